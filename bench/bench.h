@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the rooms of the benchmark share: the operations table of a contender, that of a workload, the data that both
+ * work on, and the worker that the driver hands to a workload. A new contender or workload is one file that fills one
+ * of these tables and names it with BENCH_CONTENDER or BENCH_WORKLOAD.
+ */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include <latchkey/latchkey.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BENCH_LINE 128 /* two lines: neighbours are prefetched in pairs */
+#define BENCH_THREADS_MAX 64
+#define BENCH_CONTENDERS_MAX 32
+#define BENCH_WORKLOADS_MAX 64
+#define BENCH_GROUP 16 /* keys of one multiple get */
+
+/* ---- contenders --------------------------------------------------------------------------------------------- */
+
+enum bench_commit { BENCH_COMMITTED, BENCH_RACED, BENCH_FAILED };
+
+/* Of one store, since it was opened. */
+struct bench_counters {
+    uint64_t commits, races;
+    uint64_t retries; /* inside the store, not seen by the caller */
+};
+
+/* Sees one item of a scan, in order. */
+typedef void bench_visit(void *context, lk_bytes sk, lk_bytes value);
+
+/* A store under test. A call that is NULL is one that the contender does not have; it then sits out the workloads that
+ * need it. `client` is what one thread holds of a store, and no other thread uses it. What a read returns is a copy that
+ * the client owns (or a borrowed item, where the contender says so) and holds until the client's next call. */
+struct bench_contender {
+    const char *name;
+    const char *what;     /* one line for --list */
+    int order;            /* of the rows in tables; latchkey is 0 */
+    const char *store_of; /* works on the store of the contender of this name; NULL: on its own */
+
+    void *(*open)(void);
+    void (*close)(void *store);
+    void *(*attach)(void *store);
+    void (*detach)(void *client);
+
+    bool (*get)(void *client, lk_key key, lk_bytes *value);
+    bool (*get_many)(void *client, const lk_key *keys, size_t count, lk_bytes *values);
+    bool (*set)(void *client, lk_key key, lk_bytes value);
+    bool (*remove)(void *client, lk_key key);
+
+    /* A read-modify-write: reads items with whatever proves later that they did not change, then writes new values for
+     * the same keys in one step iff they did not. */
+    bool (*read)(void *client, const lk_key *keys, size_t count, lk_bytes *values);
+    enum bench_commit (*commit)(void *client, const lk_key *keys, size_t count,
+                                const lk_bytes *values);
+    void (*backoff)(unsigned attempt); /* after BENCH_RACED; NULL: bench_backoff */
+
+    /* At most `limit` (0: all) items of a partition, ascending, after the given sk and with the given prefix (both may
+     * be empty). Returns how many. */
+    size_t (*scan)(void *client, const lk_query *query, bench_visit *visit, void *context);
+
+    bool (*lock)(void *client, lk_key key); /* gives the key an optimistic lock */
+    void (*settle)(void *store);            /* gives free memory back, as far as it can */
+    void (*counters)(void *store, struct bench_counters *counters);
+};
+
+void bench_contender_add(const struct bench_contender *contender);
+
+#define BENCH_CONTENDER(table)                                                                    \
+    __attribute__((constructor)) static void table##_add(void) { bench_contender_add(&table); }
+
+/* Waits a little, the longer the more often the caller has tried: the pause of contenders that bring none. */
+void bench_backoff(unsigned attempt);
+
+/* ---- data --------------------------------------------------------------------------------------------------- */
+
+/* What stores are loaded with before a workload runs. A store is loaded once for each source. */
+struct bench_source {
+    const char *name;
+    /* Makes the data ready. False: there is none, and `why` says so. */
+    bool (*open)(const char **why);
+    /* Writes all of it. Returns the number of items, 0 on failure. */
+    size_t (*load)(const struct bench_contender *contender, void *client);
+    size_t (*count)(void);
+    /* Looks at every item from `first` on in steps of `step`; adds its number to `sum`. Returns the wrong ones. */
+    uint64_t (*verify)(const struct bench_contender *contender, void *client, size_t first,
+                       size_t step, uint64_t *sum);
+};
+
+/* ---- workloads ---------------------------------------------------------------------------------------------- */
+
+struct bench_workload;
+
+/* What one thread counts; the driver adds them up. */
+struct bench_counts {
+    uint64_t operations;
+    uint64_t wrong;   /* answers that are not what was written */
+    uint64_t failed;  /* calls that failed */
+    uint64_t commits; /* that succeeded, warm-up included */
+    uint64_t races;   /* commits that have to be tried again */
+};
+
+struct bench_worker {
+    const struct bench_workload *workload;
+    const struct bench_contender *contender;
+    void *client;
+    const uint32_t *stream; /* indexes of items, drawn before the clock starts */
+    size_t stream_at;
+    size_t stream_mask;
+    unsigned number;   /* of this thread, from 0 */
+    uint64_t sequence; /* the workload's; starts at `first_sequence`, unlike in any other run */
+    uint64_t first_sequence;
+    struct bench_counts counts;
+};
+
+/* The index of the next item to work on. */
+static inline uint32_t
+worker_next(struct bench_worker *worker)
+{
+    return worker->stream[worker->stream_at++ & worker->stream_mask];
+}
+
+/* What issue or reader expects: latchkey at least `ratio` times as fast as `contender` at `threads`. */
+struct bench_target {
+    const char *contender;
+    unsigned threads; /* 0: at any number */
+    double ratio;
+};
+
+struct bench_workload {
+    const char *name;
+    const char *what;         /* one line for tables and --list */
+    int order;                /* of the tables */
+    const char *unit;         /* of one operation in tables: "M ops/s" */
+    const char *threads;      /* by default: "1,2" */
+    const char *distribution; /* by default */
+    const struct bench_source *source;
+    const char *contenders;   /* by default; NULL: all that can */
+    unsigned weight;          /* operations that one step counts for; 0: 1 */
+    unsigned batch;           /* steps between looks at the clock; 0: 64 */
+    bool transacts;           /* commits: the table shows races, the check sums up */
+    unsigned increment;       /* of the sum of all numbers by one commit */
+    struct bench_target targets[2];
+
+    bool (*can)(const struct bench_contender *contender);
+    /* Does `count` operations. Called again and again until the driver has enough. */
+    void (*step)(struct bench_worker *worker, size_t count);
+    /* In the worker's thread after each run: checks and undoes what the run left. May be NULL. */
+    void (*finish)(struct bench_worker *worker);
+    /* Instead of all that: a workload that needs no driver. It runs before any store is open, prints its own table and
+     * returns false if something was wrong. */
+    bool (*run)(const struct bench_contender *const *contenders, size_t count);
+};
+
+void bench_workload_add(const struct bench_workload *workload);
+
+#define BENCH_WORKLOAD(table)                                                                     \
+    __attribute__((constructor)) static void table##_add(void) { bench_workload_add(&table); }
+
+/* ---- options and registry ----------------------------------------------------------------------------------- */
+
+struct bench_options {
+    const char *workloads;    /* comma separated; NULL: all */
+    const char *contenders;   /* NULL: those of the workload */
+    const char *threads;      /* NULL: those of the workload */
+    const char *distribution; /* NULL: that of the workload */
+    double duration_s;
+    double warmup_s;
+    unsigned repeats;
+    size_t keys;
+    size_t value_size;
+    uint64_t seed;
+    bool list;
+};
+
+/* Set once by main before anything else runs. */
+extern struct bench_options bench_options;
+
+extern const struct bench_contender *bench_contenders[BENCH_CONTENDERS_MAX];
+extern size_t bench_contender_count;
+extern const struct bench_workload *bench_workloads[BENCH_WORKLOADS_MAX];
+extern size_t bench_workload_count;
+
+const struct bench_contender *bench_contender_find(const char *name);
+
+/* Whether a comma separated list holds a name. */
+bool bench_list_has(const char *list, const char *name);
+
+/* Monotonic nanoseconds. */
+uint64_t bench_now_ns(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

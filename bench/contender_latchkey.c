@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * latchkey through its public API, as a server would call it: one result per thread, used again and again. Next to it
+ * latchkey-view, which reads items where they lie.
+ */
+#include "bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLIENT_KEYS_MAX BENCH_GROUP
+
+struct client {
+    lk_db *db;
+    lk_result *result;
+    size_t lock_count;
+    lk_lock locks[CLIENT_KEYS_MAX]; /* of the last read */
+    bool reading;                   /* a section of latchkey-view is open */
+};
+
+static void *
+store_open(void)
+{
+    lk_db *db;
+
+    return lk_memory_open(NULL, &db) == LK_OK ? db : NULL;
+}
+
+static void
+store_close(void *store)
+{
+    lk_close(store);
+}
+
+static void *
+client_attach(void *store)
+{
+    struct client *client = calloc(1, sizeof *client);
+
+    if (client == NULL)
+        return NULL;
+    client->db = store;
+    client->result = lk_result_new();
+    if (client->result == NULL) {
+        free(client);
+        return NULL;
+    }
+    return client;
+}
+
+static void
+client_detach(void *handle)
+{
+    struct client *client = handle;
+
+    if (client->reading)
+        lk_read_end(client->db);
+    lk_result_free(client->result);
+    free(client);
+}
+
+static bool
+client_get(void *handle, lk_key key, lk_bytes *value)
+{
+    struct client *client = handle;
+
+    if (lk_get(client->db, key, client->result) != LK_OK)
+        return false;
+    *value = lk_result_item(client->result, 0)->data;
+    return true;
+}
+
+/* The value is borrowed: its section ends when the next call starts. */
+static bool
+client_view(void *handle, lk_key key, lk_bytes *value)
+{
+    struct client *client = handle;
+    lk_item item;
+
+    if (client->reading)
+        lk_read_end(client->db);
+    lk_read_begin(client->db);
+    client->reading = true;
+    if (lk_view(client->db, key, &item) != LK_OK)
+        return false;
+    *value = item.data;
+    return true;
+}
+
+static bool
+result_values(const struct client *client, size_t count, lk_bytes *values)
+{
+    for (size_t i = 0; i < count; i++) {
+        const lk_item *item = lk_result_item(client->result, i);
+        if (item == NULL)
+            return false;
+        values[i] = item->data;
+    }
+    return true;
+}
+
+static bool
+client_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
+{
+    struct client *client = handle;
+
+    return lk_get_many(client->db, keys, count, client->result) == LK_OK
+           && result_values(client, count, values);
+}
+
+static bool
+client_set(void *handle, lk_key key, lk_bytes value)
+{
+    struct client *client = handle;
+    lk_item item = {key, value, 0};
+
+    return lk_set(client->db, &item, 1) == LK_OK;
+}
+
+static bool
+client_remove(void *handle, lk_key key)
+{
+    struct client *client = handle;
+
+    return lk_delete(client->db, &key, 1) == LK_OK;
+}
+
+static bool
+client_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
+{
+    struct client *client = handle;
+
+    if (count > CLIENT_KEYS_MAX)
+        return false;
+    client->lock_count = count;
+    return lk_get_locked(client->db, keys, count, client->locks, client->result) == LK_OK
+           && result_values(client, count, values);
+}
+
+static enum bench_commit
+client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *values)
+{
+    struct client *client = handle;
+    lk_item items[CLIENT_KEYS_MAX];
+
+    if (count > CLIENT_KEYS_MAX)
+        return BENCH_FAILED;
+    for (size_t i = 0; i < count; i++) {
+        items[i].key = keys[i];
+        items[i].data = values[i];
+        items[i].expires_at_ms = 0;
+    }
+    switch (lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL)) {
+    case LK_OK:
+        return BENCH_COMMITTED;
+    case LK_RACE:
+        return BENCH_RACED;
+    default:
+        return BENCH_FAILED;
+    }
+}
+
+static size_t
+client_scan(void *handle, const lk_query *query, bench_visit *visit, void *context)
+{
+    struct client *client = handle;
+
+    if (lk_query_items(client->db, query, client->result) != LK_OK)
+        return 0;
+    size_t count = lk_result_count(client->result);
+    for (size_t i = 0; i < count; i++) {
+        const lk_item *item = lk_result_item(client->result, i);
+        visit(context, item->key.sk, item->data);
+    }
+    return count;
+}
+
+static bool
+client_lock(void *handle, lk_key key)
+{
+    struct client *client = handle;
+    lk_lock lock;
+
+    return lk_get_lock(client->db, key, &lock) == LK_OK;
+}
+
+/* What is retired becomes free once all readers have moved on, which a few rounds show. */
+static void
+store_settle(void *store)
+{
+    for (int round = 0; round < 8; round++)
+        if (lk_sweep(store, 0, NULL) != LK_OK)
+            return;
+}
+
+static void
+store_counters(void *store, struct bench_counters *counters)
+{
+    lk_statistics statistics;
+
+    memset(counters, 0, sizeof *counters);
+    if (lk_statistics_read(store, &statistics) != LK_OK)
+        return;
+    counters->commits = statistics.commits;
+    counters->races = statistics.races;
+    counters->retries = statistics.retries;
+}
+
+static const struct bench_contender contender_latchkey = {
+    .name = "latchkey",
+    .what = "this library",
+    .order = 0,
+    .open = store_open,
+    .close = store_close,
+    .attach = client_attach,
+    .detach = client_detach,
+    .get = client_get,
+    .get_many = client_get_many,
+    .set = client_set,
+    .remove = client_remove,
+    .read = client_read,
+    .commit = client_commit,
+    .backoff = lk_backoff,
+    .scan = client_scan,
+    .lock = client_lock,
+    .settle = store_settle,
+    .counters = store_counters,
+};
+BENCH_CONTENDER(contender_latchkey)
+
+static const struct bench_contender contender_view = {
+    .name = "latchkey-view",
+    .what = "this library, items read where they lie",
+    .order = 1,
+    .store_of = "latchkey",
+    .open = store_open,
+    .close = store_close,
+    .attach = client_attach,
+    .detach = client_detach,
+    .get = client_view,
+};
+BENCH_CONTENDER(contender_view)

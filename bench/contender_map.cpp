@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+//
+// What a C++ programmer writes where order counts: a std::map per partition under a std::shared_mutex, found through
+// striped directories of partitions. A partition is never removed, so that a pointer to it outlives its directory's latch.
+#include "bench.h"
+
+#include <array>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace {
+
+constexpr std::size_t DirectoryCount = 64;
+
+std::string_view
+text_of(lk_bytes bytes)
+{
+    return {static_cast<const char *>(bytes.data), bytes.size};
+}
+
+lk_bytes
+bytes_of(std::string_view text)
+{
+    return {text.data(), text.size()};
+}
+
+struct Partition {
+    std::shared_mutex latch;
+    std::map<std::string, std::string, std::less<>> items;
+};
+
+struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const
+    {
+        return std::hash<std::string_view>()(text);
+    }
+};
+
+struct alignas(BENCH_LINE) Directory {
+    std::shared_mutex latch;
+    std::unordered_map<std::string, std::unique_ptr<Partition>, TextHash, std::equal_to<>> partitions;
+};
+
+struct Store {
+    std::array<Directory, DirectoryCount> directories;
+
+    Directory &directory(std::string_view pk)
+    {
+        return directories[TextHash()(pk) >> 32 & (DirectoryCount - 1)];
+    }
+
+    Partition *find(std::string_view pk)
+    {
+        Directory &place = directory(pk);
+        std::shared_lock guard(place.latch);
+        auto found = place.partitions.find(pk);
+        return found == place.partitions.end() ? nullptr : found->second.get();
+    }
+
+    Partition *find_or_add(std::string_view pk)
+    {
+        if (Partition *partition = find(pk))
+            return partition;
+        Directory &place = directory(pk);
+        std::unique_lock guard(place.latch);
+        std::unique_ptr<Partition> &slot = place.partitions[std::string(pk)];
+        if (!slot)
+            slot = std::make_unique<Partition>();
+        return slot.get();
+    }
+};
+
+struct Row {
+    std::size_t sk_size, value_size;
+};
+
+struct Client {
+    Store *store;
+    std::string copy;
+    std::vector<Row> rows;
+};
+
+void *
+map_open()
+{
+    return new (std::nothrow) Store;
+}
+
+void
+map_close(void *store)
+{
+    delete static_cast<Store *>(store);
+}
+
+void *
+map_attach(void *store)
+{
+    return new (std::nothrow) Client{static_cast<Store *>(store), {}, {}};
+}
+
+void
+map_detach(void *client)
+{
+    delete static_cast<Client *>(client);
+}
+
+bool
+map_get(void *handle, lk_key key, lk_bytes *value)
+{
+    Client *client = static_cast<Client *>(handle);
+    Partition *partition = client->store->find(text_of(key.pk));
+    if (partition == nullptr)
+        return false;
+    std::shared_lock guard(partition->latch);
+    auto found = partition->items.find(text_of(key.sk));
+    if (found == partition->items.end())
+        return false;
+    client->copy.assign(found->second);
+    *value = bytes_of(client->copy);
+    return true;
+}
+
+bool
+map_set(void *handle, lk_key key, lk_bytes value)
+try {
+    Client *client = static_cast<Client *>(handle);
+    Partition *partition = client->store->find_or_add(text_of(key.pk));
+    std::unique_lock guard(partition->latch);
+    auto place = partition->items.lower_bound(text_of(key.sk));
+    if (place != partition->items.end() && place->first == text_of(key.sk))
+        place->second.assign(text_of(value));
+    else
+        partition->items.emplace_hint(place, text_of(key.sk), text_of(value));
+    return true;
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+bool
+map_remove(void *handle, lk_key key)
+{
+    Client *client = static_cast<Client *>(handle);
+    Partition *partition = client->store->find(text_of(key.pk));
+    if (partition == nullptr)
+        return false;
+    std::unique_lock guard(partition->latch);
+    auto found = partition->items.find(text_of(key.sk));
+    if (found == partition->items.end())
+        return false;
+    partition->items.erase(found);
+    return true;
+}
+
+// Copies the rows out under the latch, one after the other in one buffer; visits them after it.
+std::size_t
+map_scan(void *handle, const lk_query *query, bench_visit *visit, void *context)
+{
+    Client *client = static_cast<Client *>(handle);
+    Partition *partition = client->store->find(text_of(query->pk));
+    std::string_view prefix = text_of(query->sk_prefix), after = text_of(query->after);
+    if (partition == nullptr)
+        return 0;
+    client->copy.clear();
+    client->rows.clear();
+    {
+        std::shared_lock guard(partition->latch);
+        auto &items = partition->items;
+        auto at = after.empty() ? items.lower_bound(prefix) : items.upper_bound(after);
+        for (; at != items.end() && at->first.compare(0, prefix.size(), prefix) == 0; ++at) {
+            if (query->limit != 0 && client->rows.size() == query->limit)
+                break;
+            client->copy.append(at->first).append(at->second);
+            client->rows.push_back({at->first.size(), at->second.size()});
+        }
+    }
+    const char *bytes = client->copy.data();
+    for (const Row &row : client->rows) {
+        visit(context, {bytes, row.sk_size}, {bytes + row.sk_size, row.value_size});
+        bytes += row.sk_size + row.value_size;
+    }
+    return client->rows.size();
+}
+
+constexpr bench_contender
+contender_make()
+{
+    bench_contender contender{};
+    contender.name = "std::map";
+    contender.what = "a std::map per partition under a std::shared_mutex (C++)";
+    contender.order = 30;
+    contender.open = map_open;
+    contender.close = map_close;
+    contender.attach = map_attach;
+    contender.detach = map_detach;
+    contender.get = map_get;
+    contender.set = map_set;
+    contender.remove = map_remove;
+    contender.scan = map_scan;
+    return contender;
+}
+
+const bench_contender contender_map = contender_make();
+
+} // namespace
+
+BENCH_CONTENDER(contender_map)

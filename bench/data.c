@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The synthetic data: making it, loading it, looking at all of it.
+ */
+#include "data.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char (*data_pks)[DATA_KEY_SIZE];
+const uint32_t *data_order;
+
+static size_t
+data_count(void)
+{
+    return bench_options.keys;
+}
+
+static bool
+data_open(const char **why)
+{
+    size_t partitions = data_partition(data_count() - 1) + 1;
+    char text[DATA_KEY_SIZE + 8];
+
+    if (data_pks != NULL)
+        return true;
+    char(*pks)[DATA_KEY_SIZE] = malloc(partitions * DATA_KEY_SIZE);
+    if (pks == NULL) {
+        *why = "out of memory";
+        return false;
+    }
+    for (size_t i = 0; i < partitions; i++) {
+        snprintf(text, sizeof text, "part-%011u", (unsigned)i);
+        memcpy(pks[i], text, DATA_KEY_SIZE);
+    }
+    data_pks = (const char(*)[DATA_KEY_SIZE])pks;
+    return true;
+}
+
+/* In an order without locality, as items come in a server: neighbours in a partition are no neighbours in memory. */
+static size_t
+data_load(const struct bench_contender *contender, void *client)
+{
+    size_t count = data_count();
+    char *value = calloc(1, bench_options.value_size);
+    struct data_text text;
+    size_t done = 0;
+
+    if (value == NULL)
+        return 0;
+    for (; done < count; done++) {
+        uint32_t index = random_scatter(done, count);
+        lk_key key = data_key(index, &text);
+        if (!contender->set(client, key, data_value(value, text.sk, index)))
+            break;
+    }
+    free(value);
+    return done == count ? count : 0;
+}
+
+static uint64_t
+data_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
+            uint64_t *sum)
+{
+    struct data_text text;
+    uint64_t wrong = 0;
+
+    for (size_t i = first; i < data_count(); i += step) {
+        lk_key key = data_key(random_scatter(i, data_count()), &text);
+        lk_bytes value;
+        uint64_t number;
+        if (!contender->get(client, key, &value) || !data_proves(value, text.sk, &number))
+            wrong++;
+        else
+            *sum += number;
+    }
+    return wrong;
+}
+
+const struct bench_source data_source = {
+    .name = "synthetic",
+    .open = data_open,
+    .load = data_load,
+    .count = data_count,
+    .verify = data_verify,
+};
+
+static int
+order_compare(const void *left, const void *right)
+{
+    uint64_t a = random_mix(*(const uint32_t *)left), b = random_mix(*(const uint32_t *)right);
+
+    return a < b ? -1 : a > b;
+}
+
+bool
+data_order_open(void)
+{
+    size_t count = data_count();
+
+    if (data_order != NULL)
+        return true;
+    uint32_t *order = malloc(count * sizeof *order);
+    if (order == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        order[i] = (uint32_t)i;
+    for (size_t i = 0; i < count; i += DATA_PARTITION_ITEMS) {
+        size_t size = count - i < DATA_PARTITION_ITEMS ? count - i : DATA_PARTITION_ITEMS;
+        qsort(order + i, size, sizeof *order, order_compare);
+    }
+    data_order = order;
+    return true;
+}

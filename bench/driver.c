@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One run: all threads attach and gather; then each does batches of steps and publishes its count in a line of its
+ * own; the main thread reads the counts twice, `duration` apart, and divides. So warm-up is what came before the first
+ * look, threads that stop late do not matter, and the loop holds no shared counter and reads no clock, except around one
+ * step of each batch, for the latencies.
+ *
+ * Ordering: counts and phase are relaxed; what a worker leaves in its counters and its histogram is read after the join.
+ */
+#include "driver.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STREAM_INDEXES ((size_t)1 << 18)
+#define BATCH_DEFAULT 64
+
+enum phase { PHASE_GATHER, PHASE_WARM, PHASE_MEASURE, PHASE_STOP };
+
+struct runner {
+    _Alignas(BENCH_LINE) _Atomic uint64_t published; /* steps so far; written by the worker only */
+    _Alignas(BENCH_LINE) struct bench_worker worker;
+    struct histogram latency;
+    struct run *run;
+};
+
+struct run {
+    _Alignas(BENCH_LINE) _Atomic int phase;
+    _Alignas(BENCH_LINE) _Atomic unsigned gathered;
+    void *store;
+    _Atomic bool attached;
+};
+
+/* Sequences of new things differ between any two runs and threads. */
+static uint64_t run_number;
+
+static void
+sleep_s(double seconds)
+{
+    struct timespec pause = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    while (nanosleep(&pause, &pause) != 0)
+        continue;
+}
+
+static void
+runner_work(struct runner *runner)
+{
+    struct bench_worker *worker = &runner->worker;
+    const struct bench_workload *workload = worker->workload;
+    size_t batch = workload->batch != 0 ? workload->batch : BATCH_DEFAULT;
+    uint64_t steps = 0;
+    int phase;
+
+    while ((phase = atomic_load_explicit(&runner->run->phase, memory_order_relaxed)) != PHASE_STOP) {
+        if (batch > 1)
+            workload->step(worker, batch - 1);
+        uint64_t start = bench_now_ns();
+        workload->step(worker, 1);
+        if (phase == PHASE_MEASURE)
+            histogram_add(&runner->latency, bench_now_ns() - start);
+        steps += batch;
+        atomic_store_explicit(&runner->published, steps, memory_order_relaxed);
+    }
+    worker->counts.operations = steps;
+}
+
+static void *
+runner_main(void *argument)
+{
+    struct runner *runner = argument;
+    struct bench_worker *worker = &runner->worker;
+    struct run *run = runner->run;
+
+    worker->client = worker->contender->attach(run->store);
+    if (worker->client == NULL)
+        atomic_store(&run->attached, false);
+    atomic_fetch_add(&run->gathered, 1);
+    while (atomic_load(&run->phase) == PHASE_GATHER)
+        sched_yield();
+    if (atomic_load(&run->attached)) {
+        runner_work(runner);
+        if (worker->workload->finish != NULL)
+            worker->workload->finish(worker);
+    }
+    if (worker->client != NULL)
+        worker->contender->detach(worker->client);
+    return NULL;
+}
+
+static uint64_t
+runners_published(struct runner *runners, unsigned threads)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < threads; i++)
+        sum += atomic_load_explicit(&runners[i].published, memory_order_relaxed);
+    return sum;
+}
+
+static void
+runners_init(struct runner *runners, unsigned threads, struct run *run,
+             const struct bench_workload *workload, const struct driver_streams *streams,
+             const struct driver_result *result)
+{
+    run_number++;
+    for (unsigned i = 0; i < threads; i++) {
+        struct bench_worker *worker = &runners[i].worker;
+        runners[i].run = run;
+        worker->workload = workload;
+        worker->contender = result->store->contender;
+        worker->stream = streams->indexes + i * streams->each;
+        worker->stream_mask = streams->each - 1;
+        /* Each repeat starts elsewhere, at the same place for every contender. */
+        worker->stream_at = result->repeats * (streams->each / 7);
+        worker->number = i;
+        worker->first_sequence = (run_number << 40) + ((uint64_t)i << 32);
+        worker->sequence = worker->first_sequence;
+    }
+}
+
+static void
+result_add(struct driver_result *result, const struct runner *runner)
+{
+    const struct bench_counts *counts = &runner->worker.counts;
+
+    result->counts.operations += counts->operations;
+    result->counts.wrong += counts->wrong;
+    result->counts.failed += counts->failed;
+    result->counts.commits += counts->commits;
+    result->counts.races += counts->races;
+    histogram_merge(&result->latency, &runner->latency);
+}
+
+/* Starts the threads, measures, stops them. False: not all could start and attach. */
+static bool
+runners_measure(struct runner *runners, unsigned threads, struct run *run, double *rate)
+{
+    pthread_t handles[BENCH_THREADS_MAX];
+    unsigned started = 0;
+
+    while (started < threads
+           && pthread_create(&handles[started], NULL, runner_main, &runners[started]) == 0)
+        started++;
+    while (atomic_load(&run->gathered) < started)
+        sched_yield();
+    if (started < threads)
+        atomic_store(&run->attached, false);
+    if (!atomic_load(&run->attached)) {
+        atomic_store(&run->phase, PHASE_STOP);
+    } else {
+        atomic_store(&run->phase, PHASE_WARM);
+        sleep_s(bench_options.warmup_s);
+        atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
+        uint64_t start = bench_now_ns();
+        uint64_t before = runners_published(runners, threads);
+        sleep_s(bench_options.duration_s);
+        uint64_t end = bench_now_ns();
+        uint64_t after = runners_published(runners, threads);
+        atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
+        *rate = (double)(after - before) * 1e9 / (double)(end - start);
+    }
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(handles[i], NULL);
+    return atomic_load(&run->attached);
+}
+
+void
+driver_run(const struct bench_workload *workload, const struct driver_streams *streams,
+           unsigned threads, struct driver_result *result)
+{
+    const struct bench_contender *contender = result->store->contender;
+    size_t size = threads * sizeof(struct runner);
+    struct runner *runners = aligned_alloc(BENCH_LINE, size);
+    struct run run = {.store = result->store->handle, .attached = true};
+    struct bench_counters before = {0}, after = {0};
+    double rate = 0;
+
+    if (runners == NULL) {
+        result->fault = "out of memory";
+        return;
+    }
+    memset(runners, 0, size);
+    runners_init(runners, threads, &run, workload, streams, result);
+    if (contender->counters != NULL)
+        contender->counters(result->store->handle, &before);
+    if (!runners_measure(runners, threads, &run, &rate))
+        result->fault = "threads could not be started";
+    if (contender->counters != NULL)
+        contender->counters(result->store->handle, &after);
+
+    uint64_t commits = result->counts.commits, races = result->counts.races;
+    for (unsigned i = 0; i < threads; i++)
+        result_add(result, &runners[i]);
+    commits = result->counts.commits - commits;
+    races = result->counts.races - races;
+    if (contender->counters != NULL && result->fault == NULL
+        && (after.commits - before.commits != commits || after.races - before.races != races))
+        result->fault = "the store counted other commits or races than its callers";
+    if (result->counts.wrong != 0)
+        result->fault = "answers that nobody wrote";
+    else if (result->counts.failed != 0)
+        result->fault = "calls that failed";
+    result->retries += after.retries - before.retries;
+    result->rates[result->repeats++] = rate * (workload->weight != 0 ? workload->weight : 1);
+    free(runners);
+}
+
+bool
+driver_streams_open(struct driver_streams *streams, const struct distribution *distribution,
+                    size_t bound, unsigned threads)
+{
+    streams->each = STREAM_INDEXES;
+    if (distribution->kind == DISTRIBUTION_UNIFORM)
+        streams->each *= 4;
+    streams->indexes = malloc(streams->each * threads * sizeof *streams->indexes);
+    if (streams->indexes == NULL)
+        return false;
+    distribution_draw(distribution, bench_options.seed, bound, streams->indexes,
+                      streams->each * threads);
+    return true;
+}
+
+void
+driver_streams_close(struct driver_streams *streams)
+{
+    free(streams->indexes);
+    streams->indexes = NULL;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the user sees: progress while it runs, tables when a workload is done. Other forms of report go next to this one
+ * and take the same results.
+ */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include "driver.h"
+
+/* The machine and the plan, before the first workload. */
+void report_begin(double planned_s);
+
+/* A line that is overwritten, on a terminal only. */
+void progress_begin(unsigned cells);
+void progress_show(const char *workload, const char *contender, unsigned threads);
+void progress_step(void);
+void progress_clear(void);
+
+/* One workload: a heading, then rows for each number of threads. */
+void report_workload(const struct bench_workload *workload,
+                     const struct distribution *distribution);
+void report_rows(const struct bench_workload *workload, unsigned threads,
+                 const struct driver_result *results, size_t count);
+
+/* Load times of stores that are new since the last call. */
+void report_loads(struct driver_store *const *stores, size_t count);
+
+void report_end(unsigned faults, double elapsed_s);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Read-modify-write under locks. With two locks a transfer between two items: the sum of all numbers stays. With one lock
+ * an increment: the sum grows by the number of commits. The driver checks either after the runs.
+ */
+#include "data.h"
+
+#define COMMIT_KEYS_MAX 2
+#define COMMIT_VALUE_MAX (64 * 1024)
+
+static bool
+can_commit(const struct bench_contender *contender)
+{
+    return contender->read != NULL && contender->commit != NULL && contender->get != NULL;
+}
+
+/* One attempt. `numbers` are added to what is read. */
+static enum bench_commit
+commit_try(struct bench_worker *worker, const lk_key *keys, const uint64_t *numbers, size_t count)
+{
+    static _Thread_local char buffers[COMMIT_KEYS_MAX][COMMIT_VALUE_MAX];
+    lk_bytes values[COMMIT_KEYS_MAX];
+    uint64_t number;
+
+    if (!worker->contender->read(worker->client, keys, count, values))
+        return BENCH_FAILED;
+    for (size_t i = 0; i < count; i++) {
+        const char *sk = keys[i].sk.data;
+        if (!data_proves(values[i], sk, &number))
+            worker->counts.wrong++;
+        values[i] = data_value(buffers[i], sk, number + numbers[i]);
+    }
+    return worker->contender->commit(worker->client, keys, count, values);
+}
+
+static inline void
+commit_one(struct bench_worker *worker, const uint32_t *indexes, const uint64_t *numbers,
+           size_t count)
+{
+    void (*backoff)(unsigned) = worker->contender->backoff;
+    struct data_text texts[COMMIT_KEYS_MAX];
+    lk_key keys[COMMIT_KEYS_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        keys[i] = data_key(indexes[i], &texts[i]);
+    for (unsigned attempt = 0;; attempt++) {
+        enum bench_commit outcome = commit_try(worker, keys, numbers, count);
+        if (outcome == BENCH_COMMITTED) {
+            worker->counts.commits++;
+            return;
+        }
+        if (outcome == BENCH_FAILED) {
+            worker->counts.failed++;
+            return;
+        }
+        worker->counts.races++;
+        if (backoff != NULL)
+            backoff(attempt);
+        else
+            bench_backoff(attempt);
+    }
+}
+
+static void
+increment_step(struct bench_worker *worker, size_t count)
+{
+    static const uint64_t numbers[1] = {1};
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t index = worker_next(worker);
+        commit_one(worker, &index, numbers, 1);
+    }
+}
+
+static void
+transfer_step(struct bench_worker *worker, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t indexes[2] = {worker_next(worker), 0};
+        uint64_t amount = worker->sequence++ % 100;
+        uint64_t numbers[2] = {(uint64_t)0 - amount, amount};
+        unsigned draws = 0;
+        do
+            indexes[1] = worker_next(worker);
+        while (indexes[1] == indexes[0] && ++draws < 100);
+        if (indexes[1] == indexes[0])
+            indexes[1] = (uint32_t)((indexes[0] + 1) % bench_options.keys);
+        commit_one(worker, indexes, numbers, 2);
+    }
+}
+
+#define COMMIT_CONTENDERS "latchkey,mutex,striped,versions"
+
+static const struct bench_workload workload_commit2 = {
+    .name = "commit2",
+    .what = "transfer: 2 items written under 2 locks",
+    .order = 20,
+    .unit = "M commits/s",
+    .threads = "1,2,8",
+    .distribution = "uniform",
+    .source = &data_source,
+    .contenders = COMMIT_CONTENDERS,
+    .transacts = true,
+    .targets = {{"striped", 2, 0.85}},
+    .can = can_commit,
+    .step = transfer_step,
+};
+BENCH_WORKLOAD(workload_commit2)
+
+static const struct bench_workload workload_commit2_zipf = {
+    .name = "commit2-zipf",
+    .what = "transfer: 2 items written under 2 locks",
+    .order = 21,
+    .unit = "M commits/s",
+    .threads = "2",
+    .distribution = "zipf:0.99",
+    .source = &data_source,
+    .contenders = COMMIT_CONTENDERS,
+    .transacts = true,
+    .can = can_commit,
+    .step = transfer_step,
+};
+BENCH_WORKLOAD(workload_commit2_zipf)
+
+static const struct bench_workload workload_hot_pair = {
+    .name = "commit2-hot",
+    .what = "transfer between the same 2 items by all threads, with back-off after a race",
+    .order = 22,
+    .unit = "M commits/s",
+    .threads = "2,8",
+    .distribution = "hot:2",
+    .source = &data_source,
+    .contenders = COMMIT_CONTENDERS,
+    .transacts = true,
+    .targets = {{"striped", 2, 0.4}},
+    .can = can_commit,
+    .step = transfer_step,
+};
+BENCH_WORKLOAD(workload_hot_pair)
+
+static const struct bench_workload workload_commit1 = {
+    .name = "commit1",
+    .what = "increment: 1 item written under 1 lock",
+    .order = 23,
+    .unit = "M commits/s",
+    .threads = "2",
+    .distribution = "uniform",
+    .source = &data_source,
+    .contenders = COMMIT_CONTENDERS,
+    .transacts = true,
+    .increment = 1,
+    .can = can_commit,
+    .step = increment_step,
+};
+BENCH_WORKLOAD(workload_commit1)
+
+static const struct bench_workload workload_commit1_zipf = {
+    .name = "commit1-zipf",
+    .what = "increment: 1 item written under 1 lock",
+    .order = 24,
+    .unit = "M commits/s",
+    .threads = "2",
+    .distribution = "zipf:0.99",
+    .source = &data_source,
+    .contenders = COMMIT_CONTENDERS,
+    .transacts = true,
+    .increment = 1,
+    .can = can_commit,
+    .step = increment_step,
+};
+BENCH_WORKLOAD(workload_commit1_zipf)

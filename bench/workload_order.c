@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ordered reads, and what keeps order costly: scans of 100 items from a random place of a partition, and new keys at
+ * random places. A scan must give exactly 100 items, ascending, each proving itself. New keys are looked up and taken out
+ * again after each run, so that every run finds the same store.
+ */
+#include "data.h"
+
+#define SCAN_ITEMS 100
+#define INSERT_VALUE_MAX (64 * 1024)
+
+static bool
+can_scan(const struct bench_contender *contender)
+{
+    return contender->scan != NULL && data_order_open();
+}
+
+static bool
+can_insert(const struct bench_contender *contender)
+{
+    return contender->scan != NULL && contender->set != NULL && contender->get != NULL
+           && contender->remove != NULL;
+}
+
+struct scan_state {
+    char last[DATA_KEY_SIZE];
+    uint64_t wrong;
+};
+
+static void
+scan_visit(void *context, lk_bytes sk, lk_bytes value)
+{
+    struct scan_state *state = context;
+    uint64_t number;
+
+    if (sk.size != DATA_KEY_SIZE || memcmp(sk.data, state->last, DATA_KEY_SIZE) <= 0
+        || !data_proves(value, sk.data, &number)) {
+        state->wrong++;
+        return;
+    }
+    memcpy(state->last, sk.data, DATA_KEY_SIZE);
+}
+
+static void
+scan_step(struct bench_worker *worker, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t place = worker_next(worker);
+        size_t first = place - place % DATA_PARTITION_ITEMS;
+        size_t size = bench_options.keys - first;
+        if (size > DATA_PARTITION_ITEMS)
+            size = DATA_PARTITION_ITEMS;
+        size_t rank = place - first, expected = size - rank - 1;
+        if (rank + SCAN_ITEMS >= size && size > SCAN_ITEMS)
+            rank = (rank + SCAN_ITEMS) % (size - SCAN_ITEMS);
+        expected = size - rank - 1;
+
+        struct data_text text;
+        struct scan_state state = {.wrong = 0};
+        lk_key key = data_key(data_order[first + rank], &text);
+        lk_query query = {.pk = key.pk, .after = key.sk, .limit = SCAN_ITEMS};
+        memcpy(state.last, text.sk, DATA_KEY_SIZE);
+        size_t got = worker->contender->scan(worker->client, &query, scan_visit, &state);
+        if (got != (expected < SCAN_ITEMS ? expected : SCAN_ITEMS))
+            worker->counts.failed++;
+        worker->counts.wrong += state.wrong;
+    }
+}
+
+/* New key `id` goes to the partition that its mix names. */
+static lk_key
+new_key(uint64_t id, struct data_text *text)
+{
+    size_t partitions = data_partition(bench_options.keys - 1) + 1;
+
+    return data_key_in((size_t)((random_mix(~id) >> 32) * partitions >> 32), id, text);
+}
+
+static void
+insert_step(struct bench_worker *worker, size_t count)
+{
+    static _Thread_local char value[INSERT_VALUE_MAX];
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t id = worker->sequence++;
+        struct data_text text;
+        lk_key key = new_key(id, &text);
+        if (!worker->contender->set(worker->client, key, data_value(value, text.sk, id)))
+            worker->counts.failed++;
+    }
+}
+
+static void
+insert_finish(struct bench_worker *worker)
+{
+    for (uint64_t id = worker->first_sequence; id < worker->sequence; id++) {
+        struct data_text text;
+        lk_key key = new_key(id, &text);
+        lk_bytes value;
+        uint64_t number;
+        if (!worker->contender->get(worker->client, key, &value)
+            || !data_proves(value, text.sk, &number) || number != id)
+            worker->counts.wrong++;
+        if (!worker->contender->remove(worker->client, key))
+            worker->counts.failed++;
+    }
+}
+
+static const struct bench_workload workload_scan = {
+    .name = "scan",
+    .what = "scan of 100 items from a random sk, partitions of 1,000",
+    .order = 30,
+    .unit = "M scans/s",
+    .threads = "1,2",
+    .distribution = "uniform",
+    .source = &data_source,
+    .batch = 4,
+    .targets = {{"std::map", 0, 2.5}},
+    .can = can_scan,
+    .step = scan_step,
+};
+BENCH_WORKLOAD(workload_scan)
+
+static const struct bench_workload workload_insert = {
+    .name = "insert",
+    .what = "new keys at random places of ordered partitions of 1,000",
+    .order = 31,
+    .unit = "M keys/s",
+    .threads = "1,2",
+    .distribution = "uniform",
+    .source = &data_source,
+    .targets = {{"std::map", 0, 1.2}},
+    .can = can_insert,
+    .step = insert_step,
+    .finish = insert_finish,
+};
+BENCH_WORKLOAD(workload_insert)

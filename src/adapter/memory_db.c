@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The embedded store behind a lk_db. Called through the table of operations; arguments are valid.
+ * Each call finds this thread's record, opens a section, lets the store find or change what it is asked for, and copies the
+ * answer into the caller's result before the section ends. Progress as the store's.
+ */
+#include "adapter/operations.h"
+#include "store/record.h"
+#include "store/shard.h"
+
+typedef struct memory_db {
+    lk_db base;
+    lki_store *store;
+} memory_db;
+
+static lki_store *store_of(lk_db *db)
+{
+    return ((memory_db *)db)->store;
+}
+
+static size_t found_size(const lki_found *found)
+{
+    return (size_t)found->cell->pk_size + found->cell->sk_size + found->record->size;
+}
+
+static int64_t found_expires(const lki_found *found)
+{
+    return (found->record->flags & LKI_FLAG_EXPIRES) != 0 ? found->record->expires_at_ms : 0;
+}
+
+static inline void result_put(lk_result *result, const lki_found *found)
+{
+    lki_result_put(result, found->cell->bytes, found->cell->pk_size, found->cell->sk_size,
+                   lki_record_data(found->record), found->record->size, found_expires(found));
+}
+
+/* ---- reads ---- */
+
+static lk_status memory_get(lk_db *db, lk_key key, lk_result *result)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_NOT_FOUND;
+    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    LKI_PREFETCH(lki_shard_bucket(store, hashed.hash)); /* a stale bucket is only a wasted hint */
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (LKI_UNLIKELY(thread == NULL))
+        return status;
+    int64_t now = 0;
+    lki_enter(thread);
+    lki_found found = lki_read_one(store, &hashed, &now);
+    if (LKI_LIKELY(found.record != NULL)) {
+        if (LKI_LIKELY(lki_result_begin(result, 1, found_size(&found)))) {
+            result_put(result, &found);
+            status = LK_OK;
+        } else {
+            status = LK_NO_MEMORY;
+        }
+    }
+    lki_leave(thread);
+    lki_count(thread, LKI_GETS, 1);
+    lki_count(thread, LKI_HITS, status == LK_OK);
+    return status;
+}
+
+static lk_status memory_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_NOT_FOUND;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    int64_t now = 0;
+    lki_enter(thread);
+    lki_found found = lki_read_one(store, &hashed, &now);
+    if (found.record != NULL) {
+        *size = found.record->size;
+        status = found.record->size <= capacity ? LK_OK : LK_TOO_SMALL;
+        if (status == LK_OK && found.record->size != 0)
+            memcpy(buffer, lki_record_data(found.record), found.record->size);
+    }
+    lki_leave(thread);
+    lki_count(thread, LKI_GETS, 1);
+    lki_count(thread, LKI_HITS, status == LK_OK);
+    return status;
+}
+
+static void memory_read_begin(lk_db *db)
+{
+    lk_status why;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &why);
+    if (thread == NULL)
+        return;
+    lki_enter(thread);
+    thread->pins++;
+}
+
+static void memory_read_end(lk_db *db)
+{
+    lk_status why;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &why);
+    if (thread == NULL || thread->pins == 0)
+        return;
+    thread->pins--;
+    lki_leave(thread);
+}
+
+static lk_status memory_view(lk_db *db, lk_key key, lk_item *item)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_NOT_FOUND;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    if (thread->pins == 0)
+        return LK_INVALID;
+    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    int64_t now = 0;
+    lki_found found = lki_read_one(store, &hashed, &now);
+    lki_count(thread, LKI_GETS, 1);
+    if (found.record == NULL)
+        return LK_NOT_FOUND;
+    lki_count(thread, LKI_HITS, 1);
+    const lki_cell *cell = found.cell;
+    *item = (lk_item){{{cell->bytes, cell->pk_size}, {lki_cell_sk(cell), cell->sk_size}},
+                      {lki_record_data(found.record), found.record->size},
+                      found_expires(&found)};
+    return LK_OK;
+}
+
+/* ---- several keys ---- */
+
+/* Hashes; the thread's scratch holds the answers, and behind them room for the locks. NULL: no memory. */
+static lki_seen *seen_prepare(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count)
+{
+    size_t size;
+    if (__builtin_mul_overflow(count, sizeof(lki_seen) + sizeof(lk_lock), &size))
+        return NULL;
+    lki_seen *seen = lki_scratch(thread, size);
+    for (size_t i = 0; seen != NULL && i < count; i++) {
+        seen[i].hashed = (lki_hashed){keys[i], lki_hash_key(&store->secret, keys[i])};
+        seen[i].cell = NULL;
+    }
+    return seen;
+}
+
+static lk_status seen_copy(const lki_seen *seen, size_t count, lk_result *result)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += seen[i].found.record != NULL ? found_size(&seen[i].found) : 0;
+    if (!lki_result_begin(result, count, bytes))
+        return LK_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        if (seen[i].found.record != NULL)
+            result_put(result, &seen[i].found);
+        else
+            lki_result_put_hole(result);
+    }
+    return LK_OK;
+}
+
+static lk_status memory_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    lki_seen *seen = seen_prepare(store, thread, keys, count);
+    if (seen == NULL && count != 0)
+        return LK_NO_MEMORY;
+    int64_t now = 0;
+    lki_enter(thread);
+    lki_read_many(store, thread, seen, count, &now);
+    status = seen_copy(seen, count, result);
+    lki_leave(thread);
+    lki_count(thread, LKI_MULTI_GETS, count);
+    return status;
+}
+
+/* The locks of all keys, each before its item; the cells are noted for the reads. */
+static lk_status locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, int64_t now, lk_lock *locks)
+{
+    for (size_t i = 0; i < count; i++)
+        LKI_PREFETCH(lki_shard_bucket(store, seen[i].hashed.hash));
+    for (size_t i = 0; i < count; i++) {
+        lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, seen[i].hashed.hash), lki_shard_tag(seen[i].hashed.hash));
+        LKI_PREFETCH(guess);
+        LKI_PREFETCH((const char *)guess + LKI_LINE);
+    }
+    for (size_t i = 0; i < count; i++) {
+        seen[i].cell = lki_shard_find(store, &seen[i].hashed);
+        if (seen[i].cell == NULL)
+            continue;
+        LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->lock)); /* only hints for the cache */
+        LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->item));
+    }
+    for (size_t i = 0; i < count; i++) {
+        lk_status status = lki_store_get_lock(store, thread, &seen[i].hashed, seen[i].cell, now, &locks[i]);
+        if (status != LK_OK)
+            return status;
+    }
+    return LK_OK;
+}
+
+static lk_status memory_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    lki_seen *seen = seen_prepare(store, thread, keys, count);
+    if (seen == NULL && count != 0)
+        return LK_NO_MEMORY;
+    lk_lock *read = (lk_lock *)(void *)(seen + count);
+    int64_t now = lki_now(store);
+    lki_write_enter(thread);
+    status = locks_read(store, thread, seen, count, now, read);
+    if (status == LK_OK) {
+        lki_read_many(store, thread, seen, count, &now);
+        status = seen_copy(seen, count, result);
+    }
+    if (status == LK_OK && count != 0)
+        memcpy(locks, read, count * sizeof *locks);
+    lki_write_leave(thread);
+    lki_count(thread, LKI_MULTI_GETS, count);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+static lk_status memory_get_lock(lk_db *db, lk_key key, lk_lock *lock)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    int64_t now = lki_now(store);
+    lki_write_enter(thread);
+    status = lki_store_get_lock(store, thread, &hashed, NULL, now, lock);
+    lki_write_leave(thread);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+/* ---- writes ---- */
+
+static lk_status memory_set(lk_db *db, const lk_item *items, size_t count)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    status = lki_store_set(store, thread, items, count);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+static lk_status memory_remove(lk_db *db, const lk_key *keys, size_t count)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    status = lki_store_delete(store, thread, keys, count);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+static lk_status memory_commit(lk_db *db, const lk_item *items, const lk_write *writes, size_t write_count, lk_lock *locks,
+                               size_t lock_count, lk_conflict *conflict)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    for (size_t i = 0; items == NULL && i < write_count; i++)
+        if (writes[i].kind != LK_PUT && writes[i].kind != LK_DELETE)
+            return LK_UNSUPPORTED;
+    lki_writes all = {items, writes, write_count};
+    status = lki_store_commit(store, thread, &all, locks, lock_count, conflict);
+    lki_count(thread, LKI_COMMITS, status == LK_OK);
+    lki_count(thread, LKI_RACES, status == LK_RACE);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+/* ---- ordered reads ---- */
+
+static lk_status page_copy(const lki_page *page, lk_result *result, lki_page_end *end)
+{
+    size_t resume_size = page->resume != NULL ? page->resume->sk_size : 0, bytes = resume_size;
+    for (size_t i = 0; i < page->count; i++)
+        bytes += found_size(&page->found[i]);
+    if (!lki_result_begin(result, page->count, bytes))
+        return LK_NO_MEMORY;
+    for (size_t i = 0; i < page->count; i++)
+        result_put(result, &page->found[i]);
+    end->done = page->done;
+    end->resume = (lk_bytes){result->bytes + result->used, resume_size};
+    if (resume_size != 0)
+        memcpy(result->bytes + result->used, lki_cell_sk(page->resume), resume_size);
+    return LK_OK;
+}
+
+static lk_status memory_query(lk_db *db, const lki_page_request *request, lk_result *result, lki_page_end *end)
+{
+    lki_store *store = store_of(db);
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    if (thread == NULL)
+        return status;
+    lki_page page = {.query = request->query,
+                     .has_after = request->has_after,
+                     .limit = request->query->limit,
+                     .max_cells = request->max_cells,
+                     .max_bytes = request->max_bytes};
+    lki_enter(thread);
+    status = lki_query_page(store, thread, &page);
+    if (status == LK_OK)
+        status = page_copy(&page, result, end);
+    lki_leave(thread);
+    lki_count(thread, LKI_QUERIES, 1);
+    lki_count(thread, LKI_ITEMS_QUERIED, page.count);
+    return status;
+}
+
+/* ---- upkeep ---- */
+
+static lk_status memory_sweep(lk_db *db, size_t max_items, size_t *swept)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    if (thread == NULL)
+        return status;
+    return lki_sweep_all(store_of(db), thread, max_items, swept);
+}
+
+static lk_status memory_statistics(lk_db *db, lk_statistics *statistics)
+{
+    lk_status status = LK_OK;
+    if (lki_thread_self(&store_of(db)->domain, &status) == NULL)
+        return status;
+    lki_store_statistics(store_of(db), statistics);
+    return LK_OK;
+}
+
+static void memory_close(lk_db *db)
+{
+    lki_allocator allocator = store_of(db)->domain.allocator;
+    if (!lki_domain_is_ours(&store_of(db)->domain))
+        return;
+    lki_store_close(store_of(db));
+    lki_free(&allocator, db, sizeof(memory_db));
+}
+
+static const lki_operations memory_operations = {
+    .close = memory_close,
+    .get = memory_get,
+    .get_many = memory_get_many,
+    .get_into = memory_get_into,
+    .set = memory_set,
+    .remove = memory_remove,
+    .read_begin = memory_read_begin,
+    .read_end = memory_read_end,
+    .view = memory_view,
+    .get_lock = memory_get_lock,
+    .get_locked = memory_get_locked,
+    .commit = memory_commit,
+    .query = memory_query,
+    .sweep = memory_sweep,
+    .statistics = memory_statistics,
+};
+
+lk_status
+lk_memory_open(const lk_memory_options *options, lk_db **db)
+{
+    if (db == NULL)
+        return LK_INVALID;
+    lki_store *store = NULL;
+    lk_status status = lki_store_open(options, &store);
+    if (status != LK_OK)
+        return status;
+    memory_db *memory = lki_alloc(&store->domain.allocator, sizeof *memory);
+    if (memory == NULL) {
+        lki_store_close(store);
+        return LK_NO_MEMORY;
+    }
+    *memory = (memory_db){{&memory_operations, store->max_pk_size, store->max_sk_size, store->max_data_size}, store};
+    *db = &memory->base;
+    return LK_OK;
+}

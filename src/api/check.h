@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The checks that every call makes of its arguments before an operation sees them.
+ */
+#ifndef LKI_API_CHECK_H
+#define LKI_API_CHECK_H
+
+#include "adapter/operations.h"
+
+LKI_INLINE lk_status
+lki_check_bytes(lk_bytes bytes, size_t max)
+{
+    if (LKI_UNLIKELY(bytes.data == NULL && bytes.size != 0))
+        return LK_INVALID;
+    return LKI_LIKELY(bytes.size <= max) ? LK_OK : LK_TOO_BIG;
+}
+
+LKI_INLINE lk_status
+lki_check_key(const lk_db *db, const lk_key *key)
+{
+    if (LKI_UNLIKELY(key->pk.size == 0))
+        return LK_INVALID;
+    lk_status status = lki_check_bytes(key->pk, db->max_pk_size);
+    return status != LK_OK ? status : lki_check_bytes(key->sk, db->max_sk_size);
+}
+
+LKI_INLINE lk_status
+lki_check_item(const lk_db *db, const lk_item *item)
+{
+    lk_status status = lki_check_key(db, &item->key);
+    if (status == LK_OK)
+        status = item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
+    return status;
+}
+
+lk_status lki_check_query(const lk_db *db, const lk_query *query);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Streams: a query in pages, each one snapshot, over any database that can query. Between two pages a stream holds nothing but
+ * its own copy of the last page. A stream belongs to one thread at a time.
+ */
+#include <string.h>
+
+#include "api/check.h"
+#include "base/alloc.h"
+
+enum { PAGE_ITEMS = 256, PAGE_CELLS = 4096, PAGE_BYTES = 1 << 20 };
+
+struct lk_stream {
+    lk_db *db;
+    lk_result *page;
+    size_t next;        /* item of the page */
+    size_t left;        /* items that the query's limit still allows; 0 with `limited` */
+    bool limited, started;
+    lki_page_end end;   /* of the page */
+    lk_query query;     /* its bytes are `keys` */
+    size_t keys_size;
+    unsigned char keys[]; /* pk, prefix, then room for a cursor */
+};
+
+lk_status
+lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
+{
+    lk_status status = stream == NULL ? LK_INVALID : lki_check_query(db, query);
+    if (status != LK_OK)
+        return status;
+    size_t size = query->pk.size + query->sk_prefix.size + db->max_sk_size;
+    lk_stream *s = lki_alloc(NULL, sizeof *s + size);
+    lk_result *page = lk_result_new();
+    if (s == NULL || page == NULL) {
+        lki_free(NULL, s, sizeof *s + size);
+        lk_result_free(page);
+        return LK_NO_MEMORY;
+    }
+    *s = (lk_stream){.db = db, .page = page, .query = *query, .keys_size = size};
+    s->limited = query->limit != 0;
+    s->left = query->limit;
+    s->started = query->after.size != 0;
+    s->query.pk.data = memcpy(s->keys, query->pk.data, query->pk.size);
+    unsigned char *prefix = s->keys + query->pk.size, *after = prefix + query->sk_prefix.size;
+    if (query->sk_prefix.size != 0)
+        memcpy(prefix, query->sk_prefix.data, query->sk_prefix.size);
+    s->query.sk_prefix.data = prefix;
+    if (query->after.size != 0)
+        memcpy(after, query->after.data, query->after.size);
+    s->query.after.data = after;
+    *stream = s;
+    return LK_OK;
+}
+
+static lk_status page_read(lk_stream *s)
+{
+    s->query.limit = s->limited && s->left < PAGE_ITEMS ? s->left : PAGE_ITEMS;
+    lki_page_request request = {&s->query, s->started, PAGE_CELLS, PAGE_BYTES};
+    lki_page_end end = {{NULL, 0}, false};
+    lk_status status = s->db->operations->query(s->db, &request, s->page, &end);
+    if (status != LK_OK)
+        return status;
+    s->end = end;
+    s->next = 0;
+    if (!end.done) {
+        /* Behind what was looked at, whether or not it was live; an empty sk counts too. */
+        unsigned char *after = s->keys + s->query.pk.size + s->query.sk_prefix.size;
+        if (end.resume.size != 0)
+            memcpy(after, end.resume.data, end.resume.size);
+        s->query.after = (lk_bytes){after, end.resume.size};
+        s->started = true;
+    }
+    return LK_OK;
+}
+
+lk_status
+lk_stream_next(lk_stream *stream, lk_item *item)
+{
+    if (stream == NULL || item == NULL)
+        return LK_INVALID;
+    if (stream->limited && stream->left == 0)
+        return LK_END;
+    while (stream->next == lk_result_count(stream->page)) {
+        if (stream->end.done)
+            return LK_END;
+        lk_status status = page_read(stream);
+        if (status != LK_OK)
+            return status;
+    }
+    *item = *lk_result_item(stream->page, stream->next++);
+    if (stream->limited)
+        stream->left--;
+    return LK_OK;
+}
+
+void
+lk_stream_close(lk_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    lk_result_free(stream->page);
+    lki_free(NULL, stream, sizeof *stream + stream->keys_size);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Assertions and branch hints. LKI_CHECK 0: none; 1: LK_ASSERT; 2: also the lki_<thing>_check() walks of whole
+ * structures. A programmer's error aborts in checked builds only; a user's error is always a status.
+ */
+#ifndef LKI_BASE_CHECK_H
+#define LKI_BASE_CHECK_H
+
+#include <stdint.h>
+
+#ifndef LKI_CHECK
+#define LKI_CHECK 0
+#endif
+
+#if LKI_CHECK > 0
+#include <stdio.h>
+#include <stdlib.h>
+#define LK_ASSERT(condition)                                                                                         \
+    do {                                                                                                             \
+        if (!(condition)) {                                                                                          \
+            fprintf(stderr, "%s:%d: assertion failed: %s\n", __FILE__, __LINE__, #condition);                        \
+            abort();                                                                                                 \
+        }                                                                                                            \
+    } while (0)
+#else
+#define LK_ASSERT(condition) ((void)sizeof(condition))
+#endif
+
+#define LKI_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define LKI_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define LKI_PREFETCH(address) __builtin_prefetch((const void *)(uintptr_t)(address), 0, 3)
+#define LKI_COLD __attribute__((cold, noinline))
+#define LKI_INLINE static inline __attribute__((always_inline))
+#define LKI_LINE 64 /* bytes of a cache line */
+
+#endif

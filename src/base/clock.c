@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The system's clocks. Called through the hooks of a store's options.
+ */
+#include "base/clock.h"
+
+#include <time.h>
+
+static int64_t clock_ms(clockid_t which)
+{
+    struct timespec now;
+    clock_gettime(which, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t
+lki_realtime_ms(void *unused)
+{
+    (void)unused;
+    return clock_ms(CLOCK_REALTIME);
+}
+
+int64_t
+lki_monotonic_ms(void *unused)
+{
+    (void)unused;
+    return clock_ms(CLOCK_MONOTONIC);
+}

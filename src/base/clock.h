@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The system's clocks, as the hooks of the store's options want them. Any thread; never wait.
+ */
+#ifndef LKI_BASE_CLOCK_H
+#define LKI_BASE_CLOCK_H
+
+#include <stdint.h>
+
+int64_t lki_realtime_ms(void *unused);
+int64_t lki_monotonic_ms(void *unused);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The counters that each thread keeps for itself and lk_statistics_read sums. Written by their owner only, with plain
+ * speed: a relaxed load and a relaxed store of an own line.
+ */
+#ifndef LKI_BASE_COUNTER_H
+#define LKI_BASE_COUNTER_H
+
+enum lki_counter {
+    LKI_GETS,
+    LKI_HITS,
+    LKI_MULTI_GETS,
+    LKI_QUERIES,
+    LKI_ITEMS_QUERIED,
+    LKI_SETS,
+    LKI_DELETES,
+    LKI_COMMITS,
+    LKI_RACES,
+    LKI_LOCKS_CREATED,
+    LKI_LOCKS_RENEWED,
+    LKI_RETRIES,
+    LKI_ABORTS,
+    LKI_HEAD_CONFLICTS,
+    LKI_SNAPSHOTS,
+    LKI_LATCH_WAITS,
+    LKI_RETIRED,
+    LKI_FREED,
+    LKI_BUSY_CALLS,
+    LKI_EXPIRED_SWEPT,
+    LKI_LOCKS_SWEPT,
+    LKI_CELLS_ADDED,
+    LKI_CELLS_REMOVED,
+    LKI_PARTITIONS_ADDED,
+    LKI_PARTITIONS_REMOVED,
+    LKI_COUNTERS
+};
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The secret of the hash. Called when a store opens.
+ */
+#include "base/hash.h"
+
+#include <sys/random.h>
+
+bool
+lki_secret_draw(lki_secret *secret)
+{
+    unsigned char *to = (unsigned char *)secret;
+    size_t left = sizeof *secret;
+    while (left > 0) {
+        ssize_t got = getrandom(to, left, 0);
+        if (got <= 0)
+            return false;
+        to += got;
+        left -= (size_t)got;
+    }
+    return true;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Making cells for new keys. Called by write.c, commit.c, lock.c, when a key is not in the set.
+ *
+ * A new cell enters the partition's index first and the shard's set second, and only then does its first record go in: the other
+ * way round a get could return an item that a later query misses. What decides which of two new cells of one key lives is
+ * the index, under the partition's latch. A dead cell that is still in the index is replaced; a cell that died before it
+ * reached the set is not put there (DEAD is only ever stored under the shard's latch).
+ *
+ * Progress    takes the shard's and the partition's latch, one after the other.
+ * Invariants  I-cell1: a cell that is in the set and not dead is in the index. I-cell2: at most one cell of a key is not dead.
+ */
+#include "store/shard.h"
+
+#include <string.h>
+
+bool
+lki_cell_is_dead(const lki_cell *cell)
+{
+    /* The lock's head is killed last, and for good; an item's head may come back from DEAD. */
+    return lki_load_acquire(&cell->lock) == LKI_DEAD; /* P1 */
+}
+
+uint64_t
+lki_cell_hash(lki_store *store, const lki_cell *cell)
+{
+    lk_key key = {{cell->bytes, cell->pk_size}, {lki_cell_sk(cell), cell->sk_size}};
+    return lki_hash_key(&store->secret, key);
+}
+
+bool
+lki_cell_dispose(lki_thread *thread, void *object)
+{
+    lki_cell *cell = object;
+    /* P6: the record inside may still wait for its own grace period, counted by another thread: the last frees. */
+    if (cell->room == 0 || (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0)
+        lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
+    return true;
+}
+
+bool
+lki_partition_dispose(lki_thread *thread, void *object)
+{
+    lki_partition *partition = object;
+    lki_free(&thread->domain->allocator, partition, sizeof *partition + partition->pk_size);
+    return true;
+}
+
+/* Waits until whoever is taking something of this hash out of a set has done so. */
+static void shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
+{
+    lki_latch *latch = lki_shard_latch(store, hash);
+    lki_latch_take(latch, thread);
+    lki_latch_drop(latch);
+}
+
+static lki_cell *cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
+{
+    const lk_key *key = &hashed->key;
+    size_t room = data_size <= LKI_INLINE_MAX ? (data_size + 7) & ~(size_t)7 : 0;
+    lki_cell head = {.hash = (uint32_t)hashed->hash,
+                     .pk_size = (uint16_t)key->pk.size,
+                     .sk_size = (uint16_t)key->sk.size,
+                     .room = (uint32_t)room};
+    lki_cell *cell = lki_alloc(&store->domain.allocator, lki_cell_size(&head));
+    if (cell == NULL)
+        return NULL;
+    memcpy(cell, &head, LKI_CELL_HEADER);
+    lki_store_relaxed(&cell->flags, room != 0 ? LKI_CELL_ROOM : 0);
+    memcpy(cell->bytes, key->pk.data, key->pk.size);
+    if (key->sk.size != 0)
+        memcpy(cell->bytes + key->pk.size, key->sk.data, key->sk.size);
+    return cell;
+}
+
+/* The partition of a pk, made where there is none. NULL: no memory. */
+static lki_partition *partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
+{
+    uint64_t hash = lki_hash_bytes(&store->secret, pk);
+    lki_partition *partition = lki_shard_partition(store, pk, hash);
+    if (partition != NULL)
+        return partition;
+    lki_partition *made = lki_alloc_zeroed(&store->domain.allocator, sizeof *made + pk.size);
+    if (made == NULL)
+        return NULL;
+    made->hash = (uint32_t)hash;
+    made->pk_size = (uint16_t)pk.size;
+    memcpy(made->pk, pk.data, pk.size);
+    lki_latch *latch = lki_shard_latch(store, hash);
+    lki_latch_take(latch, thread);
+    partition = lki_shard_partition(store, pk, hash);
+    if (partition == NULL && lki_shard_add_partition_latched(store, thread, made, hash)) {
+        partition = made;
+        made = NULL;
+        lki_count(thread, LKI_PARTITIONS_ADDED, 1);
+    }
+    lki_latch_drop(latch);
+    lki_free(&store->domain.allocator, made, sizeof *made + pk.size);
+    return partition;
+}
+
+static void partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition)
+{
+    uint64_t hash = lki_partition_hash(store, partition);
+    lki_latch *outer = lki_shard_latch(store, hash), *inner = lki_partition_latch(store, partition);
+    lki_latch_take(outer, thread);
+    lki_latch_take(inner, thread);
+    lki_partition_bury_latched(store, thread, partition, hash);
+    lki_latch_drop(inner);
+    lki_latch_drop(outer);
+}
+
+/* LK_OK: *cell is what the index has for its key now, perhaps another one. LK_RACE: the partition died, again. */
+static lk_status index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
+{
+    lk_bytes pk = {(*cell)->bytes, (*cell)->pk_size};
+    lki_partition *partition = partition_obtain(store, thread, pk);
+    if (partition == NULL)
+        return LK_NO_MEMORY;
+    (*cell)->partition = partition;
+    lki_cell *existing = NULL;
+    lki_index_found found = LKI_INDEX_NO_MEMORY;
+    lki_latch *latch = lki_partition_latch(store, partition);
+    lki_latch_take(latch, thread);
+    bool dead = partition->dead;
+    if (!dead)
+        found = lki_index_insert_latched(&partition->index, thread, *cell, lki_cell_is_dead, &existing);
+    lki_latch_drop(latch);
+    if (dead) {
+        shard_wait(store, thread, lki_partition_hash(store, partition));
+        return LK_RACE;
+    }
+    if (found == LKI_INDEX_EXISTS) {
+        lki_free(&store->domain.allocator, *cell, lki_cell_size(*cell));
+        *cell = existing;
+    }
+    if (found != LKI_INDEX_NO_MEMORY)
+        return LK_OK;
+    partition_bury_if_empty(store, thread, partition);
+    return LK_NO_MEMORY;
+}
+
+/* Puts a cell that is in the index into the set. LK_RACE: it has died meanwhile. */
+static lk_status set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell)
+{
+    lk_status status = LK_OK;
+    lki_latch *latch = lki_shard_latch(store, hashed->hash);
+    lki_latch_take(latch, thread);
+    if (lki_cell_is_dead(cell)) {
+        status = LK_RACE;
+    } else if (lki_shard_find(store, hashed) == NULL) {
+        if (lki_shard_add_latched(store, thread, cell, hashed->hash)) {
+            lki_count(thread, LKI_CELLS_ADDED, 1);
+        } else {
+            /* It stays behind in the index, without a record and not in the set: nobody can have one in it. */
+            lki_store_release(&cell->item, LKI_DEAD); /* P1 */
+            lki_store_release(&cell->lock, LKI_DEAD);
+            status = LK_NO_MEMORY;
+        }
+    }
+    lki_latch_drop(latch);
+    if (status == LK_NO_MEMORY)
+        lki_removal_schedule(thread, cell, NULL, NULL);
+    return status;
+}
+
+lk_status
+lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size, lki_cell **cell)
+{
+    for (;;) {
+        *cell = lki_shard_find(store, hashed);
+        if (*cell != NULL && !lki_cell_is_dead(*cell) && lki_load_acquire(&(*cell)->item) != LKI_DEAD) /* P1 */
+            return LK_OK;
+        if (*cell != NULL) { /* somebody is taking it out, or trying to */
+            shard_wait(store, thread, hashed->hash);
+            continue;
+        }
+        lki_cell *made = cell_new(store, hashed, data_size);
+        if (made == NULL || !lki_reserve(thread, 8)) {
+            lki_free(&store->domain.allocator, made, made != NULL ? lki_cell_size(made) : 0);
+            return LK_NO_MEMORY;
+        }
+        *cell = made;
+        lk_status status = index_enter(store, thread, cell);
+        if (status != LK_OK)
+            lki_free(&store->domain.allocator, made, lki_cell_size(made));
+        else
+            status = set_enter(store, thread, hashed, *cell);
+        if (status != LK_RACE)
+            return status;
+    }
+}

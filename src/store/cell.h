@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Cells, records, commits: the words that everything in the store is made of. No functions but accessors.
+ *
+ * A cell is one key, at a stable address as long as a section may see it. Its two heads, of the item and of the lock, are
+ * each EMPTY, DEAD, or the newest record of a chain. A record is immutable once it was published, but for its word:
+ * the stamp of its instant, or the commit that will tell.
+ */
+#ifndef LKI_STORE_CELL_H
+#define LKI_STORE_CELL_H
+
+#include <string.h>
+
+#include "base/atomic.h"
+#include "base/check.h"
+
+typedef struct lki_record lki_record;
+typedef struct lki_commit lki_commit;
+typedef struct lki_cell lki_cell;
+typedef struct lki_partition lki_partition;
+
+/* A head: 0 is empty, LKI_DEAD says that the cell has left the table, else a lki_record *. */
+typedef _Atomic(uintptr_t) lki_head;
+#define LKI_EMPTY ((uintptr_t)0)
+#define LKI_DEAD ((uintptr_t)1)
+
+/* A commit's state, shared by all of its records: one of these, or its stamp << 2. */
+enum { LKI_INSTALLING = 1, LKI_READY = 2, LKI_ABORTED = 3 };
+struct lki_commit {
+    uint64_t size; /* [const] a block, for reclamation */
+    void *lines;   /* [const] NULL */
+    size_t lines_size; /* [const] 0 */
+    _Atomic(uint64_t) state; /* [P2] */
+};
+
+/* A record's word: 0 not stamped yet; odd: lki_commit * | 1; even: stamp << 1. */
+#define LKI_WORD_COMMIT ((uint64_t)1)
+
+enum lki_record_kind { LKI_VALUE = 1, LKI_TOMBSTONE, LKI_LOCK, LKI_LOCK_TOMBSTONE };
+
+enum {
+    LKI_FLAG_EXPIRES = 1, /* 8 bytes of expiry come before the data */
+    LKI_FLAG_INLINE = 2   /* lies in its cell */
+};
+
+struct lki_record {
+    uintptr_t prev;         /* [const] the record that was effective when this one was installed, or LKI_EMPTY */
+    _Atomic(uint64_t) word; /* [P2] */
+    union {
+        uint32_t size;         /* value: bytes of data; [const] */
+        uint32_t expires_low;  /* lock: low half of its expiry; [const] */
+        _Atomic(uint32_t) tag; /* [P5] tombstone: when it may be buried, see store/removal.c */
+    };
+    uint8_t kind;          /* [const] */
+    uint8_t flags;         /* [const] */
+    uint16_t expires_high; /* lock; [const] */
+    union {
+        uint64_t version;      /* locks and their tombstones; [const] */
+        int64_t expires_at_ms; /* values with LKI_FLAG_EXPIRES; the data follow; [const] */
+        unsigned char data[8]; /* values without; [const] */
+    };
+};
+enum { LKI_RECORD_HEADER = 24 };
+_Static_assert(sizeof(struct lki_record) == LKI_RECORD_HEADER + 8, "a lock's record is 32 bytes");
+
+enum {
+    LKI_CELL_PENDING = 1, /* a ticket for this cell is under way */
+    LKI_CELL_ROOM = 2,    /* the record inside the cell is free to be used */
+    LKI_CELL_GONE = 4     /* the cell was disposed of while its inner record was not: that one frees the cell */
+};
+
+struct lki_cell {
+    uint32_t hash; /* [const] low half of the key's hash */
+    uint16_t pk_size, sk_size; /* [const] */
+    lki_head item;  /* [P1] */
+    lki_head lock;  /* [P1] */
+    lki_partition *partition; /* [const] */
+    _Atomic(uint32_t) flags;  /* [P6] */
+    uint32_t room;            /* [const] bytes behind the header of the record inside; 0: none inside */
+    /* pk, sk, padding to 8, record if room */
+    unsigned char bytes[];
+};
+enum { LKI_CELL_HEADER = 40 };
+_Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "two thirds of a line");
+
+LKI_INLINE const unsigned char *
+lki_cell_sk(const lki_cell *cell)
+{
+    return cell->bytes + cell->pk_size;
+}
+
+LKI_INLINE lki_record *
+lki_cell_record(lki_cell *cell)
+{
+    size_t keys = ((size_t)cell->pk_size + cell->sk_size + 7) & ~(size_t)7;
+    return (lki_record *)(void *)(cell->bytes + keys);
+}
+
+LKI_INLINE size_t
+lki_cell_size(const lki_cell *cell)
+{
+    size_t keys = ((size_t)cell->pk_size + cell->sk_size + 7) & ~(size_t)7;
+    return LKI_CELL_HEADER + keys + (cell->room != 0 ? LKI_RECORD_HEADER + (size_t)cell->room : 0);
+}
+
+LKI_INLINE size_t
+lki_record_size(const lki_record *record)
+{
+    if (record->kind != LKI_VALUE)
+        return sizeof *record;
+    size_t expiry = (record->flags & LKI_FLAG_EXPIRES) != 0 ? 8 : 0;
+    return LKI_RECORD_HEADER + expiry + record->size;
+}
+
+LKI_INLINE const unsigned char *
+lki_record_data(const lki_record *record)
+{
+    return record->data + ((record->flags & LKI_FLAG_EXPIRES) != 0 ? 8 : 0);
+}
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Several heads in one step: set_atomic, commit, delete. Called by memory_db.c and write.c.
+ *
+ *   plan     the cells of all keys (made where missing), one step per head, in address order
+ *   attempt  one record per step and one commit for all; each record goes over what is effective at its head, locks only if
+ *            they are at the version that the caller holds; then INSTALLING -> READY, the instant at which it all happens;
+ *            then the stamp
+ *   undo     an attempt that another thread aborted, or a race: each head goes back to what it was, unless it was replaced
+ *   settle   each record gets the stamp in place of the commit; what it replaced is retired; tombstones get their tickets
+ *
+ * It is the multi-word compare-and-swap of Harris, Fraser, Pratt, "A Practical Multi-Word Compare-and-Swap Operation", 2002, with a
+ * time stamp in place of a status, and without helping: only the owner installs, and a stopped owner is aborted. A helper
+ * could plant a record of a commit that was retired long ago.
+ *
+ * Progress    non-blocking: an owner that stops before READY is aborted by whoever needs one of its heads; one that stops after it
+ *             has its stamp set by whoever reads one of its records. Two running commits do not abort each other for ever:
+ *             they install in address order, and a waiter spins longer than a commit takes.
+ * Invariants  I-commit1: a record whose commit is INSTALLING or ABORTED is never effective. I-commit2: the stamp is taken after READY, so a
+ *             snapshot that saw INSTALLING is below it. I-commit3: nothing that the caller can see fails after READY.
+ *             I-commit4: LK_RACE only for a lock that really is at another version, gone, or lapsed.
+ * Ordering    P1, P2 (record.h).
+ */
+#include "store/record.h"
+#include "store/shard.h"
+
+#include <string.h>
+
+enum step_kind { STEP_PUT, STEP_TOMBSTONE, STEP_BUMP, STEP_LOCK_TOMBSTONE };
+
+typedef struct step {
+    lki_head *head;
+    lki_cell *cell;
+    lki_record *record; /* NULL: to be made */
+    lki_record *over;   /* what was effective when it was installed */
+    const lk_item *item;
+    lk_lock *lock;      /* to be validated; NULL: none */
+    enum step_kind kind;
+    bool installed;
+} step;
+
+typedef struct plan {
+    lki_store *store;
+    lki_thread *thread;
+    const lki_writes *writes;
+    lk_lock *locks;
+    size_t lock_count;
+    lki_hashed *hashed; /* of the writes, then of the locks */
+    step *steps;        /* by address of the head */
+    size_t count;
+    int64_t now, expires_at_ms; /* of the locks that it bumps; now 0: no lock, not read */
+    lki_commit *commit;
+} plan;
+
+static const lk_item *write_item(const lki_writes *writes, size_t i)
+{
+    return writes->items != NULL ? &writes->items[i] : &writes->writes[i].item;
+}
+
+static bool write_is_delete(const lki_writes *writes, size_t i)
+{
+    return writes->items == NULL && writes->writes[i].kind == LK_DELETE;
+}
+
+/* ---- locks ---- */
+
+/* The version that a lock has now; 0: none, or lapsed. */
+static uint64_t lock_version(plan *p, const lki_cell *cell)
+{
+    if (cell == NULL)
+        return 0;
+    const lki_record *record = lki_effective(p->store, lki_load_acquire(&cell->lock), NULL); /* P1 */
+    return lki_lock_is_good(record, p->now) ? record->version : 0;
+}
+
+/* Looks at all locks in the caller's order. LK_RACE: `conflict` names the first that is stale. */
+static lk_status locks_check(plan *p, lk_conflict *conflict)
+{
+    for (size_t i = 0; i < p->lock_count; i++) {
+        uint64_t version = lock_version(p, lki_shard_find(p->store, &p->hashed[p->writes->count + i]));
+        if (version == p->locks[i].version)
+            continue;
+        if (conflict != NULL)
+            *conflict = (lk_conflict){i, version};
+        return LK_RACE;
+    }
+    return LK_OK;
+}
+
+/* ---- the plan ---- */
+
+static void keys_hash(plan *p)
+{
+    size_t writes = p->writes->count;
+    for (size_t i = 0; i < writes + p->lock_count; i++) {
+        lk_key key = i < writes ? write_item(p->writes, i)->key : p->locks[i - writes].key;
+        p->hashed[i] = (lki_hashed){key, lki_hash_key(&p->store->secret, key)};
+        LKI_PREFETCH(lki_shard_bucket(p->store, p->hashed[i].hash));
+    }
+}
+
+static void step_add(plan *p, lki_cell *cell, enum step_kind kind, const lk_item *item, lk_lock *lock)
+{
+    lki_head *head = kind == STEP_PUT || kind == STEP_TOMBSTONE ? &cell->item : &cell->lock;
+    p->steps[p->count++] = (step){.head = head, .cell = cell, .item = item, .lock = lock, .kind = kind};
+}
+
+static bool step_before(const step *left, const step *right)
+{
+    if (left->head != right->head)
+        return (uintptr_t)left->head < (uintptr_t)right->head;
+    return left->kind > right->kind; /* a lock's tombstone before its bump */
+}
+
+static void steps_sift(step *steps, size_t at, size_t count)
+{
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && step_before(&steps[child], &steps[child + 1]))
+            child++;
+        if (!step_before(&steps[at], &steps[child]))
+            return;
+        step swapped = steps[at];
+        steps[at] = steps[child];
+        steps[child] = swapped;
+    }
+}
+
+/* By insertion where there are few, else a heap sort: qsort may allocate. */
+static void steps_sort(step *steps, size_t count)
+{
+    if (count <= 16) {
+        for (size_t i = 1; i < count; i++) {
+            step moved = steps[i];
+            size_t j = i;
+            for (; j > 0 && step_before(&moved, &steps[j - 1]); j--)
+                steps[j] = steps[j - 1];
+            steps[j] = moved;
+        }
+        return;
+    }
+    for (size_t i = count / 2; i-- > 0;)
+        steps_sift(steps, i, count);
+    for (size_t i = count; i-- > 1;) {
+        step last = steps[i];
+        steps[i] = steps[0];
+        steps[0] = last;
+        steps_sift(steps, 0, i);
+    }
+}
+
+/* One step per head: a lock that is validated and whose key is deleted is one step. LK_INVALID: a key was named twice. */
+static lk_status steps_merge(plan *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        step *last = kept > 0 ? &p->steps[kept - 1] : NULL;
+        if (last == NULL || last->head != p->steps[i].head)
+            p->steps[kept++] = p->steps[i];
+        else if (last->kind == STEP_LOCK_TOMBSTONE && p->steps[i].kind == STEP_BUMP && last->lock == NULL)
+            last->lock = p->steps[i].lock;
+        else
+            return LK_INVALID;
+    }
+    p->count = kept;
+    return LK_OK;
+}
+
+/* Cells and steps. LK_RACE: a lock's cell has gone. */
+static lk_status plan_steps(plan *p)
+{
+    size_t writes = p->writes->count;
+    p->count = 0;
+    for (size_t i = 0; i < writes; i++) {
+        const lk_item *item = write_item(p->writes, i);
+        bool deletes = write_is_delete(p->writes, i);
+        size_t payload = deletes ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
+        lki_cell *cell;
+        lk_status status = lki_cell_obtain(p->store, p->thread, &p->hashed[i], payload, &cell);
+        if (status != LK_OK)
+            return status;
+        step_add(p, cell, deletes ? STEP_TOMBSTONE : STEP_PUT, item, NULL);
+        if (deletes)
+            step_add(p, cell, STEP_LOCK_TOMBSTONE, NULL, NULL);
+    }
+    for (size_t i = 0; i < p->lock_count; i++) {
+        lki_cell *cell = lki_shard_find(p->store, &p->hashed[writes + i]);
+        if (cell == NULL)
+            return LK_RACE;
+        step_add(p, cell, STEP_BUMP, NULL, &p->locks[i]);
+    }
+    steps_sort(p->steps, p->count);
+    return steps_merge(p);
+}
+
+/* ---- one attempt ---- */
+
+static lki_record *step_record(plan *p, const step *s)
+{
+    switch (s->kind) {
+    case STEP_PUT:
+        return lki_record_new_value(p->store, s->cell, s->item);
+    case STEP_BUMP:
+        return lki_record_new_lock(p->store, lki_version_above(p->thread, s->lock->version), p->expires_at_ms);
+    case STEP_TOMBSTONE:
+        return lki_record_new_tombstone(p->store, LKI_TOMBSTONE, 0);
+    default:
+        return lki_record_new_tombstone(p->store, LKI_LOCK_TOMBSTONE, 0);
+    }
+}
+
+/* Everything that the attempt needs, before anything can be seen. */
+static bool attempt_allocate(plan *p)
+{
+    if (!lki_reserve(p->thread, 3 * p->count + 4))
+        return false;
+    p->commit = lki_alloc(&p->store->domain.allocator, sizeof *p->commit);
+    if (p->commit == NULL)
+        return false;
+    *p->commit = (lki_commit){.size = sizeof *p->commit};
+    lki_store_relaxed(&p->commit->state, LKI_INSTALLING);
+    for (size_t i = 0; i < p->count; i++) {
+        step *s = &p->steps[i];
+        s->installed = false;
+        if (s->record == NULL)
+            s->record = step_record(p, s);
+        if (s->record == NULL)
+            return false;
+        lki_store_relaxed(&s->record->word, (uint64_t)(uintptr_t)p->commit | LKI_WORD_COMMIT);
+    }
+    return true;
+}
+
+/* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead; LK_BUSY: this attempt was aborted. */
+static lk_status step_install(plan *p, step *s)
+{
+    for (;;) {
+        uintptr_t seen = lki_load_acquire(s->head); /* P1 */
+        if (seen == LKI_DEAD)
+            return LK_NOT_FOUND;
+        lki_commit *blocker = NULL;
+        lki_record *over = lki_effective(p->store, seen, &blocker);
+        if (s->lock != NULL && (!lki_lock_is_good(over, p->now) || over->version != s->lock->version))
+            return LK_RACE;
+        if (lki_load_acquire(&p->commit->state) == LKI_ABORTED)
+            return LK_BUSY;
+        if (blocker != NULL) {
+            lki_commit_resolve(p->thread, blocker);
+            continue;
+        }
+        if (s->kind == STEP_LOCK_TOMBSTONE)
+            s->record->version = over != NULL ? over->version : 0;
+        s->record->prev = (uintptr_t)over;
+        s->over = over;
+        if (lki_cas_seq_cst(s->head, &seen, (uintptr_t)s->record)) { /* P1 */
+            s->installed = true;
+            return LK_OK;
+        }
+        lki_count(p->thread, LKI_HEAD_CONFLICTS, 1);
+    }
+}
+
+/* Nothing of the attempt stays. Records that were seen are retired, the others kept for the next attempt. */
+static void attempt_undo(plan *p)
+{
+    uint64_t installing = LKI_INSTALLING;
+    lki_cas_seq_cst(&p->commit->state, &installing, LKI_ABORTED);
+    for (size_t i = 0; i < p->count; i++) {
+        step *s = &p->steps[i];
+        if (!s->installed)
+            continue;
+        uintptr_t mine = (uintptr_t)s->record;
+        lki_cas_seq_cst(s->head, &mine, (uintptr_t)s->over); /* or somebody has put another one over it */
+        lki_record_retire(p->thread, s->cell, s->record);
+        s->record = NULL;
+        s->installed = false;
+    }
+    lki_retire(p->thread, LKI_BLOCK, p->commit, sizeof *p->commit);
+    p->commit = NULL;
+}
+
+/* The commit has happened. */
+static void attempt_settle(plan *p)
+{
+    uint64_t ready = LKI_READY;
+    uint64_t stamp = lki_load_seq_cst(&p->store->clock); /* P2: after READY */
+    if (!lki_cas_seq_cst(&p->commit->state, &ready, stamp << 2))
+        stamp = ready >> 2;
+    for (size_t i = 0; i < p->count; i++) {
+        step *s = &p->steps[i];
+        lki_store_release(&s->record->word, stamp << 1); /* P2 */
+        lki_record_retire(p->thread, s->cell, s->over);
+        if (s->lock != NULL) {
+            bool gone = s->kind == STEP_LOCK_TOMBSTONE;
+            s->lock->version = gone ? 0 : s->record->version;
+            s->lock->expires_at_ms = gone ? 0 : lki_lock_expires(s->record);
+        }
+        if (s->kind == STEP_TOMBSTONE)
+            lki_removal_schedule(p->thread, s->cell, s->record, NULL);
+        else if (s->kind == STEP_LOCK_TOMBSTONE)
+            lki_removal_schedule(p->thread, s->cell, NULL, s->record);
+        else if (s->kind == STEP_PUT && s->item->expires_at_ms != 0) {
+            lki_sweep_note(p->store, s->item->expires_at_ms);
+            p->thread->expiring_writes++;
+        }
+    }
+    lki_retire(p->thread, LKI_BLOCK, p->commit, sizeof *p->commit);
+    p->commit = NULL;
+}
+
+/* LK_OK, LK_NO_MEMORY, and what step_install says; on anything but LK_OK nothing of it stays. */
+static lk_status attempt(plan *p)
+{
+    if (!attempt_allocate(p)) {
+        lki_free(&p->store->domain.allocator, p->commit, sizeof *p->commit);
+        p->commit = NULL;
+        return LK_NO_MEMORY;
+    }
+    lk_status status = LK_OK;
+    for (size_t i = 0; status == LK_OK && i < p->count; i++)
+        status = step_install(p, &p->steps[i]);
+    uint64_t installing = LKI_INSTALLING;
+    if (status == LK_OK && !lki_cas_seq_cst(&p->commit->state, &installing, LKI_READY)) /* P2 */
+        status = LK_BUSY;
+    if (status == LK_OK)
+        attempt_settle(p);
+    else
+        attempt_undo(p);
+    return status;
+}
+
+/* After a failure: records that nobody saw, cells that were made in vain. */
+static void plan_discard(plan *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        step *s = &p->steps[i];
+        lki_record_discard(p->store, s->cell, s->record);
+        s->record = NULL;
+        /* Where there is no memory for that, an lk_sweep finds the cell. */
+        if (lki_load_relaxed(&s->cell->item) == LKI_EMPTY && lki_load_relaxed(&s->cell->lock) == LKI_EMPTY &&
+            lki_reserve(p->thread, 1))
+            lki_removal_schedule(p->thread, s->cell, NULL, NULL);
+    }
+    p->count = 0;
+}
+
+static lk_status plan_run(plan *p, lk_conflict *conflict)
+{
+    for (unsigned attempts = 0;; attempts++) {
+        lk_status status = lki_reserve(p->thread, 2 * p->writes->count + 4) ? LK_OK : LK_NO_MEMORY;
+        if (status == LK_OK)
+            status = locks_check(p, conflict);
+        if (status == LK_OK)
+            status = plan_steps(p);
+        while (status == LK_OK && (status = attempt(p)) == LK_BUSY) {
+            lki_count(p->thread, LKI_RETRIES, 1);
+            lk_backoff(attempts++);
+            status = LK_OK;
+        }
+        if (status == LK_OK)
+            return LK_OK;
+        plan_discard(p);
+        if (status != LK_RACE && status != LK_NOT_FOUND)
+            return status;
+        /* A cell has died: plan anew. A stale lock: the check in the caller's order says which. */
+        if (status == LK_RACE && locks_check(p, conflict) == LK_RACE)
+            return LK_RACE;
+    }
+}
+
+lk_status
+lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes, lk_lock *locks, size_t lock_count,
+                 lk_conflict *conflict)
+{
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    size_t keys = writes->count + lock_count, steps = 2 * writes->count + lock_count;
+    char *memory = lki_scratch(thread, keys * sizeof(lki_hashed) + steps * sizeof(step));
+    if (memory == NULL)
+        return LK_NO_MEMORY;
+    plan p = {.store = store, .thread = thread, .writes = writes, .locks = locks, .lock_count = lock_count};
+    p.hashed = (lki_hashed *)(void *)memory;
+    p.steps = (step *)(void *)(memory + keys * sizeof(lki_hashed));
+    if (lock_count > 0) {
+        p.now = lki_now(store);
+        p.expires_at_ms = p.now > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : p.now + store->lock_ttl_ms;
+    }
+    lki_write_enter(thread);
+    keys_hash(&p);
+    lk_status status = plan_run(&p, conflict);
+    lki_write_leave(thread);
+    lki_sweep_step(store, thread, writes->count);
+    return status;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ordered reads. Called by memory_db.c, in a section, a page at a time.
+ *
+ * The snapshot first, the index second: a cell is in the index before its first record can be seen, so whatever is stamped at or
+ * below the snapshot is found by a walk that begins after it. Cells come out of the index in runs, with their first lines
+ * under way; their values are prefetched a dozen ahead.
+ *
+ * Progress    never waits. A relaxed query takes each record as it is when it is met.
+ */
+#include "store/record.h"
+#include "store/shard.h"
+
+#include <string.h>
+
+enum { RUN = 128, AHEAD = 12, FOUND_FIRST = 64 };
+
+typedef struct bounds {
+    lk_bytes from;
+    bool bounded; /* else from the very end */
+    bool strict;
+    bool empty; /* nothing can match */
+} bounds;
+
+static int bytes_compare(lk_bytes left, lk_bytes right)
+{
+    size_t common = left.size < right.size ? left.size : right.size;
+    int order = common == 0 ? 0 : memcmp(left.data, right.data, common);
+    return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
+}
+
+static bool has_prefix(const lki_cell *cell, lk_bytes prefix)
+{
+    return cell->sk_size >= prefix.size && (prefix.size == 0 || memcmp(lki_cell_sk(cell), prefix.data, prefix.size) == 0);
+}
+
+static bounds bounds_ascending(const lk_query *query, bool has_after)
+{
+    bounds b = {.from = query->sk_prefix, .bounded = query->sk_prefix.size != 0};
+    if (has_after && bytes_compare(query->after, query->sk_prefix) >= 0)
+        b = (bounds){.from = query->after, .bounded = true, .strict = true};
+    return b;
+}
+
+/* Everything below the first byte string that is above all with the prefix; `memory`: room for it. */
+static bounds bounds_descending(const lk_query *query, bool has_after, unsigned char *memory)
+{
+    bounds b = {.bounded = false};
+    size_t size = query->sk_prefix.size;
+    if (size != 0)
+        memcpy(memory, query->sk_prefix.data, size);
+    while (size > 0 && memory[size - 1] == 0xff)
+        size--;
+    if (size > 0) {
+        memory[size - 1]++;
+        b = (bounds){.from = {memory, size}, .bounded = true};
+    }
+    if (has_after && (!b.bounded || bytes_compare(query->after, b.from) < 0)) {
+        b = (bounds){.from = query->after, .bounded = true};
+        b.empty = bytes_compare(query->after, query->sk_prefix) <= 0;
+    }
+    return b;
+}
+
+/* Room for one more in the page. The page lies in the thread's scratch, behind `offset` bytes. */
+static bool page_grow(lki_thread *thread, lki_page *page, size_t offset, size_t *room)
+{
+    if (page->count < *room)
+        return true;
+    size_t grown = *room == 0 ? FOUND_FIRST : *room * 2;
+    char *memory = lki_scratch(thread, offset + grown * sizeof *page->found);
+    if (memory == NULL)
+        return false;
+    page->found = (lki_found *)(void *)(memory + offset);
+    *room = grown;
+    return true;
+}
+
+static void cell_prefetch(const lki_cell *cell)
+{
+    LKI_PREFETCH((const char *)cell + LKI_LINE);
+    LKI_PREFETCH((const char *)cell + 2 * LKI_LINE);
+}
+
+typedef struct scan {
+    lki_store *store;
+    lki_thread *thread;
+    lki_page *page;
+    size_t offset, room; /* of the page's memory */
+    uint64_t snapshot;
+    int64_t now;
+    size_t bytes;
+} scan;
+
+static lki_record *scan_record(scan *s, const lki_cell *cell)
+{
+    uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
+    lki_record *record = s->page->query->relaxed ? lki_effective(s->store, head, NULL)
+                                                 : lki_record_at(s->store, head, s->snapshot);
+    return lki_record_is_live(s->store, record, &s->now) ? record : NULL;
+}
+
+/* A run of cells. LK_OK: go on; LK_END: the page is full, or the prefix is behind us (page->done). */
+static lk_status scan_run(scan *s, lki_cell *const *cells, size_t count)
+{
+    lki_page *page = s->page;
+    for (size_t i = 0; i < count && i < AHEAD; i++)
+        cell_prefetch(cells[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count)
+            cell_prefetch(cells[i + AHEAD]);
+        if (i + AHEAD / 2 < count)
+            LKI_PREFETCH(lki_load_relaxed(&cells[i + AHEAD / 2]->item)); /* only a hint for the cache */
+        const lki_cell *cell = cells[i];
+        if (!has_prefix(cell, page->query->sk_prefix)) {
+            page->done = true;
+            return LK_END;
+        }
+        page->resume = cell;
+        lki_record *record = scan_record(s, cell);
+        if (record == NULL)
+            continue;
+        if (!page_grow(s->thread, page, s->offset, &s->room))
+            return LK_NO_MEMORY;
+        page->found[page->count++] = (lki_found){cell, record};
+        s->bytes += record->size;
+        if (page->count == page->limit || s->bytes >= page->max_bytes)
+            return LK_END;
+    }
+    return LK_OK;
+}
+
+lk_status
+lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
+{
+    const lk_query *query = page->query;
+    lki_cell *cells[RUN];
+    lki_index_walk walk;
+    scan s = {.store = store, .thread = thread, .page = page};
+    page->count = 0;
+    page->found = NULL;
+    page->resume = NULL;
+    page->done = false;
+    s.offset = (query->sk_prefix.size + 15) & ~(size_t)15;
+    unsigned char *memory = lki_scratch(thread, s.offset + FOUND_FIRST * sizeof(lki_found));
+    if (memory == NULL)
+        return LK_NO_MEMORY;
+    bounds b = query->reverse ? bounds_descending(query, page->has_after, memory)
+                              : bounds_ascending(query, page->has_after);
+    s.snapshot = query->relaxed ? 0 : lki_snapshot(store, thread); /* before the index is looked at */
+    lki_partition *partition = lki_shard_partition(store, query->pk, lki_hash_bytes(&store->secret, query->pk));
+    if (partition == NULL || b.empty) {
+        page->done = true;
+        return LK_OK;
+    }
+    lki_index_walk_begin(&walk, &partition->index, b.bounded ? &b.from : NULL, b.strict, query->reverse);
+    lk_status status = LK_OK;
+    size_t visited = 0;
+    while (status == LK_OK && visited < page->max_cells) {
+        size_t wanted = page->limit == 0 || page->limit - page->count >= RUN ? RUN : page->limit - page->count + 4;
+        size_t count = lki_index_walk_next(&walk, cells, wanted < RUN ? wanted : RUN);
+        if (count == 0) {
+            page->done = true;
+            return LK_OK;
+        }
+        visited += count;
+        status = scan_run(&s, cells, count);
+    }
+    return status == LK_NO_MEMORY ? LK_NO_MEMORY : LK_OK;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads by key. Called by memory_db.c, in a section.
+ *
+ * One key: hash, lookaside, head, record; no store to a line that others use, no wait. Several keys are one snapshot, without
+ * touching the clock where possible: collect all heads, all of them settled; collect again; unchanged means that all of them
+ * were so at one instant between the two passes (double collect: Afek and others, 1993). Records never change, and none
+ * that was seen in this section is freed or used again before it ends, so an equal head is the same record. Else a
+ * snapshot by the clock.
+ *
+ * The passes over several keys are apart so that their cache misses overlap: buckets, cells, records.
+ *
+ * Invariants  I-read1: whatever is returned was settled, so no later snapshot is without it.
+ * Ordering    P1, P2 (record.h).
+ */
+#include "store/record.h"
+#include "store/shard.h"
+
+enum { GROUP = 16 };
+
+lki_found
+lki_read_one(lki_store *store, const lki_hashed *hashed, int64_t *now)
+{
+    lki_found found = {NULL, NULL};
+    lki_cell *cell = lki_shard_find(store, hashed);
+    if (cell == NULL)
+        return found;
+    found.cell = cell;
+    lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    if (LKI_LIKELY(lki_record_is_live(store, record, now)))
+        found.record = record;
+    return found;
+}
+
+static void cell_prefetch(const lki_cell *cell)
+{
+    LKI_PREFETCH(cell);
+    LKI_PREFETCH((const char *)cell + LKI_LINE);
+    LKI_PREFETCH((const char *)cell + 2 * LKI_LINE);
+}
+
+/* The cells of a group, unless the caller knows them, and their heads. */
+static void group_collect(lki_store *store, lki_seen *seen, size_t count)
+{
+    _Atomic(uint64_t) *bucket[GROUP];
+    for (size_t i = 0; i < count; i++) {
+        bucket[i] = lki_shard_bucket(store, seen[i].hashed.hash);
+        LKI_PREFETCH(bucket[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        cell_prefetch(seen[i].cell != NULL ? seen[i].cell
+                                           : lki_bucket_guess(bucket[i], lki_shard_tag(seen[i].hashed.hash)));
+    for (size_t i = 0; i < count; i++) {
+        if (seen[i].cell == NULL)
+            seen[i].cell = lki_shard_find_in(store, bucket[i], &seen[i].hashed);
+        seen[i].head = seen[i].cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen[i].cell->item); /* P1 */
+        if (seen[i].head == LKI_DEAD) {
+            seen[i].cell = NULL; /* absent; the second pass looks the key up again */
+            seen[i].head = LKI_EMPTY;
+        }
+        LKI_PREFETCH(seen[i].head);
+    }
+}
+
+/* First pass. False: something is not settled. */
+static bool heads_collect(lki_store *store, lki_seen *seen, size_t count)
+{
+    bool settled = true;
+    for (size_t i = 0; i < count; i += GROUP) {
+        size_t group = count - i < GROUP ? count - i : GROUP;
+        group_collect(store, seen + i, group);
+        for (size_t j = i; j < i + group; j++)
+            settled &= lki_head_is_settled(seen[j].head);
+    }
+    return settled;
+}
+
+/* Second pass. */
+static bool heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
+{
+    /* The loads of the first pass were acquire: none of these can be done before them. */
+    for (size_t i = 0; i < count; i++) {
+        const lki_cell *cell = seen[i].cell;
+        if (cell != NULL) {
+            if (LKI_UNLIKELY(lki_load_acquire(&cell->item) != seen[i].head)) /* P1 */
+                return false;
+            continue;
+        }
+        cell = lki_shard_find(store, &seen[i].hashed);
+        if (cell != NULL && lki_load_acquire(&cell->item) > LKI_DEAD) /* P1 */
+            return false;
+    }
+    return true;
+}
+
+/* One key as of a snapshot that was taken before this call. */
+static lki_record *record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
+{
+    uintptr_t head = seen->cell == NULL ? LKI_DEAD : lki_load_acquire(&seen->cell->item); /* P1 */
+    if (head == LKI_DEAD) {
+        /* The cell that was seen left the table, perhaps before the snapshot: another one may have come. */
+        seen->cell = lki_shard_find(store, &seen->hashed);
+        head = seen->cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen->cell->item); /* P1 */
+    }
+    return lki_record_at(store, head, snapshot);
+}
+
+void
+lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, int64_t *now)
+{
+    bool one_instant = heads_collect(store, seen, count) && heads_are_unchanged(store, seen, count);
+    uint64_t snapshot = one_instant ? 0 : lki_snapshot(store, thread);
+    for (size_t i = 0; i < count; i++) {
+        lki_record *record;
+        if (LKI_LIKELY(one_instant))
+            record = seen[i].head == LKI_EMPTY ? NULL : (lki_record *)seen[i].head;
+        else
+            record = record_at_snapshot(store, &seen[i], snapshot);
+        seen[i].found.cell = seen[i].cell;
+        seen[i].found.record = lki_record_is_live(store, record, now) ? record : NULL;
+    }
+}

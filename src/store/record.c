@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Heads and records. Called by read.c, write.c, commit.c, lock.c, query.c, removal.c, sweep.c.
+ *
+ * Progress    resolving is wait-free; replacing a head is lock-free (a failed swap means that another one succeeded, and an
+ *             unfinished commit in the way is aborted after a bounded wait).
+ * Invariants  I-record1: prev is settled and its stamp is not greater than its successor's. I-record2: a record is retired by
+ *             whoever stamped its successor, after that stamp; so a section that needs it (its snapshot is below the
+ *             successor's stamp) began before the retirement. I-record3: the record inside a cell is used by one record at
+ *             a time: LKI_CELL_ROOM is taken by who fills it and given back when its grace period is over.
+ * Ordering    P1, P2 (record.h); P6: the flags of a cell, read-modify-writes on both sides.
+ */
+#include "store/record.h"
+
+#include <string.h>
+
+enum { RESOLVE_SPINS = 400 };
+
+static uint64_t commit_stamp(uint64_t state)
+{
+    return state >> 2;
+}
+
+static void commit_stamp_now(lki_store *store, lki_commit *commit)
+{
+    uint64_t ready = LKI_READY;
+    uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after READY was seen */
+    lki_cas_seq_cst(&commit->state, &ready, stamp << 2);
+}
+
+void
+lki_record_stamp(lki_store *store, lki_record *record)
+{
+    uint64_t none = 0;
+    uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after the swap of the head */
+    lki_cas_seq_cst(&record->word, &none, stamp << 1);
+}
+
+LKI_COLD lki_record *
+lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker)
+{
+    uint64_t word = lki_load_acquire(&record->word); /* P2 */
+    if (word == 0) {
+        lki_record_stamp(store, record);
+        return record;
+    }
+    if ((word & LKI_WORD_COMMIT) == 0)
+        return record;
+    lki_commit *commit = (lki_commit *)(uintptr_t)(word & ~LKI_WORD_COMMIT);
+    uint64_t state = lki_load_seq_cst(&commit->state); /* P2 */
+    if (state == LKI_READY) {
+        commit_stamp_now(store, commit);
+        return record;
+    }
+    if (state == LKI_INSTALLING && blocker != NULL)
+        *blocker = commit;
+    if (state == LKI_INSTALLING || state == LKI_ABORTED)
+        return (lki_record *)record->prev;
+    return record;
+}
+
+/* Of a record that is settled: effective once, or below one that was. */
+static uint64_t record_stamp(lki_record *record)
+{
+    uint64_t word = lki_load_acquire(&record->word); /* P2 */
+    if ((word & LKI_WORD_COMMIT) == 0)
+        return word >> 1;
+    lki_commit *commit = (lki_commit *)(uintptr_t)(word & ~LKI_WORD_COMMIT);
+    return commit_stamp(lki_load_seq_cst(&commit->state));
+}
+
+uint64_t
+lki_snapshot(lki_store *store, lki_thread *thread)
+{
+    lki_count(thread, LKI_SNAPSHOTS, 1);
+    uint64_t snapshot = lki_load_seq_cst(&store->clock);
+    uint64_t expected = snapshot;
+    /* Where this fails, somebody else has moved the clock past the snapshot. */
+    lki_cas_seq_cst(&store->clock, &expected, snapshot + 1); /* P2 */
+    lki_fence_seq_cst();                                     /* P2: before the loads of heads */
+    return snapshot;
+}
+
+lki_record *
+lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
+{
+    lki_record *record = lki_effective(store, head, NULL);
+    while (record != NULL && record_stamp(record) > snapshot)
+        record = (lki_record *)record->prev;
+    return record;
+}
+
+/* ---- making and unmaking ---- */
+
+static lki_record *record_room(lki_store *store, lki_cell *cell, size_t payload)
+{
+    if (payload <= cell->room && (lki_load_relaxed(&cell->flags) & LKI_CELL_ROOM) != 0 &&
+        (lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_ROOM) & LKI_CELL_ROOM) != 0) { /* P6: to dispose_inline */
+        lki_record *record = lki_cell_record(cell);
+        record->flags = LKI_FLAG_INLINE;
+        return record;
+    }
+    lki_record *record = lki_alloc(&store->domain.allocator, LKI_RECORD_HEADER + payload);
+    if (record != NULL)
+        record->flags = 0;
+    return record;
+}
+
+lki_record *
+lki_record_new_value(lki_store *store, lki_cell *cell, const lk_item *item)
+{
+    bool expires = item->expires_at_ms != 0;
+    lki_record *record = record_room(store, cell, item->data.size + (expires ? 8 : 0));
+    if (record == NULL)
+        return NULL;
+    record->prev = LKI_EMPTY;
+    lki_store_relaxed(&record->word, 0);
+    record->size = (uint32_t)item->data.size;
+    record->kind = LKI_VALUE;
+    if (expires) {
+        record->flags |= LKI_FLAG_EXPIRES;
+        record->expires_at_ms = item->expires_at_ms;
+    }
+    if (item->data.size != 0)
+        memcpy(record->data + (expires ? 8 : 0), item->data.data, item->data.size);
+    return record;
+}
+
+static lki_record *record_new_versioned(lki_store *store, enum lki_record_kind kind, uint64_t version)
+{
+    lki_record *record = lki_alloc(&store->domain.allocator, sizeof *record);
+    if (record == NULL)
+        return NULL;
+    record->prev = LKI_EMPTY;
+    lki_store_relaxed(&record->word, 0);
+    lki_store_relaxed(&record->tag, 0);
+    record->kind = (uint8_t)kind;
+    record->flags = 0;
+    record->expires_high = 0;
+    record->version = version;
+    return record;
+}
+
+lki_record *
+lki_record_new_lock(lki_store *store, uint64_t version, int64_t expires_at_ms)
+{
+    lki_record *record = record_new_versioned(store, LKI_LOCK, version);
+    if (record == NULL)
+        return NULL;
+    if (expires_at_ms >> 48 != 0) /* the year 10889 */
+        expires_at_ms = ((int64_t)1 << 48) - 1;
+    record->expires_low = (uint32_t)expires_at_ms;
+    record->expires_high = (uint16_t)(expires_at_ms >> 32);
+    return record;
+}
+
+lki_record *
+lki_record_new_tombstone(lki_store *store, enum lki_record_kind kind, uint64_t version)
+{
+    return record_new_versioned(store, kind, version);
+}
+
+void
+lki_record_discard(lki_store *store, lki_cell *cell, lki_record *record)
+{
+    if (record == NULL)
+        return;
+    if ((record->flags & LKI_FLAG_INLINE) != 0)
+        lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM); /* P6 */
+    else
+        lki_free(&store->domain.allocator, record, lki_record_size(record));
+}
+
+void
+lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
+{
+    if (record == NULL)
+        return;
+    if ((record->flags & LKI_FLAG_INLINE) != 0)
+        lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
+    else
+        lki_retire(thread, LKI_RECORD, record, lki_record_size(record));
+}
+
+bool
+lki_record_dispose(lki_thread *thread, void *object)
+{
+    lki_free(&thread->domain->allocator, object, lki_record_size(object));
+    return true;
+}
+
+bool
+lki_record_dispose_inline(lki_thread *thread, void *object)
+{
+    lki_cell *cell = object;
+    /* P6: the cell may have been disposed of before (its grace period can be counted by another thread): the last frees. */
+    if ((lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
+        lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
+    return true;
+}
+
+bool
+lki_block_dispose(lki_thread *thread, void *object)
+{
+    lki_block *block = object;
+    const lki_allocator *allocator = &thread->domain->allocator;
+    if (block->lines != NULL)
+        lki_free_lines(allocator, block->lines, block->lines_size);
+    lki_free(allocator, block, block->size);
+    return true;
+}
+
+/* ---- replacing ---- */
+
+void
+lki_commit_resolve(lki_thread *thread, lki_commit *commit)
+{
+    /* A running owner needs less than a microsecond from its first record to READY: wait for so long, then take it to have
+     * stopped. Two that abort each other for ever do not exist: both install in address order. */
+    for (unsigned i = 0; i < RESOLVE_SPINS; i++) {
+        if (lki_load_acquire(&commit->state) != LKI_INSTALLING)
+            return;
+        lki_pause();
+    }
+    uint64_t installing = LKI_INSTALLING;
+    if (lki_cas_seq_cst(&commit->state, &installing, LKI_ABORTED))
+        lki_count(thread, LKI_ABORTS, 1);
+}
+
+/* One attempt. LK_OK; LK_NOT_FOUND: dead; LK_RACE: `*effective` is not `expected` (when asked); LK_BUSY: try again. */
+static lk_status head_try(lki_store *store, lki_thread *thread, lki_head *head, lki_record **effective, bool conditional,
+                          const lki_record *expected, lki_record *record)
+{
+    uintptr_t seen = lki_load_acquire(head); /* P1 */
+    if (seen == LKI_DEAD)
+        return LK_NOT_FOUND;
+    lki_commit *blocker = NULL;
+    *effective = lki_effective(store, seen, &blocker);
+    if (conditional && *effective != expected)
+        return LK_RACE;
+    if (blocker != NULL) {
+        lki_commit_resolve(thread, blocker);
+        return LK_BUSY;
+    }
+    record->prev = (uintptr_t)*effective;
+    if (lki_cas_seq_cst(head, &seen, (uintptr_t)record)) /* P1, P2 */
+        return LK_OK;
+    lki_count(thread, LKI_HEAD_CONFLICTS, 1);
+    return LK_BUSY;
+}
+
+static lk_status head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, bool conditional,
+                              const lki_record *expected, lki_record *record)
+{
+    lki_record *effective = NULL;
+    lk_status status;
+    do
+        status = head_try(store, thread, head, &effective, conditional, expected, record);
+    while (status == LK_BUSY);
+    if (status != LK_OK)
+        return status;
+    lki_record_stamp(store, record);
+    lki_record_retire(thread, cell, effective);
+    return LK_OK;
+}
+
+bool
+lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, lki_record *record)
+{
+    return head_replace(store, thread, cell, head, false, NULL, record) == LK_OK;
+}
+
+lk_status
+lki_head_replace_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, const lki_record *expected,
+                    lki_record *record)
+{
+    return head_replace(store, thread, cell, head, true, expected, record);
+}

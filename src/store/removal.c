@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Burial of cells in two grace periods. Called by whoever installs tombstones, and by the reclamation when a ticket is due.
+ *
+ *   tombstone installed, stamped -> tagged with the epoch -> ticket in the limbo          lki_removal_schedule
+ *   two epochs later: no section with a snapshot older than the tombstone runs any more    lki_removal_ticket
+ *     under the shard's latch: both heads tombstones that are old enough (or empty)? both become DEAD, the cell leaves the set
+ *     then, under the latches of the pk's shard and of the partition: the cell leaves the index; an empty partition its set
+ *   cell and tombstones are retired; two epochs later they are freed
+ *
+ * A ticket is a pointer to the cell in a limbo; LKI_CELL_PENDING says that there is one, so there is at most one, and a cell with a
+ * ticket is not freed. The ticket's handler clears the flag before it looks at the heads, and whoever installs a tombstone
+ * sets it afterwards: so a tombstone is either seen by the handler or gets a ticket of its own (P6).
+ * The handler runs in whatever call comes by, so it only tries latches: where one is held, the ticket goes round again.
+ *
+ * Why a reader that meets DEAD need not look the key up again: its section holds the epoch back, so the tombstone that
+ * the burial waited for was there before the section began, and the key was absent when the reader found the cell.
+ *
+ * Invariants  I-removal1: a head becomes DEAD only under the shard's latch, only from empty or from a tombstone two epochs old.
+ *             I-removal2: only the handler of the ticket takes a cell out. I-removal3: the floor of the shard is raised to the
+ *             lock's last version before the cell leaves the set (P7).
+ * Ordering    P5: tag of a tombstone, release by who installed it after the stamp, acquire by the handler. P6, P7.
+ */
+#include "store/record.h"
+#include "store/shard.h"
+
+enum verdict { HEAD_ALIVE, HEAD_YOUNG, HEAD_OLD };
+
+void
+lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_record *lock)
+{
+    uint32_t tag = lki_epoch_now(thread->domain) << 1 | 1; /* after the stamps */
+    if (item != NULL)
+        lki_store_release(&item->tag, tag); /* P5 */
+    if (lock != NULL)
+        lki_store_release(&lock->tag, tag); /* P5 */
+    if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) == 0) /* P6 */
+        lki_retire(thread, LKI_TICKET, cell, 0);
+}
+
+static enum verdict head_verdict(lki_domain *domain, uintptr_t head)
+{
+    if (head == LKI_EMPTY)
+        return HEAD_OLD;
+    lki_record *record = (lki_record *)head;
+    if (head == LKI_DEAD || !lki_head_is_settled(head) ||
+        (record->kind != LKI_TOMBSTONE && record->kind != LKI_LOCK_TOMBSTONE))
+        return HEAD_ALIVE;
+    uint32_t tag = lki_load_acquire(&record->tag); /* P5 */
+    if ((tag & 1) == 0)
+        return HEAD_YOUNG;
+    /* Epochs of 31 bits here: the distance is what counts. */
+    uint32_t age = (lki_epoch_now(domain) << 1) - (tag & ~(uint32_t)1);
+    return (int32_t)age >= 4 ? HEAD_OLD : HEAD_YOUNG;
+}
+
+/* Both heads to DEAD, or neither; the lock's decides (lki_cell_is_dead). The second head can only fail to if somebody wrote to it just now. */
+static bool heads_kill_latched(lki_cell *cell, uintptr_t item, uintptr_t lock)
+{
+    uintptr_t expected = item;
+    if (!lki_cas_seq_cst(&cell->item, &expected, LKI_DEAD))
+        return false;
+    expected = lock;
+    if (lki_cas_seq_cst(&cell->lock, &expected, LKI_DEAD))
+        return true;
+    lki_store_release(&cell->item, item); /* P1; nobody swaps a DEAD head */
+    return false;
+}
+
+bool
+lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition, uint64_t hash)
+{
+    if (partition->dead || partition->index.count != 0)
+        return false;
+    partition->dead = true;
+    lki_shard_remove_partition_latched(store, thread, partition, hash);
+    lki_retire(thread, LKI_PARTITION, partition, sizeof *partition + partition->pk_size);
+    lki_count(thread, LKI_PARTITIONS_REMOVED, 1);
+    return true;
+}
+
+/* The second half: out of the index, and out with an empty partition. False: a latch was held, or no memory. */
+static bool index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
+{
+    lki_partition *partition = cell->partition;
+    uint64_t hash = lki_partition_hash(store, partition);
+    lki_latch *outer = lki_shard_latch(store, hash), *inner = lki_partition_latch(store, partition);
+    if (!lki_latch_try(outer))
+        return false;
+    bool left = false;
+    if (lki_latch_try(inner)) {
+        left = lki_index_remove_latched(&partition->index, thread, cell);
+        if (left)
+            lki_partition_bury_latched(store, thread, partition, hash);
+        lki_latch_drop(inner);
+    }
+    lki_latch_drop(outer);
+    return left;
+}
+
+/* A dead cell: finishes, or comes again. */
+static void dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
+{
+    if (index_leave(store, thread, cell))
+        lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
+    else
+        lki_retire(thread, LKI_TICKET, cell, 0);
+}
+
+static void head_retire(lki_thread *thread, uintptr_t head)
+{
+    if (head != LKI_EMPTY)
+        lki_retire(thread, LKI_RECORD, (lki_record *)head, sizeof(lki_record));
+}
+
+/* Kills the cell of a ticket, if it is time. Else the ticket goes round again, if it is not too late. */
+static bool cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
+{
+    lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_PENDING);                                   /* P6: first */
+    uintptr_t item = lki_load_acquire(&cell->item), lock = lki_load_acquire(&cell->lock);         /* P1 */
+    enum verdict of_item = head_verdict(&store->domain, item), of_lock = head_verdict(&store->domain, lock);
+    if (of_item == HEAD_ALIVE || of_lock == HEAD_ALIVE)
+        return false;
+    if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */
+        return false; /* somebody has made another ticket meanwhile */
+    /* The flag stays set on a dead cell: nobody makes a ticket for it any more. */
+    bool killed = false;
+    uint64_t hash = lki_cell_hash(store, cell);
+    lki_latch *latch = lki_shard_latch(store, hash);
+    if (of_item == HEAD_OLD && of_lock == HEAD_OLD && lki_latch_try(latch)) {
+        /* The floor first (P7); raised in vain it does no harm. */
+        if (lock != LKI_EMPTY)
+            lki_shard_raise_floor_latched(store, hash, ((lki_record *)lock)->version);
+        killed = heads_kill_latched(cell, item, lock);
+        if (killed)
+            lki_shard_remove_latched(store, thread, cell, hash);
+        lki_latch_drop(latch);
+    }
+    if (!killed) {
+        lki_retire(thread, LKI_TICKET, cell, 0);
+        return false;
+    }
+    lki_count(thread, LKI_CELLS_REMOVED, 1);
+    head_retire(thread, item);
+    head_retire(thread, lock);
+    return true;
+}
+
+bool
+lki_removal_ticket(lki_thread *thread, void *object)
+{
+    lki_store *store = lki_thread_store(thread);
+    lki_cell *cell = object;
+    if (store->closing) {
+        /* The cells of the set go with the set; a dead one is not in it any more. */
+        return !lki_cell_is_dead(cell) || lki_cell_dispose(thread, cell);
+    }
+    if (!lki_reserve(thread, 16))
+        return false;
+    if (lki_cell_is_dead(cell)) {
+        dead_bury(store, thread, cell);
+        return true;
+    }
+    if (cell_kill(store, thread, cell))
+        dead_bury(store, thread, cell);
+    return true;
+}

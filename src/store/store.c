@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opening and closing a store, and its statistics. Called by memory_db.c.
+ */
+#include "store/store.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "store/record.h"
+#include "store/shard.h"
+
+enum {
+    SHARDS = 64,
+    SHARDS_MAX = 4096,
+    KEY_CAP = 65535,
+    PK_SIZE = 2048,
+    SK_SIZE = 1024,
+    DATA_SIZE = 16 << 20,
+    RETIRED_BYTES = 256 << 20
+};
+
+static lk_status size_option(size_t given, size_t otherwise, size_t cap, size_t *to)
+{
+    *to = given != 0 ? given : otherwise;
+    return *to > cap ? LK_TOO_BIG : LK_OK;
+}
+
+static lk_status options_check(const lk_memory_options *o)
+{
+    bool shards = o->shards == 0 || (o->shards <= SHARDS_MAX && (o->shards & (o->shards - 1)) == 0);
+    bool allocator = (o->allocate == NULL) == (o->deallocate == NULL);
+    int64_t ttl = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
+    int64_t refresh = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
+    bool lifetimes = ttl > 0 && refresh >= -1 && (refresh < ttl || (o->lock_refresh_ms == 0 && ttl > 1));
+    return shards && allocator && lifetimes && o->sweep_interval_ms >= 0 ? LK_OK : LK_INVALID;
+}
+
+static lk_status options_apply(lki_store *store, const lk_memory_options *o)
+{
+    lki_domain *domain = &store->domain;
+    store->realtime_ms = o->realtime_ms != NULL ? o->realtime_ms : lki_realtime_ms;
+    store->clock_context = domain->clock_context = o->clock_context;
+    domain->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : lki_monotonic_ms;
+    domain->max_retired_bytes = o->max_retired_bytes != 0 ? o->max_retired_bytes : RETIRED_BYTES;
+    store->lock_ttl_ms = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
+    store->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
+    if (o->lock_refresh_ms == 0 && store->lock_refresh_ms >= store->lock_ttl_ms)
+        store->lock_refresh_ms = store->lock_ttl_ms / 2; /* a short life was asked for, and nothing said of renewal */
+    store->sweep_interval_ms = o->sweep_interval_ms;
+    lk_status status = size_option(o->max_pk_size, PK_SIZE, KEY_CAP, &store->max_pk_size);
+    if (status == LK_OK)
+        status = size_option(o->max_sk_size, SK_SIZE, KEY_CAP, &store->max_sk_size);
+    if (status == LK_OK)
+        status = size_option(o->max_data_size, DATA_SIZE, UINT32_MAX, &store->max_data_size);
+    return status;
+}
+
+static void domain_prepare(lki_store *store)
+{
+    lki_domain *domain = &store->domain;
+    domain->store = store;
+    domain->dispose[LKI_RECORD] = lki_record_dispose;
+    domain->dispose[LKI_CELL] = lki_cell_dispose;
+    domain->dispose[LKI_NODE] = lki_index_dispose;
+    domain->dispose[LKI_TICKET] = lki_removal_ticket;
+    domain->dispose[LKI_INLINE_RECORD] = lki_record_dispose_inline;
+    domain->dispose[LKI_BLOCK] = lki_block_dispose;
+    domain->dispose[LKI_PARTITION] = lki_partition_dispose;
+    lki_domain_open(domain);
+}
+
+lk_status
+lki_store_open(const lk_memory_options *options, lki_store **opened)
+{
+    const lk_memory_options defaults = LK_MEMORY_OPTIONS_INIT;
+    const lk_memory_options *o = options != NULL ? options : &defaults;
+    lk_status status = options_check(o);
+    if (status != LK_OK)
+        return status;
+    lki_allocator allocator = {o->allocate, o->deallocate, o->allocator_context};
+    lki_store *store = lki_alloc_lines(&allocator, sizeof *store);
+    if (store == NULL)
+        return LK_NO_MEMORY;
+    store->domain.allocator = allocator;
+    status = options_apply(store, o);
+    if (status == LK_OK && !lki_secret_draw(&store->secret))
+        status = LK_NO_MEMORY;
+    if (status != LK_OK) {
+        lki_free_lines(&allocator, store, sizeof *store);
+        return status;
+    }
+    for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
+        lki_latch_init(&store->partition_latch[i]);
+    lki_latch_init(&store->sweep.latch);
+    lki_store_relaxed(&store->sweep.earliest_ms, INT64_MAX);
+    lki_store_relaxed(&store->clock, 1);
+    domain_prepare(store);
+    status = lki_shards_open(store, o->shards != 0 ? o->shards : SHARDS);
+    if (status == LK_OK && store->sweep_interval_ms > 0 && !lki_sweeper_start(store))
+        status = LK_NO_MEMORY;
+    if (status != LK_OK) {
+        lki_store_close(store);
+        return status;
+    }
+    *opened = store;
+    return LK_OK;
+}
+
+void
+lki_store_close(lki_store *store)
+{
+    if (!lki_domain_is_ours(&store->domain))
+        return; /* the child of a fork: other threads may have been anywhere in it */
+    lki_sweeper_stop(store);
+    store->closing = true;
+    lki_domain_close(&store->domain);
+    lki_shards_close(store);
+    for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
+        pthread_mutex_destroy(&store->partition_latch[i]);
+    pthread_mutex_destroy(&store->sweep.latch);
+    lki_allocator allocator = store->domain.allocator;
+    lki_free_lines(&allocator, store, sizeof *store);
+}
+
+static void counters_copy(lk_statistics *s, const uint64_t *counter)
+{
+    s->partitions = counter[LKI_PARTITIONS_ADDED] - counter[LKI_PARTITIONS_REMOVED];
+    s->gets = counter[LKI_GETS];
+    s->hits = counter[LKI_HITS];
+    s->multi_gets = counter[LKI_MULTI_GETS];
+    s->queries = counter[LKI_QUERIES];
+    s->items_queried = counter[LKI_ITEMS_QUERIED];
+    s->sets = counter[LKI_SETS];
+    s->deletes = counter[LKI_DELETES];
+    s->commits = counter[LKI_COMMITS];
+    s->races = counter[LKI_RACES];
+    s->locks_created = counter[LKI_LOCKS_CREATED];
+    s->locks_renewed = counter[LKI_LOCKS_RENEWED];
+    s->retries = counter[LKI_RETRIES];
+    s->aborts = counter[LKI_ABORTS];
+    s->head_conflicts = counter[LKI_HEAD_CONFLICTS];
+    s->snapshots = counter[LKI_SNAPSHOTS];
+    s->latch_waits = counter[LKI_LATCH_WAITS];
+    s->retired_objects = counter[LKI_RETIRED];
+    s->freed_objects = counter[LKI_FREED];
+    s->busy = counter[LKI_BUSY_CALLS];
+    s->expired_swept = counter[LKI_EXPIRED_SWEPT];
+    s->locks_swept = counter[LKI_LOCKS_SWEPT];
+    s->cells_removed = counter[LKI_CELLS_REMOVED];
+}
+
+void
+lki_store_statistics(lki_store *store, lk_statistics *statistics)
+{
+    lki_reclaim_report report;
+    lki_reclaim_read(&store->domain, &report);
+    *statistics = (lk_statistics){.cells = lki_shard_count(store),
+                                  .threads = report.threads,
+                                  .thread_records = report.thread_records,
+                                  .retired_bytes = report.retired_bytes,
+                                  .oldest_reader_ms = report.oldest_reader_ms,
+                                  .oldest_reader_thread = report.oldest_reader_thread,
+                                  .sweep_lag_ms = lki_load_relaxed(&store->sweep.lag_ms)};
+    counters_copy(statistics, report.counter);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store: what its rooms share. One struct, set up by store.c, read by all.
+ *
+ *   shard.c      sets of cells and of partitions, the lookaside in front; the only room that knows ck_hs
+ *   cell.c       makes a cell for a new key and enters it, index first
+ *   record.c     heads and records: resolve, install, stamp
+ *   read.c       get, get_into, view, get_many, get_locked
+ *   write.c      set, delete
+ *   commit.c     several heads in one step
+ *   lock.c       get_lock
+ *   query.c      ordered reads over index.c
+ *   removal.c    burial of cells in two grace periods
+ *   sweep.c      expiry
+ */
+#ifndef LKI_STORE_STORE_H
+#define LKI_STORE_STORE_H
+
+#include "base/hash.h"
+#include "base/latch.h"
+#include "base/reclaim.h"
+#include "store/cell.h"
+#include "store/index.h"
+
+typedef struct lki_shard lki_shard;
+
+enum { LKI_PARTITION_LATCHES = 256, LKI_INLINE_MAX = 256 };
+
+struct lki_partition {
+    uint32_t hash;    /* [const] low half of the hash of pk */
+    uint16_t pk_size; /* [const] */
+    bool dead;        /* [latch] of the partition: out of use, on its way out of the set */
+    lki_index index;
+    unsigned char pk[]; /* [const] */
+};
+
+/* What a sweep knows; see sweep.c. */
+typedef struct lki_sweep_state {
+    _Atomic(int64_t) earliest_ms;   /* [stat] no expiry before this is left over from earlier rounds */
+    _Atomic(uint32_t) active;       /* [stat] a round is under way */
+    _Atomic(uint64_t) expiring __attribute__((aligned(LKI_LINE))); /* [stat] expiring writes since the round began, roughly */
+    _Atomic(int64_t) lag_ms;        /* [stat] of the last whole round */
+    lki_latch latch;                /* who holds it sweeps */
+    size_t shard, offset, generation; /* [latch] */
+    bool running;                   /* [latch] a round is under way */
+    int64_t round_lag_ms;           /* [latch] */
+    int64_t round_began_ms;         /* [latch] */
+} lki_sweep_state;
+
+typedef struct lki_store {
+    lki_domain domain;
+    /* [const] from here */
+    lki_secret secret;
+    unsigned shard_bits;
+    size_t max_pk_size, max_sk_size, max_data_size;
+    lk_clock realtime_ms;
+    void *clock_context;
+    int64_t lock_ttl_ms, lock_refresh_ms;
+    int64_t sweep_interval_ms;
+    _Atomic(uintptr_t) *lookaside; /* [P3] for each shard: first bucket | log2 of the number of buckets */
+    lki_shard *shards;
+    lki_latch partition_latch[LKI_PARTITION_LATCHES]; /* by hash of the pk: guards index writers */
+    void *sweeper;                                    /* of the background thread; NULL: none */
+    bool closing;                                     /* no other thread is there any more */
+    lki_sweep_state sweep ;
+    /* The clock of stamps. Advanced only by those who take a snapshot. */
+    _Atomic(uint64_t) clock __attribute__((aligned(LKI_LINE))); /* [P2] */
+} lki_store;
+
+LKI_INLINE lki_store *
+lki_thread_store(lki_thread *thread)
+{
+    return thread->domain->store;
+}
+
+LKI_INLINE int64_t
+lki_now(const lki_store *store)
+{
+    return store->realtime_ms(store->clock_context);
+}
+
+LKI_INLINE lki_latch *
+lki_partition_latch(lki_store *store, const lki_partition *partition)
+{
+    return &store->partition_latch[partition->hash % LKI_PARTITION_LATCHES];
+}
+
+/* A key with its hash, on the stack of a call. */
+typedef struct lki_hashed {
+    lk_key key;
+    uint64_t hash;
+} lki_hashed;
+
+/* `options` checked and with its defaults filled in. */
+lk_status lki_store_open(const lk_memory_options *options, lki_store **store);
+void lki_store_close(lki_store *store);
+void lki_store_statistics(lki_store *store, lk_statistics *statistics);
+
+/* ---- cell.c ---- */
+
+/* The cell of a key, made where there is none; room for `data_size` bytes of record inside a new one (0: none). Caller: in a
+ * write section. LK_OK, LK_NO_MEMORY. */
+lk_status lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size,
+                          lki_cell **cell);
+/* Is the cell out of the table? */
+bool lki_cell_is_dead(const lki_cell *cell);
+bool lki_cell_dispose(lki_thread *thread, void *object);
+uint64_t lki_cell_hash(lki_store *store, const lki_cell *cell);
+bool lki_partition_dispose(lki_thread *thread, void *object);
+LKI_INLINE uint64_t
+lki_partition_hash(lki_store *store, const lki_partition *partition)
+{
+    return lki_hash_bytes(&store->secret, (lk_bytes){partition->pk, partition->pk_size});
+}
+
+/* ---- read.c, query.c ---- */
+
+/* Where a read found an item: valid in the section. */
+typedef struct lki_found {
+    const lki_cell *cell;
+    const lki_record *record; /* NULL: no item */
+} lki_found;
+
+/* Newest live record of the item, or NULL. Caller: in a section. `now` 0: not read yet. */
+lki_found lki_read_one(lki_store *store, const lki_hashed *hashed, int64_t *now);
+
+/* The item records of `count` cells at one instant; see read.c. Caller: in a section. */
+typedef struct lki_seen {
+    lki_hashed hashed;
+    lki_cell *cell;
+    uintptr_t head;
+    lki_found found;
+} lki_seen;
+void lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, int64_t *now);
+
+/* One page of a query: up to `limit` live items from `max_cells` cells or fewer; *resume: the last cell that was looked at,
+ * *done: there is nothing behind it. Caller: in a section. */
+typedef struct lki_page {
+    const lk_query *query;
+    bool has_after; /* query->after counts, be it empty */
+    size_t limit, max_cells, max_bytes;
+    lki_found *found; /* in the thread's scratch, grown by the page */
+    size_t count;
+    const lki_cell *resume;
+    bool done;
+} lki_page;
+lk_status lki_query_page(lki_store *store, lki_thread *thread, lki_page *page);
+
+/* ---- write.c, commit.c, lock.c ---- */
+
+lk_status lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count);
+lk_status lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count);
+/* Caller: in a write section. `cell`: where known. */
+lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell, int64_t now,
+                             lk_lock *lock);
+/* What is to be written: `items` (puts), or `writes`. */
+typedef struct lki_writes {
+    const lk_item *items;
+    const lk_write *writes;
+    size_t count;
+} lki_writes;
+lk_status lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes, lk_lock *locks,
+                           size_t lock_count, lk_conflict *conflict);
+
+/* ---- removal.c, sweep.c ---- */
+
+/* Tombstones of `cell` (either may be NULL) were installed and stamped: notes from when on it may be buried, and sees to it
+ * that somebody does. Also for a cell that was made in vain, without tombstones. Caller: in the write section that
+ * installed them, with 1 retirement reserved. */
+void lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_record *lock);
+bool lki_removal_ticket(lki_thread *thread, void *cell);
+/* Takes a partition out if its index is empty. Caller: in a write section, holds the latch of the shard of the pk, then that of the
+ * partition (the one place where two are held). */
+bool lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition, uint64_t hash);
+
+/* An item or lock that expires was written. */
+LKI_INLINE void
+lki_sweep_note(lki_store *store, int64_t expires_at_ms)
+{
+    int64_t earliest = lki_load_relaxed(&store->sweep.earliest_ms);
+    while (expires_at_ms < earliest && !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {
+    }
+}
+
+/* A little of a sweep, now and then; writers call it outside of their sections. */
+void lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes);
+lk_status lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *swept);
+bool lki_sweeper_start(lki_store *store);
+void lki_sweeper_stop(lki_store *store);
+
+#endif

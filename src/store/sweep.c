@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Expiry. An expired item is invisible at once, because readers compare times; here its memory comes back. Called by writers a
+ * little at a time (lki_sweep_step), by lk_sweep, and by the background thread.
+ *
+ * The sweep walks the shards, a chunk of cells at a time, and puts a tombstone over exactly the record that it saw expired, as a
+ * delete would; the same for locks that have lapsed. From there on removal.c sees to the cell. There is no list by time:
+ * `earliest_ms` is a lower bound of what is still to come, so that rounds begin only when something has expired, and at most once a
+ * second unless many expiring items were written since. While a round runs each write visits about four cells, so
+ * what has expired and is still there stays in proportion to what is live.
+ *
+ * Progress    one thread sweeps at a time (a latch, which steps only try); each chunk is a section of its own.
+ */
+#include <pthread.h>
+#include <time.h>
+
+#include "store/record.h"
+#include "store/shard.h"
+
+enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000 };
+
+/* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: something else is there now. */
+static lk_status record_bury(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, lki_record *record)
+{
+    bool lock = record->kind == LKI_LOCK;
+    if (!lki_reserve(thread, 4))
+        return LK_NO_MEMORY;
+    lki_record *tombstone = lki_record_new_tombstone(store, lock ? LKI_LOCK_TOMBSTONE : LKI_TOMBSTONE, lock ? record->version : 0);
+    if (tombstone == NULL)
+        return LK_NO_MEMORY;
+    lk_status status = lki_head_replace_if(store, thread, cell, head, record, tombstone);
+    if (status != LK_OK) {
+        lki_record_discard(store, cell, tombstone);
+        return LK_RACE;
+    }
+    lki_removal_schedule(thread, cell, lock ? NULL : tombstone, lock ? tombstone : NULL);
+    lki_count(thread, lock ? LKI_LOCKS_SWEPT : LKI_EXPIRED_SWEPT, 1);
+    return LK_OK;
+}
+
+/* One head of a cell. `*lag_ms`: the longest time since expiry so far. */
+static lk_status head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, int64_t now, int64_t *lag_ms)
+{
+    lki_record *record = lki_effective(store, lki_load_acquire(head), NULL); /* P1 */
+    if (record == NULL)
+        return LK_RACE;
+    int64_t expires;
+    if (record->kind == LKI_LOCK)
+        expires = lki_lock_expires(record);
+    else if (record->kind == LKI_VALUE && (record->flags & LKI_FLAG_EXPIRES) != 0)
+        expires = record->expires_at_ms;
+    else
+        return LK_RACE;
+    if (now <= expires) {
+        lki_sweep_note(store, expires);
+        return LK_RACE;
+    }
+    lk_status status = record_bury(store, thread, cell, head, record);
+    if (status == LK_OK && now - expires > *lag_ms)
+        *lag_ms = now - expires;
+    return status;
+}
+
+/* One chunk of a shard. *offset moves on; `*ended`: at the end of the shard. */
+static lk_status chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now, int64_t *lag_ms,
+                             size_t *swept, bool *ended)
+{
+    lki_cell *cells[CHUNK];
+    lk_status status = LK_OK;
+    lki_write_enter(thread);
+    size_t count = lki_shard_walk(store, shard, offset, cells, CHUNK);
+    for (size_t i = 0; i < count && status != LK_NO_MEMORY; i++) {
+        if (lki_load_relaxed(&cells[i]->item) == LKI_EMPTY && lki_load_relaxed(&cells[i]->lock) == LKI_EMPTY &&
+            lki_reserve(thread, 1))
+            lki_removal_schedule(thread, cells[i], NULL, NULL); /* made in vain, when memory was out */
+        status = head_sweep(store, thread, cells[i], &cells[i]->item, now, lag_ms);
+        *swept += status == LK_OK;
+        if (status == LK_NO_MEMORY)
+            break;
+        status = head_sweep(store, thread, cells[i], &cells[i]->lock, now, lag_ms);
+        *swept += status == LK_OK;
+    }
+    *ended = count < CHUNK;
+    lki_write_leave(thread);
+    return status == LK_NO_MEMORY ? LK_NO_MEMORY : LK_OK;
+}
+
+static void round_begin_latched(lki_store *store, int64_t now)
+{
+    lki_sweep_state *sweep = &store->sweep;
+    sweep->running = true;
+    sweep->shard = sweep->offset = 0;
+    sweep->generation = lki_shard_generation(store, 0);
+    sweep->round_lag_ms = 0;
+    sweep->round_began_ms = now;
+    lki_store_relaxed(&sweep->expiring, 0);
+    lki_store_seq_cst(&sweep->earliest_ms, INT64_MAX); /* each expiry that is met, or written, is noted anew */
+}
+
+/* The next chunk of the running round. */
+static lk_status round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *swept)
+{
+    lki_sweep_state *sweep = &store->sweep;
+    bool ended;
+    lk_status status = chunk_sweep(store, thread, sweep->shard, &sweep->offset, now, &sweep->round_lag_ms, swept, &ended);
+    if (status != LK_OK)
+        return status;
+    size_t generation = lki_shard_generation(store, sweep->shard);
+    if (ended && generation == sweep->generation) {
+        sweep->offset = 0;
+        sweep->shard++;
+    } else if (generation != sweep->generation) {
+        sweep->offset = 0; /* the map was replaced on the way: positions mean something else now */
+    }
+    if (sweep->shard >> store->shard_bits == 0)
+        sweep->generation = lki_shard_generation(store, sweep->shard);
+    if (sweep->shard >> store->shard_bits != 0) {
+        sweep->running = false;
+        lki_store_relaxed(&sweep->lag_ms, sweep->round_lag_ms);
+    }
+    return LK_OK;
+}
+
+void
+lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
+{
+    lki_sweep_state *sweep = &store->sweep;
+    thread->sweep_tick += (uint32_t)writes;
+    if (LKI_LIKELY(thread->sweep_tick < WRITES_PER_STEP) || thread->epoch.active != 0)
+        return;
+    thread->sweep_tick = 0;
+    if (thread->expiring_writes != 0)
+        lki_add_relaxed(&sweep->expiring, thread->expiring_writes);
+    thread->expiring_writes = 0;
+    int64_t earliest = lki_load_relaxed(&sweep->earliest_ms);
+    bool idle = earliest == INT64_MAX; /* nothing ever expires, or a round has just begun */
+    if ((idle && lki_load_relaxed(&sweep->active) == 0) || !lki_latch_try(&sweep->latch))
+        return;
+    int64_t now = lki_now(store);
+    if (!sweep->running && now > earliest &&
+        (now - sweep->round_began_ms >= ROUND_MS ||
+         lki_load_relaxed(&sweep->expiring) > lki_shard_count(store) / 4 + CHUNK))
+        round_begin_latched(store, now);
+    size_t swept = 0;
+    if (sweep->running)
+        (void)round_step_latched(store, thread, now, &swept); /* no memory: the next step tries again */
+    lki_store_relaxed(&sweep->active, sweep->running);
+    lki_latch_drop(&sweep->latch);
+}
+
+lk_status
+lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *swept)
+{
+    lki_sweep_state *sweep = &store->sweep;
+    lk_status status = LK_OK;
+    size_t count = 0;
+    int64_t now = lki_now(store);
+    lki_latch_take(&sweep->latch, thread);
+    round_begin_latched(store, now);
+    while (status == LK_OK && sweep->running && (max_items == 0 || count < max_items))
+        status = round_step_latched(store, thread, now, &count);
+    lki_store_relaxed(&sweep->active, sweep->running);
+    lki_latch_drop(&sweep->latch);
+    (void)lki_reclaim_now(thread);
+    if (status == LK_OK)
+        *swept = count;
+    return status;
+}
+
+/* ---- the background thread ---- */
+
+typedef struct sweeper {
+    pthread_t thread;
+    pthread_mutex_t latch;
+    pthread_cond_t wake;
+    bool stop; /* [latch] */
+    lki_store *store;
+} sweeper;
+
+static void sweeper_wait_latched(sweeper *s)
+{
+    struct timespec until;
+    int64_t interval = s->store->sweep_interval_ms;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(interval / 1000);
+    until.tv_nsec += (long)(interval % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    while (!s->stop && pthread_cond_timedwait(&s->wake, &s->latch, &until) == 0) {
+    }
+}
+
+static void *sweeper_run(void *context)
+{
+    sweeper *s = context;
+    pthread_mutex_lock(&s->latch);
+    while (!s->stop) {
+        sweeper_wait_latched(s);
+        if (s->stop)
+            break;
+        pthread_mutex_unlock(&s->latch);
+        lk_status why = LK_OK;
+        lki_thread *thread = lki_thread_self(&s->store->domain, &why);
+        size_t swept = 0;
+        if (thread != NULL)
+            (void)lki_sweep_all(s->store, thread, 0, &swept); /* no memory: the next round tries again */
+        pthread_mutex_lock(&s->latch);
+    }
+    pthread_mutex_unlock(&s->latch);
+    return NULL;
+}
+
+bool
+lki_sweeper_start(lki_store *store)
+{
+    sweeper *s = lki_alloc_zeroed(&store->domain.allocator, sizeof *s);
+    if (s == NULL)
+        return false;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&s->latch, NULL);
+    pthread_cond_init(&s->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    s->store = store;
+    store->sweeper = s;
+    if (pthread_create(&s->thread, NULL, sweeper_run, s) == 0)
+        return true;
+    store->sweeper = NULL;
+    lki_free(&store->domain.allocator, s, sizeof *s);
+    return false;
+}
+
+void
+lki_sweeper_stop(lki_store *store)
+{
+    sweeper *s = store->sweeper;
+    if (s == NULL)
+        return;
+    pthread_mutex_lock(&s->latch);
+    s->stop = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->latch);
+    pthread_join(s->thread, NULL);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->latch);
+    lki_free(&store->domain.allocator, s, sizeof *s);
+    store->sweeper = NULL;
+}
