@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the rooms of the benchmark share: the operations table of a contender, that of a workload, the data that both
- * work on, and the worker that the driver hands to a workload. A new contender or workload is one file that fills one
- * of these tables and names it with BENCH_CONTENDER or BENCH_WORKLOAD.
+ * What the rooms of the benchmark share: the operations table of a contender, that of a workload,
+ * the data that both work on, and the worker that the driver hands to a workload. A new contender
+ * or workload is one file that fills one of these tables and names it with BENCH_CONTENDER or
+ * BENCH_WORKLOAD.
  */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
@@ -22,7 +23,7 @@ extern "C" {
 #define BENCH_WORKLOADS_MAX 64
 #define BENCH_GROUP 16 /* keys of one multiple get */
 
-/* ---- contenders --------------------------------------------------------------------------------------------- */
+/* ---- contenders ------------------------------------------------------------------------------ */
 
 enum bench_commit { BENCH_COMMITTED, BENCH_RACED, BENCH_FAILED };
 
@@ -35,9 +36,10 @@ struct bench_counters {
 /* Sees one item of a scan, in order. */
 typedef void bench_visit(void *context, lk_bytes sk, lk_bytes value);
 
-/* A store under test. A call that is NULL is one that the contender does not have; it then sits out the workloads that
- * need it. `client` is what one thread holds of a store, and no other thread uses it. What a read returns is a copy that
- * the client owns (or a borrowed item, where the contender says so) and holds until the client's next call. */
+/* A store under test. A call that is NULL is one that the contender does not have; it then sits
+ * out the workloads that need it. `client` is what one thread holds of a store, and no other
+ * thread uses it. What a read returns is a copy that the client owns (or a borrowed item, where
+ * the contender says so) and holds until the client's next call. */
 struct bench_contender {
     const char *name;
     const char *what;     /* one line for --list */
@@ -54,15 +56,15 @@ struct bench_contender {
     bool (*set)(void *client, lk_key key, lk_bytes value);
     bool (*remove)(void *client, lk_key key);
 
-    /* A read-modify-write: reads items with whatever proves later that they did not change, then writes new values for
-     * the same keys in one step iff they did not. */
+    /* A read-modify-write: reads items with whatever proves later that they did not change, then
+     * writes new values for the same keys in one step iff they did not. */
     bool (*read)(void *client, const lk_key *keys, size_t count, lk_bytes *values);
     enum bench_commit (*commit)(void *client, const lk_key *keys, size_t count,
                                 const lk_bytes *values);
     void (*backoff)(unsigned attempt); /* after BENCH_RACED; NULL: bench_backoff */
 
-    /* At most `limit` (0: all) items of a partition, ascending, after the given sk and with the given prefix (both may
-     * be empty). Returns how many. */
+    /* At most `limit` (0: all) items of a partition, ascending, after the given sk and with the
+     * given prefix (both may be empty). Returns how many. */
     size_t (*scan)(void *client, const lk_query *query, bench_visit *visit, void *context);
 
     bool (*lock)(void *client, lk_key key); /* gives the key an optimistic lock */
@@ -72,13 +74,17 @@ struct bench_contender {
 
 void bench_contender_add(const struct bench_contender *contender);
 
-#define BENCH_CONTENDER(table)                                                                    \
-    __attribute__((constructor)) static void table##_add(void) { bench_contender_add(&table); }
+#define BENCH_CONTENDER(table)                                 \
+    __attribute__((constructor)) static void table##_add(void) \
+    {                                                          \
+        bench_contender_add(&table);                           \
+    }
 
-/* Waits a little, the longer the more often the caller has tried: the pause of contenders that bring none. */
+/* Waits a little, the longer the more often the caller has tried: the pause of contenders that
+ * bring none. */
 void bench_backoff(unsigned attempt);
 
-/* ---- data --------------------------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 /* What stores are loaded with before a workload runs. A store is loaded once for each source. */
 struct bench_source {
@@ -88,12 +94,13 @@ struct bench_source {
     /* Writes all of it. Returns the number of items, 0 on failure. */
     size_t (*load)(const struct bench_contender *contender, void *client);
     size_t (*count)(void);
-    /* Looks at every item from `first` on in steps of `step`; adds its number to `sum`. Returns the wrong ones. */
+    /* Looks at items from the rank `first` on in steps of `step`, before the rank `end`; ranks are
+     * those of distributions. Adds the items' numbers to `sum`. Returns how many are wrong. */
     uint64_t (*verify)(const struct bench_contender *contender, void *client, size_t first,
-                       size_t step, uint64_t *sum);
+                       size_t step, size_t end, uint64_t *sum);
 };
 
-/* ---- workloads ---------------------------------------------------------------------------------------------- */
+/* ---- workloads ------------------------------------------------------------------------------- */
 
 struct bench_workload;
 
@@ -126,7 +133,18 @@ worker_next(struct bench_worker *worker)
     return worker->stream[worker->stream_at++ & worker->stream_mask];
 }
 
-/* What issue or reader expects: latchkey at least `ratio` times as fast as `contender` at `threads`. */
+/* The pause between two attempts at the same commit. */
+static inline void
+worker_backoff(const struct bench_worker *worker, unsigned attempt)
+{
+    if (worker->contender->backoff != NULL)
+        worker->contender->backoff(attempt);
+    else
+        bench_backoff(attempt);
+}
+
+/* What the reader may expect: latchkey at least `ratio` times as fast as `contender` at
+ * `threads`. */
 struct bench_target {
     const char *contender;
     unsigned threads; /* 0: at any number */
@@ -141,11 +159,12 @@ struct bench_workload {
     const char *threads;      /* by default: "1,2" */
     const char *distribution; /* by default */
     const struct bench_source *source;
-    const char *contenders;   /* by default; NULL: all that can */
-    unsigned weight;          /* operations that one step counts for; 0: 1 */
-    unsigned batch;           /* steps between looks at the clock; 0: 64 */
-    bool transacts;           /* commits: the table shows races, the check sums up */
-    unsigned increment;       /* of the sum of all numbers by one commit */
+    const char *contenders; /* by default; NULL: all that can */
+    unsigned weight;        /* operations that one step counts for; 0: 1 */
+    unsigned batch;         /* steps between looks at the clock; 0: 64 */
+    bool reads_only;
+    bool transacts;     /* commits: the table shows races, the check sums up */
+    unsigned increment; /* of the sum of all numbers by one commit */
     struct bench_target targets[2];
 
     bool (*can)(const struct bench_contender *contender);
@@ -153,17 +172,20 @@ struct bench_workload {
     void (*step)(struct bench_worker *worker, size_t count);
     /* In the worker's thread after each run: checks and undoes what the run left. May be NULL. */
     void (*finish)(struct bench_worker *worker);
-    /* Instead of all that: a workload that needs no driver. It runs before any store is open, prints its own table and
-     * returns false if something was wrong. */
+    /* Instead of all that: a workload that needs no driver. It runs before any store is open,
+     * prints its own table and returns false if something was wrong. */
     bool (*run)(const struct bench_contender *const *contenders, size_t count);
 };
 
 void bench_workload_add(const struct bench_workload *workload);
 
-#define BENCH_WORKLOAD(table)                                                                     \
-    __attribute__((constructor)) static void table##_add(void) { bench_workload_add(&table); }
+#define BENCH_WORKLOAD(table)                                  \
+    __attribute__((constructor)) static void table##_add(void) \
+    {                                                          \
+        bench_workload_add(&table);                            \
+    }
 
-/* ---- options and registry ----------------------------------------------------------------------------------- */
+/* ---- options and registry -------------------------------------------------------------------- */
 
 struct bench_options {
     const char *workloads;    /* comma separated; NULL: all */
@@ -173,6 +195,7 @@ struct bench_options {
     double duration_s;
     double warmup_s;
     unsigned repeats;
+    bool hurried; /* fewer repeats where the machine is too slow for the plan */
     size_t keys;
     size_t value_size;
     uint64_t seed;

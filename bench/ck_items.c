@@ -8,7 +8,8 @@
 
 #define SHARD_INITIAL_ITEMS 64
 
-/* In front of every block that a set allocates, so that it can be retired. A line, so that alignment stays. */
+/* In front of every block that a set allocates, so that it can be retired. A line, so that
+ * alignment stays. */
 struct set_block {
     _Alignas(64) ck_epoch_entry_t retired;
 };
@@ -57,9 +58,9 @@ item_hash(const void *item, unsigned long seed)
 static bool
 item_is(const struct ck_item *item, uint64_t hash, lk_key key)
 {
-    return item->hash == hash && item->pk_size == key.pk.size && item->sk_size == key.sk.size
-           && memcmp(item->bytes, key.pk.data, key.pk.size) == 0
-           && memcmp(item->bytes + key.pk.size, key.sk.data, key.sk.size) == 0;
+    return item->hash == hash && item->pk_size == key.pk.size && item->sk_size == key.sk.size &&
+           memcmp(item->bytes, key.pk.data, key.pk.size) == 0 &&
+           memcmp(item->bytes + key.pk.size, key.sk.data, key.sk.size) == 0;
 }
 
 static bool

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the contenders on Concurrency Kit share: an item, its set, and a thread's epoch record. ck 0.7.1 wants to be held
- * with care: a set has one writer at a time; it needs zeroed memory; a map that it outgrew is freed after a grace period;
- * ck_epoch_call belongs inside the section, with a full fence between unlinking and it; polling comes after the section;
- * a record is never freed, only used again.
+ * What the contenders on Concurrency Kit share: an item, its set, and a thread's epoch record. ck
+ * 0.7.1 wants to be held with care: a set has one writer at a time; it needs zeroed memory; a map
+ * that it outgrew is freed after a grace period; ck_epoch_call belongs inside the section, with a
+ * full fence between unlinking and it; polling comes after the section; a record is never freed,
+ * only used again.
  */
 #ifndef BENCH_CK_ITEMS_H
 #define BENCH_CK_ITEMS_H
@@ -19,7 +20,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* A key, and what the contender hangs on it. Bytes: pk, sk, and the value where it is kept inside. */
+/* A key, and what the contender hangs on it. Bytes: pk, sk, and the value where it is kept
+ * inside. */
 struct ck_item {
     uint64_t hash;
     uint16_t pk_size, sk_size;
@@ -32,7 +34,8 @@ struct ck_item {
     char bytes[];
 };
 
-/* A key to look for. ck_hs gets its address with the lowest bit set, which tells it from an item. */
+/* A key to look for. ck_hs gets its address with the lowest bit set, which tells it from an
+ * item. */
 struct ck_probe {
     uint64_t hash;
     lk_key key;
@@ -52,8 +55,7 @@ struct ck_session {
 static inline uint64_t
 ck_item_hash(lk_key key)
 {
-    return XXH3_64bits_withSeed(key.sk.data, key.sk.size,
-                                XXH3_64bits(key.pk.data, key.pk.size));
+    return XXH3_64bits_withSeed(key.sk.data, key.sk.size, XXH3_64bits(key.pk.data, key.pk.size));
 }
 
 static inline struct ck_item *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One plain ck_hs set under an epoch: readers take no latch, writers a spinlock. The value lies in the item; a write makes
- * a new item and retires the old one.
+ * One plain ck_hs set under an epoch: readers take no latch, writers a spinlock. The value lies in
+ * the item; a write makes a new item and retires the old one.
  */
 #include "ck_items.h"
 

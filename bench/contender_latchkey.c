@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * latchkey through its public API, as a server would call it: one result per thread, used again and again. Next to it
- * latchkey-view, which reads items where they lie.
+ * latchkey through its public API, as a server would call it: one result per thread, used again and
+ * again. Next to it latchkey-view, which reads items where they lie.
  */
 #include "bench.h"
 
@@ -104,8 +104,8 @@ client_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values
 {
     struct client *client = handle;
 
-    return lk_get_many(client->db, keys, count, client->result) == LK_OK
-           && result_values(client, count, values);
+    return lk_get_many(client->db, keys, count, client->result) == LK_OK &&
+           result_values(client, count, values);
 }
 
 static bool
@@ -133,8 +133,8 @@ client_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     if (count > CLIENT_KEYS_MAX)
         return false;
     client->lock_count = count;
-    return lk_get_locked(client->db, keys, count, client->locks, client->result) == LK_OK
-           && result_values(client, count, values);
+    return lk_get_locked(client->db, keys, count, client->locks, client->result) == LK_OK &&
+           result_values(client, count, values);
 }
 
 static enum bench_commit

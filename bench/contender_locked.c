@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What people write by hand: hash maps with string keys under one mutex, under one reader-writer lock, and under 64
- * striped mutexes. Values are copied out under the latch. Commits are optimistic: a read notes the version of each
- * entry, a commit latches the stripes in order, compares, writes and bumps.
+ * What people write by hand: hash maps with string keys under one mutex, under one reader-writer
+ * lock, and under 64 striped mutexes. Values are copied out under the latch. Commits are
+ * optimistic: a read notes the version of each entry, a commit latches the stripes in order,
+ * compares, writes and bumps.
  *
  * Invariants
  *   I1 an entry belongs to the stripe that the top bits of its hash name; only its latch guards it.
@@ -82,9 +83,8 @@ static void *
 locked_open(unsigned stripe_bits, bool shared)
 {
     size_t count = (size_t)1 << stripe_bits;
-    struct locked_store *store =
-        aligned_alloc(BENCH_LINE, sizeof(struct locked_store) + BENCH_LINE
-                                      + count * sizeof(struct stripe));
+    struct locked_store *store = aligned_alloc(
+        BENCH_LINE, sizeof(struct locked_store) + BENCH_LINE + count * sizeof(struct stripe));
     if (store == NULL)
         return NULL;
     store->shared = shared;

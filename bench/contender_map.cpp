@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What a C++ programmer writes where order counts: a std::map per partition under a std::shared_mutex, found through
-// striped directories of partitions. A partition is never removed, so that a pointer to it outlives its directory's latch.
+// What a C++ programmer writes where order counts: a std::map per partition under a
+// std::shared_mutex, found through striped directories of partitions. A partition is never removed,
+// so that a pointer to it outlives its directory's latch.
 #include "bench.h"
 
 #include <array>
@@ -17,7 +18,8 @@
 #include <unordered_map>
 #include <vector>
 
-namespace {
+namespace
+{
 
 constexpr std::size_t DirectoryCount = 64;
 
@@ -40,7 +42,8 @@ struct Partition {
 
 struct TextHash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const
+    std::size_t
+    operator()(std::string_view text) const
     {
         return std::hash<std::string_view>()(text);
     }
@@ -48,18 +51,21 @@ struct TextHash {
 
 struct alignas(BENCH_LINE) Directory {
     std::shared_mutex latch;
-    std::unordered_map<std::string, std::unique_ptr<Partition>, TextHash, std::equal_to<>> partitions;
+    std::unordered_map<std::string, std::unique_ptr<Partition>, TextHash, std::equal_to<>>
+        partitions;
 };
 
 struct Store {
     std::array<Directory, DirectoryCount> directories;
 
-    Directory &directory(std::string_view pk)
+    Directory &
+    directory(std::string_view pk)
     {
         return directories[TextHash()(pk) >> 32 & (DirectoryCount - 1)];
     }
 
-    Partition *find(std::string_view pk)
+    Partition *
+    find(std::string_view pk)
     {
         Directory &place = directory(pk);
         std::shared_lock guard(place.latch);
@@ -67,7 +73,8 @@ struct Store {
         return found == place.partitions.end() ? nullptr : found->second.get();
     }
 
-    Partition *find_or_add(std::string_view pk)
+    Partition *
+    find_or_add(std::string_view pk)
     {
         if (Partition *partition = find(pk))
             return partition;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * 64 shards of ck_hs whose items point to their values: a write to a key that exists is one atomic exchange of that
- * pointer, without any latch; the old value is retired. Items are never removed.
+ * 64 shards of ck_hs whose items point to their values: a write to a key that exists is one atomic
+ * exchange of that pointer, without any latch; the old value is retired. Items are never removed.
  */
 #include "ck_items.h"
 
@@ -117,8 +117,8 @@ swap_value_destroy(ck_epoch_entry_t *entry)
     free(entry);
 }
 
-/* Finds or makes the item of a key that was not there a moment ago; false: no memory. `*taken` says whether the value is
- * now in a new item. */
+/* Finds or makes the item of a key that was not there a moment ago; false: no memory. `*taken`
+ * says whether the value is now in a new item. */
 static bool
 item_insert_entered(struct ck_shard *shard, uint64_t hash, lk_key key, struct swap_value *value,
                     struct ck_item **item, bool *taken)

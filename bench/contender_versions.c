@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * One plain ck_hs set whose items carry a version word: odd while somebody writes. Reads are those of a sequence lock;
- * a commit locks the words of its items in the order of their addresses, by compare-and-swap from the version that it
- * read. Values are written where they lie and keep their capacity. Items are never removed, so that a client may keep
- * pointers to them between its read and its commit.
+ * One plain ck_hs set whose items carry a version word: odd while somebody writes. Reads are those
+ * of a sequence lock; a commit locks the words of its items in the order of their addresses, by
+ * compare-and-swap from the version that it read. Values are written where they lie and keep their
+ * capacity. Items are never removed, so that a client may keep pointers to them between its read
+ * and its commit.
  */
 #include "ck_items.h"
 
@@ -123,7 +124,8 @@ item_write_locked(struct ck_item *item, uint64_t version, lk_bytes value)
 {
     uint64_t *words = item_words(item);
 
-    /* The odd version before the words: a reader that saw a new word sees it too when it looks again. */
+    /* The odd version before the words: a reader that saw a new word sees it too when it looks
+     * again. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
     for (size_t i = 0; i * 8 < value.size; i++) {
         uint64_t word = 0;
@@ -143,8 +145,7 @@ versions_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     ck_session_enter(&client->session);
     for (size_t i = 0; found && i < count; i++) {
         uint64_t *buffer = client->buffers + i * client->words;
-        struct ck_item *item =
-            ck_shard_find(&client->store->shard, ck_item_hash(keys[i]), keys[i]);
+        struct ck_item *item = ck_shard_find(&client->store->shard, ck_item_hash(keys[i]), keys[i]);
         found = item != NULL && item->value_size <= client->words * 8;
         if (!found)
             break;

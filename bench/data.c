@@ -37,7 +37,8 @@ data_open(const char **why)
     return true;
 }
 
-/* In an order without locality, as items come in a server: neighbours in a partition are no neighbours in memory. */
+/* In an order without locality, as items come in a server: neighbours in a partition are no
+ * neighbours in memory. */
 static size_t
 data_load(const struct bench_contender *contender, void *client)
 {
@@ -60,12 +61,12 @@ data_load(const struct bench_contender *contender, void *client)
 
 static uint64_t
 data_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
-            uint64_t *sum)
+            size_t end, uint64_t *sum)
 {
     struct data_text text;
     uint64_t wrong = 0;
 
-    for (size_t i = first; i < data_count(); i += step) {
+    for (size_t i = first; i < end; i += step) {
         lk_key key = data_key(random_scatter(i, data_count()), &text);
         lk_bytes value;
         uint64_t number;

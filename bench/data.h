@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The synthetic data: N items in partitions of 1,000, 16 bytes of pk, 16 bytes of sk, and values that prove themselves.
- * Keys are text of fixed width, made from an index in a few instructions, so that no table of keys competes for the
- * cache with the store under test.
+ * The synthetic data: N items in partitions of 1,000, 16 bytes of pk, 16 bytes of sk, and values
+ * that prove themselves. Keys are text of fixed width, made from an index in a few instructions, so
+ * that no table of keys competes for the cache with the store under test.
  *
  * Invariants
- *   I1 sk = 16 hexadecimal digits of a bijection of the index: no two alike, no order among neighbours.
- *   I2 value = {check, number, filler, number}: `check` follows from sk and number; the number is there twice, first and
- *      last, so that a torn value shows.
+ *   I1 sk = 16 hexadecimal digits of a bijection of the index: no two alike, no order among
+ *      neighbours.
+ *   I2 value = {check, number, filler, number}: `check` follows from sk and number; the number is
+ *      there twice, first and last, so that a torn value shows.
  */
 #ifndef BENCH_DATA_H
 #define BENCH_DATA_H
@@ -26,8 +27,8 @@ extern const struct bench_source data_source;
 /* The text of all pks, one after the other. [const] after data_source.open */
 extern const char (*data_pks)[DATA_KEY_SIZE];
 
-/* The index of the item with the given rank by sk in its partition: ranks of partition p start at p * 1,000. NULL until
- * data_order_open. */
+/* The index of the item with the given rank by sk in its partition: ranks of partition p start
+ * at p * 1,000. NULL until data_order_open. */
 extern const uint32_t *data_order;
 bool data_order_open(void);
 

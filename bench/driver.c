@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * One run: all threads attach and gather; then each does batches of steps and publishes its count in a line of its
- * own; the main thread reads the counts twice, `duration` apart, and divides. So warm-up is what came before the first
- * look, threads that stop late do not matter, and the loop holds no shared counter and reads no clock, except around one
- * step of each batch, for the latencies.
+ * One run: all threads attach and gather; then each does batches of steps and publishes its count
+ * in a line of its own; the main thread reads the counts twice, `duration` apart, and divides. So
+ * warm-up is what came before the first look, threads that stop late do not matter, and the loop
+ * holds no shared counter and reads no clock, except around one step of each batch, for the
+ * latencies.
  *
- * Ordering: counts and phase are relaxed; what a worker leaves in its counters and its histogram is read after the join.
+ * Ordering: counts and phase are relaxed; what a worker leaves in its counters and its histogram is
+ * read after the join.
  */
 #include "driver.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -48,6 +51,27 @@ sleep_s(double seconds)
         continue;
 }
 
+/* Processor time that other processes, and other guests of the host, have used; 0: unknown. */
+static double
+others_now_s(void)
+{
+    unsigned long long user, nice, system, idle, wait, interrupt, soft, steal;
+    FILE *file = fopen("/proc/stat", "r");
+    struct timespec own;
+
+    if (file == NULL)
+        return 0;
+    int found = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system,
+                       &idle, &wait, &interrupt, &soft, &steal);
+    fclose(file);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+    if (found != 8)
+        return 0;
+    return (double)(user + nice + system + interrupt + soft + steal) /
+               (double)sysconf(_SC_CLK_TCK) -
+           (double)own.tv_sec - (double)own.tv_nsec / 1e9;
+}
+
 static void
 runner_work(struct runner *runner)
 {
@@ -57,7 +81,8 @@ runner_work(struct runner *runner)
     uint64_t steps = 0;
     int phase;
 
-    while ((phase = atomic_load_explicit(&runner->run->phase, memory_order_relaxed)) != PHASE_STOP) {
+    while ((phase = atomic_load_explicit(&runner->run->phase, memory_order_relaxed)) !=
+           PHASE_STOP) {
         if (batch > 1)
             workload->step(worker, batch - 1);
         uint64_t start = bench_now_ns();
@@ -139,13 +164,15 @@ result_add(struct driver_result *result, const struct runner *runner)
 
 /* Starts the threads, measures, stops them. False: not all could start and attach. */
 static bool
-runners_measure(struct runner *runners, unsigned threads, struct run *run, double *rate)
+runners_measure(struct runner *runners, unsigned threads, struct run *run,
+                struct driver_result *result)
 {
+    const struct bench_workload *workload = runners[0].worker.workload;
     pthread_t handles[BENCH_THREADS_MAX];
     unsigned started = 0;
 
-    while (started < threads
-           && pthread_create(&handles[started], NULL, runner_main, &runners[started]) == 0)
+    while (started < threads &&
+           pthread_create(&handles[started], NULL, runner_main, &runners[started]) == 0)
         started++;
     while (atomic_load(&run->gathered) < started)
         sched_yield();
@@ -159,11 +186,16 @@ runners_measure(struct runner *runners, unsigned threads, struct run *run, doubl
         atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
         uint64_t start = bench_now_ns();
         uint64_t before = runners_published(runners, threads);
+        double others = others_now_s();
         sleep_s(bench_options.duration_s);
         uint64_t end = bench_now_ns();
         uint64_t after = runners_published(runners, threads);
         atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
-        *rate = (double)(after - before) * 1e9 / (double)(end - start);
+        double elapsed = (double)(end - start) / 1e9;
+        result->others_s += others_now_s() - others;
+        result->elapsed_s += elapsed;
+        result->rates[result->repeats++] =
+            (double)(after - before) / elapsed * (workload->weight != 0 ? workload->weight : 1);
     }
     for (unsigned i = 0; i < started; i++)
         pthread_join(handles[i], NULL);
@@ -179,7 +211,6 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
     struct runner *runners = aligned_alloc(BENCH_LINE, size);
     struct run run = {.store = result->store->handle, .attached = true};
     struct bench_counters before = {0}, after = {0};
-    double rate = 0;
 
     if (runners == NULL) {
         result->fault = "out of memory";
@@ -189,7 +220,7 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
     runners_init(runners, threads, &run, workload, streams, result);
     if (contender->counters != NULL)
         contender->counters(result->store->handle, &before);
-    if (!runners_measure(runners, threads, &run, &rate))
+    if (!runners_measure(runners, threads, &run, result))
         result->fault = "threads could not be started";
     if (contender->counters != NULL)
         contender->counters(result->store->handle, &after);
@@ -199,15 +230,14 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
         result_add(result, &runners[i]);
     commits = result->counts.commits - commits;
     races = result->counts.races - races;
-    if (contender->counters != NULL && result->fault == NULL
-        && (after.commits - before.commits != commits || after.races - before.races != races))
+    if (contender->counters != NULL && result->fault == NULL &&
+        (after.commits - before.commits != commits || after.races - before.races != races))
         result->fault = "the store counted other commits or races than its callers";
     if (result->counts.wrong != 0)
         result->fault = "answers that nobody wrote";
     else if (result->counts.failed != 0)
         result->fault = "calls that failed";
     result->retries += after.retries - before.retries;
-    result->rates[result->repeats++] = rate * (workload->weight != 0 ? workload->weight : 1);
     free(runners);
 }
 

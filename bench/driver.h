@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The driver: opens and loads stores, runs one workload on one contender with some threads for a fixed time, and adds up
- * what the threads counted. Knows neither tables nor options of the command line.
+ * The driver: opens and loads stores, runs one workload on one contender with some threads for a
+ * fixed time, and adds up what the threads counted. Knows neither tables nor options of the command
+ * line.
  */
 #ifndef BENCH_DRIVER_H
 #define BENCH_DRIVER_H
@@ -9,6 +10,8 @@
 #include "bench.h"
 #include "histogram.h"
 #include "random.h"
+
+#define DRIVER_REPEATS_MAX 64
 
 /* A contender's store with the data of a source in it. */
 struct driver_store {
@@ -18,20 +21,22 @@ struct driver_store {
     size_t items;
     double load_s;
     bool failed;
+    size_t seen;  /* the last look was at so many ranks, nobody wrote since; 0: somebody did */
+    uint64_t sum; /* of the numbers that it saw */
 };
 
 /* What some runs of one workload on one contender with one number of threads gave. */
 struct driver_result {
     struct driver_store *store;
-    double rates[64]; /* operations per second, one for each repeat */
+    double rates[DRIVER_REPEATS_MAX]; /* operations per second, one for each repeat */
     unsigned repeats;
     struct histogram latency;
     struct bench_counts counts;
     uint64_t retries; /* inside the store */
+    double elapsed_s;
+    double others_s;   /* processor time of other processes meanwhile */
     const char *fault; /* what was wrong; NULL: nothing */
 };
-
-#define DRIVER_REPEATS_MAX 64
 
 /* Streams of indexes for so many threads, from the workload's source. */
 struct driver_streams {
@@ -39,12 +44,17 @@ struct driver_streams {
     size_t each; /* a power of two */
 };
 
-/* The store of a contender for a source, loaded if it is not yet; several at once, as many as there are processors. A
- * store that could not be loaded has `failed` set. */
+/* The store of a contender for a source, loaded if it is not yet; several at once, as many as
+ * there are processors. A store that could not be loaded has `failed` set. */
 void driver_stores_load(const struct bench_source *source,
                         const struct bench_contender *const *contenders, size_t count,
                         struct driver_store **stores);
+
+/* Closes what is small; the system takes the rest faster, at the end of the process. */
 void driver_stores_close(void);
+
+/* The i-th store that was asked for; NULL: no more. */
+struct driver_store *driver_store_at(size_t i);
 
 bool driver_streams_open(struct driver_streams *streams, const struct distribution *distribution,
                          size_t bound, unsigned threads);
@@ -54,7 +64,10 @@ void driver_streams_close(struct driver_streams *streams);
 void driver_run(const struct bench_workload *workload, const struct driver_streams *streams,
                 unsigned threads, struct driver_result *result);
 
-/* Looks at every item of a store with all processors. Returns the sum of the numbers; sets `*wrong`. */
-uint64_t driver_verify(struct driver_store *store, uint64_t *wrong);
+/* Looks at the items of a store before the rank `end` with all processors. Sets what was seen and
+ * its sum; returns the number of wrong items. */
+uint64_t driver_verify(struct driver_store *store, size_t end);
+
+size_t driver_processors(void);
 
 #endif

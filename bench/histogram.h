@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A log-linear histogram of nanoseconds: 32 steps for every power of two, so that a percentile is at most 3 % off. Each
- * worker fills its own; the driver merges them.
+ * A log-linear histogram of nanoseconds: 32 steps for every power of two, so that a percentile is
+ * at most 3 % off. Each worker fills its own; the driver merges them.
  */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H

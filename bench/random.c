@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Constants of Gray, Sundaresan, Englert, Baclawski, Weinberger, "Quickly Generating Billion-Record Synthetic
- * Databases", 1994, as YCSB uses them. */
+/* Constants of Gray, Sundaresan, Englert, Baclawski, Weinberger, "Quickly Generating
+ * Billion-Record Synthetic Databases", 1994, as YCSB uses them. */
 struct zipf {
     double bound, theta, alpha, zeta, eta, second;
 };
@@ -55,7 +55,8 @@ distribution_parse(const char *text, struct distribution *distribution)
     if (strncmp(text, "zipf:", 5) == 0) {
         distribution->kind = DISTRIBUTION_ZIPF;
         distribution->theta = strtod(text + 5, &end);
-        return end != text + 5 && *end == '\0' && distribution->theta > 0 && distribution->theta < 1;
+        return end != text + 5 && *end == '\0' && distribution->theta > 0 &&
+               distribution->theta < 1;
     }
     if (strncmp(text, "hot:", 4) == 0) {
         distribution->kind = DISTRIBUTION_HOT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Seeded random numbers and the distributions of keys. Used by the driver and by every workload; nothing here is shared
- * between threads.
+ * Seeded random numbers and the distributions of keys. Used by the driver and by every workload;
+ * nothing here is shared between threads.
  */
 #ifndef BENCH_RANDOM_H
 #define BENCH_RANDOM_H
@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A bijection of 64-bit numbers that looks random: the finaliser of splitmix64 (Steele, Lea, Flood, 2014). */
+/* A bijection of 64-bit numbers that looks random: the finaliser of splitmix64 (Steele, Lea,
+ * Flood, 2014). */
 static inline uint64_t
 random_mix(uint64_t x)
 {
@@ -70,7 +71,8 @@ random_unit(struct random_state *random)
 
 enum distribution_kind { DISTRIBUTION_UNIFORM, DISTRIBUTION_ZIPF, DISTRIBUTION_HOT };
 
-/* How indexes are drawn: each alike; by rank as 1/rank^theta; or each alike out of the first `hot` only. */
+/* How indexes are drawn: each alike; by rank as 1/rank^theta; or each alike out of the first
+ * `hot` only. */
 struct distribution {
     enum distribution_kind kind;
     double theta;
@@ -83,7 +85,8 @@ bool distribution_parse(const char *text, struct distribution *distribution);
 /* Writes the same text, for tables. Returns `buffer`. */
 const char *distribution_text(const struct distribution *distribution, char *buffer, size_t size);
 
-/* Fills `indexes` with draws below `bound`. Zipf ranks are scattered, so that hot keys are not neighbours. */
+/* Fills `indexes` with draws below `bound`. Zipf ranks are scattered, so that hot keys are not
+ * neighbours. */
 void distribution_draw(const struct distribution *distribution, uint64_t seed, size_t bound,
                        uint32_t *indexes, size_t count);
 

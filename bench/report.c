@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tables on standard output, progress on standard error. Figures are medians over the repeats; the spread is the
- * distance of the outermost repeats over the median; "latchkey is" compares medians of the same table.
+ * Tables on standard output, progress on standard error. Figures are medians over the repeats; the
+ * spread is the distance of the outermost repeats over the median; "latchkey is" compares medians
+ * of the same table.
  */
 #include "report.h"
 
@@ -11,7 +12,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define LOAD_WARNING 0.5
+#define LOAD_WARNING 0.5   /* load average before the start */
+#define OTHERS_WARNING 0.1 /* share of the processors that others use, beyond idle ones */
 
 static unsigned progress_cells, progress_done;
 static uint64_t progress_start_ns;
@@ -40,8 +42,8 @@ result_summary(const struct driver_result *result)
         return summary;
     memcpy(sorted, result->rates, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, number_compare);
-    summary.median = count % 2 != 0 ? sorted[count / 2]
-                                    : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+    summary.median =
+        count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
     if (summary.median > 0)
         summary.spread = (sorted[count - 1] - sorted[0]) / summary.median;
     return summary;
@@ -78,11 +80,12 @@ report_begin(double planned_s)
     printf("latchkey-bench %d.%d.%d   %s, %ld processors, Linux %s, gcc %s\n", LK_VERSION_MAJOR,
            LK_VERSION_MINOR, LK_VERSION_PATCH, processor, sysconf(_SC_NPROCESSORS_ONLN),
            system.release, __VERSION__);
-    printf("%zu keys, values of %zu bytes, %u repeats of %.2f s after %.2f s of warm-up, seed %llu; "
-           "about %.0f s\n",
-           bench_options.keys, bench_options.value_size, bench_options.repeats,
-           bench_options.duration_s, bench_options.warmup_s,
-           (unsigned long long)bench_options.seed, planned_s);
+    printf(
+        "%zu keys, values of %zu bytes, %u repeats of %.2f s after %.2f s of warm-up, seed %llu; "
+        "about %.0f s\n",
+        bench_options.keys, bench_options.value_size, bench_options.repeats,
+        bench_options.duration_s, bench_options.warmup_s, (unsigned long long)bench_options.seed,
+        planned_s);
     if (getloadavg(&load, 1) == 1 && load > LOAD_WARNING)
         printf("warning: the machine is busy, load average %.1f\n", load);
     fflush(stdout);
@@ -154,8 +157,8 @@ row_target(const struct bench_workload *workload, unsigned threads, const char *
 {
     for (size_t i = 0; i < sizeof workload->targets / sizeof *workload->targets; i++) {
         const struct bench_target *target = &workload->targets[i];
-        if (target->contender == NULL || strcmp(target->contender, contender) != 0
-            || (target->threads != 0 && target->threads != threads))
+        if (target->contender == NULL || strcmp(target->contender, contender) != 0 ||
+            (target->threads != 0 && target->threads != threads))
             continue;
         bool met = ratio >= target->ratio;
         printf("  target %.2f x: %s", target->ratio, met ? "met" : "MISSED");
@@ -168,7 +171,7 @@ void
 report_rows(const struct bench_workload *workload, unsigned threads,
             const struct driver_result *results, size_t count)
 {
-    double own = 0;
+    double own = 0, elapsed = 0, others = 0;
 
     for (size_t i = 0; i < count; i++)
         if (strcmp(results[i].store->contender->name, "latchkey") == 0)
@@ -180,12 +183,15 @@ report_rows(const struct bench_workload *workload, unsigned threads,
         double ratio = summary.median > 0 ? own / summary.median : 0;
         bool compared = own > 0 && strcmp(name, "latchkey") != 0;
 
-        printf("  %7u  %-14s %12.3f %6.0f%%  ", threads, name, summary.median / 1e6,
-               summary.spread * 100);
-        if (compared)
-            printf("%-12.2f", ratio);
+        printf("  %7u  %-14s %12.3f", threads, name, summary.median / 1e6);
+        if (result->repeats > 1)
+            printf(" %6.0f%%  ", summary.spread * 100);
         else
-            printf("%-12s", "");
+            printf(" %7s  ", "-");
+        if (compared)
+            printf("%8.2f x  ", ratio);
+        else
+            printf("%12s", "");
         printf(" %8llu %8llu %9.0f",
                (unsigned long long)histogram_percentile(&result->latency, 0.5),
                (unsigned long long)histogram_percentile(&result->latency, 0.99),
@@ -199,20 +205,30 @@ report_rows(const struct bench_workload *workload, unsigned threads,
                    result->fault, (unsigned long long)result->counts.wrong,
                    (unsigned long long)result->counts.failed);
         printf("\n");
+        elapsed += result->elapsed_s;
+        others += result->others_s;
     }
+    size_t processors = driver_processors();
+    double idle = elapsed * (double)(threads < processors ? processors - threads : 0);
+    if (others > idle + elapsed * (double)processors * OTHERS_WARNING)
+        printf("  warning: other processes used %.0f %% of the processors during these rows\n",
+               others * 100 / (elapsed * (double)processors));
     fflush(stdout);
 }
 
 void
-report_loads(struct driver_store *const *stores, size_t count)
+report_loads(const struct bench_source *source, struct driver_store *const *stores, size_t count)
 {
     bool any = false;
 
     for (size_t i = 0; i < count; i++) {
         if (stores[i]->load_s <= 0)
             continue;
-        printf("%s %s %.2f s", any ? "," : "\nloaded:", stores[i]->contender->name,
-               stores[i]->load_s);
+        if (!any)
+            printf("\nloaded %zu items (%s), one thread each, M items/s:", stores[i]->items,
+                   source->name);
+        printf("%s %s %.2f", any ? "," : "", stores[i]->contender->name,
+               (double)stores[i]->items / stores[i]->load_s / 1e6);
         any = true;
         stores[i]->load_s = 0;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the user sees: progress while it runs, tables when a workload is done. Other forms of report go next to this one
- * and take the same results.
+ * What the user sees: progress while it runs, tables when a workload is done. Other forms of report
+ * go next to this one and take the same results.
  */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
@@ -23,8 +23,9 @@ void report_workload(const struct bench_workload *workload,
 void report_rows(const struct bench_workload *workload, unsigned threads,
                  const struct driver_result *results, size_t count);
 
-/* Load times of stores that are new since the last call. */
-void report_loads(struct driver_store *const *stores, size_t count);
+/* How fast stores were loaded that are new since the last call. */
+void report_loads(const struct bench_source *source, struct driver_store *const *stores,
+                  size_t count);
 
 void report_end(unsigned faults, double elapsed_s);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The stores of the driver: each contender is loaded once for each source, several at once, one thread each; looked at
- * as a whole by several threads; closed at the end.
+ * The stores of the driver: each contender is loaded once for each source, several at once, one
+ * thread each; looked at as a whole by several threads; closed at the end.
  */
 #include "driver.h"
 
@@ -13,6 +13,7 @@
 
 #define STORES_MAX (2 * BENCH_CONTENDERS_MAX)
 #define HELPERS_MAX 16
+#define CLOSE_ITEMS_MAX 200000
 
 static struct driver_store stores[STORES_MAX];
 static size_t store_count;
@@ -23,17 +24,24 @@ struct task {
     size_t count;
     _Atomic size_t next;
     struct driver_store **stores;
+    size_t end; /* of the ranks to look at */
     _Atomic uint64_t wrong, sum;
 };
+
+size_t
+driver_processors(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return processors < 1 ? 1 : (size_t)processors;
+}
 
 static size_t
 helper_count(void)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t processors = driver_processors();
 
-    if (processors < 1)
-        return 1;
-    return processors < HELPERS_MAX ? (size_t)processors : HELPERS_MAX;
+    return processors < HELPERS_MAX ? processors : HELPERS_MAX;
 }
 
 static void *
@@ -54,8 +62,8 @@ task_run(struct task *task)
     pthread_t helpers[HELPERS_MAX];
     size_t started = 0;
 
-    while (started + 1 < helper_count()
-           && pthread_create(&helpers[started], NULL, task_main, task) == 0)
+    while (started + 1 < helper_count() &&
+           pthread_create(&helpers[started], NULL, task_main, task) == 0)
         started++;
     task_main(task);
     for (size_t i = 0; i < started; i++)
@@ -131,13 +139,20 @@ driver_stores_load(const struct bench_source *source,
     }
 }
 
+struct driver_store *
+driver_store_at(size_t i)
+{
+    return i < store_count ? &stores[i] : NULL;
+}
+
 static void
 store_close(struct task *task, size_t index)
 {
     struct driver_store *store = &stores[index];
 
     (void)task;
-    if (store->handle != NULL && store->contender->store_of == NULL)
+    if (store->handle != NULL && store->contender->store_of == NULL &&
+        store->items <= CLOSE_ITEMS_MAX)
         store->contender->close(store->handle);
     store->handle = NULL;
 }
@@ -164,17 +179,19 @@ store_verify(struct task *task, size_t index)
         return;
     }
     atomic_fetch_add(&task->wrong,
-                     store->source->verify(contender, client, index, task->count, &sum));
+                     store->source->verify(contender, client, index, task->count, task->end, &sum));
     atomic_fetch_add(&task->sum, sum);
     contender->detach(client);
 }
 
 uint64_t
-driver_verify(struct driver_store *store, uint64_t *wrong)
+driver_verify(struct driver_store *store, size_t end)
 {
-    struct task task = {.work = store_verify, .count = helper_count(), .stores = &store};
+    struct task task = {
+        .work = store_verify, .count = helper_count(), .stores = &store, .end = end};
 
     task_run(&task);
-    *wrong = atomic_load(&task.wrong);
-    return atomic_load(&task.sum);
+    store->sum = atomic_load(&task.sum);
+    store->seen = end;
+    return atomic_load(&task.wrong);
 }

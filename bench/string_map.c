@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The hash map of the hand-written contenders: growth at three quarters, removal by shifting back, no tombstones.
+ * The hash map of the hand-written contenders: growth at three quarters, removal by shifting back,
+ * no tombstones.
  */
 #include "string_map.h"
 
@@ -72,8 +73,8 @@ map_set(struct string_map *map, uint64_t hash, lk_key key, lk_bytes value)
 {
     size_t i = hash & map->mask;
 
-    while (map->slots[i].entry != NULL
-           && (map->slots[i].hash != hash || !map_entry_is(map->slots[i].entry, key)))
+    while (map->slots[i].entry != NULL &&
+           (map->slots[i].hash != hash || !map_entry_is(map->slots[i].entry, key)))
         i = (i + 1) & map->mask;
 
     struct map_entry *entry = map->slots[i].entry;
@@ -104,8 +105,8 @@ map_remove(struct string_map *map, uint64_t hash, lk_key key)
 {
     size_t hole = hash & map->mask;
 
-    while (map->slots[hole].entry != NULL
-           && (map->slots[hole].hash != hash || !map_entry_is(map->slots[hole].entry, key)))
+    while (map->slots[hole].entry != NULL &&
+           (map->slots[hole].hash != hash || !map_entry_is(map->slots[hole].entry, key)))
         hole = (hole + 1) & map->mask;
     if (map->slots[hole].entry == NULL)
         return false;

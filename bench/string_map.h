@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The hash map that the hand-written contenders guard with their mutexes: open addressing, linear probing, stored
- * hashes, key and value in one block. Without any thread safety of its own.
+ * The hash map that the hand-written contenders guard with their mutexes: open addressing, linear
+ * probing, stored hashes, key and value in one block. Without any thread safety of its own.
  */
 #ifndef BENCH_STRING_MAP_H
 #define BENCH_STRING_MAP_H
@@ -36,8 +36,7 @@ struct string_map {
 static inline uint64_t
 map_hash(lk_key key)
 {
-    return XXH3_64bits_withSeed(key.sk.data, key.sk.size,
-                                XXH3_64bits(key.pk.data, key.pk.size));
+    return XXH3_64bits_withSeed(key.sk.data, key.sk.size, XXH3_64bits(key.pk.data, key.pk.size));
 }
 
 static inline lk_bytes
@@ -50,9 +49,9 @@ map_entry_value(const struct map_entry *entry)
 static inline bool
 map_entry_is(const struct map_entry *entry, lk_key key)
 {
-    return entry->pk_size == key.pk.size && entry->sk_size == key.sk.size
-           && memcmp(entry->bytes, key.pk.data, key.pk.size) == 0
-           && memcmp(entry->bytes + key.pk.size, key.sk.data, key.sk.size) == 0;
+    return entry->pk_size == key.pk.size && entry->sk_size == key.sk.size &&
+           memcmp(entry->bytes, key.pk.data, key.pk.size) == 0 &&
+           memcmp(entry->bytes + key.pk.size, key.sk.data, key.sk.size) == 0;
 }
 
 static inline struct map_entry *

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Read-modify-write under locks. With two locks a transfer between two items: the sum of all numbers stays. With one lock
- * an increment: the sum grows by the number of commits. The driver checks either after the runs.
+ * Read-modify-write under locks. With two locks a transfer between two items: the sum of all
+ * numbers stays. With one lock an increment: the sum grows by the number of commits. The driver
+ * checks either after the runs.
  */
 #include "data.h"
 
@@ -20,7 +21,7 @@ commit_try(struct bench_worker *worker, const lk_key *keys, const uint64_t *numb
 {
     static _Thread_local char buffers[COMMIT_KEYS_MAX][COMMIT_VALUE_MAX];
     lk_bytes values[COMMIT_KEYS_MAX];
-    uint64_t number;
+    uint64_t number = 0;
 
     if (!worker->contender->read(worker->client, keys, count, values))
         return BENCH_FAILED;
@@ -37,7 +38,6 @@ static inline void
 commit_one(struct bench_worker *worker, const uint32_t *indexes, const uint64_t *numbers,
            size_t count)
 {
-    void (*backoff)(unsigned) = worker->contender->backoff;
     struct data_text texts[COMMIT_KEYS_MAX];
     lk_key keys[COMMIT_KEYS_MAX];
 
@@ -54,10 +54,7 @@ commit_one(struct bench_worker *worker, const uint32_t *indexes, const uint64_t 
             return;
         }
         worker->counts.races++;
-        if (backoff != NULL)
-            backoff(attempt);
-        else
-            bench_backoff(attempt);
+        worker_backoff(worker, attempt);
     }
 }
 
@@ -115,7 +112,7 @@ static const struct bench_workload workload_commit2_zipf = {
     .threads = "2",
     .distribution = "zipf:0.99",
     .source = &data_source,
-    .contenders = COMMIT_CONTENDERS,
+    .contenders = "latchkey,striped,versions",
     .transacts = true,
     .can = can_commit,
     .step = transfer_step,
@@ -125,7 +122,7 @@ BENCH_WORKLOAD(workload_commit2_zipf)
 static const struct bench_workload workload_hot_pair = {
     .name = "commit2-hot",
     .what = "transfer between the same 2 items by all threads, with back-off after a race",
-    .order = 22,
+    .order = 25,
     .unit = "M commits/s",
     .threads = "2,8",
     .distribution = "hot:2",
@@ -146,7 +143,7 @@ static const struct bench_workload workload_commit1 = {
     .threads = "2",
     .distribution = "uniform",
     .source = &data_source,
-    .contenders = COMMIT_CONTENDERS,
+    .contenders = "latchkey,striped,versions",
     .transacts = true,
     .increment = 1,
     .can = can_commit,
@@ -162,7 +159,7 @@ static const struct bench_workload workload_commit1_zipf = {
     .threads = "2",
     .distribution = "zipf:0.99",
     .source = &data_source,
-    .contenders = COMMIT_CONTENDERS,
+    .contenders = "latchkey,striped,versions",
     .transacts = true,
     .increment = 1,
     .can = can_commit,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ordered reads, and what keeps order costly: scans of 100 items from a random place of a partition, and new keys at
- * random places. A scan must give exactly 100 items, ascending, each proving itself. New keys are looked up and taken out
- * again after each run, so that every run finds the same store.
+ * Ordered reads, and what keeps order costly: scans of 100 items from a random place of a
+ * partition, and new keys at random places. A scan must give exactly 100 items, ascending, each
+ * proving itself. New keys are looked up and taken out again after each run, so that every run
+ * finds the same store.
  */
 #include "data.h"
 
@@ -18,8 +19,8 @@ can_scan(const struct bench_contender *contender)
 static bool
 can_insert(const struct bench_contender *contender)
 {
-    return contender->scan != NULL && contender->set != NULL && contender->get != NULL
-           && contender->remove != NULL;
+    return contender->scan != NULL && contender->set != NULL && contender->get != NULL &&
+           contender->remove != NULL;
 }
 
 struct scan_state {
@@ -33,8 +34,8 @@ scan_visit(void *context, lk_bytes sk, lk_bytes value)
     struct scan_state *state = context;
     uint64_t number;
 
-    if (sk.size != DATA_KEY_SIZE || memcmp(sk.data, state->last, DATA_KEY_SIZE) <= 0
-        || !data_proves(value, sk.data, &number)) {
+    if (sk.size != DATA_KEY_SIZE || memcmp(sk.data, state->last, DATA_KEY_SIZE) <= 0 ||
+        !data_proves(value, sk.data, &number)) {
         state->wrong++;
         return;
     }
@@ -98,8 +99,8 @@ insert_finish(struct bench_worker *worker)
         lk_key key = new_key(id, &text);
         lk_bytes value;
         uint64_t number;
-        if (!worker->contender->get(worker->client, key, &value)
-            || !data_proves(value, text.sk, &number) || number != id)
+        if (!worker->contender->get(worker->client, key, &value) ||
+            !data_proves(value, text.sk, &number) || number != id)
             worker->counts.wrong++;
         if (!worker->contender->remove(worker->client, key))
             worker->counts.failed++;
@@ -117,6 +118,7 @@ static const struct bench_workload workload_scan = {
     .batch = 4,
     .targets = {{"std::map", 0, 2.5}},
     .can = can_scan,
+    .reads_only = true,
     .step = scan_step,
 };
 BENCH_WORKLOAD(workload_scan)

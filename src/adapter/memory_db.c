@@ -185,7 +185,7 @@ static lk_status locks_read(lki_store *store, lki_thread *thread, lki_seen *seen
     for (size_t i = 0; i < count; i++)
         LKI_PREFETCH(lki_shard_bucket(store, seen[i].hashed.hash));
     for (size_t i = 0; i < count; i++) {
-        lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, seen[i].hashed.hash), lki_shard_tag(seen[i].hashed.hash));
+        const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, seen[i].hashed.hash), lki_shard_tag(seen[i].hashed.hash));
         LKI_PREFETCH(guess);
         LKI_PREFETCH((const char *)guess + LKI_LINE);
     }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Keyed hashing of keys: XXH3 (Collet) of pk and of sk under a secret of the store's own, drawn at open, folded together
- * by one wide multiplication. The two halves do not wait for each other, and the hash of pk alone finds the partition.
+ * Keyed hashing of keys, under a secret of the store's own, drawn at open. Each half of a key is hashed for itself, so that
+ * the two do not wait for each other: up to 16 bytes by one folded wide multiplication of its keyed words (the round of
+ * wyhash, Wang), longer ones by XXH3 (Collet) with the secret; a last multiplication folds the two. Sizes go in, so keys that
+ * differ in where pk ends differ. A partition is found by XXH3 of its pk alone.
  */
 #ifndef LKI_BASE_HASH_H
 #define LKI_BASE_HASH_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <latchkey/latchkey.h>
 
@@ -20,7 +24,7 @@ enum { LKI_SECRET_SIZE = 192 };
 
 typedef struct lki_secret {
     unsigned char bytes[LKI_SECRET_SIZE];
-    uint64_t fold[2];
+    uint64_t fold[6];
 } lki_secret;
 
 /* From the kernel's random numbers; false: it has none. */
@@ -33,11 +37,43 @@ lki_hash_bytes(const lki_secret *secret, lk_bytes bytes)
 }
 
 LKI_INLINE uint64_t
+lki_hash_fold(uint64_t left, uint64_t right)
+{
+    unsigned __int128 product = (unsigned __int128)left * right;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* A short string as two words: its first and its last eight bytes, which overlap. */
+LKI_INLINE void
+lki_hash_words(lk_bytes bytes, uint64_t word[2])
+{
+    const unsigned char *at = bytes.data;
+    if (LKI_LIKELY(bytes.size >= 8)) {
+        memcpy(&word[0], at, 8);
+        memcpy(&word[1], at + bytes.size - 8, 8);
+        return;
+    }
+    word[0] = word[1] = 0;
+    for (size_t i = 0; i < bytes.size; i++)
+        word[0] |= (uint64_t)at[i] << 8 * i;
+}
+
+LKI_INLINE uint64_t
 lki_hash_key(const lki_secret *secret, lk_key key)
 {
-    uint64_t pk = lki_hash_bytes(secret, key.pk), sk = lki_hash_bytes(secret, key.sk);
-    unsigned __int128 product = (unsigned __int128)(pk ^ secret->fold[0]) * (sk ^ secret->fold[1]);
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
+    const uint64_t *fold = secret->fold;
+    uint64_t sizes = key.pk.size << 8 ^ key.sk.size, pk, sk;
+    if (LKI_LIKELY(key.pk.size <= 16 && key.sk.size <= 16)) {
+        uint64_t p[2], s[2];
+        lki_hash_words(key.pk, p);
+        lki_hash_words(key.sk, s);
+        pk = lki_hash_fold(p[0] ^ fold[0], p[1] ^ fold[1]);
+        sk = lki_hash_fold(s[0] ^ fold[2], s[1] ^ fold[3]);
+    } else {
+        pk = lki_hash_bytes(secret, key.pk);
+        sk = lki_hash_bytes(secret, key.sk);
+    }
+    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
 }
 
 /* Equal bytes? Short keys without a call. */
@@ -45,17 +81,24 @@ LKI_INLINE bool
 lki_bytes_equal(const void *left, const void *right, size_t size)
 {
     const unsigned char *a = left, *b = right;
-    uint64_t x, y, difference = 0;
-    if (LKI_LIKELY(size >= 8)) {
-        size_t last = size - 8;
-        for (size_t i = 0; i < last; i += 8) {
-            memcpy(&x, a + i, 8);
-            memcpy(&y, b + i, 8);
-            difference |= x ^ y;
+    uint64_t x[2], y[2], difference = 0;
+    if (LKI_LIKELY(size >= 16)) {
+        size_t last = size - 16;
+        for (size_t i = 0; i < last; i += 16) {
+            memcpy(x, a + i, 16);
+            memcpy(y, b + i, 16);
+            difference |= (x[0] ^ y[0]) | (x[1] ^ y[1]);
         }
-        memcpy(&x, a + last, 8);
-        memcpy(&y, b + last, 8);
-        return (difference | (x ^ y)) == 0;
+        memcpy(x, a + last, 16);
+        memcpy(y, b + last, 16);
+        return (difference | (x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+    }
+    if (size >= 8) {
+        memcpy(&x[0], a, 8);
+        memcpy(&y[0], b, 8);
+        memcpy(&x[1], a + size - 8, 8);
+        memcpy(&y[1], b + size - 8, 8);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
     }
     for (size_t i = 0; i < size; i++)
         difference |= (uint64_t)(a[i] ^ b[i]);

@@ -1,28 +1,37 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ordered index of a partition: a B+tree of cells by sk. Called by the store (new keys, removals) and by queries.
+ * The ordered index of a partition: a B+tree of cells by sk. Called by the store and by queries.
+ * Layout: index_node.h; search: index_search.h; changes: index_edit.c; walks: index_walk.c.
  *
- * Structure  The root word is EMPTY, a single cell (tagged), or a node. A leaf is {cells, slices}: a slice is the 8 bytes of
- *            a key behind the prefix that all keys of the leaf share, as a big-endian number padded with zeros. Most
- *            searches are decided by slices alone; only when two are equal do the keys in the cells decide. An inner node is
- *            {children, slices of separators, separators}: separator i is the least key of child i, cut to the shortest
- *            that divides it from child i - 1; a copy, so that no node needs a cell to stay.
- * Readers    Descend from the root and keep a stack of (node, slot): there are no links between leaves. They write nothing.
- * Writers    One at a time, under the partition's latch. A change builds new nodes and makes them visible by one store: a
- *            child pointer, the root, or the count of a node that was appended to.
+ * Structure  The root word is EMPTY, a single cell (tagged), or a node. A leaf is {cells, slices}:
+ *            a slice is the 8 bytes of a key behind the prefix that all keys of the leaf share, a
+ *            big-endian number padded with zeros. Most searches are decided by slices alone; only
+ *            where two are equal do the keys in the cells decide. An inner node is {children,
+ *            slices of separators, separators}: separator i is greater than all keys of child i - 1
+ *            and not greater than those of child i, cut to the shortest that is; a copy, so that no
+ *            node needs a cell to stay.
+ * Readers    Descend from the root and keep a stack of (node, slot): leaves have no links. They
+ *            write nothing.
+ * Writers    One at a time, under the partition's latch. A change builds new nodes and makes them
+ *            visible by one store: a child pointer, the root, or the count of a node that was
+ *            appended to. Leaves take the size class that fits them, or twice that if they are
+ *            appended to; keys that come in order leave full leaves behind.
  *
- * Guarantees Whoever follows a pointer finds a node whose keys never change, but for keys appended behind those that he counted.
+ * Guarantees Who follows a pointer finds a node whose keys do not change, but for keys appended
+ *            behind those that he counted.
  * Progress   Readers: wait-free. Writers: as the latch, the allocator, and lki_reserve.
- * Invariants I1 Keys ascend strictly, over all leaves; all leaves are equally deep; no node is empty.
- *            I2 A node that was replaced is never written again: a walk that stands in it sees its last children, which are
- *               at least as new as the walk's beginning.
- *            I3 The range of keys that a node may hold never grows as seen from any node that points to it. When the range
- *               of a child grows because its neighbour was dropped, parents of before and after share that child: it is
- *               `closed`, and a closed node is copied, not changed, by the next writer. (Were it appended to, a walk in the
- *               old parent could meet a key that belongs to the dropped neighbour, and then that neighbour: keys out
- *               of order, or twice.)
+ * Invariants I1 Keys ascend strictly, over all leaves; leaves are equally deep; no node is empty.
+ *            I2 A node that was replaced is never written again: a walk that stands in it sees its
+ *               last children, which are at least as new as the walk's beginning.
+ *            I3 No node gets a key outside of the range that it has in the eyes of any node that
+ *               points to it. When a child's range grows because its neighbour was dropped, the
+ *               parents of before and after share that child: it and the nodes below it along that
+ *               edge are `closed`, and the next writer copies a closed node instead of changing it.
+ *               Were it changed, a walk in the old parent could meet a key of the dropped
+ *               neighbour's range, and then that neighbour: keys out of order, or twice.
  *            I4 All memory and all room in the limbo is there before the store that others can see.
- * Pairs      P4  a word that leads to a node or a cell: published by a full swap, or by the count; read with acquire.
+ * Pairs      P4  a word that leads to a node or a cell: published by a full swap, or by the count;
+ *                read with acquire.
  *            P4b the count of a node: stored with release after what it counts; read with acquire.
  */
 #include "store/index_edit.h"
@@ -109,7 +118,8 @@ lki_index_insert_latched(lki_index *index, lki_thread *thread, lki_cell *cell,
 
 /* ---- removal ---- */
 
-/* The leaf without entry `index`, which is not its only one; with a neighbour's entries, if both together are few. */
+/* The leaf without entry `index`, which is not its only one; with a neighbour's entries, if both
+ * together are few. */
 static leaf *
 leaf_make_without(edit *e, leaf *l, unsigned index, change *c)
 {
@@ -217,4 +227,3 @@ lki_index_dispose(lki_thread *thread, void *n)
     lki_free(&thread->domain->allocator, n, node_size(n));
     return true;
 }
-

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Changes of the ordered index: building leaves and inner nodes, and the store that shows them. Called by index.c; the essay
- * (structure, invariants I1 to I4, pairs P4 and P4b) is there.
+ * Changes of the ordered index: building leaves and inner nodes, and the store that shows them.
+ * Called by index.c; the essay (structure, invariants I1 to I4, pairs P4 and P4b) is there.
  */
 #include "store/index_edit.h"
 
 enum {
-    LEAF_FIRST = 13,    /* room of a leaf that begins with one appended key */
-    INNER_BYTES = 16384, /* an inner node with more is split, if it has at least INNER_SPLIT children */
-    INNER_SPLIT = 8,
-    INNER_SMALL = 16,  /* an inner node that shrinks to this looks for a neighbour to merge with, .. */
-    INNER_MERGED = 32, /* .. if both together are not more than this */
-    RECUT = 4          /* so many bytes of a slice must be common for a split to cut the slices anew */
+    LEAF_FIRST = 13,     /* room of a leaf that begins with one appended key */
+    RECUT = 4,           /* with so many bytes in common a split cuts slices anew */
+    INNER_BYTES = 16384, /* more separators split an inner node, if it has .. */
+    INNER_SPLIT = 8,     /* .. so many children */
+    INNER_SMALL = 16,    /* shrunk to this, it looks for a neighbour to merge with, .. */
+    INNER_MERGED = 32    /* .. if both together have not more than this */
 };
 
 /* jemalloc's size classes: what is asked for is what is used. */
@@ -116,8 +116,9 @@ edit_commit(edit *e, _Atomic(uintptr_t) *where, uintptr_t word)
 {
     if (e->gone_count > 0 && !lki_reserve(e->thread, e->gone_count))
         return false;
-    /* P4, with the acquire loads of walks. A read-modify-write, because what it unlinks is retired now: were the store still
-     * in the store buffer when the epoch is read, a section could begin after that and still find the old node. */
+    /* P4, with the acquire loads of walks. A read-modify-write, because what it unlinks is
+     * retired now: were the store still in the store buffer when the epoch is read, a section
+     * could begin after that and still find the old node. */
     (void)lki_swap_seq_cst(where, word);
     for (unsigned i = 0; i < e->gone_count; i++)
         lki_retire(e->thread, LKI_NODE, e->gone[i], node_size(e->gone[i]));
@@ -126,8 +127,8 @@ edit_commit(edit *e, _Atomic(uintptr_t) *where, uintptr_t word)
 
 /* ---- building leaves ---- */
 
-/* Copies entries [first, end). Where the new leaf's prefix is shorter, its slices are made of the old prefix and the
- * old slices; where it is longer, of the keys. */
+/* Copies entries [first, end). Where the new leaf's prefix is shorter, its slices are made of
+ * the old prefix and the old slices; where it is longer, of the keys. */
 void
 lki_index_leaf_push_all(leaf *l, leaf *from, unsigned first, unsigned end)
 {
@@ -161,8 +162,8 @@ lki_index_leaf_make(edit *e, size_t room, lk_bytes prefix)
     return edit_make(e, KIND_LEAF, size, (size - LEAF_HEADER) / ENTRY, prefix);
 }
 
-/* A leaf for `cell` alone, that is expected to get keys like that of `neighbour`. The prefix leaves out the last byte that
- * they share, because the next keys would most likely break it. */
+/* A leaf for `cell` alone, that is expected to get keys like that of `neighbour`. The prefix
+ * leaves out the last byte that they share, because the next keys would most likely break it. */
 static leaf *
 leaf_make_single(edit *e, lki_cell *cell, lki_cell *neighbour, size_t room)
 {
@@ -286,7 +287,8 @@ items_change(item *items, inner *in, const change *c)
     }
     if (c->count > 1)
         items[count++] = (item){c->between, c->child[1]};
-    return count + items_take(items + count, in, c->slot + c->width, lki_load_relaxed(&in->head.count));
+    return count +
+           items_take(items + count, in, c->slot + c->width, lki_load_relaxed(&in->head.count));
 }
 
 static size_t
@@ -341,8 +343,8 @@ inner_make(edit *e, const item *items, unsigned count)
     return in;
 }
 
-/* A split at the end of a node whose other children stay is an append: written in place, shown by the count. A node of one child
- * has no prefix yet, so it is copied. */
+/* A split at the end of a node whose other children stay is an append: written in place, shown
+ * by the count. A node of one child has no prefix yet, so it is copied. */
 static bool
 inner_append(inner *in, unsigned count, const change *c)
 {
@@ -402,7 +404,8 @@ inner_merge(edit *e, unsigned level, item *items, unsigned count, change *up)
             continue;
         inner *other = (inner *)word_node(lki_load_relaxed(&parent->child[slot + (unsigned)side]));
         unsigned others = lki_load_relaxed(&other->head.count);
-        if (count + others > INNER_MERGED || items_size(items, count) + inner_ends(other)[others - 1] > INNER_BYTES / 2)
+        if (count + others > INNER_MERGED ||
+            items_size(items, count) + inner_ends(other)[others - 1] > INNER_BYTES / 2)
             continue;
         item *from = items;
         if (side < 0) {
@@ -422,7 +425,8 @@ inner_merge(edit *e, unsigned level, item *items, unsigned count, change *up)
     return count;
 }
 
-/* Node `level` of the path with the change in it: new nodes, and the change that they are to the node above. */
+/* Node `level` of the path with the change in it: new nodes, and the change that they are to the
+ * node above. */
 static bool
 inner_rebuild(edit *e, unsigned level, change *c)
 {
@@ -453,28 +457,31 @@ inner_rebuild(edit *e, unsigned level, change *c)
     return up.count == 0 || up.child[0] != 0;
 }
 
-/* The tree grows and shrinks at its root: a node with one child gives way to it, a leaf with one cell to the cell. */
+/* The tree grows and shrinks at its root: a node with one child gives way to it, a leaf with one
+ * cell to the cell. */
 static bool
 edit_apply_root(edit *e, const change *c)
 {
     uintptr_t word = c->count == 0 ? LKI_EMPTY : c->child[0];
     if (c->count == 2) {
         const item items[2] = {{{NULL, 0}, c->child[0]}, {c->between, c->child[1]}};
-        if (e->path.depth + 2 > LKI_INDEX_DEPTH) /* not before INNER_SPLIT / 2 to the 14th insertions */
+        if (e->path.depth + 2 > LKI_INDEX_DEPTH) /* after (INNER_SPLIT / 2)^14 splits of leaves */
             return false;
         word = (uintptr_t)inner_make(e, items, 2);
         return word != 0 && edit_commit(e, &e->index->root, word);
     }
-    while (word != LKI_EMPTY && (word & CELL_TAG) == 0 && lki_load_relaxed(&word_node(word)->count) == 1) {
+    while (word != LKI_EMPTY && (word & CELL_TAG) == 0 &&
+           lki_load_relaxed(&word_node(word)->count) == 1) {
         node *n = word_node(word);
-        lki_index_edit_gone(e, n); /* also one that this edit made: it was not seen, but may as well be retired */
+        lki_index_edit_gone(e, n); /* one that this edit made was not seen; it is retired as well */
         word = n->kind == KIND_LEAF ? (uintptr_t)((leaf *)n)->cell[0] | CELL_TAG
                                     : lki_load_relaxed(&((inner *)n)->child[0]);
     }
     return edit_commit(e, &e->index->root, word);
 }
 
-/* Makes the change at the lower end of the path, and what follows from it above, up to the one word whose store is seen. */
+/* Makes the change at the lower end of the path, and what follows from it above, up to the one
+ * word whose store is seen. */
 bool
 lki_index_edit_apply(edit *e, change *c)
 {
@@ -482,8 +489,10 @@ lki_index_edit_apply(edit *e, change *c)
         inner *in = e->path.node[level - 1];
         if (LKI_LIKELY(c->width == 1 && c->count == 1 && !in->head.closed))
             return edit_commit(e, &in->child[c->slot], c->child[0]);
-        if (inner_append(in, lki_load_relaxed(&in->head.count), c))
+        if (inner_append(in, lki_load_relaxed(&in->head.count), c)) {
+            LK_ASSERT(e->gone_count == 0); /* what is appended to stays, and so does all below */
             return true;
+        }
         if (!inner_rebuild(e, level - 1, c))
             return false;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Changes of the ordered index: nodes are built, then one store shows them, then what they replace is retired.
- * Private to index*.c. The caller of all of these holds the latch and is in a write section.
+ * Changes of the ordered index: nodes are built, then one store shows them, then what they replace
+ * is retired. Private to index*.c. The caller of all of these holds the latch and is in a write
+ * section.
  */
 #ifndef LKI_STORE_INDEX_EDIT_H
 #define LKI_STORE_INDEX_EDIT_H
@@ -26,7 +27,8 @@ typedef struct edit {
     node *gone[EDIT_NODES];
 } edit;
 
-/* What shall stand where `width` slots of an inner node (or the root word) stood: up to two children. */
+/* What shall stand where `width` slots of an inner node (or the root word) stood: up to two
+ * children. */
 typedef struct change {
     unsigned slot, width, count;
     uintptr_t child[2];
@@ -38,8 +40,9 @@ void lki_index_edit_begin(edit *e, lki_index *index, lki_thread *thread);
 leaf *lki_index_edit_descend(edit *e, lk_bytes key);
 /* The change that replaces the lowest slot of the path by one child, which the caller enters. */
 change lki_index_edit_change(const edit *e);
-/* Makes the change at the lower end of the path, and what follows from it above, up to the one word whose store is seen.
- * False: no memory; call lki_index_edit_abandon, which frees what the edit built. */
+/* Makes the change at the lower end of the path, and what follows from it above, up to the one
+ * word whose store is seen. False: no memory; call lki_index_edit_abandon, which frees what the
+ * edit built. */
 bool lki_index_edit_apply(edit *e, change *c);
 void lki_index_edit_abandon(edit *e);
 /* `n` will not be reachable any more. */
@@ -60,7 +63,8 @@ leaf_push(leaf *l, lki_cell *cell)
     unsigned count = lki_load_relaxed(&l->head.count);
     l->cell[count] = cell;
     leaf_slices(l)[count] = slice_of(cell_key(cell), l->head.prefix_size);
-    /* P4b, with the acquire load of the count: who counts the entry finds it, and the cell behind it. */
+    /* P4b, with the acquire load of the count: who counts the entry finds it, and the cell
+     * behind it. */
     lki_store_release(&l->head.count, (uint16_t)(count + 1));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The nodes of the ordered index and their words: layout, slices, keys. Private to index*.c; the essay is in index.c.
+ * The nodes of the ordered index and their words: layout, slices, keys. Private to index*.c; the
+ * essay is in index.c.
  */
 #ifndef LKI_STORE_INDEX_NODE_H
 #define LKI_STORE_INDEX_NODE_H
@@ -13,9 +14,9 @@
 enum {
     KIND_LEAF,
     KIND_INNER,
-    CELL_TAG = 1,        /* of the root word: the only cell, and no node */
-    TAGS = 15,           /* of a word: bit 0 as above, bits 1 to 3 how much of a leaf to prefetch; 0: an inner node */
-    PREFETCH_UNIT = 152, /* bytes of a leaf for each step of that hint */
+    CELL_TAG = 1, /* of the root word: the only cell, and no node */
+    TAGS = 15,    /* of a word: bit 0 as above, bits 1 to 3 the size of a leaf; 0: an inner node */
+    PREFETCH_UNIT = 152, /* bytes of a leaf for each step of that size, as far as it matters */
     START_ROOM = 40,     /* bytes of the common prefix that a node holds itself */
     LEAF_MAX = 61,       /* 1,024 bytes */
     INNER_MAX = 64
@@ -24,11 +25,12 @@ _Static_assert(_Alignof(max_align_t) > TAGS, "words have four bits for tags");
 
 typedef struct node {
     _Alignas(8) uint8_t kind; /* [const] */
-    uint8_t closed;          /* [latch] I3 */
-    uint16_t capacity;       /* [const] cells or children */
-    uint16_t prefix_size;    /* [const] bytes that all its keys or separators begin with */
-    _Atomic(uint16_t) count; /* [P4b] cells or children, at least 1 */
-    unsigned char start[START_ROOM]; /* [const] the prefix, if it fits; else it is read from the first key */
+    uint8_t closed;           /* [latch] I3 */
+    uint16_t capacity;        /* [const] cells or children */
+    uint16_t prefix_size;     /* [const] bytes that all its keys or separators begin with */
+    _Atomic(uint16_t) count;  /* [P4b] cells or children, at least 1 */
+    /* [const] the prefix, if it fits; else it is read from the first key */
+    unsigned char start[START_ROOM];
 } node;
 
 /* Behind the cells: uint64_t slice[capacity]. */
@@ -37,17 +39,19 @@ typedef struct leaf {
     lki_cell *cell[]; /* [P4b] */
 } leaf;
 
-/* Behind the children: uint64_t slice[capacity]; uint32_t end[capacity], where separator i ends; bytes of separators.
- * Separator 0 does not exist: it has no bytes and no slice. */
+/* Behind the children: uint64_t slice[capacity]; uint32_t end[capacity], where separator i ends;
+ * bytes of separators. Separator 0 does not exist: it has no bytes and no slice. */
 typedef struct inner {
     node head;
-    uint32_t size; /* [const] bytes of the node */
-    uint32_t room; /* [const] bytes for separators */
+    uint32_t size;              /* [const] bytes of the node */
+    uint32_t room;              /* [const] bytes for separators */
     _Atomic(uintptr_t) child[]; /* [P4] */
 } inner;
 
 enum { LEAF_HEADER = sizeof(leaf), ENTRY = 16, INNER_ENTRY = 8 + 8 + 4 };
-_Static_assert(LEAF_HEADER == 48 && LEAF_HEADER + LEAF_MAX * ENTRY == 1024, "a full leaf fills its size class");
+/* Memory comes aligned like malloc's: 16 bytes on all machines of 64 bits. */
+_Static_assert(LEAF_HEADER == 48 && LEAF_HEADER + LEAF_MAX * ENTRY == 1024,
+               "a full leaf fills its size class");
 
 /* ---- bytes and keys ---- */
 
@@ -118,7 +122,9 @@ LKI_INLINE int
 key_order(lk_bytes a, lk_bytes b, size_t skip)
 {
     size_t size = least(a.size, b.size);
-    int order = size > skip ? memcmp((const char *)a.data + skip, (const char *)b.data + skip, size - skip) : 0;
+    int order = size > skip
+                    ? memcmp((const char *)a.data + skip, (const char *)b.data + skip, size - skip)
+                    : 0;
     return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
 
@@ -180,13 +186,16 @@ node_size(const node *n)
     return n->kind == KIND_LEAF ? leaf_size((const leaf *)n) : ((const inner *)n)->size;
 }
 
-/* The whole node if `whole`, else its header and the cells or children: those stand in the first half. */
+/* The whole node if `whole`, else its header and the cells or children: those stand in the first
+ * half. */
 LKI_INLINE void
 word_prefetch(uintptr_t word, bool whole)
 {
     const char *start = (const char *)word_node(word);
     uintptr_t hint = (word & TAGS) >> 1;
-    uintptr_t size = hint == 0 ? 5 * LKI_LINE : whole ? hint * PREFETCH_UNIT : LEAF_HEADER + hint * PREFETCH_UNIT / 2;
+    uintptr_t size = hint == 0 ? 5 * LKI_LINE
+                     : whole   ? hint * PREFETCH_UNIT
+                               : LEAF_HEADER + hint * PREFETCH_UNIT / 2;
     for (uintptr_t i = 0; i < size; i += LKI_LINE)
         LKI_PREFETCH(start + i);
 }

@@ -7,7 +7,8 @@
 
 #include "store/index_node.h"
 
-/* How many are less than `slice`? Without branches: on keys at random each would be mispredicted half the time. */
+/* How many are less than `slice`? Without branches: on keys at random each would be mispredicted
+ * half the time. */
 LKI_INLINE unsigned
 slices_below(const uint64_t *slices, unsigned count, uint64_t slice)
 {
@@ -22,7 +23,8 @@ slices_below(const uint64_t *slices, unsigned count, uint64_t slice)
     return (unsigned)(base - slices) + (*base < slice);
 }
 
-/* The order of `key` and all keys of a node, as far as their prefix tells; 0: `key` begins with it too. */
+/* The order of `key` and all keys of a node, as far as their prefix tells; 0: `key` begins with
+ * it too. */
 LKI_INLINE int
 prefix_order(const node *n, const unsigned char *prefix, lk_bytes key)
 {
@@ -90,7 +92,8 @@ inner_find(inner *in, unsigned count, lk_bytes key)
 {
     if (count == 1)
         return 0;
-    const unsigned char *prefix = in->head.prefix_size <= START_ROOM ? in->head.start : inner_separator(in, 1).data;
+    const unsigned char *prefix =
+        in->head.prefix_size <= START_ROOM ? in->head.start : inner_separator(in, 1).data;
     int order = prefix_order(&in->head, prefix, key);
     if (LKI_UNLIKELY(order != 0))
         return order < 0 ? 0 : count - 1;

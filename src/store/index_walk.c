@@ -13,16 +13,16 @@ walk_push(lki_index_walk *walk, node *n, unsigned slot, unsigned count)
     walk->count[walk->depth++] = count;
 }
 
-/* From `word` down to a leaf: to `from`, or to the end where the walk comes from. A leaf's slot is, ascending, the next
- * entry, and, descending, how many are left. */
+/* From `word` down to a leaf: to `from`, or to the end where the walk comes from. A leaf's slot
+ * is, ascending, the next entry, and, descending, how many are left. */
 static void
 walk_descend(lki_index_walk *walk, uintptr_t word, const lk_bytes *from, bool strict)
 {
     word_prefetch(word, from != NULL);
     for (;;) {
         node *n = word_node(word);
-        /* P4b, with leaf_push and inner_append: the first `count` entries are written. Read once: what is appended later
-         * was not in the index when the walk began. */
+        /* P4b, with leaf_push and inner_append: the first `count` entries are written. Read
+         * once: what is appended later was not in the index when the walk began. */
         unsigned count = lki_load_acquire(&n->count), slot = walk->reverse ? count : 0;
         if (n->kind == KIND_LEAF) {
             if (from != NULL) {
@@ -40,10 +40,15 @@ walk_descend(lki_index_walk *walk, uintptr_t word, const lk_bytes *from, bool st
         walk_push(walk, n, slot, count);
         word = lki_load_acquire(&in->child[slot]); /* P4, with edit_commit */
         word_prefetch(word, from != NULL);
-        /* The next one is needed soon. Relaxed: it is only prefetched. */
-        if (walk->reverse ? slot > 0 : slot + 1 < count)
-            word_prefetch(lki_load_relaxed(&in->child[walk->reverse ? slot - 1 : slot + 1]), false);
     }
+}
+
+/* The slot that comes next in an inner node. False: there is none. */
+LKI_INLINE bool
+walk_slot_after(const lki_index_walk *walk, unsigned level, unsigned *slot)
+{
+    *slot = walk->slot[level] + (walk->reverse ? -1U : 1U);
+    return *slot < walk->count[level]; /* below 0 is above all */
 }
 
 /* Leaves a leaf that is done, for the next one; no level is left at the end of the index. */
@@ -51,22 +56,23 @@ static void
 walk_next_leaf(lki_index_walk *walk)
 {
     while (--walk->depth > 0) {
-        unsigned level = walk->depth - 1;
-        if (walk->reverse ? walk->slot[level] == 0 : walk->slot[level] + 1 == walk->count[level])
+        unsigned level = walk->depth - 1, slot;
+        if (!walk_slot_after(walk, level, &slot))
             continue;
-        unsigned slot = walk->slot[level] += walk->reverse ? -1U : 1U;
+        walk->slot[level] = slot;
         inner *in = walk->node[level];
-        if (walk->reverse ? slot > 0 : slot + 1 < walk->count[level])
-            word_prefetch(lki_load_relaxed(&in->child[walk->reverse ? slot - 1 : slot + 1]), false);
-        walk_descend(walk, lki_load_acquire(&in->child[slot]), NULL, false); /* P4, with edit_commit */
+        /* P4, with edit_commit */
+        walk_descend(walk, lki_load_acquire(&in->child[slot]), NULL, false);
         return;
     }
 }
 
 void
-lki_index_walk_begin(lki_index_walk *walk, const lki_index *index, const lk_bytes *from, bool strict, bool reverse)
+lki_index_walk_begin(lki_index_walk *walk, const lki_index *index, const lk_bytes *from,
+                     bool strict, bool reverse)
 {
-    uintptr_t word = lki_load_acquire(&index->root); /* P4, with edit_commit and the first insertion */
+    /* P4, with edit_commit and the first insertion */
+    uintptr_t word = lki_load_acquire(&index->root);
     walk->depth = 0;
     walk->reverse = reverse;
     walk->only = NULL;
@@ -81,11 +87,21 @@ lki_index_walk_begin(lki_index_walk *walk, const lki_index *index, const lk_byte
         walk->only = word_cell(word);
 }
 
+/* The leaf behind this one, if both have the same parent. Relaxed: it is only prefetched. */
+LKI_INLINE void
+walk_prefetch(const lki_index_walk *walk, unsigned top)
+{
+    unsigned slot;
+    if (top > 0 && walk_slot_after(walk, top - 1, &slot))
+        word_prefetch(lki_load_relaxed(&((inner *)walk->node[top - 1])->child[slot]), false);
+}
+
 size_t
 lki_index_walk_next(lki_index_walk *walk, lki_cell **cells, size_t room)
 {
     size_t taken = 0;
     if (walk->only != NULL && room > 0) {
+        LKI_PREFETCH(walk->only);
         cells[taken++] = walk->only;
         walk->only = NULL;
     }
@@ -98,6 +114,8 @@ lki_index_walk_next(lki_index_walk *walk, lki_cell **cells, size_t room)
         }
         unsigned left = walk->reverse ? slot : walk->count[top] - slot;
         unsigned more = (unsigned)least(left, room - taken);
+        if (left < room - taken)
+            walk_prefetch(walk, top);
         walk->slot[top] = walk->reverse ? slot - more : slot + more;
         for (unsigned i = 0; i < more; i++) {
             lki_cell *cell = l->cell[walk->reverse ? slot - 1 - i : slot + i];
@@ -123,10 +141,11 @@ census_expect(census *s, bool holds)
     s->broken |= !holds;
 }
 
-/* `low` <= `key` < `high`; NULL is no bound. `i` > 0: also greater than `last`. */
+/* A key or separator: its prefix, its slice, and `low` <= `key` < `high`, where NULL is no
+ * bound. */
 static void
-census_key(census *s, node *n, const unsigned char *prefix, lk_bytes key, uint64_t slice, const lk_bytes *low,
-           const lk_bytes *high)
+census_key(census *s, node *n, const unsigned char *prefix, lk_bytes key, uint64_t slice,
+           const lk_bytes *low, const lk_bytes *high)
 {
     census_expect(s, key.size >= n->prefix_size && memcmp(key.data, prefix, n->prefix_size) == 0);
     census_expect(s, slice_of(key, n->prefix_size) == slice);
@@ -159,10 +178,12 @@ census_take(census *s, uintptr_t word, unsigned depth, const lk_bytes *low, cons
     for (unsigned i = 0; i < count; i++) {
         lk_bytes from = i > 0 ? inner_separator(in, i) : (lk_bytes){NULL, 0};
         lk_bytes to = i + 1 < count ? inner_separator(in, i + 1) : (lk_bytes){NULL, 0};
-        const unsigned char *prefix = n->prefix_size <= START_ROOM || count == 1 ? n->start : inner_separator(in, 1).data;
+        const unsigned char *prefix =
+            n->prefix_size <= START_ROOM || count == 1 ? n->start : inner_separator(in, 1).data;
         if (i > 0)
             census_key(s, n, prefix, from, inner_slices(in)[i], low, high);
-        census_take(s, lki_load_acquire(&in->child[i]), depth + 1, i > 0 ? &from : low, i + 1 < count ? &to : high);
+        census_take(s, lki_load_acquire(&in->child[i]), depth + 1, i > 0 ? &from : low,
+                    i + 1 < count ? &to : high);
     }
 }
 

@@ -18,20 +18,6 @@
 
 enum { GROUP = 16 };
 
-lki_found
-lki_read_one(lki_store *store, const lki_hashed *hashed, int64_t *now)
-{
-    lki_found found = {NULL, NULL};
-    lki_cell *cell = lki_shard_find(store, hashed);
-    if (cell == NULL)
-        return found;
-    found.cell = cell;
-    lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    if (LKI_LIKELY(lki_record_is_live(store, record, now)))
-        found.record = record;
-    return found;
-}
-
 static void cell_prefetch(const lki_cell *cell)
 {
     LKI_PREFETCH(cell);
@@ -42,7 +28,7 @@ static void cell_prefetch(const lki_cell *cell)
 /* The cells of a group, unless the caller knows them, and their heads. */
 static void group_collect(lki_store *store, lki_seen *seen, size_t count)
 {
-    _Atomic(uint64_t) *bucket[GROUP];
+    lki_bucket *bucket[GROUP];
     for (size_t i = 0; i < count; i++) {
         bucket[i] = lki_shard_bucket(store, seen[i].hashed.hash);
         LKI_PREFETCH(bucket[i]);

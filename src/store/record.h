@@ -13,7 +13,7 @@
 #ifndef LKI_STORE_RECORD_H
 #define LKI_STORE_RECORD_H
 
-#include "store/store.h"
+#include "store/shard.h"
 
 #define LKI_STAMP_NONE UINT64_MAX
 
@@ -61,6 +61,19 @@ lki_record_is_live(const lki_store *store, const lki_record *record, int64_t *no
     if (*now == 0)
         *now = lki_now(store);
     return *now <= record->expires_at_ms;
+}
+
+/* The newest live record of an item. Caller: in a section. `*now` 0: the clock is read if need be. */
+LKI_INLINE lki_found
+lki_read_one(lki_store *store, const lki_hashed *hashed, int64_t *now)
+{
+    lki_found found = {lki_shard_find(store, hashed), NULL};
+    if (found.cell == NULL)
+        return found;
+    lki_record *record = lki_effective(store, lki_load_acquire(&found.cell->item), NULL); /* P1 */
+    if (LKI_LIKELY(lki_record_is_live(store, record, now)))
+        found.record = record;
+    return found;
 }
 
 LKI_INLINE int64_t

@@ -3,7 +3,7 @@
  * The sets of cells and partitions. The only room that knows ck_hs. Called by cell.c, removal.c, sweep.c, query.c, store.c.
  *
  * ck_hs (Concurrency Kit 0.7.1) has one writer, so every mutator runs under the shard's latch; its readers are lock-free.
- * Its words here are {16 bits of hash, pointer of 48}: in DIRECT mode it stores what it is given, and the compare function
+ * Its words here are {tag of the hash, pointer of 48 bits}: in DIRECT mode it stores what it is given, and the compare function
  * rejects most other keys without touching them (Debian's build has pointer packing off).
  *
  * One function, set_rebuild, grows, shrinks and cleans a set: ck_hs's tombstones never become empty again, so misses would get
@@ -11,7 +11,7 @@
  * It prefetches the cells that ck_hs asks for their hashes. ck_hs_put can grow the map itself where its probe limit is hit;
  * our own count only decides when to rebuild.
  *
- * The lookaside is written under the latch only. A bucket that was ever full has a mark in its first word: a miss in an unmarked
+ * The lookaside is written under the latch only. A bucket that was ever full has a mark: a miss in an unmarked
  * one is final, else the set decides. It is replaced together with the set.
  *
  * Guarantees  A cell that was added before a find began, and not removed before it ended, is found.
@@ -38,7 +38,14 @@ struct lki_shard {
     _Atomic(uint64_t) floor; /* [latch] to write; [P7] */
 } __attribute__((aligned(LKI_LINE)));
 
-enum { CAPACITY_MIN = 8, PREFETCH_AHEAD = 16 };
+enum {
+    CAPACITY_MIN = 8,
+    BUCKET_SHARE = 8, /* slots of the set for each bucket: with the set half full, four cells in seven places */
+    PREFETCH_AHEAD = 16
+};
+
+/* A word of a set: the tag in the 16 bits above a pointer of 48. */
+#define POINTER_MASK ((uint64_t)0x0000fffffffffff8)
 
 /* ---- what ck_hs calls ---- */
 
@@ -56,7 +63,7 @@ static const void *probe_key(const probe *p)
 
 static void *word_pointer(const void *word)
 {
-    return (void *)((uintptr_t)word & LKI_POINTER_MASK);
+    return (void *)((uintptr_t)word & POINTER_MASK);
 }
 
 static bool cell_compare(const void *stored, const void *key)
@@ -131,7 +138,7 @@ static void running_set(lki_store *store, lki_thread *thread)
 
 static uintptr_t lookaside_make(lki_store *store, size_t capacity)
 {
-    size_t buckets = capacity / LKI_BUCKET_WORDS;
+    size_t buckets = capacity / BUCKET_SHARE;
     void *memory = lki_alloc_lines(&store->domain.allocator, buckets * LKI_LINE);
     return memory == NULL ? 0 : (uintptr_t)memory | (uintptr_t)__builtin_ctzll(buckets);
 }
@@ -141,32 +148,36 @@ static size_t lookaside_size(uintptr_t lookaside)
     return (size_t)LKI_LINE << (lookaside & 63);
 }
 
-static _Atomic(uint64_t) *lookaside_bucket(uintptr_t lookaside, uint32_t hash)
+static lki_bucket *lookaside_bucket(uintptr_t lookaside, uint32_t hash)
 {
-    _Atomic(uint64_t) *buckets = (_Atomic(uint64_t) *)(lookaside & ~(uintptr_t)63);
-    return buckets + (hash & (((uint64_t)1 << (lookaside & 63)) - 1)) * LKI_BUCKET_WORDS;
+    return (lki_bucket *)(lookaside & ~(uintptr_t)63) + (hash & (((uint64_t)1 << (lookaside & 63)) - 1));
 }
 
-static void lookaside_put(uintptr_t lookaside, uint32_t hash, uint64_t word)
+/* The cell first, its tag second. */
+static void lookaside_put(uintptr_t lookaside, uint32_t hash, uint64_t tag, const void *cell)
 {
-    _Atomic(uint64_t) *bucket = lookaside_bucket(lookaside, hash);
-    uint64_t mark = lki_load_relaxed(&bucket[0]) & LKI_BUCKET_FULL; /* under the latch */
-    for (unsigned i = 0; i < LKI_BUCKET_WORDS; i++) {
-        if ((lki_load_relaxed(&bucket[i]) & LKI_POINTER_MASK) == 0) {
-            lki_store_release(&bucket[i], i == 0 ? word | mark : word); /* P3: to lki_shard_find_in */
+    lki_bucket *bucket = lookaside_bucket(lookaside, hash);
+    uint64_t tags = lki_load_relaxed(&bucket->tags); /* under the latch */
+    for (unsigned i = 0; i < LKI_BUCKET_SLOTS; i++) {
+        if ((tags >> 8 * i & 0xff) == 0) {
+            lki_store_release(&bucket->cell[i], (uintptr_t)cell);      /* P3: to lki_shard_find_in */
+            lki_store_release(&bucket->tags, tags | tag << 8 * i);     /* P3 */
             return;
         }
     }
-    lki_store_release(&bucket[0], lki_load_relaxed(&bucket[0]) | LKI_BUCKET_FULL);
+    lki_store_release(&bucket->tags, tags | LKI_BUCKET_FULL); /* P3 */
 }
 
+/* The tag first, the cell second. */
 static void lookaside_take(uintptr_t lookaside, const lki_cell *cell)
 {
-    _Atomic(uint64_t) *bucket = lookaside_bucket(lookaside, cell->hash);
-    for (unsigned i = 0; i < LKI_BUCKET_WORDS; i++) {
-        uint64_t word = lki_load_relaxed(&bucket[i]); /* under the latch */
-        if ((word & LKI_POINTER_MASK) == (uintptr_t)cell)
-            lki_store_release(&bucket[i], i == 0 ? word & LKI_BUCKET_FULL : 0); /* P3 */
+    lki_bucket *bucket = lookaside_bucket(lookaside, cell->hash);
+    for (unsigned i = 0; i < LKI_BUCKET_SLOTS; i++) {
+        if (lki_load_relaxed(&bucket->cell[i]) != (uintptr_t)cell) /* under the latch */
+            continue;
+        uint64_t tags = lki_load_relaxed(&bucket->tags);
+        lki_store_release(&bucket->tags, tags & ~((uint64_t)0xff << 8 * i)); /* P3 */
+        lki_store_release(&bucket->cell[i], LKI_EMPTY);                      /* P3 */
     }
 }
 
@@ -203,7 +214,7 @@ static bool set_rebuild(lki_store *store, lki_thread *thread, shard_set *set, _A
         if (!ck_hs_put_unique(&fresh, word_hash(word, 0), word))
             goto no_memory;
         if (words != 0)
-            lookaside_put(words, (uint32_t)word_hash(word, 0), (uint64_t)(uintptr_t)word);
+            lookaside_put(words, (uint32_t)word_hash(word, 0), (uintptr_t)word >> 48, word_pointer(word));
     }
     struct ck_hs_map *old = set->hs.map;
     ck_pr_fence_store();
@@ -232,14 +243,14 @@ static bool set_add(lki_store *store, lki_thread *thread, shard_set *set, _Atomi
 {
     const void *word = (const void *)((uintptr_t)object | (uintptr_t)(tag << 48));
     running_set(store, thread);
-    LK_ASSERT(((uintptr_t)object & ~LKI_POINTER_MASK) == 0);
+    LK_ASSERT(((uintptr_t)object & ~POINTER_MASK) == 0);
     if ((set->count + 1) * 2 > set->capacity && !set_rebuild(store, thread, set, lookaside, set->capacity * 2))
         return false;
     LKI_TSAN_RELEASE(object);
     if (!ck_hs_put_unique(&set->hs, hash, word))
         return false;
     if (lookaside != NULL)
-        lookaside_put(lki_load_relaxed(lookaside), hash, (uint64_t)(uintptr_t)word);
+        lookaside_put(lki_load_relaxed(lookaside), hash, tag, object);
     set->count++;
     lki_store_relaxed(&set->published_count, set->count);
     return true;

@@ -121,9 +121,6 @@ typedef struct lki_found {
     const lki_record *record; /* NULL: no item */
 } lki_found;
 
-/* Newest live record of the item, or NULL. Caller: in a section. `now` 0: not read yet. */
-lki_found lki_read_one(lki_store *store, const lki_hashed *hashed, int64_t *now);
-
 /* The item records of `count` cells at one instant; see read.c. Caller: in a section. */
 typedef struct lki_seen {
     lki_hashed hashed;

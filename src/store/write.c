@@ -54,9 +54,9 @@ static lk_status set_group(lki_store *store, lki_thread *thread, const lk_item *
         LKI_PREFETCH(lki_shard_bucket(store, hashed[i].hash));
     }
     for (size_t i = 0; count > 1 && i < count; i++) {
-        lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash), lki_shard_tag(hashed[i].hash));
+        const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash), lki_shard_tag(hashed[i].hash));
         LKI_PREFETCH(guess);
-        LKI_PREFETCH((char *)guess + LKI_LINE);
+        LKI_PREFETCH((const char *)guess + LKI_LINE);
     }
     for (size_t i = 0; i < count; i++) {
         lk_status status = set_one(store, thread, &hashed[i], &items[i]);
