@@ -12,10 +12,6 @@
 
 #include "base/check.h"
 
-/* Debian's libjemalloc cannot be loaded late (static TLS), so the library must not need it: weak references. */
-__attribute__((weak)) extern void *mallocx(size_t size, int flags);
-__attribute__((weak)) extern void sdallocx(void *memory, size_t size, int flags);
-
 enum { ALIGN_LINE = 6 }; /* mallocx's flag for an alignment of 1 << 6 */
 _Static_assert(1 << ALIGN_LINE == LKI_LINE, "the flag names the size of a line");
 
@@ -27,7 +23,7 @@ static const lki_allocator *allocator_or_default(const lki_allocator *allocator)
 }
 
 void *
-lki_alloc(const lki_allocator *allocator, size_t size)
+lki_alloc_slow(const lki_allocator *allocator, size_t size)
 {
     const lki_allocator *a = allocator_or_default(allocator);
     if (size == 0)
@@ -47,7 +43,7 @@ lki_alloc_zeroed(const lki_allocator *allocator, size_t size)
 }
 
 void
-lki_free(const lki_allocator *allocator, void *memory, size_t size)
+lki_free_slow(const lki_allocator *allocator, void *memory, size_t size)
 {
     const lki_allocator *a = allocator_or_default(allocator);
     if (memory == NULL)

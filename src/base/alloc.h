@@ -12,6 +12,8 @@
 
 #include <latchkey/latchkey.h>
 
+#include "base/check.h"
+
 typedef struct lki_allocator {
     lk_allocate allocate; /* NULL: the default one */
     lk_deallocate deallocate;
@@ -21,12 +23,39 @@ typedef struct lki_allocator {
 /* The allocator of what belongs to no store (results, threads). Replaced by tests before any thread runs. */
 extern lki_allocator lki_default_allocator;
 
+/* jemalloc's, where the program links it. Debian's libjemalloc cannot be loaded late (static TLS), so the library must not need
+ * it: weak references. */
+__attribute__((weak)) extern void *mallocx(size_t size, int flags);
+__attribute__((weak)) extern void sdallocx(void *memory, size_t size, int flags);
+
+void *lki_alloc_slow(const lki_allocator *allocator, size_t size);
+void lki_free_slow(const lki_allocator *allocator, void *memory, size_t size);
+
+LKI_INLINE bool
+lki_alloc_is_jemalloc(const lki_allocator *allocator)
+{
+    return allocator != NULL && allocator->allocate == NULL && mallocx != NULL && lki_default_allocator.allocate == NULL;
+}
+
 /* NULL: no memory. Aligned like malloc's. Contents undefined. */
-void *lki_alloc(const lki_allocator *allocator, size_t size);
+LKI_INLINE void *
+lki_alloc(const lki_allocator *allocator, size_t size)
+{
+    if (LKI_LIKELY(lki_alloc_is_jemalloc(allocator) && size != 0))
+        return mallocx(size, 0);
+    return lki_alloc_slow(allocator, size);
+}
 void *lki_alloc_zeroed(const lki_allocator *allocator, size_t size);
 
 /* `size` as it was asked for. NULL is allowed. */
-void lki_free(const lki_allocator *allocator, void *memory, size_t size);
+LKI_INLINE void
+lki_free(const lki_allocator *allocator, void *memory, size_t size)
+{
+    if (LKI_LIKELY(lki_alloc_is_jemalloc(allocator) && memory != NULL && size != 0))
+        sdallocx(memory, size, 0);
+    else
+        lki_free_slow(allocator, memory, size);
+}
 
 /* The same, on a cache line of its own; `size` is rounded up to whole lines. Zeroed. Only with each other. */
 void *lki_alloc_lines(const lki_allocator *allocator, size_t size);

@@ -17,7 +17,7 @@ int64_t
 lki_realtime_ms(void *unused)
 {
     (void)unused;
-    return clock_ms(CLOCK_REALTIME);
+    return clock_ms(CLOCK_REALTIME_COARSE); /* a fifth of the price, for at most one tick of lag */
 }
 
 int64_t

@@ -39,7 +39,6 @@ _Atomic(uint32_t) lki_fence_word;
 #endif
 
 enum {
-    SEAL_BYTES = 64 * 1024, /* an open batch of more bytes does not wait to be full */
     SPARES = 2,             /* empty batches that a limbo keeps */
     THREADS_MAX = 65535,    /* a version has 16 bits for the thread */
     ADVANCE_EVERY = 16      /* writes between attempts to move the epoch, while something waits */
@@ -204,8 +203,8 @@ static void sealed_append(lki_limbo *limbo, lki_batch *first, lki_batch *last)
     limbo->sealed_last = last;
 }
 
-/* Closes the open batch, if there is anything in it. */
-static void limbo_seal(lki_domain *domain, lki_limbo *limbo)
+void
+lki_limbo_seal(lki_domain *domain, lki_limbo *limbo)
 {
     lki_batch *batch = limbo->open;
     if (batch == NULL || batch->count == 0)
@@ -218,35 +217,10 @@ static void limbo_seal(lki_domain *domain, lki_limbo *limbo)
         lki_store_relaxed(&domain->pressure, 1);
 }
 
-void
-lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
-{
-    lki_limbo *limbo = thread->limbo;
-    LK_ASSERT(thread->epoch.active != 0 && limbo->open != NULL);
-    LK_ASSERT(((uintptr_t)object & 7) == 0);
-    lki_batch *batch = limbo->open;
-    batch->entry[batch->count++] = (uintptr_t)object | (uintptr_t)kind;
-    batch->bytes += size;
-    thread->retired_in_call++;
-    lki_count(thread, LKI_RETIRED, 1);
-    thread->seal_due |= batch->bytes >= SEAL_BYTES;
-    if (batch->count == LKI_BATCH_ROOM)
-        limbo_seal(thread->domain, limbo);
-    lki_store_relaxed(&thread->open_bytes, limbo->open != NULL ? limbo->open->bytes : 0);
-}
-
-void
-lki_seal(lki_thread *thread)
-{
-    thread->seal_due = false;
-    limbo_seal(thread->domain, thread->limbo);
-    lki_store_relaxed(&thread->open_bytes, 0);
-}
-
 /* All that `from` holds becomes sealed in `to`. Both are the caller's. */
 static void limbo_splice(lki_domain *domain, lki_limbo *to, lki_limbo *from)
 {
-    limbo_seal(domain, from);
+    lki_limbo_seal(domain, from);
     if (from->sealed != NULL) {
         sealed_append(to, from->sealed, from->sealed_last);
         from->sealed = from->sealed_last = NULL;
@@ -398,7 +372,7 @@ lki_reclaim_now(lki_thread *thread)
         orphans_adopt(thread);
         for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) /* P10 */
             limbo_steal(thread, t);
-        limbo_seal(domain, thread->limbo);
+        lki_limbo_seal(domain, thread->limbo);
         lki_store_relaxed(&thread->open_bytes, 0);
         limbo_dispose(thread, SIZE_MAX);
         bool idle = thread->limbo->sealed == NULL && (thread->limbo->open == NULL || thread->limbo->open->count == 0);
@@ -436,7 +410,6 @@ static lki_thread *thread_register(lki_domain *domain)
     }
     thread->domain = domain;
     thread->slot = slot;
-    thread->random = 0x9e3779b97f4a7c15u * (slot + 1u);
     thread->limbo = &thread->slots[0];
     ck_epoch_register(&domain->epoch, &thread->epoch, NULL);
     thread->next = lki_load_relaxed(&domain->threads);
@@ -493,6 +466,16 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
     return thread;
 }
 
+static void stock_free(lki_thread *thread)
+{
+    while (thread->stock != NULL) {
+        void *chunk = thread->stock;
+        memcpy(&thread->stock, chunk, sizeof thread->stock);
+        lki_free(&thread->domain->allocator, chunk, LKI_CHUNK_SIZE);
+    }
+    thread->stock_count = 0;
+}
+
 /* What the thread has retired goes to whoever comes next; its record, to the next new thread. */
 static void thread_hand_over(lki_thread *thread)
 {
@@ -502,7 +485,7 @@ static void thread_hand_over(lki_thread *thread)
     lki_limbo *limbo = thread->limbo; /* slots[1] while a thief is busy with the other */
     if (limbo == &thread->slots[0])
         limbo_splice(domain, limbo, &thread->slots[1]);
-    limbo_seal(domain, limbo);
+    lki_limbo_seal(domain, limbo);
     lki_batch *first = limbo->sealed, *last = limbo->sealed_last;
     limbo->sealed = limbo->sealed_last = NULL;
     if (first != NULL) {
@@ -512,6 +495,7 @@ static void thread_hand_over(lki_thread *thread)
     }
     lki_store_relaxed(&thread->open_bytes, 0);
     lki_leave(thread);
+    stock_free(thread);
     lki_free(&domain->allocator, thread->scratch, thread->scratch_size);
     thread->scratch = NULL;
     thread->scratch_size = 0;
@@ -604,6 +588,7 @@ lki_domain_close(lki_domain *domain)
         thread_drain(t);
     while (thread != NULL) {
         lki_thread *next = thread->next;
+        stock_free(thread);
         lki_free(&domain->allocator, thread->scratch, thread->scratch_size);
         lki_free_lines(&domain->allocator, thread, sizeof *thread);
         thread = next;
@@ -629,6 +614,13 @@ lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
             report->oldest_reader_thread = lki_load_relaxed(&t->kernel_id);
         }
     }
+}
+
+bool
+lki_chunk_dispose(lki_thread *thread, void *chunk)
+{
+    lki_chunk_free(thread, chunk);
+    return true;
 }
 
 void *

@@ -16,6 +16,7 @@
 #define LKI_BASE_RECLAIM_H
 
 #include <ck_epoch.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/atomic.h"
@@ -34,6 +35,7 @@ enum lki_kind {
     LKI_INLINE_RECORD, /* the record inside the cell that the pointer names */
     LKI_BLOCK,   /* begins with a lki_block */
     LKI_PARTITION,
+    LKI_CHUNK,   /* of LKI_CHUNK_SIZE bytes, from lki_chunk_alloc */
     LKI_KINDS
 };
 
@@ -78,10 +80,10 @@ struct lki_thread {
     uint32_t pins;           /* lk_read_begin pairs that are open */
     uint32_t upkeep_tick, sweep_tick;
     uint32_t expiring_writes; /* since the last step of a sweep */
-    bool seal_due;           /* the open batch holds many bytes: do not let it wait to be full */
     void *scratch;           /* of the room that runs a call; grows, kept between calls */
     size_t scratch_size;
-    uint64_t random;
+    void *stock;             /* free chunks, each beginning with the next */
+    uint32_t stock_count;
     lki_thread *next;        /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */
     lki_limbo slots[2];      /* [0]: the owner's, unless a thief asked for it while the owner was outside; [1]: then */
@@ -172,13 +174,17 @@ lki_write_enter(lki_thread *thread)
 enum lki_upkeep_need { LKI_UPKEEP_NONE, LKI_UPKEEP_WAIT, LKI_UPKEEP_ADVANCE, LKI_UPKEEP_DISPOSE };
 enum lki_upkeep_need lki_upkeep_need(lki_thread *thread);
 void lki_upkeep(lki_thread *thread, enum lki_upkeep_need need);
-void lki_seal(lki_thread *thread);
+
+/* Closes the open batch, if there is anything in it. */
+void lki_limbo_seal(lki_domain *domain, lki_limbo *limbo);
+
+enum { LKI_SEAL_BYTES = 64 * 1024 }; /* an open batch of more bytes does not wait to be full */
 
 LKI_INLINE void
 lki_write_leave(lki_thread *thread)
 {
-    if (LKI_UNLIKELY(thread->seal_due))
-        lki_seal(thread);
+    if (LKI_UNLIKELY(thread->limbo->open != NULL && thread->limbo->open->bytes >= LKI_SEAL_BYTES))
+        lki_limbo_seal(thread->domain, thread->limbo);
     enum lki_upkeep_need need = thread->limbo->sealed == NULL ? LKI_UPKEEP_NONE : lki_upkeep_need(thread);
     lki_leave(thread);
     if (need > LKI_UPKEEP_WAIT)
@@ -200,7 +206,20 @@ lki_reserve(lki_thread *thread, size_t count)
 
 /* Hands over an object that this section unlinked, with a read-modify-write or a full fence since. `size`: its bytes, for
  * the accounts. Uses reserved room. */
-void lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size);
+LKI_INLINE void
+lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
+{
+    lki_limbo *limbo = thread->limbo;
+    lki_batch *batch = limbo->open;
+    LK_ASSERT(thread->epoch.active != 0 && batch != NULL && ((uintptr_t)object & 7) == 0);
+    batch->entry[batch->count++] = (uintptr_t)object | (uintptr_t)kind;
+    batch->bytes += size;
+    thread->retired_in_call++;
+    lki_stat_add(&thread->counter[LKI_RETIRED], 1);
+    lki_store_relaxed(&thread->open_bytes, batch->bytes);
+    if (LKI_UNLIKELY(batch->count == LKI_BATCH_ROOM))
+        lki_limbo_seal(thread->domain, limbo);
+}
 
 /* The current epoch, read after a full fence: sections that could have seen what was unlinked before have at most it. */
 uint32_t lki_epoch_now(lki_domain *domain);
@@ -236,6 +255,39 @@ lki_count(lki_thread *thread, enum lki_counter which, uint64_t n)
 {
     lki_stat_add(&thread->counter[which], n);
 }
+
+/* The small things that commits are made of, kept in stock by each thread. NULL: no memory. */
+enum { LKI_CHUNK_SIZE = 32, LKI_STOCK_MAX = 256 };
+#if defined(__SANITIZE_ADDRESS__)
+#define LKI_STOCK 0 /* each use its own memory, so that a use after free is seen */
+#else
+#define LKI_STOCK 1
+#endif
+
+LKI_INLINE void *
+lki_chunk_alloc(lki_thread *thread)
+{
+    void *chunk = thread->stock;
+    if (LKI_UNLIKELY(chunk == NULL))
+        return lki_alloc(&thread->domain->allocator, LKI_CHUNK_SIZE);
+    memcpy(&thread->stock, chunk, sizeof thread->stock);
+    thread->stock_count--;
+    return chunk;
+}
+
+LKI_INLINE void
+lki_chunk_free(lki_thread *thread, void *chunk)
+{
+    if (!LKI_STOCK || LKI_UNLIKELY(thread->stock_count == LKI_STOCK_MAX)) {
+        lki_free(&thread->domain->allocator, chunk, LKI_CHUNK_SIZE);
+        return;
+    }
+    memcpy(chunk, &thread->stock, sizeof thread->stock);
+    thread->stock = chunk;
+    thread->stock_count++;
+}
+
+bool lki_chunk_dispose(lki_thread *thread, void *chunk);
 
 /* At least `size` bytes of the thread's own, kept between calls; what was in them stays when they grow. NULL: no memory. */
 void *lki_scratch(lki_thread *thread, size_t size);

@@ -27,9 +27,6 @@ typedef _Atomic(uintptr_t) lki_head;
 /* A commit's state, shared by all of its records: one of these, or its stamp << 2. */
 enum { LKI_INSTALLING = 1, LKI_READY = 2, LKI_ABORTED = 3 };
 struct lki_commit {
-    uint64_t size; /* [const] a block, for reclamation */
-    void *lines;   /* [const] NULL */
-    size_t lines_size; /* [const] 0 */
     _Atomic(uint64_t) state; /* [P2] */
 };
 

@@ -45,9 +45,11 @@ typedef struct plan {
     const lki_writes *writes;
     lk_lock *locks;
     size_t lock_count;
-    lki_hashed *hashed; /* of the writes, then of the locks */
-    step *steps;        /* by address of the head */
-    size_t count;
+    lki_hashed *hashed; /* of the locks */
+    step *steps;        /* of the locks, then of the writes */
+    step **order;       /* by address of the head */
+    size_t step_count;  /* in steps */
+    size_t count;       /* in order */
     int64_t now, expires_at_ms; /* of the locks that it bumps; now 0: no lock, not read */
     lki_commit *commit;
 } plan;
@@ -62,47 +64,20 @@ static bool write_is_delete(const lki_writes *writes, size_t i)
     return writes->items == NULL && writes->writes[i].kind == LK_DELETE;
 }
 
-/* ---- locks ---- */
-
-/* The version that a lock has now; 0: none, or lapsed. */
-static uint64_t lock_version(plan *p, const lki_cell *cell)
+/* The very same bytes: most commits name the keys of their locks again. */
+static bool key_is_same(const lk_key *left, const lk_key *right)
 {
-    if (cell == NULL)
-        return 0;
-    const lki_record *record = lki_effective(p->store, lki_load_acquire(&cell->lock), NULL); /* P1 */
-    return lki_lock_is_good(record, p->now) ? record->version : 0;
-}
-
-/* Looks at all locks in the caller's order. LK_RACE: `conflict` names the first that is stale. */
-static lk_status locks_check(plan *p, lk_conflict *conflict)
-{
-    for (size_t i = 0; i < p->lock_count; i++) {
-        uint64_t version = lock_version(p, lki_shard_find(p->store, &p->hashed[p->writes->count + i]));
-        if (version == p->locks[i].version)
-            continue;
-        if (conflict != NULL)
-            *conflict = (lk_conflict){i, version};
-        return LK_RACE;
-    }
-    return LK_OK;
+    return left->pk.data == right->pk.data && left->sk.data == right->sk.data && left->pk.size == right->pk.size &&
+           left->sk.size == right->sk.size;
 }
 
 /* ---- the plan ---- */
 
-static void keys_hash(plan *p)
-{
-    size_t writes = p->writes->count;
-    for (size_t i = 0; i < writes + p->lock_count; i++) {
-        lk_key key = i < writes ? write_item(p->writes, i)->key : p->locks[i - writes].key;
-        p->hashed[i] = (lki_hashed){key, lki_hash_key(&p->store->secret, key)};
-        LKI_PREFETCH(lki_shard_bucket(p->store, p->hashed[i].hash));
-    }
-}
-
 static void step_add(plan *p, lki_cell *cell, enum step_kind kind, const lk_item *item, lk_lock *lock)
 {
     lki_head *head = kind == STEP_PUT || kind == STEP_TOMBSTONE ? &cell->item : &cell->lock;
-    p->steps[p->count++] = (step){.head = head, .cell = cell, .item = item, .lock = lock, .kind = kind};
+    p->order[p->step_count] = &p->steps[p->step_count];
+    p->steps[p->step_count++] = (step){.head = head, .cell = cell, .item = item, .lock = lock, .kind = kind};
 }
 
 static bool step_before(const step *left, const step *right)
@@ -112,83 +87,108 @@ static bool step_before(const step *left, const step *right)
     return left->kind > right->kind; /* a lock's tombstone before its bump */
 }
 
-static void steps_sift(step *steps, size_t at, size_t count)
+static void steps_sift(step **order, size_t at, size_t count)
 {
     for (size_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && step_before(&steps[child], &steps[child + 1]))
+        if (child + 1 < count && step_before(order[child], order[child + 1]))
             child++;
-        if (!step_before(&steps[at], &steps[child]))
+        if (!step_before(order[at], order[child]))
             return;
-        step swapped = steps[at];
-        steps[at] = steps[child];
-        steps[child] = swapped;
+        step *swapped = order[at];
+        order[at] = order[child];
+        order[child] = swapped;
     }
 }
 
 /* By insertion where there are few, else a heap sort: qsort may allocate. */
-static void steps_sort(step *steps, size_t count)
+static void steps_sort(step **order, size_t count)
 {
     if (count <= 16) {
         for (size_t i = 1; i < count; i++) {
-            step moved = steps[i];
+            step *moved = order[i];
             size_t j = i;
-            for (; j > 0 && step_before(&moved, &steps[j - 1]); j--)
-                steps[j] = steps[j - 1];
-            steps[j] = moved;
+            for (; j > 0 && step_before(moved, order[j - 1]); j--)
+                order[j] = order[j - 1];
+            order[j] = moved;
         }
         return;
     }
     for (size_t i = count / 2; i-- > 0;)
-        steps_sift(steps, i, count);
+        steps_sift(order, i, count);
     for (size_t i = count; i-- > 1;) {
-        step last = steps[i];
-        steps[i] = steps[0];
-        steps[0] = last;
-        steps_sift(steps, 0, i);
+        step *last = order[i];
+        order[i] = order[0];
+        order[0] = last;
+        steps_sift(order, 0, i);
     }
 }
 
 /* One step per head: a lock that is validated and whose key is deleted is one step. LK_INVALID: a key was named twice. */
 static lk_status steps_merge(plan *p)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < p->count; i++) {
-        step *last = kept > 0 ? &p->steps[kept - 1] : NULL;
-        if (last == NULL || last->head != p->steps[i].head)
-            p->steps[kept++] = p->steps[i];
-        else if (last->kind == STEP_LOCK_TOMBSTONE && p->steps[i].kind == STEP_BUMP && last->lock == NULL)
-            last->lock = p->steps[i].lock;
+    p->count = 0;
+    for (size_t i = 0; i < p->step_count; i++) {
+        step *last = p->count > 0 ? p->order[p->count - 1] : NULL;
+        if (LKI_LIKELY(last == NULL || last->head != p->order[i]->head))
+            p->order[p->count++] = p->order[i];
+        else if (last->kind == STEP_LOCK_TOMBSTONE && p->order[i]->kind == STEP_BUMP && last->lock == NULL)
+            last->lock = p->order[i]->lock;
         else
             return LK_INVALID;
     }
-    p->count = kept;
     return LK_OK;
 }
 
-/* Cells and steps. LK_RACE: a lock's cell has gone. */
-static lk_status plan_steps(plan *p)
+/* Looks at all locks in the caller's order, and notes their steps. LK_RACE: `conflict` names the first that is stale. */
+static lk_status plan_locks(plan *p, lk_conflict *conflict)
 {
-    size_t writes = p->writes->count;
-    p->count = 0;
-    for (size_t i = 0; i < writes; i++) {
+    p->step_count = p->count = 0;
+    for (size_t i = 0; i < p->lock_count; i++) {
+        lki_cell *cell = lki_shard_find(p->store, &p->hashed[i]);
+        uintptr_t head = cell != NULL ? lki_load_acquire(&cell->lock) : LKI_EMPTY; /* P1 */
+        const lki_record *record = lki_effective(p->store, head, NULL);
+        uint64_t version = lki_lock_is_good(record, p->now) ? record->version : 0;
+        if (version != p->locks[i].version || version == 0) {
+            if (conflict != NULL)
+                *conflict = (lk_conflict){i, version};
+            return LK_RACE;
+        }
+        step_add(p, cell, STEP_BUMP, NULL, &p->locks[i]);
+    }
+    return LK_OK;
+}
+
+/* The cell of a write; where its key is that of the lock of the same number, it is known. */
+static lk_status write_cell(plan *p, size_t i, const lk_item *item, bool deletes, lki_cell **cell)
+{
+    lki_hashed hashed;
+    if (i < p->lock_count && key_is_same(&item->key, &p->locks[i].key)) {
+        hashed = p->hashed[i];
+        *cell = p->steps[i].cell;
+    } else {
+        hashed = (lki_hashed){item->key, lki_hash_key(&p->store->secret, item->key)};
+        *cell = lki_shard_find(p->store, &hashed);
+    }
+    if (LKI_LIKELY(*cell != NULL && lki_load_relaxed(&(*cell)->item) != LKI_DEAD))
+        return LK_OK; /* if it dies, the installation will tell */
+    size_t payload = deletes ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
+    return lki_cell_obtain(p->store, p->thread, &hashed, payload, cell);
+}
+
+static lk_status plan_writes(plan *p)
+{
+    for (size_t i = 0; i < p->writes->count; i++) {
         const lk_item *item = write_item(p->writes, i);
         bool deletes = write_is_delete(p->writes, i);
-        size_t payload = deletes ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
         lki_cell *cell;
-        lk_status status = lki_cell_obtain(p->store, p->thread, &p->hashed[i], payload, &cell);
+        lk_status status = write_cell(p, i, item, deletes, &cell);
         if (status != LK_OK)
             return status;
         step_add(p, cell, deletes ? STEP_TOMBSTONE : STEP_PUT, item, NULL);
         if (deletes)
             step_add(p, cell, STEP_LOCK_TOMBSTONE, NULL, NULL);
     }
-    for (size_t i = 0; i < p->lock_count; i++) {
-        lki_cell *cell = lki_shard_find(p->store, &p->hashed[writes + i]);
-        if (cell == NULL)
-            return LK_RACE;
-        step_add(p, cell, STEP_BUMP, NULL, &p->locks[i]);
-    }
-    steps_sort(p->steps, p->count);
+    steps_sort(p->order, p->step_count);
     return steps_merge(p);
 }
 
@@ -200,11 +200,11 @@ static lki_record *step_record(plan *p, const step *s)
     case STEP_PUT:
         return lki_record_new_value(p->store, s->cell, s->item);
     case STEP_BUMP:
-        return lki_record_new_lock(p->store, lki_version_above(p->thread, s->lock->version), p->expires_at_ms);
+        return lki_record_new_lock(p->thread, lki_version_above(p->thread, s->lock->version), p->expires_at_ms);
     case STEP_TOMBSTONE:
-        return lki_record_new_tombstone(p->store, LKI_TOMBSTONE, 0);
+        return lki_record_new_tombstone(p->thread, LKI_TOMBSTONE, 0);
     default:
-        return lki_record_new_tombstone(p->store, LKI_LOCK_TOMBSTONE, 0);
+        return lki_record_new_tombstone(p->thread, LKI_LOCK_TOMBSTONE, 0);
     }
 }
 
@@ -213,13 +213,12 @@ static bool attempt_allocate(plan *p)
 {
     if (!lki_reserve(p->thread, 3 * p->count + 4))
         return false;
-    p->commit = lki_alloc(&p->store->domain.allocator, sizeof *p->commit);
+    p->commit = lki_chunk_alloc(p->thread);
     if (p->commit == NULL)
         return false;
-    *p->commit = (lki_commit){.size = sizeof *p->commit};
     lki_store_relaxed(&p->commit->state, LKI_INSTALLING);
     for (size_t i = 0; i < p->count; i++) {
-        step *s = &p->steps[i];
+        step *s = p->order[i];
         s->installed = false;
         if (s->record == NULL)
             s->record = step_record(p, s);
@@ -265,7 +264,7 @@ static void attempt_undo(plan *p)
     uint64_t installing = LKI_INSTALLING;
     lki_cas_seq_cst(&p->commit->state, &installing, LKI_ABORTED);
     for (size_t i = 0; i < p->count; i++) {
-        step *s = &p->steps[i];
+        step *s = p->order[i];
         if (!s->installed)
             continue;
         uintptr_t mine = (uintptr_t)s->record;
@@ -274,7 +273,7 @@ static void attempt_undo(plan *p)
         s->record = NULL;
         s->installed = false;
     }
-    lki_retire(p->thread, LKI_BLOCK, p->commit, sizeof *p->commit);
+    lki_retire(p->thread, LKI_CHUNK, p->commit, LKI_CHUNK_SIZE);
     p->commit = NULL;
 }
 
@@ -286,7 +285,7 @@ static void attempt_settle(plan *p)
     if (!lki_cas_seq_cst(&p->commit->state, &ready, stamp << 2))
         stamp = ready >> 2;
     for (size_t i = 0; i < p->count; i++) {
-        step *s = &p->steps[i];
+        step *s = p->order[i];
         lki_store_release(&s->record->word, stamp << 1); /* P2 */
         lki_record_retire(p->thread, s->cell, s->over);
         if (s->lock != NULL) {
@@ -303,7 +302,7 @@ static void attempt_settle(plan *p)
             p->thread->expiring_writes++;
         }
     }
-    lki_retire(p->thread, LKI_BLOCK, p->commit, sizeof *p->commit);
+    lki_retire(p->thread, LKI_CHUNK, p->commit, LKI_CHUNK_SIZE);
     p->commit = NULL;
 }
 
@@ -311,13 +310,14 @@ static void attempt_settle(plan *p)
 static lk_status attempt(plan *p)
 {
     if (!attempt_allocate(p)) {
-        lki_free(&p->store->domain.allocator, p->commit, sizeof *p->commit);
+        if (p->commit != NULL)
+            lki_chunk_free(p->thread, p->commit);
         p->commit = NULL;
         return LK_NO_MEMORY;
     }
     lk_status status = LK_OK;
     for (size_t i = 0; status == LK_OK && i < p->count; i++)
-        status = step_install(p, &p->steps[i]);
+        status = step_install(p, p->order[i]);
     uint64_t installing = LKI_INSTALLING;
     if (status == LK_OK && !lki_cas_seq_cst(&p->commit->state, &installing, LKI_READY)) /* P2 */
         status = LK_BUSY;
@@ -331,26 +331,27 @@ static lk_status attempt(plan *p)
 /* After a failure: records that nobody saw, cells that were made in vain. */
 static void plan_discard(plan *p)
 {
-    for (size_t i = 0; i < p->count; i++) {
+    for (size_t i = 0; i < p->step_count; i++) {
         step *s = &p->steps[i];
-        lki_record_discard(p->store, s->cell, s->record);
+        lki_record_discard(p->thread, s->cell, s->record);
         s->record = NULL;
         /* Where there is no memory for that, an lk_sweep finds the cell. */
         if (lki_load_relaxed(&s->cell->item) == LKI_EMPTY && lki_load_relaxed(&s->cell->lock) == LKI_EMPTY &&
             lki_reserve(p->thread, 1))
             lki_removal_schedule(p->thread, s->cell, NULL, NULL);
     }
-    p->count = 0;
 }
 
 static lk_status plan_run(plan *p, lk_conflict *conflict)
 {
-    for (unsigned attempts = 0;; attempts++) {
+    for (unsigned attempts = 0;;) {
         lk_status status = lki_reserve(p->thread, 2 * p->writes->count + 4) ? LK_OK : LK_NO_MEMORY;
+        p->step_count = p->count = 0;
         if (status == LK_OK)
-            status = locks_check(p, conflict);
-        if (status == LK_OK)
-            status = plan_steps(p);
+            status = plan_locks(p, conflict);
+        if (status != LK_OK)
+            return status;
+        status = plan_writes(p);
         while (status == LK_OK && (status = attempt(p)) == LK_BUSY) {
             lki_count(p->thread, LKI_RETRIES, 1);
             lk_backoff(attempts++);
@@ -361,9 +362,7 @@ static lk_status plan_run(plan *p, lk_conflict *conflict)
         plan_discard(p);
         if (status != LK_RACE && status != LK_NOT_FOUND)
             return status;
-        /* A cell has died: plan anew. A stale lock: the check in the caller's order says which. */
-        if (status == LK_RACE && locks_check(p, conflict) == LK_RACE)
-            return LK_RACE;
+        /* A cell has died, or a lock is stale: planning anew tells, and names the first stale lock in the caller's order. */
     }
 }
 
@@ -373,19 +372,23 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
 {
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
-    size_t keys = writes->count + lock_count, steps = 2 * writes->count + lock_count;
-    char *memory = lki_scratch(thread, keys * sizeof(lki_hashed) + steps * sizeof(step));
+    size_t steps = 2 * writes->count + lock_count;
+    char *memory = lki_scratch(thread, lock_count * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)));
     if (memory == NULL)
         return LK_NO_MEMORY;
     plan p = {.store = store, .thread = thread, .writes = writes, .locks = locks, .lock_count = lock_count};
     p.hashed = (lki_hashed *)(void *)memory;
-    p.steps = (step *)(void *)(memory + keys * sizeof(lki_hashed));
+    p.steps = (step *)(void *)(memory + lock_count * sizeof(lki_hashed));
+    p.order = (step **)(void *)(p.steps + steps);
     if (lock_count > 0) {
         p.now = lki_now(store);
         p.expires_at_ms = p.now > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : p.now + store->lock_ttl_ms;
     }
     lki_write_enter(thread);
-    keys_hash(&p);
+    for (size_t i = 0; i < lock_count; i++) {
+        p.hashed[i] = (lki_hashed){locks[i].key, lki_hash_key(&store->secret, locks[i].key)};
+        LKI_PREFETCH(lki_shard_bucket(store, p.hashed[i].hash));
+    }
     lk_status status = plan_run(&p, conflict);
     lki_write_leave(thread);
     lki_sweep_step(store, thread, writes->count);

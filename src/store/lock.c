@@ -34,14 +34,14 @@ static lk_status lock_make(lki_store *store, lki_thread *thread, const lki_hashe
         above = old->version;
     bool renewed = lki_lock_is_good(old, now);
     int64_t expires = now > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : now + store->lock_ttl_ms;
-    lki_record *record = lki_record_new_lock(store, lki_version_above(thread, above), expires);
+    lki_record *record = lki_record_new_lock(thread, lki_version_above(thread, above), expires);
     if (record == NULL)
         return LK_NO_MEMORY;
     lk_lock made;
     lock_fill(&made, hashed->key, record);
     lk_status status = lki_head_replace_if(store, thread, cell, &cell->lock, old, record);
     if (status != LK_OK) {
-        lki_record_discard(store, cell, record);
+        lki_record_discard(thread, cell, record);
         return status;
     }
     lki_sweep_note(store, made.expires_at_ms);

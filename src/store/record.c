@@ -16,6 +16,8 @@
 
 enum { RESOLVE_SPINS = 400 };
 
+_Static_assert(sizeof(lki_record) == LKI_CHUNK_SIZE, "locks and tombstones are chunks");
+
 static uint64_t commit_stamp(uint64_t state)
 {
     return state >> 2;
@@ -126,9 +128,9 @@ lki_record_new_value(lki_store *store, lki_cell *cell, const lk_item *item)
     return record;
 }
 
-static lki_record *record_new_versioned(lki_store *store, enum lki_record_kind kind, uint64_t version)
+static lki_record *record_new_versioned(lki_thread *thread, enum lki_record_kind kind, uint64_t version)
 {
-    lki_record *record = lki_alloc(&store->domain.allocator, sizeof *record);
+    lki_record *record = lki_chunk_alloc(thread);
     if (record == NULL)
         return NULL;
     record->prev = LKI_EMPTY;
@@ -142,9 +144,9 @@ static lki_record *record_new_versioned(lki_store *store, enum lki_record_kind k
 }
 
 lki_record *
-lki_record_new_lock(lki_store *store, uint64_t version, int64_t expires_at_ms)
+lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms)
 {
-    lki_record *record = record_new_versioned(store, LKI_LOCK, version);
+    lki_record *record = record_new_versioned(thread, LKI_LOCK, version);
     if (record == NULL)
         return NULL;
     if (expires_at_ms >> 48 != 0) /* the year 10889 */
@@ -155,20 +157,20 @@ lki_record_new_lock(lki_store *store, uint64_t version, int64_t expires_at_ms)
 }
 
 lki_record *
-lki_record_new_tombstone(lki_store *store, enum lki_record_kind kind, uint64_t version)
+lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind, uint64_t version)
 {
-    return record_new_versioned(store, kind, version);
+    return record_new_versioned(thread, kind, version);
 }
 
 void
-lki_record_discard(lki_store *store, lki_cell *cell, lki_record *record)
+lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
     if (record == NULL)
         return;
     if ((record->flags & LKI_FLAG_INLINE) != 0)
         lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM); /* P6 */
     else
-        lki_free(&store->domain.allocator, record, lki_record_size(record));
+        lki_record_dispose(thread, record);
 }
 
 void
@@ -185,7 +187,11 @@ lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
 bool
 lki_record_dispose(lki_thread *thread, void *object)
 {
-    lki_free(&thread->domain->allocator, object, lki_record_size(object));
+    lki_record *record = object;
+    if (record->kind == LKI_VALUE)
+        lki_free(&thread->domain->allocator, record, lki_record_size(record));
+    else
+        lki_chunk_free(thread, record);
     return true;
 }
 

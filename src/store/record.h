@@ -91,11 +91,11 @@ lki_lock_is_good(const lki_record *record, int64_t now)
 
 /* Room for a value: inside the cell if that is free and large enough, else apart. NULL: no memory. */
 lki_record *lki_record_new_value(lki_store *store, lki_cell *cell, const lk_item *item);
-lki_record *lki_record_new_lock(lki_store *store, uint64_t version, int64_t expires_at_ms);
-lki_record *lki_record_new_tombstone(lki_store *store, enum lki_record_kind kind, uint64_t version);
+lki_record *lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms);
+lki_record *lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind, uint64_t version);
 
 /* Of a record that no other thread ever saw. NULL is allowed. */
-void lki_record_discard(lki_store *store, lki_cell *cell, lki_record *record);
+void lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record);
 /* Of a record that is not effective any more. NULL is allowed. */
 void lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record);
 bool lki_record_dispose(lki_thread *thread, void *object);

@@ -67,6 +67,7 @@ static void domain_prepare(lki_store *store)
     domain->dispose[LKI_INLINE_RECORD] = lki_record_dispose_inline;
     domain->dispose[LKI_BLOCK] = lki_block_dispose;
     domain->dispose[LKI_PARTITION] = lki_partition_dispose;
+    domain->dispose[LKI_CHUNK] = lki_chunk_dispose;
     lki_domain_open(domain);
 }
 

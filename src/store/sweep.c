@@ -25,12 +25,12 @@ static lk_status record_bury(lki_store *store, lki_thread *thread, lki_cell *cel
     bool lock = record->kind == LKI_LOCK;
     if (!lki_reserve(thread, 4))
         return LK_NO_MEMORY;
-    lki_record *tombstone = lki_record_new_tombstone(store, lock ? LKI_LOCK_TOMBSTONE : LKI_TOMBSTONE, lock ? record->version : 0);
+    lki_record *tombstone = lki_record_new_tombstone(thread, lock ? LKI_LOCK_TOMBSTONE : LKI_TOMBSTONE, lock ? record->version : 0);
     if (tombstone == NULL)
         return LK_NO_MEMORY;
     lk_status status = lki_head_replace_if(store, thread, cell, head, record, tombstone);
     if (status != LK_OK) {
-        lki_record_discard(store, cell, tombstone);
+        lki_record_discard(thread, cell, tombstone);
         return LK_RACE;
     }
     lki_removal_schedule(thread, cell, lock ? NULL : tombstone, lock ? tombstone : NULL);

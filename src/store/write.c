@@ -36,7 +36,7 @@ static lk_status set_one(lki_store *store, lki_thread *thread, const lki_hashed 
         }
         if (LKI_LIKELY(lki_head_replace(store, thread, cell, &cell->item, record)))
             break;
-        lki_record_discard(store, cell, record);
+        lki_record_discard(thread, cell, record);
         cell = NULL; /* it has died: look the key up again, or make it anew */
     }
     if (item->expires_at_ms != 0) {
