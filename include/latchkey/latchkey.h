@@ -206,8 +206,7 @@ typedef void (*lk_deallocate)(void *context, void *memory, size_t size);
 typedef struct lk_memory_options {
     size_t shards;             /* parts of the table, each with one latch for keys that come and go; a power of two,
                                   at most 4,096; default 64 */
-    lk_clock realtime_ms;      /* Unix milliseconds; default CLOCK_REALTIME_COARSE: as of the kernel's last tick,
-                                  1 to 10 ms ago */
+    lk_clock realtime_ms;      /* Unix milliseconds; default CLOCK_REALTIME */
     lk_clock monotonic_ms;     /* default CLOCK_MONOTONIC */
     void *clock_context;
     int64_t lock_ttl_ms;       /* life of a lock; default 24 h */

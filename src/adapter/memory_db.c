@@ -103,6 +103,13 @@ static void memory_read_end(lk_db *db)
         return;
     thread->pins--;
     lki_leave(thread);
+    if (thread->pins == 0 && thread->epoch.active == 0 && thread->retired_in_pair) {
+        /* The upkeep of the writes that were made inside the pair. */
+        thread->retired_in_pair = false;
+        lki_write_enter(thread);
+        lki_write_leave(thread);
+        (void)lki_memory_is_bounded(thread);
+    }
 }
 
 static lk_status memory_view(lk_db *db, lk_key key, lk_item *item)
@@ -215,6 +222,7 @@ static lk_status memory_get_locked(lk_db *db, const lk_key *keys, size_t count, 
     if (seen == NULL && count != 0)
         return LK_NO_MEMORY;
     lk_lock *read = (lk_lock *)(void *)(seen + count);
+    (void)lki_memory_is_bounded(thread); /* judged where a lock has to be made */
     int64_t now = lki_now(store);
     lki_write_enter(thread);
     status = locks_read(store, thread, seen, count, now, read);
@@ -239,6 +247,7 @@ static lk_status memory_get_lock(lk_db *db, lk_key key, lk_lock *lock)
         return status;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
     int64_t now = lki_now(store);
+    (void)lki_memory_is_bounded(thread); /* judged where the lock has to be made */
     lki_write_enter(thread);
     status = lki_store_get_lock(store, thread, &hashed, NULL, now, lock);
     lki_write_leave(thread);

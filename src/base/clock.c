@@ -17,7 +17,14 @@ int64_t
 lki_realtime_ms(void *unused)
 {
     (void)unused;
-    return clock_ms(CLOCK_REALTIME_COARSE); /* a fifth of the price, for at most one tick of lag */
+    return clock_ms(CLOCK_REALTIME);
+}
+
+int64_t
+lki_realtime_coarse_ms(void *unused)
+{
+    (void)unused;
+    return clock_ms(CLOCK_REALTIME_COARSE);
 }
 
 int64_t

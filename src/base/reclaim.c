@@ -14,9 +14,9 @@
  * running at all ck would not advance but dispatch its own lists, which are empty here. Never inside a section that somebody
  * reads in: poll overwrites the epoch of the record that it is given.
  *
- * WHO OWNS A LIMBO. slots[0] is its thread's inside that thread's sections. A thief stores `request`, fences, and looks at the
- * victim's section flag: not set means that any later section of the victim will see the request (P8) and use slots[1] until
- * the thief is done. A thief that is stopped half-way holds up nobody.
+ * WHO OWNS A LIMBO. A thread has two; inside its sections it uses slots[0]. A thief stores into `request` which one it wants,
+ * fences, and looks at the victim's section flag: not set means that any later section of the victim will see the request
+ * (P8) and keep to the other slot until the thief is done. A thief that is stopped half-way holds up nobody.
  *
  * Invariants  I-limbo1: a batch is in one list. I-limbo2: an object is in one batch, once (tickets apart: a cell and a ticket
  *             for it). I-limbo3: retired_bytes is the sum of the bytes of sealed batches.
@@ -164,7 +164,7 @@ static lki_batch *spare_pop(lki_limbo *limbo)
         limbo->spare = batch->next;
         limbo->spare_count--;
         batch->next = NULL;
-        batch->count = batch->cursor = 0;
+        batch->count = batch->cursor = batch->kept = 0;
         batch->bytes = 0;
     }
     return batch;
@@ -204,8 +204,9 @@ static void sealed_append(lki_limbo *limbo, lki_batch *first, lki_batch *last)
 }
 
 void
-lki_limbo_seal(lki_domain *domain, lki_limbo *limbo)
+lki_limbo_seal(lki_thread *thread, lki_limbo *limbo)
 {
+    lki_domain *domain = thread->domain;
     lki_batch *batch = limbo->open;
     if (batch == NULL || batch->count == 0)
         return;
@@ -215,12 +216,13 @@ lki_limbo_seal(lki_domain *domain, lki_limbo *limbo)
     size_t bytes = lki_add_relaxed(&domain->retired_bytes, batch->bytes) + batch->bytes;
     if (bytes > domain->max_retired_bytes)
         lki_store_relaxed(&domain->pressure, 1);
+    lki_store_relaxed(&thread->open_bytes, 0);
 }
 
 /* All that `from` holds becomes sealed in `to`. Both are the caller's. */
-static void limbo_splice(lki_domain *domain, lki_limbo *to, lki_limbo *from)
+static void limbo_splice(lki_thread *thread, lki_limbo *to, lki_limbo *from)
 {
-    lki_limbo_seal(domain, from);
+    lki_limbo_seal(thread, from);
     if (from->sealed != NULL) {
         sealed_append(to, from->sealed, from->sealed_last);
         from->sealed = from->sealed_last = NULL;
@@ -241,22 +243,33 @@ static void orphans_adopt(lki_thread *thread)
     sealed_append(thread->limbo, first, last);
 }
 
-/* Takes over what `victim` has retired, if it is outside of its sections. Caller: in a write section of its own. */
-static void limbo_steal(lki_thread *thread, lki_thread *victim)
+/* Takes over what one slot of `victim` holds, if it is outside of its sections. Caller: in a write section of its own. */
+static bool slot_steal(lki_thread *thread, lki_thread *victim, uint32_t slot)
 {
     uint32_t none = 0;
-    if (victim == thread || !lki_cas_seq_cst(&victim->request, &none, 1))
-        return;
+    bool stolen = false;
+    if (!lki_cas_seq_cst(&victim->request, &none, slot + 1))
+        return false;
     /* P8: the store of the request, then the load of the flag; the victim stores its flag with a full barrier, then loads the
      * request. Without the fence both could miss the other and own the slot together. */
     lki_fence_seq_cst();
     if (ck_pr_load_uint(&victim->epoch.active) == 0) {
         ck_pr_fence_acquire();
         LKI_TSAN_ACQUIRE(thread->domain);
-        limbo_splice(thread->domain, thread->limbo, &victim->slots[0]);
+        limbo_splice(thread, thread->limbo, &victim->slots[slot]);
         lki_store_relaxed(&victim->open_bytes, 0);
+        stolen = true;
     }
     lki_store_release(&victim->request, 0); /* P8: the slot is as the thief left it for who sees 0 again */
+    return stolen;
+}
+
+static bool limbo_steal(lki_thread *thread, lki_thread *victim)
+{
+    if (victim == thread)
+        return false;
+    bool first = slot_steal(thread, victim, 0);
+    return slot_steal(thread, victim, 1) && first;
 }
 
 /* Looks at one other thread; takes its garbage if it has retired nothing since somebody last looked. */
@@ -276,8 +289,8 @@ static void limbo_steal_next(lki_thread *thread)
         lki_store_relaxed(&victim->seen_mark, mark);
         return;
     }
-    lki_store_relaxed(&victim->taken_mark, mark);
-    limbo_steal(thread, victim);
+    if (limbo_steal(thread, victim)) /* else it was in a section: another time */
+        lki_store_relaxed(&victim->taken_mark, mark);
 }
 
 static void batch_free(lki_thread *thread, lki_limbo *limbo, lki_batch *batch)
@@ -295,41 +308,52 @@ static void batch_free(lki_thread *thread, lki_limbo *limbo, lki_batch *batch)
     }
 }
 
-/* Disposes of up to `budget` objects whose epochs have passed. Caller: in a write section. */
-static size_t limbo_dispose(lki_thread *thread, size_t budget)
+/* Disposes of up to `budget` objects whose epochs have passed. What cannot be disposed of for want of memory is kept, and goes to
+ * the end of the queue, so that it does not stand before what would give memory back. Caller: in a write section. */
+static void limbo_dispose(lki_thread *thread, size_t budget)
 {
     lki_domain *domain = thread->domain;
     lki_limbo *limbo = thread->limbo;
-    size_t done = 0;
-    while (limbo->sealed != NULL && done < budget) {
+    const lki_batch *last = limbo->sealed_last;
+    while (limbo->sealed != NULL && budget > 0) {
         lki_batch *batch = limbo->sealed;
         if (!lki_epoch_passed(domain, batch->tag))
             break;
         LKI_TSAN_ACQUIRE(domain);
-        while (batch->cursor < batch->count && done < budget) {
+        for (; batch->cursor < batch->count && budget > 0; batch->cursor++, budget--) {
             uintptr_t entry = batch->entry[batch->cursor];
-            if (!domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7)))
-                return done;
-            batch->cursor++;
-            done++;
-            lki_count(thread, LKI_FREED, 1);
+            if (domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7)))
+                lki_count(thread, LKI_FREED, 1);
+            else
+                batch->entry[batch->kept++] = entry;
         }
         if (batch->cursor < batch->count)
             break;
         limbo->sealed = batch->next;
         if (limbo->sealed == NULL)
             limbo->sealed_last = NULL;
-        batch_free(thread, limbo, batch);
+        batch->next = NULL;
+        bool was_last = batch == last;
+        if (batch->kept == 0) {
+            batch_free(thread, limbo, batch);
+        } else {
+            batch->count = batch->kept;
+            batch->cursor = batch->kept = 0;
+            sealed_append(limbo, batch, batch);
+        }
+        if (was_last)
+            break; /* what comes now was sealed, or kept, in this call */
     }
-    return done;
 }
 
 enum lki_upkeep_need
 lki_upkeep_need(lki_thread *thread)
 {
     const lki_limbo *limbo = thread->limbo;
-    if (thread->epoch.active > 1)
-        return LKI_UPKEEP_WAIT; /* inside of a longer section: a write after its end will do it */
+    if (thread->epoch.active > 1) {
+        thread->retired_in_pair = true; /* inside of a longer section: its end will do it */
+        return LKI_UPKEEP_WAIT;
+    }
     if (lki_epoch_passed(thread->domain, limbo->sealed->tag))
         return LKI_UPKEEP_DISPOSE;
     bool sealed_now = limbo->open == NULL || limbo->open->count < thread->retired_in_call;
@@ -348,9 +372,9 @@ lki_upkeep(lki_thread *thread, enum lki_upkeep_need need)
     }
     size_t budget = 8 + 2 * (size_t)thread->retired_in_call;
     lki_write_enter(thread);
-    if (thread->limbo == &thread->slots[0] && (thread->slots[1].open != NULL || thread->slots[1].sealed != NULL))
-        limbo_splice(domain, &thread->slots[0], &thread->slots[1]);
-    if (++thread->upkeep_tick % ADVANCE_EVERY == 0) {
+    if (thread->may_splice)
+        limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
+    if (++thread->theft_tick % ADVANCE_EVERY == 0) {
         orphans_adopt(thread);
         limbo_steal_next(thread);
     }
@@ -363,17 +387,16 @@ lki_reclaim_now(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
     if (thread->epoch.active != 0)
-        return lki_load_relaxed(&domain->pressure) == 0;
+        return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
     /* Round 1 seals what there is; two epochs later it can go; removals retire cells anew, which go two epochs after. */
     for (int round = 0; round < 6; round++) {
         lki_write_enter(thread);
-        if (thread->limbo == &thread->slots[0])
-            limbo_splice(domain, &thread->slots[0], &thread->slots[1]);
+        if (thread->may_splice)
+            limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
         orphans_adopt(thread);
         for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) /* P10 */
-            limbo_steal(thread, t);
-        lki_limbo_seal(domain, thread->limbo);
-        lki_store_relaxed(&thread->open_bytes, 0);
+            (void)limbo_steal(thread, t);
+        lki_limbo_seal(thread, thread->limbo);
         limbo_dispose(thread, SIZE_MAX);
         bool idle = thread->limbo->sealed == NULL && (thread->limbo->open == NULL || thread->limbo->open->count == 0);
         lki_leave(thread);
@@ -382,7 +405,10 @@ lki_reclaim_now(lki_thread *thread)
         epoch_advance(thread);
     }
     stalls_note(domain);
-    return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
+    bool bounded = lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
+    if (bounded)
+        lki_store_relaxed(&domain->pressure, 0);
+    return bounded;
 }
 
 /* ---- threads ---- */
@@ -400,12 +426,15 @@ static lki_thread *thread_register(lki_domain *domain)
         LKI_TSAN_ACQUIRE(domain);
         return (lki_thread *)(void *)recycled;
     }
-    uint32_t slot = lki_add_relaxed(&domain->thread_count, 1);
-    lki_thread *thread = NULL;
-    if (slot < THREADS_MAX)
-        thread = lki_alloc_lines(&domain->allocator, sizeof *thread);
-    if (thread == NULL) {
-        lki_sub_relaxed(&domain->thread_count, 1);
+    lki_thread *thread = lki_alloc_lines(&domain->allocator, sizeof *thread);
+    if (thread == NULL)
+        return NULL;
+    /* A number is given out once: versions are made of it. */
+    uint32_t slot = lki_load_relaxed(&domain->thread_count);
+    while (slot < THREADS_MAX && !lki_cas_seq_cst(&domain->thread_count, &slot, slot + 1)) {
+    }
+    if (slot >= THREADS_MAX) {
+        lki_free_lines(&domain->allocator, thread, sizeof *thread);
         return NULL;
     }
     thread->domain = domain;
@@ -483,9 +512,9 @@ static void thread_hand_over(lki_thread *thread)
     LK_ASSERT(thread->epoch.active == 0);
     lki_write_enter(thread);
     lki_limbo *limbo = thread->limbo; /* slots[1] while a thief is busy with the other */
-    if (limbo == &thread->slots[0])
-        limbo_splice(domain, limbo, &thread->slots[1]);
-    lki_limbo_seal(domain, limbo);
+    if (thread->may_splice)
+        limbo_splice(thread, limbo, &thread->slots[1]);
+    lki_limbo_seal(thread, limbo);
     lki_batch *first = limbo->sealed, *last = limbo->sealed_last;
     limbo->sealed = limbo->sealed_last = NULL;
     if (first != NULL) {
@@ -547,8 +576,10 @@ static void batches_drain(lki_thread *thread, lki_batch *batch)
     lki_domain *domain = thread->domain;
     while (batch != NULL) {
         lki_batch *next = batch->next;
-        for (uint16_t i = batch->cursor; i < batch->count; i++) {
+        for (uint16_t i = 0; i < batch->count; i++) {
             uintptr_t entry = batch->entry[i];
+            if (i >= batch->kept && i < batch->cursor)
+                continue;
             domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7));
         }
         lki_free(&domain->allocator, batch, sizeof *batch);

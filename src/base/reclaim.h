@@ -56,7 +56,8 @@ typedef struct lki_batch {
     struct lki_batch *next;
     uint32_t tag;    /* epoch after the last unlinking; valid once sealed */
     uint16_t count;  /* entries retired */
-    uint16_t cursor; /* entries disposed of */
+    uint16_t cursor; /* entries that were looked at */
+    uint16_t kept;   /* of these, that could not be disposed of: entry[0] to entry[kept - 1] */
     size_t bytes;
     uintptr_t entry[LKI_BATCH_ROOM]; /* pointer | kind */
 } lki_batch;
@@ -78,7 +79,9 @@ struct lki_thread {
     uint32_t slot;           /* number of this record in its domain; never reused by another record */
     uint32_t retired_in_call;
     uint32_t pins;           /* lk_read_begin pairs that are open */
-    uint32_t upkeep_tick, sweep_tick;
+    bool retired_in_pair;    /* something was retired inside of them */
+    bool may_splice;         /* the running write may use both slots */
+    uint32_t upkeep_tick, theft_tick, sweep_tick;
     uint32_t expiring_writes; /* since the last step of a sweep */
     void *scratch;           /* of the room that runs a call; grows, kept between calls */
     size_t scratch_size;
@@ -87,7 +90,7 @@ struct lki_thread {
     lki_thread *next;        /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */
     lki_limbo slots[2];      /* [0]: the owner's, unless a thief asked for it while the owner was outside; [1]: then */
-    _Atomic(uint32_t) request __attribute__((aligned(LKI_LINE))); /* [P8] a thief wants slots[0] */
+    _Atomic(uint32_t) request __attribute__((aligned(LKI_LINE))); /* [P8] a thief wants slots[request - 1]; 0: none */
     _Atomic(int64_t) stalled_since_ms; /* [stat] first noticed to hold the epoch back; 0: does not */
     _Atomic(uint32_t) stalled_epoch;   /* [stat] its epoch then */
     _Atomic(int64_t) kernel_id;        /* [stat] 0: not attached */
@@ -166,7 +169,9 @@ lki_write_enter(lki_thread *thread)
     lki_enter(thread);
     /* Pair P8: the section's flag was stored with a full barrier; a thief stores its request, fences, and reads the flag. One
      * of the two sees the other. */
-    thread->limbo = &thread->slots[lki_load_acquire(&thread->request) != 0];
+    uint32_t request = lki_load_acquire(&thread->request);
+    thread->limbo = &thread->slots[request == 1];
+    thread->may_splice = request == 0;
     thread->retired_in_call = 0;
 }
 
@@ -175,8 +180,8 @@ enum lki_upkeep_need { LKI_UPKEEP_NONE, LKI_UPKEEP_WAIT, LKI_UPKEEP_ADVANCE, LKI
 enum lki_upkeep_need lki_upkeep_need(lki_thread *thread);
 void lki_upkeep(lki_thread *thread, enum lki_upkeep_need need);
 
-/* Closes the open batch, if there is anything in it. */
-void lki_limbo_seal(lki_domain *domain, lki_limbo *limbo);
+/* Closes the open batch, if there is anything in it. Caller: owns the limbo. */
+void lki_limbo_seal(lki_thread *thread, lki_limbo *limbo);
 
 enum { LKI_SEAL_BYTES = 64 * 1024 }; /* an open batch of more bytes does not wait to be full */
 
@@ -184,7 +189,7 @@ LKI_INLINE void
 lki_write_leave(lki_thread *thread)
 {
     if (LKI_UNLIKELY(thread->limbo->open != NULL && thread->limbo->open->bytes >= LKI_SEAL_BYTES))
-        lki_limbo_seal(thread->domain, thread->limbo);
+        lki_limbo_seal(thread, thread->limbo);
     enum lki_upkeep_need need = thread->limbo->sealed == NULL ? LKI_UPKEEP_NONE : lki_upkeep_need(thread);
     lki_leave(thread);
     if (need > LKI_UPKEEP_WAIT)
@@ -218,7 +223,7 @@ lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
     lki_stat_add(&thread->counter[LKI_RETIRED], 1);
     lki_store_relaxed(&thread->open_bytes, batch->bytes);
     if (LKI_UNLIKELY(batch->count == LKI_BATCH_ROOM))
-        lki_limbo_seal(thread->domain, limbo);
+        lki_limbo_seal(thread, limbo);
 }
 
 /* The current epoch, read after a full fence: sections that could have seen what was unlinked before have at most it. */
@@ -240,7 +245,7 @@ lki_memory_is_bounded(lki_thread *thread)
 {
     if (LKI_LIKELY(lki_load_relaxed(&thread->domain->pressure) == 0))
         return true;
-    return lki_reclaim_now(thread);
+    return lki_reclaim_now(thread); /* inside of a section it only judges */
 }
 
 typedef struct lki_reclaim_report {
@@ -259,6 +264,13 @@ lki_count(lki_thread *thread, enum lki_counter which, uint64_t n)
 /* The small things that commits are made of, kept in stock by each thread. NULL: no memory. */
 enum { LKI_CHUNK_SIZE = 32, LKI_STOCK_MAX = 256 };
 #if defined(__SANITIZE_ADDRESS__)
+#define LKI_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LKI_ASAN 1
+#endif
+#endif
+#ifdef LKI_ASAN
 #define LKI_STOCK 0 /* each use its own memory, so that a use after free is seen */
 #else
 #define LKI_STOCK 1

@@ -117,7 +117,6 @@ static lk_status index_enter(lki_store *store, lki_thread *thread, lki_cell **ce
     lki_partition *partition = partition_obtain(store, thread, pk);
     if (partition == NULL)
         return LK_NO_MEMORY;
-    (*cell)->partition = partition;
     lki_cell *existing = NULL;
     lki_index_found found = LKI_INDEX_NO_MEMORY;
     lki_latch *latch = lki_partition_latch(store, partition);

@@ -27,7 +27,8 @@ typedef _Atomic(uintptr_t) lki_head;
 /* A commit's state, shared by all of its records: one of these, or its stamp << 2. */
 enum { LKI_INSTALLING = 1, LKI_READY = 2, LKI_ABORTED = 3 };
 struct lki_commit {
-    _Atomic(uint64_t) state; /* [P2] */
+    _Atomic(uint64_t) state;     /* [P2] */
+    _Atomic(uint64_t) installed; /* [stat] records so far; who waits looks whether the owner gets on */
 };
 
 /* A record's word: 0 not stamped yet; odd: lki_commit * | 1; even: stamp << 1. */
@@ -71,14 +72,13 @@ struct lki_cell {
     uint16_t pk_size, sk_size; /* [const] */
     lki_head item;  /* [P1] */
     lki_head lock;  /* [P1] */
-    lki_partition *partition; /* [const] */
     _Atomic(uint32_t) flags;  /* [P6] */
     uint32_t room;            /* [const] bytes behind the header of the record inside; 0: none inside */
     /* pk, sk, padding to 8, record if room */
     unsigned char bytes[];
 };
-enum { LKI_CELL_HEADER = 40 };
-_Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "two thirds of a line");
+enum { LKI_CELL_HEADER = 32 };
+_Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "half a line");
 
 LKI_INLINE const unsigned char *
 lki_cell_sk(const lki_cell *cell)

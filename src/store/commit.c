@@ -15,7 +15,7 @@
  *
  * Progress    non-blocking: an owner that stops before READY is aborted by whoever needs one of its heads; one that stops after it
  *             has its stamp set by whoever reads one of its records. Two running commits do not abort each other for ever:
- *             they install in address order, and a waiter spins longer than a commit takes.
+ *             they install in address order, and who waits does so as long as the other one gets on.
  * Invariants  I-commit1: a record whose commit is INSTALLING or ABORTED is never effective. I-commit2: the stamp is taken after READY, so a
  *             snapshot that saw INSTALLING is below it. I-commit3: nothing that the caller can see fails after READY.
  *             I-commit4: LK_RACE only for a lock that really is at another version, gone, or lapsed.
@@ -25,6 +25,8 @@
 #include "store/shard.h"
 
 #include <string.h>
+
+enum { ATTEMPTS = 8 }; /* of one plan, in one section */
 
 enum step_kind { STEP_PUT, STEP_TOMBSTONE, STEP_BUMP, STEP_LOCK_TOMBSTONE };
 
@@ -52,6 +54,7 @@ typedef struct plan {
     size_t count;       /* in order */
     int64_t now, expires_at_ms; /* of the locks that it bumps; now 0: no lock, not read */
     lki_commit *commit;
+    uint64_t installed;
 } plan;
 
 static const lk_item *write_item(const lki_writes *writes, size_t i)
@@ -147,7 +150,7 @@ static lk_status plan_locks(plan *p, lk_conflict *conflict)
         lki_cell *cell = lki_shard_find(p->store, &p->hashed[i]);
         uintptr_t head = cell != NULL ? lki_load_acquire(&cell->lock) : LKI_EMPTY; /* P1 */
         const lki_record *record = lki_effective(p->store, head, NULL);
-        uint64_t version = lki_lock_is_good(record, p->now) ? record->version : 0;
+        uint64_t version = lki_lock_is_good(p->store, record, &p->now) ? record->version : 0;
         if (version != p->locks[i].version || version == 0) {
             if (conflict != NULL)
                 *conflict = (lk_conflict){i, version};
@@ -217,6 +220,7 @@ static bool attempt_allocate(plan *p)
     if (p->commit == NULL)
         return false;
     lki_store_relaxed(&p->commit->state, LKI_INSTALLING);
+    lki_store_relaxed(&p->commit->installed, 0);
     for (size_t i = 0; i < p->count; i++) {
         step *s = p->order[i];
         s->installed = false;
@@ -238,7 +242,7 @@ static lk_status step_install(plan *p, step *s)
             return LK_NOT_FOUND;
         lki_commit *blocker = NULL;
         lki_record *over = lki_effective(p->store, seen, &blocker);
-        if (s->lock != NULL && (!lki_lock_is_good(over, p->now) || over->version != s->lock->version))
+        if (s->lock != NULL && (!lki_lock_is_good(p->store, over, &p->now) || over->version != s->lock->version))
             return LK_RACE;
         if (lki_load_acquire(&p->commit->state) == LKI_ABORTED)
             return LK_BUSY;
@@ -252,6 +256,7 @@ static lk_status step_install(plan *p, step *s)
         s->over = over;
         if (lki_cas_seq_cst(s->head, &seen, (uintptr_t)s->record)) { /* P1 */
             s->installed = true;
+            lki_store_relaxed(&p->commit->installed, ++p->installed);
             return LK_OK;
         }
         lki_count(p->thread, LKI_HEAD_CONFLICTS, 1);
@@ -316,6 +321,7 @@ static lk_status attempt(plan *p)
         return LK_NO_MEMORY;
     }
     lk_status status = LK_OK;
+    p->installed = 0;
     for (size_t i = 0; status == LK_OK && i < p->count; i++)
         status = step_install(p, p->order[i]);
     uint64_t installing = LKI_INSTALLING;
@@ -342,21 +348,55 @@ static void plan_discard(plan *p)
     }
 }
 
+/* Is a key named twice among the locks, or among the writes? A race is only told where the call was right. */
+static bool keys_repeat(plan *p)
+{
+    size_t writes = p->writes->count, locks = p->lock_count;
+    lki_hashed *hashed = p->hashed;
+    for (size_t i = 0; i < writes; i++)
+        hashed[locks + i] = (lki_hashed){write_item(p->writes, i)->key,
+                                         lki_hash_key(&p->store->secret, write_item(p->writes, i)->key)};
+    for (size_t i = 0; i < locks + writes; i++) {
+        size_t end = i < locks ? locks : locks + writes;
+        for (size_t j = i + 1; j < end; j++) {
+            const lk_key *a = &hashed[i].key, *b = &hashed[j].key;
+            if (hashed[i].hash == hashed[j].hash && a->pk.size == b->pk.size && a->sk.size == b->sk.size &&
+                lki_bytes_equal(a->pk.data, b->pk.data, a->pk.size) && lki_bytes_equal(a->sk.data, b->sk.data, a->sk.size))
+                return true;
+        }
+    }
+    return false;
+}
+
+static lk_status plan_attempts(plan *p)
+{
+    lk_status status = attempt(p);
+    for (unsigned i = 0; status == LK_BUSY && i < ATTEMPTS; i++) {
+        lki_count(p->thread, LKI_RETRIES, 1);
+        lk_backoff(i);
+        status = attempt(p);
+    }
+    return status;
+}
+
+/* LK_BUSY: aborted too often; the caller leaves the section, so that the epoch can move, and comes again. */
 static lk_status plan_run(plan *p, lk_conflict *conflict)
 {
-    for (unsigned attempts = 0;;) {
+    for (;;) {
         lk_status status = lki_reserve(p->thread, 2 * p->writes->count + 4) ? LK_OK : LK_NO_MEMORY;
         p->step_count = p->count = 0;
+        lk_conflict found;
         if (status == LK_OK)
-            status = plan_locks(p, conflict);
+            status = plan_locks(p, &found);
+        if (status == LK_RACE && keys_repeat(p))
+            status = LK_INVALID;
+        if (status == LK_RACE && conflict != NULL)
+            *conflict = found;
         if (status != LK_OK)
             return status;
         status = plan_writes(p);
-        while (status == LK_OK && (status = attempt(p)) == LK_BUSY) {
-            lki_count(p->thread, LKI_RETRIES, 1);
-            lk_backoff(attempts++);
-            status = LK_OK;
-        }
+        if (status == LK_OK)
+            status = plan_attempts(p);
         if (status == LK_OK)
             return LK_OK;
         plan_discard(p);
@@ -372,25 +412,31 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
 {
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
-    size_t steps = 2 * writes->count + lock_count;
-    char *memory = lki_scratch(thread, lock_count * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)));
+    size_t keys = lock_count + writes->count, steps = keys + writes->count;
+    char *memory = lki_scratch(thread, keys * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)));
     if (memory == NULL)
         return LK_NO_MEMORY;
     plan p = {.store = store, .thread = thread, .writes = writes, .locks = locks, .lock_count = lock_count};
     p.hashed = (lki_hashed *)(void *)memory;
-    p.steps = (step *)(void *)(memory + lock_count * sizeof(lki_hashed));
+    p.steps = (step *)(void *)(memory + keys * sizeof(lki_hashed));
     p.order = (step **)(void *)(p.steps + steps);
     if (lock_count > 0) {
         p.now = lki_now(store);
         p.expires_at_ms = p.now > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : p.now + store->lock_ttl_ms;
     }
-    lki_write_enter(thread);
-    for (size_t i = 0; i < lock_count; i++) {
-        p.hashed[i] = (lki_hashed){locks[i].key, lki_hash_key(&store->secret, locks[i].key)};
-        LKI_PREFETCH(lki_shard_bucket(store, p.hashed[i].hash));
+    lk_status status;
+    for (unsigned i = 0;; i++) {
+        lki_write_enter(thread);
+        for (size_t k = 0; k < lock_count; k++) {
+            p.hashed[k] = (lki_hashed){locks[k].key, lki_hash_key(&store->secret, locks[k].key)};
+            LKI_PREFETCH(lki_shard_bucket(store, p.hashed[k].hash));
+        }
+        status = plan_run(&p, conflict);
+        lki_write_leave(thread);
+        if (LKI_LIKELY(status != LK_BUSY))
+            break;
+        lk_backoff(i + ATTEMPTS);
     }
-    lk_status status = plan_run(&p, conflict);
-    lki_write_leave(thread);
     lki_sweep_step(store, thread, writes->count);
     return status;
 }

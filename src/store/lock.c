@@ -21,7 +21,7 @@ static void lock_fill(lk_lock *lock, lk_key key, const lki_record *record)
 /* Good, and not so near its end that it is to be renewed. */
 static bool lock_is_fresh(const lki_store *store, const lki_record *record, int64_t now)
 {
-    if (!lki_lock_is_good(record, now))
+    if (!lki_lock_is_good(store, record, &now))
         return false;
     return store->lock_refresh_ms < 0 || now < lki_lock_expires(record) - store->lock_refresh_ms;
 }
@@ -32,7 +32,7 @@ static lk_status lock_make(lki_store *store, lki_thread *thread, const lki_hashe
     uint64_t above = lki_shard_floor(store, hashed->hash); /* P7: after the cell was found */
     if (old != NULL && old->version > above)
         above = old->version;
-    bool renewed = lki_lock_is_good(old, now);
+    bool renewed = lki_lock_is_good(store, old, &now);
     int64_t expires = now > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : now + store->lock_ttl_ms;
     lki_record *record = lki_record_new_lock(thread, lki_version_above(thread, above), expires);
     if (record == NULL)
@@ -70,13 +70,12 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
             lock_fill(lock, hashed->key, record);
             return LK_OK;
         }
-        if (!lki_memory_is_bounded(thread))
-            return LK_BUSY;
-        lk_status status = lki_reserve(thread, 4) ? LK_OK : LK_NO_MEMORY;
+        bool reserved = lki_reserve(thread, 4);
+        lk_status status = !reserved ? LK_NO_MEMORY : lki_memory_is_bounded(thread) ? LK_OK : LK_BUSY;
         if (status == LK_OK)
             status = lock_make(store, thread, hashed, cell, record, now, lock);
         if (status != LK_RACE && status != LK_NOT_FOUND) {
-            if (status == LK_NO_MEMORY && record == NULL)
+            if (status != LK_OK && reserved && record == NULL)
                 lki_removal_schedule(thread, cell, NULL, NULL); /* perhaps the cell was made in vain */
             return status;
         }

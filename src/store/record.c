@@ -221,11 +221,16 @@ lki_block_dispose(lki_thread *thread, void *object)
 void
 lki_commit_resolve(lki_thread *thread, lki_commit *commit)
 {
-    /* A running owner needs less than a microsecond from its first record to READY: wait for so long, then take it to have
-     * stopped. Two that abort each other for ever do not exist: both install in address order. */
+    /* A running owner needs far less from one record to the next: wait as long as it gets on, then take it to have stopped. Two that
+     * abort each other for ever do not exist: both install in address order. */
+    uint64_t seen = lki_load_relaxed(&commit->installed);
     for (unsigned i = 0; i < RESOLVE_SPINS; i++) {
-        if (lki_load_acquire(&commit->state) != LKI_INSTALLING)
+        if (lki_load_acquire(&commit->state) != LKI_INSTALLING) /* P2 */
             return;
+        uint64_t installed = lki_load_relaxed(&commit->installed);
+        if (installed != seen)
+            i = 0;
+        seen = installed;
         lki_pause();
     }
     uint64_t installing = LKI_INSTALLING;

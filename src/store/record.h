@@ -58,9 +58,7 @@ lki_record_is_live(const lki_store *store, const lki_record *record, int64_t *no
         return false;
     if (LKI_LIKELY((record->flags & LKI_FLAG_EXPIRES) == 0))
         return true;
-    if (*now == 0)
-        *now = lki_now(store);
-    return *now <= record->expires_at_ms;
+    return !lki_is_past(store, now, record->expires_at_ms);
 }
 
 /* The newest live record of an item. Caller: in a section. `*now` 0: the clock is read if need be. */
@@ -84,9 +82,9 @@ lki_lock_expires(const lki_record *record)
 
 /* An effective record that is a lock which has not lapsed. */
 LKI_INLINE bool
-lki_lock_is_good(const lki_record *record, int64_t now)
+lki_lock_is_good(const lki_store *store, const lki_record *record, int64_t *now)
 {
-    return record != NULL && record->kind == LKI_LOCK && now <= lki_lock_expires(record);
+    return record != NULL && record->kind == LKI_LOCK && !lki_is_past(store, now, lki_lock_expires(record));
 }
 
 /* Room for a value: inside the cell if that is free and large enough, else apart. NULL: no memory. */

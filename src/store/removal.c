@@ -10,7 +10,8 @@
  *
  * A ticket is a pointer to the cell in a limbo; LKI_CELL_PENDING says that there is one, so there is at most one, and a cell with a
  * ticket is not freed. The ticket's handler clears the flag before it looks at the heads, and whoever installs a tombstone
- * sets it afterwards: so a tombstone is either seen by the handler or gets a ticket of its own (P6).
+ * sets it afterwards: so a tombstone is either seen by the handler or gets a ticket of its own (P6). A tombstone that an unfinished
+ * commit covers counts as young, because the commit may be undone.
  * The handler runs in whatever call comes by, so it only tries latches: where one is held, the ticket goes round again.
  *
  * Why a reader that meets DEAD need not look the key up again: its section holds the epoch back, so the tombstone that
@@ -38,19 +39,24 @@ lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_r
         lki_retire(thread, LKI_TICKET, cell, 0);
 }
 
-static enum verdict head_verdict(lki_domain *domain, uintptr_t head)
+static enum verdict head_verdict(lki_store *store, uintptr_t head)
 {
     if (head == LKI_EMPTY)
         return HEAD_OLD;
-    lki_record *record = (lki_record *)head;
-    if (head == LKI_DEAD || !lki_head_is_settled(head) ||
-        (record->kind != LKI_TOMBSTONE && record->kind != LKI_LOCK_TOMBSTONE))
+    /* Under a commit that is not done yet there may be a tombstone, and the commit may be undone: then this ticket is the only one. */
+    bool settled = lki_head_is_settled(head);
+    lki_record *record = lki_effective(store, head, NULL);
+    if (record == NULL)
+        return settled ? HEAD_ALIVE : HEAD_YOUNG;
+    if (record->kind != LKI_TOMBSTONE && record->kind != LKI_LOCK_TOMBSTONE)
         return HEAD_ALIVE;
+    if (!settled || record != (lki_record *)head)
+        return HEAD_YOUNG;
     uint32_t tag = lki_load_acquire(&record->tag); /* P5 */
     if ((tag & 1) == 0)
         return HEAD_YOUNG;
     /* Epochs of 31 bits here: the distance is what counts. */
-    uint32_t age = (lki_epoch_now(domain) << 1) - (tag & ~(uint32_t)1);
+    uint32_t age = (lki_epoch_now(&store->domain) << 1) - (tag & ~(uint32_t)1);
     return (int32_t)age >= 4 ? HEAD_OLD : HEAD_YOUNG;
 }
 
@@ -82,13 +88,17 @@ lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *
 /* The second half: out of the index, and out with an empty partition. False: a latch was held, or no memory. */
 static bool index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
-    lki_partition *partition = cell->partition;
-    uint64_t hash = lki_partition_hash(store, partition);
-    lki_latch *outer = lki_shard_latch(store, hash), *inner = lki_partition_latch(store, partition);
+    /* By its key, never by a pointer in the cell: where an earlier attempt failed, a new cell of the key has perhaps taken this one's
+     * place, died, and the partition with it. */
+    lk_bytes pk = {cell->bytes, cell->pk_size};
+    uint64_t hash = lki_hash_bytes(&store->secret, pk);
+    lki_latch *outer = lki_shard_latch(store, hash);
     if (!lki_latch_try(outer))
         return false;
-    bool left = false;
-    if (lki_latch_try(inner)) {
+    lki_partition *partition = lki_shard_partition(store, pk, hash);
+    bool left = partition == NULL;
+    lki_latch *inner = partition != NULL ? lki_partition_latch(store, partition) : NULL;
+    if (inner != NULL && lki_latch_try(inner)) {
         left = lki_index_remove_latched(&partition->index, thread, cell);
         if (left)
             lki_partition_bury_latched(store, thread, partition, hash);
@@ -118,7 +128,7 @@ static bool cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
     lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_PENDING);                                   /* P6: first */
     uintptr_t item = lki_load_acquire(&cell->item), lock = lki_load_acquire(&cell->lock);         /* P1 */
-    enum verdict of_item = head_verdict(&store->domain, item), of_lock = head_verdict(&store->domain, lock);
+    enum verdict of_item = head_verdict(store, item), of_lock = head_verdict(store, lock);
     if (of_item == HEAD_ALIVE || of_lock == HEAD_ALIVE)
         return false;
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */

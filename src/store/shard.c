@@ -17,8 +17,8 @@
  * Guarantees  A cell that was added before a find began, and not removed before it ended, is found.
  * Invariants  I-shard1: a cell in the lookaside is in the set. I-shard2: a cell of the set that is not in the lookaside has a
  *             marked bucket. I-shard3: no two cells of the set have one key.
- * Ordering    P3: a cell's fields, then its word (release); a reader loads the word (acquire), then the fields. For ck_hs the
- *             fence in ck_hs_put and the dependency through the loaded pointer do the same.
+ * Ordering    P3: a cell's fields, then its word (release); a reader loads the word (acquire), then the fields. For ck_hs a
+ *             store fence before the put and the dependency through the loaded pointer do the same.
  */
 #include "store/shard.h"
 
@@ -217,9 +217,10 @@ static bool set_rebuild(lki_store *store, lki_thread *thread, shard_set *set, _A
             lookaside_put(words, (uint32_t)word_hash(word, 0), (uintptr_t)word >> 48, word_pointer(word));
     }
     struct ck_hs_map *old = set->hs.map;
+    lki_store_seq_cst(&set->generation, lki_load_relaxed(&set->generation) + 1); /* before and after: a walk sees one of them */
     ck_pr_fence_store();
     ck_pr_store_ptr(&set->hs.map, fresh.map); /* as ck_hs_grow publishes a map */
-    lki_store_release(&set->generation, lki_load_relaxed(&set->generation) + 1); /* under the latch */
+    lki_store_seq_cst(&set->generation, lki_load_relaxed(&set->generation) + 1);
     set->capacity = capacity;
     set->removed = 0;
     map_free(old, 0, true);
@@ -247,6 +248,7 @@ static bool set_add(lki_store *store, lki_thread *thread, shard_set *set, _Atomi
     if ((set->count + 1) * 2 > set->capacity && !set_rebuild(store, thread, set, lookaside, set->capacity * 2))
         return false;
     LKI_TSAN_RELEASE(object);
+    ck_pr_fence_store(); /* P3: ck_hs_put_unique does not order the object before its slot on weakly ordered machines */
     if (!ck_hs_put_unique(&set->hs, hash, word))
         return false;
     if (lookaside != NULL)

@@ -39,7 +39,8 @@ static lk_status options_check(const lk_memory_options *o)
 static lk_status options_apply(lki_store *store, const lk_memory_options *o)
 {
     lki_domain *domain = &store->domain;
-    store->realtime_ms = o->realtime_ms != NULL ? o->realtime_ms : lki_realtime_ms;
+    store->realtime_ms = o->realtime_ms != NULL ? o->realtime_ms : lki_realtime_coarse_ms;
+    store->precise_ms = o->realtime_ms != NULL ? NULL : lki_realtime_ms;
     store->clock_context = domain->clock_context = o->clock_context;
     domain->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : lki_monotonic_ms;
     domain->max_retired_bytes = o->max_retired_bytes != 0 ? o->max_retired_bytes : RETIRED_BYTES;

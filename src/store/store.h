@@ -16,6 +16,7 @@
 #ifndef LKI_STORE_STORE_H
 #define LKI_STORE_STORE_H
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/latch.h"
 #include "base/reclaim.h"
@@ -54,6 +55,7 @@ typedef struct lki_store {
     unsigned shard_bits;
     size_t max_pk_size, max_sk_size, max_data_size;
     lk_clock realtime_ms;
+    lk_clock precise_ms; /* where realtime_ms lags by up to LKI_COARSE_LAG_MS; NULL: it does not */
     void *clock_context;
     int64_t lock_ttl_ms, lock_refresh_ms;
     int64_t sweep_interval_ms;
@@ -77,6 +79,17 @@ LKI_INLINE int64_t
 lki_now(const lki_store *store)
 {
     return store->realtime_ms(store->clock_context);
+}
+
+/* Is a deadline behind us? `*now` 0: not read yet. Near the deadline a clock that lags is not enough. */
+LKI_INLINE bool
+lki_is_past(const lki_store *store, int64_t *now, int64_t deadline)
+{
+    if (*now == 0)
+        *now = lki_now(store);
+    if (LKI_UNLIKELY(store->precise_ms != NULL && *now <= deadline && deadline - LKI_COARSE_LAG_MS < *now))
+        *now = store->precise_ms(store->clock_context);
+    return *now > deadline;
 }
 
 LKI_INLINE lki_latch *

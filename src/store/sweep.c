@@ -51,7 +51,7 @@ static lk_status head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell
         expires = record->expires_at_ms;
     else
         return LK_RACE;
-    if (now <= expires) {
+    if (!lki_is_past(store, &now, expires)) {
         lki_sweep_note(store, expires);
         return LK_RACE;
     }
@@ -67,6 +67,7 @@ static lk_status chunk_sweep(lki_store *store, lki_thread *thread, size_t shard,
 {
     lki_cell *cells[CHUNK];
     lk_status status = LK_OK;
+    size_t began = *offset;
     lki_write_enter(thread);
     size_t count = lki_shard_walk(store, shard, offset, cells, CHUNK);
     for (size_t i = 0; i < count && status != LK_NO_MEMORY; i++) {
@@ -82,7 +83,10 @@ static lk_status chunk_sweep(lki_store *store, lki_thread *thread, size_t shard,
     }
     *ended = count < CHUNK;
     lki_write_leave(thread);
-    return status == LK_NO_MEMORY ? LK_NO_MEMORY : LK_OK;
+    if (status != LK_NO_MEMORY)
+        return LK_OK;
+    *offset = began; /* once more, when there is memory */
+    return LK_NO_MEMORY;
 }
 
 static void round_begin_latched(lki_store *store, int64_t now)
@@ -138,7 +142,7 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
         return;
     int64_t now = lki_now(store);
     if (!sweep->running && now > earliest &&
-        (now - sweep->round_began_ms >= ROUND_MS ||
+        (now - sweep->round_began_ms >= ROUND_MS || now < sweep->round_began_ms ||
          lki_load_relaxed(&sweep->expiring) > lki_shard_count(store) / 4 + CHUNK))
         round_begin_latched(store, now);
     size_t swept = 0;
