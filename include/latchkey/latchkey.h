@@ -34,7 +34,8 @@
  *
  * THREADS Any thread calls anything on any lk_db at any time, without registering; lk_close alone needs all other
  * calls on that lk_db to have finished. A lk_result, a lk_stream and a lk_item that a call fills belong to one thread
- * at a time. After fork() the child must not use a store of its parent: every call gives LK_INVALID there.
+ * at a time. After fork() the child must not use a store of its parent: every call gives LK_INVALID there (a stream may first
+ * return what is left of its page).
  * No call may be made from a signal handler.
  *
  * OWNERSHIP Input is copied before the call returns. Every pointer in a lk_result is valid until that result is used
@@ -312,7 +313,8 @@ LK_API LK_CHECKED lk_status lk_view(lk_db *db, lk_key key, lk_item *item);
 LK_API LK_CHECKED lk_status lk_get_lock(lk_db *db, lk_key key, lk_lock *lock);
 
 /* What a read-modify-write starts with: the locks of several keys as lk_get_lock gives them, and their items as
- * lk_get_many does, each lock read before its item. `locks` has room for `count`. A key may be named twice.
+ * lk_get_many does, each lock read before its item. `locks` has room for `count`; their keys borrow from `keys`, which must
+ * not point into `result` then. A key may be named twice.
  * LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY (locks may have been created). */
 LK_API LK_CHECKED lk_status lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result);
 
@@ -373,8 +375,8 @@ LK_API LK_CHECKED lk_status lk_queue_fd(lk_db *db, lk_bytes pk, int *fd);
 
 /* ---- upkeep ------------------------------------------------------------------------------------------------- */
 
-/* Takes expired items and lapsed locks out and gives memory back: visits the whole table once, but stops after `max_items`
- * were taken out (0: no limit). `swept` (may be NULL): how many. Writes do the same a little at a time.
+/* Takes expired items and lapsed locks out and gives memory back: visits the whole table once, but stops soon after
+ * `max_items` were taken out (0: no limit). `swept` (may be NULL): how many. Writes do the same a little at a time.
  * LK_OK, LK_INVALID, LK_NO_MEMORY, LK_BUSY. Progress: takes latches, one at a time and briefly. */
 LK_API LK_CHECKED lk_status lk_sweep(lk_db *db, size_t max_items, size_t *swept);
 

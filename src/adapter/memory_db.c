@@ -45,7 +45,7 @@ static lk_status memory_get(lk_db *db, lk_key key, lk_result *result)
     lki_thread *thread = lki_thread_self(&store->domain, &status);
     if (LKI_UNLIKELY(thread == NULL))
         return status;
-    int64_t now = 0;
+    lki_time now = {0, false, false};
     lki_enter(thread);
     lki_found found = lki_read_one(store, &hashed, &now);
     if (LKI_LIKELY(found.record != NULL)) {
@@ -70,7 +70,7 @@ static lk_status memory_get_into(lk_db *db, lk_key key, void *buffer, size_t cap
     if (thread == NULL)
         return status;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
-    int64_t now = 0;
+    lki_time now = {0, false, false};
     lki_enter(thread);
     lki_found found = lki_read_one(store, &hashed, &now);
     if (found.record != NULL) {
@@ -81,7 +81,7 @@ static lk_status memory_get_into(lk_db *db, lk_key key, void *buffer, size_t cap
     }
     lki_leave(thread);
     lki_count(thread, LKI_GETS, 1);
-    lki_count(thread, LKI_HITS, status == LK_OK);
+    lki_count(thread, LKI_HITS, status != LK_NOT_FOUND);
     return status;
 }
 
@@ -122,7 +122,7 @@ static lk_status memory_view(lk_db *db, lk_key key, lk_item *item)
     if (thread->pins == 0)
         return LK_INVALID;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
-    int64_t now = 0;
+    lki_time now = {0, false, false};
     lki_found found = lki_read_one(store, &hashed, &now);
     lki_count(thread, LKI_GETS, 1);
     if (found.record == NULL)
@@ -177,7 +177,7 @@ static lk_status memory_get_many(lk_db *db, const lk_key *keys, size_t count, lk
     lki_seen *seen = seen_prepare(store, thread, keys, count);
     if (seen == NULL && count != 0)
         return LK_NO_MEMORY;
-    int64_t now = 0;
+    lki_time now = {0, false, false};
     lki_enter(thread);
     lki_read_many(store, thread, seen, count, &now);
     status = seen_copy(seen, count, result);
@@ -187,7 +187,7 @@ static lk_status memory_get_many(lk_db *db, const lk_key *keys, size_t count, lk
 }
 
 /* The locks of all keys, each before its item; the cells are noted for the reads. */
-static lk_status locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, int64_t now, lk_lock *locks)
+static lk_status locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now, lk_lock *locks)
 {
     for (size_t i = 0; i < count; i++)
         LKI_PREFETCH(lki_shard_bucket(store, seen[i].hashed.hash));
@@ -223,16 +223,18 @@ static lk_status memory_get_locked(lk_db *db, const lk_key *keys, size_t count, 
         return LK_NO_MEMORY;
     lk_lock *read = (lk_lock *)(void *)(seen + count);
     (void)lki_memory_is_bounded(thread); /* judged where a lock has to be made */
-    int64_t now = lki_now(store);
+    lki_time now = {lki_now(store), true, store->precise_ms == NULL};
+    lki_time later = {0, false, false}; /* of the items: read when they were chosen */
     lki_write_enter(thread);
-    status = locks_read(store, thread, seen, count, now, read);
+    status = locks_read(store, thread, seen, count, &now, read);
     if (status == LK_OK) {
-        lki_read_many(store, thread, seen, count, &now);
+        lki_read_many(store, thread, seen, count, &later);
         status = seen_copy(seen, count, result);
     }
     if (status == LK_OK && count != 0)
         memcpy(locks, read, count * sizeof *locks);
     lki_write_leave(thread);
+    lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_MULTI_GETS, count);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
@@ -246,11 +248,12 @@ static lk_status memory_get_lock(lk_db *db, lk_key key, lk_lock *lock)
     if (thread == NULL)
         return status;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
-    int64_t now = lki_now(store);
+    lki_time now = {lki_now(store), true, store->precise_ms == NULL};
     (void)lki_memory_is_bounded(thread); /* judged where the lock has to be made */
     lki_write_enter(thread);
-    status = lki_store_get_lock(store, thread, &hashed, NULL, now, lock);
+    status = lki_store_get_lock(store, thread, &hashed, NULL, &now, lock);
     lki_write_leave(thread);
+    lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
 }

@@ -6,16 +6,117 @@
  */
 #include "base/alloc.h"
 
+#include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#if __has_include(<jemalloc/jemalloc.h>)
+#include <jemalloc/jemalloc.h>
+#endif
 
+#include "base/atomic.h"
 #include "base/check.h"
 
 enum { ALIGN_LINE = 6 }; /* mallocx's flag for an alignment of 1 << 6 */
 _Static_assert(1 << ALIGN_LINE == LKI_LINE, "the flag names the size of a line");
 
 lki_allocator lki_default_allocator;
+
+__thread int lki_alloc_flags __attribute__((tls_model("initial-exec")));
+
+#ifdef MALLOCX_ARENA
+/* ---- arenas in huge pages ----
+ *
+ * What a store costs is misses: of the caches, and, with pages of 4 KiB, of the TLB at each of them. jemalloc's extents of 2 MiB
+ * and more are advised to the kernel as huge pages, in arenas of our own, so that the program's other memory stays as it is. The
+ * arenas live as long as the process: explicit caches may hold memory of any of them. */
+
+__attribute__((weak)) extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size);
+
+enum { ARENAS_MAX = 32, HUGE_PAGE = 2 << 20 };
+static pthread_once_t arenas_once = PTHREAD_ONCE_INIT;
+static unsigned arena_number[ARENAS_MAX];
+static unsigned arena_count;
+static _Atomic(unsigned) arena_turn;
+static extent_hooks_t arena_hooks;  /* ours */
+static extent_hooks_t *plain_hooks; /* jemalloc's */
+
+static void *arena_extent(extent_hooks_t *hooks, void *address, size_t size, size_t alignment, bool *zero, bool *commit,
+                          unsigned arena)
+{
+    (void)hooks;
+    if (size >= HUGE_PAGE && alignment < HUGE_PAGE && address == NULL)
+        alignment = HUGE_PAGE;
+    void *extent = plain_hooks->alloc(plain_hooks, address, size, alignment, zero, commit, arena);
+    if (extent != NULL && size >= HUGE_PAGE)
+        (void)madvise(extent, size, MADV_HUGEPAGE); /* a wish; nothing is lost where the kernel has none */
+    return extent;
+}
+
+static bool arena_make(unsigned *number)
+{
+    size_t size = sizeof *number;
+    if (mallctl("arenas.create", number, &size, NULL, 0) != 0)
+        return false;
+    char name[48];
+    snprintf(name, sizeof name, "arena.%u.extent_hooks", *number);
+    extent_hooks_t *found = NULL, *ours = &arena_hooks;
+    size = sizeof found;
+    if (plain_hooks == NULL) {
+        if (mallctl(name, &found, &size, NULL, 0) != 0)
+            return false;
+        plain_hooks = found;
+        arena_hooks = *found;
+        arena_hooks.alloc = arena_extent;
+    }
+    return mallctl(name, NULL, NULL, &ours, sizeof ours) == 0;
+}
+
+static void arenas_make(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned wanted = processors < 1 ? 1 : processors > ARENAS_MAX ? ARENAS_MAX : (unsigned)processors;
+    while (mallctl != NULL && mallocx != NULL && arena_count < wanted && arena_make(&arena_number[arena_count]))
+        arena_count++;
+}
+
+void
+lki_alloc_thread_begin(void)
+{
+    if (lki_alloc_flags != 0 || pthread_once(&arenas_once, arenas_make) != 0 || arena_count == 0)
+        return;
+    unsigned cache;
+    size_t size = sizeof cache;
+    if (mallctl("tcache.create", &cache, &size, NULL, 0) != 0)
+        return;
+    unsigned turn = lki_add_relaxed(&arena_turn, 1) % arena_count;
+    lki_alloc_flags = MALLOCX_ARENA(arena_number[turn]) | MALLOCX_TCACHE(cache);
+    LK_ASSERT((MALLOCX_TCACHE(cache) & ~LKI_ALLOC_CACHE) == 0);
+}
+
+void
+lki_alloc_thread_end(void)
+{
+    if (lki_alloc_flags == 0)
+        return;
+    unsigned cache = (unsigned)((lki_alloc_flags & LKI_ALLOC_CACHE) >> 8) - 2;
+    lki_alloc_flags = 0;
+    (void)mallctl("tcache.destroy", NULL, NULL, &cache, sizeof cache);
+}
+#else
+void
+lki_alloc_thread_begin(void)
+{
+}
+
+void
+lki_alloc_thread_end(void)
+{
+}
+#endif
 
 static const lki_allocator *allocator_or_default(const lki_allocator *allocator)
 {
@@ -30,7 +131,7 @@ lki_alloc_slow(const lki_allocator *allocator, size_t size)
         size = 1;
     if (a->allocate != NULL)
         return a->allocate(a->context, size);
-    return mallocx != NULL ? mallocx(size, 0) : malloc(size);
+    return mallocx != NULL ? mallocx(size, lki_alloc_flags) : malloc(size);
 }
 
 void *
@@ -53,7 +154,7 @@ lki_free_slow(const lki_allocator *allocator, void *memory, size_t size)
     if (a->allocate != NULL)
         a->deallocate(a->context, memory, size);
     else if (mallocx != NULL)
-        sdallocx(memory, size, 0);
+        sdallocx(memory, size, lki_alloc_flags & LKI_ALLOC_CACHE);
     else
         free(memory);
 }
@@ -78,7 +179,7 @@ lki_alloc_lines(const lki_allocator *allocator, size_t size)
         memory = raw + (start - (uintptr_t)raw);
         memcpy((char *)memory - sizeof raw, &raw, sizeof raw);
     } else {
-        memory = mallocx != NULL ? mallocx(size, ALIGN_LINE) : aligned_alloc(LKI_LINE, size);
+        memory = mallocx != NULL ? mallocx(size, ALIGN_LINE | lki_alloc_flags) : aligned_alloc(LKI_LINE, size);
     }
     if (memory != NULL)
         memset(memory, 0, size);
@@ -97,7 +198,7 @@ lki_free_lines(const lki_allocator *allocator, void *memory, size_t size)
         memcpy(&raw, (char *)memory - sizeof raw, sizeof raw);
         a->deallocate(a->context, raw, size + LKI_LINE);
     } else if (mallocx != NULL) {
-        sdallocx(memory, size, ALIGN_LINE);
+        sdallocx(memory, size, ALIGN_LINE | (lki_alloc_flags & LKI_ALLOC_CACHE));
     } else {
         free(memory);
     }

@@ -28,6 +28,15 @@ extern lki_allocator lki_default_allocator;
 __attribute__((weak)) extern void *mallocx(size_t size, int flags);
 __attribute__((weak)) extern void sdallocx(void *memory, size_t size, int flags);
 
+/* What this thread passes to jemalloc: an arena of ours, whose memory lies in huge pages, and a cache for it. 0 before
+ * lki_alloc_thread_begin, and where there is no jemalloc. */
+extern __thread int lki_alloc_flags __attribute__((tls_model("initial-exec")));
+enum { LKI_ALLOC_CACHE = 0xfff00 }; /* the bits of the cache in the flags; a free names no arena */
+
+/* A thread's first call and its exit. May be repeated. */
+void lki_alloc_thread_begin(void);
+void lki_alloc_thread_end(void);
+
 void *lki_alloc_slow(const lki_allocator *allocator, size_t size);
 void lki_free_slow(const lki_allocator *allocator, void *memory, size_t size);
 
@@ -42,7 +51,7 @@ LKI_INLINE void *
 lki_alloc(const lki_allocator *allocator, size_t size)
 {
     if (LKI_LIKELY(lki_alloc_is_jemalloc(allocator) && size != 0))
-        return mallocx(size, 0);
+        return mallocx(size, lki_alloc_flags);
     return lki_alloc_slow(allocator, size);
 }
 void *lki_alloc_zeroed(const lki_allocator *allocator, size_t size);
@@ -52,7 +61,7 @@ LKI_INLINE void
 lki_free(const lki_allocator *allocator, void *memory, size_t size)
 {
     if (LKI_LIKELY(lki_alloc_is_jemalloc(allocator) && memory != NULL && size != 0))
-        sdallocx(memory, size, 0);
+        sdallocx(memory, size, lki_alloc_flags & LKI_ALLOC_CACHE);
     else
         lki_free_slow(allocator, memory, size);
 }

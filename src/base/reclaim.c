@@ -20,8 +20,7 @@
  *
  * Invariants  I-limbo1: a batch is in one list. I-limbo2: an object is in one batch, once (tickets apart: a cell and a ticket
  *             for it). I-limbo3: retired_bytes is the sum of the bytes of sealed batches.
- * Ordering    P8 request and section flag; P9 orphans, release by the exiting thread, acquire by who takes them; P10 list of
- *             threads, release by the registering thread, acquire by who walks it.
+ * Ordering    P8 request and section flag; P9 list of threads, release by the registering thread, acquire by who walks it.
  */
 #include "base/reclaim.h"
 
@@ -131,7 +130,7 @@ static void stalls_note(lki_domain *domain)
 {
     int64_t now = domain_clock(domain);
     uint32_t epoch = ck_epoch_value(&domain->epoch);
-    for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) { /* P10 */
+    for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) { /* P9 */
         if (!thread_lags(t, epoch)) {
             lki_store_relaxed(&t->stalled_since_ms, 0);
             continue;
@@ -229,20 +228,6 @@ static void limbo_splice(lki_thread *thread, lki_limbo *to, lki_limbo *from)
     }
 }
 
-static void orphans_adopt(lki_thread *thread)
-{
-    lki_domain *domain = thread->domain;
-    if (lki_load_relaxed(&domain->orphans) == NULL)
-        return;
-    lki_batch *first = lki_swap_seq_cst(&domain->orphans, NULL); /* P9: acquire of thread_hand_over's release */
-    if (first == NULL)
-        return;
-    lki_batch *last = first;
-    while (last->next != NULL)
-        last = last->next;
-    sealed_append(thread->limbo, first, last);
-}
-
 /* Takes over what one slot of `victim` holds, if it is outside of its sections. Caller: in a write section of its own. */
 static bool slot_steal(lki_thread *thread, lki_thread *victim, uint32_t slot)
 {
@@ -278,7 +263,7 @@ static void limbo_steal_next(lki_thread *thread)
     lki_domain *domain = thread->domain;
     lki_thread *victim = lki_load_relaxed(&domain->theft_cursor);
     if (victim == NULL)
-        victim = lki_load_acquire(&domain->threads); /* P10 */
+        victim = lki_load_acquire(&domain->threads); /* P9 */
     lki_store_relaxed(&domain->theft_cursor, victim->next);
     if (victim == thread)
         return;
@@ -375,7 +360,6 @@ lki_upkeep(lki_thread *thread, enum lki_upkeep_need need)
     if (thread->may_splice)
         limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
     if (++thread->theft_tick % ADVANCE_EVERY == 0) {
-        orphans_adopt(thread);
         limbo_steal_next(thread);
     }
     limbo_dispose(thread, budget);
@@ -393,8 +377,7 @@ lki_reclaim_now(lki_thread *thread)
         lki_write_enter(thread);
         if (thread->may_splice)
             limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
-        orphans_adopt(thread);
-        for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) /* P10 */
+        for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) /* P9 */
             (void)limbo_steal(thread, t);
         lki_limbo_seal(thread, thread->limbo);
         limbo_dispose(thread, SIZE_MAX);
@@ -442,7 +425,7 @@ static lki_thread *thread_register(lki_domain *domain)
     thread->limbo = &thread->slots[0];
     ck_epoch_register(&domain->epoch, &thread->epoch, NULL);
     thread->next = lki_load_relaxed(&domain->threads);
-    while (!lki_cas_seq_cst(&domain->threads, &thread->next, thread)) { /* P10: release to lki_load_acquire(&threads) */
+    while (!lki_cas_seq_cst(&domain->threads, &thread->next, thread)) { /* P9: release to lki_load_acquire(&threads) */
     }
     return thread;
 }
@@ -479,6 +462,7 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
     }
     if (known >= 8)
         attachments_prune();
+    lki_alloc_thread_begin();
     attachment *a = lki_alloc(NULL, sizeof *a);
     lki_thread *thread = a != NULL ? thread_register(domain) : NULL;
     if (thread == NULL || !exit_key_made || pthread_setspecific(exit_key, a) != 0) {
@@ -505,25 +489,11 @@ static void stock_free(lki_thread *thread)
     thread->stock_count = 0;
 }
 
-/* What the thread has retired goes to whoever comes next; its record, to the next new thread. */
+/* The record, with what was retired into it, goes to the next new thread; until then thieves may take that. */
 static void thread_hand_over(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
     LK_ASSERT(thread->epoch.active == 0);
-    lki_write_enter(thread);
-    lki_limbo *limbo = thread->limbo; /* slots[1] while a thief is busy with the other */
-    if (thread->may_splice)
-        limbo_splice(thread, limbo, &thread->slots[1]);
-    lki_limbo_seal(thread, limbo);
-    lki_batch *first = limbo->sealed, *last = limbo->sealed_last;
-    limbo->sealed = limbo->sealed_last = NULL;
-    if (first != NULL) {
-        last->next = lki_load_relaxed(&domain->orphans);
-        while (!lki_cas_seq_cst(&domain->orphans, &last->next, first)) { /* P9: release to orphans_adopt */
-        }
-    }
-    lki_store_relaxed(&thread->open_bytes, 0);
-    lki_leave(thread);
     stock_free(thread);
     lki_free(&domain->allocator, thread->scratch, thread->scratch_size);
     thread->scratch = NULL;
@@ -553,6 +523,7 @@ lki_thread_detach_all(void)
         lki_free(NULL, a, sizeof *a);
     }
     pthread_mutex_unlock(&registry.latch);
+    lki_alloc_thread_end();
 }
 
 /* ---- domains ---- */
@@ -612,9 +583,7 @@ lki_domain_close(lki_domain *domain)
     if (lki_self.id == domain->id)
         lki_self = (lki_self_cache){0, NULL};
     LKI_TSAN_ACQUIRE(domain);
-    lki_thread *thread = lki_load_acquire(&domain->threads); /* P10 */
-    if (thread != NULL)
-        batches_drain(thread, lki_load_acquire(&domain->orphans)); /* P9 */
+    lki_thread *thread = lki_load_acquire(&domain->threads); /* P9 */
     for (lki_thread *t = thread; t != NULL; t = t->next)
         thread_drain(t);
     while (thread != NULL) {
@@ -633,7 +602,7 @@ lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
     stalls_note(domain);
     int64_t now = domain_clock(domain);
     report->retired_bytes = lki_load_relaxed(&domain->retired_bytes);
-    for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) { /* P10 */
+    for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) { /* P9 */
         report->thread_records++;
         report->threads += lki_load_relaxed(&t->kernel_id) != 0;
         report->retired_bytes += lki_load_relaxed(&t->open_bytes);

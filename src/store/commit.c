@@ -52,7 +52,8 @@ typedef struct plan {
     step **order;       /* by address of the head */
     size_t step_count;  /* in steps */
     size_t count;       /* in order */
-    int64_t now, expires_at_ms; /* of the locks that it bumps; now 0: no lock, not read */
+    lki_time now;
+    int64_t expires_at_ms; /* of the locks that it bumps */
     lki_commit *commit;
     uint64_t installed;
 } plan;
@@ -421,8 +422,8 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     p.steps = (step *)(void *)(memory + keys * sizeof(lki_hashed));
     p.order = (step **)(void *)(p.steps + steps);
     if (lock_count > 0) {
-        p.now = lki_now(store);
-        p.expires_at_ms = p.now > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : p.now + store->lock_ttl_ms;
+        (void)lki_is_past(store, &p.now, INT64_MAX);
+        p.expires_at_ms = lki_lock_deadline(store, p.now.ms);
     }
     lk_status status;
     for (unsigned i = 0;; i++) {
@@ -437,6 +438,6 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
             break;
         lk_backoff(i + ATTEMPTS);
     }
-    lki_sweep_step(store, thread, writes->count);
+    lki_sweep_step(store, thread, keys);
     return status;
 }

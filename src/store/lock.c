@@ -19,21 +19,21 @@ static void lock_fill(lk_lock *lock, lk_key key, const lki_record *record)
 }
 
 /* Good, and not so near its end that it is to be renewed. */
-static bool lock_is_fresh(const lki_store *store, const lki_record *record, int64_t now)
+static bool lock_is_fresh(const lki_store *store, const lki_record *record, lki_time *now)
 {
-    if (!lki_lock_is_good(store, record, &now))
+    if (!lki_lock_is_good(store, record, now))
         return false;
-    return store->lock_refresh_ms < 0 || now < lki_lock_expires(record) - store->lock_refresh_ms;
+    return store->lock_refresh_ms < 0 || now->ms < lki_lock_expires(record) - store->lock_refresh_ms;
 }
 
 static lk_status lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
-                           lki_record *old, int64_t now, lk_lock *lock)
+                           lki_record *old, lki_time *now, lk_lock *lock)
 {
     uint64_t above = lki_shard_floor(store, hashed->hash); /* P7: after the cell was found */
     if (old != NULL && old->version > above)
         above = old->version;
-    bool renewed = lki_lock_is_good(store, old, &now);
-    int64_t expires = now > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : now + store->lock_ttl_ms;
+    bool renewed = lki_lock_is_good(store, old, now);
+    int64_t expires = lki_lock_deadline(store, now->ms);
     lki_record *record = lki_record_new_lock(thread, lki_version_above(thread, above), expires);
     if (record == NULL)
         return LK_NO_MEMORY;
@@ -44,6 +44,7 @@ static lk_status lock_make(lki_store *store, lki_thread *thread, const lki_hashe
         lki_record_discard(thread, cell, record);
         return status;
     }
+    thread->sweep_tick++;
     lki_sweep_note(store, made.expires_at_ms);
     lki_count(thread, renewed ? LKI_LOCKS_RENEWED : LKI_LOCKS_CREATED, 1);
     *lock = made;
@@ -51,7 +52,7 @@ static lk_status lock_make(lki_store *store, lki_thread *thread, const lki_hashe
 }
 
 lk_status
-lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell, int64_t now, lk_lock *lock)
+lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell, lki_time *now, lk_lock *lock)
 {
     if (cell == NULL)
         cell = lki_shard_find(store, hashed);

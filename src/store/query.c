@@ -88,7 +88,7 @@ typedef struct scan {
     lki_page *page;
     size_t offset, room; /* of the page's memory */
     uint64_t snapshot;
-    int64_t now;
+    lki_time now;
     size_t bytes;
 } scan;
 

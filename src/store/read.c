@@ -92,7 +92,7 @@ static lki_record *record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t
 }
 
 void
-lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, int64_t *now)
+lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now)
 {
     bool one_instant = heads_collect(store, seen, count) && heads_are_unchanged(store, seen, count);
     uint64_t snapshot = one_instant ? 0 : lki_snapshot(store, thread);

@@ -50,9 +50,9 @@ uint64_t lki_snapshot(lki_store *store, lki_thread *thread);
 /* The record of a head as of a snapshot, or NULL. */
 lki_record *lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot);
 
-/* A value, neither a tombstone nor nothing, that has not expired. `now` 0: the clock is read if need be. */
+/* A value, neither a tombstone nor nothing, that has not expired. */
 LKI_INLINE bool
-lki_record_is_live(const lki_store *store, const lki_record *record, int64_t *now)
+lki_record_is_live(const lki_store *store, const lki_record *record, lki_time *now)
 {
     if (record == NULL || record->kind != LKI_VALUE)
         return false;
@@ -61,9 +61,9 @@ lki_record_is_live(const lki_store *store, const lki_record *record, int64_t *no
     return !lki_is_past(store, now, record->expires_at_ms);
 }
 
-/* The newest live record of an item. Caller: in a section. `*now` 0: the clock is read if need be. */
+/* The newest live record of an item. Caller: in a section. */
 LKI_INLINE lki_found
-lki_read_one(lki_store *store, const lki_hashed *hashed, int64_t *now)
+lki_read_one(lki_store *store, const lki_hashed *hashed, lki_time *now)
 {
     lki_found found = {lki_shard_find(store, hashed), NULL};
     if (found.cell == NULL)
@@ -82,7 +82,7 @@ lki_lock_expires(const lki_record *record)
 
 /* An effective record that is a lock which has not lapsed. */
 LKI_INLINE bool
-lki_lock_is_good(const lki_store *store, const lki_record *record, int64_t *now)
+lki_lock_is_good(const lki_store *store, const lki_record *record, lki_time *now)
 {
     return record != NULL && record->kind == LKI_LOCK && !lki_is_past(store, now, lki_lock_expires(record));
 }

@@ -14,8 +14,8 @@
  * commit covers counts as young, because the commit may be undone.
  * The handler runs in whatever call comes by, so it only tries latches: where one is held, the ticket goes round again.
  *
- * Why a reader that meets DEAD need not look the key up again: its section holds the epoch back, so the tombstone that
- * the burial waited for was there before the section began, and the key was absent when the reader found the cell.
+ * Why a get that meets DEAD need not look the key up again: the cell was in the set when it was found, so no other cell of the
+ * key was; the key was absent at the later of that moment and the burial. Reads of several keys do look again (read.c).
  *
  * Invariants  I-removal1: a head becomes DEAD only under the shard's latch, only from empty or from a tombstone two epochs old.
  *             I-removal2: only the handler of the ticket takes a cell out. I-removal3: the floor of the shard is raised to the

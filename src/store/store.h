@@ -81,15 +81,28 @@ lki_now(const lki_store *store)
     return store->realtime_ms(store->clock_context);
 }
 
-/* Is a deadline behind us? `*now` 0: not read yet. Near the deadline a clock that lags is not enough. */
+/* The one `now` of a call; zero: not read yet. What a read returns is one instant also as to expiry only if this is read after
+ * the records were chosen: else the sweep may bury one of two items that expire together, and the other still counts. */
+typedef struct lki_time {
+    int64_t ms;
+    bool read, precise;
+} lki_time;
+
+/* Is a deadline behind us? Near it a clock that lags is not enough; the precise one is read once. */
 LKI_INLINE bool
-lki_is_past(const lki_store *store, int64_t *now, int64_t deadline)
+lki_is_past(const lki_store *store, lki_time *now, int64_t deadline)
 {
-    if (*now == 0)
-        *now = lki_now(store);
-    if (LKI_UNLIKELY(store->precise_ms != NULL && *now <= deadline && deadline - LKI_COARSE_LAG_MS < *now))
-        *now = store->precise_ms(store->clock_context);
-    return *now > deadline;
+    if (!now->read)
+        *now = (lki_time){lki_now(store), true, store->precise_ms == NULL};
+    if (LKI_UNLIKELY(!now->precise && now->ms <= deadline && deadline - LKI_COARSE_LAG_MS < now->ms))
+        *now = (lki_time){store->precise_ms(store->clock_context), true, true};
+    return now->ms > deadline;
+}
+
+LKI_INLINE int64_t
+lki_lock_deadline(const lki_store *store, int64_t now_ms)
+{
+    return now_ms > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : now_ms + store->lock_ttl_ms;
 }
 
 LKI_INLINE lki_latch *
@@ -141,7 +154,7 @@ typedef struct lki_seen {
     uintptr_t head;
     lki_found found;
 } lki_seen;
-void lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, int64_t *now);
+void lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now);
 
 /* One page of a query: up to `limit` live items from `max_cells` cells or fewer; *resume: the last cell that was looked at,
  * *done: there is nothing behind it. Caller: in a section. */
@@ -161,7 +174,7 @@ lk_status lki_query_page(lki_store *store, lki_thread *thread, lki_page *page);
 lk_status lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count);
 lk_status lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count);
 /* Caller: in a write section. `cell`: where known. */
-lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell, int64_t now,
+lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell, lki_time *now,
                              lk_lock *lock);
 /* What is to be written: `items` (puts), or `writes`. */
 typedef struct lki_writes {

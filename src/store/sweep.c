@@ -51,7 +51,7 @@ static lk_status head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell
         expires = record->expires_at_ms;
     else
         return LK_RACE;
-    if (!lki_is_past(store, &now, expires)) {
+    if (now <= expires) { /* a clock that lags only makes the sweep late */
         lki_sweep_note(store, expires);
         return LK_RACE;
     }

@@ -86,9 +86,11 @@ lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t
 /* Neither an item nor a lock: nothing to delete. */
 static bool cell_is_void(lki_store *store, lki_cell *cell)
 {
-    const lki_record *lock = lki_effective(store, lki_load_acquire(&cell->lock), NULL); /* P1 */
+    uintptr_t head = lki_load_acquire(&cell->lock); /* P1 */
+    const lki_record *lock = lki_effective(store, head, NULL);
     const lki_record *item = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    return (lock == NULL || lock->kind != LKI_LOCK) && (item == NULL || item->kind != LKI_VALUE);
+    return (lock == NULL || lock->kind != LKI_LOCK) && (item == NULL || item->kind != LKI_VALUE) &&
+           lki_load_acquire(&cell->lock) == head; /* P1: both at one instant */
 }
 
 lk_status

@@ -105,8 +105,9 @@ bool late = false;
 
 /* Ghost state. */
 byte sections;           /* bit p: process p is in a section */
-byte grave[RECORDS];     /* bit 7: retired; bit p: p was in a section then, and still is */
-byte commit_grave[COMMITS];
+short grave[RECORDS];    /* RETIRED; bit p: process p was in a section then, and still is */
+short commit_grave[COMMITS];
+#define RETIRED 256
 byte now_[HEADS];        /* record in effect */
 byte place[RECORDS];     /* number of its effect on its head, from 1; 0: never took effect */
 byte next[RECORDS];      /* record that took effect after it */
@@ -118,7 +119,7 @@ byte read_A[2];
 byte read_B[2];
 
 #define BIT(p) (1 << (p))
-#define FREED(grave_) (((grave_) & 128) && !((grave_) & BIT(me)))
+#define FREED(grave_) (((grave_) & RETIRED) && !((grave_) & BIT(me)))
 #define USE(r) assert(!FREED(grave[r])) /* I1 */
 #define USE_COMMIT(c_) assert(!FREED(commit_grave[c_])) /* I1 */
 #define MAX(a, b) ((a) > (b) -> (a) : (b))
@@ -143,7 +144,7 @@ inline leave() {
 inline retire(r_) {
     d_step {
         if
-        :: r_ != EMPTY -> assert(!(grave[r_] & 128)) /* I13 */; grave[r_] = 128 | sections
+        :: r_ != EMPTY -> assert(!(grave[r_] & RETIRED)) /* I13 */; grave[r_] = RETIRED | sections
         :: else
         fi
     }
@@ -331,7 +332,7 @@ inline attempt_commit(a_) {
                 if :: h != EMPTY -> USE(h) :: else fi;
                 if
                 :: head[k] == h -> head[k] = r; installed = installed | BIT(k); k++
-                :: else
+                :: else -> prev[r] = 0; word[r] = 0; version[r] = 0; gone[r] = false /* still ours alone */
                 fi
             }
         fi
@@ -410,7 +411,7 @@ inline attempt_commit(a_) {
         :: else -> break
         od
     fi;
-    atomic { assert(!(commit_grave[my] & 128)); commit_grave[my] = 128 | sections; k = 0; r = 0 }
+    atomic { assert(!(commit_grave[my] & RETIRED)); commit_grave[my] = RETIRED | sections; k = 0; r = 0 }
 }
 
 /* Attempts until one succeeds or finds the lock stale. */
@@ -424,6 +425,7 @@ inline commit(a_) {
 
 #define COMMIT_LOCALS byte k, my, base, installed, heads, v, seen_place, a; bool lost, raced, done, ok, deletes
 
+#if TXN > 0
 proctype Txn(byte me) {
     LOCALS;
     COMMIT_LOCALS;
@@ -440,7 +442,9 @@ proctype Txn(byte me) {
     commit(a);
     leave()
 }
+#endif
 
+#if defined(DEL)
 proctype Del(byte me) {
     LOCALS;
     COMMIT_LOCALS;
@@ -458,7 +462,9 @@ proctype Del(byte me) {
     commit(a);
     leave()
 }
+#endif
 
+#if defined(RENEW)
 proctype Renew(byte me) {
     LOCALS;
     byte v;
@@ -467,7 +473,9 @@ proctype Renew(byte me) {
     get_lock(true);
     leave()
 }
+#endif
 
+#if defined(SET)
 proctype Set(byte me) {
     LOCALS;
     bool ok;
@@ -500,9 +508,13 @@ proctype Set(byte me) {
     finish_plain(ITEM_A);
     leave()
 }
+#endif
 
+#if defined(SWEEP)
 proctype Tick() { late = true }
+#endif
 
+#if defined(SWEEP)
 proctype Sweep(byte me) {
     LOCALS;
     bool ok, at;
@@ -529,7 +541,9 @@ proctype Sweep(byte me) {
     fi;
     leave()
 }
+#endif
 
+#if defined(GET)
 proctype Get(byte me) {
     LOCALS;
     byte oldest;
@@ -543,6 +557,7 @@ proctype Get(byte me) {
     };
     leave()
 }
+#endif
 
 /* r_ = the record of head k_ at snapshot S. */
 inline read_at(k_, r_) {
@@ -583,6 +598,7 @@ inline judge_expiry() {
 
 #define READ_LOCALS byte a, b, S, oldest_a, oldest_b; bool at
 
+#if defined(SNAP)
 proctype Snap(byte me) {
     LOCALS;
     READ_LOCALS;
@@ -593,6 +609,7 @@ proctype Snap(byte me) {
     read_snapshot(0);
     leave()
 }
+#endif
 
 /* a_ = head k_, if it is settled: empty, or a record whose own word is a stamp. */
 inline collect(k_, a_) {
@@ -609,6 +626,7 @@ inline collect(k_, a_) {
 #endif
 }
 
+#if defined(MANY)
 proctype Many(byte me) {
     LOCALS;
     READ_LOCALS;
@@ -646,14 +664,15 @@ proctype Many(byte me) {
     fi;
     leave()
 }
+#endif
 
 /* I8, when every stamp is final. */
 inline judge_snapshot(n_) {
     if
     :: read_S[n_] != 0 ->
-        assert(word[read_A[n_]] <= read_S[n_] && word[read_B[n_]] <= read_S[n_]);
-        assert(next[read_A[n_]] == 0 || word[next[read_A[n_]]] > read_S[n_]);
-        assert(next[read_B[n_]] == 0 || word[next[read_B[n_]]] > read_S[n_])
+        assert(word[read_A[n_]] <= read_S[n_] && word[read_B[n_]] <= read_S[n_]); /* I8 */
+        assert(next[read_A[n_]] == 0 || word[next[read_A[n_]]] > read_S[n_]); /* I8 */
+        assert(next[read_B[n_]] == 0 || word[next[read_B[n_]]] > read_S[n_]) /* I8 */
     :: else
     fi
 }
@@ -677,10 +696,12 @@ init {
         :: LOCK_START == LIVE
         fi;
         n = 0;
+#if TXN > 0
         do
         :: n < TXN -> run Txn(n); n++
         :: else -> break
         od;
+#endif
 #ifdef DEL
         run Del(P_DEL);
 #endif
@@ -716,9 +737,9 @@ init {
         n = 1;
         do
         :: n < RECORDS ->
-            assert(place[n] == 0 || next[n] == 0 || (grave[n] & 128)); /* I13 */
-            assert(place[n] == 0 || next[n] != 0 || !(grave[n] & 128)); /* I13 */
-            assert(place[n] != 0 || word[n] == 0 || (grave[n] & 128)); /* I13 */
+            assert(place[n] == 0 || next[n] == 0 || (grave[n] & RETIRED)); /* I13 */
+            assert(place[n] == 0 || next[n] != 0 || !(grave[n] & RETIRED)); /* I13 */
+            assert(place[n] != 0 || word[n] == 0 || (grave[n] & RETIRED)); /* I13 */
             n++
         :: else -> break
         od
