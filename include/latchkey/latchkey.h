@@ -2,8 +2,9 @@
  *
  * latchkey: an in-process keyed store and work queue, shared by all threads of a process.
  *
- * Items live in one table under a partition key `pk` and a sort key `sk`. Several of them are written in one step
- * under optimistic locks (lk_set_atomic, lk_commit), read as one snapshot (lk_get_many, lk_query_items), and expire.
+ * Items live in one table under a partition key `pk` and a sort key `sk`. Several of them are
+ * written in one step under optimistic locks (lk_set_atomic, lk_commit), read as one snapshot
+ * (lk_get_many, lk_query_items), and expire.
  *
  *     lk_db *db;
  *     if (lk_memory_open(NULL, &db) != LK_OK)
@@ -13,44 +14,50 @@
  *     lk_close(db);
  *
  * WORDS
- *   item      {pk, sk, data, expires_at_ms}. The bytes of a stored item never change; a write replaces it.
- *   lock      an optimistic lock of the caller's for a key: {key, version, expires_at_ms}. It has the same key as the
- *             item that it guards; the two never collide.
- *   version   64-bit number, unique in the store, never reused, strictly increasing for each key. Never 0.
+ *   item      {pk, sk, data, expires_at_ms}. The bytes of a stored item never change; a write
+ *             replaces it.
+ *   lock      an optimistic lock of the caller's for a key: {key, version, expires_at_ms}. It has
+ *             the same key as the item that it guards; the two never collide.
+ *   version   64-bit number, unique in the store, never reused, strictly increasing for each key.
+ *             Never 0.
  *   job       an item that was pushed to a queue; the queue's name is its pk.
  *   claim     the right to work on a job until a deadline.
  *   latch     short exclusion inside the library. Never called a lock.
  *   snapshot  the state of the whole store at one instant.
  *
- * KEYS are byte strings of any content, compared with memcmp, the shorter first on a tie. A pk is never empty, an sk
- * may be. ("a:b","c") and ("a","b:c") are different keys. A NULL pointer is allowed only with size 0.
+ * KEYS are byte strings of any content, compared with memcmp, the shorter first on a tie. A pk is
+ * never empty, an sk may be. ("a:b","c") and ("a","b:c") are different keys. A NULL pointer is
+ * allowed only with size 0.
  *
- * TIMES are Unix milliseconds (realtime clock) for expiry, 0 = never: an item is expired iff now > expires_at_ms.
- * Visibility timeouts, delays and waits use the monotonic clock. One call uses one `now` throughout.
+ * TIMES are Unix milliseconds (realtime clock) for expiry, 0 = never: an item is expired iff now >
+ * expires_at_ms. Visibility timeouts, delays and waits use the monotonic clock. One call uses one
+ * `now` throughout.
  *
- * STATUS Calls that can fail return lk_status: 0 is success, positive an outcome that is no fault, negative a fault.
- * On anything but LK_OK (and LK_LATE) outputs are untouched and nothing was written, unless the call says otherwise.
- * No call prints, aborts on bad input, touches errno or keeps an error text.
+ * STATUS Calls that can fail return lk_status: 0 is success, positive an outcome that is no fault,
+ * negative a fault. On anything but LK_OK (and LK_LATE) outputs are untouched and nothing was
+ * written, unless the call says otherwise. No call prints, aborts on bad input, touches errno or
+ * keeps an error text.
  *
- * THREADS Any thread calls anything on any lk_db at any time, without registering; lk_close alone needs all other
- * calls on that lk_db to have finished. A lk_result, a lk_stream and a lk_item that a call fills belong to one thread
- * at a time. After fork() the child must not use a store of its parent: every call gives LK_INVALID there (a stream may first
- * return what is left of its page).
- * No call may be made from a signal handler.
+ * THREADS Any thread calls anything on any lk_db at any time, without registering; lk_close alone
+ * needs all other calls on that lk_db to have finished. A lk_result, a lk_stream and a lk_item
+ * that a call fills belong to one thread at a time. After fork() the child must not use a store of
+ * its parent: every call gives LK_INVALID there (a stream may first return what is left of its
+ * page). No call may be made from a signal handler.
  *
- * OWNERSHIP Input is copied before the call returns. Every pointer in a lk_result is valid until that result is used
- * for another call or freed; input may point into the very result that a call fills (a cursor does). Clocks and
- * allocators of the options are called from any thread and must stay valid until lk_close returns.
+ * OWNERSHIP Input is copied before the call returns. Every pointer in a lk_result is valid until
+ * that result is used for another call or freed; input may point into the very result that a call
+ * fills (a cursor does). Clocks and allocators of the options are called from any thread and must
+ * stay valid until lk_close returns.
  *
  * PROGRESS
- *   call                                                   | promise
- *   lk_get, lk_get_many, lk_get_into, lk_view, lk_query_*, | never waits for another thread, wherever that one stopped
- *   lk_stream_*, lk_read_*                                 |
- *   lk_set of existing keys, lk_get_lock of an existing    | lock-free
- *   lock, lk_delete                                        |
- *   lk_set_atomic, lk_commit on existing keys              | non-blocking: a thread that stops half-way holds up nobody
- *   first write of a key, removal of its slot              | takes a latch (one per shard, one per partition)
- *   first call of a thread, its exit, open, close          | takes a process-wide latch
+ *   lk_get, lk_get_many, lk_get_into, lk_view,     | never wait for another thread, wherever that
+ *   lk_query_items, lk_stream_*, lk_read_*         | one stopped
+ *   lk_set of existing keys, lk_delete,            | lock-free
+ *   lk_get_lock of an existing lock                |
+ *   lk_set_atomic, lk_commit on existing keys      | non-blocking: a thread that stops half-way
+ *                                                  | holds up nobody
+ *   first write of a key, removal of its slot      | takes a latch of the shard, of the partition
+ *   a thread's exit, open, close                   | takes a latch of the process
  */
 #ifndef LATCHKEY_LATCHKEY_H
 #define LATCHKEY_LATCHKEY_H
@@ -75,7 +82,7 @@ extern "C" {
 #define LK_CHECKED
 #endif
 
-/* ---- status ------------------------------------------------------------------------------------------------- */
+/* ---- status ---- */
 
 typedef enum lk_status {
     LK_OK = 0,
@@ -90,25 +97,29 @@ typedef enum lk_status {
     LK_EXISTS = 8,    /* a job of that key is there already */
     LK_END = 9,       /* the stream has no more items */
     /* faults */
-    LK_INVALID = -1,     /* a bad argument: empty pk, NULL with a size, duplicates, no locks, bad options, a fork's child */
-    LK_TOO_BIG = -2,     /* a pk, sk, data or count above its limit */
-    LK_TOO_SMALL = -3,   /* the caller's buffer; the needed size was set */
-    LK_NO_MEMORY = -4,   /* nothing was written, the store goes on working */
-    LK_BUSY = -5,        /* memory held back by a stalled reader has reached its limit, or a queue is full */
+    /* a bad argument: empty pk, NULL with a size, duplicates, no locks, bad options, a fork's
+     * child */
+    LK_INVALID = -1,
+    LK_TOO_BIG = -2,   /* a pk, sk, data or count above its limit */
+    LK_TOO_SMALL = -3, /* the caller's buffer; the needed size was set */
+    LK_NO_MEMORY = -4, /* nothing was written, the store goes on working */
+    /* memory held back by a stalled reader has reached its limit, or a queue is full */
+    LK_BUSY = -5,
     LK_UNSUPPORTED = -6, /* the database behind the handle lacks this call */
     LK_UNAVAILABLE = -7, /* the database behind the handle cannot be reached */
     LK_UNKNOWN = -8      /* a remote commit whose outcome cannot be known */
 } lk_status;
 
-/* The name of a status ("LK_RACE"), static; "LK_?" for any other number. Any thread; never waits. */
+/* The name of a status ("LK_RACE"), static; "LK_?" for any other number. Any thread; never
+ * waits. */
 LK_API const char *lk_status_string(lk_status status);
 
-/* ---- plain data --------------------------------------------------------------------------------------------- */
+/* ---- plain data ---- */
 
 /* Milliseconds. */
-#define LK_SECONDS(n) ((int64_t)(n) * 1000)
-#define LK_MINUTES(n) ((int64_t)(n) * 60000)
-#define LK_HOURS(n) ((int64_t)(n) * 3600000)
+#define LK_SECONDS(n) ((int64_t)(n)*1000)
+#define LK_MINUTES(n) ((int64_t)(n)*60000)
+#define LK_HOURS(n) ((int64_t)(n)*3600000)
 
 /* A byte string; binary, not terminated. */
 typedef struct lk_bytes {
@@ -144,10 +155,12 @@ typedef struct lk_conflict {
 typedef struct lk_query {
     lk_bytes pk;
     lk_bytes sk_prefix; /* empty: all */
-    lk_bytes after;     /* the cursor: only items strictly after this sk in the direction of the query; empty: none */
-    size_t limit;       /* at most so many live items; 0: all */
-    bool reverse;       /* descending by sk */
-    bool relaxed;       /* no snapshot: sorted, no duplicates, and every item that is present throughout */
+    /* the cursor: only items strictly after this sk in the direction of the query; empty: none */
+    lk_bytes after;
+    size_t limit; /* at most so many live items; 0: all */
+    bool reverse; /* descending by sk */
+    /* no snapshot: sorted, no duplicates, and every item that is present throughout */
+    bool relaxed;
 } lk_query;
 
 /* The right to work on a job. `key` borrows from the result of the pull. */
@@ -166,18 +179,33 @@ typedef struct lk_pull_options {
     uint32_t max_receives; /* 0: no limit; beyond it a job moves to dead_pk */
     lk_bytes dead_pk;
 } lk_pull_options;
-#define LK_PULL_OPTIONS_INIT {{NULL, 0}, 0, 0, 0, 0, {NULL, 0}}
+#define LK_PULL_OPTIONS_INIT   \
+    {                          \
+        {NULL, 0}, 0, 0, 0, 0, \
+        {                      \
+            NULL, 0            \
+        }                      \
+    }
 
 typedef struct lk_push_options {
     int64_t delay_ms; /* invisible for so long */
     size_t max_depth; /* more jobs than that in the queue: LK_BUSY; 0: no limit */
     bool unique;      /* a job of that key: LK_EXISTS instead of replacing it */
 } lk_push_options;
-#define LK_PUSH_OPTIONS_INIT {0, 0, false}
+#define LK_PUSH_OPTIONS_INIT \
+    {                        \
+        0, 0, false          \
+    }
 
-typedef enum lk_write_kind { LK_PUT = 0, LK_DELETE = 1, LK_PUSH = 2, LK_ACKNOWLEDGE = 3 } lk_write_kind;
+typedef enum lk_write_kind {
+    LK_PUT = 0,
+    LK_DELETE = 1,
+    LK_PUSH = 2,
+    LK_ACKNOWLEDGE = 3
+} lk_write_kind;
 
-/* One step of lk_commit. LK_PUT and LK_PUSH use `item`, LK_DELETE `item.key`, LK_ACKNOWLEDGE `claim`. */
+/* One step of lk_commit. LK_PUT and LK_PUSH use `item`, LK_DELETE `item.key`, LK_ACKNOWLEDGE
+ * `claim`. */
 typedef struct lk_write {
     lk_write_kind kind;
     lk_item item;
@@ -197,66 +225,87 @@ typedef struct lk_db lk_db;
 typedef struct lk_result lk_result;
 typedef struct lk_stream lk_stream;
 
-/* ---- open and close ----------------------------------------------------------------------------------------- */
+/* ---- open and close ---- */
 
 typedef int64_t (*lk_clock)(void *context);
-typedef void *(*lk_allocate)(void *context, size_t size);              /* aligned like malloc; NULL: no memory */
+/* aligned like malloc; NULL: no memory */
+typedef void *(*lk_allocate)(void *context, size_t size);
 typedef void (*lk_deallocate)(void *context, void *memory, size_t size);
 
 /* Options of the embedded store. A field that is 0 or NULL stands for its default. */
 typedef struct lk_memory_options {
-    size_t shards;             /* parts of the table, each with one latch for keys that come and go; a power of two,
-                                  at most 4,096; default 64 */
-    lk_clock realtime_ms;      /* Unix milliseconds; default CLOCK_REALTIME */
-    lk_clock monotonic_ms;     /* default CLOCK_MONOTONIC */
+    /* Parts of the table, each with one latch for keys that come and go; a power of two, at most
+     * 4,096; default 64. */
+    size_t shards;
+    lk_clock realtime_ms;  /* Unix milliseconds; default CLOCK_REALTIME */
+    lk_clock monotonic_ms; /* default CLOCK_MONOTONIC */
     void *clock_context;
-    int64_t lock_ttl_ms;       /* life of a lock; default 24 h */
-    int64_t lock_refresh_ms;   /* renewed on access within so much of its end; default 1 h; less than lock_ttl_ms;
-                                  -1: never renewed */
-    size_t max_pk_size;        /* bytes; default 2,048; at most 65,535 */
-    size_t max_sk_size;        /* bytes; default 1,024; at most 65,535 */
-    size_t max_data_size;      /* bytes; default 16 MiB; at most 4 GiB - 1 */
-    size_t max_retired_bytes;  /* memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB */
-    int64_t sweep_interval_ms; /* a background thread sweeps so often; 0: no thread, writes and lk_sweep do it */
-    lk_allocate allocate;      /* both or neither; default: jemalloc where the program links it, else malloc */
+    int64_t lock_ttl_ms; /* life of a lock; default 24 h */
+    /* A lock is renewed on access within so much of its end; default 1 h, or half of its life where
+     * that is shorter; less than lock_ttl_ms; -1: never. */
+    int64_t lock_refresh_ms;
+    size_t max_pk_size;   /* bytes; default 2,048; at most 65,535 */
+    size_t max_sk_size;   /* bytes; default 1,024; at most 65,535 */
+    size_t max_data_size; /* bytes; default 16 MiB; at most 4 GiB - 1 */
+    /* Memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB. */
+    size_t max_retired_bytes;
+    /* A background thread sweeps so often; 0: no thread, writes and lk_sweep do it. */
+    int64_t sweep_interval_ms;
+    /* Both or neither; default: jemalloc where the program links it, else malloc. */
+    lk_allocate allocate;
     lk_deallocate deallocate;
     void *allocator_context;
 } lk_memory_options;
-#define LK_MEMORY_OPTIONS_INIT {0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL}
+#define LK_MEMORY_OPTIONS_INIT                                     \
+    {                                                              \
+        0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL \
+    }
 
 typedef struct lk_cache_options {
     size_t max_items; /* 0: no limit; not both 0 */
     size_t max_bytes; /* 0: no limit */
 } lk_cache_options;
-#define LK_CACHE_OPTIONS_INIT {0, 0}
+#define LK_CACHE_OPTIONS_INIT \
+    {                         \
+        0, 0                  \
+    }
 
 typedef struct lk_postgres_options {
     size_t max_connections; /* 0: 8 */
 } lk_postgres_options;
-#define LK_POSTGRES_OPTIONS_INIT {0}
+#define LK_POSTGRES_OPTIONS_INIT \
+    {                            \
+        0                        \
+    }
 
-/* Opens an embedded store. `options` may be NULL (defaults) and need not outlive the call. On LK_OK `*db` is the
- * caller's, to be given to lk_close. LK_INVALID: bad options. LK_TOO_BIG: a limit above its hard cap. LK_NO_MEMORY. */
+/* Opens an embedded store. `options` may be NULL (defaults) and need not outlive the call. On
+ * LK_OK `*db` is the caller's, to be given to lk_close. LK_INVALID: bad options. LK_TOO_BIG: a
+ * limit above its hard cap. LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_memory_open(const lk_memory_options *options, lk_db **db);
 
-/* Opens a cache in front of `inner`, which must outlive it. LK_INVALID, LK_NO_MEMORY, LK_UNSUPPORTED (in this version). */
-LK_API LK_CHECKED lk_status lk_cache_open(lk_db *inner, const lk_cache_options *options, lk_db **db);
+/* Opens a cache in front of `inner`, which must outlive it. LK_INVALID, LK_NO_MEMORY,
+ * LK_UNSUPPORTED (in this version). */
+LK_API LK_CHECKED lk_status lk_cache_open(lk_db *inner, const lk_cache_options *options,
+                                          lk_db **db);
 
 /* Opens a database on a PostgreSQL wire. LK_UNSUPPORTED in this version. */
-LK_API LK_CHECKED lk_status lk_postgres_open(const char *conninfo, const lk_postgres_options *options, lk_db **db);
+LK_API LK_CHECKED lk_status lk_postgres_open(const char *conninfo,
+                                             const lk_postgres_options *options, lk_db **db);
 
-/* Closes a handle and frees all that it owns. NULL is allowed. No other call on `db` may be running or follow; streams of
- * it must be closed before; results stay valid. Progress: waits for the background sweeper only. */
+/* Closes a handle and frees all that it owns. NULL is allowed. No other call on `db` may be
+ * running or follow; streams of it must be closed before; results stay valid. Progress: waits for
+ * the background sweeper only. */
 LK_API void lk_close(lk_db *db);
 
-/* ---- results ------------------------------------------------------------------------------------------------ */
+/* ---- results ---- */
 
-/* A reusable owner of what reads return. It grows to the largest answer seen and then allocates no more.
- * lk_result_new: NULL when memory ran out. lk_result_free: NULL is allowed. */
+/* A reusable owner of what reads return. It grows to the largest answer seen and then allocates no
+ * more. lk_result_new: NULL when memory ran out. lk_result_free: NULL is allowed. */
 LK_API lk_result *lk_result_new(void);
 LK_API void lk_result_free(lk_result *result);
 
-/* How many positions the last successful call left: 1 after lk_get, the number of keys after lk_get_many. */
+/* How many positions the last successful call left: 1 after lk_get, the number of keys after
+ * lk_get_many. */
 LK_API size_t lk_result_count(const lk_result *result);
 
 /* Position i; NULL: no item there (a hole of lk_get_many), or i out of range. */
@@ -265,63 +314,74 @@ LK_API const lk_item *lk_result_item(const lk_result *result, size_t i);
 /* The claim of position i after a pull; NULL after any other call. */
 LK_API const lk_claim *lk_result_claim(const lk_result *result, size_t i);
 
-/* ---- items -------------------------------------------------------------------------------------------------- */
+/* ---- items ---- */
 
-/* Reads one item. Linearizable. LK_OK: `result` holds it. LK_NOT_FOUND, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY.
- * Progress: never waits. Writes no line that other threads use. */
+/* Reads one item. Linearizable. LK_OK: `result` holds it. LK_NOT_FOUND, LK_INVALID, LK_TOO_BIG,
+ * LK_NO_MEMORY. Progress: never waits. Writes no line that other threads use. */
 LK_API LK_CHECKED lk_status lk_get(lk_db *db, lk_key key, lk_result *result);
 
-/* Reads `count` items as one snapshot: position i of the result answers keys[i], with a hole where there is none. It
- * never shows one half of a commit. LK_OK whatever was found (count 0 too). LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY.
- * Progress: never waits. Double collect: Afek, Attiya, Dolev, Gafni, Merritt, Shavit, "Atomic Snapshots of Shared
- * Memory", 1993; where that sees a change, a snapshot by time stamp. */
-LK_API LK_CHECKED lk_status lk_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result);
+/* Reads `count` items as one snapshot: position i of the result answers keys[i], with a hole where
+ * there is none. It never shows one half of a commit. LK_OK whatever was found (count 0 too).
+ * LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. Double collect: Afek, Attiya,
+ * Dolev, Gafni, Merritt, Shavit, "Atomic Snapshots of Shared Memory", 1993; where that sees a
+ * change, a snapshot by time stamp. */
+LK_API LK_CHECKED lk_status lk_get_many(lk_db *db, const lk_key *keys, size_t count,
+                                        lk_result *result);
 
-/* Copies the data of one item into the caller's buffer. LK_OK: *size bytes. LK_TOO_SMALL: *size is what is needed and
- * the buffer is untouched. `buffer` may be NULL with capacity 0. LK_NOT_FOUND, LK_INVALID, LK_TOO_BIG. */
-LK_API LK_CHECKED lk_status lk_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size);
+/* Copies the data of one item into the caller's buffer. LK_OK: *size bytes. LK_TOO_SMALL: *size is
+ * what is needed and the buffer is untouched. `buffer` may be NULL with capacity 0. LK_NOT_FOUND,
+ * LK_INVALID, LK_TOO_BIG. */
+LK_API LK_CHECKED lk_status lk_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity,
+                                        size_t *size);
 
-/* Writes items without looking at any lock, one after the other: each atomically, the batch not. The arguments are checked
- * as a whole before the first is written. LK_OK. LK_INVALID, LK_TOO_BIG: nothing was written. LK_NO_MEMORY, LK_BUSY:
- * the items before the one that failed are written. An item that is expired already is as good as deleted.
- * Progress: lock-free for keys that exist; the first write of a key takes a latch. */
+/* Writes items without looking at any lock, one after the other: each atomically, the batch not.
+ * The arguments are checked as a whole before the first is written. LK_OK. LK_INVALID, LK_TOO_BIG:
+ * nothing was written. LK_NO_MEMORY, LK_BUSY: the items before the one that failed are written. An
+ * item that is expired already is as good as deleted. Progress: lock-free for keys that exist; the
+ * first write of a key takes a latch. */
 LK_API LK_CHECKED lk_status lk_set(lk_db *db, const lk_item *items, size_t count);
 
-/* Deletes items and their locks, each key atomically. A lock that was read before is stale for ever, also when the lock
- * is created anew. LK_OK, also for what is not there. LK_INVALID, LK_TOO_BIG: nothing was deleted. LK_NO_MEMORY,
- * LK_BUSY: the keys before the one that failed are deleted. Progress: as lk_set. */
+/* Deletes items and their locks, each key atomically. A lock that was read before is stale for
+ * ever, also when the lock is created anew. LK_OK, also for what is not there. LK_INVALID,
+ * LK_TOO_BIG: nothing was deleted. LK_NO_MEMORY, LK_BUSY: the keys before the one that failed are
+ * deleted. Progress: as lk_set. */
 LK_API LK_CHECKED lk_status lk_delete(lk_db *db, const lk_key *keys, size_t count);
 
-/* ---- zero-copy reads ---------------------------------------------------------------------------------------- */
+/* ---- zero-copy reads ---- */
 
-/* Between begin and end, items that lk_view returned stay where they are. Pairs nest. Any call may be made inside. Memory
- * that others replace is held back meanwhile, up to max_retired_bytes: keep pairs short. lk_read_begin does nothing where
- * memory ran out or the handle is no embedded store: lk_view then says so. */
+/* Between begin and end, items that lk_view returned stay where they are. Pairs nest. Any call may
+ * be made inside. Memory that others replace is held back meanwhile, up to max_retired_bytes: keep
+ * pairs short. lk_read_begin does nothing where memory ran out or the handle is no embedded store:
+ * lk_view then says so. */
 LK_API void lk_read_begin(lk_db *db);
 LK_API void lk_read_end(lk_db *db);
 
-/* The item where it lies, until the matching lk_read_end of this thread. LK_OK. LK_NOT_FOUND. LK_INVALID: outside of a
- * pair. LK_TOO_BIG, LK_UNSUPPORTED. Progress: never waits, allocates nothing. */
+/* The item where it lies, until the matching lk_read_end of this thread. LK_OK. LK_NOT_FOUND.
+ * LK_INVALID: outside of a pair. LK_TOO_BIG, LK_UNSUPPORTED. Progress: never waits, allocates
+ * nothing. */
 LK_API LK_CHECKED lk_status lk_view(lk_db *db, lk_key key, lk_item *item);
 
-/* ---- optimistic locks --------------------------------------------------------------------------------------- */
+/* ---- optimistic locks ---- */
 
-/* The lock of a key; created where there is none or the old one has lapsed; renewed (a new version) within lock_refresh_ms
- * of its end. Concurrent callers get the same version. `lock->key` borrows from `key`. LK_OK, LK_INVALID, LK_TOO_BIG,
- * LK_NO_MEMORY, LK_BUSY. Progress: lock-free for a key that exists.
- * Optimistic concurrency: Kung, Robinson, "On Optimistic Methods for Concurrency Control", 1981. */
+/* The lock of a key; created where there is none or the old one has lapsed; renewed (a new
+ * version) within lock_refresh_ms of its end. Concurrent callers get the same version. `lock->key`
+ * borrows from `key`. LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. Progress: lock-free
+ * for a key that exists. Optimistic concurrency: Kung, Robinson, "On Optimistic Methods for
+ * Concurrency Control", 1981. */
 LK_API LK_CHECKED lk_status lk_get_lock(lk_db *db, lk_key key, lk_lock *lock);
 
-/* What a read-modify-write starts with: the locks of several keys as lk_get_lock gives them, and their items as
- * lk_get_many does, each lock read before its item. `locks` has room for `count`; their keys borrow from `keys`, which must
- * not point into `result` then. A key may be named twice.
+/* What a read-modify-write starts with: the locks of several keys as lk_get_lock gives them, and
+ * their items as lk_get_many does, each lock read before its item. `locks` has room for `count`;
+ * their keys borrow from `keys`, which must not point into `result` then. A key may be named twice.
  * LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY (locks may have been created). */
-LK_API LK_CHECKED lk_status lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result);
+LK_API LK_CHECKED lk_status lk_get_locked(lk_db *db, const lk_key *keys, size_t count,
+                                          lk_lock *locks, lk_result *result);
 
-/* Writes all items and bumps all locks in one step, iff every lock is at the version it carries and has not lapsed.
- * LK_OK: each locks[i].version and expires_at_ms is the new one, so that the caller goes on without reading. LK_RACE:
- * nothing was written, `conflict` (may be NULL) names the first stale lock. A commit that was only in another's way never
- * causes a race. At least one lock; 0 to 1,024 items; a key named twice among the items, or among the locks: LK_INVALID.
+/* Writes all items and bumps all locks in one step, iff every lock is at the version it carries
+ * and has not lapsed. LK_OK: each locks[i].version and expires_at_ms is the new one, so that the
+ * caller goes on without reading. LK_RACE: nothing was written, `conflict` (may be NULL) names the
+ * first stale lock. A commit that was only in another's way never causes a race. At least one
+ * lock; 0 to 1,024 items; a key named twice among the items, or among the locks: LK_INVALID.
  * LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. Progress: non-blocking on existing keys.
  *
  *     for (unsigned attempt = 0;; attempt++) {
@@ -332,39 +392,43 @@ LK_API LK_CHECKED lk_status lk_get_locked(lk_db *db, const lk_key *keys, size_t 
  *         if (status != LK_RACE) return status;
  *         lk_backoff(attempt);
  *     } */
-LK_API LK_CHECKED lk_status lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks,
-                                          size_t lock_count, lk_conflict *conflict);
+LK_API LK_CHECKED lk_status lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count,
+                                          lk_lock *locks, size_t lock_count, lk_conflict *conflict);
 
-/* lk_set_atomic with any mix of writes, and with no locks at all if the caller likes (locks NULL, lock_count 0; at least
- * one write or lock). A deleted key loses its lock as with lk_delete; where `locks` names that lock too, its version is
- * checked and becomes 0. LK_PUSH and LK_ACKNOWLEDGE are LK_UNSUPPORTED in this version. */
-LK_API LK_CHECKED lk_status lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks,
-                                      size_t lock_count, lk_conflict *conflict);
+/* lk_set_atomic with any mix of writes, and with no locks at all if the caller likes (locks NULL,
+ * lock_count 0; at least one write or lock). A deleted key loses its lock as with lk_delete; where
+ * `locks` names that lock too, its version is checked and becomes 0. LK_PUSH and LK_ACKNOWLEDGE
+ * are LK_UNSUPPORTED in this version. */
+LK_API LK_CHECKED lk_status lk_commit(lk_db *db, const lk_write *writes, size_t write_count,
+                                      lk_lock *locks, size_t lock_count, lk_conflict *conflict);
 
-/* Between retries of LK_RACE: a randomised pause that grows with `attempt` (0 for the first), from 100 ns to a
- * few microseconds, then a yield of the processor. Never sleeps longer than a scheduler's slice. */
+/* Between retries of LK_RACE: a randomised pause that grows with `attempt` (0 for the first), from
+ * 100 ns to a few microseconds, then a yield of the processor. Never sleeps longer than a
+ * scheduler's slice. */
 LK_API void lk_backoff(unsigned attempt);
 
-/* ---- ordered reads ------------------------------------------------------------------------------------------ */
+/* ---- ordered reads ---- */
 
-/* The items that `query` asks for, in order, as one snapshot (unless relaxed). LK_OK, with count 0 where there is
- * none. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. */
+/* The items that `query` asks for, in order, as one snapshot (unless relaxed). LK_OK, with count 0
+ * where there is none. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. */
 LK_API LK_CHECKED lk_status lk_query_items(lk_db *db, const lk_query *query, lk_result *result);
 
-/* The same items one by one in bounded memory. Reads in pages, each one snapshot (relaxed: none); no item twice, sorted;
- * an item that is present throughout is returned. An open stream holds back no memory between its calls. `query` is
- * copied. The items of lk_stream_next are valid until the stream's next call. lk_stream_next: LK_OK, LK_END (again and
- * again), LK_NO_MEMORY (may be tried again). lk_stream_close: NULL is allowed. */
+/* The same items one by one in bounded memory. Reads in pages, each one snapshot (relaxed: none);
+ * no item twice, sorted; an item that is present throughout is returned. An open stream holds back
+ * no memory between its calls. `query` is copied. The items of lk_stream_next are valid until the
+ * stream's next call. lk_stream_next: LK_OK, LK_END (again and again), LK_NO_MEMORY (may be tried
+ * again). lk_stream_close: NULL is allowed. */
 LK_API LK_CHECKED lk_status lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream);
 LK_API LK_CHECKED lk_status lk_stream_next(lk_stream *stream, lk_item *item);
 LK_API void lk_stream_close(lk_stream *stream);
 
-/* ---- queues ------------------------------------------------------------------------------------------------- */
+/* ---- queues ---- */
 
 /* Not in this version: every call of this section gives LK_UNSUPPORTED. */
-LK_API LK_CHECKED lk_status lk_queue_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_options *options,
-                                          lk_result *pushed);
-LK_API LK_CHECKED lk_status lk_queue_pull(lk_db *db, const lk_pull_options *options, lk_result *result);
+LK_API LK_CHECKED lk_status lk_queue_push(lk_db *db, const lk_item *jobs, size_t count,
+                                          const lk_push_options *options, lk_result *pushed);
+LK_API LK_CHECKED lk_status lk_queue_pull(lk_db *db, const lk_pull_options *options,
+                                          lk_result *result);
 LK_API LK_CHECKED lk_status lk_queue_acknowledge(lk_db *db, const lk_claim *claims, size_t count);
 LK_API LK_CHECKED lk_status lk_queue_release(lk_db *db, const lk_claim *claim, int64_t delay_ms);
 LK_API LK_CHECKED lk_status lk_queue_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms);
@@ -373,55 +437,61 @@ LK_API LK_CHECKED lk_status lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purge
 LK_API LK_CHECKED lk_status lk_queue_close(lk_db *db, lk_bytes pk);
 LK_API LK_CHECKED lk_status lk_queue_fd(lk_db *db, lk_bytes pk, int *fd);
 
-/* ---- upkeep ------------------------------------------------------------------------------------------------- */
+/* ---- upkeep ---- */
 
-/* Takes expired items and lapsed locks out and gives memory back: visits the whole table once, but stops soon after
- * `max_items` were taken out (0: no limit). `swept` (may be NULL): how many. Writes do the same a little at a time.
- * LK_OK, LK_INVALID, LK_NO_MEMORY, LK_BUSY. Progress: takes latches, one at a time and briefly. */
+/* Takes expired items and lapsed locks out and gives memory back: visits the whole table once, but
+ * stops soon after `max_items` were taken out (0: no limit). `swept` (may be NULL): how many.
+ * Writes do the same a little at a time. LK_OK, LK_INVALID, LK_NO_MEMORY, LK_BUSY. Progress: takes
+ * latches, one at a time and briefly. */
 LK_API LK_CHECKED lk_status lk_sweep(lk_db *db, size_t max_items, size_t *swept);
 
 /* Counters since lk_memory_open, summed over all threads; not one instant. */
 typedef struct lk_statistics {
     /* what there is */
-    uint64_t cells;              /* keys with an item, a lock, or the remains of one */
+    uint64_t cells; /* keys with an item, a lock, or the remains of one */
     uint64_t partitions;
-    uint64_t threads;            /* attached now */
-    uint64_t thread_records;     /* ever needed at once */
+    uint64_t threads;        /* attached now */
+    uint64_t thread_records; /* ever needed at once */
     /* what was done */
-    uint64_t gets, hits;         /* single reads by lk_get, lk_get_into, lk_view; those that found an item */
-    uint64_t multi_gets;         /* lk_get_many and the reads of lk_get_locked, in keys */
+    /* single reads by lk_get, lk_get_into, lk_view; those that found an item */
+    uint64_t gets, hits;
+    uint64_t multi_gets; /* lk_get_many and the reads of lk_get_locked, in keys */
     uint64_t queries, items_queried;
-    uint64_t sets, deletes;      /* in keys */
-    uint64_t commits, races;     /* of lk_set_atomic and lk_commit: LK_OK, LK_RACE */
+    uint64_t sets, deletes;  /* in keys */
+    uint64_t commits, races; /* of lk_set_atomic and lk_commit: LK_OK, LK_RACE */
     uint64_t locks_created, locks_renewed;
     /* contention */
-    uint64_t retries;            /* commits that were aborted by others and tried again inside */
-    uint64_t aborts;             /* of others' commits that stood in the way */
-    uint64_t head_conflicts;     /* compare-and-swaps of a head that failed */
-    uint64_t snapshots;          /* reads that needed the clock */
-    uint64_t latch_waits;        /* latches that were held when wanted */
+    uint64_t retries;        /* commits that were aborted by others and tried again inside */
+    uint64_t aborts;         /* of others' commits that stood in the way */
+    uint64_t head_conflicts; /* compare-and-swaps of a head that failed */
+    uint64_t snapshots;      /* reads that needed the clock */
+    uint64_t latch_waits;    /* latches that were held when wanted */
     /* memory */
     uint64_t retired_objects, freed_objects;
-    uint64_t retired_bytes;      /* waiting now for readers to leave */
-    uint64_t busy;               /* calls that ended in LK_BUSY */
-    int64_t oldest_reader_ms;    /* how long the oldest section has held memory back, as far as noticed; 0: none */
+    uint64_t retired_bytes; /* waiting now for readers to leave */
+    uint64_t busy;          /* calls that ended in LK_BUSY */
+    /* how long the oldest section has held memory back, as far as noticed; 0: none */
+    int64_t oldest_reader_ms;
     int64_t oldest_reader_thread; /* its kernel thread id; 0: none */
     /* expiry */
     uint64_t expired_swept, locks_swept;
     uint64_t cells_removed;
-    int64_t sweep_lag_ms;        /* the longest time between expiry and sweep in the last round of the sweep */
+    /* the longest time between expiry and sweep in the last round of the sweep */
+    int64_t sweep_lag_ms;
 } lk_statistics;
 
 /* LK_OK, LK_INVALID, LK_UNSUPPORTED. */
 LK_API LK_CHECKED lk_status lk_statistics_read(lk_db *db, lk_statistics *stats);
 
-/* Gives back what this thread holds in all stores. Optional: the thread's exit does it. Not inside a read pair. */
+/* Gives back what this thread holds in all stores. Optional: the thread's exit does it. Not inside
+ * a read pair. */
 LK_API void lk_thread_detach(void);
 
-/* ---- helpers ------------------------------------------------------------------------------------------------ */
+/* ---- helpers ---- */
 
 /* A string without its terminating zero; borrows. NULL gives the empty string. */
-static inline lk_bytes lk_string(const char *text)
+static inline lk_bytes
+lk_string(const char *text)
 {
     lk_bytes bytes = {text, 0};
     if (text != NULL)
@@ -430,7 +500,8 @@ static inline lk_bytes lk_string(const char *text)
     return bytes;
 }
 
-static inline lk_key lk_key_of(const char *pk, const char *sk)
+static inline lk_key
+lk_key_of(const char *pk, const char *sk)
 {
     lk_key key;
     key.pk = lk_string(pk);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The embedded store behind a lk_db. Called through the table of operations; arguments are valid.
- * Each call finds this thread's record, opens a section, lets the store find or change what it is asked for, and copies the
- * answer into the caller's result before the section ends. Progress as the store's.
+ * Each call finds this thread's record, opens a section, lets the store find or change what it is
+ * asked for, and copies the answer into the caller's result before the section ends. Progress as
+ * the store's.
  */
 #include "adapter/operations.h"
 #include "store/record.h"
@@ -13,22 +14,26 @@ typedef struct memory_db {
     lki_store *store;
 } memory_db;
 
-static lki_store *store_of(lk_db *db)
+static lki_store *
+store_of(lk_db *db)
 {
     return ((memory_db *)db)->store;
 }
 
-static size_t found_size(const lki_found *found)
+static size_t
+found_size(const lki_found *found)
 {
     return (size_t)found->cell->pk_size + found->cell->sk_size + found->record->size;
 }
 
-static int64_t found_expires(const lki_found *found)
+static int64_t
+found_expires(const lki_found *found)
 {
     return (found->record->flags & LKI_FLAG_EXPIRES) != 0 ? found->record->expires_at_ms : 0;
 }
 
-static inline void result_put(lk_result *result, const lki_found *found)
+static inline void
+result_put(lk_result *result, const lki_found *found)
 {
     lki_result_put(result, found->cell->bytes, found->cell->pk_size, found->cell->sk_size,
                    lki_record_data(found->record), found->record->size, found_expires(found));
@@ -36,7 +41,8 @@ static inline void result_put(lk_result *result, const lki_found *found)
 
 /* ---- reads ---- */
 
-static lk_status memory_get(lk_db *db, lk_key key, lk_result *result)
+static lk_status
+memory_get(lk_db *db, lk_key key, lk_result *result)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_NOT_FOUND;
@@ -62,7 +68,8 @@ static lk_status memory_get(lk_db *db, lk_key key, lk_result *result)
     return status;
 }
 
-static lk_status memory_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
+static lk_status
+memory_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_NOT_FOUND;
@@ -85,7 +92,8 @@ static lk_status memory_get_into(lk_db *db, lk_key key, void *buffer, size_t cap
     return status;
 }
 
-static void memory_read_begin(lk_db *db)
+static void
+memory_read_begin(lk_db *db)
 {
     lk_status why;
     lki_thread *thread = lki_thread_self(&store_of(db)->domain, &why);
@@ -95,7 +103,8 @@ static void memory_read_begin(lk_db *db)
     thread->pins++;
 }
 
-static void memory_read_end(lk_db *db)
+static void
+memory_read_end(lk_db *db)
 {
     lk_status why;
     lki_thread *thread = lki_thread_self(&store_of(db)->domain, &why);
@@ -112,7 +121,8 @@ static void memory_read_end(lk_db *db)
     }
 }
 
-static lk_status memory_view(lk_db *db, lk_key key, lk_item *item)
+static lk_status
+memory_view(lk_db *db, lk_key key, lk_item *item)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_NOT_FOUND;
@@ -137,8 +147,10 @@ static lk_status memory_view(lk_db *db, lk_key key, lk_item *item)
 
 /* ---- several keys ---- */
 
-/* Hashes; the thread's scratch holds the answers, and behind them room for the locks. NULL: no memory. */
-static lki_seen *seen_prepare(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count)
+/* Hashes; the thread's scratch holds the answers, and behind them room for the locks. NULL: no
+ * memory. */
+static lki_seen *
+seen_prepare(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count)
 {
     size_t size;
     if (__builtin_mul_overflow(count, sizeof(lki_seen) + sizeof(lk_lock), &size))
@@ -151,7 +163,8 @@ static lki_seen *seen_prepare(lki_store *store, lki_thread *thread, const lk_key
     return seen;
 }
 
-static lk_status seen_copy(const lki_seen *seen, size_t count, lk_result *result)
+static lk_status
+seen_copy(const lki_seen *seen, size_t count, lk_result *result)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
@@ -167,7 +180,8 @@ static lk_status seen_copy(const lki_seen *seen, size_t count, lk_result *result
     return LK_OK;
 }
 
-static lk_status memory_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
+static lk_status
+memory_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_OK;
@@ -187,12 +201,15 @@ static lk_status memory_get_many(lk_db *db, const lk_key *keys, size_t count, lk
 }
 
 /* The locks of all keys, each before its item; the cells are noted for the reads. */
-static lk_status locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now, lk_lock *locks)
+static lk_status
+locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now,
+           lk_lock *locks)
 {
     for (size_t i = 0; i < count; i++)
         LKI_PREFETCH(lki_shard_bucket(store, seen[i].hashed.hash));
     for (size_t i = 0; i < count; i++) {
-        const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, seen[i].hashed.hash), lki_shard_tag(seen[i].hashed.hash));
+        const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, seen[i].hashed.hash),
+                                                 lki_shard_tag(seen[i].hashed.hash));
         LKI_PREFETCH(guess);
         LKI_PREFETCH((const char *)guess + LKI_LINE);
     }
@@ -204,14 +221,16 @@ static lk_status locks_read(lki_store *store, lki_thread *thread, lki_seen *seen
         LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->item));
     }
     for (size_t i = 0; i < count; i++) {
-        lk_status status = lki_store_get_lock(store, thread, &seen[i].hashed, seen[i].cell, now, &locks[i]);
+        lk_status status =
+            lki_store_get_lock(store, thread, &seen[i].hashed, seen[i].cell, now, &locks[i]);
         if (status != LK_OK)
             return status;
     }
     return LK_OK;
 }
 
-static lk_status memory_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
+static lk_status
+memory_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_OK;
@@ -240,7 +259,8 @@ static lk_status memory_get_locked(lk_db *db, const lk_key *keys, size_t count, 
     return status;
 }
 
-static lk_status memory_get_lock(lk_db *db, lk_key key, lk_lock *lock)
+static lk_status
+memory_get_lock(lk_db *db, lk_key key, lk_lock *lock)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_OK;
@@ -260,7 +280,8 @@ static lk_status memory_get_lock(lk_db *db, lk_key key, lk_lock *lock)
 
 /* ---- writes ---- */
 
-static lk_status memory_set(lk_db *db, const lk_item *items, size_t count)
+static lk_status
+memory_set(lk_db *db, const lk_item *items, size_t count)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_OK;
@@ -272,7 +293,8 @@ static lk_status memory_set(lk_db *db, const lk_item *items, size_t count)
     return status;
 }
 
-static lk_status memory_remove(lk_db *db, const lk_key *keys, size_t count)
+static lk_status
+memory_remove(lk_db *db, const lk_key *keys, size_t count)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_OK;
@@ -284,8 +306,9 @@ static lk_status memory_remove(lk_db *db, const lk_key *keys, size_t count)
     return status;
 }
 
-static lk_status memory_commit(lk_db *db, const lk_item *items, const lk_write *writes, size_t write_count, lk_lock *locks,
-                               size_t lock_count, lk_conflict *conflict)
+static lk_status
+memory_commit(lk_db *db, const lk_item *items, const lk_write *writes, size_t write_count,
+              lk_lock *locks, size_t lock_count, lk_conflict *conflict)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_OK;
@@ -305,7 +328,8 @@ static lk_status memory_commit(lk_db *db, const lk_item *items, const lk_write *
 
 /* ---- ordered reads ---- */
 
-static lk_status page_copy(const lki_page *page, lk_result *result, lki_page_end *end)
+static lk_status
+page_copy(const lki_page *page, lk_result *result, lki_page_end *end)
 {
     size_t resume_size = page->resume != NULL ? page->resume->sk_size : 0, bytes = resume_size;
     for (size_t i = 0; i < page->count; i++)
@@ -321,7 +345,8 @@ static lk_status page_copy(const lki_page *page, lk_result *result, lki_page_end
     return LK_OK;
 }
 
-static lk_status memory_query(lk_db *db, const lki_page_request *request, lk_result *result, lki_page_end *end)
+static lk_status
+memory_query(lk_db *db, const lki_page_request *request, lk_result *result, lki_page_end *end)
 {
     lki_store *store = store_of(db);
     lk_status status = LK_OK;
@@ -345,7 +370,8 @@ static lk_status memory_query(lk_db *db, const lki_page_request *request, lk_res
 
 /* ---- upkeep ---- */
 
-static lk_status memory_sweep(lk_db *db, size_t max_items, size_t *swept)
+static lk_status
+memory_sweep(lk_db *db, size_t max_items, size_t *swept)
 {
     lk_status status = LK_OK;
     lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
@@ -354,7 +380,8 @@ static lk_status memory_sweep(lk_db *db, size_t max_items, size_t *swept)
     return lki_sweep_all(store_of(db), thread, max_items, swept);
 }
 
-static lk_status memory_statistics(lk_db *db, lk_statistics *statistics)
+static lk_status
+memory_statistics(lk_db *db, lk_statistics *statistics)
 {
     lk_status status = LK_OK;
     if (lki_thread_self(&store_of(db)->domain, &status) == NULL)
@@ -363,7 +390,8 @@ static lk_status memory_statistics(lk_db *db, lk_statistics *statistics)
     return LK_OK;
 }
 
-static void memory_close(lk_db *db)
+static void
+memory_close(lk_db *db)
 {
     lki_allocator allocator = store_of(db)->domain.allocator;
     if (!lki_domain_is_ours(&store_of(db)->domain))
@@ -404,7 +432,8 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
         lki_store_close(store);
         return LK_NO_MEMORY;
     }
-    *memory = (memory_db){{&memory_operations, store->max_pk_size, store->max_sk_size, store->max_data_size}, store};
+    *memory = (memory_db){
+        {&memory_operations, store->max_pk_size, store->max_sk_size, store->max_data_size}, store};
     *db = &memory->base;
     return LK_OK;
 }

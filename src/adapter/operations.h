@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What stands behind a lk_db: a table of operations. The calls of api/ check their arguments against the handle's limits, then
- * come here with valid ones; a NULL operation is LK_UNSUPPORTED. A database is a struct that begins with lk_db.
+ * What stands behind a lk_db: a table of operations. The calls of api/ check their arguments
+ * against the handle's limits, then come here with valid ones; a NULL operation is LK_UNSUPPORTED.
+ * A database is a struct that begins with lk_db.
  */
 #ifndef LKI_ADAPTER_OPERATIONS_H
 #define LKI_ADAPTER_OPERATIONS_H
@@ -18,7 +19,8 @@ typedef struct lki_page_request {
     size_t max_bytes; /* stop at so many bytes of data */
 } lki_page_request;
 
-/* Where a page ended: more behind it unless `done`. `resume` is behind the items in the result's bytes. */
+/* Where a page ended: more behind it unless `done`. `resume` is behind the items in the result's
+ * bytes. */
 typedef struct lki_page_end {
     lk_bytes resume;
     bool done;
@@ -35,17 +37,19 @@ typedef struct lki_operations {
     void (*read_end)(lk_db *db);
     lk_status (*view)(lk_db *db, lk_key key, lk_item *item);
     lk_status (*get_lock)(lk_db *db, lk_key key, lk_lock *lock);
-    lk_status (*get_locked)(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result);
+    lk_status (*get_locked)(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks,
+                            lk_result *result);
     /* `items` (puts) or `writes`, the other NULL. */
-    lk_status (*commit)(lk_db *db, const lk_item *items, const lk_write *writes, size_t write_count, lk_lock *locks,
-                        size_t lock_count, lk_conflict *conflict);
-    lk_status (*query)(lk_db *db, const lki_page_request *request, lk_result *result, lki_page_end *end);
+    lk_status (*commit)(lk_db *db, const lk_item *items, const lk_write *writes, size_t write_count,
+                        lk_lock *locks, size_t lock_count, lk_conflict *conflict);
+    lk_status (*query)(lk_db *db, const lki_page_request *request, lk_result *result,
+                       lki_page_end *end);
     lk_status (*sweep)(lk_db *db, size_t max_items, size_t *swept);
     lk_status (*statistics)(lk_db *db, lk_statistics *statistics);
 } lki_operations;
 
 struct lk_db {
-    const lki_operations *operations; /* [const] */
+    const lki_operations *operations;               /* [const] */
     size_t max_pk_size, max_sk_size, max_data_size; /* [const] */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public calls: arguments are checked here, as a whole and against the handle's limits, then the handle's operation runs.
- * No policy, and nothing that knows what stands behind the handle.
+ * The public calls: arguments are checked here, as a whole and against the handle's limits, then
+ * the handle's operation runs. No policy, and nothing that knows what stands behind the handle.
  */
 #include "api/check.h"
 
@@ -33,7 +33,8 @@ lk_get(lk_db *db, lk_key key, lk_result *result)
     return db->operations->get(db, key, result);
 }
 
-static lk_status keys_check(const lk_db *db, const lk_key *keys, size_t count)
+static lk_status
+keys_check(const lk_db *db, const lk_key *keys, size_t count)
 {
     if (db == NULL || (keys == NULL && count != 0))
         return LK_INVALID;
@@ -122,11 +123,13 @@ lk_get_lock(lk_db *db, lk_key key, lk_lock *lock)
 lk_status
 lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
-    lk_status status = result == NULL || (locks == NULL && count != 0) ? LK_INVALID : keys_check(db, keys, count);
+    lk_status status =
+        result == NULL || (locks == NULL && count != 0) ? LK_INVALID : keys_check(db, keys, count);
     return status != LK_OK ? status : db->operations->get_locked(db, keys, count, locks, result);
 }
 
-static lk_status locks_check(const lk_db *db, const lk_lock *locks, size_t count)
+static lk_status
+locks_check(const lk_db *db, const lk_lock *locks, size_t count)
 {
     if (locks == NULL && count != 0)
         return LK_INVALID;
@@ -142,7 +145,8 @@ static lk_status locks_check(const lk_db *db, const lk_lock *locks, size_t count
 
 /* Keys that are named twice are left to the operation, which sorts them anyway. */
 lk_status
-lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks, size_t lock_count, lk_conflict *conflict)
+lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks, size_t lock_count,
+              lk_conflict *conflict)
 {
     if (db == NULL || lock_count == 0 || (items == NULL && item_count != 0))
         return LK_INVALID;
@@ -154,10 +158,13 @@ lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks
             return status;
     }
     lk_status status = locks_check(db, locks, lock_count);
-    return status != LK_OK ? status : db->operations->commit(db, items, NULL, item_count, locks, lock_count, conflict);
+    return status != LK_OK
+               ? status
+               : db->operations->commit(db, items, NULL, item_count, locks, lock_count, conflict);
 }
 
-static lk_status write_check(const lk_db *db, const lk_write *write)
+static lk_status
+write_check(const lk_db *db, const lk_write *write)
 {
     switch (write->kind) {
     case LK_PUT:
@@ -172,7 +179,8 @@ static lk_status write_check(const lk_db *db, const lk_write *write)
 }
 
 lk_status
-lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks, size_t lock_count, lk_conflict *conflict)
+lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks, size_t lock_count,
+          lk_conflict *conflict)
 {
     if (db == NULL || write_count + lock_count == 0 || (writes == NULL && write_count != 0))
         return LK_INVALID;
@@ -184,7 +192,9 @@ lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks,
             return status;
     }
     lk_status status = locks_check(db, locks, lock_count);
-    return status != LK_OK ? status : db->operations->commit(db, NULL, writes, write_count, locks, lock_count, conflict);
+    return status != LK_OK
+               ? status
+               : db->operations->commit(db, NULL, writes, write_count, locks, lock_count, conflict);
 }
 
 /* ---- ordered reads ---- */

@@ -29,7 +29,8 @@ lki_check_item(const lk_db *db, const lk_item *item)
 {
     lk_status status = lki_check_key(db, &item->key);
     if (status == LK_OK)
-        status = item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
+        status =
+            item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
     return status;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Streams: a query in pages, each one snapshot, over any database that can query. Between two pages a stream holds nothing but
- * its own copy of the last page. A stream belongs to one thread at a time.
+ * Streams: a query in pages, each one snapshot, over any database that can query. Between two
+ * pages a stream holds nothing but its own copy of the last page. A stream belongs to one thread
+ * at a time.
  */
 #include <string.h>
 
@@ -13,11 +14,11 @@ enum { PAGE_ITEMS = 256, PAGE_CELLS = 4096, PAGE_BYTES = 1 << 20 };
 struct lk_stream {
     lk_db *db;
     lk_result *page;
-    size_t next;        /* item of the page */
-    size_t left;        /* items that the query's limit still allows; 0 with `limited` */
+    size_t next; /* item of the page */
+    size_t left; /* items that the query's limit still allows; 0 with `limited` */
     bool limited, started;
-    lki_page_end end;   /* of the page */
-    lk_query query;     /* its bytes are `keys` */
+    lki_page_end end; /* of the page */
+    lk_query query;   /* its bytes are `keys` */
     size_t keys_size;
     unsigned char keys[]; /* pk, prefix, then room for a cursor */
 };
@@ -52,7 +53,8 @@ lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
     return LK_OK;
 }
 
-static lk_status page_read(lk_stream *s)
+static lk_status
+page_read(lk_stream *s)
 {
     s->query.limit = s->limited && s->left < PAGE_ITEMS ? s->left : PAGE_ITEMS;
     lki_page_request request = {&s->query, s->started, PAGE_CELLS, PAGE_BYTES};

@@ -4,7 +4,8 @@
  */
 #include "api/check.h"
 
-static lk_status unsupported(const void *handle)
+static lk_status
+unsupported(const void *handle)
 {
     return handle == NULL ? LK_INVALID : LK_UNSUPPORTED;
 }
@@ -24,7 +25,8 @@ lk_postgres_open(const char *conninfo, const lk_postgres_options *options, lk_db
 }
 
 lk_status
-lk_queue_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_options *options, lk_result *pushed)
+lk_queue_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_options *options,
+              lk_result *pushed)
 {
     (void)jobs, (void)count, (void)options, (void)pushed;
     return unsupported(db);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The allocator room. Called by every room.
- * Invariant I-alloc: what came from one family (jemalloc's mallocx, malloc, the user's) goes back to it, because
- * the family is a function of the allocator and of whether the weak symbols are bound, which never changes.
+ * The allocator room. Called by every room. Invariant I-alloc: what came from one family
+ * (jemalloc's mallocx, malloc, the user's) goes back to it, because the family is a function of
+ * the allocator and of whether the weak symbols are bound, which never changes.
  */
 #include "base/alloc.h"
 
@@ -30,11 +30,13 @@ __thread int lki_alloc_flags __attribute__((tls_model("initial-exec")));
 #ifdef MALLOCX_ARENA
 /* ---- arenas in huge pages ----
  *
- * What a store costs is misses: of the caches, and, with pages of 4 KiB, of the TLB at each of them. jemalloc's extents of 2 MiB
- * and more are advised to the kernel as huge pages, in arenas of our own, so that the program's other memory stays as it is. The
- * arenas live as long as the process: explicit caches may hold memory of any of them. */
+ * What a store costs is misses: of the caches, and, with pages of 4 KiB, of the TLB at each of
+ * them. jemalloc's extents of 2 MiB and more are advised to the kernel as huge pages, in arenas of
+ * our own, so that the program's other memory stays as it is. The arenas live as long as the
+ * process: explicit caches may hold memory of any of them. */
 
-__attribute__((weak)) extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size);
+__attribute__((weak)) extern int mallctl(const char *name, void *old, size_t *old_size, void *new,
+                                         size_t new_size);
 
 enum { ARENAS_MAX = 32, HUGE_PAGE = 2 << 20 };
 static pthread_once_t arenas_once = PTHREAD_ONCE_INIT;
@@ -44,19 +46,22 @@ static _Atomic(unsigned) arena_turn;
 static extent_hooks_t arena_hooks;  /* ours */
 static extent_hooks_t *plain_hooks; /* jemalloc's */
 
-static void *arena_extent(extent_hooks_t *hooks, void *address, size_t size, size_t alignment, bool *zero, bool *commit,
-                          unsigned arena)
+static void *
+arena_extent(extent_hooks_t *hooks, void *address, size_t size, size_t alignment, bool *zero,
+             bool *commit, unsigned arena)
 {
     (void)hooks;
     if (size >= HUGE_PAGE && alignment < HUGE_PAGE && address == NULL)
         alignment = HUGE_PAGE;
     void *extent = plain_hooks->alloc(plain_hooks, address, size, alignment, zero, commit, arena);
     if (extent != NULL && size >= HUGE_PAGE)
-        (void)madvise(extent, size, MADV_HUGEPAGE); /* a wish; nothing is lost where the kernel has none */
+        (void)madvise(extent, size,
+                      MADV_HUGEPAGE); /* a wish; nothing is lost where the kernel has none */
     return extent;
 }
 
-static bool arena_make(unsigned *number)
+static bool
+arena_make(unsigned *number)
 {
     size_t size = sizeof *number;
     if (mallctl("arenas.create", number, &size, NULL, 0) != 0)
@@ -75,11 +80,15 @@ static bool arena_make(unsigned *number)
     return mallctl(name, NULL, NULL, &ours, sizeof ours) == 0;
 }
 
-static void arenas_make(void)
+static void
+arenas_make(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned wanted = processors < 1 ? 1 : processors > ARENAS_MAX ? ARENAS_MAX : (unsigned)processors;
-    while (mallctl != NULL && mallocx != NULL && arena_count < wanted && arena_make(&arena_number[arena_count]))
+    unsigned wanted = processors < 1            ? 1
+                      : processors > ARENAS_MAX ? ARENAS_MAX
+                                                : (unsigned)processors;
+    while (mallctl != NULL && mallocx != NULL && arena_count < wanted &&
+           arena_make(&arena_number[arena_count]))
         arena_count++;
 }
 
@@ -118,7 +127,8 @@ lki_alloc_thread_end(void)
 }
 #endif
 
-static const lki_allocator *allocator_or_default(const lki_allocator *allocator)
+static const lki_allocator *
+allocator_or_default(const lki_allocator *allocator)
 {
     return allocator != NULL && allocator->allocate != NULL ? allocator : &lki_default_allocator;
 }
@@ -159,7 +169,8 @@ lki_free_slow(const lki_allocator *allocator, void *memory, size_t size)
         free(memory);
 }
 
-static size_t lines_size(size_t size)
+static size_t
+lines_size(size_t size)
 {
     return (size + LKI_LINE - 1) & ~(size_t)(LKI_LINE - 1);
 }
@@ -171,7 +182,8 @@ lki_alloc_lines(const lki_allocator *allocator, size_t size)
     void *memory;
     size = lines_size(size);
     if (a->allocate != NULL) {
-        /* A user's allocator knows malloc's alignment only: the pointer that it gave stands before the lines. */
+        /* A user's allocator knows malloc's alignment only: the pointer that it gave stands before
+         * the lines. */
         char *raw = a->allocate(a->context, size + LKI_LINE);
         if (raw == NULL)
             return NULL;
@@ -179,7 +191,8 @@ lki_alloc_lines(const lki_allocator *allocator, size_t size)
         memory = raw + (start - (uintptr_t)raw);
         memcpy((char *)memory - sizeof raw, &raw, sizeof raw);
     } else {
-        memory = mallocx != NULL ? mallocx(size, ALIGN_LINE | lki_alloc_flags) : aligned_alloc(LKI_LINE, size);
+        memory = mallocx != NULL ? mallocx(size, ALIGN_LINE | lki_alloc_flags)
+                                 : aligned_alloc(LKI_LINE, size);
     }
     if (memory != NULL)
         memset(memory, 0, size);

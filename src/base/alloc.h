@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * All memory of the library comes from here, so that a test can fail the n-th allocation. The default allocator is
- * jemalloc with sized frees where the program links it, else malloc; the choice is made once and the two are never
- * mixed. Any thread; progress as the allocator's.
+ * All memory of the library comes from here, so that a test can fail the n-th allocation. The
+ * default allocator is jemalloc with sized frees where the program links it, else malloc; the
+ * choice is made once and the two are never mixed. Any thread; progress as the allocator's.
  */
 #ifndef LKI_BASE_ALLOC_H
 #define LKI_BASE_ALLOC_H
@@ -20,16 +20,17 @@ typedef struct lki_allocator {
     void *context;
 } lki_allocator;
 
-/* The allocator of what belongs to no store (results, threads). Replaced by tests before any thread runs. */
+/* The allocator of what belongs to no store (results, threads). Replaced by tests before any
+ * thread runs. */
 extern lki_allocator lki_default_allocator;
 
-/* jemalloc's, where the program links it. Debian's libjemalloc cannot be loaded late (static TLS), so the library must not need
- * it: weak references. */
+/* jemalloc's, where the program links it. Debian's libjemalloc cannot be loaded late (static TLS),
+ * so the library must not need it: weak references. */
 __attribute__((weak)) extern void *mallocx(size_t size, int flags);
 __attribute__((weak)) extern void sdallocx(void *memory, size_t size, int flags);
 
-/* What this thread passes to jemalloc: an arena of ours, whose memory lies in huge pages, and a cache for it. 0 before
- * lki_alloc_thread_begin, and where there is no jemalloc. */
+/* What this thread passes to jemalloc: an arena of ours, whose memory lies in huge pages, and a
+ * cache for it. 0 before lki_alloc_thread_begin, and where there is no jemalloc. */
 extern __thread int lki_alloc_flags __attribute__((tls_model("initial-exec")));
 enum { LKI_ALLOC_CACHE = 0xfff00 }; /* the bits of the cache in the flags; a free names no arena */
 
@@ -43,7 +44,8 @@ void lki_free_slow(const lki_allocator *allocator, void *memory, size_t size);
 LKI_INLINE bool
 lki_alloc_is_jemalloc(const lki_allocator *allocator)
 {
-    return allocator != NULL && allocator->allocate == NULL && mallocx != NULL && lki_default_allocator.allocate == NULL;
+    return allocator != NULL && allocator->allocate == NULL && mallocx != NULL &&
+           lki_default_allocator.allocate == NULL;
 }
 
 /* NULL: no memory. Aligned like malloc's. Contents undefined. */
@@ -66,7 +68,8 @@ lki_free(const lki_allocator *allocator, void *memory, size_t size)
         lki_free_slow(allocator, memory, size);
 }
 
-/* The same, on a cache line of its own; `size` is rounded up to whole lines. Zeroed. Only with each other. */
+/* The same, on a cache line of its own; `size` is rounded up to whole lines. Zeroed. Only with
+ * each other. */
 void *lki_alloc_lines(const lki_allocator *allocator, size_t size);
 void lki_free_lines(const lki_allocator *allocator, void *memory, size_t size);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every access to a word that threads share goes through here, with its memory order in the verb's name, so that a
- * search for a name finds every use of an order. In test builds (LKI_TEST_HOOKS) each access is a yield point: a test
- * stops a thread at the n-th one, or runs a scheduler of its own.
+ * Every access to a word that threads share goes through here, with its memory order in the verb's
+ * name, so that a search for a name finds every use of an order. In test builds (LKI_TEST_HOOKS)
+ * each access is a yield point: a test stops a thread at the n-th one, or runs a scheduler of its
+ * own.
  */
 #ifndef LKI_BASE_ATOMIC_H
 #define LKI_BASE_ATOMIC_H
@@ -22,8 +23,10 @@ extern void (*lki_yield_hook)(void);
 /* Relaxed: for counters, for words that a latch guards, and where a later verb gives the order. */
 #define lki_load_relaxed(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_relaxed))
 #define lki_store_relaxed(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_relaxed))
-#define lki_add_relaxed(p, v) (LKI_YIELD(), atomic_fetch_add_explicit((p), (v), memory_order_relaxed))
-#define lki_sub_relaxed(p, v) (LKI_YIELD(), atomic_fetch_sub_explicit((p), (v), memory_order_relaxed))
+#define lki_add_relaxed(p, v) \
+    (LKI_YIELD(), atomic_fetch_add_explicit((p), (v), memory_order_relaxed))
+#define lki_sub_relaxed(p, v) \
+    (LKI_YIELD(), atomic_fetch_sub_explicit((p), (v), memory_order_relaxed))
 
 #define lki_load_acquire(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_acquire))
 #define lki_store_release(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_release))
@@ -31,23 +34,30 @@ extern void (*lki_yield_hook)(void);
 /* The full orders: also a store-load barrier on the words that use them. */
 #define lki_load_seq_cst(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_seq_cst))
 #define lki_store_seq_cst(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_seq_cst))
-#define lki_swap_seq_cst(p, v) (LKI_YIELD(), atomic_exchange_explicit((p), (v), memory_order_seq_cst))
+#define lki_swap_seq_cst(p, v) \
+    (LKI_YIELD(), atomic_exchange_explicit((p), (v), memory_order_seq_cst))
 #define lki_or_seq_cst(p, v) (LKI_YIELD(), atomic_fetch_or_explicit((p), (v), memory_order_seq_cst))
-#define lki_and_seq_cst(p, v) (LKI_YIELD(), atomic_fetch_and_explicit((p), (v), memory_order_seq_cst))
-#define lki_add_seq_cst(p, v) (LKI_YIELD(), atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
+#define lki_and_seq_cst(p, v) \
+    (LKI_YIELD(), atomic_fetch_and_explicit((p), (v), memory_order_seq_cst))
+#define lki_add_seq_cst(p, v) \
+    (LKI_YIELD(), atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
 /* `expected` is a pointer; it receives what was found when the swap fails. */
-#define lki_cas_seq_cst(p, expected, desired)                                                                        \
-    (LKI_YIELD(), atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst,          \
-                                                          memory_order_seq_cst))
+#define lki_cas_seq_cst(p, expected, desired)              \
+    (LKI_YIELD(), atomic_compare_exchange_strong_explicit( \
+                      (p), (expected), (desired), memory_order_seq_cst, memory_order_seq_cst))
 
-/* A counter that one thread writes and others read. No yield point: it orders nothing and nobody waits for it. */
-static inline void lki_stat_add(_Atomic(uint64_t) *counter, uint64_t n)
+/* A counter that one thread writes and others read. No yield point: it orders nothing and nobody
+ * waits for it. */
+static inline void
+lki_stat_add(_Atomic(uint64_t) *counter, uint64_t n)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 /* A pause inside a spin. */
-static inline void lki_pause(void)
+static inline void
+lki_pause(void)
 {
     LKI_YIELD();
 #if defined(__x86_64__) || defined(__i386__)
@@ -75,7 +85,8 @@ void __tsan_release(void *address);
 #define LKI_TSAN_RELEASE(p) ((void)0)
 #endif
 
-/* A full fence. ThreadSanitizer knows no fences: there it is a read-modify-write of a word of its own. */
+/* A full fence. ThreadSanitizer knows no fences: there it is a read-modify-write of a word of its
+ * own. */
 #ifdef LKI_TSAN
 extern _Atomic(uint32_t) lki_fence_word;
 #define lki_fence_seq_cst() ((void)lki_add_seq_cst(&lki_fence_word, 1))

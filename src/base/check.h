@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Assertions and branch hints. LKI_CHECK 0: none; 1: LK_ASSERT; 2: also the lki_<thing>_check() walks of whole
- * structures. A programmer's error aborts in checked builds only; a user's error is always a status.
+ * Assertions and branch hints. LKI_CHECK 0: none; 1: LK_ASSERT; 2: also the lki_<thing>_check()
+ * walks of whole structures. A programmer's error aborts in checked builds only; a user's error is
+ * always a status.
  */
 #ifndef LKI_BASE_CHECK_H
 #define LKI_BASE_CHECK_H
@@ -15,12 +16,12 @@
 #if LKI_CHECK > 0
 #include <stdio.h>
 #include <stdlib.h>
-#define LK_ASSERT(condition)                                                                                         \
-    do {                                                                                                             \
-        if (!(condition)) {                                                                                          \
-            fprintf(stderr, "%s:%d: assertion failed: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                                                 \
-        }                                                                                                            \
+#define LK_ASSERT(condition)                                                                  \
+    do {                                                                                      \
+        if (!(condition)) {                                                                   \
+            fprintf(stderr, "%s:%d: assertion failed: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                          \
+        }                                                                                     \
     } while (0)
 #else
 #define LK_ASSERT(condition) ((void)sizeof(condition))

@@ -6,7 +6,8 @@
 
 #include <time.h>
 
-static int64_t clock_ms(clockid_t which)
+static int64_t
+clock_ms(clockid_t which)
 {
     struct timespec now;
     clock_gettime(which, &now);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The counters that each thread keeps for itself and lk_statistics_read sums. Written by their owner only, with plain
- * speed: a relaxed load and a relaxed store of an own line.
+ * The counters that each thread keeps for itself and lk_statistics_read sums. Written by their
+ * owner only, with plain speed: a relaxed load and a relaxed store of an own line.
  */
 #ifndef LKI_BASE_COUNTER_H
 #define LKI_BASE_COUNTER_H

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Keyed hashing of keys, under a secret of the store's own, drawn at open. Each half of a key is hashed for itself, so that
- * the two do not wait for each other: up to 16 bytes by one folded wide multiplication of its keyed words (the round of
- * wyhash, Wang), longer ones by XXH3 (Collet) with the secret; a last multiplication folds the two. Sizes go in, so keys that
- * differ in where pk ends differ. A partition is found by XXH3 of its pk alone.
+ * Keyed hashing of keys, under a secret of the store's own, drawn at open. Each half of a key is
+ * hashed for itself, so that the two do not wait for each other: up to 16 bytes by one folded wide
+ * multiplication of its keyed words (the round of wyhash, Wang), longer ones by XXH3 (Collet) with
+ * the secret; a last multiplication folds the two. Sizes go in, so keys that differ in where pk
+ * ends differ. A partition is found by XXH3 of its pk alone.
  */
 #ifndef LKI_BASE_HASH_H
 #define LKI_BASE_HASH_H
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 

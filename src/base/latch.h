@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Latches: short exclusion among threads that make or remove keys. A pthread mutex, so that who waits sleeps. At most one is
- * held at a time, apart from the registry's (rank 0), which is held over none of these.
+ * Latches: short exclusion among threads that make or remove keys. A pthread mutex, so that who
+ * waits sleeps. At most one is held at a time, apart from the registry's (rank 0), which is held
+ * over none of these.
  */
 #ifndef LKI_BASE_LATCH_H
 #define LKI_BASE_LATCH_H

@@ -1,26 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation: sections by ck_epoch, lists of retired objects by hand. Called by every room of the store.
+ * Reclamation: sections by ck_epoch, lists of retired objects by hand. Called by every room of the
+ * store.
  *
- * WHY NOT ck_epoch_call. Its lists belong to one thread: what an idle thread has retired waits for ever, unregistering drops
- * it, and nobody else may touch it. Here retired objects lie in batches of 58, each tagged with the epoch that was current
- * after its last object had been unlinked, and whole batches change hands.
+ * WHY NOT ck_epoch_call. Its lists belong to one thread: what an idle thread has retired waits for
+ * ever, unregistering drops it, and nobody else may touch it. Here retired objects lie in batches
+ * of 58, each tagged with the epoch that was current after its last object had been unlinked, and
+ * whole batches change hands.
  *
- * WHY TWO EPOCHS. A section that can hold a reference began before the unlinking, so the epoch L that it loaded is at most the
- * tag G (loaded after the unlinking and a full fence). The epoch moves from e to e+1 only when every running section has
- * loaded e. So while that section runs the epoch is at most L+1 <= G+1, and at G+2 it has ended.
+ * WHY TWO EPOCHS. A section that can hold a reference began before the unlinking, so the epoch L
+ * that it loaded is at most the tag G (loaded after the unlinking and a full fence). The epoch
+ * moves from e to e+1 only when every running section has loaded e. So while that section runs the
+ * epoch is at most L+1 <= G+1, and at G+2 it has ended.
  *
- * HOW THE EPOCH MOVES. ck_epoch_poll on the caller's own record, inside a section made for nothing else: with no section
- * running at all ck would not advance but dispatch its own lists, which are empty here. Never inside a section that somebody
- * reads in: poll overwrites the epoch of the record that it is given.
+ * HOW THE EPOCH MOVES. ck_epoch_poll on the caller's own record, inside a section made for nothing
+ * else: with no section running at all ck would not advance but dispatch its own lists, which are
+ * empty here. Never inside a section that somebody reads in: poll overwrites the epoch of the
+ * record that it is given.
  *
- * WHO OWNS A LIMBO. A thread has two; inside its sections it uses slots[0]. A thief stores into `request` which one it wants,
- * fences, and looks at the victim's section flag: not set means that any later section of the victim will see the request
- * (P8) and keep to the other slot until the thief is done. A thief that is stopped half-way holds up nobody.
+ * WHO OWNS A LIMBO. A thread has two; inside its sections it uses slots[0]. A thief stores into
+ * `request` which one it wants, fences, and looks at the victim's section flag: not set means that
+ * any later section of the victim will see the request (P8) and keep to the other slot until the
+ * thief is done. A thief that is stopped half-way holds up nobody.
  *
- * Invariants  I-limbo1: a batch is in one list. I-limbo2: an object is in one batch, once (tickets apart: a cell and a ticket
- *             for it). I-limbo3: retired_bytes is the sum of the bytes of sealed batches.
- * Ordering    P8 request and section flag; P9 list of threads, release by the registering thread, acquire by who walks it.
+ * Invariants  I-limbo1: a batch is in one list. I-limbo2: an object is in one batch, once (tickets
+ *             apart: a cell and a ticket for it). I-limbo3: retired_bytes is the sum of the bytes
+ *             of sealed batches.
+ * Ordering    P8 request and section flag; P9 list of threads, release by the registering thread,
+ *             acquire by who walks it.
  */
 #include "base/reclaim.h"
 
@@ -38,9 +45,9 @@ _Atomic(uint32_t) lki_fence_word;
 #endif
 
 enum {
-    SPARES = 2,             /* empty batches that a limbo keeps */
-    THREADS_MAX = 65535,    /* a version has 16 bits for the thread */
-    ADVANCE_EVERY = 16      /* writes between attempts to move the epoch, while something waits */
+    SPARES = 2,          /* empty batches that a limbo keeps */
+    THREADS_MAX = 65535, /* a version has 16 bits for the thread */
+    ADVANCE_EVERY = 16   /* writes between attempts to move the epoch, while something waits */
 };
 _Static_assert(sizeof(lki_batch) <= 512, "a batch is one size class");
 
@@ -65,37 +72,44 @@ static bool exit_key_made;
 __thread lki_self_cache lki_self __attribute__((tls_model("initial-exec")));
 static __thread attachment *attachments __attribute__((tls_model("initial-exec")));
 
-static void fork_prepare(void)
+static void
+fork_prepare(void)
 {
     pthread_mutex_lock(&registry.latch);
 }
 
-static void fork_parent(void)
+static void
+fork_parent(void)
 {
     pthread_mutex_unlock(&registry.latch);
 }
 
-/* The child keeps the one thread that forked. Its cached record would let it into its parent's stores: forget it, so that the
- * next call comes by lki_thread_attach, which compares process ids. */
-static void fork_child(void)
+/* The child keeps the one thread that forked. Its cached record would let it into its parent's
+ * stores: forget it, so that the next call comes by lki_thread_attach, which compares process
+ * ids. */
+static void
+fork_child(void)
 {
     lki_self.id = 0;
     pthread_mutex_unlock(&registry.latch);
 }
 
-static void thread_exits(void *unused)
+static void
+thread_exits(void *unused)
 {
     (void)unused;
     lki_thread_detach_all();
 }
 
-static void registry_open(void)
+static void
+registry_open(void)
 {
     exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
-static lki_domain *registry_find_latched(uint64_t id)
+static lki_domain *
+registry_find_latched(uint64_t id)
 {
     lki_domain *domain = registry.open;
     while (domain != NULL && domain->id != id)
@@ -108,25 +122,30 @@ static lki_domain *registry_find_latched(uint64_t id)
 uint32_t
 lki_epoch_now(lki_domain *domain)
 {
-    /* Without the fence the unlinking store could still wait in the store buffer while an old epoch is loaded: a section that
-     * begins after the next epoch would find the object, and two epochs from the tag would be one too few. */
+    /* Without the fence the unlinking store could still wait in the store buffer while an old
+     * epoch is loaded: a section that begins after the next epoch would find the object, and two
+     * epochs from the tag would be one too few. */
     lki_fence_seq_cst();
     return ck_epoch_value(&domain->epoch);
 }
 
-static int64_t domain_clock(const lki_domain *domain)
+static int64_t
+domain_clock(const lki_domain *domain)
 {
     return domain->monotonic_ms(domain->clock_context);
 }
 
 /* Is this thread in a section that keeps the epoch from moving? */
-static bool thread_lags(lki_thread *thread, uint32_t epoch)
+static bool
+thread_lags(lki_thread *thread, uint32_t epoch)
 {
-    return ck_pr_load_uint(&thread->epoch.active) != 0 && ck_pr_load_uint(&thread->epoch.epoch) != epoch;
+    return ck_pr_load_uint(&thread->epoch.active) != 0 &&
+           ck_pr_load_uint(&thread->epoch.epoch) != epoch;
 }
 
 /* Notes since when each lagging section has been seen, for the statistics. */
-static void stalls_note(lki_domain *domain)
+static void
+stalls_note(lki_domain *domain)
 {
     int64_t now = domain_clock(domain);
     uint32_t epoch = ck_epoch_value(&domain->epoch);
@@ -136,7 +155,8 @@ static void stalls_note(lki_domain *domain)
             continue;
         }
         uint32_t its = ck_pr_load_uint(&t->epoch.epoch);
-        if (lki_load_relaxed(&t->stalled_since_ms) == 0 || lki_load_relaxed(&t->stalled_epoch) != its) {
+        if (lki_load_relaxed(&t->stalled_since_ms) == 0 ||
+            lki_load_relaxed(&t->stalled_epoch) != its) {
             lki_store_relaxed(&t->stalled_epoch, its);
             lki_store_relaxed(&t->stalled_since_ms, now != 0 ? now : 1);
         }
@@ -144,7 +164,8 @@ static void stalls_note(lki_domain *domain)
 }
 
 /* One attempt to move the epoch on. Caller: in no section. */
-static bool epoch_advance(lki_thread *thread)
+static bool
+epoch_advance(lki_thread *thread)
 {
     LK_ASSERT(thread->epoch.active == 0);
     uint32_t before = ck_epoch_value(&thread->domain->epoch);
@@ -156,7 +177,8 @@ static bool epoch_advance(lki_thread *thread)
 
 /* ---- limbo ---- */
 
-static lki_batch *spare_pop(lki_limbo *limbo)
+static lki_batch *
+spare_pop(lki_limbo *limbo)
 {
     lki_batch *batch = limbo->spare;
     if (batch != NULL) {
@@ -169,7 +191,8 @@ static lki_batch *spare_pop(lki_limbo *limbo)
     return batch;
 }
 
-static bool spare_add(lki_thread *thread, lki_limbo *limbo)
+static bool
+spare_add(lki_thread *thread, lki_limbo *limbo)
 {
     lki_batch *batch = lki_alloc(&thread->domain->allocator, sizeof *batch);
     if (batch == NULL)
@@ -193,7 +216,8 @@ lki_reserve_slow(lki_thread *thread, size_t count)
     return true;
 }
 
-static void sealed_append(lki_limbo *limbo, lki_batch *first, lki_batch *last)
+static void
+sealed_append(lki_limbo *limbo, lki_batch *first, lki_batch *last)
 {
     if (limbo->sealed == NULL)
         limbo->sealed = first;
@@ -219,7 +243,8 @@ lki_limbo_seal(lki_thread *thread, lki_limbo *limbo)
 }
 
 /* All that `from` holds becomes sealed in `to`. Both are the caller's. */
-static void limbo_splice(lki_thread *thread, lki_limbo *to, lki_limbo *from)
+static void
+limbo_splice(lki_thread *thread, lki_limbo *to, lki_limbo *from)
 {
     lki_limbo_seal(thread, from);
     if (from->sealed != NULL) {
@@ -228,15 +253,18 @@ static void limbo_splice(lki_thread *thread, lki_limbo *to, lki_limbo *from)
     }
 }
 
-/* Takes over what one slot of `victim` holds, if it is outside of its sections. Caller: in a write section of its own. */
-static bool slot_steal(lki_thread *thread, lki_thread *victim, uint32_t slot)
+/* Takes over what one slot of `victim` holds, if it is outside of its sections. Caller: in a write
+ * section of its own. */
+static bool
+slot_steal(lki_thread *thread, lki_thread *victim, uint32_t slot)
 {
     uint32_t none = 0;
     bool stolen = false;
     if (!lki_cas_seq_cst(&victim->request, &none, slot + 1))
         return false;
-    /* P8: the store of the request, then the load of the flag; the victim stores its flag with a full barrier, then loads the
-     * request. Without the fence both could miss the other and own the slot together. */
+    /* P8: the store of the request, then the load of the flag; the victim stores its flag with a
+     * full barrier, then loads the request. Without the fence both could miss the other and own
+     * the slot together. */
     lki_fence_seq_cst();
     if (ck_pr_load_uint(&victim->epoch.active) == 0) {
         ck_pr_fence_acquire();
@@ -245,11 +273,13 @@ static bool slot_steal(lki_thread *thread, lki_thread *victim, uint32_t slot)
         lki_store_relaxed(&victim->open_bytes, 0);
         stolen = true;
     }
-    lki_store_release(&victim->request, 0); /* P8: the slot is as the thief left it for who sees 0 again */
+    lki_store_release(&victim->request,
+                      0); /* P8: the slot is as the thief left it for who sees 0 again */
     return stolen;
 }
 
-static bool limbo_steal(lki_thread *thread, lki_thread *victim)
+static bool
+limbo_steal(lki_thread *thread, lki_thread *victim)
 {
     if (victim == thread)
         return false;
@@ -257,8 +287,10 @@ static bool limbo_steal(lki_thread *thread, lki_thread *victim)
     return slot_steal(thread, victim, 1) && first;
 }
 
-/* Looks at one other thread; takes its garbage if it has retired nothing since somebody last looked. */
-static void limbo_steal_next(lki_thread *thread)
+/* Looks at one other thread; takes its garbage if it has retired nothing since somebody last
+ * looked. */
+static void
+limbo_steal_next(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
     lki_thread *victim = lki_load_relaxed(&domain->theft_cursor);
@@ -278,7 +310,8 @@ static void limbo_steal_next(lki_thread *thread)
         lki_store_relaxed(&victim->taken_mark, mark);
 }
 
-static void batch_free(lki_thread *thread, lki_limbo *limbo, lki_batch *batch)
+static void
+batch_free(lki_thread *thread, lki_limbo *limbo, lki_batch *batch)
 {
     lki_domain *domain = thread->domain;
     size_t bytes = lki_sub_relaxed(&domain->retired_bytes, batch->bytes) - batch->bytes;
@@ -293,9 +326,11 @@ static void batch_free(lki_thread *thread, lki_limbo *limbo, lki_batch *batch)
     }
 }
 
-/* Disposes of up to `budget` objects whose epochs have passed. What cannot be disposed of for want of memory is kept, and goes to
- * the end of the queue, so that it does not stand before what would give memory back. Caller: in a write section. */
-static void limbo_dispose(lki_thread *thread, size_t budget)
+/* Disposes of up to `budget` objects whose epochs have passed. What cannot be disposed of for want
+ * of memory is kept, and goes to the end of the queue, so that it does not stand before what would
+ * give memory back. Caller: in a write section. */
+static void
+limbo_dispose(lki_thread *thread, size_t budget)
 {
     lki_domain *domain = thread->domain;
     lki_limbo *limbo = thread->limbo;
@@ -342,7 +377,8 @@ lki_upkeep_need(lki_thread *thread)
     if (lki_epoch_passed(thread->domain, limbo->sealed->tag))
         return LKI_UPKEEP_DISPOSE;
     bool sealed_now = limbo->open == NULL || limbo->open->count < thread->retired_in_call;
-    return sealed_now || ++thread->upkeep_tick % ADVANCE_EVERY == 0 ? LKI_UPKEEP_ADVANCE : LKI_UPKEEP_WAIT;
+    return sealed_now || ++thread->upkeep_tick % ADVANCE_EVERY == 0 ? LKI_UPKEEP_ADVANCE
+                                                                    : LKI_UPKEEP_WAIT;
 }
 
 void
@@ -372,7 +408,8 @@ lki_reclaim_now(lki_thread *thread)
     lki_domain *domain = thread->domain;
     if (thread->epoch.active != 0)
         return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
-    /* Round 1 seals what there is; two epochs later it can go; removals retire cells anew, which go two epochs after. */
+    /* Round 1 seals what there is; two epochs later it can go; removals retire cells anew, which
+     * go two epochs after. */
     for (int round = 0; round < 6; round++) {
         lki_write_enter(thread);
         if (thread->may_splice)
@@ -381,7 +418,8 @@ lki_reclaim_now(lki_thread *thread)
             (void)limbo_steal(thread, t);
         lki_limbo_seal(thread, thread->limbo);
         limbo_dispose(thread, SIZE_MAX);
-        bool idle = thread->limbo->sealed == NULL && (thread->limbo->open == NULL || thread->limbo->open->count == 0);
+        bool idle = thread->limbo->sealed == NULL &&
+                    (thread->limbo->open == NULL || thread->limbo->open->count == 0);
         lki_leave(thread);
         if (idle)
             break;
@@ -402,7 +440,8 @@ lki_domain_is_ours(const lki_domain *domain)
     return domain->process == (int64_t)getpid();
 }
 
-static lki_thread *thread_register(lki_domain *domain)
+static lki_thread *
+thread_register(lki_domain *domain)
 {
     ck_epoch_record_t *recycled = ck_epoch_recycle(&domain->epoch, NULL);
     if (recycled != NULL) {
@@ -414,8 +453,7 @@ static lki_thread *thread_register(lki_domain *domain)
         return NULL;
     /* A number is given out once: versions are made of it. */
     uint32_t slot = lki_load_relaxed(&domain->thread_count);
-    while (slot < THREADS_MAX && !lki_cas_seq_cst(&domain->thread_count, &slot, slot + 1)) {
-    }
+    while (slot < THREADS_MAX && !lki_cas_seq_cst(&domain->thread_count, &slot, slot + 1)) {}
     if (slot >= THREADS_MAX) {
         lki_free_lines(&domain->allocator, thread, sizeof *thread);
         return NULL;
@@ -425,13 +463,15 @@ static lki_thread *thread_register(lki_domain *domain)
     thread->limbo = &thread->slots[0];
     ck_epoch_register(&domain->epoch, &thread->epoch, NULL);
     thread->next = lki_load_relaxed(&domain->threads);
-    while (!lki_cas_seq_cst(&domain->threads, &thread->next, thread)) { /* P9: release to lki_load_acquire(&threads) */
+    while (!lki_cas_seq_cst(&domain->threads, &thread->next,
+                            thread)) { /* P9: release to lki_load_acquire(&threads) */
     }
     return thread;
 }
 
 /* Forgets attachments to domains that were closed. */
-static void attachments_prune(void)
+static void
+attachments_prune(void)
 {
     pthread_mutex_lock(&registry.latch);
     for (attachment **link = &attachments; *link != NULL;) {
@@ -479,7 +519,8 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
     return thread;
 }
 
-static void stock_free(lki_thread *thread)
+static void
+stock_free(lki_thread *thread)
 {
     while (thread->stock != NULL) {
         void *chunk = thread->stock;
@@ -489,8 +530,10 @@ static void stock_free(lki_thread *thread)
     thread->stock_count = 0;
 }
 
-/* The record, with what was retired into it, goes to the next new thread; until then thieves may take that. */
-static void thread_hand_over(lki_thread *thread)
+/* The record, with what was retired into it, goes to the next new thread; until then thieves may
+ * take that. */
+static void
+thread_hand_over(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
     LK_ASSERT(thread->epoch.active == 0);
@@ -542,7 +585,8 @@ lki_domain_open(lki_domain *domain)
 }
 
 /* Disposes of a whole list at once; no other thread is there. */
-static void batches_drain(lki_thread *thread, lki_batch *batch)
+static void
+batches_drain(lki_thread *thread, lki_batch *batch)
 {
     lki_domain *domain = thread->domain;
     while (batch != NULL) {
@@ -558,7 +602,8 @@ static void batches_drain(lki_thread *thread, lki_batch *batch)
     }
 }
 
-static void thread_drain(lki_thread *thread)
+static void
+thread_drain(lki_thread *thread)
 {
     for (size_t i = 0; i < 2; i++) {
         batches_drain(thread, thread->slots[i].sealed);
@@ -609,7 +654,8 @@ lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
         for (size_t i = 0; i < LKI_COUNTERS; i++)
             report->counter[i] += lki_load_relaxed(&t->counter[i]);
         int64_t since = lki_load_relaxed(&t->stalled_since_ms);
-        if (since != 0 && (report->oldest_reader_thread == 0 || now - since > report->oldest_reader_ms)) {
+        if (since != 0 &&
+            (report->oldest_reader_thread == 0 || now - since > report->oldest_reader_ms)) {
             report->oldest_reader_ms = now - since;
             report->oldest_reader_thread = lki_load_relaxed(&t->kernel_id);
         }

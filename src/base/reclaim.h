@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation: when may memory be freed that other threads may still be reading? Here and in thread.h only is ck_epoch known.
- * A *domain* belongs to a store; each thread that calls the store has one lki_thread in it, found by
- * lki_thread_self(), made at its first call and recycled after its exit.
+ * Reclamation: when may memory be freed that other threads may still be reading? Here and in
+ * thread.h only is ck_epoch known. A *domain* belongs to a store; each thread that calls the store
+ * has one lki_thread in it, found by lki_thread_self(), made at its first call and recycled after
+ * its exit.
  *
- * A thread reads shared memory only inside a *section* (lki_enter .. lki_leave; they nest). An object that was unlinked is
- * *retired* inside the section that unlinked it; it is disposed of when every section that could have seen it has
- * ended. ck_epoch keeps the sections and the epoch; the lists of retired objects are our own, tagged with the epoch
- * that was current after the unlinking, because ck's lists die with an idle thread (see reclaim.c).
+ * A thread reads shared memory only inside a *section* (lki_enter .. lki_leave; they nest). An
+ * object that was unlinked is *retired* inside the section that unlinked it; it is disposed of
+ * when every section that could have seen it has ended. ck_epoch keeps the sections and the epoch;
+ * the lists of retired objects are our own, tagged with the epoch that was current after the
+ * unlinking, because ck's lists die with an idle thread (see reclaim.c).
  *
  * Guarantees   An object is disposed of once, two epochs after its tag, outside of every latch.
- * Progress     Sections: wait-free. lki_retire: wait-free (room is reserved before). Upkeep: lock-free.
+ * Progress     Sections: wait-free. lki_retire: wait-free (room is reserved before). Upkeep:
+ *              lock-free.
  */
 #ifndef LKI_BASE_RECLAIM_H
 #define LKI_BASE_RECLAIM_H
@@ -21,8 +24,9 @@ LKI_INLINE void
 lki_enter(lki_thread *thread)
 {
     ck_epoch_begin(&thread->epoch, NULL);
-    /* ck 0.7.1 orders the load of the epoch after the flag, but not the caller's loads after that of the epoch on weakly
-     * ordered machines: a section could see newer memory than its epoch admits to. */
+    /* ck 0.7.1 orders the load of the epoch after the flag, but not the caller's loads after that
+     * of the epoch on weakly ordered machines: a section could see newer memory than its epoch
+     * admits to. */
     ck_pr_fence_load();
 }
 
@@ -38,15 +42,16 @@ LKI_INLINE void
 lki_write_enter(lki_thread *thread)
 {
     lki_enter(thread);
-    /* Pair P8: the section's flag was stored with a full barrier; a thief stores its request, fences, and reads the flag. One
-     * of the two sees the other. */
+    /* Pair P8: the section's flag was stored with a full barrier; a thief stores its request,
+     * fences, and reads the flag. One of the two sees the other. */
     uint32_t request = lki_load_acquire(&thread->request);
     thread->limbo = &thread->slots[request == 1];
     thread->may_splice = request == 0;
     thread->retired_in_call = 0;
 }
 
-/* What upkeep there is to do, found out inside the section: outside of it the limbo may be a thief's. */
+/* What upkeep there is to do, found out inside the section: outside of it the limbo may be a
+ * thief's. */
 enum lki_upkeep_need { LKI_UPKEEP_NONE, LKI_UPKEEP_WAIT, LKI_UPKEEP_ADVANCE, LKI_UPKEEP_DISPOSE };
 enum lki_upkeep_need lki_upkeep_need(lki_thread *thread);
 void lki_upkeep(lki_thread *thread, enum lki_upkeep_need need);
@@ -61,27 +66,29 @@ lki_write_leave(lki_thread *thread)
 {
     if (LKI_UNLIKELY(thread->limbo->open != NULL && thread->limbo->open->bytes >= LKI_SEAL_BYTES))
         lki_limbo_seal(thread, thread->limbo);
-    enum lki_upkeep_need need = thread->limbo->sealed == NULL ? LKI_UPKEEP_NONE : lki_upkeep_need(thread);
+    enum lki_upkeep_need need =
+        thread->limbo->sealed == NULL ? LKI_UPKEEP_NONE : lki_upkeep_need(thread);
     lki_leave(thread);
     if (need > LKI_UPKEEP_WAIT)
         lki_upkeep(thread, need);
 }
 
-/* Room for `count` retirements from now on, and for LKI_BATCH_ROOM more, from which the few fixed ones of a call are taken.
- * Call it before the first store that others can see. */
+/* Room for `count` retirements from now on, and for LKI_BATCH_ROOM more, from which the few fixed
+ * ones of a call are taken. Call it before the first store that others can see. */
 bool lki_reserve_slow(lki_thread *thread, size_t count);
 
 LKI_INLINE bool
 lki_reserve(lki_thread *thread, size_t count)
 {
     const lki_limbo *limbo = thread->limbo;
-    if (LKI_LIKELY(limbo->open != NULL && limbo->open->count + count < LKI_BATCH_ROOM && limbo->spare_count > 0))
+    if (LKI_LIKELY(limbo->open != NULL && limbo->open->count + count < LKI_BATCH_ROOM &&
+                   limbo->spare_count > 0))
         return true;
     return lki_reserve_slow(thread, count);
 }
 
-/* Hands over an object that this section unlinked, with a read-modify-write or a full fence since. `size`: its bytes, for
- * the accounts. Uses reserved room. */
+/* Hands over an object that this section unlinked, with a read-modify-write or a full fence since.
+ * `size`: its bytes, for the accounts. Uses reserved room. */
 LKI_INLINE void
 lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
 {
@@ -97,7 +104,8 @@ lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
         lki_limbo_seal(thread, limbo);
 }
 
-/* The current epoch, read after a full fence: sections that could have seen what was unlinked before have at most it. */
+/* The current epoch, read after a full fence: sections that could have seen what was unlinked
+ * before have at most it. */
 uint32_t lki_epoch_now(lki_domain *domain);
 /* Have all sections ended that had begun when `tag` was read? */
 LKI_INLINE bool
@@ -106,8 +114,8 @@ lki_epoch_passed(lki_domain *domain, uint32_t tag)
     return (int32_t)(ck_epoch_value(&domain->epoch) - tag) >= 2;
 }
 
-/* Tries to move the epoch on and to free, for callers that want memory back now (outside of sections). Takes over what
- * idle threads hold. True: retired_bytes is below the limit. */
+/* Tries to move the epoch on and to free, for callers that want memory back now (outside of
+ * sections). Takes over what idle threads hold. True: retired_bytes is below the limit. */
 bool lki_reclaim_now(lki_thread *thread);
 
 /* Writers call it first. False: LK_BUSY. */
@@ -172,7 +180,8 @@ lki_chunk_free(lki_thread *thread, void *chunk)
 
 bool lki_chunk_dispose(lki_thread *thread, void *chunk);
 
-/* At least `size` bytes of the thread's own, kept between calls; what was in them stays when they grow. NULL: no memory. */
+/* At least `size` bytes of the thread's own, kept between calls; what was in them stays when they
+ * grow. NULL: no memory. */
 void *lki_scratch(lki_thread *thread, size_t size);
 
 #endif

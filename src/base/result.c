@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Results. Called by users, and by adapters through result.h. No thread but the owner's is involved.
+ * Results. Called by users, and by adapters through result.h. No thread but the owner's is
+ * involved.
  */
 #include "base/result.h"
 
@@ -45,7 +46,8 @@ lk_result_claim(const lk_result *result, size_t i)
 }
 
 /* Half as much again, so that a slowly growing answer does not allocate each time. */
-static size_t room_for(size_t room, size_t wanted)
+static size_t
+room_for(size_t room, size_t wanted)
 {
     size_t grown = room + room / 2 + 16;
     return grown > wanted ? grown : wanted;
@@ -54,13 +56,16 @@ static size_t room_for(size_t room, size_t wanted)
 bool
 lki_result_grow(lk_result *result, size_t items, size_t bytes)
 {
-    size_t item_room = items > result->item_room ? room_for(result->item_room, items) : result->item_room;
-    size_t byte_room = bytes > result->byte_room ? room_for(result->byte_room, bytes) : result->byte_room;
+    size_t item_room =
+        items > result->item_room ? room_for(result->item_room, items) : result->item_room;
+    size_t byte_room =
+        bytes > result->byte_room ? room_for(result->byte_room, bytes) : result->byte_room;
     lk_item *more_items = NULL;
     unsigned char *more_bytes = NULL;
     if (item_room > SIZE_MAX / sizeof *more_items)
         return false;
-    if (item_room != result->item_room && (more_items = lki_alloc(NULL, item_room * sizeof *more_items)) == NULL)
+    if (item_room != result->item_room &&
+        (more_items = lki_alloc(NULL, item_room * sizeof *more_items)) == NULL)
         return false;
     if (byte_room != result->byte_room && (more_bytes = lki_alloc(NULL, byte_room)) == NULL) {
         lki_free(NULL, more_items, item_room * sizeof *more_items);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * lk_result: one reusable owner of what a read returns. Filled by adapters: room for everything first, then the copies,
- * which cannot fail. A result belongs to one thread at a time.
+ * lk_result: one reusable owner of what a read returns. Filled by adapters: room for everything
+ * first, then the copies, which cannot fail. A result belongs to one thread at a time.
  */
 #ifndef LKI_BASE_RESULT_H
 #define LKI_BASE_RESULT_H
@@ -21,14 +21,15 @@ struct lk_result {
     size_t used; /* bytes */
 };
 
-/* Room for so many items and bytes, empty. False: no memory, the result as it was. Frees what it held: nothing that is still
- * needed may point into it. */
+/* Room for so many items and bytes, empty. False: no memory, the result as it was. Frees what it
+ * held: nothing that is still needed may point into it. */
 bool lki_result_grow(lk_result *result, size_t items, size_t bytes);
 
 LKI_INLINE bool
 lki_result_begin(lk_result *result, size_t items, size_t bytes)
 {
-    if (LKI_UNLIKELY(items > result->item_room || bytes > result->byte_room) && !lki_result_grow(result, items, bytes))
+    if (LKI_UNLIKELY(items > result->item_room || bytes > result->byte_room) &&
+        !lki_result_grow(result, items, bytes))
         return false;
     result->count = 0;
     result->used = 0;
@@ -51,12 +52,14 @@ lki_copy(unsigned char *to, const unsigned char *from, size_t size)
 
 /* pk and sk stand one behind the other at `keys`. */
 LKI_INLINE void
-lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size, const unsigned char *data,
-               size_t data_size, int64_t expires_at_ms)
+lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size,
+               const unsigned char *data, size_t data_size, int64_t expires_at_ms)
 {
     unsigned char *to = result->bytes + result->used;
     lk_item *item = &result->items[result->count++];
-    *item = (lk_item){{{to, pk_size}, {to + pk_size, sk_size}}, {to + pk_size + sk_size, data_size}, expires_at_ms};
+    *item = (lk_item){{{to, pk_size}, {to + pk_size, sk_size}},
+                      {to + pk_size + sk_size, data_size},
+                      expires_at_ms};
     result->used += pk_size + sk_size + data_size;
     lki_copy(to, keys, pk_size + sk_size);
     lki_copy(to + pk_size + sk_size, data, data_size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What reclamation is made of: a domain for each store, a record for each thread in it, lists of retired objects; and how a
- * thread finds its record. The verbs are in reclaim.h, which is the one to include.
+ * What reclamation is made of: a domain for each store, a record for each thread in it, lists of
+ * retired objects; and how a thread finds its record. The verbs are in reclaim.h, which is the one
+ * to include.
  */
 #ifndef LKI_BASE_THREAD_H
 #define LKI_BASE_THREAD_H
@@ -17,27 +18,30 @@
 typedef struct lki_thread lki_thread;
 typedef struct lki_domain lki_domain;
 
-/* What a retired pointer is; the store hangs a function behind each. Three bits: objects are 8-aligned. */
+/* What a retired pointer is; the store hangs a function behind each. Three bits: objects are
+ * 8-aligned. */
 enum lki_kind {
     LKI_RECORD, /* a record of a chain, inside its cell or apart */
     LKI_CELL,
-    LKI_NODE,    /* of an index */
-    LKI_TICKET,  /* a cell whose removal may be due; see store/removal.c */
+    LKI_NODE,          /* of an index */
+    LKI_TICKET,        /* a cell whose removal may be due; see store/removal.c */
     LKI_INLINE_RECORD, /* the record inside the cell that the pointer names */
-    LKI_BLOCK,   /* begins with a lki_block */
+    LKI_BLOCK,         /* begins with a lki_block */
     LKI_PARTITION,
-    LKI_CHUNK,   /* of LKI_CHUNK_SIZE bytes, from lki_chunk_alloc */
+    LKI_CHUNK, /* of LKI_CHUNK_SIZE bytes, from lki_chunk_alloc */
     LKI_KINDS
 };
 
-/* Memory that knows its size; `lines`: it came from lki_alloc_lines, and `memory` is it, freed with this header. */
+/* Memory that knows its size; `lines`: it came from lki_alloc_lines, and `memory` is it, freed
+ * with this header. */
 typedef struct lki_block {
     size_t size; /* of the block, this header included */
     void *lines;
     size_t lines_size;
 } lki_block;
 
-/* Called inside a write section of `thread`. False: not now (no memory); it is called again later. */
+/* Called inside a write section of `thread`. False: not now (no memory); it is called again
+ * later. */
 typedef bool (*lki_dispose)(lki_thread *thread, void *object);
 
 enum { LKI_BATCH_ROOM = 58 };
@@ -53,7 +57,8 @@ typedef struct lki_batch {
     uintptr_t entry[LKI_BATCH_ROOM]; /* pointer | kind */
 } lki_batch;
 
-/* One owner's retired objects: `open` is being filled, `sealed` waits for its epochs, oldest first. */
+/* One owner's retired objects: `open` is being filled, `sealed` waits for its epochs, oldest
+ * first. */
 typedef struct lki_limbo {
     lki_batch *open;
     lki_batch *sealed, *sealed_last;
@@ -65,46 +70,51 @@ struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */
     /* [thread] from here */
     lki_domain *domain;
-    lki_limbo *limbo;        /* the one in use by the running write: &slots[0] or &slots[1] */
-    uint64_t sequence;       /* of versions: Lamport, "Time, Clocks, and the Ordering of Events", 1978 */
-    uint32_t slot;           /* number of this record in its domain; never reused by another record */
+    lki_limbo *limbo;  /* the one in use by the running write: &slots[0] or &slots[1] */
+    uint64_t sequence; /* of versions: Lamport, "Time, Clocks, and the Ordering of Events", 1978 */
+    uint32_t slot;     /* number of this record in its domain; never reused by another record */
     uint32_t retired_in_call;
-    uint32_t pins;           /* lk_read_begin pairs that are open */
-    bool retired_in_pair;    /* something was retired inside of them */
-    bool may_splice;         /* the running write may use both slots */
+    uint32_t pins;        /* lk_read_begin pairs that are open */
+    bool retired_in_pair; /* something was retired inside of them */
+    bool may_splice;      /* the running write may use both slots */
     uint32_t upkeep_tick, theft_tick, sweep_tick;
     uint32_t expiring_writes; /* since the last step of a sweep */
-    void *scratch;           /* of the room that runs a call; grows, kept between calls */
+    void *scratch;            /* of the room that runs a call; grows, kept between calls */
     size_t scratch_size;
-    void *stock;             /* free chunks, each beginning with the next */
+    void *stock; /* free chunks, each beginning with the next */
     uint32_t stock_count;
-    lki_thread *next;        /* [const] in the domain's list of all records */
+    lki_thread *next;                        /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */
-    lki_limbo slots[2];      /* [0]: the owner's, unless a thief asked for it while the owner was outside; [1]: then */
-    _Atomic(uint32_t) request __attribute__((aligned(LKI_LINE))); /* [P8] a thief wants slots[request - 1]; 0: none */
-    _Atomic(int64_t) stalled_since_ms; /* [stat] first noticed to hold the epoch back; 0: does not */
-    _Atomic(uint32_t) stalled_epoch;   /* [stat] its epoch then */
-    _Atomic(int64_t) kernel_id;        /* [stat] 0: not attached */
-    _Atomic(size_t) open_bytes;        /* [stat] in slots[0].open */
-    _Atomic(uint64_t) seen_mark, taken_mark; /* [stat] LKI_RETIRED when a thief last looked, last took */
+    lki_limbo slots
+        /* [0]: the owner's, unless a thief asked for it while the owner was outside; [1]: then */
+        [2];
+    _Atomic(uint32_t) request
+        __attribute__((aligned(LKI_LINE))); /* [P8] a thief wants slots[request - 1]; 0: none */
+    _Atomic(int64_t)
+        stalled_since_ms;            /* [stat] first noticed to hold the epoch back; 0: does not */
+    _Atomic(uint32_t) stalled_epoch; /* [stat] its epoch then */
+    _Atomic(int64_t) kernel_id;      /* [stat] 0: not attached */
+    _Atomic(size_t) open_bytes;      /* [stat] in slots[0].open */
+    _Atomic(uint64_t) seen_mark,
+        taken_mark; /* [stat] LKI_RETIRED when a thief last looked, last took */
 };
 
 struct lki_domain {
-    uint64_t id; /* [const] never reused; 0 is nobody's */
-    int64_t process; /* [const] pid: the child of a fork gets an error */
-    lki_allocator allocator;          /* [const] */
-    lki_dispose dispose[LKI_KINDS];   /* [const] */
-    void *store;                      /* [const] */
-    size_t max_retired_bytes;         /* [const] */
-    lk_clock monotonic_ms;            /* [const] */
-    void *clock_context;              /* [const] */
+    uint64_t id;                    /* [const] never reused; 0 is nobody's */
+    int64_t process;                /* [const] pid: the child of a fork gets an error */
+    lki_allocator allocator;        /* [const] */
+    lki_dispose dispose[LKI_KINDS]; /* [const] */
+    void *store;                    /* [const] */
+    size_t max_retired_bytes;       /* [const] */
+    lk_clock monotonic_ms;          /* [const] */
+    void *clock_context;            /* [const] */
     ck_epoch_t epoch __attribute__((aligned(LKI_LINE)));
     _Atomic(uint32_t) pressure __attribute__((aligned(LKI_LINE))); /* [stat] read by every write */
     _Atomic(size_t) retired_bytes __attribute__((aligned(LKI_LINE))); /* [stat] in sealed batches */
-    _Atomic(lki_thread *) threads;    /* [P9] all records ever made */
+    _Atomic(lki_thread *) threads; /* [P9] all records ever made */
     _Atomic(uint32_t) thread_count;
     _Atomic(lki_thread *) theft_cursor; /* [stat] whom a thief looks at next; NULL: the first */
-    lki_domain *next_open;            /* under the registry's latch */
+    lki_domain *next_open;              /* under the registry's latch */
 };
 
 /* The caller's record of the domain, cached for the last domain used. */
@@ -114,7 +124,8 @@ typedef struct lki_self_cache {
 } lki_self_cache;
 extern __thread lki_self_cache lki_self __attribute__((tls_model("initial-exec")));
 
-/* Slow path: finds or makes the record. NULL: no memory, or the child of a fork (*forked says which). */
+/* Slow path: finds or makes the record. NULL: no memory, or the child of a fork (*forked says
+ * which). */
 lki_thread *lki_thread_attach(lki_domain *domain, lk_status *why);
 
 /* This thread's record of the domain; NULL with *why set. */
@@ -128,8 +139,8 @@ lki_thread_self(lki_domain *domain, lk_status *why)
 
 /* `domain` is zeroed memory with its [const] fields but id and process set. */
 void lki_domain_open(lki_domain *domain);
-/* No other thread uses the domain any more. Disposes of all that is retired and frees all records. The dispose functions must
- * not retire anything then. */
+/* No other thread uses the domain any more. Disposes of all that is retired and frees all records.
+ * The dispose functions must not retire anything then. */
 void lki_domain_close(lki_domain *domain);
 /* Is this process the one that opened the domain? */
 bool lki_domain_is_ours(const lki_domain *domain);

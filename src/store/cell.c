@@ -2,13 +2,15 @@
  *
  * Making cells for new keys. Called by write.c, commit.c, lock.c, when a key is not in the set.
  *
- * A new cell enters the partition's index first and the shard's set second, and only then does its first record go in: the other
- * way round a get could return an item that a later query misses. What decides which of two new cells of one key lives is
- * the index, under the partition's latch. A dead cell that is still in the index is replaced; a cell that died before it
- * reached the set is not put there (DEAD is only ever stored under the shard's latch).
+ * A new cell enters the partition's index first and the shard's set second, and only then does its
+ * first record go in: the other way round a get could return an item that a later query misses.
+ * What decides which of two new cells of one key lives is the index, under the partition's latch.
+ * A dead cell that is still in the index is replaced; a cell that died before it reached the set
+ * is not put there (DEAD is only ever stored under the shard's latch).
  *
  * Progress    takes the shard's and the partition's latch, one after the other.
- * Invariants  I-cell1: a cell that is in the set and not dead is in the index. I-cell2: at most one cell of a key is not dead.
+ * Invariants  I-cell1: a cell that is in the set and not dead is in the index. I-cell2: at most
+ *             one cell of a key is not dead.
  */
 #include "store/shard.h"
 
@@ -32,7 +34,8 @@ bool
 lki_cell_dispose(lki_thread *thread, void *object)
 {
     lki_cell *cell = object;
-    /* P6: the record inside may still wait for its own grace period, counted by another thread: the last frees. */
+    /* P6: the record inside may still wait for its own grace period, counted by another thread:
+     * the last frees. */
     if (cell->room == 0 || (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0)
         lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
     return true;
@@ -47,14 +50,16 @@ lki_partition_dispose(lki_thread *thread, void *object)
 }
 
 /* Waits until whoever is taking something of this hash out of a set has done so. */
-static void shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
+static void
+shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
 {
     lki_latch *latch = lki_shard_latch(store, hash);
     lki_latch_take(latch, thread);
     lki_latch_drop(latch);
 }
 
-static lki_cell *cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
+static lki_cell *
+cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
 {
     const lk_key *key = &hashed->key;
     size_t room = data_size <= LKI_INLINE_MAX ? (data_size + 7) & ~(size_t)7 : 0;
@@ -74,7 +79,8 @@ static lki_cell *cell_new(lki_store *store, const lki_hashed *hashed, size_t dat
 }
 
 /* The partition of a pk, made where there is none. NULL: no memory. */
-static lki_partition *partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
+static lki_partition *
+partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
     uint64_t hash = lki_hash_bytes(&store->secret, pk);
     lki_partition *partition = lki_shard_partition(store, pk, hash);
@@ -99,7 +105,8 @@ static lki_partition *partition_obtain(lki_store *store, lki_thread *thread, lk_
     return partition;
 }
 
-static void partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition)
+static void
+partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition)
 {
     uint64_t hash = lki_partition_hash(store, partition);
     lki_latch *outer = lki_shard_latch(store, hash), *inner = lki_partition_latch(store, partition);
@@ -110,8 +117,10 @@ static void partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_pa
     lki_latch_drop(outer);
 }
 
-/* LK_OK: *cell is what the index has for its key now, perhaps another one. LK_RACE: the partition died, again. */
-static lk_status index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
+/* LK_OK: *cell is what the index has for its key now, perhaps another one. LK_RACE: the partition
+ * died, again. */
+static lk_status
+index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
 {
     lk_bytes pk = {(*cell)->bytes, (*cell)->pk_size};
     lki_partition *partition = partition_obtain(store, thread, pk);
@@ -123,7 +132,8 @@ static lk_status index_enter(lki_store *store, lki_thread *thread, lki_cell **ce
     lki_latch_take(latch, thread);
     bool dead = partition->dead;
     if (!dead)
-        found = lki_index_insert_latched(&partition->index, thread, *cell, lki_cell_is_dead, &existing);
+        found =
+            lki_index_insert_latched(&partition->index, thread, *cell, lki_cell_is_dead, &existing);
     lki_latch_drop(latch);
     if (dead) {
         shard_wait(store, thread, lki_partition_hash(store, partition));
@@ -140,7 +150,8 @@ static lk_status index_enter(lki_store *store, lki_thread *thread, lki_cell **ce
 }
 
 /* Puts a cell that is in the index into the set. LK_RACE: it has died meanwhile. */
-static lk_status set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell)
+static lk_status
+set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell)
 {
     lk_status status = LK_OK;
     lki_latch *latch = lki_shard_latch(store, hashed->hash);
@@ -151,7 +162,8 @@ static lk_status set_enter(lki_store *store, lki_thread *thread, const lki_hashe
         if (lki_shard_add_latched(store, thread, cell, hashed->hash)) {
             lki_count(thread, LKI_CELLS_ADDED, 1);
         } else {
-            /* It stays behind in the index, without a record and not in the set: nobody can have one in it. */
+            /* It stays behind in the index, without a record and not in the set: nobody can have
+             * one in it. */
             lki_store_release(&cell->item, LKI_DEAD); /* P1 */
             lki_store_release(&cell->lock, LKI_DEAD);
             status = LK_NO_MEMORY;
@@ -164,11 +176,13 @@ static lk_status set_enter(lki_store *store, lki_thread *thread, const lki_hashe
 }
 
 lk_status
-lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size, lki_cell **cell)
+lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size,
+                lki_cell **cell)
 {
     for (;;) {
         *cell = lki_shard_find(store, hashed);
-        if (*cell != NULL && !lki_cell_is_dead(*cell) && lki_load_acquire(&(*cell)->item) != LKI_DEAD) /* P1 */
+        if (*cell != NULL && !lki_cell_is_dead(*cell) &&
+            lki_load_acquire(&(*cell)->item) != LKI_DEAD) /* P1 */
             return LK_OK;
         if (*cell != NULL) { /* somebody is taking it out, or trying to */
             shard_wait(store, thread, hashed->hash);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cells, records, commits: the words that everything in the store is made of. No functions but accessors.
+ * Cells, records, commits: the words that everything in the store is made of. No functions but
+ * accessors.
  *
- * A cell is one key, at a stable address as long as a section may see it. Its two heads, of the item and of the lock, are
- * each EMPTY, DEAD, or the newest record of a chain. A record is immutable once it was published, but for its word:
- * the stamp of its instant, or the commit that will tell.
+ * A cell is one key, at a stable address as long as a section may see it. Its two heads, of the
+ * item and of the lock, are each EMPTY, DEAD, or the newest record of a chain. A record is
+ * immutable once it was published, but for its word: the stamp of its instant, or the commit that
+ * will tell.
  */
 #ifndef LKI_STORE_CELL_H
 #define LKI_STORE_CELL_H
@@ -27,8 +29,9 @@ typedef _Atomic(uintptr_t) lki_head;
 /* A commit's state, shared by all of its records: one of these, or its stamp << 2. */
 enum { LKI_INSTALLING = 1, LKI_READY = 2, LKI_ABORTED = 3 };
 struct lki_commit {
-    _Atomic(uint64_t) state;     /* [P2] */
-    _Atomic(uint64_t) installed; /* [stat] records so far; who waits looks whether the owner gets on */
+    _Atomic(uint64_t) state; /* [P2] */
+    _Atomic(uint64_t)
+        installed; /* [stat] records so far; who waits looks whether the owner gets on */
 };
 
 /* A record's word: 0 not stamped yet; odd: lki_commit * | 1; even: stamp << 1. */
@@ -42,7 +45,8 @@ enum {
 };
 
 struct lki_record {
-    uintptr_t prev;         /* [const] the record that was effective when this one was installed, or LKI_EMPTY */
+    uintptr_t
+        prev; /* [const] the record that was effective when this one was installed, or LKI_EMPTY */
     _Atomic(uint64_t) word; /* [P2] */
     union {
         uint32_t size;         /* value: bytes of data; [const] */
@@ -64,16 +68,17 @@ _Static_assert(sizeof(struct lki_record) == LKI_RECORD_HEADER + 8, "a lock's rec
 enum {
     LKI_CELL_PENDING = 1, /* a ticket for this cell is under way */
     LKI_CELL_ROOM = 2,    /* the record inside the cell is free to be used */
-    LKI_CELL_GONE = 4     /* the cell was disposed of while its inner record was not: that one frees the cell */
+    LKI_CELL_GONE =
+        4 /* the cell was disposed of while its inner record was not: that one frees the cell */
 };
 
 struct lki_cell {
-    uint32_t hash; /* [const] low half of the key's hash */
+    uint32_t hash;             /* [const] low half of the key's hash */
     uint16_t pk_size, sk_size; /* [const] */
-    lki_head item;  /* [P1] */
-    lki_head lock;  /* [P1] */
-    _Atomic(uint32_t) flags;  /* [P6] */
-    uint32_t room;            /* [const] bytes behind the header of the record inside; 0: none inside */
+    lki_head item;             /* [P1] */
+    lki_head lock;             /* [P1] */
+    _Atomic(uint32_t) flags;   /* [P6] */
+    uint32_t room; /* [const] bytes behind the header of the record inside; 0: none inside */
     /* pk, sk, padding to 8, record if room */
     unsigned char bytes[];
 };

@@ -3,22 +3,27 @@
  * Several heads in one step: set_atomic, commit, delete. Called by memory_db.c and write.c.
  *
  *   plan     the cells of all keys (made where missing), one step per head, in address order
- *   attempt  one record per step and one commit for all; each record goes over what is effective at its head, locks only if
- *            they are at the version that the caller holds; then INSTALLING -> READY, the instant at which it all happens;
- *            then the stamp
- *   undo     an attempt that another thread aborted, or a race: each head goes back to what it was, unless it was replaced
- *   settle   each record gets the stamp in place of the commit; what it replaced is retired; tombstones get their tickets
+ *   attempt  one record per step and one commit for all; each record goes over what is effective
+ *            at its head, locks only if they are at the version that the caller holds; then
+ *            INSTALLING -> READY, the instant at which it all happens; then the stamp
+ *   undo     an attempt that another thread aborted, or a race: each head goes back to what it
+ *            was, unless it was replaced
+ *   settle   each record gets the stamp in place of the commit; what it replaced is retired;
+ *            tombstones get their tickets
  *
- * It is the multi-word compare-and-swap of Harris, Fraser, Pratt, "A Practical Multi-Word Compare-and-Swap Operation", 2002, with a
- * time stamp in place of a status, and without helping: only the owner installs, and a stopped owner is aborted. A helper
- * could plant a record of a commit that was retired long ago.
+ * It is the multi-word compare-and-swap of Harris, Fraser, Pratt, "A Practical Multi-Word
+ * Compare-and-Swap Operation", 2002, with a time stamp in place of a status, and without helping:
+ * only the owner installs, and a stopped owner is aborted. A helper could plant a record of a
+ * commit that was retired long ago.
  *
- * Progress    non-blocking: an owner that stops before READY is aborted by whoever needs one of its heads; one that stops after it
- *             has its stamp set by whoever reads one of its records. Two running commits do not abort each other for ever:
- *             they install in address order, and who waits does so as long as the other one gets on.
- * Invariants  I-commit1: a record whose commit is INSTALLING or ABORTED is never effective. I-commit2: the stamp is taken after READY, so a
- *             snapshot that saw INSTALLING is below it. I-commit3: nothing that the caller can see fails after READY.
- *             I-commit4: LK_RACE only for a lock that really is at another version, gone, or lapsed.
+ * Progress    non-blocking: an owner that stops before READY is aborted by whoever needs one of
+ *             its heads; one that stops after it has its stamp set by whoever reads one of its
+ *             records. Two running commits do not abort each other for ever: they install in
+ *             address order, and who waits does so as long as the other one gets on.
+ * Invariants  I-commit1: a record whose commit is INSTALLING or ABORTED is never effective.
+ *             I-commit2: the stamp is taken after READY, so a snapshot that saw INSTALLING is
+ *             below it. I-commit3: nothing that the caller can see fails after READY. I-commit4:
+ *             LK_RACE only for a lock that really is at another version, gone, or lapsed.
  * Ordering    P1, P2 (record.h).
  */
 #include "store/record.h"
@@ -36,7 +41,7 @@ typedef struct step {
     lki_record *record; /* NULL: to be made */
     lki_record *over;   /* what was effective when it was installed */
     const lk_item *item;
-    lk_lock *lock;      /* to be validated; NULL: none */
+    lk_lock *lock; /* to be validated; NULL: none */
     enum step_kind kind;
     bool installed;
 } step;
@@ -58,40 +63,47 @@ typedef struct plan {
     uint64_t installed;
 } plan;
 
-static const lk_item *write_item(const lki_writes *writes, size_t i)
+static const lk_item *
+write_item(const lki_writes *writes, size_t i)
 {
     return writes->items != NULL ? &writes->items[i] : &writes->writes[i].item;
 }
 
-static bool write_is_delete(const lki_writes *writes, size_t i)
+static bool
+write_is_delete(const lki_writes *writes, size_t i)
 {
     return writes->items == NULL && writes->writes[i].kind == LK_DELETE;
 }
 
 /* The very same bytes: most commits name the keys of their locks again. */
-static bool key_is_same(const lk_key *left, const lk_key *right)
+static bool
+key_is_same(const lk_key *left, const lk_key *right)
 {
-    return left->pk.data == right->pk.data && left->sk.data == right->sk.data && left->pk.size == right->pk.size &&
-           left->sk.size == right->sk.size;
+    return left->pk.data == right->pk.data && left->sk.data == right->sk.data &&
+           left->pk.size == right->pk.size && left->sk.size == right->sk.size;
 }
 
 /* ---- the plan ---- */
 
-static void step_add(plan *p, lki_cell *cell, enum step_kind kind, const lk_item *item, lk_lock *lock)
+static void
+step_add(plan *p, lki_cell *cell, enum step_kind kind, const lk_item *item, lk_lock *lock)
 {
     lki_head *head = kind == STEP_PUT || kind == STEP_TOMBSTONE ? &cell->item : &cell->lock;
     p->order[p->step_count] = &p->steps[p->step_count];
-    p->steps[p->step_count++] = (step){.head = head, .cell = cell, .item = item, .lock = lock, .kind = kind};
+    p->steps[p->step_count++] =
+        (step){.head = head, .cell = cell, .item = item, .lock = lock, .kind = kind};
 }
 
-static bool step_before(const step *left, const step *right)
+static bool
+step_before(const step *left, const step *right)
 {
     if (left->head != right->head)
         return (uintptr_t)left->head < (uintptr_t)right->head;
     return left->kind > right->kind; /* a lock's tombstone before its bump */
 }
 
-static void steps_sift(step **order, size_t at, size_t count)
+static void
+steps_sift(step **order, size_t at, size_t count)
 {
     for (size_t child; (child = 2 * at + 1) < count; at = child) {
         if (child + 1 < count && step_before(order[child], order[child + 1]))
@@ -105,7 +117,8 @@ static void steps_sift(step **order, size_t at, size_t count)
 }
 
 /* By insertion where there are few, else a heap sort: qsort may allocate. */
-static void steps_sort(step **order, size_t count)
+static void
+steps_sort(step **order, size_t count)
 {
     if (count <= 16) {
         for (size_t i = 1; i < count; i++) {
@@ -127,15 +140,18 @@ static void steps_sort(step **order, size_t count)
     }
 }
 
-/* One step per head: a lock that is validated and whose key is deleted is one step. LK_INVALID: a key was named twice. */
-static lk_status steps_merge(plan *p)
+/* One step per head: a lock that is validated and whose key is deleted is one step. LK_INVALID: a
+ * key was named twice. */
+static lk_status
+steps_merge(plan *p)
 {
     p->count = 0;
     for (size_t i = 0; i < p->step_count; i++) {
         step *last = p->count > 0 ? p->order[p->count - 1] : NULL;
         if (LKI_LIKELY(last == NULL || last->head != p->order[i]->head))
             p->order[p->count++] = p->order[i];
-        else if (last->kind == STEP_LOCK_TOMBSTONE && p->order[i]->kind == STEP_BUMP && last->lock == NULL)
+        else if (last->kind == STEP_LOCK_TOMBSTONE && p->order[i]->kind == STEP_BUMP &&
+                 last->lock == NULL)
             last->lock = p->order[i]->lock;
         else
             return LK_INVALID;
@@ -143,8 +159,10 @@ static lk_status steps_merge(plan *p)
     return LK_OK;
 }
 
-/* Looks at all locks in the caller's order, and notes their steps. LK_RACE: `conflict` names the first that is stale. */
-static lk_status plan_locks(plan *p, lk_conflict *conflict)
+/* Looks at all locks in the caller's order, and notes their steps. LK_RACE: `conflict` names the
+ * first that is stale. */
+static lk_status
+plan_locks(plan *p, lk_conflict *conflict)
 {
     p->step_count = p->count = 0;
     for (size_t i = 0; i < p->lock_count; i++) {
@@ -163,7 +181,8 @@ static lk_status plan_locks(plan *p, lk_conflict *conflict)
 }
 
 /* The cell of a write; where its key is that of the lock of the same number, it is known. */
-static lk_status write_cell(plan *p, size_t i, const lk_item *item, bool deletes, lki_cell **cell)
+static lk_status
+write_cell(plan *p, size_t i, const lk_item *item, bool deletes, lki_cell **cell)
 {
     lki_hashed hashed;
     if (i < p->lock_count && key_is_same(&item->key, &p->locks[i].key)) {
@@ -179,7 +198,8 @@ static lk_status write_cell(plan *p, size_t i, const lk_item *item, bool deletes
     return lki_cell_obtain(p->store, p->thread, &hashed, payload, cell);
 }
 
-static lk_status plan_writes(plan *p)
+static lk_status
+plan_writes(plan *p)
 {
     for (size_t i = 0; i < p->writes->count; i++) {
         const lk_item *item = write_item(p->writes, i);
@@ -198,13 +218,15 @@ static lk_status plan_writes(plan *p)
 
 /* ---- one attempt ---- */
 
-static lki_record *step_record(plan *p, const step *s)
+static lki_record *
+step_record(plan *p, const step *s)
 {
     switch (s->kind) {
     case STEP_PUT:
         return lki_record_new_value(p->store, s->cell, s->item);
     case STEP_BUMP:
-        return lki_record_new_lock(p->thread, lki_version_above(p->thread, s->lock->version), p->expires_at_ms);
+        return lki_record_new_lock(p->thread, lki_version_above(p->thread, s->lock->version),
+                                   p->expires_at_ms);
     case STEP_TOMBSTONE:
         return lki_record_new_tombstone(p->thread, LKI_TOMBSTONE, 0);
     default:
@@ -213,7 +235,8 @@ static lki_record *step_record(plan *p, const step *s)
 }
 
 /* Everything that the attempt needs, before anything can be seen. */
-static bool attempt_allocate(plan *p)
+static bool
+attempt_allocate(plan *p)
 {
     if (!lki_reserve(p->thread, 3 * p->count + 4))
         return false;
@@ -234,8 +257,10 @@ static bool attempt_allocate(plan *p)
     return true;
 }
 
-/* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead; LK_BUSY: this attempt was aborted. */
-static lk_status step_install(plan *p, step *s)
+/* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead; LK_BUSY: this attempt was
+ * aborted. */
+static lk_status
+step_install(plan *p, step *s)
 {
     for (;;) {
         uintptr_t seen = lki_load_acquire(s->head); /* P1 */
@@ -243,7 +268,8 @@ static lk_status step_install(plan *p, step *s)
             return LK_NOT_FOUND;
         lki_commit *blocker = NULL;
         lki_record *over = lki_effective(p->store, seen, &blocker);
-        if (s->lock != NULL && (!lki_lock_is_good(p->store, over, &p->now) || over->version != s->lock->version))
+        if (s->lock != NULL &&
+            (!lki_lock_is_good(p->store, over, &p->now) || over->version != s->lock->version))
             return LK_RACE;
         if (lki_load_acquire(&p->commit->state) == LKI_ABORTED)
             return LK_BUSY;
@@ -264,8 +290,10 @@ static lk_status step_install(plan *p, step *s)
     }
 }
 
-/* Nothing of the attempt stays. Records that were seen are retired, the others kept for the next attempt. */
-static void attempt_undo(plan *p)
+/* Nothing of the attempt stays. Records that were seen are retired, the others kept for the next
+ * attempt. */
+static void
+attempt_undo(plan *p)
 {
     uint64_t installing = LKI_INSTALLING;
     lki_cas_seq_cst(&p->commit->state, &installing, LKI_ABORTED);
@@ -274,7 +302,8 @@ static void attempt_undo(plan *p)
         if (!s->installed)
             continue;
         uintptr_t mine = (uintptr_t)s->record;
-        lki_cas_seq_cst(s->head, &mine, (uintptr_t)s->over); /* or somebody has put another one over it */
+        lki_cas_seq_cst(s->head, &mine,
+                        (uintptr_t)s->over); /* or somebody has put another one over it */
         lki_record_retire(p->thread, s->cell, s->record);
         s->record = NULL;
         s->installed = false;
@@ -284,7 +313,8 @@ static void attempt_undo(plan *p)
 }
 
 /* The commit has happened. */
-static void attempt_settle(plan *p)
+static void
+attempt_settle(plan *p)
 {
     uint64_t ready = LKI_READY;
     uint64_t stamp = lki_load_seq_cst(&p->store->clock); /* P2: after READY */
@@ -313,7 +343,8 @@ static void attempt_settle(plan *p)
 }
 
 /* LK_OK, LK_NO_MEMORY, and what step_install says; on anything but LK_OK nothing of it stays. */
-static lk_status attempt(plan *p)
+static lk_status
+attempt(plan *p)
 {
     if (!attempt_allocate(p)) {
         if (p->commit != NULL)
@@ -336,40 +367,46 @@ static lk_status attempt(plan *p)
 }
 
 /* After a failure: records that nobody saw, cells that were made in vain. */
-static void plan_discard(plan *p)
+static void
+plan_discard(plan *p)
 {
     for (size_t i = 0; i < p->step_count; i++) {
         step *s = &p->steps[i];
         lki_record_discard(p->thread, s->cell, s->record);
         s->record = NULL;
         /* Where there is no memory for that, an lk_sweep finds the cell. */
-        if (lki_load_relaxed(&s->cell->item) == LKI_EMPTY && lki_load_relaxed(&s->cell->lock) == LKI_EMPTY &&
-            lki_reserve(p->thread, 1))
+        if (lki_load_relaxed(&s->cell->item) == LKI_EMPTY &&
+            lki_load_relaxed(&s->cell->lock) == LKI_EMPTY && lki_reserve(p->thread, 1))
             lki_removal_schedule(p->thread, s->cell, NULL, NULL);
     }
 }
 
-/* Is a key named twice among the locks, or among the writes? A race is only told where the call was right. */
-static bool keys_repeat(plan *p)
+/* Is a key named twice among the locks, or among the writes? A race is only told where the call
+ * was right. */
+static bool
+keys_repeat(plan *p)
 {
     size_t writes = p->writes->count, locks = p->lock_count;
     lki_hashed *hashed = p->hashed;
     for (size_t i = 0; i < writes; i++)
-        hashed[locks + i] = (lki_hashed){write_item(p->writes, i)->key,
-                                         lki_hash_key(&p->store->secret, write_item(p->writes, i)->key)};
+        hashed[locks + i] =
+            (lki_hashed){write_item(p->writes, i)->key,
+                         lki_hash_key(&p->store->secret, write_item(p->writes, i)->key)};
     for (size_t i = 0; i < locks + writes; i++) {
         size_t end = i < locks ? locks : locks + writes;
         for (size_t j = i + 1; j < end; j++) {
             const lk_key *a = &hashed[i].key, *b = &hashed[j].key;
-            if (hashed[i].hash == hashed[j].hash && a->pk.size == b->pk.size && a->sk.size == b->sk.size &&
-                lki_bytes_equal(a->pk.data, b->pk.data, a->pk.size) && lki_bytes_equal(a->sk.data, b->sk.data, a->sk.size))
+            if (hashed[i].hash == hashed[j].hash && a->pk.size == b->pk.size &&
+                a->sk.size == b->sk.size && lki_bytes_equal(a->pk.data, b->pk.data, a->pk.size) &&
+                lki_bytes_equal(a->sk.data, b->sk.data, a->sk.size))
                 return true;
         }
     }
     return false;
 }
 
-static lk_status plan_attempts(plan *p)
+static lk_status
+plan_attempts(plan *p)
 {
     lk_status status = attempt(p);
     for (unsigned i = 0; status == LK_BUSY && i < ATTEMPTS; i++) {
@@ -380,8 +417,10 @@ static lk_status plan_attempts(plan *p)
     return status;
 }
 
-/* LK_BUSY: aborted too often; the caller leaves the section, so that the epoch can move, and comes again. */
-static lk_status plan_run(plan *p, lk_conflict *conflict)
+/* LK_BUSY: aborted too often; the caller leaves the section, so that the epoch can move, and comes
+ * again. */
+static lk_status
+plan_run(plan *p, lk_conflict *conflict)
 {
     for (;;) {
         lk_status status = lki_reserve(p->thread, 2 * p->writes->count + 4) ? LK_OK : LK_NO_MEMORY;
@@ -403,21 +442,27 @@ static lk_status plan_run(plan *p, lk_conflict *conflict)
         plan_discard(p);
         if (status != LK_RACE && status != LK_NOT_FOUND)
             return status;
-        /* A cell has died, or a lock is stale: planning anew tells, and names the first stale lock in the caller's order. */
+        /* A cell has died, or a lock is stale: planning anew tells, and names the first stale lock
+         * in the caller's order. */
     }
 }
 
 lk_status
-lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes, lk_lock *locks, size_t lock_count,
-                 lk_conflict *conflict)
+lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes, lk_lock *locks,
+                 size_t lock_count, lk_conflict *conflict)
 {
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
     size_t keys = lock_count + writes->count, steps = keys + writes->count;
-    char *memory = lki_scratch(thread, keys * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)));
+    char *memory =
+        lki_scratch(thread, keys * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)));
     if (memory == NULL)
         return LK_NO_MEMORY;
-    plan p = {.store = store, .thread = thread, .writes = writes, .locks = locks, .lock_count = lock_count};
+    plan p = {.store = store,
+              .thread = thread,
+              .writes = writes,
+              .locks = locks,
+              .lock_count = lock_count};
     p.hashed = (lki_hashed *)(void *)memory;
     p.steps = (step *)(void *)(memory + keys * sizeof(lki_hashed));
     p.order = (step **)(void *)(p.steps + steps);

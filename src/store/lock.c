@@ -2,32 +2,38 @@
  *
  * The life of an optimistic lock. Called by memory_db.c, read.c.
  *
- * A lock is a record on the lock's head of a cell: {version, expiry}. It is made where there is none, where a tombstone lies, or where the
- * old one has lapsed; renewed, with a new version, near its end; bumped by commits; killed by deletes. Each of these installs
- * a new record over exactly the one that was looked at, so of several callers one succeeds and the others read what it made.
+ * A lock is a record on the lock's head of a cell: {version, expiry}. It is made where there is
+ * none, where a tombstone lies, or where the old one has lapsed; renewed, with a new version, near
+ * its end; bumped by commits; killed by deletes. Each of these installs a new record over exactly
+ * the one that was looked at, so of several callers one succeeds and the others read what it made.
  *
  * Progress    reading a lock never waits; making one for a key that exists is lock-free.
- * Invariants  I-lock1: a version is greater than every earlier one of its key: it exceeds the record that it replaces, tombstones
- *             carry the last version, and where the cell is new the shard's floor does (P7).
+ * Invariants  I-lock1: a version is greater than every earlier one of its key: it exceeds the
+ *             record that it replaces, tombstones carry the last version, and where the cell is
+ *             new the shard's floor does (P7).
  */
 #include "store/record.h"
 #include "store/shard.h"
 
-static void lock_fill(lk_lock *lock, lk_key key, const lki_record *record)
+static void
+lock_fill(lk_lock *lock, lk_key key, const lki_record *record)
 {
     *lock = (lk_lock){key, record->version, lki_lock_expires(record)};
 }
 
 /* Good, and not so near its end that it is to be renewed. */
-static bool lock_is_fresh(const lki_store *store, const lki_record *record, lki_time *now)
+static bool
+lock_is_fresh(const lki_store *store, const lki_record *record, lki_time *now)
 {
     if (!lki_lock_is_good(store, record, now))
         return false;
-    return store->lock_refresh_ms < 0 || now->ms < lki_lock_expires(record) - store->lock_refresh_ms;
+    return store->lock_refresh_ms < 0 ||
+           now->ms < lki_lock_expires(record) - store->lock_refresh_ms;
 }
 
-static lk_status lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
-                           lki_record *old, lki_time *now, lk_lock *lock)
+static lk_status
+lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
+          lki_record *old, lki_time *now, lk_lock *lock)
 {
     uint64_t above = lki_shard_floor(store, hashed->hash); /* P7: after the cell was found */
     if (old != NULL && old->version > above)
@@ -52,7 +58,8 @@ static lk_status lock_make(lki_store *store, lki_thread *thread, const lki_hashe
 }
 
 lk_status
-lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell, lki_time *now, lk_lock *lock)
+lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
+                   lki_time *now, lk_lock *lock)
 {
     if (cell == NULL)
         cell = lki_shard_find(store, hashed);
@@ -72,12 +79,15 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
             return LK_OK;
         }
         bool reserved = lki_reserve(thread, 4);
-        lk_status status = !reserved ? LK_NO_MEMORY : lki_memory_is_bounded(thread) ? LK_OK : LK_BUSY;
+        lk_status status = !reserved                       ? LK_NO_MEMORY
+                           : lki_memory_is_bounded(thread) ? LK_OK
+                                                           : LK_BUSY;
         if (status == LK_OK)
             status = lock_make(store, thread, hashed, cell, record, now, lock);
         if (status != LK_RACE && status != LK_NOT_FOUND) {
             if (status != LK_OK && reserved && record == NULL)
-                lki_removal_schedule(thread, cell, NULL, NULL); /* perhaps the cell was made in vain */
+                lki_removal_schedule(thread, cell, NULL,
+                                     NULL); /* perhaps the cell was made in vain */
             return status;
         }
         if (status == LK_NOT_FOUND)

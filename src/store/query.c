@@ -2,9 +2,10 @@
  *
  * Ordered reads. Called by memory_db.c, in a section, a page at a time.
  *
- * The snapshot first, the index second: a cell is in the index before its first record can be seen, so whatever is stamped at or
- * below the snapshot is found by a walk that begins after it. Cells come out of the index in runs, with their first lines
- * under way; their values are prefetched a dozen ahead.
+ * The snapshot first, the index second: a cell is in the index before its first record can be
+ * seen, so whatever is stamped at or below the snapshot is found by a walk that begins after it.
+ * Cells come out of the index in runs, with their first lines under way; their values are
+ * prefetched a dozen ahead.
  *
  * Progress    never waits. A relaxed query takes each record as it is when it is met.
  */
@@ -22,19 +23,23 @@ typedef struct bounds {
     bool empty; /* nothing can match */
 } bounds;
 
-static int bytes_compare(lk_bytes left, lk_bytes right)
+static int
+bytes_compare(lk_bytes left, lk_bytes right)
 {
     size_t common = left.size < right.size ? left.size : right.size;
     int order = common == 0 ? 0 : memcmp(left.data, right.data, common);
     return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
 }
 
-static bool has_prefix(const lki_cell *cell, lk_bytes prefix)
+static bool
+has_prefix(const lki_cell *cell, lk_bytes prefix)
 {
-    return cell->sk_size >= prefix.size && (prefix.size == 0 || memcmp(lki_cell_sk(cell), prefix.data, prefix.size) == 0);
+    return cell->sk_size >= prefix.size &&
+           (prefix.size == 0 || memcmp(lki_cell_sk(cell), prefix.data, prefix.size) == 0);
 }
 
-static bounds bounds_ascending(const lk_query *query, bool has_after)
+static bounds
+bounds_ascending(const lk_query *query, bool has_after)
 {
     bounds b = {.from = query->sk_prefix, .bounded = query->sk_prefix.size != 0};
     if (has_after && bytes_compare(query->after, query->sk_prefix) >= 0)
@@ -42,8 +47,10 @@ static bounds bounds_ascending(const lk_query *query, bool has_after)
     return b;
 }
 
-/* Everything below the first byte string that is above all with the prefix; `memory`: room for it. */
-static bounds bounds_descending(const lk_query *query, bool has_after, unsigned char *memory)
+/* Everything below the first byte string that is above all with the prefix; `memory`: room for
+ * it. */
+static bounds
+bounds_descending(const lk_query *query, bool has_after, unsigned char *memory)
 {
     bounds b = {.bounded = false};
     size_t size = query->sk_prefix.size;
@@ -63,7 +70,8 @@ static bounds bounds_descending(const lk_query *query, bool has_after, unsigned 
 }
 
 /* Room for one more in the page. The page lies in the thread's scratch, behind `offset` bytes. */
-static bool page_grow(lki_thread *thread, lki_page *page, size_t offset, size_t *room)
+static bool
+page_grow(lki_thread *thread, lki_page *page, size_t offset, size_t *room)
 {
     if (page->count < *room)
         return true;
@@ -76,7 +84,8 @@ static bool page_grow(lki_thread *thread, lki_page *page, size_t offset, size_t 
     return true;
 }
 
-static void cell_prefetch(const lki_cell *cell)
+static void
+cell_prefetch(const lki_cell *cell)
 {
     LKI_PREFETCH((const char *)cell + LKI_LINE);
     LKI_PREFETCH((const char *)cell + 2 * LKI_LINE);
@@ -92,7 +101,8 @@ typedef struct scan {
     size_t bytes;
 } scan;
 
-static lki_record *scan_record(scan *s, const lki_cell *cell)
+static lki_record *
+scan_record(scan *s, const lki_cell *cell)
 {
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
     lki_record *record = s->page->query->relaxed ? lki_effective(s->store, head, NULL)
@@ -100,8 +110,10 @@ static lki_record *scan_record(scan *s, const lki_cell *cell)
     return lki_record_is_live(s->store, record, &s->now) ? record : NULL;
 }
 
-/* A run of cells. LK_OK: go on; LK_END: the page is full, or the prefix is behind us (page->done). */
-static lk_status scan_run(scan *s, lki_cell *const *cells, size_t count)
+/* A run of cells. LK_OK: go on; LK_END: the page is full, or the prefix is behind us
+ * (page->done). */
+static lk_status
+scan_run(scan *s, lki_cell *const *cells, size_t count)
 {
     lki_page *page = s->page;
     for (size_t i = 0; i < count && i < AHEAD; i++)
@@ -110,7 +122,8 @@ static lk_status scan_run(scan *s, lki_cell *const *cells, size_t count)
         if (i + AHEAD < count)
             cell_prefetch(cells[i + AHEAD]);
         if (i + AHEAD / 2 < count)
-            LKI_PREFETCH(lki_load_relaxed(&cells[i + AHEAD / 2]->item)); /* only a hint for the cache */
+            LKI_PREFETCH(
+                lki_load_relaxed(&cells[i + AHEAD / 2]->item)); /* only a hint for the cache */
         const lki_cell *cell = cells[i];
         if (!has_prefix(cell, page->query->sk_prefix)) {
             page->done = true;
@@ -147,17 +160,22 @@ lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
         return LK_NO_MEMORY;
     bounds b = query->reverse ? bounds_descending(query, page->has_after, memory)
                               : bounds_ascending(query, page->has_after);
-    s.snapshot = query->relaxed ? 0 : lki_snapshot(store, thread); /* before the index is looked at */
-    lki_partition *partition = lki_shard_partition(store, query->pk, lki_hash_bytes(&store->secret, query->pk));
+    s.snapshot =
+        query->relaxed ? 0 : lki_snapshot(store, thread); /* before the index is looked at */
+    lki_partition *partition =
+        lki_shard_partition(store, query->pk, lki_hash_bytes(&store->secret, query->pk));
     if (partition == NULL || b.empty) {
         page->done = true;
         return LK_OK;
     }
-    lki_index_walk_begin(&walk, &partition->index, b.bounded ? &b.from : NULL, b.strict, query->reverse);
+    lki_index_walk_begin(&walk, &partition->index, b.bounded ? &b.from : NULL, b.strict,
+                         query->reverse);
     lk_status status = LK_OK;
     size_t visited = 0;
     while (status == LK_OK && visited < page->max_cells) {
-        size_t wanted = page->limit == 0 || page->limit - page->count >= RUN ? RUN : page->limit - page->count + 4;
+        size_t wanted = page->limit == 0 || page->limit - page->count >= RUN
+                            ? RUN
+                            : page->limit - page->count + 4;
         size_t count = lki_index_walk_next(&walk, cells, wanted < RUN ? wanted : RUN);
         if (count == 0) {
             page->done = true;

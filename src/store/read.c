@@ -2,13 +2,15 @@
  *
  * Reads by key. Called by memory_db.c, in a section.
  *
- * One key: hash, lookaside, head, record; no store to a line that others use, no wait. Several keys are one snapshot, without
- * touching the clock where possible: collect all heads, all of them settled; collect again; unchanged means that all of them
- * were so at one instant between the two passes (double collect: Afek and others, 1993). Records never change, and none
- * that was seen in this section is freed or used again before it ends, so an equal head is the same record. Else a
+ * One key: hash, lookaside, head, record; no store to a line that others use, no wait. Several
+ * keys are one snapshot, without touching the clock where possible: collect all heads, all of them
+ * settled; collect again; unchanged means that all of them were so at one instant between the two
+ * passes (double collect: Afek and others, 1993). Records never change, and none that was seen in
+ * this section is freed or used again before it ends, so an equal head is the same record. Else a
  * snapshot by the clock.
  *
- * The passes over several keys are apart so that their cache misses overlap: buckets, cells, records.
+ * The passes over several keys are apart so that their cache misses overlap: buckets, cells,
+ * records.
  *
  * Invariants  I-read1: whatever is returned was settled, so no later snapshot is without it.
  * Ordering    P1, P2 (record.h).
@@ -18,7 +20,8 @@
 
 enum { GROUP = 16 };
 
-static void cell_prefetch(const lki_cell *cell)
+static void
+cell_prefetch(const lki_cell *cell)
 {
     LKI_PREFETCH(cell);
     LKI_PREFETCH((const char *)cell + LKI_LINE);
@@ -26,7 +29,8 @@ static void cell_prefetch(const lki_cell *cell)
 }
 
 /* The cells of a group, unless the caller knows them, and their heads. */
-static void group_collect(lki_store *store, lki_seen *seen, size_t count)
+static void
+group_collect(lki_store *store, lki_seen *seen, size_t count)
 {
     lki_bucket *bucket[GROUP];
     for (size_t i = 0; i < count; i++) {
@@ -34,12 +38,14 @@ static void group_collect(lki_store *store, lki_seen *seen, size_t count)
         LKI_PREFETCH(bucket[i]);
     }
     for (size_t i = 0; i < count; i++)
-        cell_prefetch(seen[i].cell != NULL ? seen[i].cell
-                                           : lki_bucket_guess(bucket[i], lki_shard_tag(seen[i].hashed.hash)));
+        cell_prefetch(seen[i].cell != NULL
+                          ? seen[i].cell
+                          : lki_bucket_guess(bucket[i], lki_shard_tag(seen[i].hashed.hash)));
     for (size_t i = 0; i < count; i++) {
         if (seen[i].cell == NULL)
             seen[i].cell = lki_shard_find_in(store, bucket[i], &seen[i].hashed);
-        seen[i].head = seen[i].cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen[i].cell->item); /* P1 */
+        seen[i].head =
+            seen[i].cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen[i].cell->item); /* P1 */
         if (seen[i].head == LKI_DEAD) {
             seen[i].cell = NULL; /* absent; the second pass looks the key up again */
             seen[i].head = LKI_EMPTY;
@@ -49,7 +55,8 @@ static void group_collect(lki_store *store, lki_seen *seen, size_t count)
 }
 
 /* First pass. False: something is not settled. */
-static bool heads_collect(lki_store *store, lki_seen *seen, size_t count)
+static bool
+heads_collect(lki_store *store, lki_seen *seen, size_t count)
 {
     bool settled = true;
     for (size_t i = 0; i < count; i += GROUP) {
@@ -62,7 +69,8 @@ static bool heads_collect(lki_store *store, lki_seen *seen, size_t count)
 }
 
 /* Second pass. */
-static bool heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
+static bool
+heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
 {
     /* The loads of the first pass were acquire: none of these can be done before them. */
     for (size_t i = 0; i < count; i++) {
@@ -80,11 +88,13 @@ static bool heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t c
 }
 
 /* One key as of a snapshot that was taken before this call. */
-static lki_record *record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
+static lki_record *
+record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
 {
     uintptr_t head = seen->cell == NULL ? LKI_DEAD : lki_load_acquire(&seen->cell->item); /* P1 */
     if (head == LKI_DEAD) {
-        /* The cell that was seen left the table, perhaps before the snapshot: another one may have come. */
+        /* The cell that was seen left the table, perhaps before the snapshot: another one may have
+         * come. */
         seen->cell = lki_shard_find(store, &seen->hashed);
         head = seen->cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen->cell->item); /* P1 */
     }

@@ -2,12 +2,15 @@
  *
  * Heads and records. Called by read.c, write.c, commit.c, lock.c, query.c, removal.c, sweep.c.
  *
- * Progress    resolving is wait-free; replacing a head is lock-free (a failed swap means that another one succeeded, and an
- *             unfinished commit in the way is aborted after a bounded wait).
- * Invariants  I-record1: prev is settled and its stamp is not greater than its successor's. I-record2: a record is retired by
- *             whoever stamped its successor, after that stamp; so a section that needs it (its snapshot is below the
- *             successor's stamp) began before the retirement. I-record3: the record inside a cell is used by one record at
- *             a time: LKI_CELL_ROOM is taken by who fills it and given back when its grace period is over.
+ * Progress    resolving is wait-free; replacing a head is lock-free (a failed swap means that
+ *             another one succeeded, and an unfinished commit in the way is aborted after a
+ *             bounded wait).
+ * Invariants  I-record1: prev is settled and its stamp is not greater than its successor's.
+ *             I-record2: a record is retired by whoever stamped its successor, after that stamp;
+ *             so a section that needs it (its snapshot is below the successor's stamp) began
+ *             before the retirement. I-record3: the record inside a cell is used by one record at
+ *             a time: LKI_CELL_ROOM is taken by who fills it and given back when its grace period
+ *             is over.
  * Ordering    P1, P2 (record.h); P6: the flags of a cell, read-modify-writes on both sides.
  */
 #include "store/record.h"
@@ -18,12 +21,14 @@ enum { RESOLVE_SPINS = 400 };
 
 _Static_assert(sizeof(lki_record) == LKI_CHUNK_SIZE, "locks and tombstones are chunks");
 
-static uint64_t commit_stamp(uint64_t state)
+static uint64_t
+commit_stamp(uint64_t state)
 {
     return state >> 2;
 }
 
-static void commit_stamp_now(lki_store *store, lki_commit *commit)
+static void
+commit_stamp_now(lki_store *store, lki_commit *commit)
 {
     uint64_t ready = LKI_READY;
     uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after READY was seen */
@@ -62,7 +67,8 @@ lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker)
 }
 
 /* Of a record that is settled: effective once, or below one that was. */
-static uint64_t record_stamp(lki_record *record)
+static uint64_t
+record_stamp(lki_record *record)
 {
     uint64_t word = lki_load_acquire(&record->word); /* P2 */
     if ((word & LKI_WORD_COMMIT) == 0)
@@ -94,10 +100,12 @@ lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
 
 /* ---- making and unmaking ---- */
 
-static lki_record *record_room(lki_store *store, lki_cell *cell, size_t payload)
+static lki_record *
+record_room(lki_store *store, lki_cell *cell, size_t payload)
 {
     if (payload <= cell->room && (lki_load_relaxed(&cell->flags) & LKI_CELL_ROOM) != 0 &&
-        (lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_ROOM) & LKI_CELL_ROOM) != 0) { /* P6: to dispose_inline */
+        (lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_ROOM) & LKI_CELL_ROOM) !=
+            0) { /* P6: to dispose_inline */
         lki_record *record = lki_cell_record(cell);
         record->flags = LKI_FLAG_INLINE;
         return record;
@@ -128,7 +136,8 @@ lki_record_new_value(lki_store *store, lki_cell *cell, const lk_item *item)
     return record;
 }
 
-static lki_record *record_new_versioned(lki_thread *thread, enum lki_record_kind kind, uint64_t version)
+static lki_record *
+record_new_versioned(lki_thread *thread, enum lki_record_kind kind, uint64_t version)
 {
     lki_record *record = lki_chunk_alloc(thread);
     if (record == NULL)
@@ -199,7 +208,8 @@ bool
 lki_record_dispose_inline(lki_thread *thread, void *object)
 {
     lki_cell *cell = object;
-    /* P6: the cell may have been disposed of before (its grace period can be counted by another thread): the last frees. */
+    /* P6: the cell may have been disposed of before (its grace period can be counted by another
+     * thread): the last frees. */
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
         lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
     return true;
@@ -221,8 +231,9 @@ lki_block_dispose(lki_thread *thread, void *object)
 void
 lki_commit_resolve(lki_thread *thread, lki_commit *commit)
 {
-    /* A running owner needs far less from one record to the next: wait as long as it gets on, then take it to have stopped. Two that
-     * abort each other for ever do not exist: both install in address order. */
+    /* A running owner needs far less from one record to the next: wait as long as it gets on, then
+     * take it to have stopped. Two that abort each other for ever do not exist: both install in
+     * address order. */
     uint64_t seen = lki_load_relaxed(&commit->installed);
     for (unsigned i = 0; i < RESOLVE_SPINS; i++) {
         if (lki_load_acquire(&commit->state) != LKI_INSTALLING) /* P2 */
@@ -238,9 +249,11 @@ lki_commit_resolve(lki_thread *thread, lki_commit *commit)
         lki_count(thread, LKI_ABORTS, 1);
 }
 
-/* One attempt. LK_OK; LK_NOT_FOUND: dead; LK_RACE: `*effective` is not `expected` (when asked); LK_BUSY: try again. */
-static lk_status head_try(lki_store *store, lki_thread *thread, lki_head *head, lki_record **effective, bool conditional,
-                          const lki_record *expected, lki_record *record)
+/* One attempt. LK_OK; LK_NOT_FOUND: dead; LK_RACE: `*effective` is not `expected` (when asked);
+ * LK_BUSY: try again. */
+static lk_status
+head_try(lki_store *store, lki_thread *thread, lki_head *head, lki_record **effective,
+         bool conditional, const lki_record *expected, lki_record *record)
 {
     uintptr_t seen = lki_load_acquire(head); /* P1 */
     if (seen == LKI_DEAD)
@@ -260,8 +273,9 @@ static lk_status head_try(lki_store *store, lki_thread *thread, lki_head *head, 
     return LK_BUSY;
 }
 
-static lk_status head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, bool conditional,
-                              const lki_record *expected, lki_record *record)
+static lk_status
+head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, bool conditional,
+             const lki_record *expected, lki_record *record)
 {
     lki_record *effective = NULL;
     lk_status status;
@@ -276,14 +290,15 @@ static lk_status head_replace(lki_store *store, lki_thread *thread, lki_cell *ce
 }
 
 bool
-lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, lki_record *record)
+lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
+                 lki_record *record)
 {
     return head_replace(store, thread, cell, head, false, NULL, record) == LK_OK;
 }
 
 lk_status
-lki_head_replace_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, const lki_record *expected,
-                    lki_record *record)
+lki_head_replace_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
+                    const lki_record *expected, lki_record *record)
 {
     return head_replace(store, thread, cell, head, true, expected, record);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Heads and records: what is effective, what was at an instant, how a new record gets in. The heart of the store; every room
- * that reads or writes a key comes here.
+ * Heads and records: what is effective, what was at an instant, how a new record gets in. The
+ * heart of the store; every room that reads or writes a key comes here.
  *
  * Ordering pairs
- *   P1  head: a record's fields, then the head (compare-and-swap, release); a reader loads the head (acquire), then the fields.
- *   P2  clock and state. A writer makes its record reachable (swap of the head, or of the commit's state to READY), then
- *       loads the clock. A snapshot moves the clock, fences, then loads heads and states. All of them sequentially
- *       consistent: either the writer's stamp is greater than the snapshot, or the snapshot sees the record.
- *       What breaks otherwise: a stamp not greater than a snapshot that read the key without it: the snapshot tears.
+ *   P1  head: a record's fields, then the head (compare-and-swap, release); a reader loads the
+ *       head (acquire), then the fields.
+ *   P2  clock and state. A writer makes its record reachable (swap of the head, or of the commit's
+ *       state to READY), then loads the clock. A snapshot moves the clock, fences, then loads
+ *       heads and states. All of them sequentially consistent: either the writer's stamp is
+ *       greater than the snapshot, or the snapshot sees the record. What breaks otherwise: a stamp
+ *       not greater than a snapshot that read the key without it: the snapshot tears.
  */
 #ifndef LKI_STORE_RECORD_H
 #define LKI_STORE_RECORD_H
@@ -20,8 +22,9 @@
 /* Slow part of lki_effective: the head is not stamped, or belongs to a commit. */
 lki_record *lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker);
 
-/* The record that counts now, settled: whoever looked at it has seen a stamp, so later snapshots include it. NULL: none.
- * *blocker (may be NULL): the unfinished commit whose record lies above it. Caller: in a section. */
+/* The record that counts now, settled: whoever looked at it has seen a stamp, so later snapshots
+ * include it. NULL: none. *blocker (may be NULL): the unfinished commit whose record lies above
+ * it. Caller: in a section. */
 LKI_INLINE lki_record *
 lki_effective(lki_store *store, uintptr_t head, lki_commit **blocker)
 {
@@ -44,7 +47,8 @@ lki_head_is_settled(uintptr_t head)
     return word != 0 && (word & LKI_WORD_COMMIT) == 0;
 }
 
-/* Takes a snapshot: whatever is stamped after this call has a greater stamp. Caller: in a section; it lasts no longer. */
+/* Takes a snapshot: whatever is stamped after this call has a greater stamp. Caller: in a section;
+ * it lasts no longer. */
 uint64_t lki_snapshot(lki_store *store, lki_thread *thread);
 
 /* The record of a head as of a snapshot, or NULL. */
@@ -84,13 +88,16 @@ lki_lock_expires(const lki_record *record)
 LKI_INLINE bool
 lki_lock_is_good(const lki_store *store, const lki_record *record, lki_time *now)
 {
-    return record != NULL && record->kind == LKI_LOCK && !lki_is_past(store, now, lki_lock_expires(record));
+    return record != NULL && record->kind == LKI_LOCK &&
+           !lki_is_past(store, now, lki_lock_expires(record));
 }
 
-/* Room for a value: inside the cell if that is free and large enough, else apart. NULL: no memory. */
+/* Room for a value: inside the cell if that is free and large enough, else apart. NULL: no
+ * memory. */
 lki_record *lki_record_new_value(lki_store *store, lki_cell *cell, const lk_item *item);
 lki_record *lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms);
-lki_record *lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind, uint64_t version);
+lki_record *lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind,
+                                     uint64_t version);
 
 /* Of a record that no other thread ever saw. NULL is allowed. */
 void lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record);
@@ -100,13 +107,15 @@ bool lki_record_dispose(lki_thread *thread, void *object);
 bool lki_record_dispose_inline(lki_thread *thread, void *object);
 bool lki_block_dispose(lki_thread *thread, void *object);
 
-/* Waits a little for a commit that is being installed, then aborts it. Returns when it is not INSTALLING any more. */
+/* Waits a little for a commit that is being installed, then aborts it. Returns when it is not
+ * INSTALLING any more. */
 void lki_commit_resolve(lki_thread *thread, lki_commit *commit);
 
 /* Gives a record that has just become reachable its stamp, if nobody has. */
 void lki_record_stamp(lki_store *store, lki_record *record);
 
-/* The next version of this thread's: unique in the store, above `above`. See lki_thread.sequence. */
+/* The next version of this thread's: unique in the store, above `above`. See
+ * lki_thread.sequence. */
 LKI_INLINE uint64_t
 lki_version_above(lki_thread *thread, uint64_t above)
 {
@@ -117,12 +126,14 @@ lki_version_above(lki_thread *thread, uint64_t above)
     return thread->sequence << 16 | thread->slot;
 }
 
-/* Puts `record` over whatever is effective at `head` of `cell`, stamps it, retires what it replaces. False: the cell is dead
- * and the record still the caller's. Caller: in a write section with 1 retirement reserved. */
-bool lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, lki_record *record);
+/* Puts `record` over whatever is effective at `head` of `cell`, stamps it, retires what it
+ * replaces. False: the cell is dead and the record still the caller's. Caller: in a write section
+ * with 1 retirement reserved. */
+bool lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
+                      lki_record *record);
 
-/* The same, only if `expected` (NULL: nothing) is effective at that instant. LK_OK, LK_RACE: another one is, LK_NOT_FOUND: the
- * cell is dead. */
+/* The same, only if `expected` (NULL: nothing) is effective at that instant. LK_OK, LK_RACE:
+ * another one is, LK_NOT_FOUND: the cell is dead. */
 lk_status lki_head_replace_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
                               const lki_record *expected, lki_record *record);
 

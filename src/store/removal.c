@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: MIT
  *
- * Burial of cells in two grace periods. Called by whoever installs tombstones, and by the reclamation when a ticket is due.
+ * Burial of cells in two grace periods. Called by whoever installs tombstones, and by the
+ * reclamation when a ticket is due.
  *
- *   tombstone installed, stamped -> tagged with the epoch -> ticket in the limbo          lki_removal_schedule
- *   two epochs later: no section with a snapshot older than the tombstone runs any more    lki_removal_ticket
- *     under the shard's latch: both heads tombstones that are old enough (or empty)? both become DEAD, the cell leaves the set
- *     then, under the latches of the pk's shard and of the partition: the cell leaves the index; an empty partition its set
- *   cell and tombstones are retired; two epochs later they are freed
+ *   lki_removal_schedule  a tombstone is installed and stamped: it is tagged with the epoch, and a
+ *                         ticket goes into the limbo
+ *   lki_removal_ticket    two epochs later no section with a snapshot older than the tombstone
+ *                         runs any more. Under the shard's latch: are both heads empty, or
+ *                         tombstones that are old enough? Both become DEAD, the cell leaves the set
+ *   index_leave           under the latches of the pk's shard and of the partition: the cell
+ *                         leaves the index; an empty partition leaves its set
+ *   and then              cell and tombstones are retired; two epochs later they are freed
  *
- * A ticket is a pointer to the cell in a limbo; LKI_CELL_PENDING says that there is one, so there is at most one, and a cell with a
- * ticket is not freed. The ticket's handler clears the flag before it looks at the heads, and whoever installs a tombstone
- * sets it afterwards: so a tombstone is either seen by the handler or gets a ticket of its own (P6). A tombstone that an unfinished
- * commit covers counts as young, because the commit may be undone.
- * The handler runs in whatever call comes by, so it only tries latches: where one is held, the ticket goes round again.
+ * A ticket is a pointer to the cell in a limbo; LKI_CELL_PENDING says that there is one, so there
+ * is at most one, and a cell with a ticket is not freed. The ticket's handler clears the flag
+ * before it looks at the heads, and whoever installs a tombstone sets it afterwards: so a
+ * tombstone is either seen by the handler or gets a ticket of its own (P6). A tombstone that an
+ * unfinished commit covers counts as young, because the commit may be undone. The handler runs in
+ * whatever call comes by, so it only tries latches: where one is held, the ticket goes round again.
  *
- * Why a get that meets DEAD need not look the key up again: the cell was in the set when it was found, so no other cell of the
- * key was; the key was absent at the later of that moment and the burial. Reads of several keys do look again (read.c).
+ * Why a get that meets DEAD need not look the key up again: the cell was in the set when it was
+ * found, so no other cell of the key was; the key was absent at the later of that moment and the
+ * burial. Reads of several keys do look again (read.c).
  *
- * Invariants  I-removal1: a head becomes DEAD only under the shard's latch, only from empty or from a tombstone two epochs old.
- *             I-removal2: only the handler of the ticket takes a cell out. I-removal3: the floor of the shard is raised to the
- *             lock's last version before the cell leaves the set (P7).
- * Ordering    P5: tag of a tombstone, release by who installed it after the stamp, acquire by the handler. P6, P7.
+ * Invariants  I-removal1: a head becomes DEAD only under the shard's latch, only from empty or
+ * from a tombstone two epochs old.
+ *             I-removal2: only the handler of the ticket takes a cell out. I-removal3: the floor
+ *             of the shard is raised to the lock's last version before the cell leaves the set
+ *             (P7).
+ * Ordering    P5: tag of a tombstone, release by who installed it after the stamp, acquire by the
+ * handler. P6, P7.
  */
 #include "store/record.h"
 #include "store/shard.h"
@@ -34,16 +43,18 @@ lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_r
     if (item != NULL)
         lki_store_release(&item->tag, tag); /* P5 */
     if (lock != NULL)
-        lki_store_release(&lock->tag, tag); /* P5 */
+        lki_store_release(&lock->tag, tag);                                       /* P5 */
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) == 0) /* P6 */
         lki_retire(thread, LKI_TICKET, cell, 0);
 }
 
-static enum verdict head_verdict(lki_store *store, uintptr_t head)
+static enum verdict
+head_verdict(lki_store *store, uintptr_t head)
 {
     if (head == LKI_EMPTY)
         return HEAD_OLD;
-    /* Under a commit that is not done yet there may be a tombstone, and the commit may be undone: then this ticket is the only one. */
+    /* Under a commit that is not done yet there may be a tombstone, and the commit may be undone:
+     * then this ticket is the only one. */
     bool settled = lki_head_is_settled(head);
     lki_record *record = lki_effective(store, head, NULL);
     if (record == NULL)
@@ -60,8 +71,10 @@ static enum verdict head_verdict(lki_store *store, uintptr_t head)
     return (int32_t)age >= 4 ? HEAD_OLD : HEAD_YOUNG;
 }
 
-/* Both heads to DEAD, or neither; the lock's decides (lki_cell_is_dead). The second head can only fail to if somebody wrote to it just now. */
-static bool heads_kill_latched(lki_cell *cell, uintptr_t item, uintptr_t lock)
+/* Both heads to DEAD, or neither; the lock's decides (lki_cell_is_dead). The second head can only
+ * fail to if somebody wrote to it just now. */
+static bool
+heads_kill_latched(lki_cell *cell, uintptr_t item, uintptr_t lock)
 {
     uintptr_t expected = item;
     if (!lki_cas_seq_cst(&cell->item, &expected, LKI_DEAD))
@@ -74,7 +87,8 @@ static bool heads_kill_latched(lki_cell *cell, uintptr_t item, uintptr_t lock)
 }
 
 bool
-lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition, uint64_t hash)
+lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
+                           uint64_t hash)
 {
     if (partition->dead || partition->index.count != 0)
         return false;
@@ -85,11 +99,13 @@ lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *
     return true;
 }
 
-/* The second half: out of the index, and out with an empty partition. False: a latch was held, or no memory. */
-static bool index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
+/* The second half: out of the index, and out with an empty partition. False: a latch was held, or
+ * no memory. */
+static bool
+index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
-    /* By its key, never by a pointer in the cell: where an earlier attempt failed, a new cell of the key has perhaps taken this one's
-     * place, died, and the partition with it. */
+    /* By its key, never by a pointer in the cell: where an earlier attempt failed, a new cell of
+     * the key has perhaps taken this one's place, died, and the partition with it. */
     lk_bytes pk = {cell->bytes, cell->pk_size};
     uint64_t hash = lki_hash_bytes(&store->secret, pk);
     lki_latch *outer = lki_shard_latch(store, hash);
@@ -109,7 +125,8 @@ static bool index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
 }
 
 /* A dead cell: finishes, or comes again. */
-static void dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
+static void
+dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
     if (index_leave(store, thread, cell))
         lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
@@ -117,17 +134,20 @@ static void dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
         lki_retire(thread, LKI_TICKET, cell, 0);
 }
 
-static void head_retire(lki_thread *thread, uintptr_t head)
+static void
+head_retire(lki_thread *thread, uintptr_t head)
 {
     if (head != LKI_EMPTY)
         lki_retire(thread, LKI_RECORD, (lki_record *)head, sizeof(lki_record));
 }
 
-/* Kills the cell of a ticket, if it is time. Else the ticket goes round again, if it is not too late. */
-static bool cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
+/* Kills the cell of a ticket, if it is time. Else the ticket goes round again, if it is not too
+ * late. */
+static bool
+cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
-    lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_PENDING);                                   /* P6: first */
-    uintptr_t item = lki_load_acquire(&cell->item), lock = lki_load_acquire(&cell->lock);         /* P1 */
+    lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_PENDING); /* P6: first */
+    uintptr_t item = lki_load_acquire(&cell->item), lock = lki_load_acquire(&cell->lock); /* P1 */
     enum verdict of_item = head_verdict(store, item), of_lock = head_verdict(store, lock);
     if (of_item == HEAD_ALIVE || of_lock == HEAD_ALIVE)
         return false;

@@ -20,23 +20,27 @@ enum {
     RETIRED_BYTES = 256 << 20
 };
 
-static lk_status size_option(size_t given, size_t otherwise, size_t cap, size_t *to)
+static lk_status
+size_option(size_t given, size_t otherwise, size_t cap, size_t *to)
 {
     *to = given != 0 ? given : otherwise;
     return *to > cap ? LK_TOO_BIG : LK_OK;
 }
 
-static lk_status options_check(const lk_memory_options *o)
+static lk_status
+options_check(const lk_memory_options *o)
 {
     bool shards = o->shards == 0 || (o->shards <= SHARDS_MAX && (o->shards & (o->shards - 1)) == 0);
     bool allocator = (o->allocate == NULL) == (o->deallocate == NULL);
     int64_t ttl = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
     int64_t refresh = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
-    bool lifetimes = ttl > 0 && refresh >= -1 && (refresh < ttl || (o->lock_refresh_ms == 0 && ttl > 1));
+    bool lifetimes =
+        ttl > 0 && refresh >= -1 && (refresh < ttl || (o->lock_refresh_ms == 0 && ttl > 1));
     return shards && allocator && lifetimes && o->sweep_interval_ms >= 0 ? LK_OK : LK_INVALID;
 }
 
-static lk_status options_apply(lki_store *store, const lk_memory_options *o)
+static lk_status
+options_apply(lki_store *store, const lk_memory_options *o)
 {
     lki_domain *domain = &store->domain;
     store->realtime_ms = o->realtime_ms != NULL ? o->realtime_ms : lki_realtime_coarse_ms;
@@ -47,7 +51,8 @@ static lk_status options_apply(lki_store *store, const lk_memory_options *o)
     store->lock_ttl_ms = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
     store->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
     if (o->lock_refresh_ms == 0 && store->lock_refresh_ms >= store->lock_ttl_ms)
-        store->lock_refresh_ms = store->lock_ttl_ms / 2; /* a short life was asked for, and nothing said of renewal */
+        store->lock_refresh_ms =
+            store->lock_ttl_ms / 2; /* a short life was asked for, and nothing said of renewal */
     store->sweep_interval_ms = o->sweep_interval_ms;
     lk_status status = size_option(o->max_pk_size, PK_SIZE, KEY_CAP, &store->max_pk_size);
     if (status == LK_OK)
@@ -57,7 +62,8 @@ static lk_status options_apply(lki_store *store, const lk_memory_options *o)
     return status;
 }
 
-static void domain_prepare(lki_store *store)
+static void
+domain_prepare(lki_store *store)
 {
     lki_domain *domain = &store->domain;
     domain->store = store;
@@ -125,7 +131,8 @@ lki_store_close(lki_store *store)
     lki_free_lines(&allocator, store, sizeof *store);
 }
 
-static void counters_copy(lk_statistics *s, const uint64_t *counter)
+static void
+counters_copy(lk_statistics *s, const uint64_t *counter)
 {
     s->partitions = counter[LKI_PARTITIONS_ADDED] - counter[LKI_PARTITIONS_REMOVED];
     s->gets = counter[LKI_GETS];

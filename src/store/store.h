@@ -2,7 +2,8 @@
  *
  * The store: what its rooms share. One struct, set up by store.c, read by all.
  *
- *   shard.c      sets of cells and of partitions, the lookaside in front; the only room that knows ck_hs
+ *   shard.c      sets of cells and of partitions, the lookaside in front; the only room that knows
+ *                ck_hs
  *   cell.c       makes a cell for a new key and enters it, index first
  *   record.c     heads and records: resolve, install, stamp
  *   read.c       get, get_into, view, get_many, get_locked
@@ -37,15 +38,17 @@ struct lki_partition {
 
 /* What a sweep knows; see sweep.c. */
 typedef struct lki_sweep_state {
-    _Atomic(int64_t) earliest_ms;   /* [stat] no expiry before this is left over from earlier rounds */
-    _Atomic(uint32_t) active;       /* [stat] a round is under way */
-    _Atomic(uint64_t) expiring __attribute__((aligned(LKI_LINE))); /* [stat] expiring writes since the round began, roughly */
-    _Atomic(int64_t) lag_ms;        /* [stat] of the last whole round */
-    lki_latch latch;                /* who holds it sweeps */
+    _Atomic(int64_t)
+        earliest_ms;          /* [stat] no expiry before this is left over from earlier rounds */
+    _Atomic(uint32_t) active; /* [stat] a round is under way */
+    _Atomic(uint64_t) expiring __attribute__((
+        aligned(LKI_LINE)));          /* [stat] expiring writes since the round began, roughly */
+    _Atomic(int64_t) lag_ms;          /* [stat] of the last whole round */
+    lki_latch latch;                  /* who holds it sweeps */
     size_t shard, offset, generation; /* [latch] */
-    bool running;                   /* [latch] a round is under way */
-    int64_t round_lag_ms;           /* [latch] */
-    int64_t round_began_ms;         /* [latch] */
+    bool running;                     /* [latch] a round is under way */
+    int64_t round_lag_ms;             /* [latch] */
+    int64_t round_began_ms;           /* [latch] */
 } lki_sweep_state;
 
 typedef struct lki_store {
@@ -59,12 +62,13 @@ typedef struct lki_store {
     void *clock_context;
     int64_t lock_ttl_ms, lock_refresh_ms;
     int64_t sweep_interval_ms;
-    _Atomic(uintptr_t) *lookaside; /* [P3] for each shard: first bucket | log2 of the number of buckets */
+    _Atomic(uintptr_t)
+        *lookaside; /* [P3] for each shard: first bucket | log2 of the number of buckets */
     lki_shard *shards;
     lki_latch partition_latch[LKI_PARTITION_LATCHES]; /* by hash of the pk: guards index writers */
     void *sweeper;                                    /* of the background thread; NULL: none */
     bool closing;                                     /* no other thread is there any more */
-    lki_sweep_state sweep ;
+    lki_sweep_state sweep;
     /* The clock of stamps. Advanced only by those who take a snapshot. */
     _Atomic(uint64_t) clock __attribute__((aligned(LKI_LINE))); /* [P2] */
 } lki_store;
@@ -81,20 +85,23 @@ lki_now(const lki_store *store)
     return store->realtime_ms(store->clock_context);
 }
 
-/* The one `now` of a call; zero: not read yet. What a read returns is one instant also as to expiry only if this is read after
- * the records were chosen: else the sweep may bury one of two items that expire together, and the other still counts. */
+/* The one `now` of a call; zero: not read yet. What a read returns is one instant also as to
+ * expiry only if this is read after the records were chosen: else the sweep may bury one of two
+ * items that expire together, and the other still counts. */
 typedef struct lki_time {
     int64_t ms;
     bool read, precise;
 } lki_time;
 
-/* Is a deadline behind us? Near it a clock that lags is not enough; the precise one is read once. */
+/* Is a deadline behind us? Near it a clock that lags is not enough; the precise one is read
+ * once. */
 LKI_INLINE bool
 lki_is_past(const lki_store *store, lki_time *now, int64_t deadline)
 {
     if (!now->read)
         *now = (lki_time){lki_now(store), true, store->precise_ms == NULL};
-    if (LKI_UNLIKELY(!now->precise && now->ms <= deadline && deadline - LKI_COARSE_LAG_MS < now->ms))
+    if (LKI_UNLIKELY(!now->precise && now->ms <= deadline &&
+                     deadline - LKI_COARSE_LAG_MS < now->ms))
         *now = (lki_time){store->precise_ms(store->clock_context), true, true};
     return now->ms > deadline;
 }
@@ -124,10 +131,10 @@ void lki_store_statistics(lki_store *store, lk_statistics *statistics);
 
 /* ---- cell.c ---- */
 
-/* The cell of a key, made where there is none; room for `data_size` bytes of record inside a new one (0: none). Caller: in a
- * write section. LK_OK, LK_NO_MEMORY. */
-lk_status lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size,
-                          lki_cell **cell);
+/* The cell of a key, made where there is none; room for `data_size` bytes of record inside a new
+ * one (0: none). Caller: in a write section. LK_OK, LK_NO_MEMORY. */
+lk_status lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
+                          size_t data_size, lki_cell **cell);
 /* Is the cell out of the table? */
 bool lki_cell_is_dead(const lki_cell *cell);
 bool lki_cell_dispose(lki_thread *thread, void *object);
@@ -154,10 +161,11 @@ typedef struct lki_seen {
     uintptr_t head;
     lki_found found;
 } lki_seen;
-void lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now);
+void lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count,
+                   lki_time *now);
 
-/* One page of a query: up to `limit` live items from `max_cells` cells or fewer; *resume: the last cell that was looked at,
- * *done: there is nothing behind it. Caller: in a section. */
+/* One page of a query: up to `limit` live items from `max_cells` cells or fewer; *resume: the last
+ * cell that was looked at, *done: there is nothing behind it. Caller: in a section. */
 typedef struct lki_page {
     const lk_query *query;
     bool has_after; /* query->after counts, be it empty */
@@ -174,35 +182,36 @@ lk_status lki_query_page(lki_store *store, lki_thread *thread, lki_page *page);
 lk_status lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count);
 lk_status lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count);
 /* Caller: in a write section. `cell`: where known. */
-lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell, lki_time *now,
-                             lk_lock *lock);
+lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
+                             lki_cell *cell, lki_time *now, lk_lock *lock);
 /* What is to be written: `items` (puts), or `writes`. */
 typedef struct lki_writes {
     const lk_item *items;
     const lk_write *writes;
     size_t count;
 } lki_writes;
-lk_status lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes, lk_lock *locks,
-                           size_t lock_count, lk_conflict *conflict);
+lk_status lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
+                           lk_lock *locks, size_t lock_count, lk_conflict *conflict);
 
 /* ---- removal.c, sweep.c ---- */
 
-/* Tombstones of `cell` (either may be NULL) were installed and stamped: notes from when on it may be buried, and sees to it
- * that somebody does. Also for a cell that was made in vain, without tombstones. Caller: in the write section that
- * installed them, with 1 retirement reserved. */
+/* Tombstones of `cell` (either may be NULL) were installed and stamped: notes from when on it may
+ * be buried, and sees to it that somebody does. Also for a cell that was made in vain, without
+ * tombstones. Caller: in the write section that installed them, with 1 retirement reserved. */
 void lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_record *lock);
 bool lki_removal_ticket(lki_thread *thread, void *cell);
-/* Takes a partition out if its index is empty. Caller: in a write section, holds the latch of the shard of the pk, then that of the
- * partition (the one place where two are held). */
-bool lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition, uint64_t hash);
+/* Takes a partition out if its index is empty. Caller: in a write section, holds the latch of the
+ * shard of the pk, then that of the partition (the one place where two are held). */
+bool lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
+                                uint64_t hash);
 
 /* An item or lock that expires was written. */
 LKI_INLINE void
 lki_sweep_note(lki_store *store, int64_t expires_at_ms)
 {
     int64_t earliest = lki_load_relaxed(&store->sweep.earliest_ms);
-    while (expires_at_ms < earliest && !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {
-    }
+    while (expires_at_ms < earliest &&
+           !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {}
 }
 
 /* A little of a sweep, now and then; writers call it outside of their sections. */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Expiry. An expired item is invisible at once, because readers compare times; here its memory comes back. Called by writers a
- * little at a time (lki_sweep_step), by lk_sweep, and by the background thread.
+ * Expiry. An expired item is invisible at once, because readers compare times; here its memory
+ * comes back. Called by writers a little at a time (lki_sweep_step), by lk_sweep, and by the
+ * background thread.
  *
- * The sweep walks the shards, a chunk of cells at a time, and puts a tombstone over exactly the record that it saw expired, as a
- * delete would; the same for locks that have lapsed. From there on removal.c sees to the cell. There is no list by time:
- * `earliest_ms` is a lower bound of what is still to come, so that rounds begin only when something has expired, and at most once a
- * second unless many expiring items were written since. While a round runs each write visits about four cells, so
- * what has expired and is still there stays in proportion to what is live.
+ * The sweep walks the shards, a chunk of cells at a time, and puts a tombstone over exactly the
+ * record that it saw expired, as a delete would; the same for locks that have lapsed. From there
+ * on removal.c sees to the cell. There is no list by time: `earliest_ms` is a lower bound of what
+ * is still to come, so that rounds begin only when something has expired, and at most once a
+ * second unless many expiring items were written since. While a round runs each write visits about
+ * four cells, so what has expired and is still there stays in proportion to what is live.
  *
- * Progress    one thread sweeps at a time (a latch, which steps only try); each chunk is a section of its own.
+ * Progress    one thread sweeps at a time (a latch, which steps only try); each chunk is a section
+ *             of its own.
  */
 #include <pthread.h>
 #include <time.h>
@@ -19,13 +22,17 @@
 
 enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000 };
 
-/* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: something else is there now. */
-static lk_status record_bury(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, lki_record *record)
+/* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: something else is there
+ * now. */
+static lk_status
+record_bury(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
+            lki_record *record)
 {
     bool lock = record->kind == LKI_LOCK;
     if (!lki_reserve(thread, 4))
         return LK_NO_MEMORY;
-    lki_record *tombstone = lki_record_new_tombstone(thread, lock ? LKI_LOCK_TOMBSTONE : LKI_TOMBSTONE, lock ? record->version : 0);
+    lki_record *tombstone = lki_record_new_tombstone(
+        thread, lock ? LKI_LOCK_TOMBSTONE : LKI_TOMBSTONE, lock ? record->version : 0);
     if (tombstone == NULL)
         return LK_NO_MEMORY;
     lk_status status = lki_head_replace_if(store, thread, cell, head, record, tombstone);
@@ -39,7 +46,9 @@ static lk_status record_bury(lki_store *store, lki_thread *thread, lki_cell *cel
 }
 
 /* One head of a cell. `*lag_ms`: the longest time since expiry so far. */
-static lk_status head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, int64_t now, int64_t *lag_ms)
+static lk_status
+head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, int64_t now,
+           int64_t *lag_ms)
 {
     lki_record *record = lki_effective(store, lki_load_acquire(head), NULL); /* P1 */
     if (record == NULL)
@@ -62,8 +71,9 @@ static lk_status head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell
 }
 
 /* One chunk of a shard. *offset moves on; `*ended`: at the end of the shard. */
-static lk_status chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now, int64_t *lag_ms,
-                             size_t *swept, bool *ended)
+static lk_status
+chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now,
+            int64_t *lag_ms, size_t *swept, bool *ended)
 {
     lki_cell *cells[CHUNK];
     lk_status status = LK_OK;
@@ -71,9 +81,10 @@ static lk_status chunk_sweep(lki_store *store, lki_thread *thread, size_t shard,
     lki_write_enter(thread);
     size_t count = lki_shard_walk(store, shard, offset, cells, CHUNK);
     for (size_t i = 0; i < count && status != LK_NO_MEMORY; i++) {
-        if (lki_load_relaxed(&cells[i]->item) == LKI_EMPTY && lki_load_relaxed(&cells[i]->lock) == LKI_EMPTY &&
-            lki_reserve(thread, 1))
-            lki_removal_schedule(thread, cells[i], NULL, NULL); /* made in vain, when memory was out */
+        if (lki_load_relaxed(&cells[i]->item) == LKI_EMPTY &&
+            lki_load_relaxed(&cells[i]->lock) == LKI_EMPTY && lki_reserve(thread, 1))
+            lki_removal_schedule(thread, cells[i], NULL,
+                                 NULL); /* made in vain, when memory was out */
         status = head_sweep(store, thread, cells[i], &cells[i]->item, now, lag_ms);
         *swept += status == LK_OK;
         if (status == LK_NO_MEMORY)
@@ -89,7 +100,8 @@ static lk_status chunk_sweep(lki_store *store, lki_thread *thread, size_t shard,
     return LK_NO_MEMORY;
 }
 
-static void round_begin_latched(lki_store *store, int64_t now)
+static void
+round_begin_latched(lki_store *store, int64_t now)
 {
     lki_sweep_state *sweep = &store->sweep;
     sweep->running = true;
@@ -98,15 +110,18 @@ static void round_begin_latched(lki_store *store, int64_t now)
     sweep->round_lag_ms = 0;
     sweep->round_began_ms = now;
     lki_store_relaxed(&sweep->expiring, 0);
-    lki_store_seq_cst(&sweep->earliest_ms, INT64_MAX); /* each expiry that is met, or written, is noted anew */
+    lki_store_seq_cst(&sweep->earliest_ms,
+                      INT64_MAX); /* each expiry that is met, or written, is noted anew */
 }
 
 /* The next chunk of the running round. */
-static lk_status round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *swept)
+static lk_status
+round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *swept)
 {
     lki_sweep_state *sweep = &store->sweep;
     bool ended;
-    lk_status status = chunk_sweep(store, thread, sweep->shard, &sweep->offset, now, &sweep->round_lag_ms, swept, &ended);
+    lk_status status = chunk_sweep(store, thread, sweep->shard, &sweep->offset, now,
+                                   &sweep->round_lag_ms, swept, &ended);
     if (status != LK_OK)
         return status;
     size_t generation = lki_shard_generation(store, sweep->shard);
@@ -147,7 +162,8 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
         round_begin_latched(store, now);
     size_t swept = 0;
     if (sweep->running)
-        (void)round_step_latched(store, thread, now, &swept); /* no memory: the next step tries again */
+        (void)round_step_latched(store, thread, now,
+                                 &swept); /* no memory: the next step tries again */
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
 }
@@ -181,7 +197,8 @@ typedef struct sweeper {
     lki_store *store;
 } sweeper;
 
-static void sweeper_wait_latched(sweeper *s)
+static void
+sweeper_wait_latched(sweeper *s)
 {
     struct timespec until;
     int64_t interval = s->store->sweep_interval_ms;
@@ -192,11 +209,11 @@ static void sweeper_wait_latched(sweeper *s)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    while (!s->stop && pthread_cond_timedwait(&s->wake, &s->latch, &until) == 0) {
-    }
+    while (!s->stop && pthread_cond_timedwait(&s->wake, &s->latch, &until) == 0) {}
 }
 
-static void *sweeper_run(void *context)
+static void *
+sweeper_run(void *context)
 {
     sweeper *s = context;
     pthread_mutex_lock(&s->latch);
@@ -209,7 +226,8 @@ static void *sweeper_run(void *context)
         lki_thread *thread = lki_thread_self(&s->store->domain, &why);
         size_t swept = 0;
         if (thread != NULL)
-            (void)lki_sweep_all(s->store, thread, 0, &swept); /* no memory: the next round tries again */
+            (void)lki_sweep_all(s->store, thread, 0,
+                                &swept); /* no memory: the next round tries again */
         pthread_mutex_lock(&s->latch);
     }
     pthread_mutex_unlock(&s->latch);

@@ -2,9 +2,10 @@
  *
  * set and delete. Called by memory_db.c.
  *
- * A set is one record over whatever is effective: the table is not touched where the key exists. A batch goes in groups, whose
- * cache misses are overlapped; each item is atomic, the batch is not. A delete is a commit of two tombstones, on the item's and on the
- * lock's head, also where there is no lock: a lock that was made between the two would survive the delete of what it guards.
+ * A set is one record over whatever is effective: the table is not touched where the key exists. A
+ * batch goes in groups, whose cache misses are overlapped; each item is atomic, the batch is not.
+ * A delete is a commit of two tombstones, on the item's and on the lock's head, also where there
+ * is no lock: a lock that was made between the two would survive the delete of what it guards.
  *
  * Progress    lock-free on keys that exist; else the latches of cell.c.
  */
@@ -13,7 +14,8 @@
 
 enum { GROUP = 16 };
 
-static lk_status set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
+static lk_status
+set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
 {
     size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
     lki_cell *cell = lki_shard_find(store, hashed);
@@ -46,7 +48,8 @@ static lk_status set_one(lki_store *store, lki_thread *thread, const lki_hashed 
     return LK_OK;
 }
 
-static lk_status set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t count)
+static lk_status
+set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t count)
 {
     lki_hashed hashed[GROUP];
     for (size_t i = 0; i < count; i++) {
@@ -54,7 +57,8 @@ static lk_status set_group(lki_store *store, lki_thread *thread, const lk_item *
         LKI_PREFETCH(lki_shard_bucket(store, hashed[i].hash));
     }
     for (size_t i = 0; count > 1 && i < count; i++) {
-        const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash), lki_shard_tag(hashed[i].hash));
+        const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash),
+                                                 lki_shard_tag(hashed[i].hash));
         LKI_PREFETCH(guess);
         LKI_PREFETCH((const char *)guess + LKI_LINE);
     }
@@ -84,7 +88,8 @@ lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t
 }
 
 /* Neither an item nor a lock: nothing to delete. */
-static bool cell_is_void(lki_store *store, lki_cell *cell)
+static bool
+cell_is_void(lki_store *store, lki_cell *cell)
 {
     uintptr_t head = lki_load_acquire(&cell->lock); /* P1 */
     const lki_record *lock = lki_effective(store, head, NULL);

@@ -20,7 +20,8 @@ kit_memory_fail(kit_memory *memory, int64_t nth, bool for_ever)
     atomic_store(&memory->fail_at, nth);
 }
 
-static bool memory_fails(kit_memory *memory)
+static bool
+memory_fails(kit_memory *memory)
 {
     if (atomic_load(&memory->fail_at) == 0)
         return false;
@@ -67,12 +68,14 @@ kit_deallocate(void *context, void *pointer, size_t size)
 
 /* ---- a store ---- */
 
-static int64_t realtime(void *context)
+static int64_t
+realtime(void *context)
 {
     return atomic_load_explicit(&((kit *)context)->now_ms, memory_order_relaxed);
 }
 
-static int64_t monotonic(void *context)
+static int64_t
+monotonic(void *context)
 {
     return atomic_load_explicit(&((kit *)context)->monotonic_ms, memory_order_relaxed);
 }
@@ -198,7 +201,8 @@ kit_lock(kit *k, lk_key key)
 bool
 kit_bytes_equal(lk_bytes left, lk_bytes right)
 {
-    return left.size == right.size && (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
+    return left.size == right.size &&
+           (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
 }
 
 bool

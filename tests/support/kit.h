@@ -32,7 +32,7 @@ typedef struct kit_memory {
     _Atomic(int64_t) fail_at;    /* the n-th allocation from now fails; 0: none does */
     atomic_bool for_ever;        /* and all after it */
     _Atomic(uint64_t) failed;
-    atomic_bool broken;          /* a block was freed twice, with another size, or to another allocator */
+    atomic_bool broken; /* a block was freed twice, with another size, or to another allocator */
 } kit_memory;
 
 void *kit_allocate(void *memory, size_t size);
@@ -79,9 +79,9 @@ bool kit_bytes_equal(lk_bytes left, lk_bytes right);
 bool kit_bytes_are(lk_bytes bytes, const char *text);
 
 /* Fails the test with both names. */
-#define assert_status(wanted, call)                                                                \
-    kit_assert_status((wanted), (call), #call, __FILE__, __LINE__)
-void kit_assert_status(lk_status wanted, lk_status got, const char *call, const char *file, int line);
+#define assert_status(wanted, call) kit_assert_status((wanted), (call), #call, __FILE__, __LINE__)
+void kit_assert_status(lk_status wanted, lk_status got, const char *call, const char *file,
+                       int line);
 
 /* Is every byte of `memory` 0xa5, as kit_fill left it? */
 void kit_fill(void *memory, size_t size);

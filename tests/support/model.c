@@ -37,13 +37,15 @@ model_compare(lk_bytes left, lk_bytes right)
     return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
 }
 
-static int key_compare(lk_key left, lk_key right)
+static int
+key_compare(lk_key left, lk_key right)
 {
     int order = model_compare(left.pk, right.pk);
     return order != 0 ? order : model_compare(left.sk, right.sk);
 }
 
-static lk_bytes bytes_copy(lk_bytes bytes)
+static lk_bytes
+bytes_copy(lk_bytes bytes)
 {
     char *memory = malloc(bytes.size + 1);
     if (memory == NULL)
@@ -53,7 +55,8 @@ static lk_bytes bytes_copy(lk_bytes bytes)
     return (lk_bytes){memory, bytes.size};
 }
 
-static void bytes_free(lk_bytes bytes)
+static void
+bytes_free(lk_bytes bytes)
 {
     free((void *)(uintptr_t)bytes.data);
 }
@@ -61,7 +64,8 @@ static void bytes_free(lk_bytes bytes)
 /* ---- the array ---- */
 
 /* The first entry that is not before `key`. */
-static size_t entry_position(const model *m, lk_key key)
+static size_t
+entry_position(const model *m, lk_key key)
 {
     size_t low = 0, high = m->count;
     while (low < high) {
@@ -74,13 +78,15 @@ static size_t entry_position(const model *m, lk_key key)
     return low;
 }
 
-static entry *entry_find(model *m, lk_key key)
+static entry *
+entry_find(model *m, lk_key key)
 {
     size_t at = entry_position(m, key);
     return at < m->count && key_compare(m->entries[at].key, key) == 0 ? &m->entries[at] : NULL;
 }
 
-static entry *entry_obtain(model *m, lk_key key)
+static entry *
+entry_obtain(model *m, lk_key key)
 {
     size_t at = entry_position(m, key);
     if (at < m->count && key_compare(m->entries[at].key, key) == 0)
@@ -97,7 +103,8 @@ static entry *entry_obtain(model *m, lk_key key)
     return &m->entries[at];
 }
 
-static void item_drop(entry *e)
+static void
+item_drop(entry *e)
 {
     if (e->has_item)
         bytes_free(e->data);
@@ -106,7 +113,8 @@ static void item_drop(entry *e)
 }
 
 /* Neither an item nor a lock: out of the array. */
-static void entry_drop_if_void(model *m, entry *e)
+static void
+entry_drop_if_void(model *m, entry *e)
 {
     if (e->has_item || e->version != 0)
         return;
@@ -117,31 +125,36 @@ static void entry_drop_if_void(model *m, entry *e)
     memmove(e, e + 1, (m->count - at) * sizeof *e);
 }
 
-static bool item_is_live(const model *m, const entry *e)
+static bool
+item_is_live(const model *m, const entry *e)
 {
     return e != NULL && e->has_item && (e->expires_at_ms == 0 || m->now_ms <= e->expires_at_ms);
 }
 
-static bool lock_is_good(const model *m, const entry *e)
+static bool
+lock_is_good(const model *m, const entry *e)
 {
     return e != NULL && e->version != 0 && m->now_ms <= e->lock_expires_at_ms;
 }
 
-static lk_item item_of(const entry *e)
+static lk_item
+item_of(const entry *e)
 {
     return (lk_item){e->key, e->data, e->expires_at_ms};
 }
 
 /* ---- arguments ---- */
 
-static lk_status bytes_check(lk_bytes bytes, size_t max)
+static lk_status
+bytes_check(lk_bytes bytes, size_t max)
 {
     if (bytes.data == NULL && bytes.size != 0)
         return LK_INVALID;
     return bytes.size > max ? LK_TOO_BIG : LK_OK;
 }
 
-static lk_status key_check(const model *m, lk_key key)
+static lk_status
+key_check(const model *m, lk_key key)
 {
     if (key.pk.size == 0)
         return LK_INVALID;
@@ -149,7 +162,8 @@ static lk_status key_check(const model *m, lk_key key)
     return status != LK_OK ? status : bytes_check(key.sk, m->max_sk_size);
 }
 
-static lk_status item_check(const model *m, const lk_item *item)
+static lk_status
+item_check(const model *m, const lk_item *item)
 {
     lk_status status = key_check(m, item->key);
     if (status != LK_OK)
@@ -158,7 +172,8 @@ static lk_status item_check(const model *m, const lk_item *item)
 }
 
 bool
-model_names_twice(const lk_write *writes, size_t write_count, const lk_lock *locks, size_t lock_count)
+model_names_twice(const lk_write *writes, size_t write_count, const lk_lock *locks,
+                  size_t lock_count)
 {
     for (size_t i = 0; i < write_count; i++)
         for (size_t j = 0; j < i; j++)
@@ -171,14 +186,16 @@ model_names_twice(const lk_write *writes, size_t write_count, const lk_lock *loc
     return false;
 }
 
-static lk_status commit_check(const model *m, const lk_write *writes, size_t write_count, const lk_lock *locks,
-                              size_t lock_count)
+static lk_status
+commit_check(const model *m, const lk_write *writes, size_t write_count, const lk_lock *locks,
+             size_t lock_count)
 {
     lk_status status = write_count + lock_count == 0 ? LK_INVALID : LK_OK;
     if (status == LK_OK && write_count > LK_COMMIT_MAX)
         return LK_TOO_BIG;
     for (size_t i = 0; status == LK_OK && i < write_count; i++)
-        status = writes[i].kind == LK_PUT ? item_check(m, &writes[i].item) : key_check(m, writes[i].item.key);
+        status = writes[i].kind == LK_PUT ? item_check(m, &writes[i].item)
+                                          : key_check(m, writes[i].item.key);
     if (status == LK_OK && lock_count > LK_COMMIT_MAX)
         return LK_TOO_BIG;
     for (size_t i = 0; status == LK_OK && i < lock_count; i++)
@@ -242,7 +259,8 @@ model_get(model *m, lk_key key, lk_item *item)
     return status;
 }
 
-static void item_put(model *m, const lk_item *item)
+static void
+item_put(model *m, const lk_item *item)
 {
     lk_bytes data = bytes_copy(item->data);
     entry *e = entry_obtain(m, item->key);
@@ -252,7 +270,8 @@ static void item_put(model *m, const lk_item *item)
     e->expires_at_ms = item->expires_at_ms;
 }
 
-static void key_delete(model *m, lk_key key)
+static void
+key_delete(model *m, lk_key key)
 {
     entry *e = entry_find(m, key);
     if (e == NULL)
@@ -288,7 +307,8 @@ model_delete(model *m, const lk_key *keys, size_t count)
     return status;
 }
 
-static void lock_renew(model *m, entry *e)
+static void
+lock_renew(model *m, entry *e)
 {
     e->version = ++m->last_version;
     e->lock_expires_at_ms = m->now_ms + m->lock_ttl_ms;
@@ -312,7 +332,8 @@ model_get_lock(model *m, lk_key key, lk_lock *lock)
 }
 
 /* The first stale lock in the caller's order. */
-static lk_status locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *conflict)
+static lk_status
+locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *conflict)
 {
     for (size_t i = 0; i < count; i++) {
         const entry *e = entry_find(m, locks[i].key);
@@ -327,7 +348,8 @@ static lk_status locks_check(model *m, const lk_lock *locks, size_t count, lk_co
 }
 
 lk_status
-model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks, size_t lock_count, lk_conflict *conflict)
+model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks,
+             size_t lock_count, lk_conflict *conflict)
 {
     pthread_mutex_lock(&m->mutex);
     lk_status status = commit_check(m, writes, write_count, locks, lock_count);
@@ -356,12 +378,14 @@ model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *lock
     return status;
 }
 
-static bool query_matches(const model *m, const lk_query *query, const entry *e)
+static bool
+query_matches(const model *m, const lk_query *query, const entry *e)
 {
     if (!item_is_live(m, e) || model_compare(e->key.pk, query->pk) != 0)
         return false;
     lk_bytes sk = e->key.sk, prefix = query->sk_prefix;
-    if (sk.size < prefix.size || (prefix.size != 0 && memcmp(sk.data, prefix.data, prefix.size) != 0))
+    if (sk.size < prefix.size ||
+        (prefix.size != 0 && memcmp(sk.data, prefix.data, prefix.size) != 0))
         return false;
     if (query->after.size == 0)
         return true;

@@ -22,8 +22,8 @@ lk_status model_get(model *m, lk_key key, lk_item *item);
 lk_status model_set(model *m, const lk_item *items, size_t count);
 lk_status model_delete(model *m, const lk_key *keys, size_t count);
 lk_status model_get_lock(model *m, lk_key key, lk_lock *lock);
-lk_status model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks, size_t lock_count,
-                       lk_conflict *conflict);
+lk_status model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks,
+                       size_t lock_count, lk_conflict *conflict);
 /* Up to `room` of the items that the query asks for; *count: how many there are. */
 lk_status model_query(model *m, const lk_query *query, lk_item *items, size_t room, size_t *count);
 
@@ -34,7 +34,8 @@ size_t model_keys(model *m);
 size_t model_sweep(model *m);
 
 /* The arguments alone are wrong in that a key is named twice. */
-bool model_names_twice(const lk_write *writes, size_t write_count, const lk_lock *locks, size_t lock_count);
+bool model_names_twice(const lk_write *writes, size_t write_count, const lk_lock *locks,
+                       size_t lock_count);
 /* memcmp, the shorter first on a tie. */
 int model_compare(lk_bytes left, lk_bytes right);
 

@@ -22,7 +22,8 @@ void
 scarce_fill(rig *it, size_t from, size_t to, const char *data, int64_t expires_at_ms)
 {
     for (size_t i = from; i < to; i++) {
-        lk_item item = {.key = scarce_key(it, i), .data = lk_string(data), .expires_at_ms = expires_at_ms};
+        lk_item item = {
+            .key = scarce_key(it, i), .data = lk_string(data), .expires_at_ms = expires_at_ms};
         assert_status(LK_OK, lk_set(it->k.db, &item, 1));
     }
 }
@@ -61,7 +62,8 @@ typedef struct preparer {
     const scenario *s;
 } preparer;
 
-static void *preparer_run(void *context)
+static void *
+preparer_run(void *context)
 {
     preparer *p = context;
     p->s->prepare(&r);
@@ -70,7 +72,8 @@ static void *preparer_run(void *context)
     return NULL;
 }
 
-static void preparer_start(preparer *p, const scenario *s)
+static void
+preparer_start(preparer *p, const scenario *s)
 {
     p->s = s;
     pthread_barrier_init(&p->done, NULL, 2);
@@ -79,7 +82,8 @@ static void preparer_start(preparer *p, const scenario *s)
     pthread_barrier_wait(&p->done);
 }
 
-static void preparer_end(preparer *p)
+static void
+preparer_end(preparer *p)
 {
     pthread_barrier_wait(&p->leave);
     pthread_join(p->thread, NULL);
@@ -87,7 +91,8 @@ static void preparer_end(preparer *p)
     pthread_barrier_destroy(&p->leave);
 }
 
-static void rig_open(void)
+static void
+rig_open(void)
 {
     memset(&r, 0, sizeof r);
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
@@ -103,7 +108,8 @@ static void rig_open(void)
 }
 
 /* Closes without memory: nothing of it needs any. */
-static void rig_close(void)
+static void
+rig_close(void)
 {
     lk_stream_close(r.stream);
     lk_result_free(r.out);
@@ -113,17 +119,18 @@ static void rig_close(void)
     lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
 }
 
-#define HOLDS(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            print_error("%s, mode %d, allocation %lld, for ever %d: %s\n", s->name, (int)mode,     \
-                        (long long)nth, for_ever, lk_status_string(status));                       \
-            assert_true(condition);                                                                \
-        }                                                                                          \
+#define HOLDS(condition)                                                                       \
+    do {                                                                                       \
+        if (!(condition)) {                                                                    \
+            print_error("%s, mode %d, allocation %lld, for ever %d: %s\n", s->name, (int)mode, \
+                        (long long)nth, for_ever, lk_status_string(status));                   \
+            assert_true(condition);                                                            \
+        }                                                                                      \
     } while (0)
 
 /* False: the call did not come to its n-th allocation. */
-static bool scenario_run(const scenario *s, enum mode mode, int64_t nth, bool for_ever)
+static bool
+scenario_run(const scenario *s, enum mode mode, int64_t nth, bool for_ever)
 {
     preparer p;
     rig_open();
@@ -156,6 +163,5 @@ scarce_run(const scenario *s)
 {
     for (int mode = ATTACHED; mode < MODES; mode++)
         for (int for_ever = 0; for_ever < 2; for_ever++)
-            for (int64_t nth = 1; scenario_run(s, (enum mode)mode, nth, for_ever != 0); nth++) {
-            }
+            for (int64_t nth = 1; scenario_run(s, (enum mode)mode, nth, for_ever != 0); nth++) {}
 }

@@ -4,26 +4,31 @@
  */
 #include "support/kit.h"
 
-static kit *kit_of(void **state)
+static kit *
+kit_of(void **state)
 {
     return *state;
 }
 
-static lk_write put(const char *pk, const char *sk, const char *data)
+static lk_write
+put(const char *pk, const char *sk, const char *data)
 {
     return (lk_write){.kind = LK_PUT, .item = kit_item(pk, sk, data)};
 }
 
-static lk_write removal(const char *pk, const char *sk)
+static lk_write
+removal(const char *pk, const char *sk)
 {
     return (lk_write){.kind = LK_DELETE, .item.key = lk_key_of(pk, sk)};
 }
 
-static void test_set_atomic_writes_all_and_bumps_all(void **state)
+static void
+test_set_atomic_writes_all_and_bumps_all(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "a", "old");
-    lk_lock locks[2] = {kit_lock(k, lk_key_of("p", "a")), kit_lock(k, lk_key_of("q", "z"))}, before[2];
+    lk_lock locks[2] = {kit_lock(k, lk_key_of("p", "a")), kit_lock(k, lk_key_of("q", "z"))},
+            before[2];
     memcpy(before, locks, sizeof locks);
     kit_advance(k, 500);
     lk_item items[3] = {kit_item("p", "a", "1"), kit_item("p", "b", "2"), kit_item("r", "", "3")};
@@ -33,12 +38,14 @@ static void test_set_atomic_writes_all_and_bumps_all(void **state)
         assert_true(locks[i].expires_at_ms == k->now_ms + LK_HOURS(24));
         assert_true(kit_lock(k, locks[i].key).version == locks[i].version);
     }
-    assert_true(kit_holds(k, items[0].key, "1") && kit_holds(k, items[1].key, "2") && kit_holds(k, items[2].key, "3"));
+    assert_true(kit_holds(k, items[0].key, "1") && kit_holds(k, items[1].key, "2") &&
+                kit_holds(k, items[2].key, "3"));
     assert_status(LK_OK, lk_set_atomic(k->db, items, 3, locks, 2, NULL));
     assert_int_equal(kit_statistics(k).commits, 2);
 }
 
-static void test_race_names_the_first_stale_lock_and_writes_nothing(void **state)
+static void
+test_race_names_the_first_stale_lock_and_writes_nothing(void **state)
 {
     kit *k = kit_of(state);
     enum { LOCKS = 40 };
@@ -70,7 +77,8 @@ static void test_race_names_the_first_stale_lock_and_writes_nothing(void **state
     assert_int_equal(kit_statistics(k).races, 2 * LOCKS);
 }
 
-static void test_race_of_a_deleted_lock_says_version_zero(void **state)
+static void
+test_race_of_a_deleted_lock_says_version_zero(void **state)
 {
     kit *k = kit_of(state);
     lk_lock locks[2] = {kit_lock(k, lk_key_of("p", "a")), kit_lock(k, lk_key_of("p", "b"))};
@@ -80,7 +88,8 @@ static void test_race_of_a_deleted_lock_says_version_zero(void **state)
     assert_true(conflict.index == 1 && conflict.current_version == 0);
 }
 
-static void test_lock_of_version_zero_is_stale(void **state)
+static void
+test_lock_of_version_zero_is_stale(void **state)
 {
     kit *k = kit_of(state);
     lk_lock lock = {.key = lk_key_of("p", "s")};
@@ -99,7 +108,8 @@ static void test_lock_of_version_zero_is_stale(void **state)
     assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
 }
 
-static void test_commit_of_too_much_or_nothing_says_so(void **state)
+static void
+test_commit_of_too_much_or_nothing_says_so(void **state)
 {
     kit *k = kit_of(state);
     enum { MAX = LK_COMMIT_MAX + 1 };
@@ -141,7 +151,8 @@ static void test_commit_of_too_much_or_nothing_says_so(void **state)
     assert_true(kit_holds(k, items[7].key, NULL));
 }
 
-static void test_commit_that_names_a_key_twice_is_invalid(void **state)
+static void
+test_commit_that_names_a_key_twice_is_invalid(void **state)
 {
     kit *k = kit_of(state);
     lk_lock a = kit_lock(k, lk_key_of("p", "a")), b = kit_lock(k, lk_key_of("p", "b"));
@@ -161,12 +172,14 @@ static void test_commit_that_names_a_key_twice_is_invalid(void **state)
     lk_write deletes_a = removal("p", "a");
     assert_status(LK_INVALID, lk_commit(k->db, &deletes_a, 1, twice, 3, NULL));
     assert_true(kit_holds(k, items[0].key, NULL) && kit_holds(k, lk_key_of("p", "x"), NULL));
-    assert_status(LK_OK, lk_set_atomic(k->db, items, 2, twice, 2, NULL)); /* items and locks may share keys */
+    assert_status(
+        LK_OK, lk_set_atomic(k->db, items, 2, twice, 2, NULL)); /* items and locks may share keys */
     kit_sweep(k);
     assert_int_equal(kit_statistics(k).cells, 2);
 }
 
-static void test_commit_that_names_a_key_twice_is_invalid_also_when_stale(void **state)
+static void
+test_commit_that_names_a_key_twice_is_invalid_also_when_stale(void **state)
 {
     kit *k = kit_of(state);
     lk_lock a = kit_lock(k, lk_key_of("p", "a")), stale = a;
@@ -177,7 +190,8 @@ static void test_commit_that_names_a_key_twice_is_invalid_also_when_stale(void *
     assert_status(LK_INVALID, lk_set_atomic(k->db, items, 1, twice, 2, NULL));
 }
 
-static void test_commit_of_other_kinds_is_unsupported(void **state)
+static void
+test_commit_of_other_kinds_is_unsupported(void **state)
 {
     kit *k = kit_of(state);
     lk_claim claim = {.key = lk_key_of("p", "s")};
@@ -192,12 +206,14 @@ static void test_commit_of_other_kinds_is_unsupported(void **state)
     assert_true(kit_holds(k, lk_key_of("p", "a"), NULL));
 }
 
-static void test_commit_without_locks_writes_all(void **state)
+static void
+test_commit_without_locks_writes_all(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "gone", "x");
     lk_lock lock = kit_lock(k, lk_key_of("p", "gone"));
-    lk_write writes[4] = {put("p", "a", "1"), removal("p", "gone"), removal("p", "never was"), put("q", "b", "2")};
+    lk_write writes[4] = {put("p", "a", "1"), removal("p", "gone"), removal("p", "never was"),
+                          put("q", "b", "2")};
     assert_status(LK_OK, lk_commit(k->db, writes, 4, NULL, 0, NULL));
     assert_true(kit_holds(k, lk_key_of("p", "a"), "1") && kit_holds(k, lk_key_of("q", "b"), "2"));
     assert_true(kit_holds(k, lk_key_of("p", "gone"), NULL));
@@ -206,11 +222,13 @@ static void test_commit_without_locks_writes_all(void **state)
     assert_int_equal(kit_statistics(k).cells, 2);
 }
 
-static void test_commit_that_deletes_the_key_of_its_lock_checks_it_and_makes_it_zero(void **state)
+static void
+test_commit_that_deletes_the_key_of_its_lock_checks_it_and_makes_it_zero(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "s", "x");
-    lk_lock lock = kit_lock(k, lk_key_of("p", "s")), stale = lock, other = kit_lock(k, lk_key_of("p", "t"));
+    lk_lock lock = kit_lock(k, lk_key_of("p", "s")), stale = lock,
+            other = kit_lock(k, lk_key_of("p", "t"));
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
     lk_write writes[2] = {put("p", "made", "y"), removal("p", "s")};
     lk_lock both[2] = {other, stale};
@@ -220,14 +238,17 @@ static void test_commit_that_deletes_the_key_of_its_lock_checks_it_and_makes_it_
     assert_true(kit_holds(k, lock.key, "x") && kit_holds(k, writes[0].item.key, NULL));
     both[1] = lock;
     assert_status(LK_OK, lk_commit(k->db, writes, 2, both, 2, &conflict));
-    assert_true(both[1].version == 0 && both[1].expires_at_ms == 0 && both[0].version > other.version);
+    assert_true(both[1].version == 0 && both[1].expires_at_ms == 0 &&
+                both[0].version > other.version);
     assert_true(kit_holds(k, lock.key, NULL) && kit_holds(k, writes[0].item.key, "y"));
     assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &both[1], 1, NULL)); /* version 0 is no version */
+    assert_status(LK_RACE,
+                  lk_set_atomic(k->db, NULL, 0, &both[1], 1, NULL)); /* version 0 is no version */
     assert_true(kit_lock(k, lock.key).version > lock.version);
 }
 
-static void test_commit_of_an_expired_item_is_as_good_as_a_delete(void **state)
+static void
+test_commit_of_an_expired_item_is_as_good_as_a_delete(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "s", "x");
@@ -239,7 +260,8 @@ static void test_commit_of_an_expired_item_is_as_good_as_a_delete(void **state)
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL)); /* but its lock lives */
 }
 
-static void test_commits_without_rivals_never_race_or_retry(void **state)
+static void
+test_commits_without_rivals_never_race_or_retry(void **state)
 {
     kit *k = kit_of(state);
     lk_lock lock = kit_lock(k, lk_key_of("p", "counter"));

@@ -8,7 +8,16 @@
 #include "support/kit.h"
 #include "support/model.h"
 
-enum { PKS = 3, SKS = 40, KEYS = PKS * SKS, POOL = 48, DATA_MAX = 320, BATCH = 6, TTL_MS = 2000, REFRESH_MS = 300 };
+enum {
+    PKS = 3,
+    SKS = 40,
+    KEYS = PKS * SKS,
+    POOL = 48,
+    DATA_MAX = 320,
+    BATCH = 6,
+    TTL_MS = 2000,
+    REFRESH_MS = 300
+};
 
 /* A lock that somebody read some time ago, as both sides gave it. */
 typedef struct held {
@@ -34,22 +43,24 @@ typedef struct rig {
 
 static const lk_bytes pks[PKS] = {{"p", 1}, {"p\0", 2}, {"\xff\x61", 2}};
 
-#define EXPECT(r, condition)                                                                       \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            print_error("LK_TEST_SEED=%llu, step %llu\n", (unsigned long long)(r)->random.seed,    \
-                        (unsigned long long)(r)->step);                                            \
-            assert_true(condition);                                                                \
-        }                                                                                          \
+#define EXPECT(r, condition)                                                                    \
+    do {                                                                                        \
+        if (!(condition)) {                                                                     \
+            print_error("LK_TEST_SEED=%llu, step %llu\n", (unsigned long long)(r)->random.seed, \
+                        (unsigned long long)(r)->step);                                         \
+            assert_true(condition);                                                             \
+        }                                                                                       \
     } while (0)
 
-static uint64_t draw(rig *r, uint64_t below)
+static uint64_t
+draw(rig *r, uint64_t below)
 {
     return kit_draw(&r->random, below);
 }
 
 /* All strings of up to three of 0x00, 'a' and 0xff. */
-static void keys_make(rig *r)
+static void
+keys_make(rig *r)
 {
     static const unsigned char letters[3] = {0x00, 'a', 0xff};
     size_t made = 0;
@@ -64,7 +75,8 @@ static void keys_make(rig *r)
     }
 }
 
-static void rig_open(rig *r, uint64_t seed, const lk_memory_options *options)
+static void
+rig_open(rig *r, uint64_t seed, const lk_memory_options *options)
 {
     memset(r, 0, sizeof *r);
     kit_open(&r->k, options);
@@ -75,13 +87,15 @@ static void rig_open(rig *r, uint64_t seed, const lk_memory_options *options)
     keys_make(r);
 }
 
-static int version_compare(const void *left, const void *right)
+static int
+version_compare(const void *left, const void *right)
 {
     uint64_t l = *(const uint64_t *)left, g = *(const uint64_t *)right;
     return (l > g) - (l < g);
 }
 
-static void rig_close(rig *r)
+static void
+rig_close(rig *r)
 {
     qsort(r->version, r->version_count, sizeof *r->version, version_compare);
     for (size_t i = 1; i < r->version_count; i++)
@@ -93,7 +107,8 @@ static void rig_close(rig *r)
 
 /* ---- comparisons ---- */
 
-static void versions_match(rig *r, size_t key, uint64_t real, uint64_t ideal)
+static void
+versions_match(rig *r, size_t key, uint64_t real, uint64_t ideal)
 {
     if (real == 0 || ideal == 0) {
         EXPECT(r, real == ideal);
@@ -116,7 +131,8 @@ static void versions_match(rig *r, size_t key, uint64_t real, uint64_t ideal)
     EXPECT(r, r->version[ideal] == real);
 }
 
-static void items_match(rig *r, const lk_item *real, const lk_item *ideal)
+static void
+items_match(rig *r, const lk_item *real, const lk_item *ideal)
 {
     EXPECT(r, real != NULL);
     EXPECT(r, kit_bytes_equal(real->key.pk, ideal->key.pk));
@@ -125,7 +141,8 @@ static void items_match(rig *r, const lk_item *real, const lk_item *ideal)
     EXPECT(r, real->expires_at_ms == ideal->expires_at_ms);
 }
 
-static void key_matches(rig *r, size_t key, const lk_item *real)
+static void
+key_matches(rig *r, size_t key, const lk_item *real)
 {
     lk_item ideal;
     lk_status status = model_get(r->m, r->keys[key], &ideal);
@@ -136,13 +153,15 @@ static void key_matches(rig *r, size_t key, const lk_item *real)
 
 /* ---- arguments ---- */
 
-static size_t draw_key(rig *r)
+static size_t
+draw_key(rig *r)
 {
     /* Half of the time one of eight, so that calls meet. */
     return draw(r, 2) == 0 ? draw(r, 8) * (KEYS / 8) : draw(r, KEYS);
 }
 
-static lk_item draw_item(rig *r, size_t slot)
+static lk_item
+draw_item(rig *r, size_t slot)
 {
     size_t size = draw(r, 8) == 0 ? DATA_MAX : draw(r, 40);
     for (size_t i = 0; i < size; i++)
@@ -166,7 +185,8 @@ static lk_item draw_item(rig *r, size_t slot)
 }
 
 /* Once in a while an argument that is wrong. */
-static void spoil(rig *r, lk_item *item)
+static void
+spoil(rig *r, lk_item *item)
 {
     static const unsigned char many[16];
     switch (draw(r, 40)) {
@@ -195,7 +215,8 @@ static void spoil(rig *r, lk_item *item)
 
 /* ---- steps ---- */
 
-static void step_set(rig *r)
+static void
+step_set(rig *r)
 {
     lk_item items[BATCH];
     size_t count = draw(r, BATCH + 1);
@@ -207,7 +228,8 @@ static void step_set(rig *r)
     EXPECT(r, lk_set(r->k.db, items, count) == wanted);
 }
 
-static void step_delete(rig *r)
+static void
+step_delete(rig *r)
 {
     lk_key keys[BATCH];
     size_t count = draw(r, 4);
@@ -220,7 +242,8 @@ static void step_delete(rig *r)
     EXPECT(r, lk_delete(r->k.db, keys, count) == wanted);
 }
 
-static void step_read(rig *r)
+static void
+step_read(rig *r)
 {
     size_t key = draw_key(r);
     lk_status status = lk_get(r->k.db, r->keys[key], r->k.result);
@@ -244,7 +267,8 @@ static void step_read(rig *r)
     lk_read_end(r->k.db);
 }
 
-static void step_get_many(rig *r)
+static void
+step_get_many(rig *r)
 {
     size_t which[20], count = draw(r, 21);
     lk_key keys[20];
@@ -256,18 +280,21 @@ static void step_get_many(rig *r)
         key_matches(r, which[i], lk_result_item(r->k.result, i));
 }
 
-static void pool_put(rig *r, held h)
+static void
+pool_put(rig *r, held h)
 {
     r->pool[r->pooled < POOL ? r->pooled++ : draw(r, POOL)] = h;
 }
 
-static void lock_matches(rig *r, held *h)
+static void
+lock_matches(rig *r, held *h)
 {
     versions_match(r, h->key, h->real.version, h->ideal.version);
     EXPECT(r, h->real.expires_at_ms == h->ideal.expires_at_ms);
 }
 
-static void step_get_lock(rig *r)
+static void
+step_get_lock(rig *r)
 {
     held h = {.key = draw_key(r)};
     EXPECT(r, model_get_lock(r->m, r->keys[h.key], &h.ideal) == LK_OK);
@@ -276,7 +303,8 @@ static void step_get_lock(rig *r)
     pool_put(r, h);
 }
 
-static void step_get_locked(rig *r)
+static void
+step_get_locked(rig *r)
 {
     held h[BATCH];
     lk_key keys[BATCH];
@@ -297,8 +325,9 @@ static void step_get_locked(rig *r)
     }
 }
 
-static lk_status commit_call(rig *r, bool plain, const lk_write *writes, size_t count, lk_lock *locks, size_t lock_count,
-                             lk_conflict *conflict)
+static lk_status
+commit_call(rig *r, bool plain, const lk_write *writes, size_t count, lk_lock *locks,
+            size_t lock_count, lk_conflict *conflict)
 {
     lk_item items[BATCH];
     if (!plain)
@@ -308,14 +337,16 @@ static lk_status commit_call(rig *r, bool plain, const lk_write *writes, size_t 
     return lk_set_atomic(r->k.db, items, count, locks, lock_count, conflict);
 }
 
-static void step_commit(rig *r)
+static void
+step_commit(rig *r)
 {
     lk_write writes[BATCH];
     lk_lock real[4], ideal[4];
     size_t which[4], count = draw(r, 5), lock_count = r->pooled == 0 ? 0 : draw(r, 4);
     bool plain = lock_count > 0 && draw(r, 2) == 0;
     for (size_t i = 0; i < count; i++) {
-        writes[i] = (lk_write){.kind = plain || draw(r, 3) != 0 ? LK_PUT : LK_DELETE, .item = draw_item(r, i)};
+        writes[i] = (lk_write){.kind = plain || draw(r, 3) != 0 ? LK_PUT : LK_DELETE,
+                               .item = draw_item(r, i)};
         spoil(r, &writes[i].item);
         if (writes[i].kind == LK_DELETE && lock_count > 0 && draw(r, 2) == 0)
             writes[i].item.key = r->keys[r->pool[0].key]; /* delete and lock of one key meet */
@@ -334,7 +365,8 @@ static void step_commit(rig *r)
     EXPECT(r, status == wanted);
     EXPECT(r, conflict.index == ideal_conflict.index);
     if (status == LK_RACE)
-        versions_match(r, r->pool[which[conflict.index]].key, conflict.current_version, ideal_conflict.current_version);
+        versions_match(r, r->pool[which[conflict.index]].key, conflict.current_version,
+                       ideal_conflict.current_version);
     for (size_t i = 0; i < lock_count; i++) {
         held *h = &r->pool[which[i]];
         h->real = real[i];
@@ -343,9 +375,11 @@ static void step_commit(rig *r)
     }
 }
 
-static lk_query draw_query(rig *r)
+static lk_query
+draw_query(rig *r)
 {
-    lk_query query = {.pk = pks[draw(r, PKS)], .reverse = draw(r, 2) == 0, .relaxed = draw(r, 4) == 0};
+    lk_query query = {
+        .pk = pks[draw(r, PKS)], .reverse = draw(r, 2) == 0, .relaxed = draw(r, 4) == 0};
     if (draw(r, 2) == 0)
         query.sk_prefix = r->keys[draw(r, SKS)].sk;
     if (draw(r, 2) == 0)
@@ -354,7 +388,8 @@ static lk_query draw_query(rig *r)
     return query;
 }
 
-static void step_query(rig *r)
+static void
+step_query(rig *r)
 {
     lk_query query = draw_query(r);
     size_t count = 0;
@@ -365,7 +400,8 @@ static void step_query(rig *r)
         items_match(r, lk_result_item(r->k.result, i), &r->found[i]);
 }
 
-static void step_stream(rig *r)
+static void
+step_stream(rig *r)
 {
     lk_query query = draw_query(r);
     size_t count = 0;
@@ -381,10 +417,12 @@ static void step_stream(rig *r)
     lk_stream_close(stream);
 }
 
-static void step_clock(rig *r)
+static void
+step_clock(rig *r)
 {
-    static const int64_t strides[] = {0, 1, 1, 2, 3, 100, REFRESH_MS, TTL_MS - REFRESH_MS - 1, TTL_MS - REFRESH_MS,
-                                      TTL_MS, TTL_MS + 1};
+    static const int64_t strides[] = {
+        0,      1,         1, 2, 3, 100, REFRESH_MS, TTL_MS - REFRESH_MS - 1, TTL_MS - REFRESH_MS,
+        TTL_MS, TTL_MS + 1};
     int64_t stride = strides[draw(r, draw(r, 4) == 0 ? KIT_COUNT(strides) : 5)];
     /* Sometimes exactly to where a lock of the pool is renewed, or lapses. */
     if (r->pooled > 0 && draw(r, 16) == 0) {
@@ -396,7 +434,8 @@ static void step_clock(rig *r)
     model_set_clock(r->m, r->k.now_ms);
 }
 
-static void step_sweep(rig *r)
+static void
+step_sweep(rig *r)
 {
     if (draw(r, 20) != 0) {
         EXPECT(r, lk_sweep(r->k.db, draw(r, 3), NULL) == LK_OK);
@@ -409,17 +448,20 @@ static void step_sweep(rig *r)
     EXPECT(r, statistics.retired_bytes == 0);
 }
 
-static void rig_run(rig *r, uint64_t steps)
+static void
+rig_run(rig *r, uint64_t steps)
 {
     static void (*const step[])(rig *) = {
-        step_set, step_set, step_set, step_delete, step_delete, step_read, step_read, step_get_many, step_get_lock,
-        step_get_lock, step_get_locked, step_commit, step_commit, step_commit, step_query, step_query, step_stream,
-        step_clock, step_clock, step_sweep};
+        step_set,        step_set,    step_set,      step_delete,   step_delete,
+        step_read,       step_read,   step_get_many, step_get_lock, step_get_lock,
+        step_get_locked, step_commit, step_commit,   step_commit,   step_query,
+        step_query,      step_stream, step_clock,    step_clock,    step_sweep};
     for (r->step = 0; r->step < steps; r->step++)
         step[draw(r, KIT_COUNT(step))](r);
 }
 
-static lk_memory_options options_of(size_t shards, int64_t refresh_ms)
+static lk_memory_options
+options_of(size_t shards, int64_t refresh_ms)
 {
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     options.shards = shards;
@@ -431,7 +473,8 @@ static lk_memory_options options_of(size_t shards, int64_t refresh_ms)
     return options;
 }
 
-static void test_store_under_random_calls_equals_the_model(void **state)
+static void
+test_store_under_random_calls_equals_the_model(void **state)
 {
     (void)state;
     static rig r;
@@ -441,7 +484,8 @@ static void test_store_under_random_calls_equals_the_model(void **state)
     rig_close(&r);
 }
 
-static void test_store_of_one_shard_under_random_calls_equals_the_model(void **state)
+static void
+test_store_of_one_shard_under_random_calls_equals_the_model(void **state)
 {
     (void)state;
     static rig r;
@@ -451,7 +495,8 @@ static void test_store_of_one_shard_under_random_calls_equals_the_model(void **s
     rig_close(&r);
 }
 
-static void test_store_that_never_renews_under_random_calls_equals_the_model(void **state)
+static void
+test_store_that_never_renews_under_random_calls_equals_the_model(void **state)
 {
     (void)state;
     static rig r;
@@ -461,7 +506,8 @@ static void test_store_that_never_renews_under_random_calls_equals_the_model(voi
     rig_close(&r);
 }
 
-static void test_many_short_lives_of_stores_equal_the_model(void **state)
+static void
+test_many_short_lives_of_stores_equal_the_model(void **state)
 {
     (void)state;
     static rig r;

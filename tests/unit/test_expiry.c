@@ -7,19 +7,22 @@
 
 #define TEN_YEARS (LK_HOURS(24) * 3652)
 
-static kit *kit_of(void **state)
+static kit *
+kit_of(void **state)
 {
     return *state;
 }
 
-static lk_status set_expiring(kit *k, lk_key key, int64_t expires_at_ms)
+static lk_status
+set_expiring(kit *k, lk_key key, int64_t expires_at_ms)
 {
     lk_item item = {.key = key, .data = lk_string("x"), .expires_at_ms = expires_at_ms};
     return lk_set(k->db, &item, 1);
 }
 
 /* Every read agrees on whether the item of `key`, alone in its partition, is there. */
-static bool all_reads_find(kit *k, lk_key key)
+static bool
+all_reads_find(kit *k, lk_key key)
 {
     char buffer[4];
     size_t size, found = 0;
@@ -48,7 +51,8 @@ static bool all_reads_find(kit *k, lk_key key)
     return found == 8;
 }
 
-static void test_item_is_there_until_its_end_and_not_after(void **state)
+static void
+test_item_is_there_until_its_end_and_not_after(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -70,7 +74,8 @@ static void test_item_is_there_until_its_end_and_not_after(void **state)
     assert_true(all_reads_find(k, key));
 }
 
-static void test_clock_that_goes_back_expires_nothing_early(void **state)
+static void
+test_clock_that_goes_back_expires_nothing_early(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -89,7 +94,8 @@ static void test_clock_that_goes_back_expires_nothing_early(void **state)
     assert_false(all_reads_find(k, key));
 }
 
-static void test_clock_that_stands_or_is_before_1970_works(void **state)
+static void
+test_clock_that_stands_or_is_before_1970_works(void **state)
 {
     static const int64_t times[] = {0, 1, -1, INT64_MIN / 4, 0};
     kit *k = kit_of(state);
@@ -106,11 +112,13 @@ static void test_clock_that_stands_or_is_before_1970_works(void **state)
     }
 }
 
-static void test_sweep_takes_out_what_expired_and_says_how_much(void **state)
+static void
+test_sweep_takes_out_what_expired_and_says_how_much(void **state)
 {
     kit *k = kit_of(state);
     for (uint64_t i = 0; i < 1000; i++)
-        assert_status(LK_OK, set_expiring(k, kit_numbered("p", i), i % 2 == 0 ? KIT_START_MS + 50 : 0));
+        assert_status(LK_OK,
+                      set_expiring(k, kit_numbered("p", i), i % 2 == 0 ? KIT_START_MS + 50 : 0));
     for (uint64_t i = 0; i < 10; i++)
         (void)kit_lock(k, kit_numbered("l", i));
     size_t swept = 77;
@@ -136,7 +144,8 @@ static void test_sweep_takes_out_what_expired_and_says_how_much(void **state)
     assert_status(LK_INVALID, lk_sweep(NULL, 0, &swept));
 }
 
-static void test_sweep_with_a_limit_stops_and_goes_on_later(void **state)
+static void
+test_sweep_with_a_limit_stops_and_goes_on_later(void **state)
 {
     kit *k = kit_of(state);
     for (uint64_t i = 0; i < 5000; i++)
@@ -155,7 +164,8 @@ static void test_sweep_with_a_limit_stops_and_goes_on_later(void **state)
 }
 
 /* Nobody calls lk_sweep: writes of other keys take the expired ones out. */
-static void writes_sweep(kit *k, uint64_t many)
+static void
+writes_sweep(kit *k, uint64_t many)
 {
     uint64_t swept = kit_statistics(k).expired_swept;
     for (uint64_t i = 0; i < many; i++)
@@ -167,14 +177,16 @@ static void writes_sweep(kit *k, uint64_t many)
     assert_true(kit_statistics(k).cells < 200);
 }
 
-static void test_expired_items_are_swept_by_ordinary_writes_alone(void **state)
+static void
+test_expired_items_are_swept_by_ordinary_writes_alone(void **state)
 {
     kit *k = kit_of(state);
     for (int round = 0; round < 5; round++)
         writes_sweep(k, 5000);
 }
 
-static void test_writes_still_sweep_after_the_clock_jumped_ahead_and_back(void **state)
+static void
+test_writes_still_sweep_after_the_clock_jumped_ahead_and_back(void **state)
 {
     kit *k = kit_of(state);
     writes_sweep(k, 500);
@@ -184,7 +196,8 @@ static void test_writes_still_sweep_after_the_clock_jumped_ahead_and_back(void *
     writes_sweep(k, 40);
 }
 
-static void test_memory_of_a_store_whose_items_expire_is_flat(void **state)
+static void
+test_memory_of_a_store_whose_items_expire_is_flat(void **state)
 {
     kit *k = kit_of(state);
     size_t most = 0, early = 0;
@@ -201,7 +214,8 @@ static void test_memory_of_a_store_whose_items_expire_is_flat(void **state)
     assert_true(most <= early + early / 4);
 }
 
-static void test_expired_item_with_a_live_lock_leaves_the_lock(void **state)
+static void
+test_expired_item_with_a_live_lock_leaves_the_lock(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -220,7 +234,8 @@ static void test_expired_item_with_a_live_lock_leaves_the_lock(void **state)
     assert_true(kit_lock(k, key).version > lock.version);
 }
 
-static void test_item_that_is_written_again_before_the_sweep_stays(void **state)
+static void
+test_item_that_is_written_again_before_the_sweep_stays(void **state)
 {
     kit *k = kit_of(state);
     for (uint64_t i = 0; i < 300; i++)

@@ -25,7 +25,8 @@ enum { CHILD_OK = 0, CHILD_OWN_STORE = 100, CHILD_LOST = 255, CHILD_SECONDS = 60
 #define CHILD_ALLOCATES 1
 #endif
 
-static int child_calls(kit *k, lk_stream *stream, lk_lock lock)
+static int
+child_calls(kit *k, lk_stream *stream, lk_lock lock)
 {
     lk_key key = lk_key_of("p", "s");
     lk_item item = kit_item("p", "s", "x");
@@ -37,11 +38,11 @@ static int child_calls(kit *k, lk_stream *stream, lk_lock lock)
     size_t size;
     lk_item view;
     int call = 1;
-#define INVALID(expression)                                                                        \
-    do {                                                                                           \
-        if ((expression) != LK_INVALID)                                                            \
-            return call;                                                                           \
-        call++;                                                                                    \
+#define INVALID(expression)             \
+    do {                                \
+        if ((expression) != LK_INVALID) \
+            return call;                \
+        call++;                         \
     } while (0)
     INVALID(lk_get(k->db, key, k->result));
     INVALID(lk_get_many(k->db, &key, 1, k->result));
@@ -78,14 +79,16 @@ static int child_calls(kit *k, lk_stream *stream, lk_lock lock)
     return CHILD_OK;
 }
 
-static void *child_thread(void *context)
+static void *
+child_thread(void *context)
 {
     kit *k = context;
     return lk_get(k->db, lk_key_of("p", "s"), k->result) == LK_INVALID ? NULL : k;
 }
 
 /* A store of its own, with threads of its own. */
-static int child_store(void)
+static int
+child_store(void)
 {
     kit own = {0};
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
@@ -101,7 +104,8 @@ static int child_store(void)
 }
 
 /* Forks; the child leaves with what it found, without the parent's exit handlers. alarm() ends one that hangs. */
-static int fork_once(kit *k, lk_stream *stream, lk_lock lock)
+static int
+fork_once(kit *k, lk_stream *stream, lk_lock lock)
 {
     fflush(NULL);
     pid_t pid = fork();
@@ -112,7 +116,8 @@ static int fork_once(kit *k, lk_stream *stream, lk_lock lock)
         int wrong = child_calls(k, stream, lock);
         pthread_t thread;
         void *bad = NULL;
-        if (CHILD_ALLOCATES && wrong == CHILD_OK && pthread_create(&thread, NULL, child_thread, k) == 0)
+        if (CHILD_ALLOCATES && wrong == CHILD_OK &&
+            pthread_create(&thread, NULL, child_thread, k) == 0)
             pthread_join(thread, &bad);
         if (bad != NULL)
             wrong = 51;
@@ -124,7 +129,8 @@ static int fork_once(kit *k, lk_stream *stream, lk_lock lock)
     return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : CHILD_LOST;
 }
 
-static void test_child_gets_invalid_from_every_call(void **state)
+static void
+test_child_gets_invalid_from_every_call(void **state)
 {
     kit *k = *state;
     kit_set(k, "p", "s", "x");
@@ -134,7 +140,8 @@ static void test_child_gets_invalid_from_every_call(void **state)
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
 }
 
-static void test_child_of_a_thread_that_reads_gets_invalid(void **state)
+static void
+test_child_of_a_thread_that_reads_gets_invalid(void **state)
 {
     kit *k = *state;
     lk_item view;
@@ -147,7 +154,8 @@ static void test_child_of_a_thread_that_reads_gets_invalid(void **state)
     lk_read_end(k->db);
 }
 
-static void test_child_gets_invalid_from_an_open_stream(void **state)
+static void
+test_child_gets_invalid_from_an_open_stream(void **state)
 {
     kit *k = *state;
     lk_item item;
@@ -165,14 +173,16 @@ static void test_child_gets_invalid_from_an_open_stream(void **state)
     lk_stream_close(stream);
 }
 
-static void test_child_of_a_store_with_a_sweeper_gets_invalid(void **state)
+static void
+test_child_of_a_store_with_a_sweeper_gets_invalid(void **state)
 {
     (void)state;
     kit k;
     lk_memory_options options = {.sweep_interval_ms = 1};
     kit_open(&k, &options);
     for (uint64_t i = 0; i < test_scaled(50); i++)
-        assert_int_equal(fork_once(&k, NULL, (lk_lock){.key = lk_key_of("p", "s"), .version = 1}), CHILD_OK);
+        assert_int_equal(fork_once(&k, NULL, (lk_lock){.key = lk_key_of("p", "s"), .version = 1}),
+                         CHILD_OK);
     kit_close(&k);
 }
 
@@ -186,7 +196,8 @@ typedef struct busy {
     pthread_barrier_t start;
 } busy;
 
-static void *busy_run(void *context)
+static void *
+busy_run(void *context)
 {
     busy *b = context;
     lk_result *result = lk_result_new();
@@ -209,7 +220,8 @@ static void *busy_run(void *context)
     return NULL;
 }
 
-static void test_child_of_a_busy_process_gets_invalid_and_does_not_hang(void **state)
+static void
+test_child_of_a_busy_process_gets_invalid_and_does_not_hang(void **state)
 {
     busy b = {.k = *state};
     pthread_t thread[BUSY_THREADS];

@@ -4,7 +4,8 @@
  */
 #include "support/kit.h"
 
-static kit *kit_of(void **state)
+static kit *
+kit_of(void **state)
 {
     return *state;
 }
@@ -14,13 +15,14 @@ static const struct {
     lk_key key;
     lk_status wanted;
 } bad_keys[] = {
-    {{{NULL, 0}, {NULL, 0}}, LK_INVALID},  {{{"", 0}, {"s", 1}}, LK_INVALID},
-    {{{NULL, 1}, {"s", 1}}, LK_INVALID},   {{{"p", 1}, {NULL, 1}}, LK_INVALID},
+    {{{NULL, 0}, {NULL, 0}}, LK_INVALID},   {{{"", 0}, {"s", 1}}, LK_INVALID},
+    {{{NULL, 1}, {"s", 1}}, LK_INVALID},    {{{"p", 1}, {NULL, 1}}, LK_INVALID},
     {{{NULL, 9999}, {"s", 1}}, LK_INVALID}, {{{"p", 2049}, {"s", 1}}, LK_TOO_BIG},
-    {{{"p", 1}, {"s", 1025}}, LK_TOO_BIG}, {{{"p", SIZE_MAX}, {"s", 1}}, LK_TOO_BIG},
+    {{{"p", 1}, {"s", 1025}}, LK_TOO_BIG},  {{{"p", SIZE_MAX}, {"s", 1}}, LK_TOO_BIG},
 };
 
-static void test_reads_of_bad_keys_say_so_and_touch_nothing(void **state)
+static void
+test_reads_of_bad_keys_say_so_and_touch_nothing(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "s", "kept");
@@ -54,7 +56,8 @@ static void test_reads_of_bad_keys_say_so_and_touch_nothing(void **state)
     assert_int_equal(kit_statistics(k).locks_created, 0);
 }
 
-static void test_writes_of_bad_items_say_so_and_write_nothing(void **state)
+static void
+test_writes_of_bad_items_say_so_and_write_nothing(void **state)
 {
     kit *k = kit_of(state);
     lk_item bad[KIT_COUNT(bad_keys) + 3];
@@ -82,7 +85,8 @@ static void test_writes_of_bad_items_say_so_and_write_nothing(void **state)
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
 }
 
-static void test_calls_with_null_say_invalid(void **state)
+static void
+test_calls_with_null_say_invalid(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -106,7 +110,8 @@ static void test_calls_with_null_say_invalid(void **state)
     lk_read_end(NULL);
 }
 
-static void test_calls_with_count_zero_do_nothing(void **state)
+static void
+test_calls_with_count_zero_do_nothing(void **state)
 {
     kit *k = kit_of(state);
     assert_status(LK_OK, lk_set(k->db, NULL, 0));
@@ -119,7 +124,8 @@ static void test_calls_with_count_zero_do_nothing(void **state)
     assert_int_equal(lk_result_count(k->result), 0);
 }
 
-static void test_get_of_a_missing_item_leaves_the_result(void **state)
+static void
+test_get_of_a_missing_item_leaves_the_result(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "s", "x");
@@ -129,7 +135,8 @@ static void test_get_of_a_missing_item_leaves_the_result(void **state)
     assert_true(kit_bytes_are(lk_result_item(k->result, 0)->data, "x"));
 }
 
-static void test_set_of_each_size_is_read_back(void **state)
+static void
+test_set_of_each_size_is_read_back(void **state)
 {
     kit *k = kit_of(state);
     static unsigned char data[70000];
@@ -137,7 +144,8 @@ static void test_set_of_each_size_is_read_back(void **state)
         data[i] = (unsigned char)(i * 131 + i / 251);
     for (size_t size = 0; size < sizeof data; size = size < 300 ? size + 1 : size * 3 / 2) {
         for (int expires = 0; expires < 2; expires++) {
-            lk_item item = {.key = lk_key_of("p", expires ? "e" : "s"), .data = {data, size},
+            lk_item item = {.key = lk_key_of("p", expires ? "e" : "s"),
+                            .data = {data, size},
                             .expires_at_ms = expires ? INT64_MAX : 0};
             assert_status(LK_OK, lk_set(k->db, &item, 1));
             assert_status(LK_OK, lk_get(k->db, item.key, k->result));
@@ -147,13 +155,15 @@ static void test_set_of_each_size_is_read_back(void **state)
     }
 }
 
-static void test_keys_that_differ_in_one_byte_or_in_the_border_are_apart(void **state)
+static void
+test_keys_that_differ_in_one_byte_or_in_the_border_are_apart(void **state)
 {
     kit *k = kit_of(state);
     static const lk_key keys[] = {
-        {{"a:b", 3}, {"c", 1}}, {{"a", 1}, {"b:c", 3}}, {{"a:bc", 4}, {"", 0}}, {{"a", 1}, {":bc", 3}},
-        {{"\0", 1}, {"", 0}},   {{"\0", 1}, {"\0", 1}}, {{"\0\0", 2}, {"", 0}}, {{"\0\0\0", 3}, {NULL, 0}},
-        {{"\0", 1}, {"\0\0", 2}}, {{"\xff", 1}, {"", 0}}, {{"\xff\xff", 2}, {"", 0}}, {{"\xff", 1}, {"\xff", 1}},
+        {{"a:b", 3}, {"c", 1}}, {{"a", 1}, {"b:c", 3}},     {{"a:bc", 4}, {"", 0}},
+        {{"a", 1}, {":bc", 3}}, {{"\0", 1}, {"", 0}},       {{"\0", 1}, {"\0", 1}},
+        {{"\0\0", 2}, {"", 0}}, {{"\0\0\0", 3}, {NULL, 0}}, {{"\0", 1}, {"\0\0", 2}},
+        {{"\xff", 1}, {"", 0}}, {{"\xff\xff", 2}, {"", 0}}, {{"\xff", 1}, {"\xff", 1}},
     };
     for (size_t i = 0; i < KIT_COUNT(keys); i++) {
         lk_item item = {.key = keys[i], .data = {&i, sizeof i}};
@@ -162,13 +172,15 @@ static void test_keys_that_differ_in_one_byte_or_in_the_border_are_apart(void **
     assert_status(LK_OK, lk_get_many(k->db, keys, KIT_COUNT(keys), k->result));
     for (size_t i = 0; i < KIT_COUNT(keys); i++) {
         const lk_item *item = lk_result_item(k->result, i);
-        assert_true(item != NULL && kit_bytes_equal(item->key.pk, keys[i].pk) && kit_bytes_equal(item->key.sk, keys[i].sk));
+        assert_true(item != NULL && kit_bytes_equal(item->key.pk, keys[i].pk) &&
+                    kit_bytes_equal(item->key.sk, keys[i].sk));
         assert_memory_equal(item->data.data, &i, sizeof i);
     }
     assert_int_equal(kit_statistics(k).cells, KIT_COUNT(keys));
 }
 
-static void test_set_of_one_key_twice_in_a_batch_keeps_the_last(void **state)
+static void
+test_set_of_one_key_twice_in_a_batch_keeps_the_last(void **state)
 {
     kit *k = kit_of(state);
     lk_item items[3] = {kit_item("p", "s", "1"), kit_item("p", "s", "2"), kit_item("p", "s", "3")};
@@ -176,13 +188,14 @@ static void test_set_of_one_key_twice_in_a_batch_keeps_the_last(void **state)
     assert_true(kit_holds(k, items[0].key, "3"));
 }
 
-static void test_get_many_with_holes_and_repetitions_answers_each_position(void **state)
+static void
+test_get_many_with_holes_and_repetitions_answers_each_position(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "a", "A");
     kit_set(k, "p", "b", "B");
-    lk_key keys[] = {lk_key_of("p", "b"), lk_key_of("p", "x"), lk_key_of("p", "a"), lk_key_of("p", "b"),
-                     lk_key_of("q", "b"), lk_key_of("p", "x")};
+    lk_key keys[] = {lk_key_of("p", "b"), lk_key_of("p", "x"), lk_key_of("p", "a"),
+                     lk_key_of("p", "b"), lk_key_of("q", "b"), lk_key_of("p", "x")};
     const char *wanted[] = {"B", NULL, "A", "B", NULL, NULL};
     assert_status(LK_OK, lk_get_many(k->db, keys, KIT_COUNT(keys), k->result));
     assert_int_equal(lk_result_count(k->result), KIT_COUNT(keys));
@@ -193,7 +206,8 @@ static void test_get_many_with_holes_and_repetitions_answers_each_position(void 
     }
 }
 
-static void test_get_many_of_thousands_answers_each_position(void **state)
+static void
+test_get_many_of_thousands_answers_each_position(void **state)
 {
     kit *k = kit_of(state);
     enum { COUNT = 5000 };
@@ -213,7 +227,8 @@ static void test_get_many_of_thousands_answers_each_position(void **state)
     }
 }
 
-static void test_reads_take_their_keys_from_the_result_that_they_fill(void **state)
+static void
+test_reads_take_their_keys_from_the_result_that_they_fill(void **state)
 {
     kit *k = kit_of(state);
     static char large[5000];
@@ -240,7 +255,8 @@ static void test_reads_take_their_keys_from_the_result_that_they_fill(void **sta
     }
 }
 
-static void test_get_into_of_each_capacity(void **state)
+static void
+test_get_into_of_each_capacity(void **state)
 {
     kit *k = kit_of(state);
     char buffer[8];
@@ -253,21 +269,25 @@ static void test_get_into_of_each_capacity(void **state)
         assert_status(capacity < 5 ? LK_TOO_SMALL : LK_OK,
                       lk_get_into(k->db, lk_key_of("p", "s"), buffer, capacity, &size));
         assert_int_equal(size, 5);
-        assert_true(capacity < 5 ? kit_is_filled(buffer, sizeof buffer) : memcmp(buffer, "12345", 5) == 0);
+        assert_true(capacity < 5 ? kit_is_filled(buffer, sizeof buffer)
+                                 : memcmp(buffer, "12345", 5) == 0);
         assert_true(kit_is_filled(buffer + 5, sizeof buffer - 5));
     }
     assert_status(LK_TOO_SMALL, lk_get_into(k->db, lk_key_of("p", "s"), NULL, 0, &size));
     assert_status(LK_OK, lk_get_into(k->db, lk_key_of("p", "empty"), NULL, 0, &size));
     assert_int_equal(size, 0);
     size = 99;
-    assert_status(LK_NOT_FOUND, lk_get_into(k->db, lk_key_of("p", "none"), buffer, sizeof buffer, &size));
+    assert_status(LK_NOT_FOUND,
+                  lk_get_into(k->db, lk_key_of("p", "none"), buffer, sizeof buffer, &size));
     assert_int_equal(size, 99);
 }
 
-static void test_delete_of_missing_and_repeated_keys_is_ok(void **state)
+static void
+test_delete_of_missing_and_repeated_keys_is_ok(void **state)
 {
     kit *k = kit_of(state);
-    lk_key keys[] = {lk_key_of("p", "none"), lk_key_of("p", "s"), lk_key_of("p", "s"), lk_key_of("none", "s")};
+    lk_key keys[] = {lk_key_of("p", "none"), lk_key_of("p", "s"), lk_key_of("p", "s"),
+                     lk_key_of("none", "s")};
     assert_status(LK_OK, lk_delete(k->db, keys, KIT_COUNT(keys)));
     assert_int_equal(kit_statistics(k).cells, 0);
     kit_set(k, "p", "s", "x");
@@ -279,7 +299,8 @@ static void test_delete_of_missing_and_repeated_keys_is_ok(void **state)
     assert_int_equal(kit_statistics(k).partitions, 0);
 }
 
-static void test_item_deleted_and_set_again_many_times_is_there(void **state)
+static void
+test_item_deleted_and_set_again_many_times_is_there(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -293,7 +314,8 @@ static void test_item_deleted_and_set_again_many_times_is_there(void **state)
     }
 }
 
-static void test_memory_after_deleting_all_is_that_of_an_empty_store(void **state)
+static void
+test_memory_after_deleting_all_is_that_of_an_empty_store(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "s", "x");
@@ -302,7 +324,8 @@ static void test_memory_after_deleting_all_is_that_of_an_empty_store(void **stat
     size_t empty = atomic_load(&k->memory.bytes), full = 0;
     for (int round = 0; round < 3; round++) {
         for (uint64_t i = 0; i < 20000; i++) {
-            lk_item item = {.key = kit_numbered(i % 10 == 0 ? "other" : "p", i), .data = lk_string("some data")};
+            lk_item item = {.key = kit_numbered(i % 10 == 0 ? "other" : "p", i),
+                            .data = lk_string("some data")};
             assert_status(LK_OK, lk_set(k->db, &item, 1));
             if (i % 7 == 0)
                 (void)kit_lock(k, item.key);
@@ -322,7 +345,8 @@ static void test_memory_after_deleting_all_is_that_of_an_empty_store(void **stat
     assert_true(full > empty + 1000000);
 }
 
-static void test_view_inside_pairs_stays_as_it_was(void **state)
+static void
+test_view_inside_pairs_stays_as_it_was(void **state)
 {
     kit *k = kit_of(state);
     lk_item first, second, none;

@@ -9,17 +9,20 @@
 #define TTL LK_HOURS(24)
 #define REFRESH LK_HOURS(1)
 
-static kit *kit_of(void **state)
+static kit *
+kit_of(void **state)
 {
     return *state;
 }
 
-static lk_status use(kit *k, lk_lock *lock)
+static lk_status
+use(kit *k, lk_lock *lock)
 {
     return lk_set_atomic(k->db, NULL, 0, lock, 1, NULL);
 }
 
-static void test_lock_of_a_new_key_is_created_and_is_no_item(void **state)
+static void
+test_lock_of_a_new_key_is_created_and_is_no_item(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -37,7 +40,8 @@ static void test_lock_of_a_new_key_is_created_and_is_no_item(void **state)
     assert_int_equal(kit_statistics(k).locks_created, 1);
 }
 
-static void test_get_lock_with_null_says_invalid(void **state)
+static void
+test_get_lock_with_null_says_invalid(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -50,7 +54,8 @@ static void test_get_lock_with_null_says_invalid(void **state)
     assert_status(LK_INVALID, lk_get_locked(k->db, &key, 1, &lock, NULL));
 }
 
-static void test_lock_is_renewed_exactly_at_the_border(void **state)
+static void
+test_lock_is_renewed_exactly_at_the_border(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -66,7 +71,8 @@ static void test_lock_is_renewed_exactly_at_the_border(void **state)
     assert_int_equal(kit_statistics(k).locks_renewed, 1);
 }
 
-static void test_lock_lapses_only_after_its_end(void **state)
+static void
+test_lock_lapses_only_after_its_end(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -84,7 +90,8 @@ static void test_lock_lapses_only_after_its_end(void **state)
     assert_true(conflict.current_version == anew.version);
 }
 
-static void test_lock_that_is_never_renewed_lives_to_its_end(void **state)
+static void
+test_lock_that_is_never_renewed_lives_to_its_end(void **state)
 {
     (void)state;
     kit k;
@@ -98,7 +105,8 @@ static void test_lock_that_is_never_renewed_lives_to_its_end(void **state)
     kit_close(&k);
 }
 
-static void test_lock_of_the_longest_life_does_not_overflow(void **state)
+static void
+test_lock_of_the_longest_life_does_not_overflow(void **state)
 {
     (void)state;
     kit k;
@@ -113,7 +121,8 @@ static void test_lock_of_the_longest_life_does_not_overflow(void **state)
 }
 
 /* The versions of a key that comes and goes in every way only grow, and no old lock is ever good again. */
-static void test_version_of_a_key_that_comes_and_goes_only_grows(void **state)
+static void
+test_version_of_a_key_that_comes_and_goes_only_grows(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -131,7 +140,8 @@ static void test_version_of_a_key_that_comes_and_goes_only_grows(void **state)
             kit_advance(k, TTL + 1);
             break;
         case 2:
-            assert_status(LK_OK, lk_commit(k->db, &(lk_write){.kind = LK_DELETE, .item.key = key}, 1, NULL, 0, NULL));
+            assert_status(LK_OK, lk_commit(k->db, &(lk_write){.kind = LK_DELETE, .item.key = key},
+                                           1, NULL, 0, NULL));
             break;
         default:
             break;
@@ -147,7 +157,8 @@ static void test_version_of_a_key_that_comes_and_goes_only_grows(void **state)
     }
 }
 
-static void test_delete_makes_a_lock_stale_also_after_its_cell_has_gone(void **state)
+static void
+test_delete_makes_a_lock_stale_also_after_its_cell_has_gone(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
@@ -168,12 +179,14 @@ static void test_delete_makes_a_lock_stale_also_after_its_cell_has_gone(void **s
     assert_true(conflict.current_version == anew.version);
 }
 
-static void test_get_locked_with_repeated_keys_and_holes_answers_each_position(void **state)
+static void
+test_get_locked_with_repeated_keys_and_holes_answers_each_position(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "a", "A");
     lk_lock known = kit_lock(k, lk_key_of("p", "b"));
-    lk_key keys[] = {lk_key_of("p", "a"), lk_key_of("p", "b"), lk_key_of("p", "c"), lk_key_of("p", "a")};
+    lk_key keys[] = {lk_key_of("p", "a"), lk_key_of("p", "b"), lk_key_of("p", "c"),
+                     lk_key_of("p", "a")};
     lk_lock locks[4];
     assert_status(LK_OK, lk_get_locked(k->db, keys, 4, locks, k->result));
     assert_int_equal(lk_result_count(k->result), 4);
@@ -186,7 +199,8 @@ static void test_get_locked_with_repeated_keys_and_holes_answers_each_position(v
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, locks, 3, NULL));
 }
 
-static void test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
+static void
+test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
 {
     kit *k = kit_of(state);
     for (uint64_t round = 0; round < 40; round++) {
@@ -213,7 +227,8 @@ typedef struct worker {
     pthread_barrier_t *start;
 } worker;
 
-static void *worker_locks(void *context)
+static void *
+worker_locks(void *context)
 {
     worker *w = context;
     pthread_barrier_wait(w->start);
@@ -231,7 +246,8 @@ static void *worker_locks(void *context)
     return NULL;
 }
 
-static void *worker_same(void *context)
+static void *
+worker_same(void *context)
 {
     worker *w = context;
     pthread_barrier_wait(w->start);
@@ -243,7 +259,8 @@ static void *worker_same(void *context)
     return NULL;
 }
 
-static void workers_run(kit *k, worker *workers, void *(*run)(void *))
+static void
+workers_run(kit *k, worker *workers, void *(*run)(void *))
 {
     pthread_barrier_t start;
     pthread_barrier_init(&start, NULL, THREADS);
@@ -261,13 +278,15 @@ static void workers_run(kit *k, worker *workers, void *(*run)(void *))
     pthread_barrier_destroy(&start);
 }
 
-static int compare(const void *left, const void *right)
+static int
+compare(const void *left, const void *right)
 {
     uint64_t l = *(const uint64_t *)left, r = *(const uint64_t *)right;
     return (l > r) - (l < r);
 }
 
-static void test_versions_of_many_locks_and_threads_are_unique(void **state)
+static void
+test_versions_of_many_locks_and_threads_are_unique(void **state)
 {
     static worker workers[THREADS];
     static uint64_t all[THREADS * EACH];
@@ -279,7 +298,8 @@ static void test_versions_of_many_locks_and_threads_are_unique(void **state)
         assert_true(all[i] != all[i - 1]);
 }
 
-static void test_concurrent_callers_get_one_version(void **state)
+static void
+test_concurrent_callers_get_one_version(void **state)
 {
     static worker workers[THREADS];
     workers_run(kit_of(state), workers, worker_same);
@@ -297,7 +317,8 @@ typedef struct late {
     lk_lock lock;
 } late;
 
-static void *late_second(void *context)
+static void *
+late_second(void *context)
 {
     late *l = context;
     l->lock.version = 0;
@@ -307,7 +328,8 @@ static void *late_second(void *context)
     return NULL;
 }
 
-static void *late_allocate(void *context, size_t size)
+static void *
+late_allocate(void *context, size_t size)
 {
     late *l = context;
     if (!l->armed)
@@ -318,14 +340,16 @@ static void *late_allocate(void *context, size_t size)
     return NULL;
 }
 
-static void late_deallocate(void *context, void *memory, size_t size)
+static void
+late_deallocate(void *context, void *memory, size_t size)
 {
     (void)context;
     (void)size;
     free(memory);
 }
 
-static void test_versions_are_unique_when_a_thread_failed_to_attach(void **state)
+static void
+test_versions_are_unique_when_a_thread_failed_to_attach(void **state)
 {
     kit k = {0};
     late l = {.k = &k};
@@ -333,7 +357,8 @@ static void test_versions_are_unique_when_a_thread_failed_to_attach(void **state
     (void)state;
     pthread_barrier_init(&l.attached, NULL, 2);
     pthread_barrier_init(&l.leave, NULL, 2);
-    lk_memory_options options = {.allocate = late_allocate, .deallocate = late_deallocate, .allocator_context = &l};
+    lk_memory_options options = {
+        .allocate = late_allocate, .deallocate = late_deallocate, .allocator_context = &l};
     assert_status(LK_OK, lk_memory_open(&options, &k.db));
     l.armed = true;
     assert_status(LK_NO_MEMORY, lk_get_lock(k.db, lk_key_of("first", ""), &mine));

@@ -5,19 +5,22 @@
 #include "base/alloc.h"
 #include "support/scarce.h"
 
-static void prepare_nothing(rig *it)
+static void
+prepare_nothing(rig *it)
 {
     (void)it;
 }
 
-static bool locks_untouched(rig *it)
+static bool
+locks_untouched(rig *it)
 {
     return memcmp(it->locks, it->locks_before, it->lock_count * sizeof *it->locks) == 0;
 }
 
 /* ---- writes ---- */
 
-static lk_status set_range(rig *it, size_t count, const char *data)
+static lk_status
+set_range(rig *it, size_t count, const char *data)
 {
     lk_item items[GROWTH];
     for (size_t i = 0; i < count; i++)
@@ -25,46 +28,55 @@ static lk_status set_range(rig *it, size_t count, const char *data)
     return lk_set(it->k.db, items, count);
 }
 
-static lk_status call_set_one(rig *it)
+static lk_status
+call_set_one(rig *it)
 {
     return set_range(it, 1, "new");
 }
 
-static bool first_is_absent(rig *it)
+static bool
+first_is_absent(rig *it)
 {
     return scarce_all_hold(it, 0, 1, NULL);
 }
 
-static bool first_is_new(rig *it)
+static bool
+first_is_new(rig *it)
 {
     return scarce_all_hold(it, 0, 1, "new");
 }
 
-static const char large[] = "a value that is too large for the room that the cell of the first write had in it: "
-                            "it was made for three bytes, and these are some more, so that it lies apart from it";
+static const char large[] =
+    "a value that is too large for the room that the cell of the first write had in it: "
+    "it was made for three bytes, and these are some more, so that it lies apart from it";
 
-static lk_status call_set_large(rig *it)
+static lk_status
+call_set_large(rig *it)
 {
     return set_range(it, 1, large);
 }
 
-static bool first_is_old(rig *it)
+static bool
+first_is_old(rig *it)
 {
     return scarce_all_hold(it, 0, MANY, "old");
 }
 
-static bool first_is_large(rig *it)
+static bool
+first_is_large(rig *it)
 {
     return scarce_all_hold(it, 0, 1, large) && scarce_all_hold(it, 1, MANY, "old");
 }
 
-static lk_status call_set_growth(rig *it)
+static lk_status
+call_set_growth(rig *it)
 {
     return set_range(it, GROWTH, "new");
 }
 
 /* Of a batch, the items before the one that failed are written. */
-static bool growth_is_prefix(rig *it)
+static bool
+growth_is_prefix(rig *it)
 {
     size_t i = 0;
     while (i < GROWTH && kit_holds(&it->k, scarce_key(it, i), "new"))
@@ -72,20 +84,24 @@ static bool growth_is_prefix(rig *it)
     return i < GROWTH && scarce_all_hold(it, i, GROWTH, NULL);
 }
 
-static bool growth_is_whole(rig *it)
+static bool
+growth_is_whole(rig *it)
 {
     lk_query query = {.pk = lk_string("pk")};
-    return scarce_all_hold(it, 0, GROWTH, "new") && lk_query_items(it->k.db, &query, it->k.result) == LK_OK &&
+    return scarce_all_hold(it, 0, GROWTH, "new") &&
+           lk_query_items(it->k.db, &query, it->k.result) == LK_OK &&
            lk_result_count(it->k.result) == GROWTH;
 }
 
-static void prepare_locked(rig *it)
+static void
+prepare_locked(rig *it)
 {
     scarce_fill(it, 0, MANY, "old", 0);
     scarce_lock(it, 3);
 }
 
-static lk_status call_delete(rig *it)
+static lk_status
+call_delete(rig *it)
 {
     lk_key keys[MANY];
     for (size_t i = 0; i < MANY; i++)
@@ -93,7 +109,8 @@ static lk_status call_delete(rig *it)
     return lk_delete(it->k.db, keys, MANY);
 }
 
-static bool deleted_is_prefix(rig *it)
+static bool
+deleted_is_prefix(rig *it)
 {
     size_t i = 0;
     while (i < MANY && kit_holds(&it->k, scarce_key(it, i), NULL))
@@ -101,15 +118,18 @@ static bool deleted_is_prefix(rig *it)
     return i < MANY && scarce_all_hold(it, i, MANY, "old");
 }
 
-static bool deleted_is_whole(rig *it)
+static bool
+deleted_is_whole(rig *it)
 {
     lk_lock stale = it->locks_before[0];
-    return scarce_all_hold(it, 0, MANY, NULL) && lk_set_atomic(it->k.db, NULL, 0, &stale, 1, NULL) == LK_RACE;
+    return scarce_all_hold(it, 0, MANY, NULL) &&
+           lk_set_atomic(it->k.db, NULL, 0, &stale, 1, NULL) == LK_RACE;
 }
 
 /* ---- commits ---- */
 
-static lk_status call_set_atomic(rig *it)
+static lk_status
+call_set_atomic(rig *it)
 {
     lk_item items[3];
     for (size_t i = 0; i < 3; i++)
@@ -117,59 +137,73 @@ static lk_status call_set_atomic(rig *it)
     return lk_set_atomic(it->k.db, items, 3, it->locks, it->lock_count, NULL);
 }
 
-static bool atomic_is_before(rig *it)
+static bool
+atomic_is_before(rig *it)
 {
-    return locks_untouched(it) && scarce_all_hold(it, 0, MANY, "old") && scarce_all_hold(it, MANY, MANY + 2, NULL);
+    return locks_untouched(it) && scarce_all_hold(it, 0, MANY, "old") &&
+           scarce_all_hold(it, MANY, MANY + 2, NULL);
 }
 
-static bool atomic_is_after(rig *it)
+static bool
+atomic_is_after(rig *it)
 {
     lk_lock stale = it->locks_before[1], fresh = it->locks[1];
-    return scarce_all_hold(it, MANY - 1, MANY + 2, "new") && it->locks[0].version > it->locks_before[0].version &&
+    return scarce_all_hold(it, MANY - 1, MANY + 2, "new") &&
+           it->locks[0].version > it->locks_before[0].version &&
            lk_set_atomic(it->k.db, NULL, 0, &stale, 1, NULL) == LK_RACE &&
            lk_set_atomic(it->k.db, NULL, 0, &fresh, 1, NULL) == LK_OK;
 }
 
 /* A third put anew, a third replaced, a third deleted; half of the locks are of deleted keys. */
-static void prepare_commit_many(rig *it)
+static void
+prepare_commit_many(rig *it)
 {
     scarce_fill(it, 0, 2 * WRITES / 3, "old", 0);
     scarce_lock(it, WRITE_LOCKS);
 }
 
-static lk_status call_commit_many(rig *it)
+static lk_status
+call_commit_many(rig *it)
 {
     lk_write writes[WRITES];
     for (size_t i = 0; i < WRITES; i++)
-        writes[i] = (lk_write){.kind = i < WRITES / 3 ? LK_DELETE : LK_PUT,
-                               .item = {.key = scarce_key(it, i), .data = lk_string(i % 2 == 0 ? large : "new")}};
+        writes[i] = (lk_write){
+            .kind = i < WRITES / 3 ? LK_DELETE : LK_PUT,
+            .item = {.key = scarce_key(it, i), .data = lk_string(i % 2 == 0 ? large : "new")}};
     return lk_commit(it->k.db, writes, WRITES, it->locks, it->lock_count, NULL);
 }
 
-static bool commit_many_is_before(rig *it)
+static bool
+commit_many_is_before(rig *it)
 {
-    return locks_untouched(it) && scarce_all_hold(it, 0, 2 * WRITES / 3, "old") && scarce_all_hold(it, 2 * WRITES / 3, WRITES, NULL);
+    return locks_untouched(it) && scarce_all_hold(it, 0, 2 * WRITES / 3, "old") &&
+           scarce_all_hold(it, 2 * WRITES / 3, WRITES, NULL);
 }
 
-static bool commit_many_is_after(rig *it)
+static bool
+commit_many_is_after(rig *it)
 {
     bool good = scarce_all_hold(it, 0, WRITES / 3, NULL);
     for (size_t i = WRITES / 3; i < WRITES; i++)
         good &= kit_holds(&it->k, scarce_key(it, i), i % 2 == 0 ? large : "new");
     for (size_t i = 0; i < WRITE_LOCKS; i++)
-        good &= i < WRITES / 3 ? it->locks[i].version == 0 : it->locks[i].version > it->locks_before[i].version;
+        good &= i < WRITES / 3 ? it->locks[i].version == 0
+                               : it->locks[i].version > it->locks_before[i].version;
     return good;
 }
 
-static lk_status call_commit_without_locks(rig *it)
+static lk_status
+call_commit_without_locks(rig *it)
 {
     it->lock_count = 0;
     return call_commit_many(it);
 }
 
-static bool commit_without_locks_is_after(rig *it)
+static bool
+commit_without_locks_is_after(rig *it)
 {
-    return scarce_all_hold(it, 0, WRITES / 3, NULL) && kit_holds(&it->k, scarce_key(it, WRITES - 1), "new");
+    return scarce_all_hold(it, 0, WRITES / 3, NULL) &&
+           kit_holds(&it->k, scarce_key(it, WRITES - 1), "new");
 }
 
 static const scenario scenarios[] = {
@@ -183,14 +217,16 @@ static const scenario scenarios[] = {
      commit_without_locks_is_after},
 };
 
-static void test_writes_without_memory_change_all_or_nothing(void **state)
+static void
+test_writes_without_memory_change_all_or_nothing(void **state)
 {
     (void)state;
     for (size_t i = 0; i < KIT_COUNT(scenarios); i++)
         scarce_run(&scenarios[i]);
 }
 
-static void test_open_without_memory_leaves_nothing(void **state)
+static void
+test_open_without_memory_leaves_nothing(void **state)
 {
     (void)state;
     for (int for_ever = 0; for_ever < 2; for_ever++) {
@@ -214,7 +250,8 @@ static void test_open_without_memory_leaves_nothing(void **state)
     }
 }
 
-static void test_result_new_without_memory_is_null(void **state)
+static void
+test_result_new_without_memory_is_null(void **state)
 {
     (void)state;
     kit_memory memory = {0};

@@ -10,14 +10,16 @@ typedef struct option_case {
     lk_status wanted;
 } option_case;
 
-static void *allocate_never(void *context, size_t size)
+static void *
+allocate_never(void *context, size_t size)
 {
     (void)context;
     (void)size;
     return NULL;
 }
 
-static void deallocate_never(void *context, void *memory, size_t size)
+static void
+deallocate_never(void *context, void *memory, size_t size)
 {
     (void)context;
     (void)memory;
@@ -62,7 +64,8 @@ static const option_case cases[] = {
     {"little garbage", {.max_retired_bytes = 1}, LK_OK},
 };
 
-static void test_open_with_each_option_says_what_it_should(void **state)
+static void
+test_open_with_each_option_says_what_it_should(void **state)
 {
     (void)state;
     for (size_t i = 0; i < KIT_COUNT(cases); i++) {
@@ -78,7 +81,8 @@ static void test_open_with_each_option_says_what_it_should(void **state)
     }
 }
 
-static void test_open_without_options_or_handle(void **state)
+static void
+test_open_without_options_or_handle(void **state)
 {
     (void)state;
     lk_db *db = NULL;
@@ -88,7 +92,8 @@ static void test_open_without_options_or_handle(void **state)
     lk_close(NULL);
 }
 
-static void test_open_of_a_short_life_renews_within_its_half(void **state)
+static void
+test_open_of_a_short_life_renews_within_its_half(void **state)
 {
     (void)state;
     kit k;
@@ -102,7 +107,8 @@ static void test_open_of_a_short_life_renews_within_its_half(void **state)
 }
 
 /* What is exactly at a limit is taken, one more is not; nothing is written then. */
-static void limits_hold(kit *k, size_t pk, size_t sk, size_t data)
+static void
+limits_hold(kit *k, size_t pk, size_t sk, size_t data)
 {
     char *bytes = calloc(1, (pk > data ? pk : data) + sk + 2);
     assert_non_null(bytes);
@@ -111,7 +117,8 @@ static void limits_hold(kit *k, size_t pk, size_t sk, size_t data)
     assert_status(LK_OK, lk_set(k->db, &item, 1));
     assert_status(LK_OK, lk_get(k->db, item.key, k->result));
     const lk_item *found = lk_result_item(k->result, 0);
-    assert_true(kit_bytes_equal(found->key.pk, item.key.pk) && kit_bytes_equal(found->key.sk, item.key.sk));
+    assert_true(kit_bytes_equal(found->key.pk, item.key.pk) &&
+                kit_bytes_equal(found->key.sk, item.key.sk));
     assert_true(kit_bytes_equal(found->data, item.data));
     assert_status(LK_OK, lk_get_lock(k->db, item.key, &lock));
     assert_status(LK_OK, lk_set_atomic(k->db, &item, 1, &lock, 1, NULL));
@@ -123,7 +130,8 @@ static void limits_hold(kit *k, size_t pk, size_t sk, size_t data)
     assert_status(LK_OK, lk_query_items(k->db, &query, k->result));
     assert_int_equal(lk_result_count(k->result), 0);
     for (int which = 0; which < 3; which++) {
-        lk_item over = {.key = {{bytes, pk + (which == 0)}, {bytes, sk + (which == 1)}}, .data = {bytes, data + (which == 2)}};
+        lk_item over = {.key = {{bytes, pk + (which == 0)}, {bytes, sk + (which == 1)}},
+                        .data = {bytes, data + (which == 2)}};
         lk_item both[2] = {{.key = lk_key_of("first", "")}, over};
         assert_status(LK_TOO_BIG, lk_set(k->db, both, 2));
         assert_status(LK_TOO_BIG, lk_set_atomic(k->db, both, 2, &lock, 1, NULL));
@@ -138,7 +146,8 @@ static void limits_hold(kit *k, size_t pk, size_t sk, size_t data)
     free(bytes);
 }
 
-static void test_limits_by_default_are_those_of_the_contract(void **state)
+static void
+test_limits_by_default_are_those_of_the_contract(void **state)
 {
     (void)state;
     kit k;
@@ -148,13 +157,16 @@ static void test_limits_by_default_are_those_of_the_contract(void **state)
     kit_close(&k);
 }
 
-static void test_limits_that_were_set_hold(void **state)
+static void
+test_limits_that_were_set_hold(void **state)
 {
     (void)state;
-    static const size_t sizes[][3] = {{1, 1, 1}, {3, 5, 7}, {65535, 65535, 100}, {65535, 1, 17 << 20}, {8, 65535, 256}};
+    static const size_t sizes[][3] = {
+        {1, 1, 1}, {3, 5, 7}, {65535, 65535, 100}, {65535, 1, 17 << 20}, {8, 65535, 256}};
     for (size_t i = 0; i < KIT_COUNT(sizes); i++) {
         kit k;
-        lk_memory_options options = {.max_pk_size = sizes[i][0], .max_sk_size = sizes[i][1], .max_data_size = sizes[i][2]};
+        lk_memory_options options = {
+            .max_pk_size = sizes[i][0], .max_sk_size = sizes[i][1], .max_data_size = sizes[i][2]};
         if (options.max_pk_size < 5)
             options.max_pk_size = 5; /* limits_hold writes "first" */
         kit_open(&k, &options);
@@ -163,7 +175,8 @@ static void test_limits_that_were_set_hold(void **state)
     }
 }
 
-static void test_stores_side_by_side_share_nothing(void **state)
+static void
+test_stores_side_by_side_share_nothing(void **state)
 {
     (void)state;
     enum { STORES = 20 };
@@ -178,7 +191,8 @@ static void test_stores_side_by_side_share_nothing(void **state)
         lk_lock lock = kit_lock(&k[i], lk_key_of("p", "s"));
         assert_true(kit_holds(&k[i], lk_key_of("p", "s"), data[i]));
         assert_true(kit_holds(&k[(i + 1) % STORES], lk_key_of("p", "s"), data[(i + 1) % STORES]));
-        assert_status(LK_RACE, lk_set_atomic(k[(i + 1) % STORES].db, NULL, 0, &(lk_lock){lock.key, lock.version + 1, 0}, 1, NULL));
+        assert_status(LK_RACE, lk_set_atomic(k[(i + 1) % STORES].db, NULL, 0,
+                                             &(lk_lock){lock.key, lock.version + 1, 0}, 1, NULL));
     }
     for (int i = 0; i < STORES; i += 2)
         kit_close(&k[i]);
@@ -188,7 +202,8 @@ static void test_stores_side_by_side_share_nothing(void **state)
     }
 }
 
-static void test_result_outlives_its_store(void **state)
+static void
+test_result_outlives_its_store(void **state)
 {
     (void)state;
     kit k;
@@ -201,7 +216,8 @@ static void test_result_outlives_its_store(void **state)
     lk_result_free(result);
 }
 
-static void test_sweeper_that_runs_leaves_nothing_behind(void **state)
+static void
+test_sweeper_that_runs_leaves_nothing_behind(void **state)
 {
     (void)state;
     for (int i = 0; i < 20; i++) {
@@ -214,8 +230,7 @@ static void test_sweeper_that_runs_leaves_nothing_behind(void **state)
         }
         kit_advance(&k, 1);
         /* It comes by itself; the next store is not opened before it did in half of the rounds. */
-        while (i % 2 == 0 && kit_statistics(&k).expired_swept < 200) {
-        }
+        while (i % 2 == 0 && kit_statistics(&k).expired_swept < 200) {}
         kit_close(&k);
     }
 }

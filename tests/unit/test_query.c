@@ -5,13 +5,15 @@
  */
 #include "support/kit.h"
 
-static kit *kit_of(void **state)
+static kit *
+kit_of(void **state)
 {
     return *state;
 }
 
 /* The result holds exactly these sks, separated by blanks. */
-static void expect_sks(kit *k, const char *wanted)
+static void
+expect_sks(kit *k, const char *wanted)
 {
     char all[4096] = "";
     for (size_t i = 0; i < lk_result_count(k->result); i++) {
@@ -23,13 +25,18 @@ static void expect_sks(kit *k, const char *wanted)
     assert_string_equal(all, wanted);
 }
 
-static lk_query query_of(const char *prefix, const char *after, size_t limit, bool reverse)
+static lk_query
+query_of(const char *prefix, const char *after, size_t limit, bool reverse)
 {
-    return (lk_query){.pk = lk_string("p"), .sk_prefix = lk_string(prefix), .after = lk_string(after), .limit = limit,
+    return (lk_query){.pk = lk_string("p"),
+                      .sk_prefix = lk_string(prefix),
+                      .after = lk_string(after),
+                      .limit = limit,
                       .reverse = reverse};
 }
 
-static void fill(kit *k)
+static void
+fill(kit *k)
 {
     static const char *sks[] = {"b", "a", "ab", "abc", "ac", "ca", "c", "bb"};
     for (size_t i = 0; i < KIT_COUNT(sks); i++)
@@ -38,7 +45,8 @@ static void fill(kit *k)
     kit_set(k, "pp", "aby", "another partition");
 }
 
-static void test_query_of_each_shape_returns_what_it_asks_for(void **state)
+static void
+test_query_of_each_shape_returns_what_it_asks_for(void **state)
 {
     static const struct {
         const char *prefix, *after;
@@ -82,7 +90,8 @@ static void test_query_of_each_shape_returns_what_it_asks_for(void **state)
     }
 }
 
-static void test_query_that_is_bad_says_so_and_leaves_the_result(void **state)
+static void
+test_query_that_is_bad_says_so_and_leaves_the_result(void **state)
 {
     kit *k = kit_of(state);
     static const struct {
@@ -116,7 +125,8 @@ static void test_query_that_is_bad_says_so_and_leaves_the_result(void **state)
     expect_sks(k, "ab");
 }
 
-static void test_query_of_a_missing_partition_is_ok_and_empty(void **state)
+static void
+test_query_of_a_missing_partition_is_ok_and_empty(void **state)
 {
     kit *k = kit_of(state);
     fill(k);
@@ -126,7 +136,8 @@ static void test_query_of_a_missing_partition_is_ok_and_empty(void **state)
 }
 
 /* Pages by a cursor that points into the result. */
-static void test_query_pages_by_a_cursor_in_the_result(void **state)
+static void
+test_query_pages_by_a_cursor_in_the_result(void **state)
 {
     kit *k = kit_of(state);
     enum { COUNT = 997 };
@@ -151,31 +162,36 @@ static void test_query_pages_by_a_cursor_in_the_result(void **state)
             query.pk = last->key.pk;
             query.after = last->key.sk;
             query.sk_prefix = (lk_bytes){last->key.sk.data, 3}; /* "000": all of them */
-            query.limit = query.limit * 3 + 1;                  /* the result grows under its own cursor */
+            query.limit = query.limit * 3 + 1; /* the result grows under its own cursor */
         }
         assert_int_equal(seen, COUNT);
     }
 }
 
-static void test_query_of_extreme_bytes_is_in_order(void **state)
+static void
+test_query_of_extreme_bytes_is_in_order(void **state)
 {
     kit *k = kit_of(state);
-    static const lk_bytes sks[] = {{"", 0},         {"\0", 1},       {"\0\0", 2},     {"\0\xff", 2},     {"\x01", 1},
-                                   {"a", 1},        {"a\0", 2},      {"a\xff", 2},    {"a\xff\0", 3},    {"a\xff\xff", 3},
-                                   {"b", 1},        {"\xff", 1},     {"\xff\0", 2},   {"\xff\xff", 2},   {"\xff\xff\xff", 3}};
+    static const lk_bytes sks[] = {
+        {"", 0},  {"\0", 1},   {"\0\0", 2},   {"\0\xff", 2},   {"\x01", 1},
+        {"a", 1}, {"a\0", 2},  {"a\xff", 2},  {"a\xff\0", 3},  {"a\xff\xff", 3},
+        {"b", 1}, {"\xff", 1}, {"\xff\0", 2}, {"\xff\xff", 2}, {"\xff\xff\xff", 3}};
     static const struct {
         lk_bytes prefix;
         size_t from, count;
-    } prefixes[] = {{{"", 0}, 0, 15},        {{"\0", 1}, 1, 3},      {{"a", 1}, 5, 5}, {{"a\xff", 2}, 7, 3},
-                    {{"a\xff\xff", 3}, 9, 1}, {{"\xff", 1}, 11, 4}, {{"\xff\xff", 2}, 13, 2},
-                    {{"\xff\xff\xff\xff", 4}, 15, 0}, {{"\x01", 1}, 4, 1}};
+    } prefixes[] = {{{"", 0}, 0, 15},         {{"\0", 1}, 1, 3},
+                    {{"a", 1}, 5, 5},         {{"a\xff", 2}, 7, 3},
+                    {{"a\xff\xff", 3}, 9, 1}, {{"\xff", 1}, 11, 4},
+                    {{"\xff\xff", 2}, 13, 2}, {{"\xff\xff\xff\xff", 4}, 15, 0},
+                    {{"\x01", 1}, 4, 1}};
     for (size_t i = KIT_COUNT(sks); i-- > 0;) {
         lk_item item = {.key = {lk_string("p"), sks[i]}};
         assert_status(LK_OK, lk_set(k->db, &item, 1));
     }
     for (size_t i = 0; i < KIT_COUNT(prefixes); i++) {
         for (int reverse = 0; reverse < 2; reverse++) {
-            lk_query query = {.pk = lk_string("p"), .sk_prefix = prefixes[i].prefix, .reverse = reverse != 0};
+            lk_query query = {
+                .pk = lk_string("p"), .sk_prefix = prefixes[i].prefix, .reverse = reverse != 0};
             assert_status(LK_OK, lk_query_items(k->db, &query, k->result));
             size_t count = prefixes[i].count;
             assert_int_equal(lk_result_count(k->result), count);
@@ -186,7 +202,8 @@ static void test_query_of_extreme_bytes_is_in_order(void **state)
     }
 }
 
-static void test_query_limit_counts_live_items_only(void **state)
+static void
+test_query_limit_counts_live_items_only(void **state)
 {
     kit *k = kit_of(state);
     for (uint64_t i = 0; i < 1000; i++) {
@@ -206,7 +223,8 @@ static void test_query_limit_counts_live_items_only(void **state)
     assert_int_equal(lk_result_count(k->result), 100);
 }
 
-static void test_query_of_long_prefix_and_many_items_survives_growth(void **state)
+static void
+test_query_of_long_prefix_and_many_items_survives_growth(void **state)
 {
     kit *k = kit_of(state);
     enum { COUNT = 3000 };

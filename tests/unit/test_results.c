@@ -7,12 +7,14 @@
 #include "base/alloc.h"
 #include "support/kit.h"
 
-static kit *kit_of(void **state)
+static kit *
+kit_of(void **state)
 {
     return *state;
 }
 
-static void test_result_that_is_new_or_null_is_empty(void **state)
+static void
+test_result_that_is_new_or_null_is_empty(void **state)
 {
     (void)state;
     lk_result *result = lk_result_new();
@@ -27,7 +29,8 @@ static void test_result_that_is_new_or_null_is_empty(void **state)
     assert_null(lk_result_claim(NULL, 0));
 }
 
-static void test_result_out_of_range_is_null(void **state)
+static void
+test_result_out_of_range_is_null(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "s", "x");
@@ -38,7 +41,8 @@ static void test_result_out_of_range_is_null(void **state)
     assert_null(lk_result_claim(k->result, 0));
 }
 
-static void test_result_keeps_its_bytes_while_the_store_changes(void **state)
+static void
+test_result_keeps_its_bytes_while_the_store_changes(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "s", "before");
@@ -50,7 +54,8 @@ static void test_result_keeps_its_bytes_while_the_store_changes(void **state)
     assert_true(kit_bytes_are(item->data, "before") && kit_bytes_are(item->key.sk, "s"));
 }
 
-static void test_result_that_has_grown_allocates_no_more(void **state)
+static void
+test_result_that_has_grown_allocates_no_more(void **state)
 {
     kit *k = kit_of(state);
     lk_key keys[20];
@@ -67,9 +72,10 @@ static void test_result_that_has_grown_allocates_no_more(void **state)
             kit_memory_fail(&k->memory, 1, true);
             lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &k->memory};
         }
-        lk_status status[5] = {lk_get(k->db, keys[3], k->result), lk_get_many(k->db, keys, 20, k->result),
-                               lk_query_items(k->db, &query, k->result),
-                               lk_get_locked(k->db, keys, 20, locks, k->result), lk_get_lock(k->db, keys[0], locks)};
+        lk_status status[5] = {
+            lk_get(k->db, keys[3], k->result), lk_get_many(k->db, keys, 20, k->result),
+            lk_query_items(k->db, &query, k->result),
+            lk_get_locked(k->db, keys, 20, locks, k->result), lk_get_lock(k->db, keys[0], locks)};
         kit_memory_fail(&k->memory, 0, false);
         lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
         for (size_t i = 0; i < KIT_COUNT(status); i++)
@@ -78,7 +84,8 @@ static void test_result_that_has_grown_allocates_no_more(void **state)
     assert_int_equal(atomic_load(&k->memory.failed), 0);
 }
 
-static void test_status_string_names_each(void **state)
+static void
+test_status_string_names_each(void **state)
 {
     (void)state;
     static const struct {
@@ -114,7 +121,8 @@ static void test_status_string_names_each(void **state)
     }
 }
 
-static void test_helpers_of_the_header(void **state)
+static void
+test_helpers_of_the_header(void **state)
 {
     (void)state;
     assert_int_equal(lk_string(NULL).size, 0);
@@ -126,7 +134,8 @@ static void test_helpers_of_the_header(void **state)
     assert_true(LK_HOURS(1000000) == INT64_C(3600000000000));
 }
 
-static void test_calls_of_later_versions_are_unsupported_and_touch_nothing(void **state)
+static void
+test_calls_of_later_versions_are_unsupported_and_touch_nothing(void **state)
 {
     kit *k = kit_of(state);
     lk_db *db = NULL;
@@ -160,7 +169,8 @@ static void test_calls_of_later_versions_are_unsupported_and_touch_nothing(void 
     assert_int_equal(kit_statistics(k).cells, 1);
 }
 
-static void test_statistics_count_what_was_done(void **state)
+static void
+test_statistics_count_what_was_done(void **state)
 {
     kit *k = kit_of(state);
     lk_key keys[3] = {lk_key_of("p", "a"), lk_key_of("p", "b"), lk_key_of("q", "none")};
@@ -196,13 +206,15 @@ static void test_statistics_count_what_was_done(void **state)
     assert_true(s.busy == 0 && s.oldest_reader_ms == 0 && s.oldest_reader_thread == 0);
     kit_sweep(k);
     s = kit_statistics(k);
-    assert_true(s.cells == 1 && s.partitions == 1 && s.cells_removed == 2); /* the third's lock lives */
+    assert_true(s.cells == 1 && s.partitions == 1 &&
+                s.cells_removed == 2); /* the third's lock lives */
     assert_true(s.retired_bytes == 0 && s.retired_objects == s.freed_objects);
     assert_status(LK_INVALID, lk_statistics_read(NULL, &s));
     assert_status(LK_INVALID, lk_statistics_read(k->db, NULL));
 }
 
-static void test_backoff_of_any_attempt_returns(void **state)
+static void
+test_backoff_of_any_attempt_returns(void **state)
 {
     (void)state;
     for (unsigned attempt = 0; attempt < 40; attempt++)

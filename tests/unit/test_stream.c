@@ -6,12 +6,14 @@
 
 enum { COUNT = 10000 };
 
-static kit *kit_of(void **state)
+static kit *
+kit_of(void **state)
 {
     return *state;
 }
 
-static void fill(kit *k, uint64_t count, uint64_t stride)
+static void
+fill(kit *k, uint64_t count, uint64_t stride)
 {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t n = i * stride;
@@ -20,7 +22,8 @@ static void fill(kit *k, uint64_t count, uint64_t stride)
     }
 }
 
-static lk_stream *stream_of(kit *k, const lk_query *query)
+static lk_stream *
+stream_of(kit *k, const lk_query *query)
 {
     lk_stream *stream = NULL;
     assert_status(LK_OK, lk_stream_open(k->db, query, &stream));
@@ -28,7 +31,8 @@ static lk_stream *stream_of(kit *k, const lk_query *query)
     return stream;
 }
 
-static uint64_t number_of(const lk_item *item)
+static uint64_t
+number_of(const lk_item *item)
 {
     uint64_t n;
     assert_int_equal(item->data.size, sizeof n);
@@ -37,7 +41,8 @@ static uint64_t number_of(const lk_item *item)
     return n;
 }
 
-static void ends(lk_stream *stream)
+static void
+ends(lk_stream *stream)
 {
     lk_item item;
     kit_fill(&item, sizeof item);
@@ -47,7 +52,8 @@ static void ends(lk_stream *stream)
     lk_stream_close(stream);
 }
 
-static void test_stream_of_ten_thousand_returns_each_in_order(void **state)
+static void
+test_stream_of_ten_thousand_returns_each_in_order(void **state)
 {
     kit *k = kit_of(state);
     fill(k, COUNT, 1);
@@ -64,7 +70,8 @@ static void test_stream_of_ten_thousand_returns_each_in_order(void **state)
     }
 }
 
-static void test_stream_with_limit_cursor_and_prefix_equals_the_query(void **state)
+static void
+test_stream_with_limit_cursor_and_prefix_equals_the_query(void **state)
 {
     static const size_t limits[] = {0, 1, 2, 255, 256, 257, 511, 512, 513, 5000, COUNT, COUNT + 1};
     kit *k = kit_of(state);
@@ -84,7 +91,8 @@ static void test_stream_with_limit_cursor_and_prefix_equals_the_query(void **sta
     }
 }
 
-static void test_stream_with_an_empty_sk_returns_it_once(void **state)
+static void
+test_stream_with_an_empty_sk_returns_it_once(void **state)
 {
     kit *k = kit_of(state);
     fill(k, 600, 1);
@@ -101,7 +109,8 @@ static void test_stream_with_an_empty_sk_returns_it_once(void **state)
     }
 }
 
-static void test_stream_of_items_with_an_empty_sk_alone(void **state)
+static void
+test_stream_of_items_with_an_empty_sk_alone(void **state)
 {
     kit *k = kit_of(state);
     kit_set(k, "p", "", "empty");
@@ -117,12 +126,15 @@ static void test_stream_of_items_with_an_empty_sk_alone(void **state)
     ends(stream_of(k, &none));
 }
 
-static void test_stream_over_a_long_run_of_expired_items_goes_on(void **state)
+static void
+test_stream_over_a_long_run_of_expired_items_goes_on(void **state)
 {
     kit *k = kit_of(state);
     for (uint64_t i = 0; i < 12000; i++) {
         bool live = i < 3 || i >= 11998 || i == 6000;
-        lk_item item = {.key = kit_numbered("p", i), .data = {&i, sizeof i}, .expires_at_ms = live ? 0 : KIT_START_MS};
+        lk_item item = {.key = kit_numbered("p", i),
+                        .data = {&i, sizeof i},
+                        .expires_at_ms = live ? 0 : KIT_START_MS};
         assert_status(LK_OK, lk_set(k->db, &item, 1));
     }
     kit_advance(k, 1);
@@ -140,7 +152,8 @@ static void test_stream_over_a_long_run_of_expired_items_goes_on(void **state)
 }
 
 /* Even numbers stay, odd ones come and go while the stream is open. */
-static void test_stream_open_while_items_come_and_go_returns_what_stays(void **state)
+static void
+test_stream_open_while_items_come_and_go_returns_what_stays(void **state)
 {
     kit *k = kit_of(state);
     fill(k, 3000, 2);
@@ -174,7 +187,8 @@ static void test_stream_open_while_items_come_and_go_returns_what_stays(void **s
     }
 }
 
-static void test_stream_whose_partition_goes_ends(void **state)
+static void
+test_stream_whose_partition_goes_ends(void **state)
 {
     kit *k = kit_of(state);
     fill(k, 1000, 1);
@@ -196,7 +210,8 @@ static void test_stream_whose_partition_goes_ends(void **state)
     ends(stream);
 }
 
-static void test_stream_that_ended_sees_no_items_added_later(void **state)
+static void
+test_stream_that_ended_sees_no_items_added_later(void **state)
 {
     kit *k = kit_of(state);
     fill(k, 10, 1);
@@ -210,7 +225,8 @@ static void test_stream_that_ended_sees_no_items_added_later(void **state)
     ends(stream);
 }
 
-static void test_streams_that_are_left_open_hold_back_no_memory(void **state)
+static void
+test_streams_that_are_left_open_hold_back_no_memory(void **state)
 {
     kit *k = kit_of(state);
     enum { STREAMS = 50 };
@@ -231,18 +247,19 @@ static void test_streams_that_are_left_open_hold_back_no_memory(void **state)
     assert_int_equal(kit_statistics(k).retired_bytes, 0);
     assert_int_equal(kit_statistics(k).cells, 0);
     for (size_t i = 0; i < STREAMS; i++) {
-        while (lk_stream_next(streams[i], &item) == LK_OK) {
-        }
+        while (lk_stream_next(streams[i], &item) == LK_OK) {}
         ends(streams[i]);
     }
 }
 
-static void test_stream_copies_its_query(void **state)
+static void
+test_stream_copies_its_query(void **state)
 {
     kit *k = kit_of(state);
     fill(k, 1000, 1);
     char pk[] = "p", prefix[] = "000", after[] = "00000400";
-    lk_query query = {.pk = lk_string(pk), .sk_prefix = lk_string(prefix), .after = lk_string(after)};
+    lk_query query = {
+        .pk = lk_string(pk), .sk_prefix = lk_string(prefix), .after = lk_string(after)};
     lk_stream *stream = stream_of(k, &query);
     kit_fill(pk, sizeof pk);
     kit_fill(prefix, sizeof prefix);
@@ -255,7 +272,8 @@ static void test_stream_copies_its_query(void **state)
     ends(stream);
 }
 
-static void test_stream_of_large_items_reads_all(void **state)
+static void
+test_stream_of_large_items_reads_all(void **state)
 {
     kit *k = kit_of(state);
     enum { SIZE = 3 << 20 };
@@ -276,7 +294,8 @@ static void test_stream_of_large_items_reads_all(void **state)
     free(data);
 }
 
-static void test_stream_calls_with_null(void **state)
+static void
+test_stream_calls_with_null(void **state)
 {
     kit *k = kit_of(state);
     lk_item item;

@@ -9,7 +9,8 @@
 
 #include "support/kit.h"
 
-static kit *kit_of(void **state)
+static kit *
+kit_of(void **state)
 {
     return *state;
 }
@@ -26,7 +27,8 @@ typedef struct helper {
     uint64_t count;
 } helper;
 
-static void *helper_run(void *context)
+static void *
+helper_run(void *context)
 {
     helper *h = context;
     h->kernel_id = syscall(SYS_gettid);
@@ -39,21 +41,24 @@ static void *helper_run(void *context)
     }
 }
 
-static void helper_start(helper *h, kit *k)
+static void
+helper_start(helper *h, kit *k)
 {
     *h = (helper){.k = k};
     pthread_barrier_init(&h->turn, NULL, 2);
     assert_int_equal(pthread_create(&h->thread, NULL, helper_run, h), 0);
 }
 
-static void helper_do(helper *h, void (*call)(helper *))
+static void
+helper_do(helper *h, void (*call)(helper *))
 {
     h->call = call;
     pthread_barrier_wait(&h->turn);
     pthread_barrier_wait(&h->turn);
 }
 
-static void helper_end(helper *h)
+static void
+helper_end(helper *h)
 {
     h->call = NULL;
     pthread_barrier_wait(&h->turn);
@@ -61,18 +66,21 @@ static void helper_end(helper *h)
     pthread_barrier_destroy(&h->turn);
 }
 
-static void begin_reading(helper *h)
+static void
+begin_reading(helper *h)
 {
     lk_read_begin(h->k->db);
 }
 
-static void end_reading(helper *h)
+static void
+end_reading(helper *h)
 {
     lk_read_end(h->k->db);
 }
 
 /* `count` replacements of one key. */
-static void replace_many(helper *h)
+static void
+replace_many(helper *h)
 {
     h->status = LK_OK;
     for (uint64_t i = 0; i < h->count && h->status == LK_OK; i++) {
@@ -83,7 +91,8 @@ static void replace_many(helper *h)
 
 /* ---- records ---- */
 
-static void *set_once(void *context)
+static void *
+set_once(void *context)
 {
     helper *h = context;
     lk_item item = kit_item("p", "s", "x");
@@ -91,7 +100,8 @@ static void *set_once(void *context)
     return NULL;
 }
 
-static void test_thousands_of_short_lived_threads_need_few_records(void **state)
+static void
+test_thousands_of_short_lived_threads_need_few_records(void **state)
 {
     kit *k = kit_of(state);
     helper h = {.k = k};
@@ -111,7 +121,8 @@ static void test_thousands_of_short_lived_threads_need_few_records(void **state)
     assert_int_equal(kit_statistics(k).retired_bytes, 0);
 }
 
-static void test_thread_that_detached_comes_back(void **state)
+static void
+test_thread_that_detached_comes_back(void **state)
 {
     kit *k = kit_of(state);
     for (uint64_t i = 0; i < 1000; i++) {
@@ -128,7 +139,8 @@ static void test_thread_that_detached_comes_back(void **state)
     assert_true(s.sets == 1000 && s.threads == 1);
 }
 
-static void test_thread_that_exits_inside_a_pair_holds_back_nothing(void **state)
+static void
+test_thread_that_exits_inside_a_pair_holds_back_nothing(void **state)
 {
     kit *k = kit_of(state);
     helper h;
@@ -151,7 +163,8 @@ static void test_thread_that_exits_inside_a_pair_holds_back_nothing(void **state
     assert_int_equal(kit_statistics(k).thread_records, 2);
 }
 
-static void test_threads_of_closed_stores_go_on_with_others(void **state)
+static void
+test_threads_of_closed_stores_go_on_with_others(void **state)
 {
     kit *k = kit_of(state);
     for (int i = 0; i < 100; i++) {
@@ -175,7 +188,8 @@ static void test_threads_of_closed_stores_go_on_with_others(void **state)
 
 /* ---- garbage ---- */
 
-static void test_garbage_of_an_idle_thread_comes_back_when_others_write(void **state)
+static void
+test_garbage_of_an_idle_thread_comes_back_when_others_write(void **state)
 {
     kit *k = kit_of(state);
     helper h;
@@ -198,7 +212,8 @@ static void test_garbage_of_an_idle_thread_comes_back_when_others_write(void **s
 
 /* ---- stalled readers ---- */
 
-static void test_stalled_reader_makes_writers_busy_until_it_ends(void **state)
+static void
+test_stalled_reader_makes_writers_busy_until_it_ends(void **state)
 {
     (void)state;
     kit k;
@@ -242,7 +257,8 @@ static void test_stalled_reader_makes_writers_busy_until_it_ends(void **state)
     kit_close(&k);
 }
 
-static void test_own_pair_makes_a_writer_busy_until_it_ends(void **state)
+static void
+test_own_pair_makes_a_writer_busy_until_it_ends(void **state)
 {
     (void)state;
     kit k;
@@ -259,7 +275,8 @@ static void test_own_pair_makes_a_writer_busy_until_it_ends(void **state)
 }
 
 /* Garbage over the limit, but no reader: whoever comes frees it. */
-static void test_garbage_over_the_limit_without_a_reader_makes_nobody_busy(void **state)
+static void
+test_garbage_over_the_limit_without_a_reader_makes_nobody_busy(void **state)
 {
     (void)state;
     /* Whatever the number of writes: at some of them a batch has just been sealed. */
@@ -288,7 +305,8 @@ static void test_garbage_over_the_limit_without_a_reader_makes_nobody_busy(void 
     }
 }
 
-static void test_reader_that_begins_anew_holds_back_little(void **state)
+static void
+test_reader_that_begins_anew_holds_back_little(void **state)
 {
     (void)state;
     kit k;
