@@ -235,7 +235,7 @@ typedef void (*lk_deallocate)(void *context, void *memory, size_t size);
 /* Options of the embedded store. A field that is 0 or NULL stands for its default. */
 typedef struct lk_memory_options {
     /* Parts of the table, each with one latch for keys that come and go; a power of two, at most
-     * 4,096; default 64. */
+     * 4,096; default 256. */
     size_t shards;
     lk_clock realtime_ms;  /* Unix milliseconds; default CLOCK_REALTIME */
     lk_clock monotonic_ms; /* default CLOCK_MONOTONIC */

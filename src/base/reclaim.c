@@ -402,6 +402,19 @@ lki_upkeep(lki_thread *thread, enum lki_upkeep_need need)
     lki_leave(thread);
 }
 
+static void
+stock_free(lki_thread *thread)
+{
+    for (size_t class = 0; class < LKI_STOCK_CLASSES; class ++) {
+        while (thread->stock[class] != NULL) {
+            void *chunk = thread->stock[class];
+            memcpy(&thread->stock[class], chunk, sizeof chunk);
+            lki_free(&thread->domain->allocator, chunk, class * 16);
+        }
+        thread->stock_count[class] = 0;
+    }
+}
+
 bool
 lki_reclaim_now(lki_thread *thread)
 {
@@ -425,6 +438,7 @@ lki_reclaim_now(lki_thread *thread)
             break;
         epoch_advance(thread);
     }
+    stock_free(thread);
     stalls_note(domain);
     bool bounded = lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
     if (bounded)
@@ -517,17 +531,6 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
     attachments = a;
     lki_self = (lki_self_cache){a->id, thread};
     return thread;
-}
-
-static void
-stock_free(lki_thread *thread)
-{
-    while (thread->stock != NULL) {
-        void *chunk = thread->stock;
-        memcpy(&thread->stock, chunk, sizeof thread->stock);
-        lki_free(&thread->domain->allocator, chunk, LKI_CHUNK_SIZE);
-    }
-    thread->stock_count = 0;
 }
 
 /* The record, with what was retired into it, goes to the next new thread; until then thieves may
@@ -660,13 +663,6 @@ lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
             report->oldest_reader_thread = lki_load_relaxed(&t->kernel_id);
         }
     }
-}
-
-bool
-lki_chunk_dispose(lki_thread *thread, void *chunk)
-{
-    lki_chunk_free(thread, chunk);
-    return true;
 }
 
 void *

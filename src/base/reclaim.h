@@ -140,8 +140,6 @@ lki_count(lki_thread *thread, enum lki_counter which, uint64_t n)
     lki_stat_add(&thread->counter[which], n);
 }
 
-/* The small things that commits are made of, kept in stock by each thread. NULL: no memory. */
-enum { LKI_CHUNK_SIZE = 32, LKI_STOCK_MAX = 256 };
 #if defined(__SANITIZE_ADDRESS__)
 #define LKI_ASAN 1
 #elif defined(__has_feature)
@@ -155,30 +153,42 @@ enum { LKI_CHUNK_SIZE = 32, LKI_STOCK_MAX = 256 };
 #define LKI_STOCK 1
 #endif
 
+/* Memory for a record or a commit, from the thread's stock where there is some. NULL: no memory. */
 LKI_INLINE void *
-lki_chunk_alloc(lki_thread *thread)
+lki_chunk_alloc(lki_thread *thread, size_t size)
 {
-    void *chunk = thread->stock;
+    size_t class = (size + 15) / 16;
+    if (LKI_UNLIKELY(class >= LKI_STOCK_CLASSES))
+        return lki_alloc(&thread->domain->allocator, size);
+    void *chunk = thread->stock[class];
     if (LKI_UNLIKELY(chunk == NULL))
-        return lki_alloc(&thread->domain->allocator, LKI_CHUNK_SIZE);
-    memcpy(&thread->stock, chunk, sizeof thread->stock);
-    thread->stock_count--;
+        return lki_alloc(&thread->domain->allocator, class * 16);
+    memcpy(&thread->stock[class], chunk, sizeof chunk);
+    thread->stock_count[class]--;
     return chunk;
 }
 
+/* Frees a chunk at once, for want of a thread. */
 LKI_INLINE void
-lki_chunk_free(lki_thread *thread, void *chunk)
+lki_chunk_release(const lki_allocator *allocator, void *chunk, size_t size)
 {
-    if (!LKI_STOCK || LKI_UNLIKELY(thread->stock_count == LKI_STOCK_MAX)) {
-        lki_free(&thread->domain->allocator, chunk, LKI_CHUNK_SIZE);
-        return;
-    }
-    memcpy(chunk, &thread->stock, sizeof thread->stock);
-    thread->stock = chunk;
-    thread->stock_count++;
+    size_t class = (size + 15) / 16;
+    lki_free(allocator, chunk, class >= LKI_STOCK_CLASSES ? size : class * 16);
 }
 
-bool lki_chunk_dispose(lki_thread *thread, void *chunk);
+LKI_INLINE void
+lki_chunk_free(lki_thread *thread, void *chunk, size_t size)
+{
+    size_t class = (size + 15) / 16;
+    if (!LKI_STOCK || LKI_UNLIKELY(class >= LKI_STOCK_CLASSES) ||
+        LKI_UNLIKELY(thread->stock_count[class] == LKI_STOCK_MAX)) {
+        lki_chunk_release(&thread->domain->allocator, chunk, size);
+        return;
+    }
+    memcpy(chunk, &thread->stock[class], sizeof chunk);
+    thread->stock[class] = chunk;
+    thread->stock_count[class]++;
+}
 
 /* At least `size` bytes of the thread's own, kept between calls; what was in them stays when they
  * grow. NULL: no memory. */

@@ -28,7 +28,7 @@ enum lki_kind {
     LKI_INLINE_RECORD, /* the record inside the cell that the pointer names */
     LKI_BLOCK,         /* begins with a lki_block */
     LKI_PARTITION,
-    LKI_CHUNK, /* of LKI_CHUNK_SIZE bytes, from lki_chunk_alloc */
+    LKI_COMMIT,
     LKI_KINDS
 };
 
@@ -66,6 +66,9 @@ typedef struct lki_limbo {
     size_t spare_count;
 } lki_limbo;
 
+/* Records and commits of up to 256 bytes are kept in stock by each thread, in classes of 16 bytes. */
+enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 48 };
+
 struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */
     /* [thread] from here */
@@ -81,8 +84,8 @@ struct lki_thread {
     uint32_t expiring_writes; /* since the last step of a sweep */
     void *scratch;            /* of the room that runs a call; grows, kept between calls */
     size_t scratch_size;
-    void *stock; /* free chunks, each beginning with the next */
-    uint32_t stock_count;
+    void *stock[LKI_STOCK_CLASSES]; /* free chunks by size, each beginning with the next */
+    uint8_t stock_count[LKI_STOCK_CLASSES];
     lki_thread *next;                        /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */
     lki_limbo slots

@@ -223,7 +223,7 @@ step_record(plan *p, const step *s)
 {
     switch (s->kind) {
     case STEP_PUT:
-        return lki_record_new_value(p->store, s->cell, s->item);
+        return lki_record_new_value(p->thread, s->cell, s->item);
     case STEP_BUMP:
         return lki_record_new_lock(p->thread, lki_version_above(p->thread, s->lock->version),
                                    p->expires_at_ms);
@@ -240,7 +240,7 @@ attempt_allocate(plan *p)
 {
     if (!lki_reserve(p->thread, 3 * p->count + 4))
         return false;
-    p->commit = lki_chunk_alloc(p->thread);
+    p->commit = lki_chunk_alloc(p->thread, sizeof *p->commit);
     if (p->commit == NULL)
         return false;
     lki_store_relaxed(&p->commit->state, LKI_INSTALLING);
@@ -308,7 +308,7 @@ attempt_undo(plan *p)
         s->record = NULL;
         s->installed = false;
     }
-    lki_retire(p->thread, LKI_CHUNK, p->commit, LKI_CHUNK_SIZE);
+    lki_retire(p->thread, LKI_COMMIT, p->commit, sizeof *p->commit);
     p->commit = NULL;
 }
 
@@ -338,7 +338,7 @@ attempt_settle(plan *p)
             p->thread->expiring_writes++;
         }
     }
-    lki_retire(p->thread, LKI_CHUNK, p->commit, LKI_CHUNK_SIZE);
+    lki_retire(p->thread, LKI_COMMIT, p->commit, sizeof *p->commit);
     p->commit = NULL;
 }
 
@@ -348,7 +348,7 @@ attempt(plan *p)
 {
     if (!attempt_allocate(p)) {
         if (p->commit != NULL)
-            lki_chunk_free(p->thread, p->commit);
+            lki_chunk_free(p->thread, p->commit, sizeof *p->commit);
         p->commit = NULL;
         return LK_NO_MEMORY;
     }

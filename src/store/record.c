@@ -19,8 +19,6 @@
 
 enum { RESOLVE_SPINS = 400 };
 
-_Static_assert(sizeof(lki_record) == LKI_CHUNK_SIZE, "locks and tombstones are chunks");
-
 static uint64_t
 commit_stamp(uint64_t state)
 {
@@ -101,7 +99,7 @@ lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
 /* ---- making and unmaking ---- */
 
 static lki_record *
-record_room(lki_store *store, lki_cell *cell, size_t payload)
+record_room(lki_thread *thread, lki_cell *cell, size_t payload)
 {
     if (payload <= cell->room && (lki_load_relaxed(&cell->flags) & LKI_CELL_ROOM) != 0 &&
         (lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_ROOM) & LKI_CELL_ROOM) !=
@@ -110,17 +108,17 @@ record_room(lki_store *store, lki_cell *cell, size_t payload)
         record->flags = LKI_FLAG_INLINE;
         return record;
     }
-    lki_record *record = lki_alloc(&store->domain.allocator, LKI_RECORD_HEADER + payload);
+    lki_record *record = lki_chunk_alloc(thread, LKI_RECORD_HEADER + payload);
     if (record != NULL)
         record->flags = 0;
     return record;
 }
 
 lki_record *
-lki_record_new_value(lki_store *store, lki_cell *cell, const lk_item *item)
+lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item)
 {
     bool expires = item->expires_at_ms != 0;
-    lki_record *record = record_room(store, cell, item->data.size + (expires ? 8 : 0));
+    lki_record *record = record_room(thread, cell, item->data.size + (expires ? 8 : 0));
     if (record == NULL)
         return NULL;
     record->prev = LKI_EMPTY;
@@ -139,7 +137,7 @@ lki_record_new_value(lki_store *store, lki_cell *cell, const lk_item *item)
 static lki_record *
 record_new_versioned(lki_thread *thread, enum lki_record_kind kind, uint64_t version)
 {
-    lki_record *record = lki_chunk_alloc(thread);
+    lki_record *record = lki_chunk_alloc(thread, sizeof *record);
     if (record == NULL)
         return NULL;
     record->prev = LKI_EMPTY;
@@ -196,11 +194,14 @@ lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
 bool
 lki_record_dispose(lki_thread *thread, void *object)
 {
-    lki_record *record = object;
-    if (record->kind == LKI_VALUE)
-        lki_free(&thread->domain->allocator, record, lki_record_size(record));
-    else
-        lki_chunk_free(thread, record);
+    lki_chunk_free(thread, object, lki_record_size(object));
+    return true;
+}
+
+bool
+lki_commit_dispose(lki_thread *thread, void *object)
+{
+    lki_chunk_free(thread, object, sizeof(lki_commit));
     return true;
 }
 

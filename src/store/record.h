@@ -94,7 +94,7 @@ lki_lock_is_good(const lki_store *store, const lki_record *record, lki_time *now
 
 /* Room for a value: inside the cell if that is free and large enough, else apart. NULL: no
  * memory. */
-lki_record *lki_record_new_value(lki_store *store, lki_cell *cell, const lk_item *item);
+lki_record *lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item);
 lki_record *lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms);
 lki_record *lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind,
                                      uint64_t version);
@@ -105,6 +105,7 @@ void lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record);
 void lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record);
 bool lki_record_dispose(lki_thread *thread, void *object);
 bool lki_record_dispose_inline(lki_thread *thread, void *object);
+bool lki_commit_dispose(lki_thread *thread, void *object);
 bool lki_block_dispose(lki_thread *thread, void *object);
 
 /* Waits a little for a commit that is being installed, then aborts it. Returns when it is not

@@ -455,7 +455,7 @@ cell_destroy(lki_store *store, lki_cell *cell)
     for (size_t i = 0; i < 2; i++) {
         lki_record *record = heads[i] <= LKI_DEAD ? NULL : (lki_record *)heads[i];
         if (record != NULL && (record->flags & LKI_FLAG_INLINE) == 0)
-            lki_free(&store->domain.allocator, record, lki_record_size(record));
+            lki_chunk_release(&store->domain.allocator, record, lki_record_size(record));
     }
     lki_free(&store->domain.allocator, cell, lki_cell_size(cell));
 }

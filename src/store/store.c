@@ -11,7 +11,7 @@
 #include "store/shard.h"
 
 enum {
-    SHARDS = 64,
+    SHARDS = 256,
     SHARDS_MAX = 4096,
     KEY_CAP = 65535,
     PK_SIZE = 2048,
@@ -74,7 +74,7 @@ domain_prepare(lki_store *store)
     domain->dispose[LKI_INLINE_RECORD] = lki_record_dispose_inline;
     domain->dispose[LKI_BLOCK] = lki_block_dispose;
     domain->dispose[LKI_PARTITION] = lki_partition_dispose;
-    domain->dispose[LKI_CHUNK] = lki_chunk_dispose;
+    domain->dispose[LKI_COMMIT] = lki_commit_dispose;
     lki_domain_open(domain);
 }
 

@@ -30,7 +30,7 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
         }
         uintptr_t old = lki_load_relaxed(&cell->item); /* only a hint for the cache */
         LKI_PREFETCH(old);
-        lki_record *record = lki_record_new_value(store, cell, item);
+        lki_record *record = lki_record_new_value(thread, cell, item);
         if (record == NULL) {
             if (fresh)
                 lki_removal_schedule(thread, cell, NULL, NULL);
