@@ -162,6 +162,7 @@ struct bench_workload {
     const char *contenders; /* by default; NULL: all that can */
     unsigned weight;        /* operations that one step counts for; 0: 1 */
     unsigned batch;         /* steps between looks at the clock; 0: 64 */
+    double least_s;         /* a run lasts at least so long, because its costs come in bursts */
     bool reads_only;
     bool transacts;     /* commits: the table shows races, the check sums up */
     unsigned increment; /* of the sum of all numbers by one commit */

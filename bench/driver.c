@@ -187,7 +187,8 @@ runners_measure(struct runner *runners, unsigned threads, struct run *run,
         uint64_t start = bench_now_ns();
         uint64_t before = runners_published(runners, threads);
         double others = others_now_s();
-        sleep_s(bench_options.duration_s);
+        sleep_s(bench_options.duration_s > workload->least_s ? bench_options.duration_s
+                                                             : workload->least_s);
         uint64_t end = bench_now_ns();
         uint64_t after = runners_published(runners, threads);
         atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);

@@ -131,6 +131,7 @@ static const struct bench_workload workload_insert = {
     .threads = "1,2",
     .distribution = "uniform",
     .source = &data_source,
+    .least_s = 0.4, /* tables double now and then */
     .targets = {{"std::map", 0, 1.2}},
     .can = can_insert,
     .step = insert_step,
