@@ -153,6 +153,14 @@ lki_alloc_zeroed(const lki_allocator *allocator, size_t size)
     return memory;
 }
 
+void *
+lki_alloc_seldom(const lki_allocator *allocator, size_t size)
+{
+    enum { ZERO = 0x40 }; /* mallocx's flag */
+    return lki_alloc_is_jemalloc(allocator) ? mallocx(size, ZERO)
+                                            : lki_alloc_zeroed(allocator, size);
+}
+
 void
 lki_free_slow(const lki_allocator *allocator, void *memory, size_t size)
 {

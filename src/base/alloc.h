@@ -57,6 +57,8 @@ lki_alloc(const lki_allocator *allocator, size_t size)
     return lki_alloc_slow(allocator, size);
 }
 void *lki_alloc_zeroed(const lki_allocator *allocator, size_t size);
+/* Zeroed; for what is large and seldom read: huge pages would only make its slack resident. */
+void *lki_alloc_seldom(const lki_allocator *allocator, size_t size);
 
 /* `size` as it was asked for. NULL is allowed. */
 LKI_INLINE void

@@ -124,7 +124,7 @@ static __thread struct {
 static void *
 map_allocate(size_t size)
 {
-    lki_block *block = lki_alloc_zeroed(running.allocator, sizeof *block + 8 + size);
+    lki_block *block = lki_alloc_seldom(running.allocator, sizeof *block + 8 + size);
     if (block == NULL)
         return NULL;
     block->size = sizeof *block + 8 + size;
