@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keyed hash against families of keys that defeat hashes without a key, or with key zero: they must
+ * spread like random ones under every secret that is not zero. And the twin: under the zero secret one of
+ * the families collapses, so the check can fail.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+enum { KEYS = 1 << 16, BUCKETS = 1 << 12, SECRETS = 4, LOAD_MAX = 3 * (KEYS / BUCKETS) };
+
+static uint64_t
+splitmix(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static void
+secret_make(lki_secret *secret, uint64_t seed)
+{
+    unsigned char *to = (unsigned char *)secret;
+    for (size_t i = 0; i < sizeof *secret; i += 8) {
+        uint64_t word = splitmix(&seed);
+        memcpy(to + i, &word, 8);
+    }
+}
+
+/* pk of 16 bytes and sk of 16; `family` says where the number i goes. */
+static void
+key_make(unsigned family, uint64_t i, unsigned char pk[16], unsigned char sk[16])
+{
+    uint64_t words[4] = {0, 0, 0, 0};
+    if (family < 4)
+        words[family] = i; /* the other word of that half is zero: its product with key zero, too */
+    else if (family == 4)
+        words[0] = words[1] = words[2] = words[3] = i;
+    else if (family == 5) {
+        words[1] = i << 48; /* high bits only */
+        words[3] = i << 32;
+    } else {
+        words[0] = i & 0xff; /* what one half gains the other loses */
+        words[2] = i >> 8;
+    }
+    memcpy(pk, words, 16);
+    memcpy(sk, words + 2, 16);
+}
+
+static int
+hash_compare(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* How many hashes are repeated, and the fullest bucket. */
+static size_t
+family_hash(const lki_secret *secret, unsigned family, unsigned *fullest)
+{
+    static uint64_t hash[KEYS];
+    static unsigned load[BUCKETS];
+    memset(load, 0, sizeof load);
+    *fullest = 0;
+    for (uint64_t i = 0; i < KEYS; i++) {
+        unsigned char pk[16], sk[16];
+        key_make(family, i, pk, sk);
+        hash[i] = lki_hash_key(secret, (lk_key){{pk, 16}, {sk, 16}});
+        unsigned *at = &load[hash[i] % BUCKETS];
+        if (++*at > *fullest)
+            *fullest = *at;
+    }
+    qsort(hash, KEYS, sizeof *hash, hash_compare);
+    size_t repeated = 0;
+    for (size_t i = 1; i < KEYS; i++)
+        repeated += hash[i] == hash[i - 1];
+    return repeated;
+}
+
+static void
+test_hash_of_hostile_families_spreads_under_any_secret(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 1; seed <= SECRETS; seed++) {
+        lki_secret secret;
+        secret_make(&secret, seed);
+        for (unsigned family = 0; family < 7; family++) {
+            unsigned fullest;
+            assert_int_equal(family_hash(&secret, family, &fullest), 0);
+            assert_true(fullest <= LOAD_MAX);
+        }
+    }
+}
+
+static void
+test_hash_under_the_zero_secret_collapses(void **unused)
+{
+    (void)unused;
+    lki_secret zero;
+    unsigned fullest;
+    memset(&zero, 0, sizeof zero);
+    assert_true(family_hash(&zero, 0, &fullest) > KEYS / 2);
+    assert_true(fullest > LOAD_MAX);
+}
+
+static void
+test_hash_of_moved_boundaries_and_lengths_differs(void **unused)
+{
+    (void)unused;
+    lki_secret secret;
+    secret_make(&secret, 7);
+    static const unsigned char text[48] = {0};
+    uint64_t hash[48 * 24];
+    size_t count = 0;
+    for (size_t pk = 1; pk <= 24; pk++)
+        for (size_t sk = 0; sk <= 24; sk++)
+            hash[count++] = lki_hash_key(&secret, (lk_key){{text, pk}, {text + pk, sk}});
+    qsort(hash, count, sizeof *hash, hash_compare);
+    for (size_t i = 1; i < count; i++)
+        assert_true(hash[i] != hash[i - 1]);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hash_of_hostile_families_spreads_under_any_secret),
+        cmocka_unit_test(test_hash_under_the_zero_secret_collapses),
+        cmocka_unit_test(test_hash_of_moved_boundaries_and_lengths_differs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
