@@ -17,8 +17,6 @@
 
 #include "store/shard.h"
 
-#define LKI_STAMP_NONE UINT64_MAX
-
 /* Slow part of lki_effective: the head is not stamped, or belongs to a commit. */
 lki_record *lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker);
 
