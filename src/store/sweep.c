@@ -20,7 +20,7 @@
 #include "store/record.h"
 #include "store/shard.h"
 
-enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000 };
+enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, SHARDS_PER_STEP = 4 };
 
 /* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: something else is there
  * now. */
@@ -161,9 +161,13 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
          lki_load_relaxed(&sweep->expiring) > lki_shard_count(store) / 4 + CHUNK))
         round_begin_latched(store, now);
     size_t swept = 0;
-    if (sweep->running)
-        (void)round_step_latched(store, thread, now,
-                                 &swept); /* no memory: the next step tries again */
+    /* Small shards several at a time, so that the pace does not depend on how many there are. No
+     * memory: the next step tries again. */
+    for (unsigned i = 0; sweep->running && i < SHARDS_PER_STEP; i++) {
+        size_t shard = sweep->shard;
+        if (round_step_latched(store, thread, now, &swept) != LK_OK || sweep->shard == shard)
+            break;
+    }
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
 }
