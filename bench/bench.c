@@ -79,6 +79,23 @@ bench_list_has(const char *list, const char *name)
     return false;
 }
 
+size_t
+bench_threads_parse(const char *text, unsigned *threads)
+{
+    size_t count = 0;
+    char *end;
+
+    for (; count < BENCH_THREADS_MAX; text = end + 1) {
+        unsigned long number = strtoul(text, &end, 10);
+        if (end == text || number < 1 || number > BENCH_THREADS_MAX)
+            return 0;
+        threads[count++] = (unsigned)number;
+        if (*end != ',')
+            return *end == '\0' ? count : 0;
+    }
+    return 0;
+}
+
 uint64_t
 bench_now_ns(void)
 {
@@ -216,8 +233,8 @@ static const struct argp option_parser = {
     option_parse,
     NULL,
     "latchkey-bench -- latchkey against what people write by hand\v"
-    "Without options it runs all workloads, in under a minute. It exits with 1 if an invariant was "
-    "broken.",
+    "Without options it runs all workloads, in little more than a minute. It exits with 1 if an "
+    "invariant was broken.",
     NULL,
     NULL,
     NULL};

@@ -23,6 +23,8 @@ extern "C" {
 #define BENCH_WORKLOADS_MAX 64
 #define BENCH_GROUP 16 /* keys of one multiple get */
 
+struct queue_operations;
+
 /* ---- contenders ------------------------------------------------------------------------------ */
 
 enum bench_commit { BENCH_COMMITTED, BENCH_RACED, BENCH_FAILED };
@@ -70,6 +72,8 @@ struct bench_contender {
     bool (*lock)(void *client, lk_key key); /* gives the key an optimistic lock */
     void (*settle)(void *store);            /* gives free memory back, as far as it can */
     void (*counters)(void *store, struct bench_counters *counters);
+
+    const struct queue_operations *queue; /* NULL: has none; see queue.h */
 };
 
 void bench_contender_add(const struct bench_contender *contender);
@@ -149,6 +153,7 @@ struct bench_target {
     const char *contender;
     unsigned threads; /* 0: at any number */
     double ratio;
+    bool aim; /* shown, and not counted among those missed */
 };
 
 struct bench_workload {
@@ -166,7 +171,7 @@ struct bench_workload {
     bool reads_only;
     bool transacts;     /* commits: the table shows races, the check sums up */
     unsigned increment; /* of the sum of all numbers by one commit */
-    struct bench_target targets[2];
+    struct bench_target targets[4];
 
     bool (*can)(const struct bench_contender *contender);
     /* Does `count` operations. Called again and again until the driver has enough. */
@@ -174,7 +179,7 @@ struct bench_workload {
     /* In the worker's thread after each run: checks and undoes what the run left. May be NULL. */
     void (*finish)(struct bench_worker *worker);
     /* Instead of all that: a workload that needs no driver. It runs before any store is open,
-     * prints its own table and returns false if something was wrong. */
+     * prints its own table and returns false if something was wrong. `threads` may be NULL. */
     bool (*run)(const struct bench_contender *const *contenders, size_t count);
 };
 
@@ -215,6 +220,10 @@ const struct bench_contender *bench_contender_find(const char *name);
 
 /* Whether a comma separated list holds a name. */
 bool bench_list_has(const char *list, const char *name);
+
+/* The numbers of a list like "1,2,4", at most BENCH_THREADS_MAX. Returns how many; 0: the list is
+ * bad. */
+size_t bench_threads_parse(const char *text, unsigned *threads);
 
 /* Monotonic nanoseconds. */
 uint64_t bench_now_ns(void);

@@ -3,7 +3,7 @@
  * latchkey through its public API, as a server would call it: one result per thread, used again and
  * again. Next to it latchkey-view, which reads items where they lie.
  */
-#include "bench.h"
+#include "contender_latchkey.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +225,7 @@ static const struct bench_contender contender_latchkey = {
     .lock = client_lock,
     .settle = store_settle,
     .counters = store_counters,
+    .queue = &latchkey_queue,
 };
 BENCH_CONTENDER(contender_latchkey)
 

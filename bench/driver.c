@@ -42,8 +42,8 @@ struct run {
 /* Sequences of new things differ between any two runs and threads. */
 static uint64_t run_number;
 
-static void
-sleep_s(double seconds)
+void
+driver_sleep(double seconds)
 {
     struct timespec pause = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
 
@@ -51,9 +51,8 @@ sleep_s(double seconds)
         continue;
 }
 
-/* Processor time that other processes, and other guests of the host, have used; 0: unknown. */
-static double
-others_now_s(void)
+double
+driver_others_s(void)
 {
     unsigned long long user, nice, system, idle, wait, interrupt, soft, steal;
     FILE *file = fopen("/proc/stat", "r");
@@ -182,18 +181,18 @@ runners_measure(struct runner *runners, unsigned threads, struct run *run,
         atomic_store(&run->phase, PHASE_STOP);
     } else {
         atomic_store(&run->phase, PHASE_WARM);
-        sleep_s(bench_options.warmup_s);
+        driver_sleep(bench_options.warmup_s);
         atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
         uint64_t start = bench_now_ns();
         uint64_t before = runners_published(runners, threads);
-        double others = others_now_s();
-        sleep_s(bench_options.duration_s > workload->least_s ? bench_options.duration_s
-                                                             : workload->least_s);
+        double others = driver_others_s();
+        driver_sleep(bench_options.duration_s > workload->least_s ? bench_options.duration_s
+                                                                  : workload->least_s);
         uint64_t end = bench_now_ns();
         uint64_t after = runners_published(runners, threads);
         atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
         double elapsed = (double)(end - start) / 1e9;
-        result->others_s += others_now_s() - others;
+        result->others_s += driver_others_s() - others;
         result->elapsed_s += elapsed;
         result->rates[result->repeats++] =
             (double)(after - before) / elapsed * (workload->weight != 0 ? workload->weight : 1);

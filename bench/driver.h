@@ -34,8 +34,9 @@ struct driver_result {
     struct bench_counts counts;
     uint64_t retries; /* inside the store */
     double elapsed_s;
-    double others_s;   /* processor time of other processes meanwhile */
-    const char *fault; /* what was wrong; NULL: nothing */
+    double others_s;     /* processor time of other processes meanwhile */
+    const char *fault;   /* what was wrong; NULL: nothing */
+    const char *missing; /* why there is no figure, which is no fault; NULL: there is one */
 };
 
 /* Streams of indexes for so many threads, from the workload's source. */
@@ -69,5 +70,11 @@ void driver_run(const struct bench_workload *workload, const struct driver_strea
 uint64_t driver_verify(struct driver_store *store, size_t end);
 
 size_t driver_processors(void);
+
+void driver_sleep(double seconds);
+
+/* Processor time that other processes, and other guests of the host, have used so far; 0: it is
+ * unknown. */
+double driver_others_s(void);
 
 #endif

@@ -30,29 +30,13 @@ static uint64_t plan_start_ns;
 
 /* A default plan that has taken so long goes on with one repeat instead of three. A last look at
  * contenders other than latchkey is at so many items. */
-#define PLAN_HURRY_S 35
+#define PLAN_HURRY_S 42
 #define LAST_LOOK_RANKS 100000
 
 static double
 plan_elapsed_s(void)
 {
     return (double)(bench_now_ns() - plan_start_ns) / 1e9;
-}
-
-static bool
-threads_parse(const char *text, struct row_plan *row)
-{
-    char *end;
-
-    for (row->thread_counts = 0; row->thread_counts < BENCH_THREADS_MAX; text = end + 1) {
-        unsigned long threads = strtoul(text, &end, 10);
-        if (end == text || threads < 1 || threads > BENCH_THREADS_MAX)
-            return false;
-        row->threads[row->thread_counts++] = (unsigned)threads;
-        if (*end != ',')
-            return *end == '\0';
-    }
-    return false;
 }
 
 static bool
@@ -79,11 +63,14 @@ row_add(const struct bench_workload *workload)
     if (row->count == 0)
         return true;
     row_count++;
-    if (workload->run != NULL)
-        return true;
-    return distribution_parse(distribution, &row->distribution) &&
-           threads_parse(bench_options.threads != NULL ? bench_options.threads : workload->threads,
-                         row);
+    if (workload->threads != NULL) {
+        row->thread_counts = bench_threads_parse(
+            bench_options.threads != NULL ? bench_options.threads : workload->threads,
+            row->threads);
+        if (row->thread_counts == 0)
+            return false;
+    }
+    return workload->run != NULL || distribution_parse(distribution, &row->distribution);
 }
 
 static bool
@@ -264,7 +251,7 @@ plan_seconds(unsigned cells)
 {
     double each = bench_options.warmup_s + bench_options.duration_s;
 
-    return each * cells + (double)bench_options.keys / 1e5;
+    return each * cells + (double)bench_options.keys / 5e4;
 }
 
 int

@@ -17,11 +17,22 @@ void progress_show(const char *workload, const char *contender, unsigned threads
 void progress_step(void);
 void progress_clear(void);
 
-/* One workload: a heading, then rows for each number of threads. */
+struct report_summary {
+    double median; /* of the repeats, per second */
+    double spread;
+};
+
+struct report_summary report_summary(const struct driver_result *result);
+
+/* One workload: a heading, then rows for each number of threads. `distribution` may be NULL. */
 void report_workload(const struct bench_workload *workload,
                      const struct distribution *distribution);
 void report_rows(const struct bench_workload *workload, unsigned threads,
                  const struct driver_result *results, size_t count);
+
+/* The end of a row: a target in words, and what became of it. */
+enum report_outcome { REPORT_MET, REPORT_MISSED, REPORT_NO_FIGURE };
+void report_target(const char *target, enum report_outcome outcome);
 
 /* How fast stores were loaded that are new since the last call. */
 void report_loads(const struct bench_source *source, struct driver_store *const *stores,

@@ -56,6 +56,8 @@
  *   lk_get_lock of an existing lock                |
  *   lk_set_atomic, lk_commit on existing keys      | non-blocking: a thread that stops half-way
  *                                                  | holds up nobody
+ *   lk_queue_pull without wait, _acknowledge,      | lock-free
+ *   _release, _extend; _push but each 512th        |
  *   first write of a key, removal of its slot      | takes a latch of the shard, of the partition
  *   a thread's exit, open, close                   | takes a latch of the process
  */
@@ -213,9 +215,15 @@ typedef struct lk_write {
 } lk_write;
 
 typedef struct lk_queue_statistics {
-    uint64_t ready, claimed, delayed, dead;
-    int64_t oldest_age_ms; /* of the oldest job that is ready; 0: none */
-    uint64_t pushes, pulls, empty_pulls, lapses, late, lost;
+    uint64_t ready, claimed, delayed; /* now */
+    uint64_t dead;                    /* moved to a dead_pk */
+    /* of the ready job with the oldest ULID, by the realtime clock; 0: none */
+    int64_t oldest_age_ms;
+    uint64_t pushes, pulls; /* in jobs */
+    uint64_t empty_pulls;
+    uint64_t lapses; /* claims that others noticed to have lapsed */
+    uint64_t late;   /* acknowledged or released after their deadline */
+    uint64_t lost;   /* calls with a claim that was lost */
 } lk_queue_statistics;
 
 /* At most so many items, and so many locks, in one commit. */
@@ -397,8 +405,10 @@ LK_API LK_CHECKED lk_status lk_set_atomic(lk_db *db, const lk_item *items, size_
 
 /* lk_set_atomic with any mix of writes, and with no locks at all if the caller likes (locks NULL,
  * lock_count 0; at least one write or lock). A deleted key loses its lock as with lk_delete; where
- * `locks` names that lock too, its version is checked and becomes 0. LK_PUSH and LK_ACKNOWLEDGE
- * are LK_UNSUPPORTED in this version. */
+ * `locks` names that lock too, its version is checked and becomes 0. LK_PUSH makes a job (see
+ * queues) and replaces one of its key; LK_CLOSED where its queue is closed. LK_ACKNOWLEDGE takes a
+ * job out iff the claim is good, else LK_LOST and nothing of the commit happens; LK_LATE: all of it
+ * is done, though that claim had lapsed. A key is named by at most one write. */
 LK_API LK_CHECKED lk_status lk_commit(lk_db *db, const lk_write *writes, size_t write_count,
                                       lk_lock *locks, size_t lock_count, lk_conflict *conflict);
 
@@ -424,17 +434,101 @@ LK_API void lk_stream_close(lk_stream *stream);
 
 /* ---- queues ---- */
 
-/* Not in this version: every call of this section gives LK_UNSUPPORTED. */
+/* A queue is a partition: its name is `pk`, its jobs are items of that partition. It is there as
+ * soon as somebody pushes to it, waits for it, closes it or asks for its descriptor.
+ *
+ *                push                    pull                  acknowledge
+ *     (nothing) ------> visible, or ----------> claimed ---------------------> (nothing)
+ *                       delayed  ^                 |  ^ extend
+ *                                |                 |__|
+ *                                +-----------------+
+ *                       release, the deadline passes, the delay is over
+ *
+ * ORDER Jobs are pulled in the order of their sk. A job that is pushed without an sk gets a ULID
+ * (26 characters, Crockford base 32): in each queue strictly increasing in push order, across
+ * threads and when the clock steps back. Released and lapsed jobs come again at their own place.
+ *
+ * JOBS ARE ITEMS lk_get, lk_get_many, lk_view, lk_query_items and streams see them, whoever holds
+ * them. lk_set and LK_PUT replace the bytes of a job and leave its place, its delay and its claim
+ * as they are. lk_delete takes the job out and makes every claim on it LK_LOST. A job that expires
+ * is gone, claimed or not. An item that was only put is no job and is never pulled.
+ *
+ * TIME Visibility, delays and waits count on the monotonic clock, expiry on the realtime clock. A
+ * claim has lapsed iff now > deadline_ms. A thread that exits releases nothing; its claims lapse.
+ *
+ * PROGRESS A push without an sk is lock-free but for each 512th one, which takes the queue's
+ * latch; a push with an sk is as lk_commit, and takes latches where the key is new. Pull (without
+ * wait), acknowledge, release, extend: lock-free. A thread that stops inside any of these holds up
+ * nobody: what it had reserved is passed over, what it had claimed lapses. */
+
+/* Adds jobs, in order. Those without sk are contiguous: no other job comes between them. `options`
+ * may be NULL. Where a job has an sk, the whole batch is one step, as lk_commit (at most
+ * LK_COMMIT_MAX jobs, no key twice): an existing job of that key is replaced, visible again and
+ * never received, its claims LK_LOST; with options->unique any item there is LK_EXISTS. `pushed`
+ * (may be NULL) receives the jobs as they are stored. All jobs have the same pk, else LK_INVALID.
+ * count 0: LK_OK, and `pushed` is empty. delay_ms negative: LK_INVALID.
+ * LK_OK. LK_CLOSED. LK_EXISTS. LK_BUSY: it would be more than max_depth jobs, or retired memory
+ * is at its limit. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. On anything but LK_OK nothing was pushed.
+ * Segmented queue: after Michael, Scott, "Simple, Fast, and Practical Non-Blocking and Blocking
+ * Concurrent Queue Algorithms", 1996; ULID: github.com/ulid/spec, 2016. */
 LK_API LK_CHECKED lk_status lk_queue_push(lk_db *db, const lk_item *jobs, size_t count,
                                           const lk_push_options *options, lk_result *pushed);
+
+/* Claims up to max_jobs of the visible jobs with the smallest sk. `result`: the jobs in order, and
+ * their claims (lk_result_claim). At any instant a job has at most one holder whose deadline has
+ * not passed. A job that was received max_receives times moves to dead_pk instead, in one step: it
+ * keeps its sk, data and expiry, and is a fresh job there, also where that queue is closed.
+ * visibility_ms: 0 is 5 minutes; negative: LK_INVALID. wait_ms: 0 does not wait, -1 for ever,
+ * other negative: LK_INVALID. max_receives needs a dead_pk that differs from pk, else LK_INVALID.
+ * Waiting threads sleep; a push wakes as many as it brings jobs. Inside a read pair it does not
+ * wait.
+ * LK_OK: 1 to max_jobs jobs. LK_EMPTY: no visible job at some instant of the call. LK_TIMED_OUT:
+ * nor after wait_ms. LK_CLOSED: closed and nothing visible. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY,
+ * LK_BUSY. On anything but LK_OK nothing was claimed (jobs may have moved to dead_pk). An empty
+ * pull writes no line that other threads use. */
 LK_API LK_CHECKED lk_status lk_queue_pull(lk_db *db, const lk_pull_options *options,
                                           lk_result *result);
+
+/* Takes jobs out that are done. Each claim is judged on its own; the status is that of the first
+ * that was not LK_OK. LK_OK. LK_LATE: done, though the deadline had passed (nobody had claimed it
+ * since). LK_LOST: claimed by another, released, deleted or never there; nothing happened. Token
+ * 0: by key, whatever the state of the job. LK_INVALID, LK_TOO_BIG: nothing happened.
+ * LK_NO_MEMORY, LK_BUSY: the claims before the one that failed are judged. */
 LK_API LK_CHECKED lk_status lk_queue_acknowledge(lk_db *db, const lk_claim *claims, size_t count);
+
+/* Gives a job back, to its own place in the order: visible at once, or after delay_ms (negative:
+ * LK_INVALID). The claim is LK_LOST from then on. LK_OK. LK_LATE: done, though the deadline had
+ * passed. LK_LOST: as above; nothing happened. Token 0: by key, whatever the state; who holds it
+ * has lost it. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_release(lk_db *db, const lk_claim *claim, int64_t delay_ms);
+
+/* Moves the deadline to visibility_ms from now (0: 5 minutes; negative: LK_INVALID), earlier or
+ * later, and sets claim->deadline_ms. LK_OK, also after a lapse if nobody has claimed the job
+ * since. LK_LOST: as above; the claim is untouched. Token 0: LK_INVALID. LK_TOO_BIG, LK_NO_MEMORY,
+ * LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms);
+
+/* What there is and what was done since the queue came to be. Visits each job: a few milliseconds
+ * per million; not one instant. A queue that is not there has zeros everywhere (one that was empty
+ * and not used for a minute is taken out, and begins anew). LK_OK, LK_INVALID, LK_TOO_BIG,
+ * LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats);
+
+/* Takes all jobs out that are there, claimed or not; other items of the partition stay. `purged`
+ * (may be NULL): how many. Each job atomically, the purge not. LK_OK. LK_NO_MEMORY, LK_BUSY: some
+ * are out. LK_INVALID, LK_TOO_BIG. */
 LK_API LK_CHECKED lk_status lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purged);
+
+/* From now on pushes are LK_CLOSED, and pulls that find nothing visible too; every waiting thread
+ * wakes. Jobs that become visible later (claims lapse, delays end) are still pulled. For good; a
+ * closed queue stays in memory (about 1 KiB). LK_OK, also when it was closed before. LK_INVALID,
+ * LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_close(lk_db *db, lk_bytes pk);
+
+/* A descriptor for poll, select and epoll: readable as long as a job is ready or the queue is
+ * closed, level-triggered, also when a claim lapses or a delay ends. Never read or write it; pull,
+ * with no wait, until LK_EMPTY. It is the store's, the same at each call, and is closed with the
+ * store. LK_OK, LK_INVALID, LK_TOO_BIG. LK_NO_MEMORY: or no descriptors left. LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_fd(lk_db *db, lk_bytes pk, int *fd);
 
 /* ---- upkeep ---- */

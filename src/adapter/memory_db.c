@@ -6,8 +6,7 @@
  * the store's.
  */
 #include "adapter/operations.h"
-#include "store/record.h"
-#include "store/shard.h"
+#include "queue/queue.h"
 
 typedef struct memory_db {
     lk_db base;
@@ -29,7 +28,7 @@ found_size(const lki_found *found)
 static int64_t
 found_expires(const lki_found *found)
 {
-    return (found->record->flags & LKI_FLAG_EXPIRES) != 0 ? found->record->expires_at_ms : 0;
+    return lki_record_expires(found->record);
 }
 
 static inline void
@@ -214,7 +213,7 @@ locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, l
         LKI_PREFETCH((const char *)guess + LKI_LINE);
     }
     for (size_t i = 0; i < count; i++) {
-        seen[i].cell = lki_shard_find(store, &seen[i].hashed);
+        seen[i].cell = lki_find(store, &seen[i].hashed);
         if (seen[i].cell == NULL)
             continue;
         LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->lock)); /* only hints for the cache */
@@ -315,12 +314,14 @@ memory_commit(lk_db *db, const lk_item *items, const lk_write *writes, size_t wr
     lki_thread *thread = lki_thread_self(&store->domain, &status);
     if (thread == NULL)
         return status;
+    bool jobs = false;
     for (size_t i = 0; items == NULL && i < write_count; i++)
-        if (writes[i].kind != LK_PUT && writes[i].kind != LK_DELETE)
-            return LK_UNSUPPORTED;
-    lki_writes all = {items, writes, write_count};
-    status = lki_store_commit(store, thread, &all, locks, lock_count, conflict);
-    lki_count(thread, LKI_COMMITS, status == LK_OK);
+        jobs |= writes[i].kind == LK_PUSH || writes[i].kind == LK_ACKNOWLEDGE;
+    lki_writes all = {.items = items, .writes = writes, .count = write_count};
+    status = jobs
+                 ? lki_queue_commit(store, thread, writes, write_count, locks, lock_count, conflict)
+                 : lki_store_commit(store, thread, &all, locks, lock_count, conflict);
+    lki_count(thread, LKI_COMMITS, status == LK_OK || status == LK_LATE);
     lki_count(thread, LKI_RACES, status == LK_RACE);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
@@ -366,6 +367,93 @@ memory_query(lk_db *db, const lki_page_request *request, lk_result *result, lki_
     lki_count(thread, LKI_QUERIES, 1);
     lki_count(thread, LKI_ITEMS_QUERIED, page.count);
     return status;
+}
+
+/* ---- queues ---- */
+
+static lk_status
+memory_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_options *options,
+            lk_result *pushed)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    if (LKI_UNLIKELY(thread == NULL))
+        return status;
+    status = lki_queue_push(store_of(db), thread, jobs, count, options, pushed);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+static lk_status
+memory_pull(lk_db *db, const lk_pull_options *options, lk_result *result)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    if (LKI_UNLIKELY(thread == NULL))
+        return status;
+    status = lki_queue_pull(store_of(db), thread, options, result);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+static lk_status
+memory_acknowledge(lk_db *db, const lk_claim *claims, size_t count)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    if (LKI_UNLIKELY(thread == NULL))
+        return status;
+    status = lki_queue_acknowledge(store_of(db), thread, claims, count);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+static lk_status
+memory_release(lk_db *db, const lk_claim *claim, int64_t delay_ms)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    return thread == NULL ? status : lki_queue_release(store_of(db), thread, claim, delay_ms);
+}
+
+static lk_status
+memory_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    return thread == NULL ? status : lki_queue_extend(store_of(db), thread, claim, visibility_ms);
+}
+
+static lk_status
+memory_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    return thread == NULL ? status : lki_queue_stats(store_of(db), thread, pk, stats);
+}
+
+static lk_status
+memory_queue_purge(lk_db *db, lk_bytes pk, size_t *purged)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    return thread == NULL ? status : lki_queue_purge(store_of(db), thread, pk, purged);
+}
+
+static lk_status
+memory_queue_close(lk_db *db, lk_bytes pk)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    return thread == NULL ? status : lki_queue_close(store_of(db), thread, pk);
+}
+
+static lk_status
+memory_queue_fd(lk_db *db, lk_bytes pk, int *fd)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    return thread == NULL ? status : lki_queue_fd(store_of(db), thread, pk, fd);
 }
 
 /* ---- upkeep ---- */
@@ -414,6 +502,15 @@ static const lki_operations memory_operations = {
     .get_locked = memory_get_locked,
     .commit = memory_commit,
     .query = memory_query,
+    .push = memory_push,
+    .pull = memory_pull,
+    .acknowledge = memory_acknowledge,
+    .release = memory_release,
+    .extend = memory_extend,
+    .queue_stats = memory_queue_stats,
+    .queue_purge = memory_queue_purge,
+    .queue_close = memory_queue_close,
+    .queue_fd = memory_queue_fd,
     .sweep = memory_sweep,
     .statistics = memory_statistics,
 };
@@ -427,6 +524,7 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     lk_status status = lki_store_open(options, &store);
     if (status != LK_OK)
         return status;
+    store->tend = lki_queues_tend;
     memory_db *memory = lki_alloc(&store->domain.allocator, sizeof *memory);
     if (memory == NULL) {
         lki_store_close(store);

@@ -44,6 +44,16 @@ typedef struct lki_operations {
                         lk_lock *locks, size_t lock_count, lk_conflict *conflict);
     lk_status (*query)(lk_db *db, const lki_page_request *request, lk_result *result,
                        lki_page_end *end);
+    lk_status (*push)(lk_db *db, const lk_item *jobs, size_t count, const lk_push_options *options,
+                      lk_result *pushed);
+    lk_status (*pull)(lk_db *db, const lk_pull_options *options, lk_result *result);
+    lk_status (*acknowledge)(lk_db *db, const lk_claim *claims, size_t count);
+    lk_status (*release)(lk_db *db, const lk_claim *claim, int64_t delay_ms);
+    lk_status (*extend)(lk_db *db, lk_claim *claim, int64_t visibility_ms);
+    lk_status (*queue_stats)(lk_db *db, lk_bytes pk, lk_queue_statistics *stats);
+    lk_status (*queue_purge)(lk_db *db, lk_bytes pk, size_t *purged);
+    lk_status (*queue_close)(lk_db *db, lk_bytes pk);
+    lk_status (*queue_fd)(lk_db *db, lk_bytes pk, int *fd);
     lk_status (*sweep)(lk_db *db, size_t max_items, size_t *swept);
     lk_status (*statistics)(lk_db *db, lk_statistics *statistics);
 } lki_operations;

@@ -34,3 +34,10 @@ lki_monotonic_ms(void *unused)
     (void)unused;
     return clock_ms(CLOCK_MONOTONIC);
 }
+
+int64_t
+lki_monotonic_coarse_ms(void *unused)
+{
+    (void)unused;
+    return clock_ms(CLOCK_MONOTONIC_COARSE);
+}

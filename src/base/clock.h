@@ -12,5 +12,6 @@ int64_t lki_realtime_ms(void *unused);
 int64_t lki_realtime_coarse_ms(void *unused);
 enum { LKI_COARSE_LAG_MS = 16 };
 int64_t lki_monotonic_ms(void *unused);
+int64_t lki_monotonic_coarse_ms(void *unused); /* lags likewise */
 
 #endif

@@ -14,12 +14,27 @@ lk_result_new(void)
 }
 
 void
+lki_result_drop(lk_result *result)
+{
+    lki_free(NULL, result->items, result->item_room * sizeof *result->items);
+    lki_free(NULL, result->bytes, result->byte_room);
+    lki_free(NULL, result->claims, result->claim_room * sizeof *result->claims);
+}
+
+void
+lki_result_swap(lk_result *result, lk_result *from)
+{
+    lk_result swapped = *result;
+    *result = *from;
+    *from = swapped;
+}
+
+void
 lk_result_free(lk_result *result)
 {
     if (result == NULL)
         return;
-    lki_free(NULL, result->items, result->item_room * sizeof *result->items);
-    lki_free(NULL, result->bytes, result->byte_room);
+    lki_result_drop(result);
     lki_free(NULL, result, sizeof *result);
 }
 
@@ -40,9 +55,7 @@ lk_result_item(const lk_result *result, size_t i)
 const lk_claim *
 lk_result_claim(const lk_result *result, size_t i)
 {
-    (void)result;
-    (void)i;
-    return NULL; /* only a pull leaves claims */
+    return result == NULL || i >= result->claim_count ? NULL : &result->claims[i];
 }
 
 /* Half as much again, so that a slowly growing answer does not allocate each time. */
@@ -82,4 +95,55 @@ lki_result_grow(lk_result *result, size_t items, size_t bytes)
         result->byte_room = byte_room;
     }
     return true;
+}
+
+/* Room for `wanted` elements, with the first `count` kept. False: no memory. */
+static bool
+array_widen(void **array, size_t *room, size_t count, size_t wanted, size_t size)
+{
+    if (wanted <= *room)
+        return true;
+    size_t more = room_for(*room, wanted);
+    void *grown = more <= SIZE_MAX / size ? lki_alloc(NULL, more * size) : NULL;
+    if (grown == NULL)
+        return false;
+    if (count != 0)
+        memcpy(grown, *array, count * size);
+    lki_free(NULL, *array, *room * size);
+    *array = grown;
+    *room = more;
+    return true;
+}
+
+bool
+lki_result_widen(lk_result *result, size_t more, size_t bytes, bool behind)
+{
+    size_t count = behind ? result->count + more : more,
+           used = behind ? result->used + bytes : bytes;
+    void *items = result->items, *claims = result->claims, *memory = result->bytes;
+    bool wide = array_widen(&items, &result->item_room, result->count, count, sizeof(lk_item));
+    result->items = items;
+    wide = wide &&
+           array_widen(&claims, &result->claim_room, result->claim_count, count, sizeof(lk_claim));
+    result->claims = claims;
+    if (!wide || used <= result->byte_room)
+        return wide;
+    const unsigned char *old = result->bytes;
+    lk_item *item = result->items;
+    /* Items point into the bytes: they move along. */
+    for (size_t i = 0; i < result->count; i++) {
+        item[i].key.pk.data = (const void *)((uintptr_t)item[i].key.pk.data - (uintptr_t)old);
+        item[i].key.sk.data = (const void *)((uintptr_t)item[i].key.sk.data - (uintptr_t)old);
+        item[i].data.data = (const void *)((uintptr_t)item[i].data.data - (uintptr_t)old);
+    }
+    wide = array_widen(&memory, &result->byte_room, result->used, used, 1);
+    result->bytes = memory;
+    for (size_t i = 0; i < result->count; i++) {
+        item[i].key.pk.data = result->bytes + (uintptr_t)item[i].key.pk.data;
+        item[i].key.sk.data = result->bytes + (uintptr_t)item[i].key.sk.data;
+        item[i].data.data = result->bytes + (uintptr_t)item[i].data.data;
+    }
+    for (size_t i = 0; i < result->claim_count; i++)
+        result->claims[i].key = item[i].key;
+    return wide;
 }

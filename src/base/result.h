@@ -18,7 +18,9 @@ struct lk_result {
     unsigned char *bytes;
     size_t count;
     size_t item_room, byte_room;
-    size_t used; /* bytes */
+    size_t used;      /* bytes */
+    lk_claim *claims; /* of the first claim_count items; their keys are filled in at the end */
+    size_t claim_room, claim_count;
 };
 
 /* Room for so many items and bytes, empty. False: no memory, the result as it was. Frees what it
@@ -33,8 +35,14 @@ lki_result_begin(lk_result *result, size_t items, size_t bytes)
         return false;
     result->count = 0;
     result->used = 0;
+    result->claim_count = 0;
     return true;
 }
+
+/* For who does not know yet whether something will come, or how much: room for `items` more items of
+ * `bytes` bytes in all, and as many claims, `behind` what is there or in its place. What is there
+ * stays. False: no memory. */
+bool lki_result_widen(lk_result *result, size_t items, size_t bytes, bool behind);
 
 /* Short copies without a call. */
 LKI_INLINE void
@@ -64,6 +72,26 @@ lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, siz
     lki_copy(to, keys, pk_size + sk_size);
     lki_copy(to + pk_size + sk_size, data, data_size);
 }
+
+/* The same from the caller's pieces. */
+LKI_INLINE void
+lki_result_put_item(lk_result *result, lk_bytes pk, lk_bytes sk, lk_bytes data,
+                    int64_t expires_at_ms)
+{
+    unsigned char *to = result->bytes + result->used;
+    result->items[result->count++] = (lk_item){{{to, pk.size}, {to + pk.size, sk.size}},
+                                               {to + pk.size + sk.size, data.size},
+                                               expires_at_ms};
+    result->used += pk.size + sk.size + data.size;
+    lki_copy(to, pk.data, pk.size);
+    lki_copy(to + pk.size, sk.data, sk.size);
+    lki_copy(to + pk.size + sk.size, data.data, data.size);
+}
+
+/* Hands the content of `from` over, and takes what was there. */
+void lki_result_swap(lk_result *result, lk_result *from);
+/* Frees what a result on the stack holds. */
+void lki_result_drop(lk_result *result);
 
 LKI_INLINE void
 lki_result_put_hole(lk_result *result)

@@ -26,23 +26,29 @@ enum lki_kind {
     LKI_NODE,          /* of an index */
     LKI_TICKET,        /* a cell whose removal may be due; see store/removal.c */
     LKI_INLINE_RECORD, /* the record inside the cell that the pointer names */
-    LKI_BLOCK,         /* begins with a lki_block */
+    LKI_OBJECT,        /* begins with a lki_object */
     LKI_PARTITION,
     LKI_COMMIT,
     LKI_KINDS
 };
 
-/* Memory that knows its size; `lines`: it came from lki_alloc_lines, and `memory` is it, freed
- * with this header. */
+/* Called inside a write section of `thread`. False: not now (no memory); it is called again
+ * later. */
+typedef bool (*lki_dispose)(lki_thread *thread, void *object);
+
+/* What says itself how it is disposed of. */
+typedef struct lki_object {
+    lki_dispose dispose; /* [const] */
+} lki_object;
+
+/* Memory that knows its size; `lines`: it came from lki_alloc_lines and is freed with this
+ * header. */
 typedef struct lki_block {
+    lki_object object;
     size_t size; /* of the block, this header included */
     void *lines;
     size_t lines_size;
 } lki_block;
-
-/* Called inside a write section of `thread`. False: not now (no memory); it is called again
- * later. */
-typedef bool (*lki_dispose)(lki_thread *thread, void *object);
 
 enum { LKI_BATCH_ROOM = 58 };
 

@@ -12,9 +12,10 @@
  * Invariants  I-cell1: a cell that is in the set and not dead is in the index. I-cell2: at most
  *             one cell of a key is not dead.
  */
-#include "store/shard.h"
-
 #include <string.h>
+
+#include "base/result.h"
+#include "store/record.h"
 
 bool
 lki_cell_is_dead(const lki_cell *cell)
@@ -30,12 +31,34 @@ lki_cell_hash(lki_store *store, const lki_cell *cell)
     return lki_hash_key(&store->secret, key);
 }
 
+/* What is on the heads of a plain job's cell, which nobody retires. True: the record inside the
+ * cell is among it. */
+static bool
+cell_heads_free(const lki_allocator *allocator, lki_cell *cell)
+{
+    uintptr_t heads[2] = {lki_load_relaxed(&cell->item), lki_load_relaxed(&cell->lock)};
+    bool inside = false;
+    for (size_t i = 0; i < 2; i++) {
+        if (heads[i] <= LKI_DEAD)
+            continue;
+        lki_record *record = (lki_record *)heads[i];
+        inside |= (lki_record_value(record)->flags & LKI_FLAG_INLINE) != 0;
+        lki_record_free(allocator, record);
+    }
+    return inside;
+}
+
 bool
 lki_cell_dispose(lki_thread *thread, void *object)
 {
     lki_cell *cell = object;
     /* P6: the record inside may still wait for its own grace period, counted by another thread:
      * the last frees. */
+    uint32_t flags = lki_load_relaxed(&cell->flags);
+    if ((flags & LKI_CELL_LANE) != 0 && cell_heads_free(&thread->domain->allocator, cell)) {
+        lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
+        return true;
+    }
     if (cell->room == 0 || (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0)
         lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
     return true;
@@ -49,13 +72,36 @@ lki_partition_dispose(lki_thread *thread, void *object)
     return true;
 }
 
-/* Waits until whoever is taking something of this hash out of a set has done so. */
-static void
-shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
+void
+lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
 {
     lki_latch *latch = lki_shard_latch(store, hash);
     lki_latch_take(latch, thread);
     lki_latch_drop(latch);
+}
+
+lki_cell *
+lki_cell_new_in_lane(lki_store *store, lki_thread *thread, const lk_item *item, size_t sk_size)
+{
+    bool expires = item->expires_at_ms != 0;
+    size_t payload = item->data.size + (expires ? 8 : 0);
+    size_t room = payload <= LKI_INLINE_MAX ? (payload + 7) & ~(size_t)7 : 0;
+    lki_cell head = {.pk_size = (uint16_t)item->key.pk.size,
+                     .sk_size = (uint16_t)sk_size,
+                     .room = (uint32_t)room};
+    lki_cell *cell = lki_alloc(&store->domain.allocator, lki_cell_size(&head));
+    if (cell == NULL)
+        return NULL;
+    memcpy(cell, &head, LKI_CELL_HEADER);
+    lki_store_relaxed(&cell->flags, LKI_CELL_LANE | (room != 0 ? LKI_CELL_ROOM : 0));
+    lki_copy(cell->bytes, item->key.pk.data, item->key.pk.size);
+    lki_record *record = lki_record_new_value(thread, cell, item);
+    if (record == NULL) {
+        lki_free(&store->domain.allocator, cell, lki_cell_size(cell));
+        return NULL;
+    }
+    lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */
+    return cell;
 }
 
 static lki_cell *
@@ -78,9 +124,8 @@ cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
     return cell;
 }
 
-/* The partition of a pk, made where there is none. NULL: no memory. */
-static lki_partition *
-partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
+lki_partition *
+lki_partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
     uint64_t hash = lki_hash_bytes(&store->secret, pk);
     lki_partition *partition = lki_shard_partition(store, pk, hash);
@@ -105,8 +150,8 @@ partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
     return partition;
 }
 
-static void
-partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition)
+void
+lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition)
 {
     uint64_t hash = lki_partition_hash(store, partition);
     lki_latch *outer = lki_shard_latch(store, hash), *inner = lki_partition_latch(store, partition);
@@ -123,7 +168,7 @@ static lk_status
 index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
 {
     lk_bytes pk = {(*cell)->bytes, (*cell)->pk_size};
-    lki_partition *partition = partition_obtain(store, thread, pk);
+    lki_partition *partition = lki_partition_obtain(store, thread, pk);
     if (partition == NULL)
         return LK_NO_MEMORY;
     lki_cell *existing = NULL;
@@ -136,7 +181,7 @@ index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
             lki_index_insert_latched(&partition->index, thread, *cell, lki_cell_is_dead, &existing);
     lki_latch_drop(latch);
     if (dead) {
-        shard_wait(store, thread, lki_partition_hash(store, partition));
+        lki_shard_wait(store, thread, lki_partition_hash(store, partition));
         return LK_RACE;
     }
     if (found == LKI_INDEX_EXISTS) {
@@ -145,7 +190,7 @@ index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
     }
     if (found != LKI_INDEX_NO_MEMORY)
         return LK_OK;
-    partition_bury_if_empty(store, thread, partition);
+    lki_partition_bury_if_empty(store, thread, partition);
     return LK_NO_MEMORY;
 }
 
@@ -180,12 +225,14 @@ lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
                 lki_cell **cell)
 {
     for (;;) {
-        *cell = lki_shard_find(store, hashed);
+        lk_status status = lki_find_headed(store, thread, hashed, cell);
+        if (status != LK_OK)
+            return status;
         if (*cell != NULL && !lki_cell_is_dead(*cell) &&
             lki_load_acquire(&(*cell)->item) != LKI_DEAD) /* P1 */
             return LK_OK;
         if (*cell != NULL) { /* somebody is taking it out, or trying to */
-            shard_wait(store, thread, hashed->hash);
+            lki_shard_wait(store, thread, hashed->hash);
             continue;
         }
         lki_cell *made = cell_new(store, hashed, data_size);
@@ -194,7 +241,7 @@ lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
             return LK_NO_MEMORY;
         }
         *cell = made;
-        lk_status status = index_enter(store, thread, cell);
+        status = index_enter(store, thread, cell);
         if (status != LK_OK)
             lki_free(&store->domain.allocator, made, lki_cell_size(made));
         else

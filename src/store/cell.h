@@ -20,6 +20,7 @@ typedef struct lki_record lki_record;
 typedef struct lki_commit lki_commit;
 typedef struct lki_cell lki_cell;
 typedef struct lki_partition lki_partition;
+typedef struct lki_lane lki_lane;
 
 /* A head: 0 is empty, LKI_DEAD says that the cell has left the table, else a lki_record *. */
 typedef _Atomic(uintptr_t) lki_head;
@@ -41,7 +42,9 @@ enum lki_record_kind { LKI_VALUE = 1, LKI_TOMBSTONE, LKI_LOCK, LKI_LOCK_TOMBSTON
 
 enum {
     LKI_FLAG_EXPIRES = 1, /* 8 bytes of expiry come before the data */
-    LKI_FLAG_INLINE = 2   /* lies in its cell */
+    LKI_FLAG_INLINE = 2,  /* lies in its cell */
+    LKI_FLAG_JOB = 4,     /* begins a lki_job: the bytes are those of `source` */
+    LKI_FLAG_BORROWED = 8 /* job: the source is that of the record that this one is to replace */
 };
 
 struct lki_record {
@@ -58,6 +61,7 @@ struct lki_record {
     uint16_t expires_high; /* lock; [const] */
     union {
         uint64_t version;      /* locks and their tombstones; [const] */
+        lki_record *source;    /* jobs: a value that is none; [const] */
         int64_t expires_at_ms; /* values with LKI_FLAG_EXPIRES; the data follow; [const] */
         unsigned char data[8]; /* values without; [const] */
     };
@@ -65,11 +69,37 @@ struct lki_record {
 enum { LKI_RECORD_HEADER = 24 };
 _Static_assert(sizeof(struct lki_record) == LKI_RECORD_HEADER + 8, "a lock's record is 32 bytes");
 
+enum lki_phase {
+    LKI_NO_JOB = 0,
+    LKI_FRONT = 1,   /* plain: visible, never received, found by the frontier */
+    LKI_WAITING = 2, /* visible once `time` has passed; plain: 0: has its ready entry */
+    LKI_CLAIMED = 3, /* visible again once `time` has passed */
+    LKI_PASSED = 4,  /* plain: reserved, the producer was late */
+    LKI_HEADED = 5,  /* plain: look at the item's head */
+    LKI_DONE = 6,    /* plain: gone; carries its stamp */
+    LKI_LAPSED = 7   /* plain: was CLAIMED until `time`; visible, and has its ready entry */
+};
+
+/* The state of a job. `identity` comes once for each key: the word of a plain job (odd), a version
+ * << 1 of a headed one. */
+typedef struct lki_state {
+    uint64_t identity, token, time;
+    uint32_t receives;
+    enum lki_phase phase; /* NO_JOB, FRONT, WAITING, CLAIMED or LAPSED */
+} lki_state;
+
+/* A record on an item's head that says that the item is a job, and in which state. */
+typedef struct lki_job {
+    lki_record record;
+    lki_state state; /* [const] */
+} lki_job;
+
 enum {
     LKI_CELL_PENDING = 1, /* a ticket for this cell is under way */
     LKI_CELL_ROOM = 2,    /* the record inside the cell is free to be used */
     LKI_CELL_GONE =
-        4 /* the cell was disposed of while its inner record was not: that one frees the cell */
+        4, /* the cell was disposed of while its inner record was not: that one frees the cell */
+    LKI_CELL_LANE = 8 /* [const] lies in a slot of a lane, neither in the set nor in the index */
 };
 
 struct lki_cell {
@@ -110,14 +140,47 @@ lki_record_size(const lki_record *record)
 {
     if (record->kind != LKI_VALUE)
         return sizeof *record;
+    if ((record->flags & LKI_FLAG_JOB) != 0)
+        return sizeof(lki_job);
     size_t expiry = (record->flags & LKI_FLAG_EXPIRES) != 0 ? 8 : 0;
     return LKI_RECORD_HEADER + expiry + record->size;
+}
+
+LKI_INLINE bool
+lki_record_is_job(const lki_record *record)
+{
+    return record != NULL && (record->flags & LKI_FLAG_JOB) != 0;
+}
+
+/* Of a record that is a job. */
+LKI_INLINE const lki_state *
+lki_record_state(const lki_record *record)
+{
+    return &((const lki_job *)(const void *)record)->state;
+}
+
+/* The value that holds the bytes. */
+LKI_INLINE lki_record *
+lki_record_value(lki_record *record)
+{
+    return LKI_UNLIKELY((record->flags & LKI_FLAG_JOB) != 0) ? record->source : record;
 }
 
 LKI_INLINE const unsigned char *
 lki_record_data(const lki_record *record)
 {
+    if (LKI_UNLIKELY((record->flags & LKI_FLAG_JOB) != 0))
+        record = record->source;
     return record->data + ((record->flags & LKI_FLAG_EXPIRES) != 0 ? 8 : 0);
+}
+
+/* Of a value; 0: never. */
+LKI_INLINE int64_t
+lki_record_expires(const lki_record *record)
+{
+    if (LKI_UNLIKELY((record->flags & LKI_FLAG_JOB) != 0))
+        record = record->source;
+    return (record->flags & LKI_FLAG_EXPIRES) != 0 ? record->expires_at_ms : 0;
 }
 
 #endif

@@ -27,7 +27,6 @@
  * Ordering    P1, P2 (record.h).
  */
 #include "store/record.h"
-#include "store/shard.h"
 
 #include <string.h>
 
@@ -41,7 +40,8 @@ typedef struct step {
     lki_record *record; /* NULL: to be made */
     lki_record *over;   /* what was effective when it was installed */
     const lk_item *item;
-    lk_lock *lock; /* to be validated; NULL: none */
+    const lki_job_step *job; /* of a push or an acknowledgement; NULL: neither */
+    lk_lock *lock;           /* to be validated; NULL: none */
     enum step_kind kind;
     bool installed;
 } step;
@@ -54,6 +54,7 @@ typedef struct plan {
     size_t lock_count;
     lki_hashed *hashed; /* of the locks */
     step *steps;        /* of the locks, then of the writes */
+    lki_job_step *jobs; /* of the writes, where there are pushes or acknowledgements */
     step **order;       /* by address of the head */
     size_t step_count;  /* in steps */
     size_t count;       /* in order */
@@ -73,6 +74,21 @@ static bool
 write_is_delete(const lki_writes *writes, size_t i)
 {
     return writes->items == NULL && writes->writes[i].kind == LK_DELETE;
+}
+
+static const lk_key *
+write_key(const lki_writes *writes, size_t i)
+{
+    if (writes->items != NULL || writes->writes[i].kind != LK_ACKNOWLEDGE)
+        return &write_item(writes, i)->key;
+    return &writes->writes[i].claim->key;
+}
+
+static bool
+write_is_of_queue(const lki_writes *writes, size_t i)
+{
+    return writes->items == NULL &&
+           (writes->writes[i].kind == LK_PUSH || writes->writes[i].kind == LK_ACKNOWLEDGE);
 }
 
 /* The very same bytes: most commits name the keys of their locks again. */
@@ -166,7 +182,7 @@ plan_locks(plan *p, lk_conflict *conflict)
 {
     p->step_count = p->count = 0;
     for (size_t i = 0; i < p->lock_count; i++) {
-        lki_cell *cell = lki_shard_find(p->store, &p->hashed[i]);
+        lki_cell *cell = lki_find(p->store, &p->hashed[i]);
         uintptr_t head = cell != NULL ? lki_load_acquire(&cell->lock) : LKI_EMPTY; /* P1 */
         const lki_record *record = lki_effective(p->store, head, NULL);
         uint64_t version = lki_lock_is_good(p->store, record, &p->now) ? record->version : 0;
@@ -190,7 +206,9 @@ write_cell(plan *p, size_t i, const lk_item *item, bool deletes, lki_cell **cell
         *cell = p->steps[i].cell;
     } else {
         hashed = (lki_hashed){item->key, lki_hash_key(&p->store->secret, item->key)};
-        *cell = lki_shard_find(p->store, &hashed);
+        lk_status status = lki_find_headed(p->store, p->thread, &hashed, cell);
+        if (status != LK_OK)
+            return status;
     }
     if (LKI_LIKELY(*cell != NULL && lki_load_relaxed(&(*cell)->item) != LKI_DEAD))
         return LK_OK; /* if it dies, the installation will tell */
@@ -198,10 +216,32 @@ write_cell(plan *p, size_t i, const lk_item *item, bool deletes, lki_cell **cell
     return lki_cell_obtain(p->store, p->thread, &hashed, payload, cell);
 }
 
+/* A push or an acknowledgement: the queue room says which record is to be there, and what comes. */
+static lk_status
+plan_job(plan *p, size_t i)
+{
+    lki_job_step *job = &p->jobs[i];
+    lk_status status = p->writes->plan(p->writes->context, p->store, p->thread, i, job);
+    if (status != LK_OK)
+        return status;
+    bool gone = p->writes->writes[i].kind == LK_ACKNOWLEDGE;
+    step_add(p, job->cell, gone ? STEP_TOMBSTONE : STEP_PUT, write_item(p->writes, i), NULL);
+    p->steps[p->step_count - 1].job = job;
+    if (gone)
+        step_add(p, job->cell, STEP_LOCK_TOMBSTONE, NULL, NULL);
+    return LK_OK;
+}
+
 static lk_status
 plan_writes(plan *p)
 {
     for (size_t i = 0; i < p->writes->count; i++) {
+        if (LKI_UNLIKELY(write_is_of_queue(p->writes, i))) {
+            lk_status planned = plan_job(p, i);
+            if (planned != LK_OK)
+                return planned;
+            continue;
+        }
         const lk_item *item = write_item(p->writes, i);
         bool deletes = write_is_delete(p->writes, i);
         lki_cell *cell;
@@ -219,11 +259,23 @@ plan_writes(plan *p)
 /* ---- one attempt ---- */
 
 static lki_record *
+step_value(plan *p, const step *s)
+{
+    lki_record *value = lki_record_new_value(p->thread, s->cell, s->item);
+    if (value == NULL || s->job == NULL)
+        return value;
+    lki_record *job = lki_record_new_job(p->thread, value, false, &s->job->to);
+    if (job == NULL)
+        lki_record_discard(p->thread, s->cell, value);
+    return job;
+}
+
+static lki_record *
 step_record(plan *p, const step *s)
 {
     switch (s->kind) {
     case STEP_PUT:
-        return lki_record_new_value(p->thread, s->cell, s->item);
+        return step_value(p, s);
     case STEP_BUMP:
         return lki_record_new_lock(p->thread, lki_version_above(p->thread, s->lock->version),
                                    p->expires_at_ms);
@@ -238,7 +290,7 @@ step_record(plan *p, const step *s)
 static bool
 attempt_allocate(plan *p)
 {
-    if (!lki_reserve(p->thread, 3 * p->count + 4))
+    if (!lki_reserve(p->thread, 4 * p->count + 4))
         return false;
     p->commit = lki_chunk_alloc(p->thread, sizeof *p->commit);
     if (p->commit == NULL)
@@ -271,6 +323,8 @@ step_install(plan *p, step *s)
         if (s->lock != NULL &&
             (!lki_lock_is_good(p->store, over, &p->now) || over->version != s->lock->version))
             return LK_RACE;
+        if (s->job != NULL && over != s->job->expected)
+            return LK_NOT_FOUND; /* the job's state has changed: it is judged anew */
         if (lki_load_acquire(&p->commit->state) == LKI_ABORTED)
             return LK_BUSY;
         if (blocker != NULL) {
@@ -279,6 +333,8 @@ step_install(plan *p, step *s)
         }
         if (s->kind == STEP_LOCK_TOMBSTONE)
             s->record->version = over != NULL ? over->version : 0;
+        if (s->kind == STEP_PUT && s->job == NULL && !lki_record_adapt(p->thread, &s->record, over))
+            return LK_NO_MEMORY;
         s->record->prev = (uintptr_t)over;
         s->over = over;
         if (lki_cas_seq_cst(s->head, &seen, (uintptr_t)s->record)) { /* P1 */
@@ -304,7 +360,7 @@ attempt_undo(plan *p)
         uintptr_t mine = (uintptr_t)s->record;
         lki_cas_seq_cst(s->head, &mine,
                         (uintptr_t)s->over); /* or somebody has put another one over it */
-        lki_record_retire(p->thread, s->cell, s->record);
+        lki_record_retire_undone(p->thread, s->cell, s->record);
         s->record = NULL;
         s->installed = false;
     }
@@ -323,7 +379,7 @@ attempt_settle(plan *p)
     for (size_t i = 0; i < p->count; i++) {
         step *s = p->order[i];
         lki_store_release(&s->record->word, stamp << 1); /* P2 */
-        lki_record_retire(p->thread, s->cell, s->over);
+        lki_record_replaced(p->store, p->thread, s->cell, s->over, s->record);
         if (s->lock != NULL) {
             bool gone = s->kind == STEP_LOCK_TOMBSTONE;
             s->lock->version = gone ? 0 : s->record->version;
@@ -334,7 +390,7 @@ attempt_settle(plan *p)
         else if (s->kind == STEP_LOCK_TOMBSTONE)
             lki_removal_schedule(p->thread, s->cell, NULL, s->record);
         else if (s->kind == STEP_PUT && s->item->expires_at_ms != 0) {
-            lki_sweep_note(p->store, s->item->expires_at_ms);
+            lki_expiry_note(p->store, p->thread, s->cell, s->item->expires_at_ms);
             p->thread->expiring_writes++;
         }
     }
@@ -388,14 +444,16 @@ keys_repeat(plan *p)
 {
     size_t writes = p->writes->count, locks = p->lock_count;
     lki_hashed *hashed = p->hashed;
-    for (size_t i = 0; i < writes; i++)
-        hashed[locks + i] =
-            (lki_hashed){write_item(p->writes, i)->key,
-                         lki_hash_key(&p->store->secret, write_item(p->writes, i)->key)};
+    for (size_t i = 0; i < writes; i++) {
+        lk_key key = *write_key(p->writes, i);
+        hashed[locks + i] = (lki_hashed){key, lki_hash_key(&p->store->secret, key)};
+    }
     for (size_t i = 0; i < locks + writes; i++) {
         size_t end = i < locks ? locks : locks + writes;
         for (size_t j = i + 1; j < end; j++) {
             const lk_key *a = &hashed[i].key, *b = &hashed[j].key;
+            if (i >= locks && write_is_of_queue(p->writes, i - locks) && a->sk.size == 0)
+                continue; /* its sk is generated */
             if (hashed[i].hash == hashed[j].hash && a->pk.size == b->pk.size &&
                 a->sk.size == b->sk.size && lki_bytes_equal(a->pk.data, b->pk.data, a->pk.size) &&
                 lki_bytes_equal(a->sk.data, b->sk.data, a->sk.size))
@@ -454,8 +512,10 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
     size_t keys = lock_count + writes->count, steps = keys + writes->count;
+    size_t jobs = writes->plan != NULL ? writes->count : 0;
     char *memory =
-        lki_scratch(thread, keys * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)));
+        lki_scratch(thread, keys * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)) +
+                                jobs * sizeof(lki_job_step));
     if (memory == NULL)
         return LK_NO_MEMORY;
     plan p = {.store = store,
@@ -466,6 +526,7 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     p.hashed = (lki_hashed *)(void *)memory;
     p.steps = (step *)(void *)(memory + keys * sizeof(lki_hashed));
     p.order = (step **)(void *)(p.steps + steps);
+    p.jobs = (lki_job_step *)(void *)(p.order + steps);
     if (lock_count > 0) {
         (void)lki_is_past(store, &p.now, INT64_MAX);
         p.expires_at_ms = lki_lock_deadline(store, p.now.ms);

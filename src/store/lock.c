@@ -13,7 +13,6 @@
  *             new the shard's floor does (P7).
  */
 #include "store/record.h"
-#include "store/shard.h"
 
 static void
 lock_fill(lk_lock *lock, lk_key key, const lki_record *record)
@@ -51,7 +50,7 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
         return status;
     }
     thread->sweep_tick++;
-    lki_sweep_note(store, made.expires_at_ms);
+    lki_expiry_note(store, thread, cell, made.expires_at_ms);
     lki_count(thread, renewed ? LKI_LOCKS_RENEWED : LKI_LOCKS_CREATED, 1);
     *lock = made;
     return LK_OK;
@@ -61,8 +60,11 @@ lk_status
 lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
                    lki_time *now, lk_lock *lock)
 {
-    if (cell == NULL)
-        cell = lki_shard_find(store, hashed);
+    if (cell == NULL || lki_key_is_generated(store, &hashed->key)) {
+        lk_status status = lki_find_headed(store, thread, hashed, &cell);
+        if (status != LK_OK)
+            return status;
+    }
     for (;;) {
         if (cell == NULL) {
             if (!lki_memory_is_bounded(thread))

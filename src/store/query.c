@@ -9,10 +9,9 @@
  *
  * Progress    never waits. A relaxed query takes each record as it is when it is met.
  */
-#include "store/record.h"
-#include "store/shard.h"
-
 #include <string.h>
+
+#include "store/lane_walk.h"
 
 enum { RUN = 128, AHEAD = 12, FOUND_FIRST = 64 };
 
@@ -148,7 +147,7 @@ lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
 {
     const lk_query *query = page->query;
     lki_cell *cells[RUN];
-    lki_index_walk walk;
+    lki_lane_walk walk;
     scan s = {.store = store, .thread = thread, .page = page};
     page->count = 0;
     page->found = NULL;
@@ -168,15 +167,15 @@ lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
         page->done = true;
         return LK_OK;
     }
-    lki_index_walk_begin(&walk, &partition->index, b.bounded ? &b.from : NULL, b.strict,
-                         query->reverse);
+    lki_lane_walk_begin(&walk, store, partition, query->relaxed ? UINT64_MAX : s.snapshot,
+                        b.bounded ? &b.from : NULL, b.strict, query->reverse);
     lk_status status = LK_OK;
     size_t visited = 0;
     while (status == LK_OK && visited < page->max_cells) {
         size_t wanted = page->limit == 0 || page->limit - page->count >= RUN
                             ? RUN
                             : page->limit - page->count + 4;
-        size_t count = lki_index_walk_next(&walk, cells, wanted < RUN ? wanted : RUN);
+        size_t count = lki_lane_walk_next(&walk, cells, wanted < RUN ? wanted : RUN);
         if (count == 0) {
             page->done = true;
             return LK_OK;

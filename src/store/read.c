@@ -16,7 +16,6 @@
  * Ordering    P1, P2 (record.h).
  */
 #include "store/record.h"
-#include "store/shard.h"
 
 enum { GROUP = 16 };
 
@@ -42,7 +41,9 @@ group_collect(lki_store *store, lki_seen *seen, size_t count)
                           ? seen[i].cell
                           : lki_bucket_guess(bucket[i], lki_shard_tag(seen[i].hashed.hash)));
     for (size_t i = 0; i < count; i++) {
-        if (seen[i].cell == NULL)
+        if (LKI_UNLIKELY(lki_key_is_generated(store, &seen[i].hashed.key)))
+            seen[i].cell = lki_find(store, &seen[i].hashed);
+        else if (seen[i].cell == NULL)
             seen[i].cell = lki_shard_find_in(store, bucket[i], &seen[i].hashed);
         seen[i].head =
             seen[i].cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen[i].cell->item); /* P1 */
@@ -76,11 +77,15 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
     for (size_t i = 0; i < count; i++) {
         const lki_cell *cell = seen[i].cell;
         if (cell != NULL) {
+            /* A job may be gone though its head is as it was. */
+            if (LKI_UNLIKELY(lki_key_is_generated(store, &seen[i].hashed.key)) &&
+                lki_find(store, &seen[i].hashed) != cell)
+                return false;
             if (LKI_UNLIKELY(lki_load_acquire(&cell->item) != seen[i].head)) /* P1 */
                 return false;
             continue;
         }
-        cell = lki_shard_find(store, &seen[i].hashed);
+        cell = lki_find(store, &seen[i].hashed);
         if (cell != NULL && lki_load_acquire(&cell->item) > LKI_DEAD) /* P1 */
             return false;
     }
@@ -91,11 +96,13 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
 static lki_record *
 record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
 {
+    if (LKI_UNLIKELY(lki_key_is_generated(store, &seen->hashed.key)))
+        seen->cell = lki_find_at(store, &seen->hashed, snapshot);
     uintptr_t head = seen->cell == NULL ? LKI_DEAD : lki_load_acquire(&seen->cell->item); /* P1 */
     if (head == LKI_DEAD) {
         /* The cell that was seen left the table, perhaps before the snapshot: another one may have
          * come. */
-        seen->cell = lki_shard_find(store, &seen->hashed);
+        seen->cell = lki_find_at(store, &seen->hashed, snapshot);
         head = seen->cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen->cell->item); /* P1 */
     }
     return lki_record_at(store, head, snapshot);

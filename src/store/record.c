@@ -13,7 +13,7 @@
  *             is over.
  * Ordering    P1, P2 (record.h); P6: the flags of a cell, read-modify-writes on both sides.
  */
-#include "store/record.h"
+#include "store/job.h"
 
 #include <string.h>
 
@@ -169,26 +169,99 @@ lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind, uint64_t
     return record_new_versioned(thread, kind, version);
 }
 
+lki_record *
+lki_record_new_job(lki_thread *thread, lki_record *source, bool borrowed, const lki_state *state)
+{
+    lki_job *job = lki_chunk_alloc(thread, sizeof *job);
+    if (job == NULL)
+        return NULL;
+    lki_record *record = &job->record;
+    record->prev = LKI_EMPTY;
+    lki_store_relaxed(&record->word, 0);
+    record->size = source->size;
+    record->kind = LKI_VALUE;
+    record->flags = LKI_FLAG_JOB | (borrowed ? LKI_FLAG_BORROWED : 0);
+    record->source = source;
+    job->state = *state;
+    return record;
+}
+
+bool
+lki_record_adapt(lki_thread *thread, lki_record **record, const lki_record *over)
+{
+    lki_record *value = lki_record_value(*record);
+    bool is_job = *record != value;
+    if (lki_record_is_job(over) && is_job) {
+        ((lki_job *)(void *)*record)->state = *lki_record_state(over);
+    } else if (lki_record_is_job(over)) {
+        lki_record *job = lki_record_new_job(thread, value, false, lki_record_state(over));
+        if (job == NULL)
+            return false;
+        lki_store_relaxed(&job->word, lki_load_relaxed(&value->word)); /* a commit's, perhaps */
+        *record = job;
+    } else if (is_job) {
+        lki_store_relaxed(&value->word, lki_load_relaxed(&(*record)->word));
+        lki_record_dispose(thread, *record);
+        *record = value;
+    }
+    return true;
+}
+
 void
 lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
     if (record == NULL)
         return;
+    if (lki_record_is_job(record) && (record->flags & LKI_FLAG_BORROWED) == 0)
+        lki_record_discard(thread, cell, record->source);
     if ((record->flags & LKI_FLAG_INLINE) != 0)
         lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM); /* P6 */
     else
         lki_record_dispose(thread, record);
 }
 
-void
-lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
+static void
+record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
-    if (record == NULL)
-        return;
     if ((record->flags & LKI_FLAG_INLINE) != 0)
         lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
     else
         lki_retire(thread, LKI_RECORD, record, lki_record_size(record));
+}
+
+void
+lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *record)
+{
+    if (lki_record_is_job(record) && (record->flags & LKI_FLAG_BORROWED) == 0)
+        record_retire(thread, cell, record->source);
+    record_retire(thread, cell, record);
+}
+
+void
+lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
+                    const lki_record *by)
+{
+    if (record == NULL)
+        return;
+    if (LKI_UNLIKELY(lki_record_is_job(record))) {
+        if (!lki_record_is_job(by) || by->source != record->source)
+            record_retire(thread, cell, record->source);
+        if (!lki_record_is_job(by) ||
+            lki_record_state(by)->identity != lki_record_state(record)->identity)
+            lki_job_replaced(store, thread, cell, lki_record_state(record), lki_record_is_job(by));
+    } else if (lki_record_is_job(by) && by->source == record) {
+        return; /* it lives on as the bytes of a job */
+    }
+    record_retire(thread, cell, record);
+}
+
+void
+lki_record_free(const lki_allocator *allocator, lki_record *record)
+{
+    if (lki_record_is_job(record))
+        lki_record_free(allocator, record->source);
+    if ((record->flags & LKI_FLAG_INLINE) == 0)
+        lki_chunk_release(allocator, record, lki_record_size(record));
 }
 
 bool
@@ -214,6 +287,12 @@ lki_record_dispose_inline(lki_thread *thread, void *object)
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
         lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
     return true;
+}
+
+bool
+lki_object_dispose(lki_thread *thread, void *object)
+{
+    return ((const lki_object *)object)->dispose(thread, object);
 }
 
 bool
@@ -254,7 +333,7 @@ lki_commit_resolve(lki_thread *thread, lki_commit *commit)
  * LK_BUSY: try again. */
 static lk_status
 head_try(lki_store *store, lki_thread *thread, lki_head *head, lki_record **effective,
-         bool conditional, const lki_record *expected, lki_record *record)
+         bool conditional, const lki_record *expected, lki_record **adapted)
 {
     uintptr_t seen = lki_load_acquire(head); /* P1 */
     if (seen == LKI_DEAD)
@@ -267,6 +346,9 @@ head_try(lki_store *store, lki_thread *thread, lki_head *head, lki_record **effe
         lki_commit_resolve(thread, blocker);
         return LK_BUSY;
     }
+    if (!conditional && !lki_record_adapt(thread, adapted, *effective))
+        return LK_NO_MEMORY;
+    lki_record *record = *adapted;
     record->prev = (uintptr_t)*effective;
     if (lki_cas_seq_cst(head, &seen, (uintptr_t)record)) /* P1, P2 */
         return LK_OK;
@@ -276,7 +358,7 @@ head_try(lki_store *store, lki_thread *thread, lki_head *head, lki_record **effe
 
 static lk_status
 head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, bool conditional,
-             const lki_record *expected, lki_record *record)
+             const lki_record *expected, lki_record **record)
 {
     lki_record *effective = NULL;
     lk_status status;
@@ -285,21 +367,21 @@ head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *hea
     while (status == LK_BUSY);
     if (status != LK_OK)
         return status;
-    lki_record_stamp(store, record);
-    lki_record_retire(thread, cell, effective);
+    lki_record_stamp(store, *record);
+    lki_record_replaced(store, thread, cell, effective, *record);
     return LK_OK;
 }
 
-bool
+lk_status
 lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
-                 lki_record *record)
+                 lki_record **record)
 {
-    return head_replace(store, thread, cell, head, false, NULL, record) == LK_OK;
+    return head_replace(store, thread, cell, head, false, NULL, record);
 }
 
 lk_status
 lki_head_replace_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
                     const lki_record *expected, lki_record *record)
 {
-    return head_replace(store, thread, cell, head, true, expected, record);
+    return head_replace(store, thread, cell, head, true, expected, &record);
 }

@@ -15,7 +15,7 @@
 #ifndef LKI_STORE_RECORD_H
 #define LKI_STORE_RECORD_H
 
-#include "store/shard.h"
+#include "store/find.h"
 
 /* Slow part of lki_effective: the head is not stamped, or belongs to a commit. */
 lki_record *lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker);
@@ -58,16 +58,17 @@ lki_record_is_live(const lki_store *store, const lki_record *record, lki_time *n
 {
     if (record == NULL || record->kind != LKI_VALUE)
         return false;
-    if (LKI_LIKELY((record->flags & LKI_FLAG_EXPIRES) == 0))
+    if (LKI_LIKELY((record->flags & (LKI_FLAG_EXPIRES | LKI_FLAG_JOB)) == 0))
         return true;
-    return !lki_is_past(store, now, record->expires_at_ms);
+    int64_t expires_at_ms = lki_record_expires(record);
+    return expires_at_ms == 0 || !lki_is_past(store, now, expires_at_ms);
 }
 
 /* The newest live record of an item. Caller: in a section. */
 LKI_INLINE lki_found
 lki_read_one(lki_store *store, const lki_hashed *hashed, lki_time *now)
 {
-    lki_found found = {lki_shard_find(store, hashed), NULL};
+    lki_found found = {lki_find(store, hashed), NULL};
     if (found.cell == NULL)
         return found;
     lki_record *record = lki_effective(store, lki_load_acquire(&found.cell->item), NULL); /* P1 */
@@ -96,14 +97,27 @@ lki_record *lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_it
 lki_record *lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms);
 lki_record *lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind,
                                      uint64_t version);
+/* A job over `source`; `borrowed`: the source of what it is to replace. */
+lki_record *lki_record_new_job(lki_thread *thread, lki_record *source, bool borrowed,
+                               const lki_state *state);
 
 /* Of a record that no other thread ever saw. NULL is allowed. */
 void lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record);
-/* Of a record that is not effective any more. NULL is allowed. */
-void lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record);
+/* Of a record that others saw and that never came to be effective. */
+void lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *record);
+/* `record` is not effective any more: `by` is. Where a job's state was replaced, its entries go;
+ * where a job is gone, it is counted. NULL is allowed. Retires up to 4 objects. */
+void lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
+                         const lki_record *by);
+/* A value that is put over a job keeps it one: gives `record` the form that goes over `over`. False:
+ * no memory, *record as it was. */
+bool lki_record_adapt(lki_thread *thread, lki_record **record, const lki_record *over);
+/* Frees what is on a head at once: nobody can see it. */
+void lki_record_free(const lki_allocator *allocator, lki_record *record);
 bool lki_record_dispose(lki_thread *thread, void *object);
 bool lki_record_dispose_inline(lki_thread *thread, void *object);
 bool lki_commit_dispose(lki_thread *thread, void *object);
+bool lki_object_dispose(lki_thread *thread, void *object);
 bool lki_block_dispose(lki_thread *thread, void *object);
 
 /* Waits a little for a commit that is being installed, then aborts it. Returns when it is not
@@ -125,11 +139,12 @@ lki_version_above(lki_thread *thread, uint64_t above)
     return thread->sequence << 16 | thread->slot;
 }
 
-/* Puts `record` over whatever is effective at `head` of `cell`, stamps it, retires what it
- * replaces. False: the cell is dead and the record still the caller's. Caller: in a write section
- * with 1 retirement reserved. */
-bool lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
-                      lki_record *record);
+/* Puts `*record` over whatever is effective at `head` of `cell`, stamps it, retires what it
+ * replaces; over a job it becomes one. LK_NOT_FOUND: the cell is dead; LK_NO_MEMORY: the record is
+ * still the caller's, perhaps another one. Caller: in a write section with 4 retirements
+ * reserved. */
+lk_status lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
+                           lki_record **record);
 
 /* The same, only if `expected` (NULL: nothing) is effective at that instant. LK_OK, LK_RACE:
  * another one is, LK_NOT_FOUND: the cell is dead. */

@@ -31,8 +31,7 @@
  * Ordering    P5: tag of a tombstone, release by who installed it after the stamp, acquire by the
  * handler. P6, P7.
  */
-#include "store/record.h"
-#include "store/shard.h"
+#include "store/job.h"
 
 enum verdict { HEAD_ALIVE, HEAD_YOUNG, HEAD_OLD };
 
@@ -90,7 +89,8 @@ bool
 lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
                            uint64_t hash)
 {
-    if (partition->dead || partition->index.count != 0)
+    if (partition->dead || partition->index.count != 0 ||
+        lki_load_acquire(&partition->lane) != NULL) /* P13 */
         return false;
     partition->dead = true;
     lki_shard_remove_partition_latched(store, thread, partition, hash);
@@ -124,11 +124,17 @@ index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
     return left;
 }
 
+static bool
+cell_is_in_lane(const lki_cell *cell)
+{
+    return (lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0; /* that flag never changes */
+}
+
 /* A dead cell: finishes, or comes again. */
 static void
 dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
-    if (index_leave(store, thread, cell))
+    if (cell_is_in_lane(cell) || index_leave(store, thread, cell))
         lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
     else
         lki_retire(thread, LKI_TICKET, cell, 0);
@@ -154,7 +160,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */
         return false; /* somebody has made another ticket meanwhile */
     /* The flag stays set on a dead cell: nobody makes a ticket for it any more. */
-    bool killed = false;
+    bool killed = false, in_lane = cell_is_in_lane(cell);
     uint64_t hash = lki_cell_hash(store, cell);
     lki_latch *latch = lki_shard_latch(store, hash);
     if (of_item == HEAD_OLD && of_lock == HEAD_OLD && lki_latch_try(latch)) {
@@ -162,7 +168,9 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
         if (lock != LKI_EMPTY)
             lki_shard_raise_floor_latched(store, hash, ((lki_record *)lock)->version);
         killed = heads_kill_latched(cell, item, lock);
-        if (killed)
+        if (killed && in_lane)
+            lki_job_bury_latched(store, thread, cell);
+        else if (killed)
             lki_shard_remove_latched(store, thread, cell, hash);
         lki_latch_drop(latch);
     }
@@ -170,7 +178,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
         lki_retire(thread, LKI_TICKET, cell, 0);
         return false;
     }
-    lki_count(thread, LKI_CELLS_REMOVED, 1);
+    lki_count(thread, LKI_CELLS_REMOVED, !in_lane);
     head_retire(thread, item);
     head_retire(thread, lock);
     return true;

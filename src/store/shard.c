@@ -31,6 +31,8 @@
 #include <ck_hs.h>
 #include <stdlib.h>
 
+#include "store/record.h"
+
 typedef struct shard_set {
     ck_hs_t hs;
     size_t count, capacity, removed; /* [latch] */
@@ -124,21 +126,21 @@ static __thread struct {
 static void *
 map_allocate(size_t size)
 {
-    lki_block *block = lki_alloc_seldom(running.allocator, sizeof *block + 8 + size);
+    lki_block *block = lki_alloc_seldom(running.allocator, sizeof *block + size);
     if (block == NULL)
         return NULL;
-    block->size = sizeof *block + 8 + size;
-    return (char *)block + sizeof *block + 8;
+    *block = (lki_block){.object = {lki_block_dispose}, .size = sizeof *block + size};
+    return (char *)block + sizeof *block;
 }
-_Static_assert((sizeof(lki_block) + 8) % 16 == 0, "a map is aligned like malloc's memory");
+_Static_assert(sizeof(lki_block) % 16 == 0, "a map is aligned like malloc's memory");
 
 static void
 map_free(void *map, size_t size, bool defer)
 {
     (void)size;
-    lki_block *block = (lki_block *)(void *)((char *)map - sizeof *block - 8);
+    lki_block *block = (lki_block *)(void *)((char *)map - sizeof *block);
     if (defer && running.thread != NULL)
-        lki_retire(running.thread, LKI_BLOCK, block, block->size);
+        lki_retire(running.thread, LKI_OBJECT, block, block->size);
     else
         lki_free(running.allocator, block, block->size);
 }
@@ -258,9 +260,11 @@ set_rebuild(lki_store *store, lki_thread *thread, shard_set *set, _Atomic(uintpt
     if (lookaside != NULL) {
         uintptr_t was = lki_load_relaxed(lookaside); /* under the latch */
         lki_store_release(lookaside, words);         /* P3: to lki_shard_bucket */
-        *old_lines =
-            (lki_block){sizeof *old_lines, (void *)(was & ~(uintptr_t)63), lookaside_size(was)};
-        lki_retire(thread, LKI_BLOCK, old_lines, old_lines->size + old_lines->lines_size);
+        *old_lines = (lki_block){{lki_block_dispose},
+                                 sizeof *old_lines,
+                                 (void *)(was & ~(uintptr_t)63),
+                                 lookaside_size(was)};
+        lki_retire(thread, LKI_OBJECT, old_lines, old_lines->size + old_lines->lines_size);
     }
     return true;
 no_memory:
@@ -448,14 +452,14 @@ lki_shards_open(lki_store *store, size_t shards)
     return LK_OK;
 }
 
-static void
-cell_destroy(lki_store *store, lki_cell *cell)
+void
+lki_shard_cell_free(lki_store *store, lki_cell *cell)
 {
     uintptr_t heads[2] = {lki_load_relaxed(&cell->item), lki_load_relaxed(&cell->lock)};
     for (size_t i = 0; i < 2; i++) {
         lki_record *record = heads[i] <= LKI_DEAD ? NULL : (lki_record *)heads[i];
-        if (record != NULL && (record->flags & LKI_FLAG_INLINE) == 0)
-            lki_chunk_release(&store->domain.allocator, record, lki_record_size(record));
+        if (record != NULL)
+            lki_record_free(&store->domain.allocator, record);
     }
     lki_free(&store->domain.allocator, cell, lki_cell_size(cell));
 }
@@ -466,7 +470,7 @@ shard_close(lki_store *store, lki_shard *shard)
     ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
     void *word;
     while (shard->cells.hs.map != NULL && ck_hs_next(&shard->cells.hs, &at, &word))
-        cell_destroy(store, word_pointer(word));
+        lki_shard_cell_free(store, word_pointer(word));
     at = (ck_hs_iterator_t)CK_HS_ITERATOR_INITIALIZER;
     while (shard->partitions.hs.map != NULL && ck_hs_next(&shard->partitions.hs, &at, &word)) {
         lki_partition *partition = word_pointer(word);

@@ -24,6 +24,8 @@ _Static_assert(sizeof(lki_bucket) == LKI_LINE, "one line");
 lk_status lki_shards_open(lki_store *store, size_t shards);
 /* Frees all cells, records, partitions and sets; no other thread is there. */
 void lki_shards_close(lki_store *store);
+/* One cell, with what is on its heads. */
+void lki_shard_cell_free(lki_store *store, lki_cell *cell);
 
 lki_latch *lki_shard_latch(lki_store *store, uint64_t hash);
 lki_cell *lki_shard_get_slow(lki_store *store, const lki_hashed *hashed);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/lane.h"
 #include "store/record.h"
 #include "store/shard.h"
 
@@ -47,6 +48,10 @@ options_apply(lki_store *store, const lk_memory_options *o)
     store->precise_ms = o->realtime_ms != NULL ? NULL : lki_realtime_ms;
     store->clock_context = domain->clock_context = o->clock_context;
     domain->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : lki_monotonic_ms;
+    store->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : lki_monotonic_coarse_ms;
+    store->monotonic_precise_ms = o->monotonic_ms != NULL ? NULL : lki_monotonic_ms;
+    store->realtime_base_ms = store->realtime_ms(o->clock_context) - 1;
+    store->monotonic_base_ms = domain->monotonic_ms(o->clock_context) - 1;
     domain->max_retired_bytes = o->max_retired_bytes != 0 ? o->max_retired_bytes : RETIRED_BYTES;
     store->lock_ttl_ms = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
     store->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
@@ -72,7 +77,7 @@ domain_prepare(lki_store *store)
     domain->dispose[LKI_NODE] = lki_index_dispose;
     domain->dispose[LKI_TICKET] = lki_removal_ticket;
     domain->dispose[LKI_INLINE_RECORD] = lki_record_dispose_inline;
-    domain->dispose[LKI_BLOCK] = lki_block_dispose;
+    domain->dispose[LKI_OBJECT] = lki_object_dispose;
     domain->dispose[LKI_PARTITION] = lki_partition_dispose;
     domain->dispose[LKI_COMMIT] = lki_commit_dispose;
     lki_domain_open(domain);
@@ -101,6 +106,10 @@ lki_store_open(const lk_memory_options *options, lki_store **opened)
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
         lki_latch_init(&store->partition_latch[i]);
     lki_latch_init(&store->sweep.latch);
+    lki_latch_init(&store->lanes_latch);
+    unsigned char mark[LKI_ULID_WORD];
+    lki_ulid_write(mark, store->secret.fold[0]);
+    memcpy(store->ulid_mark, mark, sizeof store->ulid_mark);
     lki_store_relaxed(&store->sweep.earliest_ms, INT64_MAX);
     lki_store_relaxed(&store->clock, 1);
     domain_prepare(store);
@@ -123,10 +132,12 @@ lki_store_close(lki_store *store)
     lki_sweeper_stop(store);
     store->closing = true;
     lki_domain_close(&store->domain);
+    lki_lanes_close(store);
     lki_shards_close(store);
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
         pthread_mutex_destroy(&store->partition_latch[i]);
     pthread_mutex_destroy(&store->sweep.latch);
+    pthread_mutex_destroy(&store->lanes_latch);
     lki_allocator allocator = store->domain.allocator;
     lki_free_lines(&allocator, store, sizeof *store);
 }

@@ -33,6 +33,8 @@ struct lki_partition {
     uint16_t pk_size; /* [const] */
     bool dead;        /* [latch] of the partition: out of use, on its way out of the set */
     lki_index index;
+    _Atomic(lki_lane *)
+        lane;           /* [P13] of its queue; NULL: none. Written under the partition's latch */
     unsigned char pk[]; /* [const] */
 };
 
@@ -59,7 +61,10 @@ typedef struct lki_store {
     size_t max_pk_size, max_sk_size, max_data_size;
     lk_clock realtime_ms;
     lk_clock precise_ms; /* where realtime_ms lags by up to LKI_COARSE_LAG_MS; NULL: it does not */
+    lk_clock monotonic_ms, monotonic_precise_ms; /* the same for the monotonic clock */
+    int64_t monotonic_base_ms, realtime_base_ms; /* just before the store was opened */
     void *clock_context;
+    unsigned char ulid_mark[3]; /* in every sk that this store generates */
     int64_t lock_ttl_ms, lock_refresh_ms;
     int64_t sweep_interval_ms;
     _Atomic(uintptr_t)
@@ -68,6 +73,13 @@ typedef struct lki_store {
     lki_latch partition_latch[LKI_PARTITION_LATCHES]; /* by hash of the pk: guards index writers */
     void *sweeper;                                    /* of the background thread; NULL: none */
     bool closing;                                     /* no other thread is there any more */
+    lki_latch lanes_latch;
+    /* [const] The queue room's part of the sweep; `all`: of all queues. How many jobs it took out. */
+    size_t (*tend)(struct lki_store *store, lki_thread *thread, bool all);
+    lki_lane *lanes, *lanes_hand;   /* [latch] all; whom to look at next */
+    _Atomic(uint64_t) lane_count;   /* lanes ever made: part of their ULIDs */
+    _Atomic(uint64_t) lanes_gone;   /* lanes taken out: what remembers one is stale */
+    _Atomic(int64_t) ulid_floor_ms; /* no lane that is gone has given out more */
     lki_sweep_state sweep;
     /* The clock of stamps. Advanced only by those who take a snapshot. */
     _Atomic(uint64_t) clock __attribute__((aligned(LKI_LINE))); /* [P2] */
@@ -106,6 +118,24 @@ lki_is_past(const lki_store *store, lki_time *now, int64_t deadline)
     return now->ms > deadline;
 }
 
+/* Milliseconds of the monotonic clock since the store was opened, plus 1; lags where the precise
+ * clock is another one. */
+LKI_INLINE uint64_t
+lki_tick(const lki_store *store)
+{
+    int64_t since = store->monotonic_ms(store->clock_context) - store->monotonic_base_ms;
+    return since < 1 ? 1 : (uint64_t)since;
+}
+
+LKI_INLINE uint64_t
+lki_tick_precise(const lki_store *store)
+{
+    lk_clock clock =
+        store->monotonic_precise_ms != NULL ? store->monotonic_precise_ms : store->monotonic_ms;
+    int64_t since = clock(store->clock_context) - store->monotonic_base_ms;
+    return since < 1 ? 1 : (uint64_t)since;
+}
+
 LKI_INLINE int64_t
 lki_lock_deadline(const lki_store *store, int64_t now_ms)
 {
@@ -139,6 +169,15 @@ lk_status lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed
 bool lki_cell_is_dead(const lki_cell *cell);
 bool lki_cell_dispose(lki_thread *thread, void *object);
 uint64_t lki_cell_hash(lki_store *store, const lki_cell *cell);
+/* A cell that enters neither the set nor the index, with a record for the item inside; its sk is
+ * left to be filled in. NULL: no memory. */
+lki_cell *lki_cell_new_in_lane(lki_store *store, lki_thread *thread, const lk_item *item,
+                               size_t sk_size);
+/* The partition of a pk, made where there is none. NULL: no memory. Caller: in a write section. */
+void lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition);
+/* Waits until whoever is taking something of this hash out of a set has done so. */
+void lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash);
+lki_partition *lki_partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk);
 bool lki_partition_dispose(lki_thread *thread, void *object);
 LKI_INLINE uint64_t
 lki_partition_hash(lki_store *store, const lki_partition *partition)
@@ -184,11 +223,25 @@ lk_status lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *k
 /* Caller: in a write section. `cell`: where known. */
 lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
                              lki_cell *cell, lki_time *now, lk_lock *lock);
+/* What a commit does for a push or an acknowledgement: the record that has to be effective on the
+ * item's head of `cell`, and, of a push, the state that comes. */
+typedef struct lki_job_step {
+    lki_cell *cell;
+    const lki_record *expected;
+    lki_state to;
+} lki_job_step;
+/* Called for each such write when a commit is planned, and again when it is planned anew; in the
+ * section of the commit. On anything but LK_OK (not LK_RACE, LK_NOT_FOUND, LK_BUSY) the commit ends
+ * with that. */
+typedef lk_status (*lki_job_plan)(void *context, struct lki_store *store, lki_thread *thread,
+                                  size_t write, lki_job_step *step);
 /* What is to be written: `items` (puts), or `writes`. */
 typedef struct lki_writes {
     const lk_item *items;
     const lk_write *writes;
     size_t count;
+    lki_job_plan plan; /* NULL: no pushes, no acknowledgements */
+    void *context;
 } lki_writes;
 lk_status lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
                            lk_lock *locks, size_t lock_count, lk_conflict *conflict);
@@ -213,6 +266,13 @@ lki_sweep_note(lki_store *store, int64_t expires_at_ms)
     while (expires_at_ms < earliest &&
            !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {}
 }
+
+/* The same for a record of `cell`, which may lie in a lane. Caller: in a section. */
+void lki_expiry_note(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t expires_at_ms);
+/* Puts tombstones over what has expired on a cell's heads; *next_ms: the earliest expiry that is
+ * left there, or as it was. LK_OK: something had. LK_RACE: nothing. LK_NO_MEMORY. */
+lk_status lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now,
+                         int64_t *next_ms);
 
 /* A little of a sweep, now and then; writers call it outside of their sections. */
 void lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes);

@@ -18,7 +18,6 @@
 #include <time.h>
 
 #include "store/record.h"
-#include "store/shard.h"
 
 enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, SHARDS_PER_STEP = 4 };
 
@@ -56,8 +55,8 @@ head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
     int64_t expires;
     if (record->kind == LKI_LOCK)
         expires = lki_lock_expires(record);
-    else if (record->kind == LKI_VALUE && (record->flags & LKI_FLAG_EXPIRES) != 0)
-        expires = record->expires_at_ms;
+    else if (record->kind == LKI_VALUE && lki_record_expires(record) != 0)
+        expires = lki_record_expires(record);
     else
         return LK_RACE;
     if (now <= expires) { /* a clock that lags only makes the sweep late */
@@ -68,6 +67,29 @@ head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
     if (status == LK_OK && now - expires > *lag_ms)
         *lag_ms = now - expires;
     return status;
+}
+
+lk_status
+lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now, int64_t *next_ms)
+{
+    lki_head *heads[2] = {&cell->item, &cell->lock};
+    lk_status swept = LK_RACE;
+    for (size_t i = 0; i < 2; i++) {
+        int64_t lag_ms = 0;
+        lk_status status = head_sweep(store, thread, cell, heads[i], now, &lag_ms);
+        if (status == LK_NO_MEMORY)
+            return status;
+        if (status == LK_OK)
+            swept = LK_OK;
+        const lki_record *record = lki_effective(store, lki_load_acquire(heads[i]), NULL); /* P1 */
+        int64_t expires = record == NULL              ? 0
+                          : record->kind == LKI_LOCK  ? lki_lock_expires(record)
+                          : record->kind == LKI_VALUE ? lki_record_expires(record)
+                                                      : 0;
+        if (expires != 0 && expires < *next_ms)
+            *next_ms = expires;
+    }
+    return swept;
 }
 
 /* One chunk of a shard. *offset moves on; `*ended`: at the end of the shard. */
@@ -148,6 +170,8 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
     if (LKI_LIKELY(thread->sweep_tick < WRITES_PER_STEP) || thread->epoch.active != 0)
         return;
     thread->sweep_tick = 0;
+    if (store->tend != NULL)
+        (void)store->tend(store, thread, false);
     if (thread->expiring_writes != 0)
         lki_add_relaxed(&sweep->expiring, thread->expiring_writes);
     thread->expiring_writes = 0;
@@ -185,6 +209,8 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
         status = round_step_latched(store, thread, now, &count);
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
+    if (store->tend != NULL && thread->epoch.active == 0)
+        count += store->tend(store, thread, true);
     (void)lki_reclaim_now(thread);
     if (status == LK_OK)
         *swept = count;

@@ -10,7 +10,6 @@
  * Progress    lock-free on keys that exist; else the latches of cell.c.
  */
 #include "store/record.h"
-#include "store/shard.h"
 
 enum { GROUP = 16 };
 
@@ -18,7 +17,7 @@ static lk_status
 set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
 {
     size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-    lki_cell *cell = lki_shard_find(store, hashed);
+    lki_cell *cell = lki_find(store, hashed);
     for (;;) {
         bool fresh = cell == NULL;
         if (!lki_reserve(thread, 4))
@@ -36,14 +35,17 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
                 lki_removal_schedule(thread, cell, NULL, NULL);
             return LK_NO_MEMORY;
         }
-        if (LKI_LIKELY(lki_head_replace(store, thread, cell, &cell->item, record)))
+        lk_status status = lki_head_replace(store, thread, cell, &cell->item, &record);
+        if (LKI_LIKELY(status == LK_OK))
             break;
         lki_record_discard(thread, cell, record);
+        if (status != LK_NOT_FOUND)
+            return status;
         cell = NULL; /* it has died: look the key up again, or make it anew */
     }
     if (item->expires_at_ms != 0) {
         thread->expiring_writes++;
-        lki_sweep_note(store, item->expires_at_ms);
+        lki_expiry_note(store, thread, cell, item->expires_at_ms);
     }
     return LK_OK;
 }
@@ -106,7 +108,7 @@ lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_
             return LK_BUSY;
         lki_hashed hashed = {keys[i], lki_hash_key(&store->secret, keys[i])};
         lki_enter(thread);
-        lki_cell *cell = lki_shard_find(store, &hashed);
+        lki_cell *cell = lki_find(store, &hashed);
         bool nothing = cell == NULL || cell_is_void(store, cell);
         lki_leave(thread);
         lki_count(thread, LKI_DELETES, 1);

@@ -2,30 +2,10 @@
  *
  * See model.h.
  */
-#include "support/model.h"
+#include "support/model_inside.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct entry {
-    lk_key key; /* of its own memory */
-    bool has_item;
-    lk_bytes data;
-    int64_t expires_at_ms;
-    uint64_t version; /* of the lock; 0: none */
-    int64_t lock_expires_at_ms;
-} entry;
-
-struct model {
-    pthread_mutex_t mutex;
-    entry *entries; /* by pk, then sk */
-    size_t count, room;
-    int64_t now_ms;
-    int64_t lock_ttl_ms, lock_refresh_ms;
-    size_t max_pk_size, max_sk_size, max_data_size;
-    uint64_t last_version;
-};
 
 /* ---- bytes ---- */
 
@@ -37,15 +17,15 @@ model_compare(lk_bytes left, lk_bytes right)
     return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
 }
 
-static int
-key_compare(lk_key left, lk_key right)
+int
+model_key_compare(lk_key left, lk_key right)
 {
     int order = model_compare(left.pk, right.pk);
     return order != 0 ? order : model_compare(left.sk, right.sk);
 }
 
-static lk_bytes
-bytes_copy(lk_bytes bytes)
+lk_bytes
+model_bytes_copy(lk_bytes bytes)
 {
     char *memory = malloc(bytes.size + 1);
     if (memory == NULL)
@@ -64,13 +44,13 @@ bytes_free(lk_bytes bytes)
 /* ---- the array ---- */
 
 /* The first entry that is not before `key`. */
-static size_t
-entry_position(const model *m, lk_key key)
+size_t
+model_entry_position(const model *m, lk_key key)
 {
     size_t low = 0, high = m->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (key_compare(m->entries[middle].key, key) < 0)
+        if (model_key_compare(m->entries[middle].key, key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -78,18 +58,19 @@ entry_position(const model *m, lk_key key)
     return low;
 }
 
-static entry *
-entry_find(model *m, lk_key key)
+model_entry *
+model_entry_find(model *m, lk_key key)
 {
-    size_t at = entry_position(m, key);
-    return at < m->count && key_compare(m->entries[at].key, key) == 0 ? &m->entries[at] : NULL;
+    size_t at = model_entry_position(m, key);
+    return at < m->count && model_key_compare(m->entries[at].key, key) == 0 ? &m->entries[at]
+                                                                            : NULL;
 }
 
-static entry *
-entry_obtain(model *m, lk_key key)
+model_entry *
+model_entry_obtain(model *m, lk_key key)
 {
-    size_t at = entry_position(m, key);
-    if (at < m->count && key_compare(m->entries[at].key, key) == 0)
+    size_t at = model_entry_position(m, key);
+    if (at < m->count && model_key_compare(m->entries[at].key, key) == 0)
         return &m->entries[at];
     if (m->count == m->room) {
         m->room = m->room * 2 + 16;
@@ -99,22 +80,23 @@ entry_obtain(model *m, lk_key key)
     }
     memmove(&m->entries[at + 1], &m->entries[at], (m->count - at) * sizeof *m->entries);
     m->count++;
-    m->entries[at] = (entry){.key = {bytes_copy(key.pk), bytes_copy(key.sk)}};
+    m->entries[at] = (model_entry){.key = {model_bytes_copy(key.pk), model_bytes_copy(key.sk)}};
     return &m->entries[at];
 }
 
 static void
-item_drop(entry *e)
+item_drop(model_entry *e)
 {
     if (e->has_item)
         bytes_free(e->data);
     e->has_item = false;
+    e->is_job = false;
     e->data = (lk_bytes){NULL, 0};
 }
 
 /* Neither an item nor a lock: out of the array. */
 static void
-entry_drop_if_void(model *m, entry *e)
+entry_drop_if_void(model *m, model_entry *e)
 {
     if (e->has_item || e->version != 0)
         return;
@@ -125,50 +107,50 @@ entry_drop_if_void(model *m, entry *e)
     memmove(e, e + 1, (m->count - at) * sizeof *e);
 }
 
-static bool
-item_is_live(const model *m, const entry *e)
+bool
+model_item_is_live(const model *m, const model_entry *e)
 {
     return e != NULL && e->has_item && (e->expires_at_ms == 0 || m->now_ms <= e->expires_at_ms);
 }
 
 static bool
-lock_is_good(const model *m, const entry *e)
+lock_is_good(const model *m, const model_entry *e)
 {
     return e != NULL && e->version != 0 && m->now_ms <= e->lock_expires_at_ms;
 }
 
 static lk_item
-item_of(const entry *e)
+item_of(const model_entry *e)
 {
     return (lk_item){e->key, e->data, e->expires_at_ms};
 }
 
 /* ---- arguments ---- */
 
-static lk_status
-bytes_check(lk_bytes bytes, size_t max)
+lk_status
+model_bytes_check(lk_bytes bytes, size_t max)
 {
     if (bytes.data == NULL && bytes.size != 0)
         return LK_INVALID;
     return bytes.size > max ? LK_TOO_BIG : LK_OK;
 }
 
-static lk_status
-key_check(const model *m, lk_key key)
+lk_status
+model_key_check(const model *m, lk_key key)
 {
     if (key.pk.size == 0)
         return LK_INVALID;
-    lk_status status = bytes_check(key.pk, m->max_pk_size);
-    return status != LK_OK ? status : bytes_check(key.sk, m->max_sk_size);
+    lk_status status = model_bytes_check(key.pk, m->max_pk_size);
+    return status != LK_OK ? status : model_bytes_check(key.sk, m->max_sk_size);
 }
 
-static lk_status
-item_check(const model *m, const lk_item *item)
+lk_status
+model_item_check(const model *m, const lk_item *item)
 {
-    lk_status status = key_check(m, item->key);
+    lk_status status = model_key_check(m, item->key);
     if (status != LK_OK)
         return status;
-    return item->expires_at_ms < 0 ? LK_INVALID : bytes_check(item->data, m->max_data_size);
+    return item->expires_at_ms < 0 ? LK_INVALID : model_bytes_check(item->data, m->max_data_size);
 }
 
 bool
@@ -177,11 +159,11 @@ model_names_twice(const lk_write *writes, size_t write_count, const lk_lock *loc
 {
     for (size_t i = 0; i < write_count; i++)
         for (size_t j = 0; j < i; j++)
-            if (key_compare(writes[i].item.key, writes[j].item.key) == 0)
+            if (model_key_compare(writes[i].item.key, writes[j].item.key) == 0)
                 return true;
     for (size_t i = 0; i < lock_count; i++)
         for (size_t j = 0; j < i; j++)
-            if (key_compare(locks[i].key, locks[j].key) == 0)
+            if (model_key_compare(locks[i].key, locks[j].key) == 0)
                 return true;
     return false;
 }
@@ -194,12 +176,12 @@ commit_check(const model *m, const lk_write *writes, size_t write_count, const l
     if (status == LK_OK && write_count > LK_COMMIT_MAX)
         return LK_TOO_BIG;
     for (size_t i = 0; status == LK_OK && i < write_count; i++)
-        status = writes[i].kind == LK_PUT ? item_check(m, &writes[i].item)
-                                          : key_check(m, writes[i].item.key);
+        status = writes[i].kind == LK_PUT ? model_item_check(m, &writes[i].item)
+                                          : model_key_check(m, writes[i].item.key);
     if (status == LK_OK && lock_count > LK_COMMIT_MAX)
         return LK_TOO_BIG;
     for (size_t i = 0; status == LK_OK && i < lock_count; i++)
-        status = key_check(m, locks[i].key);
+        status = model_key_check(m, locks[i].key);
     if (status == LK_OK && model_names_twice(writes, write_count, locks, lock_count))
         status = LK_INVALID;
     return status;
@@ -230,6 +212,8 @@ model_free(model *m)
         bytes_free(m->entries[i].key.pk);
         bytes_free(m->entries[i].key.sk);
     }
+    for (size_t i = 0; i < m->closed_count; i++)
+        bytes_free(m->closed[i]);
     free(m->entries);
     pthread_mutex_destroy(&m->mutex);
     free(m);
@@ -249,9 +233,9 @@ lk_status
 model_get(model *m, lk_key key, lk_item *item)
 {
     pthread_mutex_lock(&m->mutex);
-    lk_status status = key_check(m, key);
-    const entry *e = status == LK_OK ? entry_find(m, key) : NULL;
-    if (status == LK_OK && !item_is_live(m, e))
+    lk_status status = model_key_check(m, key);
+    const model_entry *e = status == LK_OK ? model_entry_find(m, key) : NULL;
+    if (status == LK_OK && !model_item_is_live(m, e))
         status = LK_NOT_FOUND;
     if (status == LK_OK)
         *item = item_of(e);
@@ -259,21 +243,23 @@ model_get(model *m, lk_key key, lk_item *item)
     return status;
 }
 
-static void
-item_put(model *m, const lk_item *item)
+void
+model_item_put(model *m, const lk_item *item)
 {
-    lk_bytes data = bytes_copy(item->data);
-    entry *e = entry_obtain(m, item->key);
+    lk_bytes data = model_bytes_copy(item->data);
+    model_entry *e = model_entry_obtain(m, item->key);
+    bool is_job = e->is_job && model_item_is_live(m, e);
     item_drop(e);
+    e->is_job = is_job;
     e->has_item = true;
     e->data = data;
     e->expires_at_ms = item->expires_at_ms;
 }
 
-static void
-key_delete(model *m, lk_key key)
+void
+model_key_delete(model *m, lk_key key)
 {
-    entry *e = entry_find(m, key);
+    model_entry *e = model_entry_find(m, key);
     if (e == NULL)
         return;
     item_drop(e);
@@ -287,9 +273,9 @@ model_set(model *m, const lk_item *items, size_t count)
     lk_status status = LK_OK;
     pthread_mutex_lock(&m->mutex);
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = item_check(m, &items[i]);
+        status = model_item_check(m, &items[i]);
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        item_put(m, &items[i]);
+        model_item_put(m, &items[i]);
     pthread_mutex_unlock(&m->mutex);
     return status;
 }
@@ -300,15 +286,15 @@ model_delete(model *m, const lk_key *keys, size_t count)
     lk_status status = LK_OK;
     pthread_mutex_lock(&m->mutex);
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = key_check(m, keys[i]);
+        status = model_key_check(m, keys[i]);
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        key_delete(m, keys[i]);
+        model_key_delete(m, keys[i]);
     pthread_mutex_unlock(&m->mutex);
     return status;
 }
 
-static void
-lock_renew(model *m, entry *e)
+void
+model_lock_renew(model *m, model_entry *e)
 {
     e->version = ++m->last_version;
     e->lock_expires_at_ms = m->now_ms + m->lock_ttl_ms;
@@ -318,13 +304,13 @@ lk_status
 model_get_lock(model *m, lk_key key, lk_lock *lock)
 {
     pthread_mutex_lock(&m->mutex);
-    lk_status status = key_check(m, key);
+    lk_status status = model_key_check(m, key);
     if (status == LK_OK) {
-        entry *e = entry_obtain(m, key);
+        model_entry *e = model_entry_obtain(m, key);
         bool fresh = lock_is_good(m, e) && (m->lock_refresh_ms < 0 ||
                                             e->lock_expires_at_ms - m->now_ms > m->lock_refresh_ms);
         if (!fresh)
-            lock_renew(m, e);
+            model_lock_renew(m, e);
         *lock = (lk_lock){key, e->version, e->lock_expires_at_ms};
     }
     pthread_mutex_unlock(&m->mutex);
@@ -332,11 +318,11 @@ model_get_lock(model *m, lk_key key, lk_lock *lock)
 }
 
 /* The first stale lock in the caller's order. */
-static lk_status
-locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *conflict)
+lk_status
+model_locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *conflict)
 {
     for (size_t i = 0; i < count; i++) {
-        const entry *e = entry_find(m, locks[i].key);
+        const model_entry *e = model_entry_find(m, locks[i].key);
         uint64_t current = lock_is_good(m, e) ? e->version : 0;
         if (current != 0 && current == locks[i].version)
             continue;
@@ -354,21 +340,21 @@ model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *lock
     pthread_mutex_lock(&m->mutex);
     lk_status status = commit_check(m, writes, write_count, locks, lock_count);
     if (status == LK_OK)
-        status = locks_check(m, locks, lock_count, conflict);
+        status = model_locks_check(m, locks, lock_count, conflict);
     for (size_t i = 0; status == LK_OK && i < lock_count; i++) {
-        entry *e = entry_find(m, locks[i].key);
-        lock_renew(m, e);
+        model_entry *e = model_entry_find(m, locks[i].key);
+        model_lock_renew(m, e);
         locks[i].version = e->version;
         locks[i].expires_at_ms = e->lock_expires_at_ms;
     }
     for (size_t i = 0; status == LK_OK && i < write_count; i++) {
         if (writes[i].kind == LK_PUT) {
-            item_put(m, &writes[i].item);
+            model_item_put(m, &writes[i].item);
             continue;
         }
-        key_delete(m, writes[i].item.key);
+        model_key_delete(m, writes[i].item.key);
         for (size_t j = 0; j < lock_count; j++) {
-            if (key_compare(locks[j].key, writes[i].item.key) == 0) {
+            if (model_key_compare(locks[j].key, writes[i].item.key) == 0) {
                 locks[j].version = 0;
                 locks[j].expires_at_ms = 0;
             }
@@ -379,9 +365,9 @@ model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *lock
 }
 
 static bool
-query_matches(const model *m, const lk_query *query, const entry *e)
+query_matches(const model *m, const lk_query *query, const model_entry *e)
 {
-    if (!item_is_live(m, e) || model_compare(e->key.pk, query->pk) != 0)
+    if (!model_item_is_live(m, e) || model_compare(e->key.pk, query->pk) != 0)
         return false;
     lk_bytes sk = e->key.sk, prefix = query->sk_prefix;
     if (sk.size < prefix.size ||
@@ -397,12 +383,12 @@ lk_status
 model_query(model *m, const lk_query *query, lk_item *items, size_t room, size_t *count)
 {
     pthread_mutex_lock(&m->mutex);
-    lk_status status = key_check(m, (lk_key){query->pk, query->sk_prefix});
+    lk_status status = model_key_check(m, (lk_key){query->pk, query->sk_prefix});
     if (status == LK_OK)
-        status = bytes_check(query->after, m->max_sk_size);
+        status = model_bytes_check(query->after, m->max_sk_size);
     size_t found = 0;
     for (size_t i = 0; status == LK_OK && i < m->count; i++) {
-        const entry *e = &m->entries[query->reverse ? m->count - 1 - i : i];
+        const model_entry *e = &m->entries[query->reverse ? m->count - 1 - i : i];
         if (!query_matches(m, query, e))
             continue;
         if (query->limit != 0 && found == query->limit)
@@ -425,7 +411,7 @@ model_live(model *m)
     size_t live = 0;
     pthread_mutex_lock(&m->mutex);
     for (size_t i = 0; i < m->count; i++)
-        live += item_is_live(m, &m->entries[i]);
+        live += model_item_is_live(m, &m->entries[i]);
     pthread_mutex_unlock(&m->mutex);
     return live;
 }
@@ -445,8 +431,8 @@ model_sweep(model *m)
     size_t swept = 0;
     pthread_mutex_lock(&m->mutex);
     for (size_t i = m->count; i-- > 0;) {
-        entry *e = &m->entries[i];
-        if (e->has_item && !item_is_live(m, e)) {
+        model_entry *e = &m->entries[i];
+        if (e->has_item && !model_item_is_live(m, e)) {
             item_drop(e);
             swept++;
         }

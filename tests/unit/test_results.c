@@ -140,14 +140,6 @@ test_calls_of_later_versions_are_unsupported_and_touch_nothing(void **state)
     kit *k = kit_of(state);
     lk_db *db = NULL;
     lk_cache_options cache = {.max_items = 1};
-    lk_item job = kit_item("queue", "", "job");
-    lk_claim claim = {.key = job.key};
-    lk_pull_options pull = {.pk = job.key.pk};
-    lk_push_options push = LK_PUSH_OPTIONS_INIT;
-    lk_queue_statistics stats;
-    size_t purged = 77;
-    int fd = 77;
-    kit_fill(&stats, sizeof stats);
     kit_set(k, "p", "s", "x");
     assert_true(kit_holds(k, lk_key_of("p", "s"), "x"));
     assert_status(LK_UNSUPPORTED, lk_cache_open(k->db, &cache, &db));
@@ -155,16 +147,6 @@ test_calls_of_later_versions_are_unsupported_and_touch_nothing(void **state)
     assert_status(LK_INVALID, lk_cache_open(NULL, &cache, &db));
     assert_status(LK_INVALID, lk_cache_open(k->db, &cache, NULL));
     assert_null(db);
-    assert_status(LK_UNSUPPORTED, lk_queue_push(k->db, &job, 1, &push, k->result));
-    assert_status(LK_UNSUPPORTED, lk_queue_pull(k->db, &pull, k->result));
-    assert_status(LK_UNSUPPORTED, lk_queue_acknowledge(k->db, &claim, 1));
-    assert_status(LK_UNSUPPORTED, lk_queue_release(k->db, &claim, 0));
-    assert_status(LK_UNSUPPORTED, lk_queue_extend(k->db, &claim, 1000));
-    assert_status(LK_UNSUPPORTED, lk_queue_stats(k->db, job.key.pk, &stats));
-    assert_status(LK_UNSUPPORTED, lk_queue_purge(k->db, job.key.pk, &purged));
-    assert_status(LK_UNSUPPORTED, lk_queue_close(k->db, job.key.pk));
-    assert_status(LK_UNSUPPORTED, lk_queue_fd(k->db, job.key.pk, &fd));
-    assert_true(purged == 77 && fd == 77 && kit_is_filled(&stats, sizeof stats));
     assert_int_equal(lk_result_count(k->result), 1);
     assert_int_equal(kit_statistics(k).cells, 1);
 }

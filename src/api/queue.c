@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The public calls of queues: arguments are checked here, as api.c does for the others.
+ */
+#include <string.h>
+
+#include "api/check.h"
+
+/* A queue's name. */
+static lk_status
+queue_check(const lk_db *db, lk_bytes pk)
+{
+    return lki_check_key(db, &(lk_key){.pk = pk});
+}
+
+static lk_status
+claim_check(const lk_db *db, const lk_claim *claim)
+{
+    return claim == NULL ? LK_INVALID : lki_check_key(db, &claim->key);
+}
+
+static bool
+bytes_are_equal(lk_bytes left, lk_bytes right)
+{
+    return left.size == right.size && memcmp(left.data, right.data, left.size) == 0;
+}
+
+lk_status
+lk_queue_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_options *options,
+              lk_result *pushed)
+{
+    static const lk_push_options defaults = LK_PUSH_OPTIONS_INIT;
+    if (LKI_UNLIKELY(db == NULL || (jobs == NULL && count != 0)))
+        return LK_INVALID;
+    if (db->operations->push == NULL)
+        return LK_UNSUPPORTED;
+    if (options == NULL)
+        options = &defaults;
+    if (options->delay_ms < 0)
+        return LK_INVALID;
+    for (size_t i = 0; i < count; i++) {
+        lk_status status = lki_check_item(db, &jobs[i]);
+        if (LKI_UNLIKELY(status != LK_OK))
+            return status;
+        if (LKI_UNLIKELY(i > 0 && !bytes_are_equal(jobs[i].key.pk, jobs[0].key.pk)))
+            return LK_INVALID;
+    }
+    if (LKI_UNLIKELY(count == 0)) {
+        if (pushed != NULL)
+            (void)lki_result_begin(pushed, 0, 0);
+        return LK_OK;
+    }
+    return db->operations->push(db, jobs, count, options, pushed);
+}
+
+lk_status
+lk_queue_pull(lk_db *db, const lk_pull_options *options, lk_result *result)
+{
+    if (LKI_UNLIKELY(db == NULL || options == NULL || result == NULL))
+        return LK_INVALID;
+    if (db->operations->pull == NULL)
+        return LK_UNSUPPORTED;
+    lk_status status = queue_check(db, options->pk);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    if (LKI_UNLIKELY(options->visibility_ms < 0 || options->wait_ms < -1))
+        return LK_INVALID;
+    if (LKI_UNLIKELY(options->max_receives != 0 || options->dead_pk.size != 0)) {
+        status = queue_check(db, options->dead_pk);
+        if (status != LK_OK)
+            return status;
+        if (bytes_are_equal(options->dead_pk, options->pk))
+            return LK_INVALID;
+    }
+    return db->operations->pull(db, options, result);
+}
+
+lk_status
+lk_queue_acknowledge(lk_db *db, const lk_claim *claims, size_t count)
+{
+    if (LKI_UNLIKELY(db == NULL || (claims == NULL && count != 0)))
+        return LK_INVALID;
+    if (db->operations->acknowledge == NULL)
+        return LK_UNSUPPORTED;
+    for (size_t i = 0; i < count; i++) {
+        lk_status status = claim_check(db, &claims[i]);
+        if (LKI_UNLIKELY(status != LK_OK))
+            return status;
+    }
+    return count == 0 ? LK_OK : db->operations->acknowledge(db, claims, count);
+}
+
+lk_status
+lk_queue_release(lk_db *db, const lk_claim *claim, int64_t delay_ms)
+{
+    if (db == NULL || delay_ms < 0)
+        return LK_INVALID;
+    if (db->operations->release == NULL)
+        return LK_UNSUPPORTED;
+    lk_status status = claim_check(db, claim);
+    return status != LK_OK ? status : db->operations->release(db, claim, delay_ms);
+}
+
+lk_status
+lk_queue_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms)
+{
+    if (db == NULL || visibility_ms < 0)
+        return LK_INVALID;
+    if (db->operations->extend == NULL)
+        return LK_UNSUPPORTED;
+    lk_status status = claim_check(db, claim);
+    if (status == LK_OK && claim->token == 0)
+        status = LK_INVALID;
+    return status != LK_OK ? status : db->operations->extend(db, claim, visibility_ms);
+}
+
+lk_status
+lk_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats)
+{
+    if (db == NULL || stats == NULL)
+        return LK_INVALID;
+    if (db->operations->queue_stats == NULL)
+        return LK_UNSUPPORTED;
+    lk_status status = queue_check(db, pk);
+    return status != LK_OK ? status : db->operations->queue_stats(db, pk, stats);
+}
+
+lk_status
+lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purged)
+{
+    size_t ignored;
+    if (db == NULL)
+        return LK_INVALID;
+    if (db->operations->queue_purge == NULL)
+        return LK_UNSUPPORTED;
+    lk_status status = queue_check(db, pk);
+    return status != LK_OK
+               ? status
+               : db->operations->queue_purge(db, pk, purged != NULL ? purged : &ignored);
+}
+
+lk_status
+lk_queue_close(lk_db *db, lk_bytes pk)
+{
+    if (db == NULL)
+        return LK_INVALID;
+    if (db->operations->queue_close == NULL)
+        return LK_UNSUPPORTED;
+    lk_status status = queue_check(db, pk);
+    return status != LK_OK ? status : db->operations->queue_close(db, pk);
+}
+
+lk_status
+lk_queue_fd(lk_db *db, lk_bytes pk, int *fd)
+{
+    if (db == NULL || fd == NULL)
+        return LK_INVALID;
+    if (db->operations->queue_fd == NULL)
+        return LK_UNSUPPORTED;
+    lk_status status = queue_check(db, pk);
+    return status != LK_OK ? status : db->operations->queue_fd(db, pk, fd);
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A skip list without latches. Called by the queue.
+ *
+ * STRUCTURE. Level 0 is a linked list of all entries in order; it alone says who is in the set.
+ * Each higher level is a list of about every fourth entry of the one below, and only shortens the
+ * way. Pugh, "Skip lists: a probabilistic alternative to balanced trees", 1990. A list is Harris's
+ * ("A pragmatic implementation of non-blocking linked-lists", 2001), unlinked entry by entry as
+ * Michael has it ("High performance dynamic lock-free hash tables and list-based sets", 2002):
+ * bit 0 of an entry's link says that the *entry* is being removed at that level. A marked link
+ * never changes again, so nobody links behind an entry that is on its way out. Several levels of
+ * such lists: Fraser, "Practical lock-freedom", 2004, chapter 4.3; Herlihy and Shavit, "The Art of
+ * Multiprocessor Programming", chapter 14.4.
+ *
+ * WRITERS. An insertion links level 0 first; from then on the entry is in the set. Then it links
+ * the higher levels, upwards, and stops where it finds a mark. A removal marks the higher levels,
+ * downwards, then level 0: who sets that mark has removed the entry. Searches unlink what they find
+ * marked on their way, whoever marked it, and retire nothing. No step waits for another thread: of
+ * a thread that stops, at most its own entry stays half linked or half marked, and others go by it.
+ *
+ * WHO RETIRES. An inserter may still be linking a high level when a remover has marked and
+ * unlinked all of them: it has looked at the mark, stops, the entry goes, and it links. So an entry
+ * has two parties, and each counts itself in `done` when it has stored its last link or its last
+ * mark. Who comes second knows that no link to the entry can appear any more and that all of its
+ * levels are marked; it walks all of them once more (search with `sweep`), after which no level
+ * leads to the entry, and retires it. An entry of whom one party has stopped for ever is unlinked
+ * by others and never freed.
+ *
+ * WHY THE SWEEP GOES PAST EQUALS. Level 0 never holds two equal entries: a search takes the marked
+ * one out before it lets the new one in. A higher level may: insertion B, on its way down, saw an
+ * entry A there that was not marked yet, and found it marked at level 0; so B enters level 0 and
+ * then links the higher level before A, which stays there. A search that stops at the first entry
+ * that is not less would never see A behind B. The last walk does not stop before it is greater.
+ *
+ * WHAT MAY BE FOLLOWED. A section found A linked at a level, and A's link there leads to B. When B
+ * was unlinked from that level, either A was linked and led elsewhere, and never leads to B again;
+ * or A was yet to come, and was linked with a link to something that was linked then; or A was gone
+ * already. The first two exclude themselves, and the third happened after the section began, or it
+ * would not have found A. So B is not disposed of before the section ends, and by induction nothing
+ * is that is found from B, even along marked links: lki_order_next may stand on what was removed.
+ *
+ * But this holds within one level. A search changes levels, so it steps only onto entries that it
+ * saw unmarked, hence linked at the lower levels too (I-order2), and leaves them by unmarked links.
+ * It needs marks as they are at that moment, not as they once were, so its loads are seq_cst, as
+ * all stores to links are that others can see. Machines that we know charge nothing for that.
+ *
+ * WHY SOMEBODY ELSE'S UNLINKING MAY BE RETIRED HERE. The last walk has loaded links as they were
+ * after it; the epoch of the batch is loaded after a full fence (reclaim.c). A section of a later
+ * epoch loads its links behind the barriers of its beginning, and finds the same or newer ones.
+ *
+ * Invariants  I-order1: each level is in order; level 0 without equals.
+ *             I-order2: an entry that is linked at a level, and not marked there, is linked at all
+ *             lower ones. I-order3: where a level is marked, all higher ones are: a search that
+ *             finds its place marked begins anew, and takes that entry out where it stepped onto
+ *             it. I-order4: an entry is linked at a level once, by its inserter.
+ * Ordering    P10: an entry's fields, then the link that leads to it (compare-and-swap); load of
+ *             the link (acquire or seq_cst), then the fields. A mark goes the same way: who sees
+ *             the one of a level sees those above. P10b: last link or last mark of a party, then
+ *             `done` (RMW); the second RMW, then the last walk.
+ */
+#include "base/order.h"
+
+#include <string.h>
+
+typedef _Atomic(uintptr_t) link_word;
+
+#define MARK ((uintptr_t)1)
+
+_Static_assert(LKI_ORDER_LEVELS * 2 <= 32, "a height is drawn from 32 bits");
+_Static_assert(sizeof(lki_entry) == offsetof(lki_entry, next), "links begin where the entry ends");
+
+/* What an entry is compared with. */
+typedef struct target {
+    uint64_t rank, to;
+    lk_bytes key;
+} target;
+
+/* Where a target belongs: at each level the links of the last entry that is less (or the heads),
+ * and the first entry that is not. */
+typedef struct place {
+    link_word *less[LKI_ORDER_LEVELS];
+    uintptr_t found[LKI_ORDER_LEVELS];
+} place;
+
+/* ---- entries ---- */
+
+/* One level more with a probability of a quarter. Each thread draws from a sequence of its own,
+ * which begins at the thread's number: heights of one thread are the same in every run. */
+static unsigned
+height_draw(void)
+{
+    static _Atomic(uint64_t) threads; /* [stat] */
+    static __thread uint64_t state __attribute__((tls_model("initial-exec")));
+    if (state == 0) /* the odd factor keeps it from becoming 0 */
+        state = (lki_add_relaxed(&threads, 1) + 1) * 0x9e3779b97f4a7c15U;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    uint32_t bits = (uint32_t)(state >> 32) | UINT32_C(1) << 2 * (LKI_ORDER_LEVELS - 1);
+    return 1 + (unsigned)__builtin_ctz(bits) / 2;
+}
+
+static bool
+entry_dispose(lki_thread *thread, void *object)
+{
+    lki_entry *entry = object;
+    lki_chunk_free(thread, entry, lki_entry_bytes(entry));
+    return true;
+}
+
+lki_entry *
+lki_entry_new(lki_thread *thread, uint64_t rank, lk_bytes key, uint64_t from, uint64_t to)
+{
+    LK_ASSERT(key.size <= UINT32_MAX);
+    unsigned height = height_draw();
+    size_t links = height * sizeof(link_word);
+    lki_entry *entry = lki_chunk_alloc(thread, sizeof *entry + links + key.size);
+    if (entry == NULL)
+        return NULL;
+    entry->object.dispose = entry_dispose;
+    entry->rank = rank;
+    entry->from = from;
+    entry->to = to;
+    entry->size = (uint32_t)key.size;
+    entry->height = (uint8_t)height;
+    lki_store_relaxed(&entry->done, 0); /* nobody else knows the entry */
+    if (key.size > 0)
+        memcpy(entry->next + height, key.data, key.size);
+    return entry;
+}
+
+void
+lki_entry_discard(lki_thread *thread, lki_entry *entry)
+{
+    if (entry != NULL)
+        lki_chunk_free(thread, entry, lki_entry_bytes(entry));
+}
+
+static target
+entry_target(const lki_entry *entry)
+{
+    return (target){entry->rank, entry->to, {lki_entry_key(entry), entry->size}};
+}
+
+/* Less than, equal to, or greater than 0, as the entry is to the target. */
+static int
+entry_compare(const lki_entry *entry, const target *t)
+{
+    if (entry->rank != t->rank)
+        return entry->rank < t->rank ? -1 : 1;
+    size_t common = entry->size < t->key.size ? entry->size : t->key.size;
+    int order = common > 0 ? memcmp(lki_entry_key(entry), t->key.data, common) : 0;
+    if (order != 0)
+        return order;
+    if (entry->size != t->key.size)
+        return entry->size < t->key.size ? -1 : 1;
+    return (entry->to > t->to) - (entry->to < t->to);
+}
+
+/* ---- searching ---- */
+
+/* Goes from `*links` along a level to the last entry that is less than the target (or equal, if so
+ * asked), and unlinks what is marked on the way. *found: the entry after it, or 0. False: the
+ * entry that it stands on is being removed at this level; begin anew. */
+static bool
+level_walk(link_word **links, unsigned level, const target *t, bool past_equals, uintptr_t *found)
+{
+    link_word *here = *links;
+    uintptr_t link = lki_load_seq_cst(&here[level]); /* P10 */
+    for (;;) {
+        if ((link & MARK) != 0)
+            return false;
+        if (link == 0)
+            break;
+        lki_entry *entry = (lki_entry *)link;
+        uintptr_t next = lki_load_seq_cst(&entry->next[level]); /* P10 */
+        if ((next & MARK) != 0) {
+            /* P10: who follows the new link acquires what `next` was published with. Fails where
+             * `here` has been marked, or leads elsewhere now: `link` has what it is. */
+            if (lki_cas_seq_cst(&here[level], &link, next & ~MARK))
+                link = next & ~MARK;
+            continue;
+        }
+        int order = entry_compare(entry, t);
+        if (order > 0 || (order == 0 && !past_equals))
+            break;
+        here = entry->next;
+        link = next;
+    }
+    *links = here;
+    *found = link;
+    return true;
+}
+
+/* Finds the target's place at all levels. At levels below `sweep` it also goes past entries that
+ * are equal to the target, so that no marked one of them stays linked there. */
+static void
+order_search(lki_order *order, const target *t, unsigned sweep, place *p)
+{
+    bool steady;
+    do {
+        link_word *links = order->head;
+        steady = true;
+        for (unsigned level = LKI_ORDER_LEVELS; steady && level-- > 0;) {
+            steady = level_walk(&links, level, t, false, &p->found[level]);
+            p->less[level] = links;
+            if (steady && level < sweep) {
+                uintptr_t greater;
+                link_word *equal = links; /* lower levels may hold equals before this one */
+                steady = level_walk(&equal, level, t, true, &greater);
+            }
+        }
+    } while (!steady);
+}
+
+/* One of the entry's two parties has stored its last link or mark. True: it was the second one. */
+static bool
+entry_leave(lki_entry *entry)
+{
+    /* P10b: the RMW that finds 1 sees all that the other party has stored, and no link comes after
+     * it. Without it both parties could be first, or the walk that follows could miss a link or a
+     * mark and the entry be freed while it is linked. */
+    return lki_add_seq_cst(&entry->done, 1) != 0;
+}
+
+/* Unlinks the entry from all its levels; `last`: for good, and nobody finds it any more. */
+static void
+entry_unlink(lki_order *order, lki_thread *thread, lki_entry *entry, bool last)
+{
+    place p;
+    const target t = entry_target(entry);
+    order_search(order, &t, entry->height, &p);
+    if (last)
+        lki_retire(thread, LKI_OBJECT, entry, lki_entry_bytes(entry));
+}
+
+/* ---- insertion ---- */
+
+/* Links the entry at one of the higher levels. False: it is being removed. */
+static bool
+level_link(lki_order *order, lki_entry *entry, const target *t, unsigned level, place *p)
+{
+    uintptr_t next = lki_load_relaxed(&entry->next[level]); /* for the mark alone */
+    for (;;) {
+        /* A swap, so that a mark is not overwritten. */
+        while ((next & MARK) == 0 && next != p->found[level])
+            if (lki_cas_seq_cst(&entry->next[level], &next, p->found[level]))
+                next = p->found[level];
+        if ((next & MARK) != 0)
+            return false;
+        uintptr_t expected = p->found[level];
+        if (lki_cas_seq_cst(&p->less[level][level], &expected, (uintptr_t)entry)) /* P10 */
+            return true;
+        order_search(order, t, 0, p);
+        next = lki_load_relaxed(&entry->next[level]); /* as above */
+    }
+}
+
+bool
+lki_order_insert(lki_order *order, lki_thread *thread, lki_entry *entry)
+{
+    place p;
+    const target t = entry_target(entry);
+    uintptr_t expected;
+    do {
+        order_search(order, &t, 0, &p);
+        const lki_entry *found = (const lki_entry *)p.found[0];
+        if (found != NULL && entry_compare(found, &t) == 0)
+            return false;
+        for (unsigned level = 0; level < entry->height; level++)
+            lki_store_relaxed(&entry->next[level], p.found[level]); /* published by the swap */
+        expected = p.found[0];
+    } while (!lki_cas_seq_cst(&p.less[0][0], &expected, (uintptr_t)entry)); /* P10 */
+    unsigned level = 1;
+    while (level < entry->height && level_link(order, entry, &t, level, &p))
+        level++;
+    if (entry_leave(entry)) /* P10b; if it is not the last one, the entry may be gone from here */
+        entry_unlink(order, thread, entry, true);
+    return true;
+}
+
+/* ---- removal ---- */
+
+bool
+lki_order_remove(lki_order *order, lki_thread *thread, uint64_t rank, lk_bytes key, uint64_t to)
+{
+    place p;
+    const target t = {rank, to, key};
+    order_search(order, &t, 0, &p);
+    lki_entry *entry = (lki_entry *)p.found[0];
+    if (entry == NULL || entry_compare(entry, &t) != 0)
+        return false;
+    for (unsigned level = entry->height; --level > 0;)
+        lki_or_seq_cst(&entry->next[level], MARK); /* P10: before the marks below */
+    /* The moment of removal. Another call may have come first: then there was an instant, since
+     * the search found it unmarked, in which no such entry was in the set. */
+    if ((lki_or_seq_cst(&entry->next[0], MARK) & MARK) != 0) /* P10 */
+        return false;
+    bool last = entry_leave(entry); /* P10b */
+    /* Also by who is not the last: the inserter might have stopped. Nobody frees the entry while
+     * this section runs. */
+    entry_unlink(order, thread, entry, last);
+    return true;
+}
+
+/* ---- walks ---- */
+
+const lki_entry *
+lki_order_live(uintptr_t link)
+{
+    for (;;) {
+        const lki_entry *entry = (const lki_entry *)(link & ~MARK);
+        if (entry == NULL)
+            return NULL;
+        link = lki_load_acquire(&entry->next[0]); /* P10 */
+        if ((link & MARK) == 0)
+            return entry;
+    }
+}
+
+/* ---- without other threads ---- */
+
+void
+lki_order_close(lki_order *order, const lki_allocator *allocator)
+{
+    uintptr_t link = lki_load_acquire(&order->head[0]); /* P10 */
+    while (link != 0) {
+        lki_entry *entry = (lki_entry *)link;
+        link = lki_load_acquire(&entry->next[0]) & ~MARK; /* P10 */
+        lki_chunk_release(allocator, entry, lki_entry_bytes(entry));
+    }
+    for (unsigned level = 0; level < LKI_ORDER_LEVELS; level++)
+        lki_store_relaxed(&order->head[level], 0); /* nobody is there */
+}
+
+/* Entries of one level; those that reach higher go to *higher. SIZE_MAX: it is broken. */
+static size_t
+level_check(const lki_order *order, unsigned level, size_t *higher)
+{
+    size_t count = 0;
+    const lki_entry *last = NULL;
+    uintptr_t link = lki_load_acquire(&order->head[level]); /* P10 */
+    *higher = 0;
+    while (link != 0) {
+        const lki_entry *entry = (const lki_entry *)(link & ~MARK);
+        const target t = entry_target(entry);
+        if ((link & MARK) != 0 || entry->height <= level || entry->height > LKI_ORDER_LEVELS ||
+            lki_load_relaxed(&entry->done) != 1 || (last != NULL && entry_compare(last, &t) >= 0))
+            return SIZE_MAX;
+        *higher += entry->height > level + 1;
+        count++;
+        last = entry;
+        link = lki_load_acquire(&entry->next[level]); /* P10 */
+    }
+    return count;
+}
+
+size_t
+lki_order_check(const lki_order *order)
+{
+    size_t higher, count = level_check(order, 0, &higher);
+    size_t expected = higher;
+    for (unsigned level = 1; level < LKI_ORDER_LEVELS && count != SIZE_MAX; level++) {
+        if (level_check(order, level, &higher) != expected)
+            return SIZE_MAX;
+        expected = higher;
+    }
+    return count;
+}

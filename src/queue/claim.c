@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the holder of a claim does: acknowledge, release, extend. Called by memory_db.c.
+ *
+ * Each looks the job up by its key, judges the claim, and changes exactly the state that it judged;
+ * where that has changed meanwhile it judges anew.
+ *
+ * Progress    lock-free.
+ */
+#include "queue/queue.h"
+
+/* The job of a claim, judged. LK_OK, LK_LATE, LK_LOST. */
+static lk_status
+claim_judge(lki_store *store, lki_lane *lane, const lk_claim *claim, lki_ticks *ticks,
+            lki_found_job *job)
+{
+    lki_job_find(store, lane, claim->key, job);
+    if (!lki_claim_holds(job, claim->token) || !lki_job_is_live(store, job))
+        return LK_LOST;
+    bool claimed = job->state.phase == LKI_CLAIMED || job->state.phase == LKI_LAPSED;
+    return claim->token != 0 && claimed && lki_ticks_past(store, ticks, job->state.time) ? LK_LATE
+                                                                                         : LK_OK;
+}
+
+static void
+outcome_count(lki_thread *thread, lki_lane *lane, lk_status status)
+{
+    if (lane != NULL && LKI_UNLIKELY(status == LK_LATE || status == LK_LOST))
+        lki_lane_count(lane, thread, status == LK_LATE ? LKI_LANE_LATE : LKI_LANE_LOST, 1);
+}
+
+/* ---- acknowledge ---- */
+
+static lk_status
+acknowledge_one(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ticks *ticks)
+{
+    lki_lane *lane = lki_lane_find(store, claim->key.pk);
+    lk_status judged, status;
+    do {
+        lki_found_job job;
+        judged = claim_judge(store, lane, claim, ticks, &job);
+        if (judged == LK_LOST)
+            break;
+        if (!lki_reserve(thread, 8))
+            return LK_NO_MEMORY;
+        if (LKI_LIKELY(job.plain))
+            status = lki_job_finish(store, thread, lane, &job);
+        else
+            status = lki_job_remove(store, thread, lane, &job);
+        if (status == LK_NO_MEMORY || status == LK_BUSY)
+            return status;
+    } while (status != LK_OK);
+    outcome_count(thread, lane, judged);
+    return judged;
+}
+
+enum { GROUP = 16 };
+
+lk_status
+lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *claims, size_t count)
+{
+    lk_status first = LK_OK;
+    for (size_t i = 0; i < count; i += GROUP) {
+        size_t group = count - i < GROUP ? count - i : GROUP;
+        lki_ticks ticks = lki_ticks_read(store);
+        if (!lki_memory_is_bounded(thread))
+            return LK_BUSY;
+        lk_status status = LK_OK;
+        lki_write_enter(thread);
+        for (size_t k = i; k < i + group && status >= LK_OK; k++) {
+            status = acknowledge_one(store, thread, &claims[k], &ticks);
+            if (first == LK_OK)
+                first = status;
+        }
+        lki_write_leave(thread);
+        lki_sweep_step(store, thread, group);
+        if (status < LK_OK)
+            return status;
+    }
+    return first;
+}
+
+/* ---- release, extend ---- */
+
+/* Would a plain word do something that it must not: come to be the same twice, or have its time move
+ * forward to where the bounds may not be looked at? */
+static bool
+is_unsteady(const lki_state *state, const lki_state *to)
+{
+    if (state->phase == LKI_FRONT)
+        return false;
+    if (state->phase == LKI_WAITING)
+        return true; /* by key, of what waits already */
+    return to->time != 0 && to->time < state->time;
+}
+
+/* Changes the state of a claim's job to what `to` says. */
+static lk_status
+claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ticks *ticks,
+             const lki_state *change, lki_state *to)
+{
+    lki_lane *lane = lki_lane_find(store, claim->key.pk);
+    lk_status judged, status;
+    do {
+        lki_found_job job;
+        judged = claim_judge(store, lane, claim, ticks, &job);
+        if (judged == LK_LOST)
+            break;
+        if (!lki_reserve(thread, 8))
+            return LK_NO_MEMORY;
+        *to = *change;
+        to->receives = job.state.receives;
+        to->token = job.state.token;
+        if (job.plain && to->phase == LKI_CLAIMED && to->time == job.state.time &&
+            job.state.phase == LKI_CLAIMED)
+            return judged; /* there it is already */
+        if (job.plain && is_unsteady(&job.state, to))
+            status = lki_job_head(store, thread, lane, &job) == LK_OK ? LK_RACE : LK_NO_MEMORY;
+        else
+            status = lki_job_change(store, thread, lane, &job, to, ticks->now);
+        if (status == LK_NO_MEMORY)
+            return status;
+    } while (status != LK_OK);
+    if (judged != LK_LOST && to->phase == LKI_WAITING && to->time == 0)
+        lki_wait_notify(&lane->wait, 1);
+    if (judged != LK_LATE || to->phase == LKI_WAITING) /* an extension is never late */
+        outcome_count(thread, lane, judged);
+    return judged;
+}
+
+lk_status
+lki_queue_release(lki_store *store, lki_thread *thread, const lk_claim *claim, int64_t delay_ms)
+{
+    lki_ticks ticks = lki_ticks_read(store);
+    lki_state to, change = {.phase = LKI_WAITING};
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    if (delay_ms > 0)
+        change.time = lki_ticks_after(store, &ticks, delay_ms) - 1;
+    lki_write_enter(thread);
+    lk_status status = claim_change(store, thread, claim, &ticks, &change, &to);
+    lki_write_leave(thread);
+    lki_sweep_step(store, thread, 1);
+    return status;
+}
+
+lk_status
+lki_queue_extend(lki_store *store, lki_thread *thread, lk_claim *claim, int64_t visibility_ms)
+{
+    lki_ticks ticks = lki_ticks_read(store);
+    lki_state to, change = {.phase = LKI_CLAIMED};
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    change.time =
+        lki_ticks_after(store, &ticks, visibility_ms != 0 ? visibility_ms : LK_MINUTES(5));
+    lki_write_enter(thread);
+    lk_status status = claim_change(store, thread, claim, &ticks, &change, &to);
+    lki_write_leave(thread);
+    lki_sweep_step(store, thread, 1);
+    if (status == LK_LATE)
+        status = LK_OK;
+    if (status == LK_OK)
+        claim->deadline_ms = store->monotonic_base_ms + (int64_t)to.time;
+    return status;
+}

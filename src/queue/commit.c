@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pushes and acknowledgements as steps of a commit; what is made of that: a push of jobs with keys,
+ * the acknowledgement of a headed job, dead letters. Called by memory_db.c, push.c, pull.c, claim.c.
+ *
+ * store/commit.c asks, each time it plans, which record has to be effective and which state comes:
+ *
+ *   acknowledge  the job, headed, as it was judged; it gets the tombstones of a delete
+ *   push         the cell of the key, or, where the sk is to be generated, a place in the lane whose
+ *                slot is headed from the start; the ready entry goes in now, before the record can
+ *                be effective, so that whoever sees one write of the commit finds the job too
+ *
+ * Afterwards entries that were made in vain go, and places that were reserved in vain are given up
+ * by the burial of their cells.
+ *
+ * Progress    as store/commit.c; a lane has to be made, or a segment: latches.
+ */
+#include <string.h>
+
+#include "queue/queue.h"
+
+typedef struct planned {
+    lki_lane *lane; /* of a push: pinned by it, as a job with a key */
+    lki_state to;
+    lk_status judged;                /* of an acknowledgement */
+    unsigned char sk[LKI_ULID_SIZE]; /* generated */
+    bool generated, announced;
+    bool replaces; /* a job by a job */
+    bool in_lane;  /* the cell lies in a slot */
+} planned;
+
+typedef struct job_commit job_commit;
+struct job_commit {
+    const lk_write *writes;
+    size_t count;
+    const lk_push_options *options;
+    const lki_found_job *exactly; /* acknowledge a job that is in this state; NULL: by the claim */
+    planned *planned;
+    lk_result *pushed; /* filled on success; NULL: nobody asks */
+    lki_ticks ticks;
+};
+
+/* ---- acknowledge ---- */
+
+static lk_status
+plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job_step *step)
+{
+    const lk_claim *claim = c->writes[i].claim;
+    planned *p = &c->planned[i];
+    lki_lane *lane = lki_lane_find(store, claim->key.pk);
+    p->lane = lane;
+    for (;;) {
+        lki_found_job job;
+        lki_job_find(store, lane, claim->key, &job);
+        bool holds = c->exactly != NULL && i == 0 ? job.state.identity == c->exactly->state.identity
+                                                  : lki_claim_holds(&job, claim->token);
+        if (!holds || (c->exactly == NULL && !lki_job_is_live(store, &job)))
+            return LK_LOST;
+        if (!job.plain) {
+            bool claimed = job.state.phase == LKI_CLAIMED || job.state.phase == LKI_LAPSED;
+            p->judged =
+                claim->token != 0 && claimed && lki_ticks_past(store, &c->ticks, job.state.time)
+                    ? LK_LATE
+                    : LK_OK;
+            step->cell = job.cell;
+            step->expected = job.record;
+            return LK_OK;
+        }
+        lk_status status = lki_job_head(store, thread, lane, &job);
+        if (status != LK_OK)
+            return status;
+    }
+}
+
+/* ---- push ---- */
+
+static lk_status
+lane_pin(lki_store *store, lki_thread *thread, const lk_item *item, planned *p)
+{
+    lki_lane *lane;
+    lk_status status = lki_lane_obtain_pinned(store, thread, item->key.pk, LKI_LANE_KEYED, &lane);
+    if (status != LK_OK)
+        return status;
+    lki_add_seq_cst(&lane->pushing, 1); /* P16: before the look at `closed` */
+    p->lane = lane;
+    return lki_load_seq_cst(&lane->closed) != 0 ? LK_CLOSED : LK_OK; /* P16 */
+}
+
+/* More jobs than the caller wants, those of this push counted as they come? */
+static bool
+lane_is_too_deep(const job_commit *c, lki_lane *lane)
+{
+    if (c->options == NULL || c->options->max_depth == 0)
+        return false;
+    lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
+    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+    return lki_lane_depth(lane, tail, word) > c->options->max_depth;
+}
+
+/* A place for a job whose sk is to be generated, or the one that an earlier plan reserved. */
+static lk_status
+place_obtain(lki_store *store, lki_thread *thread, const lk_item *item, planned *p, lki_cell **cell)
+{
+    lki_segment *segment;
+    lki_slot *slot =
+        p->generated ? lki_job_slot(p->lane, (lk_bytes){p->sk, sizeof p->sk}, &segment) : NULL;
+    if (slot != NULL && lki_word_phase(lki_load_acquire(&slot->word)) == LKI_HEADED && /* P11 */
+        !lki_cell_is_dead(slot->cell)) {
+        *cell = slot->cell;
+        return LK_OK;
+    }
+    if (p->generated) /* it was buried while the commit was out of its section */
+        lki_lane_count(p->lane, thread, LKI_LANE_REMOVED, 1);
+    p->generated = false;
+    lki_cell *made = lki_cell_new_in_lane(store, thread, item, LKI_ULID_SIZE);
+    lki_places places;
+    lk_status status = made == NULL
+                           ? LK_NO_MEMORY
+                           : lki_places_reserve(p->lane, thread, 1, lki_now(store), 0, &places);
+    if (status != LK_OK) {
+        if (made != NULL)
+            lki_shard_cell_free(store, made);
+        return status == LK_NOT_FOUND ? LK_CLOSED : status; /* it is pinned: it cannot be dead */
+    }
+    lki_record_discard(thread, made, (lki_record *)lki_load_relaxed(&made->item)); /* still ours */
+    lki_store_relaxed(&made->item, LKI_EMPTY);
+    lki_sk_write(made->bytes + made->pk_size, places.segment, places.slot, places.ms);
+    memcpy(p->sk, made->bytes + made->pk_size, sizeof p->sk);
+    p->generated = true;
+    slot = &places.segment->slots[places.slot];
+    slot->cell = made;
+    /* Over nothing, or over the mark of a consumer that has passed. */
+    lki_swap_seq_cst(&slot->word, lki_word(LKI_HEADED, 0, 0)); /* P11 */
+    *cell = made;
+    return LK_OK;
+}
+
+/* The cell of a push. */
+static lk_status
+push_cell(lki_store *store, lki_thread *thread, const lk_item *item, planned *p, lki_cell **cell)
+{
+    if (item->key.sk.size == 0)
+        return place_obtain(store, thread, item, p, cell);
+    lki_hashed hashed = {item->key, lki_hash_key(&store->secret, item->key)};
+    size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
+    return lki_cell_obtain(store, thread, &hashed, payload, cell);
+}
+
+static lk_status
+plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job_step *step)
+{
+    const lk_item *item = &c->writes[i].item;
+    planned *p = &c->planned[i];
+    lk_status status = p->lane == NULL ? lane_pin(store, thread, item, p) : LK_OK;
+    if (status == LK_CLOSED && c->exactly != NULL)
+        status = LK_OK; /* dead letters go there all the same */
+    if (status == LK_OK && lane_is_too_deep(c, p->lane))
+        status = LK_BUSY;
+    lki_cell *cell = NULL;
+    if (status == LK_OK)
+        status = push_cell(store, thread, item, p, &cell);
+    if (status == LK_OK && !lki_reserve(thread, 8))
+        status = LK_NO_MEMORY;
+    if (status != LK_OK)
+        return status;
+    lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    lki_time now = {0, false, false};
+    if (c->options != NULL && c->options->unique && lki_record_is_live(store, record, &now))
+        return LK_EXISTS;
+    lk_bytes sk = {lki_cell_sk(cell), cell->sk_size};
+    if (p->announced)
+        lki_job_forget(p->lane, thread, sk, &p->to);
+    p->in_lane = (lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0; /* never changes */
+    p->replaces = lki_record_is_job(record);
+    p->to = (lki_state){.identity = lki_identity_new(thread), .phase = LKI_WAITING};
+    if (c->options != NULL && c->options->delay_ms > 0)
+        p->to.time = lki_ticks_after(store, &c->ticks, c->options->delay_ms) - 1;
+    uint64_t from = p->replaces ? lki_record_state(record)->identity : 0;
+    status = lki_job_announce(p->lane, thread, sk, from, &p->to, c->ticks.now);
+    p->announced = status == LK_OK;
+    *step = (lki_job_step){cell, record, p->to};
+    return status;
+}
+
+/* ---- the commit ---- */
+
+static lk_status
+job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_step *step)
+{
+    job_commit *c = context;
+    lk_status status = c->writes[i].kind == LK_PUSH ? plan_push(c, store, thread, i, step)
+                                                    : plan_acknowledge(c, store, thread, i, step);
+    /* That would have the commit come again. */
+    return status == LK_BUSY ? LK_END : status;
+}
+
+/* What a push pinned, reserved and announced. */
+static void
+push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done)
+{
+    lki_lane *lane = p->lane;
+    if (done) {
+        lki_lane_count(lane, thread, LKI_LANE_PUSHES, 1);
+        /* A place is counted by the segment; what replaces a job was counted with that. A cell in a
+         * slot whose job was gone counts anew. */
+        if (p->in_lane && !p->generated && !p->replaces)
+            lki_lane_count(lane, thread, LKI_LANE_REMOVED, (uint64_t)-1);
+        if (p->in_lane || p->replaces)
+            lki_lane_unpin(lane, LKI_LANE_KEYED);
+        if (p->to.time == 0)
+            lki_wait_notify(&lane->wait, 1);
+    } else {
+        if (p->announced)
+            lki_job_forget(lane, thread,
+                           p->generated ? (lk_bytes){p->sk, sizeof p->sk} : item->key.sk, &p->to);
+        if (p->generated) /* the commit has sent its cell to be buried */
+            lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
+        lki_lane_unpin(lane, LKI_LANE_KEYED);
+    }
+    lki_add_seq_cst(&lane->pushing, (uint32_t)-1); /* P16: after all of it */
+    if (lki_load_seq_cst(&lane->closed) != 0)      /* P16 */
+        lki_wait_notify_all(&lane->wait);
+}
+
+static lk_status
+commit_settle(job_commit *c, lki_thread *thread, lk_status status)
+{
+    bool done = status == LK_OK;
+    for (size_t i = 0; i < c->count; i++) {
+        planned *p = &c->planned[i];
+        if (p->lane == NULL)
+            continue;
+        if (c->writes[i].kind == LK_PUSH)
+            push_settle(thread, &c->writes[i].item, p, done);
+        else if (c->writes[i].kind == LK_ACKNOWLEDGE && done && p->judged == LK_LATE) {
+            lki_lane_count(p->lane, thread, LKI_LANE_LATE, 1);
+            status = LK_LATE;
+        }
+    }
+    return status;
+}
+
+/* The jobs as they are stored. */
+static void
+pushed_fill(const job_commit *c, lk_result *pushed)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const lk_item *item = &c->writes[i].item;
+        const planned *p = &c->planned[i];
+        lk_bytes sk = p->generated ? (lk_bytes){p->sk, sizeof p->sk} : item->key.sk;
+        lki_result_put_item(pushed, item->key.pk, sk, item->data, item->expires_at_ms);
+    }
+}
+
+static lk_status
+commit_run(job_commit *c, lki_store *store, lki_thread *thread, lk_lock *locks, size_t lock_count,
+           lk_conflict *conflict)
+{
+    planned few[4];
+    size_t size = c->count * sizeof *c->planned;
+    c->planned = c->count <= 4 ? few : lki_alloc(&store->domain.allocator, size);
+    if (c->planned == NULL)
+        return LK_NO_MEMORY;
+    for (size_t i = 0; i < c->count; i++)
+        c->planned[i] = (planned){.judged = LK_OK};
+    c->ticks = lki_ticks_read(store);
+    lki_writes writes = {.writes = c->writes, .count = c->count, .plan = job_plan, .context = c};
+    lki_write_enter(thread); /* lanes that were found stay */
+    lk_status status = lki_store_commit(store, thread, &writes, locks, lock_count, conflict);
+    (void)lki_reserve(thread, 8); /* settling retires a few: there is always room for these */
+    status = commit_settle(c, thread, status == LK_END ? LK_BUSY : status);
+    if (status == LK_OK && c->pushed != NULL)
+        pushed_fill(c, c->pushed);
+    lki_write_leave(thread);
+    if (c->planned != few)
+        lki_free(&store->domain.allocator, c->planned, size);
+    return status;
+}
+
+lk_status
+lki_queue_commit(lki_store *store, lki_thread *thread, const lk_write *writes, size_t count,
+                 lk_lock *locks, size_t lock_count, lk_conflict *conflict)
+{
+    job_commit c = {.writes = writes, .count = count};
+    return commit_run(&c, store, thread, locks, lock_count, conflict);
+}
+
+lk_status
+lki_job_remove(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+{
+    if (job->plain)
+        return lki_job_finish(store, thread, lane, job) == LK_OK ? LK_OK : LK_LOST;
+    lk_claim claim = {.key = job->key};
+    lk_write write = {.kind = LK_ACKNOWLEDGE, .claim = &claim};
+    job_commit c = {.writes = &write, .count = 1, .exactly = job};
+    return commit_run(&c, store, thread, NULL, 0, NULL);
+}
+
+lk_status
+lki_job_move(lki_store *store, lki_thread *thread, const lki_found_job *job, lk_bytes to_pk)
+{
+    lk_claim claim = {.key = job->key};
+    lk_item item = {{to_pk, job->key.sk},
+                    {lki_record_data(job->record), job->record->size},
+                    lki_record_expires(job->record)};
+    lk_write writes[2] = {{.kind = LK_ACKNOWLEDGE, .claim = &claim},
+                          {.kind = LK_PUSH, .item = item}};
+    job_commit c = {.writes = writes, .count = 2, .exactly = job};
+    return commit_run(&c, store, thread, NULL, 0, NULL);
+}
+
+/* ---- a push of jobs with keys ---- */
+
+lk_status
+lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
+                const lk_push_options *options, lk_result *pushed)
+{
+    if (count > LK_COMMIT_MAX)
+        return LK_TOO_BIG;
+    const lki_allocator *allocator = &store->domain.allocator;
+    lk_write *writes = lki_alloc_zeroed(allocator, count * sizeof *writes);
+    /* The jobs may point into what `pushed` holds: it is filled at the end, by a swap. */
+    lk_result fresh = {0};
+    size_t bytes = 0;
+    for (size_t i = 0; writes != NULL && i < count; i++) {
+        writes[i].kind = LK_PUSH;
+        writes[i].item = jobs[i];
+        bytes += jobs[i].key.pk.size + jobs[i].data.size +
+                 (jobs[i].key.sk.size != 0 ? jobs[i].key.sk.size : LKI_ULID_SIZE);
+    }
+    lk_status status = LK_NO_MEMORY;
+    if (writes != NULL && (pushed == NULL || lki_result_widen(&fresh, count, bytes, false))) {
+        job_commit c = {.writes = writes,
+                        .count = count,
+                        .options = options,
+                        .pushed = pushed != NULL ? &fresh : NULL};
+        status = commit_run(&c, store, thread, NULL, 0, NULL);
+    }
+    if (status == LK_OK && pushed != NULL)
+        lki_result_swap(pushed, &fresh);
+    lki_result_drop(&fresh);
+    if (writes != NULL)
+        lki_free(allocator, writes, count * sizeof *writes);
+    return status;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Time passes: claims lapse, delays end, items expire. Called by pulls, by statistics, and by the
+ * store's sweep.
+ *
+ * Plain jobs: a segment has a bound below all times of its words. Where the bound is past, its words
+ * are looked at: what has lapsed or is due gets its ready entry and a word that says so; the bound
+ * becomes the least of the rest. Segments are taken in the order of their places, so that what is
+ * noticed first is what comes first, and no more than a pull can afford.
+ *
+ * Headed jobs: the entries of `later` whose time has passed move to `ready`.
+ *
+ * Progress    lock-free. A thread that stops in the middle of a look leaves the bound as it was, so
+ *             the next one looks again. A claimer that stops between its swap and its second look
+ *             at the bound is covered because a segment in which something can be claimed is
+ *             looked at again after RECHECK_MS.
+ * Ordering    P12 (lane.h).
+ */
+#include "queue/queue.h"
+
+enum { NOTICE = 64, SEGMENTS = 8, RECHECK_MS = 250 };
+
+/* One look at a lane. */
+typedef struct look {
+    lki_store *store;
+    lki_thread *thread;
+    lki_lane *lane;
+    lki_ticks *ticks;
+    size_t room; /* how many more may be noticed */
+    lk_status status;
+} look;
+
+/* A word whose time has passed. */
+static lk_status
+word_notice(look *l, lki_segment *segment, lki_slot *slot)
+{
+    lki_found_job job;
+    lki_job_read(l->store, segment, slot, &job);
+    bool lapsed = job.state.phase == LKI_CLAIMED;
+    if (!job.plain || !(lapsed || job.state.phase == LKI_WAITING) ||
+        !lki_ticks_past(l->store, l->ticks, job.state.time))
+        return LK_RACE; /* somebody else has been here */
+    if (!lki_reserve(l->thread, 8))
+        return LK_NO_MEMORY;
+    lki_state to = job.state;
+    to.phase = lapsed ? LKI_LAPSED : LKI_WAITING;
+    to.time = lapsed ? to.time : 0;
+    lk_status status = lki_job_change(l->store, l->thread, l->lane, &job, &to, l->ticks->now);
+    if (status == LK_OK) {
+        lki_lane_count(l->lane, l->thread, LKI_LANE_LAPSES, lapsed);
+        lki_wait_notify(&l->lane->wait, 1);
+    }
+    return status;
+}
+
+/* Looks at the words of a segment. The least time that is left; `now` - 1 if the room did not
+ * suffice. */
+static uint64_t
+segment_look(look *l, lki_segment *segment)
+{
+    uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
+    uint64_t least = LKI_TIME_MAX;
+    bool open = false;
+    for (uint32_t i = 0; i < reserved; i++) {
+        lki_slot *slot = &segment->slots[i];
+        uint64_t word = lki_load_seq_cst(&slot->word); /* P12: after the mark */
+        enum lki_phase phase = lki_word_phase(word);
+        uint64_t time = word >> 24;
+        if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
+            if (lki_ticks_past(l->store, l->ticks, time)) {
+                if (l->room == 0)
+                    return 0;
+                lk_status status = word_notice(l, segment, slot);
+                if (status == LK_NO_MEMORY) {
+                    l->status = status;
+                    return 0;
+                }
+                l->room -= status == LK_OK;
+                open = true;
+            } else if (time < least) {
+                least = time;
+            }
+        } else if (phase != LKI_DONE && phase != LKI_HEADED) {
+            open = true;
+        }
+    }
+    lki_count(l->thread, LKI_SLOTS_VISITED, reserved);
+    uint64_t again = l->ticks->now + RECHECK_MS;
+    return open && again < least ? again : least;
+}
+
+/* The plain jobs of a lane. */
+static void
+lane_look(look *l)
+{
+    uint64_t begun = lki_bound_begin(&l->lane->due);                        /* P12 */
+    const lki_directory *directory = lki_load_acquire(&l->lane->directory); /* P13 */
+    uint64_t least = LKI_TIME_MAX;
+    size_t segments = SEGMENTS;
+    for (size_t i = 0; directory != NULL && i < directory->count; i++) {
+        lki_lane_page *page = directory->page[i];
+        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
+            uint64_t time = lki_bound_time(&page->due[k]); /* P12 */
+            if (LKI_UNLIKELY(time < LKI_TIME_MAX && l->room > 0 && segments > 0 &&
+                             lki_ticks_past(l->store, l->ticks, time))) {
+                lki_segment *segment = lki_load_acquire(&page->segment[k]); /* P13 */
+                uint64_t mark = lki_bound_begin(&page->due[k]);             /* P12 */
+                uint64_t left = segment != NULL ? segment_look(l, segment) : LKI_TIME_MAX;
+                if (lki_bound_end(&page->due[k], mark, left)) /* P12 */
+                    time = left;
+                segments--;
+            }
+            if (time < least)
+                least = time;
+        }
+    }
+    (void)lki_bound_end(&l->lane->due, begun, least); /* P12 */
+}
+
+/* The headed jobs. */
+static void
+later_look(look *l)
+{
+    const lki_entry *entry = lki_order_first(&l->lane->later);
+    lk_bytes pk = {l->lane->partition->pk, l->lane->partition->pk_size};
+    while (entry != NULL && l->room > 0 && lki_ticks_past(l->store, l->ticks, entry->rank)) {
+        const lki_entry *next = lki_order_next(entry);
+        lk_bytes sk = {lki_entry_key(entry), entry->size};
+        lki_found_job job;
+        lki_job_find(l->store, l->lane, (lk_key){pk, sk}, &job);
+        enum lki_verdict verdict = lki_entry_judge(entry, &job);
+        bool due = verdict == LKI_ENTRY_CURRENT;
+        if (verdict != LKI_ENTRY_PENDING) {
+            lki_entry *ready = due ? lki_entry_new(l->thread, 0, sk, entry->to, entry->to) : NULL;
+            if (!lki_reserve(l->thread, 8) || (due && ready == NULL)) {
+                lki_entry_discard(l->thread, ready);
+                l->status = LK_NO_MEMORY;
+                return;
+            }
+            if (due && !lki_order_insert(&l->lane->ready, l->thread, ready)) {
+                lki_entry_discard(l->thread, ready);
+            } else if (due) {
+                lki_lane_count(l->lane, l->thread, LKI_LANE_LAPSES, job.state.phase == LKI_CLAIMED);
+                lki_wait_notify(&l->lane->wait, 1);
+            }
+            (void)lki_order_remove(&l->lane->later, l->thread, entry->rank, sk, entry->to);
+            l->room--;
+        }
+        entry = next;
+    }
+}
+
+lk_status
+lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks, size_t least)
+{
+    look l = {.store = store, .thread = thread, .lane = lane, .ticks = ticks, .status = LK_OK};
+    l.room = least > NOTICE ? least : NOTICE;
+    uint64_t due = lki_bound_time(&lane->due); /* P12 */
+    if (LKI_UNLIKELY(due < LKI_TIME_MAX && lki_ticks_past(store, ticks, due)))
+        lane_look(&l);
+    if (LKI_UNLIKELY(lki_order_first(&lane->later) != NULL)) {
+        l.room = least > NOTICE ? least : NOTICE;
+        later_look(&l);
+    }
+    return l.status;
+}
+
+uint64_t
+lki_due_next(lki_lane *lane)
+{
+    uint64_t due = lki_bound_time(&lane->due); /* P12 */
+    const lki_entry *entry = lki_order_first(&lane->later);
+    return entry != NULL && entry->rank < due ? entry->rank : due;
+}
+
+/* ---- expiry ---- */
+
+/* The jobs of a segment that have expired; the least time that is left. */
+static uint64_t
+segment_expire(look *l, lki_segment *segment, int64_t now_ms)
+{
+    uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
+    int64_t next_ms = INT64_MAX;
+    for (uint32_t i = 0; i < reserved; i++) {
+        lki_found_job job;
+        lki_job_read(l->store, segment, &segment->slots[i], &job);
+        if (job.cell == NULL || job.record == NULL)
+            continue;
+        lk_status status = LK_RACE;
+        if (!lki_reserve(l->thread, 8))
+            return 0;
+        int64_t expires = job.plain ? lki_record_expires(job.record) : 0;
+        if (!job.plain)
+            status = lki_sweep_cell(l->store, l->thread, job.cell, now_ms, &next_ms);
+        else if (expires != 0 && now_ms > expires)
+            status = lki_job_finish(l->store, l->thread, l->lane, &job);
+        else if (expires != 0 && expires < next_ms)
+            next_ms = expires;
+        if (status == LK_NO_MEMORY)
+            return 0;
+        if (status == LK_OK && job.plain)
+            lki_count(l->thread, LKI_EXPIRED_SWEPT, 1);
+    }
+    return next_ms == INT64_MAX ? LKI_TIME_MAX : lki_expiry_time(l->store, next_ms);
+}
+
+void
+lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    look l = {.store = store, .thread = thread, .lane = lane};
+    int64_t now_ms = lki_now(store);
+    uint64_t now = lki_expiry_time(store, now_ms), least = LKI_TIME_MAX;
+    if (lki_bound_time(&lane->expires) >= now) /* P12 */
+        return;
+    uint64_t begun = lki_bound_begin(&lane->expires);                    /* P12 */
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    size_t segments = SEGMENTS;
+    for (size_t i = 0; directory != NULL && i < directory->count; i++) {
+        lki_lane_page *page = directory->page[i];
+        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
+            uint64_t time = lki_bound_time(&page->expires[k]); /* P12 */
+            if (LKI_UNLIKELY(time < now && segments > 0)) {
+                lki_segment *segment = lki_load_acquire(&page->segment[k]); /* P13 */
+                uint64_t mark = lki_bound_begin(&page->expires[k]);         /* P12 */
+                uint64_t left =
+                    segment != NULL ? segment_expire(&l, segment, now_ms) : LKI_TIME_MAX;
+                if (lki_bound_end(&page->expires[k], mark, left)) /* P12 */
+                    time = left;
+                segments--;
+            }
+            if (time < least)
+                least = time;
+        }
+    }
+    (void)lki_bound_end(&lane->expires, begun, least); /* P12 */
+}
+
+static void
+lane_tend_whole(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    uint64_t now = lki_expiry_time(store, lki_now(store));
+    uint64_t segments = 0;
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    if (directory != NULL)
+        segments = directory->count * LKI_PAGE_SEGMENTS;
+    for (uint64_t i = 0; i <= segments && lki_bound_time(&lane->expires) < now;
+         i += SEGMENTS) /* P12 */
+        lki_due_expire(store, thread, lane);
+}
+
+size_t
+lki_queues_tend(lki_store *store, lki_thread *thread, bool all)
+{
+    uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
+    uint64_t lanes = lki_load_seq_cst(&store->lane_count) - lki_load_seq_cst(&store->lanes_gone);
+    if (lanes != 0)
+        lki_lanes_tend(store, thread, all ? lanes : 1, all ? lane_tend_whole : lki_due_expire);
+    return (size_t)(lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) - before);
+}

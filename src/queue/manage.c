@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Queues as a whole: statistics, purge, close, descriptor. Called by memory_db.c.
+ *
+ * Progress    statistics never wait; purge is as lk_delete; close and the first call for a
+ *             descriptor take the queue's latch.
+ */
+#include <string.h>
+
+#include "queue/queue.h"
+
+enum { RUN = 64 };
+
+/* Goes over all jobs of a queue, those with a place first. */
+typedef struct tour {
+    lki_store *store;
+    lki_thread *thread;
+    lki_lane *lane;
+    lk_status (*visit)(struct tour *tour, const lki_found_job *job);
+    void *context;
+} tour;
+
+static lk_status
+segment_tour(tour *t, lki_segment *segment)
+{
+    uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
+    lk_status status = LK_OK;
+    for (uint32_t i = 0; status == LK_OK && i < reserved; i++) {
+        lki_found_job job;
+        lki_job_read(t->store, segment, &segment->slots[i], &job);
+        if (job.cell != NULL && job.state.phase != LKI_NO_JOB)
+            status = t->visit(t, &job);
+    }
+    return status;
+}
+
+/* Each segment in a section of its own: no memory is held back for long. */
+static lk_status
+places_tour(tour *t)
+{
+    lk_status status = LK_OK;
+    uint64_t number = 0, last = UINT64_MAX;
+    for (bool more = true; status == LK_OK && more;) {
+        if (!lki_memory_is_bounded(t->thread))
+            return LK_BUSY;
+        lki_write_enter(t->thread);
+        const lki_directory *directory = lki_load_acquire(&t->lane->directory); /* P13 */
+        lki_segment *segment = lki_lane_segment_from(directory, number, false);
+        if (last == UINT64_MAX) {
+            lki_segment *tail = lki_load_acquire(&t->lane->tail); /* P13 */
+            last = tail != NULL ? tail->number : 0;
+        }
+        more = segment != NULL && segment->number <= last;
+        if (more) {
+            number = segment->number + 1;
+            status = segment_tour(t, segment);
+        }
+        lki_write_leave(t->thread);
+    }
+    return status;
+}
+
+/* A run of cells of the partition's index. *sk: the last key that was looked at; *room of it. */
+static lk_status
+index_tour(tour *t, unsigned char **sk, size_t *room, size_t *size, bool *more)
+{
+    lki_cell *cells[RUN];
+    lki_index_walk walk;
+    lk_bytes after = {*sk, *size};
+    lk_status status = LK_OK;
+    lki_index_walk_begin(&walk, &t->lane->partition->index, *sk != NULL ? &after : NULL, true,
+                         false);
+    size_t count = lki_index_walk_next(&walk, cells, RUN);
+    *more = count == RUN;
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        lki_cell *cell = cells[i];
+        lki_found_job job = {.cell = cell};
+        job.key = (lk_key){{cell->bytes, cell->pk_size}, {lki_cell_sk(cell), cell->sk_size}};
+        job.record = lki_effective(t->store, lki_load_acquire(&cell->item), NULL); /* P1 */
+        if (!lki_record_is_job(job.record))
+            continue;
+        job.state = *lki_record_state(job.record);
+        status = t->visit(t, &job);
+    }
+    if (status != LK_OK || !*more)
+        return status;
+    const lki_cell *last = cells[count - 1];
+    if (*sk == NULL || last->sk_size > *room) {
+        lki_free(&t->store->domain.allocator, *sk, *room);
+        *room = (size_t)last->sk_size * 2 + 64;
+        *sk = lki_alloc(&t->store->domain.allocator, *room);
+        if (*sk == NULL)
+            return LK_NO_MEMORY;
+    }
+    *size = last->sk_size;
+    memcpy(*sk, lki_cell_sk(last), last->sk_size);
+    return LK_OK;
+}
+
+static lk_status
+keys_tour(tour *t)
+{
+    unsigned char *sk = NULL;
+    size_t room = 0, size = 0;
+    lk_status status = LK_OK;
+    for (bool more = true; status == LK_OK && more;) {
+        if (!lki_memory_is_bounded(t->thread)) {
+            status = LK_BUSY;
+            break;
+        }
+        lki_write_enter(t->thread);
+        status = index_tour(t, &sk, &room, &size, &more);
+        lki_write_leave(t->thread);
+    }
+    lki_free(&t->store->domain.allocator, sk, room);
+    return status;
+}
+
+/* The lane is pinned meanwhile. LK_NOT_FOUND: there is none. */
+static lk_status
+queue_tour(tour *t, lk_bytes pk)
+{
+    lk_status status = LK_NOT_FOUND;
+    lki_write_enter(t->thread);
+    if (lki_lane_find(t->store, pk) != NULL)
+        status = lki_lane_obtain_pinned(t->store, t->thread, pk, LKI_LANE_PIN, &t->lane);
+    lki_write_leave(t->thread);
+    if (status != LK_OK)
+        return status;
+    status = places_tour(t);
+    if (status == LK_OK)
+        status = keys_tour(t);
+    return status;
+}
+
+/* ---- statistics ---- */
+
+typedef struct census {
+    lk_queue_statistics *stats;
+    lki_ticks ticks;
+    int64_t oldest_ms;
+} census;
+
+static lk_status
+job_count(tour *t, const lki_found_job *job)
+{
+    census *c = t->context;
+    if (!lki_job_is_live(t->store, job))
+        return LK_OK;
+    if (job->state.phase != LKI_FRONT && job->state.time != 0)
+        (void)lki_ticks_past(t->store, &c->ticks, job->state.time);
+    if (!lki_state_is_visible(&job->state, c->ticks.now)) {
+        if (job->state.phase == LKI_CLAIMED)
+            c->stats->claimed++;
+        else
+            c->stats->delayed++;
+        return LK_OK;
+    }
+    c->stats->ready++;
+    int64_t ms;
+    if (job->slot != NULL && lki_ulid_read_ms(job->key.sk.data, &ms) && ms < c->oldest_ms)
+        c->oldest_ms = ms;
+    return LK_OK;
+}
+
+lk_status
+lki_queue_stats(lki_store *store, lki_thread *thread, lk_bytes pk, lk_queue_statistics *stats)
+{
+    lk_queue_statistics counted = {0};
+    census c = {.stats = &counted, .ticks = lki_ticks_read(store), .oldest_ms = INT64_MAX};
+    tour t = {.store = store, .thread = thread, .visit = job_count, .context = &c};
+    lk_status status = queue_tour(&t, pk);
+    if (t.lane != NULL && status == LK_OK) {
+        counted.pushes = lki_lane_sum(t.lane, LKI_LANE_PUSHES);
+        counted.pulls = lki_lane_sum(t.lane, LKI_LANE_PULLS);
+        counted.empty_pulls = lki_lane_sum(t.lane, LKI_LANE_EMPTY);
+        counted.lapses = lki_lane_sum(t.lane, LKI_LANE_LAPSES);
+        counted.late = lki_lane_sum(t.lane, LKI_LANE_LATE);
+        counted.lost = lki_lane_sum(t.lane, LKI_LANE_LOST);
+        counted.dead = lki_lane_sum(t.lane, LKI_LANE_DEADS);
+        int64_t now_ms = lki_now(store);
+        if (c.oldest_ms < now_ms)
+            counted.oldest_age_ms = now_ms - c.oldest_ms;
+    }
+    if (t.lane != NULL)
+        lki_lane_unpin(t.lane, LKI_LANE_PIN);
+    if (status != LK_OK && status != LK_NOT_FOUND)
+        return status;
+    *stats = counted;
+    return LK_OK;
+}
+
+/* ---- purge ---- */
+
+static lk_status
+job_purge(tour *t, const lki_found_job *found)
+{
+    lki_found_job job = *found;
+    for (;;) {
+        if (!lki_reserve(t->thread, 8))
+            return LK_NO_MEMORY;
+        lk_status status = lki_job_remove(t->store, t->thread, t->lane, &job);
+        if (status == LK_OK)
+            ++*(size_t *)t->context;
+        if (status != LK_LOST)
+            return status;
+        /* Its state has changed: once more, if it is there. */
+        if (job.slot != NULL)
+            lki_job_read(t->store, job.segment, job.slot, &job);
+        else
+            lki_job_find(t->store, t->lane, job.key, &job);
+        if (job.cell == NULL || job.state.phase == LKI_NO_JOB)
+            return LK_OK;
+    }
+}
+
+lk_status
+lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purged)
+{
+    size_t count = 0;
+    tour t = {.store = store, .thread = thread, .visit = job_purge, .context = &count};
+    lk_status status = queue_tour(&t, pk);
+    if (t.lane != NULL)
+        lki_lane_unpin(t.lane, LKI_LANE_PIN);
+    if (status != LK_OK && status != LK_NOT_FOUND)
+        return status;
+    *purged = count;
+    return LK_OK;
+}
+
+/* ---- close, descriptor ---- */
+
+lk_status
+lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
+{
+    lki_lane *lane;
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    lki_write_enter(thread);
+    /* The pin stays: a closed queue is closed for good. */
+    lk_status status = lki_lane_obtain_pinned(store, thread, pk, LKI_LANE_PIN, &lane);
+    if (status == LK_OK) {
+        lki_latch_take(&lane->latch, thread);
+        bool first = lki_load_seq_cst(&lane->closed) == 0; /* P16 */
+        if (first) {
+            /* First no more places, then the word: who reads it may count what there is. */
+            lki_lane_seal_latched(lane);
+            lki_store_seq_cst(&lane->closed, 1); /* P16 */
+        }
+        lki_latch_drop(&lane->latch);
+        if (!first)
+            lki_lane_unpin(lane, LKI_LANE_PIN);
+        lki_wait_notify_all(&lane->wait);
+    }
+    lki_write_leave(thread);
+    return status;
+}
+
+lk_status
+lki_queue_fd(lki_store *store, lki_thread *thread, lk_bytes pk, int *fd)
+{
+    lki_lane *lane;
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    lki_write_enter(thread);
+    lk_status status = lki_lane_obtain_pinned(store, thread, pk, LKI_LANE_PIN, &lane);
+    if (status == LK_OK) {
+        lki_latch_take(&lane->latch, thread);
+        bool there = lki_wait_is_polled(&lane->wait);
+        status = lki_wait_open_latched(&lane->wait, fd);
+        lki_latch_drop(&lane->latch);
+        if (there || status != LK_OK)
+            lki_lane_unpin(lane, LKI_LANE_PIN); /* the first one's stays */
+        if (status == LK_OK && !there)
+            lki_queue_settle(store, thread, lane);
+    }
+    lki_write_leave(thread);
+    return status;
+}

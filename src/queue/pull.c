@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs are claimed. Called by memory_db.c.
+ *
+ * The next job is the smaller of two: the first at the frontier (plain jobs that nobody has ever
+ * claimed, in the order of their places), and the first of the ready entries (everything else that
+ * is visible). It is claimed by one swap from the state that was judged. Room in the caller's result
+ * is made before that, so nothing is claimed that cannot be handed out.
+ *
+ * Why LK_EMPTY is right: the frontier was found empty, then no ready entry, then no place had been
+ * reserved since: at the moment between the last two nothing was visible.
+ *
+ * Progress    lock-free. A place that is reserved and not published is passed over after a short
+ *             spin. Waiting sleeps (base/wait.c), outside of sections.
+ */
+#include <string.h>
+
+#include "queue/queue.h"
+
+enum { PUBLISH_SPINS = 200, HOOKED_SLICE_MS = 5, SLICE_MAX_MS = 60 * 1000 };
+
+typedef struct pull {
+    lki_store *store;
+    lki_thread *thread;
+    lki_lane *lane;
+    const lk_pull_options *options;
+    lk_result *result;
+    lki_ticks ticks;
+    uint64_t deadline;
+    size_t taken;
+    uint32_t visited;
+    uint64_t front_word; /* of the segment where the frontier ended */
+} pull;
+
+/* ---- the frontier ---- */
+
+/* A place that is reserved: its word once it is published, or PASSED. */
+static uint64_t
+slot_await(lki_slot *slot)
+{
+    uint64_t word = LKI_WORD_EMPTY;
+    for (unsigned i = 0; i < PUBLISH_SPINS; i++) {
+        word = lki_load_acquire(&slot->word); /* P11 */
+        if (word != LKI_WORD_EMPTY)
+            return word;
+        lki_pause();
+    }
+    uint64_t passed = lki_word(LKI_PASSED, 0, 0);
+    return lki_cas_seq_cst(&slot->word, &word, passed) ? passed : word; /* P11 */
+}
+
+/* The first FRONT word of a segment from its cursor on. NULL: none; *over: nor will there be. */
+static lki_slot *
+segment_front(pull *p, lki_segment *segment, bool *over)
+{
+    uint32_t began = lki_load_relaxed(&segment->cursor), i = began, reserved = 0;
+    lki_slot *found = NULL;
+    *over = false;
+    for (; found == NULL; i++) {
+        if (i == segment->capacity) {
+            *over = true;
+            break;
+        }
+        uint64_t word = lki_load_acquire(&segment->slots[i].word); /* P11 */
+        if (LKI_UNLIKELY(word == LKI_WORD_EMPTY)) {
+            if (i >= reserved) {
+                p->front_word = lki_load_seq_cst(&segment->word); /* P14 */
+                reserved = LKI_RESERVED(p->front_word);
+                if (i >= reserved) {
+                    *over = (p->front_word & LKI_SEALED) != 0;
+                    break;
+                }
+            }
+            word = slot_await(&segment->slots[i]);
+        }
+        if (lki_word_phase(word) == LKI_FRONT) {
+            found = &segment->slots[i];
+            break;
+        }
+    }
+    p->visited += i - began + 1;
+    if (i > began)
+        lki_store_relaxed(&segment->cursor, i); /* nothing below was FRONT, and never will be */
+    return found;
+}
+
+/* The first job of the frontier. False: none. */
+static bool
+front_find(pull *p, lki_found_job *job)
+{
+    lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
+    while (segment != NULL) {
+        bool over;
+        lki_slot *slot = segment_front(p, segment, &over);
+        if (slot != NULL) {
+            lki_job_read(p->store, segment, slot, job);
+            if (LKI_LIKELY(job->plain && job->state.phase == LKI_FRONT))
+                return true;
+            continue; /* somebody was faster */
+        }
+        if (!over)
+            return false;
+        lki_segment *next = lki_load_acquire(&segment->next); /* P13 */
+        if (next == NULL)
+            return false;                                    /* the last one of a closed queue */
+        lki_cas_seq_cst(&p->lane->frontier, &segment, next); /* P13 */
+        segment = lki_load_acquire(&p->lane->frontier);      /* P13 */
+    }
+    return false;
+}
+
+/* Has a place been reserved since the frontier was found empty? */
+static bool
+front_has_moved(const pull *p)
+{
+    lki_segment *segment = lki_load_acquire(&p->lane->frontier);                 /* P13 */
+    return segment != NULL && lki_load_seq_cst(&segment->word) != p->front_word; /* P14 */
+}
+
+/* ---- the ready entries ---- */
+
+/* Takes a job out that has expired. */
+static lk_status
+job_expire(pull *p, const lki_found_job *job)
+{
+    int64_t next_ms = INT64_MAX;
+    if (!lki_reserve(p->thread, 8))
+        return LK_NO_MEMORY;
+    if (!job->plain)
+        return lki_sweep_cell(p->store, p->thread, job->cell, lki_now(p->store), &next_ms);
+    lk_status status = lki_job_finish(p->store, p->thread, p->lane, job);
+    if (status == LK_OK)
+        lki_count(p->thread, LKI_EXPIRED_SWEPT, 1);
+    return status;
+}
+
+/* The first ready entry whose job may be claimed. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
+static lk_status
+ready_find(pull *p, lki_found_job *job)
+{
+    lk_bytes pk = {p->lane->partition->pk, p->lane->partition->pk_size};
+    const lki_entry *entry = lki_order_first(&p->lane->ready), *next;
+    for (; entry != NULL; entry = next) {
+        next = lki_order_next(entry);
+        lk_bytes sk = {lki_entry_key(entry), entry->size};
+        p->visited++;
+        lki_job_find(p->store, p->lane, (lk_key){pk, sk}, job);
+        enum lki_verdict verdict = lki_entry_judge(entry, job);
+        if (LKI_LIKELY(verdict == LKI_ENTRY_CURRENT && job->state.phase != LKI_NO_JOB)) {
+            /* Of a clock that lags it may not be visible yet. */
+            if (job->state.time != 0)
+                (void)lki_ticks_past(p->store, &p->ticks, job->state.time);
+            if (!lki_state_is_visible(&job->state, p->ticks.now))
+                continue;
+            if (LKI_LIKELY(lki_job_is_live(p->store, job)))
+                return LK_OK;
+            if (job_expire(p, job) == LK_NO_MEMORY)
+                return LK_NO_MEMORY;
+        } else if (verdict == LKI_ENTRY_PENDING) {
+            continue; /* whoever made it has not come to the swap yet */
+        }
+        if (!lki_reserve(p->thread, 8))
+            return LK_NO_MEMORY;
+        (void)lki_order_remove(&p->lane->ready, p->thread, entry->rank, sk, entry->to);
+    }
+    return LK_EMPTY;
+}
+
+/* ---- one job ---- */
+
+static bool
+comes_before(const lki_found_job *left, const lki_found_job *right)
+{
+    lk_bytes a = left->key.sk, b = right->key.sk;
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = memcmp(a.data, b.data, common);
+    return order != 0 ? order < 0 : a.size < b.size;
+}
+
+/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
+static lk_status
+next_find(pull *p, lki_found_job *job)
+{
+    for (;;) {
+        lki_found_job ready;
+        lk_status status =
+            lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready);
+        if (status == LK_NO_MEMORY)
+            return status;
+        p->front_word = 0;
+        if (!front_find(p, job)) {
+            if (status == LK_OK) {
+                *job = ready;
+                return LK_OK;
+            }
+            if (lki_order_first(&p->lane->ready) != NULL && ready_find(p, &ready) == LK_OK)
+                continue;
+            if (front_has_moved(p))
+                continue;
+            return LK_EMPTY;
+        }
+        if (status == LK_OK && comes_before(&ready, job)) {
+            *job = ready;
+            return LK_OK;
+        }
+        if (LKI_LIKELY(lki_job_is_live(p->store, job)))
+            return LK_OK;
+        if (job_expire(p, job) == LK_NO_MEMORY)
+            return LK_NO_MEMORY;
+    }
+}
+
+static void
+job_put(pull *p, const lki_found_job *job, const lki_state *claim)
+{
+    lk_result *result = p->result;
+    if (p->taken == 0)
+        (void)lki_result_begin(result, 0, 0); /* there is room */
+    const lki_cell *cell = job->cell;
+    lki_result_put(result, cell->bytes, cell->pk_size, cell->sk_size, lki_record_data(job->record),
+                   job->record->size, lki_record_expires(job->record));
+    const lk_item *item = &result->items[result->count - 1];
+    result->claims[result->claim_count++] =
+        (lk_claim){item->key, claim->token, p->store->monotonic_base_ms + (int64_t)claim->time,
+                   claim->receives};
+    p->taken++;
+}
+
+/* LK_OK: claimed. LK_RACE: look again. */
+static lk_status
+job_claim(pull *p, const lki_found_job *job)
+{
+    const lki_cell *cell = job->cell;
+    if (LKI_UNLIKELY(p->options->max_receives != 0 &&
+                     job->state.receives >= p->options->max_receives)) {
+        lk_status moved = lki_job_move(p->store, p->thread, job, p->options->dead_pk);
+        if (moved == LK_OK)
+            lki_lane_count(p->lane, p->thread, LKI_LANE_DEADS, 1);
+        return moved == LK_OK || moved == LK_LOST ? LK_RACE : moved;
+    }
+    size_t bytes = (size_t)cell->pk_size + cell->sk_size + job->record->size;
+    if (!lki_reserve(p->thread, 8) || !lki_result_widen(p->result, 1, bytes, p->taken != 0))
+        return LK_NO_MEMORY;
+    lki_state to = {.phase = LKI_CLAIMED, .receives = job->state.receives + 1, .time = p->deadline};
+    if (LKI_UNLIKELY(to.receives == 0))
+        to.receives = UINT32_MAX; /* it has been received four thousand million times */
+    lk_status status = lki_job_change(p->store, p->thread, p->lane, job, &to, p->ticks.now);
+    if (LKI_LIKELY(status == LK_OK))
+        job_put(p, job, &to);
+    return status;
+}
+
+/* ---- a pull without waiting ---- */
+
+/* Of a closed queue: is a push still on its way that began before? */
+static bool
+lane_is_moving(lki_lane *lane)
+{
+    if (lki_load_seq_cst(&lane->pushing) != 0) /* P16 */
+        return true;
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    for (size_t i = 0; directory != NULL && i < directory->count; i++)
+        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
+            lki_segment *segment = lki_load_acquire(&directory->page[i]->segment[k]); /* P13 */
+            uint32_t reserved =
+                segment != NULL ? LKI_RESERVED(lki_load_seq_cst(&segment->word)) : 0; /* P14 */
+            for (uint32_t j = 0; j < reserved; j++) {
+                uint64_t word = lki_load_acquire(&segment->slots[j].word); /* P11 */
+                if (word == LKI_WORD_EMPTY || lki_word_phase(word) == LKI_PASSED)
+                    return true;
+            }
+        }
+    return false;
+}
+
+/* As many as are there, up to max_jobs. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
+static lk_status
+pull_jobs(pull *p)
+{
+    size_t wanted = p->options->max_jobs != 0 ? p->options->max_jobs : 1;
+    lk_status status = lki_due_notice(p->store, p->thread, p->lane, &p->ticks, wanted);
+    if (lki_bound_time(&p->lane->expires) < LKI_TIME_MAX) /* P12 */
+        lki_due_expire(p->store, p->thread, p->lane);
+    while (status == LK_OK && p->taken < wanted) {
+        lki_found_job job;
+        status = next_find(p, &job);
+        if (status == LK_OK)
+            status = job_claim(p, &job);
+        if (status == LK_RACE)
+            status = LK_OK;
+    }
+    return p->taken != 0 ? LK_OK : status;
+}
+
+/* Is there something to pull, or will there never be? */
+static bool
+lane_is_ready(pull *p)
+{
+    lki_found_job job;
+    p->ticks = lki_ticks_read(p->store);
+    (void)lki_due_notice(p->store, p->thread, p->lane, &p->ticks, 0);
+    return lki_load_seq_cst(&p->lane->closed) != 0 || next_find(p, &job) == LK_OK; /* P16 */
+}
+
+/* Milliseconds until there may be something that nobody announces; -1: never. */
+static int64_t
+due_in_ms(pull *p)
+{
+    uint64_t next = lki_due_next(p->lane), now = lki_tick_precise(p->store);
+    if (next >= LKI_TIME_MAX)
+        return -1;
+    return next < now ? 0 : (int64_t)(next - now) + 1;
+}
+
+/* The descriptor is readable iff there is something. */
+static void
+descriptor_settle(pull *p)
+{
+    if (lane_is_ready(p))
+        return;
+    lki_wait_lower(&p->lane->wait, due_in_ms(p));
+    if (lane_is_ready(p)) /* P15: after it was lowered */
+        lki_wait_raise(&p->lane->wait);
+}
+
+void
+lki_queue_settle(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    static const lk_pull_options defaults = LK_PULL_OPTIONS_INIT;
+    pull p = {.store = store, .thread = thread, .lane = lane, .options = &defaults};
+    if (lane_is_ready(&p))
+        lki_wait_raise(&lane->wait);
+    else
+        descriptor_settle(&p);
+}
+
+static lk_status
+pull_once(pull *p)
+{
+    bool closed = lki_load_seq_cst(&p->lane->closed) != 0; /* P16: before the look */
+    bool moving = closed && lane_is_moving(p->lane);
+    p->ticks = lki_ticks_read(p->store);
+    int64_t visibility = p->options->visibility_ms != 0 ? p->options->visibility_ms : LK_MINUTES(5);
+    p->deadline = lki_ticks_after(p->store, &p->ticks, visibility);
+    p->taken = p->visited = 0;
+    lk_status status = pull_jobs(p);
+    lki_count(p->thread, LKI_SLOTS_VISITED, p->visited);
+    if (LKI_LIKELY(p->taken != 0)) {
+        lki_lane_count(p->lane, p->thread, LKI_LANE_PULLS, p->taken);
+        lki_lane_used(p->lane, p->ticks.now);
+    } else if (status == LK_EMPTY) {
+        lki_lane_count(p->lane, p->thread, LKI_LANE_EMPTY, 1);
+        if (closed && !moving)
+            status = LK_CLOSED;
+    }
+    if (lki_wait_is_polled(&p->lane->wait))
+        descriptor_settle(p);
+    return status;
+}
+
+/* ---- waiting ---- */
+
+/* The lane is pinned; *thread outside of sections. */
+static lk_status
+pull_wait(pull *p)
+{
+    lki_wait *wait = &p->lane->wait;
+    int64_t wait_ms = p->options->wait_ms;
+    lki_ticks ticks = {lki_tick_precise(p->store), true};
+    uint64_t end = wait_ms < 0 ? LKI_TIME_MAX : lki_ticks_after(p->store, &ticks, wait_ms);
+    lk_status status;
+    lki_wait_begin(wait); /* P15: before the look */
+    for (;;) {
+        uint32_t signal = lki_wait_signal(wait); /* P15 */
+        if (!lki_memory_is_bounded(p->thread)) {
+            status = LK_BUSY;
+            break;
+        }
+        lki_write_enter(p->thread);
+        status = pull_once(p);
+        int64_t sleep_ms = due_in_ms(p);
+        lki_write_leave(p->thread);
+        if (status != LK_EMPTY)
+            break;
+        uint64_t now = lki_tick_precise(p->store);
+        if (now >= end) {
+            status = LK_TIMED_OUT;
+            break;
+        }
+        if (sleep_ms < 0 || sleep_ms > (int64_t)(end - now))
+            sleep_ms = (int64_t)(end - now);
+        /* A clock of the caller's may move at any time: it is looked at now and then. */
+        int64_t slice_ms = p->store->monotonic_precise_ms == NULL ? HOOKED_SLICE_MS : SLICE_MAX_MS;
+        lki_wait_sleep(wait, signal, sleep_ms < slice_ms ? sleep_ms : slice_ms);
+    }
+    lki_wait_end(wait);
+    return status;
+}
+
+lk_status
+lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_options *options,
+               lk_result *result)
+{
+    pull p = {.store = store, .thread = thread, .options = options, .result = result};
+    bool waits = options->wait_ms != 0 && thread->epoch.active == 0;
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    lk_status status = LK_EMPTY;
+    lki_write_enter(thread);
+    p.lane = lki_lane_find(store, options->pk);
+    if (p.lane != NULL)
+        status = pull_once(&p);
+    bool pinned = false;
+    if (LKI_UNLIKELY(status == LK_EMPTY && waits)) {
+        lk_status obtained =
+            lki_lane_obtain_pinned(store, thread, options->pk, LKI_LANE_PIN, &p.lane);
+        pinned = obtained == LK_OK;
+        status = pinned ? LK_EMPTY : obtained;
+    }
+    lki_write_leave(thread);
+    lki_sweep_step(store, thread, p.taken);
+    if (!pinned)
+        return status;
+    status = pull_wait(&p);
+    lki_lane_unpin(p.lane, LKI_LANE_PIN);
+    return status;
+}

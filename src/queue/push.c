@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs come. Called by memory_db.c.
+ *
+ *   1. cells for all of them, with their bytes: nothing can fail after this
+ *   2. their places, by one compare-and-swap, which fixes their ULIDs
+ *   3. each: the sk, the cell into its slot, the word, the stamp
+ *   4. who waits is woken
+ *
+ * A consumer that finds a place reserved and not published passes it over; then the job is
+ * published as one that becomes visible now, and found by its bound.
+ *
+ * Progress    lock-free but for the growth of the lane.
+ */
+#include "queue/queue.h"
+
+uint64_t
+lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
+{
+    uint64_t lag = 0;
+    if (!ticks->precise && ms < 1000)
+        *ticks = (lki_ticks){lki_tick_precise(store), true};
+    else if (!ticks->precise)
+        lag = LKI_COARSE_LAG_MS;
+    uint64_t time = ticks->now + lag + (uint64_t)ms;
+    return time < LKI_TIME_MAX ? time : LKI_TIME_MAX;
+}
+
+/* The cells of a push, in the thread's scratch. */
+typedef struct push {
+    lki_store *store;
+    lki_thread *thread;
+    lki_lane *lane;
+    const lk_item *jobs;
+    size_t count;
+    lki_cell **cells;
+} push;
+
+static void
+cells_discard(push *p, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        lki_shard_cell_free(p->store, p->cells[i]);
+}
+
+/* Also the room in `pushed`. */
+static bool
+cells_make(push *p, lk_result *pushed)
+{
+    size_t bytes = 0;
+    p->cells = lki_scratch(p->thread, p->count * sizeof *p->cells);
+    if (p->cells == NULL)
+        return false;
+    for (size_t i = 0; i < p->count; i++) {
+        p->cells[i] = lki_cell_new_in_lane(p->store, p->thread, &p->jobs[i], LKI_ULID_SIZE);
+        if (p->cells[i] == NULL) {
+            cells_discard(p, i);
+            return false;
+        }
+        bytes += p->jobs[i].key.pk.size + LKI_ULID_SIZE + p->jobs[i].data.size;
+    }
+    if (pushed == NULL || lki_result_widen(pushed, p->count, bytes, false))
+        return true;
+    cells_discard(p, p->count);
+    return false;
+}
+
+/* The word goes in. Where a consumer has passed the place over, the job comes by its time. */
+static void
+slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
+{
+    uint64_t empty = LKI_WORD_EMPTY;
+    uint64_t word =
+        LKI_LIKELY(time == 0) ? lki_word(LKI_FRONT, 0, 0) : lki_word(LKI_WAITING, 0, time);
+    if (time != 0)
+        lki_job_cover(segment, time);                                /* P12: before, and after */
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &empty, word))) { /* P11, P2, P15 */
+        if (time == 0) {
+            time = lki_tick(p->store);
+            lki_job_cover(segment, time); /* P12 */
+        }
+        lki_store_seq_cst(&slot->word,
+                          lki_word(LKI_WAITING, 0, time)); /* P11: nobody else leaves PASSED */
+    }
+    if (LKI_UNLIKELY(time != 0))
+        lki_job_cover(segment, time); /* P12 */
+}
+
+static void
+cells_publish(push *p, lki_places places, uint64_t time, lk_result *pushed)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        lki_segment *segment = places.segment;
+        lki_slot *slot = &segment->slots[places.slot];
+        lki_cell *cell = p->cells[i];
+        lki_record *record = (lki_record *)lki_load_relaxed(&cell->item); /* ours as yet */
+        lki_sk_write(cell->bytes + cell->pk_size, segment, places.slot, places.ms);
+        if (LKI_UNLIKELY(p->jobs[i].expires_at_ms != 0))
+            lki_job_cover_expiry(segment, lki_record_expires(record));
+        if (LKI_UNLIKELY(pushed != NULL))
+            lki_result_put(pushed, cell->bytes, cell->pk_size, cell->sk_size,
+                           lki_record_data(record), record->size, lki_record_expires(record));
+        slot->cell = cell;
+        slot_publish(p, segment, slot, time);
+        lki_record_stamp(p->store, record); /* P2: after the word */
+        lki_places_next(&places);
+    }
+}
+
+static lk_status
+push_entered(push *p, const lk_push_options *options, lk_result *pushed)
+{
+    lki_ticks ticks = lki_ticks_read(p->store);
+    uint64_t time =
+        options->delay_ms > 0 ? lki_ticks_after(p->store, &ticks, options->delay_ms) - 1 : 0;
+    lki_places places;
+    if (!lki_reserve(p->thread, 8) || !cells_make(p, pushed))
+        return LK_NO_MEMORY;
+    lk_status status;
+    do {
+        status = lki_lane_obtain(p->store, p->thread, p->jobs[0].key.pk, &p->lane);
+        if (status == LK_OK && LKI_UNLIKELY(lki_load_acquire(&p->lane->closed) != 0)) /* P13 */
+            status = LK_CLOSED;
+        if (status == LK_OK)
+            status = lki_places_reserve(p->lane, p->thread, p->count, lki_now(p->store),
+                                        options->max_depth, &places);
+    } while (LKI_UNLIKELY(status == LK_NOT_FOUND)); /* the lane was just taken out */
+    if (status != LK_OK) {
+        cells_discard(p, p->count);
+        return status;
+    }
+    if (pushed != NULL)
+        (void)lki_result_begin(pushed, 0, 0); /* there is room */
+    cells_publish(p, places, time, pushed);
+    lki_lane_count(p->lane, p->thread, LKI_LANE_PUSHES, p->count);
+    lki_lane_used(p->lane, ticks.now);
+    if (LKI_LIKELY(time == 0))
+        lki_wait_notify(&p->lane->wait, p->count);
+    return LK_OK;
+}
+
+lk_status
+lki_queue_push(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
+               const lk_push_options *options, lk_result *pushed)
+{
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i].key.sk.size != 0)
+            return lki_push_commit(store, thread, jobs, count, options, pushed);
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    push p = {.store = store, .thread = thread, .jobs = jobs, .count = count};
+    lki_write_enter(thread);
+    lk_status status = push_entered(&p, options, pushed);
+    lki_write_leave(thread);
+    lki_sweep_step(store, thread, count);
+    return status;
+}

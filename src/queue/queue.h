@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The queue room: what may happen to a job, and when. The README beside this file has the life of a
+ * job; where jobs lie is store/lane.h, how their states change store/job.h.
+ *
+ *   push.c    jobs come
+ *   pull.c    jobs are claimed, and waited for
+ *   due.c     time passes: lapses, delays, expiry
+ *   claim.c   acknowledge, release, extend
+ *   commit.c  pushes and acknowledgements as steps of a commit; dead letters
+ *   manage.c  statistics, purge, close, descriptor
+ *
+ * Called by memory_db.c, with checked arguments, outside of sections.
+ */
+#ifndef LKI_QUEUE_QUEUE_H
+#define LKI_QUEUE_QUEUE_H
+
+#include "base/result.h"
+#include "store/job.h"
+
+/* ---- the calls ---- */
+
+lk_status lki_queue_push(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
+                         const lk_push_options *options, lk_result *pushed);
+lk_status lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_options *options,
+                         lk_result *result);
+lk_status lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *claims,
+                                size_t count);
+lk_status lki_queue_release(lki_store *store, lki_thread *thread, const lk_claim *claim,
+                            int64_t delay_ms);
+lk_status lki_queue_extend(lki_store *store, lki_thread *thread, lk_claim *claim,
+                           int64_t visibility_ms);
+lk_status lki_queue_stats(lki_store *store, lki_thread *thread, lk_bytes pk,
+                          lk_queue_statistics *stats);
+lk_status lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purged);
+lk_status lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk);
+lk_status lki_queue_fd(lki_store *store, lki_thread *thread, lk_bytes pk, int *fd);
+/* lki_store_commit, where some writes are pushes or acknowledgements. */
+lk_status lki_queue_commit(lki_store *store, lki_thread *thread, const lk_write *writes,
+                           size_t count, lk_lock *locks, size_t lock_count, lk_conflict *conflict);
+
+/* ---- shared by the files of the room ---- */
+
+/* The time as of the last tick; the precise one where that matters. */
+typedef struct lki_ticks {
+    uint64_t now;
+    bool precise;
+} lki_ticks;
+
+LKI_INLINE lki_ticks
+lki_ticks_read(const lki_store *store)
+{
+    return (lki_ticks){lki_tick(store), store->monotonic_precise_ms == NULL};
+}
+
+/* Has `time` passed? */
+LKI_INLINE bool
+lki_ticks_past(const lki_store *store, lki_ticks *ticks, uint64_t time)
+{
+    if (LKI_UNLIKELY(!ticks->precise && ticks->now <= time &&
+                     time < ticks->now + LKI_COARSE_LAG_MS))
+        *ticks = (lki_ticks){lki_tick_precise(store), true};
+    return time < ticks->now;
+}
+
+/* When `ms` from now will have passed; never earlier. */
+uint64_t lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms);
+
+/* Is it this claim's job, and still its? */
+LKI_INLINE bool
+lki_claim_holds(const lki_found_job *job, uint64_t token)
+{
+    if (token == 0)
+        return job->state.phase != LKI_NO_JOB;
+    return (job->state.phase == LKI_CLAIMED || job->state.phase == LKI_LAPSED) &&
+           job->state.token == token;
+}
+
+/* Is the item of a job there, and not expired? */
+LKI_INLINE bool
+lki_job_is_live(const lki_store *store, const lki_found_job *job)
+{
+    lki_time now = {0, false, false};
+    return job->state.phase != LKI_NO_JOB && lki_record_is_live(store, job->record, &now);
+}
+
+/* due.c: notices what is due; up to 64 jobs of the lane and as many with keys, or `least` if that is
+ * more. LK_OK, LK_NO_MEMORY. Caller: in a write section. */
+lk_status lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
+                         size_t least);
+/* When there may be something to notice; LKI_TIME_MAX: not by time alone. */
+uint64_t lki_due_next(lki_lane *lane);
+/* Takes out what has expired, a little at a time. */
+void lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane);
+/* The same for the next queue in turn, or for all of them: how many jobs. Caller: outside of
+ * sections. */
+size_t lki_queues_tend(lki_store *store, lki_thread *thread, bool all);
+
+/* pull.c: sets the descriptor to what it has to say. Caller: in a write section. */
+void lki_queue_settle(lki_store *store, lki_thread *thread, lki_lane *lane);
+
+/* commit.c: moves a job to another queue in one step. LK_OK; LK_LOST: its state has changed. */
+lk_status lki_job_move(lki_store *store, lki_thread *thread, const lki_found_job *job,
+                       lk_bytes to_pk);
+/* Takes a job out that is in this state, whatever it is. LK_OK; LK_LOST. Caller: in a write
+ * section. */
+lk_status lki_job_remove(lki_store *store, lki_thread *thread, lki_lane *lane,
+                         const lki_found_job *job);
+/* A push of jobs of which some have an sk, as one commit. */
+lk_status lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
+                          const lk_push_options *options, lk_result *pushed);
+
+/* Once a second at most. */
+LKI_INLINE void
+lki_lane_used(lki_lane *lane, uint64_t now)
+{
+    if (LKI_UNLIKELY((int64_t)now - lki_load_relaxed(&lane->used_ms) >= 1000))
+        lki_store_relaxed(&lane->used_ms, (int64_t)now);
+}
+
+#endif

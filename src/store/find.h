@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The cell of a key, wherever it lives: in the shard's set, or, if the key is one that a queue of
+ * this store generated, in a slot of its lane.
+ */
+#ifndef LKI_STORE_FIND_H
+#define LKI_STORE_FIND_H
+
+#include "base/ulid.h"
+#include "store/shard.h"
+
+/* Could a queue of this store have generated the sk? */
+LKI_INLINE bool
+lki_key_is_generated(const lki_store *store, const lk_key *key)
+{
+    if (LKI_LIKELY(key->sk.size != LKI_ULID_SIZE))
+        return false;
+    return memcmp((const char *)key->sk.data + LKI_ULID_OWNER, store->ulid_mark,
+                  sizeof store->ulid_mark) == 0;
+}
+
+/* The cell of a job in a lane, as of now; NULL: there is none. Caller: in a section. */
+lki_cell *lki_lane_cell(lki_store *store, const lk_key *key);
+/* The same as of a snapshot that was taken before: a job that is gone since counts. */
+lki_cell *lki_lane_cell_at(lki_store *store, const lk_key *key, uint64_t snapshot);
+/* The cell of a job in a lane, with its state on its head, as whoever writes to it with others
+ * needs it. LK_OK: *cell, or NULL. LK_NO_MEMORY. Caller: in a write section. */
+lk_status lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key,
+                               lki_cell **cell);
+
+/* Caller: in a section. */
+LKI_INLINE lki_cell *
+lki_find(lki_store *store, const lki_hashed *hashed)
+{
+    if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key))) {
+        lki_cell *cell = lki_lane_cell(store, &hashed->key);
+        if (cell != NULL)
+            return cell;
+    }
+    return lki_shard_find(store, hashed);
+}
+
+LKI_INLINE lki_cell *
+lki_find_at(lki_store *store, const lki_hashed *hashed, uint64_t snapshot)
+{
+    if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key))) {
+        lki_cell *cell = lki_lane_cell_at(store, &hashed->key, snapshot);
+        if (cell != NULL)
+            return cell;
+    }
+    return lki_shard_find(store, hashed);
+}
+
+LKI_INLINE lk_status
+lki_find_headed(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell **cell)
+{
+    *cell = NULL;
+    if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key))) {
+        lk_status status = lki_lane_cell_headed(store, thread, &hashed->key, cell);
+        if (status != LK_OK || *cell != NULL)
+            return status;
+    }
+    *cell = lki_shard_find(store, hashed);
+    return LK_OK;
+}
+
+#endif

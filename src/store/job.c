@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * States of jobs. Called by lane.c, record.c, removal.c and the queue room.
+ *
+ * A state is changed by one compare-and-swap from exactly the state that was judged: of the slot's
+ * word where the job is plain, of the item's head where it is headed. What makes the new state be
+ * found goes in before the swap: the ready entry of what is visible, the due entry of what is
+ * headed, the bounds of what is plain. So a thread that stops between the two leaves nothing that
+ * nobody finds; what it put in for nothing is taken for stale by whoever meets it.
+ *
+ * Becoming headed: the entry; then a record with the word's state goes on the item's head, where it
+ * does not count as long as the word has a state of its own; then the word becomes HEADED. If the
+ * word has changed meanwhile, all of it is done again with the new one.
+ *
+ * Progress    lock-free.
+ * Invariants  I-job1: an identity comes once for each key: of a plain job receives grow, and while
+ *             they do not its time does, until it waits; what would go another way makes it headed;
+ *             identities of records are versions. I-job2: DONE is final until the
+ *             segment leaves; the cell of a DONE slot is used only by sections that have seen an
+ *             earlier word, or whose snapshot is below its stamp.
+ * Ordering    P11, P12 (lane.h).
+ */
+#include "store/job.h"
+
+#include <string.h>
+
+/* ---- the sets of entries ---- */
+
+lk_status
+lki_job_announce(lki_lane *lane, lki_thread *thread, lk_bytes sk, uint64_t from,
+                 const lki_state *to, uint64_t now)
+{
+    bool visible = to->time < now;
+    lki_entry *entry = lki_entry_new(thread, visible ? 0 : to->time, sk, from, to->identity);
+    if (entry == NULL)
+        return LK_NO_MEMORY;
+    if (!lki_order_insert(visible ? &lane->ready : &lane->later, thread, entry))
+        lki_entry_discard(thread, entry);
+    else if (!visible && lki_order_first(&lane->later) == entry)
+        lki_wait_notify_all(&lane->wait); /* sleepers sleep until then at most */
+    return LK_OK;
+}
+
+void
+lki_job_forget(lki_lane *lane, lki_thread *thread, lk_bytes sk, const lki_state *state)
+{
+    if (lki_order_first(&lane->later) != NULL &&
+        lki_order_remove(&lane->later, thread, state->time, sk, state->identity))
+        return;
+    if (lki_order_first(&lane->ready) != NULL)
+        (void)lki_order_remove(&lane->ready, thread, 0, sk, state->identity);
+}
+
+void
+lki_job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_state *state,
+                 bool stays)
+{
+    lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
+    if (lane == NULL)
+        return;
+    lki_job_forget(lane, thread, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, state);
+    if (stays)
+        return;
+    if ((lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0) /* that flag never changes */
+        lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
+    else
+        lki_lane_unpin(lane, LKI_LANE_KEYED);
+}
+
+/* ---- bounds ---- */
+
+LKI_COLD bool
+lki_bound_cover_slow(lki_bound *bound, uint64_t time)
+{
+    uint64_t seen = lki_load_seq_cst(bound); /* P12 */
+    for (;;) {
+        bool news = seen >> 24 > time;
+        if (!news && (seen & 1) == 0)
+            return false;
+        /* Also where it is low enough: who is looking has perhaps been past the word already. */
+        uint64_t least = news ? time : seen >> 24;
+        uint64_t version = (seen >> 1) + 1;
+        if (lki_cas_seq_cst(bound, &seen, least << 24 | (version << 1 & 0xfffffe))) /* P12 */
+            return news;
+    }
+}
+
+uint64_t
+lki_bound_begin(lki_bound *bound)
+{
+    uint64_t seen = lki_load_seq_cst(bound); /* P12 */
+    uint64_t begun;
+    do
+        begun = seen >> 24 << 24 | (((seen >> 1) + 1) << 1 & 0xfffffe) | 1;
+    while (!lki_cas_seq_cst(bound, &seen, begun)); /* P12 */
+    return begun;
+}
+
+bool
+lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time)
+{
+    return lki_cas_seq_cst(bound, &begun, time << 24 | (begun & 0xfffffe)); /* P12 */
+}
+
+void
+lki_job_cover(lki_segment *segment, uint64_t time)
+{
+    lki_lane *lane = segment->lane;
+    if (time >= LKI_TIME_MAX) /* that is never */
+        return;
+    lki_bound_cover(&segment->page->due[segment->number % LKI_PAGE_SEGMENTS], time);
+    if (LKI_UNLIKELY(lki_bound_cover(&lane->due, time)))
+        lki_wait_notify_all(&lane->wait); /* sleepers sleep until then at most */
+}
+
+void
+lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms)
+{
+    lki_lane *lane = segment->lane;
+    uint64_t time = lki_expiry_time(lane->store, expires_at_ms);
+    lki_bound_cover(&segment->page->expires[segment->number % LKI_PAGE_SEGMENTS], time);
+    lki_bound_cover(&lane->expires, time);
+}
+
+void
+lki_expiry_note(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t expires_at_ms)
+{
+    (void)thread;
+    lki_sweep_note(store, expires_at_ms);
+    if (LKI_LIKELY((lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) == 0)) /* never changes */
+        return;
+    lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
+    lki_segment *segment;
+    if (lane != NULL &&
+        lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
+        lki_job_cover_expiry(segment, expires_at_ms);
+}
+
+/* ---- found ---- */
+
+uint64_t
+lki_done_stamp(lki_store *store, lki_slot *slot, uint64_t word)
+{
+    if (LKI_UNLIKELY(word >> 4 == 0)) {
+        uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after DONE was seen */
+        if (lki_cas_seq_cst(&slot->word, &word, lki_word(LKI_DONE, 0, 0) | stamp << 4)) /* P2 */
+            return stamp;
+    }
+    return word >> 4;
+}
+
+lki_slot *
+lki_job_slot(lki_lane *lane, lk_bytes sk, lki_segment **segment)
+{
+    const unsigned char *text = sk.data;
+    uint64_t place;
+    if (sk.size != LKI_ULID_SIZE ||
+        memcmp(text + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
+        !lki_ulid_read(text + LKI_ULID_PLACE, &place))
+        return NULL;
+    return lki_lane_slot(lane, place, segment);
+}
+
+void
+lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_job *job)
+{
+    uint64_t word = lki_load_acquire(&slot->word); /* P11 */
+    enum lki_phase phase = lki_word_phase(word);
+    *job = (lki_found_job){.slot = slot, .segment = segment};
+    if (LKI_UNLIKELY(word == LKI_WORD_EMPTY || phase == LKI_PASSED || phase == LKI_DONE)) {
+        if (phase == LKI_DONE)
+            (void)lki_done_stamp(store, slot, word);
+        job->state.identity = word;
+        return;
+    }
+    job->cell = slot->cell;
+    job->key = (lk_key){{job->cell->bytes, job->cell->pk_size},
+                        {lki_cell_sk(job->cell), job->cell->sk_size}};
+    job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
+    job->plain = phase != LKI_HEADED;
+    if (job->plain)
+        job->state = lki_word_state(word);
+    else if (lki_record_is_job(job->record))
+        job->state = *lki_record_state(job->record);
+}
+
+void
+lki_job_find(lki_store *store, lki_lane *lane, lk_key key, lki_found_job *job)
+{
+    lki_segment *segment;
+    lki_slot *slot = lane != NULL ? lki_job_slot(lane, key.sk, &segment) : NULL;
+    if (slot != NULL) {
+        lki_job_read(store, segment, slot, job);
+        if (job->cell != NULL ? memcmp(job->key.sk.data, key.sk.data, LKI_ULID_SIZE) == 0
+                              : lki_word_phase(job->state.identity) != LKI_DONE) {
+            job->key = key;
+            return;
+        }
+    }
+    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    *job = (lki_found_job){.key = key, .cell = lki_shard_find(store, &hashed)};
+    if (job->cell == NULL)
+        return;
+    job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
+    if (lki_record_is_job(job->record))
+        job->state = *lki_record_state(job->record);
+}
+
+/* ---- changed ---- */
+
+static lk_status
+headed_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job,
+              lki_state *to, uint64_t now)
+{
+    to->identity = lki_identity_new(thread);
+    if (to->token == 0)
+        to->token = to->identity >> 1;
+    lki_record *record = lki_record_new_job(thread, lki_record_value(job->record), true, to);
+    if (record == NULL)
+        return LK_NO_MEMORY;
+    lk_status status = lki_job_announce(lane, thread, job->key.sk, job->state.identity, to, now);
+    if (status != LK_OK) {
+        lki_record_discard(thread, job->cell, record);
+        return status;
+    }
+    status = lki_head_replace_if(store, thread, job->cell, &job->cell->item, job->record, record);
+    if (status == LK_OK)
+        return LK_OK; /* the entries of the state before went with its record */
+    lki_record_discard(thread, job->cell, record);
+    lki_job_forget(lane, thread, job->key.sk, to);
+    return LK_RACE;
+}
+
+static void
+plain_forget(lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+{
+    const lki_state *state = &job->state;
+    if (state->phase == LKI_LAPSED || (state->phase == LKI_WAITING && state->time == 0))
+        (void)lki_order_remove(&lane->ready, thread, 0, job->key.sk, state->identity);
+}
+
+static lk_status
+plain_change(lki_thread *thread, lki_lane *lane, const lki_found_job *job, lki_state *to,
+             uint64_t now)
+{
+    uint64_t word = job->state.identity;
+    bool visible = to->time < now;
+    to->identity = lki_word(to->phase, to->receives, to->time);
+    to->token = LKI_PLAIN_TOKEN | to->receives;
+    if (LKI_UNLIKELY(visible)) {
+        lk_status status = lki_job_announce(lane, thread, job->key.sk, word, to, now);
+        if (status != LK_OK)
+            return status;
+    } else {
+        lki_job_cover(job->segment, to->time); /* P12: before, and after */
+    }
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&job->slot->word, &word, to->identity))) { /* P11, P12 */
+        /* The entry stays if it may be somebody else's too; a pull takes it out when it is stale. */
+        if (visible && word != to->identity &&
+            (!lki_word_is_plain(word) || lki_word_state(word).receives != to->receives))
+            (void)lki_order_remove(&lane->ready, thread, 0, job->key.sk, to->identity);
+        return LK_RACE;
+    }
+    if (!visible)
+        lki_job_cover(job->segment, to->time); /* P12: a tender may have reset them in between */
+    plain_forget(thread, lane, job);
+    return LK_OK;
+}
+
+lk_status
+lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job,
+               lki_state *to, uint64_t now)
+{
+    if (LKI_LIKELY(job->plain) && to->receives <= LKI_RECEIVES_MAX)
+        return plain_change(thread, lane, job, to, now);
+    if (job->plain) { /* received a million times: its tokens would come again */
+        lk_status status = lki_job_head(store, thread, lane, job);
+        return status == LK_OK ? LK_RACE : status;
+    }
+    return headed_change(store, thread, lane, job, to, now);
+}
+
+lk_status
+lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+{
+    uint64_t word = job->state.identity, done = lki_word(LKI_DONE, 0, 0);
+    if (!lki_cas_seq_cst(&job->slot->word, &word, done)) /* P11, P2 */
+        return LK_RACE;
+    (void)lki_done_stamp(store, job->slot, done);
+    plain_forget(thread, lane, job);
+    lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
+    lki_retire(thread, LKI_CELL, job->cell, lki_cell_size(job->cell));
+    lki_slot_finish(job->segment, thread);
+    return LK_OK;
+}
+
+/* ---- from plain to headed ---- */
+
+/* The head is read before the word: a record for an older word must not go over one for a newer. */
+lk_status
+lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+{
+    lki_cell *cell = job->cell;
+    lki_record *over = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    uint64_t word = lki_load_seq_cst(&job->slot->word);                           /* P11 */
+    if (word != job->state.identity || over == NULL)
+        return LK_OK;
+    if (!lki_reserve(thread, 8))
+        return LK_NO_MEMORY;
+    /* The entry first. By a clock that lags: what is taken for later is looked at when it is due. */
+    lk_status status =
+        lki_job_announce(lane, thread, job->key.sk, word, &job->state, lki_tick(store));
+    if (status != LK_OK)
+        return status;
+    if (!lki_record_is_job(over) || lki_record_state(over)->identity != word) {
+        lki_record *record = lki_record_new_job(thread, lki_record_value(over), true, &job->state);
+        if (record == NULL)
+            return LK_NO_MEMORY;
+        status = lki_head_replace_if(store, thread, cell, &cell->item, over, record);
+        if (status != LK_OK) {
+            lki_record_discard(thread, cell, record);
+            return LK_OK; /* something else is on the head now: look again */
+        }
+    }
+    (void)lki_cas_seq_cst(&job->slot->word, &word, lki_word(LKI_HEADED, 0, 0)); /* P11 */
+    return LK_OK;
+}
+
+void
+lki_job_bury_latched(lki_store *store, lki_thread *thread, lki_cell *cell)
+{
+    lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
+    lki_segment *segment;
+    lki_slot *slot =
+        lane != NULL ? lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment)
+                     : NULL;
+    uint64_t headed = lki_word(LKI_HEADED, 0, 0);
+    LK_ASSERT(slot != NULL);
+    if (slot == NULL)
+        return;
+    uint64_t stamp = lki_load_seq_cst(&store->clock);
+    if (lki_cas_seq_cst(&slot->word, &headed, lki_word(LKI_DONE, 0, 0) | stamp << 4)) /* P11 */
+        lki_slot_finish(segment, thread);
+}

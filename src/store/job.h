@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * States of jobs: read, and changed from exactly the state that was judged. A plain job's is the
+ * word of its slot, a headed one's a record on its item's head.
+ */
+#ifndef LKI_STORE_JOB_H
+#define LKI_STORE_JOB_H
+
+#include "store/lane.h"
+
+/* A plain word: 1 | phase (3 bits) << 1 | receives (20) << 4 | time (40) << 24; DONE: stamp << 4.
+ * 0: not published yet. Times are milliseconds of the monotonic clock since the store was opened,
+ * plus 1: 0 is always past. */
+#define LKI_WORD_EMPTY ((uint64_t)0)
+#define LKI_RECEIVES_MAX ((uint32_t)0xfffff)
+/* The token of a plain claim says how often the job was received; those of headed ones are
+ * versions, which are below. */
+#define LKI_PLAIN_TOKEN ((uint64_t)1 << 63)
+
+LKI_INLINE uint64_t
+lki_word(enum lki_phase phase, uint32_t receives, uint64_t time)
+{
+    return 1 | (uint64_t)phase << 1 | (uint64_t)receives << 4 | time << 24;
+}
+
+LKI_INLINE enum lki_phase
+lki_word_phase(uint64_t word)
+{
+    return (enum lki_phase)(word >> 1 & 7);
+}
+
+LKI_INLINE lki_state
+lki_word_state(uint64_t word)
+{
+    uint32_t receives = (uint32_t)(word >> 4) & LKI_RECEIVES_MAX;
+    return (lki_state){word, LKI_PLAIN_TOKEN | receives, word >> 24, receives,
+                       lki_word_phase(word)};
+}
+
+/* Has a plain word a state of its own? */
+LKI_INLINE bool
+lki_word_is_plain(uint64_t word)
+{
+    enum lki_phase phase = lki_word_phase(word);
+    return phase == LKI_FRONT || phase == LKI_WAITING || phase == LKI_CLAIMED ||
+           phase == LKI_LAPSED;
+}
+
+/* May it be claimed? */
+LKI_INLINE bool
+lki_state_is_visible(const lki_state *state, uint64_t now)
+{
+    switch (state->phase) {
+    case LKI_FRONT:
+    case LKI_LAPSED:
+        return true;
+    case LKI_WAITING:
+    case LKI_CLAIMED:
+        return state->time < now;
+    default:
+        return false;
+    }
+}
+
+/* A job as it was found. */
+typedef struct lki_found_job {
+    lk_key key;
+    lki_cell *cell;       /* NULL: no such key */
+    lki_slot *slot;       /* NULL: not in the lane */
+    lki_segment *segment; /* of the slot */
+    lki_record *record;   /* effective on the item's head; NULL: nothing */
+    bool plain;
+    lki_state state; /* NO_JOB: an item, a reserved place, or nothing */
+} lki_found_job;
+
+/* What an entry says of a job as it was found. */
+enum lki_verdict {
+    LKI_ENTRY_CURRENT, /* it is in the state that the entry announces */
+    LKI_ENTRY_PENDING, /* somebody may be about to put it into that state: leave the entry */
+    LKI_ENTRY_STALE    /* it never will be again: the entry may go */
+};
+/* Of a plain job several may be about to make the same state, and share the entry of the first: it
+ * is stale only when the job was received once more, is gone, or headed. */
+LKI_INLINE enum lki_verdict
+lki_entry_judge(const lki_entry *entry, const lki_found_job *job)
+{
+    uint64_t now = job->state.identity;
+    if (now == entry->to)
+        return LKI_ENTRY_CURRENT;
+    if (now == entry->from)
+        return LKI_ENTRY_PENDING;
+    return (entry->to & now & 1) != 0 && lki_word_is_plain(now) &&
+                   lki_word_state(now).receives == lki_word_state(entry->to).receives
+               ? LKI_ENTRY_PENDING
+               : LKI_ENTRY_STALE;
+}
+
+/* Looks a job up, by its key, or by its slot. Caller: in a section. `lane` may be NULL. */
+void lki_job_find(lki_store *store, lki_lane *lane, lk_key key, lki_found_job *job);
+/* The slot that an sk names, if this lane generated it; NULL: none. */
+lki_slot *lki_job_slot(lki_lane *lane, lk_bytes sk, lki_segment **segment);
+void lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_job *job);
+
+/* Changes the state: LK_OK; LK_RACE: it is not any more what was found; LK_NO_MEMORY. On LK_OK of a
+ * headed job to->identity and, for a claim, to->token are set. `now`: of the monotonic clock; what
+ * is visible by it gets its ready entry. Caller: in a write section with 8 retirements reserved. */
+lk_status lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane,
+                         const lki_found_job *job, lki_state *to, uint64_t now);
+/* Takes a plain job out. LK_OK, LK_RACE. Caller: as above. */
+lk_status lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane,
+                         const lki_found_job *job);
+/* Makes a plain job headed. LK_OK: it is, or it was changed: look again. LK_NO_MEMORY. */
+lk_status lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane,
+                       const lki_found_job *job);
+
+/* The entries of a state. `remove` of what is not there does nothing. */
+lk_status lki_job_announce(lki_lane *lane, lki_thread *thread, lk_bytes sk, uint64_t from,
+                           const lki_state *to, uint64_t now);
+void lki_job_forget(lki_lane *lane, lki_thread *thread, lk_bytes sk, const lki_state *state);
+/* A state of a headed job was replaced; `stays`: by another one. Called by record.c. */
+void lki_job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_state *state,
+                      bool stays);
+/* The slot of a cell that is dead. Caller: holds the latch of the key's shard. */
+void lki_job_bury_latched(lki_store *store, lki_thread *thread, lki_cell *cell);
+
+/* ---- bounds ---- */
+
+LKI_INLINE uint64_t
+lki_bound_time(lki_bound *bound)
+{
+    return lki_load_seq_cst(bound) >> 24; /* P12 */
+}
+
+bool lki_bound_cover_slow(lki_bound *bound, uint64_t time);
+/* Something with this time was added, or is about to be. True: that was news. */
+LKI_INLINE bool
+lki_bound_cover(lki_bound *bound, uint64_t time)
+{
+    uint64_t seen = lki_load_seq_cst(bound); /* P12 */
+    if (LKI_LIKELY((seen & 1) == 0 && seen >> 24 <= time))
+        return false;
+    return lki_bound_cover_slow(bound, time);
+}
+/* Looking at all that it bounds: the mark first, then the look, then the end with the time found:
+ * false: something was added meanwhile, the bound stays as low as it was. */
+uint64_t lki_bound_begin(lki_bound *bound);
+bool lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time);
+
+/* Covers a plain word, or the expiry of a job of the segment. */
+void lki_job_cover(lki_segment *segment, uint64_t time);
+void lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms);
+/* Unix ms as bounds have them. */
+LKI_INLINE uint64_t
+lki_expiry_time(const lki_store *store, int64_t expires_at_ms)
+{
+    int64_t since = expires_at_ms - store->realtime_base_ms;
+    return since < 0 ? 0 : since >= (int64_t)LKI_TIME_MAX ? LKI_TIME_MAX - 1 : (uint64_t)since;
+}
+
+/* A version that no other state ever had. */
+LKI_INLINE uint64_t
+lki_identity_new(lki_thread *thread)
+{
+    return lki_version_above(thread, 0) << 1;
+}
+
+/* The stamp of a DONE word, set if it has none. */
+uint64_t lki_done_stamp(lki_store *store, lki_slot *slot, uint64_t word);
+
+#endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The lane of a partition: made, found, counted, taken out when nobody needs it; and the cells of
+ * jobs that lie in one, by their keys. Called by find.h, job.c and the queue room.
+ *
+ * A lane is reached through its partition and keeps it alive. It is taken out when it is empty, was
+ * not used for a minute, and nobody has pinned it: jobs with keys, waiting threads, a descriptor
+ * and a closed queue pin. Taking out swaps the pins from 0 to DEAD and seals the last segment under
+ * the word that was empty, so neither kind of push can slip in.
+ *
+ * Progress    finding never waits; making and taking out take latches.
+ * Ordering    P13 (lane.h).
+ */
+#include "store/lane.h"
+
+#include <string.h>
+
+#include "store/job.h"
+
+enum { IDLE_MS = 60 * 1000 };
+
+lki_lane *
+lki_lane_find(lki_store *store, lk_bytes pk)
+{
+    const lki_partition *partition =
+        lki_shard_partition(store, pk, lki_hash_bytes(&store->secret, pk));
+    return partition == NULL ? NULL : lki_load_acquire(&partition->lane); /* P13 */
+}
+
+/* ---- made and freed ---- */
+
+static void
+lane_free(lki_store *store, lki_lane *lane)
+{
+    const lki_allocator *allocator = &store->domain.allocator;
+    lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    for (size_t i = 0; directory != NULL && i < directory->count; i++) {
+        lki_lane_page *page = directory->page[i];
+        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
+            lki_segment *segment = lki_load_acquire(&page->segment[k]); /* P13 */
+            if (segment != NULL)
+                lki_segment_free(store, segment);
+        }
+        lki_free(allocator, page, sizeof *page);
+    }
+    if (directory != NULL)
+        lki_free(allocator, directory,
+                 sizeof *directory + directory->room * sizeof *directory->page);
+    for (size_t i = 0; i < LKI_LANE_LINES; i++) {
+        lki_lane_line *line = lki_load_acquire(&lane->lines[i]); /* P13 */
+        if (line != NULL)
+            lki_free_lines(allocator, line, sizeof *line);
+    }
+    lki_order_close(&lane->ready, allocator);
+    lki_order_close(&lane->later, allocator);
+    lki_wait_close(&lane->wait);
+    pthread_mutex_destroy(&lane->latch);
+    lki_free_lines(allocator, lane, sizeof *lane);
+}
+
+static bool
+lane_dispose(lki_thread *thread, void *object)
+{
+    lane_free(lki_thread_store(thread), object);
+    return true;
+}
+
+static lki_lane *
+lane_new(lki_store *store, lki_partition *partition)
+{
+    lki_lane *lane = lki_alloc_lines(&store->domain.allocator, sizeof *lane);
+    if (lane == NULL)
+        return NULL;
+    lane->object.dispose = lane_dispose;
+    lane->store = store;
+    lane->partition = partition;
+    /* 15 bits of the store's, 25 of the lane's own. */
+    uint64_t number = lki_add_seq_cst(&store->lane_count, 1);
+    lki_ulid_write(lane->owner, number & 0x1ffffff);
+    memcpy(lane->owner, store->ulid_mark, sizeof store->ulid_mark);
+    lki_latch_init(&lane->latch);
+    lki_store_relaxed(&lane->due, LKI_NEVER);
+    lki_store_relaxed(&lane->expires, LKI_NEVER);
+    lki_store_relaxed(&lane->used_ms, (int64_t)lki_tick(store));
+    return lane;
+}
+
+static void
+lane_link(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    lki_latch_take(&store->lanes_latch, thread);
+    lane->next = store->lanes;
+    lane->link = &store->lanes;
+    if (lane->next != NULL)
+        lane->next->link = &lane->next;
+    store->lanes = lane;
+    lki_latch_drop(&store->lanes_latch);
+}
+
+lk_status
+lki_lane_obtain(lki_store *store, lki_thread *thread, lk_bytes pk, lki_lane **obtained)
+{
+    for (;;) {
+        *obtained = lki_lane_find(store, pk);
+        if (LKI_LIKELY(*obtained != NULL))
+            return LK_OK;
+        lki_partition *partition =
+            lki_reserve(thread, 8) ? lki_partition_obtain(store, thread, pk) : NULL;
+        if (partition == NULL)
+            return LK_NO_MEMORY;
+        lki_lane *made = lane_new(store, partition);
+        if (made == NULL) {
+            lki_partition_bury_if_empty(store, thread, partition);
+            return LK_NO_MEMORY;
+        }
+        lki_latch *latch = lki_partition_latch(store, partition);
+        lki_latch_take(latch, thread);
+        bool dead = partition->dead, first = false;
+        if (!dead && lki_load_acquire(&partition->lane) == NULL) { /* P13 */
+            lki_store_release(&partition->lane, made);             /* P13 */
+            first = true;
+        }
+        lki_latch_drop(latch);
+        if (first) {
+            lane_link(store, thread, made);
+            *obtained = made;
+            return LK_OK;
+        }
+        lane_free(store, made);
+        if (dead)
+            lki_shard_wait(store, thread, lki_hash_bytes(&store->secret, pk));
+    }
+}
+
+lk_status
+lki_lane_obtain_pinned(lki_store *store, lki_thread *thread, lk_bytes pk, uint64_t pin,
+                       lki_lane **lane)
+{
+    for (;;) {
+        lk_status status = lki_lane_obtain(store, thread, pk, lane);
+        if (status != LK_OK)
+            return status;
+        if ((lki_add_seq_cst(&(*lane)->pins, pin) & LKI_LANE_DEAD) == 0)
+            return LK_OK;
+        lki_lane_unpin(*lane, pin); /* it is being taken out, under the latch of the shard */
+        lki_shard_wait(store, thread, lki_hash_bytes(&store->secret, pk));
+    }
+}
+
+void
+lki_lane_unpin(lki_lane *lane, uint64_t pin)
+{
+    lki_add_seq_cst(&lane->pins, (uint64_t)0 - pin);
+}
+
+/* ---- counters ---- */
+
+lki_lane_line *
+lki_lane_line_slow(lki_lane *lane, lki_thread *thread)
+{
+    if (thread->slot >= LKI_LANE_LINES)
+        return &lane->shared;
+    lki_lane_line *line = lki_alloc_lines(&lane->store->domain.allocator, sizeof *line);
+    if (line == NULL)
+        return &lane->shared;
+    lki_store_release(&lane->lines[thread->slot], line); /* P13; only this thread writes it */
+    return line;
+}
+
+uint64_t
+lki_lane_sum(lki_lane *lane, enum lki_lane_counter which)
+{
+    uint64_t sum = lki_load_relaxed(&lane->shared.counter[which]);
+    for (size_t i = 0; i < LKI_LANE_LINES; i++) {
+        lki_lane_line *line = lki_load_acquire(&lane->lines[i]); /* P13 */
+        if (line != NULL)
+            sum += lki_load_relaxed(&line->counter[which]);
+    }
+    return sum;
+}
+
+/* ---- taken out ---- */
+
+/* The one segment that is left, if nothing lies in it. */
+static bool
+lane_is_empty(lki_lane *lane)
+{
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    const lki_segment *tail = lki_load_acquire(&lane->tail);             /* P13 */
+    uint32_t live = 0;
+    for (size_t i = 0; directory != NULL && i < directory->count; i++)
+        live += lki_load_seq_cst(&directory->page[i]->live); /* P13 */
+    return live == (tail != NULL ? 1 : 0) && lki_order_first(&lane->ready) == NULL &&
+           lki_order_first(&lane->later) == NULL;
+}
+
+/* Nobody can reserve a place, or pin it, from here on. False: somebody needs it. */
+static bool
+lane_end_latched(lki_lane *lane)
+{
+    uint64_t none = 0;
+    if (!lane_is_empty(lane) || !lki_cas_seq_cst(&lane->pins, &none, LKI_LANE_DEAD))
+        return false;
+    lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
+    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+    bool ended =
+        tail == NULL || (LKI_RESERVED(word) == lki_load_seq_cst(&tail->finished) && /* P14 */
+                         lki_swap_seq_cst(&tail->leaving, 1) == 0 &&                /* P14 */
+                         lki_cas_seq_cst(&tail->word, &word, word | LKI_SEALED));   /* P14 */
+    if (!ended) {
+        if (tail != NULL)
+            lki_store_seq_cst(&tail->leaving, 0); /* P14: not sealed, so nobody could miss it */
+        lki_lane_unpin(lane, LKI_LANE_DEAD);
+        return false;
+    }
+    lane->dead = true;
+    int64_t last = (int64_t)(word >> 16), floor = lki_load_seq_cst(&lane->store->ulid_floor_ms);
+    while (floor < last && !lki_cas_seq_cst(&lane->store->ulid_floor_ms, &floor, last)) {}
+    return true;
+}
+
+/* Latches in the order of their ranks: lanes, shard, partition, lane; all of them only tried. */
+static void
+lane_take_out(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    lki_partition *partition = lane->partition;
+    uint64_t hash = lki_partition_hash(store, partition);
+    lki_latch *outer = lki_shard_latch(store, hash), *inner = lki_partition_latch(store, partition);
+    if (!lki_reserve(thread, 8) || !lki_latch_try(&store->lanes_latch))
+        return;
+    if (lki_latch_try(outer)) {
+        if (lki_latch_try(inner)) {
+            if (!lane->dead && lki_latch_try(&lane->latch)) {
+                bool ended = lane_end_latched(lane);
+                lki_latch_drop(&lane->latch);
+                if (ended) {
+                    lki_store_seq_cst(&partition->lane, NULL); /* P13 */
+                    lki_add_seq_cst(&store->lanes_gone, 1);
+                    *lane->link = lane->next;
+                    if (lane->next != NULL)
+                        lane->next->link = lane->link;
+                    if (store->lanes_hand == lane)
+                        store->lanes_hand = lane->next;
+                    lki_partition_bury_latched(store, thread, partition, hash);
+                    lki_retire(thread, LKI_OBJECT, lane, sizeof *lane);
+                }
+            }
+            lki_latch_drop(inner);
+        }
+        lki_latch_drop(outer);
+    }
+    lki_latch_drop(&store->lanes_latch);
+}
+
+void
+lki_lanes_tend(lki_store *store, lki_thread *thread, size_t count, lki_lane_visit each)
+{
+    for (size_t i = 0; i < count; i++) {
+        lki_write_enter(thread);
+        lki_lane *lane = NULL;
+        if (lki_latch_try(&store->lanes_latch)) {
+            lane = store->lanes_hand != NULL ? store->lanes_hand : store->lanes;
+            store->lanes_hand = lane != NULL ? lane->next : NULL;
+            lki_latch_drop(&store->lanes_latch);
+        }
+        if (lane != NULL && each != NULL)
+            each(store, thread, lane);
+        if (lane != NULL && (int64_t)lki_tick(store) - lki_load_relaxed(&lane->used_ms) > IDLE_MS)
+            lane_take_out(store, thread, lane);
+        lki_write_leave(thread);
+        if (lane == NULL)
+            return;
+    }
+}
+
+static void
+segment_empty(lki_store *store, lki_segment *segment)
+{
+    for (uint32_t i = 0; i < segment->capacity; i++) {
+        lki_slot *slot = &segment->slots[i];
+        uint64_t word = lki_load_relaxed(&slot->word); /* nobody else is there */
+        if (lki_word_is_plain(word) || lki_word_phase(word) == LKI_HEADED)
+            lki_shard_cell_free(store, slot->cell);
+    }
+}
+
+void
+lki_lanes_close(lki_store *store)
+{
+    for (lki_lane *lane = store->lanes, *next; lane != NULL; lane = next) {
+        next = lane->next;
+        const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+        for (size_t i = 0; directory != NULL && i < directory->count; i++)
+            for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
+                lki_segment *segment = lki_load_acquire(&directory->page[i]->segment[k]); /* P13 */
+                if (segment != NULL)
+                    segment_empty(store, segment);
+            }
+        lane_free(store, lane);
+    }
+    store->lanes = NULL;
+}
+
+/* ---- cells by their keys ---- */
+
+static lki_slot *
+key_slot(lki_store *store, const lk_key *key, lki_lane **lane, lki_segment **segment)
+{
+    *lane = lki_lane_find(store, key->pk);
+    return *lane != NULL ? lki_job_slot(*lane, key->sk, segment) : NULL;
+}
+
+static bool
+slot_is(const lki_slot *slot, lk_bytes sk)
+{
+    return memcmp(lki_cell_sk(slot->cell), sk.data, LKI_ULID_SIZE) == 0;
+}
+
+lki_cell *
+lki_lane_cell_at(lki_store *store, const lk_key *key, uint64_t snapshot)
+{
+    lki_lane *lane;
+    lki_segment *segment;
+    lki_slot *slot = key_slot(store, key, &lane, &segment);
+    uint64_t word = slot != NULL ? lki_load_acquire(&slot->word) : LKI_WORD_EMPTY; /* P11 */
+    if (word == LKI_WORD_EMPTY || lki_word_phase(word) == LKI_PASSED)
+        return NULL;
+    if (lki_word_phase(word) == LKI_DONE && lki_done_stamp(store, slot, word) <= snapshot)
+        return NULL;
+    return slot_is(slot, key->sk) ? slot->cell : NULL;
+}
+
+lki_cell *
+lki_lane_cell(lki_store *store, const lk_key *key)
+{
+    return lki_lane_cell_at(store, key, UINT64_MAX);
+}
+
+lk_status
+lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key, lki_cell **cell)
+{
+    lki_lane *lane = lki_lane_find(store, key->pk);
+    lki_segment *segment;
+    lki_slot *slot;
+    *cell = NULL;
+    while (lane != NULL && (slot = lki_job_slot(lane, key->sk, &segment)) != NULL) {
+        lki_found_job job;
+        lki_job_read(store, segment, slot, &job);
+        if (job.cell == NULL || !slot_is(slot, key->sk))
+            return LK_OK;
+        if (!job.plain) {
+            *cell = job.cell;
+            return LK_OK;
+        }
+        lk_status status = lki_job_head(store, thread, lane, &job);
+        if (status != LK_OK)
+            return status;
+    }
+    return LK_OK;
+}

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Segments of a lane: places are reserved in order, found by their number, given up, and come back
+ * as memory. Called by lane.c, job.c and the queue room.
+ *
+ *   lki_places_reserve  one compare-and-swap of the tail's word: {ms, sealed, slots reserved}
+ *   lane_grow           under the lane's latch: new segments, planted in their pages and in the
+ *                       directory, linked; then the old tail is sealed; then the tail moves
+ *   lki_slot_finish     the last slot of a sealed segment sends it off: a ticket, two epochs, out
+ *                       of its page; two more epochs, freed
+ *
+ * The segments are a linked list with one compare-and-swap per element, after Michael, Scott,
+ * "Simple, Fast, and Practical Non-Blocking and Blocking Concurrent Queue Algorithms", 1996.
+ *
+ * Progress    reserving in a segment with room, finding, finishing: lock-free. Growing takes the
+ *             lane's latch.
+ * Invariants  I-segment1: ms of a segment's word never falls, and begins with its predecessor's; a
+ *             place is given out once: ULIDs strictly increase. I-segment2: a segment leaves two
+ *             epochs after its last slot was given up, so no section is left whose snapshot could
+ *             see a job in it. I-segment3: the frontier does not stay on a segment that leaves.
+ * Ordering    P13, P14 (lane.h).
+ */
+#include "store/lane.h"
+
+#include <string.h>
+
+enum { SLOTS_FIRST = 16, SLOTS_SECOND = 128 };
+
+static size_t
+segment_size(uint32_t capacity)
+{
+    return sizeof(lki_segment) + capacity * sizeof(lki_slot);
+}
+
+void
+lki_segment_free(lki_store *store, lki_segment *segment)
+{
+    lki_free_lines(&store->domain.allocator, segment, segment_size(segment->capacity));
+}
+
+static bool
+segment_dispose(lki_thread *thread, void *object)
+{
+    lki_segment_free(lki_thread_store(thread), object);
+    return true;
+}
+
+static bool
+page_dispose(lki_thread *thread, void *object)
+{
+    lki_free(&thread->domain->allocator, object, sizeof(lki_lane_page));
+    return true;
+}
+
+static size_t
+directory_size(size_t count)
+{
+    return sizeof(lki_directory) + count * sizeof(lki_lane_page *);
+}
+
+static bool
+directory_dispose(lki_thread *thread, void *object)
+{
+    lki_free(&thread->domain->allocator, object, directory_size(((lki_directory *)object)->room));
+    return true;
+}
+
+/* ---- the directory ---- */
+
+static bool
+page_is_over(lki_lane_page *page)
+{
+    return lki_load_seq_cst(&page->full) != 0 && lki_load_seq_cst(&page->live) == 0; /* P13 */
+}
+
+/* A new directory without the pages that are over, with room for `added` more. NULL: no memory. */
+static lki_directory *
+directory_copy(lki_lane *lane, size_t added)
+{
+    const lki_directory *old = lki_load_acquire(&lane->directory); /* P13 */
+    size_t room = added + (old != NULL ? old->count : 0);
+    lki_directory *made = lki_alloc_zeroed(&lane->store->domain.allocator, directory_size(room));
+    if (made == NULL)
+        return NULL;
+    made->object.dispose = directory_dispose;
+    made->room = room;
+    for (size_t i = 0; old != NULL && i < old->count; i++)
+        if (!page_is_over(old->page[i]))
+            made->page[made->count++] = old->page[i];
+    return made;
+}
+
+static bool
+directory_has(const lki_directory *directory, const lki_lane_page *page)
+{
+    for (size_t i = 0; i < directory->count; i++)
+        if (directory->page[i] == page)
+            return true;
+    return false;
+}
+
+/* Puts `made` in place; what it lacks is retired. Caller: with retirements reserved for all. */
+static void
+directory_replace_latched(lki_lane *lane, lki_thread *thread, lki_directory *made)
+{
+    lki_directory *old = lki_load_acquire(&lane->directory); /* P13 */
+    lki_store_seq_cst(&lane->directory, made);               /* P13 */
+    for (size_t i = 0; old != NULL && i < old->count; i++)
+        if (!directory_has(made, old->page[i]))
+            lki_retire(thread, LKI_OBJECT, old->page[i], sizeof(lki_lane_page));
+    if (old != NULL)
+        lki_retire(thread, LKI_OBJECT, old, directory_size(old->room));
+}
+
+static void
+directory_trim_latched(lki_lane *lane, lki_thread *thread)
+{
+    const lki_directory *old = lki_load_acquire(&lane->directory); /* P13 */
+    if (!lki_reserve(thread, old->count + 4))
+        return; /* with the next page, then */
+    lki_directory *made = directory_copy(lane, 0);
+    if (made != NULL)
+        directory_replace_latched(lane, thread, made);
+}
+
+/* The page of a segment number, by a search that takes numbers modulo 2^31 to be near the tail. */
+static size_t
+directory_position(const lki_directory *directory, uint64_t number)
+{
+    size_t low = 0, high = directory->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (directory->page[middle]->first + LKI_PAGE_SEGMENTS <= number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static lki_segment *
+page_segment(lki_lane_page *page, uint64_t number)
+{
+    return lki_load_acquire(&page->segment[number % LKI_PAGE_SEGMENTS]); /* P13 */
+}
+
+lki_segment *
+lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reverse)
+{
+    if (directory == NULL || directory->count == 0)
+        return NULL;
+    size_t at = directory_position(directory, number);
+    if (reverse) {
+        if (at == directory->count || directory->page[at]->first > number) {
+            if (at-- == 0)
+                return NULL;
+            number = directory->page[at]->first + LKI_PAGE_SEGMENTS - 1;
+        }
+        for (;;) {
+            lki_segment *segment = page_segment(directory->page[at], number);
+            if (segment != NULL)
+                return segment;
+            if (number-- != directory->page[at]->first)
+                continue;
+            if (at-- == 0)
+                return NULL;
+            number = directory->page[at]->first + LKI_PAGE_SEGMENTS - 1;
+        }
+    }
+    for (; at < directory->count; at++) {
+        if (number < directory->page[at]->first)
+            number = directory->page[at]->first;
+        for (; number < directory->page[at]->first + LKI_PAGE_SEGMENTS; number++) {
+            lki_segment *segment = page_segment(directory->page[at], number);
+            if (segment != NULL)
+                return segment;
+        }
+    }
+    return NULL;
+}
+
+lki_slot *
+lki_lane_slot(lki_lane *lane, uint64_t place, lki_segment **found)
+{
+    uint64_t number = place >> LKI_SEGMENT_BITS;
+    uint32_t index = (uint32_t)place & ((1u << LKI_SEGMENT_BITS) - 1);
+    const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
+    lki_segment *segment = lki_load_acquire(&lane->frontier); /* P13 */
+    if (segment == NULL)
+        return NULL;
+    if (LKI_UNLIKELY((segment->number & mask) != number)) {
+        segment = lki_load_acquire(&lane->tail);                             /* P13 */
+        const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+        if (segment == NULL || directory == NULL)
+            return NULL;
+        number = segment->number - ((segment->number - number) & mask);
+        if (number != segment->number) {
+            size_t at = directory_position(directory, number);
+            if (at == directory->count || number < directory->page[at]->first)
+                return NULL;
+            segment = page_segment(directory->page[at], number);
+        }
+    }
+    if (segment == NULL || index >= segment->capacity)
+        return NULL;
+    *found = segment;
+    return &segment->slots[index];
+}
+
+/* ---- the end of a segment ---- */
+
+/* Two epochs after its last slot was given up. */
+static bool
+segment_leave(lki_thread *thread, void *object)
+{
+    lki_segment *segment = object;
+    lki_lane *lane = segment->lane;
+    if (lki_thread_store(thread)->closing)
+        return true; /* it is still in its page, and goes with the lane */
+    if (!lki_reserve(thread, 4))
+        return false;
+    lki_segment *front = segment;
+    lki_cas_seq_cst(&lane->frontier, &front, lki_load_acquire(&segment->next)); /* P13 */
+    lki_lane_page *page = segment->page;
+    size_t at = segment->number % LKI_PAGE_SEGMENTS;
+    lki_store_seq_cst(&page->segment[at], NULL);      /* P13 */
+    lki_store_seq_cst(&page->due[at], LKI_NEVER);     /* P12: no word of it is live */
+    lki_store_seq_cst(&page->expires[at], LKI_NEVER); /* P12 */
+    segment->object.dispose = segment_dispose;
+    lki_retire(thread, LKI_OBJECT, segment, segment_size(segment->capacity));
+    lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: last: then the page may go */
+    if (page_is_over(page) && lki_latch_try(&lane->latch)) {
+        directory_trim_latched(lane, thread);
+        lki_latch_drop(&lane->latch);
+    }
+    return true;
+}
+
+static void
+segment_leave_if_done(lki_segment *segment, lki_thread *thread, uint32_t finished)
+{
+    uint64_t word = lki_load_seq_cst(&segment->word); /* P14 */
+    if ((word & LKI_SEALED) == 0 || finished != LKI_RESERVED(word))
+        return;
+    if (lki_swap_seq_cst(&segment->leaving, 1) == 0) /* P14 */
+        lki_retire(thread, LKI_OBJECT, segment, 0);
+}
+
+void
+lki_slot_finish(lki_segment *segment, lki_thread *thread)
+{
+    uint32_t finished = lki_add_seq_cst(&segment->finished, 1) + 1; /* P14 */
+    segment_leave_if_done(segment, thread, finished);
+}
+
+/* ---- growth ---- */
+
+/* What a growth makes before anything can be seen. */
+typedef struct growth {
+    lki_segment *first, *last;
+    lki_directory *directory;
+    size_t segments, kept; /* pages of the directory that are not new */
+} growth;
+
+static lki_lane_page *
+page_new(lki_lane *lane, uint64_t first)
+{
+    lki_lane_page *page = lki_alloc_zeroed(&lane->store->domain.allocator, sizeof *page);
+    if (page == NULL)
+        return NULL;
+    page->object.dispose = page_dispose;
+    page->first = first;
+    for (size_t i = 0; i < LKI_PAGE_SEGMENTS; i++) {
+        lki_store_relaxed(&page->due[i], LKI_NEVER); /* P12: not published yet */
+        lki_store_relaxed(&page->expires[i], LKI_NEVER);
+    }
+    return page;
+}
+
+static lki_segment *
+segment_new(lki_lane *lane, uint32_t capacity, uint64_t number)
+{
+    lki_segment *segment = lki_alloc_lines(&lane->store->domain.allocator, segment_size(capacity));
+    if (segment == NULL)
+        return NULL;
+    segment->object.dispose = segment_leave;
+    segment->capacity = capacity;
+    segment->number = number;
+    segment->lane = lane;
+    return segment;
+}
+
+static void
+growth_discard(lki_lane *lane, growth *g)
+{
+    const lki_allocator *allocator = &lane->store->domain.allocator;
+    for (lki_segment *s = g->first, *next; s != NULL; s = next) {
+        next = lki_load_relaxed(&s->next); /* nobody saw them */
+        lki_segment_free(lane->store, s);
+    }
+    for (size_t i = g->kept; g->directory != NULL && i < g->directory->count; i++)
+        lki_free(allocator, g->directory->page[i], sizeof(lki_lane_page));
+    if (g->directory != NULL)
+        lki_free(allocator, g->directory, directory_size(g->directory->room));
+}
+
+/* A directory with pages for the segments from `first` up to `end`. */
+static bool
+growth_pages_latched(lki_lane *lane, growth *g, uint64_t first, uint64_t end)
+{
+    if (first >= end)
+        return true;
+    g->directory = directory_copy(lane, (size_t)((end - first) / LKI_PAGE_SEGMENTS) + 1);
+    if (g->directory == NULL)
+        return false;
+    g->kept = g->directory->count;
+    for (; first < end; first += LKI_PAGE_SEGMENTS) {
+        lki_lane_page *page = page_new(lane, first);
+        if (page == NULL)
+            return false;
+        g->directory->page[g->directory->count++] = page;
+    }
+    return true;
+}
+
+/* Segments for `count` places behind `tail` (NULL: the first of the lane), and their pages. */
+static bool
+growth_make_latched(lki_lane *lane, const lki_segment *tail, size_t count, growth *g)
+{
+    uint64_t number = tail != NULL ? tail->number + 1 : 0;
+    uint32_t capacity = tail == NULL                    ? SLOTS_FIRST
+                        : tail->capacity < SLOTS_SECOND ? SLOTS_SECOND
+                                                        : LKI_SEGMENT_SLOTS;
+    if (count > capacity)
+        capacity = LKI_SEGMENT_SLOTS;
+    g->segments = (count + capacity - 1) / capacity;
+    uint64_t have = tail != NULL ? tail->page->first + LKI_PAGE_SEGMENTS : 0;
+    if (!growth_pages_latched(lane, g, have, number + g->segments))
+        return false;
+    for (size_t i = 0; i < g->segments; i++) {
+        lki_segment *segment = segment_new(lane, capacity, number + i);
+        if (segment == NULL)
+            return false;
+        if (g->last != NULL)
+            lki_store_relaxed(&g->last->next, segment); /* nobody sees them yet */
+        else
+            g->first = segment;
+        g->last = segment;
+    }
+    return true;
+}
+
+/* Fills the new segments in: `count` places are reserved in them. */
+static void
+growth_plant_latched(lki_lane *lane, lki_thread *thread, lki_segment *tail, growth *g,
+                     uint64_t before, int64_t ms, size_t count)
+{
+    if (g->directory != NULL)
+        directory_replace_latched(lane, thread, g->directory);
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    for (lki_segment *s = g->first; s != NULL; s = lki_load_relaxed(&s->next)) {
+        size_t here = count < s->capacity ? count : s->capacity;
+        bool sealed = s != g->last;
+        s->before = before;
+        s->first_ms = ms;
+        s->page = directory->page[directory_position(directory, s->number)];
+        lki_store_relaxed(&s->word, (uint64_t)ms << 16 | (sealed ? LKI_SEALED : 0) | here);
+        lki_add_seq_cst(&s->page->live, 1); /* P13 */
+        if (s->number % LKI_PAGE_SEGMENTS == LKI_PAGE_SEGMENTS - 1)
+            lki_store_seq_cst(&s->page->full, 1);                               /* P13 */
+        lki_store_seq_cst(&s->page->segment[s->number % LKI_PAGE_SEGMENTS], s); /* P13 */
+        before += here;
+        count -= here;
+    }
+    if (tail != NULL)
+        lki_store_seq_cst(&tail->next, g->first); /* P13: before the seal */
+    else
+        lki_store_seq_cst(&lane->frontier, g->first); /* P13 */
+}
+
+void
+lki_lane_seal_latched(lki_lane *lane)
+{
+    lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
+    if (tail == NULL)
+        return;
+    lki_store_seq_cst(&tail->leaving, 1);    /* P14: no ticket for it */
+    lki_or_seq_cst(&tail->word, LKI_SEALED); /* P14 */
+}
+
+static bool
+has_room(lki_segment *tail, size_t count)
+{
+    uint64_t word = lki_load_seq_cst(&tail->word); /* P14 */
+    return (word & LKI_SEALED) == 0 && count <= tail->capacity - LKI_RESERVED(word);
+}
+
+/* ULIDs of a lane begin above those of its predecessors of the same name. */
+static int64_t
+growth_ms(lki_lane *lane, const lki_segment *tail, uint64_t word, int64_t ms)
+{
+    int64_t least =
+        tail != NULL ? (int64_t)(word >> 16) : lki_load_seq_cst(&lane->store->ulid_floor_ms) + 1;
+    const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
+    if (tail != NULL && ((tail->number + 1) & mask) == 0)
+        least++; /* places begin anew */
+    return ms > least ? ms : least;
+}
+
+static lk_status
+lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
+                  lki_places *places)
+{
+    growth g = {NULL, NULL, NULL, 0, 0};
+    lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
+    if (lane->dead)
+        return LK_NOT_FOUND;
+    if (lki_load_acquire(&lane->closed) != 0) /* P13 */
+        return LK_CLOSED;
+    if (tail != NULL && has_room(tail, count))
+        return LK_RACE;
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    bool made = lki_reserve(thread, (directory != NULL ? directory->count : 0) + 8) &&
+                growth_make_latched(lane, tail, count, &g);
+    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+    lk_status status = made ? LK_OK : LK_NO_MEMORY;
+    /* The seal, under the depth that was judged; who finds it without a successor comes to the
+     * latch. */
+    do
+        if (made && max_depth != 0 && lki_lane_depth(lane, tail, word) + count > max_depth)
+            status = LK_BUSY;
+    while (status == LK_OK && tail != NULL &&
+           !lki_cas_seq_cst(&tail->word, &word, word | LKI_SEALED)); /* P14 */
+    if (status != LK_OK) {
+        growth_discard(lane, &g);
+        return status;
+    }
+    ms = growth_ms(lane, tail, word, ms);
+    growth_plant_latched(lane, thread, tail, &g,
+                         tail != NULL ? tail->before + LKI_RESERVED(word) : 0, ms, count);
+    *places = (lki_places){g.first, 0, ms};
+    lki_store_seq_cst(&lane->tail, g.last); /* P13 */
+    if (tail != NULL)
+        segment_leave_if_done(tail, thread, lki_load_seq_cst(&tail->finished)); /* P14 */
+    return LK_OK;
+}
+
+uint64_t
+lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word)
+{
+    uint64_t removed = lki_lane_sum(lane, LKI_LANE_REMOVED);
+    lki_store_relaxed(&lane->removed_seen, removed);
+    uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins); /* the low half */
+    uint64_t places = tail != NULL ? tail->before + LKI_RESERVED(word) : 0;
+    return places - removed + keyed;
+}
+
+/* Is the queue so full that `count` more would be too many? */
+static bool
+is_too_deep(lki_lane *lane, const lki_segment *tail, uint64_t word, size_t count, size_t max_depth)
+{
+    uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins);
+    uint64_t places = tail->before + LKI_RESERVED(word);
+    if (count > max_depth)
+        return true;
+    if (places - lki_load_relaxed(&lane->removed_seen) + keyed + count <= max_depth)
+        return false;
+    return lki_lane_depth(lane, tail, word) + count > max_depth;
+}
+
+lk_status
+lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
+                   lki_places *places)
+{
+    if (ms < 0)
+        ms = 0;
+    if (LKI_UNLIKELY(ms > LKI_ULID_MS_MAX))
+        ms = LKI_ULID_MS_MAX;
+    for (;;) {
+        lki_segment *tail = lki_load_acquire(&lane->tail);                         /* P13 */
+        uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : LKI_SEALED; /* P14 */
+        uint32_t slot = LKI_RESERVED(word);
+        if (LKI_UNLIKELY((word & LKI_SEALED) != 0 || count > tail->capacity - slot)) {
+            lki_latch_take(&lane->latch, thread);
+            lk_status status = lane_grow_latched(lane, thread, count, ms, max_depth, places);
+            lki_latch_drop(&lane->latch);
+            if (status == LK_RACE)
+                continue;
+            return status;
+        }
+        if (max_depth != 0 && is_too_deep(lane, tail, word, count, max_depth))
+            return LK_BUSY;
+        int64_t later = (int64_t)(word >> 16) > ms ? (int64_t)(word >> 16) : ms;
+        if (LKI_LIKELY(lki_cas_seq_cst(&tail->word, &word,
+                                       (uint64_t)later << 16 | (slot + count)))) { /* P14 */
+            *places = (lki_places){tail, slot, later};
+            return LK_OK;
+        }
+    }
+}
+
+void
+lki_places_next(lki_places *places)
+{
+    if (++places->slot < places->segment->capacity)
+        return;
+    places->segment = lki_load_acquire(&places->segment->next); /* P13 */
+    places->slot = 0;
+}
+
+void
+lki_sk_write(unsigned char *sk, const lki_segment *segment, uint32_t slot, int64_t ms)
+{
+    lki_ulid_write_ms(sk, ms);
+    memcpy(sk + LKI_ULID_OWNER, segment->lane->owner, LKI_ULID_WORD);
+    lki_ulid_write(sk + LKI_ULID_PLACE,
+                   (segment->number << LKI_SEGMENT_BITS | slot) & LKI_ULID_MASK);
+}

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting for jobs, by call and by descriptor: on the machine's clocks, for a few milliseconds. How long a wait took is only ever
+ * compared with the least that it may take. A thread that is never woken is ended by the alarm.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/jobs.h"
+
+enum { HANG_SECONDS = 60, WAITERS = 6, POLL_MS = 30000 };
+
+/* The kit's memory, the machine's clocks. */
+static int
+wait_setup(void **state)
+{
+    kit *k = calloc(1, sizeof *k);
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    assert_non_null(k);
+    options.allocate = kit_allocate;
+    options.deallocate = kit_deallocate;
+    options.allocator_context = &k->memory;
+    assert_status(LK_OK, lk_memory_open(&options, &k->db));
+    k->result = lk_result_new();
+    assert_non_null(k->result);
+    *state = k;
+    alarm(HANG_SECONDS);
+    return 0;
+}
+
+static int
+wait_teardown(void **state)
+{
+    alarm(0);
+    kit_close(*state);
+    free(*state);
+    return 0;
+}
+
+static int64_t
+clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static lk_status
+pull_waiting(kit *k, const char *pk, int64_t wait_ms, int64_t visibility_ms)
+{
+    lk_pull_options options = {
+        .pk = lk_string(pk), .wait_ms = wait_ms, .visibility_ms = visibility_ms};
+    return lk_queue_pull(k->db, &options, k->result);
+}
+
+/* ---- threads that wait ---- */
+
+typedef struct waiter {
+    pthread_t thread;
+    kit *k;
+    int64_t wait_ms;
+    size_t max_jobs;
+    lk_status status;
+    size_t count;
+    uint32_t receives;
+    lk_result *result;
+} waiter;
+
+static void *
+waiter_main(void *argument)
+{
+    waiter *w = argument;
+    lk_pull_options options = {.pk = lk_string("q"),
+                               .wait_ms = w->wait_ms,
+                               .max_jobs = w->max_jobs,
+                               .visibility_ms = LK_HOURS(1)};
+    w->status = lk_queue_pull(w->k->db, &options, w->result);
+    w->count = w->status == LK_OK ? lk_result_count(w->result) : 0;
+    w->receives = w->status == LK_OK ? lk_result_claim(w->result, 0)->receives : 0;
+    return NULL;
+}
+
+static void
+waiter_start(waiter *w, kit *k, int64_t wait_ms)
+{
+    *w = (waiter){.k = k, .wait_ms = wait_ms, .result = lk_result_new()};
+    assert_non_null(w->result);
+    assert_int_equal(pthread_create(&w->thread, NULL, waiter_main, w), 0);
+}
+
+static void
+waiter_join(waiter *w, lk_status wanted)
+{
+    assert_int_equal(pthread_join(w->thread, NULL), 0);
+    lk_result_free(w->result);
+    assert_status(wanted, w->status);
+}
+
+/* A little time for others to fall asleep; whether they did changes nothing. */
+static void
+settle(kit *k, int turn)
+{
+    if (turn % 3 != 0)
+        assert_status(LK_TIMED_OUT, pull_waiting(k, "nothing ever", turn % 3 * 3, 0));
+}
+
+/* ---- wait ---- */
+
+static void
+test_wait_for_nothing_times_out_not_before_its_time(void **state)
+{
+    kit *k = *state;
+    static const int64_t waits[] = {1, 2, 5, 20};
+    for (size_t i = 0; i < KIT_COUNT(waits); i++) {
+        int64_t begin = clock_ms();
+        assert_status(LK_TIMED_OUT, pull_waiting(k, "q", waits[i], 0));
+        assert_true(clock_ms() - begin >= waits[i] - 1); /* both ends are cut to milliseconds */
+    }
+    assert_status(LK_EMPTY, pull_waiting(k, "q", 0, 0));
+    jobs_push_delayed(k, "q", NULL, "later", LK_HOURS(1));
+    assert_status(LK_TIMED_OUT, pull_waiting(k, "q", 3, 0));
+    assert_depths(k, "q", 0, 0, 1);
+}
+
+static void
+test_wait_with_a_job_there_does_not_wait(void **state)
+{
+    kit *k = *state;
+    assert_status(LK_OK, jobs_try_push_batch(k, "q", 0, 2, NULL, NULL));
+    assert_status(LK_OK, pull_waiting(k, "q", -1, 0));
+    assert_status(LK_OK, pull_waiting(k, "q", LK_HOURS(1), 0));
+    assert_int_equal(job_number(lk_result_item(k->result, 0)), 1);
+}
+
+static void
+test_push_wakes_a_waiter(void **state)
+{
+    kit *k = *state;
+    static const char *const sks[] = {NULL, "own"};
+    for (int turn = 0; turn < 12; turn++) {
+        waiter w;
+        waiter_start(&w, k, turn % 4 == 0 ? LK_HOURS(1) : -1);
+        settle(k, turn);
+        jobs_push(k, "q", sks[turn % 2], "x");
+        waiter_join(&w, LK_OK);
+        assert_int_equal(w.receives, 1);
+        assert_depths(k, "q", 0, 1, 0);
+        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    }
+}
+
+static void
+test_push_of_many_wakes_as_many(void **state)
+{
+    kit *k = *state;
+    for (int turn = 0; turn < 6; turn++) {
+        waiter w[WAITERS];
+        for (size_t i = 0; i < WAITERS; i++)
+            waiter_start(&w[i], k, -1);
+        settle(k, turn);
+        assert_status(LK_OK, jobs_try_push_batch(k, "q", 0, WAITERS, NULL, NULL));
+        for (size_t i = 0; i < WAITERS; i++) {
+            waiter_join(&w[i], LK_OK);
+            assert_int_equal(w[i].count, 1);
+        }
+        assert_depths(k, "q", 0, WAITERS, 0);
+        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    }
+}
+
+static void
+test_release_wakes_a_waiter(void **state)
+{
+    kit *k = *state;
+    static const char *const sks[] = {NULL, "own"};
+    for (int turn = 0; turn < 6; turn++) {
+        waiter w;
+        job j;
+        jobs_push(k, "q", sks[turn % 2], "x");
+        assert_pull(k, "q", "x", &j);
+        waiter_start(&w, k, -1);
+        settle(k, turn);
+        assert_status(LK_OK, lk_queue_release(k->db, &j.claim, turn % 2));
+        waiter_join(&w, LK_OK);
+        assert_int_equal(w.receives, 2);
+        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    }
+}
+
+static void
+test_commit_wakes_waiters(void **state)
+{
+    kit *k = *state;
+    for (int turn = 0; turn < 6; turn++) {
+        waiter w[2];
+        waiter_start(&w[0], k, -1);
+        waiter_start(&w[1], k, -1);
+        settle(k, turn);
+        lk_write writes[] = {
+            {.kind = LK_PUSH, .item = kit_item("q", "own", "x")},
+            {.kind = LK_PUT, .item = kit_item("items", "a", "x")},
+            {.kind = LK_PUSH, .item = kit_item("q", turn % 2 == 0 ? NULL : "own 2", "y")}};
+        assert_status(LK_OK, lk_commit(k->db, writes, 3, NULL, 0, NULL));
+        waiter_join(&w[0], LK_OK);
+        waiter_join(&w[1], LK_OK);
+        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    }
+}
+
+static void
+test_lapse_of_anothers_claim_wakes_a_waiter(void **state)
+{
+    kit *k = *state;
+    static const char *const sks[] = {NULL, "own"};
+    for (int turn = 0; turn < 6; turn++) {
+        waiter w;
+        jobs_push(k, "q", sks[turn % 2], "x");
+        if (turn < 4) { /* the claim is there before the waiter comes */
+            assert_status(LK_OK, pull_waiting(k, "q", 0, 5));
+            waiter_start(&w, k, -1);
+        } else { /* or after it: it waits for a lapse in an hour, and then for one that is near */
+            assert_status(LK_OK, pull_waiting(k, "q", 0, LK_HOURS(1)));
+            waiter_start(&w, k, -1);
+            settle(k, 2);
+            lk_claim claim = *lk_result_claim(k->result, 0);
+            assert_status(LK_OK, lk_queue_extend(k->db, &claim, 4));
+        }
+        waiter_join(&w, LK_OK);
+        assert_int_equal(w.receives, 2);
+        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    }
+}
+
+static void
+test_end_of_a_delay_wakes_a_waiter(void **state)
+{
+    kit *k = *state;
+    static const char *const sks[] = {NULL, "own"};
+    for (int turn = 0; turn < 6; turn++) {
+        waiter w;
+        int64_t begin = clock_ms();
+        if (turn < 4)
+            jobs_push_delayed(k, "q", sks[turn % 2], "x", 6);
+        waiter_start(&w, k, -1);
+        if (turn >= 4) { /* pushed while it waits */
+            settle(k, turn);
+            begin = clock_ms();
+            jobs_push_delayed(k, "q", sks[turn % 2], "x", 6);
+        }
+        waiter_join(&w, LK_OK);
+        assert_true(clock_ms() - begin >= 5);
+        assert_int_equal(w.receives, 1);
+        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    }
+}
+
+static void
+test_close_wakes_all_waiters(void **state)
+{
+    kit *k = *state;
+    waiter w[WAITERS];
+    for (size_t i = 0; i < WAITERS; i++)
+        waiter_start(&w[i], k, i % 2 == 0 ? -1 : LK_HOURS(1));
+    settle(k, 2);
+    assert_status(LK_OK, lk_queue_close(k->db, lk_string("q")));
+    for (size_t i = 0; i < WAITERS; i++)
+        waiter_join(&w[i], LK_CLOSED);
+    assert_status(LK_CLOSED, pull_waiting(k, "q", -1, 0));
+    assert_status(LK_CLOSED, pull_waiting(k, "q", 5, 0));
+}
+
+static void
+test_set_and_delete_of_items_wake_nobody(void **state)
+{
+    kit *k = *state;
+    waiter w;
+    waiter_start(&w, k, 12);
+    settle(k, 1);
+    kit_set(k, "q", "item", "no job");
+    lk_key key = kit_key("q", "item");
+    assert_status(LK_OK, lk_delete(k->db, &key, 1));
+    jobs_push(k, "other", NULL, "x");
+    waiter_join(&w, LK_TIMED_OUT);
+}
+
+/* Inside a read pair a pull does not wait. */
+static void
+test_pull_inside_a_read_pair_does_not_wait(void **state)
+{
+    kit *k = *state;
+    static const int64_t waits[] = {-1, LK_HOURS(1), 1};
+    lk_read_begin(k->db);
+    for (size_t i = 0; i < KIT_COUNT(waits); i++) {
+        lk_status status = pull_waiting(k, "q", waits[i], 0);
+        assert_true(status == LK_EMPTY || status == LK_TIMED_OUT);
+    }
+    jobs_push(k, "q", NULL, "x");
+    assert_status(LK_OK, pull_waiting(k, "q", -1, 0));
+    lk_read_end(k->db);
+}
+
+/* ---- descriptors ---- */
+
+static int
+queue_fd(kit *k, const char *pk)
+{
+    int fd = -1;
+    assert_status(LK_OK, lk_queue_fd(k->db, lk_string(pk), &fd));
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static bool
+is_readable(int fd, int wait_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int count = poll(&p, 1, wait_ms);
+    assert_true(count >= 0);
+    return count == 1 && (p.revents & POLLIN) != 0;
+}
+
+static void
+test_descriptor_is_readable_exactly_while_a_job_is_ready(void **state)
+{
+    kit *k = *state;
+    static const char *const sks[] = {NULL, "own"};
+    for (size_t i = 0; i < KIT_COUNT(sks); i++) {
+        int fd = queue_fd(k, "q");
+        job j;
+        assert_false(is_readable(fd, 0));
+        jobs_push(k, "q", sks[i], "1");
+        for (int again = 0; again < 3; again++)
+            assert_true(is_readable(fd, 0)); /* level-triggered */
+        assert_pull(k, "q", "1", &j);
+        assert_empty(k, "q");
+        assert_false(is_readable(fd, 0));
+        assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
+        assert_true(is_readable(fd, 0));
+        assert_pull(k, "q", "1", &j);
+        assert_empty(k, "q");
+        assert_false(is_readable(fd, 0));
+        assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
+        assert_false(is_readable(fd, 0));
+        lk_write push = {.kind = LK_PUSH, .item = kit_item("q", sks[i], "2")};
+        assert_status(LK_OK, lk_commit(k->db, &push, 1, NULL, 0, NULL));
+        assert_true(is_readable(fd, 0));
+        assert_pull(k, "q", "2", NULL);
+        assert_empty(k, "q");
+        assert_false(is_readable(fd, 0));
+        assert_int_equal(queue_fd(k, "q"), fd);
+        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    }
+}
+
+/* Who pulls until LK_EMPTY may sleep: what comes then makes it readable again. */
+static void
+test_descriptor_after_a_partial_drain_stays_readable(void **state)
+{
+    kit *k = *state;
+    int fd = queue_fd(k, "q");
+    assert_status(LK_OK, jobs_try_push_batch(k, "q", 0, 5, NULL, NULL));
+    for (int i = 0; i < 5; i++) {
+        assert_true(is_readable(fd, 0));
+        assert_status(LK_OK, pull_waiting(k, "q", 0, 0));
+    }
+    assert_empty(k, "q");
+    assert_false(is_readable(fd, 0));
+    jobs_push(k, "q", NULL, "x");
+    assert_true(is_readable(fd, 0));
+    lk_queue_statistics s = jobs_statistics(k, "q");
+    assert_int_equal(s.ready, 1);
+    assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    assert_empty(k, "q");
+    assert_false(is_readable(fd, 0));
+}
+
+static void
+test_descriptor_that_is_asked_for_late_knows_what_is_ready(void **state)
+{
+    kit *k = *state;
+    jobs_push(k, "q", NULL, "x");
+    jobs_push(k, "own", "own", "x");
+    assert_true(is_readable(queue_fd(k, "q"), 0));
+    assert_true(is_readable(queue_fd(k, "own"), 0));
+    assert_true(queue_fd(k, "q") != queue_fd(k, "own"));
+    assert_false(is_readable(queue_fd(k, "none"), 0));
+    assert_status(LK_OK, lk_queue_close(k->db, lk_string("none")));
+    assert_true(is_readable(queue_fd(k, "none"), 0));
+}
+
+/* Sleeps on the descriptor until the job comes. It comes soon after the descriptor says so. */
+static void
+poll_and_pull(kit *k, int fd, uint32_t receives, job *j)
+{
+    for (int spins = 0; jobs_try_pull(k, "q", j) == LK_EMPTY; spins++) {
+        assert_true(spins < 20);
+        assert_true(is_readable(fd, POLL_MS));
+    }
+    assert_string_equal(j->data, "x");
+    assert_int_equal(j->claim.receives, receives);
+}
+
+static void
+test_descriptor_becomes_readable_when_time_passes(void **state)
+{
+    kit *k = *state;
+    static const char *const sks[] = {NULL, "own"};
+    int fd = queue_fd(k, "q");
+    for (size_t i = 0; i < KIT_COUNT(sks); i++) {
+        job j;
+        jobs_push_delayed(k, "q", sks[i], "x", 4); /* the end of a delay */
+        assert_true(is_readable(fd, POLL_MS));
+        assert_status(LK_OK, pull_waiting(k, "q", -1, 4));
+        poll_and_pull(k, fd, 2, &j); /* a lapse */
+        assert_empty(k, "q");
+        assert_false(is_readable(fd, 0));
+        assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 4)); /* released with delay */
+        poll_and_pull(k, fd, 3, &j);
+        assert_empty(k, "q");
+        assert_status(LK_OK, lk_queue_extend(k->db, &j.claim, 3)); /* a claim cut short */
+        poll_and_pull(k, fd, 4, &j);
+        assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
+        assert_empty(k, "q");
+        assert_false(is_readable(fd, 0));
+    }
+}
+
+static void
+test_descriptor_of_a_closed_queue_is_readable(void **state)
+{
+    kit *k = *state;
+    int fd = queue_fd(k, "q");
+    jobs_push(k, "q", NULL, "x");
+    assert_status(LK_OK, lk_queue_close(k->db, lk_string("q")));
+    assert_true(is_readable(fd, 0));
+    assert_pull(k, "q", "x", NULL);
+    assert_status(LK_CLOSED, jobs_try_pull(k, "q", NULL));
+    assert_true(is_readable(fd, 0));
+}
+
+static void *
+push_main(void *argument)
+{
+    kit *k = argument;
+    lk_item item = kit_item("q", NULL, "x");
+    return (void *)(intptr_t)lk_queue_push(k->db, &item, 1, NULL, NULL);
+}
+
+static void
+test_descriptors_wake_poll_and_epoll(void **state)
+{
+    kit *k = *state;
+    int fds[2] = {queue_fd(k, "other"), queue_fd(k, "q")}, epoll = epoll_create1(EPOLL_CLOEXEC);
+    assert_true(epoll >= 0);
+    for (int i = 0; i < 2; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = fds[i]};
+        assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event), 0);
+    }
+    for (int turn = 0; turn < 6; turn++) {
+        struct epoll_event event;
+        pthread_t thread;
+        void *status = NULL;
+        job j;
+        assert_int_equal(epoll_wait(epoll, &event, 1, 0), 0);
+        assert_int_equal(pthread_create(&thread, NULL, push_main, k), 0);
+        if (turn % 2 == 0) {
+            assert_int_equal(epoll_wait(epoll, &event, 1, POLL_MS), 1);
+            assert_int_equal(event.data.fd, fds[1]);
+        } else {
+            assert_true(is_readable(fds[1], POLL_MS));
+        }
+        assert_int_equal(pthread_join(thread, &status), 0);
+        assert_true((lk_status)(intptr_t)status == LK_OK);
+        assert_pull(k, "q", "x", &j);
+        assert_empty(k, "q");
+        assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
+    }
+    close(epoll);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, wait_setup, wait_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_wait_for_nothing_times_out_not_before_its_time),
+        TEST(test_wait_with_a_job_there_does_not_wait),
+        TEST(test_push_wakes_a_waiter),
+        TEST(test_push_of_many_wakes_as_many),
+        TEST(test_release_wakes_a_waiter),
+        TEST(test_commit_wakes_waiters),
+        TEST(test_lapse_of_anothers_claim_wakes_a_waiter),
+        TEST(test_end_of_a_delay_wakes_a_waiter),
+        TEST(test_close_wakes_all_waiters),
+        TEST(test_set_and_delete_of_items_wake_nobody),
+        TEST(test_pull_inside_a_read_pair_does_not_wait),
+        TEST(test_descriptor_is_readable_exactly_while_a_job_is_ready),
+        TEST(test_descriptor_after_a_partial_drain_stays_readable),
+        TEST(test_descriptor_that_is_asked_for_late_knows_what_is_ready),
+        TEST(test_descriptor_becomes_readable_when_time_passes),
+        TEST(test_descriptor_of_a_closed_queue_is_readable),
+        TEST(test_descriptors_wake_poll_and_epoll),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
