@@ -65,7 +65,7 @@ lk_queue_pull(lk_db *db, const lk_pull_options *options, lk_result *result)
         return status;
     if (LKI_UNLIKELY(options->visibility_ms < 0 || options->wait_ms < -1))
         return LK_INVALID;
-    if (LKI_UNLIKELY(options->max_receives != 0 || options->dead_pk.size != 0)) {
+    if (LKI_UNLIKELY(options->max_receives != 0)) {
         status = queue_check(db, options->dead_pk);
         if (status != LK_OK)
             return status;

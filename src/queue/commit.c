@@ -54,8 +54,11 @@ plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, 
         lki_job_find(store, lane, claim->key, &job);
         bool holds = c->exactly != NULL && i == 0 ? job.state.identity == c->exactly->state.identity
                                                   : lki_claim_holds(&job, claim->token);
-        if (!holds || (c->exactly == NULL && !lki_job_is_live(store, &job)))
+        if (!holds || (c->exactly == NULL && !lki_job_is_live(store, &job))) {
+            if (lane != NULL && c->exactly == NULL)
+                lki_lane_count(lane, thread, LKI_LANE_LOST, 1);
             return LK_LOST;
+        }
         if (!job.plain) {
             bool claimed = job.state.phase == LKI_CLAIMED || job.state.phase == LKI_LAPSED;
             p->judged =
@@ -86,15 +89,28 @@ lane_pin(lki_store *store, lki_thread *thread, const lk_item *item, planned *p)
     return lki_load_seq_cst(&lane->closed) != 0 ? LK_CLOSED : LK_OK; /* P16 */
 }
 
-/* More jobs than the caller wants, those of this push counted as they come? */
+/* More jobs than the caller wants, with those that are planned up to write `i`? Each of these counts
+ * already, by its pin and perhaps by its place; in the end one that replaces a job adds none. */
 static bool
-lane_is_too_deep(const job_commit *c, lki_lane *lane)
+lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size_t i)
 {
     if (c->options == NULL || c->options->max_depth == 0)
         return false;
-    lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
-    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
-    return lki_lane_depth(lane, tail, word) > c->options->max_depth;
+    lki_lane *lane = c->planned[i].lane;
+    uint64_t counted = 0, added = 0;
+    for (size_t k = 0; k <= i; k++) {
+        counted += c->planned[k].generated ? 2 : 1;
+        added += !c->planned[k].replaces;
+    }
+    for (int again = 0;; again++) {
+        lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
+        uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+        if (lki_lane_depth(lane, tail, word) + added <= c->options->max_depth + counted)
+            return false;
+        if (again != 0)
+            return true;
+        lki_due_expire(store, thread, lane); /* what has expired does not count */
+    }
 }
 
 /* A place for a job whose sk is to be generated, or the one that an earlier plan reserved. */
@@ -154,8 +170,6 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
     lk_status status = p->lane == NULL ? lane_pin(store, thread, item, p) : LK_OK;
     if (status == LK_CLOSED && c->exactly != NULL)
         status = LK_OK; /* dead letters go there all the same */
-    if (status == LK_OK && lane_is_too_deep(c, p->lane))
-        status = LK_BUSY;
     lki_cell *cell = NULL;
     if (status == LK_OK)
         status = push_cell(store, thread, item, p, &cell);
@@ -175,6 +189,8 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
     p->to = (lki_state){.identity = lki_identity_new(thread), .phase = LKI_WAITING};
     if (c->options != NULL && c->options->delay_ms > 0)
         p->to.time = lki_ticks_after(store, &c->ticks, c->options->delay_ms) - 1;
+    if (lane_is_too_deep(c, store, thread, i))
+        return LK_BUSY;
     uint64_t from = p->replaces ? lki_record_state(record)->identity : 0;
     status = lki_job_announce(p->lane, thread, sk, from, &p->to, c->ticks.now);
     p->announced = status == LK_OK;

@@ -65,7 +65,7 @@ segment_look(look *l, lki_segment *segment)
         lki_slot *slot = &segment->slots[i];
         uint64_t word = lki_load_seq_cst(&slot->word); /* P12: after the mark */
         enum lki_phase phase = lki_word_phase(word);
-        uint64_t time = word >> 24;
+        uint64_t time = word >> LKI_TIME_SHIFT;
         if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
             if (lki_ticks_past(l->store, l->ticks, time)) {
                 if (l->room == 0)

@@ -199,9 +199,10 @@ job_purge(tour *t, const lki_found_job *found)
     for (;;) {
         if (!lki_reserve(t->thread, 8))
             return LK_NO_MEMORY;
+        bool live = lki_job_is_live(t->store, &job); /* else it was gone before */
         lk_status status = lki_job_remove(t->store, t->thread, t->lane, &job);
         if (status == LK_OK)
-            ++*(size_t *)t->context;
+            *(size_t *)t->context += live;
         if (status != LK_LOST)
             return status;
         /* Its state has changed: once more, if it is there. */

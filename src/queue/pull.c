@@ -29,7 +29,8 @@ typedef struct pull {
     uint64_t deadline;
     size_t taken;
     uint32_t visited;
-    uint64_t front_word; /* of the segment where the frontier ended */
+    lki_segment *front;  /* where the frontier ended */
+    uint64_t front_word; /* its word then */
 } pull;
 
 /* ---- the frontier ---- */
@@ -58,7 +59,8 @@ segment_front(pull *p, lki_segment *segment, bool *over)
     *over = false;
     for (; found == NULL; i++) {
         if (i == segment->capacity) {
-            *over = true;
+            p->front_word = lki_load_seq_cst(&segment->word); /* P14 */
+            *over = (p->front_word & LKI_SEALED) != 0;
             break;
         }
         uint64_t word = lki_load_acquire(&segment->slots[i].word); /* P11 */
@@ -91,6 +93,7 @@ front_find(pull *p, lki_found_job *job)
     lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
     while (segment != NULL) {
         bool over;
+        p->front = segment;
         lki_slot *slot = segment_front(p, segment, &over);
         if (slot != NULL) {
             lki_job_read(p->store, segment, slot, job);
@@ -113,8 +116,9 @@ front_find(pull *p, lki_found_job *job)
 static bool
 front_has_moved(const pull *p)
 {
-    lki_segment *segment = lki_load_acquire(&p->lane->frontier);                 /* P13 */
-    return segment != NULL && lki_load_seq_cst(&segment->word) != p->front_word; /* P14 */
+    lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
+    return segment != p->front ||
+           (segment != NULL && lki_load_seq_cst(&segment->word) != p->front_word); /* P14 */
 }
 
 /* ---- the ready entries ---- */
@@ -187,7 +191,7 @@ next_find(pull *p, lki_found_job *job)
             lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready);
         if (status == LK_NO_MEMORY)
             return status;
-        p->front_word = 0;
+        p->front = NULL;
         if (!front_find(p, job)) {
             if (status == LK_OK) {
                 *job = ready;

@@ -124,6 +124,11 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
         if (status == LK_OK)
             status = lki_places_reserve(p->lane, p->thread, p->count, lki_now(p->store),
                                         options->max_depth, &places);
+        if (status == LK_BUSY) { /* what has expired does not count */
+            lki_due_expire(p->store, p->thread, p->lane);
+            status = lki_places_reserve(p->lane, p->thread, p->count, lki_now(p->store),
+                                        options->max_depth, &places);
+        }
     } while (LKI_UNLIKELY(status == LK_NOT_FOUND)); /* the lane was just taken out */
     if (status != LK_OK) {
         cells_discard(p, p->count);

@@ -235,6 +235,8 @@ lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
             lki_shard_wait(store, thread, hashed->hash);
             continue;
         }
+        if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key)))
+            lki_lane_avoid(store, &hashed->key);
         lki_cell *made = cell_new(store, hashed, data_size);
         if (made == NULL || !lki_reserve(thread, 8)) {
             lki_free(&store->domain.allocator, made, made != NULL ? lki_cell_size(made) : 0);

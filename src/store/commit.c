@@ -333,7 +333,8 @@ step_install(plan *p, step *s)
         }
         if (s->kind == STEP_LOCK_TOMBSTONE)
             s->record->version = over != NULL ? over->version : 0;
-        if (s->kind == STEP_PUT && s->job == NULL && !lki_record_adapt(p->thread, &s->record, over))
+        if (s->kind == STEP_PUT && s->job == NULL &&
+            !lki_record_adapt(p->store, p->thread, &s->record, over))
             return LK_NO_MEMORY;
         s->record->prev = (uintptr_t)over;
         s->over = over;

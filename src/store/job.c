@@ -74,13 +74,14 @@ lki_bound_cover_slow(lki_bound *bound, uint64_t time)
 {
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
     for (;;) {
-        bool news = seen >> 24 > time;
+        bool news = seen >> LKI_TIME_SHIFT > time;
         if (!news && (seen & 1) == 0)
             return false;
         /* Also where it is low enough: who is looking has perhaps been past the word already. */
-        uint64_t least = news ? time : seen >> 24;
+        uint64_t least = news ? time : seen >> LKI_TIME_SHIFT;
         uint64_t version = (seen >> 1) + 1;
-        if (lki_cas_seq_cst(bound, &seen, least << 24 | (version << 1 & 0xfffffe))) /* P12 */
+        if (lki_cas_seq_cst(bound, &seen,
+                            least << LKI_TIME_SHIFT | (version << 1 & LKI_VERSION_MASK))) /* P12 */
             return news;
     }
 }
@@ -91,7 +92,8 @@ lki_bound_begin(lki_bound *bound)
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
     uint64_t begun;
     do
-        begun = seen >> 24 << 24 | (((seen >> 1) + 1) << 1 & 0xfffffe) | 1;
+        begun = seen >> LKI_TIME_SHIFT << LKI_TIME_SHIFT |
+                (((seen >> 1) + 1) << 1 & LKI_VERSION_MASK) | 1;
     while (!lki_cas_seq_cst(bound, &seen, begun)); /* P12 */
     return begun;
 }
@@ -99,7 +101,8 @@ lki_bound_begin(lki_bound *bound)
 bool
 lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time)
 {
-    return lki_cas_seq_cst(bound, &begun, time << 24 | (begun & 0xfffffe)); /* P12 */
+    return lki_cas_seq_cst(bound, &begun,
+                           time << LKI_TIME_SHIFT | (begun & LKI_VERSION_MASK)); /* P12 */
 }
 
 void
@@ -292,6 +295,20 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     lki_retire(thread, LKI_CELL, job->cell, lki_cell_size(job->cell));
     lki_slot_finish(job->segment, thread);
     return LK_OK;
+}
+
+bool
+lki_lane_expire(lki_store *store, lki_thread *thread, const lk_key *key)
+{
+    lki_lane *lane = lki_lane_find(store, key->pk);
+    lki_found_job job;
+    lki_time now = {0, false, false};
+    lki_job_find(store, lane, *key, &job);
+    if (!job.plain || job.record == NULL || lki_record_is_live(store, job.record, &now))
+        return false;
+    if (lki_job_finish(store, thread, lane, &job) == LK_OK)
+        lki_count(thread, LKI_EXPIRED_SWEPT, 1);
+    return true;
 }
 
 /* ---- from plain to headed ---- */

@@ -8,11 +8,11 @@
 
 #include "store/lane.h"
 
-/* A plain word: 1 | phase (3 bits) << 1 | receives (20) << 4 | time (40) << 24; DONE: stamp << 4.
+/* A plain word: 1 | phase (3 bits) << 1 | receives (16) << 4 | time (44) << 20; DONE: stamp << 4.
  * 0: not published yet. Times are milliseconds of the monotonic clock since the store was opened,
  * plus 1: 0 is always past. */
 #define LKI_WORD_EMPTY ((uint64_t)0)
-#define LKI_RECEIVES_MAX ((uint32_t)0xfffff)
+#define LKI_RECEIVES_MAX ((uint32_t)0xffff)
 /* The token of a plain claim says how often the job was received; those of headed ones are
  * versions, which are below. */
 #define LKI_PLAIN_TOKEN ((uint64_t)1 << 63)
@@ -20,7 +20,7 @@
 LKI_INLINE uint64_t
 lki_word(enum lki_phase phase, uint32_t receives, uint64_t time)
 {
-    return 1 | (uint64_t)phase << 1 | (uint64_t)receives << 4 | time << 24;
+    return 1 | (uint64_t)phase << 1 | (uint64_t)receives << 4 | time << LKI_TIME_SHIFT;
 }
 
 LKI_INLINE enum lki_phase
@@ -33,7 +33,7 @@ LKI_INLINE lki_state
 lki_word_state(uint64_t word)
 {
     uint32_t receives = (uint32_t)(word >> 4) & LKI_RECEIVES_MAX;
-    return (lki_state){word, LKI_PLAIN_TOKEN | receives, word >> 24, receives,
+    return (lki_state){word, LKI_PLAIN_TOKEN | receives, word >> LKI_TIME_SHIFT, receives,
                        lki_word_phase(word)};
 }
 
@@ -128,7 +128,7 @@ void lki_job_bury_latched(lki_store *store, lki_thread *thread, lki_cell *cell);
 LKI_INLINE uint64_t
 lki_bound_time(lki_bound *bound)
 {
-    return lki_load_seq_cst(bound) >> 24; /* P12 */
+    return lki_load_seq_cst(bound) >> LKI_TIME_SHIFT; /* P12 */
 }
 
 bool lki_bound_cover_slow(lki_bound *bound, uint64_t time);
@@ -137,7 +137,7 @@ LKI_INLINE bool
 lki_bound_cover(lki_bound *bound, uint64_t time)
 {
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
-    if (LKI_LIKELY((seen & 1) == 0 && seen >> 24 <= time))
+    if (LKI_LIKELY((seen & 1) == 0 && seen >> LKI_TIME_SHIFT <= time))
         return false;
     return lki_bound_cover_slow(bound, time);
 }

@@ -358,3 +358,29 @@ lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key, lk
     }
     return LK_OK;
 }
+
+void
+lki_lane_avoid(lki_store *store, const lk_key *key)
+{
+    enum { AHEAD_MS = 24 * 3600 * 1000 }; /* a key of the far future is not worth skipping to it */
+    lki_lane *lane = lki_lane_find(store, key->pk);
+    const unsigned char *sk = key->sk.data;
+    int64_t ms;
+    if (lane == NULL || memcmp(sk + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
+        !lki_ulid_read_ms(sk, &ms) || ms > lki_now(store) + AHEAD_MS)
+        return;
+    lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
+    while (tail != NULL) {
+        uint64_t word = lki_load_seq_cst(&tail->word); /* P14 */
+        if ((int64_t)(word >> 16) > ms)
+            return;
+        uint64_t above = (uint64_t)(ms + 1) << 16 | (word & 0xffff);
+        if ((word & LKI_SEALED) == 0 && lki_cas_seq_cst(&tail->word, &word, above)) /* P14 */
+            return;
+        lki_segment *next = lki_load_acquire(&tail->next); /* P13 */
+        if ((word & LKI_SEALED) != 0 && next == NULL)
+            return; /* closed, or growing: to ms of now at least */
+        if ((word & LKI_SEALED) != 0)
+            tail = next;
+    }
+}

@@ -57,12 +57,13 @@ struct lki_segment {
 #define LKI_SEALED ((uint64_t)0x8000)
 #define LKI_RESERVED(word) ((uint32_t)((word)&0x7fff))
 
-/* A lower bound of times: time << 24 | version << 1 | somebody is looking at what it bounds. Who
+/* A lower bound of times: time << 20 | version << 1 | somebody is looking at what it bounds. Who
  * adds something lowers it; who looks at all that it bounds may raise it, unless something was
  * added meanwhile. */
 typedef _Atomic(uint64_t) lki_bound; /* [P12] */
-#define LKI_TIME_MAX (((uint64_t)1 << 40) - 1)
-#define LKI_NEVER (LKI_TIME_MAX << 24)
+#define LKI_TIME_SHIFT 20
+#define LKI_VERSION_MASK ((uint64_t)0xffffe)
+#define LKI_NEVER (LKI_TIME_MAX << LKI_TIME_SHIFT)
 
 /* Lower bounds of times, dense, for 64 segments. */
 struct lki_lane_page {

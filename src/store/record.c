@@ -187,13 +187,15 @@ lki_record_new_job(lki_thread *thread, lki_record *source, bool borrowed, const 
 }
 
 bool
-lki_record_adapt(lki_thread *thread, lki_record **record, const lki_record *over)
+lki_record_adapt(lki_store *store, lki_thread *thread, lki_record **record, const lki_record *over)
 {
+    lki_time now = {0, false, false};
     lki_record *value = lki_record_value(*record);
     bool is_job = *record != value;
-    if (lki_record_is_job(over) && is_job) {
+    bool over_job = lki_record_is_job(over) && lki_record_is_live(store, over, &now);
+    if (over_job && is_job) {
         ((lki_job *)(void *)*record)->state = *lki_record_state(over);
-    } else if (lki_record_is_job(over)) {
+    } else if (over_job) {
         lki_record *job = lki_record_new_job(thread, value, false, lki_record_state(over));
         if (job == NULL)
             return false;
@@ -346,7 +348,7 @@ head_try(lki_store *store, lki_thread *thread, lki_head *head, lki_record **effe
         lki_commit_resolve(thread, blocker);
         return LK_BUSY;
     }
-    if (!conditional && !lki_record_adapt(thread, adapted, *effective))
+    if (!conditional && !lki_record_adapt(store, thread, adapted, *effective))
         return LK_NO_MEMORY;
     lki_record *record = *adapted;
     record->prev = (uintptr_t)*effective;

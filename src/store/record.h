@@ -109,9 +109,10 @@ void lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *re
  * where a job is gone, it is counted. NULL is allowed. Retires up to 4 objects. */
 void lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
                          const lki_record *by);
-/* A value that is put over a job keeps it one: gives `record` the form that goes over `over`. False:
- * no memory, *record as it was. */
-bool lki_record_adapt(lki_thread *thread, lki_record **record, const lki_record *over);
+/* A value that is put over a job keeps it one, unless it has expired: gives `record` the form that
+ * goes over `over`. False: no memory, *record as it was. */
+bool lki_record_adapt(lki_store *store, lki_thread *thread, lki_record **record,
+                      const lki_record *over);
 /* Frees what is on a head at once: nobody can see it. */
 void lki_record_free(const lki_allocator *allocator, lki_record *record);
 bool lki_record_dispose(lki_thread *thread, void *object);

@@ -118,13 +118,21 @@ lki_is_past(const lki_store *store, lki_time *now, int64_t deadline)
     return now->ms > deadline;
 }
 
+/* Times of jobs have 44 bits; the last one never passes. */
+#define LKI_TIME_MAX (((uint64_t)1 << 44) - 1)
+
+LKI_INLINE uint64_t
+lki_tick_bounded(int64_t since)
+{
+    return since < 1 ? 1 : (uint64_t)since < LKI_TIME_MAX ? (uint64_t)since : LKI_TIME_MAX;
+}
+
 /* Milliseconds of the monotonic clock since the store was opened, plus 1; lags where the precise
  * clock is another one. */
 LKI_INLINE uint64_t
 lki_tick(const lki_store *store)
 {
-    int64_t since = store->monotonic_ms(store->clock_context) - store->monotonic_base_ms;
-    return since < 1 ? 1 : (uint64_t)since;
+    return lki_tick_bounded(store->monotonic_ms(store->clock_context) - store->monotonic_base_ms);
 }
 
 LKI_INLINE uint64_t
@@ -132,8 +140,7 @@ lki_tick_precise(const lki_store *store)
 {
     lk_clock clock =
         store->monotonic_precise_ms != NULL ? store->monotonic_precise_ms : store->monotonic_ms;
-    int64_t since = clock(store->clock_context) - store->monotonic_base_ms;
-    return since < 1 ? 1 : (uint64_t)since;
+    return lki_tick_bounded(clock(store->clock_context) - store->monotonic_base_ms);
 }
 
 LKI_INLINE int64_t

@@ -27,6 +27,11 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
             if (status != LK_OK)
                 return status;
         }
+        if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key)) &&
+            lki_lane_expire(store, thread, &hashed->key)) {
+            cell = NULL;
+            continue;
+        }
         uintptr_t old = lki_load_relaxed(&cell->item); /* only a hint for the cache */
         LKI_PREFETCH(old);
         lki_record *record = lki_record_new_value(thread, cell, item);

@@ -81,13 +81,15 @@ nothing_happens(kit *k, lk_status wanted, const lk_write *writes, size_t count, 
     static picture before, after;
     lk_queue_statistics lost;
     lk_lock copies[4];
-    memcpy(copies, locks, lock_count * sizeof *locks);
+    for (size_t i = 0; i < lock_count; i++)
+        copies[i] = locks[i];
     picture_take(k, pks, KIT_COUNT(pks), &before);
     lost = jobs_statistics(k, "q");
     lk_conflict conflict = {77, 77};
     assert_status(wanted, lk_commit(k->db, writes, count, locks, lock_count, &conflict));
     assert_true(wanted == LK_RACE || (conflict.index == 77 && conflict.current_version == 77));
-    assert_memory_equal(copies, locks, lock_count * sizeof *locks);
+    for (size_t i = 0; i < lock_count; i++)
+        assert_memory_equal(&copies[i], &locks[i], sizeof *locks);
     picture_take(k, pks, KIT_COUNT(pks), &after);
     if (wanted == LK_LOST) { /* which is counted */
         assert_int_equal(jobs_statistics(k, "q").lost, lost.lost + 1);

@@ -119,11 +119,17 @@ mixture_make(kit *k)
 static size_t
 query_holds(kit *k, const lk_query *query)
 {
+    char after[JOB_ROOM]; /* the cursor may lie in the result */
+    size_t after_size = query->after.size;
+    assert_true(after_size < sizeof after);
+    if (after_size > 0)
+        memcpy(after, query->after.data, after_size);
     assert_status(LK_OK, lk_query_items(k->db, query, k->result));
     size_t count = lk_result_count(k->result);
     for (size_t i = 0; i < count; i++) {
         lk_bytes sk = lk_result_item(k->result, i)->key.sk;
-        lk_bytes last = i == 0 ? query->after : lk_result_item(k->result, i - 1)->key.sk;
+        lk_bytes last =
+            i == 0 ? (lk_bytes){after, after_size} : lk_result_item(k->result, i - 1)->key.sk;
         int order = model_compare(last, sk);
         assert_true((i == 0 && last.size == 0) || (query->reverse ? order > 0 : order < 0));
         assert_true(sk.size >= query->sk_prefix.size &&
