@@ -98,10 +98,13 @@ lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size
         return false;
     lki_lane *lane = c->planned[i].lane;
     uint64_t counted = 0, added = 0;
-    for (size_t k = 0; k <= i; k++) {
-        counted += c->planned[k].generated ? 2 : 1;
-        added += !c->planned[k].replaces;
+    for (size_t k = 0; k < c->count; k++) {
+        if (c->planned[k].lane == lane && c->writes[k].kind == LK_PUSH)
+            counted += c->planned[k].generated ? 2 : 1; /* perhaps by an earlier plan */
+        added += k <= i && !c->planned[k].replaces;
     }
+    if (added == 0)
+        return false; /* however many there are */
     for (int again = 0;; again++) {
         lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
         uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
@@ -110,6 +113,7 @@ lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size
         if (again != 0)
             return true;
         lki_due_expire(store, thread, lane); /* what has expired does not count */
+        lki_due_expire_keyed(store, thread, lane);
     }
 }
 
@@ -210,6 +214,18 @@ job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_
     return status == LK_BUSY ? LK_END : status;
 }
 
+/* The place of a push that came to nothing: its cell is buried, if the commit has not seen to that. */
+static void
+place_give_up(lki_thread *thread, planned *p)
+{
+    lki_segment *segment;
+    lki_slot *slot = lki_job_slot(p->lane, (lk_bytes){p->sk, sizeof p->sk}, &segment);
+    lki_lane_count(p->lane, thread, LKI_LANE_REMOVED, 1);
+    if (slot != NULL && lki_word_phase(lki_load_acquire(&slot->word)) == LKI_HEADED && /* P11 */
+        !lki_cell_is_dead(slot->cell))
+        lki_removal_schedule(thread, slot->cell, NULL, NULL);
+}
+
 /* What a push pinned, reserved and announced. */
 static void
 push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done)
@@ -217,10 +233,13 @@ push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done)
     lki_lane *lane = p->lane;
     if (done) {
         lki_lane_count(lane, thread, LKI_LANE_PUSHES, 1);
+        if (item->expires_at_ms != 0 && !p->in_lane)
+            lki_bound_cover(&lane->keyed_expires,
+                            lki_expiry_time(lane->store, item->expires_at_ms));
         /* A place is counted by the segment; what replaces a job was counted with that. A cell in a
          * slot whose job was gone counts anew. */
         if (p->in_lane && !p->generated && !p->replaces)
-            lki_lane_count(lane, thread, LKI_LANE_REMOVED, (uint64_t)-1);
+            lki_add_seq_cst(&lane->returned, 1);
         if (p->in_lane || p->replaces)
             lki_lane_unpin(lane, LKI_LANE_KEYED);
         if (p->to.time == 0)
@@ -229,8 +248,8 @@ push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done)
         if (p->announced)
             lki_job_forget(lane, thread,
                            p->generated ? (lk_bytes){p->sk, sizeof p->sk} : item->key.sk, &p->to);
-        if (p->generated) /* the commit has sent its cell to be buried */
-            lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
+        if (p->generated)
+            place_give_up(thread, p);
         lki_lane_unpin(lane, LKI_LANE_KEYED);
     }
     lki_add_seq_cst(&lane->pushing, (uint32_t)-1); /* P16: after all of it */

@@ -235,6 +235,32 @@ lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
     (void)lki_bound_end(&lane->expires, begun, least); /* P12 */
 }
 
+/* Only for who has to know how many there are: memory comes back by the sweep of the store. */
+void
+lki_due_expire_keyed(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    enum { RUN = 64 };
+    lki_cell *cells[RUN];
+    lki_index_walk walk;
+    int64_t now_ms = lki_now(store), next_ms = INT64_MAX;
+    if (lki_bound_time(&lane->keyed_expires) >= lki_expiry_time(store, now_ms)) /* P12 */
+        return;
+    uint64_t begun = lki_bound_begin(&lane->keyed_expires); /* P12 */
+    lki_index_walk_begin(&walk, &lane->partition->index, NULL, false, false);
+    for (size_t count; (count = lki_index_walk_next(&walk, cells, RUN)) != 0;)
+        for (size_t i = 0; i < count; i++) {
+            uintptr_t head = lki_load_acquire(&cells[i]->item); /* P1 */
+            if (!lki_record_is_job(lki_effective(store, head, NULL)))
+                continue;
+            if (!lki_reserve(thread, 8) ||
+                lki_sweep_cell(store, thread, cells[i], now_ms, &next_ms) == LK_NO_MEMORY)
+                return; /* the mark stays: whoever comes next looks again */
+        }
+    (void)lki_bound_end(&lane->keyed_expires, begun,
+                        next_ms == INT64_MAX ? LKI_TIME_MAX
+                                             : lki_expiry_time(store, next_ms)); /* P12 */
+}
+
 static void
 lane_tend_whole(lki_store *store, lki_thread *thread, lki_lane *lane)
 {

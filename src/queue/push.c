@@ -126,6 +126,7 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
                                         options->max_depth, &places);
         if (status == LK_BUSY) { /* what has expired does not count */
             lki_due_expire(p->store, p->thread, p->lane);
+            lki_due_expire_keyed(p->store, p->thread, p->lane);
             status = lki_places_reserve(p->lane, p->thread, p->count, lki_now(p->store),
                                         options->max_depth, &places);
         }

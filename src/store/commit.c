@@ -91,6 +91,14 @@ write_is_of_queue(const lki_writes *writes, size_t i)
            (writes->writes[i].kind == LK_PUSH || writes->writes[i].kind == LK_ACKNOWLEDGE);
 }
 
+/* A push whose sk is to be generated names no key. */
+static bool
+write_is_generated(const lki_writes *writes, size_t i)
+{
+    return writes->items == NULL && writes->writes[i].kind == LK_PUSH &&
+           writes->writes[i].item.key.sk.size == 0;
+}
+
 /* The very same bytes: most commits name the keys of their locks again. */
 static bool
 key_is_same(const lk_key *left, const lk_key *right)
@@ -453,8 +461,9 @@ keys_repeat(plan *p)
         size_t end = i < locks ? locks : locks + writes;
         for (size_t j = i + 1; j < end; j++) {
             const lk_key *a = &hashed[i].key, *b = &hashed[j].key;
-            if (i >= locks && write_is_of_queue(p->writes, i - locks) && a->sk.size == 0)
-                continue; /* its sk is generated */
+            if (i >= locks && (write_is_generated(p->writes, i - locks) ||
+                               write_is_generated(p->writes, j - locks)))
+                continue;
             if (hashed[i].hash == hashed[j].hash && a->pk.size == b->pk.size &&
                 a->sk.size == b->sk.size && lki_bytes_equal(a->pk.data, b->pk.data, a->pk.size) &&
                 lki_bytes_equal(a->sk.data, b->sk.data, a->sk.size))
@@ -494,6 +503,8 @@ plan_run(plan *p, lk_conflict *conflict)
         if (status != LK_OK)
             return status;
         status = plan_writes(p);
+        if (status > LK_OK && status != LK_RACE && status != LK_NOT_FOUND && keys_repeat(p))
+            status = LK_INVALID; /* a claim is lost, or so: told only where the call was right */
         if (status == LK_OK)
             status = plan_attempts(p);
         if (status == LK_OK)

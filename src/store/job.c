@@ -130,12 +130,16 @@ lki_expiry_note(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t ex
 {
     (void)thread;
     lki_sweep_note(store, expires_at_ms);
-    if (LKI_LIKELY((lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) == 0)) /* never changes */
+    bool in_lane = (lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0; /* never changes */
+    uintptr_t head = lki_load_acquire(&cell->item);                       /* P1 */
+    if (LKI_LIKELY(!in_lane && !lki_record_is_job(lki_effective(store, head, NULL))))
         return;
     lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
     lki_segment *segment;
-    if (lane != NULL &&
-        lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
+    if (lane != NULL && !in_lane)
+        lki_bound_cover(&lane->keyed_expires, lki_expiry_time(store, expires_at_ms));
+    else if (lane != NULL &&
+             lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
         lki_job_cover_expiry(segment, expires_at_ms);
 }
 

@@ -81,6 +81,7 @@ lane_new(lki_store *store, lki_partition *partition)
     lki_latch_init(&lane->latch);
     lki_store_relaxed(&lane->due, LKI_NEVER);
     lki_store_relaxed(&lane->expires, LKI_NEVER);
+    lki_store_relaxed(&lane->keyed_expires, LKI_NEVER);
     lki_store_relaxed(&lane->used_ms, (int64_t)lki_tick(store));
     return lane;
 }

@@ -119,9 +119,11 @@ struct lki_lane {
     /* producers */
     _Atomic(lki_segment *) tail __attribute__((aligned(LKI_LINE))); /* [P13] */
     _Atomic(uint64_t) removed_seen; /* [stat] a lower bound of what LKI_LANE_REMOVED sums to */
+    _Atomic(uint64_t) returned; /* [stat] jobs that came into a place that was counted as removed */
     /* consumers */
     _Atomic(lki_segment *) frontier __attribute__((aligned(LKI_LINE))); /* [P13] */
     lki_bound due;                                                      /* of all segments */
+    lki_bound keyed_expires;                                            /* of the jobs with keys */
     lki_bound expires;                                                  /* of all segments */
     lki_order ready; /* by sk: what is visible and not at the frontier */
     lki_order later; /* by time and sk: headed jobs */

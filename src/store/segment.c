@@ -452,7 +452,7 @@ lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word)
     lki_store_relaxed(&lane->removed_seen, removed);
     uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins); /* the low half */
     uint64_t places = tail != NULL ? tail->before + LKI_RESERVED(word) : 0;
-    return places - removed + keyed;
+    return places + lki_load_seq_cst(&lane->returned) - removed + keyed;
 }
 
 /* Is the queue so full that `count` more would be too many? */
@@ -460,7 +460,7 @@ static bool
 is_too_deep(lki_lane *lane, const lki_segment *tail, uint64_t word, size_t count, size_t max_depth)
 {
     uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins);
-    uint64_t places = tail->before + LKI_RESERVED(word);
+    uint64_t places = tail->before + LKI_RESERVED(word) + lki_load_seq_cst(&lane->returned);
     if (count > max_depth)
         return true;
     if (places - lki_load_relaxed(&lane->removed_seen) + keyed + count <= max_depth)
