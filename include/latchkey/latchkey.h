@@ -511,7 +511,7 @@ LK_API LK_CHECKED lk_status lk_queue_extend(lk_db *db, lk_claim *claim, int64_t 
 /* What there is and what was done since the queue came to be. Visits each job: a few milliseconds
  * per million; not one instant. A queue that is not there has zeros everywhere (one that was empty
  * and not used for a minute is taken out, and begins anew). LK_OK, LK_INVALID, LK_TOO_BIG,
- * LK_NO_MEMORY. */
+ * LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats);
 
 /* Takes all jobs out that are there, claimed or not; other items of the partition stay. `purged`

@@ -91,7 +91,8 @@ is_unsteady(const lki_state *state, const lki_state *to)
         return false;
     if (state->phase == LKI_WAITING)
         return true; /* by key, of what waits already */
-    return to->time != 0 && to->time < state->time;
+    return to->time != 0 &&
+           (to->time < state->time || (state->phase == LKI_LAPSED && to->time == state->time));
 }
 
 /* Changes the state of a claim's job to what `to` says. */

@@ -166,6 +166,16 @@ push_cell(lki_store *store, lki_thread *thread, const lk_item *item, planned *p,
     return lki_cell_obtain(store, thread, &hashed, payload, cell);
 }
 
+/* A cell that the plan has made and the commit does not know yet. */
+static lk_status
+cell_give_up(lki_thread *thread, lki_cell *cell, lk_status status)
+{
+    if (lki_load_relaxed(&cell->item) == LKI_EMPTY && lki_load_relaxed(&cell->lock) == LKI_EMPTY &&
+        lki_reserve(thread, 1)) /* else an lk_sweep finds it */
+        lki_removal_schedule(thread, cell, NULL, NULL);
+    return status;
+}
+
 static lk_status
 plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job_step *step)
 {
@@ -177,10 +187,10 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
     lki_cell *cell = NULL;
     if (status == LK_OK)
         status = push_cell(store, thread, item, p, &cell);
-    if (status == LK_OK && !lki_reserve(thread, 8))
-        status = LK_NO_MEMORY;
     if (status != LK_OK)
         return status;
+    if (!lki_reserve(thread, 8))
+        return cell_give_up(thread, cell, LK_NO_MEMORY);
     lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
     lki_time now = {0, false, false};
     if (c->options != NULL && c->options->unique && lki_record_is_live(store, record, &now))
@@ -194,12 +204,12 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
     if (c->options != NULL && c->options->delay_ms > 0)
         p->to.time = lki_ticks_after(store, &c->ticks, c->options->delay_ms) - 1;
     if (lane_is_too_deep(c, store, thread, i))
-        return LK_BUSY;
+        return cell_give_up(thread, cell, LK_BUSY);
     uint64_t from = p->replaces ? lki_record_state(record)->identity : 0;
     status = lki_job_announce(p->lane, thread, sk, from, &p->to, c->ticks.now);
     p->announced = status == LK_OK;
     *step = (lki_job_step){cell, record, p->to};
-    return status;
+    return status == LK_OK ? LK_OK : cell_give_up(thread, cell, status);
 }
 
 /* ---- the commit ---- */
@@ -216,19 +226,20 @@ job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_
 
 /* The place of a push that came to nothing: its cell is buried, if the commit has not seen to that. */
 static void
-place_give_up(lki_thread *thread, planned *p)
+place_give_up(lki_thread *thread, planned *p, bool room)
 {
     lki_segment *segment;
     lki_slot *slot = lki_job_slot(p->lane, (lk_bytes){p->sk, sizeof p->sk}, &segment);
     lki_lane_count(p->lane, thread, LKI_LANE_REMOVED, 1);
-    if (slot != NULL && lki_word_phase(lki_load_acquire(&slot->word)) == LKI_HEADED && /* P11 */
+    if (room && slot != NULL &&
+        lki_word_phase(lki_load_acquire(&slot->word)) == LKI_HEADED && /* P11 */
         !lki_cell_is_dead(slot->cell))
         lki_removal_schedule(thread, slot->cell, NULL, NULL);
 }
 
 /* What a push pinned, reserved and announced. */
 static void
-push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done)
+push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done, bool room)
 {
     lki_lane *lane = p->lane;
     if (done) {
@@ -245,11 +256,11 @@ push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done)
         if (p->to.time == 0)
             lki_wait_notify(&lane->wait, 1);
     } else {
-        if (p->announced)
+        if (p->announced && room)
             lki_job_forget(lane, thread,
                            p->generated ? (lk_bytes){p->sk, sizeof p->sk} : item->key.sk, &p->to);
         if (p->generated)
-            place_give_up(thread, p);
+            place_give_up(thread, p, room);
         lki_lane_unpin(lane, LKI_LANE_KEYED);
     }
     lki_add_seq_cst(&lane->pushing, (uint32_t)-1); /* P16: after all of it */
@@ -258,7 +269,7 @@ push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done)
 }
 
 static lk_status
-commit_settle(job_commit *c, lki_thread *thread, lk_status status)
+commit_settle(job_commit *c, lki_thread *thread, lk_status status, bool room)
 {
     bool done = status == LK_OK;
     for (size_t i = 0; i < c->count; i++) {
@@ -266,7 +277,7 @@ commit_settle(job_commit *c, lki_thread *thread, lk_status status)
         if (p->lane == NULL)
             continue;
         if (c->writes[i].kind == LK_PUSH)
-            push_settle(thread, &c->writes[i].item, p, done);
+            push_settle(thread, &c->writes[i].item, p, done, room);
         else if (c->writes[i].kind == LK_ACKNOWLEDGE && done && p->judged == LK_LATE) {
             lki_lane_count(p->lane, thread, LKI_LANE_LATE, 1);
             status = LK_LATE;
@@ -302,8 +313,10 @@ commit_run(job_commit *c, lki_store *store, lki_thread *thread, lk_lock *locks, 
     lki_writes writes = {.writes = c->writes, .count = c->count, .plan = job_plan, .context = c};
     lki_write_enter(thread); /* lanes that were found stay */
     lk_status status = lki_store_commit(store, thread, &writes, locks, lock_count, conflict);
-    (void)lki_reserve(thread, 8); /* settling retires a few: there is always room for these */
-    status = commit_settle(c, thread, status == LK_END ? LK_BUSY : status);
+    /* Where there is no room entries stay that announce nothing, and cells without an item; a pull
+     * and a sweep find them. */
+    bool room = lki_reserve(thread, 3 * c->count + 8);
+    status = commit_settle(c, thread, status == LK_END ? LK_BUSY : status, room);
     if (status == LK_OK && c->pushed != NULL)
         pushed_fill(c, c->pushed);
     lki_write_leave(thread);
@@ -317,7 +330,11 @@ lki_queue_commit(lki_store *store, lki_thread *thread, const lk_write *writes, s
                  lk_lock *locks, size_t lock_count, lk_conflict *conflict)
 {
     job_commit c = {.writes = writes, .count = count};
-    return commit_run(&c, store, thread, locks, lock_count, conflict);
+    if (!lki_memory_is_bounded(thread)) /* inside of a section it could only judge */
+        return LK_BUSY;
+    lk_status status = commit_run(&c, store, thread, locks, lock_count, conflict);
+    lki_sweep_step(store, thread, count);
+    return status;
 }
 
 lk_status
@@ -352,6 +369,8 @@ lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_
 {
     if (count > LK_COMMIT_MAX)
         return LK_TOO_BIG;
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
     const lki_allocator *allocator = &store->domain.allocator;
     lk_write *writes = lki_alloc_zeroed(allocator, count * sizeof *writes);
     /* The jobs may point into what `pushed` holds: it is filled at the end, by a swap. */
@@ -373,6 +392,7 @@ lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_
     }
     if (status == LK_OK && pushed != NULL)
         lki_result_swap(pushed, &fresh);
+    lki_sweep_step(store, thread, count);
     lki_result_drop(&fresh);
     if (writes != NULL)
         lki_free(allocator, writes, count * sizeof *writes);

@@ -18,7 +18,7 @@
  */
 #include "queue/queue.h"
 
-enum { NOTICE = 64, SEGMENTS = 8, RECHECK_MS = 250 };
+enum { NOTICE = 64, NOTICE_HEADED = 512, EXPIRE_SEGMENTS = 8, RECHECK_MS = 250 };
 
 /* One look at a lane. */
 typedef struct look {
@@ -27,6 +27,7 @@ typedef struct look {
     lki_lane *lane;
     lki_ticks *ticks;
     size_t room; /* how many more may be noticed */
+    bool more;   /* it did not suffice */
     lk_status status;
 } look;
 
@@ -37,7 +38,7 @@ word_notice(look *l, lki_segment *segment, lki_slot *slot)
     lki_found_job job;
     lki_job_read(l->store, segment, slot, &job);
     bool lapsed = job.state.phase == LKI_CLAIMED;
-    if (!job.plain || !(lapsed || job.state.phase == LKI_WAITING) ||
+    if (!job.plain || !(lapsed || (job.state.phase == LKI_WAITING && job.state.time != 0)) ||
         !lki_ticks_past(l->store, l->ticks, job.state.time))
         return LK_RACE; /* somebody else has been here */
     if (!lki_reserve(l->thread, 8))
@@ -68,8 +69,10 @@ segment_look(look *l, lki_segment *segment)
         uint64_t time = word >> LKI_TIME_SHIFT;
         if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
             if (lki_ticks_past(l->store, l->ticks, time)) {
-                if (l->room == 0)
+                if (l->room == 0) {
+                    l->more = true;
                     return 0;
+                }
                 lk_status status = word_notice(l, segment, slot);
                 if (status == LK_NO_MEMORY) {
                     l->status = status;
@@ -96,19 +99,18 @@ lane_look(look *l)
     uint64_t begun = lki_bound_begin(&l->lane->due);                        /* P12 */
     const lki_directory *directory = lki_load_acquire(&l->lane->directory); /* P13 */
     uint64_t least = LKI_TIME_MAX;
-    size_t segments = SEGMENTS;
     for (size_t i = 0; directory != NULL && i < directory->count; i++) {
         lki_lane_page *page = directory->page[i];
         for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
             uint64_t time = lki_bound_time(&page->due[k]); /* P12 */
-            if (LKI_UNLIKELY(time < LKI_TIME_MAX && l->room > 0 && segments > 0 &&
-                             lki_ticks_past(l->store, l->ticks, time))) {
+            bool past = time < LKI_TIME_MAX && lki_ticks_past(l->store, l->ticks, time);
+            l->more |= past && l->room == 0;
+            if (LKI_UNLIKELY(past && l->room > 0)) {
                 lki_segment *segment = lki_load_acquire(&page->segment[k]); /* P13 */
                 uint64_t mark = lki_bound_begin(&page->due[k]);             /* P12 */
                 uint64_t left = segment != NULL ? segment_look(l, segment) : LKI_TIME_MAX;
                 if (lki_bound_end(&page->due[k], mark, left)) /* P12 */
                     time = left;
-                segments--;
             }
             if (time < least)
                 least = time;
@@ -148,10 +150,12 @@ later_look(look *l)
         }
         entry = next;
     }
+    l->more |= l->room == 0;
 }
 
 lk_status
-lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks, size_t least)
+lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks, size_t least,
+               bool *more)
 {
     look l = {.store = store, .thread = thread, .lane = lane, .ticks = ticks, .status = LK_OK};
     l.room = least > NOTICE ? least : NOTICE;
@@ -159,9 +163,10 @@ lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *
     if (LKI_UNLIKELY(due < LKI_TIME_MAX && lki_ticks_past(store, ticks, due)))
         lane_look(&l);
     if (LKI_UNLIKELY(lki_order_first(&lane->later) != NULL)) {
-        l.room = least > NOTICE ? least : NOTICE;
+        l.room = least > NOTICE_HEADED ? least : NOTICE_HEADED;
         later_look(&l);
     }
+    *more = l.more;
     return l.status;
 }
 
@@ -186,20 +191,15 @@ segment_expire(look *l, lki_segment *segment, int64_t now_ms)
         lki_job_read(l->store, segment, &segment->slots[i], &job);
         if (job.cell == NULL || job.record == NULL)
             continue;
-        lk_status status = LK_RACE;
-        if (!lki_reserve(l->thread, 8))
+        int64_t expires = lki_record_expires(job.record);
+        if (job.plain && expires == 0)
+            continue;
+        if (job.plain && now_ms <= expires) {
+            next_ms = expires < next_ms ? expires : next_ms;
+            continue;
+        }
+        if (lki_job_expire(l->store, l->thread, l->lane, &job, now_ms, &next_ms) == LK_NO_MEMORY)
             return 0;
-        int64_t expires = job.plain ? lki_record_expires(job.record) : 0;
-        if (!job.plain)
-            status = lki_sweep_cell(l->store, l->thread, job.cell, now_ms, &next_ms);
-        else if (expires != 0 && now_ms > expires)
-            status = lki_job_finish(l->store, l->thread, l->lane, &job);
-        else if (expires != 0 && expires < next_ms)
-            next_ms = expires;
-        if (status == LK_NO_MEMORY)
-            return 0;
-        if (status == LK_OK && job.plain)
-            lki_count(l->thread, LKI_EXPIRED_SWEPT, 1);
     }
     return next_ms == INT64_MAX ? LKI_TIME_MAX : lki_expiry_time(l->store, next_ms);
 }
@@ -214,7 +214,7 @@ lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
         return;
     uint64_t begun = lki_bound_begin(&lane->expires);                    /* P12 */
     const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-    size_t segments = SEGMENTS;
+    size_t segments = EXPIRE_SEGMENTS;
     for (size_t i = 0; directory != NULL && i < directory->count; i++) {
         lki_lane_page *page = directory->page[i];
         for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
@@ -270,7 +270,7 @@ lane_tend_whole(lki_store *store, lki_thread *thread, lki_lane *lane)
     if (directory != NULL)
         segments = directory->count * LKI_PAGE_SEGMENTS;
     for (uint64_t i = 0; i <= segments && lki_bound_time(&lane->expires) < now;
-         i += SEGMENTS) /* P12 */
+         i += EXPIRE_SEGMENTS) /* P12 */
         lki_due_expire(store, thread, lane);
 }
 

@@ -103,9 +103,9 @@ front_find(pull *p, lki_found_job *job)
         }
         if (!over)
             return false;
-        lki_segment *next = lki_load_acquire(&segment->next); /* P13 */
+        lki_segment *next = lki_segment_next(segment);
         if (next == NULL)
-            return false;                                    /* the last one of a closed queue */
+            return false; /* the last one of a closed queue, or its successor is on its way */
         lki_cas_seq_cst(&p->lane->frontier, &segment, next); /* P13 */
         segment = lki_load_acquire(&p->lane->frontier);      /* P13 */
     }
@@ -117,8 +117,10 @@ static bool
 front_has_moved(const pull *p)
 {
     lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
-    return segment != p->front ||
-           (segment != NULL && lki_load_seq_cst(&segment->word) != p->front_word); /* P14 */
+    if (segment == NULL || segment != p->front)
+        return segment != p->front;
+    return lki_load_seq_cst(&segment->word) != p->front_word || /* P14 */
+           ((p->front_word & LKI_SEALED) != 0 && lki_segment_next(segment) != NULL);
 }
 
 /* ---- the ready entries ---- */
@@ -128,14 +130,7 @@ static lk_status
 job_expire(pull *p, const lki_found_job *job)
 {
     int64_t next_ms = INT64_MAX;
-    if (!lki_reserve(p->thread, 8))
-        return LK_NO_MEMORY;
-    if (!job->plain)
-        return lki_sweep_cell(p->store, p->thread, job->cell, lki_now(p->store), &next_ms);
-    lk_status status = lki_job_finish(p->store, p->thread, p->lane, job);
-    if (status == LK_OK)
-        lki_count(p->thread, LKI_EXPIRED_SWEPT, 1);
-    return status;
+    return lki_job_expire(p->store, p->thread, p->lane, job, lki_now(p->store), &next_ms);
 }
 
 /* The first ready entry whose job may be claimed. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
@@ -215,14 +210,14 @@ next_find(pull *p, lki_found_job *job)
 }
 
 static void
-job_put(pull *p, const lki_found_job *job, const lki_state *claim)
+job_put(pull *p, const lki_found_job *job, const lki_record *record, const lki_state *claim)
 {
     lk_result *result = p->result;
     if (p->taken == 0)
         (void)lki_result_begin(result, 0, 0); /* there is room */
     const lki_cell *cell = job->cell;
-    lki_result_put(result, cell->bytes, cell->pk_size, cell->sk_size, lki_record_data(job->record),
-                   job->record->size, lki_record_expires(job->record));
+    lki_result_put(result, cell->bytes, cell->pk_size, cell->sk_size, lki_record_data(record),
+                   record->size, lki_record_expires(record));
     const lk_item *item = &result->items[result->count - 1];
     result->claims[result->claim_count++] =
         (lk_claim){item->key, claim->token, p->store->monotonic_base_ms + (int64_t)claim->time,
@@ -249,8 +244,15 @@ job_claim(pull *p, const lki_found_job *job)
     if (LKI_UNLIKELY(to.receives == 0))
         to.receives = UINT32_MAX; /* it has been received four thousand million times */
     lk_status status = lki_job_change(p->store, p->thread, p->lane, job, &to, p->ticks.now);
-    if (LKI_LIKELY(status == LK_OK))
-        job_put(p, job, &to);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    /* A set may have come between the look and the claim. */
+    lki_record *record = lki_effective(p->store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    bytes = record == NULL ? 0 : (size_t)cell->pk_size + cell->sk_size + record->size;
+    if (LKI_LIKELY(record == job->record) || record == NULL || record->kind != LKI_VALUE ||
+        !lki_result_widen(p->result, 1, bytes, p->taken != 0))
+        record = job->record;
+    job_put(p, job, record, &to);
     return status;
 }
 
@@ -282,16 +284,20 @@ static lk_status
 pull_jobs(pull *p)
 {
     size_t wanted = p->options->max_jobs != 0 ? p->options->max_jobs : 1;
-    lk_status status = lki_due_notice(p->store, p->thread, p->lane, &p->ticks, wanted);
-    if (lki_bound_time(&p->lane->expires) < LKI_TIME_MAX) /* P12 */
+    bool more = true;
+    lk_status status = LK_EMPTY;
+    if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX)) /* P12 */
         lki_due_expire(p->store, p->thread, p->lane);
-    while (status == LK_OK && p->taken < wanted) {
-        lki_found_job job;
-        status = next_find(p, &job);
-        if (status == LK_OK)
-            status = job_claim(p, &job);
-        if (status == LK_RACE)
-            status = LK_OK;
+    while (status == LK_EMPTY && more && p->taken == 0) {
+        status = lki_due_notice(p->store, p->thread, p->lane, &p->ticks, wanted, &more);
+        while (status == LK_OK && p->taken < wanted) {
+            lki_found_job job;
+            status = next_find(p, &job);
+            if (status == LK_OK)
+                status = job_claim(p, &job);
+            if (status == LK_RACE)
+                status = LK_OK;
+        }
     }
     return p->taken != 0 ? LK_OK : status;
 }
@@ -302,8 +308,13 @@ lane_is_ready(pull *p)
 {
     lki_found_job job;
     p->ticks = lki_ticks_read(p->store);
-    (void)lki_due_notice(p->store, p->thread, p->lane, &p->ticks, 0);
-    return lki_load_seq_cst(&p->lane->closed) != 0 || next_find(p, &job) == LK_OK; /* P16 */
+    bool more = true, found = lki_load_seq_cst(&p->lane->closed) != 0; /* P16 */
+    while (!found && more) {
+        if (lki_due_notice(p->store, p->thread, p->lane, &p->ticks, 0, &more) != LK_OK)
+            return true; /* no memory to find out */
+        found = next_find(p, &job) == LK_OK;
+    }
+    return found;
 }
 
 /* Milliseconds until there may be something that nobody announces; -1: never. */
@@ -313,18 +324,26 @@ due_in_ms(pull *p)
     uint64_t next = lki_due_next(p->lane), now = lki_tick_precise(p->store);
     if (next >= LKI_TIME_MAX)
         return -1;
-    return next < now ? 0 : (int64_t)(next - now) + 1;
+    return next < now ? 1 : (int64_t)(next - now) + 1;
 }
 
 /* The descriptor is readable iff there is something. */
 static void
 descriptor_settle(pull *p)
 {
+    int64_t due_ms, after_ms;
     if (lane_is_ready(p))
         return;
-    lki_wait_lower(&p->lane->wait, due_in_ms(p));
-    if (lane_is_ready(p)) /* P15: after it was lowered */
-        lki_wait_raise(&p->lane->wait);
+    do {
+        due_ms = due_in_ms(p);
+        lki_wait_lower(&p->lane->wait, due_ms);
+        if (lane_is_ready(p)) { /* P15: after it was lowered */
+            lki_wait_raise(&p->lane->wait);
+            return;
+        }
+        /* Another one may have set the timer in between, to what has changed since. */
+        after_ms = due_in_ms(p);
+    } while (after_ms >= 0 && (due_ms < 0 || after_ms < due_ms));
 }
 
 void
@@ -341,21 +360,24 @@ lki_queue_settle(lki_store *store, lki_thread *thread, lki_lane *lane)
 static lk_status
 pull_once(pull *p)
 {
-    bool closed = lki_load_seq_cst(&p->lane->closed) != 0; /* P16: before the look */
-    bool moving = closed && lane_is_moving(p->lane);
     p->ticks = lki_ticks_read(p->store);
     int64_t visibility = p->options->visibility_ms != 0 ? p->options->visibility_ms : LK_MINUTES(5);
     p->deadline = lki_ticks_after(p->store, &p->ticks, visibility);
     p->taken = p->visited = 0;
     lk_status status = pull_jobs(p);
+    if (LKI_UNLIKELY(status == LK_EMPTY && lki_load_seq_cst(&p->lane->closed) != 0)) { /* P16 */
+        /* Nothing more will come if nothing is on its way; what came before that is there now. */
+        bool moving = lane_is_moving(p->lane);
+        status = pull_jobs(p);
+        if (status == LK_EMPTY && !moving)
+            status = LK_CLOSED;
+    }
     lki_count(p->thread, LKI_SLOTS_VISITED, p->visited);
     if (LKI_LIKELY(p->taken != 0)) {
         lki_lane_count(p->lane, p->thread, LKI_LANE_PULLS, p->taken);
         lki_lane_used(p->lane, p->ticks.now);
-    } else if (status == LK_EMPTY) {
+    } else if (status == LK_EMPTY || status == LK_CLOSED) {
         lki_lane_count(p->lane, p->thread, LKI_LANE_EMPTY, 1);
-        if (closed && !moving)
-            status = LK_CLOSED;
     }
     if (lki_wait_is_polled(&p->lane->wait))
         descriptor_settle(p);
@@ -397,13 +419,14 @@ pull_wait(pull *p)
         int64_t slice_ms = p->store->monotonic_precise_ms == NULL ? HOOKED_SLICE_MS : SLICE_MAX_MS;
         lki_wait_sleep(wait, signal, sleep_ms < slice_ms ? sleep_ms : slice_ms);
     }
+    if (status < LK_OK) /* perhaps it was woken for a job, which another one can take */
+        lki_wait_notify(wait, 1);
     lki_wait_end(wait);
     return status;
 }
 
-lk_status
-lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_options *options,
-               lk_result *result)
+static lk_status
+pull_with(lki_store *store, lki_thread *thread, const lk_pull_options *options, lk_result *result)
 {
     pull p = {.store = store, .thread = thread, .options = options, .result = result};
     bool waits = options->wait_ms != 0 && thread->epoch.active == 0;
@@ -427,5 +450,34 @@ lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_options *opti
         return status;
     status = pull_wait(&p);
     lki_lane_unpin(p.lane, LKI_LANE_PIN);
+    return status;
+}
+
+/* Does it lie in what the pull will overwrite? */
+static bool
+is_inside(const lk_result *result, lk_bytes bytes)
+{
+    uintptr_t at = (uintptr_t)bytes.data, from = (uintptr_t)result->bytes;
+    return bytes.size != 0 && at >= from && at < from + result->byte_room;
+}
+
+lk_status
+lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_options *options,
+               lk_result *result)
+{
+    if (LKI_LIKELY(!is_inside(result, options->pk) && !is_inside(result, options->dead_pk)))
+        return pull_with(store, thread, options, result);
+    lk_pull_options copied = *options;
+    size_t size = options->pk.size + options->dead_pk.size;
+    unsigned char *names = lki_alloc(&store->domain.allocator, size);
+    if (names == NULL)
+        return LK_NO_MEMORY;
+    memcpy(names, options->pk.data, options->pk.size);
+    if (options->dead_pk.size != 0)
+        memcpy(names + options->pk.size, options->dead_pk.data, options->dead_pk.size);
+    copied.pk.data = names;
+    copied.dead_pk.data = names + options->pk.size;
+    lk_status status = pull_with(store, thread, &copied, result);
+    lki_free(&store->domain.allocator, names, size);
     return status;
 }

@@ -95,11 +95,12 @@ cells_publish(push *p, lki_places places, uint64_t time, lk_result *pushed)
         lki_cell *cell = p->cells[i];
         lki_record *record = (lki_record *)lki_load_relaxed(&cell->item); /* ours as yet */
         lki_sk_write(cell->bytes + cell->pk_size, segment, places.slot, places.ms);
-        if (LKI_UNLIKELY(p->jobs[i].expires_at_ms != 0))
-            lki_job_cover_expiry(segment, lki_record_expires(record));
+        int64_t expires = lki_record_expires(record);
+        if (LKI_UNLIKELY(expires != 0))
+            lki_job_cover_expiry(segment, expires);
         if (LKI_UNLIKELY(pushed != NULL))
             lki_result_put(pushed, cell->bytes, cell->pk_size, cell->sk_size,
-                           lki_record_data(record), record->size, lki_record_expires(record));
+                           lki_record_data(record), record->size, expires);
         slot->cell = cell;
         slot_publish(p, segment, slot, time);
         lki_record_stamp(p->store, record); /* P2: after the word */
@@ -115,10 +116,11 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
         options->delay_ms > 0 ? lki_ticks_after(p->store, &ticks, options->delay_ms) - 1 : 0;
     lki_places places;
     if (!lki_reserve(p->thread, 8) || !cells_make(p, pushed))
-        return LK_NO_MEMORY;
+        return LK_NO_MEMORY; /* From here on the jobs may be gone: they may have pointed into `pushed`. */
+    lk_bytes pk = {p->cells[0]->bytes, p->cells[0]->pk_size};
     lk_status status;
     do {
-        status = lki_lane_obtain(p->store, p->thread, p->jobs[0].key.pk, &p->lane);
+        status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
         if (status == LK_OK && LKI_UNLIKELY(lki_load_acquire(&p->lane->closed) != 0)) /* P13 */
             status = LK_CLOSED;
         if (status == LK_OK)

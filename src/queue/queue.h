@@ -85,9 +85,9 @@ lki_job_is_live(const lki_store *store, const lki_found_job *job)
 }
 
 /* due.c: notices what is due; up to 64 jobs of the lane and as many with keys, or `least` if that is
- * more. LK_OK, LK_NO_MEMORY. Caller: in a write section. */
+ * more; *more: there may be more. LK_OK, LK_NO_MEMORY. Caller: in a write section. */
 lk_status lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
-                         size_t least);
+                         size_t least, bool *more);
 /* When there may be something to notice; LKI_TIME_MAX: not by time alone. */
 uint64_t lki_due_next(lki_lane *lane);
 /* Takes out what has expired of the jobs with places, a little at a time; all that has expired of those

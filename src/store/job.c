@@ -263,8 +263,8 @@ plain_change(lki_thread *thread, lki_lane *lane, const lki_found_job *job, lki_s
     }
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&job->slot->word, &word, to->identity))) { /* P11, P12 */
         /* The entry stays if it may be somebody else's too; a pull takes it out when it is stale. */
-        if (visible && word != to->identity &&
-            (!lki_word_is_plain(word) || lki_word_state(word).receives != to->receives))
+        if (visible && (lki_word_phase(word) == LKI_DONE ||
+                        (lki_word_is_plain(word) && lki_word_state(word).receives != to->receives)))
             (void)lki_order_remove(&lane->ready, thread, 0, job->key.sk, to->identity);
         return LK_RACE;
     }
@@ -301,18 +301,36 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     return LK_OK;
 }
 
+lk_status
+lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *found,
+               int64_t now_ms, int64_t *next_ms)
+{
+    lki_found_job job = *found;
+    /* Over exactly the record that has expired: a set may be putting another one there. */
+    while (job.plain) {
+        lk_status status = lki_job_head(store, thread, lane, &job);
+        if (status != LK_OK)
+            return status;
+        lki_job_read(store, job.segment, job.slot, &job);
+    }
+    if (job.cell == NULL)
+        return LK_RACE;
+    if (!lki_reserve(thread, 8))
+        return LK_NO_MEMORY;
+    return lki_sweep_cell(store, thread, job.cell, now_ms, next_ms);
+}
+
 bool
 lki_lane_expire(lki_store *store, lki_thread *thread, const lk_key *key)
 {
     lki_lane *lane = lki_lane_find(store, key->pk);
     lki_found_job job;
     lki_time now = {0, false, false};
+    int64_t next_ms;
     lki_job_find(store, lane, *key, &job);
     if (!job.plain || job.record == NULL || lki_record_is_live(store, job.record, &now))
         return false;
-    if (lki_job_finish(store, thread, lane, &job) == LK_OK)
-        lki_count(thread, LKI_EXPIRED_SWEPT, 1);
-    return true;
+    return lki_job_expire(store, thread, lane, &job, lki_now(store), &next_ms) == LK_OK;
 }
 
 /* ---- from plain to headed ---- */

@@ -109,6 +109,9 @@ lk_status lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane,
 /* Takes a plain job out. LK_OK, LK_RACE. Caller: as above. */
 lk_status lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane,
                          const lki_found_job *job);
+/* Takes a job out that had expired when it was found; as lki_sweep_cell. */
+lk_status lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane,
+                         const lki_found_job *found, int64_t now_ms, int64_t *next_ms);
 /* Makes a plain job headed. LK_OK: it is, or it was changed: look again. LK_NO_MEMORY. */
 lk_status lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane,
                        const lki_found_job *job);

@@ -185,6 +185,9 @@ void lki_places_next(lki_places *places);
 uint64_t lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word);
 /* The slot of a place as a key has it; NULL: none, not any more, or not yet. */
 lki_slot *lki_lane_slot(lki_lane *lane, uint64_t place, lki_segment **segment);
+/* The next segment that has not left. `next` is only for places that are reserved: a successor may have
+ * left before. Caller: in a section. */
+lki_segment *lki_segment_next(const lki_segment *segment);
 /* One slot is done with. Caller: in a write section with 1 retirement reserved. */
 void lki_slot_finish(lki_segment *segment, lki_thread *thread);
 /* No places are given out any more; the last segment stays with the lane. */

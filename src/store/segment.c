@@ -7,7 +7,7 @@
  *   lane_grow           under the lane's latch: new segments, planted in their pages and in the
  *                       directory, linked; then the old tail is sealed; then the tail moves
  *   lki_slot_finish     the last slot of a sealed segment sends it off: a ticket, two epochs, out
- *                       of its page; two more epochs, freed
+ *                       of its page; two more, the frontier is not on it; two more, freed
  *
  * The segments are a linked list with one compare-and-swap per element, after Michael, Scott,
  * "Simple, Fast, and Practical Non-Blocking and Blocking Concurrent Queue Algorithms", 1996.
@@ -209,30 +209,63 @@ lki_lane_slot(lki_lane *lane, uint64_t place, lki_segment **found)
 
 /* ---- the end of a segment ---- */
 
-/* Two epochs after its last slot was given up. */
+/* The segment behind this one that is still in its page. NULL: there is none, or not yet. */
+lki_segment *
+lki_segment_next(const lki_segment *segment)
+{
+    const lki_directory *directory = lki_load_acquire(&segment->lane->directory); /* P13 */
+    return lki_lane_segment_from(directory, segment->number + 1, false);
+}
+
+/* The frontier must not stay here. */
+static void
+frontier_pass(lki_segment *segment)
+{
+    lki_segment *front = segment;
+    if (lki_load_seq_cst(&segment->lane->frontier) == segment)                        /* P13 */
+        lki_cas_seq_cst(&segment->lane->frontier, &front, lki_segment_next(segment)); /* P13 */
+}
+
+/* Two epochs after it left its page: who saw it there, and could still move the frontier here, is
+ * gone. Who finds the frontier here now is waited for by the epochs to come. */
+static bool
+segment_retire(lki_thread *thread, void *object)
+{
+    lki_segment *segment = object;
+    if (lki_thread_store(thread)->closing)
+        return segment_dispose(thread, segment);
+    if (!lki_reserve(thread, 4))
+        return false;
+    lki_lane *lane = segment->lane;
+    lki_lane_page *page = segment->page;
+    frontier_pass(segment);
+    segment->object.dispose = segment_dispose;
+    lki_retire(thread, LKI_OBJECT, segment, segment_size(segment->capacity));
+    lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: last: then page and lane may go */
+    if (page_is_over(page) && lki_latch_try(&lane->latch)) {
+        directory_trim_latched(lane, thread);
+        lki_latch_drop(&lane->latch);
+    }
+    return true;
+}
+
+/* Two epochs after its last slot was given up: nobody's snapshot has a job in it. */
 static bool
 segment_leave(lki_thread *thread, void *object)
 {
     lki_segment *segment = object;
-    lki_lane *lane = segment->lane;
     if (lki_thread_store(thread)->closing)
         return true; /* it is still in its page, and goes with the lane */
     if (!lki_reserve(thread, 4))
         return false;
-    lki_segment *front = segment;
-    lki_cas_seq_cst(&lane->frontier, &front, lki_load_acquire(&segment->next)); /* P13 */
     lki_lane_page *page = segment->page;
     size_t at = segment->number % LKI_PAGE_SEGMENTS;
     lki_store_seq_cst(&page->segment[at], NULL);      /* P13 */
     lki_store_seq_cst(&page->due[at], LKI_NEVER);     /* P12: no word of it is live */
     lki_store_seq_cst(&page->expires[at], LKI_NEVER); /* P12 */
-    segment->object.dispose = segment_dispose;
+    frontier_pass(segment);
+    segment->object.dispose = segment_retire;
     lki_retire(thread, LKI_OBJECT, segment, segment_size(segment->capacity));
-    lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: last: then the page may go */
-    if (page_is_over(page) && lki_latch_try(&lane->latch)) {
-        directory_trim_latched(lane, thread);
-        lki_latch_drop(&lane->latch);
-    }
     return true;
 }
 
@@ -452,7 +485,9 @@ lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word)
     lki_store_relaxed(&lane->removed_seen, removed);
     uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins); /* the low half */
     uint64_t places = tail != NULL ? tail->before + LKI_RESERVED(word) : 0;
-    return places + lki_load_seq_cst(&lane->returned) - removed + keyed;
+    places += lki_load_seq_cst(&lane->returned);
+    /* Jobs may have come and gone since the word was read. */
+    return (places > removed ? places - removed : 0) + keyed;
 }
 
 /* Is the queue so full that `count` more would be too many? */
