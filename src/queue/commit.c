@@ -26,6 +26,7 @@ typedef struct planned {
     unsigned char sk[LKI_ULID_SIZE]; /* generated */
     bool generated, announced;
     bool replaces; /* a job by a job */
+    bool adds;     /* one that was not there, or had expired */
     bool in_lane;  /* the cell lies in a slot */
 } planned;
 
@@ -101,7 +102,7 @@ lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size
     for (size_t k = 0; k < c->count; k++) {
         if (c->planned[k].lane == lane && c->writes[k].kind == LK_PUSH)
             counted += c->planned[k].generated ? 2 : 1; /* perhaps by an earlier plan */
-        added += k <= i && !c->planned[k].replaces;
+        added += k <= i && c->planned[k].adds;
     }
     if (added == 0)
         return false; /* however many there are */
@@ -193,13 +194,15 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
         return cell_give_up(thread, cell, LK_NO_MEMORY);
     lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
     lki_time now = {0, false, false};
-    if (c->options != NULL && c->options->unique && lki_record_is_live(store, record, &now))
+    bool live = lki_record_is_live(store, record, &now);
+    if (c->options != NULL && c->options->unique && live)
         return LK_EXISTS;
     lk_bytes sk = {lki_cell_sk(cell), cell->sk_size};
     if (p->announced)
         lki_job_forget(p->lane, thread, sk, &p->to);
     p->in_lane = (lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0; /* never changes */
     p->replaces = lki_record_is_job(record);
+    p->adds = !p->replaces || !live;
     p->to = (lki_state){.identity = lki_identity_new(thread), .phase = LKI_WAITING};
     if (c->options != NULL && c->options->delay_ms > 0)
         p->to.time = lki_ticks_after(store, &c->ticks, c->options->delay_ms) - 1;

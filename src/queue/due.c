@@ -16,6 +16,8 @@
  *             looked at again after RECHECK_MS.
  * Ordering    P12 (lane.h).
  */
+#include <string.h>
+
 #include "queue/queue.h"
 
 enum { NOTICE = 64, NOTICE_HEADED = 512, EXPIRE_SEGMENTS = 8, RECHECK_MS = 250 };
@@ -27,7 +29,7 @@ typedef struct look {
     lki_lane *lane;
     lki_ticks *ticks;
     size_t room; /* how many more may be noticed */
-    bool more;   /* it did not suffice */
+    lki_notice *notice;
     lk_status status;
 } look;
 
@@ -70,7 +72,7 @@ segment_look(look *l, lki_segment *segment)
         if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
             if (lki_ticks_past(l->store, l->ticks, time)) {
                 if (l->room == 0) {
-                    l->more = true;
+                    l->notice->more = true;
                     return 0;
                 }
                 lk_status status = word_notice(l, segment, slot);
@@ -78,6 +80,8 @@ segment_look(look *l, lki_segment *segment)
                     l->status = status;
                     return 0;
                 }
+                if (status == LK_OK)
+                    memcpy(l->notice->last, lki_cell_sk(slot->cell), LKI_ULID_SIZE);
                 l->room -= status == LK_OK;
                 open = true;
             } else if (time < least) {
@@ -104,7 +108,7 @@ lane_look(look *l)
         for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
             uint64_t time = lki_bound_time(&page->due[k]); /* P12 */
             bool past = time < LKI_TIME_MAX && lki_ticks_past(l->store, l->ticks, time);
-            l->more |= past && l->room == 0;
+            l->notice->more |= past && l->room == 0;
             if (LKI_UNLIKELY(past && l->room > 0)) {
                 lki_segment *segment = lki_load_acquire(&page->segment[k]); /* P13 */
                 uint64_t mark = lki_bound_begin(&page->due[k]);             /* P12 */
@@ -150,14 +154,20 @@ later_look(look *l)
         }
         entry = next;
     }
-    l->more |= l->room == 0;
+    l->notice->more |= l->room == 0;
 }
 
 lk_status
 lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks, size_t least,
-               bool *more)
+               lki_notice *notice)
 {
-    look l = {.store = store, .thread = thread, .lane = lane, .ticks = ticks, .status = LK_OK};
+    look l = {.store = store,
+              .thread = thread,
+              .lane = lane,
+              .ticks = ticks,
+              .notice = notice,
+              .status = LK_OK};
+    *notice = (lki_notice){.more = false};
     l.room = least > NOTICE ? least : NOTICE;
     uint64_t due = lki_bound_time(&lane->due); /* P12 */
     if (LKI_UNLIKELY(due < LKI_TIME_MAX && lki_ticks_past(store, ticks, due)))
@@ -166,7 +176,6 @@ lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *
         l.room = least > NOTICE_HEADED ? least : NOTICE_HEADED;
         later_look(&l);
     }
-    *more = l.more;
     return l.status;
 }
 

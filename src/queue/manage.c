@@ -199,10 +199,16 @@ job_purge(tour *t, const lki_found_job *found)
     for (;;) {
         if (!lki_reserve(t->thread, 8))
             return LK_NO_MEMORY;
-        bool live = lki_job_is_live(t->store, &job); /* else it was gone before */
+        if (!lki_job_is_live(t->store, &job)) { /* it was gone before */
+            int64_t next_ms;
+            return lki_job_expire(t->store, t->thread, t->lane, &job, lki_now(t->store),
+                                  &next_ms) == LK_NO_MEMORY
+                       ? LK_NO_MEMORY
+                       : LK_OK;
+        }
         lk_status status = lki_job_remove(t->store, t->thread, t->lane, &job);
         if (status == LK_OK)
-            *(size_t *)t->context += live;
+            ++*(size_t *)t->context;
         if (status != LK_LOST)
             return status;
         /* Its state has changed: once more, if it is there. */

@@ -279,26 +279,39 @@ lane_is_moving(lki_lane *lane)
     return false;
 }
 
+/* Does the job come behind something that is due and was not noticed yet? */
+static bool
+is_ahead(const lki_notice *notice, const lki_found_job *job)
+{
+    if (LKI_LIKELY(!notice->more))
+        return false;
+    lk_bytes sk = job->key.sk;
+    size_t common = sk.size < LKI_ULID_SIZE ? sk.size : LKI_ULID_SIZE;
+    int order = memcmp(sk.data, notice->last, common);
+    return order > 0 || (order == 0 && sk.size > LKI_ULID_SIZE);
+}
+
 /* As many as are there, up to max_jobs. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
 static lk_status
 pull_jobs(pull *p)
 {
     size_t wanted = p->options->max_jobs != 0 ? p->options->max_jobs : 1;
-    bool more = true;
-    lk_status status = LK_EMPTY;
+    lki_notice notice = {.more = true};
+    lk_status status = LK_RACE;
     if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX)) /* P12 */
         lki_due_expire(p->store, p->thread, p->lane);
-    while (status == LK_EMPTY && more && p->taken == 0) {
-        status = lki_due_notice(p->store, p->thread, p->lane, &p->ticks, wanted, &more);
-        while (status == LK_OK && p->taken < wanted) {
-            lki_found_job job;
+    do {
+        lki_found_job job;
+        if (status == LK_EMPTY || LKI_LIKELY(p->taken == 0 && status == LK_RACE))
+            status = lki_due_notice(p->store, p->thread, p->lane, &p->ticks, wanted, &notice);
+        else
+            status = LK_OK;
+        if (status == LK_OK)
             status = next_find(p, &job);
-            if (status == LK_OK)
-                status = job_claim(p, &job);
-            if (status == LK_RACE)
-                status = LK_OK;
-        }
-    }
+        if (status == LK_OK)
+            status = LKI_UNLIKELY(is_ahead(&notice, &job)) ? LK_EMPTY : job_claim(p, &job);
+    } while (p->taken < wanted &&
+             (status == LK_OK || status == LK_RACE || (status == LK_EMPTY && notice.more)));
     return p->taken != 0 ? LK_OK : status;
 }
 
@@ -308,9 +321,10 @@ lane_is_ready(pull *p)
 {
     lki_found_job job;
     p->ticks = lki_ticks_read(p->store);
-    bool more = true, found = lki_load_seq_cst(&p->lane->closed) != 0; /* P16 */
-    while (!found && more) {
-        if (lki_due_notice(p->store, p->thread, p->lane, &p->ticks, 0, &more) != LK_OK)
+    bool found = lki_load_seq_cst(&p->lane->closed) != 0; /* P16 */
+    lki_notice notice = {.more = true};
+    while (!found && notice.more) {
+        if (lki_due_notice(p->store, p->thread, p->lane, &p->ticks, 0, &notice) != LK_OK)
             return true; /* no memory to find out */
         found = next_find(p, &job) == LK_OK;
     }

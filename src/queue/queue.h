@@ -84,10 +84,15 @@ lki_job_is_live(const lki_store *store, const lki_found_job *job)
     return job->state.phase != LKI_NO_JOB && lki_record_is_live(store, job->record, &now);
 }
 
-/* due.c: notices what is due; up to 64 jobs of the lane and as many with keys, or `least` if that is
- * more; *more: there may be more. LK_OK, LK_NO_MEMORY. Caller: in a write section. */
+/* How far a look for what is due has come. */
+typedef struct lki_notice {
+    bool more; /* it has left something: nothing of it comes before `last` */
+    unsigned char last[LKI_ULID_SIZE];
+} lki_notice;
+/* due.c: notices what is due; up to 64 jobs with places and 512 headed ones, or `least` if that is
+ * more. LK_OK, LK_NO_MEMORY. Caller: in a write section. */
 lk_status lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
-                         size_t least, bool *more);
+                         size_t least, lki_notice *notice);
 /* When there may be something to notice; LKI_TIME_MAX: not by time alone. */
 uint64_t lki_due_next(lki_lane *lane);
 /* Takes out what has expired of the jobs with places, a little at a time; all that has expired of those
