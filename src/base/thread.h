@@ -75,6 +75,8 @@ typedef struct lki_limbo {
 /* Records and commits of up to 256 bytes are kept in stock by each thread, in classes of 16 bytes. */
 enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 48 };
 
+enum { LKI_LANES_KNOWN = 4 };
+
 struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */
     /* [thread] from here */
@@ -86,9 +88,13 @@ struct lki_thread {
     uint32_t pins;        /* lk_read_begin pairs that are open */
     bool retired_in_pair; /* something was retired inside of them */
     bool may_splice;      /* the running write may use both slots */
-    uint32_t upkeep_tick, theft_tick, sweep_tick;
-    uint32_t expiring_writes; /* since the last step of a sweep */
-    void *scratch;            /* of the room that runs a call; grows, kept between calls */
+    uint32_t upkeep_tick, theft_tick, sweep_tick, tend_tick;
+    uint32_t expiring_writes;     /* since the last step of a sweep */
+    void *lanes[LKI_LANES_KNOWN]; /* queues used last, as of lanes_gone; see store/lane.c */
+    uint64_t lanes_gone;
+    int64_t ulid_ms; /* of ulid_text, which are the characters of an sk for it */
+    unsigned char ulid_text[10];
+    void *scratch; /* of the room that runs a call; grows, kept between calls */
     size_t scratch_size;
     void *stock[LKI_STOCK_CLASSES]; /* free chunks by size, each beginning with the next */
     uint8_t stock_count[LKI_STOCK_CLASSES];

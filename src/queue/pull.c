@@ -210,12 +210,11 @@ next_find(pull *p, lki_found_job *job)
 }
 
 static void
-job_put(pull *p, const lki_found_job *job, const lki_record *record, const lki_state *claim)
+job_put(pull *p, const lki_cell *cell, const lki_record *record, const lki_state *claim)
 {
     lk_result *result = p->result;
     if (p->taken == 0)
         (void)lki_result_begin(result, 0, 0); /* there is room */
-    const lki_cell *cell = job->cell;
     lki_result_put(result, cell->bytes, cell->pk_size, cell->sk_size, lki_record_data(record),
                    record->size, lki_record_expires(record));
     const lk_item *item = &result->items[result->count - 1];
@@ -252,7 +251,7 @@ job_claim(pull *p, const lki_found_job *job)
     if (LKI_LIKELY(record == job->record) || record == NULL || record->kind != LKI_VALUE ||
         !lki_result_widen(p->result, 1, bytes, p->taken != 0))
         record = job->record;
-    job_put(p, job, record, &to);
+    job_put(p, cell, record, &to);
     return status;
 }
 
@@ -279,6 +278,47 @@ lane_is_moving(lki_lane *lane)
     return false;
 }
 
+/* The way of nearly all: nothing but the frontier, and its first job is claimed. LK_OK; LK_NO_MEMORY;
+ * LK_RACE: the long way. */
+static lk_status
+front_claim(pull *p)
+{
+    lki_lane *lane = p->lane;
+    lki_segment *segment = lki_load_acquire(&lane->frontier); /* P13 */
+    if (segment == NULL || p->options->max_receives != 0)
+        return LK_RACE;
+    uint32_t at = lki_load_relaxed(&segment->cursor);
+    lki_slot *slot = &segment->slots[at];
+    uint64_t word = at < segment->capacity ? lki_load_acquire(&slot->word) : 0; /* P11 */
+    if (lki_word_phase(word) != LKI_FRONT && word != 0 && ++at < segment->capacity)
+        word = lki_load_acquire(&(++slot)->word); /* P11: it was claimed by the pull before */
+    if (lki_word_phase(word) != LKI_FRONT)
+        return LK_RACE;
+    lki_cell *cell = slot->cell;
+    lki_time now = {0, false, false};
+    lki_record *record = lki_effective(p->store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    if (LKI_UNLIKELY(!lki_record_is_live(p->store, record, &now)))
+        return LK_RACE;
+    size_t bytes = (size_t)cell->pk_size + cell->sk_size + record->size;
+    if (LKI_UNLIKELY(!lki_result_widen(p->result, 1, bytes, p->taken != 0)))
+        return LK_NO_MEMORY;
+    uint64_t claimed = lki_word(LKI_CLAIMED, 1, p->deadline);
+    lki_job_cover(segment, p->deadline);                             /* P12: before, and after */
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &word, claimed))) /* P11, P12 */
+        return LK_RACE;
+    lki_job_cover(segment, p->deadline);     /* P12 */
+    lki_store_relaxed(&segment->cursor, at); /* nothing below is FRONT, nor will be */
+    p->visited++;
+    lki_record *later = lki_effective(p->store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    if (LKI_UNLIKELY(later != record) && later != NULL && later->size <= record->size)
+        record = later; /* a set has come between the look and the claim */
+    const lki_state state = {.token = LKI_PLAIN_TOKEN | lki_slot_place(segment, slot) << 16 | 1,
+                             .time = p->deadline,
+                             .receives = 1};
+    job_put(p, cell, record, &state);
+    return LK_OK;
+}
+
 /* Does the job come behind something that is due and was not noticed yet? */
 static bool
 is_ahead(const lki_notice *notice, const lki_found_job *job)
@@ -300,6 +340,13 @@ pull_jobs(pull *p)
     lk_status status = LK_RACE;
     if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX)) /* P12 */
         lki_due_expire(p->store, p->thread, p->lane);
+    /* Judged for the whole of the pull: what is due in it was not when it began. */
+    if (LKI_LIKELY(lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
+                   lki_order_first(&p->lane->later) == NULL))
+        while (p->taken < wanted && lki_order_first(&p->lane->ready) == NULL &&
+               front_claim(p) == LK_OK) {}
+    if (p->taken == wanted)
+        return LK_OK;
     do {
         lki_found_job job;
         if (status == LK_EMPTY || LKI_LIKELY(p->taken == 0 && status == LK_RACE))
@@ -389,7 +436,7 @@ pull_once(pull *p)
     lki_count(p->thread, LKI_SLOTS_VISITED, p->visited);
     if (LKI_LIKELY(p->taken != 0)) {
         lki_lane_count(p->lane, p->thread, LKI_LANE_PULLS, p->taken);
-        lki_lane_used(p->lane, p->ticks.now);
+        lki_lane_used(p->lane);
     } else if (status == LK_EMPTY || status == LK_CLOSED) {
         lki_lane_count(p->lane, p->thread, LKI_LANE_EMPTY, 1);
     }
@@ -448,7 +495,7 @@ pull_with(lki_store *store, lki_thread *thread, const lk_pull_options *options, 
         return LK_BUSY;
     lk_status status = LK_EMPTY;
     lki_write_enter(thread);
-    p.lane = lki_lane_find(store, options->pk);
+    p.lane = lki_lane_find_known(store, thread, options->pk);
     if (p.lane != NULL)
         status = pull_once(&p);
     bool pinned = false;

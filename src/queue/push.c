@@ -12,6 +12,8 @@
  *
  * Progress    lock-free but for the growth of the lane.
  */
+#include <string.h>
+
 #include "queue/queue.h"
 
 uint64_t
@@ -26,7 +28,9 @@ lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
     return time < LKI_TIME_MAX ? time : LKI_TIME_MAX;
 }
 
-/* The cells of a push, in the thread's scratch. */
+enum { FEW = 16 };
+
+/* The cells of a push, in the thread's scratch where they are many. */
 typedef struct push {
     lki_store *store;
     lki_thread *thread;
@@ -34,6 +38,7 @@ typedef struct push {
     const lk_item *jobs;
     size_t count;
     lki_cell **cells;
+    lki_cell *few[FEW];
 } push;
 
 static void
@@ -48,7 +53,9 @@ static bool
 cells_make(push *p, lk_result *pushed)
 {
     size_t bytes = 0;
-    p->cells = lki_scratch(p->thread, p->count * sizeof *p->cells);
+    p->cells = p->few;
+    if (p->count > FEW)
+        p->cells = lki_scratch(p->thread, p->count * sizeof *p->cells);
     if (p->cells == NULL)
         return false;
     for (size_t i = 0; i < p->count; i++) {
@@ -86,6 +93,21 @@ slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
         lki_job_cover(segment, time); /* P12 */
 }
 
+/* lki_sk_write, for whom many keys have the same milliseconds. */
+static void
+sk_write(lki_thread *thread, unsigned char *sk, const lki_segment *segment, uint32_t slot,
+         int64_t ms)
+{
+    if (LKI_UNLIKELY(thread->ulid_ms != ms || ms == 0)) {
+        lki_ulid_write_ms(thread->ulid_text, ms);
+        thread->ulid_ms = ms;
+    }
+    memcpy(sk, thread->ulid_text, LKI_ULID_OWNER);
+    memcpy(sk + LKI_ULID_OWNER, segment->lane->owner, LKI_ULID_WORD);
+    lki_ulid_write(sk + LKI_ULID_PLACE,
+                   (segment->number << LKI_SEGMENT_BITS | slot) & LKI_ULID_MASK);
+}
+
 static void
 cells_publish(push *p, lki_places places, uint64_t time, lk_result *pushed)
 {
@@ -94,7 +116,7 @@ cells_publish(push *p, lki_places places, uint64_t time, lk_result *pushed)
         lki_slot *slot = &segment->slots[places.slot];
         lki_cell *cell = p->cells[i];
         lki_record *record = (lki_record *)lki_load_relaxed(&cell->item); /* ours as yet */
-        lki_sk_write(cell->bytes + cell->pk_size, segment, places.slot, places.ms);
+        sk_write(p->thread, cell->bytes + cell->pk_size, segment, places.slot, places.ms);
         int64_t expires = lki_record_expires(record);
         if (LKI_UNLIKELY(expires != 0))
             lki_job_cover_expiry(segment, expires);
@@ -111,9 +133,11 @@ cells_publish(push *p, lki_places places, uint64_t time, lk_result *pushed)
 static lk_status
 push_entered(push *p, const lk_push_options *options, lk_result *pushed)
 {
-    lki_ticks ticks = lki_ticks_read(p->store);
-    uint64_t time =
-        options->delay_ms > 0 ? lki_ticks_after(p->store, &ticks, options->delay_ms) - 1 : 0;
+    uint64_t time = 0;
+    if (LKI_UNLIKELY(options->delay_ms > 0)) {
+        lki_ticks ticks = lki_ticks_read(p->store);
+        time = lki_ticks_after(p->store, &ticks, options->delay_ms) - 1;
+    }
     lki_places places;
     if (!lki_reserve(p->thread, 8) || !cells_make(p, pushed))
         return LK_NO_MEMORY; /* From here on the jobs may be gone: they may have pointed into `pushed`. */
@@ -141,7 +165,7 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
         (void)lki_result_begin(pushed, 0, 0); /* there is room */
     cells_publish(p, places, time, pushed);
     lki_lane_count(p->lane, p->thread, LKI_LANE_PUSHES, p->count);
-    lki_lane_used(p->lane, ticks.now);
+    lki_lane_used(p->lane);
     if (LKI_LIKELY(time == 0))
         lki_wait_notify(&p->lane->wait, p->count);
     return LK_OK;
@@ -156,7 +180,11 @@ lki_queue_push(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t
             return lki_push_commit(store, thread, jobs, count, options, pushed);
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
-    push p = {.store = store, .thread = thread, .jobs = jobs, .count = count};
+    push p;
+    p.store = store;
+    p.thread = thread;
+    p.jobs = jobs;
+    p.count = count;
     lki_write_enter(thread);
     lk_status status = push_entered(&p, options, pushed);
     lki_write_leave(thread);

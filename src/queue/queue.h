@@ -117,12 +117,4 @@ lk_status lki_job_remove(lki_store *store, lki_thread *thread, lki_lane *lane,
 lk_status lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
                           const lk_push_options *options, lk_result *pushed);
 
-/* Once a second at most. */
-LKI_INLINE void
-lki_lane_used(lki_lane *lane, uint64_t now)
-{
-    if (LKI_UNLIKELY((int64_t)now - lki_load_relaxed(&lane->used_ms) >= 1000))
-        lki_store_relaxed(&lane->used_ms, (int64_t)now);
-}
-
 #endif

@@ -55,8 +55,10 @@ lki_cell_dispose(lki_thread *thread, void *object)
     /* P6: the record inside may still wait for its own grace period, counted by another thread:
      * the last frees. */
     uint32_t flags = lki_load_relaxed(&cell->flags);
-    if ((flags & LKI_CELL_LANE) != 0 && cell_heads_free(&thread->domain->allocator, cell)) {
-        lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
+    if ((flags & LKI_CELL_LANE) != 0) {
+        if (cell_heads_free(&thread->domain->allocator, cell) || cell->room == 0 ||
+            (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0) /* P6: as below */
+            lki_chunk_free(thread, cell, lki_cell_size(cell));
         return true;
     }
     if (cell->room == 0 || (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0)
@@ -89,7 +91,7 @@ lki_cell_new_in_lane(lki_store *store, lki_thread *thread, const lk_item *item, 
     lki_cell head = {.pk_size = (uint16_t)item->key.pk.size,
                      .sk_size = (uint16_t)sk_size,
                      .room = (uint32_t)room};
-    lki_cell *cell = lki_alloc(&store->domain.allocator, lki_cell_size(&head));
+    lki_cell *cell = lki_chunk_alloc(thread, lki_cell_size(&head));
     if (cell == NULL)
         return NULL;
     memcpy(cell, &head, LKI_CELL_HEADER);
@@ -97,7 +99,7 @@ lki_cell_new_in_lane(lki_store *store, lki_thread *thread, const lk_item *item, 
     lki_copy(cell->bytes, item->key.pk.data, item->key.pk.size);
     lki_record *record = lki_record_new_value(thread, cell, item);
     if (record == NULL) {
-        lki_free(&store->domain.allocator, cell, lki_cell_size(cell));
+        lki_chunk_free(thread, cell, lki_cell_size(cell));
         return NULL;
     }
     lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */

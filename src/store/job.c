@@ -186,7 +186,7 @@ lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_j
     job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
     job->plain = phase != LKI_HEADED;
     if (job->plain)
-        job->state = lki_word_state(word);
+        job->state = lki_word_state(word, lki_slot_place(segment, slot));
     else if (lki_record_is_job(job->record))
         job->state = *lki_record_state(job->record);
 }
@@ -253,7 +253,7 @@ plain_change(lki_thread *thread, lki_lane *lane, const lki_found_job *job, lki_s
     uint64_t word = job->state.identity;
     bool visible = to->time < now;
     to->identity = lki_word(to->phase, to->receives, to->time);
-    to->token = LKI_PLAIN_TOKEN | to->receives;
+    to->token = LKI_PLAIN_TOKEN | lki_slot_place(job->segment, job->slot) << 16 | to->receives;
     if (LKI_UNLIKELY(visible)) {
         lk_status status = lki_job_announce(lane, thread, job->key.sk, word, to, now);
         if (status != LK_OK)
@@ -264,7 +264,7 @@ plain_change(lki_thread *thread, lki_lane *lane, const lki_found_job *job, lki_s
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&job->slot->word, &word, to->identity))) { /* P11, P12 */
         /* The entry stays if it may be somebody else's too; a pull takes it out when it is stale. */
         if (visible && (lki_word_phase(word) == LKI_DONE ||
-                        (lki_word_is_plain(word) && lki_word_state(word).receives != to->receives)))
+                        (lki_word_is_plain(word) && lki_word_receives(word) != to->receives)))
             (void)lki_order_remove(&lane->ready, thread, 0, job->key.sk, to->identity);
         return LK_RACE;
     }

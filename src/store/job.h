@@ -13,8 +13,8 @@
  * plus 1: 0 is always past. */
 #define LKI_WORD_EMPTY ((uint64_t)0)
 #define LKI_RECEIVES_MAX ((uint32_t)0xffff)
-/* The token of a plain claim says how often the job was received; those of headed ones are
- * versions, which are below. */
+/* The token of a plain claim says where the job lies and how often it was received (place << 16 |
+ * receives); those of headed ones are versions, which are below. */
 #define LKI_PLAIN_TOKEN ((uint64_t)1 << 63)
 
 LKI_INLINE uint64_t
@@ -29,12 +29,18 @@ lki_word_phase(uint64_t word)
     return (enum lki_phase)(word >> 1 & 7);
 }
 
-LKI_INLINE lki_state
-lki_word_state(uint64_t word)
+LKI_INLINE uint32_t
+lki_word_receives(uint64_t word)
 {
-    uint32_t receives = (uint32_t)(word >> 4) & LKI_RECEIVES_MAX;
-    return (lki_state){word, LKI_PLAIN_TOKEN | receives, word >> LKI_TIME_SHIFT, receives,
-                       lki_word_phase(word)};
+    return (uint32_t)(word >> 4) & LKI_RECEIVES_MAX;
+}
+
+LKI_INLINE lki_state
+lki_word_state(uint64_t word, uint64_t place)
+{
+    uint32_t receives = lki_word_receives(word);
+    return (lki_state){word, LKI_PLAIN_TOKEN | place << 16 | receives, word >> LKI_TIME_SHIFT,
+                       receives, lki_word_phase(word)};
 }
 
 /* Has a plain word a state of its own? */
@@ -90,7 +96,7 @@ lki_entry_judge(const lki_entry *entry, const lki_found_job *job)
     if (now == entry->from)
         return LKI_ENTRY_PENDING;
     return (entry->to & now & 1) != 0 && lki_word_is_plain(now) &&
-                   lki_word_state(now).receives == lki_word_state(entry->to).receives
+                   lki_word_receives(now) == lki_word_receives(entry->to)
                ? LKI_ENTRY_PENDING
                : LKI_ENTRY_STALE;
 }

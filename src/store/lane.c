@@ -27,6 +27,20 @@ lki_lane_find(lki_store *store, lk_bytes pk)
     return partition == NULL ? NULL : lki_load_acquire(&partition->lane); /* P13 */
 }
 
+lki_lane *
+lki_lane_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk)
+{
+    uint64_t gone = lki_load_seq_cst(&store->lanes_gone); /* P13: before the search */
+    const unsigned char *name = pk.data;
+    if (thread->lanes_gone != gone) {
+        memset(thread->lanes, 0, sizeof thread->lanes);
+        thread->lanes_gone = gone;
+    }
+    lki_lane *lane = lki_lane_find(store, pk);
+    thread->lanes[name[pk.size - 1] % LKI_LANES_KNOWN] = lane;
+    return lane;
+}
+
 /* ---- made and freed ---- */
 
 static void
@@ -102,7 +116,7 @@ lk_status
 lki_lane_obtain(lki_store *store, lki_thread *thread, lk_bytes pk, lki_lane **obtained)
 {
     for (;;) {
-        *obtained = lki_lane_find(store, pk);
+        *obtained = lki_lane_find_known(store, thread, pk);
         if (LKI_LIKELY(*obtained != NULL))
             return LK_OK;
         lki_partition *partition =
@@ -236,7 +250,7 @@ lane_take_out(lki_store *store, lki_thread *thread, lki_lane *lane)
                 lki_latch_drop(&lane->latch);
                 if (ended) {
                     lki_store_seq_cst(&partition->lane, NULL); /* P13 */
-                    lki_add_seq_cst(&store->lanes_gone, 1);
+                    lki_add_seq_cst(&store->lanes_gone, 1);    /* P13: before it is retired */
                     *lane->link = lane->next;
                     if (lane->next != NULL)
                         lane->next->link = lane->link;
@@ -266,6 +280,10 @@ lki_lanes_tend(lki_store *store, lki_thread *thread, size_t count, lki_lane_visi
         }
         if (lane != NULL && each != NULL)
             each(store, thread, lane);
+        if (lane != NULL && lki_load_relaxed(&lane->used) != 0) {
+            lki_store_relaxed(&lane->used, 0);
+            lki_store_relaxed(&lane->used_ms, (int64_t)lki_tick(store));
+        }
         if (lane != NULL && (int64_t)lki_tick(store) - lki_load_relaxed(&lane->used_ms) > IDLE_MS)
             lane_take_out(store, thread, lane);
         lki_write_leave(thread);

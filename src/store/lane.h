@@ -111,6 +111,7 @@ struct lki_lane {
     _Atomic(uint32_t) pushing;                      /* [P16] pushes by commits on their way */
     bool dead;                                      /* [latch] taken out for want of use */
     lki_lane *next, **link;                         /* [latch] of the store's lanes */
+    _Atomic(uint32_t) used;                         /* [stat] since it was last looked at */
     _Atomic(int64_t) used_ms;                       /* [stat] monotonic, roughly */
     _Atomic(lki_directory *) directory;             /* [P13] */
     _Atomic(lki_lane_line *) lines[LKI_LANE_LINES]; /* [P13] */
@@ -136,8 +137,32 @@ struct lki_lane {
 
 /* ---- lane.c ---- */
 
+/* Somebody pushes or pulls. */
+LKI_INLINE void
+lki_lane_used(lki_lane *lane)
+{
+    if (LKI_UNLIKELY(lki_load_relaxed(&lane->used) == 0))
+        lki_store_relaxed(&lane->used, 1);
+}
+
 /* Caller: in a section. NULL: there is none. */
 lki_lane *lki_lane_find(lki_store *store, lk_bytes pk);
+/* The same, for who comes often: the thread remembers a few. */
+lki_lane *lki_lane_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk);
+LKI_INLINE lki_lane *
+lki_lane_find_known(lki_store *store, lki_thread *thread, lk_bytes pk)
+{
+    const unsigned char *name = pk.data;
+    lki_lane *lane = thread->lanes[name[pk.size - 1] % LKI_LANES_KNOWN];
+    /* A lane is retired after that number has moved: while it stands, what was remembered is there,
+     * and in this section it stays. */
+    if (LKI_LIKELY(lane != NULL &&
+                   lki_load_seq_cst(&store->lanes_gone) == thread->lanes_gone && /* P13 */
+                   lane->partition->pk_size == pk.size &&
+                   lki_bytes_equal(lane->partition->pk, pk.data, pk.size)))
+        return lane;
+    return lki_lane_find_slow(store, thread, pk);
+}
 /* Made where there is none. Caller: in a write section. LK_OK, LK_NO_MEMORY. */
 lk_status lki_lane_obtain(lki_store *store, lki_thread *thread, lk_bytes pk, lki_lane **lane);
 /* Obtains it, and keeps it from being taken out until the unpin. */
@@ -193,6 +218,13 @@ void lki_slot_finish(lki_segment *segment, lki_thread *thread);
 /* No places are given out any more; the last segment stays with the lane. */
 void lki_lane_seal_latched(lki_lane *lane);
 void lki_sk_write(unsigned char *sk, const lki_segment *segment, uint32_t slot, int64_t ms);
+/* The place of a slot as keys have it. */
+LKI_INLINE uint64_t
+lki_slot_place(const lki_segment *segment, const lki_slot *slot)
+{
+    return (segment->number << LKI_SEGMENT_BITS | (uint64_t)(slot - segment->slots)) &
+           LKI_ULID_MASK;
+}
 void lki_segment_free(lki_store *store, lki_segment *segment);
 /* The first segment that may hold a key from `number` on, in order; NULL: none. */
 lki_segment *lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reverse);

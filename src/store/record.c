@@ -287,7 +287,7 @@ lki_record_dispose_inline(lki_thread *thread, void *object)
     /* P6: the cell may have been disposed of before (its grace period can be counted by another
      * thread): the last frees. */
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
-        lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
+        lki_cell_free(&thread->domain->allocator, cell);
     return true;
 }
 

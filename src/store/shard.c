@@ -461,7 +461,7 @@ lki_shard_cell_free(lki_store *store, lki_cell *cell)
         if (record != NULL)
             lki_record_free(&store->domain.allocator, record);
     }
-    lki_free(&store->domain.allocator, cell, lki_cell_size(cell));
+    lki_cell_free(&store->domain.allocator, cell);
 }
 
 static void

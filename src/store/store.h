@@ -175,6 +175,15 @@ lk_status lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed
 /* Is the cell out of the table? */
 bool lki_cell_is_dead(const lki_cell *cell);
 bool lki_cell_dispose(lki_thread *thread, void *object);
+/* The memory of a cell alone. */
+LKI_INLINE void
+lki_cell_free(const lki_allocator *allocator, lki_cell *cell)
+{
+    if ((lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0) /* that flag never changes */
+        lki_chunk_release(allocator, cell, lki_cell_size(cell));
+    else
+        lki_free(allocator, cell, lki_cell_size(cell));
+}
 uint64_t lki_cell_hash(lki_store *store, const lki_cell *cell);
 /* A cell that enters neither the set nor the index, with a record for the item inside; its sk is
  * left to be filled in. NULL: no memory. */

@@ -19,7 +19,7 @@
 
 #include "store/record.h"
 
-enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, SHARDS_PER_STEP = 4 };
+enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, SHARDS_PER_STEP = 4, STEPS_PER_TEND = 8 };
 
 /* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: something else is there
  * now. */
@@ -170,7 +170,7 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
     if (LKI_LIKELY(thread->sweep_tick < WRITES_PER_STEP) || thread->epoch.active != 0)
         return;
     thread->sweep_tick = 0;
-    if (store->tend != NULL)
+    if (store->tend != NULL && ++thread->tend_tick % STEPS_PER_TEND == 0)
         (void)store->tend(store, thread, false);
     if (thread->expiring_writes != 0)
         lki_add_relaxed(&sweep->expiring, thread->expiring_writes);
