@@ -57,7 +57,7 @@
  *   lk_set_atomic, lk_commit on existing keys      | non-blocking: a thread that stops half-way
  *                                                  | holds up nobody
  *   lk_queue_pull without wait, _acknowledge,      | lock-free
- *   _release, _extend; _push but each 512th        |
+ *   _release, _extend; _push but each 500th        |
  *   first write of a key, removal of its slot      | takes a latch of the shard, of the partition
  *   a thread's exit, open, close                   | takes a latch of the process
  */
@@ -456,7 +456,7 @@ LK_API void lk_stream_close(lk_stream *stream);
  * TIME Visibility, delays and waits count on the monotonic clock, expiry on the realtime clock. A
  * claim has lapsed iff now > deadline_ms. A thread that exits releases nothing; its claims lapse.
  *
- * PROGRESS A push without an sk is lock-free but for each 512th one, which takes the queue's
+ * PROGRESS A push without an sk is lock-free but for each 500th one, which takes the queue's
  * latch; a push with an sk is as lk_commit, and takes latches where the key is new. Pull (without
  * wait), acknowledge, release, extend: lock-free. A thread that stops inside any of these holds up
  * nobody: what it had reserved is passed over, what it had claimed lapses. */
@@ -521,7 +521,7 @@ LK_API LK_CHECKED lk_status lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purge
 
 /* From now on pushes are LK_CLOSED, and pulls that find nothing visible too; every waiting thread
  * wakes. Jobs that become visible later (claims lapse, delays end) are still pulled. For good; a
- * closed queue stays in memory (about 1 KiB). LK_OK, also when it was closed before. LK_INVALID,
+ * closed queue stays in memory (up to 12 KiB). LK_OK, also when it was closed before. LK_INVALID,
  * LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_close(lk_db *db, lk_bytes pk);
 

@@ -186,6 +186,12 @@ lines_size(size_t size)
 void *
 lki_alloc_lines(const lki_allocator *allocator, size_t size)
 {
+    return lki_alloc_lines_partly(allocator, size, lines_size(size));
+}
+
+void *
+lki_alloc_lines_partly(const lki_allocator *allocator, size_t size, size_t zeroed)
+{
     const lki_allocator *a = allocator_or_default(allocator);
     void *memory;
     size = lines_size(size);
@@ -203,7 +209,7 @@ lki_alloc_lines(const lki_allocator *allocator, size_t size)
                                  : aligned_alloc(LKI_LINE, size);
     }
     if (memory != NULL)
-        memset(memory, 0, size);
+        memset(memory, 0, zeroed);
     return memory;
 }
 

@@ -73,6 +73,8 @@ lki_free(const lki_allocator *allocator, void *memory, size_t size)
 /* The same, on a cache line of its own; `size` is rounded up to whole lines. Zeroed. Only with
  * each other. */
 void *lki_alloc_lines(const lki_allocator *allocator, size_t size);
+/* Only the first `zeroed` bytes are. */
+void *lki_alloc_lines_partly(const lki_allocator *allocator, size_t size, size_t zeroed);
 void lki_free_lines(const lki_allocator *allocator, void *memory, size_t size);
 
 #endif

@@ -42,7 +42,7 @@ acknowledge_plain(lki_store *store, lki_thread *thread, lki_lane *lane, const lk
     lki_found_job job;
     job.slot = lki_lane_slot(lane, claim->token >> 16 & LKI_ULID_MASK, &job.segment);
     uint64_t word = job.slot != NULL ? lki_load_acquire(&job.slot->word) : 0; /* P11 */
-    if (lki_word_phase(word) != LKI_CLAIMED ||
+    if (lki_word_phase(word) != LKI_CLAIMED || (word & LKI_WORD_PINNED) != 0 ||
         lki_word_receives(word) != (claim->token & LKI_RECEIVES_MAX) ||
         lki_ticks_past(store, ticks, word >> LKI_TIME_SHIFT))
         return false;
@@ -56,6 +56,7 @@ acknowledge_plain(lki_store *store, lki_thread *thread, lki_lane *lane, const lk
         return false;
     job.state.identity = word;
     job.state.phase = LKI_CLAIMED;
+    job.pinned = false;
     return lki_job_finish(store, thread, lane, &job) == LK_OK;
 }
 

@@ -133,11 +133,11 @@ place_obtain(lki_store *store, lki_thread *thread, const lk_item *item, planned 
     if (p->generated) /* it was buried while the commit was out of its section */
         lki_lane_count(p->lane, thread, LKI_LANE_REMOVED, 1);
     p->generated = false;
-    lki_cell *made = lki_cell_new_in_lane(store, thread, item, LKI_ULID_SIZE);
+    lki_cell *made = lki_cell_new_in_lane(thread, item);
     lki_places places;
     lk_status status = made == NULL
                            ? LK_NO_MEMORY
-                           : lki_places_reserve(p->lane, thread, 1, lki_now(store), 0, &places);
+                           : lki_places_reserve(p->lane, thread, 1, lki_now(store), 0, 0, &places);
     if (status != LK_OK) {
         if (made != NULL)
             lki_shard_cell_free(store, made);

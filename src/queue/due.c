@@ -40,6 +40,8 @@ word_notice(look *l, lki_segment *segment, lki_slot *slot)
     lki_found_job job;
     lki_job_read(l->store, segment, slot, &job);
     bool lapsed = job.state.phase == LKI_CLAIMED;
+    if (job.pinned)
+        return lki_job_head(l->store, l->thread, l->lane, &job);
     if (!job.plain || !(lapsed || (job.state.phase == LKI_WAITING && job.state.time != 0)) ||
         !lki_ticks_past(l->store, l->ticks, job.state.time))
         return LK_RACE; /* somebody else has been here */
@@ -70,7 +72,7 @@ segment_look(look *l, lki_segment *segment)
         enum lki_phase phase = lki_word_phase(word);
         uint64_t time = word >> LKI_TIME_SHIFT;
         if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
-            if (lki_ticks_past(l->store, l->ticks, time)) {
+            if ((word & LKI_WORD_PINNED) != 0 || lki_ticks_past(l->store, l->ticks, time)) {
                 if (l->room == 0) {
                     l->notice->more = true;
                     return 0;

@@ -292,7 +292,7 @@ front_claim(pull *p)
     uint64_t word = at < segment->capacity ? lki_load_acquire(&slot->word) : 0; /* P11 */
     if (lki_word_phase(word) != LKI_FRONT && word != 0 && ++at < segment->capacity)
         word = lki_load_acquire(&(++slot)->word); /* P11: it was claimed by the pull before */
-    if (lki_word_phase(word) != LKI_FRONT)
+    if (lki_word_phase(word) != LKI_FRONT || (word & LKI_WORD_PINNED) != 0)
         return LK_RACE;
     lki_cell *cell = slot->cell;
     lki_time now = {0, false, false};
@@ -309,9 +309,6 @@ front_claim(pull *p)
     lki_job_cover(segment, p->deadline);     /* P12 */
     lki_store_relaxed(&segment->cursor, at); /* nothing below is FRONT, nor will be */
     p->visited++;
-    lki_record *later = lki_effective(p->store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    if (LKI_UNLIKELY(later != record) && later != NULL && later->size <= record->size)
-        record = later; /* a set has come between the look and the claim */
     const lki_state state = {.token = LKI_PLAIN_TOKEN | lki_slot_place(segment, slot) << 16 | 1,
                              .time = p->deadline,
                              .receives = 1};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Jobs come. Called by memory_db.c.
- *
- *   1. cells for all of them, with their bytes: nothing can fail after this
- *   2. their places, by one compare-and-swap, which fixes their ULIDs
+ * *   1. their places, by one compare-and-swap, which fixes their ULIDs
+ *   2. their cells, in the memory that each place of a segment has for one; cells that need more, or
+ *      more than those before them, are made first, apart
  *   3. each: the sk, the cell into its slot, the word, the stamp
  *   4. who waits is woken
- *
+*
  * A consumer that finds a place reserved and not published passes it over; then the job is
  * published as one that becomes visible now, and found by its bound.
  *
@@ -37,6 +37,7 @@ typedef struct push {
     lki_lane *lane;
     const lk_item *jobs;
     size_t count;
+    size_t cell_size; /* of the largest */
     lki_cell **cells;
     lki_cell *few[FEW];
 } push;
@@ -48,18 +49,13 @@ cells_discard(push *p, size_t count)
         lki_shard_cell_free(p->store, p->cells[i]);
 }
 
-/* Also the room in `pushed`. */
+/* Cells apart, before anything can be seen, and the room in `pushed`. */
 static bool
 cells_make(push *p, lk_result *pushed)
 {
     size_t bytes = 0;
-    p->cells = p->few;
-    if (p->count > FEW)
-        p->cells = lki_scratch(p->thread, p->count * sizeof *p->cells);
-    if (p->cells == NULL)
-        return false;
     for (size_t i = 0; i < p->count; i++) {
-        p->cells[i] = lki_cell_new_in_lane(p->store, p->thread, &p->jobs[i], LKI_ULID_SIZE);
+        p->cells[i] = lki_cell_new_in_lane(p->thread, &p->jobs[i]);
         if (p->cells[i] == NULL) {
             cells_discard(p, i);
             return false;
@@ -70,6 +66,62 @@ cells_make(push *p, lk_result *pushed)
         return true;
     cells_discard(p, p->count);
     return false;
+}
+
+/* May the cells lie in the segments? Nearly always; not where the jobs are large, or larger than those
+ * before them, or may point into what the caller wants filled. */
+static bool
+cells_fit(push *p, const lk_result *pushed)
+{
+    p->cell_size = 0;
+    bool inside = pushed == NULL;
+    for (size_t i = 0; i < p->count; i++) {
+        size_t size = lki_cell_size_in_lane(&p->jobs[i]);
+        p->cell_size = size > p->cell_size ? size : p->cell_size;
+        inside &= p->jobs[i].data.size != 0 && p->jobs[i].data.size <= LKI_INLINE_MAX - 8;
+    }
+    if (p->cell_size > LKI_SLAB_CELL_MAX)
+        p->cell_size = LKI_SLAB_CELL_MAX;
+    const lki_segment *tail = lki_load_acquire(&p->lane->tail); /* P13 */
+    return inside && (tail == NULL || p->cell_size <= tail->cell_size);
+}
+
+/* The cells in the places that were reserved. False: a segment has come in between whose cells are
+ * smaller, and memory ran out: the cells that are missing are NULL. */
+static bool
+cells_place(push *p, lki_places places)
+{
+    bool made = true;
+    for (size_t i = 0; i < p->count; i++) {
+        size_t size = lki_cell_size_in_lane(&p->jobs[i]);
+        if (LKI_LIKELY(size <= places.segment->cell_size)) {
+            p->cells[i] = lki_slab_cell(places.segment, places.slot);
+            lki_cell_make_in_slab(p->cells[i], &p->jobs[i], size);
+        } else {
+            p->cells[i] = made ? lki_cell_new_in_lane(p->thread, &p->jobs[i]) : NULL;
+            made = p->cells[i] != NULL;
+        }
+        lki_places_next(&places);
+    }
+    return made;
+}
+
+/* The places are nobody's. */
+static void
+cells_give_up(push *p, lki_places places)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        lki_slot *slot = &places.segment->slots[places.slot];
+        if (p->cells[i] != NULL)
+            lki_shard_cell_free(p->store, p->cells[i]);
+        uint64_t stamp = lki_load_seq_cst(&p->store->clock);
+        lki_store_seq_cst(&slot->word, lki_word(LKI_DONE, 0, 0) | stamp << 4); /* P11 */
+        lki_lane_count(p->lane, p->thread, LKI_LANE_REMOVED, 1);
+        lki_segment *segment = places.segment;
+        lki_places_next(&places);
+        if (lki_reserve(p->thread, 2)) /* else the segment stays with its lane */
+            lki_slot_finish(segment, p->thread);
+    }
 }
 
 /* The word goes in. Where a consumer has passed the place over, the job comes by its time. */
@@ -130,35 +182,61 @@ cells_publish(push *p, lki_places places, uint64_t time, lk_result *pushed)
     }
 }
 
+/* Places; what has expired does not count against `max_depth`. */
+static lk_status
+places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
+{
+    int64_t ms = lki_now(p->store);
+    for (;;) {
+        lk_status status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
+        if (status == LK_OK && LKI_UNLIKELY(lki_load_acquire(&p->lane->closed) != 0)) /* P16 */
+            return LK_CLOSED;
+        if (status != LK_OK)
+            return status;
+        status =
+            lki_places_reserve(p->lane, p->thread, p->count, ms, max_depth, p->cell_size, places);
+        if (LKI_UNLIKELY(status == LK_BUSY)) {
+            lki_due_expire(p->store, p->thread, p->lane);
+            lki_due_expire_keyed(p->store, p->thread, p->lane);
+            status = lki_places_reserve(p->lane, p->thread, p->count, ms, max_depth, p->cell_size,
+                                        places);
+        }
+        if (LKI_LIKELY(status != LK_NOT_FOUND)) /* the lane was just taken out */
+            return status;
+    }
+}
+
 static lk_status
 push_entered(push *p, const lk_push_options *options, lk_result *pushed)
 {
     uint64_t time = 0;
+    lk_bytes pk = p->jobs[0].key.pk;
+    lki_places places;
     if (LKI_UNLIKELY(options->delay_ms > 0)) {
         lki_ticks ticks = lki_ticks_read(p->store);
         time = lki_ticks_after(p->store, &ticks, options->delay_ms) - 1;
     }
-    lki_places places;
-    if (!lki_reserve(p->thread, 8) || !cells_make(p, pushed))
-        return LK_NO_MEMORY; /* From here on the jobs may be gone: they may have pointed into `pushed`. */
-    lk_bytes pk = {p->cells[0]->bytes, p->cells[0]->pk_size};
-    lk_status status;
-    do {
-        status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
-        if (status == LK_OK && LKI_UNLIKELY(lki_load_acquire(&p->lane->closed) != 0)) /* P13 */
-            status = LK_CLOSED;
-        if (status == LK_OK)
-            status = lki_places_reserve(p->lane, p->thread, p->count, lki_now(p->store),
-                                        options->max_depth, &places);
-        if (status == LK_BUSY) { /* what has expired does not count */
-            lki_due_expire(p->store, p->thread, p->lane);
-            lki_due_expire_keyed(p->store, p->thread, p->lane);
-            status = lki_places_reserve(p->lane, p->thread, p->count, lki_now(p->store),
-                                        options->max_depth, &places);
-        }
-    } while (LKI_UNLIKELY(status == LK_NOT_FOUND)); /* the lane was just taken out */
+    p->cells = p->count <= FEW ? p->few : lki_scratch(p->thread, p->count * sizeof *p->cells);
+    if (p->cells == NULL || !lki_reserve(p->thread, 8))
+        return LK_NO_MEMORY;
+    lk_status status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
+    if (status != LK_OK)
+        return status;
+    bool inside = cells_fit(p, pushed);
+    if (!inside) {
+        if (!cells_make(p, pushed))
+            return LK_NO_MEMORY;
+        /* From here on the jobs may be gone: they may have pointed into `pushed`. */
+        pk = (lk_bytes){p->cells[0]->bytes, p->cells[0]->pk_size};
+    }
+    status = places_obtain(p, pk, options->max_depth, &places);
+    if (status == LK_OK && inside && LKI_UNLIKELY(!cells_place(p, places))) {
+        cells_give_up(p, places);
+        return LK_NO_MEMORY;
+    }
     if (status != LK_OK) {
-        cells_discard(p, p->count);
+        if (!inside)
+            cells_discard(p, p->count);
         return status;
     }
     if (pushed != NULL)

@@ -55,6 +55,8 @@ lki_cell_dispose(lki_thread *thread, void *object)
     /* P6: the record inside may still wait for its own grace period, counted by another thread:
      * the last frees. */
     uint32_t flags = lki_load_relaxed(&cell->flags);
+    if ((flags & LKI_CELL_SLAB) != 0)
+        return true;
     if ((flags & LKI_CELL_LANE) != 0) {
         if (cell_heads_free(&thread->domain->allocator, cell) || cell->room == 0 ||
             (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0) /* P6: as below */
@@ -82,24 +84,50 @@ lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
     lki_latch_drop(latch);
 }
 
-lki_cell *
-lki_cell_new_in_lane(lki_store *store, lki_thread *thread, const lk_item *item, size_t sk_size)
+static void
+cell_fill_in_lane(lki_cell *cell, const lk_item *item, size_t size, uint32_t flags)
 {
-    bool expires = item->expires_at_ms != 0;
-    size_t payload = item->data.size + (expires ? 8 : 0);
+    size_t keys = (item->key.pk.size + LKI_ULID_SIZE + 7) & ~(size_t)7;
+    *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size, .sk_size = LKI_ULID_SIZE};
+    cell->room = (uint32_t)(size - LKI_CELL_HEADER - keys);
+    cell->room -= cell->room != 0 ? LKI_RECORD_HEADER : 0;
+    lki_store_relaxed(&cell->flags, LKI_CELL_LANE | flags); /* nobody knows it yet */
+    lki_copy(cell->bytes, item->key.pk.data, item->key.pk.size);
+}
+
+size_t
+lki_cell_size_in_lane(const lk_item *item)
+{
+    size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
+    size_t keys = (item->key.pk.size + LKI_ULID_SIZE + 7) & ~(size_t)7;
+    /* A record begins with 8 bytes of payload, be it empty. */
     size_t room = payload <= LKI_INLINE_MAX ? (payload + 7) & ~(size_t)7 : 0;
-    lki_cell head = {.pk_size = (uint16_t)item->key.pk.size,
-                     .sk_size = (uint16_t)sk_size,
-                     .room = (uint32_t)room};
-    lki_cell *cell = lki_chunk_alloc(thread, lki_cell_size(&head));
+    return LKI_CELL_HEADER + keys + (room != 0 ? LKI_RECORD_HEADER + room : 0);
+}
+
+void
+lki_cell_make_in_slab(lki_cell *cell, const lk_item *item, size_t size)
+{
+    cell_fill_in_lane(cell, item, size, LKI_CELL_SLAB);
+    lki_record *record = lki_cell_record(cell);
+    record->flags = LKI_FLAG_INLINE;
+    lki_record_fill(record, item);
+    lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */
+}
+
+lki_cell *
+lki_cell_new_in_lane(lki_thread *thread, const lk_item *item)
+{
+    size_t size = lki_cell_size_in_lane(item);
+    lki_cell *cell = lki_chunk_alloc(thread, size);
     if (cell == NULL)
         return NULL;
-    memcpy(cell, &head, LKI_CELL_HEADER);
-    lki_store_relaxed(&cell->flags, LKI_CELL_LANE | (room != 0 ? LKI_CELL_ROOM : 0));
-    lki_copy(cell->bytes, item->key.pk.data, item->key.pk.size);
+    cell_fill_in_lane(cell, item, size, 0);
+    if (cell->room != 0)
+        lki_store_relaxed(&cell->flags, LKI_CELL_LANE | LKI_CELL_ROOM); /* nobody knows it yet */
     lki_record *record = lki_record_new_value(thread, cell, item);
     if (record == NULL) {
-        lki_chunk_free(thread, cell, lki_cell_size(cell));
+        lki_chunk_free(thread, cell, size);
         return NULL;
     }
     lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */

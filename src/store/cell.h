@@ -97,9 +97,10 @@ typedef struct lki_job {
 enum {
     LKI_CELL_PENDING = 1, /* a ticket for this cell is under way */
     LKI_CELL_ROOM = 2,    /* the record inside the cell is free to be used */
-    LKI_CELL_GONE =
-        4, /* the cell was disposed of while its inner record was not: that one frees the cell */
-    LKI_CELL_LANE = 8 /* [const] lies in a slot of a lane, neither in the set nor in the index */
+    LKI_CELL_GONE = 4,
+    /* the cell was disposed of while its inner record was not: that one frees the cell */
+    LKI_CELL_LANE = 8, /* [const] lies in a slot of a lane, neither in the set nor in the index */
+    LKI_CELL_SLAB = 16 /* [const] and its memory, with the record inside, is the segment's */
 };
 
 struct lki_cell {

@@ -30,9 +30,6 @@ lk_status lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_ke
 
 /* Somebody makes an item of a key that a lane may yet generate: it will not. Caller: as above. */
 void lki_lane_avoid(lki_store *store, const lk_key *key);
-/* Takes a plain job out if it has expired: its key is another item's from then on. Caller: in a write
- * section with 8 retirements reserved. */
-bool lki_lane_expire(lki_store *store, lki_thread *thread, const lk_key *key);
 
 /* Caller: in a section. */
 LKI_INLINE lki_cell *

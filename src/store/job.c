@@ -7,11 +7,11 @@
  * found goes in before the swap: the ready entry of what is visible, the due entry of what is
  * headed, the bounds of what is plain. So a thread that stops between the two leaves nothing that
  * nobody finds; what it put in for nothing is taken for stale by whoever meets it.
- *
- * Becoming headed: the entry; then a record with the word's state goes on the item's head, where it
- * does not count as long as the word has a state of its own; then the word becomes HEADED. If the
- * word has changed meanwhile, all of it is done again with the new one.
- *
+ * * Becoming headed: the word is pinned, from when on nothing else can happen to it; then the entry;
+ * then a record with the word's state goes on the item's head, where it counts once the word is
+ * HEADED, which comes last. Whoever meets a pinned word does what is left. The heads of a job that
+ * is plain and not pinned never change.
+*
  * Progress    lock-free.
  * Invariants  I-job1: an identity comes once for each key: of a plain job receives grow, and while
  *             they do not its time does, until it waits; what would go another way makes it headed;
@@ -185,6 +185,7 @@ lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_j
                         {lki_cell_sk(job->cell), job->cell->sk_size}};
     job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
     job->plain = phase != LKI_HEADED;
+    job->pinned = job->plain && (word & LKI_WORD_PINNED) != 0;
     if (job->plain)
         job->state = lki_word_state(word, lki_slot_place(segment, slot));
     else if (lki_record_is_job(job->record))
@@ -278,9 +279,9 @@ lk_status
 lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job,
                lki_state *to, uint64_t now)
 {
-    if (LKI_LIKELY(job->plain) && to->receives <= LKI_RECEIVES_MAX)
+    if (LKI_LIKELY(job->plain && !job->pinned) && to->receives <= LKI_RECEIVES_MAX)
         return plain_change(thread, lane, job, to, now);
-    if (job->plain) { /* received a million times: its tokens would come again */
+    if (job->plain) { /* or received so often that its tokens would come again */
         lk_status status = lki_job_head(store, thread, lane, job);
         return status == LK_OK ? LK_RACE : status;
     }
@@ -291,12 +292,18 @@ lk_status
 lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
 {
     uint64_t word = job->state.identity, done = lki_word(LKI_DONE, 0, 0);
+    if (LKI_UNLIKELY(job->pinned)) {
+        lk_status status = lki_job_head(store, thread, lane, job);
+        return status == LK_OK ? LK_RACE : status;
+    }
     if (!lki_cas_seq_cst(&job->slot->word, &word, done)) /* P11, P2 */
         return LK_RACE;
     (void)lki_done_stamp(store, job->slot, done);
     plain_forget(thread, lane, job);
-    lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
-    lki_retire(thread, LKI_CELL, job->cell, lki_cell_size(job->cell));
+    lki_lane_count(lane, thread, LKI_LANE_REMOVED,
+                   1); /* Nobody changes the heads of a plain job. */
+    if ((lki_load_relaxed(&job->cell->flags) & LKI_CELL_SLAB) == 0) /* that flag never changes */
+        lki_retire(thread, LKI_CELL, job->cell, lki_cell_size(job->cell));
     lki_slot_finish(job->segment, thread);
     return LK_OK;
 }
@@ -320,48 +327,35 @@ lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     return lki_sweep_cell(store, thread, job.cell, now_ms, next_ms);
 }
 
-bool
-lki_lane_expire(lki_store *store, lki_thread *thread, const lk_key *key)
-{
-    lki_lane *lane = lki_lane_find(store, key->pk);
-    lki_found_job job;
-    lki_time now = {0, false, false};
-    int64_t next_ms;
-    lki_job_find(store, lane, *key, &job);
-    if (!job.plain || job.record == NULL || lki_record_is_live(store, job.record, &now))
-        return false;
-    return lki_job_expire(store, thread, lane, &job, lki_now(store), &next_ms) == LK_OK;
-}
-
 /* ---- from plain to headed ---- */
 
-/* The head is read before the word: a record for an older word must not go over one for a newer. */
+/* First the word is pinned: nothing but this can happen to it any more, and whoever meets it does what
+ * is left of it. */
 lk_status
 lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
 {
     lki_cell *cell = job->cell;
-    lki_record *over = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    uint64_t word = lki_load_seq_cst(&job->slot->word);                           /* P11 */
-    if (word != job->state.identity || over == NULL)
-        return LK_OK;
+    uint64_t word = job->state.identity, pinned = word | LKI_WORD_PINNED;
     if (!lki_reserve(thread, 8))
         return LK_NO_MEMORY;
+    if (!job->pinned && !lki_cas_seq_cst(&job->slot->word, &word, pinned) &&
+        word != pinned) /* P11 */
+        return LK_OK;   /* it was changed: look again */
     /* The entry first. By a clock that lags: what is taken for later is looked at when it is due. */
-    lk_status status =
-        lki_job_announce(lane, thread, job->key.sk, word, &job->state, lki_tick(store));
+    lk_status status = lki_job_announce(lane, thread, job->key.sk, job->state.identity, &job->state,
+                                        lki_tick(store));
     if (status != LK_OK)
         return status;
-    if (!lki_record_is_job(over) || lki_record_state(over)->identity != word) {
-        lki_record *record = lki_record_new_job(thread, lki_record_value(over), true, &job->state);
+    lki_record *over = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    if (over != NULL && !lki_record_is_job(over)) {
+        lki_record *record = lki_record_new_job(thread, over, true, &job->state);
         if (record == NULL)
             return LK_NO_MEMORY;
         status = lki_head_replace_if(store, thread, cell, &cell->item, over, record);
-        if (status != LK_OK) {
-            lki_record_discard(thread, cell, record);
-            return LK_OK; /* something else is on the head now: look again */
-        }
+        if (status != LK_OK)
+            lki_record_discard(thread, cell, record); /* another one's is there */
     }
-    (void)lki_cas_seq_cst(&job->slot->word, &word, lki_word(LKI_HEADED, 0, 0)); /* P11 */
+    (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_word(LKI_HEADED, 0, 0)); /* P11 */
     return LK_OK;
 }
 

@@ -8,11 +8,13 @@
 
 #include "store/lane.h"
 
-/* A plain word: 1 | phase (3 bits) << 1 | receives (16) << 4 | time (44) << 20; DONE: stamp << 4.
+/* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20; DONE:
+ * stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it.
  * 0: not published yet. Times are milliseconds of the monotonic clock since the store was opened,
  * plus 1: 0 is always past. */
 #define LKI_WORD_EMPTY ((uint64_t)0)
-#define LKI_RECEIVES_MAX ((uint32_t)0xffff)
+#define LKI_RECEIVES_MAX ((uint32_t)0x7fff)
+#define LKI_WORD_PINNED ((uint64_t)1 << 19)
 /* The token of a plain claim says where the job lies and how often it was received (place << 16 |
  * receives); those of headed ones are versions, which are below. */
 #define LKI_PLAIN_TOKEN ((uint64_t)1 << 63)
@@ -39,8 +41,8 @@ LKI_INLINE lki_state
 lki_word_state(uint64_t word, uint64_t place)
 {
     uint32_t receives = lki_word_receives(word);
-    return (lki_state){word, LKI_PLAIN_TOKEN | place << 16 | receives, word >> LKI_TIME_SHIFT,
-                       receives, lki_word_phase(word)};
+    return (lki_state){word & ~LKI_WORD_PINNED, LKI_PLAIN_TOKEN | place << 16 | receives,
+                       word >> LKI_TIME_SHIFT, receives, lki_word_phase(word)};
 }
 
 /* Has a plain word a state of its own? */
@@ -75,7 +77,7 @@ typedef struct lki_found_job {
     lki_slot *slot;       /* NULL: not in the lane */
     lki_segment *segment; /* of the slot */
     lki_record *record;   /* effective on the item's head; NULL: nothing */
-    bool plain;
+    bool plain, pinned;
     lki_state state; /* NO_JOB: an item, a reserved place, or nothing */
 } lki_found_job;
 

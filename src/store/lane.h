@@ -44,6 +44,8 @@ struct lki_segment {
     uint64_t before;             /* [const] places reserved in earlier segments */
     int64_t first_ms;            /* [const] no ULID in it has less, none in earlier ones more */
     uint32_t capacity;           /* [const] */
+    uint32_t cell_size;          /* [const] of each slot's cell in `cells` */
+    unsigned char *cells;        /* [const] behind the slots */
     lki_lane_page *page;         /* [const] */
     lki_lane *lane;              /* [const] */
     _Atomic(lki_segment *) next; /* [P13] set before the seal */
@@ -200,11 +202,17 @@ typedef struct lki_places {
     uint32_t slot;
     int64_t ms;
 } lki_places;
-/* `count` > 0; `max_depth` 0: no limit. Caller: in a write section. LK_OK, LK_CLOSED, LK_BUSY: too
+/* `count` > 0; `max_depth` 0: no limit; `cell_size`: what the cells of a new segment have room for. Caller: in a write section. LK_OK, LK_CLOSED, LK_BUSY: too
  * deep, LK_NO_MEMORY, LK_NOT_FOUND: the lane is dead. */
 lk_status lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
-                             size_t max_depth, lki_places *places);
+                             size_t max_depth, size_t cell_size, lki_places *places);
 void lki_places_next(lki_places *places);
+enum { LKI_SLAB_CELL_MAX = 512 }; /* what is larger has a cell apart */
+LKI_INLINE lki_cell *
+lki_slab_cell(const lki_segment *segment, uint32_t slot)
+{
+    return (lki_cell *)(void *)(segment->cells + (size_t)slot * segment->cell_size);
+}
 /* Jobs that are there when the word of the tail was `word`, those with keys too; a little more than
  * the truth while jobs go. */
 uint64_t lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word);

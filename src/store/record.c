@@ -13,6 +13,7 @@
  *             is over.
  * Ordering    P1, P2 (record.h); P6: the flags of a cell, read-modify-writes on both sides.
  */
+#include "base/result.h"
 #include "store/job.h"
 
 #include <string.h>
@@ -114,23 +115,28 @@ record_room(lki_thread *thread, lki_cell *cell, size_t payload)
     return record;
 }
 
-lki_record *
-lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item)
+void
+lki_record_fill(lki_record *record, const lk_item *item)
 {
     bool expires = item->expires_at_ms != 0;
-    lki_record *record = record_room(thread, cell, item->data.size + (expires ? 8 : 0));
-    if (record == NULL)
-        return NULL;
     record->prev = LKI_EMPTY;
     lki_store_relaxed(&record->word, 0);
     record->size = (uint32_t)item->data.size;
     record->kind = LKI_VALUE;
-    if (expires) {
+    if (LKI_UNLIKELY(expires)) {
         record->flags |= LKI_FLAG_EXPIRES;
         record->expires_at_ms = item->expires_at_ms;
     }
-    if (item->data.size != 0)
-        memcpy(record->data + (expires ? 8 : 0), item->data.data, item->data.size);
+    lki_copy(record->data + (expires ? 8 : 0), item->data.data, item->data.size);
+}
+
+lki_record *
+lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item)
+{
+    lki_record *record =
+        record_room(thread, cell, item->data.size + (item->expires_at_ms != 0 ? 8 : 0));
+    if (record != NULL)
+        lki_record_fill(record, item);
     return record;
 }
 
@@ -225,9 +231,10 @@ lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record)
 static void
 record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
-    if ((record->flags & LKI_FLAG_INLINE) != 0)
-        lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
-    else
+    if ((record->flags & LKI_FLAG_INLINE) != 0) {
+        if ((lki_load_relaxed(&cell->flags) & LKI_CELL_SLAB) == 0) /* that flag never changes */
+            lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
+    } else
         lki_retire(thread, LKI_RECORD, record, lki_record_size(record));
 }
 

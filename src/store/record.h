@@ -93,6 +93,8 @@ lki_lock_is_good(const lki_store *store, const lki_record *record, lki_time *now
 
 /* Room for a value: inside the cell if that is free and large enough, else apart. NULL: no
  * memory. */
+/* Its flags are set. */
+void lki_record_fill(lki_record *record, const lk_item *item);
 lki_record *lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item);
 lki_record *lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms);
 lki_record *lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind,

@@ -134,6 +134,8 @@ cell_is_in_lane(const lki_cell *cell)
 static void
 dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
+    if ((lki_load_relaxed(&cell->flags) & LKI_CELL_SLAB) != 0) /* that flag never changes */
+        return;                                                /* its memory is the segment's */
     if (cell_is_in_lane(cell) || index_leave(store, thread, cell))
         lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
     else

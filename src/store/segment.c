@@ -27,15 +27,21 @@
 enum { SLOTS_FIRST = 16, SLOTS_SECOND = 128 };
 
 static size_t
-segment_size(uint32_t capacity)
+segment_head_size(uint32_t capacity)
 {
     return sizeof(lki_segment) + capacity * sizeof(lki_slot);
+}
+
+static size_t
+segment_size(const lki_segment *segment)
+{
+    return segment_head_size(segment->capacity) + (size_t)segment->capacity * segment->cell_size;
 }
 
 void
 lki_segment_free(lki_store *store, lki_segment *segment)
 {
-    lki_free_lines(&store->domain.allocator, segment, segment_size(segment->capacity));
+    lki_free_lines(&store->domain.allocator, segment, segment_size(segment));
 }
 
 static bool
@@ -240,7 +246,7 @@ segment_retire(lki_thread *thread, void *object)
     lki_lane_page *page = segment->page;
     frontier_pass(segment);
     segment->object.dispose = segment_dispose;
-    lki_retire(thread, LKI_OBJECT, segment, segment_size(segment->capacity));
+    lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
     lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: last: then page and lane may go */
     if (page_is_over(page) && lki_latch_try(&lane->latch)) {
         directory_trim_latched(lane, thread);
@@ -265,7 +271,7 @@ segment_leave(lki_thread *thread, void *object)
     lki_store_seq_cst(&page->expires[at], LKI_NEVER); /* P12 */
     frontier_pass(segment);
     segment->object.dispose = segment_retire;
-    lki_retire(thread, LKI_OBJECT, segment, segment_size(segment->capacity));
+    lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
     return true;
 }
 
@@ -311,13 +317,17 @@ page_new(lki_lane *lane, uint64_t first)
 }
 
 static lki_segment *
-segment_new(lki_lane *lane, uint32_t capacity, uint64_t number)
+segment_new(lki_lane *lane, uint32_t capacity, uint32_t cell_size, uint64_t number)
 {
-    lki_segment *segment = lki_alloc_lines(&lane->store->domain.allocator, segment_size(capacity));
+    size_t head = segment_head_size(capacity);
+    lki_segment *segment = lki_alloc_lines_partly(&lane->store->domain.allocator,
+                                                  head + (size_t)capacity * cell_size, head);
     if (segment == NULL)
         return NULL;
     segment->object.dispose = segment_leave;
     segment->capacity = capacity;
+    segment->cell_size = cell_size;
+    segment->cells = (unsigned char *)segment + head;
     segment->number = number;
     segment->lane = lane;
     return segment;
@@ -358,7 +368,8 @@ growth_pages_latched(lki_lane *lane, growth *g, uint64_t first, uint64_t end)
 
 /* Segments for `count` places behind `tail` (NULL: the first of the lane), and their pages. */
 static bool
-growth_make_latched(lki_lane *lane, const lki_segment *tail, size_t count, growth *g)
+growth_make_latched(lki_lane *lane, const lki_segment *tail, size_t count, size_t cell_size,
+                    growth *g)
 {
     uint64_t number = tail != NULL ? tail->number + 1 : 0;
     uint32_t capacity = tail == NULL                    ? SLOTS_FIRST
@@ -371,7 +382,8 @@ growth_make_latched(lki_lane *lane, const lki_segment *tail, size_t count, growt
     if (!growth_pages_latched(lane, g, have, number + g->segments))
         return false;
     for (size_t i = 0; i < g->segments; i++) {
-        lki_segment *segment = segment_new(lane, capacity, number + i);
+        lki_segment *segment =
+            segment_new(lane, capacity, (uint32_t)((cell_size + 15) & ~(size_t)15), number + i);
         if (segment == NULL)
             return false;
         if (g->last != NULL)
@@ -442,7 +454,7 @@ growth_ms(lki_lane *lane, const lki_segment *tail, uint64_t word, int64_t ms)
 
 static lk_status
 lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
-                  lki_places *places)
+                  size_t cell_size, lki_places *places)
 {
     growth g = {NULL, NULL, NULL, 0, 0};
     lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
@@ -454,7 +466,7 @@ lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, 
         return LK_RACE;
     const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
     bool made = lki_reserve(thread, (directory != NULL ? directory->count : 0) + 8) &&
-                growth_make_latched(lane, tail, count, &g);
+                growth_make_latched(lane, tail, count, cell_size, &g);
     uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
     lk_status status = made ? LK_OK : LK_NO_MEMORY;
     /* The seal, under the depth that was judged; who finds it without a successor comes to the
@@ -505,7 +517,7 @@ is_too_deep(lki_lane *lane, const lki_segment *tail, uint64_t word, size_t count
 
 lk_status
 lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
-                   lki_places *places)
+                   size_t cell_size, lki_places *places)
 {
     if (ms < 0)
         ms = 0;
@@ -517,7 +529,8 @@ lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
         uint32_t slot = LKI_RESERVED(word);
         if (LKI_UNLIKELY((word & LKI_SEALED) != 0 || count > tail->capacity - slot)) {
             lki_latch_take(&lane->latch, thread);
-            lk_status status = lane_grow_latched(lane, thread, count, ms, max_depth, places);
+            lk_status status =
+                lane_grow_latched(lane, thread, count, ms, max_depth, cell_size, places);
             lki_latch_drop(&lane->latch);
             if (status == LK_RACE)
                 continue;

@@ -179,16 +179,21 @@ bool lki_cell_dispose(lki_thread *thread, void *object);
 LKI_INLINE void
 lki_cell_free(const lki_allocator *allocator, lki_cell *cell)
 {
-    if ((lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0) /* that flag never changes */
+    uint32_t flags = lki_load_relaxed(&cell->flags); /* these two never change */
+    if ((flags & LKI_CELL_SLAB) != 0)
+        return;
+    if ((flags & LKI_CELL_LANE) != 0)
         lki_chunk_release(allocator, cell, lki_cell_size(cell));
     else
         lki_free(allocator, cell, lki_cell_size(cell));
 }
 uint64_t lki_cell_hash(lki_store *store, const lki_cell *cell);
-/* A cell that enters neither the set nor the index, with a record for the item inside; its sk is
- * left to be filled in. NULL: no memory. */
-lki_cell *lki_cell_new_in_lane(lki_store *store, lki_thread *thread, const lk_item *item,
-                               size_t sk_size);
+/* Cells that enter neither the set nor the index, with a record for the item; the sk, of the size of
+ * an ULID, is left to be filled in. In memory of the caller's, of at least that size, if it has a
+ * record inside; or apart: NULL: no memory. */
+size_t lki_cell_size_in_lane(const lk_item *item);
+void lki_cell_make_in_slab(lki_cell *cell, const lk_item *item, size_t size);
+lki_cell *lki_cell_new_in_lane(lki_thread *thread, const lk_item *item);
 /* The partition of a pk, made where there is none. NULL: no memory. Caller: in a write section. */
 void lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition);
 /* Waits until whoever is taking something of this hash out of a set has done so. */

@@ -17,7 +17,14 @@ static lk_status
 set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
 {
     size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-    lki_cell *cell = lki_find(store, hashed);
+    lki_cell *cell = NULL;
+    if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key))) {
+        lk_status status = lki_find_headed(store, thread, hashed, &cell);
+        if (status != LK_OK)
+            return status;
+    } else {
+        cell = lki_shard_find(store, hashed);
+    }
     for (;;) {
         bool fresh = cell == NULL;
         if (!lki_reserve(thread, 4))
@@ -26,11 +33,6 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
             lk_status status = lki_cell_obtain(store, thread, hashed, payload, &cell);
             if (status != LK_OK)
                 return status;
-        }
-        if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key)) &&
-            lki_lane_expire(store, thread, &hashed->key)) {
-            cell = NULL;
-            continue;
         }
         uintptr_t old = lki_load_relaxed(&cell->item); /* only a hint for the cache */
         LKI_PREFETCH(old);
