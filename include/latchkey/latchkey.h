@@ -521,7 +521,7 @@ LK_API LK_CHECKED lk_status lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purge
 
 /* From now on pushes are LK_CLOSED, and pulls that find nothing visible too; every waiting thread
  * wakes. Jobs that become visible later (claims lapse, delays end) are still pulled. For good; a
- * closed queue stays in memory (up to 12 KiB). LK_OK, also when it was closed before. LK_INVALID,
+ * closed queue stays in memory (5 to 270 KiB). LK_OK, also when it was closed before. LK_INVALID,
  * LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_close(lk_db *db, lk_bytes pk);
 

@@ -101,6 +101,14 @@ lki_bytes_equal(const void *left, const void *right, size_t size)
         memcpy(&y[1], b + size - 8, 8);
         return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
     }
+    if (size >= 4) {
+        uint32_t p[2], q[2];
+        memcpy(&p[0], a, 4);
+        memcpy(&q[0], b, 4);
+        memcpy(&p[1], a + size - 4, 4);
+        memcpy(&q[1], b + size - 4, 4);
+        return ((p[0] ^ q[0]) | (p[1] ^ q[1])) == 0;
+    }
     for (size_t i = 0; i < size; i++)
         difference |= (uint64_t)(a[i] ^ b[i]);
     return difference == 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading ULIDs. Called by store/lane.c with keys that look like one of its own.
+ * Reading ULIDs. Called by store/job.c and lane.c with keys that look like their own, and by statistics.
  */
 #include "base/ulid.h"
 

@@ -156,7 +156,10 @@ later_look(look *l)
         }
         entry = next;
     }
-    l->notice->more |= l->room == 0;
+    if (l->room == 0) { /* by time, not by sk: anything may be left */
+        l->notice->more = true;
+        memset(l->notice->last, 0, sizeof l->notice->last);
+    }
 }
 
 lk_status
@@ -169,8 +172,11 @@ lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *
               .ticks = ticks,
               .notice = notice,
               .status = LK_OK};
-    *notice = (lki_notice){.more = false};
-    l.room = least > NOTICE ? least : NOTICE;
+    *notice = (lki_notice){
+        .more =
+            false}; /* While there is a store of what was noticed before, no more than is taken: entries are memory. */
+    l.room = least > NOTICE || lki_order_first(&lane->ready) != NULL ? least : NOTICE;
+    l.room += l.room == 0;
     uint64_t due = lki_bound_time(&lane->due); /* P12 */
     if (LKI_UNLIKELY(due < LKI_TIME_MAX && lki_ticks_past(store, ticks, due)))
         lane_look(&l);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Jobs come. Called by memory_db.c.
- * *   1. their places, by one compare-and-swap, which fixes their ULIDs
+ *
+ *   1. their places, by one compare-and-swap, which fixes their ULIDs
  *   2. their cells, in the memory that each place of a segment has for one; cells that need more, or
  *      more than those before them, are made first, apart
  *   3. each: the sk, the cell into its slot, the word, the stamp
  *   4. who waits is woken
-*
+ *
  * A consumer that finds a place reserved and not published passes it over; then the job is
  * published as one that becomes visible now, and found by its bound.
  *
@@ -78,7 +79,8 @@ cells_fit(push *p, const lk_result *pushed)
     for (size_t i = 0; i < p->count; i++) {
         size_t size = lki_cell_size_in_lane(&p->jobs[i]);
         p->cell_size = size > p->cell_size ? size : p->cell_size;
-        inside &= p->jobs[i].data.size != 0 && p->jobs[i].data.size <= LKI_INLINE_MAX - 8;
+        inside &= size <= LKI_SLAB_CELL_MAX && p->jobs[i].data.size != 0 &&
+                  p->jobs[i].data.size <= LKI_INLINE_MAX - 8;
     }
     if (p->cell_size > LKI_SLAB_CELL_MAX)
         p->cell_size = LKI_SLAB_CELL_MAX;
@@ -93,7 +95,7 @@ cells_place(push *p, lki_places places)
 {
     bool made = true;
     for (size_t i = 0; i < p->count; i++) {
-        size_t size = lki_cell_size_in_lane(&p->jobs[i]);
+        size_t size = p->count == 1 ? p->cell_size : lki_cell_size_in_lane(&p->jobs[i]);
         if (LKI_LIKELY(size <= places.segment->cell_size)) {
             p->cells[i] = lki_slab_cell(places.segment, places.slot);
             lki_cell_make_in_slab(p->cells[i], &p->jobs[i], size);
@@ -113,9 +115,9 @@ cells_give_up(push *p, lki_places places)
     for (size_t i = 0; i < p->count; i++) {
         lki_slot *slot = &places.segment->slots[places.slot];
         if (p->cells[i] != NULL)
-            lki_shard_cell_free(p->store, p->cells[i]);
-        uint64_t stamp = lki_load_seq_cst(&p->store->clock);
-        lki_store_seq_cst(&slot->word, lki_word(LKI_DONE, 0, 0) | stamp << 4); /* P11 */
+            lki_shard_cell_free(
+                p->store, p->cells[i]); /* Gone before any snapshot: nobody looks for its cell. */
+        lki_store_seq_cst(&slot->word, lki_word(LKI_DONE, 0, 0) | (uint64_t)1 << 4); /* P11 */
         lki_lane_count(p->lane, p->thread, LKI_LANE_REMOVED, 1);
         lki_segment *segment = places.segment;
         lki_places_next(&places);
@@ -188,11 +190,9 @@ places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
 {
     int64_t ms = lki_now(p->store);
     for (;;) {
-        lk_status status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
-        if (status == LK_OK && LKI_UNLIKELY(lki_load_acquire(&p->lane->closed) != 0)) /* P16 */
+        if (LKI_UNLIKELY(lki_load_acquire(&p->lane->closed) != 0)) /* P16 */
             return LK_CLOSED;
-        if (status != LK_OK)
-            return status;
+        lk_status status;
         status =
             lki_places_reserve(p->lane, p->thread, p->count, ms, max_depth, p->cell_size, places);
         if (LKI_UNLIKELY(status == LK_BUSY)) {
@@ -201,7 +201,10 @@ places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
             status = lki_places_reserve(p->lane, p->thread, p->count, ms, max_depth, p->cell_size,
                                         places);
         }
-        if (LKI_LIKELY(status != LK_NOT_FOUND)) /* the lane was just taken out */
+        if (LKI_LIKELY(status != LK_NOT_FOUND))
+            return status;
+        status = lki_lane_obtain(p->store, p->thread, pk, &p->lane); /* it was just taken out */
+        if (status != LK_OK)
             return status;
     }
 }
@@ -219,7 +222,10 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
     p->cells = p->count <= FEW ? p->few : lki_scratch(p->thread, p->count * sizeof *p->cells);
     if (p->cells == NULL || !lki_reserve(p->thread, 8))
         return LK_NO_MEMORY;
-    lk_status status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
+    lk_status status = LK_OK;
+    p->lane = lki_lane_find_known(p->store, p->thread, pk);
+    if (LKI_UNLIKELY(p->lane == NULL))
+        status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
     if (status != LK_OK)
         return status;
     bool inside = cells_fit(p, pushed);

@@ -86,7 +86,7 @@ lki_job_is_live(const lki_store *store, const lki_found_job *job)
 
 /* How far a look for what is due has come. */
 typedef struct lki_notice {
-    bool more; /* it has left something: nothing of it comes before `last` */
+    bool more; /* it has left something, which does not come before `last` */
     unsigned char last[LKI_ULID_SIZE];
 } lki_notice;
 /* due.c: notices what is due; up to 64 jobs with places and 512 headed ones, or `least` if that is

@@ -7,11 +7,12 @@
  * found goes in before the swap: the ready entry of what is visible, the due entry of what is
  * headed, the bounds of what is plain. So a thread that stops between the two leaves nothing that
  * nobody finds; what it put in for nothing is taken for stale by whoever meets it.
- * * Becoming headed: the word is pinned, from when on nothing else can happen to it; then the entry;
+ *
+ * Becoming headed: the word is pinned, from when on nothing else can happen to it; then the entry;
  * then a record with the word's state goes on the item's head, where it counts once the word is
  * HEADED, which comes last. Whoever meets a pinned word does what is left. The heads of a job that
  * is plain and not pinned never change.
-*
+ *
  * Progress    lock-free.
  * Invariants  I-job1: an identity comes once for each key: of a plain job receives grow, and while
  *             they do not its time does, until it waits; what would go another way makes it headed;
@@ -300,8 +301,8 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
         return LK_RACE;
     (void)lki_done_stamp(store, job->slot, done);
     plain_forget(thread, lane, job);
-    lki_lane_count(lane, thread, LKI_LANE_REMOVED,
-                   1); /* Nobody changes the heads of a plain job. */
+    lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
+    /* Nobody changes the heads of a plain job: what lies in its cell goes with the cell. */
     if ((lki_load_relaxed(&job->cell->flags) & LKI_CELL_SLAB) == 0) /* that flag never changes */
         lki_retire(thread, LKI_CELL, job->cell, lki_cell_size(job->cell));
     lki_slot_finish(job->segment, thread);
@@ -312,8 +313,8 @@ lk_status
 lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *found,
                int64_t now_ms, int64_t *next_ms)
 {
-    lki_found_job job = *found;
-    /* Over exactly the record that has expired: a set may be putting another one there. */
+    lki_found_job job =
+        *found; /* Headed, so that the tombstone goes over exactly the record that has expired. */
     while (job.plain) {
         lk_status status = lki_job_head(store, thread, lane, &job);
         if (status != LK_OK)
@@ -347,6 +348,9 @@ lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_fou
     if (status != LK_OK)
         return status;
     lki_record *over = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    /* The head before the word: others may have finished this, and gone on to what comes after. */
+    if (lki_load_seq_cst(&job->slot->word) != pinned) /* P11 */
+        return LK_OK;
     if (over != NULL && !lki_record_is_job(over)) {
         lki_record *record = lki_record_new_job(thread, over, true, &job->state);
         if (record == NULL)

@@ -27,7 +27,7 @@
 #include "base/wait.h"
 #include "store/record.h"
 
-/* A segment of the full size is 8 KiB with its header. */
+/* The slots of a segment of the full size are 8 KB; behind them is memory for as many cells. */
 enum { LKI_SEGMENT_BITS = 9, LKI_SEGMENT_SLOTS = 500, LKI_PAGE_SEGMENTS = 64 };
 
 typedef struct lki_lane_page lki_lane_page;
@@ -202,8 +202,8 @@ typedef struct lki_places {
     uint32_t slot;
     int64_t ms;
 } lki_places;
-/* `count` > 0; `max_depth` 0: no limit; `cell_size`: what the cells of a new segment have room for. Caller: in a write section. LK_OK, LK_CLOSED, LK_BUSY: too
- * deep, LK_NO_MEMORY, LK_NOT_FOUND: the lane is dead. */
+/* `count` > 0; `max_depth` 0: no limit; `cell_size`: of the cells of a new segment. Caller: in a write
+ * section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the lane is dead. */
 lk_status lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
                              size_t max_depth, size_t cell_size, lki_places *places);
 void lki_places_next(lki_places *places);

@@ -237,68 +237,6 @@ typedef struct lki_page {
 } lki_page;
 lk_status lki_query_page(lki_store *store, lki_thread *thread, lki_page *page);
 
-/* ---- write.c, commit.c, lock.c ---- */
-
-lk_status lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count);
-lk_status lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count);
-/* Caller: in a write section. `cell`: where known. */
-lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
-                             lki_cell *cell, lki_time *now, lk_lock *lock);
-/* What a commit does for a push or an acknowledgement: the record that has to be effective on the
- * item's head of `cell`, and, of a push, the state that comes. */
-typedef struct lki_job_step {
-    lki_cell *cell;
-    const lki_record *expected;
-    lki_state to;
-} lki_job_step;
-/* Called for each such write when a commit is planned, and again when it is planned anew; in the
- * section of the commit. On anything but LK_OK (not LK_RACE, LK_NOT_FOUND, LK_BUSY) the commit ends
- * with that. */
-typedef lk_status (*lki_job_plan)(void *context, struct lki_store *store, lki_thread *thread,
-                                  size_t write, lki_job_step *step);
-/* What is to be written: `items` (puts), or `writes`. */
-typedef struct lki_writes {
-    const lk_item *items;
-    const lk_write *writes;
-    size_t count;
-    lki_job_plan plan; /* NULL: no pushes, no acknowledgements */
-    void *context;
-} lki_writes;
-lk_status lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
-                           lk_lock *locks, size_t lock_count, lk_conflict *conflict);
-
-/* ---- removal.c, sweep.c ---- */
-
-/* Tombstones of `cell` (either may be NULL) were installed and stamped: notes from when on it may
- * be buried, and sees to it that somebody does. Also for a cell that was made in vain, without
- * tombstones. Caller: in the write section that installed them, with 1 retirement reserved. */
-void lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_record *lock);
-bool lki_removal_ticket(lki_thread *thread, void *cell);
-/* Takes a partition out if its index is empty. Caller: in a write section, holds the latch of the
- * shard of the pk, then that of the partition (the one place where two are held). */
-bool lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
-                                uint64_t hash);
-
-/* An item or lock that expires was written. */
-LKI_INLINE void
-lki_sweep_note(lki_store *store, int64_t expires_at_ms)
-{
-    int64_t earliest = lki_load_relaxed(&store->sweep.earliest_ms);
-    while (expires_at_ms < earliest &&
-           !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {}
-}
-
-/* The same for a record of `cell`, which may lie in a lane. Caller: in a section. */
-void lki_expiry_note(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t expires_at_ms);
-/* Puts tombstones over what has expired on a cell's heads; *next_ms: the earliest expiry that is
- * left there, or as it was. LK_OK: something had. LK_RACE: nothing. LK_NO_MEMORY. */
-lk_status lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now,
-                         int64_t *next_ms);
-
-/* A little of a sweep, now and then; writers call it outside of their sections. */
-void lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes);
-lk_status lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *swept);
-bool lki_sweeper_start(lki_store *store);
-void lki_sweeper_stop(lki_store *store);
+#include "store/writes.h"
 
 #endif

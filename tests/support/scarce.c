@@ -7,6 +7,9 @@
 #include <pthread.h>
 
 #include "base/alloc.h"
+#include "support/crowd.h"
+
+enum { NTH_DENSE = 64 };
 
 static rig r;
 
@@ -158,10 +161,22 @@ scenario_run(const scenario *s, enum mode mode, int64_t nth, bool for_ever)
     return failed;
 }
 
+/* Every allocation; of the many of long calls a part where the tests are to do less. */
+static int64_t
+nth_after(int64_t nth, uint64_t *random)
+{
+    uint64_t part = 100 / test_scaled(100);
+    return nth < NTH_DENSE || part < 2 ? nth + 1 : nth + 1 + (int64_t)(crowd_random(random) % (2 * part - 1));
+}
+
 void
 scarce_run(const scenario *s)
 {
+    uint64_t random = crowd_seed();
     for (int mode = ATTACHED; mode < MODES; mode++)
-        for (int for_ever = 0; for_ever < 2; for_ever++)
-            for (int64_t nth = 1; scenario_run(s, (enum mode)mode, nth, for_ever != 0); nth++) {}
+        for (int for_ever = 0; for_ever < 2; for_ever++) {
+            int64_t nth = 1;
+            while (scenario_run(s, (enum mode)mode, nth, for_ever != 0))
+                nth = nth_after(nth, &random);
+        }
 }
