@@ -521,10 +521,9 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     if (db == NULL)
         return LK_INVALID;
     lki_store *store = NULL;
-    lk_status status = lki_store_open(options, &store);
+    lk_status status = lki_store_open(options, lki_queues_tend, &store);
     if (status != LK_OK)
         return status;
-    store->tend = lki_queues_tend;
     memory_db *memory = lki_alloc(&store->domain.allocator, sizeof *memory);
     if (memory == NULL) {
         lki_store_close(store);

@@ -43,7 +43,7 @@ acknowledge_plain(lki_store *store, lki_thread *thread, lki_lane *lane, const lk
     job.slot = lki_lane_slot(lane, claim->token >> 16 & LKI_ULID_MASK, &job.segment);
     uint64_t word = job.slot != NULL ? lki_load_acquire(&job.slot->word) : 0; /* P11 */
     if (lki_word_phase(word) != LKI_CLAIMED || (word & LKI_WORD_PINNED) != 0 ||
-        lki_word_receives(word) != (claim->token & LKI_RECEIVES_MAX) ||
+        lki_word_state(word, lki_slot_place(job.segment, job.slot)).token != claim->token ||
         lki_ticks_past(store, ticks, word >> LKI_TIME_SHIFT))
         return false;
     job.cell = job.slot->cell;

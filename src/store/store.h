@@ -53,6 +53,9 @@ typedef struct lki_sweep_state {
     int64_t round_began_ms;           /* [latch] */
 } lki_sweep_state;
 
+struct lki_store;
+typedef size_t (*lki_tend)(struct lki_store *store, lki_thread *thread, bool all);
+
 typedef struct lki_store {
     lki_domain domain;
     /* [const] from here */
@@ -75,7 +78,7 @@ typedef struct lki_store {
     bool closing;                                     /* no other thread is there any more */
     lki_latch lanes_latch;
     /* [const] The queue room's part of the sweep; `all`: of all queues. How many jobs it took out. */
-    size_t (*tend)(struct lki_store *store, lki_thread *thread, bool all);
+    lki_tend tend;
     lki_lane *lanes, *lanes_hand;   /* [latch] all; whom to look at next */
     _Atomic(uint64_t) lane_count;   /* lanes ever made: part of their ULIDs */
     _Atomic(uint64_t) lanes_gone;   /* lanes taken out: what remembers one is stale */
@@ -162,7 +165,7 @@ typedef struct lki_hashed {
 } lki_hashed;
 
 /* `options` checked and with its defaults filled in. */
-lk_status lki_store_open(const lk_memory_options *options, lki_store **store);
+lk_status lki_store_open(const lk_memory_options *options, lki_tend tend, lki_store **store);
 void lki_store_close(lki_store *store);
 void lki_store_statistics(lki_store *store, lk_statistics *statistics);
 
