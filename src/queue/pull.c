@@ -176,32 +176,27 @@ comes_before(const lki_found_job *left, const lki_found_job *right)
     return order != 0 ? order < 0 : a.size < b.size;
 }
 
-/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
+/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The frontier first, the ready entries second: what was
+ * visible before the job at the frontier came, and comes before it, is found among these. */
 static lk_status
 next_find(pull *p, lki_found_job *job)
 {
     for (;;) {
         lki_found_job ready;
+        p->front = NULL;
+        bool at_front = front_find(p, job);
         lk_status status =
             lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready);
         if (status == LK_NO_MEMORY)
             return status;
-        p->front = NULL;
-        if (!front_find(p, job)) {
-            if (status == LK_OK) {
-                *job = ready;
-                return LK_OK;
-            }
-            if (lki_order_first(&p->lane->ready) != NULL && ready_find(p, &ready) == LK_OK)
-                continue;
-            if (front_has_moved(p))
-                continue;
-            return LK_EMPTY;
-        }
-        if (status == LK_OK && comes_before(&ready, job)) {
+        if (status == LK_OK && (!at_front || comes_before(&ready, job))) {
             *job = ready;
             return LK_OK;
         }
+        if (!at_front && !front_has_moved(p))
+            return LK_EMPTY;
+        if (!at_front)
+            continue;
         if (LKI_LIKELY(lki_job_is_live(p->store, job)))
             return LK_OK;
         if (job_expire(p, job) == LK_NO_MEMORY)
@@ -293,7 +288,8 @@ front_claim(pull *p)
     uint64_t word = at < segment->capacity ? lki_load_acquire(&slot->word) : 0; /* P11 */
     if (lki_word_phase(word) != LKI_FRONT && word != 0 && ++at < segment->capacity)
         word = lki_load_acquire(&(++slot)->word); /* P11: it was claimed by the pull before */
-    if (lki_word_phase(word) != LKI_FRONT || (word & LKI_WORD_PINNED) != 0)
+    if (lki_word_phase(word) != LKI_FRONT || (word & LKI_WORD_PINNED) != 0 ||
+        lki_order_first(&lane->ready) != NULL) /* after the word: see next_find */
         return LK_RACE;
     lki_cell *cell = slot->cell;
     lki_time now = {0, false, false};
@@ -341,8 +337,7 @@ pull_jobs(pull *p)
     /* Judged for the whole of the pull: what is due in it was not when it began. */
     if (LKI_LIKELY(lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
                    lki_order_first(&p->lane->later) == NULL))
-        while (p->taken < wanted && lki_order_first(&p->lane->ready) == NULL &&
-               front_claim(p) == LK_OK) {}
+        while (p->taken < wanted && front_claim(p) == LK_OK) {}
     if (p->taken == wanted)
         return LK_OK;
     do {

@@ -8,8 +8,8 @@
  *   3. each: the sk, the cell into its slot, the word, the stamp
  *   4. who waits is woken
  *
- * A consumer that finds a place reserved and not published passes it over; then the job is
- * published as one that becomes visible now, and found by its bound.
+ * A consumer that finds a place reserved and not published passes it over; then the job is published
+ * with a ready entry.
  *
  * Progress    lock-free but for the growth of the lane.
  */
@@ -126,22 +126,38 @@ cells_give_up(push *p, lki_places places)
     }
 }
 
-/* The word goes in. Where a consumer has passed the place over, the job comes by its time. */
+/* A consumer has passed the place over. The job is visible when the push returns all the same: by a
+ * ready entry, or, where there is no memory for one, by its time, which is now. Nobody else changes a
+ * word that is PASSED. */
+static LKI_COLD void
+slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
+{
+    lki_state to = {.phase = LKI_WAITING, .time = time};
+    lk_bytes sk = {lki_cell_sk(slot->cell), LKI_ULID_SIZE};
+    to.identity = lki_word(LKI_WAITING, 0, time);
+    if (time == 0 && (!lki_reserve(p->thread, 8) ||
+                      lki_job_announce(p->lane, p->thread, sk, lki_word(LKI_PASSED, 0, 0), &to,
+                                       lki_tick(p->store)) != LK_OK))
+        time = lki_tick(p->store);
+    if (time != 0)
+        lki_job_cover(segment, time);                               /* P12: before, and after */
+    lki_store_seq_cst(&slot->word, lki_word(LKI_WAITING, 0, time)); /* P11, P15 */
+    if (time != 0)
+        lki_job_cover(segment, time); /* P12 */
+}
+
+/* The word goes in. */
 static void
 slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
     uint64_t empty = LKI_WORD_EMPTY;
     uint64_t word =
         LKI_LIKELY(time == 0) ? lki_word(LKI_FRONT, 0, 0) : lki_word(LKI_WAITING, 0, time);
-    if (time != 0)
+    if (LKI_UNLIKELY(time != 0))
         lki_job_cover(segment, time);                                /* P12: before, and after */
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &empty, word))) { /* P11, P2, P15 */
-        if (time == 0) {
-            time = lki_tick(p->store);
-            lki_job_cover(segment, time); /* P12 */
-        }
-        lki_store_seq_cst(&slot->word,
-                          lki_word(LKI_WAITING, 0, time)); /* P11: nobody else leaves PASSED */
+        slot_publish_late(p, segment, slot, time);
+        return;
     }
     if (LKI_UNLIKELY(time != 0))
         lki_job_cover(segment, time); /* P12 */
