@@ -566,7 +566,9 @@ typedef struct lk_statistics {
     uint64_t busy;          /* calls that ended in LK_BUSY */
     /* how long the oldest section has held memory back, as far as noticed; 0: none */
     int64_t oldest_reader_ms;
-    int64_t oldest_reader_thread; /* its kernel thread id; 0: none */
+    int64_t oldest_reader_thread;
+        /* its kernel thread id; 0: none */ /* queues: places and entries that pulls have looked at */
+    uint64_t slots_visited;
     /* expiry */
     uint64_t expired_swept, locks_swept;
     uint64_t cells_removed;

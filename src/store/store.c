@@ -169,6 +169,7 @@ counters_copy(lk_statistics *s, const uint64_t *counter)
     s->expired_swept = counter[LKI_EXPIRED_SWEPT];
     s->locks_swept = counter[LKI_LOCKS_SWEPT];
     s->cells_removed = counter[LKI_CELLS_REMOVED];
+    s->slots_visited = counter[LKI_SLOTS_VISITED];
 }
 
 void

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 #include <latchkey/latchkey.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -130,11 +132,65 @@ test_reads_of_a_loaded_store_write_no_shared_memory_and_allocate_nothing(void **
     munmap(own_part.memory, ARENA);
 }
 
+/* A queue that was used and is empty: by another thread, so that nothing of it is this thread's. */
+static void *
+queue_use(void *context)
+{
+    lk_db *db = context;
+    lk_result *result = lk_result_new();
+    lk_item job = {.key = lk_key_of("queue", ""), .data = lk_string("a job")};
+    lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    options.pk = job.key.pk;
+    bool well = lk_queue_push(db, &job, 1, NULL, NULL) == LK_OK &&
+                lk_queue_pull(db, &options, result) == LK_OK &&
+                lk_queue_acknowledge(db, lk_result_claim(result, 0), 1) == LK_OK;
+    lk_result_free(result);
+    return well ? context : NULL;
+}
+
+static void
+test_empty_pulls_write_no_shared_memory_and_allocate_nothing(void **unused)
+{
+    (void)unused;
+    arena_open(&shared_part);
+    arena_open(&own_part);
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    options.allocate = arena_allocate;
+    options.deallocate = arena_deallocate;
+    lk_db *db = NULL;
+    void *well = NULL;
+    pthread_t user;
+    current = &shared_part;
+    assert_int_equal(lk_memory_open(&options, &db), LK_OK);
+    assert_int_equal(pthread_create(&user, NULL, queue_use, db), 0);
+    assert_int_equal(pthread_join(user, &well), 0);
+    assert_non_null(well);
+
+    lk_result *result = lk_result_new();
+    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
+    pull.pk = lk_string("queue");
+    current = &own_part; /* this thread's record, and its line of the queue's counters */
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(lk_queue_pull(db, &pull, result), LK_EMPTY);
+    unsigned long calls = shared_part.calls + own_part.calls;
+    assert_int_equal(mprotect(shared_part.memory, ARENA, PROT_READ), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(lk_queue_pull(db, &pull, result), LK_EMPTY);
+    assert_int_equal(mprotect(shared_part.memory, ARENA, PROT_READ | PROT_WRITE), 0);
+    assert_int_equal(shared_part.calls + own_part.calls, calls);
+
+    lk_result_free(result);
+    lk_close(db);
+    munmap(shared_part.memory, ARENA);
+    munmap(own_part.memory, ARENA);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_of_a_loaded_store_write_no_shared_memory_and_allocate_nothing),
+        cmocka_unit_test(test_empty_pulls_write_no_shared_memory_and_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
