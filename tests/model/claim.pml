@@ -9,10 +9,17 @@
  *                        delay -DDELAY) or extends, earlier or later (-DEXTEND)
  *              Admin     release by key, whatever the token (-DADMIN)
  *              Producer  publishes the reserved slot, visible after PRODUCER - 1 ms (0: at once; with -DSTART=0)
+ *            The tender marks the bound, whose time stays; then looks at the word: what has lapsed becomes LAPSED, what is
+ *            due WAITING with time 0, each with its entry before the swap; then it ends the mark with the time that is left.
+ *            Who swaps to a visible state makes its entry first, and leaves it if he fails, unless the job is gone or was
+ *            received again. Who swaps from one takes its entry out.
  *            At any time at which all but HALTS of them are done everybody stops for ever, and a last pull runs.
  *
  * ABSTRACTED Memory is sequentially consistent. "Spin a little" is a choice. The lane's bound over its segments works as the
  *            bound of a segment over its words, and is not here. DONE -> stamp. A state is visible once its time has passed.
+ *            The version of a bound: it only tells one mark from another, so a mark carries its tender's number, who ends
+ *            it before he makes another. A change that makes the job headed is one step, and the end: what is not final of
+ *            it is pinned, and headed.pml's.
  *
  * INVARIANTS (an assert each, found by its label)
  *   I1  nobody claims while a holder's deadline has not passed
@@ -20,27 +27,29 @@
  *   I3  only who made the last claim acknowledges, releases by token, extends
  *   I4  LOST only if the claim is lost; the deadline is the one that the holder was told
  *   I5  nothing is lost: when all times have passed, a pull gets the job iff it was not acknowledged
- *   I6  what is visible when everybody stops is found within RECHECK. Not for a thread that stops for ever right after it
- *       has moved a time forward (shorter extend or delay): that job is found when its former time has passed; therefore
- *       the configurations with both DELAY or EXTEND and a long VISIBILITY have HALTS=0.
+ *   I6  what is visible when everybody stops is found: at once if nobody has stopped inside a call, else within RECHECK
  *
  * TWINS (-DTWIN_name; each must fail)
  *   ACKNOWLEDGES_WHATEVER   the token is not compared                                                     I3
  *   CLAIM_KEEPS_RECEIVES    a lapsed job is claimed under its old number                                  I3
  *   ENTRY_AFTER_SWAP        release enters the job after its swap                                         I6
- *   READS_BEFORE_RESET      the tender reads the word, then resets the bound                              I6
+ *   NOTICE_AFTER_SWAP       the tender makes the word LAPSED, then enters the job                         I6
+ *   READS_BEFORE_MARK       the tender reads the word, then marks the bound                               I6
  *   CLAIM_WITHOUT_BOUND     the claimer does not lower the bound                                          I6
- *   NO_SECOND_LOOK          nobody looks at the bound after his swap (only a shorter time needs it)        I6
- *   RESETS_TO_NEVER         the tender resets to NEVER, so that nothing covers it when it stops           I6
+ *   NO_SECOND_LOOK          nobody looks at the bound after his swap                                      I6
+ *   MARKS_AS_NEVER          the mark is NEVER, so that nothing covers it when the tender stops            I6
  *   RAISES_BY_STORE         the tender raises the bound though somebody has noted something since         I6
- *   NOTE_LEAVES_MARK        who finds the tender's mark low enough leaves it                              I5
+ *   COVER_LEAVES_MARK       who finds the tender's mark low enough leaves it                              I6
  *   NO_RECHECK              the bound rises to NEVER while the job is visible                             I6
  *   IGNORES_RESERVED        the same while the slot is EMPTY (a producer with a delay is about to swap)   I6
- *   REMOVES_FROM            a puller takes an entry out whose maker has not swapped yet                   I6
+ *   REMOVES_PENDING         a puller takes an entry out whose maker has not swapped yet                   I6
  *   DROPS_WHAT_WAITS        a puller with an old time takes out an entry whose `to` is current            I6
- *   TAKES_OUT_EQUAL         a release that failed takes out an entry that another has made his            I6
+ *   TAKES_OUT_EQUAL         a change that failed takes out an entry that another has made his             I6
  *   IGNORES_PASSED          a producer that was passed over makes no entry                                I6
  *   EXTEND_BY_STORE         extend stores instead of swapping from the state that it judged               I3
+ *   EXTENDS_TO_EQUAL        LAPSED is extended to its own time: its word comes twice                      I6
+ *   NOTICES_TWICE           the tender does not look whether the word that waits has a time still         I6
+ *   SHORTENS                an extension or a delay moves the time forward, and the job stays plain       I6
  */
 
 #ifndef PULLERS
@@ -70,10 +79,15 @@
 #define WAITING 2
 #define CLAIMED 3
 #define PASSED 4
+#define HEADED 5
 #define DONE 6
-#define VISIBLE(w_, now_) (PHASE(w_) == READY || ((PHASE(w_) == WAITING || PHASE(w_) == CLAIMED) && TIME(w_) < (now_)))
+#define LAPSED 7
+#define IS_PLAIN(w_) (PHASE(w_) == READY || PHASE(w_) == WAITING || PHASE(w_) == CLAIMED || PHASE(w_) == LAPSED)
+#define IS_TIMED(w_) (PHASE(w_) == CLAIMED || (PHASE(w_) == WAITING && TIME(w_) != 0)) /* the bound covers it */
+#define IS_ENTERED(w_) (PHASE(w_) == LAPSED || (PHASE(w_) == WAITING && TIME(w_) == 0)) /* it has an entry */
+#define VISIBLE(w_, now_) (PHASE(w_) == READY || IS_ENTERED(w_) || (IS_TIMED(w_) && TIME(w_) < (now_)))
 
-/* A bound: a time, or NEVER; and who is tending (0: nobody). */
+/* A bound: a time, or NEVER; and whose mark it is (0: none). */
 #define NEVER 31
 #define UNTIL(b_) ((b_) & 31)
 
@@ -96,7 +110,7 @@ bool acknowledged, pushed = (START != 0);
 byte working, finished;
 bool stopped, got;
 
-#define LOCALS byte now, i; short w, e, d, b, n; bool ok
+#define LOCALS byte now, i; short w, e, d, b, n, x, seen; bool ok
 
 inline insert(e_) {
     d_step {
@@ -135,50 +149,59 @@ inline next_entry() {
 }
 
 /* At most t_, and not marked: he whose mark is gone may not raise it. */
-inline note(t_) {
-    d_step { if :: UNTIL(bound) > t_ -> bound = t_ :: else -> bound = UNTIL(bound) fi }
-}
-#ifdef TWIN_NOTE_LEAVES_MARK
-inline lower(t_) { d_step { if :: UNTIL(bound) > t_ -> bound = t_ :: else fi } }
+#ifdef TWIN_COVER_LEAVES_MARK
+inline cover(t_) { d_step { if :: UNTIL(bound) > t_ -> bound = t_ :: else fi } }
 #else
-inline lower(t_) { note(t_) }
+inline cover(t_) { d_step { if :: UNTIL(bound) > t_ -> bound = t_ :: else -> bound = UNTIL(bound) fi } }
 #endif
 #ifdef TWIN_NO_SECOND_LOOK
-inline look_again(t_) { skip }
+inline cover_again(t_) { skip }
 #else
-inline look_again(t_) { note(t_) }
+inline cover_again(t_) { cover(t_) }
+#endif
+
+/* After a swap from w_; after one that failed because it was `seen`. */
+inline forget(w_) { if :: IS_ENTERED(w_) -> remove(w_) :: else fi }
+#ifdef TWIN_TAKES_OUT_EQUAL
+inline withdraw(to_) { remove(to_) }
+#else
+inline withdraw(to_) {
+    if
+    :: PHASE(seen) == DONE || (IS_PLAIN(seen) && RECEIVES(seen) != RECEIVES(to_)) -> remove(to_)
+    :: else
+    fi
+}
 #endif
 
 #ifdef TWIN_CLAIM_KEEPS_RECEIVES
-#define BUMP(w_) (PHASE(w_) != CLAIMED)
+#define BUMP(w_) (PHASE(w_) != LAPSED)
 #else
 #define BUMP(w_) 1
 #endif
 #ifdef TWIN_CLAIM_WITHOUT_BOUND
-#define SECOND_LOOK(t_) skip
+#define COVERS_CLAIM(how_) skip
 #else
-#define SECOND_LOOK(t_) look_again(t_)
+#define COVERS_CLAIM(how_) how_(t)
 #endif
 
 /* The swap from w_; `last_`: for ever. */
 inline claim(w_, last_) {
     t = now + VISIBILITY;
     if :: last_ -> t = 15 :: else fi;
-#ifndef TWIN_CLAIM_WITHOUT_BOUND
-    lower(t);
-#endif
+    COVERS_CLAIM(cover);
     d_step {
         ok = (word == w_);
         if
         :: ok ->
             assert(holder == NOBODY || until < clock); /* I1 */
             assert(!acknowledged); /* I2 */
-            word = WORD(CLAIMED, RECEIVES(w_) + BUMP(w_), t); holder = me; until = t
+            word = WORD(CLAIMED, RECEIVES(w_) + BUMP(w_), t); holder = me; until = t;
+            token = RECEIVES(w_) + BUMP(w_); won = true
         :: else
         fi
     };
     if
-    :: ok -> atomic { token = RECEIVES(w_) + BUMP(w_); won = true }; SECOND_LOOK(t)
+    :: ok -> COVERS_CLAIM(cover_again); forget(w_)
     :: else
     fi;
     t = 0
@@ -190,60 +213,69 @@ inline claim(w_, last_) {
 #define SOON (now + RECHECK)
 #endif
 #ifdef TWIN_RAISES_BY_STORE
-#define RISES true
+#define IS_AS_MARKED true
 #else
-#define RISES (bound == MARK)
+#define IS_AS_MARKED (bound == b)
 #endif
-#ifdef TWIN_NO_OWNER
-#define MARK (32 + now + RECHECK)
+#ifdef TWIN_MARKS_AS_NEVER
+#define MARK ((me + 1) * 32 + NEVER)
 #else
-#define MARK ((me + 1) * 32 + now + RECHECK)
+#define MARK ((me + 1) * 32 + UNTIL(bound))
+#endif
+#ifdef TWIN_NOTICES_TWICE
+#define IS_NOTICED(w_) (PHASE(w_) == CLAIMED || PHASE(w_) == WAITING)
+#else
+#define IS_NOTICED(w_) IS_TIMED(w_)
+#endif
+#ifdef TWIN_NOTICE_AFTER_SWAP
+#define NOTICE_LAST true
+#else
+#define NOTICE_LAST false
 #endif
 
-/* The bound becomes `soon`, marked as ours; only where it still is so it may rise when the word has been read. */
+/* The word had a time that has passed. */
+inline notice() {
+    w = word;
+    if
+    :: IS_NOTICED(w) && TIME(w) < now ->
+        x = (PHASE(w) == CLAIMED -> WORD(LAPSED, RECEIVES(w), TIME(w)) : WORD(WAITING, RECEIVES(w), 0));
+        if :: !NOTICE_LAST -> insert(x) :: else fi;
+        d_step { seen = word; ok = (seen == w); if :: ok -> word = x :: else fi };
+        if
+        :: ok -> if :: NOTICE_LAST -> insert(x) :: else fi; forget(w)
+        :: else -> withdraw(x)
+        fi
+    :: else /* somebody else has been here */
+    fi
+}
+
+/* The mark; then the look; then what is left, only where the bound still is as it was marked. */
 inline tend() {
-#ifdef TWIN_READS_BEFORE_RESET
+#ifdef TWIN_READS_BEFORE_MARK
     w = word;
 #endif
-    b = bound;
     if
-    :: UNTIL(b) < now ->
-#ifdef TWIN_RESETS_TO_NEVER
-        d_step { ok = (bound == b); if :: ok -> bound = NEVER :: else fi };
-#else
-        d_step { ok = (bound == b); if :: ok -> bound = MARK :: else fi };
+    :: UNTIL(bound) < now ->
+        d_step { b = MARK; bound = b };
+#ifndef TWIN_READS_BEFORE_MARK
+        w = word;
 #endif
         if
-        :: ok ->
-            t = NEVER;
-#ifndef TWIN_READS_BEFORE_RESET
-            w = word;
-#endif
-            if
-            :: PHASE(w) == READY -> t = SOON
-#ifndef TWIN_IGNORES_RESERVED
-            :: PHASE(w) == EMPTY -> t = SOON
-#endif
-            :: (PHASE(w) == WAITING || PHASE(w) == CLAIMED) && TIME(w) >= now -> t = TIME(w)
-            :: (PHASE(w) == WAITING || PHASE(w) == CLAIMED) && TIME(w) < now -> insert(w); t = SOON
-            :: else
-            fi;
-#ifdef TWIN_RESETS_TO_NEVER
-            lower(t);
+        :: IS_TIMED(w) && TIME(w) >= now -> t = TIME(w)
+        :: IS_TIMED(w) && TIME(w) < now -> notice(); t = SOON
+        :: PHASE(w) == DONE || PHASE(w) == HEADED -> t = NEVER
+#ifdef TWIN_IGNORES_RESERVED
+        :: PHASE(w) == EMPTY -> t = NEVER
 #else
-            d_step {
-                if
-                :: RISES -> bound = t
-                :: else -> if :: UNTIL(bound) > t -> bound = t :: else fi
-                fi
-            };
+        :: PHASE(w) == EMPTY -> t = SOON
 #endif
-            t = 0
-        :: else
-        fi
+        :: PHASE(w) == READY || PHASE(w) == PASSED || IS_ENTERED(w) -> t = SOON
+        fi;
+        d_step { if :: IS_AS_MARKED -> bound = t :: else fi };
+        t = 0
     :: else
     fi;
-    atomic { b = 0; w = 0 }
+    atomic { b = 0; w = 0; x = 0; seen = 0; ok = false }
 }
 
 #ifdef TWIN_DROPS_WHAT_WAITS
@@ -251,13 +283,11 @@ inline tend() {
 #else
 #define LEAVE_IF_TO(e_) (w == e_)
 #endif
-#define IS_FROM(e_, w_) (PHASE(e_) == WAITING && (PHASE(w_) == PASSED || \
-    (RECEIVES(w_) == RECEIVES(e_) && (PHASE(w_) == WAITING || PHASE(w_) == CLAIMED) && e_ != w_)))
-
-#ifdef TWIN_REMOVES_FROM
-#define LEAVE_IF_FROM(e_, w_) false
+/* Somebody may be about to put w_ into the state e_. */
+#ifdef TWIN_REMOVES_PENDING
+#define IS_PENDING(e_, w_) false
 #else
-#define LEAVE_IF_FROM(e_, w_) IS_FROM(e_, w_)
+#define IS_PENDING(e_, w_) (e_ != w_ && (PHASE(w_) == PASSED || (IS_PLAIN(w_) && RECEIVES(w_) == RECEIVES(e_))))
 #endif
 
 /* won: holds a claim with `token` */
@@ -286,11 +316,9 @@ inline pull(last_) {
         :: else ->
             w = word;
             if
-            :: w == e && VISIBLE(w, now) ->
-                claim(w, last_);
-                if :: ok -> remove(e) :: else fi /* else: look again */
+            :: w == e && VISIBLE(w, now) -> claim(w, last_) /* or look again */
             :: w == e && !VISIBLE(w, now) && LEAVE_IF_TO(e) -> next_entry()
-            :: w != e && LEAVE_IF_FROM(e, w) -> next_entry()
+            :: w != e && IS_PENDING(e, w) -> next_entry()
             :: else -> remove(e); next_entry() /* stale */
             fi
         od
@@ -305,6 +333,8 @@ inline pull(last_) {
 #define MINE(w_) (RECEIVES(w_) == token)
 #endif
 
+#define IS_CLAIMED(w_) (PHASE(w_) == CLAIMED || PHASE(w_) == LAPSED)
+
 inline acknowledge() {
     now = clock;
     done = false;
@@ -312,7 +342,7 @@ inline acknowledge() {
     :: !done ->
         w = word;
         if
-        :: PHASE(w) == CLAIMED && MINE(w) ->
+        :: IS_CLAIMED(w) && MINE(w) ->
             d_step {
                 if
                 :: word == w ->
@@ -322,8 +352,9 @@ inline acknowledge() {
                     word = WORD(DONE, 0, 0); acknowledged = true; holder = NOBODY; done = true
                 :: else
                 fi
-            }
-        :: else -> atomic { assert(holder != me); /* I4 */ done = true }
+            };
+            if :: done -> forget(w) :: else fi
+        :: else -> atomic { assert(holder != me || PHASE(w) == HEADED); /* I4 */ done = true }
         fi
     :: else -> break
     od;
@@ -335,6 +366,29 @@ inline acknowledge() {
 #else
 #define ENTRY_LAST false
 #endif
+/* To the time t_: a word that came twice, or a time that moves forward: the job becomes headed. */
+#ifdef TWIN_SHORTENS
+#define IS_UNSTEADY(w_, t_) (PHASE(w_) == LAPSED && t_ == TIME(w_))
+#else
+#ifdef TWIN_EXTENDS_TO_EQUAL
+#define IS_UNSTEADY(w_, t_) (t_ < TIME(w_))
+#else
+#define IS_UNSTEADY(w_, t_) (t_ < TIME(w_) || (PHASE(w_) == LAPSED && t_ == TIME(w_)))
+#endif
+#endif
+inline becomes_headed() { d_step { if :: word == w -> word = WORD(HEADED, 0, 0); holder = NOBODY; done = true :: else fi } }
+
+inline release_swap(by_key) {
+    d_step {
+        seen = word;
+        if
+        :: seen == w ->
+            assert(by_key || holder == me); /* I3 */
+            word = x; holder = NOBODY; done = true
+        :: else
+        fi
+    }
+}
 
 /* by_key: whatever the token */
 inline release(delay_, by_key) {
@@ -344,41 +398,28 @@ inline release(delay_, by_key) {
     :: !done ->
         w = word;
         if
-        :: (PHASE(w) == CLAIMED && (RECEIVES(w) == token || by_key)) || (PHASE(w) == WAITING && by_key) ->
-            t = WORD(WAITING, RECEIVES(w), now - 1 + delay_);
+        :: (IS_CLAIMED(w) && (RECEIVES(w) == token || by_key)) || (PHASE(w) == READY && by_key) ->
+            x = WORD(WAITING, RECEIVES(w), (delay_ == 0 -> 0 : now - 1 + delay_));
             if
-            :: delay_ == 0 && !ENTRY_LAST -> if :: e != t -> insert(t); e = t :: else fi
-            :: delay_ == 0 && ENTRY_LAST
-            :: delay_ > 0 -> lower(TIME(t))
-            fi;
-            d_step {
+            :: delay_ == 0 ->
+                if :: !ENTRY_LAST -> insert(x) :: else fi;
+                release_swap(by_key);
                 if
-                :: word == w ->
-                    assert(by_key || holder == me); /* I3 */
-                    word = t; holder = NOBODY; done = true; e = 0
-                :: else
+                :: done -> if :: ENTRY_LAST -> insert(x) :: else fi; forget(w)
+                :: else -> withdraw(x)
                 fi
-            };
-            if
-            :: done && delay_ > 0 -> look_again(TIME(t))
-            :: done && delay_ == 0 && ENTRY_LAST -> insert(t)
-            :: else
+            :: delay_ > 0 && IS_UNSTEADY(w, TIME(x)) -> becomes_headed()
+            :: delay_ > 0 && !IS_UNSTEADY(w, TIME(x)) ->
+                cover(TIME(x));
+                release_swap(by_key);
+                if :: done -> cover_again(TIME(x)); forget(w) :: else fi
             fi
-        :: else ->
-            atomic { assert(by_key || holder != me); /* I4 */ done = true };
-            if
-            :: e != 0 ->
-#ifdef TWIN_TAKES_OUT_EQUAL
-                remove(e)
-#else
-                if :: w != e && !IS_FROM(e, w) -> remove(e) :: else fi
-#endif
-            :: else
-            fi
+        :: PHASE(w) == WAITING && by_key -> becomes_headed()
+        :: else -> atomic { assert(by_key || holder != me || PHASE(w) == HEADED); /* I4 */ done = true }
         fi
     :: else -> break
     od;
-    atomic { w = 0; now = 0; done = false; t = 0; e = 0 }
+    atomic { w = 0; now = 0; done = false; x = 0; seen = 0 }
 }
 
 #ifdef TWIN_EXTEND_BY_STORE
@@ -393,10 +434,12 @@ inline extend(v_) {
     do
     :: !done ->
         w = word;
+        t = now + v_;
         if
-        :: PHASE(w) == CLAIMED && RECEIVES(w) == token ->
-            t = now + v_;
-            lower(t);
+        :: IS_CLAIMED(w) && RECEIVES(w) == token && PHASE(w) == CLAIMED && t == TIME(w) -> done = true
+        :: IS_CLAIMED(w) && RECEIVES(w) == token && IS_UNSTEADY(w, t) -> becomes_headed()
+        :: IS_CLAIMED(w) && RECEIVES(w) == token && !(PHASE(w) == CLAIMED && t == TIME(w)) && !IS_UNSTEADY(w, t) ->
+            cover(t);
             d_step {
                 if
                 :: EXTENDS(w) ->
@@ -406,8 +449,8 @@ inline extend(v_) {
                 :: else
                 fi
             };
-            if :: done -> look_again(t) :: else fi
-        :: else -> atomic { assert(holder != me); /* I4 */ done = true }
+            if :: done -> cover_again(t); forget(w) :: else fi
+        :: else -> atomic { assert(holder != me || PHASE(w) == HEADED); /* I4 */ done = true }
         fi
     :: else -> break
     od;
@@ -455,19 +498,23 @@ proctype Admin(byte me) provided (!stopped) {
 proctype Producer(byte me) provided (!stopped) {
     LOCALS; MORE;
     now = clock;
-    t = (PRODUCER == 0 -> WORD(READY, 0, 0) : WORD(WAITING, 0, now - 1 + PRODUCER));
-    if :: PRODUCER > 0 -> lower(TIME(t)) :: else fi;
-    d_step { if :: word == EMPTY -> word = t; pushed = true; ok = true :: else fi };
+    x = (PRODUCER == 0 -> WORD(READY, 0, 0) : WORD(WAITING, 0, now - 1 + PRODUCER));
+    if :: PRODUCER > 0 -> cover(TIME(x)) :: else fi;
+    d_step { if :: word == EMPTY -> word = x; pushed = true; ok = true :: else fi };
     if
-    :: ok -> if :: PRODUCER > 0 -> look_again(TIME(t)) :: else fi
-    :: else ->
+    :: ok -> if :: PRODUCER > 0 -> cover_again(TIME(x)) :: else fi
+    :: !ok && PRODUCER == 0 ->
+        x = WORD(WAITING, 0, 0);
 #ifndef TWIN_IGNORES_PASSED
-        t = WORD(WAITING, 0, now - 1 + PRODUCER);
-        insert(t);
+        insert(x);
 #endif
-        d_step { assert(PHASE(word) == PASSED); word = t; pushed = true }
+        d_step { assert(PHASE(word) == PASSED); word = x; pushed = true }
+    :: !ok && PRODUCER > 0 ->
+        cover(TIME(x));
+        d_step { assert(PHASE(word) == PASSED); word = x; pushed = true };
+        cover_again(TIME(x))
     fi;
-    atomic { finished++; t = 0; now = 0 }
+    atomic { finished++; x = 0; now = 0; ok = false }
 }
 #endif
 
@@ -499,7 +546,9 @@ init {
         stopped = true;
         holder = NOBODY;
         visible = VISIBLE(word, clock);
+        if :: PHASE(word) == HEADED -> goto out :: else fi;
         pull(true);
+        assert(won || !visible || finished < working); /* I6 */
         if
         :: !won -> clock = clock + RECHECK + 1; pull(true)
         :: else
@@ -511,5 +560,6 @@ init {
         fi;
         assert(won == (pushed && !acknowledged)) /* I5 */
     };
+out:
     do :: stopped od /* no end: the stopped ones are not a deadlock */
 }

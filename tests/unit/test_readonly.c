@@ -162,14 +162,17 @@ test_empty_pulls_write_no_shared_memory_and_allocate_nothing(void **unused)
     pthread_t user;
     current = &shared_part;
     assert_int_equal(lk_memory_open(&options, &db), LK_OK);
+    lk_result *result = lk_result_new();
+    current = &own_part; /* this thread's record, before the other one comes and leaves one behind */
+    assert_int_equal(lk_get(db, lk_key_of("a", "b"), result), LK_NOT_FOUND);
+    current = &shared_part;
     assert_int_equal(pthread_create(&user, NULL, queue_use, db), 0);
     assert_int_equal(pthread_join(user, &well), 0);
     assert_non_null(well);
 
-    lk_result *result = lk_result_new();
     lk_pull_options pull = LK_PULL_OPTIONS_INIT;
     pull.pk = lk_string("queue");
-    current = &own_part; /* this thread's record, and its line of the queue's counters */
+    current = &own_part; /* this thread's line of the queue's counters */
     for (int i = 0; i < 10; i++)
         assert_int_equal(lk_queue_pull(db, &pull, result), LK_EMPTY);
     unsigned long calls = shared_part.calls + own_part.calls;
