@@ -240,14 +240,7 @@ job_claim(pull *p, const lki_found_job *job)
     lk_status status = lki_job_change(p->store, p->thread, p->lane, job, &to, p->ticks.now);
     if (LKI_UNLIKELY(status != LK_OK))
         return status;
-    /* A set may have come between the look and the claim. */
-    lki_record *record = lki_effective(p->store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    bool is_value = record != NULL && record->kind == LKI_VALUE;
-    bytes = is_value ? (size_t)cell->pk_size + cell->sk_size + record->size : 0;
-    if (LKI_LIKELY(record == job->record) || !is_value ||
-        !lki_result_widen(p->result, 1, bytes, p->taken != 0))
-        record = job->record;
-    job_put(p, cell, record, &to);
+    job_put(p, cell, job->record, &to);
     return status;
 }
 
