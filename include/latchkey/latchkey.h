@@ -508,8 +508,8 @@ LK_API LK_CHECKED lk_status lk_queue_release(lk_db *db, const lk_claim *claim, i
  * LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms);
 
-/* What there is and what was done since the queue came to be. Visits each job: a few milliseconds
- * per million; not one instant. A queue that is not there has zeros everywhere (one that was empty
+/* What there is and what was done since the queue came to be. Visits each job: 50 to 80 ms per
+ * million; not one instant. A queue that is not there has zeros everywhere (one that was empty
  * and not used for a minute is taken out, and begins anew). LK_OK, LK_INVALID, LK_TOO_BIG,
  * LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats);
@@ -567,7 +567,7 @@ typedef struct lk_statistics {
     /* how long the oldest section has held memory back, as far as noticed; 0: none */
     int64_t oldest_reader_ms;
     int64_t oldest_reader_thread;
-        /* its kernel thread id; 0: none */ /* queues: places and entries that pulls have looked at */
+    /* its kernel thread id; 0: none */ /* queues: places and entries that pulls have looked at */
     uint64_t slots_visited;
     /* expiry */
     uint64_t expired_swept, locks_swept;

@@ -17,7 +17,7 @@
 
 #include "queue/queue.h"
 
-enum { PUBLISH_SPINS = 200, HOOKED_SLICE_MS = 5, SLICE_MAX_MS = 60 * 1000 };
+enum { NEAR = 16, PUBLISH_SPINS = 200, HOOKED_SLICE_MS = 5, SLICE_MAX_MS = 60 * 1000 };
 
 typedef struct pull {
     lki_store *store;
@@ -279,8 +279,10 @@ front_claim(pull *p)
     uint32_t at = lki_load_relaxed(&segment->cursor);
     lki_slot *slot = &segment->slots[at];
     uint64_t word = at < segment->capacity ? lki_load_acquire(&slot->word) : 0; /* P11 */
-    if (lki_word_phase(word) != LKI_FRONT && word != 0 && ++at < segment->capacity)
-        word = lki_load_acquire(&(++slot)->word); /* P11: it was claimed by the pull before */
+    for (unsigned i = 0;
+         i < NEAR && lki_word_phase(word) != LKI_FRONT && word != 0 && ++at < segment->capacity;
+         i++)
+        word = lki_load_acquire(&(++slot)->word); /* P11: others have claimed since */
     if (lki_word_phase(word) != LKI_FRONT || (word & LKI_WORD_PINNED) != 0 ||
         lki_order_first(&lane->ready) != NULL) /* after the word: see next_find */
         return LK_RACE;

@@ -16,6 +16,7 @@
 #define LKI_STORE_RECORD_H
 
 #include "store/find.h"
+#include "store/writes.h"
 
 /* Slow part of lki_effective: the head is not stamped, or belongs to a commit. */
 lki_record *lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker);

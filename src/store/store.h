@@ -240,6 +240,4 @@ typedef struct lki_page {
 } lki_page;
 lk_status lki_query_page(lki_store *store, lki_thread *thread, lki_page *page);
 
-#include "store/writes.h"
-
 #endif

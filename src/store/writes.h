@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What changes the store: writes, and the upkeep that follows them. Included by store.h alone, which
- * has what it builds on.
+ * What changes the store: writes, and the upkeep that follows them.
  */
 #ifndef LKI_STORE_WRITES_H
 #define LKI_STORE_WRITES_H
+
+#include "store/store.h"
 
 /* ---- write.c, commit.c, lock.c ---- */
 
