@@ -43,7 +43,6 @@
  *   NO_RECHECK              the bound rises to NEVER while the job is visible                             I6
  *   IGNORES_RESERVED        the same while the slot is EMPTY (a producer with a delay is about to swap)   I6
  *   REMOVES_PENDING         a puller takes an entry out whose maker has not swapped yet                   I6
- *   DROPS_WHAT_WAITS        a puller with an old time takes out an entry whose `to` is current            I6
  *   TAKES_OUT_EQUAL         a change that failed takes out an entry that another has made his             I6
  *   IGNORES_PASSED          a producer that was passed over makes no entry                                I6
  *   EXTEND_BY_STORE         extend stores instead of swapping from the state that it judged               I3
@@ -278,11 +277,6 @@ inline tend() {
     atomic { b = 0; w = 0; x = 0; seen = 0; ok = false }
 }
 
-#ifdef TWIN_DROPS_WHAT_WAITS
-#define LEAVE_IF_TO(e_) false
-#else
-#define LEAVE_IF_TO(e_) (w == e_)
-#endif
 /* Somebody may be about to put w_ into the state e_. */
 #ifdef TWIN_REMOVES_PENDING
 #define IS_PENDING(e_, w_) false
@@ -316,8 +310,7 @@ inline pull(last_) {
         :: else ->
             w = word;
             if
-            :: w == e && VISIBLE(w, now) -> claim(w, last_) /* or look again */
-            :: w == e && !VISIBLE(w, now) && LEAVE_IF_TO(e) -> next_entry()
+            :: w == e -> claim(w, last_) /* what has an entry is visible by any clock; or look again */
             :: w != e && IS_PENDING(e, w) -> next_entry()
             :: else -> remove(e); next_entry() /* stale */
             fi
