@@ -62,6 +62,8 @@
 
 #include <string.h>
 
+#include "base/hash.h"
+
 typedef _Atomic(uintptr_t) link_word;
 
 #define MARK ((uintptr_t)1)
@@ -148,12 +150,9 @@ entry_compare(const lki_entry *entry, const target *t)
 {
     if (entry->rank != t->rank)
         return entry->rank < t->rank ? -1 : 1;
-    size_t common = entry->size < t->key.size ? entry->size : t->key.size;
-    int order = common > 0 ? memcmp(lki_entry_key(entry), t->key.data, common) : 0;
+    int order = lki_bytes_compare((lk_bytes){lki_entry_key(entry), entry->size}, t->key);
     if (order != 0)
         return order;
-    if (entry->size != t->key.size)
-        return entry->size < t->key.size ? -1 : 1;
     return (entry->to > t->to) - (entry->to < t->to);
 }
 

@@ -9,19 +9,6 @@
  */
 #include "queue/queue.h"
 
-/* The job of a claim, judged. LK_OK, LK_LATE, LK_LOST. */
-static lk_status
-claim_judge(lki_store *store, lki_lane *lane, const lk_claim *claim, lki_ticks *ticks,
-            lki_found_job *job)
-{
-    lki_job_find(store, lane, claim->key, job);
-    if (!lki_claim_holds(job, claim->token) || !lki_job_is_live(store, job))
-        return LK_LOST;
-    bool claimed = job->state.phase == LKI_CLAIMED || job->state.phase == LKI_LAPSED;
-    return claim->token != 0 && claimed && lki_ticks_past(store, ticks, job->state.time) ? LK_LATE
-                                                                                         : LK_OK;
-}
-
 static void
 outcome_count(lki_thread *thread, lki_lane *lane, lk_status status)
 {
@@ -69,7 +56,8 @@ acknowledge_one(lki_store *store, lki_thread *thread, const lk_claim *claim, lki
         return LK_OK;
     do {
         lki_found_job job;
-        judged = claim_judge(store, lane, claim, ticks, &job);
+        lki_job_find(store, lane, claim->key, &job);
+        judged = lki_claim_judge(store, &job, claim->token, ticks);
         if (judged == LK_LOST)
             break;
         if (!lki_reserve(thread, 8))
@@ -135,7 +123,8 @@ claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ti
     lk_status judged, status;
     do {
         lki_found_job job;
-        judged = claim_judge(store, lane, claim, ticks, &job);
+        lki_job_find(store, lane, claim->key, &job);
+        judged = lki_claim_judge(store, &job, claim->token, ticks);
         if (judged == LK_LOST)
             break;
         if (!lki_reserve(thread, 8))

@@ -53,19 +53,16 @@ plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, 
     for (;;) {
         lki_found_job job;
         lki_job_find(store, lane, claim->key, &job);
-        bool holds = c->exactly != NULL && i == 0 ? job.state.identity == c->exactly->state.identity
-                                                  : lki_claim_holds(&job, claim->token);
-        if (!holds || (c->exactly == NULL && !lki_job_is_live(store, &job))) {
+        if (c->exactly == NULL)
+            p->judged = lki_claim_judge(store, &job, claim->token, &c->ticks);
+        else if (job.state.identity != c->exactly->state.identity)
+            p->judged = LK_LOST;
+        if (p->judged == LK_LOST) {
             if (lane != NULL && c->exactly == NULL)
                 lki_lane_count(lane, thread, LKI_LANE_LOST, 1);
             return LK_LOST;
         }
         if (!job.plain) {
-            bool claimed = job.state.phase == LKI_CLAIMED || job.state.phase == LKI_LAPSED;
-            p->judged =
-                claim->token != 0 && claimed && lki_ticks_past(store, &c->ticks, job.state.time)
-                    ? LK_LATE
-                    : LK_OK;
             step->cell = job.cell;
             step->expected = job.record;
             return LK_OK;
@@ -143,8 +140,6 @@ place_obtain(lki_store *store, lki_thread *thread, const lk_item *item, planned 
             lki_shard_cell_free(store, made);
         return status == LK_NOT_FOUND ? LK_CLOSED : status; /* it is pinned: it cannot be dead */
     }
-    lki_record_discard(thread, made, (lki_record *)lki_load_relaxed(&made->item)); /* still ours */
-    lki_store_relaxed(&made->item, LKI_EMPTY);
     lki_sk_write(made->bytes + made->pk_size, places.segment, places.slot, places.ms);
     memcpy(p->sk, made->bytes + made->pk_size, sizeof p->sk);
     p->generated = true;
@@ -167,13 +162,34 @@ push_cell(lki_store *store, lki_thread *thread, const lk_item *item, planned *p,
     return lki_cell_obtain(store, thread, &hashed, payload, cell);
 }
 
-/* A cell that the plan has made and the commit does not know yet. */
+/* The state that comes, if it may, and its entry. */
 static lk_status
-cell_give_up(lki_thread *thread, lki_cell *cell, lk_status status)
+push_prepare(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cell *cell,
+             lki_job_step *step)
 {
-    if (lki_load_relaxed(&cell->item) == LKI_EMPTY && lki_load_relaxed(&cell->lock) == LKI_EMPTY &&
-        lki_reserve(thread, 1)) /* else an lk_sweep finds it */
-        lki_removal_schedule(thread, cell, NULL, NULL);
+    planned *p = &c->planned[i];
+    if (!lki_reserve(thread, 8))
+        return LK_NO_MEMORY;
+    lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    lki_time now = {0, false, false};
+    bool live = lki_record_is_live(store, record, &now);
+    if (c->options != NULL && c->options->unique && live)
+        return LK_EXISTS;
+    lk_bytes sk = {lki_cell_sk(cell), cell->sk_size};
+    if (p->announced)
+        lki_job_forget(p->lane, thread, sk, &p->to);
+    p->in_lane = lki_cell_is_in_lane(cell);
+    p->replaces = lki_record_is_job(record);
+    p->adds = !p->replaces || !live;
+    p->to = (lki_state){.identity = lki_identity_new(thread), .phase = LKI_WAITING};
+    if (c->options != NULL && c->options->delay_ms > 0)
+        p->to.time = lki_ticks_after(store, &c->ticks, c->options->delay_ms) - 1;
+    if (lane_is_too_deep(c, store, thread, i))
+        return LK_BUSY;
+    uint64_t from = p->replaces ? lki_record_state(record)->identity : 0;
+    lk_status status = lki_job_announce(p->lane, thread, sk, from, &p->to, c->ticks.now);
+    p->announced = status == LK_OK;
+    *step = (lki_job_step){cell, record, p->to};
     return status;
 }
 
@@ -190,29 +206,10 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
         status = push_cell(store, thread, item, p, &cell);
     if (status != LK_OK)
         return status;
-    if (!lki_reserve(thread, 8))
-        return cell_give_up(thread, cell, LK_NO_MEMORY);
-    lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    lki_time now = {0, false, false};
-    bool live = lki_record_is_live(store, record, &now);
-    if (c->options != NULL && c->options->unique && live)
-        return LK_EXISTS;
-    lk_bytes sk = {lki_cell_sk(cell), cell->sk_size};
-    if (p->announced)
-        lki_job_forget(p->lane, thread, sk, &p->to);
-    p->in_lane = (lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0; /* never changes */
-    p->replaces = lki_record_is_job(record);
-    p->adds = !p->replaces || !live;
-    p->to = (lki_state){.identity = lki_identity_new(thread), .phase = LKI_WAITING};
-    if (c->options != NULL && c->options->delay_ms > 0)
-        p->to.time = lki_ticks_after(store, &c->ticks, c->options->delay_ms) - 1;
-    if (lane_is_too_deep(c, store, thread, i))
-        return cell_give_up(thread, cell, LK_BUSY);
-    uint64_t from = p->replaces ? lki_record_state(record)->identity : 0;
-    status = lki_job_announce(p->lane, thread, sk, from, &p->to, c->ticks.now);
-    p->announced = status == LK_OK;
-    *step = (lki_job_step){cell, record, p->to};
-    return status == LK_OK ? LK_OK : cell_give_up(thread, cell, status);
+    status = push_prepare(c, store, thread, i, cell, step);
+    if (status != LK_OK) /* the commit does not know it yet */
+        lki_removal_if_void(thread, cell);
+    return status;
 }
 
 /* ---- the commit ---- */

@@ -16,11 +16,24 @@
  *             looked at again after RECHECK_MS.
  * Ordering    P12 (lane.h).
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "queue/queue.h"
 
 enum { NOTICE = 64, NOTICE_HEADED = 512, EXPIRE_SEGMENTS = 8, RECHECK_MS = 250 };
+
+uint64_t
+lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
+{
+    uint64_t lag = 0;
+    if (!ticks->precise && ms < 1000)
+        *ticks = (lki_ticks){lki_tick_precise(store), true};
+    else if (!ticks->precise)
+        lag = LKI_COARSE_LAG_MS;
+    uint64_t time = ticks->now + lag + (uint64_t)ms;
+    return time < LKI_TIME_MAX ? time : LKI_TIME_MAX;
+}
 
 /* One look at a lane. */
 typedef struct look {
@@ -28,7 +41,8 @@ typedef struct look {
     lki_thread *thread;
     lki_lane *lane;
     lki_ticks *ticks;
-    size_t room; /* how many more may be noticed */
+    size_t room;    /* how many more may be noticed; of expiry: segments */
+    int64_t now_ms; /* of expiry */
     lki_notice *notice;
     lk_status status;
 } look;
@@ -98,31 +112,39 @@ segment_look(look *l, lki_segment *segment)
     return open && again < least ? again : least;
 }
 
-/* The plain jobs of a lane. */
-static void
-lane_look(look *l)
+static bool
+due_is_past(look *l, uint64_t time)
 {
-    uint64_t begun = lki_bound_begin(&l->lane->due);                        /* P12 */
+    return time < LKI_TIME_MAX && lki_ticks_past(l->store, l->ticks, time);
+}
+
+/* Goes over the bounds of all segments, which lie at `offset` in their pages, and visits those whose
+ * time is past, lowest first, as long as there is room. `visit`: the least time that is left. */
+static void
+lane_look(look *l, lki_bound *of_lane, size_t offset, bool (*is_past)(look *, uint64_t),
+          uint64_t (*visit)(look *, lki_segment *))
+{
+    uint64_t begun = lki_bound_begin(of_lane);                              /* P12 */
     const lki_directory *directory = lki_load_acquire(&l->lane->directory); /* P13 */
     uint64_t least = LKI_TIME_MAX;
-    for (size_t i = 0; directory != NULL && i < directory->count; i++) {
-        lki_lane_page *page = directory->page[i];
-        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
-            uint64_t time = lki_bound_time(&page->due[k]); /* P12 */
-            bool past = time < LKI_TIME_MAX && lki_ticks_past(l->store, l->ticks, time);
-            l->notice->more |= past && l->room == 0;
-            if (LKI_UNLIKELY(past && l->room > 0)) {
-                lki_segment *segment = lki_load_acquire(&page->segment[k]); /* P13 */
-                uint64_t mark = lki_bound_begin(&page->due[k]);             /* P12 */
-                uint64_t left = segment != NULL ? segment_look(l, segment) : LKI_TIME_MAX;
-                if (lki_bound_end(&page->due[k], mark, left)) /* P12 */
-                    time = left;
-            }
-            if (time < least)
-                least = time;
+    for (size_t i = 0; directory != NULL && i < directory->count * LKI_PAGE_SEGMENTS; i++) {
+        lki_lane_page *page = directory->page[i / LKI_PAGE_SEGMENTS];
+        size_t at = i % LKI_PAGE_SEGMENTS;
+        lki_bound *bound = (lki_bound *)(void *)((char *)page + offset) + at;
+        uint64_t time = lki_bound_time(bound); /* P12 */
+        bool past = is_past(l, time);
+        l->notice->more |= past && l->room == 0;
+        if (LKI_UNLIKELY(past && l->room > 0)) {
+            lki_segment *segment = lki_load_acquire(&page->segment[at]); /* P13 */
+            uint64_t mark = lki_bound_begin(bound);                      /* P12 */
+            uint64_t left = segment != NULL ? visit(l, segment) : LKI_TIME_MAX;
+            if (lki_bound_end(bound, mark, left)) /* P12 */
+                time = left;
         }
+        if (time < least)
+            least = time;
     }
-    (void)lki_bound_end(&l->lane->due, begun, least); /* P12 */
+    (void)lki_bound_end(of_lane, begun, least); /* P12 */
 }
 
 /* The headed jobs. */
@@ -177,9 +199,8 @@ lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *
             false}; /* While there is a store of what was noticed before, no more than is taken: entries are memory. */
     l.room = least > NOTICE || lki_order_first(&lane->ready) != NULL ? least : NOTICE;
     l.room += l.room == 0;
-    uint64_t due = lki_bound_time(&lane->due); /* P12 */
-    if (LKI_UNLIKELY(due < LKI_TIME_MAX && lki_ticks_past(store, ticks, due)))
-        lane_look(&l);
+    if (LKI_UNLIKELY(due_is_past(&l, lki_bound_time(&lane->due)))) /* P12 */
+        lane_look(&l, &lane->due, offsetof(lki_lane_page, due), due_is_past, segment_look);
     if (LKI_UNLIKELY(lki_order_first(&lane->later) != NULL)) {
         l.room = least > NOTICE_HEADED ? least : NOTICE_HEADED;
         later_look(&l);
@@ -199,8 +220,9 @@ lki_due_next(lki_lane *lane)
 
 /* The jobs of a segment that have expired; the least time that is left. */
 static uint64_t
-segment_expire(look *l, lki_segment *segment, int64_t now_ms)
+segment_expire(look *l, lki_segment *segment)
 {
+    l->room--;
     uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
     int64_t next_ms = INT64_MAX;
     for (uint32_t i = 0; i < reserved; i++) {
@@ -211,45 +233,35 @@ segment_expire(look *l, lki_segment *segment, int64_t now_ms)
         int64_t expires = lki_record_expires(job.record);
         if (job.plain && expires == 0)
             continue;
-        if (job.plain && now_ms <= expires) {
+        if (job.plain && l->now_ms <= expires) {
             next_ms = expires < next_ms ? expires : next_ms;
             continue;
         }
-        if (lki_job_expire(l->store, l->thread, l->lane, &job, now_ms, &next_ms) == LK_NO_MEMORY)
+        if (lki_job_expire(l->store, l->thread, l->lane, &job, l->now_ms, &next_ms) == LK_NO_MEMORY)
             return 0;
     }
     return next_ms == INT64_MAX ? LKI_TIME_MAX : lki_expiry_time(l->store, next_ms);
 }
 
+static bool
+expiry_is_past(look *l, uint64_t time)
+{
+    return time < lki_expiry_time(l->store, l->now_ms);
+}
+
 void
 lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
-    look l = {.store = store, .thread = thread, .lane = lane};
-    int64_t now_ms = lki_now(store);
-    uint64_t now = lki_expiry_time(store, now_ms), least = LKI_TIME_MAX;
-    if (lki_bound_time(&lane->expires) >= now) /* P12 */
-        return;
-    uint64_t begun = lki_bound_begin(&lane->expires);                    /* P12 */
-    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-    size_t segments = EXPIRE_SEGMENTS;
-    for (size_t i = 0; directory != NULL && i < directory->count; i++) {
-        lki_lane_page *page = directory->page[i];
-        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
-            uint64_t time = lki_bound_time(&page->expires[k]); /* P12 */
-            if (LKI_UNLIKELY(time < now && segments > 0)) {
-                lki_segment *segment = lki_load_acquire(&page->segment[k]); /* P13 */
-                uint64_t mark = lki_bound_begin(&page->expires[k]);         /* P12 */
-                uint64_t left =
-                    segment != NULL ? segment_expire(&l, segment, now_ms) : LKI_TIME_MAX;
-                if (lki_bound_end(&page->expires[k], mark, left)) /* P12 */
-                    time = left;
-                segments--;
-            }
-            if (time < least)
-                least = time;
-        }
-    }
-    (void)lki_bound_end(&lane->expires, begun, least); /* P12 */
+    lki_notice ignored = {.more = false}; /* whoever comes next goes on */
+    look l = {.store = store,
+              .thread = thread,
+              .lane = lane,
+              .notice = &ignored,
+              .room = EXPIRE_SEGMENTS,
+              .now_ms = lki_now(store)};
+    if (expiry_is_past(&l, lki_bound_time(&lane->expires))) /* P12 */
+        lane_look(&l, &lane->expires, offsetof(lki_lane_page, expires), expiry_is_past,
+                  segment_expire);
 }
 
 /* Only for who has to know how many there are: memory comes back by the sweep of the store. */

@@ -167,15 +167,6 @@ ready_find(pull *p, lki_found_job *job)
 
 /* ---- one job ---- */
 
-static bool
-comes_before(const lki_found_job *left, const lki_found_job *right)
-{
-    lk_bytes a = left->key.sk, b = right->key.sk;
-    size_t common = a.size < b.size ? a.size : b.size;
-    int order = memcmp(a.data, b.data, common);
-    return order != 0 ? order < 0 : a.size < b.size;
-}
-
 /* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The frontier first, the ready entries second: what was
  * visible before the job at the frontier came, and comes before it, is found among these. */
 static lk_status
@@ -189,7 +180,7 @@ next_find(pull *p, lki_found_job *job)
             lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready);
         if (status == LK_NO_MEMORY)
             return status;
-        if (status == LK_OK && (!at_front || comes_before(&ready, job))) {
+        if (status == LK_OK && (!at_front || lki_bytes_compare(ready.key.sk, job->key.sk) < 0)) {
             *job = ready;
             return LK_OK;
         }
@@ -253,17 +244,15 @@ lane_is_moving(lki_lane *lane)
     if (lki_load_seq_cst(&lane->pushing) != 0) /* P16 */
         return true;
     const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-    for (size_t i = 0; directory != NULL && i < directory->count; i++)
-        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
-            lki_segment *segment = lki_load_acquire(&directory->page[i]->segment[k]); /* P13 */
-            uint32_t reserved =
-                segment != NULL ? LKI_RESERVED(lki_load_seq_cst(&segment->word)) : 0; /* P14 */
-            for (uint32_t j = 0; j < reserved; j++) {
-                uint64_t word = lki_load_acquire(&segment->slots[j].word); /* P11 */
-                if (word == LKI_WORD_EMPTY || lki_word_phase(word) == LKI_PASSED)
-                    return true;
-            }
+    for (lki_segment *segment = lki_lane_segment_from(directory, 0, false); segment != NULL;
+         segment = lki_segment_next(segment)) {
+        uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
+        for (uint32_t i = 0; i < reserved; i++) {
+            uint64_t word = lki_load_acquire(&segment->slots[i].word); /* P11 */
+            if (word == LKI_WORD_EMPTY || lki_word_phase(word) == LKI_PASSED)
+                return true;
         }
+    }
     return false;
 }
 
@@ -312,12 +301,8 @@ front_claim(pull *p)
 static bool
 is_ahead(const lki_notice *notice, const lki_found_job *job)
 {
-    if (LKI_LIKELY(!notice->more))
-        return false;
-    lk_bytes sk = job->key.sk;
-    size_t common = sk.size < LKI_ULID_SIZE ? sk.size : LKI_ULID_SIZE;
-    int order = memcmp(sk.data, notice->last, common);
-    return order > 0 || (order == 0 && sk.size > LKI_ULID_SIZE);
+    const lk_bytes last = {notice->last, sizeof notice->last};
+    return LKI_UNLIKELY(notice->more) && lki_bytes_compare(job->key.sk, last) > 0;
 }
 
 /* As many as are there, up to max_jobs. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */

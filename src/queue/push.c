@@ -17,18 +17,6 @@
 
 #include "queue/queue.h"
 
-uint64_t
-lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
-{
-    uint64_t lag = 0;
-    if (!ticks->precise && ms < 1000)
-        *ticks = (lki_ticks){lki_tick_precise(store), true};
-    else if (!ticks->precise)
-        lag = LKI_COARSE_LAG_MS;
-    uint64_t time = ticks->now + lag + (uint64_t)ms;
-    return time < LKI_TIME_MAX ? time : LKI_TIME_MAX;
-}
-
 enum { FEW = 16 };
 
 /* The cells of a push, in the thread's scratch where they are many. */
@@ -50,13 +38,28 @@ cells_discard(push *p, size_t count)
         lki_shard_cell_free(p->store, p->cells[i]);
 }
 
+/* A cell apart, with its record. NULL: no memory. */
+static lki_cell *
+cell_new(push *p, const lk_item *job)
+{
+    lki_cell *cell = lki_cell_new_in_lane(p->thread, job);
+    lki_record *record = cell != NULL ? lki_record_new_value(p->thread, cell, job) : NULL;
+    if (record != NULL) {
+        lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */
+        return cell;
+    }
+    if (cell != NULL)
+        lki_shard_cell_free(p->store, cell);
+    return NULL;
+}
+
 /* Cells apart, before anything can be seen, and the room in `pushed`. */
 static bool
 cells_make(push *p, lk_result *pushed)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < p->count; i++) {
-        p->cells[i] = lki_cell_new_in_lane(p->thread, &p->jobs[i]);
+        p->cells[i] = cell_new(p, &p->jobs[i]);
         if (p->cells[i] == NULL) {
             cells_discard(p, i);
             return false;
@@ -100,7 +103,7 @@ cells_place(push *p, lki_places places)
             p->cells[i] = lki_slab_cell(places.segment, places.slot);
             lki_cell_make_in_slab(p->cells[i], &p->jobs[i], size);
         } else {
-            p->cells[i] = made ? lki_cell_new_in_lane(p->thread, &p->jobs[i]) : NULL;
+            p->cells[i] = made ? cell_new(p, &p->jobs[i]) : NULL;
             made = p->cells[i] != NULL;
         }
         lki_places_next(&places);
@@ -173,9 +176,7 @@ sk_write(lki_thread *thread, unsigned char *sk, const lki_segment *segment, uint
         thread->ulid_ms = ms;
     }
     memcpy(sk, thread->ulid_text, LKI_ULID_OWNER);
-    memcpy(sk + LKI_ULID_OWNER, segment->lane->owner, LKI_ULID_WORD);
-    lki_ulid_write(sk + LKI_ULID_PLACE,
-                   (segment->number << LKI_SEGMENT_BITS | slot) & LKI_ULID_MASK);
+    lki_sk_write_place(sk, segment, slot);
 }
 
 static void

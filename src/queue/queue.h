@@ -66,22 +66,23 @@ lki_ticks_past(const lki_store *store, lki_ticks *ticks, uint64_t time)
 /* When `ms` from now will have passed; never earlier. */
 uint64_t lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms);
 
-/* Is it this claim's job, and still its? */
-LKI_INLINE bool
-lki_claim_holds(const lki_found_job *job, uint64_t token)
-{
-    if (token == 0)
-        return job->state.phase != LKI_NO_JOB;
-    return (job->state.phase == LKI_CLAIMED || job->state.phase == LKI_LAPSED) &&
-           job->state.token == token;
-}
-
 /* Is the item of a job there, and not expired? */
 LKI_INLINE bool
 lki_job_is_live(const lki_store *store, const lki_found_job *job)
 {
     lki_time now = {0, false, false};
     return job->state.phase != LKI_NO_JOB && lki_record_is_live(store, job->record, &now);
+}
+
+/* Is it this claim's job, and still its? LK_OK, LK_LATE: its deadline has passed, LK_LOST. Token 0: any
+ * job, never late. */
+LKI_INLINE lk_status
+lki_claim_judge(const lki_store *store, const lki_found_job *job, uint64_t token, lki_ticks *ticks)
+{
+    bool claimed = job->state.phase == LKI_CLAIMED || job->state.phase == LKI_LAPSED;
+    if ((token != 0 && !(claimed && job->state.token == token)) || !lki_job_is_live(store, job))
+        return LK_LOST;
+    return token != 0 && lki_ticks_past(store, ticks, job->state.time) ? LK_LATE : LK_OK;
 }
 
 /* How far a look for what is due has come. */

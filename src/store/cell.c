@@ -125,12 +125,6 @@ lki_cell_new_in_lane(lki_thread *thread, const lk_item *item)
     cell_fill_in_lane(cell, item, size, 0);
     if (cell->room != 0)
         lki_store_relaxed(&cell->flags, LKI_CELL_LANE | LKI_CELL_ROOM); /* nobody knows it yet */
-    lki_record *record = lki_record_new_value(thread, cell, item);
-    if (record == NULL) {
-        lki_chunk_free(thread, cell, size);
-        return NULL;
-    }
-    lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */
     return cell;
 }
 

@@ -116,6 +116,19 @@ struct lki_cell {
 enum { LKI_CELL_HEADER = 32 };
 _Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "half a line");
 
+/* These two never change. */
+LKI_INLINE bool
+lki_cell_is_in_lane(const lki_cell *cell)
+{
+    return (lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0;
+}
+
+LKI_INLINE bool
+lki_cell_is_in_slab(const lki_cell *cell)
+{
+    return (lki_load_relaxed(&cell->flags) & LKI_CELL_SLAB) != 0;
+}
+
 LKI_INLINE const unsigned char *
 lki_cell_sk(const lki_cell *cell)
 {

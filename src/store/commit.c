@@ -399,7 +399,7 @@ attempt_settle(plan *p)
         else if (s->kind == STEP_LOCK_TOMBSTONE)
             lki_removal_schedule(p->thread, s->cell, NULL, s->record);
         else if (s->kind == STEP_PUT && s->item->expires_at_ms != 0) {
-            lki_expiry_note(p->store, p->thread, s->cell, s->item->expires_at_ms);
+            lki_expiry_note(p->store, s->cell, s->item->expires_at_ms);
             p->thread->expiring_writes++;
         }
     }
@@ -439,10 +439,7 @@ plan_discard(plan *p)
         step *s = &p->steps[i];
         lki_record_discard(p->thread, s->cell, s->record);
         s->record = NULL;
-        /* Where there is no memory for that, an lk_sweep finds the cell. */
-        if (lki_load_relaxed(&s->cell->item) == LKI_EMPTY &&
-            lki_load_relaxed(&s->cell->lock) == LKI_EMPTY && lki_reserve(p->thread, 1))
-            lki_removal_schedule(p->thread, s->cell, NULL, NULL);
+        lki_removal_if_void(p->thread, s->cell);
     }
 }
 

@@ -62,7 +62,7 @@ lki_job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, const lki
     lki_job_forget(lane, thread, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, state);
     if (stays)
         return;
-    if ((lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0) /* that flag never changes */
+    if (lki_cell_is_in_lane(cell))
         lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
     else
         lki_lane_unpin(lane, LKI_LANE_KEYED);
@@ -127,12 +127,11 @@ lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms)
 }
 
 void
-lki_expiry_note(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t expires_at_ms)
+lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms)
 {
-    (void)thread;
     lki_sweep_note(store, expires_at_ms);
-    bool in_lane = (lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0; /* never changes */
-    uintptr_t head = lki_load_acquire(&cell->item);                       /* P1 */
+    bool in_lane = lki_cell_is_in_lane(cell);
+    uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
     if (LKI_LIKELY(!in_lane && !lki_record_is_job(lki_effective(store, head, NULL))))
         return;
     lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
@@ -303,7 +302,7 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     plain_forget(thread, lane, job);
     lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
     /* Nobody changes the heads of a plain job: what lies in its cell goes with the cell. */
-    if ((lki_load_relaxed(&job->cell->flags) & LKI_CELL_SLAB) == 0) /* that flag never changes */
+    if (!lki_cell_is_in_slab(job->cell))
         lki_retire(thread, LKI_CELL, job->cell, lki_cell_size(job->cell));
     lki_slot_finish(job->segment, thread);
     return LK_OK;

@@ -234,37 +234,45 @@ lane_end_latched(lki_lane *lane)
     return true;
 }
 
+/* Caller: holds the latches of the lanes, of the pk's shard and of the partition. */
+static void
+lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane, uint64_t hash)
+{
+    lki_partition *partition = lane->partition;
+    if (lane->dead || !lki_latch_try(&lane->latch))
+        return;
+    bool ended = lane_end_latched(lane);
+    lki_latch_drop(&lane->latch);
+    if (!ended)
+        return;
+    lki_store_seq_cst(&partition->lane, NULL); /* P13 */
+    lki_add_seq_cst(&store->lanes_gone, 1);    /* P13: before it is retired */
+    *lane->link = lane->next;
+    if (lane->next != NULL)
+        lane->next->link = lane->link;
+    if (store->lanes_hand == lane)
+        store->lanes_hand = lane->next;
+    lki_partition_bury_latched(store, thread, partition, hash);
+    lki_retire(thread, LKI_OBJECT, lane, sizeof *lane);
+}
+
 /* Latches in the order of their ranks: lanes, shard, partition, lane; all of them only tried. */
 static void
 lane_take_out(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
-    lki_partition *partition = lane->partition;
-    uint64_t hash = lki_partition_hash(store, partition);
-    lki_latch *outer = lki_shard_latch(store, hash), *inner = lki_partition_latch(store, partition);
-    if (!lki_reserve(thread, 8) || !lki_latch_try(&store->lanes_latch))
+    uint64_t hash = lki_partition_hash(store, lane->partition);
+    lki_latch *latches[] = {&store->lanes_latch, lki_shard_latch(store, hash),
+                            lki_partition_latch(store, lane->partition)};
+    enum { LATCHES = sizeof latches / sizeof *latches };
+    size_t held = 0;
+    if (!lki_reserve(thread, 8))
         return;
-    if (lki_latch_try(outer)) {
-        if (lki_latch_try(inner)) {
-            if (!lane->dead && lki_latch_try(&lane->latch)) {
-                bool ended = lane_end_latched(lane);
-                lki_latch_drop(&lane->latch);
-                if (ended) {
-                    lki_store_seq_cst(&partition->lane, NULL); /* P13 */
-                    lki_add_seq_cst(&store->lanes_gone, 1);    /* P13: before it is retired */
-                    *lane->link = lane->next;
-                    if (lane->next != NULL)
-                        lane->next->link = lane->link;
-                    if (store->lanes_hand == lane)
-                        store->lanes_hand = lane->next;
-                    lki_partition_bury_latched(store, thread, partition, hash);
-                    lki_retire(thread, LKI_OBJECT, lane, sizeof *lane);
-                }
-            }
-            lki_latch_drop(inner);
-        }
-        lki_latch_drop(outer);
-    }
-    lki_latch_drop(&store->lanes_latch);
+    while (held < LATCHES && lki_latch_try(latches[held]))
+        held++;
+    if (held == LATCHES)
+        lane_take_out_latched(store, thread, lane, hash);
+    while (held > 0)
+        lki_latch_drop(latches[--held]);
 }
 
 void
@@ -309,12 +317,9 @@ lki_lanes_close(lki_store *store)
     for (lki_lane *lane = store->lanes, *next; lane != NULL; lane = next) {
         next = lane->next;
         const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-        for (size_t i = 0; directory != NULL && i < directory->count; i++)
-            for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
-                lki_segment *segment = lki_load_acquire(&directory->page[i]->segment[k]); /* P13 */
-                if (segment != NULL)
-                    segment_empty(store, segment);
-            }
+        for (lki_segment *segment = lki_lane_segment_from(directory, 0, false); segment != NULL;
+             segment = lki_segment_next(segment))
+            segment_empty(store, segment);
         lane_free(store, lane);
     }
     store->lanes = NULL;

@@ -225,7 +225,15 @@ lki_segment *lki_segment_next(const lki_segment *segment);
 void lki_slot_finish(lki_segment *segment, lki_thread *thread);
 /* No places are given out any more; the last segment stays with the lane. */
 void lki_lane_seal_latched(lki_lane *lane);
+/* The sk of a place; all of it but its milliseconds. */
 void lki_sk_write(unsigned char *sk, const lki_segment *segment, uint32_t slot, int64_t ms);
+LKI_INLINE void
+lki_sk_write_place(unsigned char *sk, const lki_segment *segment, uint32_t slot)
+{
+    memcpy(sk + LKI_ULID_OWNER, segment->lane->owner, LKI_ULID_WORD);
+    lki_ulid_write(sk + LKI_ULID_PLACE,
+                   (segment->number << LKI_SEGMENT_BITS | slot) & LKI_ULID_MASK);
+}
 /* The place of a slot as keys have it. */
 LKI_INLINE uint64_t
 lki_slot_place(const lki_segment *segment, const lki_slot *slot)

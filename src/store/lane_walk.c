@@ -15,14 +15,6 @@
 
 #include "store/job.h"
 
-static int
-sk_compare(lk_bytes left, lk_bytes right)
-{
-    size_t common = left.size < right.size ? left.size : right.size;
-    int order = common == 0 ? 0 : memcmp(left.data, right.data, common);
-    return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
-}
-
 static lk_bytes
 cell_sk(const lki_cell *cell)
 {
@@ -35,7 +27,7 @@ segment_is_above(const lki_segment *segment, lk_bytes key)
 {
     unsigned char least[LKI_ULID_SIZE];
     lki_sk_write(least, segment, 0, segment->first_ms);
-    return sk_compare((lk_bytes){least, sizeof least}, key) > 0;
+    return lki_bytes_compare((lk_bytes){least, sizeof least}, key) > 0;
 }
 
 /* The segment where the walk begins. */
@@ -85,7 +77,7 @@ slot_cell(const lki_lane_walk *w, lki_slot *slot)
     lki_cell *cell = slot->cell;
     if (!w->bounded)
         return cell;
-    int order = sk_compare(cell_sk(cell), w->from);
+    int order = lki_bytes_compare(cell_sk(cell), w->from);
     bool wanted = w->reverse ? order < 0 : order > 0 || (order == 0 && !w->strict);
     return wanted ? cell : NULL;
 }
@@ -157,7 +149,7 @@ lki_lane_walk_next(lki_lane_walk *w, lki_cell **cells, size_t room)
             break;
         int order = of_index == NULL  ? -1
                     : of_lane == NULL ? 1
-                                      : sk_compare(cell_sk(of_lane), cell_sk(of_index));
+                                      : lki_bytes_compare(cell_sk(of_lane), cell_sk(of_index));
         if (w->reverse && of_index != NULL && of_lane != NULL)
             order = -order;
         if (order >= 0)

@@ -50,7 +50,7 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
         return status;
     }
     thread->sweep_tick++;
-    lki_expiry_note(store, thread, cell, made.expires_at_ms);
+    lki_expiry_note(store, cell, made.expires_at_ms);
     lki_count(thread, renewed ? LKI_LOCKS_RENEWED : LKI_LOCKS_CREATED, 1);
     *lock = made;
     return LK_OK;

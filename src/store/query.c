@@ -22,14 +22,6 @@ typedef struct bounds {
     bool empty; /* nothing can match */
 } bounds;
 
-static int
-bytes_compare(lk_bytes left, lk_bytes right)
-{
-    size_t common = left.size < right.size ? left.size : right.size;
-    int order = common == 0 ? 0 : memcmp(left.data, right.data, common);
-    return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
-}
-
 static bool
 has_prefix(const lki_cell *cell, lk_bytes prefix)
 {
@@ -41,7 +33,7 @@ static bounds
 bounds_ascending(const lk_query *query, bool has_after)
 {
     bounds b = {.from = query->sk_prefix, .bounded = query->sk_prefix.size != 0};
-    if (has_after && bytes_compare(query->after, query->sk_prefix) >= 0)
+    if (has_after && lki_bytes_compare(query->after, query->sk_prefix) >= 0)
         b = (bounds){.from = query->after, .bounded = true, .strict = true};
     return b;
 }
@@ -61,9 +53,9 @@ bounds_descending(const lk_query *query, bool has_after, unsigned char *memory)
         memory[size - 1]++;
         b = (bounds){.from = {memory, size}, .bounded = true};
     }
-    if (has_after && (!b.bounded || bytes_compare(query->after, b.from) < 0)) {
+    if (has_after && (!b.bounded || lki_bytes_compare(query->after, b.from) < 0)) {
         b = (bounds){.from = query->after, .bounded = true};
-        b.empty = bytes_compare(query->after, query->sk_prefix) <= 0;
+        b.empty = lki_bytes_compare(query->after, query->sk_prefix) <= 0;
     }
     return b;
 }

@@ -232,7 +232,7 @@ static void
 record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
     if ((record->flags & LKI_FLAG_INLINE) != 0) {
-        if ((lki_load_relaxed(&cell->flags) & LKI_CELL_SLAB) == 0) /* that flag never changes */
+        if (!lki_cell_is_in_slab(cell))
             lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
     } else
         lki_retire(thread, LKI_RECORD, record, lki_record_size(record));

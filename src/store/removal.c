@@ -47,6 +47,14 @@ lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_r
         lki_retire(thread, LKI_TICKET, cell, 0);
 }
 
+void
+lki_removal_if_void(lki_thread *thread, lki_cell *cell)
+{
+    if (lki_load_relaxed(&cell->item) == LKI_EMPTY && lki_load_relaxed(&cell->lock) == LKI_EMPTY &&
+        lki_reserve(thread, 1))
+        lki_removal_schedule(thread, cell, NULL, NULL);
+}
+
 static enum verdict
 head_verdict(lki_store *store, uintptr_t head)
 {
@@ -124,19 +132,13 @@ index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
     return left;
 }
 
-static bool
-cell_is_in_lane(const lki_cell *cell)
-{
-    return (lki_load_relaxed(&cell->flags) & LKI_CELL_LANE) != 0; /* that flag never changes */
-}
-
 /* A dead cell: finishes, or comes again. */
 static void
 dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
-    if ((lki_load_relaxed(&cell->flags) & LKI_CELL_SLAB) != 0) /* that flag never changes */
-        return;                                                /* its memory is the segment's */
-    if (cell_is_in_lane(cell) || index_leave(store, thread, cell))
+    if (lki_cell_is_in_slab(cell))
+        return; /* its memory is the segment's */
+    if (lki_cell_is_in_lane(cell) || index_leave(store, thread, cell))
         lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
     else
         lki_retire(thread, LKI_TICKET, cell, 0);
@@ -162,7 +164,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */
         return false; /* somebody has made another ticket meanwhile */
     /* The flag stays set on a dead cell: nobody makes a ticket for it any more. */
-    bool killed = false, in_lane = cell_is_in_lane(cell);
+    bool killed = false, in_lane = lki_cell_is_in_lane(cell);
     uint64_t hash = lki_cell_hash(store, cell);
     lki_latch *latch = lki_shard_latch(store, hash);
     if (of_item == HEAD_OLD && of_lock == HEAD_OLD && lki_latch_try(latch)) {

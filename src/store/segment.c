@@ -129,7 +129,7 @@ directory_trim_latched(lki_lane *lane, lki_thread *thread)
         directory_replace_latched(lane, thread, made);
 }
 
-/* The page of a segment number, by a search that takes numbers modulo 2^31 to be near the tail. */
+/* The first page that ends behind a segment number. */
 static size_t
 directory_position(const lki_directory *directory, uint64_t number)
 {
@@ -560,7 +560,5 @@ void
 lki_sk_write(unsigned char *sk, const lki_segment *segment, uint32_t slot, int64_t ms)
 {
     lki_ulid_write_ms(sk, ms);
-    memcpy(sk + LKI_ULID_OWNER, segment->lane->owner, LKI_ULID_WORD);
-    lki_ulid_write(sk + LKI_ULID_PLACE,
-                   (segment->number << LKI_SEGMENT_BITS | slot) & LKI_ULID_MASK);
+    lki_sk_write_place(sk, segment, slot);
 }

@@ -191,9 +191,9 @@ lki_cell_free(const lki_allocator *allocator, lki_cell *cell)
         lki_free(allocator, cell, lki_cell_size(cell));
 }
 uint64_t lki_cell_hash(lki_store *store, const lki_cell *cell);
-/* Cells that enter neither the set nor the index, with a record for the item; the sk, of the size of
- * an ULID, is left to be filled in. In memory of the caller's, of at least that size, if it has a
- * record inside; or apart: NULL: no memory. */
+/* Cells that enter neither the set nor the index; the sk, of the size of an ULID, is left to be filled
+ * in. In memory of the caller's, of at least that size, with the record for the item inside; or apart,
+ * with room for a record: NULL: no memory. */
 size_t lki_cell_size_in_lane(const lk_item *item);
 void lki_cell_make_in_slab(lki_cell *cell, const lk_item *item, size_t size);
 lki_cell *lki_cell_new_in_lane(lki_thread *thread, const lk_item *item);

@@ -103,10 +103,7 @@ chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, 
     lki_write_enter(thread);
     size_t count = lki_shard_walk(store, shard, offset, cells, CHUNK);
     for (size_t i = 0; i < count && status != LK_NO_MEMORY; i++) {
-        if (lki_load_relaxed(&cells[i]->item) == LKI_EMPTY &&
-            lki_load_relaxed(&cells[i]->lock) == LKI_EMPTY && lki_reserve(thread, 1))
-            lki_removal_schedule(thread, cells[i], NULL,
-                                 NULL); /* made in vain, when memory was out */
+        lki_removal_if_void(thread, cells[i]); /* made when memory was out */
         status = head_sweep(store, thread, cells[i], &cells[i]->item, now, lag_ms);
         *swept += status == LK_OK;
         if (status == LK_NO_MEMORY)

@@ -52,7 +52,7 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
     }
     if (item->expires_at_ms != 0) {
         thread->expiring_writes++;
-        lki_expiry_note(store, thread, cell, item->expires_at_ms);
+        lki_expiry_note(store, cell, item->expires_at_ms);
     }
     return LK_OK;
 }
