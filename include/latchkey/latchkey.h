@@ -67,6 +67,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -603,6 +604,15 @@ lk_key_of(const char *pk, const char *sk)
     key.pk = lk_string(pk);
     key.sk = lk_string(sk);
     return key;
+}
+
+/* The order of keys: memcmp, the shorter first on a tie. Negative, 0 or positive. */
+static inline int
+lk_bytes_compare(lk_bytes left, lk_bytes right)
+{
+    size_t common = left.size < right.size ? left.size : right.size;
+    int order = common == 0 ? 0 : memcmp(left.data, right.data, common);
+    return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
 }
 
 #ifdef __cplusplus

@@ -5,18 +5,16 @@
  * asked for, and copies the answer into the caller's result before the section ends. Progress as
  * the store's.
  */
-#include "adapter/operations.h"
+#include "adapter/handle.h"
+#include "base/result.h"
 #include "queue/queue.h"
 
-typedef struct memory_db {
-    lk_db base;
-    lki_store *store;
-} memory_db;
-
-static lki_store *
-store_of(lk_db *db)
+/* This thread's record of the store; NULL with *why set. */
+LKI_INLINE lki_thread *
+self_of(void *state, lk_status *why)
 {
-    return ((memory_db *)db)->store;
+    lki_store *store = state;
+    return lki_thread_self(&store->domain, why);
 }
 
 static size_t
@@ -41,13 +39,13 @@ result_put(lk_result *result, const lki_found *found)
 /* ---- reads ---- */
 
 static lk_status
-memory_get(lk_db *db, lk_key key, lk_result *result)
+memory_get(void *state, lk_key key, lk_result *result)
 {
-    lki_store *store = store_of(db);
+    lki_store *store = state;
     lk_status status = LK_NOT_FOUND;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
     LKI_PREFETCH(lki_shard_bucket(store, hashed.hash)); /* a stale bucket is only a wasted hint */
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
         return status;
     lki_time now = {0, false, false};
@@ -68,11 +66,11 @@ memory_get(lk_db *db, lk_key key, lk_result *result)
 }
 
 static lk_status
-memory_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
+memory_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size)
 {
-    lki_store *store = store_of(db);
+    lki_store *store = state;
     lk_status status = LK_NOT_FOUND;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
@@ -92,10 +90,10 @@ memory_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *si
 }
 
 static void
-memory_read_begin(lk_db *db)
+memory_read_begin(void *state)
 {
     lk_status why;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &why);
+    lki_thread *thread = self_of(state, &why);
     if (thread == NULL)
         return;
     lki_enter(thread);
@@ -103,10 +101,10 @@ memory_read_begin(lk_db *db)
 }
 
 static void
-memory_read_end(lk_db *db)
+memory_read_end(void *state)
 {
     lk_status why;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &why);
+    lki_thread *thread = self_of(state, &why);
     if (thread == NULL || thread->pins == 0)
         return;
     thread->pins--;
@@ -121,11 +119,11 @@ memory_read_end(lk_db *db)
 }
 
 static lk_status
-memory_view(lk_db *db, lk_key key, lk_item *item)
+memory_view(void *state, lk_key key, lk_item *item)
 {
-    lki_store *store = store_of(db);
+    lki_store *store = state;
     lk_status status = LK_NOT_FOUND;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
     if (thread->pins == 0)
@@ -180,11 +178,11 @@ seen_copy(const lki_seen *seen, size_t count, lk_result *result)
 }
 
 static lk_status
-memory_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
+memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
 {
-    lki_store *store = store_of(db);
+    lki_store *store = state;
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
     lki_seen *seen = seen_prepare(store, thread, keys, count);
@@ -229,11 +227,11 @@ locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, l
 }
 
 static lk_status
-memory_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
+memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
-    lki_store *store = store_of(db);
+    lki_store *store = state;
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
     lki_seen *seen = seen_prepare(store, thread, keys, count);
@@ -259,11 +257,11 @@ memory_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, l
 }
 
 static lk_status
-memory_get_lock(lk_db *db, lk_key key, lk_lock *lock)
+memory_get_lock(void *state, lk_key key, lk_lock *lock)
 {
-    lki_store *store = store_of(db);
+    lki_store *store = state;
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
@@ -280,11 +278,11 @@ memory_get_lock(lk_db *db, lk_key key, lk_lock *lock)
 /* ---- writes ---- */
 
 static lk_status
-memory_set(lk_db *db, const lk_item *items, size_t count)
+memory_set(void *state, const lk_item *items, size_t count)
 {
-    lki_store *store = store_of(db);
+    lki_store *store = state;
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
     status = lki_store_set(store, thread, items, count);
@@ -293,11 +291,11 @@ memory_set(lk_db *db, const lk_item *items, size_t count)
 }
 
 static lk_status
-memory_remove(lk_db *db, const lk_key *keys, size_t count)
+memory_remove(void *state, const lk_key *keys, size_t count)
 {
-    lki_store *store = store_of(db);
+    lki_store *store = state;
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
     status = lki_store_delete(store, thread, keys, count);
@@ -306,63 +304,78 @@ memory_remove(lk_db *db, const lk_key *keys, size_t count)
 }
 
 static lk_status
-memory_commit(lk_db *db, const lk_item *items, const lk_write *writes, size_t write_count,
-              lk_lock *locks, size_t lock_count, lk_conflict *conflict)
+commit_count(lki_thread *thread, lk_status status)
 {
-    lki_store *store = store_of(db);
-    lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
-    if (thread == NULL)
-        return status;
-    bool jobs = false;
-    for (size_t i = 0; items == NULL && i < write_count; i++)
-        jobs |= writes[i].kind == LK_PUSH || writes[i].kind == LK_ACKNOWLEDGE;
-    lki_writes all = {.items = items, .writes = writes, .count = write_count};
-    status = jobs
-                 ? lki_queue_commit(store, thread, writes, write_count, locks, lock_count, conflict)
-                 : lki_store_commit(store, thread, &all, locks, lock_count, conflict);
     lki_count(thread, LKI_COMMITS, status == LK_OK || status == LK_LATE);
     lki_count(thread, LKI_RACES, status == LK_RACE);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
 }
 
+static lk_status
+memory_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *locks,
+                  size_t lock_count, lk_conflict *conflict)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = self_of(state, &status);
+    if (thread == NULL)
+        return status;
+    lki_writes all = {.items = items, .count = item_count};
+    return commit_count(thread, lki_store_commit(state, thread, &all, locks, lock_count, conflict));
+}
+
+static lk_status
+memory_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
+              size_t lock_count, lk_conflict *conflict)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = self_of(state, &status);
+    if (thread == NULL)
+        return status;
+    bool jobs = false;
+    for (size_t i = 0; i < write_count; i++)
+        jobs |= writes[i].kind == LK_PUSH || writes[i].kind == LK_ACKNOWLEDGE;
+    lki_writes all = {.writes = writes, .count = write_count};
+    status = jobs
+                 ? lki_queue_commit(state, thread, writes, write_count, locks, lock_count, conflict)
+                 : lki_store_commit(state, thread, &all, locks, lock_count, conflict);
+    return commit_count(thread, status);
+}
+
 /* ---- ordered reads ---- */
 
 static lk_status
-page_copy(const lki_page *page, lk_result *result, lki_page_end *end)
+page_copy(const lki_page *page, lk_result *result)
 {
-    size_t resume_size = page->resume != NULL ? page->resume->sk_size : 0, bytes = resume_size;
+    bool more = !page->done && page->resume != NULL;
+    size_t bytes = more ? page->resume->sk_size : 0;
     for (size_t i = 0; i < page->count; i++)
         bytes += found_size(&page->found[i]);
     if (!lki_result_begin(result, page->count, bytes))
         return LK_NO_MEMORY;
     for (size_t i = 0; i < page->count; i++)
         result_put(result, &page->found[i]);
-    end->done = page->done;
-    end->resume = (lk_bytes){result->bytes + result->used, resume_size};
-    if (resume_size != 0)
-        memcpy(result->bytes + result->used, lki_cell_sk(page->resume), resume_size);
+    if (more)
+        lki_result_put_more(result, lki_cell_sk(page->resume), page->resume->sk_size);
     return LK_OK;
 }
 
 static lk_status
-memory_query(lk_db *db, const lki_page_request *request, lk_result *result, lki_page_end *end)
+memory_query(void *state, const lk_page *asked, lk_result *result)
 {
-    lki_store *store = store_of(db);
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    lki_page page = {.query = request->query,
-                     .has_after = request->has_after,
-                     .limit = request->query->limit,
-                     .max_cells = request->max_cells,
-                     .max_bytes = request->max_bytes};
+    lki_page page = {.query = asked->query,
+                     .has_after = asked->has_after,
+                     .limit = asked->query->limit,
+                     .max_cells = asked->max_visits,
+                     .max_bytes = asked->max_bytes};
     lki_enter(thread);
-    status = lki_query_page(store, thread, &page);
+    status = lki_query_page(state, thread, &page);
     if (status == LK_OK)
-        status = page_copy(&page, result, end);
+        status = page_copy(&page, result);
     lki_leave(thread);
     lki_count(thread, LKI_QUERIES, 1);
     lki_count(thread, LKI_ITEMS_QUERIED, page.count);
@@ -372,136 +385,131 @@ memory_query(lk_db *db, const lki_page_request *request, lk_result *result, lki_
 /* ---- queues ---- */
 
 static lk_status
-memory_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_options *options,
+memory_push(void *state, const lk_item *jobs, size_t count, const lk_push_options *options,
             lk_result *pushed)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
         return status;
-    status = lki_queue_push(store_of(db), thread, jobs, count, options, pushed);
+    status = lki_queue_push(state, thread, jobs, count, options, pushed);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
 }
 
 static lk_status
-memory_pull(lk_db *db, const lk_pull_options *options, lk_result *result)
+memory_pull(void *state, const lk_pull_options *options, lk_result *result)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
         return status;
-    status = lki_queue_pull(store_of(db), thread, options, result);
+    status = lki_queue_pull(state, thread, options, result);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
 }
 
 static lk_status
-memory_acknowledge(lk_db *db, const lk_claim *claims, size_t count)
+memory_acknowledge(void *state, const lk_claim *claims, size_t count)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
         return status;
-    status = lki_queue_acknowledge(store_of(db), thread, claims, count);
+    status = lki_queue_acknowledge(state, thread, claims, count);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
 }
 
 static lk_status
-memory_release(lk_db *db, const lk_claim *claim, int64_t delay_ms)
+memory_release(void *state, const lk_claim *claim, int64_t delay_ms)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
-    return thread == NULL ? status : lki_queue_release(store_of(db), thread, claim, delay_ms);
+    lki_thread *thread = self_of(state, &status);
+    return thread == NULL ? status : lki_queue_release(state, thread, claim, delay_ms);
 }
 
 static lk_status
-memory_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms)
+memory_extend(void *state, lk_claim *claim, int64_t visibility_ms)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
-    return thread == NULL ? status : lki_queue_extend(store_of(db), thread, claim, visibility_ms);
+    lki_thread *thread = self_of(state, &status);
+    return thread == NULL ? status : lki_queue_extend(state, thread, claim, visibility_ms);
 }
 
 static lk_status
-memory_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats)
+memory_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
-    return thread == NULL ? status : lki_queue_stats(store_of(db), thread, pk, stats);
+    lki_thread *thread = self_of(state, &status);
+    return thread == NULL ? status : lki_queue_stats(state, thread, pk, stats);
 }
 
 static lk_status
-memory_queue_purge(lk_db *db, lk_bytes pk, size_t *purged)
+memory_queue_purge(void *state, lk_bytes pk, size_t *purged)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
-    return thread == NULL ? status : lki_queue_purge(store_of(db), thread, pk, purged);
+    lki_thread *thread = self_of(state, &status);
+    return thread == NULL ? status : lki_queue_purge(state, thread, pk, purged);
 }
 
 static lk_status
-memory_queue_close(lk_db *db, lk_bytes pk)
+memory_queue_close(void *state, lk_bytes pk)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
-    return thread == NULL ? status : lki_queue_close(store_of(db), thread, pk);
+    lki_thread *thread = self_of(state, &status);
+    return thread == NULL ? status : lki_queue_close(state, thread, pk);
 }
 
 static lk_status
-memory_queue_fd(lk_db *db, lk_bytes pk, int *fd)
+memory_queue_fd(void *state, lk_bytes pk, int *fd)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
-    return thread == NULL ? status : lki_queue_fd(store_of(db), thread, pk, fd);
+    lki_thread *thread = self_of(state, &status);
+    return thread == NULL ? status : lki_queue_fd(state, thread, pk, fd);
 }
 
 /* ---- upkeep ---- */
 
 static lk_status
-memory_sweep(lk_db *db, size_t max_items, size_t *swept)
+memory_sweep(void *state, size_t max_items, size_t *swept)
 {
     lk_status status = LK_OK;
-    lki_thread *thread = lki_thread_self(&store_of(db)->domain, &status);
+    lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    return lki_sweep_all(store_of(db), thread, max_items, swept);
+    return lki_sweep_all(state, thread, max_items, swept);
 }
 
 static lk_status
-memory_statistics(lk_db *db, lk_statistics *statistics)
+memory_statistics(void *state, lk_statistics *statistics)
 {
     lk_status status = LK_OK;
-    if (lki_thread_self(&store_of(db)->domain, &status) == NULL)
+    if (self_of(state, &status) == NULL)
         return status;
-    lki_store_statistics(store_of(db), statistics);
+    lki_store_statistics(state, statistics);
     return LK_OK;
 }
 
 static void
-memory_close(lk_db *db)
+memory_close(void *state)
 {
-    lki_allocator allocator = store_of(db)->domain.allocator;
-    if (!lki_domain_is_ours(&store_of(db)->domain))
-        return;
-    lki_store_close(store_of(db));
-    lki_free(&allocator, db, sizeof(memory_db));
+    lki_store_close(state);
 }
 
-static const lki_operations memory_operations = {
+static const lk_operations memory_operations = {
+    .size = sizeof memory_operations,
     .close = memory_close,
     .get = memory_get,
-    .get_many = memory_get_many,
-    .get_into = memory_get_into,
     .set = memory_set,
     .remove = memory_remove,
-    .read_begin = memory_read_begin,
-    .read_end = memory_read_end,
-    .view = memory_view,
+    .get_into = memory_get_into,
+    .get_many = memory_get_many,
+    .query = memory_query,
     .get_lock = memory_get_lock,
     .get_locked = memory_get_locked,
     .commit = memory_commit,
-    .query = memory_query,
+    .set_atomic = memory_set_atomic,
     .push = memory_push,
     .pull = memory_pull,
     .acknowledge = memory_acknowledge,
@@ -511,6 +519,9 @@ static const lki_operations memory_operations = {
     .queue_purge = memory_queue_purge,
     .queue_close = memory_queue_close,
     .queue_fd = memory_queue_fd,
+    .read_begin = memory_read_begin,
+    .read_end = memory_read_end,
+    .view = memory_view,
     .sweep = memory_sweep,
     .statistics = memory_statistics,
 };
@@ -524,13 +535,20 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     lk_status status = lki_store_open(options, lki_queues_tend, &store);
     if (status != LK_OK)
         return status;
-    memory_db *memory = lki_alloc(&store->domain.allocator, sizeof *memory);
-    if (memory == NULL) {
+    lk_adapter adapter = LK_ADAPTER_INIT;
+    adapter.name = "memory";
+    adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
+                           LK_HAS_QUEUE_FD | LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS |
+                           LK_IS_SNAPSHOT | LK_COMMITS_JOBS | LK_FINDS_TWINS;
+    adapter.state = store;
+    adapter.max_pk_size = store->max_pk_size;
+    adapter.max_sk_size = store->max_sk_size;
+    adapter.max_data_size = store->max_data_size;
+    adapter.realtime_ms = store->precise_ms != NULL ? store->precise_ms : store->realtime_ms;
+    adapter.monotonic_ms = store->domain.monotonic_ms;
+    adapter.clock_context = store->clock_context;
+    status = lk_adapter_open(&memory_operations, &adapter, db);
+    if (status != LK_OK)
         lki_store_close(store);
-        return LK_NO_MEMORY;
-    }
-    *memory = (memory_db){
-        {&memory_operations, store->max_pk_size, store->max_sk_size, store->max_data_size}, store};
-    *db = &memory->base;
-    return LK_OK;
+    return status;
 }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * The public calls: arguments are checked here, as a whole and against the handle's limits, then
- * the handle's operation runs. No policy, and nothing that knows what stands behind the handle.
+ * the handle's operation runs, by one indirect call. No policy, and nothing that knows what stands
+ * behind the handle. What some databases lack and others can do is put together in compose.c.
  */
 #include "api/check.h"
-
+#include "api/compose.h"
 #include "base/reclaim.h"
-
-void
-lk_close(lk_db *db)
-{
-    if (db != NULL)
-        db->operations->close(db);
-}
 
 void
 lk_thread_detach(void)
@@ -30,7 +24,9 @@ lk_get(lk_db *db, lk_key key, lk_result *result)
     lk_status status = lki_check_key(db, &key);
     if (LKI_UNLIKELY(status != LK_OK))
         return status;
-    return db->operations->get(db, key, result);
+    if (LKI_UNLIKELY(db->operations.get == NULL))
+        return lki_db_lacks(db);
+    return db->operations.get(db->state, key, result);
 }
 
 static lk_status
@@ -50,7 +46,11 @@ lk_status
 lk_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
 {
     lk_status status = result == NULL ? LK_INVALID : keys_check(db, keys, count);
-    return status != LK_OK ? status : db->operations->get_many(db, keys, count, result);
+    if (status != LK_OK)
+        return status;
+    if (LKI_UNLIKELY(db->operations.get_many == NULL))
+        return lki_db_lacks(db);
+    return db->operations.get_many(db->state, keys, count, result);
 }
 
 lk_status
@@ -59,11 +59,15 @@ lk_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
     if (db == NULL || size == NULL || (buffer == NULL && capacity != 0))
         return LK_INVALID;
     lk_status status = lki_check_key(db, &key);
-    return status != LK_OK ? status : db->operations->get_into(db, key, buffer, capacity, size);
+    if (status != LK_OK)
+        return status;
+    if (LKI_UNLIKELY(db->operations.get_into == NULL))
+        return lki_compose_get_into(db, key, buffer, capacity, size);
+    return db->operations.get_into(db->state, key, buffer, capacity, size);
 }
 
-lk_status
-lk_set(lk_db *db, const lk_item *items, size_t count)
+static lk_status
+items_check(const lk_db *db, const lk_item *items, size_t count)
 {
     if (db == NULL || (items == NULL && count != 0))
         return LK_INVALID;
@@ -72,14 +76,29 @@ lk_set(lk_db *db, const lk_item *items, size_t count)
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
     }
-    return db->operations->set(db, items, count);
+    return LK_OK;
+}
+
+lk_status
+lk_set(lk_db *db, const lk_item *items, size_t count)
+{
+    lk_status status = items_check(db, items, count);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    if (LKI_UNLIKELY(db->operations.set == NULL))
+        return lki_db_lacks(db);
+    return db->operations.set(db->state, items, count);
 }
 
 lk_status
 lk_delete(lk_db *db, const lk_key *keys, size_t count)
 {
     lk_status status = keys_check(db, keys, count);
-    return status != LK_OK ? status : db->operations->remove(db, keys, count);
+    if (status != LK_OK)
+        return status;
+    if (LKI_UNLIKELY(db->operations.remove == NULL))
+        return lki_db_lacks(db);
+    return db->operations.remove(db->state, keys, count);
 }
 
 /* ---- zero-copy reads ---- */
@@ -87,15 +106,15 @@ lk_delete(lk_db *db, const lk_key *keys, size_t count)
 void
 lk_read_begin(lk_db *db)
 {
-    if (db != NULL && db->operations->read_begin != NULL)
-        db->operations->read_begin(db);
+    if (db != NULL && db->operations.read_begin != NULL)
+        db->operations.read_begin(db->state);
 }
 
 void
 lk_read_end(lk_db *db)
 {
-    if (db != NULL && db->operations->read_end != NULL)
-        db->operations->read_end(db);
+    if (db != NULL && db->operations.read_end != NULL)
+        db->operations.read_end(db->state);
 }
 
 lk_status
@@ -103,10 +122,10 @@ lk_view(lk_db *db, lk_key key, lk_item *item)
 {
     if (db == NULL || item == NULL)
         return LK_INVALID;
-    if (db->operations->view == NULL)
-        return LK_UNSUPPORTED;
+    if (LKI_UNLIKELY(db->operations.view == NULL))
+        return lki_db_lacks(db);
     lk_status status = lki_check_key(db, &key);
-    return status != LK_OK ? status : db->operations->view(db, key, item);
+    return status != LK_OK ? status : db->operations.view(db->state, key, item);
 }
 
 /* ---- locks ---- */
@@ -117,7 +136,14 @@ lk_get_lock(lk_db *db, lk_key key, lk_lock *lock)
     if (db == NULL || lock == NULL)
         return LK_INVALID;
     lk_status status = lki_check_key(db, &key);
-    return status != LK_OK ? status : db->operations->get_lock(db, key, lock);
+    if (status != LK_OK)
+        return status;
+    if (LKI_UNLIKELY(db->operations.get_lock == NULL))
+        return lki_db_lacks(db);
+    status = db->operations.get_lock(db->state, key, lock);
+    if (status == LK_OK)
+        lock->key = key;
+    return status;
 }
 
 lk_status
@@ -125,7 +151,11 @@ lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_re
 {
     lk_status status =
         result == NULL || (locks == NULL && count != 0) ? LK_INVALID : keys_check(db, keys, count);
-    return status != LK_OK ? status : db->operations->get_locked(db, keys, count, locks, result);
+    if (status != LK_OK)
+        return status;
+    if (LKI_UNLIKELY(db->operations.get_locked == NULL))
+        return lki_compose_get_locked(db, keys, count, locks, result);
+    return db->operations.get_locked(db->state, keys, count, locks, result);
 }
 
 static lk_status
@@ -143,24 +173,28 @@ locks_check(const lk_db *db, const lk_lock *locks, size_t count)
     return LK_OK;
 }
 
-/* Keys that are named twice are left to the operation, which sorts them anyway. */
 lk_status
 lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks, size_t lock_count,
               lk_conflict *conflict)
 {
-    if (db == NULL || lock_count == 0 || (items == NULL && item_count != 0))
+    lk_conflict ignored;
+    if (db == NULL || lock_count == 0)
         return LK_INVALID;
     if (item_count > LK_COMMIT_MAX)
         return LK_TOO_BIG;
-    for (size_t i = 0; i < item_count; i++) {
-        lk_status status = lki_check_item(db, &items[i]);
-        if (status != LK_OK)
-            return status;
-    }
-    lk_status status = locks_check(db, locks, lock_count);
-    return status != LK_OK
-               ? status
-               : db->operations->commit(db, items, NULL, item_count, locks, lock_count, conflict);
+    lk_status status = items_check(db, items, item_count);
+    if (status == LK_OK)
+        status = locks_check(db, locks, lock_count);
+    if (status != LK_OK)
+        return status;
+    conflict = conflict != NULL ? conflict : &ignored;
+    if (LKI_UNLIKELY(db->operations.set_atomic == NULL))
+        return lki_compose_set_atomic(db, items, item_count, locks, lock_count, conflict);
+    if (LKI_UNLIKELY((db->capabilities & LK_FINDS_TWINS) == 0))
+        status = lki_check_twin_items(items, item_count, locks, lock_count);
+    return status != LK_OK ? status
+                           : db->operations.set_atomic(db->state, items, item_count, locks,
+                                                       lock_count, conflict);
 }
 
 static lk_status
@@ -178,23 +212,44 @@ write_check(const lk_db *db, const lk_write *write)
     return LK_INVALID;
 }
 
+static lk_status
+writes_check(const lk_db *db, const lk_write *writes, size_t count)
+{
+    bool jobs = false;
+    if (writes == NULL && count != 0)
+        return LK_INVALID;
+    if (count > LK_COMMIT_MAX)
+        return LK_TOO_BIG;
+    for (size_t i = 0; i < count; i++) {
+        lk_status status = write_check(db, &writes[i]);
+        if (status != LK_OK)
+            return status;
+        jobs |= writes[i].kind == LK_PUSH || writes[i].kind == LK_ACKNOWLEDGE;
+    }
+    return LKI_UNLIKELY(jobs && (db->capabilities & LK_COMMITS_JOBS) == 0) ? lki_db_lacks(db)
+                                                                           : LK_OK;
+}
+
 lk_status
 lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks, size_t lock_count,
           lk_conflict *conflict)
 {
-    if (db == NULL || write_count + lock_count == 0 || (writes == NULL && write_count != 0))
+    lk_conflict ignored;
+    if (db == NULL || (write_count == 0 && lock_count == 0))
         return LK_INVALID;
-    if (write_count > LK_COMMIT_MAX)
-        return LK_TOO_BIG;
-    for (size_t i = 0; i < write_count; i++) {
-        lk_status status = write_check(db, &writes[i]);
-        if (status != LK_OK)
-            return status;
-    }
-    lk_status status = locks_check(db, locks, lock_count);
-    return status != LK_OK
-               ? status
-               : db->operations->commit(db, NULL, writes, write_count, locks, lock_count, conflict);
+    lk_status status = writes_check(db, writes, write_count);
+    if (status == LK_OK)
+        status = locks_check(db, locks, lock_count);
+    if (status != LK_OK)
+        return status;
+    if (LKI_UNLIKELY(db->operations.commit == NULL))
+        return lki_db_lacks(db);
+    if (LKI_UNLIKELY((db->capabilities & LK_FINDS_TWINS) == 0))
+        status = lki_check_twins(writes, write_count, locks, lock_count);
+    return status != LK_OK ? status
+                           : db->operations.commit(db->state, writes, write_count, locks,
+                                                   lock_count,
+                                                   conflict != NULL ? conflict : &ignored);
 }
 
 /* ---- ordered reads ---- */
@@ -211,14 +266,24 @@ lki_check_query(const lk_db *db, const lk_query *query)
 }
 
 lk_status
-lk_query_items(lk_db *db, const lk_query *query, lk_result *result)
+lk_query_page(lk_db *db, const lk_page *page, lk_result *result)
 {
-    lk_status status = result == NULL ? LK_INVALID : lki_check_query(db, query);
+    lk_status status =
+        page == NULL || result == NULL ? LK_INVALID : lki_check_query(db, page->query);
     if (status != LK_OK)
         return status;
-    lki_page_request request = {query, query->after.size != 0, SIZE_MAX, SIZE_MAX};
-    lki_page_end end;
-    return db->operations->query(db, &request, result, &end);
+    if (LKI_UNLIKELY(db->operations.query == NULL))
+        return lki_db_lacks(db);
+    return db->operations.query(db->state, page, result);
+}
+
+lk_status
+lk_query_items(lk_db *db, const lk_query *query, lk_result *result)
+{
+    if (query == NULL)
+        return LK_INVALID;
+    lk_page page = {query, query->after.size != 0, SIZE_MAX, SIZE_MAX};
+    return lk_query_page(db, &page, result);
 }
 
 /* ---- upkeep ---- */
@@ -226,12 +291,12 @@ lk_query_items(lk_db *db, const lk_query *query, lk_result *result)
 lk_status
 lk_sweep(lk_db *db, size_t max_items, size_t *swept)
 {
+    size_t ignored;
     if (db == NULL)
         return LK_INVALID;
-    if (db->operations->sweep == NULL)
-        return LK_UNSUPPORTED;
-    size_t ignored;
-    return db->operations->sweep(db, max_items, swept != NULL ? swept : &ignored);
+    if (db->operations.sweep == NULL)
+        return lki_db_lacks(db);
+    return db->operations.sweep(db->state, max_items, swept != NULL ? swept : &ignored);
 }
 
 lk_status
@@ -239,7 +304,11 @@ lk_statistics_read(lk_db *db, lk_statistics *stats)
 {
     if (db == NULL || stats == NULL)
         return LK_INVALID;
-    if (db->operations->statistics == NULL)
-        return LK_UNSUPPORTED;
-    return db->operations->statistics(db, stats);
+    if (db->operations.statistics == NULL)
+        return lki_db_lacks(db);
+    lk_statistics read = {0};
+    lk_status status = db->operations.statistics(db->state, &read);
+    if (status == LK_OK)
+        *stats = read;
+    return status;
 }

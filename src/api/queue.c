@@ -2,9 +2,8 @@
  *
  * The public calls of queues: arguments are checked here, as api.c does for the others.
  */
-#include <string.h>
-
 #include "api/check.h"
+#include "base/result.h"
 
 /* A queue's name. */
 static lk_status
@@ -22,7 +21,7 @@ claim_check(const lk_db *db, const lk_claim *claim)
 static bool
 bytes_are_equal(lk_bytes left, lk_bytes right)
 {
-    return left.size == right.size && memcmp(left.data, right.data, left.size) == 0;
+    return left.size == right.size && lk_bytes_compare(left, right) == 0;
 }
 
 lk_status
@@ -32,8 +31,8 @@ lk_queue_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_option
     static const lk_push_options defaults = LK_PUSH_OPTIONS_INIT;
     if (LKI_UNLIKELY(db == NULL || (jobs == NULL && count != 0)))
         return LK_INVALID;
-    if (db->operations->push == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.push == NULL)
+        return lki_db_lacks(db);
     if (options == NULL)
         options = &defaults;
     if (options->delay_ms < 0)
@@ -50,7 +49,7 @@ lk_queue_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_option
             (void)lki_result_begin(pushed, 0, 0);
         return LK_OK;
     }
-    return db->operations->push(db, jobs, count, options, pushed);
+    return db->operations.push(db->state, jobs, count, options, pushed);
 }
 
 lk_status
@@ -58,8 +57,8 @@ lk_queue_pull(lk_db *db, const lk_pull_options *options, lk_result *result)
 {
     if (LKI_UNLIKELY(db == NULL || options == NULL || result == NULL))
         return LK_INVALID;
-    if (db->operations->pull == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.pull == NULL)
+        return lki_db_lacks(db);
     lk_status status = queue_check(db, options->pk);
     if (LKI_UNLIKELY(status != LK_OK))
         return status;
@@ -72,7 +71,7 @@ lk_queue_pull(lk_db *db, const lk_pull_options *options, lk_result *result)
         if (bytes_are_equal(options->dead_pk, options->pk))
             return LK_INVALID;
     }
-    return db->operations->pull(db, options, result);
+    return db->operations.pull(db->state, options, result);
 }
 
 lk_status
@@ -80,14 +79,14 @@ lk_queue_acknowledge(lk_db *db, const lk_claim *claims, size_t count)
 {
     if (LKI_UNLIKELY(db == NULL || (claims == NULL && count != 0)))
         return LK_INVALID;
-    if (db->operations->acknowledge == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.acknowledge == NULL)
+        return lki_db_lacks(db);
     for (size_t i = 0; i < count; i++) {
         lk_status status = claim_check(db, &claims[i]);
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
     }
-    return count == 0 ? LK_OK : db->operations->acknowledge(db, claims, count);
+    return count == 0 ? LK_OK : db->operations.acknowledge(db->state, claims, count);
 }
 
 lk_status
@@ -95,10 +94,10 @@ lk_queue_release(lk_db *db, const lk_claim *claim, int64_t delay_ms)
 {
     if (db == NULL || delay_ms < 0)
         return LK_INVALID;
-    if (db->operations->release == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.release == NULL)
+        return lki_db_lacks(db);
     lk_status status = claim_check(db, claim);
-    return status != LK_OK ? status : db->operations->release(db, claim, delay_ms);
+    return status != LK_OK ? status : db->operations.release(db->state, claim, delay_ms);
 }
 
 lk_status
@@ -106,12 +105,12 @@ lk_queue_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms)
 {
     if (db == NULL || visibility_ms < 0)
         return LK_INVALID;
-    if (db->operations->extend == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.extend == NULL)
+        return lki_db_lacks(db);
     lk_status status = claim_check(db, claim);
     if (status == LK_OK && claim->token == 0)
         status = LK_INVALID;
-    return status != LK_OK ? status : db->operations->extend(db, claim, visibility_ms);
+    return status != LK_OK ? status : db->operations.extend(db->state, claim, visibility_ms);
 }
 
 lk_status
@@ -119,10 +118,10 @@ lk_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats)
 {
     if (db == NULL || stats == NULL)
         return LK_INVALID;
-    if (db->operations->queue_stats == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.queue_stats == NULL)
+        return lki_db_lacks(db);
     lk_status status = queue_check(db, pk);
-    return status != LK_OK ? status : db->operations->queue_stats(db, pk, stats);
+    return status != LK_OK ? status : db->operations.queue_stats(db->state, pk, stats);
 }
 
 lk_status
@@ -131,12 +130,12 @@ lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purged)
     size_t ignored;
     if (db == NULL)
         return LK_INVALID;
-    if (db->operations->queue_purge == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.queue_purge == NULL)
+        return lki_db_lacks(db);
     lk_status status = queue_check(db, pk);
     return status != LK_OK
                ? status
-               : db->operations->queue_purge(db, pk, purged != NULL ? purged : &ignored);
+               : db->operations.queue_purge(db->state, pk, purged != NULL ? purged : &ignored);
 }
 
 lk_status
@@ -144,10 +143,10 @@ lk_queue_close(lk_db *db, lk_bytes pk)
 {
     if (db == NULL)
         return LK_INVALID;
-    if (db->operations->queue_close == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.queue_close == NULL)
+        return lki_db_lacks(db);
     lk_status status = queue_check(db, pk);
-    return status != LK_OK ? status : db->operations->queue_close(db, pk);
+    return status != LK_OK ? status : db->operations.queue_close(db->state, pk);
 }
 
 lk_status
@@ -155,8 +154,8 @@ lk_queue_fd(lk_db *db, lk_bytes pk, int *fd)
 {
     if (db == NULL || fd == NULL)
         return LK_INVALID;
-    if (db->operations->queue_fd == NULL)
-        return LK_UNSUPPORTED;
+    if (db->operations.queue_fd == NULL)
+        return lki_db_lacks(db);
     lk_status status = queue_check(db, pk);
-    return status != LK_OK ? status : db->operations->queue_fd(db, pk, fd);
+    return status != LK_OK ? status : db->operations.queue_fd(db->state, pk, fd);
 }

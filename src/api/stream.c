@@ -4,8 +4,6 @@
  * pages a stream holds nothing but its own copy of the last page. A stream belongs to one thread
  * at a time.
  */
-#include <string.h>
-
 #include "api/check.h"
 #include "base/alloc.h"
 
@@ -17,8 +15,8 @@ struct lk_stream {
     size_t next; /* item of the page */
     size_t left; /* items that the query's limit still allows; 0 with `limited` */
     bool limited, started;
-    lki_page_end end; /* of the page */
-    lk_query query;   /* its bytes are `keys` */
+    bool done;      /* there is nothing behind the page */
+    lk_query query; /* its bytes are `keys` */
     size_t keys_size;
     unsigned char keys[]; /* pk, prefix, then room for a cursor */
 };
@@ -27,6 +25,8 @@ lk_status
 lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
 {
     lk_status status = stream == NULL ? LK_INVALID : lki_check_query(db, query);
+    if (status == LK_OK && db->operations.query == NULL)
+        status = lki_db_lacks(db);
     if (status != LK_OK)
         return status;
     size_t size = query->pk.size + query->sk_prefix.size + db->max_sk_size;
@@ -57,19 +57,26 @@ static lk_status
 page_read(lk_stream *s)
 {
     s->query.limit = s->limited && s->left < PAGE_ITEMS ? s->left : PAGE_ITEMS;
-    lki_page_request request = {&s->query, s->started, PAGE_CELLS, PAGE_BYTES};
-    lki_page_end end = {{NULL, 0}, false};
-    lk_status status = s->db->operations->query(s->db, &request, s->page, &end);
+    lk_page page = {&s->query, s->started, PAGE_CELLS, PAGE_BYTES};
+    lk_status status = lk_query_page(s->db, &page, s->page);
     if (status != LK_OK)
         return status;
-    s->end = end;
     s->next = 0;
-    if (!end.done) {
+    size_t count = lk_result_count(s->page), room = s->keys_size - s->query.pk.size;
+    lk_bytes resume = {NULL, 0};
+    s->done = !lk_result_has_more(s->page, &resume);
+    if (s->done && count == s->query.limit) {
+        s->done = false; /* as many as were asked for */
+        resume = lk_result_item(s->page, count - 1)->key.sk;
+    }
+    if (!s->done) {
         /* Behind what was looked at, whether or not it was live; an empty sk counts too. */
         unsigned char *after = s->keys + s->query.pk.size + s->query.sk_prefix.size;
-        if (end.resume.size != 0)
-            memcpy(after, end.resume.data, end.resume.size);
-        s->query.after = (lk_bytes){after, end.resume.size};
+        if (resume.size > room - s->query.sk_prefix.size)
+            return LK_INVALID; /* no key of this handle */
+        if (resume.size != 0)
+            memcpy(after, resume.data, resume.size);
+        s->query.after = (lk_bytes){after, resume.size};
         s->started = true;
     }
     return LK_OK;
@@ -83,7 +90,7 @@ lk_stream_next(lk_stream *stream, lk_item *item)
     if (stream->limited && stream->left == 0)
         return LK_END;
     while (stream->next == lk_result_count(stream->page)) {
-        if (stream->end.done)
+        if (stream->done)
             return LK_END;
         lk_status status = page_read(stream);
         if (status != LK_OK)

@@ -77,15 +77,6 @@ lki_hash_key(const lki_secret *secret, lk_key key)
     return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
 }
 
-/* memcmp, the shorter first on a tie. */
-LKI_INLINE int
-lki_bytes_compare(lk_bytes left, lk_bytes right)
-{
-    size_t common = left.size < right.size ? left.size : right.size;
-    int order = common == 0 ? 0 : memcmp(left.data, right.data, common);
-    return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
-}
-
 /* Equal bytes? Short keys without a call. */
 LKI_INLINE bool
 lki_bytes_equal(const void *left, const void *right, size_t size)

@@ -150,7 +150,7 @@ entry_compare(const lki_entry *entry, const target *t)
 {
     if (entry->rank != t->rank)
         return entry->rank < t->rank ? -1 : 1;
-    int order = lki_bytes_compare((lk_bytes){lki_entry_key(entry), entry->size}, t->key);
+    int order = lk_bytes_compare((lk_bytes){lki_entry_key(entry), entry->size}, t->key);
     if (order != 0)
         return order;
     return (entry->to > t->to) - (entry->to < t->to);

@@ -5,6 +5,8 @@
  */
 #include "base/result.h"
 
+#include <latchkey/adapter.h>
+
 #include "base/alloc.h"
 
 lk_result *
@@ -24,9 +26,11 @@ lki_result_drop(lk_result *result)
 void
 lki_result_swap(lk_result *result, lk_result *from)
 {
-    lk_result swapped = *result;
+    lk_result swapped = *result, *of_result = result->draft, *of_from = from->draft;
     *result = *from;
     *from = swapped;
+    result->draft = of_result;
+    from->draft = of_from;
 }
 
 void
@@ -34,6 +38,7 @@ lk_result_free(lk_result *result)
 {
     if (result == NULL)
         return;
+    lk_result_free(result->draft); /* which has none of its own */
     lki_result_drop(result);
     lki_free(NULL, result, sizeof *result);
 }
@@ -115,17 +120,13 @@ array_widen(void **array, size_t *room, size_t count, size_t wanted, size_t size
     return true;
 }
 
-bool
-lki_result_widen(lk_result *result, size_t more, size_t bytes, bool behind)
+/* Room for so many items in all, and for so many bytes. */
+static bool
+result_widen(lk_result *result, size_t count, size_t used)
 {
-    size_t count = behind ? result->count + more : more,
-           used = behind ? result->used + bytes : bytes;
-    void *items = result->items, *claims = result->claims, *memory = result->bytes;
+    void *items = result->items, *memory = result->bytes;
     bool wide = array_widen(&items, &result->item_room, result->count, count, sizeof(lk_item));
     result->items = items;
-    wide = wide &&
-           array_widen(&claims, &result->claim_room, result->claim_count, count, sizeof(lk_claim));
-    result->claims = claims;
     if (!wide || used <= result->byte_room)
         return wide;
     const unsigned char *old = result->bytes;
@@ -146,4 +147,109 @@ lki_result_widen(lk_result *result, size_t more, size_t bytes, bool behind)
     for (size_t i = 0; i < result->claim_count; i++)
         result->claims[i].key = item[i].key;
     return wide;
+}
+
+static bool
+claims_widen(lk_result *result, size_t count)
+{
+    void *claims = result->claims;
+    bool wide =
+        array_widen(&claims, &result->claim_room, result->claim_count, count, sizeof(lk_claim));
+    result->claims = claims;
+    return wide;
+}
+
+bool
+lki_result_widen(lk_result *result, size_t more, size_t bytes, bool behind)
+{
+    size_t count = behind ? result->count + more : more;
+    return claims_widen(result, count) &&
+           result_widen(result, count, behind ? result->used + bytes : bytes);
+}
+
+/* ---- drafts ---- */
+
+void
+lk_result_draft(lk_result *result)
+{
+    if (result->draft == NULL)
+        return; /* the first thing that is added makes it */
+    (void)lki_result_begin(result->draft, 0, 0);
+}
+
+static lk_result *
+draft_obtain(lk_result *result)
+{
+    if (result->draft == NULL)
+        result->draft = lk_result_new();
+    return result->draft;
+}
+
+/* The draft, with room for one more item and so many bytes. NULL: no memory. */
+static lk_result *
+draft_widen(lk_result *result, size_t items, size_t bytes)
+{
+    lk_result *draft = draft_obtain(result);
+    size_t used;
+    if (draft == NULL || __builtin_add_overflow(draft->used, bytes, &used) ||
+        !result_widen(draft, draft->count + items, used))
+        return NULL;
+    return draft;
+}
+
+lk_status
+lk_result_add(lk_result *result, const lk_item *item)
+{
+    lk_result *draft = draft_widen(
+        result, 1, item != NULL ? item->key.pk.size + item->key.sk.size + item->data.size : 0);
+    if (draft == NULL)
+        return LK_NO_MEMORY;
+    if (item == NULL)
+        lki_result_put_hole(draft);
+    else
+        lki_result_put_item(draft, item->key.pk, item->key.sk, item->data, item->expires_at_ms);
+    return LK_OK;
+}
+
+lk_status
+lk_result_add_claimed(lk_result *result, const lk_item *item, const lk_claim *claim)
+{
+    lk_result *draft = draft_obtain(result);
+    if (draft == NULL || !claims_widen(draft, draft->count + 1))
+        return LK_NO_MEMORY;
+    lk_status status = lk_result_add(result, item);
+    if (status == LK_OK) {
+        lk_claim *added = &draft->claims[draft->claim_count++];
+        *added = *claim;
+        added->key = draft->items[draft->count - 1].key;
+    }
+    return status;
+}
+
+lk_status
+lk_result_more(lk_result *result, lk_bytes sk)
+{
+    lk_result *draft = draft_widen(result, 0, sk.size);
+    if (draft == NULL)
+        return LK_NO_MEMORY;
+    lki_result_put_more(draft, sk.data, sk.size);
+    return LK_OK;
+}
+
+void
+lk_result_publish(lk_result *result)
+{
+    if (result->draft == NULL)
+        (void)lki_result_begin(result, 0, 0); /* nothing was added */
+    else
+        lki_result_swap(result, result->draft);
+}
+
+bool
+lk_result_has_more(const lk_result *result, lk_bytes *sk)
+{
+    if (!result->has_more)
+        return false;
+    *sk = (lk_bytes){result->bytes + result->resume, result->resume_size};
+    return true;
 }

@@ -21,6 +21,9 @@ struct lk_result {
     size_t used;      /* bytes */
     lk_claim *claims; /* of the first claim_count items; their keys are filled in at the end */
     size_t claim_room, claim_count;
+    bool has_more; /* of a page: there may be more behind the sk in `bytes` at `resume` */
+    size_t resume, resume_size;
+    lk_result *draft; /* what adapters fill before it is published; made when first needed */
 };
 
 /* Room for so many items and bytes, empty. False: no memory, the result as it was. Frees what it
@@ -36,6 +39,7 @@ lki_result_begin(lk_result *result, size_t items, size_t bytes)
     result->count = 0;
     result->used = 0;
     result->claim_count = 0;
+    result->has_more = false;
     return true;
 }
 
@@ -88,7 +92,18 @@ lki_result_put_item(lk_result *result, lk_bytes pk, lk_bytes sk, lk_bytes data,
     lki_copy(to + pk.size + sk.size, data.data, data.size);
 }
 
-/* Hands the content of `from` over, and takes what was there. */
+/* There is more behind `sk`, for which lki_result_begin has made room. */
+LKI_INLINE void
+lki_result_put_more(lk_result *result, const unsigned char *sk, size_t size)
+{
+    result->has_more = true;
+    result->resume = result->used;
+    result->resume_size = size;
+    lki_copy(result->bytes + result->used, sk, size);
+    result->used += size;
+}
+
+/* Hands the content of `from` over, and takes what was there. Drafts stay where they are. */
 void lki_result_swap(lk_result *result, lk_result *from);
 /* Frees what a result on the stack holds. */
 void lki_result_drop(lk_result *result);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading ULIDs. Called by store/job.c and lane.c with keys that look like their own, and by statistics.
+ * Reading ULIDs: called by store/job.c and lane.c with keys that look like their own, and by
+ * statistics. Making them one after the other: for adapters.
  */
 #include "base/ulid.h"
+
+#include <latchkey/adapter.h>
+#include <sys/random.h>
 
 static bool
 digits_read(const unsigned char *from, size_t count, uint64_t *value)
@@ -46,4 +50,42 @@ lki_ulid_read_ms(const unsigned char *from, int64_t *ms)
         return false;
     *ms = (int64_t)value;
     return true;
+}
+
+/* ---- for adapters ---- */
+
+/* Two halves of the 80 bits behind the milliseconds. */
+static void
+tail_draw(uint64_t tail[2])
+{
+    unsigned char bytes[10];
+    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes)
+        memset(bytes, 0, sizeof bytes); /* unique in its queue all the same */
+    tail[0] = tail[1] = 0;
+    memcpy(&tail[0], bytes, 5);
+    memcpy(&tail[1], bytes + 5, 5);
+    tail[0] &= LKI_ULID_MASK >> 1; /* room to count up */
+}
+
+void
+lk_ulid_next(char *ulid, int64_t now_ms)
+{
+    unsigned char *text = (unsigned char *)ulid;
+    int64_t ms = now_ms < 0 ? 0 : now_ms > LKI_ULID_MS_MAX ? LKI_ULID_MS_MAX : now_ms, last_ms;
+    uint64_t tail[2];
+    bool follows = lki_ulid_read_ms(text, &last_ms) && last_ms >= ms &&
+                   lki_ulid_read(text + LKI_ULID_OWNER, &tail[0]) &&
+                   lki_ulid_read(text + LKI_ULID_PLACE, &tail[1]);
+    if (follows) {
+        ms = last_ms;
+        tail[1] = (tail[1] + 1) & LKI_ULID_MASK;
+        tail[0] = (tail[0] + (tail[1] == 0)) & LKI_ULID_MASK;
+        if (tail[0] == 0 && tail[1] == 0 && ms < LKI_ULID_MS_MAX)
+            ms++; /* 2^79 in one millisecond */
+    } else {
+        tail_draw(tail);
+    }
+    lki_ulid_write_ms(text, ms);
+    lki_ulid_write(text + LKI_ULID_OWNER, tail[0]);
+    lki_ulid_write(text + LKI_ULID_PLACE, tail[1]);
 }

@@ -12,9 +12,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <latchkey/adapter.h>
+
 #include "base/check.h"
 
-enum { LKI_ULID_SIZE = 26, LKI_ULID_OWNER = 10, LKI_ULID_PLACE = 18, LKI_ULID_WORD = 8 };
+enum { LKI_ULID_OWNER = 10, LKI_ULID_PLACE = 18, LKI_ULID_WORD = 8 };
 #define LKI_ULID_MASK (((uint64_t)1 << 40) - 1)
 #define LKI_ULID_MS_MAX (((int64_t)1 << 48) - 1)
 

@@ -24,7 +24,7 @@ static bool
 acknowledge_plain(lki_store *store, lki_thread *thread, lki_lane *lane, const lk_claim *claim,
                   lki_ticks *ticks)
 {
-    if ((claim->token & LKI_PLAIN_TOKEN) == 0 || claim->key.sk.size != LKI_ULID_SIZE)
+    if ((claim->token & LKI_PLAIN_TOKEN) == 0 || claim->key.sk.size != LK_ULID_SIZE)
         return false;
     lki_found_job job;
     job.slot = lki_lane_slot(lane, claim->token >> 16 & LKI_ULID_MASK, &job.segment);
@@ -34,7 +34,7 @@ acknowledge_plain(lki_store *store, lki_thread *thread, lki_lane *lane, const lk
         lki_ticks_past(store, ticks, word >> LKI_TIME_SHIFT))
         return false;
     job.cell = job.slot->cell;
-    if (!lki_bytes_equal(lki_cell_sk(job.cell), claim->key.sk.data, LKI_ULID_SIZE))
+    if (!lki_bytes_equal(lki_cell_sk(job.cell), claim->key.sk.data, LK_ULID_SIZE))
         return false;
     lki_time now = {0, false, false};
     const lki_record *record =

@@ -23,7 +23,7 @@ typedef struct planned {
     lki_lane *lane; /* of a push: pinned by it, as a job with a key */
     lki_state to;
     lk_status judged;                /* of an acknowledgement */
-    unsigned char sk[LKI_ULID_SIZE]; /* generated */
+    unsigned char sk[LK_ULID_SIZE]; /* generated */
     bool generated, announced;
     bool replaces; /* a job by a job */
     bool adds;     /* one that was not there, or had expired */
@@ -380,7 +380,7 @@ lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_
         writes[i].kind = LK_PUSH;
         writes[i].item = jobs[i];
         bytes += jobs[i].key.pk.size + jobs[i].data.size +
-                 (jobs[i].key.sk.size != 0 ? jobs[i].key.sk.size : LKI_ULID_SIZE);
+                 (jobs[i].key.sk.size != 0 ? jobs[i].key.sk.size : LK_ULID_SIZE);
     }
     lk_status status = LK_NO_MEMORY;
     if (writes != NULL && (pushed == NULL || lki_result_widen(&fresh, count, bytes, false))) {

@@ -97,7 +97,7 @@ segment_look(look *l, lki_segment *segment)
                     return 0;
                 }
                 if (status == LK_OK)
-                    memcpy(l->notice->last, lki_cell_sk(slot->cell), LKI_ULID_SIZE);
+                    memcpy(l->notice->last, lki_cell_sk(slot->cell), LK_ULID_SIZE);
                 l->room -= status == LK_OK;
                 open = true;
             } else if (time < least) {

@@ -180,7 +180,7 @@ next_find(pull *p, lki_found_job *job)
             lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready);
         if (status == LK_NO_MEMORY)
             return status;
-        if (status == LK_OK && (!at_front || lki_bytes_compare(ready.key.sk, job->key.sk) < 0)) {
+        if (status == LK_OK && (!at_front || lk_bytes_compare(ready.key.sk, job->key.sk) < 0)) {
             *job = ready;
             return LK_OK;
         }
@@ -302,7 +302,7 @@ static bool
 is_ahead(const lki_notice *notice, const lki_found_job *job)
 {
     const lk_bytes last = {notice->last, sizeof notice->last};
-    return LKI_UNLIKELY(notice->more) && lki_bytes_compare(job->key.sk, last) > 0;
+    return LKI_UNLIKELY(notice->more) && lk_bytes_compare(job->key.sk, last) > 0;
 }
 
 /* As many as are there, up to max_jobs. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */

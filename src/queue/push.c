@@ -64,7 +64,7 @@ cells_make(push *p, lk_result *pushed)
             cells_discard(p, i);
             return false;
         }
-        bytes += p->jobs[i].key.pk.size + LKI_ULID_SIZE + p->jobs[i].data.size;
+        bytes += p->jobs[i].key.pk.size + LK_ULID_SIZE + p->jobs[i].data.size;
     }
     if (pushed == NULL || lki_result_widen(pushed, p->count, bytes, false))
         return true;
@@ -136,7 +136,7 @@ static LKI_COLD void
 slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
     lki_state to = {.phase = LKI_WAITING, .time = time};
-    lk_bytes sk = {lki_cell_sk(slot->cell), LKI_ULID_SIZE};
+    lk_bytes sk = {lki_cell_sk(slot->cell), LK_ULID_SIZE};
     to.identity = lki_word(LKI_WAITING, 0, time);
     if (time == 0 && (!lki_reserve(p->thread, 8) ||
                       lki_job_announce(p->lane, p->thread, sk, lki_word(LKI_PASSED, 0, 0), &to,

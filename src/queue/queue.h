@@ -88,7 +88,7 @@ lki_claim_judge(const lki_store *store, const lki_found_job *job, uint64_t token
 /* How far a look for what is due has come. */
 typedef struct lki_notice {
     bool more; /* it has left something, which does not come before `last` */
-    unsigned char last[LKI_ULID_SIZE];
+    unsigned char last[LK_ULID_SIZE];
 } lki_notice;
 /* due.c: notices what is due; up to 64 jobs with places and 512 headed ones, or `least` if that is
  * more. LK_OK, LK_NO_MEMORY. Caller: in a write section. */

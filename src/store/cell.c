@@ -87,8 +87,8 @@ lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
 static void
 cell_fill_in_lane(lki_cell *cell, const lk_item *item, size_t size, uint32_t flags)
 {
-    size_t keys = (item->key.pk.size + LKI_ULID_SIZE + 7) & ~(size_t)7;
-    *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size, .sk_size = LKI_ULID_SIZE};
+    size_t keys = (item->key.pk.size + LK_ULID_SIZE + 7) & ~(size_t)7;
+    *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size, .sk_size = LK_ULID_SIZE};
     cell->room = (uint32_t)(size - LKI_CELL_HEADER - keys);
     cell->room -= cell->room != 0 ? LKI_RECORD_HEADER : 0;
     lki_store_relaxed(&cell->flags, LKI_CELL_LANE | flags); /* nobody knows it yet */
@@ -99,7 +99,7 @@ size_t
 lki_cell_size_in_lane(const lk_item *item)
 {
     size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-    size_t keys = (item->key.pk.size + LKI_ULID_SIZE + 7) & ~(size_t)7;
+    size_t keys = (item->key.pk.size + LK_ULID_SIZE + 7) & ~(size_t)7;
     /* A record begins with 8 bytes of payload, be it empty. */
     size_t room = payload <= LKI_INLINE_MAX ? (payload + 7) & ~(size_t)7 : 0;
     return LKI_CELL_HEADER + keys + (room != 0 ? LKI_RECORD_HEADER + room : 0);

@@ -13,7 +13,7 @@
 LKI_INLINE bool
 lki_key_is_generated(const lki_store *store, const lk_key *key)
 {
-    if (LKI_LIKELY(key->sk.size != LKI_ULID_SIZE))
+    if (LKI_LIKELY(key->sk.size != LK_ULID_SIZE))
         return false;
     return memcmp((const char *)key->sk.data + LKI_ULID_OWNER, store->ulid_mark,
                   sizeof store->ulid_mark) == 0;

@@ -161,7 +161,7 @@ lki_job_slot(lki_lane *lane, lk_bytes sk, lki_segment **segment)
 {
     const unsigned char *text = sk.data;
     uint64_t place;
-    if (sk.size != LKI_ULID_SIZE ||
+    if (sk.size != LK_ULID_SIZE ||
         memcmp(text + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
         !lki_ulid_read(text + LKI_ULID_PLACE, &place))
         return NULL;
@@ -199,7 +199,7 @@ lki_job_find(lki_store *store, lki_lane *lane, lk_key key, lki_found_job *job)
     lki_slot *slot = lane != NULL ? lki_job_slot(lane, key.sk, &segment) : NULL;
     if (slot != NULL) {
         lki_job_read(store, segment, slot, job);
-        if (job->cell != NULL ? memcmp(job->key.sk.data, key.sk.data, LKI_ULID_SIZE) == 0
+        if (job->cell != NULL ? memcmp(job->key.sk.data, key.sk.data, LK_ULID_SIZE) == 0
                               : lki_word_phase(job->state.identity) != LKI_DONE) {
             job->key = key;
             return;

@@ -337,7 +337,7 @@ key_slot(lki_store *store, const lk_key *key, lki_lane **lane, lki_segment **seg
 static bool
 slot_is(const lki_slot *slot, lk_bytes sk)
 {
-    return memcmp(lki_cell_sk(slot->cell), sk.data, LKI_ULID_SIZE) == 0;
+    return memcmp(lki_cell_sk(slot->cell), sk.data, LK_ULID_SIZE) == 0;
 }
 
 lki_cell *

@@ -25,9 +25,9 @@ cell_sk(const lki_cell *cell)
 static bool
 segment_is_above(const lki_segment *segment, lk_bytes key)
 {
-    unsigned char least[LKI_ULID_SIZE];
+    unsigned char least[LK_ULID_SIZE];
     lki_sk_write(least, segment, 0, segment->first_ms);
-    return lki_bytes_compare((lk_bytes){least, sizeof least}, key) > 0;
+    return lk_bytes_compare((lk_bytes){least, sizeof least}, key) > 0;
 }
 
 /* The segment where the walk begins. */
@@ -77,7 +77,7 @@ slot_cell(const lki_lane_walk *w, lki_slot *slot)
     lki_cell *cell = slot->cell;
     if (!w->bounded)
         return cell;
-    int order = lki_bytes_compare(cell_sk(cell), w->from);
+    int order = lk_bytes_compare(cell_sk(cell), w->from);
     bool wanted = w->reverse ? order < 0 : order > 0 || (order == 0 && !w->strict);
     return wanted ? cell : NULL;
 }
@@ -149,7 +149,7 @@ lki_lane_walk_next(lki_lane_walk *w, lki_cell **cells, size_t room)
             break;
         int order = of_index == NULL  ? -1
                     : of_lane == NULL ? 1
-                                      : lki_bytes_compare(cell_sk(of_lane), cell_sk(of_index));
+                                      : lk_bytes_compare(cell_sk(of_lane), cell_sk(of_index));
         if (w->reverse && of_index != NULL && of_lane != NULL)
             order = -order;
         if (order >= 0)

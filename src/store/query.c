@@ -33,7 +33,7 @@ static bounds
 bounds_ascending(const lk_query *query, bool has_after)
 {
     bounds b = {.from = query->sk_prefix, .bounded = query->sk_prefix.size != 0};
-    if (has_after && lki_bytes_compare(query->after, query->sk_prefix) >= 0)
+    if (has_after && lk_bytes_compare(query->after, query->sk_prefix) >= 0)
         b = (bounds){.from = query->after, .bounded = true, .strict = true};
     return b;
 }
@@ -53,9 +53,9 @@ bounds_descending(const lk_query *query, bool has_after, unsigned char *memory)
         memory[size - 1]++;
         b = (bounds){.from = {memory, size}, .bounded = true};
     }
-    if (has_after && (!b.bounded || lki_bytes_compare(query->after, b.from) < 0)) {
+    if (has_after && (!b.bounded || lk_bytes_compare(query->after, b.from) < 0)) {
         b = (bounds){.from = query->after, .bounded = true};
-        b.empty = lki_bytes_compare(query->after, query->sk_prefix) <= 0;
+        b.empty = lk_bytes_compare(query->after, query->sk_prefix) <= 0;
     }
     return b;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "store/lane.h"
 #include "store/record.h"
 #include "store/shard.h"
@@ -14,19 +15,8 @@
 enum {
     SHARDS = 256,
     SHARDS_MAX = 4096,
-    KEY_CAP = 65535,
-    PK_SIZE = 2048,
-    SK_SIZE = 1024,
-    DATA_SIZE = 16 << 20,
     RETIRED_BYTES = 256 << 20
 };
-
-static lk_status
-size_option(size_t given, size_t otherwise, size_t cap, size_t *to)
-{
-    *to = given != 0 ? given : otherwise;
-    return *to > cap ? LK_TOO_BIG : LK_OK;
-}
 
 static lk_status
 options_check(const lk_memory_options *o)
@@ -59,11 +49,11 @@ options_apply(lki_store *store, const lk_memory_options *o)
         store->lock_refresh_ms =
             store->lock_ttl_ms / 2; /* a short life was asked for, and nothing said of renewal */
     store->sweep_interval_ms = o->sweep_interval_ms;
-    lk_status status = size_option(o->max_pk_size, PK_SIZE, KEY_CAP, &store->max_pk_size);
+    lk_status status = lki_limit_take(o->max_pk_size, LKI_PK_SIZE, LKI_KEY_SIZE_CAP, &store->max_pk_size);
     if (status == LK_OK)
-        status = size_option(o->max_sk_size, SK_SIZE, KEY_CAP, &store->max_sk_size);
+        status = lki_limit_take(o->max_sk_size, LKI_SK_SIZE, LKI_KEY_SIZE_CAP, &store->max_sk_size);
     if (status == LK_OK)
-        status = size_option(o->max_data_size, DATA_SIZE, UINT32_MAX, &store->max_data_size);
+        status = lki_limit_take(o->max_data_size, LKI_DATA_SIZE, LKI_DATA_SIZE_CAP, &store->max_data_size);
     return status;
 }
 

@@ -100,10 +100,8 @@ rig_open(void)
     memset(&r, 0, sizeof r);
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     options.shards = 4;
-    kit_open(&r.k, &options);
-    lk_result_free(r.k.result);
     lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &r.k.memory};
-    r.k.result = lk_result_new();
+    kit_open(&r.k, &options);
     r.out = lk_result_new();
     assert_non_null(r.out);
     for (size_t i = 0; i < GROWTH; i++)

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "adapter/operations.h"
+#include "adapter/handle.h"
 #include "store/shard.h"
 #include "support/crowd.h"
 
@@ -30,17 +30,12 @@ static struct {
 static int
 corner_open(void **state)
 {
-    struct {
-        lk_db base;
-        lki_store *store;
-    } seen; /* how the adapter's handle begins */
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     (void)state;
     options.max_retired_bytes = 1 << 20;
     if (lk_memory_open(&options, &test.db) != LK_OK)
         return -1;
-    memcpy(&seen, test.db, sizeof seen);
-    test.store = seen.store;
+    test.store = test.db->state;
     sem_init(&test.ready, 0, 0);
     sem_init(&test.go, 0, 0);
     sem_init(&test.leave, 0, 0);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Handles: made by adapters inside and outside of the library, closed, held by what stands in front
+ * of them.
+ *
+ * Closing takes the operations out of the handle, so that who still holds it meets NULL operations
+ * and nothing that was freed. After a fork the child's handler does the same to all handles: the
+ * other threads may have been anywhere in them.
+ *
+ * Invariants   I-handle1: an open handle is in the list, a closed one is not. I-handle2: a handle is
+ *              freed when its last holder lets go; the owner is one until lk_close.
+ * Progress     One latch of the process, held for a walk over the open handles at the most.
+ */
+#include "adapter/handle.h"
+
+#include <pthread.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/limits.h"
+
+static struct {
+    pthread_mutex_t latch;
+    lk_db *open; /* [latch] */
+} handles = {PTHREAD_MUTEX_INITIALIZER, NULL};
+
+static pthread_once_t handles_once = PTHREAD_ONCE_INIT;
+
+/* ---- fork ---- */
+
+static void
+fork_prepare(void)
+{
+    pthread_mutex_lock(&handles.latch);
+}
+
+static void
+fork_parent(void)
+{
+    pthread_mutex_unlock(&handles.latch);
+}
+
+static void
+handle_disarm(lk_db *db)
+{
+    memset(&db->operations, 0, sizeof db->operations);
+    db->state = NULL;
+    db->capabilities = 0;
+    db->realtime_ms = lki_realtime_ms;
+    db->monotonic_ms = lki_monotonic_ms;
+    db->clock_context = NULL;
+}
+
+static void
+fork_child(void)
+{
+    for (lk_db *db = handles.open; db != NULL; db = db->next) {
+        handle_disarm(db);
+        db->forked = true;
+    }
+    handles.open = NULL;
+    pthread_mutex_unlock(&handles.latch);
+}
+
+static void
+handles_begin(void)
+{
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+/* ---- what lk_adapter_open checks ---- */
+
+#define ALL_CAPABILITIES                                                                         \
+    (LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES | LK_HAS_QUEUE_FD |           \
+     LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT | LK_IS_DURABLE |          \
+     LK_COMMITS_JOBS | LK_FINDS_TWINS)
+
+/* `given` operations of a group of `all` are there. */
+static bool
+group_is_whole(uint64_t capabilities, uint64_t bit, int given, int all)
+{
+    return given == ((capabilities & bit) != 0 ? all : 0);
+}
+
+static bool
+operations_are_whole(const lk_operations *o, uint64_t capabilities)
+{
+    uint64_t c = capabilities;
+    int queues = (o->push != NULL) + (o->pull != NULL) + (o->acknowledge != NULL) +
+                      (o->release != NULL) + (o->extend != NULL) + (o->queue_stats != NULL) +
+                      (o->queue_purge != NULL) + (o->queue_close != NULL);
+    int views = (o->read_begin != NULL) + (o->read_end != NULL) + (o->view != NULL);
+    bool locks_extra = o->get_locked != NULL || o->set_atomic != NULL;
+    return o->get != NULL && o->set != NULL && o->remove != NULL &&
+           group_is_whole(c, LK_HAS_GET_MANY, o->get_many != NULL, 1) &&
+           group_is_whole(c, LK_HAS_QUERY, o->query != NULL, 1) &&
+           group_is_whole(c, LK_HAS_LOCKS, (o->get_lock != NULL) + (o->commit != NULL), 2) &&
+           (!locks_extra || (c & LK_HAS_LOCKS) != 0) &&
+           group_is_whole(c, LK_HAS_QUEUES, queues, 8) &&
+           group_is_whole(c, LK_HAS_QUEUE_FD, o->queue_fd != NULL, 1) &&
+           group_is_whole(c, LK_HAS_VIEWS, views, 3) &&
+           group_is_whole(c, LK_HAS_SWEEP, o->sweep != NULL, 1) &&
+           group_is_whole(c, LK_HAS_STATISTICS, o->statistics != NULL, 1);
+}
+
+static bool
+capabilities_agree(uint64_t c)
+{
+    bool fd = (c & LK_HAS_QUEUE_FD) == 0 || (c & LK_HAS_QUEUES) != 0;
+    bool jobs = (c & LK_COMMITS_JOBS) == 0 ||
+                (c & (LK_HAS_QUEUES | LK_HAS_LOCKS)) == (LK_HAS_QUEUES | LK_HAS_LOCKS);
+    return (c & ~ALL_CAPABILITIES) == 0 && fd && jobs;
+}
+
+/* The table as this library knows it. False: no version has such a size, or it has something this
+ * library does not know. */
+static bool
+operations_copy(const lk_operations *from, lk_operations *to)
+{
+    const unsigned char *bytes = (const unsigned char *)from;
+    size_t size = from->size, least = offsetof(lk_operations, set) + sizeof from->set;
+    if (size < least || size % sizeof(void *) != 0 || size > sizeof *from * 4)
+        return false;
+    for (size_t i = sizeof *to; i < size; i++)
+        if (bytes[i] != 0)
+            return false;
+    memset(to, 0, sizeof *to);
+    memcpy(to, from, size < sizeof *to ? size : sizeof *to);
+    return true;
+}
+
+static lk_status
+handle_fill(lk_db *db, const lk_operations *operations, const lk_adapter *adapter)
+{
+    if (operations == NULL || adapter == NULL || adapter->size != sizeof *adapter ||
+        !operations_copy(operations, &db->operations) ||
+        !capabilities_agree(adapter->capabilities) ||
+        !operations_are_whole(&db->operations, adapter->capabilities))
+        return LK_INVALID;
+    db->state = adapter->state;
+    db->capabilities = adapter->capabilities;
+    db->name = adapter->name != NULL ? adapter->name : "";
+    db->realtime_ms = adapter->realtime_ms != NULL ? adapter->realtime_ms : lki_realtime_ms;
+    db->monotonic_ms = adapter->monotonic_ms != NULL ? adapter->monotonic_ms : lki_monotonic_ms;
+    db->clock_context = adapter->clock_context;
+    lk_status status =
+        lki_limit_take(adapter->max_pk_size, LKI_PK_SIZE, LKI_KEY_SIZE_CAP, &db->max_pk_size);
+    if (status == LK_OK)
+        status = lki_limit_take(adapter->max_sk_size, LKI_SK_SIZE, LKI_KEY_SIZE_CAP, &db->max_sk_size);
+    if (status == LK_OK)
+        status =
+            lki_limit_take(adapter->max_data_size, LKI_DATA_SIZE, LKI_DATA_SIZE_CAP, &db->max_data_size);
+    return status;
+}
+
+/* ---- life ---- */
+
+lk_status
+lk_adapter_open(const lk_operations *operations, const lk_adapter *adapter, lk_db **opened)
+{
+    if (opened == NULL)
+        return LK_INVALID;
+    lk_db *db = lki_alloc_zeroed(NULL, sizeof *db);
+    if (db == NULL)
+        return LK_NO_MEMORY;
+    lk_status status = handle_fill(db, operations, adapter);
+    if (status != LK_OK) {
+        lki_free(NULL, db, sizeof *db);
+        return status;
+    }
+    db->holders = 1;
+    pthread_once(&handles_once, handles_begin);
+    pthread_mutex_lock(&handles.latch);
+    db->next = handles.open;
+    handles.open = db;
+    pthread_mutex_unlock(&handles.latch);
+    *opened = db;
+    return LK_OK;
+}
+
+void
+lk_close(lk_db *db)
+{
+    if (db == NULL || db->forked)
+        return; /* the child of a fork leaves everything as it lies */
+    pthread_mutex_lock(&handles.latch);
+    lk_db **link = &handles.open;
+    while (*link != db)
+        link = &(*link)->next;
+    *link = db->next;
+    pthread_mutex_unlock(&handles.latch);
+    void (*close)(void *state) = db->operations.close;
+    void *state = db->state;
+    handle_disarm(db);
+    if (close != NULL)
+        close(state);
+    lk_adapter_release(db);
+}
+
+static bool
+handle_is_open(const lk_db *db)
+{
+    return db != NULL && db->operations.get != NULL;
+}
+
+lk_status
+lk_adapter_hold(lk_db *db)
+{
+    if (!handle_is_open(db))
+        return LK_INVALID;
+    pthread_mutex_lock(&handles.latch);
+    db->holders++;
+    pthread_mutex_unlock(&handles.latch);
+    return LK_OK;
+}
+
+void
+lk_adapter_release(lk_db *db)
+{
+    if (db == NULL || db->forked)
+        return;
+    pthread_mutex_lock(&handles.latch);
+    bool last = --db->holders == 0;
+    pthread_mutex_unlock(&handles.latch);
+    if (last)
+        lki_free(NULL, db, sizeof *db);
+}
+
+/* ---- what a handle tells ---- */
+
+lk_status
+lki_db_lacks(const lk_db *db)
+{
+    return handle_is_open(db) ? LK_UNSUPPORTED : LK_INVALID;
+}
+
+uint64_t
+lk_capabilities(const lk_db *db)
+{
+    return db == NULL ? 0 : db->capabilities;
+}
+
+lk_status
+lk_adapter_read(const lk_db *db, lk_adapter *adapter)
+{
+    if (!handle_is_open(db) || adapter == NULL || adapter->size != sizeof *adapter)
+        return LK_INVALID;
+    *adapter = (lk_adapter){.size = sizeof *adapter,
+                            .name = db->name,
+                            .capabilities = db->capabilities,
+                            .max_pk_size = db->max_pk_size,
+                            .max_sk_size = db->max_sk_size,
+                            .max_data_size = db->max_data_size,
+                            .realtime_ms = db->realtime_ms,
+                            .monotonic_ms = db->monotonic_ms,
+                            .clock_context = db->clock_context};
+    return LK_OK;
+}
+
+int64_t
+lk_realtime_now_ms(const lk_db *db)
+{
+    return db == NULL ? lki_realtime_ms(NULL) : db->realtime_ms(db->clock_context);
+}
+
+int64_t
+lk_monotonic_now_ms(const lk_db *db)
+{
+    return db == NULL ? lki_monotonic_ms(NULL) : db->monotonic_ms(db->clock_context);
+}

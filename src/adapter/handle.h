@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A handle: a copy of an adapter's operations, its state and its limits. The calls of api/ check
+ * their arguments against the limits and come to the operations with valid ones; an operation that
+ * is NULL is LK_UNSUPPORTED, or LK_INVALID once the handle is closed. Handles are listed, so that
+ * the child of a fork finds all of them closed.
+ */
+#ifndef LKI_ADAPTER_HANDLE_H
+#define LKI_ADAPTER_HANDLE_H
+
+#include <latchkey/adapter.h>
+
+#include "base/check.h"
+
+struct lk_db {
+    /* [const] until the handle is closed, with no other call running then */
+    size_t max_pk_size, max_sk_size, max_data_size;
+    void *state;
+    lk_operations operations; /* all NULL: closed */
+    uint64_t capabilities;
+    const char *name;
+    lk_clock realtime_ms, monotonic_ms;
+    void *clock_context;
+    /* under the latch of the handles */
+    lk_db *next;
+    size_t holders; /* lk_adapter_hold and, until lk_close, the owner */
+    bool forked;    /* of the parent of this process */
+};
+
+/* What a call answers that finds its operation NULL. */
+LKI_COLD lk_status lki_db_lacks(const lk_db *db);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the library does for adapters: calls that are put together from others, and the look for
+ * keys that a commit names twice. Called by api.c. Only what is exactly the contract's call is put
+ * together: a snapshot cannot be made of single reads.
+ */
+#include "api/compose.h"
+
+#include <stdlib.h>
+
+#include "api/check.h"
+#include "base/alloc.h"
+
+lk_status
+lki_compose_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
+{
+    lk_result *result = lk_result_new();
+    if (result == NULL)
+        return LK_NO_MEMORY;
+    lk_status status = lk_get(db, key, result);
+    if (status == LK_OK) {
+        lk_bytes data = lk_result_item(result, 0)->data;
+        *size = data.size;
+        if (data.size > capacity)
+            status = LK_TOO_SMALL;
+        else if (data.size != 0)
+            memcpy(buffer, data.data, data.size);
+    }
+    lk_result_free(result);
+    return status;
+}
+
+lk_status
+lki_compose_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks,
+                       lk_result *result)
+{
+    if (db->operations.get_lock == NULL || db->operations.get_many == NULL)
+        return lki_db_lacks(db);
+    size_t size;
+    if (__builtin_mul_overflow(count, sizeof *locks, &size))
+        return LK_NO_MEMORY;
+    lk_lock *read = lki_alloc(NULL, size + (size == 0));
+    lk_status status = read == NULL ? LK_NO_MEMORY : LK_OK;
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        status = lk_get_lock(db, keys[i], &read[i]);
+    if (status == LK_OK)
+        status = db->operations.get_many(db->state, keys, count, result);
+    if (status == LK_OK && count != 0)
+        memcpy(locks, read, size);
+    lki_free(NULL, read, size + (size == 0));
+    return status;
+}
+
+lk_status
+lki_compose_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks,
+                       size_t lock_count, lk_conflict *conflict)
+{
+    if (db->operations.commit == NULL)
+        return lki_db_lacks(db);
+    size_t size = (item_count + 1) * sizeof(lk_write); /* at most LK_COMMIT_MAX */
+    lk_write *writes = lki_alloc(NULL, size);
+    if (writes == NULL)
+        return LK_NO_MEMORY;
+    for (size_t i = 0; i < item_count; i++)
+        writes[i] = (lk_write){.kind = LK_PUT, .item = items[i]};
+    lk_status status = LK_OK;
+    if ((db->capabilities & LK_FINDS_TWINS) == 0)
+        status = lki_check_twins(writes, item_count, locks, lock_count);
+    if (status == LK_OK)
+        status =
+            db->operations.commit(db->state, writes, item_count, locks, lock_count, conflict);
+    lki_free(NULL, writes, size);
+    return status;
+}
+
+/* ---- keys that are named twice ---- */
+
+static int
+key_compare(const void *left, const void *right)
+{
+    const lk_key *a = *(const lk_key *const *)left, *b = *(const lk_key *const *)right;
+    int order = lk_bytes_compare(a->pk, b->pk);
+    return order != 0 ? order : lk_bytes_compare(a->sk, b->sk);
+}
+
+static bool
+keys_have_twins(const lk_key **keys, size_t count)
+{
+    qsort(keys, count, sizeof *keys, key_compare);
+    for (size_t i = 1; i < count; i++)
+        if (key_compare(&keys[i - 1], &keys[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The keys of `writes`, or of `items` where that is NULL. A job without an sk is no key yet. */
+static lk_status
+twins_find(const lk_write *writes, const lk_item *items, size_t write_count, const lk_lock *locks,
+           size_t lock_count)
+{
+    size_t most = write_count > lock_count ? write_count : lock_count, count = 0;
+    if (write_count < 2 && lock_count < 2)
+        return LK_OK;
+    const lk_key **keys = lki_alloc(NULL, most * sizeof *keys);
+    if (keys == NULL)
+        return LK_NO_MEMORY;
+    for (size_t i = 0; i < write_count; i++) {
+        const lk_write *write = writes != NULL ? &writes[i] : NULL;
+        const lk_key *key = write == NULL                    ? &items[i].key
+                            : write->kind == LK_ACKNOWLEDGE  ? &write->claim->key
+                                                             : &write->item.key;
+        if (write == NULL || write->kind != LK_PUSH || key->sk.size != 0)
+            keys[count++] = key;
+    }
+    bool twins = keys_have_twins(keys, count);
+    for (size_t i = 0; i < lock_count; i++)
+        keys[i] = &locks[i].key;
+    twins = twins || keys_have_twins(keys, lock_count);
+    lki_free(NULL, keys, most * sizeof *keys);
+    return twins ? LK_INVALID : LK_OK;
+}
+
+lk_status
+lki_check_twins(const lk_write *writes, size_t write_count, const lk_lock *locks, size_t lock_count)
+{
+    return twins_find(writes, NULL, write_count, locks, lock_count);
+}
+
+lk_status
+lki_check_twin_items(const lk_item *items, size_t item_count, const lk_lock *locks,
+                     size_t lock_count)
+{
+    return twins_find(NULL, items, item_count, locks, lock_count);
+}
