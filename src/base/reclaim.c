@@ -574,9 +574,28 @@ lki_thread_detach_all(void)
 
 /* ---- domains ---- */
 
+static bool
+object_dispose(lki_thread *thread, void *object)
+{
+    return ((const lki_object *)object)->dispose(thread, object);
+}
+
+bool
+lki_block_dispose(lki_thread *thread, void *object)
+{
+    lki_block *block = object;
+    const lki_allocator *allocator = &thread->domain->allocator;
+    if (block->lines != NULL)
+        lki_free_lines(allocator, block->lines, block->lines_size);
+    lki_free(allocator, block, block->size);
+    return true;
+}
+
 void
 lki_domain_open(lki_domain *domain)
 {
+    if (domain->dispose[LKI_OBJECT] == NULL)
+        domain->dispose[LKI_OBJECT] = object_dispose;
     pthread_once(&registry_once, registry_open);
     ck_epoch_init(&domain->epoch);
     domain->process = (int64_t)getpid();

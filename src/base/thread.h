@@ -18,8 +18,8 @@
 typedef struct lki_thread lki_thread;
 typedef struct lki_domain lki_domain;
 
-/* What a retired pointer is; the store hangs a function behind each. Three bits: objects are
- * 8-aligned. */
+/* What a retired pointer is; the owner of the domain hangs a function behind each but LKI_OBJECT.
+ * Three bits: objects are 8-aligned. */
 enum lki_kind {
     LKI_RECORD, /* a record of a chain, inside its cell or apart */
     LKI_CELL,
@@ -49,6 +49,7 @@ typedef struct lki_block {
     void *lines;
     size_t lines_size;
 } lki_block;
+bool lki_block_dispose(lki_thread *thread, void *block);
 
 enum { LKI_BATCH_ROOM = 58 };
 
