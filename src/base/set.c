@@ -152,7 +152,7 @@ lookaside_put(uintptr_t lookaside, uint32_t hash, uint64_t tag, const void *obje
     for (unsigned i = 0; i < LKI_BUCKET_SLOTS; i++) {
         if ((tags >> 8 * i & 0xff) == 0) {
             lki_store_release(&bucket->object[i], (uintptr_t)object); /* P3: to lki_bucket_find */
-            lki_store_release(&bucket->tags, tags | tag << 8 * i); /* P3 */
+            lki_store_release(&bucket->tags, tags | tag << 8 * i);    /* P3 */
             return;
         }
     }
@@ -228,8 +228,7 @@ set_rebuild(lki_set *set, lki_thread *thread, size_t capacity)
 no_memory:
     map_free(fresh.map, 0, false);
     if (words != 0)
-        lki_free_lines(set->allocator, (void *)(words & ~(uintptr_t)63),
-                       lookaside_size(words));
+        lki_free_lines(set->allocator, (void *)(words & ~(uintptr_t)63), lookaside_size(words));
     lki_free(set->allocator, old_lines, sizeof *old_lines);
     return false;
 }

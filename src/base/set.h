@@ -41,9 +41,9 @@ typedef bool (*lki_is)(const void *object, const lki_hashed *hashed);
 
 typedef struct lki_set {
     ck_hs_t hs;
-    const lki_allocator *allocator; /* [const] */
-    lki_is is;                      /* [const] */
-    _Atomic(uintptr_t) *lookaside;  /* [P3] first bucket | log2 of their number; NULL: none */
+    const lki_allocator *allocator;  /* [const] */
+    lki_is is;                       /* [const] */
+    _Atomic(uintptr_t) *lookaside;   /* [P3] first bucket | log2 of their number; NULL: none */
     size_t count, capacity, removed; /* [latch] */
     _Atomic(size_t) published_count; /* [stat] */
     _Atomic(size_t) generation;      /* [stat] changes when a walk's positions lose their meaning */
