@@ -248,7 +248,7 @@ lk_result_publish(lk_result *result)
 bool
 lk_result_has_more(const lk_result *result, lk_bytes *sk)
 {
-    if (!result->has_more)
+    if (result == NULL || !result->has_more)
         return false;
     *sk = (lk_bytes){result->bytes + result->resume, result->resume_size};
     return true;
