@@ -208,7 +208,7 @@ option_parse(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_DISTRIBUTION:
         if (!distribution_parse(argument, &distribution))
-            argp_error(state, "'%s' is not uniform, zipf:0.01 to zipf:0.99, or hot:KEYS", argument);
+            argp_error(state, "'%s' is not uniform, zipf:0.01 to zipf:4, or hot:KEYS", argument);
         options->distribution = argument;
         return 0;
     case OPTION_SEED:

@@ -169,6 +169,7 @@ struct bench_workload {
     unsigned batch;         /* steps between looks at the clock; 0: 64 */
     double least_s;         /* a run lasts at least so long, because its costs come in bursts */
     bool reads_only;
+    bool on_request;    /* runs only when it is named */
     bool transacts;     /* commits: the table shows races, the check sums up */
     unsigned increment; /* of the sum of all numbers by one commit */
     struct bench_target targets[4];
