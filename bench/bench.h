@@ -147,8 +147,8 @@ worker_backoff(const struct bench_worker *worker, unsigned attempt)
         bench_backoff(attempt);
 }
 
-/* What the reader may expect: latchkey at least `ratio` times as fast as `contender` at
- * `threads`. */
+/* What the reader may expect: the workload's subject at least `ratio` times as fast as `contender`
+ * at `threads`. */
 struct bench_target {
     const char *contender;
     unsigned threads; /* 0: at any number */
@@ -165,6 +165,7 @@ struct bench_workload {
     const char *distribution; /* by default */
     const struct bench_source *source;
     const char *contenders; /* by default; NULL: all that can */
+    const char *subject;    /* whom the others are compared with; NULL: latchkey */
     unsigned weight;        /* operations that one step counts for; 0: 1 */
     unsigned batch;         /* steps between looks at the clock; 0: 64 */
     double least_s;         /* a run lasts at least so long, because its costs come in bursts */

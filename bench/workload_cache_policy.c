@@ -3,44 +3,20 @@
  * Which policy of eviction a cache should have: simulated hit rates of several on the same traces,
  * by one thread, without stores. Its own tables; runs only when asked for.
  *
- * A trace is a row of requests. "zipf" requests ask for a key by rank; scan requests, a quarter of
- * all where there are any, walk over keys in order. Hit rates are counted after a warm-up, over the
+ * Hit rates are counted after a warm-up, over the
  * zipf requests, and in a line of their own over all requests. "best" is what the hottest keys
  * alone would give if they were known and stayed: no policy can do better over the zipf requests.
  */
 #include "bench.h"
 #include "policies.h"
-#include "random.h"
+#include "trace.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COLUMNS_MAX 10
 #define SIZES_MAX 3
-#define TRACE_SCAN UINT32_C(0x80000000) /* marks a request of a scan */
-
-enum trace_kind {
-    TRACE_PLAIN,
-    TRACE_SCAN_MIXED,  /* every fourth request is of a scan over keys that never come again */
-    TRACE_SCAN_BURSTS, /* the same, N/50 of them at once */
-    TRACE_SCAN_TABLE,  /* N/50 at once, round and round over the zipf's own keys */
-    TRACE_SHIFT,       /* after each N requests all ranks belong to other keys */
-    TRACE_DRIFT,       /* after each N/100 requests each key gets the next better rank */
-    TRACE_KINDS
-};
-
-static const char *const trace_names[TRACE_KINDS] = {
-    "zipf", "+ scan, mixed", "+ scan, bursts", "+ scan, table", "shifting", "drifting"};
-
-struct trace {
-    enum trace_kind kind;
-    size_t keys;  /* of the zipf requests */
-    size_t bound; /* all keys are below */
-    size_t count, warmup;
-    uint32_t *asks;
-};
 
 struct column {
     struct policy_kind kind;
@@ -67,69 +43,6 @@ struct summary {
     double least, sum;
     unsigned rows, below, five_above;
 };
-
-/* ---- traces ---------------------------------------------------------------------------------- */
-
-static uint32_t
-zipf_key(const struct trace *trace, uint32_t key, size_t asked)
-{
-    uint64_t moved = 0;
-
-    if (trace->kind == TRACE_SHIFT)
-        moved = random_mix(asked / trace->keys) >> 32;
-    else if (trace->kind == TRACE_DRIFT) /* against random_scatter: rank r + n to rank r */
-        moved = asked / (trace->keys / 100) * UINT64_C(2654435761) % trace->keys;
-    return (uint32_t)((key + moved) % trace->keys);
-}
-
-static bool
-trace_is_scan(const struct trace *trace, size_t i)
-{
-    size_t burst = trace->keys / 50 > 0 ? trace->keys / 50 : 1;
-
-    switch (trace->kind) {
-    case TRACE_SCAN_MIXED:
-        return i % 4 == 3;
-    case TRACE_SCAN_BURSTS:
-    case TRACE_SCAN_TABLE:
-        return i / burst % 4 == 3;
-    default:
-        return false;
-    }
-}
-
-static bool
-trace_open(struct trace *trace, enum trace_kind kind, const struct contest *contest, double theta)
-{
-    struct distribution distribution = {DISTRIBUTION_ZIPF, theta, 0};
-    size_t asked = 0, scanned = 0, scan_keys = contest->requests / 4 + contest->keys;
-    uint32_t *draws = malloc(contest->requests * sizeof *draws);
-
-    trace->kind = kind;
-    trace->keys = contest->keys;
-    trace->bound = contest->keys;
-    if (kind == TRACE_SCAN_MIXED || kind == TRACE_SCAN_BURSTS)
-        trace->bound += scan_keys;
-    trace->count = contest->requests;
-    trace->warmup = contest->requests / 3;
-    trace->asks = malloc(trace->count * sizeof *trace->asks);
-    if (draws == NULL || trace->asks == NULL) {
-        free(draws);
-        free(trace->asks);
-        return false;
-    }
-    distribution_draw(&distribution, bench_options.seed, contest->keys, draws, trace->count);
-    for (size_t i = 0; i < trace->count; i++) {
-        if (!trace_is_scan(trace, i))
-            trace->asks[i] = zipf_key(trace, draws[asked], asked), asked++;
-        else if (kind == TRACE_SCAN_TABLE)
-            trace->asks[i] = (uint32_t)(scanned++ % contest->keys) | TRACE_SCAN;
-        else
-            trace->asks[i] = (uint32_t)(contest->keys + scanned++) | TRACE_SCAN;
-    }
-    free(draws);
-    return true;
-}
 
 /* What the `capacity` hottest keys get of all zipf requests. */
 static double
@@ -221,14 +134,13 @@ row_run(const struct contest *contest, const struct trace *trace, double theta, 
         }
         summary_add(&summaries[i], rates[i].zipf - rates[0].zipf);
     }
-    printf("  %-15s %5.1f %7zu", trace_names[trace->kind], theta, capacity);
+    printf("  %-15s %5.1f %7zu", trace_name(trace->kind), theta, capacity);
     for (size_t i = 0; i < columns; i++)
         printf(" %11.2f", rates[i].zipf);
     if (trace->kind <= TRACE_SCAN_TABLE)
         printf(" %7.2f", 100 * rate_best(contest->keys, theta, capacity));
     printf("\n");
-    if (trace->kind != TRACE_SCAN_MIXED && trace->kind != TRACE_SCAN_BURSTS &&
-        trace->kind != TRACE_SCAN_TABLE)
+    if (!trace_has_scans(trace->kind))
         return true;
     printf("  %29s", "all requests");
     for (size_t i = 0; i < columns; i++)
@@ -242,7 +154,7 @@ summary_print(const struct contest *contest, enum trace_kind kind, const struct 
 {
     size_t columns = column_count(contest);
 
-    printf("  %-29s", trace_names[kind]);
+    printf("  %-29s", trace_name(kind));
     for (size_t i = 0; i < columns; i++)
         printf(" %+4.1f %+6.2f", summaries[i].sum / summaries[i].rows, summaries[i].least);
     printf("\n  %15s %u rows: < 0, >= 5", "", summaries[0].rows);
@@ -264,13 +176,14 @@ contest_run(const struct contest *contest)
             struct trace trace;
             if ((contest->kinds & 1u << kind) == 0)
                 continue;
-            if (!trace_open(&trace, kind, contest, contest->thetas[t]))
+            if (!trace_open(&trace, kind, contest->keys, contest->requests, contest->thetas[t],
+                            bench_options.seed))
                 return false;
             for (size_t s = 0; s < SIZES_MAX && contest->capacities[s] > 0; s++)
                 good = row_run(contest, &trace, contest->thetas[t], contest->capacities[s],
                                summaries[kind]) &&
                        good;
-            free(trace.asks);
+            trace_close(&trace);
         }
     }
     printf("  over the zipf requests, points above %s: mean, least; rows below it, rows with 5\n",
@@ -406,7 +319,7 @@ can_cache_policy(const struct bench_contender *contender)
 static const struct bench_workload workload_cache_policy = {
     .name = "cache-policy",
     .what = "simulated hit rates of policies of eviction, 100,000 keys",
-    .order = 60,
+    .order = 84,
     .on_request = true,
     .can = can_cache_policy,
     .run = cache_policy_run,
@@ -415,8 +328,8 @@ BENCH_WORKLOAD(workload_cache_policy)
 
 static const struct bench_workload workload_cache_policy_large = {
     .name = "cache-policy-large",
-    .what = "the same with 1,000,000 keys, a few minutes",
-    .order = 61,
+    .what = "the same with 1,000,000 keys, a minute",
+    .order = 85,
     .on_request = true,
     .can = can_cache_policy,
     .run = cache_policy_large_run,
