@@ -196,7 +196,7 @@ void bench_workload_add(const struct bench_workload *workload);
 /* ---- options and registry -------------------------------------------------------------------- */
 
 struct bench_options {
-    const char *workloads;    /* comma separated; NULL: all */
+    const char *workloads;    /* comma separated; NULL: all but those on request */
     const char *contenders;   /* NULL: those of the workload */
     const char *threads;      /* NULL: those of the workload */
     const char *distribution; /* NULL: that of the workload */

@@ -19,7 +19,8 @@ data_count(void)
 static bool
 data_open(const char **why)
 {
-    size_t partitions = data_partition(data_count() - 1) + 1;
+    size_t keys = data_count() > DATA_LEAST ? data_count() : DATA_LEAST;
+    size_t partitions = data_partition(keys - 1) + 1;
     char text[DATA_KEY_SIZE + 8];
 
     if (data_pks != NULL)

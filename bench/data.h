@@ -22,6 +22,7 @@
 #define DATA_KEY_SIZE 16
 #define DATA_VALUE_MIN 24
 #define DATA_FEW 100000
+#define DATA_LEAST 1000000 /* keys can be made for so many indexes, however few are loaded */
 
 extern const struct bench_source data_source;
 /* The first DATA_FEW of them, each read once after loading: what fits into a cache. */
