@@ -129,12 +129,13 @@ subject_name(const struct bench_workload *workload)
 void
 report_workload(const struct bench_workload *workload, const struct distribution *distribution)
 {
-    char text[64];
+    char text[64], subject[32];
 
     printf("\n%s: %s%s%s\n", workload->name, workload->what, distribution != NULL ? ", " : "",
            distribution != NULL ? distribution_text(distribution, text, sizeof text) : "");
-    printf("  threads  %-14s %12s %7s  %-8s is  %8s %8s %9s", "contender", workload->unit, "spread",
-           subject_name(workload), "p50 ns", "p99 ns", "max us");
+    snprintf(subject, sizeof subject, "%s is", subject_name(workload));
+    printf("  threads  %-14s %12s %7s  %-12s %8s %8s %9s", "contender", workload->unit, "spread",
+           subject, "p50 ns", "p99 ns", "max us");
     if (workload->transacts)
         printf(" %8s %8s", "races", "retries");
     printf("\n");
