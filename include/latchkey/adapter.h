@@ -47,13 +47,13 @@ extern "C" {
 
 /* Groups of operations. A bit is set iff all operations of its group are in the table, and none of
  * them where it is not: lk_adapter_open checks that. get, set and remove are always there. */
-#define LK_HAS_GET_MANY ((uint64_t)1 << 0)  /* get_many */
-#define LK_HAS_QUERY ((uint64_t)1 << 1)     /* query: lk_query_items and streams */
-#define LK_HAS_LOCKS ((uint64_t)1 << 2)     /* get_lock, commit: also lk_set_atomic, lk_get_locked */
-#define LK_HAS_QUEUES ((uint64_t)1 << 3)    /* push, pull, acknowledge, release, extend, queue_* */
-#define LK_HAS_QUEUE_FD ((uint64_t)1 << 4)  /* queue_fd; only with LK_HAS_QUEUES */
-#define LK_HAS_VIEWS ((uint64_t)1 << 5)     /* read_begin, read_end, view */
-#define LK_HAS_SWEEP ((uint64_t)1 << 6)     /* sweep */
+#define LK_HAS_GET_MANY ((uint64_t)1 << 0) /* get_many */
+#define LK_HAS_QUERY ((uint64_t)1 << 1)    /* query: lk_query_items and streams */
+#define LK_HAS_LOCKS ((uint64_t)1 << 2)    /* get_lock, commit: also lk_set_atomic, lk_get_locked */
+#define LK_HAS_QUEUES ((uint64_t)1 << 3)   /* push, pull, acknowledge, release, extend, queue_* */
+#define LK_HAS_QUEUE_FD ((uint64_t)1 << 4) /* queue_fd; only with LK_HAS_QUEUES */
+#define LK_HAS_VIEWS ((uint64_t)1 << 5)    /* read_begin, read_end, view */
+#define LK_HAS_SWEEP ((uint64_t)1 << 6)    /* sweep */
 #define LK_HAS_STATISTICS ((uint64_t)1 << 7) /* statistics */
 
 /* Promises that no table shows. The conformance suite holds an adapter to each that it makes, and
@@ -84,7 +84,8 @@ typedef struct lk_page {
 /* What each operation does is what latchkey.h says of the call that is named beside it. `state` is
  * that of the lk_adapter. */
 typedef struct lk_operations {
-    size_t size; /* sizeof(lk_operations): operations that are newer than the adapter count as NULL */
+    size_t
+        size; /* sizeof(lk_operations): operations that are newer than the adapter count as NULL */
 
     /* lk_close: frees the state. NULL: there is nothing to free. */
     void (*close)(void *state);
@@ -155,9 +156,9 @@ typedef struct lk_adapter {
     lk_clock realtime_ms, monotonic_ms;
     void *clock_context;
 } lk_adapter;
-#define LK_ADAPTER_INIT                                                    \
-    {                                                                      \
-        sizeof(lk_adapter), NULL, 0, NULL, 0, 0, 0, NULL, NULL, NULL       \
+#define LK_ADAPTER_INIT                                              \
+    {                                                                \
+        sizeof(lk_adapter), NULL, 0, NULL, 0, 0, 0, NULL, NULL, NULL \
     }
 
 /* Makes a handle. Both arguments are copied. On LK_OK `*db` is the caller's, to be given to

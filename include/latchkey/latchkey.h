@@ -270,13 +270,34 @@ typedef struct lk_memory_options {
         0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL \
     }
 
+typedef enum lk_cache_policy {
+    /* Scans and single reads do not push out what is read again and again. Hits write at most one
+     * bit. Yang and others, "FIFO Queues are All You Need for Cache Eviction", 2023. */
+    LK_CACHE_S3_FIFO = 0,
+    /* What was not read for the longest time goes. Exact, so there is one shard, and each hit writes
+     * the time of use: slower with many threads. Better where the whole set of hot keys is another
+     * one every so often. */
+    LK_CACHE_LRU = 1
+} lk_cache_policy;
+
+/* Options of a cache. A field that is 0 stands for its default. */
 typedef struct lk_cache_options {
-    size_t max_items; /* 0: no limit; not both 0 */
-    size_t max_bytes; /* 0: no limit */
+    /* Capacity. Not both 0. The cache is split into up to 64 shards of at least 64 items and 4 MiB,
+     * and each keeps to its part; an item larger than a shard's part is not kept. */
+    size_t max_items; /* 0: no limit */
+    size_t max_bytes; /* of keys, data and 72 bytes for each item; 0: no limit */
+    lk_cache_policy policy;
+    /* Also remember that there is no item. (Not for an sk of 26 bytes: a queue may generate it.) */
+    bool keep_missing;
+    /* Read anew after so long: for a database that others write to as well. 0: never. */
+    int64_t max_age_ms;
+    /* How long a read waits for another thread that is reading the same key from the database, before
+     * it reads it, too. 0: 1 s; -1: does not wait. */
+    int64_t load_wait_ms;
 } lk_cache_options;
-#define LK_CACHE_OPTIONS_INIT \
-    {                         \
-        0, 0                  \
+#define LK_CACHE_OPTIONS_INIT               \
+    {                                       \
+        0, 0, LK_CACHE_S3_FIFO, false, 0, 0 \
     }
 
 typedef struct lk_postgres_options {
@@ -292,8 +313,20 @@ typedef struct lk_postgres_options {
  * limit above its hard cap. LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_memory_open(const lk_memory_options *options, lk_db **db);
 
-/* Opens a cache in front of `inner`, which must outlive it. LK_INVALID, LK_NO_MEMORY,
- * LK_UNSUPPORTED (in this version). */
+/* Opens a cache in front of `inner`: lk_get, lk_get_into and lk_get_many are answered from memory where
+ * possible; all else goes through, and what writes updates or drops what the cache holds. With all writes
+ * through the cache its reads are linearizable for each key; lk_get_many through it is no snapshot. What
+ * others write to `inner` directly is seen when the entry goes (max_age_ms), or when lk_set_atomic or
+ * lk_commit through the cache end in LK_RACE. It never returns an expired item, by the clock of `inner`.
+ * It has the capabilities of `inner`, with lk_get_many and statistics and without the snapshot.
+ *
+ * Close the cache before `inner`; the other way round its calls are LK_INVALID from then on. Each queue
+ * pull with max_receives keeps its two partitions from being cached while it runs (it may move jobs).
+ *
+ * Progress: hits never wait, and take no latch. Misses, and writes before and after they go to `inner`,
+ * take the latch of a shard, which is never held while `inner` works. A miss waits for the thread that is
+ * reading the same key, up to load_wait_ms.
+ * LK_OK. LK_INVALID: no capacity, an unknown policy, negative times, `inner` closed. LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_cache_open(lk_db *inner, const lk_cache_options *options,
                                           lk_db **db);
 
@@ -575,6 +608,12 @@ typedef struct lk_statistics {
     uint64_t cells_removed;
     /* the longest time between expiry and sweep in the last round of the sweep */
     int64_t sweep_lag_ms;
+    /* a cache: the fields above are those of the database behind it */
+    uint64_t cache_hits, cache_misses; /* in keys */
+    uint64_t cache_evictions;
+    uint64_t cache_items, cache_bytes; /* now */
+    uint64_t cache_joined;             /* misses that waited for another's read of the same key */
+    uint64_t cache_dropped; /* reads that were not kept: a write came, no memory, too large */
 } lk_statistics;
 
 /* LK_OK, LK_INVALID, LK_UNSUPPORTED. */

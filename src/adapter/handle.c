@@ -70,9 +70,9 @@ handles_begin(void)
 
 /* ---- what lk_adapter_open checks ---- */
 
-#define ALL_CAPABILITIES                                                                         \
-    (LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES | LK_HAS_QUEUE_FD |           \
-     LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT | LK_IS_DURABLE |          \
+#define ALL_CAPABILITIES                                                                \
+    (LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES | LK_HAS_QUEUE_FD |  \
+     LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT | LK_IS_DURABLE | \
      LK_COMMITS_JOBS | LK_FINDS_TWINS)
 
 /* `given` operations of a group of `all` are there. */
@@ -87,8 +87,8 @@ operations_are_whole(const lk_operations *o, uint64_t capabilities)
 {
     uint64_t c = capabilities;
     int queues = (o->push != NULL) + (o->pull != NULL) + (o->acknowledge != NULL) +
-                      (o->release != NULL) + (o->extend != NULL) + (o->queue_stats != NULL) +
-                      (o->queue_purge != NULL) + (o->queue_close != NULL);
+                 (o->release != NULL) + (o->extend != NULL) + (o->queue_stats != NULL) +
+                 (o->queue_purge != NULL) + (o->queue_close != NULL);
     int views = (o->read_begin != NULL) + (o->read_end != NULL) + (o->view != NULL);
     bool locks_extra = o->get_locked != NULL || o->set_atomic != NULL;
     return o->get != NULL && o->set != NULL && o->remove != NULL &&
@@ -146,10 +146,11 @@ handle_fill(lk_db *db, const lk_operations *operations, const lk_adapter *adapte
     lk_status status =
         lki_limit_take(adapter->max_pk_size, LKI_PK_SIZE, LKI_KEY_SIZE_CAP, &db->max_pk_size);
     if (status == LK_OK)
-        status = lki_limit_take(adapter->max_sk_size, LKI_SK_SIZE, LKI_KEY_SIZE_CAP, &db->max_sk_size);
-    if (status == LK_OK)
         status =
-            lki_limit_take(adapter->max_data_size, LKI_DATA_SIZE, LKI_DATA_SIZE_CAP, &db->max_data_size);
+            lki_limit_take(adapter->max_sk_size, LKI_SK_SIZE, LKI_KEY_SIZE_CAP, &db->max_sk_size);
+    if (status == LK_OK)
+        status = lki_limit_take(adapter->max_data_size, LKI_DATA_SIZE, LKI_DATA_SIZE_CAP,
+                                &db->max_data_size);
     return status;
 }
 

@@ -206,7 +206,7 @@ locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, l
         LKI_PREFETCH(lki_shard_bucket(store, seen[i].hashed.hash));
     for (size_t i = 0; i < count; i++) {
         const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, seen[i].hashed.hash),
-                                                 lki_shard_tag(seen[i].hashed.hash));
+                                                 lki_set_tag(seen[i].hashed.hash));
         LKI_PREFETCH(guess);
         LKI_PREFETCH((const char *)guess + LKI_LINE);
     }

@@ -246,10 +246,10 @@ lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks,
         return lki_db_lacks(db);
     if (LKI_UNLIKELY((db->capabilities & LK_FINDS_TWINS) == 0))
         status = lki_check_twins(writes, write_count, locks, lock_count);
-    return status != LK_OK ? status
-                           : db->operations.commit(db->state, writes, write_count, locks,
-                                                   lock_count,
-                                                   conflict != NULL ? conflict : &ignored);
+    return status != LK_OK
+               ? status
+               : db->operations.commit(db->state, writes, write_count, locks, lock_count,
+                                       conflict != NULL ? conflict : &ignored);
 }
 
 /* ---- ordered reads ---- */

@@ -67,8 +67,7 @@ lki_compose_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lo
     if ((db->capabilities & LK_FINDS_TWINS) == 0)
         status = lki_check_twins(writes, item_count, locks, lock_count);
     if (status == LK_OK)
-        status =
-            db->operations.commit(db->state, writes, item_count, locks, lock_count, conflict);
+        status = db->operations.commit(db->state, writes, item_count, locks, lock_count, conflict);
     lki_free(NULL, writes, size);
     return status;
 }
@@ -106,9 +105,9 @@ twins_find(const lk_write *writes, const lk_item *items, size_t write_count, con
         return LK_NO_MEMORY;
     for (size_t i = 0; i < write_count; i++) {
         const lk_write *write = writes != NULL ? &writes[i] : NULL;
-        const lk_key *key = write == NULL                    ? &items[i].key
-                            : write->kind == LK_ACKNOWLEDGE  ? &write->claim->key
-                                                             : &write->item.key;
+        const lk_key *key = write == NULL                   ? &items[i].key
+                            : write->kind == LK_ACKNOWLEDGE ? &write->claim->key
+                                                            : &write->item.key;
         if (write == NULL || write->kind != LK_PUSH || key->sk.size != 0)
             keys[count++] = key;
     }

@@ -33,6 +33,10 @@ enum lki_counter {
     LKI_PARTITIONS_ADDED,
     LKI_PARTITIONS_REMOVED,
     LKI_SLOTS_VISITED,
+    /* of a cache */
+    LKI_EVICTIONS,
+    LKI_LOADS_JOINED,
+    LKI_FILLS_DROPPED,
     LKI_COUNTERS
 };
 

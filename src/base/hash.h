@@ -59,6 +59,12 @@ lki_hash_words(lk_bytes bytes, uint64_t word[2])
         word[0] |= (uint64_t)at[i] << 8 * i;
 }
 
+/* A key with its hash, on the stack of a call. */
+typedef struct lki_hashed {
+    lk_key key;
+    uint64_t hash;
+} lki_hashed;
+
 LKI_INLINE uint64_t
 lki_hash_key(const lki_secret *secret, lk_key key)
 {

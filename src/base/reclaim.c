@@ -63,7 +63,8 @@ static struct {
     pthread_mutex_t latch;
     lki_domain *open; /* [latch] */
     uint64_t last_id; /* [latch] */
-} registry = {PTHREAD_MUTEX_INITIALIZER, NULL, 0};
+    uint64_t forks;   /* from the first process to this one; written while there is one thread */
+} registry = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0};
 
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
@@ -85,12 +86,13 @@ fork_parent(void)
 }
 
 /* The child keeps the one thread that forked. Its cached record would let it into its parent's
- * stores: forget it, so that the next call comes by lki_thread_attach, which compares process
- * ids. */
+ * stores: forget it, so that the next call comes by lki_thread_attach, which counts
+ * forks (a process id would be a system call each time a thread goes from one store to another). */
 static void
 fork_child(void)
 {
     lki_self.id = 0;
+    registry.forks++;
     pthread_mutex_unlock(&registry.latch);
 }
 
@@ -451,7 +453,7 @@ lki_reclaim_now(lki_thread *thread)
 bool
 lki_domain_is_ours(const lki_domain *domain)
 {
-    return domain->process == (int64_t)getpid();
+    return domain->forks == registry.forks;
 }
 
 static lki_thread *
@@ -574,12 +576,31 @@ lki_thread_detach_all(void)
 
 /* ---- domains ---- */
 
+static bool
+object_dispose(lki_thread *thread, void *object)
+{
+    return ((const lki_object *)object)->dispose(thread, object);
+}
+
+bool
+lki_block_dispose(lki_thread *thread, void *object)
+{
+    lki_block *block = object;
+    const lki_allocator *allocator = &thread->domain->allocator;
+    if (block->lines != NULL)
+        lki_free_lines(allocator, block->lines, block->lines_size);
+    lki_free(allocator, block, block->size);
+    return true;
+}
+
 void
 lki_domain_open(lki_domain *domain)
 {
+    if (domain->dispose[LKI_OBJECT] == NULL)
+        domain->dispose[LKI_OBJECT] = object_dispose;
     pthread_once(&registry_once, registry_open);
     ck_epoch_init(&domain->epoch);
-    domain->process = (int64_t)getpid();
+    domain->forks = registry.forks;
     pthread_mutex_lock(&registry.latch);
     domain->id = ++registry.last_id;
     domain->next_open = registry.open;

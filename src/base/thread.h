@@ -18,8 +18,8 @@
 typedef struct lki_thread lki_thread;
 typedef struct lki_domain lki_domain;
 
-/* What a retired pointer is; the store hangs a function behind each. Three bits: objects are
- * 8-aligned. */
+/* What a retired pointer is; the owner of the domain hangs a function behind each but LKI_OBJECT.
+ * Three bits: objects are 8-aligned. */
 enum lki_kind {
     LKI_RECORD, /* a record of a chain, inside its cell or apart */
     LKI_CELL,
@@ -49,6 +49,7 @@ typedef struct lki_block {
     void *lines;
     size_t lines_size;
 } lki_block;
+bool lki_block_dispose(lki_thread *thread, void *block);
 
 enum { LKI_BATCH_ROOM = 58 };
 
@@ -115,9 +116,9 @@ struct lki_thread {
 };
 
 struct lki_domain {
-    uint64_t id;                    /* [const] never reused; 0 is nobody's */
-    int64_t process;                /* [const] pid: the child of a fork gets an error */
-    lki_allocator allocator;        /* [const] */
+    uint64_t id;             /* [const] never reused; 0 is nobody's */
+    uint64_t forks;          /* [const] as of its process: the child of a fork gets an error */
+    lki_allocator allocator; /* [const] */
     lki_dispose dispose[LKI_KINDS]; /* [const] */
     void *store;                    /* [const] */
     size_t max_retired_bytes;       /* [const] */
@@ -152,7 +153,7 @@ lki_thread_self(lki_domain *domain, lk_status *why)
     return lki_thread_attach(domain, why);
 }
 
-/* `domain` is zeroed memory with its [const] fields but id and process set. */
+/* `domain` is zeroed memory with its [const] fields but id and forks set. */
 void lki_domain_open(lki_domain *domain);
 /* No other thread uses the domain any more. Disposes of all that is retired and frees all records.
  * The dispose functions must not retire anything then. */

@@ -39,7 +39,7 @@ group_collect(lki_store *store, lki_seen *seen, size_t count)
     for (size_t i = 0; i < count; i++)
         cell_prefetch(seen[i].cell != NULL
                           ? seen[i].cell
-                          : lki_bucket_guess(bucket[i], lki_shard_tag(seen[i].hashed.hash)));
+                          : lki_bucket_guess(bucket[i], lki_set_tag(seen[i].hashed.hash)));
     for (size_t i = 0; i < count; i++) {
         if (LKI_UNLIKELY(lki_key_is_generated(store, &seen[i].hashed.key)))
             seen[i].cell = lki_find(store, &seen[i].hashed);

@@ -298,23 +298,6 @@ lki_record_dispose_inline(lki_thread *thread, void *object)
     return true;
 }
 
-bool
-lki_object_dispose(lki_thread *thread, void *object)
-{
-    return ((const lki_object *)object)->dispose(thread, object);
-}
-
-bool
-lki_block_dispose(lki_thread *thread, void *object)
-{
-    lki_block *block = object;
-    const lki_allocator *allocator = &thread->domain->allocator;
-    if (block->lines != NULL)
-        lki_free_lines(allocator, block->lines, block->lines_size);
-    lki_free(allocator, block, block->size);
-    return true;
-}
-
 /* ---- replacing ---- */
 
 void

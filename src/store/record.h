@@ -121,8 +121,6 @@ void lki_record_free(const lki_allocator *allocator, lki_record *record);
 bool lki_record_dispose(lki_thread *thread, void *object);
 bool lki_record_dispose_inline(lki_thread *thread, void *object);
 bool lki_commit_dispose(lki_thread *thread, void *object);
-bool lki_object_dispose(lki_thread *thread, void *object);
-bool lki_block_dispose(lki_thread *thread, void *object);
 
 /* Waits a little for a commit that is being installed, then aborts it. Returns when it is not
  * INSTALLING any more. */

@@ -67,7 +67,6 @@ domain_prepare(lki_store *store)
     domain->dispose[LKI_NODE] = lki_index_dispose;
     domain->dispose[LKI_TICKET] = lki_removal_ticket;
     domain->dispose[LKI_INLINE_RECORD] = lki_record_dispose_inline;
-    domain->dispose[LKI_OBJECT] = lki_object_dispose;
     domain->dispose[LKI_PARTITION] = lki_partition_dispose;
     domain->dispose[LKI_COMMIT] = lki_commit_dispose;
     lki_domain_open(domain);

@@ -158,12 +158,6 @@ lki_partition_latch(lki_store *store, const lki_partition *partition)
     return &store->partition_latch[partition->hash % LKI_PARTITION_LATCHES];
 }
 
-/* A key with its hash, on the stack of a call. */
-typedef struct lki_hashed {
-    lk_key key;
-    uint64_t hash;
-} lki_hashed;
-
 /* `options` checked and with its defaults filled in. */
 lk_status lki_store_open(const lk_memory_options *options, lki_tend tend, lki_store **store);
 void lki_store_close(lki_store *store);
