@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * cache: this library's cache in front of its embedded store. There is room for all that a workload
- * loads. Sits out everything where this version has no cache.
+ * loads. cache-lru: the same with exact LRU.
  */
 #include "contender_cache.h"
 
 #include "contender_latchkey.h"
-#include "data.h"
 
 #include <stdlib.h>
 
@@ -14,33 +13,19 @@ struct store {
     lk_db *inner, *cache;
 };
 
-lk_status
-cache_open(lk_db *inner, size_t max_items, lk_db **cache)
+lk_db *
+cache_open(lk_db *inner, lk_cache_policy policy, size_t max_items)
 {
     lk_cache_options options = LK_CACHE_OPTIONS_INIT;
+    lk_db *cache;
 
     options.max_items = max_items;
-    return lk_cache_open(inner, &options, cache);
-}
-
-bool
-cache_is_there(void)
-{
-    static enum { UNKNOWN, THERE, MISSING } found;
-    lk_db *inner, *cache;
-
-    if (found == UNKNOWN && lk_memory_open(NULL, &inner) == LK_OK) {
-        lk_status status = cache_open(inner, 1, &cache);
-        if (status == LK_OK)
-            lk_close(cache);
-        lk_close(inner);
-        found = status == LK_UNSUPPORTED ? MISSING : THERE;
-    }
-    return found != MISSING;
+    options.policy = policy;
+    return lk_cache_open(inner, &options, &cache) == LK_OK ? cache : NULL;
 }
 
 static void *
-store_open(void)
+store_open_with(lk_cache_policy policy)
 {
     struct store *store = malloc(sizeof *store);
 
@@ -48,12 +33,25 @@ store_open(void)
         free(store);
         return NULL;
     }
-    if (cache_open(store->inner, 2 * bench_options.keys, &store->cache) != LK_OK) {
+    store->cache = cache_open(store->inner, policy, 2 * bench_options.keys);
+    if (store->cache == NULL) {
         lk_close(store->inner);
         free(store);
         return NULL;
     }
     return store;
+}
+
+static void *
+store_open(void)
+{
+    return store_open_with(LK_CACHE_S3_FIFO);
+}
+
+static void *
+store_open_lru(void)
+{
+    return store_open_with(LK_CACHE_LRU);
 }
 
 static void
@@ -86,3 +84,16 @@ static const struct bench_contender contender_cache = {
     .set = latchkey_set,
 };
 BENCH_CONTENDER(contender_cache)
+
+static const struct bench_contender contender_cache_lru = {
+    .name = "cache-lru",
+    .what = "the same with LK_CACHE_LRU",
+    .order = 3,
+    .open = store_open_lru,
+    .close = store_close,
+    .attach = client_attach,
+    .detach = latchkey_detach,
+    .get = latchkey_get,
+    .set = latchkey_set,
+};
+BENCH_CONTENDER(contender_cache_lru)

@@ -8,10 +8,7 @@
 
 #include "bench.h"
 
-/* What lk_cache_open says. */
-lk_status cache_open(lk_db *inner, size_t max_items, lk_db **cache);
-
-/* Whether this version has a cache. */
-bool cache_is_there(void);
+/* NULL: it failed. */
+lk_db *cache_open(lk_db *inner, lk_cache_policy policy, size_t max_items);
 
 #endif

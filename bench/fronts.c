@@ -47,23 +47,23 @@ front_memory_open(size_t items)
     return NULL;
 }
 
-lk_status
+bool
 front_open(struct front *front, enum front_kind kind, lk_db *memory, bool slow, size_t capacity)
 {
-    lk_status status = LK_OK;
-
     memset(front, 0, sizeof *front);
     front->kind = kind;
+    front->capacity = capacity;
     front->db = wrapper_open(memory, slow ? WRAPPER_SLOW : WRAPPER_COUNT);
     if (front->db == NULL)
-        return LK_NO_MEMORY;
+        return false;
     if (kind == FRONT_CACHE)
-        status = cache_open(front->db, capacity, &front->cache);
-    else if (kind == FRONT_LRU && (front->lru = lru_open(capacity)) == NULL)
-        status = LK_NO_MEMORY;
-    if (status != LK_OK)
-        lk_close(front->db);
-    return status;
+        front->cache = cache_open(front->db, LK_CACHE_S3_FIFO, capacity);
+    else if (kind == FRONT_LRU)
+        front->lru = lru_open(capacity);
+    if (kind == FRONT_NONE || front->cache != NULL || front->lru != NULL)
+        return true;
+    lk_close(front->db);
+    return false;
 }
 
 void
@@ -73,6 +73,19 @@ front_close(struct front *front)
     if (front->lru != NULL)
         lru_close(front->lru);
     lk_close(front->db);
+}
+
+/* With several threads a miss may get what another has read. */
+bool
+front_agrees(const struct front *front, uint64_t gets, uint64_t reads, bool alone)
+{
+    lk_statistics stats;
+
+    if (front->kind != FRONT_CACHE)
+        return true;
+    return lk_statistics_read(front->cache, &stats) == LK_OK &&
+           stats.cache_hits + stats.cache_misses == gets && reads <= stats.cache_misses &&
+           (!alone || reads == stats.cache_misses) && stats.cache_items <= front->capacity;
 }
 
 bool

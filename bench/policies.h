@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Policies of eviction, simulated by one thread over numbers: what is in the cache, not what is in
- * its values. Used by the workloads cache-policy*. Each key has a node, found by its number, so that
- * a run costs little more than its lists.
+ * its values. Used by the workloads cache-policy*. Each key has a node, found by its number, so
+ * that a run costs little more than its lists.
  */
 #ifndef BENCH_POLICIES_H
 #define BENCH_POLICIES_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tables on standard output, progress on standard error. Figures are medians over the repeats; the
- * spread is the distance of the outermost repeats over the median; "latchkey is" (or another subject)
- * compares medians of the same table.
+ * spread is the distance of the outermost repeats over the median; "latchkey is" (or another
+ * subject) compares medians of the same table.
  */
 #include "report.h"
 
