@@ -169,7 +169,9 @@ typedef struct lk_adapter {
 LK_API LK_CHECKED lk_status lk_adapter_open(const lk_operations *operations,
                                             const lk_adapter *adapter, lk_db **db);
 
-/* What a handle is made of, limits and clocks with their defaults filled in; `state` is NULL. LK_OK.
+/* What a handle is made of, limits and clocks with their defaults filled in; `state` is NULL. Begin
+ * with LK_ADAPTER_INIT. A wrapper that goes on from there takes out the capabilities that it does not
+ * pass on. LK_OK.
  * LK_INVALID: the handle is closed, or adapter->size is not one of this header. */
 LK_API LK_CHECKED lk_status lk_adapter_read(const lk_db *db, lk_adapter *adapter);
 
