@@ -603,6 +603,9 @@ typedef struct lk_statistics {
     int64_t oldest_reader_thread; /* its kernel thread id; 0: none */
     /* queues: places and entries that pulls have looked at */
     uint64_t slots_visited;
+    uint64_t helped;           /* commits whose last step another thread did */
+    uint64_t claim_collisions; /* claims for which another thread was faster */
+    uint64_t empty_pulls;      /* that found no job, with or without a wait */
     /* expiry */
     uint64_t expired_swept, locks_swept;
     uint64_t cells_removed;
