@@ -131,8 +131,10 @@ result_widen(lk_result *result, size_t count, size_t used)
         return wide;
     const unsigned char *old = result->bytes;
     lk_item *item = result->items;
-    /* Items point into the bytes: they move along. */
+    /* Items point into the bytes: they move along. Holes, which have no pk, point nowhere. */
     for (size_t i = 0; i < result->count; i++) {
+        if (item[i].key.pk.size == 0)
+            continue;
         item[i].key.pk.data = (const void *)((uintptr_t)item[i].key.pk.data - (uintptr_t)old);
         item[i].key.sk.data = (const void *)((uintptr_t)item[i].key.sk.data - (uintptr_t)old);
         item[i].data.data = (const void *)((uintptr_t)item[i].data.data - (uintptr_t)old);
@@ -140,6 +142,8 @@ result_widen(lk_result *result, size_t count, size_t used)
     wide = array_widen(&memory, &result->byte_room, result->used, used, 1);
     result->bytes = memory;
     for (size_t i = 0; i < result->count; i++) {
+        if (item[i].key.pk.size == 0)
+            continue;
         item[i].key.pk.data = result->bytes + (uintptr_t)item[i].key.pk.data;
         item[i].key.sk.data = result->bytes + (uintptr_t)item[i].key.sk.data;
         item[i].data.data = result->bytes + (uintptr_t)item[i].data.data;

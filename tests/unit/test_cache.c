@@ -117,6 +117,27 @@ test_expiry_of_a_cached_item_ends_its_hits(void **state)
 }
 
 static void
+test_expiry_of_a_cached_item_is_a_hole_of_get_many(void **state)
+{
+    (void)state;
+    cached_open(&c, NULL);
+    set_until(KIT_START_MS + 10, "x");
+    cached_set(&c, "p", "b", "y");
+    lk_key keys[2] = {the_key(), lk_key_of("p", "b")};
+    for (int i = 0; i < 2; i++) {
+        assert_status(LK_OK, lk_get_many(c.cache, keys, 2, c.k.result));
+        assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, "x"));
+        assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "y"));
+    }
+    assert_int_equal(cached_asked(&c), 2);
+    kit_advance(&c.k, 11);
+    assert_status(LK_OK, lk_get_many(c.cache, keys, 2, c.k.result));
+    assert_null(lk_result_item(c.k.result, 0));
+    assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "y"));
+    cached_close(&c);
+}
+
+static void
 test_item_that_is_expired_when_written_is_absent(void **state)
 {
     (void)state;
@@ -306,6 +327,7 @@ main(void)
         cmocka_unit_test(test_keys_that_differ_in_the_border_only_are_apart),
         cmocka_unit_test(test_what_is_no_read_goes_through),
         cmocka_unit_test(test_expiry_of_a_cached_item_ends_its_hits),
+        cmocka_unit_test(test_expiry_of_a_cached_item_is_a_hole_of_get_many),
         cmocka_unit_test(test_item_that_is_expired_when_written_is_absent),
         cmocka_unit_test(test_max_age_ends_hits),
         cmocka_unit_test(test_missing_key_is_asked_for_each_time),

@@ -127,6 +127,37 @@ test_inner_closed_first_makes_all_calls_invalid(void **state)
 }
 
 static void
+test_inner_that_can_little_leaves_the_rest_unsupported(void **state)
+{
+    const uint64_t all = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
+                         LK_HAS_QUEUE_FD | LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS |
+                         LK_COMMITS_JOBS;
+    (void)state;
+    cached_open_without(&c, NULL, all);
+    assert_int_equal(lk_capabilities(c.cache) & all, LK_HAS_GET_MANY | LK_HAS_STATISTICS);
+    calls_check(c.cache, LK_UNSUPPORTED, false);
+    cached_set(&c, "p", "a", "x");
+    cached_warm(&c, the_key(), "x");
+    lk_key keys[3] = {lk_key_of("p", "no"), the_key(), lk_key_of("p", "b")};
+    cached_set(&c, "p", "b", "y");
+    for (int i = 0; i < 2; i++) {
+        (void)cached_asked(&c);
+        assert_status(LK_OK, lk_get_many(c.cache, keys, 3, c.k.result));
+        assert_int_equal(cached_asked(&c), i == 0 ? 2 : 1);
+        assert_int_equal(lk_result_count(c.k.result), 3);
+        assert_null(lk_result_item(c.k.result, 0));
+        assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "x"));
+        assert_true(kit_bytes_are(lk_result_item(c.k.result, 2)->data, "y"));
+    }
+    lk_statistics statistics = cached_statistics(&c);
+    assert_int_equal(statistics.sets, 0);
+    assert_int_equal(statistics.cache_items, 2);
+    assert_status(LK_OK, lk_delete(c.cache, &keys[1], 1));
+    assert_true(cached_holds(&c, the_key(), NULL));
+    cached_close(&c);
+}
+
+static void
 test_child_of_a_fork_gets_invalid(void **state)
 {
     (void)state;
@@ -189,6 +220,7 @@ main(void)
         cmocka_unit_test(test_open_with_bad_options_is_invalid),
         cmocka_unit_test(test_open_tells_the_capabilities_of_both),
         cmocka_unit_test(test_inner_closed_first_makes_all_calls_invalid),
+        cmocka_unit_test(test_inner_that_can_little_leaves_the_rest_unsupported),
         cmocka_unit_test(test_child_of_a_fork_gets_invalid),
         cmocka_unit_test(test_statistics_count_what_was_done),
     };
