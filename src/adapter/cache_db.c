@@ -43,11 +43,8 @@ entry_is_good(const cache_db *c, const lki_entry *entry)
 LKI_INLINE lk_item
 entry_item(const lki_entry *entry)
 {
-    const unsigned char *bytes = entry->bytes;
-    size_t pk_size = entry->keyed.pk_size, sk_size = entry->keyed.sk_size;
-    return (lk_item){{{bytes, pk_size}, {bytes + pk_size, sk_size}},
-                     {bytes + pk_size + sk_size, entry->data_size},
-                     entry->expires_at_ms};
+    return (lk_item){
+        lki_entry_key(entry), {lki_entry_data(entry), entry->data_size}, entry->expires_at_ms};
 }
 
 LKI_INLINE lk_status
@@ -380,9 +377,17 @@ writing_begin(writing *w, lk_key key)
 
 /* In the order of their beginning. */
 static void
-writing_end(writing *w, size_t *at, lk_key key, const lk_item *item, int64_t now_ms)
+writing_end(writing *w, size_t *at, const lk_item *item, int64_t now_ms)
 {
-    lki_flight_end(w->c->cache, w->thread, &w->flights[(*at)++], key, item, now_ms);
+    lki_flight_end(w->c->cache, w->thread, &w->flights[(*at)++], item, now_ms);
+}
+
+/* All of them: what the keys hold is not known, or nothing. */
+static void
+writing_drop(writing *w)
+{
+    for (size_t at = 0; at < w->count;)
+        writing_end(w, &at, NULL, 0);
 }
 
 static lk_status
@@ -397,7 +402,7 @@ cache_set(void *state, const lk_item *items, size_t count)
     status = lk_set(w.c->inner, items, count);
     int64_t now_ms = lk_realtime_now_ms(w.c->inner);
     for (size_t i = 0, at = 0; i < count; i++)
-        writing_end(&w, &at, items[i].key, status == LK_OK ? &items[i] : NULL, now_ms);
+        writing_end(&w, &at, status == LK_OK ? &items[i] : NULL, now_ms);
     return status;
 }
 
@@ -411,8 +416,7 @@ cache_remove(void *state, const lk_key *keys, size_t count)
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, keys[i]);
     status = lk_delete(w.c->inner, keys, count);
-    for (size_t i = 0, at = 0; i < count; i++)
-        writing_end(&w, &at, keys[i], NULL, 0);
+    writing_drop(&w);
     return status;
 }
 
@@ -421,9 +425,9 @@ static void
 locks_forget(writing *w, const lk_lock *locks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        size_t at = w->count = 0;
+        w->count = 0;
         writing_begin(w, locks[i].key);
-        writing_end(w, &at, locks[i].key, NULL, 0);
+        writing_drop(w);
     }
 }
 
@@ -440,7 +444,7 @@ cache_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *
     status = lk_set_atomic(w.c->inner, items, item_count, locks, lock_count, conflict);
     int64_t now_ms = lk_realtime_now_ms(w.c->inner);
     for (size_t i = 0, at = 0; i < item_count; i++)
-        writing_end(&w, &at, items[i].key, status == LK_OK ? &items[i] : NULL, now_ms);
+        writing_end(&w, &at, status == LK_OK ? &items[i] : NULL, now_ms);
     if (status != LK_OK)
         locks_forget(&w, locks, lock_count);
     return status;
@@ -472,7 +476,7 @@ cache_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *l
     for (size_t i = 0, at = 0; i < write_count; i++) {
         const lk_item *item = done && writes[i].kind == LK_PUT ? &writes[i].item : NULL;
         if (write_key(&writes[i], &key))
-            writing_end(&w, &at, key, item, now_ms);
+            writing_end(&w, &at, item, now_ms);
     }
     if (!done)
         locks_forget(&w, locks, lock_count);
@@ -556,10 +560,9 @@ cache_push(void *state, const lk_item *jobs, size_t count, const lk_push_options
     for (size_t i = 0; i < count; i++)
         if (jobs[i].key.sk.size != 0)
             writing_begin(&w, jobs[i].key);
+    /* Afterwards the jobs may be gone: they may have pointed into `pushed`. */
     status = lk_queue_push(w.c->inner, jobs, count, options, pushed);
-    for (size_t i = 0, at = 0; i < count; i++)
-        if (jobs[i].key.sk.size != 0)
-            writing_end(&w, &at, jobs[i].key, NULL, 0);
+    writing_drop(&w);
     return status;
 }
 
@@ -571,11 +574,11 @@ cache_pull(void *state, const lk_pull_options *options, lk_result *result)
     const cache_db *c = state;
     if (options->max_receives == 0)
         return lk_queue_pull(c->inner, options, result);
-    lki_partition_begin(c->cache, options->pk);
-    lki_partition_begin(c->cache, options->dead_pk);
+    uint32_t from = lki_partition_begin(c->cache, options->pk),
+             to = lki_partition_begin(c->cache, options->dead_pk);
     lk_status status = lk_queue_pull(c->inner, options, result);
-    lki_partition_end(c->cache, options->dead_pk);
-    lki_partition_end(c->cache, options->pk);
+    lki_partition_end(c->cache, to);
+    lki_partition_end(c->cache, from);
     return status;
 }
 
@@ -589,8 +592,7 @@ cache_acknowledge(void *state, const lk_claim *claims, size_t count)
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, claims[i].key);
     status = lk_queue_acknowledge(w.c->inner, claims, count);
-    for (size_t i = 0, at = 0; i < count; i++)
-        writing_end(&w, &at, claims[i].key, NULL, 0);
+    writing_drop(&w);
     return status;
 }
 
@@ -616,9 +618,9 @@ static lk_status
 cache_queue_purge(void *state, lk_bytes pk, size_t *purged)
 {
     const cache_db *c = state;
-    lki_partition_begin(c->cache, pk);
+    uint32_t number = lki_partition_begin(c->cache, pk);
     lk_status status = lk_queue_purge(c->inner, pk, purged);
-    lki_partition_end(c->cache, pk);
+    lki_partition_end(c->cache, number);
     return status;
 }
 

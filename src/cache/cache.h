@@ -97,6 +97,13 @@ lki_entry_data(const lki_entry *entry)
     return entry->bytes + entry->keyed.pk_size + entry->keyed.sk_size;
 }
 
+LKI_INLINE lk_key
+lki_entry_key(const lki_entry *entry)
+{
+    size_t pk_size = entry->keyed.pk_size;
+    return (lk_key){{entry->bytes, pk_size}, {entry->bytes + pk_size, entry->keyed.sk_size}};
+}
+
 LKI_INLINE size_t
 lki_entry_size(const lki_entry *entry)
 {
@@ -190,21 +197,23 @@ lk_status lki_load_wait(lki_cache *cache, lki_miss *miss);
 
 /* ---- writing to the database ---- */
 
-/* A write of one key; on the stack of a call. */
+/* A write of one key; on the stack of a call. Needs the caller's key at its beginning only: by its end
+ * the database may have filled a result that the key pointed into. */
 typedef struct lki_flight {
     uint64_t hash;
     uint64_t begun, partition_word; /* windows as they were then */
-    bool cached;                    /* there was an entry */
-    bool alone;                     /* and no other write */
+    lki_entry *entry;               /* that there was; held */
+    bool alone;                     /* there was no other write */
 } lki_flight;
 
 void lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight,
                       const lki_hashed *hashed);
 /* `item`: what the key now holds; NULL: unknown, or nothing. */
-void lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, lk_key key,
+void lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight,
                     const lk_item *item, int64_t now_ms);
-/* Around a call that changes items of a partition without naming them. */
-void lki_partition_begin(lki_cache *cache, lk_bytes pk);
-void lki_partition_end(lki_cache *cache, lk_bytes pk);
+/* Around a call that changes items of a partition without naming them: the number of its window, for
+ * the end. */
+uint32_t lki_partition_begin(lki_cache *cache, lk_bytes pk);
+void lki_partition_end(lki_cache *cache, uint32_t number);
 
 #endif

@@ -92,16 +92,18 @@ partition_word(const lki_cache *cache, lk_bytes pk)
     return lki_load_seq_cst(&cache->partitions[partition_number(cache, pk)]); /* P18 */
 }
 
-void
+uint32_t
 lki_partition_begin(lki_cache *cache, lk_bytes pk)
 {
-    lki_add_seq_cst(&cache->partitions[partition_number(cache, pk)], PARTITION_BEGUN + 1); /* P18 */
+    uint32_t number = partition_number(cache, pk);
+    lki_add_seq_cst(&cache->partitions[number], PARTITION_BEGUN + 1); /* P18 */
+    return number;
 }
 
 void
-lki_partition_end(lki_cache *cache, lk_bytes pk)
+lki_partition_end(lki_cache *cache, uint32_t number)
 {
-    lki_add_seq_cst(&cache->partitions[partition_number(cache, pk)], (uint64_t)-1); /* P18 */
+    lki_add_seq_cst(&cache->partitions[number], (uint64_t)-1); /* P18 */
 }
 
 /* May what began then become an entry now? */
@@ -441,26 +443,29 @@ lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight, const
     window *w = window_of(cache, shard, hashed->hash);
     flight->begun = ++w->begun;
     flight->alone = ++w->open == 1;
-    lki_entry *entry = lki_set_get(&shard->entries, hashed);
-    flight->cached = entry != NULL;
-    if (entry != NULL)
-        lki_store_seq_cst(&entry->stale, 1); /* P17: before the database is written to */
+    flight->entry = lki_set_get(&shard->entries, hashed);
+    if (flight->entry != NULL) {
+        lki_entry_hold(flight->entry);
+        lki_store_seq_cst(&flight->entry->stale, 1); /* P17: before the database is written to */
+    }
     lki_latch_drop(&shard->latch);
 }
 
 void
-lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, lk_key key,
-               const lk_item *item, int64_t now_ms)
+lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, const lk_item *item,
+               int64_t now_ms)
 {
-    const lki_hashed hashed = {key, flight->hash};
+    lki_hashed hashed = {.hash = flight->hash};
     lki_cache_shard *shard = shard_of(cache, hashed.hash);
     lki_entry *entry = NULL;
-    if (item != NULL && flight->cached && flight->alone && lki_memory_is_bounded(thread))
+    if (flight->entry != NULL)
+        hashed.key = lki_entry_key(flight->entry);
+    if (item != NULL && flight->entry != NULL && flight->alone && lki_memory_is_bounded(thread))
         entry = entry_new(cache, &hashed, item, flight->partition_word, now_ms);
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
     window_of(cache, shard, hashed.hash)->open--;
-    lki_entry *old = flight->cached ? lki_set_get(&shard->entries, &hashed) : NULL;
+    lki_entry *old = flight->entry != NULL ? lki_set_get(&shard->entries, &hashed) : NULL;
     if (old != NULL) {
         bool met = !windows_are_as(cache, shard, &hashed, flight->begun, flight->partition_word);
         if (entry == NULL || met)
@@ -471,6 +476,7 @@ lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, l
     lki_latch_drop(&shard->latch);
     lki_write_leave(thread);
     lki_entry_release(cache, entry); /* the table has its own */
+    lki_entry_release(cache, flight->entry);
 }
 
 /* ---- life ---- */

@@ -319,6 +319,42 @@ test_get_many_with_keys_in_its_result_is_answered(void **state)
     }
 }
 
+static void
+test_push_with_the_job_in_pushed_drops_its_key(void **state)
+{
+    (void)state;
+    cached_open(&c, NULL);
+    cached_set(&c, "a-queue-with-a-name-that-is-long", "a-job-with-a-name-that-is-long", "old");
+    lk_key key = lk_key_of("a-queue-with-a-name-that-is-long", "a-job-with-a-name-that-is-long");
+    for (int i = 0; i < 3; i++) {
+        cached_warm(&c, key, "old");
+        const lk_item *job = lk_result_item(c.k.result, 0);
+        assert_status(LK_OK, lk_queue_push(c.cache, job, 1, NULL, c.k.result));
+        assert_int_equal(lk_result_count(c.k.result), 1);
+        assert_true(cached_asks(&c, key, "old"));
+    }
+    cached_close(&c);
+}
+
+static void
+test_pull_with_its_queues_in_the_result_closes_their_windows(void **state)
+{
+    (void)state;
+    cached_open(&c, NULL);
+    cached_set(&c, "the-queue", "x", "the-dead-letters");
+    cached_set(&c, "the-dead-letters", "y", "kept");
+    lk_item job = kit_item("the-queue", "j",
+                           "a job with much data, which takes the place of all that was there");
+    assert_status(LK_OK, lk_queue_push(c.cache, &job, 1, NULL, NULL));
+    assert_true(cached_holds(&c, lk_key_of("the-queue", "x"), "the-dead-letters"));
+    const lk_item *item = lk_result_item(c.k.result, 0);
+    lk_pull_options options = {.pk = item->key.pk, .max_receives = 3, .dead_pk = item->data};
+    assert_status(LK_OK, lk_queue_pull(c.cache, &options, c.k.result));
+    cached_warm(&c, lk_key_of("the-queue", "x"), "the-dead-letters");
+    cached_warm(&c, lk_key_of("the-dead-letters", "y"), "kept");
+    cached_close(&c);
+}
+
 int
 main(void)
 {
@@ -336,6 +372,8 @@ main(void)
         cmocka_unit_test(test_get_into_hit_and_miss_are_alike),
         cmocka_unit_test(test_get_with_the_key_in_its_result_is_answered),
         cmocka_unit_test(test_get_many_with_keys_in_its_result_is_answered),
+        cmocka_unit_test(test_push_with_the_job_in_pushed_drops_its_key),
+        cmocka_unit_test(test_pull_with_its_queues_in_the_result_closes_their_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
