@@ -587,11 +587,14 @@ lki_cache_statistics(lki_cache *cache, lk_statistics *statistics)
 {
     lki_reclaim_report report;
     lki_reclaim_read(&cache->domain, &report);
-    statistics->cache_hits = report.counter[LKI_HITS];
-    statistics->cache_misses = report.counter[LKI_GETS] - report.counter[LKI_HITS];
+    uint64_t gets = report.counter[LKI_GETS], hits = report.counter[LKI_HITS];
+    statistics->cache_hits = hits;
+    /* A thread may have counted both between the looks at the one and at the other. */
+    statistics->cache_misses = gets > hits ? gets - hits : 0;
     statistics->cache_evictions = report.counter[LKI_EVICTIONS];
     statistics->cache_joined = report.counter[LKI_LOADS_JOINED];
     statistics->cache_dropped = report.counter[LKI_FILLS_DROPPED];
+    statistics->cache_items = statistics->cache_bytes = 0; /* those of a cache behind this one */
     for (size_t i = 0; i < (size_t)1 << cache->shard_bits; i++) {
         lki_cache_shard *shard = &cache->shards[i];
         pthread_mutex_lock(&shard->latch);

@@ -158,6 +158,36 @@ test_inner_that_can_little_leaves_the_rest_unsupported(void **state)
 }
 
 static void
+test_cache_over_a_cache_is_a_cache(void **state)
+{
+    lk_cache_options options = {.max_items = 2};
+    lk_db *outer;
+    (void)state;
+    cached_open(&c, NULL);
+    assert_status(LK_OK, lk_cache_open(c.cache, &options, &outer));
+    for (unsigned i = 0; i < 5; i++) {
+        lk_item item = {.key = kit_numbered("p", i), .data = lk_string("x")};
+        assert_status(LK_OK, lk_set(outer, &item, 1));
+        assert_status(LK_OK, lk_get(outer, item.key, c.k.result));
+    }
+    assert_int_equal(cached_asked(&c), 5);
+    for (unsigned i = 0; i < 5; i++)
+        assert_status(LK_OK, lk_get(outer, kit_numbered("p", i), c.k.result));
+    assert_int_equal(cached_asked(&c), 0);
+    lk_statistics statistics;
+    assert_status(LK_OK, lk_statistics_read(outer, &statistics));
+    assert_int_equal(statistics.cache_items, 2); /* its own */
+    assert_int_equal(statistics.cache_bytes, 2 * (72 + 1 + 8 + 1));
+    assert_int_equal(statistics.sets, 5);
+    lk_key key = kit_numbered("p", 4);
+    assert_status(LK_OK, lk_delete(outer, &key, 1));
+    assert_status(LK_NOT_FOUND, lk_get(outer, key, c.k.result));
+    assert_status(LK_NOT_FOUND, lk_get(c.cache, key, c.k.result));
+    lk_close(outer);
+    cached_close(&c);
+}
+
+static void
 test_child_of_a_fork_gets_invalid(void **state)
 {
     (void)state;
@@ -221,6 +251,7 @@ main(void)
         cmocka_unit_test(test_open_tells_the_capabilities_of_both),
         cmocka_unit_test(test_inner_closed_first_makes_all_calls_invalid),
         cmocka_unit_test(test_inner_that_can_little_leaves_the_rest_unsupported),
+        cmocka_unit_test(test_cache_over_a_cache_is_a_cache),
         cmocka_unit_test(test_child_of_a_fork_gets_invalid),
         cmocka_unit_test(test_statistics_count_what_was_done),
     };
