@@ -351,6 +351,7 @@ typedef struct writing {
     lki_thread *thread;
     lki_flight *flights;
     size_t count;
+    int64_t now_ms; /* from before the database is written to: ages count from then */
 } writing;
 
 /* Room for `count` keys. LK_OK, LK_INVALID, LK_NO_MEMORY: nothing was begun. */
@@ -364,6 +365,7 @@ writing_open(writing *w, void *state, size_t count)
         return status;
     if (__builtin_mul_overflow(count, sizeof *w->flights, &size))
         return LK_NO_MEMORY;
+    w->now_ms = lk_realtime_now_ms(w->c->inner);
     w->flights = lki_scratch(w->thread, size);
     return w->flights != NULL || count == 0 ? LK_OK : LK_NO_MEMORY;
 }
@@ -377,9 +379,9 @@ writing_begin(writing *w, lk_key key)
 
 /* In the order of their beginning. */
 static void
-writing_end(writing *w, size_t *at, const lk_item *item, int64_t now_ms)
+writing_end(writing *w, size_t *at, const lk_item *item)
 {
-    lki_flight_end(w->c->cache, w->thread, &w->flights[(*at)++], item, now_ms);
+    lki_flight_end(w->c->cache, w->thread, &w->flights[(*at)++], item, w->now_ms);
 }
 
 /* All of them: what the keys hold is not known, or nothing. */
@@ -387,7 +389,7 @@ static void
 writing_drop(writing *w)
 {
     for (size_t at = 0; at < w->count;)
-        writing_end(w, &at, NULL, 0);
+        writing_end(w, &at, NULL);
 }
 
 static lk_status
@@ -400,9 +402,8 @@ cache_set(void *state, const lk_item *items, size_t count)
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, items[i].key);
     status = lk_set(w.c->inner, items, count);
-    int64_t now_ms = lk_realtime_now_ms(w.c->inner);
     for (size_t i = 0, at = 0; i < count; i++)
-        writing_end(&w, &at, status == LK_OK ? &items[i] : NULL, now_ms);
+        writing_end(&w, &at, status == LK_OK ? &items[i] : NULL);
     return status;
 }
 
@@ -442,9 +443,8 @@ cache_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *
     for (size_t i = 0; i < item_count; i++)
         writing_begin(&w, items[i].key);
     status = lk_set_atomic(w.c->inner, items, item_count, locks, lock_count, conflict);
-    int64_t now_ms = lk_realtime_now_ms(w.c->inner);
     for (size_t i = 0, at = 0; i < item_count; i++)
-        writing_end(&w, &at, status == LK_OK ? &items[i] : NULL, now_ms);
+        writing_end(&w, &at, status == LK_OK ? &items[i] : NULL);
     if (status != LK_OK)
         locks_forget(&w, locks, lock_count);
     return status;
@@ -472,11 +472,10 @@ cache_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *l
             writing_begin(&w, key);
     status = lk_commit(w.c->inner, writes, write_count, locks, lock_count, conflict);
     bool done = status == LK_OK || status == LK_LATE;
-    int64_t now_ms = lk_realtime_now_ms(w.c->inner);
     for (size_t i = 0, at = 0; i < write_count; i++) {
         const lk_item *item = done && writes[i].kind == LK_PUT ? &writes[i].item : NULL;
         if (write_key(&writes[i], &key))
-            writing_end(&w, &at, item, now_ms);
+            writing_end(&w, &at, item);
     }
     if (!done)
         locks_forget(&w, locks, lock_count);

@@ -177,6 +177,35 @@ test_max_age_ends_hits(void **state)
     }
 }
 
+/* The age counts from before the database was asked, or written to. */
+static void
+test_max_age_counts_from_before_the_call(void **state)
+{
+    lk_cache_options options = {.max_items = 10, .max_age_ms = 100};
+    (void)state;
+    for (int written = 0; written < 2; written++) {
+        later call;
+        enum counted_call gate = written != 0 ? COUNTED_SET : COUNTED_GET;
+        cached_open(&c, &options);
+        cached_set(&c, "p", "a", "x");
+        if (written != 0)
+            cached_warm(&c, the_key(), "x");
+        counted_shut(&c.inner, gate, COUNTED_AFTER);
+        later_start(&call, &c, written != 0 ? later_set : later_get, the_key(), "x");
+        counted_wait(&c.inner, gate);
+        kit_set(&c.k, "p", "a", "behind");
+        kit_advance(&c.k, 60);
+        counted_go(&c.inner, gate);
+        assert_status(LK_OK, later_join(&call));
+        later_free(&call);
+        kit_advance(&c.k, 40);
+        assert_true(cached_hits(&c, the_key(), "x"));
+        kit_advance(&c.k, 1);
+        assert_true(cached_asks(&c, the_key(), "behind"));
+        cached_close(&c);
+    }
+}
+
 /* ---- absence ---- */
 
 static void
@@ -366,6 +395,7 @@ main(void)
         cmocka_unit_test(test_expiry_of_a_cached_item_is_a_hole_of_get_many),
         cmocka_unit_test(test_item_that_is_expired_when_written_is_absent),
         cmocka_unit_test(test_max_age_ends_hits),
+        cmocka_unit_test(test_max_age_counts_from_before_the_call),
         cmocka_unit_test(test_missing_key_is_asked_for_each_time),
         cmocka_unit_test(test_missing_key_with_keep_missing_is_asked_for_once),
         cmocka_unit_test(test_missing_key_that_a_queue_may_generate_is_asked_for),
