@@ -355,6 +355,16 @@ absence_is_kept(const lki_cache *cache, const lk_key *key)
     return cache->keep_missing && key->sk.size != LK_ULID_SIZE;
 }
 
+/* What those who wait are told. What one thread lacks memory for, the next may have; and a queue may
+ * have given such a key to a job since. They ask for themselves. */
+static lk_status
+load_answer(const lki_load *load, lk_status status, const lki_entry *entry)
+{
+    bool ask = status == LK_NO_MEMORY || (status == LK_OK && entry == NULL) ||
+               (status == LK_NOT_FOUND && load->hashed.key.sk.size == LK_ULID_SIZE);
+    return ask ? LK_RACE : status;
+}
+
 void
 lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status status,
              const lk_item *item, int64_t now_ms)
@@ -380,8 +390,7 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
     if (entry != NULL && bounded &&
         windows_are_as(cache, shard, hashed, load->begun, load->partition_word))
         kept = entry_enter_latched(cache, shard, thread, hashed->hash, entry, old);
-    /* What one thread lacks memory for, the next may have. */
-    load->status = status == LK_NO_MEMORY || (status == LK_OK && entry == NULL) ? LK_RACE : status;
+    load->status = load_answer(load, status, entry);
     load->entry = entry;
     load->ended = true;
     bool last = load_leave_latched(load);

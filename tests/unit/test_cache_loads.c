@@ -274,6 +274,33 @@ test_write_after_the_others_joined_leaves_them_the_answer(void **state)
     }
 }
 
+/* A queue gives a key to a job that nobody has named: such a load's "not found" is nobody else's. */
+static void
+test_push_that_generates_the_key_of_a_load_is_seen(void **state)
+{
+    (void)state;
+    char ulid[LK_ULID_SIZE + 1] = "";
+    later leader;
+    lk_item job = kit_item("q", NULL, "x");
+    open_waiting(LK_HOURS(1));
+    assert_status(LK_OK, lk_queue_push(c.cache, &job, 1, NULL, c.k.result));
+    memcpy(ulid, lk_result_item(c.k.result, 0)->key.sk.data, LK_ULID_SIZE);
+    lk_ulid_next(ulid, KIT_START_MS);
+    lk_key key = lk_key_of("q", ulid);
+    counted_shut(&c.inner, COUNTED_GET, COUNTED_AFTER);
+    later_start(&leader, &c, later_get, key, NULL);
+    counted_wait(&c.inner, COUNTED_GET);
+    assert_status(LK_OK, lk_queue_push(c.cache, &job, 1, NULL, NULL)); /* its key is that one */
+    later other;
+    later_start(&other, &c, later_get, key, NULL);
+    await_joined(1);
+    leader_go(&leader, LK_NOT_FOUND);
+    assert_status(LK_OK, later_join(&other));
+    assert_true(later_read(&other, "x"));
+    later_free(&other);
+    cached_close(&c);
+}
+
 /* ---- several keys ---- */
 
 static void
@@ -330,6 +357,7 @@ main(void)
         cmocka_unit_test(test_read_after_a_write_does_not_join_an_older_one),
         cmocka_unit_test(test_read_within_a_write_does_not_join),
         cmocka_unit_test(test_write_after_the_others_joined_leaves_them_the_answer),
+        cmocka_unit_test(test_push_that_generates_the_key_of_a_load_is_seen),
         cmocka_unit_test(test_get_many_of_hits_asks_nothing),
         cmocka_unit_test(test_get_many_of_single_reads_that_fail_is_nothing),
     };
