@@ -258,9 +258,10 @@ many_load(many *m)
         lki_miss *miss = &m->misses[i];
         if (miss->role != LKI_LOAD_LEADS)
             continue;
+        /* What a call of several keys failed with is no answer for one of them: LK_RACE. */
         const lk_item *item = status == LK_OK ? lk_result_item(m->answers, m->positions[i]) : NULL;
-        lki_load_end(cache, m->thread, miss,
-                     status == LK_OK && item == NULL ? LK_NOT_FOUND : status, item, m->now_ms);
+        lk_status its = status != LK_OK ? LK_RACE : item == NULL ? LK_NOT_FOUND : LK_OK;
+        lki_load_end(cache, m->thread, miss, its, item, m->now_ms);
     }
     return status;
 }

@@ -187,8 +187,8 @@ typedef struct lki_miss {
 /* Of miss->hashed: sets the rest. `now_ms`: of the database's realtime clock. Caller: not in a
  * section. */
 void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, int64_t now_ms);
-/* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault. Wakes who waits; keeps it if it
- * may. */
+/* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault; LK_RACE: there is none, and who
+ * waits has to ask. Wakes who waits; keeps it if it may. */
 void lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status status,
                   const lk_item *item, int64_t now_ms);
 /* The answer to another's question. LK_OK: miss->entry, which the caller releases. LK_NOT_FOUND, or

@@ -321,6 +321,38 @@ test_get_many_of_hits_asks_nothing(void **state)
     cached_close(&c);
 }
 
+static void
+test_get_waits_for_a_get_many(void **state)
+{
+    /* What a call of several keys failed with is no answer for one of them. */
+    static const lk_status ends[] = {LK_OK, LK_TOO_BIG, LK_UNAVAILABLE};
+    (void)state;
+    for (size_t i = 0; i < KIT_COUNT(ends); i++) {
+        later several, single;
+        open_waiting(LK_HOURS(1));
+        kit_set(&c.k, "q", "2", "two");
+        if (ends[i] != LK_OK)
+            counted_fail(&c.inner, COUNTED_GET_MANY, COUNTED_BEFORE, 1, ends[i]);
+        counted_shut(&c.inner, COUNTED_GET_MANY, COUNTED_BEFORE);
+        later_start(&several, &c, later_get_many, the_key(), NULL);
+        counted_wait(&c.inner, COUNTED_GET_MANY);
+        later_start(&single, &c, later_get, the_key(), NULL);
+        await_joined(2); /* one is the duplicate */
+        counted_go(&c.inner, COUNTED_GET_MANY);
+        assert_status(ends[i], later_join(&several));
+        assert_status(LK_OK, later_join(&single));
+        assert_true(later_read(&single, "old"));
+        assert_int_equal(cached_asked(&c), ends[i] == LK_OK ? 2 : 3);
+        if (ends[i] == LK_OK)
+            assert_true(many_read(&several, "old"));
+        else
+            assert_int_equal(lk_result_count(several.result), 0);
+        later_free(&single);
+        later_free(&several);
+        cached_close(&c);
+    }
+}
+
 /* A database without get_many is asked key by key; a fault in the middle leaves the result as it was. */
 static void
 test_get_many_of_single_reads_that_fail_is_nothing(void **state)
@@ -359,6 +391,7 @@ main(void)
         cmocka_unit_test(test_write_after_the_others_joined_leaves_them_the_answer),
         cmocka_unit_test(test_push_that_generates_the_key_of_a_load_is_seen),
         cmocka_unit_test(test_get_many_of_hits_asks_nothing),
+        cmocka_unit_test(test_get_waits_for_a_get_many),
         cmocka_unit_test(test_get_many_of_single_reads_that_fail_is_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
