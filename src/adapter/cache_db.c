@@ -275,7 +275,8 @@ many_add(const many *m, size_t i, lk_result *one, lk_result *result)
     if (miss->role == LKI_LOAD_LEADS || miss->role == LKI_LOAD_ALONE)
         return lk_result_add(result, lk_result_item(m->answers, m->positions[i]));
     if (miss->role == LKI_LOAD_JOINED && miss->entry == NULL) {
-        status = lk_get(m->c->inner, miss->hashed.key, one);
+        status = miss->status == LK_NOT_FOUND ? LK_NOT_FOUND
+                                              : lk_get(m->c->inner, miss->hashed.key, one);
         return status == LK_OK || status == LK_NOT_FOUND
                    ? lk_result_add(result, status == LK_OK ? lk_result_item(one, 0) : NULL)
                    : status;
@@ -292,7 +293,7 @@ many_merge(many *m, lk_result *result)
     /* Own loads have ended: two threads that wait for each other's do not exist. */
     for (size_t i = 0; i < m->count; i++)
         if (m->misses[i].role == LKI_LOAD_JOINED)
-            (void)lki_load_wait(m->c->cache, &m->misses[i]);
+            m->misses[i].status = lki_load_wait(m->c->cache, &m->misses[i]);
     m->now_ms = lk_realtime_now_ms(m->c->inner);
     lk_result *one = status == LK_OK ? lk_result_new() : NULL;
     if (status == LK_OK && one == NULL)

@@ -182,6 +182,7 @@ typedef struct lki_miss {
     enum lki_load_role role;
     lki_load *load;   /* LEADS, JOINED */
     lki_entry *entry; /* FOUND; the caller releases it */
+    lk_status status; /* JOINED, for a caller that waits for several */
 } lki_miss;
 
 /* Of miss->hashed: sets the rest. `now_ms`: of the database's realtime clock. Caller: not in a

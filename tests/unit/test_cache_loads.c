@@ -304,6 +304,34 @@ test_push_that_generates_the_key_of_a_load_is_seen(void **state)
 /* ---- several keys ---- */
 
 static void
+test_get_many_with_duplicates_asks_for_each_key_once(void **state)
+{
+    (void)state;
+    for (int keep = 0; keep < 2; keep++) {
+        lk_cache_options options = {.max_items = 100, .keep_missing = keep != 0};
+        cached_open(&c, &options);
+        kit_set(&c.k, "q", "1", "one");
+        kit_set(&c.k, "q", "2", "two");
+        lk_key one = lk_key_of("q", "1"), two = lk_key_of("q", "2"), no = lk_key_of("q", "no");
+        lk_key keys[8] = {no, one, no, two, one, no, two, one};
+        cached_warm(&c, two, "two");
+        (void)cached_asked(&c);
+        assert_status(LK_OK, lk_get_many(c.cache, keys, 8, c.k.result));
+        assert_int_equal(cached_asked(&c), 2);
+        assert_int_equal(lk_result_count(c.k.result), 8);
+        for (size_t i = 0; i < 8; i++) {
+            const lk_item *item = lk_result_item(c.k.result, i);
+            bool there = kit_bytes_equal(keys[i].sk, no.sk);
+            assert_int_equal(item == NULL, there);
+            assert_true(item == NULL || kit_bytes_equal(item->key.sk, keys[i].sk));
+        }
+        assert_status(LK_OK, lk_get_many(c.cache, keys, 0, c.k.result));
+        assert_int_equal(lk_result_count(c.k.result), 0);
+        cached_close(&c);
+    }
+}
+
+static void
 test_get_many_of_hits_asks_nothing(void **state)
 {
     (void)state;
@@ -319,6 +347,32 @@ test_get_many_of_hits_asks_nothing(void **state)
         assert_true(kit_bytes_are(lk_result_item(c.k.result, 2)->data, "old"));
     }
     cached_close(&c);
+}
+
+static void
+test_get_many_waits_for_another_read(void **state)
+{
+    static const lk_status ends[] = {LK_OK, LK_UNAVAILABLE, LK_NOT_FOUND};
+    (void)state;
+    for (size_t i = 0; i < KIT_COUNT(ends); i++) {
+        later leader, several;
+        open_waiting(LK_HOURS(1));
+        kit_set(&c.k, "q", "2", "two");
+        if (ends[i] == LK_NOT_FOUND)
+            assert_status(LK_OK, lk_delete(c.k.db, (lk_key[]){the_key()}, 1));
+        else if (ends[i] != LK_OK)
+            counted_fail(&c.inner, COUNTED_GET, COUNTED_AFTER, 1, ends[i]);
+        leader_start(&leader, COUNTED_BEFORE);
+        later_start(&several, &c, later_get_many, the_key(), NULL);
+        await_joined(2);
+        leader_go(&leader, ends[i]);
+        assert_status(LK_OK, later_join(&several));
+        assert_true(many_read(&several, ends[i] == LK_NOT_FOUND ? NULL : "old"));
+        /* Where the leader failed it asks for itself. */
+        assert_int_equal(cached_asked(&c), ends[i] == LK_UNAVAILABLE ? 4 : 2);
+        later_free(&several);
+        cached_close(&c);
+    }
 }
 
 static void
@@ -390,7 +444,9 @@ main(void)
         cmocka_unit_test(test_read_within_a_write_does_not_join),
         cmocka_unit_test(test_write_after_the_others_joined_leaves_them_the_answer),
         cmocka_unit_test(test_push_that_generates_the_key_of_a_load_is_seen),
+        cmocka_unit_test(test_get_many_with_duplicates_asks_for_each_key_once),
         cmocka_unit_test(test_get_many_of_hits_asks_nothing),
+        cmocka_unit_test(test_get_many_waits_for_another_read),
         cmocka_unit_test(test_get_waits_for_a_get_many),
         cmocka_unit_test(test_get_many_of_single_reads_that_fail_is_nothing),
     };
