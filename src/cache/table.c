@@ -31,10 +31,11 @@ enum {
     RETIRED_BYTES = 64 << 20 /* of thrown out entries that a stalled reader may hold back */
 };
 
-/* Of the writes to keys of a like hash. */
+/* Of keys of a like hash. */
 typedef struct window {
-    uint64_t begun; /* writes so far */
-    uint64_t open;  /* under way */
+    uint64_t begun;  /* writes so far */
+    uint64_t open;   /* under way */
+    lki_load *loads; /* under way; a list of all would be long in a get_many of many keys */
 } window;
 
 struct lki_load {
@@ -53,7 +54,6 @@ struct lki_cache_shard {
     pthread_cond_t ended; /* a load has */
     lki_set entries;
     lki_policy policy; /* [latch] */
-    lki_load *loads;   /* [latch] */
     window *windows;   /* [latch] */
 } __attribute__((aligned(LKI_LINE)));
 
@@ -290,7 +290,8 @@ load_leave_latched(lki_load *load)
 static lki_load *
 load_find_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *hashed)
 {
-    for (lki_load *load = shard->loads; load != NULL; load = load->next)
+    lki_load *load = window_of(cache, shard, hashed->hash)->loads;
+    for (; load != NULL; load = load->next)
         if (load->hashed.hash == hashed->hash &&
             lk_bytes_compare(load->hashed.key.pk, hashed->key.pk) == 0 &&
             lk_bytes_compare(load->hashed.key.sk, hashed->key.sk) == 0 &&
@@ -319,15 +320,15 @@ miss_decide_latched(lki_cache *cache, lki_cache_shard *shard, lki_miss *miss, lk
         miss->load = running;
         return;
     }
-    const window *w = window_of(cache, shard, miss->hashed.hash);
+    window *w = window_of(cache, shard, miss->hashed.hash);
     uint64_t word = partition_word(cache, miss->hashed.key.pk);
     miss->role = LKI_LOAD_ALONE;
     if (fresh == NULL || !windows_are_as(cache, shard, &miss->hashed, w->begun, word))
         return;
     fresh->begun = w->begun;
     fresh->partition_word = word;
-    fresh->next = shard->loads;
-    shard->loads = fresh;
+    fresh->next = w->loads;
+    w->loads = fresh;
     miss->role = LKI_LOAD_LEADS;
     miss->load = fresh;
 }
@@ -382,7 +383,7 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
     bool bounded = lki_memory_is_bounded(thread), kept = false;
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
-    lki_load **link = &shard->loads;
+    lki_load **link = &window_of(cache, shard, hashed->hash)->loads;
     while (*link != load)
         link = &(*link)->next;
     *link = load->next;
