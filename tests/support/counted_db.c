@@ -4,6 +4,24 @@
  */
 #include "support/counted_db.h"
 
+#include <sched.h>
+
+#include "support/crowd.h"
+
+/* ---- by chance ---- */
+
+static bool
+chance(const _Atomic(uint32_t) *one_in)
+{
+    static _Thread_local uint64_t random;
+    uint32_t n = atomic_load_explicit(one_in, memory_order_relaxed);
+    if (n == 0)
+        return false;
+    if (random == 0)
+        random = crowd_seed() + (uintptr_t)&random;
+    return crowd_random(&random) % n == 0;
+}
+
 /* ---- gates and failures ---- */
 
 static void
@@ -37,7 +55,13 @@ failure_take(counted_db *c, enum counted_call call, enum counted_when when)
 static lk_status
 call_begin(counted_db *c, enum counted_call call)
 {
-    atomic_fetch_add(&c->calls[call], 1);
+    atomic_fetch_add_explicit(&c->calls[call], 1, memory_order_relaxed);
+    if (chance(&c->yield_one_in))
+        sched_yield();
+    if (chance(&c->fail_one_in))
+        return LK_UNAVAILABLE;
+    if (!atomic_load_explicit(&c->watched, memory_order_acquire))
+        return LK_OK;
     gate_pass(c, call, COUNTED_BEFORE);
     return failure_take(c, call, COUNTED_BEFORE);
 }
@@ -45,6 +69,12 @@ call_begin(counted_db *c, enum counted_call call)
 static lk_status
 call_end(counted_db *c, enum counted_call call, lk_status status)
 {
+    if (chance(&c->yield_one_in))
+        sched_yield();
+    if (call > COUNTED_GET_MANY && chance(&c->fail_one_in))
+        return LK_UNKNOWN;
+    if (!atomic_load_explicit(&c->watched, memory_order_acquire))
+        return status;
     gate_pass(c, call, COUNTED_AFTER);
     lk_status instead = failure_take(c, call, COUNTED_AFTER);
     return instead != LK_OK ? instead : status;
@@ -55,6 +85,7 @@ counted_shut(counted_db *c, enum counted_call call, enum counted_when when)
 {
     pthread_mutex_lock(&c->latch);
     c->gates[call] = (counted_gate){when, true, false};
+    atomic_store(&c->watched, true);
     pthread_mutex_unlock(&c->latch);
 }
 
@@ -82,6 +113,7 @@ counted_fail(counted_db *c, enum counted_call call, enum counted_when when, uint
 {
     pthread_mutex_lock(&c->latch);
     c->failures[call] = (counted_failure){when, nth, status};
+    atomic_store(&c->watched, true);
     pthread_mutex_unlock(&c->latch);
 }
 
@@ -91,7 +123,7 @@ static lk_status
 counted_get(void *state, lk_key key, lk_result *result)
 {
     counted_db *c = state;
-    atomic_fetch_add(&c->keys, 1);
+    atomic_fetch_add_explicit(&c->keys, 1, memory_order_relaxed);
     lk_status status = call_begin(c, COUNTED_GET);
     return status != LK_OK ? status : call_end(c, COUNTED_GET, lk_get(c->inner, key, result));
 }
@@ -100,7 +132,7 @@ static lk_status
 counted_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
 {
     counted_db *c = state;
-    atomic_fetch_add(&c->keys, count);
+    atomic_fetch_add_explicit(&c->keys, count, memory_order_relaxed);
     lk_status status = call_begin(c, COUNTED_GET_MANY);
     return status != LK_OK
                ? status

@@ -43,6 +43,11 @@ typedef struct counted_db {
     lk_db *db, *inner;
     _Atomic(uint64_t) calls[COUNTED_CALLS];
     _Atomic(uint64_t) keys; /* that reads have asked for, by either call */
+    /* For crowds: one call in so many gives the processor away, or fails (LK_UNAVAILABLE before the
+     * database behind was called, LK_UNKNOWN after); 0: none does. */
+    _Atomic(uint32_t) yield_one_in, fail_one_in;
+    _Atomic(bool)
+        watched; /* there has been a gate or a failure; a crowd shall not meet at the latch */
     pthread_mutex_t latch;
     pthread_cond_t moved;
     counted_gate gates[COUNTED_CALLS];       /* [latch] */
