@@ -29,7 +29,7 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
 {
     lki_miss miss = {.hashed = *hashed};
     int64_t now_ms = lk_realtime_now_ms(c->inner);
-    lki_load_begin(c->cache, thread, &miss, true, now_ms);
+    lki_load_begin(c->cache, thread, &miss, now_ms);
     lk_status status = LK_RACE;
     if (miss.role == LKI_LOAD_JOINED)
         status = lki_load_wait(c->cache, &miss);

@@ -84,8 +84,6 @@ many_ask(const many *m, const lk_key *keys, size_t count, lk_result *answers)
     return status;
 }
 
-enum { LOADS_SHARED = 64 }; /* of one call */
-
 /* Loads of all that is missing, but for what others load. */
 static lk_status
 many_load(many *m)
@@ -96,7 +94,7 @@ many_load(many *m)
         lki_miss *miss = &m->misses[i];
         if (miss->entry != NULL)
             continue;
-        lki_load_begin(cache, m->thread, miss, asked < LOADS_SHARED, m->now_ms);
+        lki_load_begin(cache, m->thread, miss, m->now_ms);
         if (miss->role != LKI_LOAD_LEADS && miss->role != LKI_LOAD_ALONE)
             continue;
         m->asked[asked] = m->keys[i];
@@ -108,8 +106,9 @@ many_load(many *m)
         if (miss->role != LKI_LOAD_LEADS)
             continue;
         const lk_item *item = status == LK_OK ? lk_result_item(m->answers, m->positions[i]) : NULL;
-        lki_load_end(cache, m->thread, miss,
-                     status == LK_OK && item == NULL ? LK_NOT_FOUND : status, item, m->now_ms);
+        /* What a call of several keys failed with is no answer for one of them. */
+        lk_status its = status != LK_OK ? LK_RACE : item != NULL ? LK_OK : LK_NOT_FOUND;
+        lki_load_end(cache, m->thread, miss, its, item, m->now_ms);
     }
     return status;
 }
@@ -146,8 +145,6 @@ many_merge(many *m, lk_result *result)
         lk_status told = lki_load_wait(m->c->cache, miss);
         if (told == LK_OK || told == LK_NOT_FOUND)
             miss->role = LKI_LOAD_FOUND; /* the entry, or that there is none */
-        else if (told != LK_RACE && status == LK_OK)
-            status = told;
     }
     m->now_ms = lk_realtime_now_ms(m->c->inner);
     lk_result *one = status == LK_OK ? lk_result_new() : NULL;

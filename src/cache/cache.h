@@ -177,17 +177,15 @@ typedef struct lki_miss {
     lki_cached *entry; /* FOUND; the caller releases it */
 } lki_miss;
 
-/* Of miss->hashed: sets the rest. `shared`: others may join, or this one another's; who reads many keys
- * in one call shares only some, for the shard's list of loads is short. `now_ms`: of the database's
- * realtime clock. Caller: not in a section. */
-void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool shared,
-                    int64_t now_ms);
-/* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault. Wakes who waits; keeps it if it
- * may. */
+/* Of miss->hashed: sets the rest. `now_ms`: of the database's realtime clock. Caller: not in a
+ * section. */
+void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, int64_t now_ms);
+/* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault; LK_RACE: there is none, who waits
+ * asks himself. Wakes who waits; keeps it if it may. */
 void lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status status,
                   const lk_item *item, int64_t now_ms);
-/* The answer to another's question. LK_OK: miss->entry, which the caller releases. LK_NOT_FOUND.
- * LK_UNAVAILABLE: the database's. LK_RACE: there is none, ask yourself. */
+/* The answer to another's question. LK_OK: miss->entry, which the caller releases. LK_NOT_FOUND, or
+ * the fault. LK_RACE: there is none, ask yourself. */
 lk_status lki_load_wait(lki_cache *cache, lki_miss *miss);
 
 /* ---- writing to the database ---- */

@@ -11,7 +11,7 @@
 #include <time.h>
 
 struct lki_load {
-    lki_load *next, **link; /* [latch] among the shard's shared ones; NULL link: not shared */
+    lki_load *next;                 /* [latch] of its window */
     uint64_t begun, partition_word; /* [const] windows as they were when it began */
     size_t readers;                 /* [latch] who leads it or waits for it */
     bool ended;                     /* [latch] */
@@ -59,7 +59,8 @@ load_leave_latched(lki_load *load)
 static lki_load *
 load_find_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *hashed)
 {
-    for (lki_load *load = shard->loads; load != NULL; load = load->next)
+    lki_load *load = lki_window_of(cache, shard, hashed->hash)->loads;
+    for (; load != NULL; load = load->next)
         if (load->hashed.hash == hashed->hash &&
             lk_bytes_compare(load->hashed.key.pk, hashed->key.pk) == 0 &&
             lk_bytes_compare(load->hashed.key.sk, hashed->key.sk) == 0 &&
@@ -69,28 +70,8 @@ load_find_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *ha
 }
 
 static void
-load_link_latched(lki_cache_shard *shard, lki_load *load)
-{
-    load->next = shard->loads;
-    load->link = &shard->loads;
-    if (load->next != NULL)
-        load->next->link = &load->next;
-    shard->loads = load;
-}
-
-static void
-load_unlink_latched(lki_load *load)
-{
-    if (load->link == NULL)
-        return;
-    *load->link = load->next;
-    if (load->next != NULL)
-        load->next->link = load->link;
-}
-
-static void
 miss_decide_latched(lki_cache *cache, lki_cache_shard *shard, lki_miss *miss, lki_load *fresh,
-                    bool shared, int64_t now_ms)
+                    int64_t now_ms)
 {
     lki_cached *entry = lki_set_get(&shard->entries, &miss->hashed);
     if (entry != NULL && lki_cached_is_valid(cache, entry) &&
@@ -100,35 +81,36 @@ miss_decide_latched(lki_cache *cache, lki_cache_shard *shard, lki_miss *miss, lk
         miss->entry = entry;
         return;
     }
-    lki_load *running = shared ? load_find_latched(cache, shard, &miss->hashed) : NULL;
+    lki_load *running =
+        cache->load_wait_ms >= 0 ? load_find_latched(cache, shard, &miss->hashed) : NULL;
     if (running != NULL) {
         running->readers++;
         miss->role = LKI_LOAD_JOINED;
         miss->load = running;
         return;
     }
-    const lki_window *w = lki_window_of(cache, shard, miss->hashed.hash);
+    lki_window *w = lki_window_of(cache, shard, miss->hashed.hash);
     uint64_t word = lki_partition_word(cache, miss->hashed.key.pk);
     miss->role = LKI_LOAD_ALONE;
     if (fresh == NULL || !lki_windows_are_as(cache, shard, &miss->hashed, w->begun, word))
         return;
     fresh->begun = w->begun;
     fresh->partition_word = word;
-    if (shared)
-        load_link_latched(shard, fresh);
+    fresh->next = w->loads;
+    w->loads = fresh;
     miss->role = LKI_LOAD_LEADS;
     miss->load = fresh;
 }
 
 void
-lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool shared, int64_t now_ms)
+lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, int64_t now_ms)
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, miss->hashed.hash);
     lki_load *fresh = load_new(cache, &miss->hashed);
     miss->load = NULL;
     miss->entry = NULL;
     lki_latch_take(&shard->latch, thread);
-    miss_decide_latched(cache, shard, miss, fresh, shared && cache->load_wait_ms >= 0, now_ms);
+    miss_decide_latched(cache, shard, miss, fresh, now_ms);
     lki_latch_drop(&shard->latch);
     if (miss->role != LKI_LOAD_LEADS)
         load_free(cache, fresh);
@@ -143,14 +125,14 @@ absence_is_certain(const lk_key *key)
     return key->sk.size != LK_ULID_SIZE;
 }
 
-/* What others who wait for the same key are told. A fault may be the asker's own (what it lacks memory
- * for, what it asked for besides): LK_RACE, they ask themselves. */
+/* What others who wait for the same key are told. What one thread lacks memory for, the next may have:
+ * LK_RACE, they ask themselves. */
 static lk_status
 answer_for_others(const lki_load *load, lk_status status, const lki_cached *entry)
 {
-    bool told = (status == LK_OK && entry != NULL) || status == LK_UNAVAILABLE ||
-                (status == LK_NOT_FOUND && absence_is_certain(&load->hashed.key));
-    return told ? status : LK_RACE;
+    bool asked_in_vain = status == LK_NO_MEMORY || (status == LK_OK && entry == NULL) ||
+                         (status == LK_NOT_FOUND && !absence_is_certain(&load->hashed.key));
+    return asked_in_vain ? LK_RACE : status;
 }
 
 void
@@ -170,7 +152,10 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
     bool bounded = lki_memory_is_bounded(thread), kept = false;
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
-    load_unlink_latched(load);
+    lki_load **link = &lki_window_of(cache, shard, hashed->hash)->loads;
+    while (*link != load)
+        link = &(*link)->next;
+    *link = load->next;
     lki_cached *old = lki_set_get(&shard->entries, hashed);
     if (entry != NULL && bounded &&
         lki_windows_are_as(cache, shard, hashed, load->begun, load->partition_word))

@@ -9,10 +9,11 @@
 #include "cache/cache.h"
 #include "cache/policy.h"
 
-/* Of the writes to keys of a like hash. */
+/* Of keys of a like hash. */
 typedef struct lki_window {
-    uint64_t begun; /* writes so far */
-    uint64_t open;  /* under way */
+    uint64_t begun;  /* writes so far */
+    uint64_t open;   /* under way */
+    lki_load *loads; /* under way; one list for all would be long in a get_many of many keys */
 } lki_window;
 
 struct lki_cache_shard {
@@ -20,7 +21,6 @@ struct lki_cache_shard {
     pthread_cond_t ended; /* a load has */
     lki_set entries;
     lki_policy policy;   /* [latch] */
-    lki_load *loads;     /* [latch] */
     lki_window *windows; /* [latch] */
 } __attribute__((aligned(LKI_LINE)));
 

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See counted_db.h.
+ */
+#include "support/counted_db.h"
+
+#include <sched.h>
+
+#include "support/crowd.h"
+
+/* ---- by chance ---- */
+
+static bool
+chance(const _Atomic(uint32_t) *one_in)
+{
+    static _Thread_local uint64_t random;
+    uint32_t n = atomic_load_explicit(one_in, memory_order_relaxed);
+    if (n == 0)
+        return false;
+    if (random == 0)
+        random = crowd_seed() + (uintptr_t)&random;
+    return crowd_random(&random) % n == 0;
+}
+
+/* ---- gates and failures ---- */
+
+static void
+gate_pass(counted_db *c, enum counted_call call, enum counted_when when)
+{
+    counted_gate *gate = &c->gates[call];
+    pthread_mutex_lock(&c->latch);
+    if (gate->shut && !gate->reached && gate->when == when) {
+        gate->reached = true;
+        pthread_cond_broadcast(&c->moved);
+        while (gate->shut)
+            pthread_cond_wait(&c->moved, &c->latch);
+        gate->reached = false;
+    }
+    pthread_mutex_unlock(&c->latch);
+}
+
+/* The status that this call is to end in; LK_OK: its own. */
+static lk_status
+failure_take(counted_db *c, enum counted_call call, enum counted_when when)
+{
+    counted_failure *failure = &c->failures[call];
+    lk_status status = LK_OK;
+    pthread_mutex_lock(&c->latch);
+    if (failure->left != 0 && failure->when == when && --failure->left == 0)
+        status = failure->status;
+    pthread_mutex_unlock(&c->latch);
+    return status;
+}
+
+static lk_status
+call_begin(counted_db *c, enum counted_call call)
+{
+    atomic_fetch_add_explicit(&c->calls[call], 1, memory_order_relaxed);
+    if (chance(&c->yield_one_in))
+        sched_yield();
+    if (chance(&c->fail_one_in))
+        return LK_UNAVAILABLE;
+    if (!atomic_load_explicit(&c->watched, memory_order_acquire))
+        return LK_OK;
+    gate_pass(c, call, COUNTED_BEFORE);
+    return failure_take(c, call, COUNTED_BEFORE);
+}
+
+static lk_status
+call_end(counted_db *c, enum counted_call call, lk_status status)
+{
+    if (chance(&c->yield_one_in))
+        sched_yield();
+    if (call > COUNTED_GET_MANY && chance(&c->fail_one_in))
+        return LK_UNKNOWN;
+    if (!atomic_load_explicit(&c->watched, memory_order_acquire))
+        return status;
+    gate_pass(c, call, COUNTED_AFTER);
+    lk_status instead = failure_take(c, call, COUNTED_AFTER);
+    return instead != LK_OK ? instead : status;
+}
+
+void
+counted_shut(counted_db *c, enum counted_call call, enum counted_when when)
+{
+    pthread_mutex_lock(&c->latch);
+    c->gates[call] = (counted_gate){when, true, false};
+    atomic_store(&c->watched, true);
+    pthread_mutex_unlock(&c->latch);
+}
+
+void
+counted_wait(counted_db *c, enum counted_call call)
+{
+    pthread_mutex_lock(&c->latch);
+    while (!c->gates[call].reached)
+        pthread_cond_wait(&c->moved, &c->latch);
+    pthread_mutex_unlock(&c->latch);
+}
+
+void
+counted_go(counted_db *c, enum counted_call call)
+{
+    pthread_mutex_lock(&c->latch);
+    c->gates[call].shut = false;
+    pthread_cond_broadcast(&c->moved);
+    pthread_mutex_unlock(&c->latch);
+}
+
+void
+counted_fail(counted_db *c, enum counted_call call, enum counted_when when, uint64_t nth,
+             lk_status status)
+{
+    pthread_mutex_lock(&c->latch);
+    c->failures[call] = (counted_failure){when, nth, status};
+    atomic_store(&c->watched, true);
+    pthread_mutex_unlock(&c->latch);
+}
+
+/* ---- what is counted ---- */
+
+static lk_status
+counted_get(void *state, lk_key key, lk_result *result)
+{
+    counted_db *c = state;
+    atomic_fetch_add_explicit(&c->keys, 1, memory_order_relaxed);
+    lk_status status = call_begin(c, COUNTED_GET);
+    return status != LK_OK ? status : call_end(c, COUNTED_GET, lk_get(c->inner, key, result));
+}
+
+static lk_status
+counted_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
+{
+    counted_db *c = state;
+    atomic_fetch_add_explicit(&c->keys, count, memory_order_relaxed);
+    lk_status status = call_begin(c, COUNTED_GET_MANY);
+    return status != LK_OK
+               ? status
+               : call_end(c, COUNTED_GET_MANY, lk_get_many(c->inner, keys, count, result));
+}
+
+static lk_status
+counted_set(void *state, const lk_item *items, size_t count)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_SET);
+    return status != LK_OK ? status : call_end(c, COUNTED_SET, lk_set(c->inner, items, count));
+}
+
+static lk_status
+counted_remove(void *state, const lk_key *keys, size_t count)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_REMOVE);
+    return status != LK_OK ? status : call_end(c, COUNTED_REMOVE, lk_delete(c->inner, keys, count));
+}
+
+static lk_status
+counted_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
+               size_t lock_count, lk_conflict *conflict)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_COMMIT);
+    return status != LK_OK
+               ? status
+               : call_end(c, COUNTED_COMMIT,
+                          lk_commit(c->inner, writes, write_count, locks, lock_count, conflict));
+}
+
+static lk_status
+counted_push(void *state, const lk_item *jobs, size_t count, const lk_push_options *options,
+             lk_result *pushed)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_PUSH);
+    return status != LK_OK
+               ? status
+               : call_end(c, COUNTED_PUSH, lk_queue_push(c->inner, jobs, count, options, pushed));
+}
+
+static lk_status
+counted_pull(void *state, const lk_pull_options *options, lk_result *result)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_PULL);
+    return status != LK_OK ? status
+                           : call_end(c, COUNTED_PULL, lk_queue_pull(c->inner, options, result));
+}
+
+static lk_status
+counted_acknowledge(void *state, const lk_claim *claims, size_t count)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_ACKNOWLEDGE);
+    return status != LK_OK
+               ? status
+               : call_end(c, COUNTED_ACKNOWLEDGE, lk_queue_acknowledge(c->inner, claims, count));
+}
+
+static lk_status
+counted_purge(void *state, lk_bytes pk, size_t *purged)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_PURGE);
+    return status != LK_OK ? status
+                           : call_end(c, COUNTED_PURGE, lk_queue_purge(c->inner, pk, purged));
+}
+
+/* ---- what only goes through ---- */
+
+static lk_db *
+inner_of(void *state)
+{
+    return ((counted_db *)state)->inner;
+}
+
+static lk_status
+passed_query(void *state, const lk_page *page, lk_result *result)
+{
+    return lk_query_page(inner_of(state), page, result);
+}
+
+static lk_status
+passed_get_lock(void *state, lk_key key, lk_lock *lock)
+{
+    return lk_get_lock(inner_of(state), key, lock);
+}
+
+static lk_status
+passed_release(void *state, const lk_claim *claim, int64_t delay_ms)
+{
+    return lk_queue_release(inner_of(state), claim, delay_ms);
+}
+
+static lk_status
+passed_extend(void *state, lk_claim *claim, int64_t visibility_ms)
+{
+    return lk_queue_extend(inner_of(state), claim, visibility_ms);
+}
+
+static lk_status
+passed_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
+{
+    return lk_queue_stats(inner_of(state), pk, stats);
+}
+
+static lk_status
+passed_queue_close(void *state, lk_bytes pk)
+{
+    return lk_queue_close(inner_of(state), pk);
+}
+
+static lk_status
+passed_queue_fd(void *state, lk_bytes pk, int *fd)
+{
+    return lk_queue_fd(inner_of(state), pk, fd);
+}
+
+static void
+passed_read_begin(void *state)
+{
+    lk_read_begin(inner_of(state));
+}
+
+static void
+passed_read_end(void *state)
+{
+    lk_read_end(inner_of(state));
+}
+
+static lk_status
+passed_view(void *state, lk_key key, lk_item *item)
+{
+    return lk_view(inner_of(state), key, item);
+}
+
+static lk_status
+passed_sweep(void *state, size_t max_items, size_t *swept)
+{
+    return lk_sweep(inner_of(state), max_items, swept);
+}
+
+static lk_status
+passed_statistics(void *state, lk_statistics *stats)
+{
+    return lk_statistics_read(inner_of(state), stats);
+}
+
+/* ---- open and close ---- */
+
+static const lk_operations everything = {.size = sizeof everything,
+                                         .get = counted_get,
+                                         .set = counted_set,
+                                         .remove = counted_remove,
+                                         .get_many = counted_get_many,
+                                         .query = passed_query,
+                                         .get_lock = passed_get_lock,
+                                         .commit = counted_commit,
+                                         .push = counted_push,
+                                         .pull = counted_pull,
+                                         .acknowledge = counted_acknowledge,
+                                         .release = passed_release,
+                                         .extend = passed_extend,
+                                         .queue_stats = passed_queue_stats,
+                                         .queue_purge = counted_purge,
+                                         .queue_close = passed_queue_close,
+                                         .queue_fd = passed_queue_fd,
+                                         .read_begin = passed_read_begin,
+                                         .read_end = passed_read_end,
+                                         .view = passed_view,
+                                         .sweep = passed_sweep,
+                                         .statistics = passed_statistics};
+
+static lk_operations
+operations_for(uint64_t capabilities)
+{
+    lk_operations o = everything;
+    if ((capabilities & LK_HAS_GET_MANY) == 0)
+        o.get_many = NULL;
+    if ((capabilities & LK_HAS_QUERY) == 0)
+        o.query = NULL;
+    if ((capabilities & LK_HAS_LOCKS) == 0) {
+        o.get_lock = NULL;
+        o.commit = NULL;
+    }
+    if ((capabilities & LK_HAS_QUEUES) == 0) {
+        o.push = NULL;
+        o.pull = NULL;
+        o.acknowledge = NULL;
+        o.release = NULL;
+        o.extend = NULL;
+        o.queue_stats = NULL;
+        o.queue_purge = NULL;
+        o.queue_close = NULL;
+    }
+    if ((capabilities & LK_HAS_QUEUE_FD) == 0)
+        o.queue_fd = NULL;
+    if ((capabilities & LK_HAS_VIEWS) == 0) {
+        o.read_begin = NULL;
+        o.read_end = NULL;
+        o.view = NULL;
+    }
+    if ((capabilities & LK_HAS_SWEEP) == 0)
+        o.sweep = NULL;
+    if ((capabilities & LK_HAS_STATISTICS) == 0)
+        o.statistics = NULL;
+    return o;
+}
+
+lk_status
+counted_open(counted_db *c, lk_db *inner, uint64_t without)
+{
+    lk_adapter adapter = LK_ADAPTER_INIT;
+    memset(c, 0, sizeof *c);
+    pthread_mutex_init(&c->latch, NULL);
+    pthread_cond_init(&c->moved, NULL);
+    c->inner = inner;
+    lk_status status = lk_adapter_read(inner, &adapter);
+    if (status != LK_OK)
+        return status;
+    adapter.name = "counted";
+    adapter.capabilities &= ~without;
+    adapter.state = c;
+    lk_operations operations = operations_for(adapter.capabilities);
+    return lk_adapter_open(&operations, &adapter, &c->db);
+}
+
+void
+counted_close(counted_db *c)
+{
+    lk_close(c->db);
+    pthread_cond_destroy(&c->moved);
+    pthread_mutex_destroy(&c->latch);
+}
