@@ -8,20 +8,25 @@
  *            mark of an entry, the word of the partition. Between two cuts it is one step; all interleavings are searched.
  *            The database is a register per key; a write, a read of it is one step, between begin and end of the call. Values
  *            are versions, which grow, and whether the item is there. What ends a call is one step with its last access.
- *              Writer    begins a flight on each key of its own (WRITER0, WRITER1; two keys: a commit), writes, ends them. SET
- *                        knows what the keys hold then, DELETE and FAULT do not; a fault may have written or not
+ *              Writer    begins a flight on each key (WRITER0, WRITER1; two keys: a commit; -DAPART: each writer on a key of its
+ *                        own), writes, ends them. SET knows what the keys hold then, DELETE and FAULT do not; a fault may have
+ *                        written or not
  *              Purger    a call on the partition, which changes all its keys (-DPURGE)
- *              Reader    READS reads, one after the other, of any key: finds, looks at mark and word, copies (-DHOLD: keeps
- *                        the entry and copies it after its section, as get_many does); or misses: finds one after all, joins a
- *                        load, leads one, or asks alone
+ *              Reader    READS calls, one after the other, each of one key or of all (-DMANY), or past the cache, as a query
+ *                        does (-DDIRECT). A call looks for its keys in one section: finds an entry, looks at mark, then word.
+ *                        All found: it copies them. Else it keeps what it found, leaves the section, and for each of the others
+ *                        finds one after all, joins a load, leads one or asks alone; ends the loads that it leads; waits for
+ *                        those that it joined; copies what it has kept
  *              Evictor   throws EVICTIONS entries out, whenever it likes
  *              Holder    takes the latch and keeps it for ever (-DHALT)
- *            -DABSENT: that there is no item is remembered. -DIMPATIENT: who waits for a load may give up, or get no answer from
- *            it. -DNO_MEMORY: where memory runs out an entry cannot be retired, or entered, or a load made.
+ *            -DEMPTY: nothing is in the table at first. -DABSENT: that there is no item is remembered. -DNO_JOIN: nobody joins.
+ *            -DIMPATIENT: who waits for a load may give up, or get no answer from it. -DNO_MEMORY: it may be that an entry cannot
+ *            be retired, or not be entered, or a load not be made.
  *
  * ABSTRACTED Memory is sequentially consistent. Finding an entry is one step: that it is moved in the set meanwhile can only make
- *            a find a miss. Grace: who was in a section when the entry left the table has left it. Ages and expiry. Capacity.
- *            The condition variable: waiting for a load is waiting for its end.
+ *            a find a miss. A grace period ends when all have left who were in a section as the entry left the table. Ages and
+ *            expiry. Capacity. Waiting for a load is waiting for its end, without the condition variable. A write happens before its
+ *            call returns, or never: the model says nothing of a database that finishes one after it has reported a fault.
  *
  * INVARIANTS (an assert each, found by its label)
  *   I1  an entry of the table that is valid holds what the database holds
@@ -32,26 +37,27 @@
  *   I6  loads end, and nobody waits for ever; who finds a valid entry waits for nobody
  *
  * TWINS (-DTWIN_name; each must fail)
- *   NO_MARK                  a write does not mark the entry                                              I1
- *   MARK_AFTER_WRITE         it does when the database has been written to                                I1
- *   FILL_UNCHECKED           a fill does not look at the window of its key                                I1
- *   FILL_CHECKS_BEGUN        only at how many writes have begun                                           I1
- *   FILL_CHECKS_OPEN         only at how many are open                                                    I1
- *   CHECK_BEFORE_LATCH       it looks, then takes the latch                                               I1
- *   UPDATE_NOT_ALONE         a write that met an earlier one enters its item                              I1
- *   UPDATE_UNCHECKED         a write that met a later one enters its item                                 I1
- *   JOIN_UNCHECKED           a reader joins a load from before a write                                    I2
- *   HIT_IGNORES_PARTITION    who finds an entry does not compare the word of its partition                I1
- *   FILL_IGNORES_PARTITION   a fill is kept though a call on the partition is under way                   I1
- *   FILL_TAKES_LATER_WORD    an entry has the word of when it was entered                                 I1
- *   UPDATE_IGNORES_PARTITION a write enters its item though a call on the partition is under way          I1
- *   JOIN_IGNORES_PARTITION   a reader joins a load from before a call on the partition                    I2
- *   FREED_AT_ONCE            an entry that leaves the table is freed without grace                        I4
- *   LOAD_HOLDS_NOTHING       a load has no reference to its answer                                        I4
- *   JOINER_HOLDS_NOTHING     who joined copies the answer without a reference of its own                  I4
- *   FAULT_LEAVES_ENTRY       the end of a write that failed leaves the entry where it is                  I5
- *   FAULT_ENTERS_ITEM        it enters the item                                                           I1
- *   HIT_TAKES_LATCH          a hit counts itself under the latch                                          I6
+ *   NO_MARK                  a write does not mark the entry                                                              I1
+ *   MARK_AFTER_WRITE         it does when the database has been written to                                                I1
+ *   FILL_UNCHECKED           a fill does not look at the window of its key                                                I3
+ *   FILL_CHECKS_BEGUN        only at how many writes have begun                                                           I3
+ *   FILL_CHECKS_OPEN         only at how many are open                                                                    I3
+ *   CHECK_BEFORE_LATCH       it looks, then takes the latch                                                               I3
+ *   UPDATE_NOT_ALONE         a write that met an earlier one enters its item, where an entry is left (NO_MEMORY)           I1
+ *   UPDATE_UNCHECKED         a write that met a later one enters its item                                                 I1
+ *   JOIN_UNCHECKED           a reader joins a load from before a write                                                    I2
+ *   HIT_IGNORES_PARTITION    who finds an entry does not compare the word of its partition                                I1
+ *   FILL_IGNORES_PARTITION   a fill is kept though a call on the partition is under way                                   I1
+ *   FILL_TAKES_LATER_WORD    an entry gets the word of when it is entered                                                 I1
+ *   UPDATE_IGNORES_PARTITION a write enters its item though a call on the partition is under way                          I1
+ *   JOIN_IGNORES_PARTITION   a reader joins a load from before a call on the partition                                    I2
+ *   FREED_AT_ONCE            an entry that leaves the table is freed without grace                                        I4
+ *   LOAD_HOLDS_NOTHING       a load has no reference to its answer                                                        I4
+ *   JOINER_HOLDS_NOTHING     who joined copies the answer without a reference of its own                                  I4
+ *   FAULT_LEAVES_ENTRY       the end of a write that failed leaves the entry where it is                                  I5
+ *   FAULT_ENTERS_ITEM        it enters the item                                                                           I5
+ *   HIT_TAKES_LATCH          a hit needs the latch                                                                        I6
+ *   WAITS_BEFORE_ENDS        who leads one load and joined another waits first                                            I6
  */
 
 #ifndef KEYS
@@ -67,7 +73,7 @@
 #define EVICTIONS 0
 #endif
 
-/* Kinds of writers; which keys (bits): all. */
+/* Kinds of writers; 0: there is none. */
 #define SET 1
 #define DELETE 2
 #define FAULT 3
@@ -97,8 +103,10 @@ byte partition;
 bool latch;
 
 /* Entries, each made at most once: 1.. those of the beginning, then one for each read and each flight. */
-#define FILL_OF(reader_, read_) (1 + KEYS + (reader_) * READS + (read_))
-#define ITEM_OF(writer_, key_) (1 + KEYS + READERS * READS + (writer_) * KEYS + (key_))
+#define LOAD_OF(reader_, read_, key_) (((reader_) * READS + (read_)) * KEYS + (key_))
+#define LOADS (READERS * READS * KEYS)
+#define FILL_OF(reader_, read_, key_) (1 + KEYS + LOAD_OF(reader_, read_, key_))
+#define ITEM_OF(writer_, key_) (1 + KEYS + LOADS + (writer_) * KEYS + (key_))
 #define ENTRIES ITEM_OF(2, 0)
 byte value[ENTRIES];
 bool stale[ENTRIES];
@@ -108,7 +116,6 @@ byte grace[ENTRIES]; /* sections that have to be left before it is freed */
 bool freed[ENTRIES]; /* ghost */
 
 /* Loads, each made at most once. */
-#define LOADS (READERS * READS)
 bool running[LOADS];
 byte load_key[LOADS], load_begun[LOADS], load_word[LOADS];
 byte load_readers[LOADS];
@@ -131,7 +138,7 @@ bool finding[READERS];                         /* without having missed */
 #define ARE_AS(begun_, word_) (WINDOW_AS(begun_) && PARTITION_AS(word_))
 
 #define MAY_LEAD(begun_, word_) MAY_FILL(begun_, word_)
-#define WORD_FOR_FILL load_word[l]
+#define WORD_FOR_FILL load_word[l[key]]
 #if defined(TWIN_FILL_UNCHECKED)
 #define MAY_FILL(begun_, word_) PARTITION_AS(word_)
 #elif defined(TWIN_FILL_CHECKS_BEGUN)
@@ -148,7 +155,9 @@ bool finding[READERS];                         /* without having missed */
 #define MAY_FILL(begun_, word_) ARE_AS(begun_, word_)
 #endif
 
-#if defined(TWIN_JOIN_UNCHECKED)
+#if defined(NO_JOIN)
+#define MAY_JOIN(begun_, word_) false
+#elif defined(TWIN_JOIN_UNCHECKED)
 #define MAY_JOIN(begun_, word_) true
 #elif defined(TWIN_JOIN_IGNORES_PARTITION)
 #define MAY_JOIN(begun_, word_) WINDOW_AS(begun_)
@@ -201,6 +210,9 @@ inline retire(e_) {
 #endif
 }
 
+/* For each key of this call. */
+#define EACH(body_) key = first; do :: key <= last -> body_; key++ :: else -> break od; key = 0
+
 #define BIT (1 << me)
 
 inline section_leave() {
@@ -233,161 +245,170 @@ inline tell(key_, v_) { if :: seen[key_] < (v_) -> seen[key_] = v_ :: else fi }
 #define HIT_WAITS true
 #endif
 
-/* What a read has come to. */
+/* What the read of a key has come to. */
 #define MISSED 0
 #define HIT 1
 #define FOUND 2
 #define JOINED 3
-#define ANSWERED 4
-#define LEADS 5
-#define ALONE 6
+#define LEADS 4
+#define ALONE 5
+#define ANSWERED 6
 
-/* The end of a read. */
-inline returns(v_) {
-    assert((v_) >= floor); /* I2 */
-    tell(key, v_);
-    finding[me] = false;
-    floor = 0; key = 0; e = 0; l = 0; v = 0; role = MISSED;
-    i++
-}
+#define WHERE(role_, body_) if :: role[key] == role_ -> body_ :: else fi
 
-/* lki_cache_find, lki_entry_is_valid: role is HIT or MISSED. */
+/* lki_cache_find, lki_entry_is_valid: HIT or MISSED. */
 inline find() {
     d_step {
-        floor = seen[key];
-        finding[me] = true;
-        e = table[key];
-        if
-        :: e != 0 -> sections = sections | BIT; role = HIT
-        :: else -> finding[me] = false
-        fi
+        if :: key == first -> sections = sections | BIT :: else fi;
+        floor[key] = seen[key];
+        e[key] = table[key];
+        if :: e[key] != 0 -> role[key] = HIT; finding[me] = true :: else fi
     };
     if
-    :: role == HIT ->
+    :: role[key] == HIT ->
         d_step {
-            USE(e); /* I4 */
-            if :: stale[e] -> section_leave(); role = MISSED; e = 0; finding[me] = false :: else fi
+            USE(e[key]); /* I4 */
+            if :: stale[e[key]] -> role[key] = MISSED; finding[me] = false :: else fi
         };
-        if
-        :: role == HIT ->
-            d_step {
-                USE(e); /* I4 */
-                if :: !IS_OF_NOW(e) -> section_leave(); role = MISSED; e = 0; finding[me] = false :: else fi
-            }
-        :: else
-        fi
+        WHERE(HIT, d_step {
+            USE(e[key]); /* I4 */
+            if :: !IS_OF_NOW(e[key]) -> role[key] = MISSED; finding[me] = false :: else fi
+        })
     :: else
-    fi
+    fi;
+    WHERE(MISSED, e[key] = 0; missing = true)
+}
+
+inline copy() {
+    USE(e[key]); /* I4 */
+    v[key] = value[e[key]]
+}
+
+/* A read has returned v. */
+inline returns() {
+    assert(v[key] >= floor[key]); /* I2 */
+    tell(key, v[key]);
+    floor[key] = 0; e[key] = 0; l[key] = 0; v[key] = 0; role[key] = MISSED
+}
+
+/* All by the table alone, in the section. */
+inline hit() { d_step { HIT_WAITS; EACH(copy(); returns()); section_leave(); finding[me] = false; i++ } }
+
+/* What was found is kept beyond the section. */
+inline hold() {
+    d_step {
+        EACH(WHERE(HIT, references[e[key]]++; role[key] = FOUND));
+        section_leave();
+        finding[me] = false; missing = false
+    }
 }
 
 /* The load of a key that a read which begins now may take part in. */
+#define IS_JOINABLE (running[x] && load_key[x] == key && MAY_JOIN(load_begun[x], load_word[x]))
 inline load_find() {
     x = 0;
     do
-    :: x < LOADS && running[x] && load_key[x] == key && MAY_JOIN(load_begun[x], load_word[x]) -> break
-    :: x < LOADS && !(running[x] && load_key[x] == key && MAY_JOIN(load_begun[x], load_word[x])) -> x++
+    :: x < LOADS && IS_JOINABLE -> break
+    :: x < LOADS && !IS_JOINABLE -> x++
     :: x == LOADS -> break
     od
 }
 
 #ifdef TWIN_LOAD_HOLDS_NOTHING
-#define load_let_go(e_) skip
 #define LOAD_HOLDS 0
 #else
-#define load_let_go(e_) let_go(e_)
 #define LOAD_HOLDS 1
 #endif
 
-inline load_free(l_) {
-    if :: answer_entry[l_] != 0 -> load_let_go(answer_entry[l_]) :: else fi;
-    load_key[l_] = 0; load_begun[l_] = 0; load_word[l_] = 0; load_writes[l_] = 0;
-    ended[l_] = false; answer[l_] = 0; answer_entry[l_] = 0
-}
-
-inline load_leave(l_) {
-    assert(load_readers[l_] > 0); /* I4 */
-    load_readers[l_]--;
-    if :: load_readers[l_] == 0 -> load_free(l_) :: else fi
+/* Who leads it or waited for it has done so. */
+inline load_leave() {
+    assert(load_readers[l[key]] > 0); /* I4 */
+    load_readers[l[key]]--;
+    if
+    :: load_readers[l[key]] == 0 ->
+        if :: LOAD_HOLDS && answer_entry[l[key]] != 0 -> let_go(answer_entry[l[key]]) :: else fi;
+        load_key[l[key]] = 0; load_begun[l[key]] = 0; load_word[l[key]] = 0; load_writes[l[key]] = 0;
+        ended[l[key]] = false; answer[l[key]] = 0; answer_entry[l[key]] = 0
+    :: else
+    fi
 }
 
 /* lki_load_begin */
 inline load_begin() {
     atomic {
         !latch -> latch = true;
-        e = table[key];
+        e[key] = table[key];
         if
-        :: e != 0 && IS_VALID(e) -> USE(e); /* I4 */ references[e]++; role = FOUND; latch = false
-        :: else -> e = 0
+        :: e[key] != 0 && IS_VALID(e[key]) -> references[e[key]]++; role[key] = FOUND; latch = false
+        :: else -> e[key] = 0
         fi
     };
-    if
-    :: role == MISSED ->
-        d_step {
-            load_find();
-            if :: x < LOADS -> load_readers[x]++; l = x; role = JOINED; latch = false :: else fi;
-            x = 0
-        };
+    WHERE(MISSED, d_step {
+        load_find();
+        if :: x < LOADS -> load_readers[x]++; l[key] = x; role[key] = JOINED; latch = false :: else fi;
+        x = 0
+    });
+    WHERE(MISSED, atomic {
         if
-        :: role == MISSED ->
-            atomic {
-                if
-                :: MAY_LEAD(begun, partition) ->
-                    l = me * READS + i;
-                    running[l] = true; load_key[l] = key; load_begun[l] = begun; load_word[l] = partition;
-                    load_readers[l] = 1; load_writes[l] = writes[key];
-                    role = LEADS
-                :: !MAY_LEAD(begun, partition) -> role = ALONE
+        :: MAY_LEAD(begun, partition) ->
+            l[key] = LOAD_OF(me, i, key);
+            running[l[key]] = true; load_key[l[key]] = key; load_readers[l[key]] = 1;
+            load_begun[l[key]] = begun; load_word[l[key]] = partition;
+            load_writes[l[key]] = writes[key];
+            role[key] = LEADS
+        :: !MAY_LEAD(begun, partition) -> role[key] = ALONE
 #ifdef NO_MEMORY
-                :: true -> role = ALONE
+        :: true -> role[key] = ALONE
 #endif
-                fi;
-                latch = false
-            }
-        :: else
-        fi
+        fi;
+        latch = false
+    })
+}
+
+inline ask() { if :: role[key] == LEADS || role[key] == ALONE -> v[key] = db[key] :: else fi }
+
+#ifdef TWIN_CHECK_BEFORE_LATCH
+inline load_check() {
+    ok = MAY_FILL(load_begun[l[key]], load_word[l[key]]);
+    atomic { !latch -> latch = true; running[l[key]] = false }
+}
+#else
+inline load_check() {
+    atomic {
+        !latch -> latch = true;
+        running[l[key]] = false;
+        ok = MAY_FILL(load_begun[l[key]], load_word[l[key]])
+    }
+}
+#endif
+
+inline fill() {
+    e[key] = FILL_OF(me, i, key);
+    value[e[key]] = v[key]; word[e[key]] = WORD_FOR_FILL; references[e[key]] = LOAD_HOLDS;
+    if
+    :: ok ->
+        assert(writing[key] == 0 && writes[key] == load_writes[l[key]]); /* I3 */
+        if :: table[key] != 0 -> retire(table[key]) :: else fi;
+        references[e[key]]++;
+        table[key] = e[key]
     :: else
     fi
 }
 
-/* lki_load_end: v is the database's answer. */
-#ifdef TWIN_CHECK_BEFORE_LATCH
-inline load_check() {
-    ok = MAY_FILL(load_begun[l], load_word[l]);
-    atomic { !latch -> latch = true; running[l] = false }
-}
-#else
-inline load_check() {
-    atomic { !latch -> latch = true; running[l] = false; ok = MAY_FILL(load_begun[l], load_word[l]) }
-}
-#endif
-
+/* lki_load_end */
 inline load_end() {
     load_check();
     atomic {
 #ifdef NO_MEMORY
         if :: true :: ok = false fi;
 #endif
-        e = 0;
-        if
-        :: IS_KEPT(v) ->
-            e = FILL_OF(me, i);
-            value[e] = v; word[e] = WORD_FOR_FILL; references[e] = LOAD_HOLDS;
-            if
-            :: ok ->
-                assert(writing[key] == 0 && writes[key] == load_writes[l]); /* I3 */
-                if :: table[key] != 0 -> retire(table[key]) :: else fi;
-                references[e]++;
-                table[key] = e
-            :: else
-            fi
-        :: else
-        fi;
+        if :: IS_KEPT(v[key]) -> fill() :: else fi;
         ok = false;
-        answer[l] = v; answer_entry[l] = e; ended[l] = true;
-        load_leave(l);
+        answer[l[key]] = v[key]; answer_entry[l[key]] = e[key]; ended[l[key]] = true;
+        load_leave();
         latch = false;
-        assert(ALL_TRUE); /* I1 */
-        returns(v)
+        e[key] = 0; l[key] = 0;
+        assert(ALL_TRUE) /* I1 */
     }
 }
 
@@ -397,63 +418,74 @@ inline load_end() {
 #define JOINER_HOLDS 1
 #endif
 
-/* lki_load_wait: the role is ANSWERED, with an entry; or the read has returned; or it is ALONE. */
+/* lki_load_wait */
 inline load_wait() {
     atomic {
         if
-        :: !latch && ended[l] ->
-            e = answer_entry[l];
-            v = answer[l];
-            if :: e != 0 -> USE(e); /* I4 */ references[e] = references[e] + JOINER_HOLDS :: else fi;
-            load_leave(l);
-            if :: e != 0 -> role = ANSWERED; v = 0; l = 0 :: else -> returns(v) fi
+        :: !latch && ended[l[key]] ->
+            e[key] = answer_entry[l[key]];
+            v[key] = answer[l[key]];
+            if
+            :: e[key] != 0 -> USE(e[key]); /* I4 */ references[e[key]] = references[e[key]] + JOINER_HOLDS
+            :: else
+            fi;
+            role[key] = ANSWERED;
+            load_leave()
 #ifdef IMPATIENT
-        :: !latch -> load_leave(l); role = ALONE; l = 0
+        :: !latch -> load_leave(); role[key] = ALONE
 #endif
-        fi
+        fi;
+        l[key] = 0
     };
+    WHERE(ALONE, v[key] = db[key])
+}
+
+/* What is held is copied and let go. */
+inline hand_over() {
+    d_step {
+        if
+        :: role[key] == FOUND || (role[key] == ANSWERED && e[key] != 0) ->
+            copy();
+            if :: role[key] == FOUND || JOINER_HOLDS -> let_go(e[key]) :: else fi
+        :: else
+        fi;
+        returns()
+    }
 }
 
 proctype Reader(byte me) {
-    byte i, x, key, floor, e, l, v, role;
-    bool ok;
+    byte i, x, key, first, last;
+    byte floor[KEYS], e[KEYS], l[KEYS], v[KEYS], role[KEYS];
+    bool missing, ok;
     do
+#ifdef DIRECT
+    :: i < READS -> d_step { floor[0] = seen[0]; v[0] = db[0]; returns(); i++ }
+#endif
     :: i < READS ->
-        if
-        :: key = 0
-#if KEYS == 2
-        :: key = 1
+#ifdef MANY
+        last = KEYS - 1;
+#elif KEYS == 2
+        if :: first = 0 :: first = 1 fi;
+        last = first;
 #endif
-        fi;
-        find();
+        EACH(find());
         if
-        :: role == HIT ->
-#ifdef HOLD
-            d_step { USE(e); /* I4 */ references[e]++; section_leave() };
-            d_step { USE(e); /* I4 */ v = value[e]; let_go(e); returns(v) }
-#else
-            atomic { HIT_WAITS; USE(e); /* I4 */ v = value[e]; section_leave(); returns(v) }
-#endif
+        :: !missing -> hit()
         :: else ->
-            load_begin();
-            if :: role == JOINED -> load_wait() :: else fi;
-            if
-            :: role == FOUND -> d_step { USE(e); /* I4 */ v = value[e]; let_go(e); returns(v) }
-            :: role == ANSWERED ->
-                d_step {
-                    USE(e); /* I4 */
-                    v = value[e];
-                    if :: JOINER_HOLDS -> let_go(e) :: else fi;
-                    returns(v)
-                }
-            :: role == ALONE -> d_step { v = db[key]; returns(v) }
-            :: role == LEADS -> v = db[key]; load_end()
-            :: else
-            fi
+            hold();
+            EACH(WHERE(MISSED, load_begin()));
+#ifdef TWIN_WAITS_BEFORE_ENDS
+            EACH(WHERE(JOINED, load_wait()));
+#endif
+            EACH(ask());
+            EACH(WHERE(LEADS, load_end()));
+            EACH(WHERE(JOINED, load_wait()));
+            EACH(hand_over());
+            i++
         fi
     :: else -> break
     od;
-    finished++
+    atomic { first = 0; last = 0; finished++ }
 }
 
 /* ---- writers ---- */
@@ -491,14 +523,8 @@ inline write() {
         :: done = true
         :: kind == FAULT -> done = false
         fi;
-        key = 0;
-        do
-        :: key < KEYS ->
-            if :: done -> db[key] = NEXT(db[key], kind == DELETE); written[key] = db[key] :: else fi;
-            key++
-        :: else -> break
-        od;
-        key = 0; done = false;
+        EACH(if :: done -> db[key] = NEXT(db[key], kind == DELETE); written[key] = db[key] :: else fi);
+        done = false;
         assert(ALL_TRUE) /* I1 */
     }
 }
@@ -558,19 +584,24 @@ inline flight_end() {
 }
 
 proctype Writer(byte me; byte kind) {
-    byte x, key, e;
+    byte x, key, e, first, last;
     byte flight_begun[KEYS], flight_word[KEYS], written[KEYS];
     bool alone[KEYS], cached[KEYS];
     bool ok, done;
-    do :: key < KEYS -> flight_begin(); key++ :: else -> break od;
-    key = 0;
+#ifdef APART
+    first = me;
+    last = me;
+#else
+    last = KEYS - 1;
+#endif
+    EACH(flight_begin());
     write();
     if
     :: MARKS_AFTER -> atomic { !latch -> if :: table[0] != 0 -> stale[table[0]] = true :: else fi }
     :: else
     fi;
-    do :: key < KEYS -> flight_end(); key++ :: else -> break od;
-    atomic { key = 0; finished++ }
+    EACH(flight_end());
+    atomic { first = 0; last = 0; finished++ }
 }
 
 #ifdef PURGE
