@@ -11,7 +11,7 @@
  *              Writer    begins a flight on each key (WRITER0, WRITER1; two keys: a commit; -DAPART: each writer on a key of its
  *                        own), writes, ends them. SET knows what the keys hold then, DELETE and FAULT do not; a fault may have
  *                        written or not
- *              Purger    a call on the partition, which changes all its keys (-DPURGE)
+ *              Purger    a call on the partition, which changes all its keys (-DPURGE; -DPURGE=2: two)
  *              Reader    READS calls, one after the other, each of one key or of all (-DMANY), or past the cache, as a query
  *                        does (-DDIRECT). A call looks for its keys in one section: finds an entry, looks at mark, then word.
  *                        All found: it copies them. Else it keeps what it found, leaves the section, and for each of the others
@@ -37,27 +37,27 @@
  *   I6  loads end, and nobody waits for ever; who finds a valid entry waits for nobody
  *
  * TWINS (-DTWIN_name; each must fail)
- *   NO_MARK                  a write does not mark the entry                                                              I1
- *   MARK_AFTER_WRITE         it does when the database has been written to                                                I1
- *   FILL_UNCHECKED           a fill does not look at the window of its key                                                I3
- *   FILL_CHECKS_BEGUN        only at how many writes have begun                                                           I3
- *   FILL_CHECKS_OPEN         only at how many are open                                                                    I3
- *   CHECK_BEFORE_LATCH       it looks, then takes the latch                                                               I3
- *   UPDATE_NOT_ALONE         a write that met an earlier one enters its item, where an entry is left (NO_MEMORY)           I1
- *   UPDATE_UNCHECKED         a write that met a later one enters its item                                                 I1
- *   JOIN_UNCHECKED           a reader joins a load from before a write                                                    I2
- *   HIT_IGNORES_PARTITION    who finds an entry does not compare the word of its partition                                I1
- *   FILL_IGNORES_PARTITION   a fill is kept though a call on the partition is under way                                   I1
- *   FILL_TAKES_LATER_WORD    an entry gets the word of when it is entered                                                 I1
- *   UPDATE_IGNORES_PARTITION a write enters its item though a call on the partition is under way                          I1
- *   JOIN_IGNORES_PARTITION   a reader joins a load from before a call on the partition                                    I2
- *   FREED_AT_ONCE            an entry that leaves the table is freed without grace                                        I4
- *   LOAD_HOLDS_NOTHING       a load has no reference to its answer                                                        I4
- *   JOINER_HOLDS_NOTHING     who joined copies the answer without a reference of its own                                  I4
- *   FAULT_LEAVES_ENTRY       the end of a write that failed leaves the entry where it is                                  I5
- *   FAULT_ENTERS_ITEM        it enters the item                                                                           I5
- *   HIT_TAKES_LATCH          a hit needs the latch                                                                        I6
- *   WAITS_BEFORE_ENDS        who leads one load and joined another waits first                                            I6
+ *   NO_MARK                  a write does not mark the entry                                                        I1
+ *   MARK_AFTER_WRITE         it does when the database has been written to                                          I1
+ *   FILL_UNCHECKED           a fill does not look at the window of its key                                          I3
+ *   FILL_CHECKS_BEGUN        only at how many writes have begun                                                     I3
+ *   FILL_CHECKS_OPEN         only at how many are open                                                              I3
+ *   CHECK_BEFORE_LATCH       it looks, then takes the latch                                                         I3
+ *   UPDATE_NOT_ALONE         a write that met an earlier one enters its item, if an entry was left (NO_MEMORY)      I1
+ *   UPDATE_UNCHECKED         a write that met a later one enters its item                                           I1
+ *   JOIN_UNCHECKED           a reader joins a load from before a write                                              I2
+ *   HIT_IGNORES_PARTITION    who finds an entry does not compare the word of its partition                          I1
+ *   FILL_IGNORES_PARTITION   a fill is kept though a call on the partition is under way                             I1
+ *   FILL_TAKES_LATER_WORD    an entry gets the word of when it is entered                                           I1
+ *   UPDATE_IGNORES_PARTITION a write enters its item though a call on the partition is under way                    I1
+ *   JOIN_IGNORES_PARTITION   a reader joins a load from before a call on the partition                              I2
+ *   FREED_AT_ONCE            an entry that leaves the table is freed without grace                                  I4
+ *   LOAD_HOLDS_NOTHING       a load has no reference to its answer                                                  I4
+ *   JOINER_HOLDS_NOTHING     who joined copies the answer without a reference of its own                            I4
+ *   FAULT_LEAVES_ENTRY       the end of a write that failed leaves the entry where it is                            I5
+ *   FAULT_ENTERS_ITEM        it enters the item                                                                     I5
+ *   HIT_TAKES_LATCH          a hit needs the latch                                                                  I6
+ *   WAITS_BEFORE_ENDS        who leads one load and joined another waits first                                      I6
  */
 
 #ifndef KEYS
@@ -125,11 +125,11 @@ byte answer[LOADS], answer_entry[LOADS];
 byte sections; /* a bit for each reader */
 
 /* Ghost state. */
-byte seen[KEYS];                               /* what a read that begins now may not fall below */
-byte writes[KEYS], writing[KEYS];              /* begun, under way */
-byte load_writes[LOADS];
+byte seen[KEYS]; /* what a read that begins now may not fall below */
+byte writes[KEYS], writing[KEYS]; /* begun, under way */
+byte load_writes[LOADS]; /* begun when it was */
 byte working, finished;
-bool finding[READERS];                         /* without having missed */
+bool finding[READERS]; /* has found entries, and has not missed yet */
 
 /* ---- the checks, and how the twins break them ---- */
 
@@ -666,7 +666,8 @@ init {
         if :: WRITER0 != 0 -> run Writer(0, WRITER0); working++ :: else fi;
         if :: WRITER1 != 0 -> run Writer(1, WRITER1); working++ :: else fi;
 #ifdef PURGE
-        run Purger(); working++;
+        i = 0;
+        do :: i < PURGE -> run Purger(); working++; i++ :: else -> break od;
 #endif
 #if EVICTIONS > 0
         run Evictor(); working++;
