@@ -161,6 +161,9 @@ pusher_member(member *m)
             items[j] = lkc_number_item(lk_key_of("q", NULL), &number[j]);
         }
         EXPECT_OK(lk_queue_push(m->r->db, items, WHOLE, NULL, m->result));
+        EXPECT(lk_result_count(m->result) == WHOLE, lk_result_count(m->result), i);
+        if (!lkc_is_well())
+            return;
         for (size_t j = 0; j < WHOLE; j++) {
             lk_bytes sk = lk_result_item(m->result, j)->key.sk;
             EXPECT(lkc_is_ulid(sk) && memcmp(sk.data, last, ULID_SIZE) > 0, i, j);

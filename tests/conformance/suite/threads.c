@@ -136,6 +136,8 @@ whole_member(member *m)
         lk_bytes data;
         if (random % 2 == 0) {
             EXPECT_OK(lk_get(m->r->db, key, m->result));
+            if (!lkc_is_well())
+                return;
             data = lk_result_item(m->result, 0)->data;
         } else {
             EXPECT_OK(lk_get_into(m->r->db, key, bytes, sizeof bytes, &got));
@@ -245,7 +247,8 @@ test_updates_under_locks_are_never_lost(rig *r)
 
 typedef struct timeline {
     atomic_int writing;
-    uint64_t rounds;
+    atomic_ullong reads;
+    uint64_t rounds; /* of writes, and of reads beside them */
 } timeline;
 
 static void
@@ -256,7 +259,7 @@ timeline_member(member *m)
     if (m->index == 0) {
         lk_lock lock;
         EXPECT_OK(lk_get_lock(m->r->db, lk_key_of("time", "lock"), &lock));
-        for (int64_t i = 1; i <= (int64_t)t->rounds && lkc_is_well(); i++) {
+        for (int64_t i = 1; lkc_goes_on((uint64_t)i, &t->reads, t->rounds); i++) {
             lk_item items[3];
             for (size_t j = 0; j < 3; j++)
                 items[j] = lkc_number_item(lk_key_of("time", sks[j]), &i);
@@ -266,7 +269,7 @@ timeline_member(member *m)
         return;
     }
     int64_t seen = 0;
-    for (uint64_t i = 0; (atomic_load(&t->writing) != 0 || i < 10) && lkc_is_well(); i++) {
+    for (; atomic_load(&t->writing) != 0 && lkc_is_well(); atomic_fetch_add(&t->reads, 1)) {
         lk_key key = lk_key_of("time", sks[lkc_random(&m->random) % 3]);
         EXPECT_OK(lk_get(m->r->db, key, m->result));
         int64_t number = lkc_number(lk_result_item(m->result, 0));
@@ -278,7 +281,7 @@ timeline_member(member *m)
 static void
 test_get_after_get_never_goes_back_in_time(rig *r)
 {
-    timeline t = {.rounds = lkc_scaled(20000)};
+    timeline t = {.rounds = lkc_scaled(10000)};
     int64_t zero = 0;
     lk_item items[] = {lkc_number_item(lk_key_of("time", "a"), &zero),
                        lkc_number_item(lk_key_of("time", "b"), &zero),
