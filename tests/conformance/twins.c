@@ -118,6 +118,8 @@ suite_run(const twin *played, const char *pattern, bool aloud)
             dup2(null, STDOUT_FILENO);
             dup2(null, STDERR_FILENO);
         }
+        if (played != NULL)
+            setenv("LK_TEST_SCALE", "100", 1); /* it ends as soon as it fails */
         stage s = {.played = played};
         const lk_conformance adapter = {.name = "twin", .open = twin_open, .context = &s};
         char program[] = "twins", names[128];

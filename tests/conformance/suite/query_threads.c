@@ -217,7 +217,7 @@ field_stream(member *m)
         return;
     while (lkc_is_well() && lk_stream_next(stream, &item) == LK_OK) {
         order_check(f, &item, query.reverse, last, &fixed);
-        if (lkc_random(&m->random) % 8 == 0)
+        if (lkc_random(&m->random) % 100 == 0)
             sched_yield();
     }
     EXPECT(fixed == f->fixed, fixed, f->fixed);
@@ -248,7 +248,7 @@ test_ordered_reads_return_what_is_there_throughout(rig *r)
 {
     for (int turn = 0; turn < 2; turn++) {
         field f;
-        field_begin(r, &f, WRITERS, 1500, MANY);
+        field_begin(r, &f, WRITERS, 500, MANY);
         f.relaxed = turn != 0;
         lkc_crowd(r, WRITERS + READERS, churn_member, &f);
     }
