@@ -8,9 +8,9 @@
  *            mark of an entry, the word of the partition. Between two cuts it is one step; all interleavings are searched.
  *            The database is a register per key; a write, a read of it is one step, between begin and end of the call. Values
  *            are versions, which grow, and whether the item is there. What ends a call is one step with its last access.
- *              Writer    begins a flight on each key (WRITER0, WRITER1; two keys: a commit; -DAPART: each writer on a key of its
- *                        own), writes, ends them. SET knows what the keys hold then, DELETE and FAULT do not; a fault may have
- *                        written or not
+ *              Writer    begins a flight on each key (WRITER0, WRITER1; two keys: a commit; -DAPART: each writer on a key
+ *                        of its own), writes, ends them. SET knows what the keys hold then, DELETE and FAULT do not; a
+ *                        fault may have written or not
  *              Purger    a call on the partition, which changes all its keys (-DPURGE; -DPURGE=2: two)
  *              Reader    READS calls, one after the other, each of one key or of all (-DMANY), or past the cache, as a query
  *                        does (-DDIRECT). A call looks for its keys in one section: finds an entry, looks at mark, then word.
@@ -19,14 +19,15 @@
  *                        those that it joined; copies what it has kept
  *              Evictor   throws EVICTIONS entries out, whenever it likes
  *              Holder    takes the latch and keeps it for ever (-DHALT)
- *            -DEMPTY: nothing is in the table at first. -DABSENT: that there is no item is remembered. -DNO_JOIN: nobody joins.
- *            -DIMPATIENT: who waits for a load may give up, or get no answer from it. -DNO_MEMORY: it may be that an entry cannot
- *            be retired, or not be entered, or a load not be made.
+ *            -DEMPTY: nothing is in the table at first. -DABSENT: that there is no item is remembered. -DUNSHARED: a read may
+ *            neither join a load nor let others join. -DIMPATIENT: who waits for a load may give up, or get no answer from it.
+ *            -DNO_MEMORY: it may be that an entry cannot be retired, or not be entered, or a load not be made.
  *
- * ABSTRACTED Memory is sequentially consistent. Finding an entry is one step: that it is moved in the set meanwhile can only make
- *            a find a miss. A grace period ends when all have left who were in a section as the entry left the table. Ages and
- *            expiry. Capacity. Waiting for a load is waiting for its end, without the condition variable. A write happens before its
- *            call returns, or never: the model says nothing of a database that finishes one after it has reported a fault.
+ * ABSTRACTED Memory is sequentially consistent. Finding an entry is one step: that it is moved in the set meanwhile can only
+ *            make a find a miss. A grace period ends when all have left who were in a section as the entry left the table.
+ *            Ages and expiry. Capacity. Waiting for a load is waiting for its end, without the condition variable. A write
+ *            happens before its call returns, or never: the model says nothing of a database that finishes one after it has
+ *            reported a fault.
  *
  * INVARIANTS (an assert each, found by its label)
  *   I1  an entry of the table that is valid holds what the database holds
@@ -54,6 +55,7 @@
  *   FREED_AT_ONCE            an entry that leaves the table is freed without grace                                  I4
  *   LOAD_HOLDS_NOTHING       a load has no reference to its answer                                                  I4
  *   JOINER_HOLDS_NOTHING     who joined copies the answer without a reference of its own                            I4
+ *   FLIGHT_HOLDS_NOTHING     a write has no reference to the entry, whose key it needs at its end                   I4
  *   FAULT_LEAVES_ENTRY       the end of a write that failed leaves the entry where it is                            I5
  *   FAULT_ENTERS_ITEM        it enters the item                                                                     I5
  *   HIT_TAKES_LATCH          a hit needs the latch                                                                  I6
@@ -155,9 +157,7 @@ bool finding[READERS]; /* has found entries, and has not missed yet */
 #define MAY_FILL(begun_, word_) ARE_AS(begun_, word_)
 #endif
 
-#if defined(NO_JOIN)
-#define MAY_JOIN(begun_, word_) false
-#elif defined(TWIN_JOIN_UNCHECKED)
+#if defined(TWIN_JOIN_UNCHECKED)
 #define MAY_JOIN(begun_, word_) true
 #elif defined(TWIN_JOIN_IGNORES_PARTITION)
 #define MAY_JOIN(begun_, word_) WINDOW_AS(begun_)
@@ -343,16 +343,20 @@ inline load_begin() {
         :: else -> e[key] = 0
         fi
     };
+    shared = true;
+#ifdef UNSHARED
+    if :: true :: shared = false fi;
+#endif
     WHERE(MISSED, d_step {
         load_find();
-        if :: x < LOADS -> load_readers[x]++; l[key] = x; role[key] = JOINED; latch = false :: else fi;
+        if :: shared && x < LOADS -> load_readers[x]++; l[key] = x; role[key] = JOINED; latch = false :: else fi;
         x = 0
     });
     WHERE(MISSED, atomic {
         if
         :: MAY_LEAD(begun, partition) ->
             l[key] = LOAD_OF(me, i, key);
-            running[l[key]] = true; load_key[l[key]] = key; load_readers[l[key]] = 1;
+            running[l[key]] = shared; load_key[l[key]] = key; load_readers[l[key]] = 1;
             load_begun[l[key]] = begun; load_word[l[key]] = partition;
             load_writes[l[key]] = writes[key];
             role[key] = LEADS
@@ -362,7 +366,8 @@ inline load_begin() {
 #endif
         fi;
         latch = false
-    })
+    });
+    shared = false
 }
 
 inline ask() { if :: role[key] == LEADS || role[key] == ALONE -> v[key] = db[key] :: else fi }
@@ -456,7 +461,7 @@ inline hand_over() {
 proctype Reader(byte me) {
     byte i, x, key, first, last;
     byte floor[KEYS], e[KEYS], l[KEYS], v[KEYS], role[KEYS];
-    bool missing, ok;
+    bool missing, shared, ok;
     do
 #ifdef DIRECT
     :: i < READS -> d_step { floor[0] = seen[0]; v[0] = db[0]; returns(); i++ }
@@ -503,6 +508,12 @@ proctype Reader(byte me) {
 #endif
 #endif
 
+#ifdef TWIN_FLIGHT_HOLDS_NOTHING
+#define FLIGHT_HOLDS 0
+#else
+#define FLIGHT_HOLDS 1
+#endif
+
 /* lki_flight_begin */
 inline flight_begin() {
     flight_word[key] = partition;
@@ -511,9 +522,10 @@ inline flight_begin() {
         begun++; open++;
         flight_begun[key] = begun;
         alone[key] = (open == 1);
-        cached[key] = (table[key] != 0);
+        cached[key] = table[key];
         writes[key]++; writing[key]++;
-        if :: cached[key] && MARKS_BEFORE -> stale[table[key]] = true :: else fi
+        if :: cached[key] != 0 -> references[cached[key]] = references[cached[key]] + FLIGHT_HOLDS :: else fi;
+        if :: cached[key] != 0 && MARKS_BEFORE -> stale[cached[key]] = true :: else fi
     }
 }
 
@@ -553,12 +565,13 @@ inline item_enter() {
 inline flight_end() {
     atomic {
         !latch -> latch = true;
+        USE(cached[key]); /* I4 */
         open--; writing[key]--;
         ok = KNOWS_ITEM && MAY_UPDATE(alone[key], flight_begun[key], flight_word[key])
     };
     atomic {
         if
-        :: cached[key] && table[key] != 0 ->
+        :: cached[key] != 0 && table[key] != 0 ->
             assert(stale[table[key]]); /* I4 */
             if
             :: DROPS ->
@@ -573,6 +586,7 @@ inline flight_end() {
             fi
         :: else
         fi;
+        if :: cached[key] != 0 && FLIGHT_HOLDS -> let_go(cached[key]) :: else fi;
 #ifndef NO_MEMORY
         assert(kind != FAULT || table[key] == 0); /* I5 */
 #endif
@@ -585,8 +599,8 @@ inline flight_end() {
 
 proctype Writer(byte me; byte kind) {
     byte x, key, e, first, last;
-    byte flight_begun[KEYS], flight_word[KEYS], written[KEYS];
-    bool alone[KEYS], cached[KEYS];
+    byte flight_begun[KEYS], flight_word[KEYS], cached[KEYS], written[KEYS];
+    bool alone[KEYS];
     bool ok, done;
 #ifdef APART
     first = me;
