@@ -31,6 +31,9 @@
  *   What latchkey.h says of its call: statuses, semantics, outputs untouched on anything but
  *   success, input copied before it returns, any thread at any time. Operations run side by side.
  *   It does not throw, exit, print or touch errno's meaning.
+ *   A write takes effect before its call returns, or never: also one that ends in a fault. Only after
+ *   LK_UNKNOWN it may take effect up to LK_UNKNOWN_SETTLES_MS later, for so long a cache in front keeps
+ *   nothing of its keys.
  *
  * THREADS, PROGRESS  lk_adapter_open, _hold, _release and lk_close take a short latch of the
  * process; everything else here never waits.
@@ -72,6 +75,8 @@ extern "C" {
 #define LK_FINDS_TWINS ((uint64_t)1 << 19)
 
 /* ---- operations ---- */
+
+#define LK_UNKNOWN_SETTLES_MS LK_SECONDS(60)
 
 /* One page of an ordered read. lk_query_items is one page without bounds, a stream is many. */
 typedef struct lk_page {

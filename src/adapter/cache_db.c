@@ -32,7 +32,7 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
     lki_load_begin(c->cache, thread, &miss, now_ms);
     lk_status status = LK_RACE;
     if (miss.role == LKI_LOAD_JOINED)
-        status = lki_load_wait(c->cache, &miss);
+        status = lki_load_wait(c->cache, &miss, lki_load_deadline(c->cache));
     if (miss.entry != NULL)
         return entry_hand_over(c, miss.entry, result);
     if (status != LK_RACE)
@@ -119,6 +119,7 @@ typedef struct writing {
     lki_flight *flights;
     size_t begun, ended;
     int64_t now_ms; /* from before the write */
+    bool unsettled; /* it may yet take effect */
 } writing;
 
 /* Room for `count` keys. LK_OK, LK_INVALID, LK_NO_MEMORY: nothing was begun. */
@@ -148,15 +149,17 @@ writing_begin(writing *w, lk_key key)
 static void
 writing_end(writing *w, const lk_item *item)
 {
-    lki_flight_end(w->c->cache, w->thread, &w->flights[w->ended++], item, w->now_ms);
+    lki_flight_end(w->c->cache, w->thread, &w->flights[w->ended++], item, w->unsettled, w->now_ms);
 }
 
-/* All that are left: nobody knows what they hold. */
-static void
-writing_forget(writing *w)
+/* All that are left: nobody knows what they hold. Passes the status of the write on. */
+static lk_status
+writing_forget(writing *w, lk_status status)
 {
+    w->unsettled = status == LK_UNKNOWN;
     while (w->ended < w->begun)
         writing_end(w, NULL);
+    return status;
 }
 
 static lk_status
@@ -171,8 +174,7 @@ cache_set(void *state, const lk_item *items, size_t count)
     status = lk_set(w.c->inner, items, count);
     for (size_t i = 0; status == LK_OK && i < count; i++)
         writing_end(&w, &items[i]);
-    writing_forget(&w);
-    return status;
+    return writing_forget(&w, status);
 }
 
 static lk_status
@@ -185,8 +187,7 @@ cache_remove(void *state, const lk_key *keys, size_t count)
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, keys[i]);
     status = lk_delete(w.c->inner, keys, count);
-    writing_forget(&w);
-    return status;
+    return writing_forget(&w, status);
 }
 
 /* Ends a commit. A race: somebody has changed what the locks guard, perhaps not through this cache; a
@@ -194,11 +195,11 @@ cache_remove(void *state, const lk_key *keys, size_t count)
 static lk_status
 commit_end(writing *w, lk_status status, const lk_lock *locks, size_t count)
 {
-    writing_forget(w);
+    (void)writing_forget(w, status);
     for (size_t i = 0; status != LK_OK && status != LK_LATE && i < count; i++) {
         w->begun = w->ended = 0;
         writing_begin(w, locks[i].key);
-        writing_forget(w);
+        (void)writing_forget(w, status);
     }
     return status;
 }
@@ -325,8 +326,7 @@ cache_push(void *state, const lk_item *jobs, size_t count, const lk_push_options
         if (jobs[i].key.sk.size != 0)
             writing_begin(&w, jobs[i].key);
     status = lk_queue_push(w.c->inner, jobs, count, options, pushed);
-    writing_forget(&w);
-    return status;
+    return writing_forget(&w, status);
 }
 
 /* Jobs that were received too often leave their partition and enter another one: which, only the
@@ -340,8 +340,8 @@ cache_pull(void *state, const lk_pull_options *options, lk_result *result)
     uint32_t from = lki_partition_begin(c->cache, options->pk);
     uint32_t to = lki_partition_begin(c->cache, options->dead_pk);
     lk_status status = lk_queue_pull(c->inner, options, result);
-    lki_partition_end(c->cache, to);
-    lki_partition_end(c->cache, from);
+    lki_partition_end(c->cache, to, status == LK_UNKNOWN);
+    lki_partition_end(c->cache, from, status == LK_UNKNOWN);
     return status;
 }
 
@@ -355,8 +355,7 @@ cache_acknowledge(void *state, const lk_claim *claims, size_t count)
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, claims[i].key);
     status = lk_queue_acknowledge(w.c->inner, claims, count);
-    writing_forget(&w);
-    return status;
+    return writing_forget(&w, status);
 }
 
 static lk_status
@@ -383,7 +382,7 @@ cache_queue_purge(void *state, lk_bytes pk, size_t *purged)
     const lki_cache_db *c = state;
     uint32_t partition = lki_partition_begin(c->cache, pk);
     lk_status status = lk_queue_purge(c->inner, pk, purged);
-    lki_partition_end(c->cache, partition);
+    lki_partition_end(c->cache, partition, status == LK_UNKNOWN);
     return status;
 }
 
@@ -478,7 +477,7 @@ lk_cache_open(lk_db *inner, const lk_cache_options *options, lk_db **db)
     lk_status status = lk_adapter_hold(inner);
     if (status == LK_OK) {
         c->inner = inner;
-        status = lki_cache_open(options, &c->cache);
+        status = lki_cache_open(options, &adapter, &c->cache);
     }
     if (status == LK_OK)
         status = lk_adapter_open(&operations, &adapter, db);

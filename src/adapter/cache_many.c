@@ -138,11 +138,12 @@ many_merge(many *m, lk_result *result)
 {
     lk_status status = m->answers == NULL ? LK_NO_MEMORY : many_load(m);
     /* Own loads have ended: two threads that wait for each other's do not exist. */
+    int64_t until_ms = status == LK_OK ? lki_load_deadline(m->c->cache) : 0;
     for (size_t i = 0; i < m->count; i++) {
         lki_miss *miss = &m->misses[i];
         if (miss->role != LKI_LOAD_JOINED)
             continue;
-        lk_status told = lki_load_wait(m->c->cache, miss);
+        lk_status told = lki_load_wait(m->c->cache, miss, until_ms);
         if (told == LK_OK || told == LK_NOT_FOUND)
             miss->role = LKI_LOAD_FOUND; /* the entry, or that there is none */
     }

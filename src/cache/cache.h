@@ -77,14 +77,15 @@ typedef struct lki_cache {
     int64_t load_wait_ms;
     _Atomic(uintptr_t) *lookaside; /* [P3] of each shard */
     lki_cache_shard *shards;
-    _Atomic(uint64_t) *partitions; /* [P18] windows of partitions: begun << 16 | open */
+    _Atomic(uint64_t) *partitions;        /* [P18] windows of partitions: begun << 16 | open */
+    _Atomic(int64_t) *unsettled_until_ms; /* of partitions: a call may take effect until then */
     _Atomic(uint64_t) tick __attribute__((aligned(LKI_LINE))); /* [stat] exact LRU: of finds */
 } lki_cache;
 
 enum { LKI_CACHE_PARTITIONS = 4096 };
 
-/* `options` checked and with its defaults filled in. LK_OK, LK_INVALID, LK_NO_MEMORY. */
-lk_status lki_cache_open(const lk_cache_options *options, lki_cache **cache);
+/* `options` checked; `of`: whose clocks are used. LK_OK, LK_NO_MEMORY. */
+lk_status lki_cache_open(const lk_cache_options *options, const lk_adapter *of, lki_cache **cache);
 /* No other thread is there. */
 void lki_cache_close(lki_cache *cache);
 void lki_cache_statistics(lki_cache *cache, lk_statistics *statistics);
@@ -184,9 +185,11 @@ void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, int64_
  * asks himself. Wakes who waits; keeps it if it may. */
 void lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status status,
                   const lk_item *item, int64_t now_ms);
-/* The answer to another's question. LK_OK: miss->entry, which the caller releases. LK_NOT_FOUND, or
+/* The answer to another's question, waited for until then (of the system's monotonic clock). LK_OK: miss->entry, which the caller releases. LK_NOT_FOUND, or
  * the fault. LK_RACE: there is none, ask yourself. */
-lk_status lki_load_wait(lki_cache *cache, lki_miss *miss);
+lk_status lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms);
+/* Until when a call that begins to wait now waits, for all its loads. */
+int64_t lki_load_deadline(const lki_cache *cache);
 
 /* ---- writing to the database ---- */
 
@@ -201,11 +204,13 @@ typedef struct lki_flight {
 
 void lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight,
                       const lki_hashed *hashed);
-/* `item`: what the key now holds; NULL: unknown, or nothing. `now_ms`: from before the write. */
+/* `item`: what the key now holds; NULL: unknown, or nothing. `unsettled`: the write may yet take effect
+ * (LK_UNKNOWN): nothing of the key is kept for LK_UNKNOWN_SETTLES_MS. `now_ms`: from before the write. */
 void lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight,
-                    const lk_item *item, int64_t now_ms);
-/* Around a call that changes items of a partition without naming them. Begin returns what end wants. */
+                    const lk_item *item, bool unsettled, int64_t now_ms);
+/* Around a call that changes items of a partition without naming them. Begin returns what end wants;
+ * `unsettled` as above. */
 uint32_t lki_partition_begin(lki_cache *cache, lk_bytes pk);
-void lki_partition_end(lki_cache *cache, uint32_t partition);
+void lki_partition_end(lki_cache *cache, uint32_t partition, bool unsettled);
 
 #endif

@@ -37,7 +37,7 @@ entry_hashed(const lki_cached *entry, uint64_t hash)
 
 void
 lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, const lk_item *item,
-               int64_t now_ms)
+               bool unsettled, int64_t now_ms)
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, flight->hash);
     lki_hashed hashed = {.hash = flight->hash};
@@ -48,11 +48,16 @@ lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, c
         entry = lki_cached_new(cache, &hashed, item, flight->partition_word, now_ms);
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
-    lki_window_of(cache, shard, flight->hash)->open--;
+    lki_window *w = lki_window_of(cache, shard, flight->hash);
+    w->open--;
+    if (unsettled)
+        w->unsettled_until_ms = lki_cache_now_ms(cache) + LK_UNKNOWN_SETTLES_MS;
     lki_cached *old = flight->entry != NULL ? lki_set_get(&shard->entries, &hashed) : NULL;
     if (old != NULL) {
         bool met =
             !lki_windows_are_as(cache, shard, &hashed, flight->begun, flight->partition_word);
+        /* `alone`, above, is not the same: an earlier write that had no memory to remove the entry
+         * leaves it, and may have come later in the database. */
         if (entry == NULL || met)
             lki_cached_remove_latched(shard, thread, old);
         else

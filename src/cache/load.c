@@ -6,6 +6,7 @@
  * A load is listed in its shard while the database works. Who joins it counts itself; the last reader
  * frees it, and with it the reference to the answer.
  */
+#include "base/clock.h"
 #include "cache/shard.h"
 
 #include <time.h>
@@ -173,26 +174,18 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
         load_free(cache, load);
 }
 
-static struct timespec
-moment_after(int64_t ms)
+int64_t
+lki_load_deadline(const lki_cache *cache)
 {
-    struct timespec moment;
-    clock_gettime(CLOCK_MONOTONIC, &moment);
-    moment.tv_sec += (time_t)(ms / 1000);
-    moment.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (moment.tv_nsec >= 1000000000) {
-        moment.tv_sec++;
-        moment.tv_nsec -= 1000000000;
-    }
-    return moment;
+    return lki_monotonic_ms(NULL) + cache->load_wait_ms;
 }
 
 lk_status
-lki_load_wait(lki_cache *cache, lki_miss *miss)
+lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, miss->hashed.hash);
     lki_load *load = miss->load;
-    struct timespec until = moment_after(cache->load_wait_ms);
+    const struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
     lk_status status = LK_RACE;
     pthread_mutex_lock(&shard->latch);
     while (!load->ended && pthread_cond_timedwait(&shard->ended, &shard->latch, &until) == 0)

@@ -19,8 +19,6 @@
 
 #include <time.h>
 
-#include "base/clock.h"
-
 enum {
     SHARDS_MAX = 64,
     SHARD_ITEMS = 64,        /* at least so many to a shard */
@@ -67,9 +65,18 @@ lki_partition_begin(lki_cache *cache, lk_bytes pk)
 }
 
 void
-lki_partition_end(lki_cache *cache, uint32_t partition)
+lki_partition_end(lki_cache *cache, uint32_t partition, bool unsettled)
 {
-    lki_add_seq_cst(&cache->partitions[partition], (uint64_t)-1); /* P18 */
+    if (unsettled)
+        lki_store_relaxed(&cache->unsettled_until_ms[partition],
+                          lki_cache_now_ms(cache) + LK_UNKNOWN_SETTLES_MS); /* published by P18 */
+    lki_add_seq_cst(&cache->partitions[partition], (uint64_t)-1);           /* P18 */
+}
+
+static bool
+is_settled(const lki_cache *cache, int64_t until_ms)
+{
+    return LKI_LIKELY(until_ms == 0) || lki_cache_now_ms(cache) >= until_ms;
 }
 
 bool
@@ -77,8 +84,13 @@ lki_windows_are_as(const lki_cache *cache, lki_cache_shard *shard, const lki_has
                    uint64_t begun, uint64_t word)
 {
     const lki_window *w = lki_window_of(cache, shard, hashed->hash);
-    return w->open == 0 && w->begun == begun && (word & PARTITION_OPEN) == 0 &&
-           lki_partition_word(cache, hashed->key.pk) == word;
+    if (w->open != 0 || w->begun != begun || (word & PARTITION_OPEN) != 0 ||
+        lki_partition_word(cache, hashed->key.pk) != word)
+        return false;
+    /* Read after the word: who closed the partition had stored it before (P18). */
+    uint32_t partition = partition_number(cache, hashed->key.pk);
+    return is_settled(cache, w->unsettled_until_ms) &&
+           is_settled(cache, lki_load_relaxed(&cache->unsettled_until_ms[partition]));
 }
 
 /* ---- entries ---- */
@@ -251,7 +263,7 @@ shard_open(lki_cache *cache, size_t i, size_t shards, const lk_cache_options *o)
 }
 
 lk_status
-lki_cache_open(const lk_cache_options *o, lki_cache **opened)
+lki_cache_open(const lk_cache_options *o, const lk_adapter *of, lki_cache **opened)
 {
     lki_cache *cache = lki_alloc_lines(NULL, sizeof *cache);
     if (cache == NULL)
@@ -266,14 +278,17 @@ lki_cache_open(const lk_cache_options *o, lki_cache **opened)
     cache->domain.store = cache;
     cache->domain.dispose[LKI_CELL] = entry_dispose;
     cache->domain.max_retired_bytes = RETIRED_BYTES;
-    cache->domain.monotonic_ms = lki_monotonic_ms;
+    cache->domain.monotonic_ms = of->monotonic_ms;
+    cache->domain.clock_context = of->clock_context;
     lki_domain_open(&cache->domain);
     cache->lookaside = lki_alloc_lines(allocator, shards * sizeof *cache->lookaside);
     cache->shards = lki_alloc_lines(allocator, shards * sizeof *cache->shards);
     cache->partitions =
         lki_alloc_zeroed(allocator, LKI_CACHE_PARTITIONS * sizeof *cache->partitions);
+    cache->unsettled_until_ms =
+        lki_alloc_zeroed(allocator, LKI_CACHE_PARTITIONS * sizeof *cache->unsettled_until_ms);
     bool whole = cache->lookaside != NULL && cache->shards != NULL && cache->partitions != NULL &&
-                 lki_secret_draw(&cache->secret);
+                 cache->unsettled_until_ms != NULL && lki_secret_draw(&cache->secret);
     for (size_t i = 0; whole && i < shards; i++)
         whole = shard_open(cache, i, shards, o);
     if (!whole) {
@@ -310,6 +325,8 @@ lki_cache_close(lki_cache *cache)
     lki_free_lines(&allocator, cache->lookaside, shards * sizeof *cache->lookaside);
     lki_free_lines(&allocator, cache->shards, shards * sizeof *cache->shards);
     lki_free(&allocator, cache->partitions, LKI_CACHE_PARTITIONS * sizeof *cache->partitions);
+    lki_free(&allocator, cache->unsettled_until_ms,
+             LKI_CACHE_PARTITIONS * sizeof *cache->unsettled_until_ms);
     lki_free_lines(NULL, cache, sizeof *cache);
 }
 
