@@ -208,7 +208,7 @@ option_parse(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_DISTRIBUTION:
         if (!distribution_parse(argument, &distribution))
-            argp_error(state, "'%s' is not uniform, zipf:0.01 to zipf:0.99, or hot:KEYS", argument);
+            argp_error(state, "'%s' is not uniform, zipf:0.01 to zipf:4, or hot:KEYS", argument);
         options->distribution = argument;
         return 0;
     case OPTION_SEED:
@@ -244,9 +244,10 @@ list_print(void)
 {
     printf("workloads\n");
     for (size_t i = 0; i < bench_workload_count; i++)
-        printf("  %-18s %s%s%s\n", bench_workloads[i]->name, bench_workloads[i]->what,
+        printf("  %-18s %s%s%s%s\n", bench_workloads[i]->name, bench_workloads[i]->what,
                bench_workloads[i]->distribution != NULL ? "; " : "",
-               bench_workloads[i]->distribution != NULL ? bench_workloads[i]->distribution : "");
+               bench_workloads[i]->distribution != NULL ? bench_workloads[i]->distribution : "",
+               bench_workloads[i]->on_request ? "; only when named" : "");
     printf("contenders\n");
     for (size_t i = 0; i < bench_contender_count; i++)
         printf("  %-18s %s\n", bench_contenders[i]->name, bench_contenders[i]->what);

@@ -147,8 +147,8 @@ worker_backoff(const struct bench_worker *worker, unsigned attempt)
         bench_backoff(attempt);
 }
 
-/* What the reader may expect: latchkey at least `ratio` times as fast as `contender` at
- * `threads`. */
+/* What the reader may expect: the workload's subject at least `ratio` times as fast as `contender`
+ * at `threads`. */
 struct bench_target {
     const char *contender;
     unsigned threads; /* 0: at any number */
@@ -165,10 +165,12 @@ struct bench_workload {
     const char *distribution; /* by default */
     const struct bench_source *source;
     const char *contenders; /* by default; NULL: all that can */
+    const char *subject;    /* whom the others are compared with; NULL: latchkey */
     unsigned weight;        /* operations that one step counts for; 0: 1 */
     unsigned batch;         /* steps between looks at the clock; 0: 64 */
     double least_s;         /* a run lasts at least so long, because its costs come in bursts */
     bool reads_only;
+    bool on_request;    /* runs only when it is named */
     bool transacts;     /* commits: the table shows races, the check sums up */
     unsigned increment; /* of the sum of all numbers by one commit */
     struct bench_target targets[4];
@@ -194,7 +196,7 @@ void bench_workload_add(const struct bench_workload *workload);
 /* ---- options and registry -------------------------------------------------------------------- */
 
 struct bench_options {
-    const char *workloads;    /* comma separated; NULL: all */
+    const char *workloads;    /* comma separated; NULL: all but those on request */
     const char *contenders;   /* NULL: those of the workload */
     const char *threads;      /* NULL: those of the workload */
     const char *distribution; /* NULL: that of the workload */

@@ -32,8 +32,8 @@ store_close(void *store)
     lk_close(store);
 }
 
-static void *
-client_attach(void *store)
+void *
+latchkey_attach(void *store)
 {
     struct client *client = calloc(1, sizeof *client);
 
@@ -48,8 +48,8 @@ client_attach(void *store)
     return client;
 }
 
-static void
-client_detach(void *handle)
+void
+latchkey_detach(void *handle)
 {
     struct client *client = handle;
 
@@ -59,8 +59,8 @@ client_detach(void *handle)
     free(client);
 }
 
-static bool
-client_get(void *handle, lk_key key, lk_bytes *value)
+bool
+latchkey_get(void *handle, lk_key key, lk_bytes *value)
 {
     struct client *client = handle;
 
@@ -108,8 +108,8 @@ client_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values
            result_values(client, count, values);
 }
 
-static bool
-client_set(void *handle, lk_key key, lk_bytes value)
+bool
+latchkey_set(void *handle, lk_key key, lk_bytes value)
 {
     struct client *client = handle;
     lk_item item = {key, value, 0};
@@ -212,11 +212,11 @@ static const struct bench_contender contender_latchkey = {
     .order = 0,
     .open = store_open,
     .close = store_close,
-    .attach = client_attach,
-    .detach = client_detach,
-    .get = client_get,
+    .attach = latchkey_attach,
+    .detach = latchkey_detach,
+    .get = latchkey_get,
     .get_many = client_get_many,
-    .set = client_set,
+    .set = latchkey_set,
     .remove = client_remove,
     .read = client_read,
     .commit = client_commit,
@@ -236,8 +236,8 @@ static const struct bench_contender contender_view = {
     .store_of = "latchkey",
     .open = store_open,
     .close = store_close,
-    .attach = client_attach,
-    .detach = client_detach,
+    .attach = latchkey_attach,
+    .detach = latchkey_detach,
     .get = client_view,
 };
 BENCH_CONTENDER(contender_view)

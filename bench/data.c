@@ -19,7 +19,8 @@ data_count(void)
 static bool
 data_open(const char **why)
 {
-    size_t partitions = data_partition(data_count() - 1) + 1;
+    size_t keys = data_count() > DATA_LEAST ? data_count() : DATA_LEAST;
+    size_t partitions = data_partition(keys - 1) + 1;
     char text[DATA_KEY_SIZE + 8];
 
     if (data_pks != NULL)
@@ -40,9 +41,8 @@ data_open(const char **why)
 /* In an order without locality, as items come in a server: neighbours in a partition are no
  * neighbours in memory. */
 static size_t
-data_load(const struct bench_contender *contender, void *client)
+data_load_count(const struct bench_contender *contender, void *client, size_t count)
 {
-    size_t count = data_count();
     char *value = calloc(1, bench_options.value_size);
     struct data_text text;
     size_t done = 0;
@@ -59,15 +59,21 @@ data_load(const struct bench_contender *contender, void *client)
     return done == count ? count : 0;
 }
 
+static size_t
+data_load(const struct bench_contender *contender, void *client)
+{
+    return data_load_count(contender, client, data_count());
+}
+
 static uint64_t
-data_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
-            size_t end, uint64_t *sum)
+data_verify_count(const struct bench_contender *contender, void *client, size_t count, size_t first,
+                  size_t step, size_t end, uint64_t *sum)
 {
     struct data_text text;
     uint64_t wrong = 0;
 
     for (size_t i = first; i < end; i += step) {
-        lk_key key = data_key(random_scatter(i, data_count()), &text);
+        lk_key key = data_key(random_scatter(i, count), &text);
         lk_bytes value;
         uint64_t number;
         if (!contender->get(client, key, &value) || !data_proves(value, text.sk, &number))
@@ -78,12 +84,52 @@ data_verify(const struct bench_contender *contender, void *client, size_t first,
     return wrong;
 }
 
+static uint64_t
+data_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
+            size_t end, uint64_t *sum)
+{
+    return data_verify_count(contender, client, data_count(), first, step, end, sum);
+}
+
 const struct bench_source data_source = {
     .name = "synthetic",
     .open = data_open,
     .load = data_load,
     .count = data_count,
     .verify = data_verify,
+};
+
+static size_t
+few_count(void)
+{
+    return bench_options.keys < DATA_FEW ? bench_options.keys : DATA_FEW;
+}
+
+static uint64_t
+few_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
+           size_t end, uint64_t *sum)
+{
+    return data_verify_count(contender, client, few_count(), first, step, end, sum);
+}
+
+/* Reads each item once, so that a cache has it. */
+static size_t
+few_load(const struct bench_contender *contender, void *client)
+{
+    size_t count = few_count();
+    uint64_t sum = 0;
+
+    if (data_load_count(contender, client, count) != count)
+        return 0;
+    return few_verify(contender, client, 0, 1, count, &sum) == 0 ? count : 0;
+}
+
+const struct bench_source data_few_source = {
+    .name = "few",
+    .open = data_open,
+    .load = few_load,
+    .count = few_count,
+    .verify = few_verify,
 };
 
 static int

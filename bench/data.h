@@ -21,8 +21,12 @@
 #define DATA_PARTITION_ITEMS 1000
 #define DATA_KEY_SIZE 16
 #define DATA_VALUE_MIN 24
+#define DATA_FEW 100000
+#define DATA_LEAST 1000000 /* keys can be made for so many indexes, however few are loaded */
 
 extern const struct bench_source data_source;
+/* The first DATA_FEW of them, each read once after loading: what fits into a cache. */
+extern const struct bench_source data_few_source;
 
 /* The text of all pks, one after the other. [const] after data_source.open */
 extern const char (*data_pks)[DATA_KEY_SIZE];

@@ -264,8 +264,9 @@ plan_run(void)
         return 2;
     for (size_t i = 0; i < bench_workload_count; i++) {
         const struct bench_workload *workload = bench_workloads[i];
-        if (bench_options.workloads != NULL &&
-            !bench_list_has(bench_options.workloads, workload->name))
+        if (bench_options.workloads != NULL
+                ? !bench_list_has(bench_options.workloads, workload->name)
+                : workload->on_request)
             continue;
         if (!row_add(workload)) {
             fprintf(stderr, "latchkey-bench: --threads: numbers from 1 to %d\n", BENCH_THREADS_MAX);

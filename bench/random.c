@@ -9,37 +9,73 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Constants of Gray, Sundaresan, Englert, Baclawski, Weinberger, "Quickly Generating
- * Billion-Record Synthetic Databases", 1994, as YCSB uses them. */
+/* Draws of exactly 1/rank^theta, for any theta, by rejection-inversion: Hoermann, Derflinger,
+ * "Rejection-inversion to generate variates from monotone discrete distributions", 1996. The
+ * integral of the density is drawn from and inverted; few draws are thrown away. */
 struct zipf {
-    double bound, theta, alpha, zeta, eta, second;
+    double bound, theta, first, last, sure;
 };
+
+/* (exp(x) - 1) / x and log(1 + x) / x, also near 0. */
+static double
+zipf_expm1_over(double x)
+{
+    return fabs(x) > 1e-8 ? expm1(x) / x : 1.0 + x / 2;
+}
+
+static double
+zipf_log1p_over(double x)
+{
+    return fabs(x) > 1e-8 ? log1p(x) / x : 1.0 - x / 2;
+}
+
+static double
+zipf_density(const struct zipf *zipf, double x)
+{
+    return exp(-zipf->theta * log(x));
+}
+
+static double
+zipf_integral(const struct zipf *zipf, double x)
+{
+    double logarithm = log(x);
+
+    return zipf_expm1_over((1.0 - zipf->theta) * logarithm) * logarithm;
+}
+
+static double
+zipf_integral_inverse(const struct zipf *zipf, double y)
+{
+    double scaled = y * (1.0 - zipf->theta);
+
+    return exp(zipf_log1p_over(scaled > -1.0 ? scaled : -1.0) * y);
+}
 
 static void
 zipf_init(struct zipf *zipf, size_t bound, double theta)
 {
-    double zeta = 0;
-
-    for (size_t i = bound; i >= 1; i--)
-        zeta += pow((double)i, -theta);
     zipf->bound = (double)bound;
     zipf->theta = theta;
-    zipf->zeta = zeta;
-    zipf->second = 1.0 + pow(0.5, theta);
-    zipf->alpha = 1.0 / (1.0 - theta);
-    zipf->eta = (1.0 - pow(2.0 / zipf->bound, 1.0 - theta)) / (1.0 - zipf->second / zeta);
+    zipf->first = zipf_integral(zipf, 1.5) - 1.0;
+    zipf->last = zipf_integral(zipf, zipf->bound + 0.5);
+    zipf->sure =
+        2.0 - zipf_integral_inverse(zipf, zipf_integral(zipf, 2.5) - zipf_density(zipf, 2.0));
 }
 
+/* A rank from 0. */
 static size_t
-zipf_rank(const struct zipf *zipf, double unit)
+zipf_rank(const struct zipf *zipf, struct random_state *random)
 {
-    double scaled = unit * zipf->zeta;
+    for (;;) {
+        double y = zipf->last + random_unit(random) * (zipf->first - zipf->last);
+        double x = zipf_integral_inverse(zipf, y);
+        double rank = floor(x + 0.5);
 
-    if (scaled < 1.0)
-        return 0;
-    if (scaled < zipf->second)
-        return 1;
-    return (size_t)(zipf->bound * pow(zipf->eta * unit - zipf->eta + 1.0, zipf->alpha));
+        rank = rank < 1.0 ? 1.0 : rank > zipf->bound ? zipf->bound : rank;
+        if (rank - x <= zipf->sure ||
+            y >= zipf_integral(zipf, rank + 0.5) - zipf_density(zipf, rank))
+            return (size_t)rank - 1;
+    }
 }
 
 bool
@@ -56,7 +92,7 @@ distribution_parse(const char *text, struct distribution *distribution)
         distribution->kind = DISTRIBUTION_ZIPF;
         distribution->theta = strtod(text + 5, &end);
         return end != text + 5 && *end == '\0' && distribution->theta > 0 &&
-               distribution->theta < 1;
+               distribution->theta <= 4;
     }
     if (strncmp(text, "hot:", 4) == 0) {
         distribution->kind = DISTRIBUTION_HOT;
@@ -97,8 +133,7 @@ distribution_draw(const struct distribution *distribution, uint64_t seed, size_t
         zipf_init(&zipf, bound, distribution->theta);
     for (size_t i = 0; i < count; i++) {
         if (distribution->kind == DISTRIBUTION_ZIPF) {
-            size_t rank = zipf_rank(&zipf, random_unit(&random));
-            indexes[i] = random_scatter(rank < bound ? rank : bound - 1, bound);
+            indexes[i] = random_scatter(zipf_rank(&zipf, &random), bound);
         } else if (distribution->kind == DISTRIBUTION_HOT) {
             indexes[i] = random_scatter(random_below(&random, hot), bound);
         } else {

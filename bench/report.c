@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tables on standard output, progress on standard error. Figures are medians over the repeats; the
- * spread is the distance of the outermost repeats over the median; "latchkey is" compares medians
- * of the same table.
+ * spread is the distance of the outermost repeats over the median; "latchkey is" (or another
+ * subject) compares medians of the same table.
  */
 #include "report.h"
 
@@ -120,15 +120,22 @@ progress_clear(void)
         fputs("\r\033[K", stderr);
 }
 
+static const char *
+subject_name(const struct bench_workload *workload)
+{
+    return workload->subject != NULL ? workload->subject : "latchkey";
+}
+
 void
 report_workload(const struct bench_workload *workload, const struct distribution *distribution)
 {
-    char text[64];
+    char text[64], subject[32];
 
     printf("\n%s: %s%s%s\n", workload->name, workload->what, distribution != NULL ? ", " : "",
            distribution != NULL ? distribution_text(distribution, text, sizeof text) : "");
+    snprintf(subject, sizeof subject, "%s is", subject_name(workload));
     printf("  threads  %-14s %12s %7s  %-12s %8s %8s %9s", "contender", workload->unit, "spread",
-           "latchkey is", "p50 ns", "p99 ns", "max us");
+           subject, "p50 ns", "p99 ns", "max us");
     if (workload->transacts)
         printf(" %8s %8s", "races", "retries");
     printf("\n");
@@ -200,10 +207,10 @@ row_figures(const struct driver_result *result, struct report_summary summary, d
 }
 
 static const struct driver_result *
-results_own(const struct driver_result *results, size_t count)
+results_own(const char *subject, const struct driver_result *results, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(results[i].store->contender->name, "latchkey") == 0)
+        if (strcmp(results[i].store->contender->name, subject) == 0)
             return &results[i];
     return NULL;
 }
@@ -212,7 +219,7 @@ void
 report_rows(const struct bench_workload *workload, unsigned threads,
             const struct driver_result *results, size_t count)
 {
-    const struct driver_result *own = results_own(results, count);
+    const struct driver_result *own = results_own(subject_name(workload), results, count);
     double own_median = own != NULL ? report_summary(own).median : 0, elapsed = 0, others = 0;
 
     for (size_t i = 0; i < count; i++) {

@@ -22,7 +22,8 @@
  *
  * WHAT AN OPERATION MAY RELY ON
  *   Arguments were checked: pointers are there, sizes are within the handle's limits, a pk is never
- *   empty, times are not negative, no key is named twice among the items or the locks of a commit.
+ *   empty, times are not negative, no key is named twice among the items or the locks of a commit, or
+ *   among the jobs of a push, and there are at most LK_COMMIT_MAX of these where one has an sk.
  *   Optional outputs of the call (conflict, pushed, swept, purged) are there, but for `pushed`.
  *   No operation of this handle runs once `close` was called, and none in the child of a fork.
  *
@@ -66,7 +67,8 @@ extern "C" {
 /* commit also takes LK_PUSH and LK_ACKNOWLEDGE; without it the library answers LK_UNSUPPORTED. Only
  * with LK_HAS_QUEUES and LK_HAS_LOCKS. */
 #define LK_COMMITS_JOBS ((uint64_t)1 << 18)
-/* commit finds keys that are named twice by itself (LK_INVALID): the library does not look. */
+/* commit, set_atomic and push find keys that are named twice by themselves (LK_INVALID): the library does
+ * not look. */
 #define LK_FINDS_TWINS ((uint64_t)1 << 19)
 
 /* ---- operations ---- */
@@ -74,7 +76,7 @@ extern "C" {
 /* One page of an ordered read. lk_query_items is one page without bounds, a stream is many. */
 typedef struct lk_page {
     const lk_query *query; /* `limit` counts for the page */
-    bool has_after;        /* query->after counts, be it empty; without it `after` does not */
+    bool has_after; /* begin behind query->after, be it empty (an sk may be); else at the start */
     /* Bounds that a page may take as hints; SIZE_MAX: none. A page that ends for one of them says
      * so by lk_result_more. */
     size_t max_visits; /* keys to look at, live or not */
@@ -110,7 +112,8 @@ typedef struct lk_operations {
     /* lk_get_locked. May be NULL: then it is get_lock for each key, then get_many. */
     lk_status (*get_locked)(void *state, const lk_key *keys, size_t count, lk_lock *locks,
                             lk_result *result);
-    /* lk_commit. lk_set_atomic where `set_atomic` is NULL. */
+    /* lk_commit. lk_set_atomic where `set_atomic` is NULL (a wrapper that does more than pass one of
+     * the two on needs both, or only this). */
     lk_status (*commit)(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
                         size_t lock_count, lk_conflict *conflict);
     /* lk_set_atomic. May be NULL. */
@@ -120,12 +123,12 @@ typedef struct lk_operations {
     /* lk_queue_push; count is not 0, all jobs have one pk. `pushed` may be NULL. */
     lk_status (*push)(void *state, const lk_item *jobs, size_t count,
                       const lk_push_options *options, lk_result *pushed);
-    /* lk_queue_pull; 0 in visibility_ms and max_jobs stands for the default. */
+    /* lk_queue_pull; 0 in visibility_ms and max_jobs stands for the default: 5 minutes, 1 job. */
     lk_status (*pull)(void *state, const lk_pull_options *options, lk_result *result);
     /* lk_queue_acknowledge; count is not 0. */
     lk_status (*acknowledge)(void *state, const lk_claim *claims, size_t count);
     lk_status (*release)(void *state, const lk_claim *claim, int64_t delay_ms);
-    /* lk_queue_extend; visibility_ms 0 stands for the default. */
+    /* lk_queue_extend; visibility_ms 0 stands for 5 minutes. */
     lk_status (*extend)(void *state, lk_claim *claim, int64_t visibility_ms);
     lk_status (*queue_stats)(void *state, lk_bytes pk, lk_queue_statistics *stats);
     lk_status (*queue_purge)(void *state, lk_bytes pk, size_t *purged);
@@ -169,7 +172,9 @@ typedef struct lk_adapter {
 LK_API LK_CHECKED lk_status lk_adapter_open(const lk_operations *operations,
                                             const lk_adapter *adapter, lk_db **db);
 
-/* What a handle is made of, limits and clocks with their defaults filled in; `state` is NULL. LK_OK.
+/* What a handle is made of, limits and clocks with their defaults filled in; `state` is NULL. Begin
+ * with LK_ADAPTER_INIT. A wrapper that goes on from there takes out the capabilities that it does not
+ * pass on. LK_OK.
  * LK_INVALID: the handle is closed, or adapter->size is not one of this header. */
 LK_API LK_CHECKED lk_status lk_adapter_read(const lk_db *db, lk_adapter *adapter);
 

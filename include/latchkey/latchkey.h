@@ -600,16 +600,20 @@ typedef struct lk_statistics {
     uint64_t busy;          /* calls that ended in LK_BUSY */
     /* how long the oldest section has held memory back, as far as noticed; 0: none */
     int64_t oldest_reader_ms;
-    int64_t oldest_reader_thread;
-    /* its kernel thread id; 0: none */ /* queues: places and entries that pulls have looked at */
+    int64_t oldest_reader_thread; /* its kernel thread id; 0: none */
+    /* queues: places and entries that pulls have looked at */
     uint64_t slots_visited;
+    uint64_t helped;           /* commits whose last step another thread did */
+    uint64_t claim_collisions; /* claims for which another thread was faster */
+    uint64_t empty_pulls;      /* that found no job, with or without a wait */
     /* expiry */
     uint64_t expired_swept, locks_swept;
     uint64_t cells_removed;
     /* the longest time between expiry and sweep in the last round of the sweep */
     int64_t sweep_lag_ms;
     /* a cache: the fields above are those of the database behind it */
-    uint64_t cache_hits, cache_misses; /* in keys */
+    /* in keys; some misses ask nothing, for another thread's answer came meanwhile */
+    uint64_t cache_hits, cache_misses;
     uint64_t cache_evictions;
     uint64_t cache_items, cache_bytes; /* now */
     uint64_t cache_joined;             /* misses that waited for another's read of the same key */

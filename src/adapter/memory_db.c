@@ -405,6 +405,7 @@ memory_pull(void *state, const lk_pull_options *options, lk_result *result)
     if (LKI_UNLIKELY(thread == NULL))
         return status;
     status = lki_queue_pull(state, thread, options, result);
+    lki_count(thread, LKI_EMPTY_PULLS, status > LK_OK);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
 }

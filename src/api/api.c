@@ -191,7 +191,7 @@ lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks
     if (LKI_UNLIKELY(db->operations.set_atomic == NULL))
         return lki_compose_set_atomic(db, items, item_count, locks, lock_count, conflict);
     if (LKI_UNLIKELY((db->capabilities & LK_FINDS_TWINS) == 0))
-        status = lki_check_twin_items(items, item_count, locks, lock_count);
+        status = lki_check_twin_items(items, item_count, false, locks, lock_count);
     return status != LK_OK ? status
                            : db->operations.set_atomic(db->state, items, item_count, locks,
                                                        lock_count, conflict);

@@ -92,42 +92,56 @@ keys_have_twins(const lk_key **keys, size_t count)
     return false;
 }
 
-/* The keys of `writes`, or of `items` where that is NULL. A job without an sk is no key yet. */
+/* Of the keys that are there; `locks` besides. */
 static lk_status
-twins_find(const lk_write *writes, const lk_item *items, size_t write_count, const lk_lock *locks,
-           size_t lock_count)
+twins_find(const lk_key **keys, size_t count, size_t room, const lk_lock *locks, size_t lock_count)
 {
-    size_t most = write_count > lock_count ? write_count : lock_count, count = 0;
-    if (write_count < 2 && lock_count < 2)
-        return LK_OK;
-    const lk_key **keys = lki_alloc(NULL, most * sizeof *keys);
-    if (keys == NULL)
-        return LK_NO_MEMORY;
-    for (size_t i = 0; i < write_count; i++) {
-        const lk_write *write = writes != NULL ? &writes[i] : NULL;
-        const lk_key *key = write == NULL                   ? &items[i].key
-                            : write->kind == LK_ACKNOWLEDGE ? &write->claim->key
-                                                            : &write->item.key;
-        if (write == NULL || write->kind != LK_PUSH || key->sk.size != 0)
-            keys[count++] = key;
-    }
     bool twins = keys_have_twins(keys, count);
     for (size_t i = 0; i < lock_count; i++)
         keys[i] = &locks[i].key;
     twins = twins || keys_have_twins(keys, lock_count);
-    lki_free(NULL, keys, most * sizeof *keys);
+    lki_free(NULL, keys, room * sizeof *keys);
     return twins ? LK_INVALID : LK_OK;
+}
+
+/* Room for so many keys of one kind, and at least one. NULL: no memory. */
+static const lk_key **
+keys_room(size_t one, size_t other, size_t *room)
+{
+    *room = (one > other ? one : other) + 1; /* at most LK_COMMIT_MAX */
+    return lki_alloc(NULL, *room * sizeof(const lk_key *));
 }
 
 lk_status
 lki_check_twins(const lk_write *writes, size_t write_count, const lk_lock *locks, size_t lock_count)
 {
-    return twins_find(writes, NULL, write_count, locks, lock_count);
+    size_t room, count = 0;
+    if (write_count < 2 && lock_count < 2)
+        return LK_OK;
+    const lk_key **keys = keys_room(write_count, lock_count, &room);
+    if (keys == NULL)
+        return LK_NO_MEMORY;
+    for (size_t i = 0; i < write_count; i++) {
+        const lk_write *write = &writes[i];
+        const lk_key *key = write->kind == LK_ACKNOWLEDGE ? &write->claim->key : &write->item.key;
+        if (write->kind != LK_PUSH || key->sk.size != 0) /* a job without an sk has no key yet */
+            keys[count++] = key;
+    }
+    return twins_find(keys, count, room, locks, lock_count);
 }
 
 lk_status
-lki_check_twin_items(const lk_item *items, size_t item_count, const lk_lock *locks,
+lki_check_twin_items(const lk_item *items, size_t item_count, bool jobs, const lk_lock *locks,
                      size_t lock_count)
 {
-    return twins_find(NULL, items, item_count, locks, lock_count);
+    size_t room, count = 0;
+    if (item_count < 2 && lock_count < 2)
+        return LK_OK;
+    const lk_key **keys = keys_room(item_count, lock_count, &room);
+    if (keys == NULL)
+        return LK_NO_MEMORY;
+    for (size_t i = 0; i < item_count; i++)
+        if (!jobs || items[i].key.sk.size != 0)
+            keys[count++] = &items[i].key;
+    return twins_find(keys, count, room, locks, lock_count);
 }

@@ -37,12 +37,21 @@ lk_queue_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_option
         options = &defaults;
     if (options->delay_ms < 0)
         return LK_INVALID;
+    bool named = false;
     for (size_t i = 0; i < count; i++) {
         lk_status status = lki_check_item(db, &jobs[i]);
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
         if (LKI_UNLIKELY(i > 0 && !bytes_are_equal(jobs[i].key.pk, jobs[0].key.pk)))
             return LK_INVALID;
+        named |= jobs[i].key.sk.size != 0;
+    }
+    if (LKI_UNLIKELY(named)) { /* one step, as a commit */
+        lk_status status = count > LK_COMMIT_MAX ? LK_TOO_BIG : LK_OK;
+        if (status == LK_OK && (db->capabilities & LK_FINDS_TWINS) == 0)
+            status = lki_check_twin_items(jobs, count, true, NULL, 0);
+        if (status != LK_OK)
+            return status;
     }
     if (LKI_UNLIKELY(count == 0)) {
         if (pushed != NULL)

@@ -63,7 +63,8 @@ static struct {
     pthread_mutex_t latch;
     lki_domain *open; /* [latch] */
     uint64_t last_id; /* [latch] */
-} registry = {PTHREAD_MUTEX_INITIALIZER, NULL, 0};
+    uint64_t forks;   /* from the first process to this one; written while there is one thread */
+} registry = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0};
 
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
@@ -85,12 +86,13 @@ fork_parent(void)
 }
 
 /* The child keeps the one thread that forked. Its cached record would let it into its parent's
- * stores: forget it, so that the next call comes by lki_thread_attach, which compares process
- * ids. */
+ * stores: forget it, so that the next call comes by lki_thread_attach, which counts
+ * forks (a process id would be a system call each time a thread goes from one store to another). */
 static void
 fork_child(void)
 {
     lki_self.id = 0;
+    registry.forks++;
     pthread_mutex_unlock(&registry.latch);
 }
 
@@ -451,7 +453,7 @@ lki_reclaim_now(lki_thread *thread)
 bool
 lki_domain_is_ours(const lki_domain *domain)
 {
-    return domain->process == (int64_t)getpid();
+    return domain->forks == registry.forks;
 }
 
 static lki_thread *
@@ -598,7 +600,7 @@ lki_domain_open(lki_domain *domain)
         domain->dispose[LKI_OBJECT] = object_dispose;
     pthread_once(&registry_once, registry_open);
     ck_epoch_init(&domain->epoch);
-    domain->process = (int64_t)getpid();
+    domain->forks = registry.forks;
     pthread_mutex_lock(&registry.latch);
     domain->id = ++registry.last_id;
     domain->next_open = registry.open;

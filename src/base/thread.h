@@ -116,9 +116,9 @@ struct lki_thread {
 };
 
 struct lki_domain {
-    uint64_t id;                    /* [const] never reused; 0 is nobody's */
-    int64_t process;                /* [const] pid: the child of a fork gets an error */
-    lki_allocator allocator;        /* [const] */
+    uint64_t id;             /* [const] never reused; 0 is nobody's */
+    uint64_t forks;          /* [const] as of its process: the child of a fork gets an error */
+    lki_allocator allocator; /* [const] */
     lki_dispose dispose[LKI_KINDS]; /* [const] */
     void *store;                    /* [const] */
     size_t max_retired_bytes;       /* [const] */
@@ -153,7 +153,7 @@ lki_thread_self(lki_domain *domain, lk_status *why)
     return lki_thread_attach(domain, why);
 }
 
-/* `domain` is zeroed memory with its [const] fields but id and process set. */
+/* `domain` is zeroed memory with its [const] fields but id and forks set. */
 void lki_domain_open(lki_domain *domain);
 /* No other thread uses the domain any more. Disposes of all that is retired and frees all records.
  * The dispose functions must not retire anything then. */

@@ -5,7 +5,7 @@
  * by adapter/cache_db.c, which knows the database; nothing here does.
  *
  * ENTRIES are immutable but for a mark and two counters. Whoever finds one in a section may copy it
- * if lki_entry_is_valid says so.
+ * if lki_cached_is_valid says so.
  *
  * WINDOWS keep reads and writes of one key apart. A write opens the key's window before it goes to
  * the database and closes it afterwards; opening also marks the entry stale, so from before the write
@@ -36,8 +36,8 @@
 #include "base/latch.h"
 #include "base/set.h"
 
-typedef struct lki_entry lki_entry;
-struct lki_entry {
+typedef struct lki_cached lki_cached;
+struct lki_cached {
     lki_keyed keyed;
     uint32_t data_size;           /* [const] */
     bool absent;                  /* [const] the database has no such item */
@@ -51,7 +51,7 @@ struct lki_entry {
     _Atomic(uint32_t) references; /* the table's, and one for each load or read that keeps it */
     union {
         struct {
-            lki_entry *newer, *older; /* [latch] */
+            lki_cached *newer, *older; /* [latch] */
         };
         struct {                    /* exact LRU */
             _Atomic(uint64_t) used; /* [stat] when it was found last */
@@ -62,8 +62,8 @@ struct lki_entry {
     /* pk, sk, data */
     unsigned char bytes[];
 };
-enum { LKI_ENTRY_HEADER = 72 };
-_Static_assert(sizeof(lki_entry) == LKI_ENTRY_HEADER, "bytes begin behind the header");
+enum { LKI_CACHED_HEADER = 72 };
+_Static_assert(sizeof(lki_cached) == LKI_CACHED_HEADER, "bytes begin behind the header");
 
 typedef struct lki_cache_shard lki_cache_shard;
 
@@ -92,22 +92,15 @@ void lki_cache_statistics(lki_cache *cache, lk_statistics *statistics);
 /* ---- finding ---- */
 
 LKI_INLINE const unsigned char *
-lki_entry_data(const lki_entry *entry)
+lki_cached_data(const lki_cached *entry)
 {
     return entry->bytes + entry->keyed.pk_size + entry->keyed.sk_size;
 }
 
-LKI_INLINE lk_key
-lki_entry_key(const lki_entry *entry)
-{
-    size_t pk_size = entry->keyed.pk_size;
-    return (lk_key){{entry->bytes, pk_size}, {entry->bytes + pk_size, entry->keyed.sk_size}};
-}
-
 LKI_INLINE size_t
-lki_entry_size(const lki_entry *entry)
+lki_cached_size(const lki_cached *entry)
 {
-    return LKI_ENTRY_HEADER + (size_t)entry->keyed.pk_size + entry->keyed.sk_size +
+    return LKI_CACHED_HEADER + (size_t)entry->keyed.pk_size + entry->keyed.sk_size +
            entry->data_size;
 }
 
@@ -125,28 +118,28 @@ lki_cache_bucket(const lki_cache *cache, uint64_t hash)
 
 /* Not overtaken by a write? Its time is the caller's to judge. */
 LKI_INLINE bool
-lki_entry_is_valid(const lki_cache *cache, const lki_entry *entry)
+lki_cached_is_valid(const lki_cache *cache, const lki_cached *entry)
 {
     return lki_load_seq_cst(&entry->stale) == 0 && /* P17 */
            lki_load_seq_cst(&cache->partitions[entry->partition]) ==
                entry->partition_word; /* P18 */
 }
 
-lki_entry *lki_cache_find_slow(lki_cache *cache, const lki_hashed *hashed);
+lki_cached *lki_cache_find_slow(lki_cache *cache, const lki_hashed *hashed);
 
 /* The entry of a key, valid or not; NULL: none. Caller: in a section. */
-LKI_INLINE lki_entry *
+LKI_INLINE lki_cached *
 lki_cache_find(lki_cache *cache, const lki_hashed *hashed)
 {
     bool final;
-    lki_entry *entry =
-        lki_bucket_find(lki_cache_bucket(cache, hashed->hash), hashed, LKI_ENTRY_HEADER, &final);
+    lki_cached *entry =
+        lki_bucket_find(lki_cache_bucket(cache, hashed->hash), hashed, LKI_CACHED_HEADER, &final);
     return LKI_LIKELY(entry != NULL || final) ? entry : lki_cache_find_slow(cache, hashed);
 }
 
 /* It was found: tells the policy. Lost updates cost a little of its judgement. */
 LKI_INLINE void
-lki_cache_hit(lki_cache *cache, lki_entry *entry)
+lki_cache_hit(lki_cache *cache, lki_cached *entry)
 {
     if (LKI_UNLIKELY(cache->exact_lru)) {
         lki_store_relaxed(&entry->used, lki_add_relaxed(&cache->tick, 1)); /* a hint */
@@ -159,11 +152,11 @@ lki_cache_hit(lki_cache *cache, lki_entry *entry)
 
 /* Keeps an entry beyond the section in which it was found. */
 LKI_INLINE void
-lki_entry_hold(lki_entry *entry)
+lki_cached_hold(lki_cached *entry)
 {
     lki_add_relaxed(&entry->references, 1); /* in a section: it has at least the table's */
 }
-void lki_entry_release(lki_cache *cache, lki_entry *entry);
+void lki_cached_release(lki_cache *cache, lki_cached *entry);
 
 /* ---- reading from the database ---- */
 
@@ -180,16 +173,15 @@ typedef struct lki_load lki_load;
 typedef struct lki_miss {
     lki_hashed hashed;
     enum lki_load_role role;
-    lki_load *load;   /* LEADS, JOINED */
-    lki_entry *entry; /* FOUND; the caller releases it */
-    lk_status status; /* JOINED, for a caller that waits for several */
+    lki_load *load;    /* LEADS, JOINED */
+    lki_cached *entry; /* FOUND; the caller releases it */
 } lki_miss;
 
 /* Of miss->hashed: sets the rest. `now_ms`: of the database's realtime clock. Caller: not in a
  * section. */
 void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, int64_t now_ms);
-/* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault; LK_RACE: there is none, and who
- * waits has to ask. Wakes who waits; keeps it if it may. */
+/* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault; LK_RACE: there is none, who waits
+ * asks himself. Wakes who waits; keeps it if it may. */
 void lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status status,
                   const lk_item *item, int64_t now_ms);
 /* The answer to another's question. LK_OK: miss->entry, which the caller releases. LK_NOT_FOUND, or
@@ -198,23 +190,22 @@ lk_status lki_load_wait(lki_cache *cache, lki_miss *miss);
 
 /* ---- writing to the database ---- */
 
-/* A write of one key; on the stack of a call. Needs the caller's key at its beginning only: by its end
- * the database may have filled a result that the key pointed into. */
+/* A write of one key; on the stack of a call. Holds what it needs: the key's bytes may change while
+ * the database works. */
 typedef struct lki_flight {
     uint64_t hash;
     uint64_t begun, partition_word; /* windows as they were then */
-    lki_entry *entry;               /* that there was; held */
-    bool alone;                     /* there was no other write */
+    lki_cached *entry;              /* the key's, stale now; held. NULL: there was none */
+    bool alone;                     /* no other write was under way */
 } lki_flight;
 
 void lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight,
                       const lki_hashed *hashed);
-/* `item`: what the key now holds; NULL: unknown, or nothing. */
+/* `item`: what the key now holds; NULL: unknown, or nothing. `now_ms`: from before the write. */
 void lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight,
                     const lk_item *item, int64_t now_ms);
-/* Around a call that changes items of a partition without naming them: the number of its window, for
- * the end. */
+/* Around a call that changes items of a partition without naming them. Begin returns what end wants. */
 uint32_t lki_partition_begin(lki_cache *cache, lk_bytes pk);
-void lki_partition_end(lki_cache *cache, uint32_t number);
+void lki_partition_end(lki_cache *cache, uint32_t partition);
 
 #endif

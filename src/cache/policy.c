@@ -18,9 +18,9 @@ enum { GHOST_WAYS = 4, GHOST_ROOM_MIN = 64, HEAP_ROOM_MIN = 16 };
 /* ---- lists ---- */
 
 static void
-list_push(lki_policy *policy, int which, lki_entry *entry)
+list_push(lki_policy *policy, int which, lki_cached *entry)
 {
-    lki_entries *list = &policy->lists[which];
+    lki_cached_list *list = &policy->lists[which];
     entry->list = (uint8_t)which;
     entry->newer = NULL;
     entry->older = list->newest;
@@ -30,13 +30,13 @@ list_push(lki_policy *policy, int which, lki_entry *entry)
         list->oldest = entry;
     list->newest = entry;
     list->count++;
-    list->bytes += lki_entry_size(entry);
+    list->bytes += lki_cached_size(entry);
 }
 
 static void
-list_take(lki_policy *policy, lki_entry *entry)
+list_take(lki_policy *policy, lki_cached *entry)
 {
-    lki_entries *list = &policy->lists[entry->list];
+    lki_cached_list *list = &policy->lists[entry->list];
     if (entry->newer != NULL)
         entry->newer->older = entry->older;
     else
@@ -46,7 +46,7 @@ list_take(lki_policy *policy, lki_entry *entry)
     else
         list->oldest = entry->newer;
     list->count--;
-    list->bytes -= lki_entry_size(entry);
+    list->bytes -= lki_cached_size(entry);
 }
 
 /* ---- ghosts ---- */
@@ -117,20 +117,20 @@ ghosts_reserve(lki_policy *policy, const lki_allocator *allocator)
 static bool
 small_is_full(const lki_policy *policy)
 {
-    const lki_entries *small = &policy->lists[LKI_LIST_SMALL];
+    const lki_cached_list *small = &policy->lists[LKI_LIST_SMALL];
     size_t items = policy->max_items / 10 + (policy->max_items % 10 >= 5 || policy->max_items < 10);
     return small->count >= items || small->bytes > policy->max_bytes / 10;
 }
 
 /* Each turn takes a hit away or moves an entry on, so it ends; hits that come meanwhile are few. */
-static lki_entry *
+static lki_cached *
 fifo_victim(lki_policy *policy)
 {
-    lki_entries *small = &policy->lists[LKI_LIST_SMALL], *main = &policy->lists[LKI_LIST_MAIN];
+    lki_cached_list *small = &policy->lists[LKI_LIST_SMALL], *main = &policy->lists[LKI_LIST_MAIN];
     for (size_t turns = policy->count * 4;; turns--) {
-        lki_entry *entry = small->oldest != NULL && (small_is_full(policy) || main->oldest == NULL)
-                               ? small->oldest
-                               : main->oldest;
+        lki_cached *entry = small->oldest != NULL && (small_is_full(policy) || main->oldest == NULL)
+                                ? small->oldest
+                                : main->oldest;
         uint8_t hits = 0;
         if (entry != NULL)
             hits = lki_load_relaxed(&entry->hits); /* a hint */
@@ -146,14 +146,14 @@ fifo_victim(lki_policy *policy)
 /* ---- exact LRU ---- */
 
 static void
-heap_put(lki_policy *policy, size_t place, lki_entry *entry)
+heap_put(lki_policy *policy, size_t place, lki_cached *entry)
 {
     policy->heap[place] = entry;
     entry->place = place;
 }
 
 static void
-heap_rise(lki_policy *policy, lki_entry *entry)
+heap_rise(lki_policy *policy, lki_cached *entry)
 {
     size_t place = entry->place;
     while (place > 0 && policy->heap[(place - 1) / 2]->ranked > entry->ranked) {
@@ -164,7 +164,7 @@ heap_rise(lki_policy *policy, lki_entry *entry)
 }
 
 static void
-heap_sink(lki_policy *policy, lki_entry *entry)
+heap_sink(lki_policy *policy, lki_cached *entry)
 {
     size_t place = entry->place, count = policy->count;
     for (size_t child; (child = 2 * place + 1) < count; place = child) {
@@ -183,22 +183,22 @@ heap_reserve(lki_policy *policy, const lki_allocator *allocator)
     if (policy->count < policy->heap_room)
         return true;
     size_t room = policy->heap_room != 0 ? policy->heap_room * 2 : HEAP_ROOM_MIN;
-    lki_entry **heap = lki_alloc(allocator, room * sizeof(lki_entry *));
+    lki_cached **heap = lki_alloc(allocator, room * sizeof(lki_cached *));
     if (heap == NULL)
         return false;
     if (policy->count != 0)
-        memcpy(heap, policy->heap, policy->count * sizeof(lki_entry *));
-    lki_free(allocator, policy->heap, policy->heap_room * sizeof(lki_entry *));
+        memcpy(heap, policy->heap, policy->count * sizeof(lki_cached *));
+    lki_free(allocator, policy->heap, policy->heap_room * sizeof(lki_cached *));
     policy->heap = heap;
     policy->heap_room = room;
     return true;
 }
 
-static lki_entry *
+static lki_cached *
 heap_victim(lki_policy *policy)
 {
     while (policy->count != 0) {
-        lki_entry *least = policy->heap[0];
+        lki_cached *least = policy->heap[0];
         uint64_t used = lki_load_relaxed(&least->used); /* a hint: it only grows */
         if (used == least->ranked)
             return least;
@@ -223,14 +223,14 @@ lki_policy_has_place(const lki_policy *policy, size_t bytes)
            policy->bytes <= policy->max_bytes - bytes;
 }
 
-lki_entry *
+lki_cached *
 lki_policy_victim(lki_policy *policy)
 {
     return policy->exact_lru ? heap_victim(policy) : fifo_victim(policy);
 }
 
 void
-lki_policy_add(lki_policy *policy, lki_entry *entry, uint64_t now)
+lki_policy_add(lki_policy *policy, lki_cached *entry, uint64_t now)
 {
     if (policy->exact_lru) {
         lki_store_relaxed(&entry->used, now); /* nobody has found it yet */
@@ -243,16 +243,16 @@ lki_policy_add(lki_policy *policy, lki_entry *entry, uint64_t now)
         list_push(policy, known ? LKI_LIST_MAIN : LKI_LIST_SMALL, entry);
     }
     policy->count++;
-    policy->bytes += lki_entry_size(entry);
+    policy->bytes += lki_cached_size(entry);
 }
 
 void
-lki_policy_remove(lki_policy *policy, lki_entry *entry, bool thrown_out)
+lki_policy_remove(lki_policy *policy, lki_cached *entry, bool thrown_out)
 {
     policy->count--;
-    policy->bytes -= lki_entry_size(entry);
+    policy->bytes -= lki_cached_size(entry);
     if (policy->exact_lru) {
-        lki_entry *last = policy->heap[policy->count];
+        lki_cached *last = policy->heap[policy->count];
         if (last != entry) {
             heap_put(policy, entry->place, last);
             heap_rise(policy, last);
@@ -266,9 +266,9 @@ lki_policy_remove(lki_policy *policy, lki_entry *entry, bool thrown_out)
 }
 
 bool
-lki_policy_replace(lki_policy *policy, lki_entry *old, lki_entry *entry)
+lki_policy_replace(lki_policy *policy, lki_cached *old, lki_cached *entry)
 {
-    size_t was = lki_entry_size(old), size = lki_entry_size(entry);
+    size_t was = lki_cached_size(old), size = lki_cached_size(entry);
     if (size > was && size - was > policy->max_bytes - policy->bytes) {
         lki_policy_remove(policy, old, false);
         return false;
@@ -284,7 +284,7 @@ lki_policy_replace(lki_policy *policy, lki_entry *old, lki_entry *entry)
     entry->list = old->list;
     entry->newer = old->newer;
     entry->older = old->older;
-    lki_entries *list = &policy->lists[entry->list];
+    lki_cached_list *list = &policy->lists[entry->list];
     list->bytes += size - was;
     *(entry->newer != NULL ? &entry->newer->older : &list->newest) = entry;
     *(entry->older != NULL ? &entry->older->newer : &list->oldest) = entry;
@@ -295,5 +295,5 @@ void
 lki_policy_close(lki_policy *policy, const lki_allocator *allocator)
 {
     lki_free(allocator, policy->ghosts, policy->ghost_room * sizeof *policy->ghosts);
-    lki_free(allocator, policy->heap, policy->heap_room * sizeof(lki_entry *));
+    lki_free(allocator, policy->heap, policy->heap_room * sizeof(lki_cached *));
 }

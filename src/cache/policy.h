@@ -19,10 +19,10 @@
 
 enum { LKI_LIST_SMALL, LKI_LIST_MAIN, LKI_LISTS };
 
-typedef struct lki_entries {
-    lki_entry *newest, *oldest;
+typedef struct lki_cached_list {
+    lki_cached *newest, *oldest;
     size_t count, bytes;
-} lki_entries;
+} lki_cached_list;
 
 /* A hash that was thrown out of the small queue, and when, counted in such hashes. */
 typedef struct lki_ghost {
@@ -33,11 +33,11 @@ typedef struct lki_policy {
     bool exact_lru;
     size_t max_items, max_bytes; /* SIZE_MAX: no limit */
     size_t count, bytes;
-    lki_entries lists[LKI_LISTS];
+    lki_cached_list lists[LKI_LISTS];
     lki_ghost *ghosts;
     size_t ghost_room;   /* 0, or a power of two */
     uint32_t ghost_time; /* hashes thrown out so far */
-    lki_entry **heap;
+    lki_cached **heap;
     size_t heap_room;
 } lki_policy;
 
@@ -48,13 +48,13 @@ bool lki_policy_reserve(lki_policy *policy, const lki_allocator *allocator);
 /* Is there place for so many bytes more? */
 bool lki_policy_has_place(const lki_policy *policy, size_t bytes);
 /* The next to go: found in the lists, not taken out. NULL: there is none. */
-lki_entry *lki_policy_victim(lki_policy *policy);
+lki_cached *lki_policy_victim(lki_policy *policy);
 /* A new entry; there is place for it. `now`: the cache's tick, for exact LRU. */
-void lki_policy_add(lki_policy *policy, lki_entry *entry, uint64_t now);
+void lki_policy_add(lki_policy *policy, lki_cached *entry, uint64_t now);
 /* `thrown_out`: by the policy's own choice. */
-void lki_policy_remove(lki_policy *policy, lki_entry *entry, bool thrown_out);
+void lki_policy_remove(lki_policy *policy, lki_cached *entry, bool thrown_out);
 /* `entry` takes the place of `old`, wherever that was, if there is place for it; false: `old` is out
  * and `entry` not in. */
-bool lki_policy_replace(lki_policy *policy, lki_entry *old, lki_entry *entry);
+bool lki_policy_replace(lki_policy *policy, lki_cached *old, lki_cached *entry);
 
 #endif

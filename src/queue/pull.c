@@ -229,8 +229,10 @@ job_claim(pull *p, const lki_found_job *job)
     if (LKI_UNLIKELY(to.receives == 0))
         to.receives = UINT32_MAX; /* it has been received four thousand million times */
     lk_status status = lki_job_change(p->store, p->thread, p->lane, job, &to, p->ticks.now);
-    if (LKI_UNLIKELY(status != LK_OK))
+    if (LKI_UNLIKELY(status != LK_OK)) {
+        lki_count(p->thread, LKI_CLAIM_COLLISIONS, status == LK_RACE);
         return status;
+    }
     job_put(p, cell, job->record, &to);
     return status;
 }
@@ -285,8 +287,10 @@ front_claim(pull *p)
         return LK_NO_MEMORY;
     uint64_t claimed = lki_word(LKI_CLAIMED, 1, p->deadline);
     lki_job_cover(segment, p->deadline);                             /* P12: before, and after */
-    if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &word, claimed))) /* P11, P12 */
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &word, claimed))) { /* P11, P12 */
+        lki_count(p->thread, LKI_CLAIM_COLLISIONS, 1);
         return LK_RACE;
+    }
     lki_job_cover(segment, p->deadline);     /* P12 */
     lki_store_relaxed(&segment->cursor, at); /* nothing below is FRONT, nor will be */
     p->visited++;

@@ -383,8 +383,10 @@ attempt_settle(plan *p)
 {
     uint64_t ready = LKI_READY;
     uint64_t stamp = lki_load_seq_cst(&p->store->clock); /* P2: after READY */
-    if (!lki_cas_seq_cst(&p->commit->state, &ready, stamp << 2))
+    if (!lki_cas_seq_cst(&p->commit->state, &ready, stamp << 2)) {
         stamp = ready >> 2;
+        lki_count(p->thread, LKI_HELPED, 1);
+    }
     for (size_t i = 0; i < p->count; i++) {
         step *s = p->order[i];
         lki_store_release(&s->record->word, stamp << 1); /* P2 */

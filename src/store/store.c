@@ -159,6 +159,9 @@ counters_copy(lk_statistics *s, const uint64_t *counter)
     s->locks_swept = counter[LKI_LOCKS_SWEPT];
     s->cells_removed = counter[LKI_CELLS_REMOVED];
     s->slots_visited = counter[LKI_SLOTS_VISITED];
+    s->helped = counter[LKI_HELPED];
+    s->claim_collisions = counter[LKI_CLAIM_COLLISIONS];
+    s->empty_pulls = counter[LKI_EMPTY_PULLS];
 }
 
 void

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes through a cache: a window is open on each key from before the database is written to until
+ * after. Called by adapter/cache_db.c.
+ *
+ * Ordering    P17: the entry is marked, then the database is written to (table.c).
+ */
+#include "cache/shard.h"
+
+void
+lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight, const lki_hashed *hashed)
+{
+    lki_cache_shard *shard = lki_cache_shard_of(cache, hashed->hash);
+    flight->hash = hashed->hash;
+    flight->partition_word = lki_partition_word(cache, hashed->key.pk);
+    lki_latch_take(&shard->latch, thread);
+    lki_window *w = lki_window_of(cache, shard, hashed->hash);
+    flight->begun = ++w->begun;
+    flight->alone = ++w->open == 1;
+    lki_cached *entry = lki_set_get(&shard->entries, hashed);
+    flight->entry = entry;
+    if (entry != NULL) {
+        lki_cached_hold(entry);
+        lki_store_seq_cst(&entry->stale, 1); /* P17: before the database is written to */
+    }
+    lki_latch_drop(&shard->latch);
+}
+
+/* The key of an entry, and its hash. */
+static lki_hashed
+entry_hashed(const lki_cached *entry, uint64_t hash)
+{
+    return (lki_hashed){{{entry->bytes, entry->keyed.pk_size},
+                         {entry->bytes + entry->keyed.pk_size, entry->keyed.sk_size}},
+                        hash};
+}
+
+void
+lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, const lk_item *item,
+               int64_t now_ms)
+{
+    lki_cache_shard *shard = lki_cache_shard_of(cache, flight->hash);
+    lki_hashed hashed = {.hash = flight->hash};
+    lki_cached *entry = NULL;
+    if (flight->entry != NULL)
+        hashed = entry_hashed(flight->entry, flight->hash);
+    if (item != NULL && flight->entry != NULL && flight->alone && lki_memory_is_bounded(thread))
+        entry = lki_cached_new(cache, &hashed, item, flight->partition_word, now_ms);
+    lki_write_enter(thread);
+    lki_latch_take(&shard->latch, thread);
+    lki_window_of(cache, shard, flight->hash)->open--;
+    lki_cached *old = flight->entry != NULL ? lki_set_get(&shard->entries, &hashed) : NULL;
+    if (old != NULL) {
+        bool met =
+            !lki_windows_are_as(cache, shard, &hashed, flight->begun, flight->partition_word);
+        if (entry == NULL || met)
+            lki_cached_remove_latched(shard, thread, old);
+        else
+            (void)lki_cached_enter_latched(cache, shard, thread, hashed.hash, entry, old);
+    }
+    lki_latch_drop(&shard->latch);
+    lki_write_leave(thread);
+    lki_cached_release(cache, entry); /* the table has its own */
+    lki_cached_release(cache, flight->entry);
+}
