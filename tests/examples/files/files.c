@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
  * An adapter: a folder of files as a database. The item {"user#1", "mail", "hello"} is the file
- * FOLDER/757365722331-6d61696c, named by the hex digits of pk and sk:
+ * FOLDER/757365722331/-6d61696c, named by the hex digits of pk and sk:
  *
  *     0
  *     hello
  *
- * The first line is the time of expiry, the rest is the data. The names of a pk sort as its keys.
+ * The first line is the time of expiry, the rest is the data. The names in a folder sort as the
+ * keys do.
  *
- * A write goes to the file FOLDER/new, which then gets its name in one step: a process that is
- * killed leaves the old item or the new one. Readers share a latch and writers have it alone, so
- * that who reads several files sees one instant.
+ * A write goes to the file FOLDER/new, which then gets its name in one step: readers, which take
+ * no latch, and a process that is killed find the old item or the new one.
  *
- * What it lacks: locks, since a commit of several files needs a journal. And it does not wait for
- * the disk: what a killed process wrote is there, what a machine without power wrote may not be.
+ * What it lacks: one instant for several items, because their files are read one after the other;
+ * locks, because a commit of several files needs a journal. It does not wait for the disk: what a
+ * killed process wrote is there, what a machine without power wrote may not be.
  */
 #define _XOPEN_SOURCE 700
 #include "files.h"
@@ -21,6 +22,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,14 +32,14 @@
 
 #include <latchkey/adapter.h>
 
-/* The name of a file has at most 255 characters: two for each byte, and a dash. */
-enum { PK_SIZE = 64, SK_SIZE = 63, NAME_SIZE = 256 };
+/* A name in a folder has at most 255 characters: a dash, and two for each byte. */
+enum { KEY_SIZE = 127, NAME_SIZE = 512 };
 
 typedef struct files {
     char *path;
-    int folder; /* the same, open */
-    pthread_rwlock_t latch;
-    lk_db *db; /* knows the time */
+    int folder;            /* the same, open */
+    pthread_mutex_t latch; /* of who changes names, or lists them */
+    lk_db *db;             /* knows the time */
 } files;
 
 /* ---- names ---- */
@@ -58,24 +60,33 @@ hex_write(char *to, lk_bytes bytes)
     return to;
 }
 
+/* The file of an item. Behind the slash: its name in the folder of its pk. */
 static name
 name_of(lk_bytes pk, lk_bytes sk)
 {
     name n;
     char *to = hex_write(n.text, pk);
+    *to++ = '/';
     *to++ = '-';
     *hex_write(to, sk) = '\0';
     return n;
 }
 
-/* The sk of a name; its bytes lie in `buffer`. */
+static name
+folder_of(lk_bytes pk)
+{
+    name n;
+    *hex_write(n.text, pk) = '\0';
+    return n;
+}
+
+/* The sk of a name in a folder; its bytes lie in `buffer`. */
 static lk_bytes
 name_sk(const char *text, unsigned char *buffer)
 {
-    const char *from = strchr(text, '-') + 1;
-    size_t size = strlen(from) / 2;
+    size_t size = strlen(text) / 2;
     for (size_t i = 0; i < size; i++) {
-        const char pair[3] = {from[2 * i], from[2 * i + 1], '\0'};
+        const char pair[3] = {text[1 + 2 * i], text[2 + 2 * i], '\0'};
         buffer[i] = (unsigned char)strtoul(pair, NULL, 16);
     }
     return (lk_bytes){buffer, size};
@@ -122,21 +133,27 @@ item_add(files *f, lk_key key, int64_t now_ms, lk_result *result, size_t *bytes)
 static lk_status
 item_write(files *f, const lk_item *item)
 {
-    name n = name_of(item->key.pk, item->key.sk);
+    name n = name_of(item->key.pk, item->key.sk), folder = folder_of(item->key.pk);
+    pthread_mutex_lock(&f->latch);
     int fd = openat(f->folder, "new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return LK_UNAVAILABLE;
-    bool good = dprintf(fd, "%lld\n", (long long)item->expires_at_ms) > 0 &&
+    bool good = fd >= 0 && dprintf(fd, "%lld\n", (long long)item->expires_at_ms) > 0 &&
                 write(fd, item->data.data, item->data.size) == (ssize_t)item->data.size;
-    good = close(fd) == 0 && good;
-    return good && renameat(f->folder, "new", f->folder, n.text) == 0 ? LK_OK : LK_UNAVAILABLE;
+    good = fd >= 0 && close(fd) == 0 && good &&
+           (mkdirat(f->folder, folder.text, 0777) == 0 || errno == EEXIST) &&
+           renameat(f->folder, "new", f->folder, n.text) == 0;
+    pthread_mutex_unlock(&f->latch);
+    return good ? LK_OK : LK_UNAVAILABLE;
 }
 
 static lk_status
 item_remove(files *f, lk_key key)
 {
-    name n = name_of(key.pk, key.sk);
-    return unlinkat(f->folder, n.text, 0) == 0 || errno == ENOENT ? LK_OK : LK_UNAVAILABLE;
+    name n = name_of(key.pk, key.sk), folder = folder_of(key.pk);
+    pthread_mutex_lock(&f->latch);
+    bool good = unlinkat(f->folder, n.text, 0) == 0 || errno == ENOENT;
+    (void)unlinkat(f->folder, folder.text, AT_REMOVEDIR); /* stays while there is something in it */
+    pthread_mutex_unlock(&f->latch);
+    return good ? LK_OK : LK_UNAVAILABLE;
 }
 
 /* ---- operations ---- */
@@ -147,9 +164,7 @@ files_get(void *state, lk_key key, lk_result *result)
     files *f = state;
     size_t bytes = 0;
     lk_result_draft(result);
-    pthread_rwlock_rdlock(&f->latch);
     lk_status status = item_add(f, key, lk_realtime_now_ms(f->db), result, &bytes);
-    pthread_rwlock_unlock(&f->latch);
     if (status == LK_OK)
         lk_result_publish(result);
     return status;
@@ -161,15 +176,13 @@ files_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
     files *f = state;
     lk_status status = LK_OK;
     size_t bytes = 0;
-    lk_result_draft(result);
-    pthread_rwlock_rdlock(&f->latch);
     int64_t now_ms = lk_realtime_now_ms(f->db);
+    lk_result_draft(result);
     for (size_t i = 0; status == LK_OK && i < count; i++) {
         status = item_add(f, keys[i], now_ms, result, &bytes);
         if (status == LK_NOT_FOUND)
             status = lk_result_add(result, NULL); /* a hole */
     }
-    pthread_rwlock_unlock(&f->latch);
     if (status == LK_OK)
         lk_result_publish(result);
     return status;
@@ -178,43 +191,36 @@ files_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
 static lk_status
 files_set(void *state, const lk_item *items, size_t count)
 {
-    files *f = state;
     lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i++) {
-        pthread_rwlock_wrlock(&f->latch);
-        status = item_write(f, &items[i]);
-        pthread_rwlock_unlock(&f->latch);
-    }
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        status = item_write(state, &items[i]);
     return status;
 }
 
 static lk_status
 files_remove(void *state, const lk_key *keys, size_t count)
 {
-    files *f = state;
     lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i++) {
-        pthread_rwlock_wrlock(&f->latch);
-        status = item_remove(f, keys[i]);
-        pthread_rwlock_unlock(&f->latch);
-    }
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        status = item_remove(state, keys[i]);
     return status;
 }
 
-/* Adds what the page asks for of a sorted folder. */
+/* Adds what the page asks for of a folder that is sorted. */
 static lk_status
 page_add(files *f, const lk_page *page, struct dirent **entries, size_t count, lk_result *result)
 {
     const lk_query *query = page->query;
-    name prefix = name_of(query->pk, query->sk_prefix), after = name_of(query->pk, query->after);
+    name wanted = name_of(query->pk, query->sk_prefix), last = name_of(query->pk, query->after);
+    const char *prefix = strchr(wanted.text, '/') + 1, *after = strchr(last.text, '/') + 1;
     int64_t now_ms = lk_realtime_now_ms(f->db);
     size_t live = 0, bytes = 0;
     for (size_t i = 0; i < count; i++) {
         const char *text = entries[query->reverse ? count - 1 - i : i]->d_name;
-        int order = query->reverse ? strcmp(after.text, text) : strcmp(text, after.text);
-        if (strncmp(text, prefix.text, strlen(prefix.text)) != 0 || (page->has_after && order <= 0))
+        int order = query->reverse ? strcmp(after, text) : strcmp(text, after);
+        if (strncmp(text, prefix, strlen(prefix)) != 0 || (page->has_after && order <= 0))
             continue;
-        unsigned char buffer[SK_SIZE];
+        unsigned char buffer[KEY_SIZE];
         lk_key key = {query->pk, name_sk(text, buffer)};
         lk_status status = item_add(f, key, now_ms, result, &bytes);
         if (status == LK_OK && (++live == query->limit || bytes >= page->max_bytes))
@@ -230,13 +236,16 @@ files_query(void *state, const lk_page *page, lk_result *result)
 {
     files *f = state;
     struct dirent **entries = NULL;
+    char path[PATH_MAX + NAME_SIZE];
+    snprintf(path, sizeof path, "%s/%s", f->path, folder_of(page->query->pk).text);
+    pthread_mutex_lock(&f->latch);
+    int count = scandir(path, &entries, NULL, entry_compare), why = errno;
+    pthread_mutex_unlock(&f->latch);
     lk_result_draft(result);
-    pthread_rwlock_rdlock(&f->latch);
-    int count = scandir(f->path, &entries, NULL, entry_compare);
-    lk_status status = count >= 0        ? page_add(f, page, entries, (size_t)count, result)
-                       : errno == ENOMEM ? LK_NO_MEMORY
-                                         : LK_UNAVAILABLE;
-    pthread_rwlock_unlock(&f->latch);
+    lk_status status = count >= 0      ? page_add(f, page, entries, (size_t)count, result)
+                       : why == ENOENT ? LK_OK /* no such pk */
+                       : why == ENOMEM ? LK_NO_MEMORY
+                                       : LK_UNAVAILABLE;
     for (int i = 0; i < count; i++)
         free(entries[i]);
     free(entries);
@@ -254,7 +263,7 @@ files_close(void *state)
     if (f->folder >= 0)
         close(f->folder);
     free(f->path);
-    pthread_rwlock_destroy(&f->latch);
+    pthread_mutex_destroy(&f->latch);
     free(f);
 }
 
@@ -272,7 +281,7 @@ files_open(const char *folder, lk_clock realtime_ms, void *clock_context, lk_db 
     files *f = malloc(sizeof *f);
     if (f == NULL)
         return LK_NO_MEMORY;
-    pthread_rwlock_init(&f->latch, NULL);
+    pthread_mutex_init(&f->latch, NULL);
     f->path = realpath(folder, NULL);
     f->folder = f->path == NULL ? -1 : open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (f->folder < 0) {
@@ -281,10 +290,9 @@ files_open(const char *folder, lk_clock realtime_ms, void *clock_context, lk_db 
     }
     lk_adapter adapter = LK_ADAPTER_INIT;
     adapter.name = "files";
-    adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_IS_SNAPSHOT | LK_IS_DURABLE;
+    adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_IS_DURABLE;
     adapter.state = f;
-    adapter.max_pk_size = PK_SIZE;
-    adapter.max_sk_size = SK_SIZE;
+    adapter.max_pk_size = adapter.max_sk_size = KEY_SIZE;
     adapter.realtime_ms = realtime_ms;
     adapter.clock_context = clock_context;
     lk_status status = lk_adapter_open(&operations, &adapter, &f->db);
