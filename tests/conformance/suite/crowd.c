@@ -29,6 +29,12 @@ lkc_is_well(void)
     return atomic_load(&crowd.notes) == 0;
 }
 
+bool
+lkc_goes_on(uint64_t writes, const atomic_ullong *reads, uint64_t wanted)
+{
+    return lkc_is_well() && (writes < wanted || atomic_load(reads) < wanted);
+}
+
 static void *
 member_main(void *argument)
 {
