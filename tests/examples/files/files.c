@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * An adapter: a folder of files as a database. The item {"user#1", "mail", "hello"} is the file
- * FOLDER/757365722331/-6d61696c, named by the hex digits of pk and sk:
+ * FOLDER/757365722331/-6d61696c, named by the hex digits of pk and sk, so that names sort as keys:
  *
- *     0
- *     hello
- *
- * The first line is the time of expiry, the rest is the data. The names in a folder sort as the
- * keys do.
+ *     0         the time of expiry
+ *     hello     the data
  *
  * A write goes to the file FOLDER/new, which then gets its name in one step: readers, which take
  * no latch, and a process that is killed find the old item or the new one.
@@ -60,7 +57,7 @@ hex_write(char *to, lk_bytes bytes)
     return to;
 }
 
-/* The file of an item. Behind the slash: its name in the folder of its pk. */
+/* The file of an item: a slash separates the folder of its pk from its name there. */
 static name
 name_of(lk_bytes pk, lk_bytes sk)
 {
@@ -260,8 +257,7 @@ static void
 files_close(void *state)
 {
     files *f = state;
-    if (f->folder >= 0)
-        close(f->folder);
+    close(f->folder);
     free(f->path);
     pthread_mutex_destroy(&f->latch);
     free(f);
@@ -296,9 +292,9 @@ files_open(const char *folder, lk_clock realtime_ms, void *clock_context, lk_db 
     adapter.realtime_ms = realtime_ms;
     adapter.clock_context = clock_context;
     lk_status status = lk_adapter_open(&operations, &adapter, &f->db);
-    if (status == LK_OK)
-        *db = f->db;
-    else
+    if (status != LK_OK)
         files_close(f);
+    else
+        *db = f->db;
     return status;
 }
