@@ -105,6 +105,41 @@ test_get_many_takes_its_keys_from_the_result_that_it_fills(rig *r)
     }
 }
 
+/* "One call uses one `now` throughout." Items of one end are all there, or none is; whatever the
+ * clock does in between. */
+static void
+test_reads_of_several_use_one_now(rig *r)
+{
+    enum { ITEMS = 8 };
+    lk_key keys[ITEMS];
+    lk_query query = {.pk = lk_string("a")};
+    for (uint64_t i = 0; i < ITEMS; i++)
+        keys[i] = lkc_numbered("a", i);
+    for (int turn = 0; turn < 12; turn++) {
+        int64_t end_ms = lkc_now(r) + 20;
+        for (size_t i = 0; i < ITEMS; i++)
+            lkc_set_until(r, "a", keys[i].sk.data, "x", end_ms);
+        atomic_store(&r->now_ms, end_ms - turn);
+        atomic_store(&r->ticks, true);
+        bool seen = true;
+        for (int reads = 0; reads < 40 && seen; reads++) {
+            size_t count = 0;
+            if (reads % 2 == 0 || !lkc_can(r, LK_HAS_QUERY)) {
+                assert_status(LK_OK, lk_get_many(r->db, keys, ITEMS, r->result));
+                for (size_t i = 0; i < ITEMS; i++)
+                    count += lk_result_item(r->result, i) != NULL;
+            } else {
+                assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
+                count = lk_result_count(r->result);
+            }
+            assert_true(count == 0 || count == ITEMS);
+            seen = count != 0;
+        }
+        assert_false(seen);
+        atomic_store(&r->ticks, false);
+    }
+}
+
 /* ---- "One snapshot: it never shows one half of a set_atomic." ---- */
 
 enum { ROW = 6, WRITERS = 2, READERS = 2 };
@@ -253,6 +288,7 @@ static const lkc_case cases[] = {
     CASE(test_get_many_leaves_a_hole_for_what_has_expired, LK_HAS_GET_MANY),
     CASE(test_get_many_of_thousands_answers_each_position, LK_HAS_GET_MANY),
     CASE(test_get_many_takes_its_keys_from_the_result_that_it_fills, LK_HAS_GET_MANY),
+    CASE(test_reads_of_several_use_one_now, LK_HAS_GET_MANY | LK_IS_SNAPSHOT),
     CASE(test_get_many_never_shows_half_of_a_set_atomic,
          LK_HAS_GET_MANY | LK_HAS_LOCKS | LK_IS_SNAPSHOT),
     CASE(test_get_many_shows_one_instant_of_single_sets, LK_HAS_GET_MANY | LK_IS_SNAPSHOT),

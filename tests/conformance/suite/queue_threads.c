@@ -253,11 +253,93 @@ test_unique_job_is_pushed_once_by_all_threads_together(rig *r)
     assert_depths(r, "q", NAMES, 0, 0);
 }
 
+/* ---- threads that end, jobs that move ---- */
+
+static void
+ending_member(member *m)
+{
+    lk_pull_options options = {.pk = lk_string("q"), .visibility_ms = VISIBILITY_MS};
+    EXPECT_OK(lk_queue_pull(m->r->db, &options, m->result));
+    lk_claim *kept = m->context;
+    kept->token = lk_result_claim(m->result, 0) != NULL ? lk_result_claim(m->result, 0)->token : 0;
+}
+
+/* "A thread that exits releases nothing by itself; its claims lapse." */
+static void
+test_thread_that_exits_releases_nothing(rig *r)
+{
+    lk_claim kept = {.key = lk_key_of("q", "own")};
+    lkc_push(r, "q", "own", "x");
+    lkc_crowd(r, 1, ending_member, &kept);
+    assert_empty(r, "q");
+    lkc_advance(r, VISIBILITY_MS);
+    assert_empty(r, "q");
+    assert_status(LK_OK, lk_queue_extend(r->db, &kept, VISIBILITY_MS)); /* anybody may use it */
+    lkc_advance(r, VISIBILITY_MS + 1);
+    assert_pull(r, "q", "x", NULL);
+}
+
+/* One job, which dies into another queue and is handed back by a commit, again and again. */
+static void
+ferry(member *m)
+{
+    lk_pull_options first = {.pk = lk_string("q")}, second = first,
+                    back = {.pk = lk_string("dead")};
+    second.max_receives = 1;
+    second.dead_pk = back.pk;
+    EXPECT_OK(lk_queue_pull(m->r->db, &first, m->result));
+    if (lkc_is_well())
+        EXPECT_OK(lk_queue_release(m->r->db, lk_result_claim(m->result, 0), 0));
+    lk_status status = lk_queue_pull(m->r->db, &second, m->result);
+    EXPECT(status == LK_EMPTY, status, 0);
+    EXPECT_OK(lk_queue_pull(m->r->db, &back, m->result));
+    if (!lkc_is_well())
+        return;
+    lk_write writes[] = {{.kind = LK_ACKNOWLEDGE, .claim = lk_result_claim(m->result, 0)},
+                         {.kind = LK_PUSH, .item = lkc_item("q", "own", "x")}};
+    EXPECT_OK(lk_commit(m->r->db, writes, 2, NULL, 0, NULL));
+}
+
+static void
+ferry_member(member *m)
+{
+    factory *f = m->context;
+    lk_key keys[2] = {lk_key_of("q", "own"), lk_key_of("dead", "own")};
+    if (m->index == 0) {
+        for (uint64_t i = 0; lkc_goes_on(i, &f->done, f->jobs); i++)
+            ferry(m);
+        atomic_store(&f->producing, 0);
+        return;
+    }
+    for (uint64_t i = 0; atomic_load(&f->producing) != 0 && lkc_is_well(); i++) {
+        lk_key asked[2] = {keys[i % 2], keys[1 - i % 2]};
+        EXPECT_OK(lk_get_many(m->r->db, asked, 2, m->result));
+        bool here = lk_result_item(m->result, 0) != NULL;
+        bool there = lk_result_item(m->result, 1) != NULL;
+        EXPECT(here != there, here, there);
+        atomic_fetch_add(&f->done, 1);
+    }
+}
+
+/* "moves to dead_pk in one atomic step"; "acknowledge this job [...] push the next one, all or
+ * nothing": a snapshot has it once. */
+static void
+test_job_that_moves_is_in_one_queue_at_every_instant(rig *r)
+{
+    factory f = {.jobs = lkc_scaled(2000)};
+    atomic_store(&f.producing, 1);
+    lkc_push(r, "q", "own", "x");
+    lkc_crowd(r, 3, ferry_member, &f);
+}
+
 static const lkc_case cases[] = {
     CASE(test_each_job_has_one_holder_and_is_done_once, LK_HAS_QUEUES),
     CASE(test_each_job_is_done_once_though_claims_lapse, LK_HAS_QUEUES),
     CASE(test_batches_of_many_threads_are_contiguous_and_in_order, LK_HAS_QUEUES),
     CASE(test_max_depth_holds_for_all_threads_together, LK_HAS_QUEUES),
     CASE(test_unique_job_is_pushed_once_by_all_threads_together, LK_HAS_QUEUES),
+    CASE(test_thread_that_exits_releases_nothing, LK_HAS_QUEUES),
+    CASE(test_job_that_moves_is_in_one_queue_at_every_instant,
+         LK_COMMITS_JOBS | LK_IS_SNAPSHOT | LK_HAS_GET_MANY),
 };
 AREA(lkc_queue_threads_area, cases);

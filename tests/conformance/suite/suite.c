@@ -20,7 +20,8 @@ static const lkc_area *const areas[] = {
 static int64_t
 realtime(void *context)
 {
-    return atomic_load(&((rig *)context)->now_ms);
+    rig *r = context;
+    return atomic_fetch_add(&r->now_ms, atomic_load(&r->ticks) ? 1 : 0);
 }
 
 static int64_t

@@ -35,6 +35,7 @@ typedef struct rig {
     lk_adapter about; /* as lk_adapter_read tells: limits, capabilities */
     lk_conformance_setup setup;
     _Atomic(int64_t) now_ms, monotonic_ms;
+    atomic_bool ticks; /* the realtime clock moves on by 1 ms each time it is read */
 } rig;
 
 /* A case runs where all of `needs` are claimed, and none of `lacks`. */

@@ -137,6 +137,20 @@ set_atomic_that_races_for_nothing(void *state, const lk_item *items, size_t item
     return lk_set_atomic(inner_of(state), items, item_count, locks, lock_count, conflict);
 }
 
+/* ---- get_locked ---- */
+
+/* Items first, locks behind them. */
+static lk_status
+get_locked_too_late(void *state, const lk_key *keys, size_t count, lk_lock *locks,
+                    lk_result *result)
+{
+    lk_status status = lk_get_many(inner_of(state), keys, count, result);
+    sched_yield();
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        status = lk_get_lock(inner_of(state), keys[i], &locks[i]);
+    return status;
+}
+
 /* ---- commit ---- */
 
 static lk_status
@@ -248,6 +262,9 @@ const twin twins_of_commits[] = {
     {"set_atomic races for nothing",
      {.set_atomic = set_atomic_that_races_for_nothing},
      .cases = {"test_set_atomic_writes_all*", "test_updates_under_locks*"}},
+    {"get_locked reads the items first",
+     {.get_locked = get_locked_too_late},
+     .cases = {"test_updates_under_locks*"}},
     {"commit in two steps",
      {.commit = commit_in_two_steps},
      .cases = {"test_query_shows_what_a_commit*"}},

@@ -151,6 +151,30 @@ pull_without_dead(void *state, const lk_pull_options *options, lk_result *result
     return pull_other(state, other, result);
 }
 
+/* The dead are moved by hand. */
+static lk_status
+pull_that_moves_in_steps(void *state, const lk_pull_options *options, lk_result *result)
+{
+    lk_db *db = inner_of(state);
+    if (options->max_receives == 0)
+        return lk_queue_pull(db, options, result);
+    lk_result *found = lk_result_new();
+    lk_pull_options other = *options;
+    other.max_receives = 0;
+    lk_status status = lk_queue_pull(db, &other, found);
+    if (status == LK_OK && lk_result_claim(found, 0)->receives > options->max_receives) {
+        lk_item dead = *lk_result_item(found, 0);
+        dead.key.pk = options->dead_pk;
+        status = lk_queue_acknowledge(db, lk_result_claim(found, 0), 1);
+        sched_yield();
+        if (status == LK_OK)
+            status = lk_queue_push(db, &dead, 1, NULL, NULL);
+        status = status == LK_OK ? LK_EMPTY : status;
+    }
+    lk_result_free(found);
+    return status;
+}
+
 /* One more than it may. */
 static lk_status
 pull_with_one_more(void *state, const lk_pull_options *options, lk_result *result)
@@ -351,6 +375,9 @@ const twin twins_of_queues[] = {
      {.pull = pull_without_wait},
      .cases = {"test_wait_for_nothing*", "test_lapse_and_delay*", "test_close_wakes_all*"}},
     {"no job dies", {.pull = pull_without_dead}, .cases = {"test_job_that_was_received*"}},
+    {"a job dies in two steps",
+     {.pull = pull_that_moves_in_steps},
+     .cases = {"test_job_that_moves_is*"}},
     {"a job dies late",
      {.pull = pull_with_one_more},
      .cases = {"test_job_that_was_received*", "test_limit_of_receives*"}},
