@@ -232,8 +232,11 @@ test_set_atomic_of_its_own_is_used_where_there_is_one(void **state)
     lk_item items[2] = {{.key = key_a}, {.key = key_a}};
     lk_lock lock = {.key = key_a};
     assert_status(LK_OK, lk_set_atomic(db, items, 1, &lock, 1, NULL));
-    assert_status(LK_OK, lk_get_locked(db, &key_a, 1, &lock, r->result));
+    kit_fill(&lock, sizeof lock);
+    assert_status(LK_OK, lk_get_locked(db, &key_b, 1, &lock, r->result));
     assert_string_equal(r->f.order, "ax");
+    assert_true(lock.key.sk.data == key_b.sk.data && lock.key.sk.size == key_b.sk.size);
+    lock.key = key_a;
     assert_status(LK_INVALID, lk_set_atomic(db, items, 2, &lock, 1, NULL));
     assert_string_equal(r->f.order, "ax");
     assert_false(r->f.optional_is_null);
