@@ -114,7 +114,8 @@ typedef struct lk_operations {
 
     /* lk_get_lock: sets version and expires_at_ms; the library sets the key. */
     lk_status (*get_lock)(void *state, lk_key key, lk_lock *lock);
-    /* lk_get_locked. May be NULL: then it is get_lock for each key, then get_many. */
+    /* lk_get_locked; the library sets the keys. May be NULL: then it is get_lock for each key, then
+     * get_many. */
     lk_status (*get_locked)(void *state, const lk_key *keys, size_t count, lk_lock *locks,
                             lk_result *result);
     /* lk_commit. lk_set_atomic where `set_atomic` is NULL (a wrapper that does more than pass one of
@@ -187,7 +188,8 @@ LK_API LK_CHECKED lk_status lk_adapter_read(const lk_db *db, lk_adapter *adapter
 LK_API uint64_t lk_capabilities(const lk_db *db);
 
 /* For what stands in front of another handle and may be closed after it. Between hold and release
- * the handle stays valid memory: once lk_close was called on it, every call on it is LK_INVALID.
+ * the handle stays valid memory: once lk_close was called on it, every call on it is LK_INVALID,
+ * and another lk_close does nothing.
  * lk_adapter_hold: LK_OK; LK_INVALID: NULL or closed. */
 LK_API LK_CHECKED lk_status lk_adapter_hold(lk_db *db);
 LK_API void lk_adapter_release(lk_db *db);
@@ -222,8 +224,8 @@ LK_API LK_CHECKED lk_status lk_result_add(lk_result *result, const lk_item *item
 LK_API LK_CHECKED lk_status lk_result_add_claimed(lk_result *result, const lk_item *item,
                                                   const lk_claim *claim);
 /* Of a page: there may be more behind `sk` in the direction of the query; the next page begins
- * after it. A page with as many items as the query's limit says so by itself. LK_OK,
- * LK_NO_MEMORY. */
+ * after it. A page with as many items as the query's limit says so by itself. An sk that is too
+ * long, or not behind the page's cursor, makes a stream LK_INVALID. LK_OK, LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_result_more(lk_result *result, lk_bytes sk);
 /* The draft becomes what the result holds. Never fails. */
 LK_API void lk_result_publish(lk_result *result);

@@ -179,11 +179,17 @@ lk_adapter_open(const lk_operations *operations, const lk_adapter *adapter, lk_d
     return LK_OK;
 }
 
+static bool
+handle_is_open(const lk_db *db)
+{
+    return db != NULL && db->operations.get != NULL;
+}
+
 void
 lk_close(lk_db *db)
 {
-    if (db == NULL || db->forked)
-        return; /* the child of a fork leaves everything as it lies */
+    if (!handle_is_open(db))
+        return; /* closed before, and held; or the child of a fork, which leaves everything as it lies */
     pthread_mutex_lock(&handles.latch);
     lk_db **link = &handles.open;
     while (*link != db)
@@ -196,12 +202,6 @@ lk_close(lk_db *db)
     if (close != NULL)
         close(state);
     lk_adapter_release(db);
-}
-
-static bool
-handle_is_open(const lk_db *db)
-{
-    return db != NULL && db->operations.get != NULL;
 }
 
 lk_status

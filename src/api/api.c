@@ -155,7 +155,10 @@ lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_re
         return status;
     if (LKI_UNLIKELY(db->operations.get_locked == NULL))
         return lki_compose_get_locked(db, keys, count, locks, result);
-    return db->operations.get_locked(db->state, keys, count, locks, result);
+    status = db->operations.get_locked(db->state, keys, count, locks, result);
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        locks[i].key = keys[i];
+    return status;
 }
 
 static lk_status

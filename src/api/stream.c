@@ -53,6 +53,16 @@ lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
     return LK_OK;
 }
 
+/* May the next page begin behind `resume`? Only an adapter that errs says otherwise: it would never
+ * end. */
+static bool
+resume_is_sane(const lk_stream *s, lk_bytes resume)
+{
+    size_t room = s->keys_size - s->query.pk.size - s->query.sk_prefix.size;
+    int order = lk_bytes_compare(resume, s->query.after);
+    return resume.size <= room && (!s->started || (s->query.reverse ? order < 0 : order > 0));
+}
+
 static lk_status
 page_read(lk_stream *s)
 {
@@ -61,19 +71,20 @@ page_read(lk_stream *s)
     lk_status status = lk_query_page(s->db, &page, s->page);
     if (status != LK_OK)
         return status;
-    s->next = 0;
-    size_t count = lk_result_count(s->page), room = s->keys_size - s->query.pk.size;
+    size_t count = lk_result_count(s->page);
     lk_bytes resume = {NULL, 0};
     s->done = !lk_result_has_more(s->page, &resume);
     if (s->done && count == s->query.limit) {
         s->done = false; /* as many as were asked for */
         resume = lk_result_item(s->page, count - 1)->key.sk;
     }
+    s->next = count; /* nothing of a page that is not sane */
+    if (!s->done && !resume_is_sane(s, resume))
+        return LK_INVALID;
+    s->next = 0;
     if (!s->done) {
         /* Behind what was looked at, whether or not it was live; an empty sk counts too. */
         unsigned char *after = s->keys + s->query.pk.size + s->query.sk_prefix.size;
-        if (resume.size > room - s->query.sk_prefix.size)
-            return LK_INVALID; /* no key of this handle */
         if (resume.size != 0)
             memcpy(after, resume.data, resume.size);
         s->query.after = (lk_bytes){after, resume.size};
