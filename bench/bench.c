@@ -142,6 +142,7 @@ enum option_key {
     OPTION_SEED,
     OPTION_LIST,
     OPTION_QUICK,
+    OPTION_JSON,
 };
 
 static const struct argp_option option_table[] = {
@@ -156,6 +157,7 @@ static const struct argp_option option_table[] = {
     {"distribution", OPTION_DISTRIBUTION, "HOW", 0,
      "Of keys: uniform, zipf:THETA, hot:KEYS (default: the workload's)", 0},
     {"seed", OPTION_SEED, "N", 0, "Of all that is random (default 1)", 0},
+    {"json", OPTION_JSON, "FILE", 0, "Write the record", 0},
     {"list", OPTION_LIST, NULL, 0, "List workloads and contenders", 0},
     {"quick", OPTION_QUICK, NULL, 0, "All that can be run, as briefly as possible", 0},
     {0},
@@ -214,8 +216,11 @@ option_parse(int key, char *argument, struct argp_state *state)
     case OPTION_SEED:
         options->seed = strtoull(argument, NULL, 0);
         return 0;
+    case OPTION_JSON:
+        options->json = argument;
+        return 0;
     case OPTION_LIST:
-        options->list = true;
+        options->command = BENCH_LIST;
         return 0;
     case OPTION_QUICK:
         options->keys = 50000;
@@ -258,9 +263,10 @@ main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     argp_parse(&option_parser, argc, argv, 0, NULL, &bench_options);
-    if (bench_options.list) {
+    if (bench_options.command == BENCH_LIST) {
         list_print();
         return EXIT_SUCCESS;
     }
+    record_begin(&record_current, argc, argv);
     return plan_run();
 }

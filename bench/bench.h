@@ -195,7 +195,10 @@ void bench_workload_add(const struct bench_workload *workload);
 
 /* ---- options and registry -------------------------------------------------------------------- */
 
+enum bench_command { BENCH_RUN, BENCH_COMPARE, BENCH_LIST };
+
 struct bench_options {
+    enum bench_command command;
     const char *workloads;    /* comma separated; NULL: all but those on request */
     const char *contenders;   /* NULL: those of the workload */
     const char *threads;      /* NULL: those of the workload */
@@ -207,7 +210,14 @@ struct bench_options {
     size_t keys;
     size_t value_size;
     uint64_t seed;
-    bool list;
+    double rate;               /* operations per second of all threads; 0: as fast as they can */
+    unsigned locks_per_commit; /* 0: the workload's own number */
+    const char *pin;           /* none, compact or spread; NULL: nothing was asked for */
+
+    const char *json, *csv, *hgrm; /* files to write; NULL: none */
+    const char *baseline;          /* a record to compare with; NULL: none */
+    double worse_most;       /* a row worse than that part fails the run; below 0: none does */
+    const char *compared[2]; /* of the command compare */
 };
 
 /* Set once by main before anything else runs. */

@@ -117,14 +117,11 @@ runner_main(void *argument)
     return NULL;
 }
 
-static uint64_t
-runners_published(struct runner *runners, unsigned threads)
+static void
+runners_published(struct runner *runners, unsigned threads, uint64_t *steps)
 {
-    uint64_t sum = 0;
-
     for (unsigned i = 0; i < threads; i++)
-        sum += atomic_load_explicit(&runners[i].published, memory_order_relaxed);
-    return sum;
+        steps[i] = atomic_load_explicit(&runners[i].published, memory_order_relaxed);
 }
 
 static void
@@ -148,8 +145,20 @@ runners_init(struct runner *runners, unsigned threads, struct run *run,
     }
 }
 
+void
+driver_latency_add(struct driver_result *result, const struct histogram *latency)
+{
+    struct record_latency *repeat = &result->latencies[result->repeats - 1];
+
+    repeat->p50 = histogram_percentile(latency, 0.5);
+    repeat->p99 = histogram_percentile(latency, 0.99);
+    repeat->p999 = histogram_percentile(latency, 0.999);
+    repeat->maximum = latency->maximum;
+    histogram_merge(&result->latency, latency);
+}
+
 static void
-result_add(struct driver_result *result, const struct runner *runner)
+result_count(struct driver_result *result, const struct runner *runner)
 {
     const struct bench_counts *counts = &runner->worker.counts;
 
@@ -158,7 +167,36 @@ result_add(struct driver_result *result, const struct runner *runner)
     result->counts.failed += counts->failed;
     result->counts.commits += counts->commits;
     result->counts.races += counts->races;
-    histogram_merge(&result->latency, &runner->latency);
+}
+
+/* The main thread's part of a run in which all threads are there. */
+static void
+runners_time(struct runner *runners, unsigned threads, struct run *run,
+             struct driver_result *result)
+{
+    const struct bench_workload *workload = runners[0].worker.workload;
+    uint64_t before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX];
+    uint64_t weight = workload->weight != 0 ? workload->weight : 1, sum = 0;
+
+    atomic_store(&run->phase, PHASE_WARM);
+    driver_sleep(bench_options.warmup_s);
+    atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
+    uint64_t start = bench_now_ns();
+    runners_published(runners, threads, before);
+    double others = driver_others_s();
+    driver_sleep(bench_options.duration_s > workload->least_s ? bench_options.duration_s
+                                                              : workload->least_s);
+    uint64_t end = bench_now_ns();
+    runners_published(runners, threads, after);
+    atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
+    double elapsed = (double)(end - start) / 1e9;
+    result->others_s += driver_others_s() - others;
+    result->elapsed_s += elapsed;
+    for (unsigned i = 0; i < threads; i++) {
+        result->operations[result->repeats][i] = (after[i] - before[i]) * weight;
+        sum += result->operations[result->repeats][i];
+    }
+    result->rates[result->repeats++] = (double)sum / elapsed;
 }
 
 /* Starts the threads, measures, stops them. False: not all could start and attach. */
@@ -166,7 +204,6 @@ static bool
 runners_measure(struct runner *runners, unsigned threads, struct run *run,
                 struct driver_result *result)
 {
-    const struct bench_workload *workload = runners[0].worker.workload;
     pthread_t handles[BENCH_THREADS_MAX];
     unsigned started = 0;
 
@@ -180,22 +217,7 @@ runners_measure(struct runner *runners, unsigned threads, struct run *run,
     if (!atomic_load(&run->attached)) {
         atomic_store(&run->phase, PHASE_STOP);
     } else {
-        atomic_store(&run->phase, PHASE_WARM);
-        driver_sleep(bench_options.warmup_s);
-        atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
-        uint64_t start = bench_now_ns();
-        uint64_t before = runners_published(runners, threads);
-        double others = driver_others_s();
-        driver_sleep(bench_options.duration_s > workload->least_s ? bench_options.duration_s
-                                                                  : workload->least_s);
-        uint64_t end = bench_now_ns();
-        uint64_t after = runners_published(runners, threads);
-        atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
-        double elapsed = (double)(end - start) / 1e9;
-        result->others_s += driver_others_s() - others;
-        result->elapsed_s += elapsed;
-        result->rates[result->repeats++] =
-            (double)(after - before) / elapsed * (workload->weight != 0 ? workload->weight : 1);
+        runners_time(runners, threads, run, result);
     }
     for (unsigned i = 0; i < started; i++)
         pthread_join(handles[i], NULL);
@@ -211,6 +233,7 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
     struct runner *runners = aligned_alloc(BENCH_LINE, size);
     struct run run = {.store = result->store->handle, .attached = true};
     struct bench_counters before = {0}, after = {0};
+    unsigned repeats = result->repeats;
 
     if (runners == NULL) {
         result->fault = "out of memory";
@@ -225,9 +248,14 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
     if (contender->counters != NULL)
         contender->counters(result->store->handle, &after);
 
+    struct histogram latency = {0};
     uint64_t commits = result->counts.commits, races = result->counts.races;
-    for (unsigned i = 0; i < threads; i++)
-        result_add(result, &runners[i]);
+    for (unsigned i = 0; i < threads; i++) {
+        result_count(result, &runners[i]);
+        histogram_merge(&latency, &runners[i].latency);
+    }
+    if (result->repeats > repeats)
+        driver_latency_add(result, &latency);
     commits = result->counts.commits - commits;
     races = result->counts.races - races;
     if (contender->counters != NULL && result->fault == NULL &&

@@ -150,6 +150,8 @@ cells_run(const struct row_plan *row, unsigned threads, const struct driver_stre
     if (bench_options.hurried && plan_elapsed_s() > PLAN_HURRY_S)
         repeats = 1;
     sums_prepare(row, results, count);
+    for (size_t i = 0; i < count; i++)
+        results[i].planned = repeats;
     for (unsigned repeat = 0; repeat < repeats; repeat++)
         for (size_t i = 0; i < count; i++) {
             progress_show(workload->name, results[i].store->contender->name, threads);
@@ -290,6 +292,10 @@ plan_run(void)
             row_run(&rows[i]);
     stores_check();
     driver_stores_close();
-    report_end(faults, plan_elapsed_s());
+    record_current.faults = faults;
+    record_current.elapsed_s = plan_elapsed_s();
+    report_end();
+    if (bench_options.json != NULL)
+        report_json(&record_current, bench_options.json);
     return faults == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -66,6 +66,16 @@ run_phase(struct run *run)
     return atomic_load_explicit(&run->phase, memory_order_relaxed);
 }
 
+/* What each actor did: jobs acknowledged, or pushed by one that only pushes. */
+static void
+run_done(struct run *run, uint64_t *done)
+{
+    for (unsigned i = 0; i < run->threads; i++)
+        done[i] = run->actors[i].pulls
+                      ? atomic_load_explicit(&run->actors[i].taken, memory_order_relaxed)
+                      : atomic_load_explicit(&run->actors[i].pushed, memory_order_relaxed);
+}
+
 static uint64_t
 run_taken(struct run *run)
 {
@@ -259,26 +269,33 @@ actors_init(struct run *run)
 static void
 run_measure(struct run *run, struct driver_result *result)
 {
+    uint64_t before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX], sum = 0;
+
     atomic_store(&run->phase, PHASE_WARM);
     driver_sleep(bench_options.warmup_s);
     atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
     uint64_t start = bench_now_ns();
-    uint64_t before = run_taken(run);
+    run_done(run, before);
     double others = driver_others_s();
     driver_sleep(bench_options.duration_s);
     uint64_t end = bench_now_ns();
-    uint64_t after = run_taken(run);
+    run_done(run, after);
     atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
     double elapsed = (double)(end - start) / 1e9;
     result->others_s += driver_others_s() - others;
     result->elapsed_s += elapsed;
-    result->rates[result->repeats++] = (double)(after - before) / elapsed;
+    for (unsigned i = 0; i < run->threads; i++) {
+        result->operations[result->repeats][i] = after[i] - before[i];
+        sum += run->actors[i].pulls ? after[i] - before[i] : 0;
+    }
+    result->rates[result->repeats++] = (double)sum / elapsed;
 }
 
 static void
 actors_collect(struct run *run, struct driver_result *result)
 {
     struct queue_tally in = {0}, out = {0};
+    struct histogram latency = {0};
 
     for (unsigned i = 0; i < run->threads; i++) {
         struct actor *actor = &run->actors[i];
@@ -287,8 +304,9 @@ actors_collect(struct run *run, struct driver_result *result)
         result->counts.operations += actor->out.count;
         result->counts.wrong += actor->wrong;
         result->counts.failed += actor->failed;
-        histogram_merge(&result->latency, &actor->latency);
+        histogram_merge(&latency, &actor->latency);
     }
+    driver_latency_add(result, &latency);
     if (result->counts.failed != 0)
         result->fault = "calls that failed";
     else if (result->counts.wrong != 0)
