@@ -214,7 +214,7 @@ struct bench_options {
     size_t value_size;
     uint64_t seed;
     double rate;               /* operations per second of all threads; 0: as fast as they can */
-    unsigned locks_per_commit; /* 0: the workload's own number */
+    unsigned locks_per_commit; /* of the workloads that can have any number */
     const char *pin;           /* none, compact or spread; NULL: nothing was asked for */
 
     const char *json, *csv, *hgrm; /* files to write; NULL: none */
