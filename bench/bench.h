@@ -19,8 +19,8 @@ extern "C" {
 
 #define BENCH_LINE 128 /* two lines: neighbours are prefetched in pairs */
 #define BENCH_THREADS_MAX 64
-#define BENCH_CONTENDERS_MAX 32
-#define BENCH_WORKLOADS_MAX 64
+#define BENCH_CONTENDERS_MAX 64
+#define BENCH_WORKLOADS_MAX 128
 #define BENCH_GROUP 16 /* keys of one multiple get */
 
 struct queue_operations;
@@ -181,7 +181,9 @@ struct bench_workload {
     /* In the worker's thread after each run: checks and undoes what the run left. May be NULL. */
     void (*finish)(struct bench_worker *worker);
     /* Instead of all that: a workload that needs no driver. It runs before any store is open,
-     * prints its own table and returns false if something was wrong. `threads` may be NULL. */
+     * prints its own table, enters its figures into the record (record_result, record_figure) and
+     * returns false if something was wrong. `threads` may be NULL. */
+    bool keeps_rate; /* it heeds bench_options.rate; with the driver all do */
     bool (*run)(const struct bench_contender *const *contenders, size_t count);
 };
 
@@ -195,7 +197,10 @@ void bench_workload_add(const struct bench_workload *workload);
 
 /* ---- options and registry -------------------------------------------------------------------- */
 
+enum bench_command { BENCH_RUN, BENCH_COMPARE, BENCH_LIST };
+
 struct bench_options {
+    enum bench_command command;
     const char *workloads;    /* comma separated; NULL: all but those on request */
     const char *contenders;   /* NULL: those of the workload */
     const char *threads;      /* NULL: those of the workload */
@@ -203,14 +208,22 @@ struct bench_options {
     double duration_s;
     double warmup_s;
     unsigned repeats;
+    bool repeats_given;
     bool hurried; /* fewer repeats where the machine is too slow for the plan */
     size_t keys;
     size_t value_size;
     uint64_t seed;
-    bool list;
+    double rate;               /* operations per second of all threads; 0: as fast as they can */
+    unsigned locks_per_commit; /* of the workloads that can have any number */
+    const char *pin;           /* none, compact or spread; NULL: nothing was asked for */
+
+    const char *json, *csv, *hgrm; /* files to write; NULL: none */
+    const char *baseline;          /* a record to compare with; NULL: none */
+    double worse_most;       /* a row worse than that part fails the run; below 0: none does */
+    const char *compared[2]; /* of the command compare */
 };
 
-/* Set once by main before anything else runs. */
+/* Set once by options_parse, before anything else runs. */
 extern struct bench_options bench_options;
 
 extern const struct bench_contender *bench_contenders[BENCH_CONTENDERS_MAX];
@@ -229,6 +242,12 @@ size_t bench_threads_parse(const char *text, unsigned *threads);
 
 /* Monotonic nanoseconds. */
 uint64_t bench_now_ns(void);
+
+/* From now on the first SIGINT or SIGTERM is noted, and the second ends the program. */
+void bench_interrupt_begin(void);
+
+/* Whether it came. Workloads of their own look between two measurements, and return. */
+bool bench_interrupted(void);
 
 #ifdef __cplusplus
 }

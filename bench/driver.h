@@ -10,8 +10,11 @@
 #include "bench.h"
 #include "histogram.h"
 #include "random.h"
+#include "record.h"
 
-#define DRIVER_REPEATS_MAX 64
+#define DRIVER_REPEATS_MAX RECORD_REPEATS_MAX
+
+_Static_assert(BENCH_THREADS_MAX == RECORD_THREADS_MAX, "a record has room for all threads");
 
 /* A contender's store with the data of a source in it. */
 struct driver_store {
@@ -29,10 +32,14 @@ struct driver_store {
 struct driver_result {
     struct driver_store *store;
     double rates[DRIVER_REPEATS_MAX]; /* operations per second, one for each repeat */
+    uint64_t operations[DRIVER_REPEATS_MAX][BENCH_THREADS_MAX]; /* measured, of each thread */
+    struct record_latency latencies[DRIVER_REPEATS_MAX];        /* of each repeat */
     unsigned repeats;
+    unsigned planned; /* repeats; 0: as many as the options say */
     struct histogram latency;
     struct bench_counts counts;
     uint64_t retries; /* inside the store */
+    uint64_t late;    /* scheduled by --rate, and not begun in time */
     double elapsed_s;
     double others_s;     /* processor time of other processes meanwhile */
     const char *fault;   /* what was wrong; NULL: nothing */
@@ -69,9 +76,16 @@ void driver_run(const struct bench_workload *workload, const struct driver_strea
  * its sum; returns the number of wrong items. */
 uint64_t driver_verify(struct driver_store *store, size_t end);
 
+/* Adds the latencies of one repeat, which is the one that `result->repeats` counted last. */
+void driver_latency_add(struct driver_result *result, const struct histogram *latency);
+
 size_t driver_processors(void);
 
-void driver_sleep(double seconds);
+/* False: interrupted before the time was over. */
+bool driver_sleep(double seconds);
+
+/* Whether a measurement of so many seconds is one: it was not interrupted, or late in it. */
+bool driver_counts(double elapsed_s, double wanted_s);
 
 /* Processor time that other processes, and other guests of the host, have used so far; 0: it is
  * unknown. */

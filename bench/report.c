@@ -6,84 +6,46 @@
  */
 #include "report.h"
 
+#include "statistics.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
-#define LOAD_WARNING 0.5   /* load average before the start */
-#define OTHERS_WARNING 0.1 /* share of the processors that others use, beyond idle ones */
+#define LOAD_WARNING 0.5 /* load average before the start */
 
 static unsigned progress_cells, progress_done;
 static uint64_t progress_start_ns;
-static unsigned targets_met, targets_missed, targets_open;
-
-static int
-number_compare(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-
-    return a < b ? -1 : a > b;
-}
 
 struct report_summary
 report_summary(const struct driver_result *result)
 {
-    struct report_summary summary = {0, 0};
-    double sorted[DRIVER_REPEATS_MAX];
-    unsigned count = result->repeats;
+    struct report_summary summary = {statistics_median(result->rates, result->repeats),
+                                     statistics_spread(result->rates, result->repeats)};
 
-    if (count == 0)
-        return summary;
-    memcpy(sorted, result->rates, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, number_compare);
-    summary.median =
-        count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
-    if (summary.median > 0)
-        summary.spread = (sorted[count - 1] - sorted[0]) / summary.median;
     return summary;
-}
-
-static void
-processor_name(char *buffer, size_t size)
-{
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    char line[256];
-
-    snprintf(buffer, size, "unknown processor");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        char *value = strstr(line, ": ");
-        if (strncmp(line, "model name", 10) != 0 || value == NULL)
-            continue;
-        value[strcspn(value, "\n")] = '\0';
-        snprintf(buffer, size, "%s", value + 2);
-        break;
-    }
-    if (file != NULL)
-        fclose(file);
 }
 
 void
 report_begin(double planned_s)
 {
-    struct utsname system;
-    char processor[128];
-    double load = 0;
+    const struct record_machine *machine = &record_current.machine;
+    const struct record_options *options = &record_current.options;
 
-    processor_name(processor, sizeof processor);
-    uname(&system);
-    printf("latchkey-bench %d.%d.%d   %s, %ld processors, Linux %s, gcc %s\n", LK_VERSION_MAJOR,
-           LK_VERSION_MINOR, LK_VERSION_PATCH, processor, sysconf(_SC_NPROCESSORS_ONLN),
-           system.release, __VERSION__);
-    printf(
-        "%zu keys, values of %zu bytes, %u repeats of %.2f s after %.2f s of warm-up, seed %llu; "
-        "about %.0f s\n",
-        bench_options.keys, bench_options.value_size, bench_options.repeats,
-        bench_options.duration_s, bench_options.warmup_s, (unsigned long long)bench_options.seed,
-        planned_s);
-    if (getloadavg(&load, 1) == 1 && load > LOAD_WARNING)
-        printf("warning: the machine is busy, load average %.1f\n", load);
+    printf("latchkey-bench %s%s%s   %s, %u processors, %s, %s\n", machine->library,
+           machine->commit[0] != '\0' ? " " : "", machine->commit, machine->processor,
+           machine->processors, machine->kernel, machine->compiler);
+    printf("%llu keys, values of %llu bytes, %u repeats of %.2f s after %.2f s of warm-up, seed "
+           "%llu; about %.0f s\n",
+           (unsigned long long)options->keys, (unsigned long long)options->value_size,
+           options->repeats, options->duration_s, options->warmup_s,
+           (unsigned long long)options->seed, planned_s);
+    if (options->rate > 0)
+        printf("a fixed rate of %.0f operations per second, of all threads together; latencies are "
+               "from the intended start\n",
+               options->rate);
+    if (machine->load_average > LOAD_WARNING)
+        printf("warning: the machine is busy, load average %.1f\n", machine->load_average);
     fflush(stdout);
 }
 
@@ -131,6 +93,7 @@ report_workload(const struct bench_workload *workload, const struct distribution
 {
     char text[64], subject[32];
 
+    record_describe(workload, distribution);
     printf("\n%s: %s%s%s\n", workload->name, workload->what, distribution != NULL ? ", " : "",
            distribution != NULL ? distribution_text(distribution, text, sizeof text) : "");
     snprintf(subject, sizeof subject, "%s is", subject_name(workload));
@@ -141,116 +104,157 @@ report_workload(const struct bench_workload *workload, const struct distribution
     printf("\n");
 }
 
-/* Rates of races and retries, for each commit that succeeded. */
-static void
-row_transactions(const struct driver_result *result)
-{
-    double commits = result->counts.commits > 0 ? (double)result->counts.commits : 1;
-
-    printf(" %7.2f%%", 100.0 * (double)result->counts.races / commits);
-    if (result->store->contender->counters != NULL)
-        printf(" %7.2f%%", 100.0 * (double)result->retries / commits);
-    else
-        printf(" %8s", "");
-}
-
 void
 report_target(const char *target, enum report_outcome outcome)
 {
     static const char *const words[] = {"met", "MISSED", "NO FIGURE"};
 
     printf("  target %s: %s", target, words[outcome]);
-    targets_met += outcome == REPORT_MET;
-    targets_missed += outcome == REPORT_MISSED;
-    targets_open += outcome == REPORT_NO_FIGURE;
+    record_current.targets_met += outcome == REPORT_MET;
+    record_current.targets_missed += outcome == REPORT_MISSED;
+    record_current.targets_open += outcome == REPORT_NO_FIGURE;
 }
 
-/* `ratio` 0: one of the two has no figure. */
+/* Sets the row's ratio, and what became of the targets against it. */
 static void
-row_target(const struct bench_workload *workload, unsigned threads, const char *contender,
-           double ratio)
+row_judge(const struct bench_workload *workload, struct record_row *row, double own_median)
 {
+    row->target_count = 0;
+    /* At a fixed rate all do what they are told. */
+    if (bench_options.rate > 0)
+        return;
+    row->ratio = row->median > 0 ? own_median / row->median : 0;
     for (size_t i = 0; i < sizeof workload->targets / sizeof *workload->targets; i++) {
         const struct bench_target *target = &workload->targets[i];
-        char text[32];
-        if (target->contender == NULL || strcmp(target->contender, contender) != 0 ||
-            (target->threads != 0 && target->threads != threads))
+        if (target->contender == NULL || strcmp(target->contender, row->contender) != 0 ||
+            (target->threads != 0 && target->threads != row->threads))
             continue;
-        snprintf(text, sizeof text, "%.2f x", target->ratio);
-        if (!target->aim)
-            report_target(text, ratio <= 0               ? REPORT_NO_FIGURE
-                                : ratio >= target->ratio ? REPORT_MET
-                                                         : REPORT_MISSED);
-        else
-            printf("  aim %s: %s", text,
-                   ratio <= 0               ? "no figure"
-                   : ratio >= target->ratio ? "met"
-                                            : "missed");
+        if (row->ratio <= 0 && bench_interrupted())
+            continue;
+        struct record_target *into = &row->targets[row->target_count++];
+        snprintf(into->text, sizeof into->text, "%.2f x", target->ratio);
+        into->aim = target->aim;
+        into->outcome = row->ratio <= 0               ? REPORT_NO_FIGURE
+                        : row->ratio >= target->ratio ? REPORT_MET
+                                                      : REPORT_MISSED;
     }
 }
 
 static void
-row_figures(const struct driver_result *result, struct report_summary summary, double ratio)
+row_targets(const struct record_row *row)
 {
-    printf(" %12.3f", summary.median / 1e6);
-    if (result->repeats > 1)
-        printf(" %6.0f%%  ", summary.spread * 100);
-    else
-        printf(" %7s  ", "-");
-    if (ratio > 0)
-        printf("%8.2f x  ", ratio);
-    else
-        printf("%12s", "");
-    printf(" %8llu %8llu %9.0f", (unsigned long long)histogram_percentile(&result->latency, 0.5),
-           (unsigned long long)histogram_percentile(&result->latency, 0.99),
-           (double)result->latency.maximum / 1e3);
+    static const char *const words[] = {"met", "missed", "no figure"};
+
+    for (size_t i = 0; i < row->target_count; i++) {
+        const struct record_target *target = &row->targets[i];
+        if (target->aim)
+            printf("  aim %s: %s", target->text, words[target->outcome]);
+        else
+            report_target(target->text, target->outcome);
+    }
 }
 
-static const struct driver_result *
-results_own(const char *subject, const struct driver_result *results, size_t count)
+static void
+row_figures(const struct record_row *row, double scale)
+{
+    printf(" %12.3f", row->median / scale);
+    if (row->repeats > 1)
+        printf(" %6.0f%%%c ", row->spread * 100, row->unsteady ? '!' : ' ');
+    else
+        printf(" %7s  ", "-");
+    if (row->ratio > 0)
+        printf("%8.2f x  ", row->ratio);
+    else
+        printf("%12s", "");
+    printf(" %8llu %8llu %9.0f", (unsigned long long)histogram_percentile(&row->latency, 0.5),
+           (unsigned long long)histogram_percentile(&row->latency, 0.99),
+           (double)row->latency.maximum / 1e3);
+}
+
+/* Rates of races and retries, for each commit that succeeded. */
+static void
+row_transactions(const struct record_row *row)
+{
+    double commits = row->commits > 0 ? (double)row->commits : 1;
+
+    printf(" %7.2f%%", 100.0 * (double)row->races / commits);
+    if (row->has_retries)
+        printf(" %7.2f%%", 100.0 * (double)row->retries / commits);
+    else
+        printf(" %8s", "");
+}
+
+static void
+row_print(const struct record_row *row, double scale)
+{
+    printf("  %7u  %-14s", row->threads, row->contender);
+    if (row->missing[0] != '\0')
+        printf(" %12s  (%s)", "missing", row->missing);
+    else
+        row_figures(row, scale);
+    if (row->transacts)
+        row_transactions(row);
+    row_targets(row);
+    if (row->fault[0] != '\0')
+        printf("\n  WRONG: %s, %u threads: %s (%llu wrong, %llu failed)", row->contender,
+               row->threads, row->fault, (unsigned long long)row->wrong,
+               (unsigned long long)row->failed);
+    printf("\n");
+}
+
+/* At a fixed rate: who did not keep up. */
+static void
+rows_warn_late(struct record_row *const *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(results[i].store->contender->name, subject) == 0)
-            return &results[i];
-    return NULL;
+        if (rows[i]->late != 0 && rows[i]->repeats != 0)
+            printf("  note: %s did not keep up: %.0f of %.0f operations per second; %llu were not "
+                   "begun in time\n",
+                   rows[i]->contender, rows[i]->median, record_current.options.rate,
+                   (unsigned long long)rows[i]->late);
+}
+
+/* What the reader should know about the rows of one number of threads. */
+static void
+rows_warn(struct record_row *const *rows, size_t count)
+{
+    unsigned processors = record_current.machine.processors;
+    double elapsed = 0, others = 0;
+    bool busy = false;
+
+    for (size_t i = 0; i < count; i++) {
+        elapsed += rows[i]->elapsed_s;
+        others += rows[i]->others_s;
+        busy = busy || rows[i]->busy;
+    }
+    if (count > 0 && rows[0]->crowded)
+        printf("  note: %u threads on %u processors: they take turns\n", rows[0]->threads,
+               processors);
+    rows_warn_late(rows, count);
+    if (busy)
+        printf("  warning: other processes used %.0f %% of the processors during these rows\n",
+               others * 100 / (elapsed * processors));
 }
 
 void
 report_rows(const struct bench_workload *workload, unsigned threads,
             const struct driver_result *results, size_t count)
 {
-    const struct driver_result *own = results_own(subject_name(workload), results, count);
-    double own_median = own != NULL ? report_summary(own).median : 0, elapsed = 0, others = 0;
+    struct record_row *rows[BENCH_CONTENDERS_MAX];
+    const struct record_row *own = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        const struct driver_result *result = &results[i];
-        const char *name = result->store->contender->name;
-        struct report_summary summary = report_summary(result);
-        bool compared = own != NULL && result != own;
-        double ratio = compared && summary.median > 0 ? own_median / summary.median : 0;
-
-        printf("  %7u  %-14s", threads, name);
-        if (result->missing != NULL)
-            printf(" %12s  (%s)", "missing", result->missing);
-        else
-            row_figures(result, summary, ratio);
-        if (workload->transacts)
-            row_transactions(result);
-        if (compared)
-            row_target(workload, threads, name, ratio);
-        if (result->fault != NULL)
-            printf("\n  WRONG: %s, %u threads: %s (%llu wrong, %llu failed)", name, threads,
-                   result->fault, (unsigned long long)result->counts.wrong,
-                   (unsigned long long)result->counts.failed);
-        printf("\n");
-        elapsed += result->elapsed_s;
-        others += result->others_s;
+        rows[i] = record_result(workload, threads, &results[i]);
+        if (strcmp(rows[i]->contender, subject_name(workload)) == 0)
+            own = rows[i];
     }
-    size_t processors = driver_processors();
-    double idle = elapsed * (double)(threads < processors ? processors - threads : 0);
-    if (others > idle + elapsed * (double)processors * OTHERS_WARNING)
-        printf("  warning: other processes used %.0f %% of the processors during these rows\n",
-               others * 100 / (elapsed * (double)processors));
+    double scale = record_workload(&record_current, workload->name)->scale;
+    for (size_t i = 0; i < count; i++) {
+        if (own != NULL && rows[i] != own)
+            row_judge(workload, rows[i], own->median);
+        row_print(rows[i], scale);
+    }
+    rows_warn(rows, count);
     fflush(stdout);
 }
 
@@ -275,12 +279,26 @@ report_loads(const struct bench_source *source, struct driver_store *const *stor
 }
 
 void
-report_end(unsigned faults, double elapsed_s)
+report_end(void)
 {
-    printf("\nLatencies are of one operation in each batch, the clock's own 20 to 50 ns included. "
-           "Races and retries are per\ncommit that succeeded.\n");
-    printf("%u targets met, %u missed", targets_met, targets_missed);
-    if (targets_open != 0)
-        printf(", %u WITHOUT A FIGURE", targets_open);
-    printf("; invariants %s; %.0f s\n", faults == 0 ? "hold" : "BROKEN", elapsed_s);
+    const struct record *record = &record_current;
+    size_t unsteady = 0;
+
+    for (size_t i = 0; i < record->row_count; i++)
+        unsteady += record->rows[i]->unsteady;
+    printf(
+        "\nLatencies are of %s, the clock's own 20 to 50 ns included. Races and retries are per\n"
+        "commit that succeeded.\n",
+        record->options.rate > 0 ? "every operation, from its intended start"
+                                 : "one operation in each batch");
+    if (record->partial)
+        printf("interrupted: what was measured until then\n");
+    if (unsteady != 0)
+        printf("warning: %zu of %zu rows have a spread above %.0f %% (!); measure longer, or more "
+               "often\n",
+               unsteady, record->row_count, RECORD_UNSTEADY * 100);
+    printf("%u targets met, %u missed", record->targets_met, record->targets_missed);
+    if (record->targets_open != 0)
+        printf(", %u WITHOUT A FIGURE", record->targets_open);
+    printf("; invariants %s; %.0f s\n", record->faults == 0 ? "hold" : "BROKEN", record->elapsed_s);
 }

@@ -5,8 +5,10 @@
  * wrapper in front of that, and of the loop that makes the keys.
  */
 #include "data.h"
+#include "driver.h"
 #include "fronts.h"
 #include "report.h"
+#include "statistics.h"
 #include "wrapper.h"
 
 #include <stdio.h>
@@ -21,9 +23,10 @@ struct row {
     const char *name;
     lk_db *db; /* NULL: nothing is called */
     lk_status expected;
-    int less;                        /* the row that it is compared with; -1: none */
-    struct driver_result results[2]; /* of one key; of all keys */
-    uint64_t sum;                    /* of the loop alone, which is not for nothing */
+    int less;                            /* the row that it is compared with; -1: none */
+    double rates[2][DRIVER_REPEATS_MAX]; /* of one key; of all keys */
+    unsigned repeats[2];
+    uint64_t sum; /* of the loop alone, which is not for nothing */
 };
 
 /* Gets of `count` keys in a fixed order without locality. False: another status than expected. */
@@ -44,7 +47,7 @@ row_work(struct row *row, lk_result *result, size_t keys, size_t at)
 }
 
 static bool
-cell_run(struct row *row, struct driver_result *into, lk_result *result, size_t keys)
+cell_run(struct row *row, size_t cell, lk_result *result, size_t keys)
 {
     uint64_t span = (uint64_t)(bench_options.duration_s * 1e9 / DURATION_SHARE);
     uint64_t warm = bench_now_ns() + span / 4, start, now;
@@ -58,14 +61,15 @@ cell_run(struct row *row, struct driver_result *into, lk_result *result, size_t 
          now = bench_now_ns(), at += BATCH)
         good = row_work(row, result, keys, at);
     if (at > first)
-        into->rates[into->repeats++] = (double)(at - first) / ((double)(now - start) / 1e9);
+        row->rates[cell][row->repeats[cell]++] =
+            (double)(at - first) / ((double)(now - start) / 1e9);
     return good;
 }
 
 static double
 row_ns(const struct row *row, size_t cell)
 {
-    double rate = report_summary(&row->results[cell]).median;
+    double rate = statistics_median(row->rates[cell], row->repeats[cell]);
 
     return rate > 0 ? 1e9 / rate : 0;
 }
@@ -77,6 +81,8 @@ rows_print(const struct row *rows)
         printf("  %-36s", rows[i].name);
         for (size_t cell = 0; cell < 2; cell++) {
             double ns = row_ns(&rows[i], cell);
+            record_figure("dispatch", rows[i].name, 1, cell == 0 ? "one key" : "all keys", "ns",
+                          ns);
             printf(" %8.1f", ns);
             if (rows[i].less >= 0)
                 printf(" %+8.1f", ns - row_ns(&rows[rows[i].less], cell));
@@ -92,11 +98,10 @@ rows_run(struct row *rows, lk_result *result, size_t keys)
 {
     bool good = true;
 
-    for (unsigned repeat = 0; repeat < bench_options.repeats; repeat++)
+    for (unsigned repeat = 0; repeat < bench_options.repeats && !bench_interrupted(); repeat++)
         for (size_t cell = 0; cell < 2; cell++)
             for (size_t i = 0; i < ROWS; i++)
-                good = cell_run(&rows[i], &rows[i].results[cell], result, cell == 0 ? 1 : keys) &&
-                       good;
+                good = cell_run(&rows[i], cell, result, cell == 0 ? 1 : keys) && good;
     return good;
 }
 

@@ -8,6 +8,7 @@
  * Ordering: a consumer's count is released after its acknowledgement, and the producer acquires it.
  */
 #include "driver.h"
+#include "pin.h"
 #include "queue.h"
 #include "report.h"
 
@@ -72,8 +73,8 @@ waiter_main(void *argument)
 {
     struct waiter *waiter = argument;
     struct wait_run *run = waiter->run;
+    pin_settle((unsigned)(waiter - run->waiters), PIN_NONE);
     void *client = run->operations->attach(run->queue);
-
     if (client == NULL)
         atomic_store(&run->attached, false);
     atomic_fetch_add(&run->gathered, 1);
@@ -118,7 +119,7 @@ jobs_send(struct wait_run *run, void *client, bool paced, uint64_t end)
 {
     uint64_t next = bench_now_ns(), sent = 0;
 
-    for (; bench_now_ns() < end && !run->failed; sent++) {
+    for (; bench_now_ns() < end && !run->failed && !bench_interrupted(); sent++) {
         run->failed = !job_send(run, client, run->next_id++);
         if (!paced) {
             run->failed = run->failed || !all_done_await(run);
@@ -149,9 +150,11 @@ producer_work(struct wait_run *run, bool paced, struct driver_result *result)
     uint64_t sent =
         jobs_send(run, client, paced, start + (uint64_t)(bench_options.duration_s * 1e9));
     double elapsed = (double)(bench_now_ns() - start) / 1e9;
-    result->others_s += driver_others_s() - others;
-    result->elapsed_s += elapsed;
-    result->rates[result->repeats++] = (double)sent / elapsed;
+    if (driver_counts(elapsed, bench_options.duration_s)) {
+        result->others_s += driver_others_s() - others;
+        result->elapsed_s += elapsed;
+        result->rates[result->repeats++] = (double)sent / elapsed;
+    }
     for (unsigned i = 0; i < run->count; i++)
         run->failed = !job_send(run, client, LAST_ID + i) || run->failed;
     run->operations->detach(client);
@@ -175,17 +178,20 @@ waiters_join(const pthread_t *handles, unsigned count, const char *name)
 }
 
 static void
-waiters_collect(struct wait_run *run, struct driver_result *result)
+waiters_collect(struct wait_run *run, unsigned repeats, struct driver_result *result)
 {
     struct queue_tally out = {0};
+    struct histogram latency = {0};
 
     for (unsigned i = 0; i < run->count; i++) {
         struct waiter *waiter = &run->waiters[i];
         queue_tally_add(&out, waiter->out);
         result->counts.wrong += waiter->wrong;
         result->counts.failed += waiter->failed;
-        histogram_merge(&result->latency, &waiter->latency);
+        histogram_merge(&latency, &waiter->latency);
     }
+    if (result->repeats > repeats)
+        driver_latency_add(result, &latency);
     result->counts.failed += run->failed;
     if (result->counts.failed != 0)
         result->fault = "calls that failed";
@@ -201,7 +207,7 @@ wait_measure(void *queue, bool paced, unsigned consumers, struct driver_result *
     const struct bench_contender *contender = result->store->contender;
     size_t size = consumers * sizeof(struct waiter);
     pthread_t handles[BENCH_THREADS_MAX];
-    unsigned started = 0;
+    unsigned started = 0, repeats = result->repeats;
     struct wait_run run = {
         .attached = true, .operations = contender->queue, .queue = queue, .count = consumers};
 
@@ -222,7 +228,7 @@ wait_measure(void *queue, bool paced, unsigned consumers, struct driver_result *
         run.failed = true;
     producer_work(&run, paced, result);
     waiters_join(handles, started, contender->name);
-    waiters_collect(&run, result);
+    waiters_collect(&run, repeats, result);
     free(run.waiters);
 }
 
@@ -272,7 +278,7 @@ rows_run(const struct bench_workload *workload, bool paced, unsigned consumers,
     for (unsigned repeat = 0; repeat < bench_options.repeats; repeat++)
         for (size_t i = 0; i < count; i++) {
             progress_show(workload->name, results[i].store->contender->name, consumers);
-            if (results[i].fault == NULL && results[i].missing == NULL)
+            if (results[i].fault == NULL && results[i].missing == NULL && !bench_interrupted())
                 wait_run(paced, consumers, &results[i]);
             progress_step();
         }
@@ -282,8 +288,10 @@ rows_run(const struct bench_workload *workload, bool paced, unsigned consumers,
         if (strcmp(results[i].store->contender->name, "latchkey") == 0)
             own_p50 = histogram_percentile(&results[i].latency, 0.5);
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        record_result(workload, consumers, &results[i]);
         row_print(consumers, &results[i], own_p50);
+    }
     fflush(stdout);
     return good;
 }
@@ -302,7 +310,7 @@ table_run(const struct bench_workload *workload, bool paced,
     printf("\n%s: %s\n", workload->name, workload->what);
     printf("  waiting  %-14s %12s %8s %9s %9s  %s\n", "contender", "k jobs/s", "p50 us", "p99 us",
            "max us", "latchkey's p50 is");
-    for (size_t i = 0; i < thread_counts && results != NULL; i++) {
+    for (size_t i = 0; i < thread_counts && results != NULL && !bench_interrupted(); i++) {
         memset(results, 0, sizeof *results * BENCH_CONTENDERS_MAX);
         for (size_t j = 0; j < count; j++) {
             stores[j].contender = contenders[j];
@@ -327,6 +335,7 @@ static const struct bench_workload workload_queue_wait = {
     .name = "queue-wait",
     .what = "from push to pulled by a waiting consumer, the next job after the acknowledgement",
     .order = 74,
+    .unit = "k jobs/s",
     .threads = "1,4",
     .contenders = "latchkey,mutex-deque",
     .can = can_wait,
@@ -338,6 +347,7 @@ static const struct bench_workload workload_queue_paced = {
     .name = "queue-wait-paced",
     .what = "the same, one job every 200 us: all consumers are asleep",
     .order = 75,
+    .unit = "k jobs/s",
     .threads = "1,4",
     .contenders = "latchkey,mutex-deque",
     .can = can_wait,
