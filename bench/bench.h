@@ -19,7 +19,7 @@ extern "C" {
 
 #define BENCH_LINE 128 /* two lines: neighbours are prefetched in pairs */
 #define BENCH_THREADS_MAX 64
-#define BENCH_CONTENDERS_MAX 32
+#define BENCH_CONTENDERS_MAX 64
 #define BENCH_WORKLOADS_MAX 64
 #define BENCH_GROUP 16 /* keys of one multiple get */
 
