@@ -46,7 +46,7 @@ set_free(void *memory, size_t size, bool defer)
         free(block);
 }
 
-static struct ck_malloc set_allocator = {.malloc = set_allocate, .free = set_free};
+struct ck_malloc ck_items_allocator = {.malloc = set_allocate, .free = set_free};
 
 static unsigned long
 item_hash(const void *item, unsigned long seed)
@@ -80,7 +80,7 @@ ck_shard_init(struct ck_shard *shard)
 {
     ck_spinlock_init(&shard->latch);
     return ck_hs_init(&shard->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, item_hash, item_compare,
-                      &set_allocator, SHARD_INITIAL_ITEMS, 0);
+                      &ck_items_allocator, SHARD_INITIAL_ITEMS, 0);
 }
 
 void

@@ -66,6 +66,10 @@ ck_shard_find(struct ck_shard *shard, uint64_t hash, lk_key key)
     return ck_hs_get(&shard->set, hash, (const char *)&probe + 1);
 }
 
+/* Gives zeroed memory, aligned to a line; memory that readers may still look at is freed after a
+ * grace period of the thread's session. */
+extern struct ck_malloc ck_items_allocator;
+
 bool ck_shard_init(struct ck_shard *shard);
 /* Frees the set and, through `item_free`, all that is in it. */
 void ck_shard_free(struct ck_shard *shard, void (*item_free)(struct ck_item *item));
