@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The queues of Concurrency Kit, without claims and without batches. ck_fifo is ck_fifo_mpmc under
- * an epoch: entries must not come back while somebody may still look at them. That of ck 0.7.1 is
- * known to lose jobs or to hand them out twice now and then; upstream put that right in June 2026.
- * ck_fifo-locked is ck_fifo_spsc behind the two spinlocks that it brings for this purpose: one for
+ * an epoch. That of ck 0.7.1 is known to lose jobs where entries are used again at once, because an
+ * enqueue sets the counter back by which a slow thread would notice; so no entry comes back while
+ * somebody may still look at it. ck_fifo-locked is ck_fifo_spsc behind the two spinlocks that it brings for this purpose: one for
  * all producers, one for all consumers.
  */
 #include "ck_items.h"
@@ -150,7 +150,7 @@ static const struct queue_operations mpmc_operations = {
 
 static const struct bench_contender contender_ck_fifo = {
     .name = "ck_fifo",
-    .what = "queue: ck_fifo_mpmc under an epoch; no claims; ck 0.7.1 has wrong results",
+    .what = "queue: ck_fifo_mpmc under an epoch; no claims; ck 0.7.1 is wrong without the epoch",
     .order = 63,
     .queue = &mpmc_operations,
 };
