@@ -132,3 +132,15 @@ ck_session_close(struct ck_session *session)
     ck_epoch_unregister(session->record);
     session_current = NULL;
 }
+
+void
+ck_sessions_free(ck_epoch_t *epoch)
+{
+    ck_stack_entry_t *entry = CK_STACK_FIRST(&epoch->records);
+
+    while (entry != NULL) {
+        ck_stack_entry_t *next = CK_STACK_NEXT(entry);
+        free((char *)entry - offsetof(ck_epoch_record_t, record_next));
+        entry = next;
+    }
+}

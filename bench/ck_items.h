@@ -81,6 +81,9 @@ struct ck_item *ck_item_new(uint64_t hash, lk_key key, size_t room);
 bool ck_session_open(struct ck_session *session, ck_epoch_t *epoch);
 void ck_session_close(struct ck_session *session);
 
+/* Frees the records of all threads, which have closed their sessions for ever. */
+void ck_sessions_free(ck_epoch_t *epoch);
+
 static inline void
 ck_session_enter(struct ck_session *session)
 {

@@ -59,6 +59,7 @@ mpmc_close(void *handle)
         free(entry);
         entry = next;
     }
+    ck_sessions_free(&queue->epoch);
     free(queue);
 }
 

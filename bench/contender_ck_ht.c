@@ -66,6 +66,7 @@ ht_close(void *handle)
     while (ck_ht_next(&store->table, &iterator, &entry))
         free(ck_ht_entry_value(entry));
     ck_ht_destroy(&store->table);
+    ck_sessions_free(&store->epoch);
     free(store);
 }
 

@@ -292,7 +292,8 @@ sqlite_scan(void *handle, const lk_query *query, bench_visit *visit, void *conte
                           (size_t)sqlite3_column_bytes(statement, 1)};
         lk_bytes sk = {sqlite3_column_blob(statement, 0),
                        (size_t)sqlite3_column_bytes(statement, 0)};
-        if (sk.size < prefix.size || memcmp(sk.data, prefix.data, prefix.size) != 0)
+        if (prefix.size != 0 &&
+            (sk.size < prefix.size || memcmp(sk.data, prefix.data, prefix.size) != 0))
             break;
         visit(context, sk, value);
         count++;
