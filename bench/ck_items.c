@@ -46,7 +46,7 @@ set_free(void *memory, size_t size, bool defer)
         free(block);
 }
 
-static struct ck_malloc set_allocator = {.malloc = set_allocate, .free = set_free};
+struct ck_malloc ck_items_allocator = {.malloc = set_allocate, .free = set_free};
 
 static unsigned long
 item_hash(const void *item, unsigned long seed)
@@ -80,7 +80,7 @@ ck_shard_init(struct ck_shard *shard)
 {
     ck_spinlock_init(&shard->latch);
     return ck_hs_init(&shard->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, item_hash, item_compare,
-                      &set_allocator, SHARD_INITIAL_ITEMS, 0);
+                      &ck_items_allocator, SHARD_INITIAL_ITEMS, 0);
 }
 
 void
@@ -131,4 +131,16 @@ ck_session_close(struct ck_session *session)
     ck_epoch_barrier(session->record);
     ck_epoch_unregister(session->record);
     session_current = NULL;
+}
+
+void
+ck_sessions_free(ck_epoch_t *epoch)
+{
+    ck_stack_entry_t *entry = CK_STACK_FIRST(&epoch->records);
+
+    while (entry != NULL) {
+        ck_stack_entry_t *next = CK_STACK_NEXT(entry);
+        free((char *)entry - offsetof(ck_epoch_record_t, record_next));
+        entry = next;
+    }
 }

@@ -66,6 +66,10 @@ ck_shard_find(struct ck_shard *shard, uint64_t hash, lk_key key)
     return ck_hs_get(&shard->set, hash, (const char *)&probe + 1);
 }
 
+/* Gives zeroed memory, aligned to a line; memory that readers may still look at is freed after a
+ * grace period of the thread's session. */
+extern struct ck_malloc ck_items_allocator;
+
 bool ck_shard_init(struct ck_shard *shard);
 /* Frees the set and, through `item_free`, all that is in it. */
 void ck_shard_free(struct ck_shard *shard, void (*item_free)(struct ck_item *item));
@@ -76,6 +80,9 @@ struct ck_item *ck_item_new(uint64_t hash, lk_key key, size_t room);
 /* A thread's membership in an epoch. The ends of threads wait for what they retired. */
 bool ck_session_open(struct ck_session *session, ck_epoch_t *epoch);
 void ck_session_close(struct ck_session *session);
+
+/* Frees the records of all threads, which have closed their sessions for ever. */
+void ck_sessions_free(ck_epoch_t *epoch);
 
 static inline void
 ck_session_enter(struct ck_session *session)

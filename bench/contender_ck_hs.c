@@ -40,6 +40,7 @@ hs_close(void *handle)
     struct hs_store *store = handle;
 
     ck_shard_free(&store->shard, hs_item_free);
+    ck_sessions_free(&store->epoch);
     free(store);
 }
 

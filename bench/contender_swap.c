@@ -54,6 +54,7 @@ swap_close(void *handle)
 
     for (size_t i = 0; i < SWAP_SHARDS; i++)
         ck_shard_free(&store->shards[i], swap_item_free);
+    ck_sessions_free(&store->epoch);
     free(store);
 }
 

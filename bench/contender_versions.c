@@ -51,6 +51,7 @@ versions_close(void *handle)
     struct versions_store *store = handle;
 
     ck_shard_free(&store->shard, versions_item_free);
+    ck_sessions_free(&store->epoch);
     free(store);
 }
 
