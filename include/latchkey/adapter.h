@@ -30,10 +30,17 @@
  * WHAT AN OPERATION OWES
  *   What latchkey.h says of its call: statuses, semantics, outputs untouched on anything but
  *   success, input copied before it returns, any thread at any time. Operations run side by side.
- *   It does not throw, exit, print or touch errno's meaning.
+ *   It does not throw, exit or print, and leaves errno as it found it.
  *   A write takes effect before its call returns, or never: also one that ends in a fault. Only after
  *   LK_UNKNOWN it may take effect up to LK_UNKNOWN_SETTLES_MS later, for so long a cache in front keeps
  *   nothing of its keys.
+ *
+ * STATUSES  What cannot be done now for a reason of the database's (no connection, a full disk) is
+ * LK_UNAVAILABLE, what it has no room for LK_NO_MEMORY, a write whose outcome nobody can know LK_UNKNOWN.
+ *
+ * TIME  The handle's clocks are those of the lk_adapter, or the system's: an adapter keeps the handle
+ * that lk_adapter_open gave it, and asks lk_realtime_now_ms and lk_monotonic_now_ms, so that tests and
+ * wrappers share its time. Expiry is by the first, everything of queues by the second.
  *
  * THREADS, PROGRESS  lk_adapter_open, _hold, _release and lk_close take a short latch of the
  * process; everything else here never waits.
@@ -63,7 +70,8 @@ extern "C" {
 /* Promises that no table shows. The conformance suite holds an adapter to each that it makes, and
  * leaves out the cases of those that it does not make. */
 
-/* get_many and query show one instant: never half of a commit. */
+/* get_many and query show one instant: never half of a commit. Without it get_many is one get after the
+ * other, and a query as one that is relaxed. */
 #define LK_IS_SNAPSHOT ((uint64_t)1 << 16)
 /* What ended in LK_OK is there after the process died (what of the machine: the adapter says). */
 #define LK_IS_DURABLE ((uint64_t)1 << 17)

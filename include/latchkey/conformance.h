@@ -24,6 +24,8 @@
  *
  * The suite asks the handle what it can (lk_capabilities): cases for what the adapter does not
  * claim are shown as skipped, and that a call which it lacks is LK_UNSUPPORTED is a case of its own.
+ * An adapter has to allow at least 64 bytes of pk, 64 of sk and 4,096 of data.
+ *
  * It uses no sleep and no wall clock: time is moved by hand through the clocks of the setup. Where a
  * pull waits in a thread, they are moved meanwhile, so look at them now and then (every few
  * milliseconds, say). A pull that does not come back within a minute ends the program.

@@ -35,8 +35,10 @@
  *
  * STATUS Calls that can fail return lk_status: 0 is success, positive an outcome that is no fault,
  * negative a fault. On anything but LK_OK (and LK_LATE) outputs are untouched and nothing was
- * written, unless the call says otherwise. No call prints, aborts on bad input, touches errno or
- * keeps an error text.
+ * written, unless the call says otherwise. Each call names its statuses for an embedded store; where
+ * another database stands behind the handle, any call may also end in LK_UNSUPPORTED or LK_UNAVAILABLE,
+ * and one that writes in LK_UNKNOWN. No call prints, aborts on bad input, touches errno or keeps an
+ * error text.
  *
  * THREADS Any thread calls anything on any lk_db at any time, without registering; lk_close alone
  * needs all other calls on that lk_db to have finished. A lk_result, a lk_stream and a lk_item
@@ -362,8 +364,9 @@ LK_API const lk_claim *lk_result_claim(const lk_result *result, size_t i);
  * LK_NO_MEMORY. Progress: never waits. Writes no line that other threads use. */
 LK_API LK_CHECKED lk_status lk_get(lk_db *db, lk_key key, lk_result *result);
 
-/* Reads `count` items as one snapshot: position i of the result answers keys[i], with a hole where
- * there is none. It never shows one half of a commit. LK_OK whatever was found (count 0 too).
+/* Reads `count` items as one snapshot (of a handle that is LK_IS_SNAPSHOT, see adapter.h; a cache is
+ * not): position i of the result answers keys[i], with a hole where there is none. It never shows one
+ * half of a commit. LK_OK whatever was found (count 0 too).
  * LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. Double collect: Afek, Attiya,
  * Dolev, Gafni, Merritt, Shavit, "Atomic Snapshots of Shared Memory", 1993; where that sees a
  * change, a snapshot by time stamp. */

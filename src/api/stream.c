@@ -63,6 +63,16 @@ resume_is_sane(const lk_stream *s, lk_bytes resume)
     return resume.size <= room && (!s->started || (s->query.reverse ? order < 0 : order > 0));
 }
 
+/* A page has no holes. */
+static bool
+page_is_sane(const lk_result *page)
+{
+    for (size_t i = 0; i < lk_result_count(page); i++)
+        if (lk_result_item(page, i) == NULL)
+            return false;
+    return true;
+}
+
 static lk_status
 page_read(lk_stream *s)
 {
@@ -73,12 +83,14 @@ page_read(lk_stream *s)
         return status;
     size_t count = lk_result_count(s->page);
     lk_bytes resume = {NULL, 0};
+    s->next = count; /* nothing of a page that is not sane */
+    if (!page_is_sane(s->page))
+        return LK_INVALID;
     s->done = !lk_result_has_more(s->page, &resume);
     if (s->done && count == s->query.limit) {
         s->done = false; /* as many as were asked for */
         resume = lk_result_item(s->page, count - 1)->key.sk;
     }
-    s->next = count; /* nothing of a page that is not sane */
     if (!s->done && !resume_is_sane(s, resume))
         return LK_INVALID;
     s->next = 0;

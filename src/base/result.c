@@ -238,8 +238,10 @@ lk_result_publish(lk_result *result)
 {
     if (result->draft == NULL)
         (void)lki_result_begin(result, 0, 0); /* nothing was added */
-    else
+    else {
         lki_result_swap(result, result->draft);
+        (void)lki_result_begin(result->draft, 0, 0); /* who adds without a new draft begins one */
+    }
 }
 
 bool
