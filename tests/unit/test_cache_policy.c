@@ -265,11 +265,9 @@ lru_run(size_t capacity, uint64_t seed)
             break;
         default:
             hit = reference_read(&r, i, capacity);
-            if (touch(i) != hit) {
-                print_error("capacity %zu, turn %llu, LK_TEST_SEED=%llu\n", capacity,
-                            (unsigned long long)turn, (unsigned long long)random.seed);
-                assert_true(!"LRU");
-            }
+            if (touch(i) != hit)
+                fail_msg("capacity %zu, turn %llu, LK_TEST_SEED=%llu", capacity,
+                         (unsigned long long)turn, (unsigned long long)random.seed);
             break;
         }
         assert_int_equal(cached_statistics(&c).cache_items, r.count);
