@@ -11,7 +11,9 @@ cached_open_without(cached *c, const lk_cache_options *options, uint64_t without
 {
     lk_cache_options plain = LK_CACHE_OPTIONS_INIT;
     plain.max_items = 100;
+    assert_false(c->open);
     memset(c, 0, sizeof *c);
+    c->open = true;
     lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &c->k.memory};
     lk_memory_options store = LK_MEMORY_OPTIONS_INIT;
     store.shards = 4;
@@ -34,6 +36,7 @@ cached_close(cached *c)
     counted_close(&c->inner);
     kit_close(&c->k);
     lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    c->open = false;
 }
 
 uint64_t

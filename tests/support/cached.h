@@ -14,9 +14,10 @@ typedef struct cached {
     counted_db inner;
     lk_db *cache;
     uint64_t keys_seen; /* inner.keys when it was looked at last */
+    bool open;          /* still, after a test that failed: threads may stand at its gates */
 } cached;
 
-/* NULL: 100 items. */
+/* NULL: 100 items. Fails where a test before this one failed half-way, instead of waiting for its threads. */
 void cached_open(cached *c, const lk_cache_options *options);
 /* The same over a database that lacks some capabilities. */
 void cached_open_without(cached *c, const lk_cache_options *options, uint64_t without);

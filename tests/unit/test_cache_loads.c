@@ -331,6 +331,35 @@ test_get_many_with_duplicates_asks_for_each_key_once(void **state)
     }
 }
 
+/* So many that some of them share a window, where loads are found. */
+static void
+test_get_many_of_many_keys_answers_each(void **state)
+{
+    enum { COUNT = 3000 };
+    static char names[COUNT][8];
+    static lk_key keys[COUNT];
+    lk_cache_options options = {.max_items = 2 * COUNT, .policy = LK_CACHE_LRU};
+    (void)state;
+    cached_open(&c, &options);
+    for (size_t i = 0; i < COUNT; i++) {
+        snprintf(names[i], sizeof names[i], "%zu", i);
+        keys[i] = lk_key_of("q", names[i]);
+        if (i % 3 != 0)
+            kit_set(&c.k, "q", names[i], names[i]);
+    }
+    for (int turn = 0; turn < 2; turn++) {
+        assert_status(LK_OK, lk_get_many(c.cache, keys, COUNT, c.k.result));
+        assert_int_equal(cached_asked(&c), turn == 0 ? COUNT : COUNT / 3);
+        for (size_t i = 0; i < COUNT; i++) {
+            const lk_item *item = lk_result_item(c.k.result, i);
+            assert_int_equal(item != NULL, i % 3 != 0);
+            assert_true(item == NULL || kit_bytes_are(item->data, names[i]));
+        }
+    }
+    assert_int_equal(cached_statistics(&c).cache_joined, 0);
+    cached_close(&c);
+}
+
 static void
 test_get_many_of_hits_asks_nothing(void **state)
 {
@@ -445,6 +474,7 @@ main(void)
         cmocka_unit_test(test_write_after_the_others_joined_leaves_them_the_answer),
         cmocka_unit_test(test_push_that_generates_the_key_of_a_load_is_seen),
         cmocka_unit_test(test_get_many_with_duplicates_asks_for_each_key_once),
+        cmocka_unit_test(test_get_many_of_many_keys_answers_each),
         cmocka_unit_test(test_get_many_of_hits_asks_nothing),
         cmocka_unit_test(test_get_many_waits_for_another_read),
         cmocka_unit_test(test_get_waits_for_a_get_many),
