@@ -4,12 +4,13 @@
  * away, a page that has to be read, a debugger: here a signal handler that does not return, at
  * random points of a get, a set or a commit. Each trial measures the others twice: while the thread
  * sleeps between two operations, and while it is stopped inside one. Who lets the others go on has
- * 100 %; who holds a mutex meanwhile has "stopped" trials, in which the others did nothing at all for
- * a quarter of a second. Stores that wait for readers to free memory may refuse writes, which is counted.
+ * 100 %; who holds a mutex meanwhile has "stopped" trials, in which the others did nothing at all
+ * for a quarter of a second. Stores that wait for readers to free memory may refuse writes, which
+ * is counted.
  *
  * The thread is always let go again, so the run ends by itself, whatever the contender. It may be
- * stopped inside jemalloc, too, whose locks are then held: the table says how many of the trials that
- * stopped all others were of that kind.
+ * stopped inside jemalloc, too, whose locks are then held: the table says how many of the trials
+ * that stopped all others were of that kind.
  *
  * Invariants, after all threads went on: all items prove themselves, and the sum of those that only
  * transfers write is what it was.

@@ -2,8 +2,8 @@
  *
  * Commits of N items under N locks, N = 1, 2, 4, 16. With several, amounts move between neighbours
  * of the group, so that the sum of all numbers stays; with one it grows by the number of commits.
- * The driver checks either. --distribution: uniform, zipf:0.99, or hot:2 for one pair that all fight
- * for; where fewer keys are hot than a commit has locks, it takes as many as there are.
+ * The driver checks either. --distribution: uniform, zipf:0.99, or hot:2 for one pair that all
+ * fight for; where fewer keys are hot than a commit has locks, it takes as many as there are.
  */
 #include "steps.h"
 
