@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The queues of Concurrency Kit, without claims and without batches. ck_fifo is ck_fifo_mpmc under
- * an epoch. That of ck 0.7.1 is known to lose jobs where entries are used again at once, because an
- * enqueue sets the counter back by which a slow thread would notice; so no entry comes back while
- * somebody may still look at it. ck_fifo-locked is ck_fifo_spsc behind the two spinlocks that it brings for this purpose: one for
- * all producers, one for all consumers.
+ * an epoch. That of ck 0.7.1 can lose jobs where entries are used again at once, because an enqueue
+ * sets the counter back by which a slow thread would notice; so no entry comes back while somebody
+ * may still look at it. ck_fifo-locked is ck_fifo_spsc behind the two spinlocks that it brings for
+ * this purpose: one for all producers, one for all consumers.
  */
 #include "ck_items.h"
 #include "queue.h"
@@ -151,7 +151,7 @@ static const struct queue_operations mpmc_operations = {
 
 static const struct bench_contender contender_ck_fifo = {
     .name = "ck_fifo",
-    .what = "queue: ck_fifo_mpmc under an epoch; no claims; ck 0.7.1 is wrong without the epoch",
+    .what = "queue: ck_fifo_mpmc under an epoch; no claims; ck 0.7.1 needs the epoch",
     .order = 63,
     .queue = &mpmc_operations,
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// tbb::concurrent_hash_map of oneTBB: a reader-writer lock in each element, held by accessors; values
-// are copied out and assigned under it. No commits. Its queue is in contender_tbb.cpp. Optional:
-// built where the library is found.
+// tbb::concurrent_hash_map of oneTBB: a reader-writer lock in each element, held by accessors;
+// values are copied out and assigned under it. No commits. Its queue is in contender_tbb.cpp.
+// Optional: built where the library is found.
 #include "item_key.hpp"
 
 #include <new>

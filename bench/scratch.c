@@ -1,20 +1,37 @@
 /* SPDX-License-Identifier: MIT
  *
- * Folders that live as long as a store, or as the process.
+ * Folders that live as long as a store, or as the process. Their names hold the number of the
+ * process that began it all: the benchmark forks, and a child that ends leaves its folders behind.
  */
 #include "scratch.h"
 
 #include <ftw.h>
-#include <pthread.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define FOLDERS_OPEN 16 /* descriptors of one removal */
 
-static pthread_mutex_t latch = PTHREAD_MUTEX_INITIALIZER;
-static struct scratch *scratches;
+static int first_process;
+
+static const char *
+parent_temporary(void)
+{
+    const char *folder = getenv("TMPDIR");
+
+    return folder != NULL ? folder : "/tmp";
+}
+
+/* `rest`: what mkdtemp or glob make of the end of the name. False: the path is too long. */
+static bool
+path_write(char *path, const char *parent, const char *rest)
+{
+    int size =
+        snprintf(path, SCRATCH_PATH_MAX, "%s/latchkey-bench-%d-%s", parent, first_process, rest);
+
+    return size > 0 && size < SCRATCH_PATH_MAX;
+}
 
 static int
 entry_remove(const char *path, const struct stat *status, int kind, struct FTW *walk)
@@ -32,51 +49,45 @@ folder_remove(const char *path)
     (void)nftw(path, entry_remove, FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Without the latch: a thread may have been stopped while it held it. */
 static void
-scratches_remove(void)
+folders_remove(const char *parent)
 {
-    for (struct scratch *scratch = scratches; scratch != NULL; scratch = scratch->next)
-        if (scratch->owner == (int)getpid())
-            folder_remove(scratch->path);
+    char pattern[SCRATCH_PATH_MAX];
+    glob_t found;
+
+    if (!path_write(pattern, parent, "*") || glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        folder_remove(found.gl_pathv[i]);
+    globfree(&found);
 }
 
-static bool
-folder_make(struct scratch *scratch, const char *parent)
+static void
+process_end(void)
 {
-    int size = snprintf(scratch->path, sizeof scratch->path, "%s/latchkey-bench-XXXXXX", parent);
+    if ((int)getpid() != first_process)
+        return;
+    folders_remove("/dev/shm");
+    folders_remove(parent_temporary());
+}
 
-    return size > 0 && (size_t)size < sizeof scratch->path && mkdtemp(scratch->path) != NULL;
+__attribute__((constructor)) static void
+process_begin(void)
+{
+    first_process = (int)getpid();
+    (void)atexit(process_end);
 }
 
 bool
 scratch_open(struct scratch *scratch)
 {
-    static bool registered;
-    const char *temporary = getenv("TMPDIR");
-
-    if (!folder_make(scratch, "/dev/shm") &&
-        !folder_make(scratch, temporary != NULL ? temporary : "/tmp"))
-        return false;
-    scratch->owner = (int)getpid();
-    pthread_mutex_lock(&latch);
-    if (!registered)
-        registered = atexit(scratches_remove) == 0;
-    scratch->next = scratches;
-    scratches = scratch;
-    pthread_mutex_unlock(&latch);
-    return true;
+    return (path_write(scratch->path, "/dev/shm", "XXXXXX") && mkdtemp(scratch->path) != NULL) ||
+           (path_write(scratch->path, parent_temporary(), "XXXXXX") &&
+            mkdtemp(scratch->path) != NULL);
 }
 
 void
-scratch_remove(struct scratch *scratch)
+scratch_remove(const struct scratch *scratch)
 {
-    pthread_mutex_lock(&latch);
-    struct scratch **place = &scratches;
-    while (*place != NULL && *place != scratch)
-        place = &(*place)->next;
-    if (*place != NULL)
-        *place = scratch->next;
-    pthread_mutex_unlock(&latch);
     folder_remove(scratch->path);
 }

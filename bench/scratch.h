@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Folders for the contenders that keep their data in files: in memory (/dev/shm) where there is
- * one, else among the temporary files. Each is removed by scratch_remove, or when the process ends.
+ * one, else among the temporary files. Each is removed by scratch_remove, or when the process ends,
+ * those of its children included.
  */
 #ifndef BENCH_SCRATCH_H
 #define BENCH_SCRATCH_H
@@ -16,13 +17,11 @@ extern "C" {
 
 struct scratch {
     char path[SCRATCH_PATH_MAX];
-    struct scratch *next; /* of those that are left when the process ends */
-    int owner;            /* process that made it: a child removes none of its parent's */
 };
 
 /* False: a folder could not be made. */
 bool scratch_open(struct scratch *scratch);
-void scratch_remove(struct scratch *scratch);
+void scratch_remove(const struct scratch *scratch);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What workloads on the synthetic items are made of: one get, one set, one commit, one scan, and new
- * keys, each with its checks. The index of an item comes from worker_next.
+ * What workloads on the synthetic items are made of: one get, one set, one commit, one scan, and
+ * new keys, each with its checks. The index of an item comes from worker_next.
  */
 #ifndef BENCH_STEPS_H
 #define BENCH_STEPS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Keys that go. delete: a loaded item is removed and put back. churn: new keys come, and those of a
- * while ago go, so that a store that keeps something of what it removed gets slower or larger. A key
- * that was removed must not be found, one that was put back must.
+ * while ago go, so that a store that keeps something of what it removed gets slower or larger. A
+ * key that was removed must not be found, one that was put back must.
  */
 #include "steps.h"
 

@@ -190,7 +190,8 @@ mixed_step(struct bench_worker *worker, size_t count)
     }
 }
 
-/* The last partition must not be one account alone: its set would be of a key that is not loaded. */
+/* The last partition must not be one account alone: its set would be of a key that is not
+ * loaded. */
 static bool
 can_serve(const struct bench_contender *contender)
 {

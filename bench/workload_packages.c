@@ -137,6 +137,7 @@ static const struct bench_workload workload_packages_prefix = {
     .threads = "2",
     .distribution = "uniform",
     .source = &packages_source,
+    .contenders = "latchkey,std::map",
     .batch = 16,
     .can = can_prefix,
     .reads_only = true,

@@ -4,11 +4,13 @@
  * away, a page that has to be read, a debugger: here a signal handler that does not return, at
  * random points of a get, a set or a commit. Each trial measures the others twice: while the thread
  * sleeps between two operations, and while it is stopped inside one. Who lets the others go on has
- * 100 %; who holds a mutex meanwhile has "stopped" trials, in which the others did nothing at all for
- * a quarter of a second. Stores that wait for readers to free memory may refuse writes, which is counted.
+ * 100 %; who holds a mutex meanwhile has "stopped" trials, in which the others did nothing at all
+ * for a quarter of a second. Stores that wait for readers to free memory may refuse writes, which
+ * is counted.
  *
  * The thread is always let go again, so the run ends by itself, whatever the contender. It may be
- * stopped inside the allocator, too, whose locks are then held.
+ * stopped inside jemalloc, too, whose locks are then held: the table says how many of the trials
+ * that stopped all others were of that kind.
  *
  * Invariants, after all threads went on: all items prove themselves, and the sum of those that only
  * transfers write is what it was.
@@ -17,7 +19,9 @@
 #include "report.h"
 #include "steps.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -33,8 +37,9 @@
 #define STREAM_INDEXES ((size_t)1 << 16)
 #define SETTLE_S 0.002    /* for others to run into what is held */
 #define PARK_TRIES 100000 /* signals until one comes at the right time */
-#define STOPPED_S 0.25    /* without any operation of the others */
-#define PATIENCE_S 10     /* for a thread that is let go to come back */
+#define PARK_FRAMES 32
+#define STOPPED_S 0.25 /* without any operation of the others */
+#define PATIENCE_S 10  /* for a thread that is let go to come back */
 
 enum kind { KIND_GET, KIND_SET, KIND_COMMIT, KIND_COUNT };
 
@@ -45,6 +50,8 @@ static const char *const kind_names[KIND_COUNT] = {"get", "set", "commit"};
 static _Atomic bool park_wanted, park_parked;
 static volatile sig_atomic_t park_inside; /* the victim's own; its handler looks */
 static int park_pipe[2];
+static void *park_frames[PARK_FRAMES]; /* where it was stopped; written before park_parked */
+static int park_frame_count;
 
 /* The handler does not return until a byte comes. */
 static void
@@ -55,12 +62,26 @@ park_handle(int signal)
 
     (void)signal;
     if (park_inside && atomic_exchange(&park_wanted, false)) {
+        park_frame_count = backtrace(park_frames, PARK_FRAMES);
         atomic_store(&park_parked, true);
         while (read(park_pipe[0], &byte, 1) != 1)
             continue;
         atomic_store(&park_parked, false);
     }
     errno = error;
+}
+
+/* Whether the thread that is stopped is inside jemalloc. */
+static bool
+park_allocates(void)
+{
+    for (int i = 0; i < park_frame_count; i++) {
+        Dl_info place;
+        if (dladdr(park_frames[i], &place) != 0 && place.dli_fname != NULL &&
+            strstr(place.dli_fname, "jemalloc") != NULL)
+            return true;
+    }
+    return false;
 }
 
 /* ---- the threads ---- */
@@ -90,7 +111,7 @@ struct scene {
 struct figures {
     double base[DRIVER_REPEATS_MAX * TRIALS_PER_REPEAT];
     double kept[DRIVER_REPEATS_MAX * TRIALS_PER_REPEAT]; /* share of it while one is stopped */
-    unsigned trials, stopped;
+    unsigned trials, stopped, allocating; /* all; that stopped all others; of these, in malloc */
     uint64_t refused;
 };
 
@@ -306,7 +327,10 @@ trial_run(struct scene *scene, enum kind kind, struct figures *figures, uint64_t
     driver_sleep(SETTLE_S);
     uint64_t before = others_done(scene);
     double rate = others_rate(scene);
-    figures->stopped += others_stopped(scene, before);
+    if (others_stopped(scene, before)) {
+        figures->stopped++;
+        figures->allocating += park_allocates();
+    }
     victim_unpark();
     victim_pause(scene);
     figures->base[figures->trials] = base;
@@ -339,8 +363,8 @@ figures_print(const struct scene *scene, enum kind kind, struct figures *figures
         printf(" %9s", "stopped");
     else
         printf(" %7.0f %%", figures->kept[trials / 2] * 100);
-    printf(" %7.0f %% %6u of %-3u %10llu\n", figures->kept[0] * 100, figures->stopped, trials,
-           (unsigned long long)figures->refused);
+    printf(" %7.0f %% %6u of %-3u %9u %9llu\n", figures->kept[0] * 100, figures->stopped, trials,
+           figures->allocating, (unsigned long long)figures->refused);
 }
 
 static uint64_t
@@ -528,11 +552,13 @@ parked_run(const struct bench_contender *const *contenders, size_t count)
     const char *why = NULL;
     bool good = data_few_source.open(&why);
 
+    /* The first call loads what it needs, which a handler must not. */
+    (void)backtrace(park_frames, PARK_FRAMES);
     if (!good || pipe(park_pipe) != 0 || sigaction(SIGUSR1, &action, &before) != 0)
         return false;
     printf("\nparked: one thread is stopped inside an operation, the others get, set and commit\n");
-    printf("  threads  %-14s %-8s %12s %9s %9s %13s %10s\n", "contender", "in", "M ops/s", "keeps",
-           "at worst", "stopped", "refused");
+    printf("  threads  %-14s %-8s %12s %9s %9s %13s %9s %9s\n", "contender", "in", "M ops/s",
+           "keeps", "at worst", "stopped", "in malloc", "refused");
     for (size_t i = 0; i < thread_counts; i++)
         for (size_t j = 0; j < count; j++)
             good = contender_run(contenders[j], threads[i] < 2 ? 2 : threads[i]) && good;
