@@ -62,6 +62,7 @@
  *   _release, _extend; _push but each 500th        |
  *   first write of a key, removal of its slot      | takes a latch of the shard, of the partition
  *   a thread's exit, open, close                   | takes a latch of the process
+ * of the library's own steps: the allocator, where a call needs memory, makes promises of its own.
  */
 #ifndef LATCHKEY_LATCHKEY_H
 #define LATCHKEY_LATCHKEY_H
