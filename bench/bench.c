@@ -1,29 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * latchkey-bench: the command line and the registry of contenders and workloads. What is run
- * follows in plan.c.
+ * What all rooms use: the registry of contenders and workloads, lists, the clock, the pause after a
+ * race, and whether somebody wants the program to end.
  */
 #include "bench.h"
-#include "data.h"
-#include "driver.h"
-#include "plan.h"
+#include "random.h"
 
-#include <argp.h>
 #include <sched.h>
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-struct bench_options bench_options = {
-    .duration_s = 0.08,
-    .warmup_s = 0.02,
-    .repeats = 3,
-    .hurried = true,
-    .keys = 1000000,
-    .value_size = 64,
-    .seed = 1,
-};
 
 const struct bench_contender *bench_contenders[BENCH_CONTENDERS_MAX];
 size_t bench_contender_count;
@@ -129,144 +116,29 @@ bench_backoff(unsigned attempt)
     }
 }
 
-enum option_key {
-    OPTION_WORKLOAD = 'w',
-    OPTION_CONTENDER = 'c',
-    OPTION_THREADS = 't',
-    OPTION_DURATION = 'd',
-    OPTION_REPEAT = 'r',
-    OPTION_KEYS = 'k',
-    OPTION_WARMUP = 256,
-    OPTION_VALUE_SIZE,
-    OPTION_DISTRIBUTION,
-    OPTION_SEED,
-    OPTION_LIST,
-    OPTION_QUICK,
-    OPTION_JSON,
-};
+/* ---- the wish to end ------------------------------------------------------------------------- */
 
-static const struct argp_option option_table[] = {
-    {"workload", OPTION_WORKLOAD, "NAME,..", 0, "Run these only", 0},
-    {"contender", OPTION_CONTENDER, "NAME,..", 0, "Compare these only", 0},
-    {"threads", OPTION_THREADS, "N,..", 0, "Numbers of threads (default: the workload's)", 0},
-    {"duration", OPTION_DURATION, "SECONDS", 0, "Of each measurement (default 0.08)", 0},
-    {"warmup", OPTION_WARMUP, "SECONDS", 0, "Before each measurement (default 0.02)", 0},
-    {"repeat", OPTION_REPEAT, "N", 0, "Measurements, contenders in turn (default 3)", 0},
-    {"keys", OPTION_KEYS, "N", 0, "Items in the store (default 1000000)", 0},
-    {"value-size", OPTION_VALUE_SIZE, "BYTES", 0, "Of a value (default 64; 24 to 65536)", 0},
-    {"distribution", OPTION_DISTRIBUTION, "HOW", 0,
-     "Of keys: uniform, zipf:THETA, hot:KEYS (default: the workload's)", 0},
-    {"seed", OPTION_SEED, "N", 0, "Of all that is random (default 1)", 0},
-    {"json", OPTION_JSON, "FILE", 0, "Write the record", 0},
-    {"list", OPTION_LIST, NULL, 0, "List workloads and contenders", 0},
-    {"quick", OPTION_QUICK, NULL, 0, "All that can be run, as briefly as possible", 0},
-    {0},
-};
-
-/* A number within bounds, or the end of the program with a word why. */
-static double
-option_number(struct argp_state *state, const char *text, double least, double most)
-{
-    char *end;
-    double number = strtod(text, &end);
-
-    if (end == text || *end != '\0' || !(number >= least && number <= most))
-        argp_error(state, "'%s' is not a number from %g to %g", text, least, most);
-    return number;
-}
-
-static error_t
-option_parse(int key, char *argument, struct argp_state *state)
-{
-    struct bench_options *options = state->input;
-    struct distribution distribution;
-
-    switch (key) {
-    case OPTION_WORKLOAD:
-        options->workloads = argument;
-        return 0;
-    case OPTION_CONTENDER:
-        options->contenders = argument;
-        return 0;
-    case OPTION_THREADS:
-        options->threads = argument;
-        return 0;
-    case OPTION_DURATION:
-        options->duration_s = option_number(state, argument, 0.001, 3600);
-        options->hurried = false;
-        return 0;
-    case OPTION_WARMUP:
-        options->warmup_s = option_number(state, argument, 0, 3600);
-        return 0;
-    case OPTION_REPEAT:
-        options->repeats = (unsigned)option_number(state, argument, 1, DRIVER_REPEATS_MAX);
-        options->hurried = false;
-        return 0;
-    case OPTION_KEYS:
-        options->keys = (size_t)option_number(state, argument, 1000, 1e9);
-        return 0;
-    case OPTION_VALUE_SIZE:
-        options->value_size = (size_t)option_number(state, argument, DATA_VALUE_MIN, 65536);
-        return 0;
-    case OPTION_DISTRIBUTION:
-        if (!distribution_parse(argument, &distribution))
-            argp_error(state, "'%s' is not uniform, zipf:0.01 to zipf:4, or hot:KEYS", argument);
-        options->distribution = argument;
-        return 0;
-    case OPTION_SEED:
-        options->seed = strtoull(argument, NULL, 0);
-        return 0;
-    case OPTION_JSON:
-        options->json = argument;
-        return 0;
-    case OPTION_LIST:
-        options->command = BENCH_LIST;
-        return 0;
-    case OPTION_QUICK:
-        options->keys = 50000;
-        options->repeats = 1;
-        options->duration_s = 0.02;
-        options->warmup_s = 0.005;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp option_parser = {
-    option_table,
-    option_parse,
-    NULL,
-    "latchkey-bench -- latchkey against what people write by hand\v"
-    "Without options it runs all workloads, in little more than a minute. It exits with 1 if an "
-    "invariant was broken.",
-    NULL,
-    NULL,
-    NULL};
+static volatile sig_atomic_t interrupted;
 
 static void
-list_print(void)
+interrupt_note(int number)
 {
-    printf("workloads\n");
-    for (size_t i = 0; i < bench_workload_count; i++)
-        printf("  %-18s %s%s%s%s\n", bench_workloads[i]->name, bench_workloads[i]->what,
-               bench_workloads[i]->distribution != NULL ? "; " : "",
-               bench_workloads[i]->distribution != NULL ? bench_workloads[i]->distribution : "",
-               bench_workloads[i]->on_request ? "; only when named" : "");
-    printf("contenders\n");
-    for (size_t i = 0; i < bench_contender_count; i++)
-        printf("  %-18s %s\n", bench_contenders[i]->name, bench_contenders[i]->what);
+    (void)number;
+    interrupted = 1;
 }
 
-int
-main(int argc, char **argv)
+void
+bench_interrupt_begin(void)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    argp_parse(&option_parser, argc, argv, 0, NULL, &bench_options);
-    if (bench_options.command == BENCH_LIST) {
-        list_print();
-        return EXIT_SUCCESS;
-    }
-    record_begin(&record_current, argc, argv);
-    return plan_run();
+    struct sigaction action = {.sa_handler = interrupt_note, .sa_flags = (int)SA_RESETHAND};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool
+bench_interrupted(void)
+{
+    return interrupted != 0;
 }

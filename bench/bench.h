@@ -181,7 +181,9 @@ struct bench_workload {
     /* In the worker's thread after each run: checks and undoes what the run left. May be NULL. */
     void (*finish)(struct bench_worker *worker);
     /* Instead of all that: a workload that needs no driver. It runs before any store is open,
-     * prints its own table and returns false if something was wrong. `threads` may be NULL. */
+     * prints its own table, enters its figures into the record (record_result, record_figure) and
+     * returns false if something was wrong. `threads` may be NULL. */
+    bool keeps_rate; /* it heeds bench_options.rate; with the driver all do */
     bool (*run)(const struct bench_contender *const *contenders, size_t count);
 };
 
@@ -206,6 +208,7 @@ struct bench_options {
     double duration_s;
     double warmup_s;
     unsigned repeats;
+    bool repeats_given;
     bool hurried; /* fewer repeats where the machine is too slow for the plan */
     size_t keys;
     size_t value_size;
@@ -220,7 +223,7 @@ struct bench_options {
     const char *compared[2]; /* of the command compare */
 };
 
-/* Set once by main before anything else runs. */
+/* Set once by options_parse, before anything else runs. */
 extern struct bench_options bench_options;
 
 extern const struct bench_contender *bench_contenders[BENCH_CONTENDERS_MAX];
@@ -239,6 +242,12 @@ size_t bench_threads_parse(const char *text, unsigned *threads);
 
 /* Monotonic nanoseconds. */
 uint64_t bench_now_ns(void);
+
+/* From now on the first SIGINT or SIGTERM is noted, and the second ends the program. */
+void bench_interrupt_begin(void);
+
+/* Whether it came. Workloads of their own look between two measurements, and return. */
+bool bench_interrupted(void);
 
 #ifdef __cplusplus
 }

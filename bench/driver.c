@@ -4,12 +4,15 @@
  * in a line of its own; the main thread reads the counts twice, `duration` apart, and divides. So
  * warm-up is what came before the first look, threads that stop late do not matter, and the loop
  * holds no shared counter and reads no clock, except around one step of each batch, for the
- * latencies.
+ * latencies. At a fixed rate (--rate) threads keep to a schedule instead, one step at a time.
  *
  * Ordering: counts and phase are relaxed; what a worker leaves in its counters and its histogram is
  * read after the join.
  */
 #include "driver.h"
+
+#include "pin.h"
+#include "schedule.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -22,6 +25,7 @@
 
 #define STREAM_INDEXES ((size_t)1 << 18)
 #define BATCH_DEFAULT 64
+#define NAP_NS 50000000 /* between looks whether somebody wants the end */
 
 enum phase { PHASE_GATHER, PHASE_WARM, PHASE_MEASURE, PHASE_STOP };
 
@@ -29,6 +33,8 @@ struct runner {
     _Alignas(BENCH_LINE) _Atomic uint64_t published; /* steps so far; written by the worker only */
     _Alignas(BENCH_LINE) struct bench_worker worker;
     struct histogram latency;
+    struct schedule schedule;
+    uint64_t late;
     struct run *run;
 };
 
@@ -42,13 +48,19 @@ struct run {
 /* Sequences of new things differ between any two runs and threads. */
 static uint64_t run_number;
 
-void
+bool
 driver_sleep(double seconds)
 {
-    struct timespec pause = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    uint64_t end = bench_now_ns() + (uint64_t)(seconds * 1e9);
 
-    while (nanosleep(&pause, &pause) != 0)
-        continue;
+    for (uint64_t now; (now = bench_now_ns()) < end;) {
+        if (bench_interrupted())
+            return false;
+        uint64_t nap = end - now < NAP_NS ? end - now : NAP_NS;
+        struct timespec pause = {0, (long)nap};
+        (void)nanosleep(&pause, NULL);
+    }
+    return true;
 }
 
 double
@@ -94,6 +106,22 @@ runner_work(struct runner *runner)
     worker->counts.operations = steps;
 }
 
+/* The same at a fixed rate. Every operation is timed, from when it should have started. */
+static void
+runner_work_scheduled(struct runner *runner)
+{
+    struct bench_worker *worker = &runner->worker;
+    uint64_t steps = 0, intended;
+
+    while (schedule_wait(&runner->schedule, &runner->run->phase, PHASE_STOP, &intended)) {
+        worker->workload->step(worker, 1);
+        schedule_add(&runner->schedule, &runner->latency, intended, bench_now_ns());
+        atomic_store_explicit(&runner->published, ++steps, memory_order_relaxed);
+    }
+    runner->late = schedule_late(&runner->schedule, &runner->latency, bench_now_ns());
+    worker->counts.operations = steps;
+}
+
 static void *
 runner_main(void *argument)
 {
@@ -101,6 +129,7 @@ runner_main(void *argument)
     struct bench_worker *worker = &runner->worker;
     struct run *run = runner->run;
 
+    pin_settle(worker->number, PIN_NONE);
     worker->client = worker->contender->attach(run->store);
     if (worker->client == NULL)
         atomic_store(&run->attached, false);
@@ -108,7 +137,10 @@ runner_main(void *argument)
     while (atomic_load(&run->phase) == PHASE_GATHER)
         sched_yield();
     if (atomic_load(&run->attached)) {
-        runner_work(runner);
+        if (bench_options.rate > 0)
+            runner_work_scheduled(runner);
+        else
+            runner_work(runner);
         if (worker->workload->finish != NULL)
             worker->workload->finish(worker);
     }
@@ -169,6 +201,21 @@ result_count(struct driver_result *result, const struct runner *runner)
     result->counts.races += counts->races;
 }
 
+bool
+driver_counts(double elapsed_s, double wanted_s)
+{
+    return !bench_interrupted() || elapsed_s >= wanted_s / 2;
+}
+
+static void
+runners_schedule(struct runner *runners, unsigned threads, uint64_t weight)
+{
+    uint64_t now = bench_now_ns();
+
+    for (unsigned i = 0; i < threads; i++)
+        schedule_init(&runners[i].schedule, now, bench_options.rate, (double)weight, threads, i);
+}
+
 /* The main thread's part of a run in which all threads are there. */
 static void
 runners_time(struct runner *runners, unsigned threads, struct run *run,
@@ -177,19 +224,25 @@ runners_time(struct runner *runners, unsigned threads, struct run *run,
     const struct bench_workload *workload = runners[0].worker.workload;
     uint64_t before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX];
     uint64_t weight = workload->weight != 0 ? workload->weight : 1, sum = 0;
+    double wanted = bench_options.duration_s > workload->least_s || bench_options.rate > 0
+                        ? bench_options.duration_s
+                        : workload->least_s;
 
+    if (bench_options.rate > 0)
+        runners_schedule(runners, threads, weight);
     atomic_store(&run->phase, PHASE_WARM);
     driver_sleep(bench_options.warmup_s);
     atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
     uint64_t start = bench_now_ns();
     runners_published(runners, threads, before);
     double others = driver_others_s();
-    driver_sleep(bench_options.duration_s > workload->least_s ? bench_options.duration_s
-                                                              : workload->least_s);
+    driver_sleep(wanted);
     uint64_t end = bench_now_ns();
     runners_published(runners, threads, after);
     atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
     double elapsed = (double)(end - start) / 1e9;
+    if (!driver_counts(elapsed, wanted))
+        return;
     result->others_s += driver_others_s() - others;
     result->elapsed_s += elapsed;
     for (unsigned i = 0; i < threads; i++) {
@@ -249,13 +302,16 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
         contender->counters(result->store->handle, &after);
 
     struct histogram latency = {0};
-    uint64_t commits = result->counts.commits, races = result->counts.races;
+    uint64_t commits = result->counts.commits, races = result->counts.races, late = 0;
     for (unsigned i = 0; i < threads; i++) {
         result_count(result, &runners[i]);
         histogram_merge(&latency, &runners[i].latency);
+        late += runners[i].late;
     }
-    if (result->repeats > repeats)
+    if (result->repeats > repeats) {
         driver_latency_add(result, &latency);
+        result->late += late;
+    }
     commits = result->counts.commits - commits;
     races = result->counts.races - races;
     if (contender->counters != NULL && result->fault == NULL &&

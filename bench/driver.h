@@ -39,6 +39,7 @@ struct driver_result {
     struct histogram latency;
     struct bench_counts counts;
     uint64_t retries; /* inside the store */
+    uint64_t late;    /* scheduled by --rate, and not begun in time */
     double elapsed_s;
     double others_s;     /* processor time of other processes meanwhile */
     const char *fault;   /* what was wrong; NULL: nothing */
@@ -80,7 +81,11 @@ void driver_latency_add(struct driver_result *result, const struct histogram *la
 
 size_t driver_processors(void);
 
-void driver_sleep(double seconds);
+/* False: interrupted before the time was over. */
+bool driver_sleep(double seconds);
+
+/* Whether a measurement of so many seconds is one: it was not interrupted, or late in it. */
+bool driver_counts(double elapsed_s, double wanted_s);
 
 /* Processor time that other processes, and other guests of the host, have used so far; 0: it is
  * unknown. */

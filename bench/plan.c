@@ -6,9 +6,12 @@
  */
 #include "plan.h"
 
+#include "compare.h"
 #include "driver.h"
+#include "options.h"
 #include "report.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +157,8 @@ cells_run(const struct row_plan *row, unsigned threads, const struct driver_stre
         results[i].planned = repeats;
     for (unsigned repeat = 0; repeat < repeats; repeat++)
         for (size_t i = 0; i < count; i++) {
+            if (bench_interrupted())
+                break;
             progress_show(workload->name, results[i].store->contender->name, threads);
             driver_run(workload, streams, threads, &results[i]);
             progress_step();
@@ -214,7 +219,7 @@ row_run(const struct row_plan *row)
         return;
     }
     report_workload(workload, &row->distribution);
-    for (size_t i = 0; i < row->thread_counts; i++) {
+    for (size_t i = 0; i < row->thread_counts && !bench_interrupted(); i++) {
         memset(results, 0, sizeof *results * BENCH_CONTENDERS_MAX);
         for (size_t j = 0; j < count; j++)
             results[j].store = stores[j];
@@ -256,14 +261,12 @@ plan_seconds(unsigned cells)
     return each * cells + (double)bench_options.keys / 5e4;
 }
 
-int
-plan_run(void)
+/* The rows that the options ask for. False: they cannot be, and stderr says why. */
+static bool
+rows_plan(void)
 {
-    unsigned cells = 0;
-
-    plan_start_ns = bench_now_ns();
     if (!names_check(bench_options.workloads) || !names_check(bench_options.contenders))
-        return 2;
+        return false;
     for (size_t i = 0; i < bench_workload_count; i++) {
         const struct bench_workload *workload = bench_workloads[i];
         if (bench_options.workloads != NULL
@@ -272,30 +275,111 @@ plan_run(void)
             continue;
         if (!row_add(workload)) {
             fprintf(stderr, "latchkey-bench: --threads: numbers from 1 to %d\n", BENCH_THREADS_MAX);
-            return 2;
+            return false;
         }
     }
-    if (row_count == 0) {
+    if (row_count == 0)
         fprintf(stderr, "latchkey-bench: none of these contenders can do that\n");
-        return 2;
+    return row_count != 0;
+}
+
+/* Finds out before the run what would fail after it. */
+static bool
+files_check(struct record *baseline)
+{
+    const char *const written[] = {bench_options.json, bench_options.csv};
+
+    if (bench_options.baseline != NULL && !record_read(baseline, bench_options.baseline))
+        return false;
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        FILE *file = written[i] != NULL ? fopen(written[i], "a") : NULL;
+        if (file != NULL)
+            fclose(file);
+        else if (written[i] != NULL) {
+            fprintf(stderr, "latchkey-bench: %s: %s\n", written[i], strerror(errno));
+            return false;
+        }
     }
+    return true;
+}
+
+/* Those that fork go first, while no store is open. */
+static void
+rows_run(void)
+{
+    for (size_t i = 0; i < row_count && !bench_interrupted(); i++) {
+        const struct bench_workload *workload = rows[i].workload;
+        if (workload->run == NULL)
+            continue;
+        if (bench_options.rate > 0 && !workload->keeps_rate)
+            printf("\nnote: %s has a pace of its own, --rate does not matter there\n",
+                   workload->name);
+        faults += !workload->run(rows[i].contenders, rows[i].count);
+    }
+    for (size_t i = 0; i < row_count && !bench_interrupted(); i++)
+        if (rows[i].workload->run == NULL)
+            row_run(&rows[i]);
+    if (!bench_interrupted())
+        stores_check();
+}
+
+/* False: one could not be written. */
+static bool
+files_write(const struct record *record)
+{
+    bool good = true;
+
+    if (bench_options.json != NULL)
+        good = report_json(record, bench_options.json) && good;
+    if (bench_options.csv != NULL)
+        good = report_csv(record, bench_options.csv) && good;
+    if (bench_options.hgrm != NULL)
+        good = report_hgrm(record, bench_options.hgrm) && good;
+    return good;
+}
+
+/* The comparison, the files, and what the program says in the end. */
+static int
+plan_finish(struct record *baseline)
+{
+    struct record *record = &record_current;
+    int status = STATUS_OK;
+
+    record->faults = faults;
+    record->partial = bench_interrupted();
+    record->elapsed_s = plan_elapsed_s();
+    report_end();
+    if (bench_options.baseline != NULL) {
+        compare_records(record, baseline);
+        compare_print(record, baseline);
+        status = compare_status(record, bench_options.worse_most);
+    }
+    if (!files_write(record))
+        status = STATUS_USAGE;
+    if (record->partial)
+        status = STATUS_INTERRUPTED;
+    if (faults != 0)
+        status = STATUS_BROKEN;
+    return status;
+}
+
+int
+plan_run(void)
+{
+    struct record baseline = {0};
+    unsigned cells = 0;
+
+    plan_start_ns = bench_now_ns();
+    if (!rows_plan() || !files_check(&baseline))
+        return STATUS_USAGE;
     for (size_t i = 0; i < row_count; i++)
         cells += (unsigned)(rows[i].count * rows[i].thread_counts) * bench_options.repeats;
     report_begin(plan_seconds(cells));
     progress_begin(cells);
-    /* Those that fork go first, while no store is open. */
-    for (size_t i = 0; i < row_count; i++)
-        if (rows[i].workload->run != NULL)
-            faults += !rows[i].workload->run(rows[i].contenders, rows[i].count);
-    for (size_t i = 0; i < row_count; i++)
-        if (rows[i].workload->run == NULL)
-            row_run(&rows[i]);
-    stores_check();
+    rows_run();
     driver_stores_close();
-    record_current.faults = faults;
-    record_current.elapsed_s = plan_elapsed_s();
-    report_end();
-    if (bench_options.json != NULL)
-        report_json(&record_current, bench_options.json);
-    return faults == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    int status = plan_finish(&baseline);
+    record_close(&baseline);
+    record_close(&record_current);
+    return status;
 }

@@ -9,12 +9,17 @@
  * PUBLISH_EVERY jobs and yields while too much is under way. A consumer that finds nothing yields.
  * So a queue is measured at work, neither growing without bound nor polled by spinning threads.
  *
+ * At a fixed rate (--rate) nothing is throttled: producers keep to a schedule, and a job's latency
+ * is from when it should have been pushed until it was acknowledged.
+ *
  * Ordering: counts and phase are relaxed; a consumer that sees all producers done sees all that
  * they pushed; tallies are read after the join.
  */
 #include "queue.h"
 
 #include "driver.h"
+#include "pin.h"
+#include "schedule.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -24,6 +29,7 @@
 #include <string.h>
 
 #define BACKLOG_MOST 4096
+#define BACKLOG_MOST_RATED ((int64_t)1 << 20) /* at a fixed rate, so that memory has an end */
 #define PUBLISH_EVERY 64
 #define SAMPLE_EVERY 64 /* calls */
 #define ID_RUN_SHIFT 48
@@ -43,6 +49,8 @@ struct actor {
     struct queue_tally in, out;
     uint64_t wrong, failed;
     struct histogram latency;
+    struct schedule schedule; /* --rate; of actors that push */
+    uint64_t late;
 };
 
 struct run {
@@ -89,25 +97,30 @@ run_taken(struct run *run)
 static void
 producer_throttle(struct run *run)
 {
+    int64_t most = bench_options.rate > 0 ? BACKLOG_MOST_RATED : BACKLOG_MOST;
+
     for (;;) {
         uint64_t taken = run_taken(run), pushed = 0;
         for (unsigned i = 0; i < run->threads; i++)
             pushed += atomic_load_explicit(&run->actors[i].pushed, memory_order_relaxed);
-        if ((int64_t)(pushed - taken) <= BACKLOG_MOST || run_phase(run) == PHASE_STOP)
+        if ((int64_t)(pushed - taken) <= most || run_phase(run) == PHASE_STOP)
             return;
         sched_yield();
     }
 }
 
-/* One call. False: it failed, and the actor is at its end. */
+/* One call, of jobs that should have been pushed at `sent_ns`. False: it failed, and the actor is
+ * at its end. */
 static bool
-actor_push(struct actor *actor)
+actor_push(struct actor *actor, uint64_t sent_ns)
 {
     struct queue_job jobs[QUEUE_BATCH];
     size_t batch = actor->run->batch;
 
-    for (size_t i = 0; i < batch; i++)
+    for (size_t i = 0; i < batch; i++) {
         queue_job_make(&jobs[i], actor->next_id++, &actor->in);
+        jobs[i].sent_ns = sent_ns;
+    }
     if (actor->run->operations->push(actor->client, jobs, batch))
         return true;
     actor->failed++;
@@ -130,7 +143,27 @@ actor_pull(struct actor *actor, size_t count)
     }
     for (size_t i = 0; i < got; i++)
         actor->wrong += !queue_job_count(&jobs[i], &actor->out);
+    if (bench_options.rate > 0) {
+        /* The window is the same in all schedules. */
+        uint64_t now = bench_now_ns();
+        for (size_t i = 0; i < got; i++)
+            schedule_add(&actor->run->actors[0].schedule, &actor->latency, jobs[i].sent_ns, now);
+    }
     return got;
+}
+
+static void
+producer_work_scheduled(struct actor *actor)
+{
+    struct run *run = actor->run;
+    uint64_t intended;
+
+    while (schedule_wait(&actor->schedule, &run->phase, PHASE_STOP, &intended) &&
+           actor_push(actor, intended)) {
+        atomic_store_explicit(&actor->pushed, actor->in.count, memory_order_relaxed);
+        producer_throttle(run);
+    }
+    actor->late = run->batch * schedule_late(&actor->schedule, &actor->latency, bench_now_ns());
 }
 
 static void
@@ -138,7 +171,7 @@ producer_work(struct actor *actor)
 {
     size_t since = 0;
 
-    while (run_phase(actor->run) != PHASE_STOP && actor_push(actor)) {
+    while (run_phase(actor->run) != PHASE_STOP && actor_push(actor, 0)) {
         since += actor->run->batch;
         if (since < PUBLISH_EVERY)
             continue;
@@ -161,7 +194,7 @@ consumer_work(struct actor *actor)
         size_t got = actor_pull(actor, run->batch);
         if (got == QUEUE_FAILED)
             return;
-        if (sampled && got != 0)
+        if (sampled && got != 0 && !(bench_options.rate > 0))
             histogram_add(&actor->latency, bench_now_ns() - start);
         if (got == 0 || actor->out.count - published >= PUBLISH_EVERY) {
             published = actor->out.count;
@@ -174,7 +207,23 @@ consumer_work(struct actor *actor)
     }
 }
 
-/* Push, pull, acknowledge, without anybody else. */
+/* Push, pull, acknowledge, without anybody else. False: this actor is at its end. */
+static bool
+solo_cycle(struct actor *actor, uint64_t sent_ns)
+{
+    if (!actor_push(actor, sent_ns))
+        return false;
+    for (size_t left = actor->run->batch; left > 0;) {
+        size_t got = actor_pull(actor, left);
+        /* Its own jobs must be there. Where they are not, the tallies will show it. */
+        if (got == QUEUE_FAILED || got == 0)
+            return false;
+        left -= got;
+    }
+    atomic_store_explicit(&actor->taken, actor->out.count, memory_order_relaxed);
+    return true;
+}
+
 static void
 solo_work(struct actor *actor)
 {
@@ -183,41 +232,36 @@ solo_work(struct actor *actor)
     for (uint64_t cycles = 0; run_phase(run) != PHASE_STOP; cycles++) {
         bool sampled = cycles % SAMPLE_EVERY == 0 && run_phase(run) == PHASE_MEASURE;
         uint64_t start = sampled ? bench_now_ns() : 0;
-        if (!actor_push(actor))
+        if (!solo_cycle(actor, 0))
             return;
-        for (size_t left = run->batch; left > 0;) {
-            size_t got = actor_pull(actor, left);
-            /* Its own jobs must be there. Where they are not, the tallies will show it. */
-            if (got == QUEUE_FAILED || got == 0)
-                return;
-            left -= got;
-        }
         if (sampled)
             histogram_add(&actor->latency, bench_now_ns() - start);
-        atomic_store_explicit(&actor->taken, actor->out.count, memory_order_relaxed);
     }
 }
 
-/* Threads of one run are spread over the processors and stay there. Else the scheduler puts a
- * producer and its consumer now on one processor, where they take turns and a mutex is free, now on
- * two: rates that differ by a factor of five from one run to the next. */
 static void
-actor_settle(const struct actor *actor)
+solo_work_scheduled(struct actor *actor)
 {
-    unsigned wanted = (unsigned)(actor - actor->run->actors);
-    cpu_set_t allowed, one;
+    uint64_t intended;
 
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) == 0)
-        return;
-    wanted %= (unsigned)CPU_COUNT(&allowed);
-    for (size_t i = 0; i < CPU_SETSIZE; i++) {
-        if (!CPU_ISSET(i, &allowed) || wanted-- != 0)
-            continue;
-        CPU_ZERO(&one);
-        CPU_SET(i, &one);
-        (void)sched_setaffinity(0, sizeof one, &one);
-        return;
-    }
+    while (schedule_wait(&actor->schedule, &actor->run->phase, PHASE_STOP, &intended) &&
+           solo_cycle(actor, intended))
+        continue;
+    actor->late =
+        actor->run->batch * schedule_late(&actor->schedule, &actor->latency, bench_now_ns());
+}
+
+static void
+actor_work(struct actor *actor)
+{
+    bool rated = bench_options.rate > 0;
+
+    if (!actor->pushes)
+        consumer_work(actor);
+    else if (actor->pulls)
+        (rated ? solo_work_scheduled : solo_work)(actor);
+    else
+        (rated ? producer_work_scheduled : producer_work)(actor);
 }
 
 static void *
@@ -226,21 +270,18 @@ actor_main(void *argument)
     struct actor *actor = argument;
     struct run *run = actor->run;
 
-    actor_settle(actor);
+    /* Threads of one run are spread over the processors and stay there. Else the scheduler puts a
+     * producer and its consumer now on one processor, where they take turns and a mutex is free,
+     * now on two: rates that differ by a factor of five from one run to the next. */
+    pin_settle((unsigned)(actor - run->actors), PIN_SPREAD);
     actor->client = run->operations->attach(run->queue);
     if (actor->client == NULL)
         atomic_store(&run->attached, false);
     atomic_fetch_add(&run->gathered, 1);
     while (atomic_load(&run->phase) == PHASE_GATHER)
         sched_yield();
-    if (atomic_load(&run->attached)) {
-        if (actor->pushes && actor->pulls)
-            solo_work(actor);
-        else if (actor->pushes)
-            producer_work(actor);
-        else
-            consumer_work(actor);
-    }
+    if (atomic_load(&run->attached))
+        actor_work(actor);
     if (actor->pushes)
         atomic_fetch_sub(&run->producing, 1);
     if (actor->client != NULL)
@@ -249,10 +290,16 @@ actor_main(void *argument)
 }
 
 /* Half of the threads are producers, the others consumers; an odd one is a consumer. */
+static unsigned
+run_producers(const struct run *run)
+{
+    return run->threads > 1 ? run->threads / 2 : 1;
+}
+
 static void
 actors_init(struct run *run)
 {
-    unsigned producers = run->threads > 1 ? run->threads / 2 : 1;
+    unsigned producers = run_producers(run);
 
     run_number++;
     for (unsigned i = 0; i < run->threads; i++) {
@@ -269,8 +316,11 @@ actors_init(struct run *run)
 static void
 run_measure(struct run *run, struct driver_result *result)
 {
-    uint64_t before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX], sum = 0;
+    uint64_t before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX], sum = 0, now = bench_now_ns();
 
+    for (unsigned i = 0; i < run->threads && bench_options.rate > 0; i++)
+        schedule_init(&run->actors[i].schedule, now, bench_options.rate, (double)run->batch,
+                      run_producers(run), i);
     atomic_store(&run->phase, PHASE_WARM);
     driver_sleep(bench_options.warmup_s);
     atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
@@ -282,6 +332,8 @@ run_measure(struct run *run, struct driver_result *result)
     run_done(run, after);
     atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
     double elapsed = (double)(end - start) / 1e9;
+    if (!driver_counts(elapsed, bench_options.duration_s))
+        return;
     result->others_s += driver_others_s() - others;
     result->elapsed_s += elapsed;
     for (unsigned i = 0; i < run->threads; i++) {
@@ -292,10 +344,11 @@ run_measure(struct run *run, struct driver_result *result)
 }
 
 static void
-actors_collect(struct run *run, struct driver_result *result)
+actors_collect(struct run *run, unsigned repeats, struct driver_result *result)
 {
     struct queue_tally in = {0}, out = {0};
     struct histogram latency = {0};
+    uint64_t late = 0;
 
     for (unsigned i = 0; i < run->threads; i++) {
         struct actor *actor = &run->actors[i];
@@ -305,8 +358,12 @@ actors_collect(struct run *run, struct driver_result *result)
         result->counts.wrong += actor->wrong;
         result->counts.failed += actor->failed;
         histogram_merge(&latency, &actor->latency);
+        late += actor->late;
     }
-    driver_latency_add(result, &latency);
+    if (result->repeats > repeats) {
+        driver_latency_add(result, &latency);
+        result->late += late;
+    }
     if (result->counts.failed != 0)
         result->fault = "calls that failed";
     else if (result->counts.wrong != 0)
@@ -321,7 +378,7 @@ queue_measure(void *queue, size_t batch, unsigned threads, struct driver_result 
     const struct queue_operations *operations = result->store->contender->queue;
     size_t size = threads * sizeof(struct actor);
     pthread_t handles[BENCH_THREADS_MAX];
-    unsigned started = 0;
+    unsigned started = 0, repeats = result->repeats;
     struct run run = {.attached = true, .operations = operations, .queue = queue, .batch = batch};
 
     if (operations->batch_most != 0 && batch > operations->batch_most)
@@ -348,7 +405,7 @@ queue_measure(void *queue, size_t batch, unsigned threads, struct driver_result 
     for (unsigned i = 0; i < started; i++)
         pthread_join(handles[i], NULL);
     if (atomic_load(&run.attached))
-        actors_collect(&run, result);
+        actors_collect(&run, repeats, result);
     else
         result->fault = "threads could not be started";
     free(run.actors);

@@ -18,6 +18,9 @@ struct record record_current;
 
 #define TEXT_SET(array, text) snprintf(array, sizeof(array), "%s", (text) != NULL ? (text) : "")
 
+/* Whether it is the text that TEXT_SET made of it. */
+#define TEXT_IS(array, text) (strncmp(array, text, sizeof(array) - 1) == 0)
+
 /* One more element at the end of an array, zeroed. */
 static void *
 array_grow(void *array, size_t count, size_t size)
@@ -50,7 +53,7 @@ const struct record_workload *
 record_workload_find(const struct record *record, const char *name)
 {
     for (size_t i = 0; i < record->workload_count; i++)
-        if (strcmp(record->workloads[i].name, name) == 0)
+        if (TEXT_IS(record->workloads[i].name, name))
             return &record->workloads[i];
     return NULL;
 }
@@ -59,7 +62,7 @@ struct record_workload *
 record_workload(struct record *record, const char *name)
 {
     for (size_t i = 0; i < record->workload_count; i++)
-        if (strcmp(record->workloads[i].name, name) == 0)
+        if (TEXT_IS(record->workloads[i].name, name))
             return &record->workloads[i];
     record->workloads =
         array_grow(record->workloads, record->workload_count, sizeof *record->workloads);
@@ -76,8 +79,8 @@ record_row_find(const struct record *record, const char *workload, const char *c
 {
     for (size_t i = 0; i < record->row_count; i++) {
         const struct record_row *row = record->rows[i];
-        if (row->threads == threads && strcmp(row->workload, workload) == 0 &&
-            strcmp(row->contender, contender) == 0 && strcmp(row->distribution, distribution) == 0)
+        if (row->threads == threads && TEXT_IS(row->workload, workload) &&
+            TEXT_IS(row->contender, contender) && strcmp(row->distribution, distribution) == 0)
             return row;
     }
     return NULL;
@@ -91,7 +94,7 @@ record_row(struct record *record, const char *workload, const char *contender, u
     for (size_t i = 0; i < record->row_count; i++) {
         struct record_row *row = record->rows[i];
         if (row->threads == threads && strcmp(row->workload, of->name) == 0 &&
-            strcmp(row->contender, contender) == 0)
+            TEXT_IS(row->contender, contender))
             return row;
     }
     record->rows = array_grow(record->rows, record->row_count, sizeof *record->rows);
@@ -178,12 +181,16 @@ record_result(const struct bench_workload *workload, unsigned threads,
     row->commits = result->counts.commits;
     row->races = result->counts.races;
     row->retries = result->retries;
+    row->late = result->late;
+    row->partial = bench_interrupted() && row->repeats < row->planned;
     row->elapsed_s = result->elapsed_s;
     row->others_s = result->others_s;
     row->transacts = workload->transacts;
     row->has_retries = workload->transacts && result->store->contender->counters != NULL;
     TEXT_SET(row->fault, result->fault);
-    TEXT_SET(row->missing, result->missing);
+    TEXT_SET(row->missing, result->missing == NULL && row->partial && row->repeats == 0
+                               ? "interrupted"
+                               : result->missing);
     row->wrong = result->counts.wrong;
     row->failed = result->counts.failed;
     record_summarise(row, record_current.machine.processors);
@@ -196,7 +203,7 @@ record_row_figure(struct record_row *row, const char *name, const char *unit, do
     struct record_figure *figure = NULL;
 
     for (size_t i = 0; i < row->figure_count && figure == NULL; i++)
-        figure = strcmp(row->figures[i].name, name) == 0 ? &row->figures[i] : NULL;
+        figure = TEXT_IS(row->figures[i].name, name) ? &row->figures[i] : NULL;
     if (figure == NULL) {
         row->figures = array_grow(row->figures, row->figure_count, sizeof *row->figures);
         figure = &row->figures[row->figure_count++];

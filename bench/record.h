@@ -104,7 +104,7 @@ struct record_comparison {
 
 struct record_row {
     char workload[48];
-    char contender[32];
+    char contender[48];
     char distribution[32];
     unsigned threads; /* 0: the workload knows none */
 

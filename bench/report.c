@@ -40,6 +40,10 @@ report_begin(double planned_s)
            (unsigned long long)options->keys, (unsigned long long)options->value_size,
            options->repeats, options->duration_s, options->warmup_s,
            (unsigned long long)options->seed, planned_s);
+    if (options->rate > 0)
+        printf("a fixed rate of %.0f operations per second, of all threads together; latencies are "
+               "from the intended start\n",
+               options->rate);
     if (machine->load_average > LOAD_WARNING)
         printf("warning: the machine is busy, load average %.1f\n", machine->load_average);
     fflush(stdout);
@@ -122,6 +126,8 @@ row_judge(const struct bench_workload *workload, struct record_row *row, double 
         if (target->contender == NULL || strcmp(target->contender, row->contender) != 0 ||
             (target->threads != 0 && target->threads != row->threads))
             continue;
+        if (row->ratio <= 0 && bench_interrupted())
+            continue;
         struct record_target *into = &row->targets[row->target_count++];
         snprintf(into->text, sizeof into->text, "%.2f x", target->ratio);
         into->aim = target->aim;
@@ -193,6 +199,18 @@ row_print(const struct record_row *row, double scale)
     printf("\n");
 }
 
+/* At a fixed rate: who did not keep up. */
+static void
+rows_warn_late(struct record_row *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i]->late != 0 && rows[i]->repeats != 0)
+            printf("  note: %s did not keep up: %.0f of %.0f operations per second; %llu were not "
+                   "begun in time\n",
+                   rows[i]->contender, rows[i]->median, record_current.options.rate,
+                   (unsigned long long)rows[i]->late);
+}
+
 /* What the reader should know about the rows of one number of threads. */
 static void
 rows_warn(struct record_row *const *rows, size_t count)
@@ -209,6 +227,7 @@ rows_warn(struct record_row *const *rows, size_t count)
     if (count > 0 && rows[0]->crowded)
         printf("  note: %u threads on %u processors: they take turns\n", rows[0]->threads,
                processors);
+    rows_warn_late(rows, count);
     if (busy)
         printf("  warning: other processes used %.0f %% of the processors during these rows\n",
                others * 100 / (elapsed * processors));
@@ -264,8 +283,13 @@ report_end(void)
 
     for (size_t i = 0; i < record->row_count; i++)
         unsteady += record->rows[i]->unsteady;
-    printf("\nLatencies are of one operation in each batch, the clock's own 20 to 50 ns included. "
-           "Races and retries are per\ncommit that succeeded.\n");
+    printf(
+        "\nLatencies are of %s, the clock's own 20 to 50 ns included. Races and retries are per\n"
+        "commit that succeeded.\n",
+        record->options.rate > 0 ? "every operation, from its intended start"
+                                 : "one operation in each batch");
+    if (record->partial)
+        printf("interrupted: what was measured until then\n");
     if (unsteady != 0)
         printf("warning: %zu of %zu rows have a spread above %.0f %% (!); measure longer, or more "
                "often\n",

@@ -205,6 +205,17 @@ percentile_us(const struct latency_cell *cell, double fraction)
     return (double)histogram_percentile(&cell->latency, fraction) / 1e3;
 }
 
+static void
+cell_record(const char *front, unsigned threads, double rate, const struct latency_cell *cell)
+{
+    record_figure("cache-latency", front, threads, "rate", "reads/s", rate);
+    record_figure("cache-latency", front, threads, "p50", "us", percentile_us(cell, 0.5));
+    record_figure("cache-latency", front, threads, "p99", "us", percentile_us(cell, 0.99));
+    record_figure("cache-latency", front, threads, "p99.9", "us", percentile_us(cell, 0.999));
+    record_figure("cache-latency", front, threads, "hits", "%",
+                  100.0 - 100.0 * (double)cell->misses / (double)cell->reads);
+}
+
 static bool
 reads_table(lk_db *memory, const unsigned *threads, size_t thread_counts, struct latency_cell *cell)
 {
@@ -214,7 +225,7 @@ reads_table(lk_db *memory, const unsigned *threads, size_t thread_counts, struct
            WRAPPER_DELAY_US, 100 - LATENCY_COLD_PERCENT);
     printf("  threads  %-10s %10s %9s %9s %9s %9s %11s\n", "front", "k reads/s", "p50 us", "p99 us",
            "p99.9 us", "hits", "to no cache");
-    for (size_t i = 0; i < thread_counts; i++) {
+    for (size_t i = 0; i < thread_counts && !bench_interrupted(); i++) {
         double plain = 0;
         for (enum front_kind kind = 0; kind < FRONT_KINDS; kind++) {
             progress_show("cache-latency", front_name(kind), threads[i]);
@@ -227,6 +238,7 @@ reads_table(lk_db *memory, const unsigned *threads, size_t thread_counts, struct
                 continue;
             }
             double rate = (double)cell->reads / cell->seconds;
+            cell_record(front_name(kind), threads[i], rate, cell);
             plain = kind == FRONT_NONE ? rate : plain;
             printf(" %10.1f %9.2f %9.1f %9.1f %8.2f%% %9.1f x\n", rate / 1e3,
                    percentile_us(cell, 0.5), percentile_us(cell, 0.99), percentile_us(cell, 0.999),
@@ -247,12 +259,14 @@ meetings_table(lk_db *memory, const unsigned *threads, size_t thread_counts,
            "database is asked for each\n",
            MEETINGS);
     printf("  threads  %-10s %10s\n", "front", "reads");
-    for (size_t i = 0; i < thread_counts; i++) {
+    for (size_t i = 0; i < thread_counts && !bench_interrupted(); i++) {
         for (enum front_kind kind = FRONT_LRU; threads[i] > 1 && kind < FRONT_KINDS; kind++) {
             cell_run(cell, kind, memory, threads[i], true);
             good = good && cell->good;
             printf("  %7u  %-10s", threads[i], front_name(kind));
             printf(" %10.3f", (double)cell->misses / MEETINGS);
+            record_figure("cache-latency", front_name(kind), threads[i], "reads of a new item", "",
+                          (double)cell->misses / MEETINGS);
             if (kind == FRONT_CACHE)
                 report_target("1.000", cell->misses <= MEETINGS ? REPORT_MET : REPORT_MISSED);
             printf("\n");

@@ -9,6 +9,7 @@
  */
 #include "bench.h"
 #include "policies.h"
+#include "record.h"
 #include "trace.h"
 
 #include <math.h>
@@ -26,7 +27,7 @@ struct column {
 /* A table: each trace with each theta and each capacity is a row, each policy a column; the first
  * column is what the others are measured against. */
 struct contest {
-    const char *title;
+    const char *workload, *title;
     size_t keys, requests;
     unsigned kinds; /* of traces, bits */
     double thetas[5];
@@ -120,6 +121,17 @@ heading_print(const struct contest *contest, size_t columns)
     printf(" %7s\n", "best");
 }
 
+static void
+rate_record(const struct contest *contest, const struct trace *trace, double theta, size_t capacity,
+            size_t column, double hits)
+{
+    char text[48];
+
+    snprintf(text, sizeof text, "%zu keys, %s %.1f, %zu items", contest->keys,
+             trace_name(trace->kind), theta, capacity);
+    record_figure(contest->workload, contest->columns[column].kind.name, 0, text, "%", hits);
+}
+
 static bool
 row_run(const struct contest *contest, const struct trace *trace, double theta, size_t capacity,
         struct summary *summaries)
@@ -133,6 +145,7 @@ row_run(const struct contest *contest, const struct trace *trace, double theta, 
             return false;
         }
         summary_add(&summaries[i], rates[i].zipf - rates[0].zipf);
+        rate_record(contest, trace, theta, capacity, i, rates[i].zipf);
     }
     printf("  %-15s %5.1f %7zu", trace_name(trace->kind), theta, capacity);
     for (size_t i = 0; i < columns; i++)
@@ -172,7 +185,7 @@ contest_run(const struct contest *contest)
     memset(summaries, 0, sizeof summaries);
     heading_print(contest, column_count(contest));
     for (enum trace_kind kind = 0; kind < TRACE_KINDS; kind++) {
-        for (size_t t = 0; t < 5 && contest->thetas[t] > 0; t++) {
+        for (size_t t = 0; t < 5 && contest->thetas[t] > 0 && !bench_interrupted(); t++) {
             struct trace trace;
             if ((contest->kinds & 1u << kind) == 0)
                 continue;
@@ -219,6 +232,7 @@ contest_run(const struct contest *contest)
 
 static const struct contest contests[] = {
     {
+        .workload = "cache-policy",
         .title = "policies; s3:M>=P is S3-FIFO that counts hits to M and promotes at P",
         .keys = 100000,
         .requests = 900000,
@@ -228,6 +242,7 @@ static const struct contest contests[] = {
         .columns = COLUMNS_POLICIES,
     },
     {
+        .workload = "cache-policy",
         .title = "S3-FIFO with two unary bits: promotion, small share, ghost share, hits kept",
         .keys = 100000,
         .requests = 900000,
@@ -249,6 +264,7 @@ static const struct contest contests[] = {
             },
     },
     {
+        .workload = "cache-policy",
         .title = "the capacity split over shards (/16, /64)",
         .keys = 100000,
         .requests = 900000,
@@ -270,6 +286,7 @@ static const struct contest contests[] = {
             },
     },
     {
+        .workload = "cache-policy",
         .title = "small caches",
         .keys = 1000,
         .requests = 100000,
@@ -281,6 +298,7 @@ static const struct contest contests[] = {
 };
 
 static const struct contest contest_large = {
+    .workload = "cache-policy-large",
     .title = "policies; s3:M>=P is S3-FIFO that counts hits to M and promotes at P",
     .keys = 1000000,
     .requests = 6000000,

@@ -124,13 +124,16 @@ row_run(lk_db *memory, const struct trace *trace, double theta, size_t capacity)
     double wanted = trace_has_scans(trace->kind) ? SCAN_POINTS : 0;
     enum report_outcome outcome = REPORT_MET;
     bool good = true;
-    char text[32];
+    char text[48];
 
     printf("  %-15s %5.2f %7zu", trace_name(trace->kind), theta, capacity);
     for (size_t i = 0; i < THREAD_COUNTS; i++) {
         double lru = cell_run(FRONT_LRU, memory, trace, capacity, rate_threads[i]);
         double cache = cell_run(FRONT_CACHE, memory, trace, capacity, rate_threads[i]);
         good = good && lru != FAULT && cache != FAULT;
+        snprintf(text, sizeof text, "%s %.2f, %zu items", trace_name(trace->kind), theta, capacity);
+        record_figure("cache-rate", "lru-mutex", rate_threads[i], text, "%", lru);
+        record_figure("cache-rate", "cache", rate_threads[i], text, "%", cache);
         printf("  %9.2f %7.2f %+7.2f", lru, cache, cache - lru);
         if (cache - lru < wanted)
             outcome = REPORT_MISSED;
@@ -149,7 +152,7 @@ rows_run(lk_db *memory)
 {
     bool good = true;
 
-    for (size_t i = 0; i < sizeof rate_rows / sizeof rate_rows[0]; i++) {
+    for (size_t i = 0; i < sizeof rate_rows / sizeof rate_rows[0] && !bench_interrupted(); i++) {
         struct trace trace;
         progress_show("cache-rate", trace_name(rate_rows[i].kind), 0);
         if (!trace_open(&trace, rate_rows[i].kind, RATE_KEYS, RATE_REQUESTS, rate_rows[i].theta,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Read-modify-write under locks. With two locks a transfer between two items: the sum of all
- * numbers stays. With one lock an increment: the sum grows by the number of commits. The driver
- * checks either after the runs.
+ * Read-modify-write under locks. With two locks a transfer between two items, with more a transfer
+ * round all of them: the sum of all numbers stays. With one lock an increment: the sum grows by the
+ * number of commits. The driver checks either after the runs.
  */
 #include "data.h"
 
-#define COMMIT_KEYS_MAX 2
+#define COMMIT_KEYS_MAX BENCH_GROUP
+#define COMMIT_KEYS_DEFAULT 4
 #define COMMIT_VALUE_MAX (64 * 1024)
 
 static bool
@@ -86,6 +87,40 @@ transfer_step(struct bench_worker *worker, size_t count)
     }
 }
 
+/* Whether an index is among the first `count`. */
+static bool
+index_taken(const uint32_t *indexes, size_t count, uint32_t index)
+{
+    for (size_t i = 0; i < count; i++)
+        if (indexes[i] == index)
+            return true;
+    return false;
+}
+
+/* All of --locks-per-commit different items but the last get something, which the last gives. */
+static void
+ring_step(struct bench_worker *worker, size_t count)
+{
+    uint32_t indexes[COMMIT_KEYS_MAX];
+    uint64_t numbers[COMMIT_KEYS_MAX];
+    size_t locks =
+        bench_options.locks_per_commit != 0 ? bench_options.locks_per_commit : COMMIT_KEYS_DEFAULT;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t amount = worker->sequence++ % 100;
+        for (size_t j = 0; j < locks; j++) {
+            unsigned draws = 0;
+            do
+                indexes[j] = worker_next(worker);
+            while (index_taken(indexes, j, indexes[j]) && ++draws < 100);
+            while (index_taken(indexes, j, indexes[j]))
+                indexes[j] = (uint32_t)((indexes[j] + 1) % bench_options.keys);
+            numbers[j] = j + 1 < locks ? amount : (uint64_t)0 - amount * (locks - 1);
+        }
+        commit_one(worker, indexes, numbers, locks);
+    }
+}
+
 #define COMMIT_CONTENDERS "latchkey,mutex,striped,versions"
 
 static const struct bench_workload workload_commit2 = {
@@ -103,6 +138,22 @@ static const struct bench_workload workload_commit2 = {
     .step = transfer_step,
 };
 BENCH_WORKLOAD(workload_commit2)
+
+static const struct bench_workload workload_commit = {
+    .name = "commit",
+    .what = "transfer among --locks-per-commit items (4), as many locks",
+    .order = 22,
+    .unit = "M commits/s",
+    .threads = "1,2,8",
+    .distribution = "uniform",
+    .source = &data_source,
+    .contenders = COMMIT_CONTENDERS,
+    .on_request = true,
+    .transacts = true,
+    .can = can_commit,
+    .step = ring_step,
+};
+BENCH_WORKLOAD(workload_commit)
 
 static const struct bench_workload workload_commit2_zipf = {
     .name = "commit2-zipf",

@@ -98,7 +98,7 @@ rows_run(struct row *rows, lk_result *result, size_t keys)
 {
     bool good = true;
 
-    for (unsigned repeat = 0; repeat < bench_options.repeats; repeat++)
+    for (unsigned repeat = 0; repeat < bench_options.repeats && !bench_interrupted(); repeat++)
         for (size_t cell = 0; cell < 2; cell++)
             for (size_t i = 0; i < ROWS; i++)
                 good = cell_run(&rows[i], cell, result, cell == 0 ? 1 : keys) && good;

@@ -7,6 +7,7 @@
  * deletes jemalloc is asked to give free pages back; before that it is not.
  */
 #include "data.h"
+#include "record.h"
 
 #include <jemalloc/jemalloc.h>
 #include <stdio.h>
@@ -152,10 +153,30 @@ child_read(int end, pid_t pid, struct memory_report *report)
     return whole && status == 0 && report->loaded;
 }
 
+static void
+row_record(const struct bench_contender *contender, const struct memory_report *report)
+{
+    const char *name = contender->name;
+
+    record_figure("memory", name, 0, "allocated", "bytes/item", report->load.allocated);
+    record_figure("memory", name, 0, "resident", "bytes/item", report->load.resident);
+    if (contender->lock != NULL)
+        record_figure("memory", name, 0, "more with a lock", "bytes/item",
+                      report->lock.resident - report->load.resident);
+    if (contender->remove == NULL)
+        return;
+    record_figure("memory", name, 0, "allocated after deleting", "bytes/item",
+                  report->removal.allocated);
+    record_figure("memory", name, 0, "resident after deleting", "bytes/item",
+                  report->removal.resident);
+}
+
 static bool
 row_print(const struct bench_contender *contender, const struct memory_report *report)
 {
     bool good = true;
+
+    row_record(contender, report);
 
     printf("  %-14s %12.0f %12.0f", contender->name, report->load.allocated, report->load.resident);
     if (contender->lock != NULL)
@@ -193,7 +214,7 @@ memory_run(const struct bench_contender *const *contenders, size_t count)
            "allocated", "resident");
     if (!good)
         return false;
-    for (size_t i = 0; i < count; i += together) {
+    for (size_t i = 0; i < count && !bench_interrupted(); i += together) {
         int ends[2];
         pid_t pids[2] = {-1, -1};
         for (size_t j = i; j < i + together && j < count; j++)

@@ -21,7 +21,7 @@ rows_run(const struct bench_workload *workload, unsigned threads, size_t batch,
     for (unsigned repeat = 0; repeat < bench_options.repeats; repeat++)
         for (size_t i = 0; i < count; i++) {
             progress_show(workload->name, results[i].store->contender->name, threads);
-            if (results[i].fault == NULL && results[i].missing == NULL)
+            if (results[i].fault == NULL && results[i].missing == NULL && !bench_interrupted())
                 queue_run(batch, threads, &results[i]);
             progress_step();
         }
@@ -44,7 +44,7 @@ table_run(const struct bench_workload *workload, size_t batch,
     bool good = results != NULL;
 
     report_workload(workload, NULL);
-    for (size_t i = 0; i < thread_counts && results != NULL; i++) {
+    for (size_t i = 0; i < thread_counts && results != NULL && !bench_interrupted(); i++) {
         memset(results, 0, sizeof *results * BENCH_CONTENDERS_MAX);
         for (size_t j = 0; j < count; j++) {
             stores[j].contender = contenders[j];
@@ -84,6 +84,7 @@ static const struct bench_workload workload_queue = {
                 {"claims-by-hand", 8, 2.5, false},
                 {"mutex-deque", 0, 1.0, true}},
     .can = can_queue_singles,
+    .keeps_rate = true,
     .run = queue_singles_run,
 };
 BENCH_WORKLOAD(workload_queue)
@@ -97,6 +98,7 @@ static const struct bench_workload workload_queue_batch = {
     .contenders = "latchkey,mutex-deque,mutex-singles,claims-by-hand,moodycamel",
     .targets = {{"mutex-singles", 0, 2.0, false}},
     .can = can_queue,
+    .keeps_rate = true,
     .run = queue_batch_run,
 };
 BENCH_WORKLOAD(workload_queue_batch)

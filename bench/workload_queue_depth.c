@@ -157,6 +157,10 @@ depth_row_print(const struct depth *shallow, const struct depth *deep)
     bool own = strcmp(name, "latchkey") == 0;
     double ratio = known ? low.median / high.median : 0;
 
+    if (known) {
+        record_figure("queue-depth", name, 1, "cycle beside 100", "ns", 1e9 / low.median);
+        record_figure("queue-depth", name, 1, "cycle beside --keys", "ns", 1e9 / high.median);
+    }
     printf("  %-14s", name);
     if (deep->result.missing != NULL || shallow->result.missing != NULL)
         printf(" %12s  (%s)", "missing", deep->result.missing);
@@ -191,7 +195,7 @@ depth_run(const struct bench_contender *const *contenders, size_t count)
         depth_open(&depths[i], contenders[i / 2], &setup,
                    i % 2 == 0 ? DEPTH_SHALLOW : bench_options.keys);
     }
-    for (unsigned repeat = 0; repeat < bench_options.repeats; repeat++)
+    for (unsigned repeat = 0; repeat < bench_options.repeats && !bench_interrupted(); repeat++)
         for (size_t i = 0; i < 2 * count; i++)
             if (depths[i].queue != NULL && depths[i].result.fault == NULL)
                 queue_measure(depths[i].queue, 1, 1, &depths[i].result);
@@ -289,10 +293,20 @@ lapse_measure(struct lapse *lapse)
 static bool
 lapse_row_print(const struct lapse *lapse)
 {
+    const char *name = lapse->depth.store.contender->name;
     bool known = lapse->latency.total != 0;
     double longest = (double)lapse->processor_max_ns / 1e6;
 
-    printf("  %-14s", lapse->depth.store.contender->name);
+    if (known) {
+        record_figure("queue-lapse", name, 1, "p50", "ns",
+                      (double)histogram_percentile(&lapse->latency, 0.5));
+        record_figure("queue-lapse", name, 1, "p99.9", "ns",
+                      (double)histogram_percentile(&lapse->latency, 0.999));
+        record_figure("queue-lapse", name, 1, "longest", "ns", (double)lapse->latency.maximum);
+        record_figure("queue-lapse", name, 1, "longest, processor time", "ns",
+                      (double)lapse->processor_max_ns);
+    }
+    printf("  %-14s", name);
     if (lapse->depth.result.missing != NULL)
         printf(" %12s  (%s)", "missing", lapse->depth.result.missing);
     else if (known)
@@ -319,7 +333,7 @@ lapse_run(const struct bench_contender *const *contenders, size_t count)
     printf("\nqueue-lapse: %zu claims lapse at once, then single pulls\n", bench_options.keys);
     printf("  %-14s %10s %10s %12s %12s\n", "contender", "p50 us", "p99.9 us", "longest ms",
            "processor ms");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !bench_interrupted(); i++) {
         struct lapse *lapse = calloc(1, sizeof *lapse);
         if (lapse == NULL)
             return false;

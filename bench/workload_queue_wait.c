@@ -178,14 +178,17 @@ static void
 waiters_collect(struct wait_run *run, struct driver_result *result)
 {
     struct queue_tally out = {0};
+    struct histogram latency = {0};
 
     for (unsigned i = 0; i < run->count; i++) {
         struct waiter *waiter = &run->waiters[i];
         queue_tally_add(&out, waiter->out);
         result->counts.wrong += waiter->wrong;
         result->counts.failed += waiter->failed;
-        histogram_merge(&result->latency, &waiter->latency);
+        histogram_merge(&latency, &waiter->latency);
     }
+    if (result->repeats > 0)
+        driver_latency_add(result, &latency);
     result->counts.failed += run->failed;
     if (result->counts.failed != 0)
         result->fault = "calls that failed";
@@ -272,7 +275,7 @@ rows_run(const struct bench_workload *workload, bool paced, unsigned consumers,
     for (unsigned repeat = 0; repeat < bench_options.repeats; repeat++)
         for (size_t i = 0; i < count; i++) {
             progress_show(workload->name, results[i].store->contender->name, consumers);
-            if (results[i].fault == NULL && results[i].missing == NULL)
+            if (results[i].fault == NULL && results[i].missing == NULL && !bench_interrupted())
                 wait_run(paced, consumers, &results[i]);
             progress_step();
         }
@@ -282,8 +285,10 @@ rows_run(const struct bench_workload *workload, bool paced, unsigned consumers,
         if (strcmp(results[i].store->contender->name, "latchkey") == 0)
             own_p50 = histogram_percentile(&results[i].latency, 0.5);
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        record_result(workload, consumers, &results[i]);
         row_print(consumers, &results[i], own_p50);
+    }
     fflush(stdout);
     return good;
 }
@@ -302,7 +307,7 @@ table_run(const struct bench_workload *workload, bool paced,
     printf("\n%s: %s\n", workload->name, workload->what);
     printf("  waiting  %-14s %12s %8s %9s %9s  %s\n", "contender", "k jobs/s", "p50 us", "p99 us",
            "max us", "latchkey's p50 is");
-    for (size_t i = 0; i < thread_counts && results != NULL; i++) {
+    for (size_t i = 0; i < thread_counts && results != NULL && !bench_interrupted(); i++) {
         memset(results, 0, sizeof *results * BENCH_CONTENDERS_MAX);
         for (size_t j = 0; j < count; j++) {
             stores[j].contender = contenders[j];
@@ -327,6 +332,7 @@ static const struct bench_workload workload_queue_wait = {
     .name = "queue-wait",
     .what = "from push to pulled by a waiting consumer, the next job after the acknowledgement",
     .order = 74,
+    .unit = "k jobs/s",
     .threads = "1,4",
     .contenders = "latchkey,mutex-deque",
     .can = can_wait,
@@ -338,6 +344,7 @@ static const struct bench_workload workload_queue_paced = {
     .name = "queue-wait-paced",
     .what = "the same, one job every 200 us: all consumers are asleep",
     .order = 75,
+    .unit = "k jobs/s",
     .threads = "1,4",
     .contenders = "latchkey,mutex-deque",
     .can = can_wait,

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * latchkey-bench: its three commands. What a run does follows in plan.c, a comparison in compare.c.
+ */
+#include "bench.h"
+#include "compare.h"
+#include "options.h"
+#include "plan.h"
+#include "record.h"
+
+#include <stdio.h>
+
+static void
+list_print(void)
+{
+    printf("workloads\n");
+    for (size_t i = 0; i < bench_workload_count; i++)
+        printf("  %-18s %s%s%s%s\n", bench_workloads[i]->name, bench_workloads[i]->what,
+               bench_workloads[i]->distribution != NULL ? "; " : "",
+               bench_workloads[i]->distribution != NULL ? bench_workloads[i]->distribution : "",
+               bench_workloads[i]->on_request ? "; only when named" : "");
+    printf("contenders\n");
+    for (size_t i = 0; i < bench_contender_count; i++)
+        printf("  %-18s %s\n", bench_contenders[i]->name, bench_contenders[i]->what);
+}
+
+int
+main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    options_parse(argc, argv);
+    switch (bench_options.command) {
+    case BENCH_LIST:
+        list_print();
+        return STATUS_OK;
+    case BENCH_COMPARE:
+        return compare_files(bench_options.compared[0], bench_options.compared[1]);
+    case BENCH_RUN:
+    default:
+        bench_interrupt_begin();
+        record_begin(&record_current, argc, argv);
+        return plan_run();
+    }
+}
