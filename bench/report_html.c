@@ -90,7 +90,7 @@ banner_print(struct page *page)
 static void
 contents_print(struct page *page)
 {
-    static const char *const signs[] = {"·", "▲", "＝", "▼"};
+    static const char *const signs[] = {"·", "▲", "=", "▼"};
     static const char *const kinds[] = {"none", "ahead", "level", "behind"};
     static const char *const words[] = {"", ", ahead", ", level", ", behind"};
     struct match match;

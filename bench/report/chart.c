@@ -121,25 +121,25 @@ axis_place(const struct chart_axis *axis, double value, double from, double to)
 
 /* ---- markers --------------------------------------------------------------------------------- */
 
+/* The second half of the styles has the first one's markers again, hollow. */
 void
 marker_print(struct page *page, unsigned style, double x, double y, double r)
 {
-    static const char *const paths[PAGE_STYLES] = {
+    static const char *const paths[PAGE_STYLES / 2] = {
         "M-1 0A1 1 0 1 1 1 0A1 1 0 1 1-1 0Z",                           /* disc */
         "M-.88-.88H.88V.88H-.88Z",                                      /* square */
         "M0-1.15L1.1.8H-1.1Z",                                          /* triangle */
         "M0-1.25L1.25 0 0 1.25-1.25 0Z",                                /* diamond */
         "M0 1.15L1.1-.8H-1.1Z",                                         /* triangle on its tip */
         "M-1-.5L-.5-1 0-.5.5-1 1-.5.5 0 1 .5.5 1 0 .5-.5 1-1 .5-.5 0Z", /* cross */
-        "M-.4-1.15H.4V-.4H1.15V.4H.4V1.15H-.4V.4H-1.15V-.4H-.4Z",       /* plus */
+        "M-.4-1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2V-.4H-.4Z",           /* plus */
         "M-.6-1.05H.6L1.2 0 .6 1.05H-.6L-1.2 0Z",                       /* hexagon */
-        "M-1.2-.45H1.2V.45H-1.2Z",                                      /* bar lying */
-        "M-.45-1.2H.45V1.2H-.45Z",                                      /* bar standing */
     };
+    bool hollow = style >= PAGE_STYLES / 2;
 
     page_print(page,
-               "<path class=\"mark\" transform=\"translate(%.1f %.1f) scale(%.1f)\" d=\"%s\"/>", x,
-               y, r, paths[style % PAGE_STYLES]);
+               "<path class=\"mark%s\" transform=\"translate(%.1f %.1f) scale(%.1f)\" d=\"%s\"/>",
+               hollow ? " hollow" : "", x, y, r, paths[style % (PAGE_STYLES / 2)]);
 }
 
 /* ---- the frame ------------------------------------------------------------------------------- */
@@ -182,8 +182,8 @@ frame_print(struct page *page, const struct chart *chart)
         double at = axis_place(x, chart->mark, LEFT, right);
         page_print(page,
                    "<rect class=\"beyond\" x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" height=\"%.0f\"/>"
-                   "<text class=\"note\" x=\"%.1f\" y=\"%.0f\">%s</text>\n",
-                   at, TOP, right - at + 8, bottom - TOP, at + 5, TOP + 12, chart->mark_text);
+                   "<text class=\"note end\" x=\"%.1f\" y=\"%.0f\">%s</text>\n",
+                   at, TOP, right - at + 8, bottom - TOP, right + 8, TOP - 6, chart->mark_text);
     }
     page_print(page, "<g class=\"grid\">");
     for (size_t i = 0; i < y->tick_count; i++) {

@@ -47,34 +47,38 @@ point_terms(double threads, double rate, double *terms)
     terms[2] = each * threads * (threads - 1);
 }
 
-/* Fits with the terms of the set (bit i: term i), the others being 0. The sum of squared errors, or
- * -1 where a term would be below 0. */
+/* What may be fitted: each row tells which terms have a factor of their own (1), share that of the
+ * row's first one (2), or have none (0). The first is always needed, one thread has a rate; where
+ * the second shares it, contention is whole. The best fit within bounds is the best of these. */
+static const int shapes[][TERMS] = {{1, 0, 0}, {1, 1, 0}, {1, 0, 1},
+                                    {1, 1, 1}, {1, 2, 0}, {1, 2, 1}};
+
+/* The sum of squared errors, or -1 where a factor is out of bounds. */
 static double
-subset_fit(const double *threads, const double *rates, size_t count, unsigned set, double *factors)
+shape_fit(const double *threads, const double *rates, size_t count, const int *shape,
+          double *factors)
 {
     double matrix[TERMS][TERMS + 1] = {{0}}, terms[TERMS], sum = 0;
-    size_t chosen[TERMS], size = 0;
+    size_t size = 1u + (shape[1] == 1) + (shape[2] == 1), last = size - 1;
 
-    for (size_t i = 0; i < TERMS; i++) {
-        factors[i] = 0;
-        if (set & (1u << i))
-            chosen[size++] = i;
-    }
     for (size_t i = 0; i < count; i++) {
         point_terms(threads[i], rates[i], terms);
+        double own[TERMS] = {terms[0] + (shape[1] == 2 ? terms[1] : 0), terms[1], terms[2]};
+        if (shape[1] != 1)
+            own[1] = terms[2];
         for (size_t j = 0; j < size; j++) {
             for (size_t k = 0; k < size; k++)
-                matrix[j][k] += terms[chosen[j]] * terms[chosen[k]];
-            matrix[j][size] += terms[chosen[j]];
+                matrix[j][k] += own[j] * own[k];
+            matrix[j][size] += own[j];
         }
     }
     if (!system_solve(matrix, size))
         return -1;
-    for (size_t i = 0; i < size; i++) {
-        factors[chosen[i]] = matrix[i][size];
-        if (!(matrix[i][size] >= 0))
-            return -1;
-    }
+    factors[0] = matrix[0][size];
+    factors[1] = shape[1] == 1 ? matrix[1][size] : shape[1] == 2 ? factors[0] : 0;
+    factors[2] = shape[2] == 1 ? matrix[last][size] : 0;
+    if (!(factors[0] > 0) || factors[1] < 0 || factors[1] > factors[0] || factors[2] < 0)
+        return -1;
     for (size_t i = 0; i < count; i++) {
         point_terms(threads[i], rates[i], terms);
         double error = factors[0] * terms[0] + factors[1] * terms[1] + factors[2] * terms[2] - 1;
@@ -101,17 +105,14 @@ fit_quality(const struct fit *fit, const double *threads, const double *rates, s
 bool
 fit_rates(const double *threads, const double *rates, size_t count, struct fit *fit)
 {
-    /* The best fit whose terms are not negative is the best one of some subset. The first term is
-     * always needed: one thread has a rate. */
-    static const unsigned sets[] = {1, 3, 5, 7};
     double best[TERMS] = {0}, factors[TERMS], least = -1;
 
     memset(fit, 0, sizeof *fit);
     if (count < FIT_LEAST)
         return false;
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
-        double sum = subset_fit(threads, rates, count, sets[i], factors);
-        if (sum < 0 || !(factors[0] > 0) || (least >= 0 && sum >= least))
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        double sum = shape_fit(threads, rates, count, shapes[i], factors);
+        if (sum < 0 || (least >= 0 && sum >= least))
             continue;
         least = sum;
         memcpy(best, factors, sizeof best);

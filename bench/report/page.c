@@ -122,7 +122,7 @@ text_number(double number)
     if (!isfinite(number))
         snprintf(text.s, sizeof text.s, "–");
     else if (size >= 999.5 && size < 1e18) {
-        snprintf(text.s, sizeof text.s, "%s%s", number < 0 ? "−" : "",
+        snprintf(text.s, sizeof text.s, "%s%.24s", number < 0 ? "−" : "",
                  text_count((uint64_t)(size + 0.5)).s);
     } else {
         int digits = size >= 99.95    ? 0
@@ -153,18 +153,26 @@ text_ratio(double ratio)
 }
 
 struct text
+text_short(double number)
+{
+    struct text text;
+
+    if (number >= 999.5)
+        return text_number(number);
+    snprintf(text.s, sizeof text.s, "%.3g", number);
+    return text;
+}
+
+struct text
 text_share(double fraction)
 {
     struct text text;
     double percent = fraction * 100;
-    double size = fabs(percent);
 
-    if (size >= 9.95 || size == 0)
+    if (fabs(percent) >= 9.95)
         snprintf(text.s, sizeof text.s, "%.0f" NARROW "%%", percent);
-    else if (size >= 0.095)
-        snprintf(text.s, sizeof text.s, "%.1f" NARROW "%%", percent);
     else
-        snprintf(text.s, sizeof text.s, "%.1g" NARROW "%%", percent);
+        snprintf(text.s, sizeof text.s, "%.2g" NARROW "%%", percent);
     return text;
 }
 
@@ -177,9 +185,7 @@ text_duration(double ns)
 
     for (; ns >= 999.5 && unit < 3; unit++)
         ns /= 1000;
-    snprintf(text.s, sizeof text.s, "%s" NARROW "%s",
-             unit == 0 && ns >= 1 ? text_count((uint64_t)(ns + 0.5)).s : text_number(ns).s,
-             units[unit]);
+    snprintf(text.s, sizeof text.s, "%.32s" NARROW "%s", text_short(ns).s, units[unit]);
     return text;
 }
 
@@ -192,7 +198,7 @@ text_bytes(double bytes)
 
     for (; bytes >= 1024 && unit < 4; unit++)
         bytes /= 1024;
-    snprintf(text.s, sizeof text.s, "%s" NARROW "%s", text_number(bytes).s, units[unit]);
+    snprintf(text.s, sizeof text.s, "%.32s" NARROW "%s", text_number(bytes).s, units[unit]);
     return text;
 }
 

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-#define PAGE_STYLES 10 /* how many series can be told apart; page.css has their colours */
+#define PAGE_STYLES 16 /* how many series can be told apart; page.css has their colours */
 
 /* The rows of one workload, as a grid of contenders and numbers of threads. */
 struct view {
@@ -52,6 +52,7 @@ struct text {
 };
 
 struct text text_number(double number);     /* three digits: 8.15, 150, 1,460 */
+struct text text_short(double number);      /* the same without zeros at the end: 7, 60 */
 struct text text_count(uint64_t number);    /* all digits: 12,345,678 */
 struct text text_ratio(double ratio);       /* 0.07, 1.41, 11.7 */
 struct text text_share(double fraction);    /* 0.4 %, 79 % */
@@ -76,6 +77,9 @@ double row_most(const struct record_row *row);
 
 /* Whether a contender is this library under another name or in front of it, no rival. */
 bool contender_is_ours(const char *name);
+
+/* The heads of a table with a column for each number of threads, from `least` on; opens the body. */
+void threads_head(struct page *page, const struct view *view, unsigned least);
 
 /* A little picture of how a contender is drawn. */
 void page_swatch(struct page *page, unsigned style);

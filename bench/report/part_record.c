@@ -213,7 +213,7 @@ part_reading(struct page *page)
         "<div><dt>median, spread (±)</dt><dd>Repeats take turns between the contenders, so "
         "that a slow moment of the machine hits all alike. The spread is the distance of "
         "the fastest and the slowest repeat over the median.</dd></div>"
-        "<div><dt>▲ ＝ ▼</dt><dd>The workload's subject is ahead, level or behind. Level: "
+        "<div><dt>▲ = ▼</dt><dd>The workload's subject is ahead, level or behind. Level: "
         "medians differ by less than %s, or, with four repeats or more, not significantly "
         "(Mann-Whitney U-test, p below 0.05).</dd></div>"
         "<div><dt>race, retry</dt><dd>A race is a commit that lost: its caller sees it, "

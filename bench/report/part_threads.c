@@ -205,11 +205,7 @@ part_fairness(struct page *page, const struct view *view)
     figure_table(page,
                  "Slowest over fastest thread; Jain's index (1: all alike, 1/n: one thread of "
                  "n did everything)");
-    page_print(page, "<thead><tr><th scope=\"col\">contender</th>");
-    for (size_t i = 0; i < view->thread_count; i++)
-        if (view->threads[i] > 1)
-            page_print(page, "<th scope=\"col\">%s</th>", text_threads(view->threads[i]).s);
-    page_print(page, "</tr></thead>\n<tbody>\n");
+    threads_head(page, view, 2);
     for (size_t i = 0; i < view->contender_count; i++) {
         page_print(page, "<tr>");
         page_contender(page, view, i);
@@ -297,7 +293,7 @@ scaling_chart(struct page *page, const struct view *view)
         page->complete = false;
         return;
     }
-    axis_linear(&chart.y, scaling_collect(view, &chart), text_number);
+    axis_linear(&chart.y, scaling_collect(view, &chart), text_short);
     axis_threads(&chart.x, view->threads, view->thread_count);
     chart.title = "Scaling: rate over the fitted rate of one thread";
     chart.of = view->workload->name;
@@ -314,19 +310,20 @@ fit_words(struct page *page, const struct fit *fit, double last)
 {
     double peak = fit_peak(fit);
 
+    page_print(page, "%s: ", fit->kappa > 0 ? "USL" : fit->sigma > 0 ? "Amdahl" : "linear");
     if (fit->r2 < FIT_POOR && (fit->sigma > 0 || fit->kappa > 0))
-        page_print(page, "the law describes the figures badly; ");
+        page_print(page, "fits badly; ");
     if (!(fit->sigma > 0) && !(fit->kappa > 0))
         page_print(page, "grows in step with the threads");
     else if (peak > 0 && peak < 1.5)
         page_print(page, "falls from one thread on");
     else if (peak > 0 && peak <= 4 * last)
-        page_print(page, "peaks near %s threads at %s times one thread", text_number(round(peak)).s,
+        page_print(page, "peaks near %s threads, at %s × one thread", text_number(round(peak)).s,
                    text_ratio(fit_rate(fit, peak) / fit->lambda).s);
-    else if (fit->sigma >= 1)
-        page_print(page, "threads do not help: together no faster than one");
+    else if (fit->sigma > 0.995)
+        page_print(page, "all threads together are as fast as one");
     else if (fit->sigma > 0)
-        page_print(page, "levels off towards %s times one thread", text_ratio(1 / fit->sigma).s);
+        page_print(page, "levels off towards %s × one thread", text_ratio(1 / fit->sigma).s);
     else
         page_print(page, "no peak in sight");
 }
@@ -335,24 +332,20 @@ static void
 fit_row(struct page *page, const struct view *view, size_t contender)
 {
     struct fit fit;
+    bool fits = contender_fit(view, contender, &fit);
 
     page_print(page, "<tr>");
     page_contender(page, view, contender);
-    if (!contender_fit(view, contender, &fit)) {
-        page_print(page,
-                   "<td colspan=\"6\" class=\"words\">too few numbers of threads</td></tr>\n");
+    page_print(page, "<td class=\"words\">");
+    if (!fits) {
+        page_print(
+            page, "too few numbers of threads</td><td>–</td><td>–</td><td>–</td><td>–</td></tr>\n");
         return;
     }
-    page_print(page,
-               "<td class=\"words\">%s</td><td>%s</td><td>%s</td><td>%s</td><td>%.2f</td><td "
-               "class=\"words\">",
-               fit.kappa > 0   ? "USL"
-               : fit.sigma > 0 ? "Amdahl"
-                               : "linear",
+    fit_words(page, &fit, view->threads[view->thread_count - 1]);
+    page_print(page, "</td><td>%s</td><td>%s</td><td>%s</td><td>%.2f</td></tr>\n",
                text_number(fit.lambda / view->workload->scale).s, text_share(fit.sigma).s,
                text_share(fit.kappa).s, fit.r2);
-    fit_words(page, &fit, view->threads[view->thread_count - 1]);
-    page_print(page, "</td></tr>\n");
 }
 
 void
@@ -375,10 +368,10 @@ part_scaling(struct page *page, const struct view *view)
                  ? ". Beyond the processors the scheduler is fitted as well"
                  : "");
     figure_table(page, caption);
-    page_print(page, "<thead><tr><th scope=\"col\">contender</th><th scope=\"col\">law</th><th "
-                     "scope=\"col\">one thread</th><th scope=\"col\">contention</th><th "
-                     "scope=\"col\">coherence</th><th scope=\"col\">R²</th><th scope=\"col\">in "
-                     "words</th></tr></thead>\n<tbody>\n");
+    page_print(page, "<thead><tr><th scope=\"col\">contender</th><th scope=\"col\" "
+                     "class=\"words\">law, in words</th><th scope=\"col\">one thread</th><th "
+                     "scope=\"col\">contention</th><th scope=\"col\">coherence</th><th "
+                     "scope=\"col\">R²</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < view->contender_count; i++)
         fit_row(page, view, i);
     page_print(page, "</tbody>");

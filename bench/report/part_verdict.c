@@ -16,7 +16,7 @@ standing_print(struct page *page, enum standing standing, const char *text)
         const char *kind, *sign, *word;
     } forms[] = {{"none", "", "not compared"},
                  {"ahead", "▲", "ahead"},
-                 {"level", "＝", "level"},
+                 {"level", "=", "level"},
                  {"behind", "▼", "behind"}};
 
     page_print(page, "<span class=\"stand %s\"><span aria-hidden=\"true\">%s</span> ",
@@ -85,7 +85,7 @@ duel_print(struct page *page, const struct view *view, const struct match *match
 }
 
 static void
-headline_print(struct page *page, const struct verdict *verdict)
+headline_print(struct page *page, const struct verdict *verdict, bool single)
 {
     const unsigned *workloads = verdict->workloads;
     unsigned all =
@@ -96,7 +96,10 @@ headline_print(struct page *page, const struct verdict *verdict)
                          "nothing to compare.</p>\n");
         return;
     }
-    page_print(page, "<p class=\"headline\">latchkey ");
+    page_print(page, "<p class=\"headline\">%slatchkey ",
+               page->record->partial ? "As far as the interrupted run went, "
+               : single              ? "With one repeat only, "
+                                     : "");
     if (all == 1)
         page_print(page, "%s in the one workload that was run.",
                    workloads[STANDING_AHEAD] != 0   ? "is ahead of every rival"
@@ -140,7 +143,7 @@ tiles_print(struct page *page, const struct verdict *verdict)
 
     page_print(page, "<dl class=\"tiles\">");
     tile_print(page, "ahead", "▲", verdict->workloads[STANDING_AHEAD], "workloads ahead of all");
-    tile_print(page, "level", "＝", verdict->workloads[STANDING_LEVEL], "level with the best");
+    tile_print(page, "level", "=", verdict->workloads[STANDING_LEVEL], "level with the best");
     tile_print(page, "behind", "▼", verdict->workloads[STANDING_BEHIND], "behind the best");
     page_print(page,
                "<div class=\"tile\"><dt>targets met</dt><dd>%u<span class=\"of\"> of "
@@ -255,16 +258,13 @@ doubts_of_rows(struct page *page, const struct doubts *doubts)
 }
 
 static void
-doubts_print(struct page *page)
+doubts_print(struct page *page, const struct doubts *doubts)
 {
-    struct doubts doubts;
-
-    doubts_count(page, &doubts);
     const struct record *record = page->record;
-    bool none = record->faults == 0 && doubts.faults == 0 && !record->partial &&
-                doubts.missing == 0 && record->targets_open == 0 && doubts.late == 0 &&
-                doubts.busy == 0 && record->machine.load_average <= 0.5 && doubts.crowded == 0 &&
-                doubts.unsteady == 0 && doubts.untested == 0 && record->options.duration_s >= 0.2;
+    bool none = record->faults == 0 && doubts->faults == 0 && !record->partial &&
+                doubts->missing == 0 && record->targets_open == 0 && doubts->late == 0 &&
+                doubts->busy == 0 && record->machine.load_average <= 0.5 && doubts->crowded == 0 &&
+                doubts->unsteady == 0 && doubts->untested == 0 && record->options.duration_s >= 0.2;
     page_print(page, "<h3>How far to trust it</h3>\n");
     if (none) {
         page_print(page,
@@ -274,8 +274,8 @@ doubts_print(struct page *page)
         return;
     }
     page_print(page, "<ul class=\"doubts\">");
-    doubts_of_run(page, &doubts);
-    doubts_of_rows(page, &doubts);
+    doubts_of_run(page, doubts);
+    doubts_of_rows(page, doubts);
     page_print(page, "</ul>\n");
 }
 
@@ -404,11 +404,13 @@ glance_print(struct page *page, const struct verdict *verdict)
                page->by_rate ? "quicker (p99)" : "faster");
     glance_chart(page);
     figure_table(page, "latchkey against the best rival of each workload");
-    page_print(page, "<thead><tr><th scope=\"col\">workload</th><th scope=\"col\">threads</th>"
-                     "<th scope=\"col\">latchkey</th><th scope=\"col\">best rival</th>"
-                     "<th scope=\"col\">its rate</th><th scope=\"col\">latchkey is</th>"
-                     "<th scope=\"col\">verdict</th><th scope=\"col\">ahead / level / "
-                     "behind</th></tr></thead>\n<tbody>\n");
+    page_print(page,
+               "<thead><tr><th scope=\"col\">workload</th><th scope=\"col\">threads</th>"
+               "<th scope=\"col\">latchkey</th><th scope=\"col\" class=\"words\">best rival</th>"
+               "<th scope=\"col\">its rate</th><th scope=\"col\">latchkey is</th>"
+               "<th scope=\"col\" class=\"words\">verdict</th><th scope=\"col\" "
+               "class=\"words\">ahead / level / "
+               "behind</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < page->view_count; i++)
         glance_row(page, i, &verdict->matches[i]);
     page_print(page, "</tbody>");
@@ -419,15 +421,17 @@ void
 part_verdict(struct page *page)
 {
     struct verdict verdict;
+    struct doubts doubts;
 
     page_print(page, "<section id=\"verdict\"><h2>Verdict</h2>\n");
     if (!verdict_open(&verdict, page)) {
         page->complete = false;
         return;
     }
-    headline_print(page, &verdict);
+    doubts_count(page, &doubts);
+    headline_print(page, &verdict, doubts.single != 0 && 2 * doubts.single >= doubts.rows);
     tiles_print(page, &verdict);
-    doubts_print(page);
+    doubts_print(page, &doubts);
     if (page->view_count > 0)
         glance_print(page, &verdict);
     page_print(page, "</section>\n");

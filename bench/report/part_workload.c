@@ -123,7 +123,7 @@ throughput_collect(const struct view *view, struct chart *chart)
             most = fmax(most, row_most(row) / scale);
         }
     }
-    axis_linear(&chart->y, most, text_number);
+    axis_linear(&chart->y, most, text_short);
     chart->y.title = view->workload->unit;
 }
 
@@ -149,18 +149,6 @@ throughput_chart(struct page *page, const struct view *view)
     chart_close(&chart);
 }
 
-/* The heads of columns, one for each number of threads. */
-static void
-threads_head(struct page *page, const struct view *view)
-{
-    page_print(page, "<thead><tr><th scope=\"col\">contender</th>");
-    for (size_t i = 0; i < view->thread_count; i++)
-        page_print(page, "<th scope=\"col\">%s%s</th>",
-                   view->threads[i] != 0 ? text_threads(view->threads[i]).s : "figure",
-                   view->threads[i] > page->record->machine.processors ? "*" : "");
-    page_print(page, "</tr></thead>\n<tbody>\n");
-}
-
 static void
 rate_cell(struct page *page, const struct view *view, size_t contender, unsigned threads)
 {
@@ -183,8 +171,11 @@ rate_cell(struct page *page, const struct view *view, size_t contender, unsigned
         page_print(page, "± %s", text_share(row->spread).s);
     else
         page_print(page, "1 repeat");
-    page_print(page, "%s%s%s</span></td>", row->busy ? ", busy" : "",
-               row->partial ? ", partial" : "", row->fault[0] != '\0' ? ", wrong" : "");
+    page_print(page, "</span>");
+    if (row->busy || row->partial || row->fault[0] != '\0')
+        page_print(page, "<span class=\"sub warn\">%s%s%s</span>", row->busy ? "busy " : "",
+                   row->partial ? "partial " : "", row->fault[0] != '\0' ? "wrong" : "");
+    page_print(page, "</td>");
 }
 
 static void
@@ -234,7 +225,7 @@ part_throughput(struct page *page, const struct view *view)
                  ? " (* more threads than processors)"
                  : "");
     figure_table(page, caption);
-    threads_head(page, view);
+    threads_head(page, view, 0);
     for (size_t i = 0; i < view->contender_count; i++) {
         page_print(page, "<tr>");
         page_contender(page, view, i);
@@ -327,7 +318,7 @@ part_commits(struct page *page, const struct view *view)
     commits_chart(page, view);
     figure_table(page, "Races per commit; retries inside the store, unseen by the caller; commits, "
                        "warm-up included");
-    threads_head(page, view);
+    threads_head(page, view, 0);
     for (size_t i = 0; i < view->contender_count; i++) {
         page_print(page, "<tr>");
         page_contender(page, view, i);
@@ -406,7 +397,7 @@ figure_chart(struct page *page, const struct view *view, const struct record_fig
     chart.title = like->name;
     chart.of = view->workload->name;
     chart.y.title = like->unit;
-    axis_linear(&chart.y, most, text_number);
+    axis_linear(&chart.y, most, text_short);
     if (names == NULL)
         page->complete = false;
     else

@@ -139,13 +139,13 @@ style_of(const struct view *view, const char *contender)
     return NULL;
 }
 
-/* The first style that none of the contender's company has, in any workload; else any. Styles of
- * contenders that have none yet are PAGE_STYLES. */
+/* Of the styles that none of the contender's company has, in any workload, the one with the fewest
+ * owners. Styles of contenders that have none yet are PAGE_STYLES. */
 static unsigned
-style_choose(const struct page *page, const char *contender)
+style_choose(const struct page *page, const char *contender, const unsigned *owners)
 {
-    unsigned any = 0;
     bool taken[PAGE_STYLES + 1] = {true}; /* the first is latchkey's */
+    unsigned best = PAGE_STYLES, any = 1;
 
     if (strcmp(contender, "latchkey") == 0)
         return 0;
@@ -154,32 +154,46 @@ style_choose(const struct page *page, const char *contender)
         for (size_t j = 0; view_has(view, contender) && j < view->contender_count; j++)
             taken[view->styles[j]] = true;
     }
-    for (unsigned style = 0; style < PAGE_STYLES; style++)
-        if (!taken[style])
-            return style;
-    while (*contender != '\0')
-        any += (unsigned char)*contender++;
-    return 1 + any % (PAGE_STYLES - 1);
+    for (unsigned style = 1; style < PAGE_STYLES; style++) {
+        if (!taken[style] && (best == PAGE_STYLES || owners[style] < owners[best]))
+            best = style;
+        if (owners[style] < owners[any])
+            any = style;
+    }
+    return best != PAGE_STYLES ? best : any;
 }
 
+/* Gives the contenders of one view styles, on the whole page. */
+static void
+view_styles_choose(struct page *page, const struct view *view, unsigned *owners)
+{
+    for (size_t i = 0; i < view->contender_count; i++) {
+        const char *contender = view->contenders[i];
+        if (view->styles[i] != PAGE_STYLES)
+            continue;
+        unsigned style = style_choose(page, contender, owners);
+        owners[style]++;
+        for (size_t j = 0; j < page->view_count; j++) {
+            unsigned *other = style_of(&page->views[j], contender);
+            if (other != NULL)
+                *other = style;
+        }
+    }
+}
+
+/* Those with rates first: they share a chart. */
 static void
 styles_choose(struct page *page)
 {
+    unsigned owners[PAGE_STYLES] = {0};
+
     for (size_t i = 0; i < page->view_count; i++)
         for (size_t j = 0; j < page->views[i].contender_count; j++)
             page->views[i].styles[j] = PAGE_STYLES;
-    for (size_t i = 0; i < page->view_count; i++)
-        for (size_t j = 0; j < page->views[i].contender_count; j++) {
-            const char *contender = page->views[i].contenders[j];
-            if (page->views[i].styles[j] != PAGE_STYLES)
-                continue;
-            unsigned style = style_choose(page, contender);
-            for (size_t k = 0; k < page->view_count; k++) {
-                unsigned *other = style_of(&page->views[k], contender);
-                if (other != NULL)
-                    *other = style;
-            }
-        }
+    for (int rates = 1; rates >= 0; rates--)
+        for (size_t i = 0; i < page->view_count; i++)
+            if (page->views[i].has_rates == (rates == 1))
+                view_styles_choose(page, &page->views[i], owners);
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
@@ -276,4 +290,22 @@ void
 table_end(struct page *page)
 {
     page_print(page, "</table></div>\n");
+}
+
+void
+threads_head(struct page *page, const struct view *view, unsigned least)
+{
+    unsigned columns = 0;
+
+    for (size_t i = 0; i < view->thread_count; i++)
+        columns += view->threads[i] >= least;
+    page_print(page,
+               "<thead><tr><th scope=\"col\" rowspan=\"2\">contender</th><th scope=\"colgroup\" "
+               "colspan=\"%u\" class=\"over\">threads</th></tr>\n<tr>",
+               columns);
+    for (size_t i = 0; i < view->thread_count; i++)
+        if (view->threads[i] >= least)
+            page_print(page, "<th scope=\"col\">%u%s</th>", view->threads[i],
+                       view->threads[i] > page->record->machine.processors ? "*" : "");
+    page_print(page, "</tr></thead>\n<tbody>\n");
 }
