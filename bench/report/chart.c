@@ -46,6 +46,13 @@ chart_close(struct chart *chart)
     free(chart->series);
 }
 
+void
+series_add(struct chart_series *series, double x, double y, double low, double high)
+{
+    series->points[series->count++] = (struct chart_point){x, y, low, high, series->gap};
+    series->gap = false;
+}
+
 /* ---- axes ------------------------------------------------------------------------------------ */
 
 static void
@@ -251,7 +258,7 @@ series_print(struct page *page, const struct chart *chart, const struct chart_se
     if (!series->dots && series->count > 1) {
         page_print(page, "<path class=\"line\" d=\"");
         for (size_t i = 0; i < series->count; i++)
-            page_print(page, "%c%.1f %.1f", i == 0 ? 'M' : 'L',
+            page_print(page, "%c%.1f %.1f", i == 0 || series->points[i].gap ? 'M' : 'L',
                        axis_place(&chart->x, series->points[i].x, LEFT, WIDTH - RIGHT),
                        axis_place(&chart->y, series->points[i].y, HEIGHT - BOTTOM, TOP));
         page_print(page, "\"/>");

@@ -13,6 +13,7 @@
 struct chart_point {
     double x, y;
     double low, high; /* ends of the error bar; low > high: none */
+    bool gap;         /* nothing is known between the last point and this one */
 };
 
 struct chart_series {
@@ -21,6 +22,7 @@ struct chart_series {
     bool strong; /* whose report it is */
     bool bare;   /* a line without markers and name */
     bool dots;   /* markers without a line */
+    bool gap;    /* before the next point, for series_add */
     struct chart_point *points;
     size_t count;
 };
@@ -45,6 +47,7 @@ struct chart {
     struct text (*value)(double); /* of y, for tips */
     struct chart_series *series;
     size_t count;
+    double left;           /* of dots: how wide their labels are */
     double mark;           /* a line across at this x; 0: none */
     const char *mark_text; /* what is right of it */
 };
@@ -52,6 +55,9 @@ struct chart {
 /* Room for so many series of so many points each, zeroed. False: out of memory. */
 bool chart_open(struct chart *chart, size_t series, size_t points);
 void chart_close(struct chart *chart);
+
+/* One more point; there is room for it. Without an error bar, low is above high. */
+void series_add(struct chart_series *series, double x, double y, double low, double high);
 
 /* The axis from 0 to at least `most`, or around both in decades, with its ticks. */
 void axis_linear(struct chart_axis *axis, double most, struct text (*label)(double));

@@ -15,7 +15,6 @@
 #define THICK 14.0
 
 #define DOTS_WIDTH 720.0
-#define DOTS_LEFT 150.0
 #define DOTS_RIGHT 20.0
 #define DOTS_TOP 46.0
 #define DOTS_ROW 27.0
@@ -79,23 +78,27 @@ ratios_print(struct page *page, const struct chart *chart, double bottom)
 {
     static const double ratios[] = {0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1,
                                     2,     5,    10,   20,   50,  100, 1000};
+    static const double fine[] = {0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2};
+    bool narrow = chart->x.high / chart->x.low < 5;
+    const double *ticks = narrow ? fine : ratios;
+    size_t count = narrow ? sizeof fine / sizeof *fine : sizeof ratios / sizeof *ratios;
 
-    for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
-        if (ratios[i] < chart->x.low * 0.999 || ratios[i] > chart->x.high * 1.001)
+    for (size_t i = 0; i < count; i++) {
+        if (ticks[i] < chart->x.low * 0.999 || ticks[i] > chart->x.high * 1.001)
             continue;
-        double x = axis_place(&chart->x, ratios[i], DOTS_LEFT, DOTS_WIDTH - DOTS_RIGHT);
+        double x = axis_place(&chart->x, ticks[i], chart->left, DOTS_WIDTH - DOTS_RIGHT);
         page_print(page,
                    "<path%s d=\"M%.1f %.0fV%.0f\"/><text class=\"middle\" x=\"%.1f\" "
                    "y=\"%.0f\">%g ×</text>",
-                   ratios[i] == 1 ? " class=\"one\"" : "", x, DOTS_TOP - 8, bottom, x, bottom + 17,
-                   ratios[i]);
+                   ticks[i] == 1 ? " class=\"one\"" : "", x, DOTS_TOP - 8, bottom, x, bottom + 17,
+                   ticks[i]);
     }
 }
 
 static void
 dots_row_print(struct page *page, const struct chart *chart, const struct dots_row *row, double y)
 {
-    page_print(page, "<text class=\"end\" x=\"%.0f\" y=\"%.1f\">%s</text>", DOTS_LEFT - 10, y + 4,
+    page_print(page, "<text class=\"end\" x=\"%.0f\" y=\"%.1f\">%s</text>", chart->left - 10, y + 4,
                row->label);
     for (size_t i = 0; i < row->count; i++) {
         const struct chart_series *series = &row->series[i];
@@ -103,7 +106,7 @@ dots_row_print(struct page *page, const struct chart *chart, const struct dots_r
         page_print(page, "<g class=\"series s%u\" data-series=\"%s\"><title>%s, %s: %s ×</title>",
                    series->style, series->name, row->label, series->name, text_ratio(x).s);
         marker_print(page, series->style,
-                     axis_place(&chart->x, x, DOTS_LEFT, DOTS_WIDTH - DOTS_RIGHT), y, 5.5);
+                     axis_place(&chart->x, x, chart->left, DOTS_WIDTH - DOTS_RIGHT), y, 5.5);
         page_print(page, "</g>");
     }
     page_print(page, "\n");
@@ -114,7 +117,7 @@ chart_dots(struct page *page, const struct chart *chart, const struct dots_row *
            const char *left, const char *right)
 {
     double bottom = DOTS_TOP + DOTS_ROW * (double)count;
-    double one = axis_place(&chart->x, 1, DOTS_LEFT, DOTS_WIDTH - DOTS_RIGHT);
+    double one = axis_place(&chart->x, 1, chart->left, DOTS_WIDTH - DOTS_RIGHT);
 
     chart_head(page, chart, DOTS_WIDTH, bottom + 28);
     for (size_t i = 0; i < count; i++) {
@@ -133,7 +136,7 @@ chart_dots(struct page *page, const struct chart *chart, const struct dots_row *
         one + 10, right);
     ratios_print(page, chart, bottom);
     for (size_t i = 0; i < count; i++)
-        page_print(page, "<path class=\"row\" d=\"M%.0f %.1fH%.0f\"/>", DOTS_LEFT,
+        page_print(page, "<path class=\"row\" d=\"M%.0f %.1fH%.0f\"/>", chart->left,
                    DOTS_TOP + DOTS_ROW * ((double)i + 0.4), DOTS_WIDTH - DOTS_RIGHT);
     page_print(page, "</g>\n");
     for (size_t i = 0; i < count; i++)

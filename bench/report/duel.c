@@ -45,7 +45,8 @@ duel_fight(const struct page *page, const struct view *view, size_t contender, u
     for (size_t i = 0; i < view->contender_count; i++)
         if (strcmp(view->contenders[i], view->subject) == 0)
             duel->own = view_row(view, i, threads);
-    if (!row_measured(duel->own) || !row_measured(duel->rival) || duel->own == duel->rival)
+    if (!row_measured(duel->own) || !row_measured(duel->rival) || duel->own == duel->rival ||
+        duel->own->fault[0] != '\0' || duel->rival->fault[0] != '\0')
         return false;
     size_t own_count = row_scores(page, duel->own, own);
     size_t rival_count = row_scores(page, duel->rival, rival);

@@ -19,7 +19,7 @@ struct duel {
     bool tested; /* enough repeats for the U-test, which then has a say */
 };
 
-/* False: one of them has no figure, or the rival is the subject itself. */
+/* False: one of them has no figure or answered wrongly, or the rival is the subject itself. */
 bool duel_fight(const struct page *page, const struct view *view, size_t contender,
                 unsigned threads, struct duel *duel);
 

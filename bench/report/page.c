@@ -155,11 +155,15 @@ text_ratio(double ratio)
 struct text
 text_short(double number)
 {
+    static const char *const units[] = {"", NARROW "k", NARROW "M", NARROW "G", NARROW "T"};
     struct text text;
+    size_t unit = 0;
 
-    if (number >= 999.5)
+    if (number >= 999.5 && number < 9999.5)
         return text_number(number);
-    snprintf(text.s, sizeof text.s, "%.3g", number);
+    for (; number >= 999.5 && unit < 4; unit++)
+        number /= 1000;
+    snprintf(text.s, sizeof text.s, "%.3g%s", number, units[unit]);
     return text;
 }
 

@@ -52,7 +52,7 @@ struct text {
 };
 
 struct text text_number(double number);     /* three digits: 8.15, 150, 1,460 */
-struct text text_short(double number);      /* the same without zeros at the end: 7, 60 */
+struct text text_short(double number);      /* for axes and prose: 7, 60, 1.5 M */
 struct text text_count(uint64_t number);    /* all digits: 12,345,678 */
 struct text text_ratio(double ratio);       /* 0.07, 1.41, 11.7 */
 struct text text_share(double fraction);    /* 0.4 %, 79 % */

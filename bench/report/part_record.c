@@ -13,7 +13,7 @@
 
 /* ---- baseline -------------------------------------------------------------------------------- */
 
-#define BASELINE_DOTS 40 /* rows of the chart: those that changed most */
+#define BASELINE_DOTS 24 /* rows of the chart: those that changed most */
 
 static const char *
 verdict_word(enum record_verdict verdict)
@@ -73,7 +73,8 @@ baseline_dots(struct page *page, const struct record_row **rows, size_t count)
     }
     for (size_t i = 0; i < count; i++) {
         double ratio = fmax(0.001, 1 + rows[i]->comparison.difference);
-        snprintf(labels[i], sizeof labels[i], "%.20s, %u", rows[i]->workload, rows[i]->threads);
+        snprintf(labels[i], sizeof labels[i], "%.16s, %.14s, %u", rows[i]->workload,
+                 rows[i]->contender, rows[i]->threads);
         chart.series[i].name = rows[i]->contender;
         chart.series[i].points[0].x = ratio;
         chart.series[i].count = 1;
@@ -86,6 +87,7 @@ baseline_dots(struct page *page, const struct record_row **rows, size_t count)
         high = fmax(high, ratio * 1.05);
     }
     chart.title = "How many times as good as the baseline";
+    chart.left = 240;
     chart.of = "rows with the largest changes";
     chart.x = (struct chart_axis){.logarithmic = true, .low = low, .high = high};
     chart_dots(page, &chart, dots, count, "worse", "better");
@@ -122,10 +124,10 @@ baseline_figure(struct page *page, const struct record_row **rows, size_t count)
     size_t shown = count < BASELINE_DOTS ? count : BASELINE_DOTS;
 
     qsort(rows, count, sizeof *rows, change_compare);
-    snprintf(
-        caption, sizeof caption,
-        "One mark for each row, labelled with workload and threads, the largest change first%s",
-        shown < count ? "; the smaller ones are in the table only." : ".");
+    snprintf(caption, sizeof caption,
+             "One mark for each row, labelled with workload, contender and threads, the largest "
+             "change first%s",
+             shown < count ? "; the smaller ones are in the table only." : ".");
     page_print(page, "<figure class=\"wide\">\n<figcaption>%s</figcaption>\n<div class=\"plot\">\n",
                caption);
     baseline_dots(page, rows, shown);

@@ -49,7 +49,7 @@ latency_collect(const struct view *view, struct chart *chart)
         series->strong = strcmp(series->name, view->subject) == 0;
         for (size_t j = 0; latency_known(row) && j < LATENCIES; j++) {
             double ns = fmax(1, latency_at(row, j));
-            series->points[series->count++] = (struct chart_point){(double)j, ns, 1, 0};
+            series_add(series, (double)j, ns, 1, 0);
             least = fmin(least, ns);
             most = fmax(most, ns);
         }
@@ -171,8 +171,9 @@ fairness_chart(struct page *page, const struct view *view)
         for (size_t j = 0; j < view->thread_count; j++) {
             const struct record_row *row = view_row(view, i, view->threads[j]);
             if (fairness_known(row))
-                series->points[series->count++] =
-                    (struct chart_point){view->threads[j], row->slowest, 1, 0};
+                series_add(series, view->threads[j], row->slowest, 1, 0);
+            else
+                series->gap = true;
         }
     }
     axis_linear(&chart.y, 1, text_share);
@@ -269,13 +270,13 @@ scaling_collect(const struct view *view, struct chart *chart)
             if (!row_measured(row))
                 continue;
             double speedup = row->median / fit.lambda;
-            marks->points[marks->count++] = (struct chart_point){view->threads[j], speedup, 1, 0};
+            series_add(marks, view->threads[j], speedup, 1, 0);
             most = fmax(most, speedup);
         }
         for (int j = 0; j <= CURVE_POINTS; j++) {
             double at = first * pow(last / first, (double)j / CURVE_POINTS);
             double speedup = fit_rate(&fit, at) / fit.lambda;
-            line->points[line->count++] = (struct chart_point){at, speedup, 1, 0};
+            series_add(line, at, speedup, 1, 0);
             most = fmax(most, speedup);
         }
     }
@@ -318,7 +319,7 @@ fit_words(struct page *page, const struct fit *fit, double last)
     else if (peak > 0 && peak < 1.5)
         page_print(page, "falls from one thread on");
     else if (peak > 0 && peak <= 4 * last)
-        page_print(page, "peaks near %s threads, at %s × one thread", text_number(round(peak)).s,
+        page_print(page, "peaks near %s threads, at %s × one thread", text_short(round(peak)).s,
                    text_ratio(fit_rate(fit, peak) / fit->lambda).s);
     else if (fit->sigma > 0.995)
         page_print(page, "all threads together are as fast as one");
@@ -334,18 +335,19 @@ fit_row(struct page *page, const struct view *view, size_t contender)
     struct fit fit;
     bool fits = contender_fit(view, contender, &fit);
 
-    page_print(page, "<tr>");
+    page_print(page, "<tr class=\"upper\">");
     page_contender(page, view, contender);
-    page_print(page, "<td class=\"words\">");
     if (!fits) {
-        page_print(
-            page, "too few numbers of threads</td><td>–</td><td>–</td><td>–</td><td>–</td></tr>\n");
+        page_print(page, "<td colspan=\"4\">too few numbers of threads</td></tr>\n");
         return;
     }
-    fit_words(page, &fit, view->threads[view->thread_count - 1]);
-    page_print(page, "</td><td>%s</td><td>%s</td><td>%s</td><td>%.2f</td></tr>\n",
+    page_print(page,
+               "<td>%s</td><td>%s</td><td>%s</td><td>%.2f</td></tr>\n<tr><td colspan=\"5\" "
+               "class=\"words lower\">",
                text_number(fit.lambda / view->workload->scale).s, text_share(fit.sigma).s,
                text_share(fit.kappa).s, fit.r2);
+    fit_words(page, &fit, view->threads[view->thread_count - 1]);
+    page_print(page, "</td></tr>\n");
 }
 
 void
@@ -362,16 +364,15 @@ part_scaling(struct page *page, const struct view *view)
     scaling_chart(page, view);
     snprintf(caption, sizeof caption,
              "The law's terms: one thread's rate (%s); contention, the part that waits for others; "
-             "coherence, the cost of each pair; how well it fits (R²)%s",
+             "coherence, the cost of each pair; how well it fits (R²); below, the law in words%s",
              view->workload->unit,
              view->threads[view->thread_count - 1] > page->record->machine.processors
                  ? ". Beyond the processors the scheduler is fitted as well"
                  : "");
     figure_table(page, caption);
-    page_print(page, "<thead><tr><th scope=\"col\">contender</th><th scope=\"col\" "
-                     "class=\"words\">law, in words</th><th scope=\"col\">one thread</th><th "
-                     "scope=\"col\">contention</th><th scope=\"col\">coherence</th><th "
-                     "scope=\"col\">R²</th></tr></thead>\n<tbody>\n");
+    page_print(page, "<thead><tr><th scope=\"col\">contender</th><th scope=\"col\">one "
+                     "thread</th><th scope=\"col\">contention</th><th scope=\"col\">coherence</th>"
+                     "<th scope=\"col\">R²</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < view->contender_count; i++)
         fit_row(page, view, i);
     page_print(page, "</tbody>");

@@ -357,6 +357,7 @@ glance_chart(struct page *page)
     bool any = dots_collect(page, &chart, rows, &count);
     chart.title = "How many times as fast as each rival latchkey is";
     chart.of = "all workloads";
+    chart.left = 150;
     if (any)
         chart_dots(page, &chart, rows, count, "latchkey is slower", "latchkey is faster");
     chart.count = series;

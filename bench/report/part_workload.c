@@ -115,11 +115,12 @@ throughput_collect(const struct view *view, struct chart *chart)
         series->strong = strcmp(series->name, view->subject) == 0;
         for (size_t j = 0; j < view->thread_count; j++) {
             const struct record_row *row = view_row(view, i, view->threads[j]);
-            if (!row_measured(row))
+            if (!row_measured(row)) {
+                series->gap = true;
                 continue;
-            series->points[series->count++] =
-                (struct chart_point){view->threads[j], row->median / scale, row_least(row) / scale,
-                                     row_most(row) / scale};
+            }
+            series_add(series, view->threads[j], row->median / scale, row_least(row) / scale,
+                       row_most(row) / scale);
             most = fmax(most, row_most(row) / scale);
         }
     }
@@ -258,10 +259,12 @@ commits_collect(const struct view *view, struct chart *chart)
         series->strong = strcmp(series->name, view->subject) == 0;
         for (size_t j = 0; j < view->thread_count; j++) {
             const struct record_row *row = view_row(view, i, view->threads[j]);
-            if (!row_measured(row) || !row->transacts)
+            if (!row_measured(row) || !row->transacts) {
+                series->gap = true;
                 continue;
+            }
             double share = per_commit(row, row->races);
-            series->points[series->count++] = (struct chart_point){view->threads[j], share, 1, 0};
+            series_add(series, view->threads[j], share, 1, 0);
             most = fmax(most, share);
         }
     }
@@ -328,121 +331,4 @@ part_commits(struct page *page, const struct view *view)
     }
     page_print(page, "</tbody>");
     figure_end(page);
-}
-
-/* ---- figures with names of their own --------------------------------------------------------- */
-
-static struct text
-figure_text(const struct record_figure *figure)
-{
-    if (strcmp(figure->unit, "ns") == 0)
-        return text_duration(figure->value);
-    return text_number(figure->value);
-}
-
-/* Whether an earlier row or figure of the view has the name and unit. */
-static bool
-figure_seen(const struct view *view, size_t row, size_t at)
-{
-    const struct record_figure *figure = &view->rows[row]->figures[at];
-
-    for (size_t i = 0; i <= row; i++)
-        for (size_t j = 0; j < (i < row ? view->rows[i]->figure_count : at); j++)
-            if (strcmp(view->rows[i]->figures[j].name, figure->name) == 0 &&
-                strcmp(view->rows[i]->figures[j].unit, figure->unit) == 0)
-                return true;
-    return false;
-}
-
-static const struct record_figure *
-figure_find(const struct record_row *row, const struct record_figure *like)
-{
-    for (size_t i = 0; i < row->figure_count; i++)
-        if (strcmp(row->figures[i].name, like->name) == 0 &&
-            strcmp(row->figures[i].unit, like->unit) == 0)
-            return &row->figures[i];
-    return NULL;
-}
-
-static void
-figure_chart(struct page *page, const struct view *view, const struct record_figure *like)
-{
-    struct chart chart;
-    double most = 0;
-    size_t used = 0;
-    char *names;
-
-    if (!chart_open(&chart, view->row_count, 1)) {
-        page->complete = false;
-        return;
-    }
-    names = calloc(view->row_count + 1, 64);
-    for (size_t i = 0; names != NULL && i < view->row_count; i++) {
-        const struct record_figure *figure = figure_find(view->rows[i], like);
-        struct chart_series *series = &chart.series[used];
-        if (figure == NULL)
-            continue;
-        char *name = &names[64 * used++];
-        snprintf(name, 64, view->thread_count > 1 ? "%s, %u" : "%s", view->rows[i]->contender,
-                 view->rows[i]->threads);
-        for (size_t j = 0; j < view->contender_count; j++)
-            if (strcmp(view->contenders[j], view->rows[i]->contender) == 0)
-                series->style = view->styles[j];
-        series->name = name;
-        series->strong = strcmp(view->rows[i]->contender, view->subject) == 0;
-        series->points[0] = (struct chart_point){0, figure->value, 1, 0};
-        series->count = 1;
-        most = fmax(most, figure->value);
-    }
-    chart.title = like->name;
-    chart.of = view->workload->name;
-    chart.y.title = like->unit;
-    axis_linear(&chart.y, most, text_short);
-    if (names == NULL)
-        page->complete = false;
-    else
-        chart_bars(page, &chart);
-    chart_close(&chart);
-    free(names);
-}
-
-static void
-figure_print(struct page *page, const struct view *view, const struct record_figure *like)
-{
-    char caption[160];
-
-    snprintf(caption, sizeof caption, "%s, in %s", like->name, like->unit);
-    figure_begin(page, caption);
-    figure_chart(page, view, like);
-    figure_table(page, caption);
-    page_print(page, "<thead><tr><th scope=\"col\">of</th>%s", view->thread_count > 1 ? "" : "");
-    if (view->thread_count > 1)
-        page_print(page, "<th scope=\"col\">threads</th>");
-    page_print(page, "<th scope=\"col\">%s</th></tr></thead>\n<tbody>\n", like->name);
-    for (size_t i = 0; i < view->row_count; i++) {
-        const struct record_row *row = view->rows[i];
-        const struct record_figure *figure = figure_find(row, like);
-        if (figure == NULL)
-            continue;
-        page_print(page, "<tr><th scope=\"row\">%s</th>", row->contender);
-        if (view->thread_count > 1)
-            page_print(page, "<td>%u</td>", row->threads);
-        page_print(page, "<td>%s%s%s</td></tr>\n", figure_text(figure).s,
-                   strcmp(figure->unit, "ns") == 0 ? "" : " ",
-                   strcmp(figure->unit, "ns") == 0 ? "" : figure->unit);
-    }
-    page_print(page, "</tbody>");
-    figure_end(page);
-}
-
-void
-part_figures(struct page *page, const struct view *view)
-{
-    if (!view->has_figures)
-        return;
-    page_print(page, "<h3>%s</h3>\n", view->has_rates ? "Further figures" : "Figures");
-    for (size_t i = 0; i < view->row_count; i++)
-        for (size_t j = 0; j < view->rows[i]->figure_count; j++)
-            if (!figure_seen(view, i, j))
-                figure_print(page, view, &view->rows[i]->figures[j]);
 }
