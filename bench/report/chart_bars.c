@@ -88,9 +88,9 @@ ratios_print(struct page *page, const struct chart *chart, double bottom)
             continue;
         double x = axis_place(&chart->x, ticks[i], chart->left, DOTS_WIDTH - DOTS_RIGHT);
         page_print(page,
-                   "<path%s d=\"M%.1f %.0fV%.0f\"/><text class=\"middle\" x=\"%.1f\" "
+                   "<path class=\"%s\" d=\"M%.1f %.0fV%.0f\"/><text class=\"middle\" x=\"%.1f\" "
                    "y=\"%.0f\">%g ×</text>",
-                   ticks[i] == 1 ? " class=\"one\"" : "", x, DOTS_TOP - 8, bottom, x, bottom + 17,
+                   ticks[i] == 1 ? "one" : "tick", x, DOTS_TOP - 8, bottom, x, bottom + 17,
                    ticks[i]);
     }
 }

@@ -159,7 +159,7 @@ text_short(double number)
     struct text text;
     size_t unit = 0;
 
-    if (number >= 999.5 && number < 9999.5)
+    if (!isfinite(number) || (number >= 999.5 && number < 9999.5))
         return text_number(number);
     for (; number >= 999.5 && unit < 4; unit++)
         number /= 1000;
@@ -171,7 +171,7 @@ struct text
 text_share(double fraction)
 {
     struct text text;
-    double percent = fraction * 100;
+    double percent = isfinite(fraction) ? fraction * 100 : 0;
 
     if (fabs(percent) >= 9.95)
         snprintf(text.s, sizeof text.s, "%.0f" NARROW "%%", percent);

@@ -95,7 +95,7 @@ latency_rows(struct page *page, const struct view *view, unsigned threads)
         page_contender(page, view, i);
         for (size_t j = 0; j < LATENCIES; j++) {
             bool few = row->latency.total < latency_points[j].least;
-            page_print(page, "<td%s>%s%s</td>", few ? " class=\"few\"" : "",
+            page_print(page, "<td class=\"%s\">%s%s</td>", few ? "few" : "enough",
                        text_duration(latency_at(row, j)).s, few ? "†" : "");
         }
         page_print(page, "<td>%s</td></tr>\n", text_count(row->latency.total).s);
