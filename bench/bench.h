@@ -19,8 +19,8 @@ extern "C" {
 
 #define BENCH_LINE 128 /* two lines: neighbours are prefetched in pairs */
 #define BENCH_THREADS_MAX 64
-#define BENCH_CONTENDERS_MAX 32
-#define BENCH_WORKLOADS_MAX 64
+#define BENCH_CONTENDERS_MAX 64
+#define BENCH_WORKLOADS_MAX 128
 #define BENCH_GROUP 16 /* keys of one multiple get */
 
 struct queue_operations;
@@ -214,7 +214,7 @@ struct bench_options {
     size_t value_size;
     uint64_t seed;
     double rate;               /* operations per second of all threads; 0: as fast as they can */
-    unsigned locks_per_commit; /* 0: the workload's own number */
+    unsigned locks_per_commit; /* of the workloads that can have any number */
     const char *pin;           /* none, compact or spread; NULL: nothing was asked for */
 
     const char *json, *csv, *hgrm, *html; /* files to write; NULL: none */

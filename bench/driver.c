@@ -306,7 +306,7 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
     for (unsigned i = 0; i < threads; i++) {
         result_count(result, &runners[i]);
         histogram_merge(&latency, &runners[i].latency);
-        late += runners[i].late;
+        late += runners[i].late * (workload->weight != 0 ? workload->weight : 1);
     }
     if (result->repeats > repeats) {
         driver_latency_add(result, &latency);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOCKS_DEFAULT 4
 #define BASELINE_REPEATS 5 /* by default, where repeats are to be compared */
 
 struct bench_options bench_options = {
@@ -255,6 +256,23 @@ option_parse_outcome(int key, char *argument, struct argp_state *state)
     }
 }
 
+/* As many locks as there are hot keys, at most. */
+static void
+locks_settle(struct bench_options *options, struct argp_state *state)
+{
+    struct distribution distribution = {0};
+    size_t most = BENCH_GROUP;
+
+    if (options->distribution != NULL && distribution_parse(options->distribution, &distribution) &&
+        distribution.kind == DISTRIBUTION_HOT && distribution.hot < most)
+        most = distribution.hot;
+    if (options->locks_per_commit > most)
+        argp_error(state, "%u locks per commit are more than %zu hot keys",
+                   options->locks_per_commit, most);
+    if (options->locks_per_commit == 0)
+        options->locks_per_commit = most < LOCKS_DEFAULT ? (unsigned)most : LOCKS_DEFAULT;
+}
+
 /* A word that is no option: the command, or a file to compare. */
 static void
 word_parse(const char *word, struct argp_state *state)
@@ -301,6 +319,7 @@ option_parse(int key, char *argument, struct argp_state *state)
     }
     if (key == ARGP_KEY_END) {
         options_check(options, state);
+        locks_settle(options, state);
         return 0;
     }
     if (option_parse_what(key, argument, state) == 0 ||

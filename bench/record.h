@@ -50,7 +50,7 @@ struct record_options {
     double duration_s, warmup_s;
     double rate; /* operations per second of all threads; 0: as fast as they can */
     unsigned repeats;
-    unsigned locks_per_commit; /* 0: the workload's */
+    unsigned locks_per_commit;
     uint64_t keys, value_size, seed;
 };
 

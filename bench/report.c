@@ -119,8 +119,11 @@ report_target(const char *target, enum report_outcome outcome)
 static void
 row_judge(const struct bench_workload *workload, struct record_row *row, double own_median)
 {
-    row->ratio = row->median > 0 ? own_median / row->median : 0;
     row->target_count = 0;
+    /* At a fixed rate all do what they are told. */
+    if (bench_options.rate > 0)
+        return;
+    row->ratio = row->median > 0 ? own_median / row->median : 0;
     for (size_t i = 0; i < sizeof workload->targets / sizeof *workload->targets; i++) {
         const struct bench_target *target = &workload->targets[i];
         if (target->contender == NULL || strcmp(target->contender, row->contender) != 0 ||

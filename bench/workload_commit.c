@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Read-modify-write under locks. With two locks a transfer between two items, with more a transfer
- * round all of them: the sum of all numbers stays. With one lock an increment: the sum grows by the
- * number of commits. The driver checks either after the runs.
+ * Read-modify-write under locks: with one lock an increment, with two or more a transfer among the
+ * items, in which one more arrives than is given. So the sum of all numbers grows by the number of
+ * commits, whichever of them was torn or lost; the driver checks that after the runs.
  */
 #include "data.h"
 
 #define COMMIT_KEYS_MAX BENCH_GROUP
-#define COMMIT_KEYS_DEFAULT 4
+#define DRAWS_MOST 10000 /* a stream may be short of different indexes, for a while */
 #define COMMIT_VALUE_MAX (64 * 1024)
 
 static bool
@@ -76,7 +76,7 @@ transfer_step(struct bench_worker *worker, size_t count)
     for (size_t i = 0; i < count; i++) {
         uint32_t indexes[2] = {worker_next(worker), 0};
         uint64_t amount = worker->sequence++ % 100;
-        uint64_t numbers[2] = {(uint64_t)0 - amount, amount};
+        uint64_t numbers[2] = {(uint64_t)0 - amount, amount + 1};
         unsigned draws = 0;
         do
             indexes[1] = worker_next(worker);
@@ -97,14 +97,14 @@ index_taken(const uint32_t *indexes, size_t count, uint32_t index)
     return false;
 }
 
-/* All of --locks-per-commit different items but the last get something, which the last gives. */
+/* All of --locks-per-commit different items but the last get something, which the last gives, less
+ * one. */
 static void
 ring_step(struct bench_worker *worker, size_t count)
 {
     uint32_t indexes[COMMIT_KEYS_MAX];
     uint64_t numbers[COMMIT_KEYS_MAX];
-    size_t locks =
-        bench_options.locks_per_commit != 0 ? bench_options.locks_per_commit : COMMIT_KEYS_DEFAULT;
+    size_t locks = bench_options.locks_per_commit;
 
     for (size_t i = 0; i < count; i++) {
         uint64_t amount = worker->sequence++ % 100;
@@ -112,10 +112,10 @@ ring_step(struct bench_worker *worker, size_t count)
             unsigned draws = 0;
             do
                 indexes[j] = worker_next(worker);
-            while (index_taken(indexes, j, indexes[j]) && ++draws < 100);
+            while (index_taken(indexes, j, indexes[j]) && ++draws < DRAWS_MOST);
             while (index_taken(indexes, j, indexes[j]))
                 indexes[j] = (uint32_t)((indexes[j] + 1) % bench_options.keys);
-            numbers[j] = j + 1 < locks ? amount : (uint64_t)0 - amount * (locks - 1);
+            numbers[j] = j + 1 < locks ? amount : 1 - amount * (locks - 1);
         }
         commit_one(worker, indexes, numbers, locks);
     }
@@ -133,6 +133,7 @@ static const struct bench_workload workload_commit2 = {
     .source = &data_source,
     .contenders = COMMIT_CONTENDERS,
     .transacts = true,
+    .increment = 1,
     .targets = {{"striped", 2, 0.85}},
     .can = can_commit,
     .step = transfer_step,
@@ -150,6 +151,7 @@ static const struct bench_workload workload_commit = {
     .contenders = COMMIT_CONTENDERS,
     .on_request = true,
     .transacts = true,
+    .increment = 1,
     .can = can_commit,
     .step = ring_step,
 };
@@ -165,6 +167,7 @@ static const struct bench_workload workload_commit2_zipf = {
     .source = &data_source,
     .contenders = "latchkey,striped,versions",
     .transacts = true,
+    .increment = 1,
     .can = can_commit,
     .step = transfer_step,
 };
@@ -180,6 +183,7 @@ static const struct bench_workload workload_hot_pair = {
     .source = &data_source,
     .contenders = COMMIT_CONTENDERS,
     .transacts = true,
+    .increment = 1,
     .targets = {{"striped", 2, 0.4}},
     .can = can_commit,
     .step = transfer_step,

@@ -8,6 +8,7 @@
  * Ordering: a consumer's count is released after its acknowledgement, and the producer acquires it.
  */
 #include "driver.h"
+#include "pin.h"
 #include "queue.h"
 #include "report.h"
 
@@ -72,8 +73,8 @@ waiter_main(void *argument)
 {
     struct waiter *waiter = argument;
     struct wait_run *run = waiter->run;
+    pin_settle((unsigned)(waiter - run->waiters), PIN_NONE);
     void *client = run->operations->attach(run->queue);
-
     if (client == NULL)
         atomic_store(&run->attached, false);
     atomic_fetch_add(&run->gathered, 1);
@@ -118,7 +119,7 @@ jobs_send(struct wait_run *run, void *client, bool paced, uint64_t end)
 {
     uint64_t next = bench_now_ns(), sent = 0;
 
-    for (; bench_now_ns() < end && !run->failed; sent++) {
+    for (; bench_now_ns() < end && !run->failed && !bench_interrupted(); sent++) {
         run->failed = !job_send(run, client, run->next_id++);
         if (!paced) {
             run->failed = run->failed || !all_done_await(run);
@@ -149,9 +150,11 @@ producer_work(struct wait_run *run, bool paced, struct driver_result *result)
     uint64_t sent =
         jobs_send(run, client, paced, start + (uint64_t)(bench_options.duration_s * 1e9));
     double elapsed = (double)(bench_now_ns() - start) / 1e9;
-    result->others_s += driver_others_s() - others;
-    result->elapsed_s += elapsed;
-    result->rates[result->repeats++] = (double)sent / elapsed;
+    if (driver_counts(elapsed, bench_options.duration_s)) {
+        result->others_s += driver_others_s() - others;
+        result->elapsed_s += elapsed;
+        result->rates[result->repeats++] = (double)sent / elapsed;
+    }
     for (unsigned i = 0; i < run->count; i++)
         run->failed = !job_send(run, client, LAST_ID + i) || run->failed;
     run->operations->detach(client);
@@ -175,7 +178,7 @@ waiters_join(const pthread_t *handles, unsigned count, const char *name)
 }
 
 static void
-waiters_collect(struct wait_run *run, struct driver_result *result)
+waiters_collect(struct wait_run *run, unsigned repeats, struct driver_result *result)
 {
     struct queue_tally out = {0};
     struct histogram latency = {0};
@@ -187,7 +190,7 @@ waiters_collect(struct wait_run *run, struct driver_result *result)
         result->counts.failed += waiter->failed;
         histogram_merge(&latency, &waiter->latency);
     }
-    if (result->repeats > 0)
+    if (result->repeats > repeats)
         driver_latency_add(result, &latency);
     result->counts.failed += run->failed;
     if (result->counts.failed != 0)
@@ -204,7 +207,7 @@ wait_measure(void *queue, bool paced, unsigned consumers, struct driver_result *
     const struct bench_contender *contender = result->store->contender;
     size_t size = consumers * sizeof(struct waiter);
     pthread_t handles[BENCH_THREADS_MAX];
-    unsigned started = 0;
+    unsigned started = 0, repeats = result->repeats;
     struct wait_run run = {
         .attached = true, .operations = contender->queue, .queue = queue, .count = consumers};
 
@@ -225,7 +228,7 @@ wait_measure(void *queue, bool paced, unsigned consumers, struct driver_result *
         run.failed = true;
     producer_work(&run, paced, result);
     waiters_join(handles, started, contender->name);
-    waiters_collect(&run, result);
+    waiters_collect(&run, repeats, result);
     free(run.waiters);
 }
 

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Contenders with a fault, for the checks of the benchmark: each does what a sound one does, but
+ * for now and then. `lossy` drops a commit and says that it was done, `lossy-deque` drops a job,
+ * `stalled` does nothing for a while, once.
+ */
+#include "bench.h"
+#include "queue.h"
+
+#include <stdatomic.h>
+
+#define LOST_EVERY 100       /* commits */
+#define LOST_JOBS_EVERY 1000 /* pushes */
+#define STALL_NS UINT64_C(200000000)
+#define STALL_AFTER_NS UINT64_C(300000000) /* since the thread attached */
+
+static const struct bench_contender *sound; /* whose store it is */
+static const struct queue_operations *sound_queue;
+
+static void *
+faulty_open(void)
+{
+    sound = bench_contender_find("mutex");
+    return sound != NULL ? sound->open() : NULL;
+}
+
+static void
+faulty_close(void *store)
+{
+    sound->close(store);
+}
+
+static void *
+faulty_attach(void *store)
+{
+    return sound->attach(store);
+}
+
+static void
+faulty_detach(void *client)
+{
+    sound->detach(client);
+}
+
+static bool
+faulty_get(void *client, lk_key key, lk_bytes *value)
+{
+    return sound->get(client, key, value);
+}
+
+static bool
+faulty_set(void *client, lk_key key, lk_bytes value)
+{
+    return sound->set(client, key, value);
+}
+
+static bool
+faulty_read(void *client, const lk_key *keys, size_t count, lk_bytes *values)
+{
+    return sound->read(client, keys, count, values);
+}
+
+static enum bench_commit
+lossy_commit(void *client, const lk_key *keys, size_t count, const lk_bytes *values)
+{
+    static atomic_uint commits;
+
+    if (atomic_fetch_add(&commits, 1) % LOST_EVERY == LOST_EVERY - 1)
+        return BENCH_COMMITTED;
+    return sound->commit(client, keys, count, values);
+}
+
+static const struct bench_contender lossy = {
+    .name = "lossy",
+    .what = "loses a commit of a hundred",
+    .order = 900,
+    .open = faulty_open,
+    .close = faulty_close,
+    .attach = faulty_attach,
+    .detach = faulty_detach,
+    .get = faulty_get,
+    .set = faulty_set,
+    .read = faulty_read,
+    .commit = lossy_commit,
+};
+BENCH_CONTENDER(lossy)
+
+/* ---- stalled --------------------------------------------------------------------------------- */
+
+static _Thread_local uint64_t attached_ns;
+static _Thread_local bool has_stalled;
+
+static void *
+stalled_attach(void *store)
+{
+    attached_ns = bench_now_ns();
+    return sound->attach(store);
+}
+
+static bool
+stalled_get(void *client, lk_key key, lk_bytes *value)
+{
+    uint64_t now = bench_now_ns();
+
+    if (!has_stalled && now - attached_ns > STALL_AFTER_NS) {
+        has_stalled = true;
+        while (bench_now_ns() - now < STALL_NS)
+            continue;
+    }
+    return sound->get(client, key, value);
+}
+
+static const struct bench_contender stalled = {
+    .name = "stalled",
+    .what = "stalls for 200 ms, once in each thread",
+    .order = 901,
+    .open = faulty_open,
+    .close = faulty_close,
+    .attach = stalled_attach,
+    .detach = faulty_detach,
+    .get = stalled_get,
+    .set = faulty_set,
+};
+BENCH_CONTENDER(stalled)
+
+/* ---- lossy-deque ----------------------------------------------------------------------------- */
+
+static void *
+lossy_queue_open(const struct queue_setup *setup, const char **missing)
+{
+    const struct bench_contender *owner = bench_contender_find("mutex-deque");
+
+    if (owner == NULL)
+        return NULL;
+    sound_queue = owner->queue;
+    return sound_queue->open(setup, missing);
+}
+
+static void
+lossy_queue_close(void *queue)
+{
+    sound_queue->close(queue);
+}
+
+static void *
+lossy_queue_attach(void *queue)
+{
+    return sound_queue->attach(queue);
+}
+
+static void
+lossy_queue_detach(void *client)
+{
+    sound_queue->detach(client);
+}
+
+static bool
+lossy_queue_push(void *client, const struct queue_job *jobs, size_t count)
+{
+    static atomic_uint pushes;
+
+    if (atomic_fetch_add(&pushes, 1) % LOST_JOBS_EVERY == LOST_JOBS_EVERY - 1)
+        return true;
+    return sound_queue->push(client, jobs, count);
+}
+
+static size_t
+lossy_queue_pull(void *client, struct queue_job *jobs, size_t count)
+{
+    return sound_queue->pull(client, jobs, count);
+}
+
+static bool
+lossy_queue_acknowledge(void *client)
+{
+    return sound_queue->acknowledge(client);
+}
+
+static const struct queue_operations lossy_queue_operations = {
+    .open = lossy_queue_open,
+    .close = lossy_queue_close,
+    .attach = lossy_queue_attach,
+    .detach = lossy_queue_detach,
+    .push = lossy_queue_push,
+    .pull = lossy_queue_pull,
+    .acknowledge = lossy_queue_acknowledge,
+};
+
+static const struct bench_contender lossy_deque = {
+    .name = "lossy-deque",
+    .what = "loses a job of a thousand",
+    .order = 902,
+    .queue = &lossy_queue_operations,
+};
+BENCH_CONTENDER(lossy_deque)
