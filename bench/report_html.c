@@ -90,9 +90,9 @@ banner_print(struct page *page)
 static void
 contents_print(struct page *page)
 {
-    static const char *const signs[] = {"·", "▲", "=", "▼"};
-    static const char *const kinds[] = {"none", "ahead", "level", "behind"};
-    static const char *const words[] = {"", ", ahead", ", level", ", behind"};
+    static const char *const signs[] = {"·", "▲", "=", "▼", "?"};
+    static const char *const kinds[] = {"none", "ahead", "level", "behind", "unclear"};
+    static const char *const words[] = {"", ", ahead", ", level", ", behind", ", unclear"};
     struct match match;
 
     page_print(page,

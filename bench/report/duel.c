@@ -56,10 +56,13 @@ duel_fight(const struct page *page, const struct view *view, size_t contender, u
         return false;
     duel->ratio = own_median / rival_median;
     duel->tested = statistics_u_test_least(own_count, rival_count) < STATISTICS_SIGNIFICANT;
-    bool level = fabs(log(duel->ratio)) < log1p(DUEL_LEVEL) ||
-                 (duel->tested &&
-                  statistics_u_test(own, own_count, rival, rival_count) >= STATISTICS_SIGNIFICANT);
-    duel->standing = level ? STANDING_LEVEL : duel->ratio > 1 ? STANDING_AHEAD : STANDING_BEHIND;
+    if (fabs(log(duel->ratio)) < log1p(DUEL_LEVEL))
+        duel->standing = STANDING_LEVEL;
+    else if (duel->tested &&
+             statistics_u_test(own, own_count, rival, rival_count) >= STATISTICS_SIGNIFICANT)
+        duel->standing = STANDING_UNCLEAR;
+    else
+        duel->standing = duel->ratio > 1 ? STANDING_AHEAD : STANDING_BEHIND;
     return true;
 }
 
@@ -74,14 +77,13 @@ match_play(const struct page *page, const struct view *view, struct match *match
         if (contender_is_ours(view->contenders[i]) ||
             !duel_fight(page, view, i, match->threads, &duel))
             continue;
-        match->ahead += duel.standing == STANDING_AHEAD;
-        match->level += duel.standing == STANDING_LEVEL;
-        match->behind += duel.standing == STANDING_BEHIND;
+        match->counts[duel.standing]++;
         if (match->best.rival == NULL || duel.ratio < match->best.ratio)
             match->best = duel;
     }
-    match->standing = match->behind > 0  ? STANDING_BEHIND
-                      : match->level > 0 ? STANDING_LEVEL
-                      : match->ahead > 0 ? STANDING_AHEAD
-                                         : STANDING_NONE;
+    static const enum standing order[] = {STANDING_BEHIND, STANDING_UNCLEAR, STANDING_LEVEL,
+                                          STANDING_AHEAD};
+    for (size_t i = 0; i < 4 && match->standing == STANDING_NONE; i++)
+        if (match->counts[order[i]] > 0)
+            match->standing = order[i];
 }

@@ -10,7 +10,14 @@
 
 #define DUEL_LEVEL 0.05 /* medians closer than that are level */
 
-enum standing { STANDING_NONE, STANDING_AHEAD, STANDING_LEVEL, STANDING_BEHIND };
+enum standing {
+    STANDING_NONE,
+    STANDING_AHEAD,
+    STANDING_LEVEL,
+    STANDING_BEHIND,
+    STANDING_UNCLEAR, /* the medians differ, and the U-test cannot tell the repeats apart */
+    STANDINGS
+};
 
 struct duel {
     const struct record_row *own, *rival;
@@ -25,8 +32,8 @@ bool duel_fight(const struct page *page, const struct view *view, size_t contend
 
 /* A workload at its main number of threads, rivals only. */
 struct match {
-    unsigned ahead, level, behind;
-    struct duel best; /* against the best rival */
+    unsigned counts[STANDINGS]; /* of rivals */
+    struct duel best;           /* against the best rival */
     enum standing standing;
     unsigned threads;
 };

@@ -17,7 +17,8 @@ standing_print(struct page *page, enum standing standing, const char *text)
     } forms[] = {{"none", "", "not compared"},
                  {"ahead", "▲", "ahead"},
                  {"level", "=", "level"},
-                 {"behind", "▼", "behind"}};
+                 {"behind", "▼", "behind"},
+                 {"unclear", "?", "unclear"}};
 
     page_print(page, "<span class=\"stand %s\"><span aria-hidden=\"true\">%s</span> ",
                forms[standing].kind, forms[standing].sign);
@@ -30,9 +31,9 @@ standing_print(struct page *page, enum standing standing, const char *text)
 /* ---- the sums -------------------------------------------------------------------------------- */
 
 struct verdict {
-    struct match *matches; /* of each view */
-    unsigned workloads[4]; /* by standing */
-    unsigned duels[4];
+    struct match *matches;         /* of each view */
+    unsigned workloads[STANDINGS]; /* by standing */
+    unsigned duels[STANDINGS];
     size_t lead, deficit; /* workloads with the largest ones over the best rival */
     bool any_lead, any_deficit;
 };
@@ -48,9 +49,8 @@ verdict_open(struct verdict *verdict, const struct page *page)
         struct match *match = &verdict->matches[i];
         match_play(page, &page->views[i], match);
         verdict->workloads[match->standing]++;
-        verdict->duels[STANDING_AHEAD] += match->ahead;
-        verdict->duels[STANDING_LEVEL] += match->level;
-        verdict->duels[STANDING_BEHIND] += match->behind;
+        for (size_t j = 0; j < STANDINGS; j++)
+            verdict->duels[j] += match->counts[j];
         if (match->standing == STANDING_AHEAD &&
             (!verdict->any_lead ||
              match->best.ratio > verdict->matches[verdict->lead].best.ratio)) {
@@ -88,8 +88,8 @@ static void
 headline_print(struct page *page, const struct verdict *verdict, bool single)
 {
     const unsigned *workloads = verdict->workloads;
-    unsigned all =
-        workloads[STANDING_AHEAD] + workloads[STANDING_LEVEL] + workloads[STANDING_BEHIND];
+    unsigned all = workloads[STANDING_AHEAD] + workloads[STANDING_LEVEL] +
+                   workloads[STANDING_BEHIND] + workloads[STANDING_UNCLEAR];
 
     if (all == 0) {
         page_print(page, "<p class=\"headline\">No rival was measured beside latchkey: there is "
@@ -101,16 +101,22 @@ headline_print(struct page *page, const struct verdict *verdict, bool single)
                : single              ? "With one repeat only, "
                                      : "");
     if (all == 1)
-        page_print(page, "%s in the one workload that was run.",
-                   workloads[STANDING_AHEAD] != 0   ? "is ahead of every rival"
-                   : workloads[STANDING_LEVEL] != 0 ? "is level with the best rival"
-                                                    : "is behind the best rival");
+        page_print(page, "%s in the one workload that was run",
+                   workloads[STANDING_AHEAD] != 0     ? "is ahead of every rival"
+                   : workloads[STANDING_LEVEL] != 0   ? "is level with the best rival"
+                   : workloads[STANDING_UNCLEAR] != 0 ? "cannot be told from some rival"
+                                                      : "is behind some rival");
     else
-        page_print(page,
-                   "is ahead of every rival in %u of %u workloads, level with the best one in %u, "
-                   "and behind the best one in %u.",
-                   workloads[STANDING_AHEAD], all, workloads[STANDING_LEVEL],
-                   workloads[STANDING_BEHIND]);
+        page_print(page, "is ahead of every rival in %u of %u workloads", workloads[STANDING_AHEAD],
+                   all);
+    if (all > 1 && workloads[STANDING_LEVEL] != 0)
+        page_print(page, ", level with the best one in %u,", workloads[STANDING_LEVEL]);
+    if (all > 1)
+        page_print(page, " and behind some rival in %u", workloads[STANDING_BEHIND]);
+    if (all > 1 && workloads[STANDING_UNCLEAR] != 0)
+        page_print(page, "; %u %s too noisy to tell", workloads[STANDING_UNCLEAR],
+                   workloads[STANDING_UNCLEAR] == 1 ? "is" : "are");
+    page_print(page, ".");
     page_print(page, "</p>\n<ul class=\"ends\">");
     if (verdict->any_lead) {
         page_print(page, "<li>%s: ", all == 1 ? "The lead" : "The largest lead over a best rival");
@@ -122,9 +128,11 @@ headline_print(struct page *page, const struct verdict *verdict, bool single)
         duel_print(page, &page->views[verdict->deficit], &verdict->matches[verdict->deficit]);
         page_print(page, ".</li>");
     }
-    page_print(page, "<li>Rival by rival: ahead of %u, level with %u, behind %u.</li></ul>\n",
+    page_print(page,
+               "<li>Rival by rival: ahead of %u, level with %u, behind %u, not to be told from "
+               "%u.</li></ul>\n",
                verdict->duels[STANDING_AHEAD], verdict->duels[STANDING_LEVEL],
-               verdict->duels[STANDING_BEHIND]);
+               verdict->duels[STANDING_BEHIND], verdict->duels[STANDING_UNCLEAR]);
 }
 
 static void
@@ -144,7 +152,9 @@ tiles_print(struct page *page, const struct verdict *verdict)
     page_print(page, "<dl class=\"tiles\">");
     tile_print(page, "ahead", "▲", verdict->workloads[STANDING_AHEAD], "workloads ahead of all");
     tile_print(page, "level", "=", verdict->workloads[STANDING_LEVEL], "level with the best");
-    tile_print(page, "behind", "▼", verdict->workloads[STANDING_BEHIND], "behind the best");
+    tile_print(page, "behind", "▼", verdict->workloads[STANDING_BEHIND], "behind some rival");
+    if (verdict->workloads[STANDING_UNCLEAR] != 0)
+        tile_print(page, "unclear", "?", verdict->workloads[STANDING_UNCLEAR], "too noisy to tell");
     page_print(page,
                "<div class=\"tile\"><dt>targets met</dt><dd>%u<span class=\"of\"> of "
                "%u</span></dd></div>",
@@ -367,6 +377,21 @@ glance_chart(struct page *page)
         legend_print(page);
 }
 
+/* "2 ahead, 1 behind" */
+static void
+counts_print(struct page *page, const struct match *match)
+{
+    static const char *const words[] = {"", "ahead", "level", "behind", "unclear"};
+    bool first = true;
+
+    for (size_t i = STANDING_AHEAD; i < STANDINGS; i++) {
+        if (match->counts[i] == 0)
+            continue;
+        page_print(page, "%s%u %s", first ? "" : ", ", match->counts[i], words[i]);
+        first = false;
+    }
+}
+
 static void
 glance_row(struct page *page, size_t number, const struct match *match)
 {
@@ -390,8 +415,9 @@ glance_row(struct page *page, size_t number, const struct match *match)
                best->rival->contender, text_number(best->rival->median / view->workload->scale).s,
                view->workload->unit, text_ratio(best->ratio).s);
     standing_print(page, match->standing, "");
-    page_print(page, "</td><td class=\"words\">%u / %u / %u</td></tr>\n", match->ahead,
-               match->level, match->behind);
+    page_print(page, "</td><td class=\"words\">");
+    counts_print(page, match);
+    page_print(page, "</td></tr>\n");
 }
 
 static void
@@ -410,8 +436,7 @@ glance_print(struct page *page, const struct verdict *verdict)
                "<th scope=\"col\">latchkey</th><th scope=\"col\" class=\"words\">best rival</th>"
                "<th scope=\"col\">its rate</th><th scope=\"col\">latchkey is</th>"
                "<th scope=\"col\" class=\"words\">verdict</th><th scope=\"col\" "
-               "class=\"words\">ahead / level / "
-               "behind</th></tr></thead>\n<tbody>\n");
+               "class=\"words\">all rivals</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < page->view_count; i++)
         glance_row(page, i, &verdict->matches[i]);
     page_print(page, "</tbody>");

@@ -19,12 +19,14 @@ match_print(struct page *page, const struct view *view)
     static const struct {
         enum standing standing;
         const char *word;
-    } groups[] = {
-        {STANDING_AHEAD, "ahead of"}, {STANDING_LEVEL, "level with"}, {STANDING_BEHIND, "behind"}};
+    } groups[] = {{STANDING_AHEAD, "ahead of"},
+                  {STANDING_LEVEL, "level with"},
+                  {STANDING_BEHIND, "behind"},
+                  {STANDING_UNCLEAR, "not to be told from"}};
     unsigned printed = 0;
     struct duel duel;
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         unsigned count = 0;
         for (size_t j = 0; j < view->contender_count; j++) {
             if (contender_is_ours(view->contenders[j]) ||
@@ -183,7 +185,7 @@ static void
 targets_print(struct page *page, const struct view *view)
 {
     static const char *const words[] = {"met", "missed", "no figure"};
-    static const enum standing standings[] = {STANDING_AHEAD, STANDING_BEHIND, STANDING_NONE};
+    static const char *const kinds[] = {"ahead", "behind", "none"};
 
     if (!view->has_targets)
         return;
@@ -195,10 +197,7 @@ targets_print(struct page *page, const struct view *view)
             page_print(page, "<li>%s %s of %s%s%s: <span class=\"stand %s\">%s</span>",
                        target->aim ? "aim" : "target", target->text, row->contender,
                        row->threads != 0 ? " with " : "", text_threads(row->threads).s,
-                       standings[target->outcome] == STANDING_AHEAD    ? "ahead"
-                       : standings[target->outcome] == STANDING_BEHIND ? "behind"
-                                                                       : "none",
-                       words[target->outcome]);
+                       kinds[target->outcome], words[target->outcome]);
             if (row->ratio > 0)
                 page_print(page, " with %s ×", text_ratio(row->ratio).s);
             page_print(page, "</li>");

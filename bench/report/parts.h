@@ -30,7 +30,7 @@ void part_reading(struct page *page);
 void part_machine(struct page *page);
 void part_rows(struct page *page);
 
-/* "ahead", "level", "behind" with their signs; `of` is whose standing it is. */
+/* A standing by its sign and word, or by its sign and a text. */
 void standing_print(struct page *page, enum standing standing, const char *text);
 
 #endif
