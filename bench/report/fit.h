@@ -22,7 +22,8 @@ struct fit {
 };
 
 /* Least squares of relative errors over N / X(N), which is linear in the law's terms; none of them
- * is below 0, and sigma is at most 1. False: fewer than FIT_LEAST points, or none that the law could meet. */
+ * is below 0, and sigma is at most 1. False: fewer than FIT_LEAST points, or none
+ * that the law could meet. */
 bool fit_rates(const double *threads, const double *rates, size_t count, struct fit *fit);
 
 double fit_rate(const struct fit *fit, double threads);

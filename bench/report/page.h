@@ -78,7 +78,7 @@ double row_most(const struct record_row *row);
 /* Whether a contender is this library under another name or in front of it, no rival. */
 bool contender_is_ours(const char *name);
 
-/* The heads of a table with a column for each number of threads, from `least` on; opens the body. */
+/* The heads of a table with a column for each number of threads from `least` on; opens its body. */
 void threads_head(struct page *page, const struct view *view, unsigned least);
 
 /* A little picture of how a contender is drawn. */

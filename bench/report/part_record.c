@@ -182,8 +182,10 @@ contenders_print(struct page *page)
 {
     page_print(page, "<h3>Contenders</h3>\n");
     table_begin(page, "What was compared");
-    page_print(page, "<thead><tr><th scope=\"col\">contender</th><th scope=\"col\">what it "
-                     "is</th></tr></thead>\n<tbody>\n");
+    page_print(
+        page,
+        "<thead><tr><th scope=\"col\">contender</th><th scope=\"col\" class=\"words\">what it "
+        "is</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < page->view_count; i++) {
         const struct view *view = &page->views[i];
         for (size_t j = 0; j < view->contender_count; j++) {
@@ -222,7 +224,8 @@ part_reading(struct page *page)
         "<div><dt>race, retry</dt><dd>A race is a commit that lost: its caller sees it, "
         "backs off and tries again. A retry happens inside the store.</dd></div>"
         "<div><dt>latency</dt><dd>Of one operation in each batch, so that the clock disturbs "
-        "little; the clock's own 20 to 50 ns are included.</dd></div>"
+        "little, or, at a fixed rate, of every one from its intended start on; the clock's own 20 "
+        "to 50 ns are included.</dd></div>"
         "<div><dt>busy</dt><dd>Other processes took more of the processors than the row's "
         "threads left idle.</dd></div>"
         "<div><dt>partial</dt><dd>The run was interrupted before all repeats of the row were "

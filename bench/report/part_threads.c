@@ -110,10 +110,10 @@ part_latency(struct page *page, const struct view *view)
     if (!view->has_latencies)
         return;
     page_print(page, "<h3>Latency</h3>\n");
-    snprintf(caption, sizeof caption,
-             "Of one operation in each batch%s%s; the scale is logarithmic.%s",
-             view->main_threads != 0 ? ", with " : "", text_threads(view->main_threads).s,
-             page->by_rate ? " From the intended start on." : "");
+    snprintf(caption, sizeof caption, "Of %s%s%s; the scale is logarithmic.",
+             page->by_rate ? "every operation, from its intended start on"
+                           : "one operation in each batch",
+             view->main_threads != 0 ? ", with " : "", text_threads(view->main_threads).s);
     figure_begin(page, caption);
     latency_chart(page, view);
     figure_table(page, "Latencies, all repeats together; † too few samples for this percentile");

@@ -84,6 +84,28 @@ duel_print(struct page *page, const struct view *view, const struct match *match
                page->by_rate ? "as quick (p99) as" : "as fast as", loser);
 }
 
+/* The extremes, and the sum over all rivals. */
+static void
+ends_print(struct page *page, const struct verdict *verdict, unsigned all)
+{
+    page_print(page, "<ul class=\"ends\">");
+    if (verdict->any_lead) {
+        page_print(page, "<li>%s: ", all == 1 ? "The lead" : "The largest lead over a best rival");
+        duel_print(page, &page->views[verdict->lead], &verdict->matches[verdict->lead]);
+        page_print(page, ".</li>");
+    }
+    if (verdict->any_deficit) {
+        page_print(page, "<li>%s: ", all == 1 ? "The deficit" : "The largest deficit");
+        duel_print(page, &page->views[verdict->deficit], &verdict->matches[verdict->deficit]);
+        page_print(page, ".</li>");
+    }
+    page_print(page,
+               "<li>Rival by rival: ahead of %u, level with %u, behind %u, not to be told from "
+               "%u.</li></ul>\n",
+               verdict->duels[STANDING_AHEAD], verdict->duels[STANDING_LEVEL],
+               verdict->duels[STANDING_BEHIND], verdict->duels[STANDING_UNCLEAR]);
+}
+
 static void
 headline_print(struct page *page, const struct verdict *verdict, bool single)
 {
@@ -117,22 +139,8 @@ headline_print(struct page *page, const struct verdict *verdict, bool single)
         page_print(page, "; %u %s too noisy to tell", workloads[STANDING_UNCLEAR],
                    workloads[STANDING_UNCLEAR] == 1 ? "is" : "are");
     page_print(page, ".");
-    page_print(page, "</p>\n<ul class=\"ends\">");
-    if (verdict->any_lead) {
-        page_print(page, "<li>%s: ", all == 1 ? "The lead" : "The largest lead over a best rival");
-        duel_print(page, &page->views[verdict->lead], &verdict->matches[verdict->lead]);
-        page_print(page, ".</li>");
-    }
-    if (verdict->any_deficit) {
-        page_print(page, "<li>%s: ", all == 1 ? "The deficit" : "The largest deficit");
-        duel_print(page, &page->views[verdict->deficit], &verdict->matches[verdict->deficit]);
-        page_print(page, ".</li>");
-    }
-    page_print(page,
-               "<li>Rival by rival: ahead of %u, level with %u, behind %u, not to be told from "
-               "%u.</li></ul>\n",
-               verdict->duels[STANDING_AHEAD], verdict->duels[STANDING_LEVEL],
-               verdict->duels[STANDING_BEHIND], verdict->duels[STANDING_UNCLEAR]);
+    page_print(page, "</p>\n");
+    ends_print(page, verdict, all);
 }
 
 static void
@@ -155,11 +163,12 @@ tiles_print(struct page *page, const struct verdict *verdict)
     tile_print(page, "behind", "▼", verdict->workloads[STANDING_BEHIND], "behind some rival");
     if (verdict->workloads[STANDING_UNCLEAR] != 0)
         tile_print(page, "unclear", "?", verdict->workloads[STANDING_UNCLEAR], "too noisy to tell");
-    page_print(page,
-               "<div class=\"tile\"><dt>targets met</dt><dd>%u<span class=\"of\"> of "
-               "%u</span></dd></div>",
-               record->targets_met,
-               record->targets_met + record->targets_missed + record->targets_open);
+    unsigned targets = record->targets_met + record->targets_missed + record->targets_open;
+    if (targets != 0)
+        page_print(page,
+                   "<div class=\"tile\"><dt>targets met</dt><dd>%u<span class=\"of\"> of "
+                   "%u</span></dd></div>",
+                   record->targets_met, targets);
     page_print(page, "<div class=\"tile %s\"><dt>invariants</dt><dd>%s</dd></div></dl>\n",
                record->faults == 0 ? "" : "behind", record->faults == 0 ? "hold" : "broken");
 }
@@ -392,6 +401,19 @@ counts_print(struct page *page, const struct match *match)
     }
 }
 
+/* What is compared: the rate, or p99. */
+static void
+score_print(struct page *page, const struct view *view, const struct record_row *row)
+{
+    double score = row_score(page, row);
+
+    if (page->by_rate)
+        page_print(page, "%s", text_duration(score > 0 ? 1e9 / score : 0).s);
+    else
+        page_print(page, "%s %s", text_number(score / view->workload->scale).s,
+                   view->workload->unit);
+}
+
 static void
 glance_row(struct page *page, size_t number, const struct match *match)
 {
@@ -408,12 +430,11 @@ glance_row(struct page *page, size_t number, const struct match *match)
                    view->has_rates ? "no rival" : "figures of another kind, see there");
         return;
     }
-    page_print(page,
-               "<td>%s %s</td><td class=\"words\">%s</td><td>%s %s</td><td>%s ×</td><td "
-               "class=\"words\">",
-               text_number(best->own->median / view->workload->scale).s, view->workload->unit,
-               best->rival->contender, text_number(best->rival->median / view->workload->scale).s,
-               view->workload->unit, text_ratio(best->ratio).s);
+    page_print(page, "<td>");
+    score_print(page, view, best->own);
+    page_print(page, "</td><td class=\"words\">%s</td><td>", best->rival->contender);
+    score_print(page, view, best->rival);
+    page_print(page, "</td><td>%s ×</td><td class=\"words\">", text_ratio(best->ratio).s);
     standing_print(page, match->standing, "");
     page_print(page, "</td><td class=\"words\">");
     counts_print(page, match);
@@ -430,11 +451,14 @@ glance_print(struct page *page, const struct verdict *verdict)
                "is.</figcaption>\n<div class=\"plot\">\n",
                page->by_rate ? "quicker (p99)" : "faster");
     glance_chart(page);
-    figure_table(page, "latchkey against the best rival of each workload");
+    figure_table(page,
+                 page->by_rate
+                     ? "latchkey against the best rival of each workload, by p99 at the fixed rate"
+                     : "latchkey against the best rival of each workload");
     page_print(page,
                "<thead><tr><th scope=\"col\">workload</th><th scope=\"col\">threads</th>"
                "<th scope=\"col\">latchkey</th><th scope=\"col\" class=\"words\">best rival</th>"
-               "<th scope=\"col\">its rate</th><th scope=\"col\">latchkey is</th>"
+               "<th scope=\"col\">the rival</th><th scope=\"col\">latchkey is</th>"
                "<th scope=\"col\" class=\"words\">verdict</th><th scope=\"col\" "
                "class=\"words\">all rivals</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < page->view_count; i++)

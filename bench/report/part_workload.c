@@ -164,7 +164,7 @@ rate_cell(struct page *page, const struct view *view, size_t contender, unsigned
     }
     page_print(page, "<td><span class=\"main\">%s</span>",
                text_number(row->median / view->workload->scale).s);
-    if (duel_fight(page, view, contender, threads, &duel)) {
+    if (!page->by_rate && duel_fight(page, view, contender, threads, &duel)) {
         char text[64];
         snprintf(text, sizeof text, "%s ×", text_ratio(duel.ratio).s);
         standing_print(page, duel.standing, text);
@@ -218,9 +218,10 @@ part_throughput(struct page *page, const struct view *view)
                              "to the fastest repeat."
                            : "Medians; whiskers reach from the slowest to the fastest repeat.");
     throughput_chart(page, view);
-    snprintf(caption, sizeof caption,
-             "%s, median; how many times as fast %s is; spread of the repeats%s",
-             view->workload->unit, view->subject,
+    snprintf(caption, sizeof caption, "%s, median%s%s%s; spread of the repeats%s",
+             view->workload->unit,
+             page->by_rate ? " at the fixed rate" : "; how many times as fast ",
+             page->by_rate ? "" : view->subject, page->by_rate ? "" : " is",
              view->threads[view->thread_count - 1] > page->record->machine.processors
                  ? " (* more threads than processors)"
                  : "");
