@@ -197,7 +197,7 @@ void bench_workload_add(const struct bench_workload *workload);
 
 /* ---- options and registry -------------------------------------------------------------------- */
 
-enum bench_command { BENCH_RUN, BENCH_COMPARE, BENCH_LIST };
+enum bench_command { BENCH_RUN, BENCH_COMPARE, BENCH_REPORT, BENCH_LIST };
 
 struct bench_options {
     enum bench_command command;
@@ -217,8 +217,8 @@ struct bench_options {
     unsigned locks_per_commit; /* of the workloads that can have any number */
     const char *pin;           /* none, compact or spread; NULL: nothing was asked for */
 
-    const char *json, *csv, *hgrm; /* files to write; NULL: none */
-    const char *baseline;          /* a record to compare with; NULL: none */
+    const char *json, *csv, *hgrm, *html; /* files to write; NULL: none */
+    const char *baseline;                 /* a record to compare with; NULL: none */
     double worse_most;       /* a row worse than that part fails the run; below 0: none does */
     const char *compared[2]; /* of the command compare */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * latchkey-bench: its three commands. What a run does follows in plan.c, a comparison in compare.c.
+ * latchkey-bench: its commands. What a run does follows in plan.c, a comparison in compare.c.
  */
 #include "bench.h"
 #include "compare.h"
@@ -24,6 +24,31 @@ list_print(void)
         printf("  %-18s %s\n", bench_contenders[i]->name, bench_contenders[i]->what);
 }
 
+/* The page of a saved record. */
+static int
+report_file(const char *path)
+{
+    const char *html = bench_options.html != NULL ? bench_options.html : "report.html";
+    struct record record, baseline;
+
+    if (!record_read(&record, path))
+        return STATUS_USAGE;
+    bool good = true;
+    if (bench_options.baseline != NULL) {
+        good = record_read(&baseline, bench_options.baseline);
+        if (good) {
+            snprintf(record.baseline, sizeof record.baseline, "%s", bench_options.baseline);
+            compare_records(&record, &baseline);
+        }
+        record_close(&baseline);
+    }
+    good = good && report_html(&record, html);
+    if (good)
+        printf("report: %s\n", html);
+    record_close(&record);
+    return good ? STATUS_OK : STATUS_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -35,6 +60,8 @@ main(int argc, char **argv)
         return STATUS_OK;
     case BENCH_COMPARE:
         return compare_files(bench_options.compared[0], bench_options.compared[1]);
+    case BENCH_REPORT:
+        return report_file(bench_options.compared[0]);
     case BENCH_RUN:
     default:
         bench_interrupt_begin();

@@ -35,6 +35,7 @@ enum option_key {
     OPTION_DURATION = 'd',
     OPTION_REPEAT = 'r',
     OPTION_KEYS = 'k',
+    OPTION_HTML = 'o',
     OPTION_WARMUP = 256,
     OPTION_VALUE_SIZE,
     OPTION_DISTRIBUTION,
@@ -76,6 +77,7 @@ static const struct argp_option option_table[] = {
     {"quick", OPTION_QUICK, NULL, 0, "All that can be run, as briefly as possible", 2},
     {NULL, 0, NULL, 0, "What becomes of it:", 3},
     {"json", OPTION_JSON, "FILE", 0, "Write all of it, to be compared later", 3},
+    {"html", OPTION_HTML, "FILE", 0, "Write a page with charts, to be opened in a browser", 3},
     {"csv", OPTION_CSV, "FILE", 0, "Write a line for each row and repeat", 3},
     {"hgrm", OPTION_HGRM, "PREFIX", 0,
      "Write latencies in HdrHistogram's format, a file for each row: PREFIX-NAME.hgrm, or "
@@ -92,7 +94,9 @@ static const char option_text[] =
     "latchkey-bench -- latchkey against what people write by hand\v"
     "TIME is in seconds, or with a unit: 500ms, 3s, 2m. Numbers of operations may end with k or M. "
     "Without options it runs all workloads, in little more than a minute. `compare' puts two "
-    "records next to each other, the older one first.\n\n"
+    "records next to each other, the older one first; `report' makes a page of one (report.html, "
+    "or "
+    "where -o says), with a comparison where there is a --baseline.\n\n"
     "Exit status: 0 all is well, 1 an invariant was broken, 2 bad usage or a file that cannot be "
     "read or written, 3 worse than the baseline (with --fail-if-worse), 130 interrupted; what was "
     "measured until then is written, and marked as partial.";
@@ -229,6 +233,9 @@ option_parse_outcome(int key, char *argument, struct argp_state *state)
     case OPTION_JSON:
         options->json = argument;
         return 0;
+    case OPTION_HTML:
+        options->html = argument;
+        return 0;
     case OPTION_CSV:
         options->csv = argument;
         return 0;
@@ -270,8 +277,10 @@ locks_settle(struct bench_options *options, struct argp_state *state)
 static void
 word_parse(const char *word, struct argp_state *state)
 {
-    static const char *const commands[] = {
-        [BENCH_RUN] = "run", [BENCH_COMPARE] = "compare", [BENCH_LIST] = "list"};
+    static const char *const commands[] = {[BENCH_RUN] = "run",
+                                           [BENCH_COMPARE] = "compare",
+                                           [BENCH_REPORT] = "report",
+                                           [BENCH_LIST] = "list"};
     struct bench_options *options = state->input;
 
     if (state->arg_num == 0) {
@@ -280,9 +289,10 @@ word_parse(const char *word, struct argp_state *state)
                 options->command = (enum bench_command)i;
                 return;
             }
-        argp_error(state, "'%s' is not run, compare or list", word);
+        argp_error(state, "'%s' is not run, compare, report or list", word);
     }
-    if (options->command != BENCH_COMPARE || state->arg_num > 2)
+    unsigned most = options->command == BENCH_COMPARE ? 2 : options->command == BENCH_REPORT;
+    if (state->arg_num > most)
         argp_error(state, "'%s' is too much", word);
     options->compared[state->arg_num - 1] = word;
 }
@@ -292,6 +302,8 @@ options_check(const struct bench_options *options, struct argp_state *state)
 {
     if (options->command == BENCH_COMPARE && options->compared[1] == NULL)
         argp_error(state, "compare needs two records: the older one, the newer one");
+    if (options->command == BENCH_REPORT && options->compared[0] == NULL)
+        argp_error(state, "report needs a record (of --json)");
     if (options->command == BENCH_RUN && options->worse_most >= 0 && options->baseline == NULL)
         argp_error(state, "--fail-if-worse needs a --baseline");
 }
@@ -318,8 +330,9 @@ option_parse(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp option_parser = {
-    option_table, option_parse, "[run]\ncompare OLD.json NEW.json\nlist", option_text, NULL,
-    NULL,         NULL};
+    option_table, option_parse, "[run]\ncompare OLD.json NEW.json\nreport RECORD.json\nlist",
+    option_text,  NULL,         NULL,
+    NULL};
 
 void
 options_parse(int argc, char **argv)

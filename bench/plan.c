@@ -287,7 +287,7 @@ rows_plan(void)
 static bool
 files_check(struct record *baseline)
 {
-    const char *const written[] = {bench_options.json, bench_options.csv};
+    const char *const written[] = {bench_options.json, bench_options.csv, bench_options.html};
 
     if (bench_options.baseline != NULL && !record_read(baseline, bench_options.baseline))
         return false;
@@ -335,6 +335,10 @@ files_write(const struct record *record)
         good = report_csv(record, bench_options.csv) && good;
     if (bench_options.hgrm != NULL)
         good = report_hgrm(record, bench_options.hgrm) && good;
+    if (bench_options.html != NULL && report_html(record, bench_options.html))
+        printf("report: %s\n", bench_options.html);
+    else if (bench_options.html != NULL)
+        good = false;
     return good;
 }
 

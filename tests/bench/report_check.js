@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Put at the end of a report by tests/bench/report: looks at the page as the browser has laid it
+ * out, and tells the page around it what is wrong.
+ */
+"use strict";
+addEventListener("load", () => {
+    const wrong = [];
+    const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+    const expect = (holds, ...what) => holds || wrong.push(what.join(" "));
+
+    /* ---- charts: drawn, named, as many marks as the table has figures ---- */
+    const charts = all("svg.chart");
+    expect(charts.length > 0, "chart: there is none");
+    for (const chart of charts) {
+        const name = chart.querySelector(":scope > title")?.textContent ?? "";
+        const frame = chart.getBoundingClientRect();
+        expect(name.length > 5, "chart: no title");
+        expect(chart.getAttribute("role") === "img", "chart: no image:", name);
+        expect((chart.querySelector("desc")?.textContent ?? "").length > 20, "chart: no description:", name);
+        expect(frame.width > 100 && frame.height > 40, "chart: not laid out:", name);
+        expect(!/NaN|inf/.test(chart.innerHTML), "chart: not a number:", name);
+        const marks = all(".mark", chart);
+        expect(marks.length > 0, "chart: no marks:", name);
+        for (const mark of marks) {
+            const box = mark.getBoundingClientRect();
+            expect(box.width > 1 && box.height > 1, "chart: empty mark:", name);
+            expect(box.left >= frame.left - 2 && box.right <= frame.right + 2 && box.top >= frame.top - 2 &&
+                box.bottom <= frame.bottom + 2, "chart: mark outside:", name);
+        }
+        for (const line of all(".line", chart))
+            expect(line.getTotalLength() > 20, "chart: no line:", name);
+        for (const label of all("text", chart))
+            expect(label.getBoundingClientRect().width > 0, "chart: no text:", name);
+    }
+    for (const figure of all("figure")) {
+        expect(figure.querySelector("figcaption")?.textContent, "figure: no caption");
+        expect(figure.querySelector("table"), "figure: no table");
+        expect(figure.querySelector("svg.chart"), "figure: no chart");
+    }
+    for (const figure of all("figure.pair:has(td .main)")) {
+        const cells = all("td .main", figure).length, marks = all(".chart .mark", figure).length;
+        expect(cells === marks, "chart:", marks, "marks for", cells, "figures:",
+            figure.querySelector("title").textContent);
+    }
+
+    /* ---- structure ---- */
+    let level = 0;
+    for (const heading of all("h1, h2, h3, h4, h5, h6")) {
+        const own = Number(heading.tagName[1]);
+        expect(own <= level + 1, "heading: a level is left out:", heading.textContent);
+        level = own;
+    }
+    expect(all("h1").length === 1, "heading: not one h1");
+    for (const place of ["header", "nav[aria-label]", "main"])
+        expect(all(place).length === 1, "landmark:", place);
+    expect(document.documentElement.lang === "en", "no language");
+    const ids = all("[id]").map((one) => one.id);
+    expect(new Set(ids).size === ids.length, "id: twice");
+    for (const one of all("[aria-labelledby]"))
+        for (const id of one.getAttribute("aria-labelledby").split(" "))
+            expect(document.getElementById(id), "id: names nothing:", id);
+    const skip = all("a")[0];
+    expect(skip.matches(".skip") && document.querySelector(skip.getAttribute("href")), "no skip link");
+    for (const table of all("table")) {
+        const caption = table.caption?.textContent ?? "";
+        expect(caption.length > 3, "caption: none:", table.textContent.slice(0, 40));
+        for (const head of all("th", table))
+            expect(head.scope, "th: no scope:", caption);
+        const widths = [...table.rows].map((row) => [...row.cells].reduce((sum, cell) => sum + cell.colSpan, 0));
+        expect(Math.max(...widths) > 1, "table: empty:", caption);
+    }
+
+    /* ---- nothing from elsewhere ---- */
+    for (const one of all("[src], [href], [srcset], [data], [action], [poster]"))
+        for (const name of ["src", "href", "srcset", "data", "action", "poster"])
+            expect(!one.hasAttribute(name) || /^(#|data:,$)/.test(one.getAttribute(name)), "link:", name,
+                one.getAttribute(name));
+    for (const style of all("style"))
+        expect(!/url\(|@import|image-set/.test(style.textContent), "link: in the style");
+    expect(performance.getEntriesByType("resource").length === 0, "link: resources were loaded");
+
+    /* ---- what came from outside is text ---- */
+    expect(all("i, u").length === 0, "escape: a name became an element");
+    expect(window.hacked === undefined, "escape: a script ran");
+    const record = JSON.parse(document.getElementById("record").textContent);
+    expect(record.rows.length === all("#rows tbody tr").length, "record: not all rows");
+
+    /* ---- layout ---- */
+    const root = document.documentElement;
+    expect(root.scrollWidth <= root.clientWidth, "layout: the page scrolls sideways:", root.scrollWidth);
+    skip.focus();
+    const outline = getComputedStyle(skip);
+    expect(outline.outlineStyle !== "none" && parseFloat(outline.outlineWidth) >= 2, "focus: not visible");
+
+    /* ---- contrast: 4.5 for text, 3 for what is drawn (WCAG 2, AA) ---- */
+    const channels = (color) => {
+        const parts = color.match(/[\d.]+/g).map(Number);
+        return { rgb: parts.slice(0, 3), alpha: parts[3] ?? 1 };
+    };
+    const luminance = (rgb) => {
+        const [r, g, b] = rgb.map((one) => {
+            one /= 255;
+            return one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const contrast = (one, other) => {
+        const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+        return (high + 0.05) / (low + 0.05);
+    };
+    const paper = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const color = channels(getComputedStyle(at).backgroundColor);
+            if (color.alpha === 1)
+                return color.rgb;
+        }
+        return [255, 255, 255];
+    };
+    const shades = (element) => [paper(element), ...all(".beyond, .better", element.ownerSVGElement ?? document.head)
+        .map((one) => channels(getComputedStyle(one).fill).rgb)];
+    const faint = (element, color, least, what) => {
+        for (const behind of shades(element)) {
+            const seen = contrast(channels(color).rgb, behind);
+            expect(seen >= least, "contrast:", seen.toFixed(2), what, color);
+        }
+    };
+    for (const element of all("body *")) {
+        const style = getComputedStyle(element);
+        if (element.matches("script, style, title, desc") || style.display === "none")
+            continue;
+        const texts = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+        if (texts)
+            faint(element, element.ownerSVGElement ? style.fill : style.color, 4.5, element.textContent.slice(0, 20));
+        else if (element.matches(".chart .mark:not(.hollow), .chart .strong .bar"))
+            faint(element, style.fill, 3, element.parentNode.textContent);
+        else if (element.matches(".chart .line, .chart .mark.hollow"))
+            faint(element, style.stroke, 3, "a line");
+    }
+
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    parent.postMessage({
+        wrong: [...new Set(wrong)],
+        seen: `${innerWidth} px, ${dark ? "dark" : "light"}, ${charts.length} charts, ${all("table").length} tables`
+    }, "*");
+});
