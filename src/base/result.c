@@ -129,20 +129,17 @@ result_widen(lk_result *result, size_t count, size_t used)
     result->items = items;
     if (!wide || used <= result->byte_room)
         return wide;
-    const unsigned char *old = result->bytes;
-    lk_item *item = result->items;
-    /* Items point into the bytes: they move along. */
-    for (size_t i = 0; i < result->count; i++) {
-        item[i].key.pk.data = (const void *)((uintptr_t)item[i].key.pk.data - (uintptr_t)old);
-        item[i].key.sk.data = (const void *)((uintptr_t)item[i].key.sk.data - (uintptr_t)old);
-        item[i].data.data = (const void *)((uintptr_t)item[i].data.data - (uintptr_t)old);
-    }
+    uintptr_t old = (uintptr_t)result->bytes;
     wide = array_widen(&memory, &result->byte_room, result->used, used, 1);
     result->bytes = memory;
+    /* Items point into the bytes: they move along. A hole points nowhere, and stays one. */
+    lk_item *item = result->items;
     for (size_t i = 0; i < result->count; i++) {
-        item[i].key.pk.data = result->bytes + (uintptr_t)item[i].key.pk.data;
-        item[i].key.sk.data = result->bytes + (uintptr_t)item[i].key.sk.data;
-        item[i].data.data = result->bytes + (uintptr_t)item[i].data.data;
+        if (item[i].key.pk.data == NULL)
+            continue;
+        item[i].key.pk.data = result->bytes + ((uintptr_t)item[i].key.pk.data - old);
+        item[i].key.sk.data = result->bytes + ((uintptr_t)item[i].key.sk.data - old);
+        item[i].data.data = result->bytes + ((uintptr_t)item[i].data.data - old);
     }
     for (size_t i = 0; i < result->claim_count; i++)
         result->claims[i].key = item[i].key;

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs and claims: see suite.h.
+ */
+#include "suite.h"
+
+/* ---- push ---- */
+
+lk_status
+lkc_try_push(rig *r, const char *pk, const char *sk, const char *data,
+             const lk_push_options *options)
+{
+    lk_item item = lkc_item(pk, sk, data);
+    return lk_queue_push(r->db, &item, 1, options, NULL);
+}
+
+void
+lkc_push(rig *r, const char *pk, const char *sk, const char *data)
+{
+    assert_status(LK_OK, lkc_try_push(r, pk, sk, data, NULL));
+}
+
+void
+lkc_push_delayed(rig *r, const char *pk, const char *sk, const char *data, int64_t delay_ms)
+{
+    lk_push_options options = {.delay_ms = delay_ms};
+    assert_status(LK_OK, lkc_try_push(r, pk, sk, data, &options));
+}
+
+/* ---- pull ---- */
+
+static void
+text_keep(char text[JOB_ROOM], lk_bytes bytes)
+{
+    assert_true(bytes.size < JOB_ROOM);
+    if (bytes.size != 0)
+        memcpy(text, bytes.data, bytes.size);
+    text[bytes.size] = '\0';
+}
+
+void
+lkc_job_keep(job *j, const lk_result *result, size_t i)
+{
+    const lk_item *item = lk_result_item(result, i);
+    const lk_claim *claim = lk_result_claim(result, i);
+    assert_true(item != NULL && claim != NULL);
+    assert_bytes(item->key.pk, claim->key.pk);
+    assert_bytes(item->key.sk, claim->key.sk);
+    assert_true(claim->token != 0);
+    text_keep(j->pk, claim->key.pk);
+    text_keep(j->sk, claim->key.sk);
+    text_keep(j->data, item->data);
+    j->claim = *claim;
+    j->claim.key.pk.data = j->pk;
+    j->claim.key.sk.data = j->sk;
+}
+
+static lk_status
+pull_one(rig *r, const lk_pull_options *options, job *j)
+{
+    job own;
+    lk_status status = lk_queue_pull(r->db, options, r->result);
+    if (status != LK_OK)
+        return status;
+    assert_int_equal(lk_result_count(r->result), 1);
+    lkc_job_keep(j != NULL ? j : &own, r->result, 0);
+    return status;
+}
+
+lk_status
+lkc_try_pull(rig *r, const char *pk, job *j)
+{
+    lk_pull_options options = {.pk = lk_string(pk), .visibility_ms = VISIBILITY_MS};
+    return pull_one(r, &options, j);
+}
+
+lk_status
+lkc_try_pull_limited(rig *r, const char *pk, uint32_t max_receives, const char *dead_pk, job *j)
+{
+    lk_pull_options options = {.pk = lk_string(pk),
+                               .visibility_ms = VISIBILITY_MS,
+                               .max_receives = max_receives,
+                               .dead_pk = lk_string(dead_pk)};
+    return pull_one(r, &options, j);
+}
+
+void
+lkc_assert_pull(rig *r, const char *pk, const char *wanted, job *j, const char *file, int line)
+{
+    job own;
+    j = j != NULL ? j : &own;
+    lkc_assert_status(LK_OK, lkc_try_pull(r, pk, j), "pull", file, line);
+    if (strcmp(j->data, wanted) == 0)
+        return;
+    print_error("%s:%d: pulled \"%s\", not \"%s\"\n", file, line, j->data, wanted);
+    _fail(file, line);
+}
+
+/* ---- claims ---- */
+
+void
+lkc_assert_lost(rig *r, job *j, const char *file, int line)
+{
+    lk_claim before = j->claim;
+    lkc_assert_status(LK_LOST, lk_queue_extend(r->db, &j->claim, 1000), "extend", file, line);
+    lkc_assert_status(LK_LOST, lk_queue_release(r->db, &j->claim, 0), "release", file, line);
+    lkc_assert_status(LK_LOST, lk_queue_acknowledge(r->db, &j->claim, 1), "acknowledge", file,
+                      line);
+    if (lkc_can(r, LK_COMMITS_JOBS)) {
+        lk_write write = {.kind = LK_ACKNOWLEDGE, .claim = &j->claim};
+        lkc_assert_status(LK_LOST, lk_commit(r->db, &write, 1, NULL, 0, NULL), "commit", file,
+                          line);
+    }
+    assert_memory_equal(&before, &j->claim, sizeof before);
+}
+
+void
+lkc_assert_held(rig *r, job *j, const char *file, int line)
+{
+    int64_t left_ms = j->claim.deadline_ms - atomic_load(&r->monotonic_ms);
+    lkc_assert_status(LK_OK, lk_queue_extend(r->db, &j->claim, left_ms), "extend", file, line);
+}
+
+/* ---- what there is ---- */
+
+lk_queue_statistics
+lkc_stats(rig *r, const char *pk)
+{
+    lk_queue_statistics stats;
+    lkc_fill(&stats, sizeof stats);
+    assert_status(LK_OK, lk_queue_stats(r->db, lk_string(pk), &stats));
+    return stats;
+}
+
+void
+lkc_assert_depths(rig *r, const char *pk, uint64_t ready, uint64_t claimed, uint64_t delayed,
+                  const char *file, int line)
+{
+    lk_queue_statistics s = lkc_stats(r, pk);
+    if (s.ready == ready && s.claimed == claimed && s.delayed == delayed)
+        return;
+    print_error("%s:%d: ready %llu claimed %llu delayed %llu, not %llu %llu %llu\n", file, line,
+                (unsigned long long)s.ready, (unsigned long long)s.claimed,
+                (unsigned long long)s.delayed, (unsigned long long)ready,
+                (unsigned long long)claimed, (unsigned long long)delayed);
+    _fail(file, line);
+}
+
+/* ---- generated keys ---- */
+
+static int
+digit_of(char letter)
+{
+    static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    const char *at = letter == '\0' ? NULL : strchr(letters, letter);
+    return at == NULL ? -1 : (int)(at - letters);
+}
+
+bool
+lkc_is_ulid(lk_bytes sk)
+{
+    const char *text = sk.data;
+    if (sk.size != ULID_SIZE || text[0] > '7')
+        return false;
+    for (size_t i = 0; i < ULID_SIZE; i++)
+        if (digit_of(text[i]) < 0)
+            return false;
+    return true;
+}
+
+int64_t
+lkc_ulid_ms(lk_bytes sk)
+{
+    int64_t ms = 0;
+    for (size_t i = 0; i < 10; i++)
+        ms = ms * 32 + digit_of(((const char *)sk.data)[i]);
+    return ms;
+}

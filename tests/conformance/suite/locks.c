@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Area: the life of optimistic locks. Made, renewed, lapsed, deleted; their versions; get_locked.
+ */
+#include "suite.h"
+
+#define TTL_MS LK_HOURS(TTL_HOURS)
+#define REFRESH_MS LK_HOURS(REFRESH_HOURS)
+
+static lk_status
+use(rig *r, lk_lock *lock)
+{
+    return lk_set_atomic(r->db, NULL, 0, lock, 1, NULL);
+}
+
+/* ---- made ---- */
+
+/* "get_lock returns the lock of a key, creating it (fresh version, expires in 24 h) where there is
+ * none"; "an item with the key of a lock cannot collide with it" */
+static void
+test_lock_of_a_new_key_is_created_and_is_no_item(rig *r)
+{
+    lk_key key = lk_key_of("a", "b");
+    lk_lock lock = lkc_lock(r, key), same = lkc_lock(r, key);
+    assert_int_equal(lock.expires_at_ms, lkc_now(r) + TTL_MS);
+    assert_true(same.version == lock.version && same.expires_at_ms == lock.expires_at_ms);
+    assert_holds(r, key, NULL);
+    if (lkc_can(r, LK_HAS_QUERY)) {
+        lk_query query = {.pk = key.pk};
+        assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
+        assert_int_equal(lk_result_count(r->result), 0);
+    }
+    lkc_set(r, "a", "b", "an item");
+    assert_true(lkc_lock(r, key).version == lock.version);
+    assert_holds(r, key, "an item");
+    lkc_set_until(r, "a", "b", "an item", lkc_now(r) + 10);
+    lkc_advance(r, 11); /* it goes, the lock stays */
+    assert_holds(r, key, NULL);
+    assert_true(lkc_lock(r, key).version == lock.version);
+    assert_status(LK_OK, use(r, &lock));
+}
+
+static void
+test_locks_of_keys_that_differ_in_the_border_are_apart(rig *r)
+{
+    lk_lock first = lkc_lock(r, lk_key_of("a:b", "c")), second = lkc_lock(r, lk_key_of("a", "b:c"));
+    assert_true(first.version != second.version);
+    assert_status(LK_OK, use(r, &first));
+    assert_status(LK_OK, use(r, &second));
+    lkc_delete(r, "a:b", "c");
+    assert_status(LK_RACE, use(r, &first));
+    assert_status(LK_OK, use(r, &second));
+}
+
+static void
+test_get_lock_of_bad_keys_touches_nothing(rig *r)
+{
+    lk_lock lock;
+    lk_key key = lk_key_of("a", "b");
+    char *large = calloc(1, r->about.max_pk_size + 1);
+    assert_non_null(large);
+    lkc_fill(&lock, sizeof lock);
+    assert_status(LK_INVALID, lk_get_lock(NULL, key, &lock));
+    assert_status(LK_INVALID, lk_get_lock(r->db, key, NULL));
+    assert_status(LK_INVALID, lk_get_lock(r->db, lk_key_of("", "b"), &lock));
+    assert_status(LK_INVALID, lk_get_lock(r->db, (lk_key){{"a", 1}, {NULL, 1}}, &lock));
+    lk_key too_big = {{large, r->about.max_pk_size + 1}, {NULL, 0}};
+    assert_status(LK_TOO_BIG, lk_get_lock(r->db, too_big, &lock));
+    assert_true(lkc_is_filled(&lock, sizeof lock));
+    free(large);
+}
+
+/* ---- time ---- */
+
+/* "Within its last hour it is renewed on access: new version, 24 h." */
+static void
+test_lock_is_renewed_within_its_last_hour(rig *r)
+{
+    lk_key key = lk_key_of("a", "b");
+    lk_lock lock = lkc_lock(r, key);
+    lkc_advance(r, TTL_MS - REFRESH_MS - 1);
+    lk_lock same = lkc_lock(r, key);
+    assert_true(same.version == lock.version && same.expires_at_ms == lock.expires_at_ms);
+    lkc_advance(r, 2);
+    lk_lock renewed = lkc_lock(r, key);
+    assert_true(renewed.version > lock.version);
+    assert_int_equal(renewed.expires_at_ms, lkc_now(r) + TTL_MS);
+    assert_true(lkc_lock(r, key).version == renewed.version);
+    assert_status(LK_RACE, use(r, &lock));
+    assert_status(LK_OK, use(r, &renewed));
+}
+
+/* "or the old one has lapsed"; set_atomic succeeds only if a lock "has not lapsed; else LK_RACE,
+ * with [...] its current version (0: gone)" */
+static void
+test_lock_lapses_after_its_end_not_at_it(rig *r)
+{
+    lk_key key = lk_key_of("a", "b");
+    lk_lock lock = lkc_lock(r, key), stale;
+    lkc_advance(r, TTL_MS);
+    assert_status(LK_OK, use(r, &lock));
+    assert_int_equal(lock.expires_at_ms, lkc_now(r) + TTL_MS); /* each use gives it a whole life */
+    stale = lock;
+    lkc_advance(r, TTL_MS + 1);
+    lk_conflict conflict = {9, 9};
+    assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, &conflict));
+    assert_true(conflict.index == 0 && conflict.current_version == 0);
+    lk_lock anew = lkc_lock(r, key);
+    assert_true(anew.version > lock.version);
+    assert_int_equal(anew.expires_at_ms, lkc_now(r) + TTL_MS);
+    assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, &conflict));
+    assert_true(conflict.current_version == anew.version);
+    assert_status(LK_OK, use(r, &anew));
+}
+
+/* ---- versions ---- */
+
+static int
+version_compare(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* "unique in the store and never reused, strictly increasing per key"; "afterwards a lock that was
+ * read before is stale for ever (LK_RACE), also when the lock is created anew" */
+static void
+test_versions_only_grow_and_are_never_used_again(rig *r)
+{
+    enum { TURNS = 60, KEYS = 3 };
+    uint64_t seen[2 * TURNS * KEYS], last[KEYS] = {0};
+    lk_lock old[TURNS];
+    size_t count = 0;
+    for (size_t turn = 0; turn < TURNS; turn++) {
+        for (size_t i = 0; i < KEYS; i++) {
+            lk_lock lock = lkc_lock(r, lkc_numbered("a", i));
+            assert_true(lock.version > last[i]);
+            seen[count++] = lock.version;
+            if (i == 0)
+                old[turn] = (lk_lock){lk_key_of("a", "00000000"), lock.version, 0};
+            assert_status(LK_OK, use(r, &lock));
+            assert_true(lock.version > seen[count - 1]);
+            last[i] = seen[count++] = lock.version;
+        }
+        if (turn % 3 == 1)
+            lkc_advance(r, TTL_MS + 1);
+        else
+            for (size_t i = 0; i < KEYS; i++) {
+                lk_key key = lkc_numbered("a", i);
+                assert_status(LK_OK, lk_delete(r->db, &key, 1));
+            }
+        if (turn % 5 == 0 && lkc_can(r, LK_HAS_SWEEP))
+            assert_status(LK_OK, lk_sweep(r->db, 0, NULL));
+    }
+    for (size_t turn = 0; turn < TURNS; turn++)
+        assert_status(LK_RACE, use(r, &old[turn]));
+    qsort(seen, count, sizeof *seen, version_compare);
+    for (size_t i = 1; i < count; i++)
+        assert_true(seen[i] != seen[i - 1]);
+}
+
+/* "delete removes the items and their locks" */
+static void
+test_delete_makes_a_lock_stale_for_ever(rig *r)
+{
+    lk_key key = lk_key_of("a", "b");
+    for (int with_item = 0; with_item < 2; with_item++) {
+        if (with_item != 0)
+            lkc_set(r, "a", "b", "x");
+        lk_lock lock = lkc_lock(r, key), stale = lock;
+        lk_conflict conflict = {9, 9};
+        lkc_delete(r, "a", "b");
+        assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, &conflict));
+        assert_true(conflict.index == 0 && conflict.current_version == 0);
+        lk_lock anew = lkc_lock(r, key);
+        assert_true(anew.version > lock.version);
+        assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, &conflict));
+        assert_true(conflict.current_version == anew.version);
+        assert_status(LK_OK, use(r, &anew));
+        assert_status(LK_RACE, use(r, &stale));
+        assert_true(stale.version == lock.version);
+    }
+}
+
+/* "set replaces without checking any lock" */
+static void
+test_set_heeds_no_lock_and_leaves_it(rig *r)
+{
+    lk_item item = lkc_item("a", "b", "by the lock");
+    lk_lock lock = lkc_lock(r, item.key);
+    lkc_set(r, "a", "b", "by set");
+    assert_holds(r, item.key, "by set");
+    assert_status(LK_OK, lk_set_atomic(r->db, &item, 1, &lock, 1, NULL));
+    assert_holds(r, item.key, "by the lock");
+}
+
+/* ---- get_locked ---- */
+
+/* "the locks of several keys as lk_get_lock gives them, and their items as lk_get_many does"; a key
+ * may be named twice */
+static void
+test_get_locked_gives_locks_and_items(rig *r)
+{
+    lk_key keys[] = {lk_key_of("a", "1"), lk_key_of("a", "none"), lk_key_of("b", ""),
+                     lk_key_of("a", "1")};
+    lk_lock locks[COUNT(keys)];
+    lkc_set(r, "a", "1", "one");
+    lkc_set(r, "b", "", "two");
+    lk_lock before = lkc_lock(r, keys[2]);
+    assert_status(LK_OK, lk_get_locked(r->db, keys, COUNT(keys), locks, r->result));
+    assert_int_equal(lk_result_count(r->result), COUNT(keys));
+    assert_true(lkc_is(lk_result_item(r->result, 0)->data, "one"));
+    assert_null(lk_result_item(r->result, 1));
+    assert_true(lkc_is(lk_result_item(r->result, 2)->data, "two"));
+    assert_true(lkc_is(lk_result_item(r->result, 3)->data, "one"));
+    assert_true(locks[2].version == before.version && locks[0].version == locks[3].version);
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        assert_ptr_equal(locks[i].key.pk.data, keys[i].pk.data);
+        assert_bytes(keys[i].sk, locks[i].key.sk);
+        assert_true(lkc_lock(r, keys[i]).version == locks[i].version);
+        assert_int_equal(locks[i].expires_at_ms, lkc_now(r) + TTL_MS);
+    }
+    lk_item items[] = {lkc_item("a", "1", "three"), lkc_item("a", "none", "four")};
+    assert_status(LK_OK, lk_set_atomic(r->db, items, 2, locks, 3, NULL));
+    assert_status(LK_OK, lk_get_locked(r->db, keys, 2, locks, r->result));
+    assert_true(lkc_is(lk_result_item(r->result, 1)->data, "four"));
+    assert_status(LK_OK, lk_get_locked(r->db, NULL, 0, NULL, r->result));
+    assert_int_equal(lk_result_count(r->result), 0);
+}
+
+static void
+test_get_locked_of_bad_arguments_touches_nothing(rig *r)
+{
+    lk_key keys[] = {lk_key_of("a", "1"), lk_key_of("", "1")};
+    lk_lock locks[2];
+    lkc_prime(r->result);
+    lkc_fill(locks, sizeof locks);
+    assert_status(LK_INVALID, lk_get_locked(r->db, keys, 2, locks, r->result));
+    assert_status(LK_INVALID, lk_get_locked(NULL, keys, 1, locks, r->result));
+    assert_status(LK_INVALID, lk_get_locked(r->db, NULL, 1, locks, r->result));
+    assert_status(LK_INVALID, lk_get_locked(r->db, keys, 1, NULL, r->result));
+    assert_status(LK_INVALID, lk_get_locked(r->db, keys, 1, locks, NULL));
+    keys[1] = (lk_key){{"a", 1}, {"x", r->about.max_sk_size + 1}};
+    assert_status(LK_TOO_BIG, lk_get_locked(r->db, keys, 2, locks, r->result));
+    assert_true(lkc_is_primed(r->result) && lkc_is_filled(locks, sizeof locks));
+}
+
+/* ---- several threads ---- */
+
+enum { THREADS = 4, ROUNDS = 400, TURNS_MAX = 4 };
+
+typedef struct callers {
+    uint64_t version[THREADS][ROUNDS];
+    uint64_t rounds;
+} callers;
+
+static void
+caller_member(member *m)
+{
+    callers *c = m->context;
+    for (uint64_t i = 0; i < c->rounds; i++) {
+        lk_lock lock = {.version = 0};
+        EXPECT_OK(lk_get_lock(m->r->db, lkc_numbered("a", i), &lock));
+        c->version[m->index][i] = lock.version;
+    }
+}
+
+/* "Concurrent callers get the same version." Of new locks, and of those that are to be renewed. */
+static void
+test_concurrent_callers_get_one_version(rig *r)
+{
+    callers *c = calloc(1, sizeof *c);
+    assert_non_null(c);
+    c->rounds = lkc_scaled(ROUNDS) < ROUNDS ? lkc_scaled(ROUNDS) : ROUNDS;
+    for (int turn = 0; turn < TURNS_MAX; turn++) {
+        lkc_crowd(r, THREADS, caller_member, c);
+        for (uint64_t i = 0; i < c->rounds; i++)
+            for (size_t j = 1; j < THREADS; j++)
+                assert_true(c->version[j][i] == c->version[0][i]);
+        lkc_advance(r, turn % 2 == 0 ? TTL_MS - REFRESH_MS + 1 : TTL_MS + 1);
+    }
+    free(c);
+}
+
+static const lkc_case cases[] = {
+    CASE(test_lock_of_a_new_key_is_created_and_is_no_item, LK_HAS_LOCKS),
+    CASE(test_locks_of_keys_that_differ_in_the_border_are_apart, LK_HAS_LOCKS),
+    CASE(test_get_lock_of_bad_keys_touches_nothing, LK_HAS_LOCKS),
+    CASE(test_lock_is_renewed_within_its_last_hour, LK_HAS_LOCKS),
+    CASE(test_lock_lapses_after_its_end_not_at_it, LK_HAS_LOCKS),
+    CASE(test_versions_only_grow_and_are_never_used_again, LK_HAS_LOCKS),
+    CASE(test_delete_makes_a_lock_stale_for_ever, LK_HAS_LOCKS),
+    CASE(test_set_heeds_no_lock_and_leaves_it, LK_HAS_LOCKS),
+    CASE(test_get_locked_gives_locks_and_items, LK_HAS_LOCKS | LK_HAS_GET_MANY),
+    CASE(test_get_locked_of_bad_arguments_touches_nothing, LK_HAS_LOCKS | LK_HAS_GET_MANY),
+    CASE(test_concurrent_callers_get_one_version, LK_HAS_LOCKS),
+};
+AREA(lkc_locks_area, cases);

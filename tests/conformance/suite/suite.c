@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens the database for each case, picks the cases that were asked for, and runs them.
+ */
+#include "suite.h"
+
+enum { CASES_MAX = 512, BEGIN_MS = 5000 };
+#define BEGIN_REALTIME_MS INT64_C(1700000000000)
+
+static const lkc_area *const areas[] = {
+    &lkc_handle_area, &lkc_items_area,         &lkc_items_bad_area, &lkc_many_area,
+    &lkc_query_area,  &lkc_query_threads_area, &lkc_stream_area,    &lkc_view_area,
+    &lkc_locks_area,  &lkc_set_atomic_area,    &lkc_commit_area,    &lkc_push_area,
+    &lkc_pull_area,   &lkc_claim_area,         &lkc_queue_area};
+
+/* ---- the database ---- */
+
+static int64_t
+realtime(void *context)
+{
+    return atomic_load(&((rig *)context)->now_ms);
+}
+
+static int64_t
+monotonic(void *context)
+{
+    return atomic_load(&((rig *)context)->monotonic_ms);
+}
+
+/* An adapter that does not use the clocks of the setup fails here, not in each case. */
+static bool
+rig_begin(rig *r, bool reopen)
+{
+    r->db = NULL;
+    r->setup.reopen = reopen;
+    lk_status status = r->adapter->open(r->adapter->context, &r->setup, &r->db);
+    if (status != LK_OK || r->db == NULL) {
+        print_error("%s does not open: %s\n", r->adapter->name, lk_status_string(status));
+        return false;
+    }
+    r->about = (lk_adapter)LK_ADAPTER_INIT;
+    if (lk_adapter_read(r->db, &r->about) != LK_OK)
+        return false;
+    if (lk_realtime_now_ms(r->db) != lkc_now(r) ||
+        lk_monotonic_now_ms(r->db) != atomic_load(&r->monotonic_ms)) {
+        print_error("%s does not use the clocks of its setup\n", r->adapter->name);
+        return false;
+    }
+    return true;
+}
+
+void
+lkc_open(rig *r, bool reopen)
+{
+    assert_true(rig_begin(r, reopen));
+}
+
+void
+lkc_close(rig *r)
+{
+    lk_db *db = r->db;
+    r->db = NULL;
+    if (db == NULL)
+        return;
+    if (r->adapter->close != NULL)
+        r->adapter->close(r->adapter->context, db);
+    else
+        lk_close(db);
+}
+
+void
+lkc_reopen(rig *r)
+{
+    lkc_close(r);
+    lkc_open(r, true);
+}
+
+void
+lkc_advance(rig *r, int64_t ms)
+{
+    atomic_fetch_add(&r->now_ms, ms);
+    atomic_fetch_add(&r->monotonic_ms, ms);
+}
+
+int64_t
+lkc_now(rig *r)
+{
+    return atomic_load(&r->now_ms);
+}
+
+bool
+lkc_can(const rig *r, uint64_t capabilities)
+{
+    return (r->about.capabilities & capabilities) == capabilities;
+}
+
+/* ---- one case ---- */
+
+static const lk_conformance *adapter_now;
+
+/* What cmocka hands from setup to teardown. */
+typedef struct running {
+    const lkc_case *asked;
+    rig r;
+} running;
+
+static int
+case_setup(void **state)
+{
+    running *run = calloc(1, sizeof *run);
+    if (run == NULL)
+        return -1;
+    run->asked = *state;
+    rig *r = &run->r;
+    r->adapter = adapter_now;
+    atomic_store(&r->now_ms, BEGIN_REALTIME_MS);
+    atomic_store(&r->monotonic_ms, BEGIN_MS);
+    r->setup = (lk_conformance_setup){.realtime_ms = realtime,
+                                      .monotonic_ms = monotonic,
+                                      .clock_context = r,
+                                      .lock_ttl_ms = LK_HOURS(TTL_HOURS),
+                                      .lock_refresh_ms = LK_HOURS(REFRESH_HOURS)};
+    r->result = lk_result_new();
+    if (r->result == NULL || !rig_begin(r, false)) {
+        lk_result_free(r->result);
+        free(run);
+        return -1;
+    }
+    *state = run;
+    return 0;
+}
+
+static int
+case_teardown(void **state)
+{
+    running *run = *state;
+    lkc_close(&run->r);
+    lk_result_free(run->r.result);
+    free(run);
+    return 0;
+}
+
+static void
+case_run(void **state)
+{
+    running *run = *state;
+    const lkc_case *asked = run->asked;
+    if (!lkc_can(&run->r, asked->needs) || (run->r.about.capabilities & asked->lacks) != 0)
+        skip();
+    asked->run(&run->r);
+}
+
+/* ---- all of them ---- */
+
+static bool
+is_asked(const char *name, int argc, char **argv)
+{
+    bool all = true;
+    for (int i = 1; i < argc; i++) {
+        size_t size = strlen(argv[i]);
+        if (strcmp(argv[i], "--list") == 0)
+            continue;
+        all = false;
+        if (size != 0 && argv[i][size - 1] == '*' ? strncmp(name, argv[i], size - 1) == 0
+                                                  : strcmp(name, argv[i]) == 0)
+            return true;
+    }
+    return all;
+}
+
+static bool
+lists(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--list") == 0)
+            return true;
+    return false;
+}
+
+int
+lk_conformance_main(const lk_conformance *adapter, int argc, char **argv)
+{
+    struct CMUnitTest tests[CASES_MAX];
+    size_t count = 0;
+    memset(tests, 0, sizeof tests);
+    for (size_t i = 0; i < COUNT(areas); i++)
+        for (size_t j = 0; j < areas[i]->count; j++) {
+            const lkc_case *one = &areas[i]->cases[j];
+            if (!is_asked(one->name, argc, argv))
+                continue;
+            if (lists(argc, argv))
+                printf("%s\n", one->name);
+            else if (count < CASES_MAX)
+                tests[count] = (struct CMUnitTest){one->name, case_run, case_setup, case_teardown,
+                                                   (void *)(uintptr_t)one};
+            count++;
+        }
+    if (lists(argc, argv))
+        return 0;
+    if (count == 0 || count > CASES_MAX) {
+        fprintf(stderr, "%zu cases were asked for\n", count);
+        return 2;
+    }
+    adapter_now = adapter;
+    return cmocka_run_group_tests_name(adapter->name, tests, NULL, NULL) == 0 ? 0 : 1;
+}

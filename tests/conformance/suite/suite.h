@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the areas of the suite share: a database under test with clocks that are set by hand, short
+ * ways to write, read, lock, push and pull, threads that note what went wrong. Public headers only:
+ * the suite knows no database from inside. Names that other objects see begin with lkc_, since they
+ * end up in other people's programs.
+ */
+#ifndef LATCHKEY_CONFORMANCE_SUITE_H
+#define LATCHKEY_CONFORMANCE_SUITE_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <latchkey/conformance.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+enum { TTL_HOURS = 24, REFRESH_HOURS = 1, ULID_SIZE = LK_ULID_SIZE };
+
+/* ---- a database under test ---- */
+
+typedef struct rig {
+    const lk_conformance *adapter;
+    lk_db *db;
+    lk_result *result;
+    lk_adapter about; /* as lk_adapter_read tells: limits, capabilities */
+    lk_conformance_setup setup;
+    _Atomic(int64_t) now_ms, monotonic_ms;
+} rig;
+
+/* A case runs where all of `needs` are claimed, and none of `lacks`. */
+typedef struct lkc_case {
+    const char *name;
+    void (*run)(rig *r);
+    uint64_t needs, lacks;
+} lkc_case;
+
+typedef struct lkc_area {
+    const lkc_case *cases;
+    size_t count;
+} lkc_area;
+
+extern const lkc_area lkc_handle_area, lkc_items_area, lkc_items_bad_area, lkc_many_area,
+    lkc_query_area, lkc_query_threads_area, lkc_stream_area, lkc_view_area, lkc_locks_area,
+    lkc_set_atomic_area, lkc_commit_area, lkc_threads_area, lkc_push_area, lkc_pull_area,
+    lkc_claim_area, lkc_queue_area, lkc_queue_bad_area, lkc_job_items_area, lkc_wait_area,
+    lkc_job_commit_area, lkc_queue_threads_area, lkc_durable_area;
+
+#define CASE(name, needs)       \
+    {                           \
+#name, name, (needs), 0 \
+    }
+#define CASE_WITHOUT(name, lacks) \
+    {                             \
+#name, name, 0, (lacks)   \
+    }
+#define AREA(area, cases) const lkc_area area = {cases, COUNT(cases)}
+
+/* Opens; fails the case where that fails. */
+void lkc_open(rig *r, bool reopen);
+void lkc_close(rig *r);
+/* Closes and opens what was there. */
+void lkc_reopen(rig *r);
+/* Moves both clocks. */
+void lkc_advance(rig *r, int64_t ms);
+int64_t lkc_now(rig *r);
+bool lkc_can(const rig *r, uint64_t capabilities);
+
+/* ---- asserts ---- */
+
+/* Fails the case with both names. */
+#define assert_status(wanted, call) lkc_assert_status((wanted), (call), #call, __FILE__, __LINE__)
+void lkc_assert_status(lk_status wanted, lk_status got, const char *call, const char *file,
+                       int line);
+/* `key` holds exactly `data`; NULL: it is absent. */
+#define assert_holds(r, key, data) lkc_assert_holds((r), (key), (data), __FILE__, __LINE__)
+void lkc_assert_holds(rig *r, lk_key key, const char *data, const char *file, int line);
+#define assert_bytes(wanted, got) assert_true(lkc_equal((wanted), (got)))
+
+bool lkc_equal(lk_bytes left, lk_bytes right);
+bool lkc_is(lk_bytes bytes, const char *text);
+/* Every byte 0xa5; is it so still? */
+void lkc_fill(void *memory, size_t size);
+bool lkc_is_filled(const void *memory, size_t size);
+/* Puts something into a result; does it hold that still? */
+void lkc_prime(lk_result *result);
+bool lkc_is_primed(const lk_result *result);
+
+/* ---- items ---- */
+
+lk_bytes lkc_bytes(const void *data, size_t size);
+lk_key lkc_key(lk_bytes pk, lk_bytes sk);
+lk_item lkc_item(const char *pk, const char *sk, const char *data);
+void lkc_set(rig *r, const char *pk, const char *sk, const char *data);
+void lkc_set_until(rig *r, const char *pk, const char *sk, const char *data, int64_t expires_at_ms);
+void lkc_delete(rig *r, const char *pk, const char *sk);
+/* The key of number `i`, in one of eight rotating buffers of the thread. */
+lk_key lkc_numbered(const char *pk, uint64_t i);
+lk_lock lkc_lock(rig *r, lk_key key);
+/* Data that is a number; -1: it is none. */
+lk_item lkc_number_item(lk_key key, const int64_t *number);
+int64_t lkc_number(const lk_item *item);
+
+/* ---- jobs ---- */
+
+enum { JOB_ROOM = 64, VISIBILITY_MS = 30000 };
+
+/* What a pull gave, in memory of its own. Not to be copied: the claim points into it. */
+typedef struct job {
+    lk_claim claim;
+    char pk[JOB_ROOM], sk[JOB_ROOM], data[JOB_ROOM]; /* terminated */
+} job;
+
+lk_status lkc_try_push(rig *r, const char *pk, const char *sk, const char *data,
+                       const lk_push_options *options);
+void lkc_push(rig *r, const char *pk, const char *sk, const char *data);
+void lkc_push_delayed(rig *r, const char *pk, const char *sk, const char *data, int64_t delay_ms);
+/* Position i of a pull. */
+void lkc_job_keep(job *j, const lk_result *result, size_t i);
+/* One job, for VISIBILITY_MS, without wait; `j` may be NULL. */
+lk_status lkc_try_pull(rig *r, const char *pk, job *j);
+/* The same, at most `max_receives` times. */
+lk_status lkc_try_pull_limited(rig *r, const char *pk, uint32_t max_receives, const char *dead_pk,
+                               job *j);
+#define assert_pull(r, pk, wanted, j) lkc_assert_pull((r), (pk), (wanted), (j), __FILE__, __LINE__)
+void lkc_assert_pull(rig *r, const char *pk, const char *wanted, job *j, const char *file,
+                     int line);
+#define assert_empty(r, pk) assert_status(LK_EMPTY, lkc_try_pull((r), (pk), NULL))
+/* Nothing can be done with the claim, and it is left as it is. */
+#define assert_lost(r, j) lkc_assert_lost((r), (j), __FILE__, __LINE__)
+void lkc_assert_lost(rig *r, job *j, const char *file, int line);
+/* The claim is good: it is extended to the same deadline. */
+#define assert_held(r, j) lkc_assert_held((r), (j), __FILE__, __LINE__)
+void lkc_assert_held(rig *r, job *j, const char *file, int line);
+lk_queue_statistics lkc_stats(rig *r, const char *pk);
+#define assert_depths(r, pk, ready, claimed, delayed) \
+    lkc_assert_depths((r), (pk), (ready), (claimed), (delayed), __FILE__, __LINE__)
+void lkc_assert_depths(rig *r, const char *pk, uint64_t ready, uint64_t claimed, uint64_t delayed,
+                       const char *file, int line);
+bool lkc_is_ulid(lk_bytes sk);
+int64_t lkc_ulid_ms(lk_bytes sk);
+
+/* ---- randomness, volume ---- */
+
+uint64_t lkc_seed(void);
+uint64_t lkc_random(uint64_t *state);
+/* `count` in percent of LK_TEST_SCALE; at least 1. */
+uint64_t lkc_scaled(uint64_t count);
+
+/* ---- threads ---- */
+
+enum { CROWD_MAX = 8 };
+
+typedef struct member {
+    rig *r;
+    size_t index;
+    uint64_t random;
+    lk_result *result;
+    void *context;
+} member;
+
+/* `count` threads run `body` from a common start. Fails the case when all have ended, if one of
+ * them noted something. */
+void lkc_crowd(rig *r, size_t count, void (*body)(member *m), void *context);
+/* A thread's assertion, with two numbers that tell more. cmocka's are for the main thread. */
+#define EXPECT(condition, a, b) \
+    ((condition) ? (void)0 : lkc_note(__FILE__, __LINE__, #condition, (int64_t)(a), (int64_t)(b)))
+#define EXPECT_OK(call) EXPECT((call) == LK_OK, 0, 0)
+void lkc_note(const char *file, int line, const char *what, int64_t a, int64_t b);
+bool lkc_is_well(void);
+
+/* A thread that waits in a pull. */
+typedef struct waiter {
+    rig *r;
+    pthread_t thread;
+    lk_pull_options options;
+    lk_result *result;
+    lk_status status;
+    atomic_bool started, done;
+} waiter;
+
+void lkc_wait_begin(waiter *w, rig *r, const char *pk, int64_t wait_ms);
+/* Waits for its end, and moves both clocks by `step_ms` again and again meanwhile. A thread that
+ * does not come back ends the program. */
+lk_status lkc_wait_end(waiter *w, int64_t step_ms);
+/* `done` comes to be true, soon. */
+void lkc_await(rig *r, const atomic_bool *done, int64_t step_ms, const char *what);
+
+#endif
