@@ -104,17 +104,17 @@ static lk_status
 cells_count(lki_lmdb *store, lk_statistics *stats)
 {
     lki_lmdb_reader *reader;
-    MDB_stat items, queues;
+    MDB_stat items, locks;
     lk_status status = lki_lmdb_read_begin(store, &reader);
     if (status != LK_OK)
         return status;
     int code = mdb_stat(reader->txn, store->items, &items);
     if (code == 0)
-        code = mdb_stat(reader->txn, store->queues, &queues);
+        code = mdb_stat(reader->txn, store->locks, &locks);
     lki_lmdb_read_end(reader);
     if (code != 0)
         return lki_lmdb_status(code);
-    stats->cells = items.ms_entries;
+    stats->cells = items.ms_entries + locks.ms_entries;
     return LK_OK;
 }
 
