@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The conformance suite on LMDB, in a folder of its own that goes with the program.
+ * The conformance suite on LMDB, in a folder of its own that goes with the program. Each time the database is closed its
+ * file is looked at with LMDB alone.
  */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,10 @@
 #include <latchkey/conformance.h>
 #include <latchkey/lmdb.h>
 
+#include "support/lmdb_check.h"
+
 static char folder[256];
+static uint64_t faults;
 
 static void
 files_remove(void)
@@ -41,10 +44,18 @@ open_lmdb(void *context, const lk_conformance_setup *setup, lk_db **db)
     return lk_lmdb_open(folder, &options, db);
 }
 
+static void
+close_lmdb(void *context, lk_db *db)
+{
+    (void)context;
+    lk_close(db);
+    faults += lmdb_check_file(folder);
+}
+
 int
 main(int argc, char **argv)
 {
-    const lk_conformance lmdb = {.name = "lmdb", .open = open_lmdb};
+    const lk_conformance lmdb = {.name = "lmdb", .open = open_lmdb, .close = close_lmdb};
     const char *parent = getenv("TMPDIR");
     snprintf(folder, sizeof folder, "%s/latchkey-conformance-XXXXXX",
              parent != NULL && strlen(parent) < 200 ? parent : "/tmp");
@@ -53,5 +64,5 @@ main(int argc, char **argv)
     int status = lk_conformance_main(&lmdb, argc, argv);
     files_remove();
     rmdir(folder);
-    return status;
+    return status != 0 || faults != 0;
 }

@@ -3,8 +3,12 @@
  * What a database of LMDB still knows when it is opened again: items, locks, jobs in every state, the time that deadlines are
  * measured with, the order of generated keys. The clocks are set by hand; what a killed process leaves is stress_lmdb_crash's.
  */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <latchkey/adapter.h>
 
+#include "support/lmdb_check.h"
 #include "support/lmdb_rig.h"
 
 static void
@@ -140,6 +144,34 @@ test_realtime_jumps_move_no_deadline(void **state)
     assert_pull(&r->k, "q", "x", NULL);
 }
 
+/* A process that dies without closing leaves a time that is at most a second old. */
+static void
+test_time_of_a_process_that_died_is_a_second_old_at_most(void **state)
+{
+    lmdb_rig *r = *state;
+    lmdb_close(r);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        lmdb_open(r);
+        jobs_push_delayed(&r->k, "q", "1", "x", 20000);
+        kit_advance(&r->k, 10000);
+        jobs_push(&r->k, "other", "1", "x");
+        kit_advance(&r->k, 900);
+        jobs_push(&r->k, "other", "2", "x");
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    atomic_fetch_sub(&r->k.now_ms, LK_HOURS(1));
+    lmdb_open(r);
+    atomic_fetch_add(&r->k.monotonic_ms, 9099);
+    assert_empty(&r->k, "q"); /* 20,000 - 10,900 - 1 */
+    atomic_fetch_add(&r->k.monotonic_ms, 901);
+    assert_pull(&r->k, "q", "x", NULL); /* not more than a second late */
+}
+
 static void
 test_generated_keys_grow_when_the_clock_went_back(void **state)
 {
@@ -216,7 +248,17 @@ test_options_may_differ_each_time(void **state)
     assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_teardown)
+/* What is left keeps the invariants. */
+static int
+checked_teardown(void **state)
+{
+    lmdb_rig *r = *state;
+    lmdb_close(r);
+    assert_int_equal(lmdb_check_file(r->folder), 0);
+    return lmdb_teardown(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, checked_teardown)
 
 int
 main(void)
@@ -228,6 +270,7 @@ main(void)
         TEST(test_deadlines_go_on_while_it_is_closed),
         TEST(test_claim_that_lapsed_meanwhile_is_late_until_claimed_anew),
         TEST(test_realtime_jumps_move_no_deadline),
+        TEST(test_time_of_a_process_that_died_is_a_second_old_at_most),
         TEST(test_generated_keys_grow_when_the_clock_went_back),
         TEST(test_closed_queue_stays_closed),
         TEST(test_options_may_differ_each_time),
