@@ -5,6 +5,8 @@
  * has not, become copies. A commit costs some ten times what it costs the embedded store: these programs do a tenth of the
  * volume.
  */
+#include <pthread.h>
+
 #include "support/lmdb_rig.h"
 
 lk_status __wrap_lk_memory_open(const lk_memory_options *given, lk_db **db);
@@ -52,19 +54,44 @@ __wrap_lk_memory_open(const lk_memory_options *given, lk_db **db)
     return status;
 }
 
+/* A few copies of a thread's, for as long as a test looks at them; they go with the thread. */
+typedef struct copies {
+    lk_result *results[8];
+    unsigned turn;
+} copies;
+
+static pthread_key_t copies_key;
+static pthread_once_t copies_once = PTHREAD_ONCE_INIT;
+static _Thread_local copies mine;
+
+static void
+copies_free(void *pointer)
+{
+    copies *c = pointer;
+    for (size_t i = 0; i < KIT_COUNT(c->results); i++)
+        lk_result_free(c->results[i]);
+}
+
+static void
+copies_begin(void)
+{
+    if (pthread_key_create(&copies_key, copies_free) != 0)
+        abort();
+}
+
 lk_status
 __wrap_lk_view(lk_db *db, lk_key key, lk_item *item)
 {
-    enum { COPIES = 8 };
-    static _Thread_local lk_result *results[COPIES]; /* a few: for as long as a test looks at them */
-    static _Thread_local unsigned turn;
-    unsigned i = turn++ % COPIES;
+    unsigned i = mine.turn++ % KIT_COUNT(mine.results);
     if (db == NULL || item == NULL)
         return LK_INVALID;
-    if (results[i] == NULL)
-        results[i] = lk_result_new();
-    lk_status status = results[i] == NULL ? LK_NO_MEMORY : lk_get(db, key, results[i]);
+    pthread_once(&copies_once, copies_begin);
+    if (mine.results[i] == NULL)
+        mine.results[i] = lk_result_new();
+    if (mine.results[i] == NULL || pthread_setspecific(copies_key, &mine) != 0)
+        return LK_NO_MEMORY;
+    lk_status status = lk_get(db, key, mine.results[i]);
     if (status == LK_OK)
-        *item = *lk_result_item(results[i], 0);
+        *item = *lk_result_item(mine.results[i], 0);
     return status;
 }
