@@ -24,7 +24,9 @@
  *
  * The suite asks the handle what it can (lk_capabilities): cases for what the adapter does not
  * claim are shown as skipped, and that a call which it lacks is LK_UNSUPPORTED is a case of its own.
- * It uses no sleep and no wall clock: time is moved by hand through the clocks of the setup.
+ * It uses no sleep and no wall clock: time is moved by hand through the clocks of the setup. Where a
+ * pull waits in a thread, they are moved meanwhile, so look at them now and then (every few
+ * milliseconds, say). A pull that does not come back within a minute ends the program.
  */
 #ifndef LATCHKEY_CONFORMANCE_H
 #define LATCHKEY_CONFORMANCE_H
@@ -37,13 +39,13 @@ extern "C" {
 
 /* How the suite wants the database. */
 typedef struct lk_conformance_setup {
-    /* The database as the last close left it (only where it is LK_IS_DURABLE); false: an empty one,
-     * whatever there was before. */
+    /* The database as the last close left it (asked for only where it is LK_IS_DURABLE); false: an
+     * empty one, whatever there was before. */
     bool reopen;
     /* Set by hand; the adapter has to use them, and hand them to lk_adapter_open. */
     lk_clock realtime_ms, monotonic_ms;
     void *clock_context;
-    /* Lifetimes of locks, where the adapter has them. */
+    /* Lifetimes of locks: the defaults, 24 h and 1 h. */
     int64_t lock_ttl_ms, lock_refresh_ms;
 } lk_conformance_setup;
 
@@ -58,8 +60,9 @@ typedef struct lk_conformance {
 } lk_conformance;
 
 /* Runs the suite, or, with names as arguments (a `*` at the end stands for any), a part of it;
- * "--list" prints the names. Prints like cmocka. 0: all passed. LK_TEST_SCALE is the volume of the
- * cases with threads in percent, LK_TEST_SEED the seed of the random ones. */
+ * "--list" prints the names. Prints like cmocka. 0: all passed; 1: some failed; 2: there is no case
+ * of that name. LK_TEST_SCALE is the volume of the cases with threads in percent (less where a call
+ * is a round trip), LK_TEST_SEED the seed of the random ones. */
 int lk_conformance_main(const lk_conformance *adapter, int argc, char **argv);
 
 #ifdef __cplusplus

@@ -29,12 +29,20 @@ lkc_is_well(void)
     return atomic_load(&crowd.notes) == 0;
 }
 
+bool
+lkc_goes_on(uint64_t writes, const atomic_ullong *reads, uint64_t wanted)
+{
+    return lkc_is_well() && (writes < wanted || atomic_load(reads) < wanted);
+}
+
 static void *
 member_main(void *argument)
 {
     member *m = argument;
     pthread_barrier_wait(&crowd.start);
     crowd.body(m);
+    if (m->index % 2 != 0)
+        lk_thread_detach(); /* "optional; thread exit does it" */
     return NULL;
 }
 
@@ -64,7 +72,19 @@ lkc_crowd(rig *r, size_t count, void (*body)(member *m), void *context)
 /* ---- waiting ---- */
 
 static pthread_mutex_t ended = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t ended_news = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t ended_news;
+static pthread_once_t ended_once = PTHREAD_ONCE_INIT;
+
+/* Waits are bounded by the machine's monotonic clock: nothing but a hang depends on it. */
+static void
+ended_begin(void)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&ended_news, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
 
 static void
 flag_raise(atomic_bool *flag)
@@ -79,7 +99,7 @@ static struct timespec
 after_us(long us)
 {
     struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
+    clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_nsec += us * 1000;
     at.tv_sec += at.tv_nsec / 1000000000;
     at.tv_nsec %= 1000000000;
@@ -89,13 +109,13 @@ after_us(long us)
 void
 lkc_await(rig *r, const atomic_bool *done, int64_t step_ms, const char *what)
 {
-    time_t begin = time(NULL);
+    time_t begin = after_us(0).tv_sec;
     pthread_mutex_lock(&ended);
     while (!atomic_load(done)) {
         struct timespec until = after_us(NAP_US);
         pthread_cond_timedwait(&ended_news, &ended, &until);
         lkc_advance(r, step_ms);
-        if (time(NULL) - begin > HANG_SECONDS) {
+        if (until.tv_sec - begin > HANG_SECONDS) {
             fprintf(stderr, "hangs: %s\n", what);
             abort();
         }
@@ -120,6 +140,7 @@ lkc_wait_begin(waiter *w, rig *r, const char *pk, int64_t wait_ms)
     w->options =
         (lk_pull_options){.pk = lk_string(pk), .wait_ms = wait_ms, .visibility_ms = VISIBILITY_MS};
     assert_non_null(w->result);
+    pthread_once(&ended_once, ended_begin);
     assert_int_equal(pthread_create(&w->thread, NULL, waiter_main, w), 0);
     lkc_await(r, &w->started, 0, "a new thread");
     sched_yield();

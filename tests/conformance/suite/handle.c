@@ -151,34 +151,50 @@ test_handle_that_commits_no_jobs_says_unsupported(rig *r)
 
 /* ---- results (adapter.h) ---- */
 
+static void
+draft_fill(lk_result *result, uint64_t count)
+{
+    lk_result_draft(result);
+    for (uint64_t i = 0; i < count; i++) {
+        lk_item item = {.key = lkc_numbered("a", i), .data = lk_string("x")};
+        assert_status(LK_OK, lk_result_add(result, i % 3 == 0 ? NULL : &item));
+    }
+    assert_status(LK_OK, lk_result_more(result, lk_string("resume")));
+}
+
 /* "An answer is written as a draft behind what the result holds, which stays as it is, and valid,
- * until the draft is published"; a hole stays one as the draft grows. */
+ * until the draft is published" */
 static void
 test_result_keeps_what_it_holds_until_a_draft_is_published(rig *r)
 {
-    enum { MANY = 500 };
+    lk_bytes sk;
     lkc_prime(r->result);
-    for (int turn = 0; turn < 3; turn++) {
-        lk_result_draft(r->result);
-        for (uint64_t i = 0; i < MANY; i++) {
-            lk_item item = {.key = lkc_numbered("a", i), .data = lk_string("x")};
-            assert_status(LK_OK, lk_result_add(r->result, i % 3 == 0 ? NULL : &item));
-        }
-        assert_status(LK_OK, lk_result_more(r->result, lk_string("resume")));
-        assert_true(lkc_is_primed(r->result));
-    }
+    draft_fill(r->result, 300);
+    assert_true(lkc_is_primed(r->result));
+    draft_fill(r->result, 3); /* drops the one before */
+    assert_true(lkc_is_primed(r->result) && !lk_result_has_more(r->result, &sk));
+    lk_result_publish(r->result);
+    assert_int_equal(lk_result_count(r->result), 3);
+    assert_true(lk_result_has_more(r->result, &sk) && lkc_is(sk, "resume"));
+    lk_result_draft(r->result);
+    lk_result_publish(r->result);
+    assert_true(lk_result_count(r->result) == 0 && !lk_result_has_more(r->result, &sk));
+}
+
+/* A hole stays one, and an item what it is, as the draft grows. */
+static void
+test_result_that_grows_keeps_its_holes(rig *r)
+{
+    enum { MANY = 700 };
+    draft_fill(r->result, MANY);
     lk_result_publish(r->result);
     assert_int_equal(lk_result_count(r->result), MANY);
     for (uint64_t i = 0; i < MANY; i++) {
         const lk_item *item = lk_result_item(r->result, i);
         assert_true((item == NULL) == (i % 3 == 0));
         assert_true(item == NULL || lkc_equal(item->key.sk, lkc_numbered("a", i).sk));
+        assert_true(item == NULL || lkc_is(item->data, "x"));
     }
-    lk_bytes sk;
-    assert_true(lk_result_has_more(r->result, &sk) && lkc_is(sk, "resume"));
-    lk_result_draft(r->result);
-    lk_result_publish(r->result);
-    assert_true(lk_result_count(r->result) == 0 && !lk_result_has_more(r->result, &sk));
 }
 
 /* ---- calls that stand in no group ---- */
@@ -333,6 +349,7 @@ static const lkc_case cases[] = {
     {"test_handle_that_commits_no_jobs_says_unsupported",
      test_handle_that_commits_no_jobs_says_unsupported, LK_HAS_LOCKS, LK_COMMITS_JOBS},
     CASE(test_result_keeps_what_it_holds_until_a_draft_is_published, 0),
+    CASE(test_result_that_grows_keeps_its_holes, 0),
     CASE(test_sweep_takes_out_nothing_that_is_live, LK_HAS_SWEEP),
     CASE(test_statistics_are_there, LK_HAS_STATISTICS),
     CASE(test_handle_that_is_held_and_closed_says_invalid, 0),

@@ -8,17 +8,20 @@ enum { CASES_MAX = 512, BEGIN_MS = 5000 };
 #define BEGIN_REALTIME_MS INT64_C(1700000000000)
 
 static const lkc_area *const areas[] = {
-    &lkc_handle_area, &lkc_items_area,         &lkc_items_bad_area, &lkc_many_area,
-    &lkc_query_area,  &lkc_query_threads_area, &lkc_stream_area,    &lkc_view_area,
-    &lkc_locks_area,  &lkc_set_atomic_area,    &lkc_commit_area,    &lkc_push_area,
-    &lkc_pull_area,   &lkc_claim_area,         &lkc_queue_area};
+    &lkc_handle_area,        &lkc_items_area,         &lkc_items_bad_area, &lkc_many_area,
+    &lkc_query_area,         &lkc_query_threads_area, &lkc_stream_area,    &lkc_view_area,
+    &lkc_locks_area,         &lkc_set_atomic_area,    &lkc_commit_area,    &lkc_threads_area,
+    &lkc_push_area,          &lkc_pull_area,          &lkc_claim_area,     &lkc_queue_area,
+    &lkc_queue_bad_area,     &lkc_job_items_area,     &lkc_wait_area,      &lkc_job_commit_area,
+    &lkc_queue_threads_area, &lkc_durable_area};
 
 /* ---- the database ---- */
 
 static int64_t
 realtime(void *context)
 {
-    return atomic_load(&((rig *)context)->now_ms);
+    rig *r = context;
+    return atomic_fetch_add(&r->now_ms, atomic_load(&r->ticks) ? 1 : 0);
 }
 
 static int64_t

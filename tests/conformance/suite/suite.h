@@ -35,6 +35,7 @@ typedef struct rig {
     lk_adapter about; /* as lk_adapter_read tells: limits, capabilities */
     lk_conformance_setup setup;
     _Atomic(int64_t) now_ms, monotonic_ms;
+    atomic_bool ticks; /* the realtime clock moves on by 1 ms each time it is read */
 } rig;
 
 /* A case runs where all of `needs` are claimed, and none of `lacks`. */
@@ -177,6 +178,9 @@ void lkc_crowd(rig *r, size_t count, void (*body)(member *m), void *context);
 #define EXPECT_OK(call) EXPECT((call) == LK_OK, 0, 0)
 void lkc_note(const char *file, int line, const char *what, int64_t a, int64_t b);
 bool lkc_is_well(void);
+/* Does a writer go on, that has made `writes`, beside readers that have made `reads`? Until there
+ * are `wanted` of both, so that the two meet whichever is faster. */
+bool lkc_goes_on(uint64_t writes, const atomic_ullong *reads, uint64_t wanted);
 
 /* A thread that waits in a pull. */
 typedef struct waiter {

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Area: waiting for jobs, by pull and by descriptor. Whether a thread sleeps already when what it
+ * waits for comes changes nothing; one that never wakes ends the program.
+ */
+#include <poll.h>
+#include <sched.h>
+
+#include "suite.h"
+
+enum { WAITERS = 4, TURNS = 6 };
+
+/* Ends a wait that had to find one job; says how often that was received. */
+static uint32_t
+wait_found(waiter *w, int64_t step_ms)
+{
+    assert_status(LK_OK, lkc_wait_end(w, step_ms));
+    assert_int_equal(lk_result_count(w->result), 1);
+    uint32_t receives = lk_result_claim(w->result, 0)->receives;
+    lk_result_free(w->result);
+    return receives;
+}
+
+static void
+turn_end(rig *r)
+{
+    assert_status(LK_OK, lk_queue_purge(r->db, lk_string("q"), NULL));
+}
+
+/* "wait_ms > 0 blocks until a job is there" */
+static void
+test_wait_with_a_job_there_does_not_wait(rig *r)
+{
+    lk_pull_options options = {.pk = lk_string("q"), .wait_ms = -1};
+    lkc_push(r, "q", NULL, "1");
+    lkc_push(r, "q", NULL, "2");
+    assert_status(LK_OK, lk_queue_pull(r->db, &options, r->result));
+    options.wait_ms = LK_HOURS(1);
+    assert_status(LK_OK, lk_queue_pull(r->db, &options, r->result));
+    assert_true(lkc_is(lk_result_item(r->result, 0)->data, "2"));
+}
+
+/* "LK_TIMED_OUT after the wait"; outputs are untouched */
+static void
+test_wait_for_nothing_times_out_not_before_its_time(rig *r)
+{
+    static const int64_t waits_ms[] = {1, 20, LK_MINUTES(10)};
+    lkc_push_delayed(r, "q", NULL, "much later", LK_HOURS(1));
+    for (size_t i = 0; i < COUNT(waits_ms); i++) {
+        waiter w;
+        int64_t begin_ms = atomic_load(&r->monotonic_ms);
+        lkc_wait_begin(&w, r, "q", waits_ms[i]);
+        assert_status(LK_TIMED_OUT, lkc_wait_end(&w, waits_ms[i] / 4 + 1));
+        assert_true(atomic_load(&r->monotonic_ms) >= begin_ms + waits_ms[i]);
+        assert_int_equal(lk_result_count(w.result), 0);
+        lk_result_free(w.result);
+    }
+    assert_depths(r, "q", 0, 0, 1);
+}
+
+static void
+test_push_wakes_a_waiter(rig *r)
+{
+    for (int turn = 0; turn < TURNS; turn++) {
+        waiter w;
+        lkc_wait_begin(&w, r, "q", turn % 3 == 0 ? LK_HOURS(1) : -1);
+        lkc_push(r, "other", NULL, "wakes nobody here");
+        lkc_push(r, "q", turn % 2 == 0 ? NULL : "own", "x");
+        assert_int_equal(wait_found(&w, 0), 1);
+        assert_depths(r, "q", 0, 1, 0);
+        turn_end(r);
+    }
+}
+
+/* latchkey.h: "a push wakes as many as it brings jobs" */
+static void
+test_push_of_many_wakes_as_many(rig *r)
+{
+    lk_item items[WAITERS];
+    for (size_t i = 0; i < WAITERS; i++)
+        items[i] = lkc_item("q", NULL, "x");
+    for (int turn = 0; turn < TURNS; turn++) {
+        waiter w[WAITERS];
+        for (size_t i = 0; i < WAITERS; i++)
+            lkc_wait_begin(&w[i], r, "q", -1);
+        assert_status(LK_OK, lk_queue_push(r->db, items, WAITERS, NULL, NULL));
+        for (size_t i = 0; i < WAITERS; i++)
+            assert_int_equal(wait_found(&w[i], 0), 1);
+        assert_depths(r, "q", 0, WAITERS, 0);
+        turn_end(r);
+    }
+}
+
+static void
+test_release_wakes_a_waiter(rig *r)
+{
+    for (int turn = 0; turn < TURNS; turn++) {
+        waiter w;
+        job j;
+        lkc_push(r, "q", turn % 2 == 0 ? NULL : "own", "x");
+        assert_pull(r, "q", "x", &j);
+        lkc_wait_begin(&w, r, "q", -1);
+        if (turn % 3 == 2)
+            j.claim.token = 0;
+        assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 0));
+        assert_int_equal(wait_found(&w, 0), 2);
+        turn_end(r);
+    }
+}
+
+static void
+test_commit_wakes_a_waiter(rig *r)
+{
+    for (int turn = 0; turn < TURNS; turn++) {
+        waiter w;
+        lkc_wait_begin(&w, r, "q", -1);
+        lk_write writes[] = {
+            {.kind = LK_PUT, .item = lkc_item("a", "b", "x")},
+            {.kind = LK_PUSH, .item = lkc_item("q", turn % 2 == 0 ? NULL : "own", "x")}};
+        assert_status(LK_OK, lk_commit(r->db, writes, 2, NULL, 0, NULL));
+        assert_int_equal(wait_found(&w, 0), 1);
+        turn_end(r);
+    }
+}
+
+/* "Jobs whose deadline passes are visible again": also for who waits, though nobody calls */
+static void
+test_lapse_and_delay_wake_a_waiter(rig *r)
+{
+    for (int turn = 0; turn < TURNS; turn++) {
+        waiter w;
+        bool lapses = turn % 2 == 0;
+        const char *sk = turn % 3 == 0 ? "own" : NULL;
+        if (lapses) {
+            lkc_push(r, "q", sk, "x");
+            assert_pull(r, "q", "x", NULL);
+        } else if (turn % 4 == 1) {
+            lkc_push_delayed(r, "q", sk, "x", 500);
+        }
+        lkc_wait_begin(&w, r, "q", -1);
+        if (!lapses && turn % 4 != 1)
+            lkc_push_delayed(r, "q", sk, "x", 500); /* while it waits */
+        int64_t visible_ms = atomic_load(&r->monotonic_ms) + (lapses ? VISIBILITY_MS : 500);
+        assert_int_equal(wait_found(&w, 100), lapses ? 2 : 1);
+        assert_true(atomic_load(&r->monotonic_ms) >= visible_ms);
+        turn_end(r);
+    }
+}
+
+/* "every waiter wakes" */
+static void
+test_close_wakes_all_waiters(rig *r)
+{
+    waiter w[WAITERS];
+    for (size_t i = 0; i < WAITERS; i++)
+        lkc_wait_begin(&w[i], r, "q", i % 2 == 0 ? -1 : LK_HOURS(1));
+    assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
+    for (size_t i = 0; i < WAITERS; i++) {
+        assert_status(LK_CLOSED, lkc_wait_end(&w[i], 0));
+        assert_int_equal(lk_result_count(w[i].result), 0);
+        lk_result_free(w[i].result);
+    }
+}
+
+/* latchkey.h: "Inside a read pair it does not wait." */
+static void
+test_pull_inside_a_read_pair_does_not_wait(rig *r)
+{
+    lk_pull_options options = {.pk = lk_string("q"), .wait_ms = -1};
+    lk_read_begin(r->db);
+    lk_status status = lk_queue_pull(r->db, &options, r->result);
+    assert_true(status == LK_EMPTY || status == LK_TIMED_OUT);
+    lkc_push(r, "q", NULL, "x");
+    assert_status(LK_OK, lk_queue_pull(r->db, &options, r->result));
+    lk_read_end(r->db);
+}
+
+/* ---- lk_queue_fd: "readable while a job is ready" ---- */
+
+static bool
+is_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int count = poll(&p, 1, 0);
+    assert_true(count >= 0);
+    return count == 1 && (p.revents & POLLIN) != 0;
+}
+
+static int
+fd_of(rig *r, const char *pk)
+{
+    int fd = -1, again = -1;
+    assert_status(LK_OK, lk_queue_fd(r->db, lk_string(pk), &fd));
+    assert_true(fd >= 0);
+    assert_status(LK_OK, lk_queue_fd(r->db, lk_string(pk), &again)); /* "the same at each call" */
+    assert_int_equal(fd, again);
+    return fd;
+}
+
+static void
+test_descriptor_is_readable_while_a_job_is_ready(rig *r)
+{
+    lkc_push(r, "early", NULL, "before it was asked for");
+    assert_true(is_readable(fd_of(r, "early")));
+    int fd = fd_of(r, "q");
+    for (int turn = 0; turn < TURNS; turn++) {
+        job j;
+        assert_false(is_readable(fd));
+        lkc_push(r, "q", turn % 2 == 0 ? NULL : "own", "x");
+        for (int again = 0; again < 3; again++)
+            assert_true(is_readable(fd)); /* level-triggered */
+        assert_pull(r, "q", "x", &j);
+        assert_empty(r, "q"); /* "pull, with no wait, until LK_EMPTY" */
+        assert_false(is_readable(fd));
+        assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 0));
+        assert_true(is_readable(fd));
+        assert_pull(r, "q", "x", &j);
+        assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
+        assert_empty(r, "q");
+    }
+    assert_true(is_readable(fd_of(r, "early")) && fd_of(r, "early") != fd);
+}
+
+static void
+test_descriptor_of_a_closed_queue_is_readable(rig *r)
+{
+    int fd = fd_of(r, "q");
+    lkc_push(r, "q", NULL, "x");
+    assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
+    assert_true(is_readable(fd));
+    assert_pull(r, "q", "x", NULL);
+    assert_status(LK_CLOSED, lkc_try_pull(r, "q", NULL));
+    assert_true(is_readable(fd));
+}
+
+static const lkc_case cases[] = {
+    CASE(test_wait_with_a_job_there_does_not_wait, LK_HAS_QUEUES),
+    CASE(test_wait_for_nothing_times_out_not_before_its_time, LK_HAS_QUEUES),
+    CASE(test_push_wakes_a_waiter, LK_HAS_QUEUES),
+    CASE(test_push_of_many_wakes_as_many, LK_HAS_QUEUES),
+    CASE(test_release_wakes_a_waiter, LK_HAS_QUEUES),
+    CASE(test_commit_wakes_a_waiter, LK_HAS_QUEUES | LK_COMMITS_JOBS),
+    CASE(test_lapse_and_delay_wake_a_waiter, LK_HAS_QUEUES),
+    CASE(test_close_wakes_all_waiters, LK_HAS_QUEUES),
+    CASE(test_pull_inside_a_read_pair_does_not_wait, LK_HAS_QUEUES | LK_HAS_VIEWS),
+    CASE(test_descriptor_is_readable_while_a_job_is_ready, LK_HAS_QUEUE_FD),
+    CASE(test_descriptor_of_a_closed_queue_is_readable, LK_HAS_QUEUE_FD),
+};
+AREA(lkc_wait_area, cases);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every operation, passed on. The names of the members stand for what each does.
+ */
+#include "twins.h"
+
+static lk_status
+pass_get(void *state, lk_key key, lk_result *result)
+{
+    return lk_get(inner_of(state), key, result);
+}
+
+static lk_status
+pass_set(void *state, const lk_item *items, size_t count)
+{
+    return lk_set(inner_of(state), items, count);
+}
+
+static lk_status
+pass_remove(void *state, const lk_key *keys, size_t count)
+{
+    return lk_delete(inner_of(state), keys, count);
+}
+
+static lk_status
+pass_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size)
+{
+    return lk_get_into(inner_of(state), key, buffer, capacity, size);
+}
+
+static lk_status
+pass_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
+{
+    return lk_get_many(inner_of(state), keys, count, result);
+}
+
+static lk_status
+pass_query(void *state, const lk_page *page, lk_result *result)
+{
+    return lk_query_page(inner_of(state), page, result);
+}
+
+static lk_status
+pass_get_lock(void *state, lk_key key, lk_lock *lock)
+{
+    return lk_get_lock(inner_of(state), key, lock);
+}
+
+static lk_status
+pass_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
+{
+    return lk_get_locked(inner_of(state), keys, count, locks, result);
+}
+
+static lk_status
+pass_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
+            size_t lock_count, lk_conflict *conflict)
+{
+    return lk_commit(inner_of(state), writes, write_count, locks, lock_count, conflict);
+}
+
+static lk_status
+pass_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *locks,
+                size_t lock_count, lk_conflict *conflict)
+{
+    return lk_set_atomic(inner_of(state), items, item_count, locks, lock_count, conflict);
+}
+
+static lk_status
+pass_push(void *state, const lk_item *jobs, size_t count, const lk_push_options *options,
+          lk_result *pushed)
+{
+    return lk_queue_push(inner_of(state), jobs, count, options, pushed);
+}
+
+static lk_status
+pass_pull(void *state, const lk_pull_options *options, lk_result *result)
+{
+    return lk_queue_pull(inner_of(state), options, result);
+}
+
+static lk_status
+pass_acknowledge(void *state, const lk_claim *claims, size_t count)
+{
+    return lk_queue_acknowledge(inner_of(state), claims, count);
+}
+
+static lk_status
+pass_release(void *state, const lk_claim *claim, int64_t delay_ms)
+{
+    return lk_queue_release(inner_of(state), claim, delay_ms);
+}
+
+static lk_status
+pass_extend(void *state, lk_claim *claim, int64_t visibility_ms)
+{
+    return lk_queue_extend(inner_of(state), claim, visibility_ms);
+}
+
+static lk_status
+pass_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
+{
+    return lk_queue_stats(inner_of(state), pk, stats);
+}
+
+static lk_status
+pass_purge(void *state, lk_bytes pk, size_t *purged)
+{
+    return lk_queue_purge(inner_of(state), pk, purged);
+}
+
+static lk_status
+pass_queue_close(void *state, lk_bytes pk)
+{
+    return lk_queue_close(inner_of(state), pk);
+}
+
+static lk_status
+pass_fd(void *state, lk_bytes pk, int *fd)
+{
+    return lk_queue_fd(inner_of(state), pk, fd);
+}
+
+static void
+pass_read_begin(void *state)
+{
+    lk_read_begin(inner_of(state));
+}
+
+static void
+pass_read_end(void *state)
+{
+    lk_read_end(inner_of(state));
+}
+
+static lk_status
+pass_view(void *state, lk_key key, lk_item *item)
+{
+    return lk_view(inner_of(state), key, item);
+}
+
+static lk_status
+pass_sweep(void *state, size_t max_items, size_t *swept)
+{
+    return lk_sweep(inner_of(state), max_items, swept);
+}
+
+static lk_status
+pass_statistics(void *state, lk_statistics *stats)
+{
+    return lk_statistics_read(inner_of(state), stats);
+}
+
+const lk_operations pass_operations = {.size = sizeof pass_operations,
+                                       .get = pass_get,
+                                       .set = pass_set,
+                                       .remove = pass_remove,
+                                       .get_into = pass_get_into,
+                                       .get_many = pass_get_many,
+                                       .query = pass_query,
+                                       .get_lock = pass_get_lock,
+                                       .get_locked = pass_get_locked,
+                                       .commit = pass_commit,
+                                       .set_atomic = pass_set_atomic,
+                                       .push = pass_push,
+                                       .pull = pass_pull,
+                                       .acknowledge = pass_acknowledge,
+                                       .release = pass_release,
+                                       .extend = pass_extend,
+                                       .queue_stats = pass_stats,
+                                       .queue_purge = pass_purge,
+                                       .queue_close = pass_queue_close,
+                                       .queue_fd = pass_fd,
+                                       .read_begin = pass_read_begin,
+                                       .read_end = pass_read_end,
+                                       .view = pass_view,
+                                       .sweep = pass_sweep,
+                                       .statistics = pass_statistics};
