@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the two files of the contender `latchkey` share: its queue, which its table names.
+ * What the files of the contenders that go through latchkey's calls share.
  */
 #ifndef BENCH_CONTENDER_LATCHKEY_H
 #define BENCH_CONTENDER_LATCHKEY_H
@@ -8,5 +8,7 @@
 #include "queue.h"
 
 extern const struct queue_operations latchkey_queue;
+/* All but `open` is the same for any database behind a lk_db. */
+extern const struct bench_contender contender_latchkey;
 
 #endif
