@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * latchkey/lmdb.h: a store that survives a restart, on LMDB (the Lightning Memory-Mapped Database).
- * The library latchkey-lmdb; every call of latchkey.h works on its handles, but for lk_view and
- * lk_queue_fd (LK_UNSUPPORTED).
+ * The library latchkey-lmdb; every call of latchkey.h works on its handles, but for lk_view
+ * (LK_UNSUPPORTED).
  *
  *     lk_db *db;
  *     if (lk_lmdb_open("/var/lib/mine", NULL, &db) != LK_OK)

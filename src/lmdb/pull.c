@@ -32,54 +32,66 @@ typedef struct pull {
 
 /* The first of due, or INT64_MAX. */
 static lk_status
-due_first(const pull *p, MDB_txn *txn, MDB_val *key, int64_t *time)
+due_first(const lki_lmdb *store, const lki_lmdb_key *queue, MDB_txn *txn, MDB_val *key,
+          int64_t *time)
 {
     *time = INT64_MAX;
-    lk_status status = lki_lmdb_seek(txn, p->store->due, &p->queue, key);
-    if (status != LK_OK || !lki_lmdb_begins_with(key, &p->queue))
+    lk_status status = lki_lmdb_seek(txn, store->due, queue, key);
+    if (status != LK_OK || !lki_lmdb_begins_with(key, queue))
         return status == LK_NOT_FOUND ? LK_OK : status;
-    if (key->mv_size < p->queue.size + LKI_LMDB_TIME)
+    if (key->mv_size < queue->size + LKI_LMDB_TIME)
         return LK_UNAVAILABLE; /* damaged */
-    *time = lki_lmdb_time_read((const unsigned char *)key->mv_data + p->queue.size);
+    *time = lki_lmdb_time_read((const unsigned char *)key->mv_data + queue->size);
     return LK_OK;
 }
 
 /* The first of ready. LK_NOT_FOUND: there is none. */
 static lk_status
-ready_first(const pull *p, MDB_txn *txn, MDB_val *key)
+ready_first(const lki_lmdb *store, const lki_lmdb_key *queue, MDB_txn *txn, MDB_val *key)
 {
-    lk_status status = lki_lmdb_seek(txn, p->store->ready, &p->queue, key);
-    return status == LK_OK && !lki_lmdb_begins_with(key, &p->queue) ? LK_NOT_FOUND : status;
+    lk_status status = lki_lmdb_seek(txn, store->ready, queue, key);
+    return status == LK_OK && !lki_lmdb_begins_with(key, queue) ? LK_NOT_FOUND : status;
 }
 
-/* LK_OK: there may be something to claim. LK_EMPTY, LK_CLOSED: there was not. */
-static lk_status
-pull_look(pull *p)
+lk_status
+lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight)
 {
-    lki_lmdb *store = p->store;
     lki_lmdb_reader *reader;
     lk_status status = lki_lmdb_read_begin(store, &reader);
     if (status != LK_OK)
         return status;
     /* After the snapshot: what is due in it is due by this time. */
-    int64_t time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
-    lki_lmdb_queue queue;
-    lki_lmdb_key name = {.size = 0};
+    sight->time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
+    sight->first_due = INT64_MAX;
+    lki_lmdb_queue row;
+    lki_lmdb_key name;
     MDB_val key;
-    lki_lmdb_key_append(&name, p->options->pk.data, p->options->pk.size);
-    status = lki_lmdb_row(reader->txn, store->queues, &name, &queue, sizeof queue);
-    bool there = status == LK_OK;
-    p->first_due = INT64_MAX;
-    if (there)
-        status = due_first(p, reader->txn, &key, &p->first_due);
-    if (status == LK_OK && p->first_due > time)
-        status = ready_first(p, reader->txn, &key);
+    lk_bytes pk = lki_lmdb_key_pk(queue);
+    name.size = 0;
+    lki_lmdb_key_append(&name, pk.data, pk.size);
+    status = lki_lmdb_row(reader->txn, store->queues, &name, &row, sizeof row);
+    sight->exists = status == LK_OK;
+    if (status == LK_OK)
+        status = due_first(store, queue, reader->txn, &key, &sight->first_due);
+    if (status == LK_OK && sight->first_due > sight->time)
+        status = ready_first(store, queue, reader->txn, &key);
     lki_lmdb_read_end(reader);
     if (status != LK_NOT_FOUND)
         return status;
-    if (there)
-        lki_lmdb_tally_add(store, p->options->pk);
-    return there && queue.closed != 0 ? LK_CLOSED : LK_EMPTY;
+    return sight->exists && row.closed != 0 ? LK_CLOSED : LK_EMPTY;
+}
+
+static lk_status
+pull_look(pull *p)
+{
+    lki_lmdb_sight sight;
+    lk_status status = lki_lmdb_look(p->store, &p->queue, &sight);
+    if (status != LK_EMPTY && status != LK_CLOSED)
+        return status;
+    p->first_due = sight.first_due;
+    if (sight.exists)
+        lki_lmdb_tally_add(p->store, p->options->pk);
+    return status;
 }
 
 /* ---- what is due ---- */
@@ -108,7 +120,7 @@ due_notice_all(lki_lmdb_txn *t, pull *p)
 {
     for (;;) {
         MDB_val due;
-        lk_status status = due_first(p, t->txn, &due, &p->first_due);
+        lk_status status = due_first(t->store, &p->queue, t->txn, &due, &p->first_due);
         if (status != LK_OK || p->first_due > t->time)
             return status;
         if (p->work++ == BATCH)
@@ -177,7 +189,7 @@ job_next(lki_lmdb_txn *t, pull *p)
     lki_lmdb_key key;
     lki_lmdb_item item;
     lki_lmdb_job job;
-    lk_status status = ready_first(p, t->txn, &first);
+    lk_status status = ready_first(t->store, &p->queue, t->txn, &first);
     if (status != LK_OK)
         return status;
     if (!lki_lmdb_key_read(&key, first.mv_data, first.mv_size))
@@ -292,9 +304,10 @@ lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *resu
     lk_status status = pull_once(&p);
     if (status == LK_EMPTY && options->wait_ms != 0)
         status = pull_wait(&p);
-    if (status != LK_OK)
-        return status;
-    lki_lmdb_call_at(p.store, options->pk, p.first_due);
-    lk_result_publish(result);
-    return LK_OK;
+    if (status == LK_OK)
+        lki_lmdb_call_at(p.store, options->pk, p.first_due);
+    lki_lmdb_watch_settle(p.store, options->pk);
+    if (status == LK_OK)
+        lk_result_publish(result);
+    return status;
 }

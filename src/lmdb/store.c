@@ -154,6 +154,7 @@ static void
 store_free(lki_lmdb *store)
 {
     lki_lmdb_readers_close(store);
+    lki_lmdb_watches_free(store);
     lki_lmdb_tallies_free(store);
     if (store->env != NULL)
         mdb_env_close(store->env);
@@ -163,6 +164,7 @@ store_free(lki_lmdb *store)
     }
     pthread_mutex_destroy(&store->latch);
     pthread_mutex_destroy(&store->wait_latch);
+    pthread_mutex_destroy(&store->watch_latch);
     pthread_mutex_destroy(&store->tally_latch);
     free(store);
 }
@@ -212,6 +214,7 @@ static const lk_operations operations = {
     .queue_stats = lki_lmdb_queue_stats,
     .queue_purge = lki_lmdb_queue_purge,
     .queue_close = lki_lmdb_queue_close,
+    .queue_fd = lki_lmdb_queue_fd,
     .sweep = lki_lmdb_sweep,
     .statistics = lki_lmdb_statistics,
 };
@@ -403,6 +406,7 @@ store_new(const lk_lmdb_options *o)
     store->lock_refresh_ms = o->lock_refresh_ms;
     pthread_mutex_init(&store->latch, NULL); /* of the default kind: cannot fail on Linux */
     pthread_mutex_init(&store->wait_latch, NULL);
+    pthread_mutex_init(&store->watch_latch, NULL);
     pthread_mutex_init(&store->tally_latch, NULL);
     return store;
 }
@@ -426,8 +430,8 @@ lk_lmdb_open(const char *path, const lk_lmdb_options *options, lk_db **db)
     lk_adapter adapter = LK_ADAPTER_INIT;
     adapter.name = "lmdb";
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
-                           LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT | LK_IS_DURABLE |
-                           LK_COMMITS_JOBS;
+                           LK_HAS_QUEUE_FD | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT |
+                           LK_IS_DURABLE | LK_COMMITS_JOBS;
     adapter.state = store;
     adapter.max_pk_size = o.max_pk_size;
     adapter.max_sk_size = o.max_sk_size;

@@ -7,8 +7,8 @@
  *          store keeps in memory of the file (numbers, times, bounds) changes only by a commit that
  *          succeeded; until then the transaction has its own.
  *
- * Latches  `latch`: whoever writes. `wait_latch`: waiters. `tally_latch`: empty pulls. None is taken
- *          while another is held.
+ * Latches  `latch`: whoever writes. `wait_latch`: waiters. `watch_latch`: descriptors. `tally_latch`:
+ *          empty pulls. None is taken while another is held.
  */
 #ifndef LKI_LMDB_STORE_H
 #define LKI_LMDB_STORE_H
@@ -29,6 +29,7 @@ typedef struct lki_lmdb_reader {
 
 typedef struct lki_lmdb_waiter lki_lmdb_waiter;
 typedef struct lki_lmdb_tally lki_lmdb_tally;
+typedef struct lki_lmdb_watch lki_lmdb_watch;
 
 typedef struct lki_lmdb {
     /* [const] */
@@ -56,6 +57,9 @@ typedef struct lki_lmdb {
 
     pthread_mutex_t wait_latch;
     lki_lmdb_waiter *first_waiter, *last_waiter; /* [wait_latch] */
+
+    pthread_mutex_t watch_latch;
+    lki_lmdb_watch *watches; /* [watch_latch] */
 
     pthread_mutex_t tally_latch;
     lki_lmdb_tally *tallies[LKI_LMDB_TALLIES]; /* [tally_latch] */
@@ -167,7 +171,17 @@ lk_status lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push 
 /* Takes a job out whose claim is good. LK_OK, LK_LATE, LK_LOST. */
 lk_status lki_lmdb_job_acknowledge(lki_lmdb_txn *t, const lk_claim *claim, uint64_t *version);
 
-/* ---- waiting: wait.c ---- */
+/* What a look at a queue has seen. */
+typedef struct lki_lmdb_sight {
+    int64_t time;      /* the store's, after the snapshot */
+    int64_t first_due; /* INT64_MAX: nothing waits for a time */
+    bool exists;
+} lki_lmdb_sight;
+
+/* Without writing. LK_OK: there may be something to pull. LK_EMPTY, LK_CLOSED: there was not. pull.c */
+lk_status lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight);
+
+/* ---- waiting: wait.c, watch.c ---- */
 
 struct lki_lmdb_waiter {
     lki_lmdb_waiter *next, *previous;
@@ -188,6 +202,10 @@ void lki_lmdb_waiter_leave(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due
 void lki_lmdb_call(lki_lmdb *store, lk_bytes pk, size_t count);
 /* Something will be, at `time`. */
 void lki_lmdb_call_at(lki_lmdb *store, lk_bytes pk, int64_t time);
+
+void lki_lmdb_watch_raise(lki_lmdb *store, lk_bytes pk);
+void lki_lmdb_watch_settle(lki_lmdb *store, lk_bytes pk);
+void lki_lmdb_watches_free(lki_lmdb *store);
 
 void lki_lmdb_tally_add(lki_lmdb *store, lk_bytes pk);
 uint64_t lki_lmdb_tally_read(lki_lmdb *store, lk_bytes pk);
@@ -217,6 +235,7 @@ lk_status lki_lmdb_queue_extend(void *state, lk_claim *claim, int64_t visibility
 lk_status lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats);
 lk_status lki_lmdb_queue_purge(void *state, lk_bytes pk, size_t *purged);
 lk_status lki_lmdb_queue_close(void *state, lk_bytes pk);
+lk_status lki_lmdb_queue_fd(void *state, lk_bytes pk, int *fd);
 lk_status lki_lmdb_sweep(void *state, size_t max_items, size_t *swept);
 lk_status lki_lmdb_statistics(void *state, lk_statistics *stats);
 

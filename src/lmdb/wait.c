@@ -124,6 +124,7 @@ lki_lmdb_call(lki_lmdb *store, lk_bytes pk, size_t count)
     pthread_mutex_lock(&store->wait_latch);
     call_latched(store, pk, count);
     pthread_mutex_unlock(&store->wait_latch);
+    lki_lmdb_watch_raise(store, pk);
 }
 
 void
@@ -134,6 +135,7 @@ lki_lmdb_call_at(lki_lmdb *store, lk_bytes pk, int64_t time)
     pthread_mutex_lock(&store->wait_latch);
     call_at_latched(store, pk, time);
     pthread_mutex_unlock(&store->wait_latch);
+    lki_lmdb_watch_settle(store, pk);
 }
 
 void
