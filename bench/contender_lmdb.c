@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * LMDB by hand, and latchkey's adapter for it: what does a lk_db in front of the database cost? By hand is
- * what a program that knows LMDB writes: named databases for items and for their versions, read
- * transactions that are renewed, values copied out, one write transaction for a commit that compares
- * the versions it read, raises them and writes the items. Both have their files in memory where
- * there is /dev/shm, and wait for no disk.
+ * LMDB by hand, and latchkey's adapter for it: what does a lk_db in front of the database cost? By
+ * hand is what a program that knows LMDB writes: named databases for items and for their versions,
+ * read transactions that are renewed, values copied out, one write transaction for a commit that
+ * compares the versions it read, raises them and writes the items. Both have their files in memory
+ * where there is /dev/shm, and wait for no disk.
  */
 #include <latchkey/lmdb.h>
 #include <lmdb.h>

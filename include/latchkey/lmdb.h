@@ -12,31 +12,38 @@
  *
  * ONE HANDLE A PATH  A database is open in one process, and there once: while a handle has it open,
  * a second lk_lmdb_open of the same folder is LK_BUSY, from wherever. The kernel ends that with the
- * process, however it ends; but the child of a fork that outlives a killed parent goes on holding it.
+ * process, however it ends; but the child of a fork that outlives a killed parent goes on holding
+ * it.
  *
- * WHAT IS DURABLE WHEN  A call that writes is one transaction (a purge or a sweep of many: several).
- * When it returns LK_OK, or LK_LATE, all of it is there; on anything else nothing of it is, but
- * where latchkey.h says otherwise, and for LK_UNKNOWN. lk_set and lk_delete of several keys are one
- * step too, which is more than latchkey.h promises. Killing the process, at any instant, loses
- * nothing that was acknowledged and tears nothing. What the death of the machine does: lk_lmdb_sync.
+ * WHAT IS DURABLE WHEN  A call that writes is one transaction (a purge or a sweep of many:
+ * several). When it returns LK_OK, or LK_LATE, all of it is there; on anything else nothing of it
+ * is, but where latchkey.h says otherwise, and for LK_UNKNOWN. lk_set and lk_delete of several keys
+ * are one step too, which is more than latchkey.h promises. Killing the process, at any instant,
+ * loses nothing that was acknowledged and tears nothing. What the death of the machine does:
+ * lk_lmdb_sync.
  *
  * TIME  Expiry of items and locks counts on the realtime clock, and goes on while the database is
  * closed. Deadlines of claims and delays count on the monotonic clock while it is open: a realtime
- * clock that jumps changes nothing. While it is closed they count on the realtime clock; if that has
- * gone back meanwhile they stand still. So a claim's token is good after a restart as it was before;
- * its deadline_ms is on the monotonic clock of the handle that gave it.
+ * clock that jumps changes nothing. While it is closed they count on the realtime clock; if that
+ * has gone back meanwhile they stand still. So a claim's token is good after a restart as it was
+ * before; its deadline_ms is on the monotonic clock of the handle that gave it.
  *
  * THREADS, PROGRESS  As latchkey.h says, but: reads never wait for a writer, and writes queue up
  * behind one another, for the time of a commit each.
+ *
+ * STATISTICS  lk_statistics_read: `cells` are items and locks, each counted; what is said of
+ * threads, contention and retired memory stays 0. Counters of queues are in the database, but for
+ * empty_pulls, which begin anew with each handle. A queue that is empty, not closed, and was not
+ * used for a minute is taken out by lk_sweep.
  *
  * STATUSES, besides those of latchkey.h
  *   LK_NO_MEMORY    also: the map or the disk is full. Nothing was written, and the store goes on.
  *                   Deleting needs a few free pages too; a database that is full to the last page
  *                   is opened again with a larger map_size.
  *   LK_UNAVAILABLE  an I/O error, a damaged database. From a write: nothing was written. Where LMDB
- *                   says that it cannot go on, every call is LK_UNAVAILABLE until it is opened anew.
- *   LK_UNKNOWN      the last write of a commit failed: it may be there or not. Every call after it is
- *                   LK_UNAVAILABLE; who opens the database again sees which.
+ *                   says that it cannot go on, every call is, until it is opened anew.
+ *   LK_UNKNOWN      the last write of a commit failed: it may be there or not. Every call after it
+ *                   is LK_UNAVAILABLE; who opens the database again sees which.
  *   LK_TOO_BIG      also: more was written in one call than a transaction holds (some 500 MB).
  *   LK_BUSY         also: other processes (mdb_stat, mdb_copy) have taken all places for readers.
  */
@@ -55,8 +62,8 @@ typedef enum lk_lmdb_sync {
      * was acknowledged is lost when the machine dies. Two flushes a commit. */
     LK_LMDB_SYNC_COMMIT = 0,
     /* The data are on the disk, the page that makes them valid follows with the next commit, or by
-     * itself: when the machine dies the last commit may be lost, no other, and none is torn. One flush
-     * a commit (MDB_NOMETASYNC). */
+     * itself: when the machine dies the last commit may be lost, no other, and none is torn. One
+     * flush a commit (MDB_NOMETASYNC). */
     LK_LMDB_SYNC_LATER = 1,
     /* Nothing is waited for; lk_close flushes. When the machine dies any number of the last commits
      * is lost, and, unless the file system keeps the order of writes, the database may be damaged
@@ -92,13 +99,13 @@ typedef struct lk_lmdb_options {
     }
 
 /* Opens the database in the folder `path`, which is made where it is missing (not its parents); the
- * folder and its files are the owner's only. `options` may be NULL (defaults) and, like `path`, need
- * not outlive the call. On LK_OK `*db` is the caller's, to be given to lk_close.
+ * folder and its files are the owner's only. `options` may be NULL (defaults) and, like `path`,
+ * need not outlive the call. On LK_OK `*db` is the caller's, to be given to lk_close.
  * LK_INVALID: bad options; or there is something else in the folder: not a database of LMDB, or not
- * one of latchkey's. LK_TOO_BIG: a limit above its cap. LK_BUSY: somebody has it open. LK_UNSUPPORTED:
- * made by a newer version of this library or of LMDB. LK_UNAVAILABLE: no such place, no permission, an
- * I/O error, damage. LK_NO_MEMORY: or no address space for the map, no room on the disk, no
- * descriptors left. */
+ * one of latchkey's. LK_TOO_BIG: a limit above its cap. LK_BUSY: somebody has it open.
+ * LK_UNSUPPORTED: made by a newer version of this library or of LMDB. LK_UNAVAILABLE: no such
+ * place, no permission, an I/O error, damage. LK_NO_MEMORY: or no address space for the map, no
+ * room on the disk, no descriptors left. */
 LK_API LK_CHECKED lk_status lk_lmdb_open(const char *path, const lk_lmdb_options *options,
                                          lk_db **db);
 

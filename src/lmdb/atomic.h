@@ -3,7 +3,7 @@
  * Shared words of the adapter, order in the verb. The adapter sees public headers only, so it has
  * its own few.
  *
- *   pair L1   the flag of a reader's place: who leaves it (release) and who takes it next (acquire);
+ *   pair L1   the flag of a reader's place: who leaves it (release), who takes it next (acquire);
  *             without it the next one sees half of the last one's transaction. reader.c
  *
  * Everything else that is shared is under a mutex, but for counters, which nothing depends on.

@@ -3,8 +3,8 @@
  * Several writes under several locks, in one step: one transaction. Called through the table of
  * operations.
  *
- * All locks of a commit get numbers in a row, so what the caller is told afterwards follows from the
- * first of them; and a lock that the same commit deletes is known by its number.
+ * All locks of a commit get numbers in a row, so what the caller is told afterwards follows from
+ * the first of them; and a lock that the same commit deletes is known by its number.
  */
 #include "lmdb/store.h"
 
@@ -138,7 +138,8 @@ pushes_call(lki_lmdb *store, const change *c)
             lki_lmdb_call(store, c->writes[i].item.key.pk, 1);
 }
 
-/* Of a commit that came to nothing for it: the count of its queue. Where that fails it is not counted. */
+/* Of a commit that came to nothing for it: the count of its queue. Where that fails it is not
+ * counted. */
 static void
 lost_count(lki_lmdb *store, lk_bytes pk)
 {

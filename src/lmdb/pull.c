@@ -2,12 +2,12 @@
  *
  * Jobs are claimed, and waited for. Called through the table of operations.
  *
- *   1. a look, which writes nothing and waits for no writer: is anything visible? Mostly that is all
- *      an empty pull does
+ *   1. a look, which writes nothing and waits for no writer: is anything visible? Mostly that is
+ *      all an empty pull does
  *   2. what is due goes from due to ready, all of it, in transactions of BATCH jobs at most: only
  *      then is the first of ready the first of all that is visible
- *   3. the first of ready are claimed, in the transaction of the last batch; jobs that have expired or
- *      were received too often go on the way
+ *   3. the first of ready are claimed, in the transaction of the last batch; jobs that have expired
+ *      or were received too often go on the way
  *
  * Waiting sleeps outside of all transactions (wait.c).
  */
@@ -133,8 +133,8 @@ due_notice_all(lki_lmdb_txn *t, pull *p)
 
 /* ---- one job ---- */
 
-/* A job that was received often enough: in one step with the rest of the pull it is a fresh job of the
- * dead queue. */
+/* A job that was received often enough: in one step with the rest of the pull it is a fresh job of
+ * the dead queue. */
 static lk_status
 job_bury(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item *found)
 {

@@ -40,8 +40,8 @@ first_upwards(const walk *w, MDB_cursor *cursor, MDB_val *key, MDB_val *row)
     return code;
 }
 
-/* The first key of a walk downwards: the last before the cursor, or before what lies behind all keys
- * with the prefix. */
+/* The first key of a walk downwards: the last before the cursor, or before what lies behind all
+ * keys with the prefix. */
 static int
 first_downwards(const walk *w, MDB_cursor *cursor, MDB_val *key, MDB_val *row)
 {

@@ -3,9 +3,9 @@
  * Reading: a fixed number of places, each with a read transaction and a cursor that are made once
  * and renewed by each call. Called by whatever reads.
  *
- * A thread begins its search at the place it had last, so mostly it finds its own; a read then costs
- * one swap of a flag on a line of its own, and no allocation. Where all places are taken it yields
- * until one is free: a place is held for the time of one look.
+ * A thread begins its search at the place it had last, so mostly it finds its own; a read then
+ * costs one swap of a flag on a line of its own, and no allocation. Where all places are taken it
+ * yields until one is free: a place is held for the time of one look.
  *
  * Ordering pairs  L1 (lmdb/atomic.h)
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The database: opened, made if it is new, closed; statuses, clocks, statistics. lk_lmdb_open is all
- * that is called from outside.
+ * The database: opened, made if it is new, closed; statuses, clocks, statistics. lk_lmdb_open is
+ * all that is called from outside.
  *
  * A folder holds data.mdb and lock.mdb, which are LMDB's, and latchkey.lock: whoever has it locked
  * (flock) has the database.
@@ -350,7 +350,8 @@ databases_open(lki_lmdb *store, MDB_txn *txn)
     return status;
 }
 
-/* The first time in expiry, and the store's time: not before any that a deadline was reckoned from. */
+/* The first time in expiry, and the store's time: not before any that a deadline was reckoned from.
+ */
 static lk_status
 times_open(lki_lmdb *store, MDB_txn *txn)
 {

@@ -7,8 +7,8 @@
  *          store keeps in memory of the file (numbers, times, bounds) changes only by a commit that
  *          succeeded; until then the transaction has its own.
  *
- * Latches  `latch`: whoever writes. `wait_latch`: waiters. `watch_latch`: descriptors. `tally_latch`:
- *          empty pulls. None is taken while another is held.
+ * Latches  `latch`: whoever writes. `wait_latch`: waiters. `watch_latch`: descriptors.
+ *          `tally_latch`: empty pulls. None is taken while another is held.
  */
 #ifndef LKI_LMDB_STORE_H
 #define LKI_LMDB_STORE_H
@@ -114,7 +114,8 @@ typedef struct lki_lmdb_txn {
 
 /* LK_OK: the caller has the latch, until commit or abort. */
 lk_status lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t);
-/* Ends the transaction: commits it if `status` is LK_OK or LK_LATE, and returns that; else aborts it. */
+/* Ends the transaction: commits it if `status` is LK_OK or LK_LATE, and returns that; else aborts
+ * it. */
 lk_status lki_lmdb_end(lki_lmdb_txn *t, lk_status status);
 /* `count` numbers in a row that were never handed out; versions and tokens. */
 uint64_t lki_lmdb_numbers(lki_lmdb_txn *t, size_t count);
@@ -178,7 +179,8 @@ typedef struct lki_lmdb_sight {
     bool exists;
 } lki_lmdb_sight;
 
-/* Without writing. LK_OK: there may be something to pull. LK_EMPTY, LK_CLOSED: there was not. pull.c */
+/* Without writing. LK_OK: there may be something to pull. LK_EMPTY, LK_CLOSED: there was not.
+ * pull.c */
 lk_status lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight);
 
 /* ---- waiting: wait.c, watch.c ---- */

@@ -109,8 +109,8 @@ lki_lmdb_expire(lki_lmdb_txn *t, size_t most, bool *more)
 
 /* ---- queues that are not used any more ---- */
 
-/* An empty queue that is not closed, and was not used for a minute. Its last ULID is remembered: if it
- * comes again it goes on from there. */
+/* An empty queue that is not closed, and was not used for a minute. Its last ULID is remembered: if
+ * it comes again it goes on from there. */
 static lk_status
 queue_forget(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_queue *queue)
 {

@@ -131,8 +131,9 @@ meta_flush(lki_lmdb_txn *t)
     return lki_lmdb_put(t, store->meta, &key, &t->meta, sizeof t->meta);
 }
 
-/* What a commit that failed means. LMDB lets nobody in any more iff it could not write the page that
- * makes a commit valid; only then may the commit be there. Any other failure came before that page. */
+/* What a commit that failed means. LMDB lets nobody in any more iff it could not write the page
+ * that makes a commit valid; only then may the commit be there. Any other failure came before that
+ * page. */
 static lk_status
 commit_failed(const lki_lmdb *store, int code)
 {

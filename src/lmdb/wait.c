@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting for jobs. Called by the files of the queue. One process has the database, so a mutex and a
- * list of those who wait will do; a queue nobody waits for costs nothing.
+ * Waiting for jobs. Called by the files of the queue. One process has the database, so a mutex and
+ * a list of those who wait will do; a queue nobody waits for costs a look at it.
  *
  * A waiter joins the list, then looks, then sleeps until it is called. Who makes a job visible
  * commits first and calls second: either the look sees the job, or the call finds the waiter.
  *
- * Guarantees  Each visible job calls one waiter of its queue, the one that has waited longest and was
- *             not called yet. A waiter that leaves hands on a call that came after its last look.
- *             If something is due at a time, some waiter of the queue wakes by then: a call for a
- *             time wakes one if none would, and who leaves hands its watch on.
+ * Guarantees  Each visible job calls one waiter of its queue, the one that has waited longest and
+ *             was not called yet. A waiter that leaves hands on a call that came after its last
+ *             look. If something is due at a time, some waiter of the queue wakes by then: a call
+ *             for a time wakes one if none would, and who leaves hands its watch on.
  *
  * Also here: the tally of empty pulls, which write nothing to the file.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The conformance suite on LMDB, in a folder of its own that goes with the program. Each time the database is closed its
- * file is looked at with LMDB alone.
+ * The conformance suite on LMDB, in a folder of its own that goes with the program. Each time the
+ * database is closed its file is looked at with LMDB alone.
  */
 #include <stdio.h>
 #include <stdlib.h>

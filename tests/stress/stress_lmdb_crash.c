@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The database of the adapter for LMDB under a process that is killed. A child's threads write at random: items in pairs,
- * groups of items that must stay equal, jobs that are pushed, pulled, released, acknowledged, and commits that do all of it
- * at once. What they are about to do, and what was acknowledged, they note in memory that outlives them. The parent kills
- * the child after a random number of calls, looks at the file with LMDB alone, opens the database and compares: all that
- * was acknowledged is there; of the call that was under way all is there or nothing. Then a few hours pass, the parent
- * pulls what is left, in order, and the next child goes on.
+ * The database of the adapter for LMDB under a process that is killed. A child's threads write at
+ * random: items in pairs, groups of items that must stay equal, jobs that are pushed, pulled,
+ * released, acknowledged, and commits that do all of it at once. What they are about to do, and
+ * what was acknowledged, they note in memory that outlives them. The parent kills the child after a
+ * random number of calls, looks at the file with LMDB alone, opens the database and compares: all
+ * that was acknowledged is there; of the call that was under way all is there or nothing. Then a
+ * few hours pass, the parent pulls what is left, in order, and the next child goes on.
  */
 #include <sched.h>
 #include <signal.h>
@@ -33,7 +34,8 @@ enum {
     CALLS_SPREAD = 600
 };
 
-/* The call that is under way. NONE: there is none. DONE: it was acknowledged, and is not in the books yet. */
+/* The call that is under way. NONE: there is none. DONE: it was acknowledged, and is not in the
+ * books yet. */
 enum { NONE, TRIED, DONE };
 
 typedef struct attempt {

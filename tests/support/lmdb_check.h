@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The file of a closed database of the adapter for LMDB, looked at with LMDB alone: does it keep the invariants of src/lmdb?
- * A header, so that only tests that are linked with LMDB see it.
+ * The file of a closed database of the adapter for LMDB, looked at with LMDB alone: does it keep
+ * the invariants of src/lmdb? A header, so that only tests that are linked with LMDB see it.
  */
 #ifndef LATCHKEY_TESTS_LMDB_CHECK_H
 #define LATCHKEY_TESTS_LMDB_CHECK_H

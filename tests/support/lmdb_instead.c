@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tests of the embedded store that any store has to pass, over the adapter for LMDB: programs that are linked with
- * --wrap=lk_memory_open get a database in an empty folder instead (tests/CMakeLists.txt: over_lmdb_*). Views, which the adapter
- * has not, become copies. A commit costs some ten times what it costs the embedded store: these programs do a tenth of the
- * volume.
+ * Tests of the embedded store that any store has to pass, over the adapter for LMDB: programs that
+ * are linked with --wrap=lk_memory_open get a database in an empty folder instead
+ * (tests/CMakeLists.txt: over_lmdb_*). Views, which the adapter has not, become copies. A commit
+ * costs some ten times what it costs the embedded store: these programs do a tenth of the volume.
  */
 #include <pthread.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory runs out at any allocation of any call on the adapter for LMDB: for every n the n-th one fails, of the adapter, of
- * LMDB (both linked statically, with --wrap) and of the results. The call says LK_NO_MEMORY and has done nothing, and the
- * next one does its work. Opening too.
+ * Memory runs out at any allocation of any call on the adapter for LMDB: for every n the n-th one
+ * fails, of the adapter, of LMDB (both linked statically, with --wrap) and of the results. The call
+ * says LK_NO_MEMORY and has done nothing, and the next one does its work. Opening too.
  */
 #include <unistd.h>
 
@@ -218,7 +218,8 @@ call_sweep(lmdb_rig *r, lk_result *out)
 
 /* ---- each of them ---- */
 
-/* Items with locks, one that has expired; a job that is held, one that was released, one that is ready. */
+/* Items with locks, one that has expired; a job that is held, one that was released, one that is
+ * ready. */
 static void
 rig_fill(lmdb_rig *r)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The adapter for LMDB, where the conformance suite cannot look: options, limits, folders that are somebody's, that are
- * something else or cannot be; readers that are more than places; forks.
+ * The adapter for LMDB, where the conformance suite cannot look: options, limits, folders that are
+ * somebody's, that are something else or cannot be; readers that are more than places; forks.
  */
 #include <errno.h>
 #include <lmdb.h>

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The adapter for LMDB where there is no room, and where there is much: a map that is full, for every kind of write; disks
- * that fail (the system's calls that LMDB writes with are replaced here); more jobs than one transaction moves.
+ * The adapter for LMDB where there is no room, and where there is much: a map that is full, for
+ * every kind of write; disks that fail (the system's calls that LMDB writes with are replaced
+ * here); more jobs than one transaction moves.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -12,9 +14,11 @@
 
 /* ---- a disk that fails ---- */
 
-/* LMDB writes pages with pwrite and writev, the page that makes a commit valid with a short pwrite, and flushes with
- * fdatasync. 0: works; else the errno of the next such call, once. */
+/* LMDB writes pages with pwrite and writev, the page that makes a commit valid with a short pwrite,
+ * and flushes with fdatasync. 0: works; else the errno of the next such call, once. */
 static int fail_page, fail_meta, fail_flush;
+/* How often pages were flushed, and short writes made that wait for the disk. */
+static unsigned flushes, waiting_metas;
 
 static int
 taken(int *fault)
@@ -32,6 +36,7 @@ pwrite(int fd, const void *bytes, size_t size, off_t at)
         errno = code;
         return -1;
     }
+    waiting_metas += size < 4096 && (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
     struct iovec part = {(void *)(uintptr_t)bytes, size};
     return pwritev(fd, &part, 1, at);
 }
@@ -64,6 +69,7 @@ fdatasync(int fd)
         errno = code;
         return -1;
     }
+    flushes++;
     return fsync(fd);
 }
 
@@ -72,6 +78,30 @@ rig_sync(lmdb_rig *r, lk_lmdb_sync sync)
 {
     lmdb_close(r);
     r->options.sync = sync;
+    lmdb_open(r);
+}
+
+static void
+test_commit_waits_for_the_disk_as_was_asked(void **state)
+{
+    lmdb_rig *r = *state;
+    static const struct {
+        lk_lmdb_sync sync;
+        unsigned flushes, metas;
+    } wanted[] = {
+        {LK_LMDB_SYNC_COMMIT, 1, 1}, {LK_LMDB_SYNC_LATER, 1, 0}, {LK_LMDB_SYNC_NEVER, 0, 0}};
+    for (size_t i = 0; i < KIT_COUNT(wanted); i++) {
+        rig_sync(r, wanted[i].sync);
+        for (int k = 0; k < 3; k++) {
+            flushes = waiting_metas = 0;
+            kit_set(&r->k, "p", "s", "x");
+            assert_int_equal(flushes, wanted[i].flushes);
+            assert_int_equal(waiting_metas, wanted[i].metas);
+        }
+    }
+    flushes = 0;
+    lmdb_close(r);
+    assert_true(flushes > 0); /* also where no commit waited */
     lmdb_open(r);
 }
 
@@ -331,6 +361,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_commit_waits_for_the_disk_as_was_asked),
         TEST(test_disk_error_before_the_end_of_a_commit_writes_nothing),
         TEST(test_disk_error_at_the_end_of_a_commit_is_unknown),
         TEST(test_full_map_says_so_and_the_store_goes_on),

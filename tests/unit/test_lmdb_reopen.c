@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a database of LMDB still knows when it is opened again: items, locks, jobs in every state, the time that deadlines are
- * measured with, the order of generated keys. The clocks are set by hand; what a killed process leaves is stress_lmdb_crash's.
+ * What a database of LMDB still knows when it is opened again: items, locks, jobs in every state,
+ * the time that deadlines are measured with, the order of generated keys. The clocks are set by
+ * hand; what a killed process leaves is stress_lmdb_crash's.
  */
 #include <sys/wait.h>
 #include <unistd.h>
@@ -119,8 +120,8 @@ test_claim_that_lapsed_meanwhile_is_late_until_claimed_anew(void **state)
     assert_int_equal(jobs_statistics(&r->k, "q").late, 1);
 }
 
-/* The realtime clock says nothing of deadlines while the database is open; gone back while it was closed, the time that
- * deadlines are measured with stands still. */
+/* The realtime clock says nothing of deadlines while the database is open; gone back while it was
+ * closed, the time that deadlines are measured with stands still. */
 static void
 test_realtime_jumps_move_no_deadline(void **state)
 {
