@@ -304,8 +304,8 @@ lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *resu
     lk_status status = pull_once(&p);
     if (status == LK_EMPTY && options->wait_ms != 0)
         status = pull_wait(&p);
-    if (status == LK_OK)
-        lki_lmdb_call_at(p.store, options->pk, p.first_due);
+    /* Nobody is called for the deadline: whoever was called for the job that was claimed here looks,
+     * and then watches over it. */
     lki_lmdb_watch_settle(p.store, options->pk);
     if (status == LK_OK)
         lk_result_publish(result);
