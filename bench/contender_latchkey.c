@@ -206,7 +206,7 @@ store_counters(void *store, struct bench_counters *counters)
     counters->retries = statistics.retries;
 }
 
-static const struct bench_contender contender_latchkey = {
+const struct bench_contender contender_latchkey = {
     .name = "latchkey",
     .what = "this library",
     .order = 0,

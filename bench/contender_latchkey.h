@@ -9,6 +9,8 @@
 #include "queue.h"
 
 extern const struct queue_operations latchkey_queue;
+/* All but `open` is the same for any database behind a lk_db. */
+extern const struct bench_contender contender_latchkey;
 
 void *latchkey_attach(void *db);
 void latchkey_detach(void *client);

@@ -13,7 +13,7 @@ packages_of()
 {
     case $1 in
     build) echo gcc g++ libc6-dev make cmake pkgconf libck-dev libxxhash-dev ;;
-    tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev spin ;;
+    tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev spin ;;
     bench) echo libjemalloc-dev libcjson-dev ;;
     browser) echo chromium fonts-dejavu-core ;; # opens the benchmark's report; large
     contenders) # optional ones of the benchmark; each is built if found

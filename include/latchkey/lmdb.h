@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * latchkey/lmdb.h: a store that survives a restart, on LMDB (the Lightning Memory-Mapped Database).
+ * The library latchkey-lmdb; every call of latchkey.h works on its handles, but for lk_view
+ * (LK_UNSUPPORTED).
+ *
+ *     lk_db *db;
+ *     if (lk_lmdb_open("/var/lib/mine", NULL, &db) != LK_OK)
+ *         return 1;
+ *     ... as with any other lk_db ...
+ *     lk_close(db);
+ *
+ * ONE HANDLE A PATH  A database is open in one process, and there once: while a handle has it open,
+ * a second lk_lmdb_open of the same folder is LK_BUSY, from wherever. The kernel ends that with the
+ * process, however it ends; but the child of a fork that outlives a killed parent goes on holding
+ * it.
+ *
+ * WHAT IS DURABLE WHEN  A call that writes is one transaction (a purge or a sweep of many:
+ * several). When it returns LK_OK, or LK_LATE, all of it is there; on anything else nothing of it
+ * is, but where latchkey.h says otherwise, and for LK_UNKNOWN. lk_set and lk_delete of several keys
+ * are one step too, which is more than latchkey.h promises. Killing the process, at any instant,
+ * loses nothing that was acknowledged and tears nothing. What the death of the machine does:
+ * lk_lmdb_sync.
+ *
+ * TIME  Expiry of items and locks counts on the realtime clock, and goes on while the database is
+ * closed. Deadlines of claims and delays count on the monotonic clock while it is open: a realtime
+ * clock that jumps changes nothing. While it is closed they count on the realtime clock; if that
+ * has gone back meanwhile they stand still. So a claim's token is good after a restart as it was
+ * before; its deadline_ms is on the monotonic clock of the handle that gave it.
+ *
+ * THREADS, PROGRESS  As latchkey.h says, but: reads never wait for a writer, and writes queue up
+ * behind one another, for the time of a commit each.
+ *
+ * STATISTICS  lk_statistics_read: `cells` are items and locks, each counted; what is said of
+ * threads, contention and retired memory stays 0. Counters of queues are in the database, but for
+ * empty_pulls, which begin anew with each handle. A queue that is empty, not closed, and was not
+ * used for a minute is taken out by lk_sweep.
+ *
+ * STATUSES, besides those of latchkey.h
+ *   LK_NO_MEMORY    also: the map or the disk is full. Nothing was written, and the store goes on.
+ *                   Deleting needs a few free pages too; a database that is full to the last page
+ *                   is opened again with a larger map_size.
+ *   LK_UNAVAILABLE  an I/O error, a damaged database. From a write: nothing was written. Where LMDB
+ *                   says that it cannot go on, every call is, until it is opened anew.
+ *   LK_UNKNOWN      the last write of a commit failed: it may be there or not. Every call after it
+ *                   is LK_UNAVAILABLE; who opens the database again sees which.
+ *   LK_TOO_BIG      also: more was written in one call than a transaction holds (some 500 MB).
+ *   LK_BUSY         also: other processes (mdb_stat, mdb_copy) have taken all places for readers.
+ */
+#ifndef LATCHKEY_LMDB_H
+#define LATCHKEY_LMDB_H
+
+#include <latchkey/latchkey.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a commit waits for. The process may be killed at any time with each of them. */
+typedef enum lk_lmdb_sync {
+    /* Data, then the page that makes them valid, are on the disk when a write returns: nothing that
+     * was acknowledged is lost when the machine dies. Two flushes a commit. */
+    LK_LMDB_SYNC_COMMIT = 0,
+    /* The data are on the disk, the page that makes them valid follows with the next commit, or by
+     * itself: when the machine dies the last commit may be lost, no other, and none is torn. One
+     * flush a commit (MDB_NOMETASYNC). */
+    LK_LMDB_SYNC_LATER = 1,
+    /* Nothing is waited for; lk_close flushes. When the machine dies any number of the last commits
+     * is lost, and, unless the file system keeps the order of writes, the database may be damaged
+     * beyond repair (MDB_NOSYNC). For what can be made anew. */
+    LK_LMDB_SYNC_NEVER = 2
+} lk_lmdb_sync;
+
+/* A field that is 0 or NULL stands for its default. */
+typedef struct lk_lmdb_options {
+    /* Most that the database may grow to, in bytes; rounded up to a page. Address space only, the
+     * file grows as it is used. Default 64 GiB (1 GiB where pointers have 32 bits). May differ each
+     * time; less than what is there counts as what is there. */
+    size_t map_size;
+    lk_lmdb_sync sync;
+    /* Called from any thread, also while a write has the store's latch: they make no call on the
+     * store. */
+    lk_clock realtime_ms; /* Unix milliseconds; default CLOCK_REALTIME */
+    lk_clock
+        monotonic_ms; /* default CLOCK_MONOTONIC; with a hook, waiting pulls look at it each 5 ms */
+    void *clock_context;
+    /* As those of lk_memory_options. */
+    int64_t lock_ttl_ms, lock_refresh_ms;
+    /* Bytes; defaults 240, 256, 16 MiB. pk and sk together at most 500, since a key of LMDB has at
+     * most 511; data at most 4 GiB - 10. What was written under larger limits stays readable, but a
+     * stream that meets a longer sk than its handle allows is LK_INVALID. */
+    size_t max_pk_size, max_sk_size, max_data_size;
+    /* Reads that run at once; others wait for a place. Default 126. */
+    unsigned max_readers;
+} lk_lmdb_options;
+#define LK_LMDB_OPTIONS_INIT                                       \
+    {                                                              \
+        0, LK_LMDB_SYNC_COMMIT, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 \
+    }
+
+/* Opens the database in the folder `path`, which is made where it is missing (not its parents); the
+ * folder and its files are the owner's only. `options` may be NULL (defaults) and, like `path`,
+ * need not outlive the call. On LK_OK `*db` is the caller's, to be given to lk_close.
+ * LK_INVALID: bad options; or there is something else in the folder: not a database of LMDB, or not
+ * one of latchkey's. LK_TOO_BIG: a limit above its cap. LK_BUSY: somebody has it open.
+ * LK_UNSUPPORTED: made by a newer version of this library or of LMDB. LK_UNAVAILABLE: no such
+ * place, no permission, an I/O error, damage. LK_NO_MEMORY: or no address space for the map, no
+ * room on the disk, no descriptors left. */
+LK_API LK_CHECKED lk_status lk_lmdb_open(const char *path, const lk_lmdb_options *options,
+                                         lk_db **db);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Queues as a whole: statistics, purge, close. Called through the table of operations.
+ */
+#include "lmdb/store.h"
+
+enum { BATCH = 512 };
+
+/* ---- statistics ---- */
+
+/* The milliseconds of a ULID (Crockford base 32); it was made by a push. */
+static int64_t
+ulid_ms(lk_bytes sk)
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    int64_t ms = 0;
+    for (size_t i = 0; i < 10 && i < sk.size; i++) {
+        const char *digit = strchr(digits, ((const char *)sk.data)[i]);
+        ms = ms * 32 + (digit != NULL ? digit - digits : 0);
+    }
+    return ms;
+}
+
+typedef struct census {
+    lk_queue_statistics stats;
+    int64_t now_ms, time, oldest_ms;
+} census;
+
+static void
+job_count(census *c, const lki_lmdb_key *key, const lki_lmdb_job *job)
+{
+    bool waits = job->phase == LKI_LMDB_DELAYED || job->phase == LKI_LMDB_CLAIMED;
+    if (waits && c->time < job->time) {
+        c->stats.claimed += job->phase == LKI_LMDB_CLAIMED;
+        c->stats.delayed += job->phase == LKI_LMDB_DELAYED;
+        return;
+    }
+    c->stats.ready++;
+    int64_t ms = job->generated != 0 ? ulid_ms(lki_lmdb_key_sk(key)) : INT64_MAX;
+    if (ms < c->oldest_ms)
+        c->oldest_ms = ms;
+}
+
+/* Jobs and items side by side: both cursors mostly go on to a neighbour. */
+static lk_status
+jobs_count(const lki_lmdb *store, lki_lmdb_reader *reader, const lki_lmdb_key *queue, census *c)
+{
+    MDB_cursor *jobs;
+    MDB_val k = lki_lmdb_key_value(queue), row;
+    int code = mdb_cursor_renew(reader->txn, reader->cursor);
+    if (code == 0)
+        code = mdb_cursor_open(reader->txn, store->jobs, &jobs);
+    if (code != 0)
+        return lki_lmdb_status(code);
+    lk_status status = LK_OK;
+    code = mdb_cursor_get(jobs, &k, &row, MDB_SET_RANGE);
+    for (; code == 0 && lki_lmdb_begins_with(&k, queue) && status == LK_OK;
+         code = mdb_cursor_get(jobs, &k, &row, MDB_NEXT)) {
+        lki_lmdb_key key;
+        lki_lmdb_job job;
+        lki_lmdb_item item;
+        MDB_val item_key = k, value;
+        code = mdb_cursor_get(reader->cursor, &item_key, &value, MDB_SET);
+        if (code != 0 || row.mv_size != sizeof job ||
+            !lki_lmdb_key_read(&key, k.mv_data, k.mv_size))
+            status = code == 0 || code == MDB_NOTFOUND ? LK_UNAVAILABLE : lki_lmdb_status(code);
+        else
+            status = lki_lmdb_item_parse(&value, &item);
+        if (status != LK_OK || lk_has_expired(item.expires_at_ms, c->now_ms))
+            continue;
+        memcpy(&job, row.mv_data, sizeof job);
+        job_count(c, &key, &job);
+    }
+    mdb_cursor_close(jobs);
+    return status != LK_OK || code == 0 || code == MDB_NOTFOUND ? status : lki_lmdb_status(code);
+}
+
+lk_status
+lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
+{
+    lki_lmdb *store = state;
+    lki_lmdb_reader *reader;
+    lki_lmdb_queue queue;
+    lki_lmdb_key key = {.size = 0};
+    census c = {.oldest_ms = INT64_MAX};
+    lk_status status = lki_lmdb_read_begin(store, &reader);
+    if (status != LK_OK)
+        return status;
+    c.now_ms = lki_lmdb_now(store);
+    c.time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
+    lki_lmdb_key_append(&key, pk.data, pk.size);
+    status = lki_lmdb_row(reader->txn, store->queues, &key, &queue, sizeof queue);
+    bool there = status == LK_OK;
+    lki_lmdb_key_frame(&key, pk);
+    if (there)
+        status = jobs_count(store, reader, &key, &c);
+    lki_lmdb_read_end(reader);
+    if (there && status == LK_OK) {
+        c.stats.pushes = queue.pushes;
+        c.stats.pulls = queue.pulls;
+        c.stats.lapses = queue.lapses;
+        c.stats.late = queue.late;
+        c.stats.lost = queue.lost;
+        c.stats.dead = queue.dead;
+        c.stats.empty_pulls = lki_lmdb_tally_read(store, pk);
+        c.stats.oldest_age_ms = c.oldest_ms < c.now_ms ? c.now_ms - c.oldest_ms : 0;
+    }
+    if (status != LK_OK && status != LK_NOT_FOUND)
+        return status;
+    *stats = c.stats;
+    return LK_OK;
+}
+
+/* ---- purge ---- */
+
+/* The last job of a queue, which what comes meanwhile lies behind. LK_NOT_FOUND: it has none. */
+static lk_status
+job_last(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_key *last)
+{
+    lki_lmdb_reader *reader;
+    lk_status status = lki_lmdb_read_begin(store, &reader);
+    if (status != LK_OK)
+        return status;
+    lki_lmdb_key behind = *queue;
+    size_t at = behind.size;
+    while (behind.bytes[at - 1] == 0xff) /* a pk's size begins with less */
+        at--;
+    behind.bytes[at - 1]++;
+    behind.size = at;
+    MDB_cursor *cursor;
+    MDB_val key = lki_lmdb_key_value(&behind), row;
+    int code = mdb_cursor_open(reader->txn, store->jobs, &cursor);
+    if (code == 0) {
+        code = mdb_cursor_get(cursor, &key, &row, MDB_SET_RANGE);
+        code = mdb_cursor_get(cursor, &key, &row, code == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
+        if (code == 0 && !lki_lmdb_begins_with(&key, queue))
+            code = MDB_NOTFOUND;
+        if (code == 0 && !lki_lmdb_key_read(last, key.mv_data, key.mv_size))
+            code = MDB_CORRUPTED;
+        mdb_cursor_close(cursor);
+    }
+    lki_lmdb_read_end(reader);
+    return lki_lmdb_status(code);
+}
+
+/* A batch of jobs that are not behind `last`. *more: there may be others. */
+static lk_status
+jobs_purge(lki_lmdb_txn *t, const lki_lmdb_key *queue, const lki_lmdb_key *last, size_t *count,
+           bool *more)
+{
+    lk_status status = LK_OK;
+    *more = true;
+    for (size_t i = 0; status == LK_OK && i < BATCH; i++) {
+        MDB_val first;
+        lki_lmdb_key key;
+        lki_lmdb_item item;
+        status = lki_lmdb_seek(t->txn, t->store->jobs, queue, &first);
+        if (status == LK_OK && !lki_lmdb_key_read(&key, first.mv_data, first.mv_size))
+            return LK_UNAVAILABLE; /* damaged */
+        if (status == LK_NOT_FOUND ||
+            (status == LK_OK && (!lki_lmdb_begins_with(&first, queue) ||
+                                 lk_bytes_compare((lk_bytes){key.bytes, key.size},
+                                                  (lk_bytes){last->bytes, last->size}) > 0))) {
+            *more = false;
+            return LK_OK;
+        }
+        if (status == LK_OK)
+            status = lki_lmdb_item_find(t->store, t->txn, &key, &item);
+        if (status != LK_OK)
+            return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb1 */
+        *count += !lk_has_expired(item.expires_at_ms, t->now_ms);
+        status = lki_lmdb_key_remove(t, &key, NULL);
+    }
+    return status;
+}
+
+lk_status
+lki_lmdb_queue_purge(void *state, lk_bytes pk, size_t *purged)
+{
+    lki_lmdb *store = state;
+    lki_lmdb_key queue, last;
+    size_t count = 0;
+    lki_lmdb_key_frame(&queue, pk);
+    lk_status status = job_last(store, &queue, &last);
+    bool more = status == LK_OK;
+    if (status == LK_NOT_FOUND)
+        status = LK_OK;
+    while (status == LK_OK && more) {
+        lki_lmdb_txn t;
+        status = lki_lmdb_begin(store, &t);
+        if (status != LK_OK)
+            return status;
+        status = jobs_purge(&t, &queue, &last, &count, &more);
+        status = lki_lmdb_end(&t, status);
+    }
+    if (status == LK_OK)
+        *purged = count;
+    return status;
+}
+
+/* ---- close ---- */
+
+lk_status
+lki_lmdb_queue_close(void *state, lk_bytes pk)
+{
+    lki_lmdb *store = state;
+    lki_lmdb_txn t;
+    lk_status status = lki_lmdb_begin(store, &t);
+    if (status != LK_OK)
+        return status;
+    status = lki_lmdb_queue_use(&t, pk);
+    if (status == LK_OK && t.queue.closed == 0) {
+        t.queue.closed = 1;
+        t.queue_changed = true;
+    }
+    status = lki_lmdb_end(&t, status);
+    if (status == LK_OK)
+        lki_lmdb_call(store, pk, SIZE_MAX);
+    return status;
+}

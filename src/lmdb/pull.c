@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs are claimed, and waited for. Called through the table of operations.
+ *
+ *   1. a look, which writes nothing and waits for no writer: is anything visible? Mostly that is
+ *      all an empty pull does
+ *   2. what is due goes from due to ready, all of it, in transactions of BATCH jobs at most: only
+ *      then is the first of ready the first of all that is visible
+ *   3. the first of ready are claimed, in the transaction of the last batch; jobs that have expired
+ *      or were received too often go on the way
+ *
+ * Waiting sleeps outside of all transactions (wait.c).
+ */
+#include <stdlib.h>
+
+#include "lmdb/store.h"
+
+enum { BATCH = 4096 };
+
+typedef struct pull {
+    lki_lmdb *store;
+    const lk_pull_options *options;
+    lk_result *result;
+    lki_lmdb_key queue; /* the frame of its keys */
+    int64_t first_due;  /* as last seen; INT64_MAX: nothing waits for a time */
+    size_t taken;
+    size_t buried; /* in this transaction */
+    size_t work;   /* jobs that were moved or taken out, likewise */
+} pull;
+
+/* ---- the look ---- */
+
+/* The first of due, or INT64_MAX. */
+static lk_status
+due_first(const lki_lmdb *store, const lki_lmdb_key *queue, MDB_txn *txn, MDB_val *key,
+          int64_t *time)
+{
+    *time = INT64_MAX;
+    lk_status status = lki_lmdb_seek(txn, store->due, queue, key);
+    if (status != LK_OK || !lki_lmdb_begins_with(key, queue))
+        return status == LK_NOT_FOUND ? LK_OK : status;
+    if (key->mv_size < queue->size + LKI_LMDB_TIME)
+        return LK_UNAVAILABLE; /* damaged */
+    *time = lki_lmdb_time_read((const unsigned char *)key->mv_data + queue->size);
+    return LK_OK;
+}
+
+/* The first of ready. LK_NOT_FOUND: there is none. */
+static lk_status
+ready_first(const lki_lmdb *store, const lki_lmdb_key *queue, MDB_txn *txn, MDB_val *key)
+{
+    lk_status status = lki_lmdb_seek(txn, store->ready, queue, key);
+    return status == LK_OK && !lki_lmdb_begins_with(key, queue) ? LK_NOT_FOUND : status;
+}
+
+lk_status
+lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight)
+{
+    lki_lmdb_reader *reader;
+    lk_status status = lki_lmdb_read_begin(store, &reader);
+    if (status != LK_OK)
+        return status;
+    /* After the snapshot: what is due in it is due by this time. */
+    sight->time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
+    sight->first_due = INT64_MAX;
+    lki_lmdb_queue row;
+    lki_lmdb_key name;
+    MDB_val key;
+    lk_bytes pk = lki_lmdb_key_pk(queue);
+    name.size = 0;
+    lki_lmdb_key_append(&name, pk.data, pk.size);
+    status = lki_lmdb_row(reader->txn, store->queues, &name, &row, sizeof row);
+    sight->exists = status == LK_OK;
+    if (status == LK_OK)
+        status = due_first(store, queue, reader->txn, &key, &sight->first_due);
+    if (status == LK_OK && sight->first_due > sight->time)
+        status = ready_first(store, queue, reader->txn, &key);
+    lki_lmdb_read_end(reader);
+    if (status != LK_NOT_FOUND)
+        return status;
+    return sight->exists && row.closed != 0 ? LK_CLOSED : LK_EMPTY;
+}
+
+static lk_status
+pull_look(pull *p)
+{
+    lki_lmdb_sight sight;
+    lk_status status = lki_lmdb_look(p->store, &p->queue, &sight);
+    if (status != LK_EMPTY && status != LK_CLOSED)
+        return status;
+    p->first_due = sight.first_due;
+    if (sight.exists)
+        lki_lmdb_tally_add(p->store, p->options->pk);
+    return status;
+}
+
+/* ---- what is due ---- */
+
+/* One job whose time has come. */
+static lk_status
+due_notice(lki_lmdb_txn *t, const pull *p, const MDB_val *due)
+{
+    lki_lmdb_key key = p->queue;
+    lki_lmdb_job job;
+    size_t front = p->queue.size + LKI_LMDB_TIME;
+    lki_lmdb_key_append(&key, (const unsigned char *)due->mv_data + front, due->mv_size - front);
+    lk_status status = lki_lmdb_job_find(t->store, t->txn, &key, &job);
+    if (status != LK_OK)
+        return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb4 */
+    lki_lmdb_job to = job;
+    to.phase = job.phase == LKI_LMDB_CLAIMED ? LKI_LMDB_LAPSED : LKI_LMDB_READY;
+    status = lki_lmdb_job_change(t, &key, &job, &to);
+    t->queue.lapses += job.phase == LKI_LMDB_CLAIMED;
+    return status;
+}
+
+/* LK_RACE: that was a batch, and there is more. */
+static lk_status
+due_notice_all(lki_lmdb_txn *t, pull *p)
+{
+    for (;;) {
+        MDB_val due;
+        lk_status status = due_first(t->store, &p->queue, t->txn, &due, &p->first_due);
+        if (status != LK_OK || p->first_due > t->time)
+            return status;
+        if (p->work++ == BATCH)
+            return LK_RACE;
+        status = due_notice(t, p, &due);
+        if (status != LK_OK)
+            return status;
+    }
+}
+
+/* ---- one job ---- */
+
+/* A job that was received often enough: in one step with the rest of the pull it is a fresh job of
+ * the dead queue. */
+static lk_status
+job_bury(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item *found)
+{
+    void *data = malloc(found->data.size + 1); /* the next write may move what is in the map */
+    if (data == NULL)
+        return LK_NO_MEMORY;
+    memcpy(data, found->data.data, found->data.size);
+    lk_item item = {{p->options->dead_pk, lki_lmdb_key_sk(key)},
+                    {data, found->data.size},
+                    found->expires_at_ms};
+    lki_lmdb_push push = {.even_closed = true};
+    lk_status status = lki_lmdb_key_remove(t, key, NULL);
+    t->queue.dead++; /* its queue is in use: the job was taken out of it */
+    if (status == LK_OK)
+        status = item.key.sk.size == 0 ? LK_UNAVAILABLE : lki_lmdb_job_push(t, &item, &push);
+    free(data);
+    p->buried++;
+    p->work++;
+    return status;
+}
+
+static lk_status
+job_claim(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item *found,
+          const lki_lmdb_job *job)
+{
+    int64_t visibility_ms =
+        p->options->visibility_ms != 0 ? p->options->visibility_ms : LK_MINUTES(5);
+    lki_lmdb_job to = *job;
+    to.phase = LKI_LMDB_CLAIMED;
+    to.time = lki_lmdb_after(t->time, lki_lmdb_after(visibility_ms, 1));
+    to.token = lki_lmdb_numbers(t, 1);
+    to.receives += to.receives != UINT32_MAX;
+    lk_item item = {lki_lmdb_key_names(key), found->data, found->expires_at_ms};
+    lk_claim claim = {item.key, to.token, lki_lmdb_after(t->monotonic_ms, visibility_ms),
+                      to.receives};
+    /* Before anything is written: the data lie in the map. */
+    lk_status status = lk_result_add_claimed(p->result, &item, &claim);
+    if (status == LK_OK)
+        status = lki_lmdb_job_change(t, key, job, &to);
+    t->queue.pulls++;
+    p->taken++;
+    if (to.time < p->first_due)
+        p->first_due = to.time;
+    return status;
+}
+
+/* The first of ready: claimed, or out of the way. LK_NOT_FOUND: there is none. */
+static lk_status
+job_next(lki_lmdb_txn *t, pull *p)
+{
+    MDB_val first;
+    lki_lmdb_key key;
+    lki_lmdb_item item;
+    lki_lmdb_job job;
+    lk_status status = ready_first(t->store, &p->queue, t->txn, &first);
+    if (status != LK_OK)
+        return status;
+    if (!lki_lmdb_key_read(&key, first.mv_data, first.mv_size))
+        return LK_UNAVAILABLE; /* damaged */
+    status = lki_lmdb_job_find(t->store, t->txn, &key, &job);
+    if (status == LK_OK)
+        status = lki_lmdb_item_find(t->store, t->txn, &key, &item);
+    if (status != LK_OK)
+        return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb1, I-lmdb4 */
+    lki_lmdb_count(&p->store->slots_visited, 1);
+    if (lk_has_expired(item.expires_at_ms, t->now_ms)) {
+        p->work++;
+        t->expired++;
+        return lki_lmdb_item_remove(t, &key, &item);
+    }
+    if (p->options->max_receives != 0 && job.receives >= p->options->max_receives)
+        return job_bury(t, p, &key, &item);
+    return job_claim(t, p, &key, &item, &job);
+}
+
+/* ---- a pull without waiting ---- */
+
+/* LK_RACE: much was moved out of the way, and there is more. */
+static lk_status
+jobs_claim(lki_lmdb_txn *t, pull *p)
+{
+    size_t wanted = p->options->max_jobs != 0 ? p->options->max_jobs : 1;
+    lk_status status = due_notice_all(t, p);
+    while (status == LK_OK && p->taken < wanted) {
+        if (p->work > BATCH)
+            return p->taken != 0 ? LK_OK : LK_RACE;
+        status = job_next(t, p);
+    }
+    return status == LK_NOT_FOUND ? LK_OK : status;
+}
+
+/* One transaction. LK_OK, LK_EMPTY, LK_CLOSED; LK_RACE: once more. */
+static lk_status
+pull_try(pull *p)
+{
+    lki_lmdb_txn t;
+    lk_status status = lki_lmdb_begin(p->store, &t);
+    if (status != LK_OK)
+        return status;
+    p->taken = p->buried = p->work = 0;
+    lk_result_draft(p->result);
+    status = jobs_claim(&t, p);
+    bool again = status == LK_RACE, closed = false;
+    if (again)
+        status = LK_OK;
+    if (status == LK_OK && p->taken == 0 && !again) {
+        status = lki_lmdb_queue_use(&t, p->options->pk);
+        closed = t.queue.closed != 0;
+    }
+    status = lki_lmdb_end(&t, status);
+    if (status == LK_OK && p->buried != 0)
+        lki_lmdb_call(p->store, p->options->dead_pk, p->buried);
+    if (status != LK_OK || p->taken != 0)
+        return status;
+    if (!again)
+        lki_lmdb_tally_add(p->store, p->options->pk);
+    return again ? LK_RACE : closed ? LK_CLOSED : LK_EMPTY;
+}
+
+static lk_status
+pull_once(pull *p)
+{
+    lk_status status = pull_look(p);
+    if (status != LK_OK)
+        return status;
+    do
+        status = pull_try(p);
+    while (status == LK_RACE);
+    return status;
+}
+
+/* ---- waiting ---- */
+
+static lk_status
+pull_wait(pull *p)
+{
+    lki_lmdb *store = p->store;
+    lki_lmdb_waiter waiter;
+    lk_status status = lki_lmdb_waiter_join(store, &waiter, &p->queue);
+    if (status != LK_OK)
+        return status;
+    int64_t wait_ms = p->options->wait_ms;
+    int64_t begin = lki_lmdb_time(store, lki_lmdb_monotonic(store));
+    int64_t end = wait_ms < 0 ? INT64_MAX : lki_lmdb_after(begin, wait_ms);
+    for (;;) {
+        lki_lmdb_waiter_look(store, &waiter);
+        status = pull_once(p);
+        if (status != LK_EMPTY)
+            break;
+        if (lki_lmdb_time(store, lki_lmdb_monotonic(store)) >= end) {
+            status = LK_TIMED_OUT;
+            break;
+        }
+        lki_lmdb_waiter_sleep(store, &waiter, p->first_due, end);
+    }
+    lki_lmdb_waiter_leave(store, &waiter, p->first_due);
+    if (status < LK_OK) /* perhaps it was called for a job, which another one can take */
+        lki_lmdb_call(store, p->options->pk, 1);
+    return status;
+}
+
+lk_status
+lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *result)
+{
+    pull p = {.store = state, .options = options, .result = result};
+    lki_lmdb_key_frame(&p.queue, options->pk);
+    lk_status status = pull_once(&p);
+    if (status == LK_EMPTY && options->wait_ms != 0)
+        status = pull_wait(&p);
+    /* Nobody is called for the deadline: whoever was called for the job that was claimed here looks,
+     * and then watches over it. */
+    lki_lmdb_watch_settle(p.store, options->pk);
+    if (status == LK_OK)
+        lk_result_publish(result);
+    return status;
+}

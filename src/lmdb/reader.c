@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading: a fixed number of places, each with a read transaction and a cursor that are made once
+ * and renewed by each call. Called by whatever reads.
+ *
+ * A thread begins its search at the place it had last, so mostly it finds its own; a read then
+ * costs one swap of a flag on a line of its own, and no allocation. Where all places are taken it
+ * yields until one is free: a place is held for the time of one look.
+ *
+ * Ordering pairs  L1 (lmdb/atomic.h)
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "lmdb/store.h"
+
+static __thread uint32_t last_place = UINT32_MAX;
+
+lk_status
+lki_lmdb_readers_open(lki_lmdb *store, uint32_t count)
+{
+    size_t size = (size_t)count * sizeof *store->readers;
+    store->readers = aligned_alloc(LKI_LMDB_LINE, size);
+    if (store->readers == NULL)
+        return LK_NO_MEMORY;
+    memset(store->readers, 0, size);
+    store->reader_count = count;
+    return LK_OK;
+}
+
+void
+lki_lmdb_readers_close(lki_lmdb *store)
+{
+    for (uint32_t i = 0; store->readers != NULL && i < store->reader_count; i++) {
+        if (store->readers[i].cursor != NULL)
+            mdb_cursor_close(store->readers[i].cursor);
+        if (store->readers[i].txn != NULL)
+            mdb_txn_abort(store->readers[i].txn);
+    }
+    free(store->readers);
+}
+
+/* A place of the caller's. */
+static lki_lmdb_reader *
+place_take(lki_lmdb *store)
+{
+    static lki_lmdb_flag threads;
+    if (last_place == UINT32_MAX)
+        last_place = lki_lmdb_number(&threads);
+    for (uint32_t i = last_place % store->reader_count;;) {
+        for (uint32_t tries = 0; tries < store->reader_count; tries++) {
+            if (lki_lmdb_flag_take(&store->readers[i].taken)) {
+                last_place = i;
+                return &store->readers[i];
+            }
+            i = i + 1 == store->reader_count ? 0 : i + 1;
+        }
+        sched_yield();
+    }
+}
+
+/* The first use of a place. */
+static int
+place_open(const lki_lmdb *store, lki_lmdb_reader *reader)
+{
+    int saved = errno, code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &reader->txn);
+    if (code == 0)
+        code = mdb_cursor_open(reader->txn, store->items, &reader->cursor);
+    if (code != 0 && reader->txn != NULL) {
+        mdb_txn_abort(reader->txn);
+        reader->cursor = NULL;
+    }
+    if (code != 0)
+        reader->txn = NULL;
+    errno = saved;
+    return code;
+}
+
+lk_status
+lki_lmdb_read_begin(lki_lmdb *store, lki_lmdb_reader **taken)
+{
+    lki_lmdb_reader *reader = place_take(store);
+    int code = reader->txn == NULL ? place_open(store, reader) : mdb_txn_renew(reader->txn);
+    if (code != 0) {
+        lki_lmdb_flag_drop(&reader->taken);
+        return lki_lmdb_status(code);
+    }
+    *taken = reader;
+    return LK_OK;
+}
+
+void
+lki_lmdb_read_end(lki_lmdb_reader *reader)
+{
+    mdb_txn_reset(reader->txn);
+    lki_lmdb_flag_drop(&reader->taken);
+}
+
+/* ---- rows ---- */
+
+lk_status
+lki_lmdb_seek(MDB_txn *txn, MDB_dbi dbi, const lki_lmdb_key *from, MDB_val *key)
+{
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, dbi, &cursor);
+    if (code != 0)
+        return lki_lmdb_status(code);
+    MDB_val value;
+    *key = lki_lmdb_key_value(from);
+    code = mdb_cursor_get(cursor, key, &value, MDB_SET_RANGE);
+    mdb_cursor_close(cursor);
+    return lki_lmdb_status(code);
+}
+
+lk_status
+lki_lmdb_row(MDB_txn *txn, MDB_dbi dbi, const lki_lmdb_key *key, void *row, size_t size)
+{
+    MDB_val k = lki_lmdb_key_value(key), value;
+    int code = mdb_get(txn, dbi, &k, &value);
+    if (code != 0)
+        return lki_lmdb_status(code);
+    if (value.mv_size != size)
+        return LK_UNAVAILABLE; /* damaged */
+    memcpy(row, value.mv_data, size);
+    return LK_OK;
+}
+
+lk_status
+lki_lmdb_item_parse(const MDB_val *value, lki_lmdb_item *item)
+{
+    const unsigned char *bytes = value->mv_data;
+    if (value->mv_size < LKI_LMDB_ITEM_HEADER)
+        return LK_UNAVAILABLE; /* damaged */
+    memcpy(&item->expires_at_ms, bytes, sizeof item->expires_at_ms);
+    item->flags = bytes[LKI_LMDB_ITEM_HEADER - 1];
+    item->data = (lk_bytes){bytes + LKI_LMDB_ITEM_HEADER, value->mv_size - LKI_LMDB_ITEM_HEADER};
+    return LK_OK;
+}
+
+lk_status
+lki_lmdb_item_find(const lki_lmdb *store, MDB_txn *txn, const lki_lmdb_key *key,
+                   lki_lmdb_item *item)
+{
+    MDB_val k = lki_lmdb_key_value(key), value;
+    int code = mdb_get(txn, store->items, &k, &value);
+    return code != 0 ? lki_lmdb_status(code) : lki_lmdb_item_parse(&value, item);
+}

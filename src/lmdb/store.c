@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The database: opened, made if it is new, closed; statuses, clocks, statistics. lk_lmdb_open is
+ * all that is called from outside.
+ *
+ * A folder holds data.mdb and lock.mdb, which are LMDB's, and latchkey.lock: whoever has it locked
+ * (flock) has the database.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <latchkey/lmdb.h>
+
+#include "lmdb/store.h"
+
+enum { DATABASES = 8, READERS = 126, READERS_MAX = 1 << 16, STRANGERS = 16, PATH_ROOM = 4096 };
+
+#define MAP_SIZE (sizeof(void *) >= 8 ? (size_t)64 << 30 : (size_t)1 << 30)
+#define PAGE_SIZE_MAX ((size_t)1 << 16)
+#define DATA_SIZE_CAP ((size_t)UINT32_MAX - LKI_LMDB_ITEM_HEADER)
+
+/* ---- statuses ---- */
+
+lk_status
+lki_lmdb_status(int code)
+{
+    switch (code) {
+    case MDB_SUCCESS:
+        return LK_OK;
+    case MDB_NOTFOUND:
+        return LK_NOT_FOUND;
+    case MDB_MAP_FULL:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EMFILE:
+    case ENFILE:
+        return LK_NO_MEMORY;
+    case MDB_READERS_FULL:
+        return LK_BUSY;
+    case MDB_TXN_FULL:
+        return LK_TOO_BIG;
+    case MDB_VERSION_MISMATCH:
+        return LK_UNSUPPORTED;
+    case MDB_INVALID:
+    case MDB_INCOMPATIBLE:
+        return LK_INVALID;
+    default:
+        return LK_UNAVAILABLE;
+    }
+}
+
+/* ---- clocks ---- */
+
+static int64_t
+clock_ms(clockid_t which)
+{
+    struct timespec now;
+    clock_gettime(which, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t
+system_realtime_ms(void *unused)
+{
+    (void)unused;
+    return clock_ms(CLOCK_REALTIME);
+}
+
+static int64_t
+system_monotonic_ms(void *unused)
+{
+    (void)unused;
+    return clock_ms(CLOCK_MONOTONIC);
+}
+
+int64_t
+lki_lmdb_now(const lki_lmdb *store)
+{
+    return store->realtime_ms(store->clock_context);
+}
+
+int64_t
+lki_lmdb_monotonic(const lki_lmdb *store)
+{
+    return store->monotonic_ms(store->clock_context);
+}
+
+int64_t
+lki_lmdb_time(const lki_lmdb *store, int64_t monotonic_ms)
+{
+    return lki_lmdb_after(store->time_base, monotonic_ms - store->monotonic_base);
+}
+
+/* ---- statistics ---- */
+
+static lk_status
+cells_count(lki_lmdb *store, lk_statistics *stats)
+{
+    lki_lmdb_reader *reader;
+    MDB_stat items, locks;
+    lk_status status = lki_lmdb_read_begin(store, &reader);
+    if (status != LK_OK)
+        return status;
+    int code = mdb_stat(reader->txn, store->items, &items);
+    if (code == 0)
+        code = mdb_stat(reader->txn, store->locks, &locks);
+    lki_lmdb_read_end(reader);
+    if (code != 0)
+        return lki_lmdb_status(code);
+    stats->cells = items.ms_entries + locks.ms_entries;
+    return LK_OK;
+}
+
+lk_status
+lki_lmdb_statistics(void *state, lk_statistics *stats)
+{
+    lki_lmdb *store = state;
+    for (uint32_t i = 0; i < store->reader_count; i++) {
+        lki_lmdb_reader *reader = &store->readers[i];
+        stats->gets += lki_lmdb_counted(&reader->gets);
+        stats->hits += lki_lmdb_counted(&reader->hits);
+        stats->multi_gets += lki_lmdb_counted(&reader->multi_gets);
+        stats->queries += lki_lmdb_counted(&reader->queries);
+        stats->items_queried += lki_lmdb_counted(&reader->items_queried);
+    }
+    stats->multi_gets += lki_lmdb_counted(&store->multi_gets);
+    stats->sets = lki_lmdb_counted(&store->sets);
+    stats->deletes = lki_lmdb_counted(&store->deletes);
+    stats->commits = lki_lmdb_counted(&store->commits);
+    stats->races = lki_lmdb_counted(&store->races);
+    stats->locks_created = lki_lmdb_counted(&store->locks_created);
+    stats->locks_renewed = lki_lmdb_counted(&store->locks_renewed);
+    stats->busy = lki_lmdb_counted(&store->busy);
+    stats->expired_swept = lki_lmdb_counted(&store->expired_swept);
+    stats->locks_swept = lki_lmdb_counted(&store->locks_swept);
+    stats->slots_visited = lki_lmdb_counted(&store->slots_visited);
+    pthread_mutex_lock(&store->latch);
+    stats->sweep_lag_ms = store->sweep_lag_ms;
+    pthread_mutex_unlock(&store->latch);
+    return cells_count(store, stats);
+}
+
+/* ---- close ---- */
+
+/* Also of a store that is half open. */
+static void
+store_free(lki_lmdb *store)
+{
+    lki_lmdb_readers_close(store);
+    lki_lmdb_watches_free(store);
+    lki_lmdb_tallies_free(store);
+    if (store->env != NULL)
+        mdb_env_close(store->env);
+    if (store->lock_fd >= 0) {
+        flock(store->lock_fd, LOCK_UN); /* a forked child has the descriptor too */
+        close(store->lock_fd);
+    }
+    pthread_mutex_destroy(&store->latch);
+    pthread_mutex_destroy(&store->wait_latch);
+    pthread_mutex_destroy(&store->watch_latch);
+    pthread_mutex_destroy(&store->tally_latch);
+    free(store);
+}
+
+/* The time as it is now, if deadlines depend on it. If that fails it is at most a second old. */
+static void
+time_keep(lki_lmdb *store)
+{
+    lki_lmdb_txn t;
+    if (!store->time_is_due || lki_lmdb_begin(store, &t) != LK_OK)
+        return;
+    t.meta.time = t.time > t.meta.time ? t.time : t.meta.time;
+    t.changed = true;
+    t.tends = false;
+    (void)lki_lmdb_end(&t, LK_OK);
+}
+
+static void
+lmdb_close(void *state)
+{
+    lki_lmdb *store = state;
+    int saved = errno;
+    time_keep(store);
+    (void)mdb_env_sync(store->env, 1);
+    store_free(store);
+    errno = saved;
+}
+
+static const lk_operations operations = {
+    .size = sizeof operations,
+    .close = lmdb_close,
+    .get = lki_lmdb_get,
+    .set = lki_lmdb_set,
+    .remove = lki_lmdb_remove,
+    .get_into = lki_lmdb_get_into,
+    .get_many = lki_lmdb_get_many,
+    .query = lki_lmdb_query,
+    .get_lock = lki_lmdb_get_lock,
+    .get_locked = lki_lmdb_get_locked,
+    .commit = lki_lmdb_commit,
+    .set_atomic = lki_lmdb_set_atomic,
+    .push = lki_lmdb_queue_push,
+    .pull = lki_lmdb_queue_pull,
+    .acknowledge = lki_lmdb_queue_acknowledge,
+    .release = lki_lmdb_queue_release,
+    .extend = lki_lmdb_queue_extend,
+    .queue_stats = lki_lmdb_queue_stats,
+    .queue_purge = lki_lmdb_queue_purge,
+    .queue_close = lki_lmdb_queue_close,
+    .queue_fd = lki_lmdb_queue_fd,
+    .sweep = lki_lmdb_sweep,
+    .statistics = lki_lmdb_statistics,
+};
+
+/* ---- options ---- */
+
+static lk_status
+limits_take(lk_lmdb_options *o)
+{
+    o->max_pk_size = o->max_pk_size != 0 ? o->max_pk_size : 240;
+    o->max_sk_size = o->max_sk_size != 0 ? o->max_sk_size : 256;
+    o->max_data_size = o->max_data_size != 0 ? o->max_data_size : (size_t)16 << 20;
+    bool keys = o->max_pk_size <= LKI_LMDB_NAMES_MAX &&
+                o->max_sk_size <= LKI_LMDB_NAMES_MAX - o->max_pk_size;
+    return keys && o->max_data_size <= DATA_SIZE_CAP ? LK_OK : LK_TOO_BIG;
+}
+
+/* Fills in the defaults. */
+static lk_status
+options_take(lk_lmdb_options *o)
+{
+    bool short_life = o->lock_refresh_ms == 0;
+    o->lock_ttl_ms = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
+    o->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
+    if (short_life && o->lock_ttl_ms > 1 && o->lock_refresh_ms >= o->lock_ttl_ms)
+        o->lock_refresh_ms = o->lock_ttl_ms / 2;
+    bool lifetimes =
+        o->lock_ttl_ms > 0 && o->lock_refresh_ms >= -1 && o->lock_refresh_ms < o->lock_ttl_ms;
+    bool sync = o->sync == LK_LMDB_SYNC_COMMIT || o->sync == LK_LMDB_SYNC_LATER ||
+                o->sync == LK_LMDB_SYNC_NEVER;
+    o->map_size = o->map_size != 0 ? o->map_size : MAP_SIZE;
+    o->max_readers = o->max_readers != 0 ? o->max_readers : READERS;
+    if (!lifetimes || !sync)
+        return LK_INVALID;
+    if (o->max_readers > READERS_MAX || o->map_size > SIZE_MAX / 2)
+        return LK_TOO_BIG;
+    return limits_take(o);
+}
+
+/* ---- open ---- */
+
+/* The folder is there, and nobody else has it. */
+static lk_status
+folder_take(lki_lmdb *store, const char *path)
+{
+    char file[PATH_ROOM];
+    size_t size = strlen(path);
+    static const char name[] = "/latchkey.lock";
+    if (size == 0)
+        return LK_INVALID;
+    if (size + sizeof name > sizeof file)
+        return LK_UNAVAILABLE; /* no such place: the system's paths are shorter */
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return lki_lmdb_status(errno);
+    memcpy(file, path, size);
+    memcpy(file + size, name, sizeof name);
+    store->lock_fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return lki_lmdb_status(errno);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return LK_OK;
+    return errno == EWOULDBLOCK ? LK_BUSY : lki_lmdb_status(errno);
+}
+
+static lk_status
+env_open(lki_lmdb *store, const char *path, const lk_lmdb_options *o)
+{
+    unsigned flags = MDB_NOTLS;
+    size_t map_size = (o->map_size + PAGE_SIZE_MAX - 1) & ~(PAGE_SIZE_MAX - 1);
+    if (o->sync == LK_LMDB_SYNC_LATER)
+        flags |= MDB_NOMETASYNC;
+    if (o->sync == LK_LMDB_SYNC_NEVER)
+        flags |= MDB_NOSYNC;
+    int code = mdb_env_create(&store->env);
+    if (code == 0)
+        code = mdb_env_set_mapsize(store->env, map_size);
+    if (code == 0)
+        code = mdb_env_set_maxdbs(store->env, DATABASES);
+    if (code == 0)
+        code = mdb_env_set_maxreaders(store->env, o->max_readers + STRANGERS);
+    if (code == 0)
+        code = mdb_env_open(store->env, path, flags, 0600);
+    if (code == 0 && mdb_env_get_maxkeysize(store->env) < LKI_LMDB_KEY_MAX)
+        return LK_UNSUPPORTED; /* an LMDB that was built for shorter keys */
+    return lki_lmdb_status(code);
+}
+
+/* The meta row: read, or made in a database that is new. */
+static lk_status
+meta_open(lki_lmdb *store, MDB_txn *txn)
+{
+    static const lki_lmdb_key key = {.size = 4, .bytes = "meta"};
+    MDB_dbi root;
+    MDB_stat stat;
+    int code = mdb_dbi_open(txn, "latchkey", 0, &store->meta);
+    if (code == 0) {
+        lk_status status =
+            lki_lmdb_row(txn, store->meta, &key, &store->meta_row, sizeof store->meta_row);
+        if (status == LK_OK && store->meta_row.format != LKI_LMDB_FORMAT)
+            status = store->meta_row.format > LKI_LMDB_FORMAT ? LK_UNSUPPORTED : LK_INVALID;
+        return status == LK_NOT_FOUND ? LK_INVALID : status;
+    }
+    if (code != MDB_NOTFOUND)
+        return lki_lmdb_status(code);
+    code = mdb_dbi_open(txn, NULL, 0, &root);
+    if (code == 0)
+        code = mdb_stat(txn, root, &stat);
+    if (code == 0 && stat.ms_entries != 0)
+        return LK_INVALID; /* somebody else's */
+    if (code == 0)
+        code = mdb_dbi_open(txn, "latchkey", MDB_CREATE, &store->meta);
+    if (code != 0)
+        return lki_lmdb_status(code);
+    store->meta_row.format = LKI_LMDB_FORMAT;
+    store->meta_row.version = 1;
+    memset(store->meta_row.ulid, 0, sizeof store->meta_row.ulid);
+    MDB_val k = lki_lmdb_key_value(&key), row = {sizeof store->meta_row, &store->meta_row};
+    return lki_lmdb_status(mdb_put(txn, store->meta, &k, &row, 0));
+}
+
+static lk_status
+databases_open(lki_lmdb *store, MDB_txn *txn)
+{
+    const struct {
+        const char *name;
+        MDB_dbi *dbi;
+    } all[] = {{"items", &store->items},  {"locks", &store->locks}, {"jobs", &store->jobs},
+               {"ready", &store->ready},  {"due", &store->due},     {"queues", &store->queues},
+               {"expiry", &store->expiry}};
+    lk_status status = meta_open(store, txn);
+    for (size_t i = 0; status == LK_OK && i < sizeof all / sizeof *all; i++)
+        status = lki_lmdb_status(mdb_dbi_open(txn, all[i].name, MDB_CREATE, all[i].dbi));
+    return status;
+}
+
+/* The first time in expiry, and the store's time: not before any that a deadline was reckoned from.
+ */
+static lk_status
+times_open(lki_lmdb *store, MDB_txn *txn)
+{
+    lki_lmdb_key least = {.size = 1};
+    MDB_val first;
+    lk_status status = lki_lmdb_seek(txn, store->expiry, &least, &first);
+    store->first_expiry_ms = INT64_MAX;
+    if (status == LK_OK && first.mv_size < LKI_LMDB_TIME)
+        return LK_UNAVAILABLE; /* damaged */
+    if (status == LK_OK)
+        store->first_expiry_ms = lki_lmdb_time_read(first.mv_data);
+    int64_t now_ms = lki_lmdb_now(store);
+    store->monotonic_base = lki_lmdb_monotonic(store);
+    store->time_base = now_ms > store->meta_row.time ? now_ms : store->meta_row.time;
+    store->version = store->meta_row.version;
+    return status == LK_NOT_FOUND ? LK_OK : status;
+}
+
+static lk_status
+store_open(lki_lmdb *store, const char *path, const lk_lmdb_options *o)
+{
+    MDB_txn *txn;
+    lk_status status = folder_take(store, path);
+    if (status == LK_OK)
+        status = env_open(store, path, o);
+    if (status == LK_OK)
+        status = lki_lmdb_readers_open(store, o->max_readers);
+    if (status == LK_OK)
+        status = lki_lmdb_status(mdb_txn_begin(store->env, NULL, 0, &txn));
+    if (status != LK_OK)
+        return status;
+    status = databases_open(store, txn);
+    if (status == LK_OK)
+        status = times_open(store, txn);
+    if (status == LK_OK)
+        return lki_lmdb_status(mdb_txn_commit(txn));
+    mdb_txn_abort(txn);
+    return status;
+}
+
+static lki_lmdb *
+store_new(const lk_lmdb_options *o)
+{
+    lki_lmdb *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return NULL;
+    store->lock_fd = -1;
+    store->realtime_ms = o->realtime_ms != NULL ? o->realtime_ms : system_realtime_ms;
+    store->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : system_monotonic_ms;
+    store->monotonic_is_hooked = o->monotonic_ms != NULL;
+    store->clock_context = o->clock_context;
+    store->lock_ttl_ms = o->lock_ttl_ms;
+    store->lock_refresh_ms = o->lock_refresh_ms;
+    pthread_mutex_init(&store->latch, NULL); /* of the default kind: cannot fail on Linux */
+    pthread_mutex_init(&store->wait_latch, NULL);
+    pthread_mutex_init(&store->watch_latch, NULL);
+    pthread_mutex_init(&store->tally_latch, NULL);
+    return store;
+}
+
+lk_status
+lk_lmdb_open(const char *path, const lk_lmdb_options *options, lk_db **db)
+{
+    lk_lmdb_options o = LK_LMDB_OPTIONS_INIT;
+    int saved = errno;
+    if (path == NULL || db == NULL)
+        return LK_INVALID;
+    if (options != NULL)
+        o = *options;
+    lk_status status = options_take(&o);
+    if (status != LK_OK)
+        return status;
+    lki_lmdb *store = store_new(&o);
+    if (store == NULL)
+        return LK_NO_MEMORY;
+    status = store_open(store, path, &o);
+    lk_adapter adapter = LK_ADAPTER_INIT;
+    adapter.name = "lmdb";
+    adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
+                           LK_HAS_QUEUE_FD | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT |
+                           LK_IS_DURABLE | LK_COMMITS_JOBS;
+    adapter.state = store;
+    adapter.max_pk_size = o.max_pk_size;
+    adapter.max_sk_size = o.max_sk_size;
+    adapter.max_data_size = o.max_data_size;
+    adapter.realtime_ms = store->realtime_ms;
+    adapter.monotonic_ms = store->monotonic_ms;
+    adapter.clock_context = store->clock_context;
+    if (status == LK_OK)
+        status = lk_adapter_open(&operations, &adapter, db);
+    if (status != LK_OK)
+        store_free(store);
+    errno = saved;
+    return status;
+}

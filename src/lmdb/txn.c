@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The write transaction: begun under the store's latch, ended by a commit or an abort. Called by
+ * whatever writes.
+ *
+ * Numbers (versions, tokens) are handed out from a stock that is reserved in the file ahead of use,
+ * so that most commits need not write the meta row. A transaction that is aborted gives its numbers
+ * back: nobody has seen them.
+ */
+#include <errno.h>
+
+#include "lmdb/store.h"
+
+enum { STOCK = 4096, TIME_LAG_MS = 1000, EXPIRE_AT_ONCE = 8 };
+
+lk_status
+lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
+{
+    int saved = errno;
+    pthread_mutex_lock(&store->latch);
+    MDB_txn *txn;
+    int code = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (code != 0) {
+        pthread_mutex_unlock(&store->latch);
+        errno = saved;
+        return lki_lmdb_status(code);
+    }
+    t->store = store;
+    t->txn = txn;
+    t->now_ms = lki_lmdb_now(store);
+    t->monotonic_ms = lki_lmdb_monotonic(store);
+    t->time = lki_lmdb_time(store, t->monotonic_ms);
+    t->version = store->version;
+    t->first_expiry_ms = store->first_expiry_ms;
+    t->meta = store->meta_row;
+    t->changed = t->queues = t->queue_changed = t->queue_exists = false;
+    t->saved_errno = saved;
+    t->queue_key.size = 0;
+    t->tends = true;
+    t->expired = t->locks_lapsed = 0;
+    t->lag_ms = 0;
+    return LK_OK;
+}
+
+/* ---- rows ---- */
+
+lk_status
+lki_lmdb_put(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key, const void *row, size_t size)
+{
+    MDB_val k = lki_lmdb_key_value(key), value = {size, (void *)(uintptr_t)row};
+    t->changed = true;
+    return lki_lmdb_status(mdb_put(t->txn, dbi, &k, &value, 0));
+}
+
+lk_status
+lki_lmdb_del(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key)
+{
+    MDB_val k = lki_lmdb_key_value(key);
+    lk_status status = lki_lmdb_status(mdb_del(t->txn, dbi, &k, NULL));
+    t->changed = true;
+    return status == LK_NOT_FOUND ? LK_OK : status;
+}
+
+uint64_t
+lki_lmdb_numbers(lki_lmdb_txn *t, size_t count)
+{
+    uint64_t first = t->version;
+    t->version += count;
+    t->changed = true;
+    return first;
+}
+
+/* ---- queues ---- */
+
+static lk_status
+queue_flush(lki_lmdb_txn *t)
+{
+    if (!t->queue_changed)
+        return LK_OK;
+    t->queue_changed = false;
+    t->queues = true;
+    t->queue.used = t->time;
+    lk_bytes pk = lki_lmdb_key_pk(&t->queue_key);
+    lki_lmdb_key key = {.size = 0};
+    lki_lmdb_key_append(&key, pk.data, pk.size);
+    return lki_lmdb_put(t, t->store->queues, &key, &t->queue, sizeof t->queue);
+}
+
+lk_status
+lki_lmdb_queue_use(lki_lmdb_txn *t, lk_bytes pk)
+{
+    if (t->queue_key.size != 0 && lk_bytes_compare(pk, lki_lmdb_key_pk(&t->queue_key)) == 0)
+        return LK_OK;
+    lki_lmdb_key key;
+    key.size = 0;
+    lki_lmdb_key_append(&key, pk.data, pk.size); /* perhaps of the queue that is in use */
+    lk_status status = queue_flush(t);
+    if (status != LK_OK)
+        return status;
+    lki_lmdb_queue queue;
+    status = lki_lmdb_row(t->txn, t->store->queues, &key, &queue, sizeof queue);
+    if (status != LK_OK && status != LK_NOT_FOUND)
+        return status;
+    t->queue_exists = status == LK_OK;
+    if (t->queue_exists) {
+        t->queue = queue;
+    } else {
+        memset(&t->queue, 0, sizeof t->queue);
+        memcpy(t->queue.ulid, t->meta.ulid, sizeof t->queue.ulid);
+    }
+    lki_lmdb_key_frame(&t->queue_key, (lk_bytes){key.bytes, key.size});
+    return LK_OK;
+}
+
+/* ---- the end ---- */
+
+/* Numbers were taken from beyond the stock, or the time is far ahead of that in the file. */
+static lk_status
+meta_flush(lki_lmdb_txn *t)
+{
+    const lki_lmdb *store = t->store;
+    bool stock = t->version > t->meta.version;
+    bool time = t->queues && t->time - t->meta.time > TIME_LAG_MS;
+    if (stock)
+        t->meta.version = t->version + STOCK;
+    if (time)
+        t->meta.time = t->time;
+    if (!stock && !time && memcmp(&t->meta, &store->meta_row, sizeof t->meta) == 0)
+        return LK_OK;
+    static const lki_lmdb_key key = {.size = 4, .bytes = "meta"};
+    return lki_lmdb_put(t, store->meta, &key, &t->meta, sizeof t->meta);
+}
+
+/* What a commit that failed means. LMDB lets nobody in any more iff it could not write the page
+ * that makes a commit valid; only then may the commit be there. Any other failure came before that
+ * page. */
+static lk_status
+commit_failed(const lki_lmdb *store, int code)
+{
+    MDB_txn *txn;
+    int probe = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (probe == 0)
+        mdb_txn_abort(txn);
+    return probe == MDB_PANIC ? LK_UNKNOWN : lki_lmdb_status(code);
+}
+
+static void
+commit_note(lki_lmdb *store, const lki_lmdb_txn *t)
+{
+    store->version = t->version;
+    store->meta_row = t->meta;
+    store->first_expiry_ms = t->first_expiry_ms;
+    store->time_is_due |= t->queues;
+    lki_lmdb_count(&store->expired_swept, t->expired);
+    lki_lmdb_count(&store->locks_swept, t->locks_lapsed);
+}
+
+static lk_status
+txn_commit(lki_lmdb_txn *t)
+{
+    lki_lmdb *store = t->store;
+    bool more;
+    lk_status status = t->tends ? lki_lmdb_expire(t, EXPIRE_AT_ONCE, &more) : LK_OK;
+    if (status == LK_OK)
+        status = queue_flush(t);
+    if (status == LK_OK)
+        status = meta_flush(t);
+    if (status != LK_OK) {
+        mdb_txn_abort(t->txn);
+        return status;
+    }
+    int code = mdb_txn_commit(t->txn);
+    if (code != 0)
+        return commit_failed(store, code);
+    commit_note(store, t);
+    return LK_OK;
+}
+
+lk_status
+lki_lmdb_end(lki_lmdb_txn *t, lk_status status)
+{
+    if ((status == LK_OK || status == LK_LATE) && (t->changed || t->queue_changed)) {
+        lk_status committed = txn_commit(t);
+        status = committed != LK_OK ? committed : status;
+    } else {
+        mdb_txn_abort(t->txn);
+    }
+    lki_lmdb_count(&t->store->busy, status == LK_BUSY);
+    pthread_mutex_unlock(&t->store->latch);
+    errno = t->saved_errno;
+    return status;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting for jobs. Called by the files of the queue. One process has the database, so a mutex and
+ * a list of those who wait will do; a queue nobody waits for costs a look at it.
+ *
+ * A waiter joins the list, then looks, then sleeps until it is called. Who makes a job visible
+ * commits first and calls second: either the look sees the job, or the call finds the waiter.
+ *
+ * Guarantees  Each visible job calls one waiter of its queue, the one that has waited longest and
+ *             was not called yet. A waiter that leaves hands on a call that came after its last
+ *             look. If something is due at a time, some waiter of the queue wakes by then: a call
+ *             for a time wakes one if none would, and who leaves hands its watch on.
+ *
+ * Also here: the tally of empty pulls, which write nothing to the file.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "lmdb/store.h"
+
+/* A clock of the caller's may move at any time: it is looked at now and then. */
+enum { HOOKED_SLICE_MS = 5, SLICE_MAX_MS = 60 * 1000 };
+
+lk_status
+lki_lmdb_waiter_join(lki_lmdb *store, lki_lmdb_waiter *waiter, const lki_lmdb_key *queue)
+{
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0)
+        return LK_NO_MEMORY;
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    int failed = pthread_cond_init(&waiter->called_up, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (failed != 0)
+        return LK_NO_MEMORY;
+    waiter->queue = queue;
+    waiter->called = false;
+    waiter->wake_at = INT64_MAX;
+    waiter->next = NULL;
+    pthread_mutex_lock(&store->wait_latch);
+    waiter->previous = store->last_waiter;
+    if (store->last_waiter != NULL)
+        store->last_waiter->next = waiter;
+    else
+        store->first_waiter = waiter;
+    store->last_waiter = waiter;
+    pthread_mutex_unlock(&store->wait_latch);
+    return LK_OK;
+}
+
+void
+lki_lmdb_waiter_look(lki_lmdb *store, lki_lmdb_waiter *waiter)
+{
+    pthread_mutex_lock(&store->wait_latch);
+    waiter->called = false;
+    waiter->wake_at = INT64_MAX; /* it watches over no time until it has looked */
+    pthread_mutex_unlock(&store->wait_latch);
+}
+
+static void
+slice_sleep(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t ms)
+{
+    int64_t slice_ms = store->monotonic_is_hooked ? HOOKED_SLICE_MS : SLICE_MAX_MS;
+    struct timespec until;
+    if (ms > slice_ms)
+        ms = slice_ms;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(ms / 1000);
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&waiter->called_up, &store->wait_latch, &until);
+}
+
+void
+lki_lmdb_waiter_sleep(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due, int64_t end)
+{
+    int64_t until = due < end ? due : end;
+    pthread_mutex_lock(&store->wait_latch);
+    waiter->wake_at = until;
+    while (!waiter->called) {
+        int64_t time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
+        if (time >= until)
+            break;
+        slice_sleep(store, waiter, time < until - SLICE_MAX_MS ? SLICE_MAX_MS : until - time);
+    }
+    pthread_mutex_unlock(&store->wait_latch);
+}
+
+/* ---- calls ---- */
+
+static bool
+waiter_is_of(const lki_lmdb_waiter *waiter, lk_bytes pk)
+{
+    return lk_bytes_compare(lki_lmdb_key_pk(waiter->queue), pk) == 0;
+}
+
+static void
+call_latched(lki_lmdb *store, lk_bytes pk, size_t count)
+{
+    for (lki_lmdb_waiter *w = store->first_waiter; w != NULL && count > 0; w = w->next) {
+        if (w->called || !waiter_is_of(w, pk))
+            continue;
+        w->called = true;
+        pthread_cond_signal(&w->called_up);
+        count--;
+    }
+}
+
+static void
+call_at_latched(lki_lmdb *store, lk_bytes pk, int64_t time)
+{
+    for (const lki_lmdb_waiter *w = store->first_waiter; w != NULL; w = w->next)
+        if (waiter_is_of(w, pk) && (w->called || w->wake_at <= time))
+            return; /* it looks by then */
+    call_latched(store, pk, 1);
+}
+
+void
+lki_lmdb_call(lki_lmdb *store, lk_bytes pk, size_t count)
+{
+    pthread_mutex_lock(&store->wait_latch);
+    call_latched(store, pk, count);
+    pthread_mutex_unlock(&store->wait_latch);
+    lki_lmdb_watch_raise(store, pk);
+}
+
+void
+lki_lmdb_call_at(lki_lmdb *store, lk_bytes pk, int64_t time)
+{
+    if (time == INT64_MAX)
+        return;
+    pthread_mutex_lock(&store->wait_latch);
+    call_at_latched(store, pk, time);
+    pthread_mutex_unlock(&store->wait_latch);
+    lki_lmdb_watch_settle(store, pk);
+}
+
+void
+lki_lmdb_waiter_leave(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due)
+{
+    lk_bytes pk = lki_lmdb_key_pk(waiter->queue);
+    pthread_mutex_lock(&store->wait_latch);
+    if (waiter->previous != NULL)
+        waiter->previous->next = waiter->next;
+    else
+        store->first_waiter = waiter->next;
+    if (waiter->next != NULL)
+        waiter->next->previous = waiter->previous;
+    else
+        store->last_waiter = waiter->previous;
+    if (waiter->called)
+        call_latched(store, pk, 1);
+    if (due != INT64_MAX)
+        call_at_latched(store, pk, due);
+    pthread_mutex_unlock(&store->wait_latch);
+    pthread_cond_destroy(&waiter->called_up);
+}
+
+/* ---- empty pulls ---- */
+
+struct lki_lmdb_tally {
+    lki_lmdb_tally *next;
+    uint64_t count;
+    size_t size;
+    unsigned char pk[];
+};
+
+/* FNV-1a: Fowler, Noll, Vo; a queue's name is short. */
+static size_t
+tally_bucket(lk_bytes pk)
+{
+    const unsigned char *bytes = pk.data;
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < pk.size; i++)
+        hash = (hash ^ bytes[i]) * 16777619u;
+    return hash % LKI_LMDB_TALLIES;
+}
+
+static lki_lmdb_tally *
+tally_find_latched(lki_lmdb *store, lk_bytes pk)
+{
+    lki_lmdb_tally *tally = store->tallies[tally_bucket(pk)];
+    while (tally != NULL && lk_bytes_compare((lk_bytes){tally->pk, tally->size}, pk) != 0)
+        tally = tally->next;
+    return tally;
+}
+
+/* Where memory has run out the pull is not counted. */
+void
+lki_lmdb_tally_add(lki_lmdb *store, lk_bytes pk)
+{
+    int saved = errno;
+    pthread_mutex_lock(&store->tally_latch);
+    lki_lmdb_tally *tally = tally_find_latched(store, pk);
+    if (tally == NULL && (tally = malloc(sizeof *tally + pk.size)) != NULL) {
+        lki_lmdb_tally **bucket = &store->tallies[tally_bucket(pk)];
+        *tally = (lki_lmdb_tally){.next = *bucket, .size = pk.size};
+        memcpy(tally->pk, pk.data, pk.size);
+        *bucket = tally;
+    }
+    if (tally != NULL)
+        tally->count++;
+    pthread_mutex_unlock(&store->tally_latch);
+    errno = saved;
+}
+
+uint64_t
+lki_lmdb_tally_read(lki_lmdb *store, lk_bytes pk)
+{
+    pthread_mutex_lock(&store->tally_latch);
+    const lki_lmdb_tally *tally = tally_find_latched(store, pk);
+    uint64_t count = tally != NULL ? tally->count : 0;
+    pthread_mutex_unlock(&store->tally_latch);
+    return count;
+}
+
+void
+lki_lmdb_tallies_free(lki_lmdb *store)
+{
+    for (size_t i = 0; i < LKI_LMDB_TALLIES; i++)
+        while (store->tallies[i] != NULL) {
+            lki_lmdb_tally *tally = store->tallies[i];
+            store->tallies[i] = tally->next;
+            free(tally);
+        }
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The adapter for LMDB where there is no room, and where there is much: a map that is full, for
+ * every kind of write; disks that fail (the system's calls that LMDB writes with are replaced
+ * here); more jobs than one transaction moves.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "support/lmdb_check.h"
+#include "support/lmdb_rig.h"
+
+/* ---- a disk that fails ---- */
+
+/* LMDB writes pages with pwrite and writev, the page that makes a commit valid with a short pwrite,
+ * and flushes with fdatasync. 0: works; else the errno of the next such call, once. */
+static int fail_page, fail_meta, fail_flush;
+/* How often pages were flushed, and short writes made that wait for the disk. */
+static unsigned flushes, waiting_metas;
+
+static int
+taken(int *fault)
+{
+    int code = *fault;
+    *fault = 0;
+    return code;
+}
+
+ssize_t
+pwrite(int fd, const void *bytes, size_t size, off_t at)
+{
+    int code = taken(size < 4096 ? &fail_meta : &fail_page);
+    if (code != 0) {
+        errno = code;
+        return -1;
+    }
+    waiting_metas += size < 4096 && (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+    struct iovec part = {(void *)(uintptr_t)bytes, size};
+    return pwritev(fd, &part, 1, at);
+}
+
+ssize_t
+writev(int fd, const struct iovec *parts, int count)
+{
+    int code = taken(&fail_page);
+    if (code != 0) {
+        errno = code;
+        return -1;
+    }
+    ssize_t sum = 0;
+    for (int i = 0; i < count; i++) {
+        ssize_t done = write(fd, parts[i].iov_base, parts[i].iov_len);
+        if (done < 0)
+            return sum > 0 ? sum : done;
+        sum += done;
+        if ((size_t)done < parts[i].iov_len)
+            break;
+    }
+    return sum;
+}
+
+int
+fdatasync(int fd)
+{
+    int code = taken(&fail_flush);
+    if (code != 0) {
+        errno = code;
+        return -1;
+    }
+    flushes++;
+    return fsync(fd);
+}
+
+static void
+rig_sync(lmdb_rig *r, lk_lmdb_sync sync)
+{
+    lmdb_close(r);
+    r->options.sync = sync;
+    lmdb_open(r);
+}
+
+static void
+test_commit_waits_for_the_disk_as_was_asked(void **state)
+{
+    lmdb_rig *r = *state;
+    static const struct {
+        lk_lmdb_sync sync;
+        unsigned flushes, metas;
+    } wanted[] = {
+        {LK_LMDB_SYNC_COMMIT, 1, 1}, {LK_LMDB_SYNC_LATER, 1, 0}, {LK_LMDB_SYNC_NEVER, 0, 0}};
+    for (size_t i = 0; i < KIT_COUNT(wanted); i++) {
+        rig_sync(r, wanted[i].sync);
+        for (int k = 0; k < 3; k++) {
+            flushes = waiting_metas = 0;
+            kit_set(&r->k, "p", "s", "x");
+            assert_int_equal(flushes, wanted[i].flushes);
+            assert_int_equal(waiting_metas, wanted[i].metas);
+        }
+    }
+    flushes = 0;
+    lmdb_close(r);
+    assert_true(flushes > 0); /* also where no commit waited */
+    lmdb_open(r);
+}
+
+static void
+test_disk_error_before_the_end_of_a_commit_writes_nothing(void **state)
+{
+    lmdb_rig *r = *state;
+    static const struct {
+        int error;
+        int *fault;
+        lk_status wanted;
+    } faults[] = {{EIO, &fail_page, LK_UNAVAILABLE},
+                  {EIO, &fail_flush, LK_UNAVAILABLE},
+                  {ENOSPC, &fail_page, LK_NO_MEMORY},
+                  {EDQUOT, &fail_page, LK_NO_MEMORY},
+                  {ENOSPC, &fail_flush, LK_NO_MEMORY}};
+    rig_sync(r, LK_LMDB_SYNC_COMMIT);
+    kit_set(&r->k, "p", "s", "before");
+    jobs_push(&r->k, "q", "1", "job");
+    for (size_t i = 0; i < KIT_COUNT(faults); i++) {
+        lk_item item = kit_item("p", "s", "after");
+        lk_lock lock = kit_lock(&r->k, item.key), was = lock;
+        lk_pull_options pull = {.pk = lk_string("q")};
+        *faults[i].fault = faults[i].error;
+        assert_status(faults[i].wanted, lk_set(r->k.db, &item, 1));
+        *faults[i].fault = faults[i].error;
+        assert_status(faults[i].wanted, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
+        assert_memory_equal(&lock, &was, sizeof lock);
+        *faults[i].fault = faults[i].error;
+        assert_status(faults[i].wanted, lk_queue_pull(r->k.db, &pull, r->k.result));
+        assert_int_equal(*faults[i].fault, 0);
+        assert_true(kit_holds(&r->k, item.key, "before"));
+        assert_depths(&r->k, "q", 1, 0, 0);
+        assert_status(LK_OK, lk_set_atomic(r->k.db, NULL, 0, &lock, 1, NULL));
+        assert_true(lock.version > was.version);
+    }
+    lmdb_reopen(r, 0);
+    assert_true(kit_holds(&r->k, lk_key_of("p", "s"), "before"));
+    assert_pull(&r->k, "q", "job", NULL);
+}
+
+static void
+test_disk_error_at_the_end_of_a_commit_is_unknown(void **state)
+{
+    lmdb_rig *r = *state;
+    static const lk_lmdb_sync syncs[] = {LK_LMDB_SYNC_COMMIT, LK_LMDB_SYNC_LATER,
+                                         LK_LMDB_SYNC_NEVER};
+    for (size_t i = 0; i < KIT_COUNT(syncs); i++) {
+        lk_item items[2] = {kit_item("p", "s", "after"), kit_item("p", "t", "after")};
+        rig_sync(r, syncs[i]);
+        kit_set(&r->k, "p", "s", "before");
+        kit_set(&r->k, "p", "t", "before");
+        fail_meta = EIO;
+        assert_status(LK_UNKNOWN, lk_set(r->k.db, items, 2));
+        assert_status(LK_UNAVAILABLE, lk_set(r->k.db, items, 2));
+        assert_status(LK_UNAVAILABLE, lk_get(r->k.db, items[0].key, r->k.result));
+        lmdb_reopen(r, 0);
+        bool after = kit_holds(&r->k, items[0].key, "after");
+        assert_true(after || kit_holds(&r->k, items[0].key, "before"));
+        assert_true(kit_holds(&r->k, items[1].key, after ? "after" : "before"));
+    }
+}
+
+/* ---- a map that is full ---- */
+
+enum { FILL_SIZE = 3000 };
+
+static void
+rig_shrink(lmdb_rig *r, size_t map_size)
+{
+    lmdb_close(r);
+    r->options.map_size = map_size;
+    lmdb_open(r);
+}
+
+/* Sets items until one does not fit; how many did. */
+static uint64_t
+map_fill(lmdb_rig *r)
+{
+    char data[FILL_SIZE];
+    uint64_t count = 0;
+    lk_status status = LK_OK;
+    memset(data, 'f', sizeof data);
+    for (; status == LK_OK; count += status == LK_OK) {
+        lk_item item = {kit_numbered("fill", count), {data, sizeof data}, 0};
+        status = lk_set(r->k.db, &item, 1);
+    }
+    assert_status(LK_NO_MEMORY, status);
+    assert_true(count > 10);
+    return count;
+}
+
+static void
+test_full_map_says_so_and_the_store_goes_on(void **state)
+{
+    lmdb_rig *r = *state;
+    rig_shrink(r, (size_t)1 << 20);
+    kit_set(&r->k, "p", "s", "x");
+    uint64_t count = map_fill(r);
+    assert_true(kit_holds(&r->k, kit_numbered("fill", count), NULL));
+    for (int round = 0; round < 20; round++) {
+        lk_key key = kit_numbered("fill", (uint64_t)round);
+        assert_status(LK_OK, lk_delete(r->k.db, &key, 1));
+        kit_set(&r->k, "p", "s", round % 2 == 0 ? "y" : "z");
+    }
+    assert_true(map_fill(r) >= 10);
+    lmdb_reopen(r, 0);
+    assert_true(kit_holds(&r->k, lk_key_of("p", "s"), "z"));
+    rig_shrink(r, (size_t)4 << 20); /* which is more */
+    assert_true(map_fill(r) > 2 * count);
+    lk_query query = {.pk = lk_string("fill")};
+    assert_status(LK_OK, lk_query_items(r->k.db, &query, r->k.result));
+    assert_true(lk_result_count(r->k.result) > 2 * count);
+}
+
+/* Each kind of write, of more than there is room for: nothing of it is there afterwards. */
+static void
+test_full_map_leaves_no_half_of_any_write(void **state)
+{
+    lmdb_rig *r = *state;
+    static picture before, after;
+    static const char *const pks[] = {"p", "q", "dead"};
+    size_t size = (size_t)2 << 20;
+    char *data = calloc(1, size);
+    rig_shrink(r, (size_t)1 << 20);
+    lk_item small = kit_item("p", "a", "new"), big = {lk_key_of("p", "b"), {data, size}, 0};
+    lk_item both[2] = {small, big};
+    lk_item jobs[2] = {kit_item("q", "1", "new"), {lk_key_of("q", "2"), {data, size}, 0}};
+    kit_set(&r->k, "p", "a", "old");
+    jobs_push(&r->k, "q", "0", "old");
+    lk_lock lock = kit_lock(&r->k, small.key), was = lock;
+    job held;
+    assert_pull(&r->k, "q", "old", &held);
+    picture_take(&r->k, pks, 3, &before);
+    lk_write writes[4] = {{.kind = LK_ACKNOWLEDGE, .claim = &held.claim},
+                          {.kind = LK_PUT, .item = small},
+                          {.kind = LK_PUSH, .item = jobs[0]},
+                          {.kind = LK_PUT, .item = big}};
+    assert_status(LK_NO_MEMORY, lk_set(r->k.db, both, 2));
+    assert_status(LK_NO_MEMORY, lk_set_atomic(r->k.db, both, 2, &lock, 1, NULL));
+    assert_status(LK_NO_MEMORY, lk_queue_push(r->k.db, jobs, 2, NULL, r->k.result));
+    assert_status(LK_NO_MEMORY, lk_commit(r->k.db, writes, 4, &lock, 1, NULL));
+    assert_memory_equal(&lock, &was, sizeof lock);
+    picture_take(&r->k, pks, 3, &after);
+    assert_true(picture_equals(&before, &after));
+    assert_held(&r->k, &held);
+    assert_status(LK_OK, lk_commit(r->k.db, writes, 3, &lock, 1, NULL));
+    assert_true(kit_holds(&r->k, small.key, "new"));
+    free(data);
+}
+
+static void
+test_map_that_is_too_small_to_begin_with_is_no_memory(void **state)
+{
+    lmdb_rig *r = *state;
+    lmdb_close(r);
+    unlink(lmdb_path(r->folder, "data.mdb"));
+    unlink(lmdb_path(r->folder, "lock.mdb"));
+    fail_page = ENOSPC;
+    assert_status(LK_NO_MEMORY, lmdb_try_open(r));
+    fail_page = 0;
+    r->options.map_size = 1;
+    lk_status status = lmdb_try_open(r); /* a map has 64 KiB at least */
+    assert_true(status == LK_OK || status == LK_NO_MEMORY);
+    r->options.map_size = (size_t)1 << 20;
+    lmdb_open(r);
+    kit_set(&r->k, "p", "s", "x");
+}
+
+/* ---- more than one transaction moves ---- */
+
+enum { MANY = 9000 };
+
+static void
+jobs_push_many(lmdb_rig *r, size_t count, int64_t delay_ms)
+{
+    lk_push_options options = {.delay_ms = delay_ms};
+    assert_status(LK_OK, jobs_try_push_batch(&r->k, "q", 0, count, &options, NULL));
+}
+
+static void
+test_many_that_are_due_at_once_come_in_order(void **state)
+{
+    lmdb_rig *r = *state;
+    lk_pull_options pull = {.pk = lk_string("q"), .max_jobs = MANY, .visibility_ms = 100};
+    jobs_push_many(r, MANY, 50);
+    assert_empty(&r->k, "q");
+    kit_advance(&r->k, 50);
+    for (int round = 0; round < 2; round++) { /* delays that are over; claims that have lapsed */
+        assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+        assert_int_equal(lk_result_count(r->k.result), MANY);
+        for (size_t i = 0; i < MANY; i++)
+            assert_int_equal(job_number(lk_result_item(r->k.result, i)), i);
+        kit_advance(&r->k, 101);
+    }
+    pull.max_jobs = 1;
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    assert_int_equal(job_number(lk_result_item(r->k.result, 0)), 0);
+    assert_int_equal(lk_result_claim(r->k.result, 0)->receives, 3);
+    assert_int_equal(jobs_statistics(&r->k, "q").lapses, 2 * MANY);
+}
+
+static void
+test_many_that_were_received_too_often_are_buried_by_one_pull(void **state)
+{
+    lmdb_rig *r = *state;
+    lk_pull_options pull = {.pk = lk_string("q"), .max_jobs = MANY};
+    jobs_push_many(r, MANY, 0);
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    kit_advance(&r->k, LK_HOURS(1));
+    assert_status(LK_EMPTY, jobs_try_pull_limited(&r->k, "q", 1, "dead", NULL));
+    assert_depths(&r->k, "q", 0, 0, 0);
+    assert_depths(&r->k, "dead", MANY, 0, 0);
+    assert_int_equal(jobs_statistics(&r->k, "q").dead, MANY);
+    pull.pk = lk_string("dead");
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(job_number(lk_result_item(r->k.result, i)), i);
+}
+
+static void
+test_purge_and_sweep_of_many_take_all(void **state)
+{
+    lmdb_rig *r = *state;
+    size_t out = 0;
+    kit_set(&r->k, "q", "item", "stays");
+    jobs_push_many(r, MANY, 0);
+    assert_status(LK_OK, lk_queue_purge(r->k.db, lk_string("q"), &out));
+    assert_int_equal(out, MANY);
+    assert_int_equal(jobs_items(&r->k, "q"), 1);
+    for (uint64_t i = 0; i < MANY; i++) {
+        lk_item item = {kit_numbered("p", i), lk_string("x"), KIT_START_MS + 10};
+        assert_status(LK_OK, lk_set(r->k.db, &item, 1));
+    }
+    kit_advance(&r->k, 11);
+    assert_status(LK_OK, lk_sweep(r->k.db, 1000, &out));
+    assert_true(out >= 1000 && out < 1100);
+    size_t rest = 0;
+    assert_status(LK_OK, lk_sweep(r->k.db, 0, &rest));
+    assert_int_equal(out + rest, MANY);
+    assert_int_equal(kit_statistics(&r->k).cells, 1);
+}
+
+/* What is left keeps the invariants. */
+static int
+checked_teardown(void **state)
+{
+    lmdb_rig *r = *state;
+    lmdb_close(r);
+    assert_int_equal(lmdb_check_file(r->folder), 0);
+    return lmdb_teardown(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, checked_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_commit_waits_for_the_disk_as_was_asked),
+        TEST(test_disk_error_before_the_end_of_a_commit_writes_nothing),
+        TEST(test_disk_error_at_the_end_of_a_commit_is_unknown),
+        TEST(test_full_map_says_so_and_the_store_goes_on),
+        TEST(test_full_map_leaves_no_half_of_any_write),
+        TEST(test_map_that_is_too_small_to_begin_with_is_no_memory),
+        TEST(test_many_that_are_due_at_once_come_in_order),
+        TEST(test_many_that_were_received_too_often_are_buried_by_one_pull),
+        TEST(test_purge_and_sweep_of_many_take_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

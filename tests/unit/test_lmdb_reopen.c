@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a database of LMDB still knows when it is opened again: items, locks, jobs in every state,
+ * the time that deadlines are measured with, the order of generated keys. The clocks are set by
+ * hand; what a killed process leaves is stress_lmdb_crash's.
+ */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <latchkey/adapter.h>
+
+#include "support/lmdb_check.h"
+#include "support/lmdb_rig.h"
+
+static void
+test_items_are_there_again_and_expire_meanwhile(void **state)
+{
+    lmdb_rig *r = *state;
+    lk_item item = kit_item("p", "expires", "x");
+    item.expires_at_ms = KIT_START_MS + 100;
+    kit_set(&r->k, "p", "s", "first");
+    kit_set(&r->k, "p", "s", "second");
+    kit_set(&r->k, "p", "empty", "");
+    assert_status(LK_OK, lk_set(r->k.db, &item, 1));
+    lmdb_reopen(r, 100);
+    assert_true(kit_holds(&r->k, lk_key_of("p", "s"), "second"));
+    assert_true(kit_holds(&r->k, lk_key_of("p", "empty"), ""));
+    assert_true(kit_holds(&r->k, lk_key_of("p", "expires"), "x"));
+    lmdb_reopen(r, 1);
+    assert_true(kit_holds(&r->k, lk_key_of("p", "expires"), NULL));
+    size_t swept = 0;
+    assert_status(LK_OK, lk_sweep(r->k.db, 0, &swept));
+    assert_int_equal(swept, 1);
+    assert_int_equal(kit_statistics(&r->k).cells, 2);
+}
+
+static void
+test_locks_are_good_again_and_versions_go_on(void **state)
+{
+    lmdb_rig *r = *state;
+    lk_key key = lk_key_of("p", "s");
+    lk_item item = kit_item("p", "s", "x");
+    lk_lock lock = kit_lock(&r->k, key), stale = lock, gone = kit_lock(&r->k, lk_key_of("p", "t"));
+    assert_status(LK_OK, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
+    assert_status(LK_OK, lk_delete(r->k.db, &gone.key, 1));
+    uint64_t last = lock.version > gone.version ? lock.version : gone.version;
+    for (int i = 0; i < 3; i++) {
+        lmdb_reopen(r, 10);
+        lk_conflict conflict;
+        assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &stale, 1, &conflict));
+        assert_int_equal(conflict.current_version, lock.version);
+        assert_status(LK_OK, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
+        assert_true(lock.version > last);
+        lk_lock anew = kit_lock(&r->k, gone.key);
+        assert_true(anew.version > lock.version);
+        assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &gone, 1, NULL));
+        last = anew.version;
+        gone = anew;
+        assert_status(LK_OK, lk_delete(r->k.db, &gone.key, 1));
+    }
+    lmdb_reopen(r, LK_HOURS(25));
+    assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
+    assert_true(kit_lock(&r->k, key).version > last);
+}
+
+static void
+test_jobs_are_there_again_in_every_state(void **state)
+{
+    lmdb_rig *r = *state;
+    job held, released;
+    jobs_push(&r->k, "q", "1", "held");
+    jobs_push(&r->k, "q", "2", "released");
+    jobs_push(&r->k, "q", "3", "ready");
+    jobs_push_delayed(&r->k, "q", "4", "delayed", 1000);
+    assert_pull(&r->k, "q", "held", &held);
+    assert_pull(&r->k, "q", "released", &released);
+    assert_status(LK_OK, lk_queue_release(r->k.db, &released.claim, 0));
+    lmdb_reopen(r, 10);
+    assert_depths(&r->k, "q", 2, 1, 1);
+    assert_lost(&r->k, &released);
+    assert_pull(&r->k, "q", "released", &released);
+    assert_int_equal(released.claim.receives, 2);
+    assert_pull(&r->k, "q", "ready", NULL);
+    assert_empty(&r->k, "q");
+    lk_queue_statistics stats = jobs_statistics(&r->k, "q");
+    assert_int_equal(stats.pushes, 4);
+    assert_int_equal(stats.pulls, 4);
+    assert_true(stats.lost > 0);
+    assert_status(LK_OK, lk_queue_acknowledge(r->k.db, &held.claim, 1));
+    kit_advance(&r->k, 990);
+    assert_pull(&r->k, "q", "delayed", NULL);
+}
+
+static void
+test_deadlines_go_on_while_it_is_closed(void **state)
+{
+    lmdb_rig *r = *state;
+    job j;
+    jobs_push(&r->k, "q", NULL, "x");
+    assert_pull(&r->k, "q", "x", &j); /* JOB_VISIBILITY_MS */
+    kit_advance(&r->k, 10000);
+    lmdb_reopen(r, JOB_VISIBILITY_MS - 10000);
+    assert_empty(&r->k, "q"); /* its deadline is now */
+    kit_advance(&r->k, 1);
+    assert_pull(&r->k, "q", "x", NULL);
+    assert_lost(&r->k, &j);
+}
+
+static void
+test_claim_that_lapsed_meanwhile_is_late_until_claimed_anew(void **state)
+{
+    lmdb_rig *r = *state;
+    job j;
+    jobs_push(&r->k, "q", NULL, "x");
+    assert_pull(&r->k, "q", "x", &j);
+    lmdb_reopen(r, LK_HOURS(1));
+    assert_depths(&r->k, "q", 1, 0, 0);
+    assert_status(LK_LATE, lk_queue_acknowledge(r->k.db, &j.claim, 1));
+    assert_depths(&r->k, "q", 0, 0, 0);
+    assert_int_equal(jobs_statistics(&r->k, "q").late, 1);
+}
+
+/* The realtime clock says nothing of deadlines while the database is open; gone back while it was
+ * closed, the time that deadlines are measured with stands still. */
+static void
+test_realtime_jumps_move_no_deadline(void **state)
+{
+    lmdb_rig *r = *state;
+    job j;
+    jobs_push(&r->k, "q", NULL, "x");
+    assert_pull(&r->k, "q", "x", &j);
+    atomic_fetch_add(&r->k.now_ms, LK_HOURS(1000));
+    assert_empty(&r->k, "q");
+    atomic_fetch_sub(&r->k.now_ms, LK_HOURS(3000));
+    atomic_fetch_add(&r->k.monotonic_ms, JOB_VISIBILITY_MS - 10);
+    assert_empty(&r->k, "q");
+    assert_status(LK_OK, lk_queue_extend(r->k.db, &j.claim, JOB_VISIBILITY_MS));
+    lmdb_reopen(r, -LK_HOURS(2));
+    assert_empty(&r->k, "q");
+    assert_status(LK_OK, lk_queue_extend(r->k.db, &j.claim, JOB_VISIBILITY_MS));
+    assert_true(j.claim.deadline_ms == 77 + JOB_VISIBILITY_MS);
+    atomic_fetch_add(&r->k.monotonic_ms, JOB_VISIBILITY_MS);
+    assert_empty(&r->k, "q");
+    atomic_fetch_add(&r->k.monotonic_ms, 1);
+    assert_pull(&r->k, "q", "x", NULL);
+}
+
+/* A process that dies without closing leaves a time that is at most a second old. */
+static void
+test_time_of_a_process_that_died_is_a_second_old_at_most(void **state)
+{
+    lmdb_rig *r = *state;
+    lmdb_close(r);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        lmdb_open(r);
+        jobs_push_delayed(&r->k, "q", "1", "x", 20000);
+        kit_advance(&r->k, 10000);
+        jobs_push(&r->k, "other", "1", "x");
+        kit_advance(&r->k, 900);
+        jobs_push(&r->k, "other", "2", "x");
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    atomic_fetch_sub(&r->k.now_ms, LK_HOURS(1));
+    lmdb_open(r);
+    atomic_fetch_add(&r->k.monotonic_ms, 9099);
+    assert_empty(&r->k, "q"); /* 20,000 - 10,900 - 1 */
+    atomic_fetch_add(&r->k.monotonic_ms, 901);
+    assert_pull(&r->k, "q", "x", NULL); /* not more than a second late */
+}
+
+static void
+test_generated_keys_grow_when_the_clock_went_back(void **state)
+{
+    lmdb_rig *r = *state;
+    char last[LK_ULID_SIZE] = {0};
+    for (int i = 0; i < 8; i++) {
+        lk_item item = kit_item("q", NULL, "x");
+        for (int k = 0; k < 3; k++) {
+            assert_status(LK_OK, lk_queue_push(r->k.db, &item, 1, NULL, r->k.result));
+            lk_bytes sk = lk_result_item(r->k.result, 0)->key.sk;
+            assert_int_equal(sk.size, LK_ULID_SIZE);
+            assert_true(memcmp(sk.data, last, LK_ULID_SIZE) > 0);
+            memcpy(last, sk.data, LK_ULID_SIZE);
+        }
+        if (i % 2 == 1) { /* the queue is forgotten */
+            assert_status(LK_OK, lk_queue_purge(r->k.db, lk_string("q"), NULL));
+            atomic_fetch_add(&r->k.monotonic_ms, LK_MINUTES(2));
+            assert_status(LK_OK, lk_sweep(r->k.db, 0, NULL));
+            assert_int_equal(jobs_statistics(&r->k, "q").pushes, 0);
+        }
+        lmdb_reopen(r, i % 3 == 0 ? LK_MINUTES(1) : -LK_HOURS(5));
+    }
+}
+
+static void
+test_closed_queue_stays_closed(void **state)
+{
+    lmdb_rig *r = *state;
+    jobs_push(&r->k, "q", "1", "x");
+    assert_status(LK_OK, lk_queue_close(r->k.db, lk_string("q")));
+    kit_advance(&r->k, LK_HOURS(1));
+    assert_status(LK_OK, lk_sweep(r->k.db, 0, NULL));
+    lmdb_reopen(r, 5);
+    assert_status(LK_CLOSED, jobs_try_push(&r->k, "q", NULL, "y", NULL));
+    assert_pull(&r->k, "q", "x", NULL);
+    assert_status(LK_CLOSED, jobs_try_pull(&r->k, "q", NULL));
+    assert_status(LK_OK, lk_queue_purge(r->k.db, lk_string("q"), NULL));
+    kit_advance(&r->k, LK_HOURS(1));
+    assert_status(LK_OK, lk_sweep(r->k.db, 0, NULL));
+    assert_status(LK_CLOSED, jobs_try_push(&r->k, "q", NULL, "y", NULL));
+}
+
+/* Other limits, another size of the map, other lives of locks: what is there stays readable. */
+static void
+test_options_may_differ_each_time(void **state)
+{
+    lmdb_rig *r = *state;
+    char data[5000];
+    memset(data, 'd', sizeof data);
+    lk_item item = {lk_key_of("some pk", "some sk"), {data, sizeof data}, 0};
+    assert_status(LK_OK, lk_set(r->k.db, &item, 1));
+    lk_lock lock = kit_lock(&r->k, item.key);
+    lmdb_close(r);
+    r->options.map_size = 65536; /* less than there is */
+    r->options.max_data_size = 10;
+    r->options.sync = LK_LMDB_SYNC_LATER;
+    r->options.lock_ttl_ms = 1000;
+    lmdb_open(r);
+    assert_status(LK_OK, lk_get(r->k.db, item.key, r->k.result));
+    assert_true(kit_bytes_equal(lk_result_item(r->k.result, 0)->data, item.data));
+    assert_status(LK_TOO_BIG, lk_set(r->k.db, &item, 1));
+    lmdb_close(r);
+    r->options.map_size = (size_t)64 << 20;
+    r->options.max_data_size = 0;
+    r->options.sync = LK_LMDB_SYNC_COMMIT;
+    lmdb_open(r);
+    assert_status(LK_OK, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
+    assert_true(lock.expires_at_ms == KIT_START_MS + 1000);
+    /* Its end came nearer: it goes when it has come. */
+    kit_advance(&r->k, 1001);
+    size_t swept = 0;
+    assert_status(LK_OK, lk_sweep(r->k.db, 0, &swept));
+    assert_int_equal(swept, 1);
+    assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
+}
+
+/* What is left keeps the invariants. */
+static int
+checked_teardown(void **state)
+{
+    lmdb_rig *r = *state;
+    lmdb_close(r);
+    assert_int_equal(lmdb_check_file(r->folder), 0);
+    return lmdb_teardown(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, checked_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_items_are_there_again_and_expire_meanwhile),
+        TEST(test_locks_are_good_again_and_versions_go_on),
+        TEST(test_jobs_are_there_again_in_every_state),
+        TEST(test_deadlines_go_on_while_it_is_closed),
+        TEST(test_claim_that_lapsed_meanwhile_is_late_until_claimed_anew),
+        TEST(test_realtime_jumps_move_no_deadline),
+        TEST(test_time_of_a_process_that_died_is_a_second_old_at_most),
+        TEST(test_generated_keys_grow_when_the_clock_went_back),
+        TEST(test_closed_queue_stays_closed),
+        TEST(test_options_may_differ_each_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
