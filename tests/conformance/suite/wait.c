@@ -45,7 +45,7 @@ static void
 test_wait_for_nothing_times_out_not_before_its_time(rig *r)
 {
     static const int64_t waits_ms[] = {1, 20, LK_MINUTES(10)};
-    lkc_push_delayed(r, "q", NULL, "much later", LK_HOURS(1));
+    lkc_push_delayed(r, "q", NULL, "much later", LK_HOURS(24000));
     for (size_t i = 0; i < COUNT(waits_ms); i++) {
         waiter w;
         int64_t begin_ms = atomic_load(&r->monotonic_ms);
