@@ -237,7 +237,7 @@ lru_run(size_t capacity, uint64_t seed)
     reference r = {.count = 0};
     open_policy(LK_CACHE_LRU, capacity, 0);
     store_fill(KEYS, 3);
-    for (uint64_t turn = 0; turn < test_scaled(6000); turn++) {
+    for (uint64_t turn = 0; turn < 1000 + test_scaled(30000); turn++) {
         uint64_t i = kit_draw(&random, KEYS), j = kit_draw(&random, KEYS);
         if (kit_draw(&random, 2) != 0)
             i = i * i / KEYS; /* some keys more often */
@@ -319,24 +319,65 @@ test_scan_leaves_the_hot_set_with_s3_fifo_and_not_with_lru(void **state)
     assert_int_equal(hits_through_scans(LK_CACHE_LRU), 0);
 }
 
-/* Who was thrown out of the small queue and comes again soon goes to the main queue at once. */
+enum { PLACES = 20, SETTLED = 18 };
+
+/* Fills a cache so that keys 0 to SETTLED - 1 are in the main queue. Key `*next` is the next one that never came. */
 static void
-test_ghost_that_returns_stays(void **state)
+main_fill(uint64_t *next)
 {
-    enum { CAPACITY = 20 };
+    open_policy(LK_CACHE_S3_FIFO, PLACES, 0);
+    store_fill(2000, 1);
+    *next = 1000;
+    for (int twice = 0; twice < 2; twice++)
+        for (uint64_t i = 0; i < SETTLED; i++)
+            (void)touch(i);
+    for (int i = 0; i < PLACES; i++)
+        (void)touch((*next)++);
+}
+
+/* Through the small queue, and out of it. */
+static void
+pass_through(uint64_t key, uint64_t *next)
+{
+    assert_false(touch(key));
+    for (int i = 0; i < 3; i++)
+        (void)touch((*next)++);
+}
+
+/* Who was thrown out of the small queue and comes again soon goes to the main queue at once; who comes late does not. */
+static void
+test_ghost_that_returns_soon_stays(void **state)
+{
+    uint64_t next;
     (void)state;
-    open_policy(LK_CACHE_S3_FIFO, CAPACITY, 0);
-    store_fill(1000, 1);
-    uint64_t next = 100;
-    for (int i = 0; i < CAPACITY; i++)
+    main_fill(&next);
+    pass_through(100, &next);
+    pass_through(200, &next);
+    for (int i = 0; i < PLACES; i++)
         (void)touch(next++);
-    (void)touch(1); /* pushes one out, and is pushed out by others: never hit */
-    for (int i = 0; i < CAPACITY; i++)
+    pass_through(100, &next); /* it is remembered no more */
+    assert_false(touch(100)); /* it is a ghost; from here on it is in the main queue */
+    for (int i = 0; i < PLACES / 2; i++)
         (void)touch(next++);
-    assert_false(touch(1)); /* it is a ghost; from here on it is in the main queue */
-    for (int i = 0; i < CAPACITY / 2; i++)
-        (void)touch(next++);
-    assert_true(touch(1));
+    assert_true(touch(100));
+    cached_close(&c);
+}
+
+/* The main queue throws out who was not hit there, be it younger. */
+static void
+test_hit_in_the_main_queue_is_a_second_chance(void **state)
+{
+    uint64_t next;
+    (void)state;
+    main_fill(&next);
+    for (uint64_t i = 0; i < SETTLED - 4; i++)
+        assert_true(touch(i));
+    for (uint64_t key = 200; key < 204; key++) { /* each takes a place of the main queue */
+        pass_through(key, &next);
+        assert_false(touch(key));
+    }
+    for (uint64_t i = 0; i < SETTLED - 4; i++)
+        assert_true(touch(i));
     cached_close(&c);
 }
 
@@ -377,7 +418,8 @@ main(void)
         cmocka_unit_test(test_item_that_grows_in_place_throws_others_out),
         cmocka_unit_test(test_lru_is_that_of_a_list),
         cmocka_unit_test(test_scan_leaves_the_hot_set_with_s3_fifo_and_not_with_lru),
-        cmocka_unit_test(test_ghost_that_returns_stays),
+        cmocka_unit_test(test_ghost_that_returns_soon_stays),
+        cmocka_unit_test(test_hit_in_the_main_queue_is_a_second_chance),
         cmocka_unit_test(test_small_capacities_serve_and_keep_what_is_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
