@@ -27,6 +27,9 @@
  *   Optional outputs of the call (conflict, pushed, swept, purged) are there, but for `pushed`.
  *   No operation of this handle runs once `close` was called, and none in the child of a fork.
  *
+ *   Arguments may point into the result that the operation fills: they are good until it publishes, or
+ *   passes that result to another handle. It may be called inside a read pair of the same thread.
+ *
  * WHAT AN OPERATION OWES
  *   What latchkey.h says of its call: statuses, semantics, outputs untouched on anything but
  *   success, input copied before it returns, any thread at any time. Operations run side by side.

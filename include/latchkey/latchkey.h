@@ -320,15 +320,19 @@ LK_API LK_CHECKED lk_status lk_memory_open(const lk_memory_options *options, lk_
  * possible; all else goes through, and what writes updates or drops what the cache holds. With all writes
  * through the cache its reads are linearizable for each key; lk_get_many through it is no snapshot. What
  * others write to `inner` directly is seen when the entry goes (max_age_ms), or when lk_set_atomic or
- * lk_commit through the cache end in LK_RACE. It never returns an expired item, by the clock of `inner`.
- * It has the capabilities of `inner`, with lk_get_many and statistics and without the snapshot.
+ * lk_commit through the cache end in LK_RACE; where others do, begin a read-modify-write with
+ * lk_get_locked, which reads from `inner`: a lock from lk_get_lock says nothing of an item that lk_get
+ * finds in the cache. It never returns an expired item, by the clock of `inner`. It has the capabilities
+ * of `inner`, with lk_get_many and statistics and without the snapshot.
  *
  * Close the cache before `inner`; the other way round its calls are LK_INVALID from then on. Each queue
- * pull with max_receives keeps its two partitions from being cached while it runs (it may move jobs).
+ * pull with max_receives drops what is cached of its two partitions, and nothing of them is kept while it
+ * runs: it may move jobs. Threads that stop inside a hit hold back up to 64 MiB of what was thrown out;
+ * beyond that nothing new is kept.
  *
  * Progress: hits never wait, and take no latch. Misses, and writes before and after they go to `inner`,
  * take the latch of a shard, which is never held while `inner` works. A miss waits for the thread that is
- * reading the same key, up to load_wait_ms.
+ * reading the same key, up to load_wait_ms, also inside a read pair.
  * LK_OK. LK_INVALID: no capacity, an unknown policy, negative times, `inner` closed. LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_cache_open(lk_db *inner, const lk_cache_options *options,
                                           lk_db **db);
@@ -621,7 +625,9 @@ typedef struct lk_statistics {
     uint64_t cache_evictions;
     uint64_t cache_items, cache_bytes; /* now */
     uint64_t cache_joined;             /* misses that waited for another's read of the same key */
-    uint64_t cache_dropped; /* reads that were not kept: a write came, no memory, too large */
+    uint64_t
+        cache_dropped; /* reads that were not kept: a write came, no memory, too large. (One that began during a write is not
+        * meant to be.) */
 } lk_statistics;
 
 /* LK_OK, LK_INVALID, LK_UNSUPPORTED. */
