@@ -190,8 +190,7 @@ LK_API LK_CHECKED lk_status lk_adapter_open(const lk_operations *operations,
                                             const lk_adapter *adapter, lk_db **db);
 
 /* What a handle is made of, limits and clocks with their defaults filled in; `state` is NULL. Begin
- * with LK_ADAPTER_INIT. A wrapper that goes on from there takes out the capabilities that it does not
- * pass on. LK_OK.
+ * with LK_ADAPTER_INIT. LK_OK.
  * LK_INVALID: the handle is closed, or adapter->size is not one of this header. */
 LK_API LK_CHECKED lk_status lk_adapter_read(const lk_db *db, lk_adapter *adapter);
 
@@ -208,6 +207,14 @@ LK_API void lk_adapter_release(lk_db *db);
 /* The handle's clocks; the system's once it is closed. */
 LK_API int64_t lk_realtime_now_ms(const lk_db *db);
 LK_API int64_t lk_monotonic_now_ms(const lk_db *db);
+
+/* What a wrapper begins with: operations that pass every call on to another handle, and an lk_adapter
+ * with the capabilities, limits and clocks of `inner`. The wrapper's state has to begin with the inner
+ * lk_db *; it sets adapter->state and name, replaces the operations that it does otherwise (with `get`
+ * also `get_into`, with `commit` also `set_atomic`, or sets these to NULL), takes out the capabilities
+ * that it does not pass on, and opens the two. LK_OK. LK_INVALID: as lk_adapter_read. */
+LK_API LK_CHECKED lk_status lk_adapter_pass(const lk_db *inner, lk_operations *operations,
+                                            lk_adapter *adapter);
 
 /* Passes a page on to another handle, as a wrapper's `query` does. Checks it like lk_query_items. */
 LK_API LK_CHECKED lk_status lk_query_page(lk_db *db, const lk_page *page, lk_result *result);

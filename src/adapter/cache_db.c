@@ -248,55 +248,7 @@ cache_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *l
     return commit_end(&w, status, locks, lock_count);
 }
 
-/* ---- what goes through ---- */
-
-static lk_db *
-inner_of(void *state)
-{
-    return ((lki_cache_db *)state)->inner;
-}
-
-static lk_status
-cache_query(void *state, const lk_page *page, lk_result *result)
-{
-    return lk_query_page(inner_of(state), page, result);
-}
-
-static lk_status
-cache_get_lock(void *state, lk_key key, lk_lock *lock)
-{
-    return lk_get_lock(inner_of(state), key, lock);
-}
-
-static lk_status
-cache_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
-{
-    return lk_get_locked(inner_of(state), keys, count, locks, result);
-}
-
-static void
-cache_read_begin(void *state)
-{
-    lk_read_begin(inner_of(state));
-}
-
-static void
-cache_read_end(void *state)
-{
-    lk_read_end(inner_of(state));
-}
-
-static lk_status
-cache_view(void *state, lk_key key, lk_item *item)
-{
-    return lk_view(inner_of(state), key, item);
-}
-
-static lk_status
-cache_sweep(void *state, size_t max_items, size_t *swept)
-{
-    return lk_sweep(inner_of(state), max_items, swept);
-}
+/* ---- upkeep ---- */
 
 static lk_status
 cache_statistics(void *state, lk_statistics *stats)
@@ -359,24 +311,6 @@ cache_acknowledge(void *state, const lk_claim *claims, size_t count)
 }
 
 static lk_status
-cache_release(void *state, const lk_claim *claim, int64_t delay_ms)
-{
-    return lk_queue_release(inner_of(state), claim, delay_ms);
-}
-
-static lk_status
-cache_extend(void *state, lk_claim *claim, int64_t visibility_ms)
-{
-    return lk_queue_extend(inner_of(state), claim, visibility_ms);
-}
-
-static lk_status
-cache_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
-{
-    return lk_queue_stats(inner_of(state), pk, stats);
-}
-
-static lk_status
 cache_queue_purge(void *state, lk_bytes pk, size_t *purged)
 {
     const lki_cache_db *c = state;
@@ -384,18 +318,6 @@ cache_queue_purge(void *state, lk_bytes pk, size_t *purged)
     lk_status status = lk_queue_purge(c->inner, pk, purged);
     lki_partition_end(c->cache, partition, status == LK_UNKNOWN);
     return status;
-}
-
-static lk_status
-cache_queue_close(void *state, lk_bytes pk)
-{
-    return lk_queue_close(inner_of(state), pk);
-}
-
-static lk_status
-cache_queue_fd(void *state, lk_bytes pk, int *fd)
-{
-    return lk_queue_fd(inner_of(state), pk, fd);
 }
 
 /* ---- open and close ---- */
@@ -409,46 +331,27 @@ cache_close(void *state)
     lki_free(NULL, c, sizeof *c);
 }
 
-/* Of all that a cache can; what the database lacks is left out. */
-static lk_operations
-operations_for(uint64_t capabilities)
+/* What a cache does itself of what the database can; all else passes. */
+static void
+operations_replace(lk_operations *o, uint64_t capabilities)
 {
-    lk_operations o = {.size = sizeof o,
-                       .close = cache_close,
-                       .get = cache_get,
-                       .set = cache_set,
-                       .remove = cache_remove,
-                       .get_into = cache_get_into,
-                       .get_many = lki_cache_get_many,
-                       .statistics = cache_statistics};
-    if ((capabilities & LK_HAS_QUERY) != 0)
-        o.query = cache_query;
+    o->close = cache_close;
+    o->get = cache_get;
+    o->set = cache_set;
+    o->remove = cache_remove;
+    o->get_into = cache_get_into;
+    o->get_many = lki_cache_get_many;
+    o->statistics = cache_statistics;
     if ((capabilities & LK_HAS_LOCKS) != 0) {
-        o.get_lock = cache_get_lock;
-        o.get_locked = cache_get_locked;
-        o.commit = cache_commit;
-        o.set_atomic = cache_set_atomic;
+        o->commit = cache_commit;
+        o->set_atomic = cache_set_atomic;
     }
     if ((capabilities & LK_HAS_QUEUES) != 0) {
-        o.push = cache_push;
-        o.pull = cache_pull;
-        o.acknowledge = cache_acknowledge;
-        o.release = cache_release;
-        o.extend = cache_extend;
-        o.queue_stats = cache_queue_stats;
-        o.queue_purge = cache_queue_purge;
-        o.queue_close = cache_queue_close;
+        o->push = cache_push;
+        o->pull = cache_pull;
+        o->acknowledge = cache_acknowledge;
+        o->queue_purge = cache_queue_purge;
     }
-    if ((capabilities & LK_HAS_QUEUE_FD) != 0)
-        o.queue_fd = cache_queue_fd;
-    if ((capabilities & LK_HAS_VIEWS) != 0) {
-        o.read_begin = cache_read_begin;
-        o.read_end = cache_read_end;
-        o.view = cache_view;
-    }
-    if ((capabilities & LK_HAS_SWEEP) != 0)
-        o.sweep = cache_sweep;
-    return o;
 }
 
 static bool
@@ -463,15 +366,16 @@ lk_status
 lk_cache_open(lk_db *inner, const lk_cache_options *options, lk_db **db)
 {
     lk_adapter adapter = LK_ADAPTER_INIT;
-    if (db == NULL || !options_are_good(options) || lk_adapter_read(inner, &adapter) != LK_OK)
+    lk_operations operations;
+    if (db == NULL || !options_are_good(options) ||
+        lk_adapter_pass(inner, &operations, &adapter) != LK_OK)
         return LK_INVALID;
     lki_cache_db *c = lki_alloc_zeroed(NULL, sizeof *c);
     if (c == NULL)
         return LK_NO_MEMORY;
-    lk_operations operations = operations_for(adapter.capabilities);
+    operations_replace(&operations, adapter.capabilities);
     adapter.name = "cache";
-    /* Keys named twice are looked for by the inner handle. */
-    adapter.capabilities |= LK_HAS_GET_MANY | LK_HAS_STATISTICS | LK_FINDS_TWINS;
+    adapter.capabilities |= LK_HAS_GET_MANY | LK_HAS_STATISTICS;
     adapter.capabilities &= ~LK_IS_SNAPSHOT;
     adapter.state = c;
     lk_status status = lk_adapter_hold(inner);

@@ -10,8 +10,8 @@
 #include "cache/cache.h"
 
 typedef struct lki_cache_db {
+    lk_db *inner; /* held; first: see lk_adapter_pass */
     lki_cache *cache;
-    lk_db *inner; /* held */
 } lki_cache_db;
 
 /* This thread's record in the cache. NULL with *why: no memory, or the database was closed. */

@@ -53,18 +53,16 @@ inner_open(stage *s, const lk_conformance_setup *setup)
     return lk_memory_open(&options, &s->inner);
 }
 
-/* The honest operations, with the broken ones in their places. */
-static lk_operations
-operations_of(const twin *played)
+/* Broken operations, in the places of honest ones. */
+static void
+operations_break(lk_operations *all, const twin *played)
 {
-    lk_operations all = pass_operations;
-    unsigned char *to = (unsigned char *)&all;
+    unsigned char *to = (unsigned char *)all;
     const unsigned char *from = (const unsigned char *)&played->broken;
     static const unsigned char none[sizeof(void (*)(void))];
-    for (size_t i = offsetof(lk_operations, close); i < sizeof all; i += sizeof none)
+    for (size_t i = offsetof(lk_operations, close); i < sizeof *all; i += sizeof none)
         if (memcmp(from + i, none, sizeof none) != 0)
             memcpy(to + i, from + i, sizeof none);
-    return all;
 }
 
 static void
@@ -87,7 +85,8 @@ twin_open(void *context, const lk_conformance_setup *setup, lk_db **db)
             return status;
     }
     lk_adapter adapter = LK_ADAPTER_INIT;
-    lk_status status = lk_adapter_read(s->inner, &adapter);
+    lk_operations operations;
+    lk_status status = lk_adapter_pass(s->inner, &operations, &adapter);
     pass *p = calloc(1, sizeof *p);
     if (p == NULL || status != LK_OK)
         return LK_NO_MEMORY;
@@ -98,7 +97,8 @@ twin_open(void *context, const lk_conformance_setup *setup, lk_db **db)
     adapter.realtime_ms = setup->realtime_ms;
     adapter.monotonic_ms = setup->monotonic_ms;
     adapter.clock_context = setup->clock_context;
-    lk_operations operations = s->played != NULL ? operations_of(s->played) : pass_operations;
+    if (s->played != NULL)
+        operations_break(&operations, s->played);
     operations.close = pass_close;
     status = lk_adapter_open(&operations, &adapter, db);
     if (status != LK_OK)

@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "adapter/handle.h"
+#include "adapter/cache_db.h"
 #include "cache/cache.h"
 #include "support/counted_db.h"
 #include "support/crowd.h"
@@ -266,7 +266,7 @@ hits_check(void)
 static bool
 shard_is_latched(void)
 {
-    lki_cache *cache = *(lki_cache *const *)test.cache->state;
+    lki_cache *cache = ((const lki_cache_db *)test.cache->state)->cache;
     lki_latch *latch = (lki_latch *)(void *)cache->shards;
     if (!lki_latch_try(latch))
         return true;

@@ -34,8 +34,6 @@ inner_of(void *state)
     return ((pass *)state)->inner;
 }
 
-extern const lk_operations pass_operations;
-
 extern const twin twins_of_items[], twins_of_commits[], twins_of_queues[];
 extern const size_t twins_of_items_count, twins_of_commits_count, twins_of_queues_count;
 

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every operation, passed on. The names of the members stand for what each does.
+ * Operations that pass every call on to another handle: what wrappers, inside and outside of the
+ * library, begin with. Called by adapter/cache_db.c and by others' adapters.
  */
-#include "twins.h"
+#include "adapter/handle.h"
+
+/* A wrapper's state begins with the handle that it stands in front of. */
+static lk_db *
+inner_of(void *state)
+{
+    return *(lk_db *const *)state;
+}
 
 static lk_status
 pass_get(void *state, lk_key key, lk_result *result)
@@ -98,13 +106,13 @@ pass_extend(void *state, lk_claim *claim, int64_t visibility_ms)
 }
 
 static lk_status
-pass_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
+pass_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
 {
     return lk_queue_stats(inner_of(state), pk, stats);
 }
 
 static lk_status
-pass_purge(void *state, lk_bytes pk, size_t *purged)
+pass_queue_purge(void *state, lk_bytes pk, size_t *purged)
 {
     return lk_queue_purge(inner_of(state), pk, purged);
 }
@@ -116,7 +124,7 @@ pass_queue_close(void *state, lk_bytes pk)
 }
 
 static lk_status
-pass_fd(void *state, lk_bytes pk, int *fd)
+pass_queue_fd(void *state, lk_bytes pk, int *fd)
 {
     return lk_queue_fd(inner_of(state), pk, fd);
 }
@@ -151,28 +159,79 @@ pass_statistics(void *state, lk_statistics *stats)
     return lk_statistics_read(inner_of(state), stats);
 }
 
-const lk_operations pass_operations = {.size = sizeof pass_operations,
-                                       .get = pass_get,
-                                       .set = pass_set,
-                                       .remove = pass_remove,
-                                       .get_into = pass_get_into,
-                                       .get_many = pass_get_many,
-                                       .query = pass_query,
-                                       .get_lock = pass_get_lock,
-                                       .get_locked = pass_get_locked,
-                                       .commit = pass_commit,
-                                       .set_atomic = pass_set_atomic,
-                                       .push = pass_push,
-                                       .pull = pass_pull,
-                                       .acknowledge = pass_acknowledge,
-                                       .release = pass_release,
-                                       .extend = pass_extend,
-                                       .queue_stats = pass_stats,
-                                       .queue_purge = pass_purge,
-                                       .queue_close = pass_queue_close,
-                                       .queue_fd = pass_fd,
-                                       .read_begin = pass_read_begin,
-                                       .read_end = pass_read_end,
-                                       .view = pass_view,
-                                       .sweep = pass_sweep,
-                                       .statistics = pass_statistics};
+/* What stands behind a capability goes with it. */
+static void
+operations_trim(lk_operations *o, uint64_t capabilities)
+{
+    if ((capabilities & LK_HAS_GET_MANY) == 0)
+        o->get_many = NULL;
+    if ((capabilities & LK_HAS_QUERY) == 0)
+        o->query = NULL;
+    if ((capabilities & LK_HAS_LOCKS) == 0) {
+        o->get_lock = NULL;
+        o->get_locked = NULL;
+        o->commit = NULL;
+        o->set_atomic = NULL;
+    }
+    if ((capabilities & LK_HAS_QUEUES) == 0) {
+        o->push = NULL;
+        o->pull = NULL;
+        o->acknowledge = NULL;
+        o->release = NULL;
+        o->extend = NULL;
+        o->queue_stats = NULL;
+        o->queue_purge = NULL;
+        o->queue_close = NULL;
+    }
+    if ((capabilities & LK_HAS_QUEUE_FD) == 0)
+        o->queue_fd = NULL;
+    if ((capabilities & LK_HAS_VIEWS) == 0) {
+        o->read_begin = NULL;
+        o->read_end = NULL;
+        o->view = NULL;
+    }
+    if ((capabilities & LK_HAS_SWEEP) == 0)
+        o->sweep = NULL;
+    if ((capabilities & LK_HAS_STATISTICS) == 0)
+        o->statistics = NULL;
+}
+
+lk_status
+lk_adapter_pass(const lk_db *inner, lk_operations *operations, lk_adapter *adapter)
+{
+    if (operations == NULL)
+        return LK_INVALID;
+    lk_status status = lk_adapter_read(inner, adapter);
+    if (status != LK_OK)
+        return status;
+    adapter->capabilities |= LK_FINDS_TWINS; /* the inner handle looks */
+    *operations = (lk_operations){
+        .size = sizeof *operations,
+        .get = pass_get,
+        .set = pass_set,
+        .remove = pass_remove,
+        .get_into = pass_get_into,
+        .get_many = pass_get_many,
+        .query = pass_query,
+        .get_lock = pass_get_lock,
+        .get_locked = pass_get_locked,
+        .commit = pass_commit,
+        .set_atomic = pass_set_atomic,
+        .push = pass_push,
+        .pull = pass_pull,
+        .acknowledge = pass_acknowledge,
+        .release = pass_release,
+        .extend = pass_extend,
+        .queue_stats = pass_queue_stats,
+        .queue_purge = pass_queue_purge,
+        .queue_close = pass_queue_close,
+        .queue_fd = pass_queue_fd,
+        .read_begin = pass_read_begin,
+        .read_end = pass_read_end,
+        .view = pass_view,
+        .sweep = pass_sweep,
+        .statistics = pass_statistics,
+    };
+    operations_trim(operations, adapter->capabilities);
+    return LK_OK;
+}
