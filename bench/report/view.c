@@ -2,6 +2,7 @@
  *
  * The record seen as one grid for each workload, and which style each contender has. See page.h.
  */
+#include "../bench.h"
 #include "chart.h"
 
 #include <stdlib.h>
@@ -38,14 +39,9 @@ row_most(const struct record_row *row)
 bool
 contender_is_ours(const char *name)
 {
-    static const char *const ours[] = {"latchkey", "cache"};
+    const struct bench_contender *contender = bench_contender_find(name);
 
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        size_t size = strlen(ours[i]);
-        if (strncmp(name, ours[i], size) == 0 && (name[size] == '\0' || name[size] == '-'))
-            return true;
-    }
-    return false;
+    return contender != NULL && contender->ours;
 }
 
 const struct record_row *
