@@ -91,7 +91,10 @@ view_row_add(struct view *view, const struct record_row *row)
     view_threads_add(view, row->threads);
     view->has_rates = view->has_rates || row_measured(row);
     view->has_latencies = view->has_latencies || row->latency.total > 0;
-    view->has_figures = view->has_figures || row->figure_count > 0;
+    for (size_t i = 0; i < row->figure_count; i++) {
+        view->has_contention = view->has_contention || row->figures[i].contention;
+        view->has_figures = view->has_figures || !row->figures[i].contention;
+    }
     view->has_targets = view->has_targets || row->target_count > 0;
     view->transacts = view->transacts || row->transacts;
     view->shared = view->shared || (row->threads > 1 && row->jain > 0);
