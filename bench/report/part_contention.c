@@ -78,10 +78,11 @@ contender_counts(const struct view *view, size_t contender, const char *name)
     return false;
 }
 
-static struct text
-counter_text(const struct record_figure *counter, double value)
+/* Without a unit it is per operation, and shown per thousand, which are numbers for people. */
+static double
+counter_value(const struct record_figure *counter)
 {
-    return strcmp(counter->unit, "bytes") == 0 ? text_bytes(value) : text_number(value);
+    return counter->unit[0] == '\0' ? 1000 * counter->value : counter->value;
 }
 
 static void
@@ -106,12 +107,12 @@ counter_chart(struct page *page, const struct view *view, const struct record_fi
                 series->gap = true;
                 continue;
             }
-            series_add(series, view->threads[j], fmax(0, counter->value), 1, 0);
-            most = fmax(most, counter->value);
+            series_add(series, view->threads[j], fmax(0, counter_value(counter)), 1, 0);
+            most = fmax(most, counter_value(counter));
         }
     }
     snprintf(title, sizeof title, "%s%s%s", like->name,
-             like->unit[0] == '\0' ? " per operation"
+             like->unit[0] == '\0' ? " per 1,000 operations"
              : bytes               ? ""
                                    : ", ",
              bytes ? "" : like->unit);
@@ -138,7 +139,9 @@ counter_rows(struct page *page, const struct view *view, const struct record_fig
                 counter_find(view_row(view, i, view->threads[j]), like->name);
             if (counter != NULL)
                 page_print(page, "<td><span class=\"main\">%s</span></td>",
-                           counter_text(counter, counter->value).s);
+                           strcmp(counter->unit, "bytes") == 0
+                               ? text_bytes(counter->value).s
+                               : text_number(counter_value(counter)).s);
             else
                 page_print(page, "<td>–</td>");
         }
@@ -180,11 +183,11 @@ part_contention(struct page *page, const struct view *view)
         return;
     page_print(page, "<h3>Contention</h3>\n");
     if (counters_walk(page, view, true, NULL) > 0) {
-        page_print(page, "<figure class=\"many\">\n<figcaption>Counters of the stores, for each "
-                         "operation that was measured; of levels the most that was "
-                         "seen.</figcaption>\n<div class=\"plot\">\n");
+        page_print(page, "<figure class=\"many\">\n<figcaption>Counters of the stores, for "
+                         "1,000 operations; of levels the most that was seen.</figcaption>\n<div "
+                         "class=\"plot\">\n");
         counters_walk(page, view, true, counter_chart);
-        figure_table(page, "Per operation; a contender that is not named does not count it");
+        figure_table(page, "Per 1,000 operations; a contender that is not named does not count it");
         threads_head(page, view, 0);
         counters_walk(page, view, true, counter_rows);
         page_print(page, "</tbody>");
