@@ -2,9 +2,11 @@
  *
  * Hot keys: the bounds of the Space-Saving summary, for one table and for merged ones, against exact
  * counts. The counters of a store: totals as their growth, levels as the most. Classes of attempts.
+ * A call that the library refuses for now is made again, with an end.
  */
 #include "contention.h"
 
+#include "contender_latchkey.h"
 #include "random.h"
 
 #include <setjmp.h>
@@ -175,6 +177,28 @@ test_attempts_have_their_classes(void **state)
     assert_string_equal(contention_attempts_text(worker_attempts_class(17)), "17 or more");
 }
 
+/* ---- calls that are refused for now ---------------------------------------------------------- */
+
+static void
+test_refused_call_is_made_again_until_it_is_enough(void **state)
+{
+    unsigned attempt = 0, times = 0;
+
+    (void)state;
+    assert_false(latchkey_again(LK_OK, &attempt));
+    assert_false(latchkey_again(LK_RACE, &attempt));
+    assert_false(latchkey_again(LK_NO_MEMORY, &attempt));
+    assert_int_equal(attempt, 0);
+    while (times <= 10000 && latchkey_again(LK_BUSY, &attempt))
+        times++;
+    assert_int_equal(times, 10000);
+    attempt = 0;
+    bench_refusals = true;
+    assert_false(latchkey_again(LK_BUSY, &attempt));
+    bench_refusals = false;
+    assert_true(latchkey_again(LK_BUSY, &attempt));
+}
+
 int
 main(void)
 {
@@ -184,6 +208,7 @@ main(void)
         cmocka_unit_test(test_contention_totals_are_growth_and_levels_the_most),
         cmocka_unit_test(test_contention_of_a_store_that_counts_nothing_is_empty),
         cmocka_unit_test(test_attempts_have_their_classes),
+        cmocka_unit_test(test_refused_call_is_made_again_until_it_is_enough),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
