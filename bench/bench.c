@@ -16,6 +16,7 @@ const struct bench_contender *bench_contenders[BENCH_CONTENDERS_MAX];
 size_t bench_contender_count;
 const struct bench_workload *bench_workloads[BENCH_WORKLOADS_MAX];
 size_t bench_workload_count;
+bool bench_refusals;
 
 /* Both tables are kept sorted by `order`. Called before main. */
 void

@@ -8,6 +8,8 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
+#include "hot_keys.h"
+
 #include <latchkey/latchkey.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +24,8 @@ extern "C" {
 #define BENCH_CONTENDERS_MAX 64
 #define BENCH_WORKLOADS_MAX 128
 #define BENCH_GROUP 16 /* keys of one multiple get */
+#define BENCH_COUNTERS_MAX 16
+#define BENCH_ATTEMPTS 6 /* classes of attempts at a commit: 1, 2, 3-4, 5-8, 9-16, more */
 
 struct queue_operations;
 
@@ -34,6 +38,19 @@ struct bench_counters {
     uint64_t commits, races;
     uint64_t retries; /* inside the store, not seen by the caller */
 };
+
+/* One of a store's counters of contention. A total grows from the store's opening on and is shown
+ * for each operation; a level is what there is now, and the most of it is shown. */
+struct bench_counter {
+    const char *name; /* a static text, as is the unit */
+    const char *unit;
+    bool level;
+    uint64_t value;
+};
+
+/* Fills at most BENCH_COUNTERS_MAX of them, always the same ones in the same order, and returns how
+ * many; called while threads are at work. No counter is shared by threads just for this. */
+typedef size_t bench_contention(void *store, struct bench_counter *counters);
 
 /* Sees one item of a scan, in order. */
 typedef void bench_visit(void *context, lk_bytes sk, lk_bytes value);
@@ -74,6 +91,8 @@ struct bench_contender {
     void (*counters)(void *store, struct bench_counters *counters);
 
     const struct queue_operations *queue; /* NULL: has none; see queue.h */
+    bench_contention *contention;         /* NULL: counts nothing */
+    bool ours; /* this library under some name or in front of it: no rival in reports */
 };
 
 void bench_contender_add(const struct bench_contender *contender);
@@ -87,6 +106,10 @@ void bench_contender_add(const struct bench_contender *contender);
 /* Waits a little, the longer the more often the caller has tried: the pause of contenders that
  * bring none. */
 void bench_backoff(unsigned attempt);
+
+/* Set by a workload that counts what a store refuses for now (LK_BUSY). Else a contender tries such
+ * a call again, and fails it only after a while. */
+extern bool bench_refusals;
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
@@ -102,6 +125,8 @@ struct bench_source {
      * those of distributions. Adds the items' numbers to `sum`. Returns how many are wrong. */
     uint64_t (*verify)(const struct bench_contender *contender, void *client, size_t first,
                        size_t step, size_t end, uint64_t *sum);
+    /* The key with an index, for people. */
+    void (*key_name)(size_t index, char *text, size_t size);
 };
 
 /* ---- workloads ------------------------------------------------------------------------------- */
@@ -111,10 +136,11 @@ struct bench_workload;
 /* What one thread counts; the driver adds them up. */
 struct bench_counts {
     uint64_t operations;
-    uint64_t wrong;   /* answers that are not what was written */
-    uint64_t failed;  /* calls that failed */
-    uint64_t commits; /* that succeeded, warm-up included */
-    uint64_t races;   /* commits that have to be tried again */
+    uint64_t wrong;                    /* answers that are not what was written */
+    uint64_t failed;                   /* calls that failed */
+    uint64_t commits;                  /* that succeeded, warm-up included */
+    uint64_t races;                    /* commits that have to be tried again */
+    uint64_t attempts[BENCH_ATTEMPTS]; /* commits that succeeded, by how often they were tried */
 };
 
 struct bench_worker {
@@ -128,6 +154,7 @@ struct bench_worker {
     uint64_t sequence; /* the workload's; starts at `first_sequence`, unlike in any other run */
     uint64_t first_sequence;
     struct bench_counts counts;
+    struct hot_keys raced; /* indexes of the keys of commits that raced */
 };
 
 /* The index of the next item to work on. */
@@ -145,6 +172,38 @@ worker_backoff(const struct bench_worker *worker, unsigned attempt)
         worker->contender->backoff(attempt);
     else
         bench_backoff(attempt);
+}
+
+static inline size_t
+worker_attempts_class(unsigned attempts)
+{
+    size_t class_of = 0;
+
+    for (unsigned most = 1; class_of + 1 < BENCH_ATTEMPTS && attempts > most; most *= 2)
+        class_of++;
+    return class_of;
+}
+
+/* Counts how an attempt at a commit of items with these indexes ended; the first attempt is 0. True:
+ * it raced and is to be tried again, and the pause is over. */
+static inline bool
+worker_raced(struct bench_worker *worker, enum bench_commit outcome, unsigned attempt,
+             const uint32_t *indexes, size_t count)
+{
+    if (outcome == BENCH_COMMITTED) {
+        worker->counts.commits++;
+        worker->counts.attempts[worker_attempts_class(attempt + 1)]++;
+        return false;
+    }
+    if (outcome == BENCH_FAILED) {
+        worker->counts.failed++;
+        return false;
+    }
+    worker->counts.races++;
+    for (size_t i = 0; i < count; i++)
+        hot_keys_add(&worker->raced, indexes[i]);
+    worker_backoff(worker, attempt);
+    return true;
 }
 
 /* What the reader may expect: the workload's subject at least `ratio` times as fast as `contender`

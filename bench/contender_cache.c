@@ -8,6 +8,7 @@
 #include "contender_latchkey.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct store {
     lk_db *inner, *cache;
@@ -72,6 +73,25 @@ client_attach(void *handle)
     return latchkey_attach(store->cache);
 }
 
+/* Those of the store behind it, and its own. */
+static size_t
+store_contention(void *handle, struct bench_counter *counters)
+{
+    struct store *store = handle;
+    lk_statistics s;
+    size_t count = latchkey_contention(store->cache, counters);
+
+    if (count == 0 || lk_statistics_read(store->cache, &s) != LK_OK)
+        return 0;
+    const struct bench_counter own[] = {
+        {"joined reads", "", false, s.cache_joined},
+        {"dropped reads", "", false, s.cache_dropped},
+        {"evictions", "", false, s.cache_evictions},
+    };
+    memcpy(counters + count, own, sizeof own);
+    return count + sizeof own / sizeof *own;
+}
+
 static const struct bench_contender contender_cache = {
     .name = "cache",
     .what = "this library's cache in front of its embedded store",
@@ -82,6 +102,8 @@ static const struct bench_contender contender_cache = {
     .detach = latchkey_detach,
     .get = latchkey_get,
     .set = latchkey_set,
+    .contention = store_contention,
+    .ours = true,
 };
 BENCH_CONTENDER(contender_cache)
 
@@ -95,5 +117,7 @@ static const struct bench_contender contender_cache_lru = {
     .detach = latchkey_detach,
     .get = latchkey_get,
     .set = latchkey_set,
+    .contention = store_contention,
+    .ours = true,
 };
 BENCH_CONTENDER(contender_cache_lru)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define CLIENT_KEYS_MAX BENCH_GROUP
+#define BUSY_MOST 10000 /* attempts at a call that is refused for now */
 
 struct client {
     lk_db *db;
@@ -30,6 +31,15 @@ static void
 store_close(void *store)
 {
     lk_close(store);
+}
+
+bool
+latchkey_again(lk_status status, unsigned *attempt)
+{
+    if (status != LK_BUSY || bench_refusals || *attempt == BUSY_MOST)
+        return false;
+    lk_backoff((*attempt)++);
+    return true;
 }
 
 void *
@@ -113,28 +123,42 @@ latchkey_set(void *handle, lk_key key, lk_bytes value)
 {
     struct client *client = handle;
     lk_item item = {key, value, 0};
+    unsigned attempt = 0;
+    lk_status status;
 
-    return lk_set(client->db, &item, 1) == LK_OK;
+    do
+        status = lk_set(client->db, &item, 1);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK;
 }
 
 static bool
 client_remove(void *handle, lk_key key)
 {
     struct client *client = handle;
+    unsigned attempt = 0;
+    lk_status status;
 
-    return lk_delete(client->db, &key, 1) == LK_OK;
+    do
+        status = lk_delete(client->db, &key, 1);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK;
 }
 
 static bool
 client_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct client *client = handle;
+    unsigned attempt = 0;
+    lk_status status;
 
     if (count > CLIENT_KEYS_MAX)
         return false;
     client->lock_count = count;
-    return lk_get_locked(client->db, keys, count, client->locks, client->result) == LK_OK &&
-           result_values(client, count, values);
+    do
+        status = lk_get_locked(client->db, keys, count, client->locks, client->result);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK && result_values(client, count, values);
 }
 
 static enum bench_commit
@@ -142,6 +166,8 @@ client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
 {
     struct client *client = handle;
     lk_item items[CLIENT_KEYS_MAX];
+    unsigned attempt = 0;
+    lk_status status;
 
     if (count > CLIENT_KEYS_MAX)
         return BENCH_FAILED;
@@ -150,14 +176,10 @@ client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
         items[i].data = values[i];
         items[i].expires_at_ms = 0;
     }
-    switch (lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL)) {
-    case LK_OK:
-        return BENCH_COMMITTED;
-    case LK_RACE:
-        return BENCH_RACED;
-    default:
-        return BENCH_FAILED;
-    }
+    do
+        status = lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK ? BENCH_COMMITTED : status == LK_RACE ? BENCH_RACED : BENCH_FAILED;
 }
 
 static size_t
@@ -179,9 +201,14 @@ static bool
 client_lock(void *handle, lk_key key)
 {
     struct client *client = handle;
+    unsigned attempt = 0;
+    lk_status status;
     lk_lock lock;
 
-    return lk_get_lock(client->db, key, &lock) == LK_OK;
+    do
+        status = lk_get_lock(client->db, key, &lock);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK;
 }
 
 /* What is retired becomes free once all readers have moved on, which a few rounds show. */
@@ -193,6 +220,31 @@ store_settle(void *store)
             return;
 }
 
+size_t
+latchkey_contention(void *db, struct bench_counter *counters)
+{
+    lk_statistics s;
+
+    if (lk_statistics_read(db, &s) != LK_OK)
+        return 0;
+    const struct bench_counter all[] = {
+        {"head conflicts", "", false, s.head_conflicts},
+        {"aborts of others", "", false, s.aborts},
+        {"retries inside", "", false, s.retries},
+        {"helped commits", "", false, s.helped},
+        {"latch waits", "", false, s.latch_waits},
+        {"snapshots", "", false, s.snapshots},
+        {"claim collisions", "", false, s.claim_collisions},
+        {"empty pulls", "", false, s.empty_pulls},
+        {"places looked at", "", false, s.slots_visited},
+        {"busy", "", false, s.busy},
+        {"retired bytes", "bytes", true, s.retired_bytes},
+    };
+    memcpy(counters, all, sizeof all);
+    return sizeof all / sizeof *all;
+}
+
+#ifndef BENCH_NO_COUNTERS
 static void
 store_counters(void *store, struct bench_counters *counters)
 {
@@ -205,6 +257,7 @@ store_counters(void *store, struct bench_counters *counters)
     counters->races = statistics.races;
     counters->retries = statistics.retries;
 }
+#endif
 
 const struct bench_contender contender_latchkey = {
     .name = "latchkey",
@@ -224,8 +277,12 @@ const struct bench_contender contender_latchkey = {
     .scan = client_scan,
     .lock = client_lock,
     .settle = store_settle,
+#ifndef BENCH_NO_COUNTERS /* the library counts, as always but in one measurement of its own */
     .counters = store_counters,
+#endif
     .queue = &latchkey_queue,
+    .contention = latchkey_contention,
+    .ours = true,
 };
 BENCH_CONTENDER(contender_latchkey)
 
@@ -239,5 +296,7 @@ static const struct bench_contender contender_view = {
     .attach = latchkey_attach,
     .detach = latchkey_detach,
     .get = client_view,
+    .contention = latchkey_contention,
+    .ours = true,
 };
 BENCH_CONTENDER(contender_view)

@@ -17,4 +17,11 @@ void latchkey_detach(void *client);
 bool latchkey_get(void *client, lk_key key, lk_bytes *value);
 bool latchkey_set(void *client, lk_key key, lk_bytes value);
 
+/* Whether a call that ended so is to be made again: LK_BUSY, as a reader that was put aside holds
+ * memory back, and not too many attempts yet. The pause is over then. */
+bool latchkey_again(lk_status status, unsigned *attempt);
+
+/* The counters of contention in an lk_statistics, of any lk_db. */
+bench_contention latchkey_contention;
+
 #endif

@@ -133,6 +133,8 @@ client_push(void *handle, const struct queue_job *jobs, size_t count)
 {
     struct client *client = handle;
     lk_item items[QUEUE_BATCH];
+    unsigned attempt = 0;
+    lk_status status;
 
     if (count > QUEUE_BATCH)
         return false;
@@ -144,20 +146,27 @@ client_push(void *handle, const struct queue_job *jobs, size_t count)
         items[i].data.size = sizeof jobs[i];
         items[i].expires_at_ms = 0;
     }
-    return lk_queue_push(client->queue->db, items, count, NULL, NULL) == LK_OK;
+    do
+        status = lk_queue_push(client->queue->db, items, count, NULL, NULL);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK;
 }
 
 static size_t
 pull_up_to(struct client *client, struct queue_job *jobs, size_t count, int64_t wait_ms)
 {
     lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    unsigned attempt = 0;
+    lk_status status;
 
     options.pk = queue_pk;
     options.visibility_ms = client->queue->visibility_ms;
     options.max_jobs = count;
     options.wait_ms = wait_ms;
     client->count = 0;
-    lk_status status = lk_queue_pull(client->queue->db, &options, client->result);
+    do
+        status = lk_queue_pull(client->queue->db, &options, client->result);
+    while (latchkey_again(status, &attempt));
     if (status == LK_EMPTY)
         return 0;
     if (status != LK_OK)
@@ -204,6 +213,8 @@ client_acknowledge(void *handle)
 {
     struct client *client = handle;
     const lk_claim *claims = client->claims;
+    unsigned attempt = 0;
+    lk_status status;
 
     if (client->count == 1) {
         claims = lk_result_claim(client->result, 0);
@@ -214,7 +225,18 @@ client_acknowledge(void *handle)
             client->claims[i] = *lk_result_claim(client->result, i);
         claims = client->claims;
     }
-    return lk_queue_acknowledge(client->queue->db, claims, client->count) == LK_OK;
+    do
+        status = lk_queue_acknowledge(client->queue->db, claims, client->count);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK;
+}
+
+static size_t
+queue_contention(void *handle, struct bench_counter *counters)
+{
+    struct queue *queue = handle;
+
+    return latchkey_contention(queue->db, counters);
 }
 
 const struct queue_operations latchkey_queue = {
@@ -228,4 +250,5 @@ const struct queue_operations latchkey_queue = {
     .pull_wait = client_pull_wait,
     .acknowledge = client_acknowledge,
     .advance = queue_advance,
+    .contention = queue_contention,
 };

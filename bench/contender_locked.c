@@ -12,6 +12,7 @@
 #include "string_map.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define LOCKED_STRIPE_BITS 6
@@ -25,8 +26,13 @@ struct stripe {
     struct string_map map;
 };
 
+/* A latch that was held when wanted is noted by the client, in a line of its own; the store adds
+ * them up when it is asked. */
 struct locked_store {
-    bool shared;    /* reader-writer lock */
+    bool shared; /* reader-writer lock */
+    pthread_mutex_t clients_latch;
+    struct locked_client *clients;
+    uint64_t waits; /* of clients that are gone; under clients_latch */
     unsigned shift; /* of the hash, to get the stripe's number */
     size_t count;
     struct stripe stripes[];
@@ -39,28 +45,51 @@ struct locked_note {
 };
 
 struct locked_client {
-    struct locked_store *store;
+    _Alignas(BENCH_LINE) struct locked_store *store;
+    struct locked_client *next; /* under clients_latch */
+    _Atomic uint64_t waits;
     struct locked_note notes[LOCKED_KEYS_MAX];
     size_t capacity; /* of each buffer */
     char *buffers;   /* one for each key of a group */
 };
 
 static void
-stripe_read_begin(const struct locked_store *store, struct stripe *stripe)
+wait_note(struct locked_client *client)
 {
-    if (store->shared)
-        pthread_rwlock_rdlock(&stripe->latch.rwlock);
-    else
-        pthread_mutex_lock(&stripe->latch.mutex);
+    uint64_t waits = atomic_load_explicit(&client->waits, memory_order_relaxed);
+
+    atomic_store_explicit(&client->waits, waits + 1, memory_order_relaxed);
 }
 
 static void
-stripe_write_begin(const struct locked_store *store, struct stripe *stripe)
+stripe_mutex_take(struct locked_client *client, struct stripe *stripe)
 {
-    if (store->shared)
+    if (pthread_mutex_trylock(&stripe->latch.mutex) == 0)
+        return;
+    wait_note(client);
+    pthread_mutex_lock(&stripe->latch.mutex);
+}
+
+static void
+stripe_read_begin(struct locked_client *client, struct stripe *stripe)
+{
+    if (!client->store->shared) {
+        stripe_mutex_take(client, stripe);
+    } else if (pthread_rwlock_tryrdlock(&stripe->latch.rwlock) != 0) {
+        wait_note(client);
+        pthread_rwlock_rdlock(&stripe->latch.rwlock);
+    }
+}
+
+static void
+stripe_write_begin(struct locked_client *client, struct stripe *stripe)
+{
+    if (!client->store->shared) {
+        stripe_mutex_take(client, stripe);
+    } else if (pthread_rwlock_trywrlock(&stripe->latch.rwlock) != 0) {
+        wait_note(client);
         pthread_rwlock_wrlock(&stripe->latch.rwlock);
-    else
-        pthread_mutex_lock(&stripe->latch.mutex);
+    }
 }
 
 static void
@@ -88,6 +117,9 @@ locked_open(unsigned stripe_bits, bool shared)
     if (store == NULL)
         return NULL;
     store->shared = shared;
+    store->clients = NULL;
+    store->waits = 0;
+    pthread_mutex_init(&store->clients_latch, NULL);
     store->shift = 63 - stripe_bits;
     store->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -131,16 +163,19 @@ locked_close(void *handle)
         else
             pthread_mutex_destroy(&store->stripes[i].latch.mutex);
     }
+    pthread_mutex_destroy(&store->clients_latch);
     free(store);
 }
 
 static void *
-locked_attach(void *store)
+locked_attach(void *handle)
 {
-    struct locked_client *client = calloc(1, sizeof *client);
+    struct locked_store *store = handle;
+    struct locked_client *client = aligned_alloc(BENCH_LINE, sizeof *client);
 
     if (client == NULL)
         return NULL;
+    memset(client, 0, sizeof *client);
     client->store = store;
     client->capacity = bench_options.value_size > 64 ? bench_options.value_size : 64;
     client->buffers = calloc(LOCKED_KEYS_MAX, client->capacity);
@@ -148,6 +183,10 @@ locked_attach(void *store)
         free(client);
         return NULL;
     }
+    pthread_mutex_lock(&store->clients_latch);
+    client->next = store->clients;
+    store->clients = client;
+    pthread_mutex_unlock(&store->clients_latch);
     return client;
 }
 
@@ -155,7 +194,15 @@ static void
 locked_detach(void *handle)
 {
     struct locked_client *client = handle;
+    struct locked_store *store = client->store;
+    struct locked_client **at = &store->clients;
 
+    pthread_mutex_lock(&store->clients_latch);
+    while (*at != client)
+        at = &(*at)->next;
+    *at = client->next;
+    store->waits += atomic_load_explicit(&client->waits, memory_order_relaxed);
+    pthread_mutex_unlock(&store->clients_latch);
     free(client->buffers);
     free(client);
 }
@@ -183,7 +230,7 @@ locked_get(void *handle, lk_key key, lk_bytes *value)
     uint64_t hash = map_hash(key);
     struct stripe *stripe = stripe_of(client->store, hash);
 
-    stripe_read_begin(client->store, stripe);
+    stripe_read_begin(client, stripe);
     struct map_entry *entry = map_find(&stripe->map, hash, key);
     bool found = entry != NULL && value_copy_latched(client, entry, 0, value);
     stripe_end(client->store, stripe);
@@ -201,7 +248,7 @@ single_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values
 
     for (size_t i = 0; found && i < count; i++)
         hashes[i] = map_hash(keys[i]);
-    stripe_read_begin(client->store, stripe);
+    stripe_read_begin(client, stripe);
     for (size_t i = 0; found && i < count; i++)
         __builtin_prefetch(&stripe->map.slots[hashes[i] & stripe->map.mask]);
     for (size_t i = 0; found && i < count; i++) {
@@ -223,7 +270,7 @@ striped_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *value
     for (size_t i = 0; i < count; i++) {
         uint64_t hash = map_hash(keys[i]);
         struct stripe *stripe = stripe_of(client->store, hash);
-        stripe_read_begin(client->store, stripe);
+        stripe_read_begin(client, stripe);
         struct map_entry *entry = map_find(&stripe->map, hash, keys[i]);
         bool found = entry != NULL && value_copy_latched(client, entry, i, &values[i]);
         stripe_end(client->store, stripe);
@@ -240,7 +287,7 @@ locked_set(void *handle, lk_key key, lk_bytes value)
     uint64_t hash = map_hash(key);
     struct stripe *stripe = stripe_of(client->store, hash);
 
-    stripe_write_begin(client->store, stripe);
+    stripe_write_begin(client, stripe);
     bool done = map_set(&stripe->map, hash, key, value);
     stripe_end(client->store, stripe);
     return done;
@@ -253,7 +300,7 @@ locked_remove(void *handle, lk_key key)
     uint64_t hash = map_hash(key);
     struct stripe *stripe = stripe_of(client->store, hash);
 
-    stripe_write_begin(client->store, stripe);
+    stripe_write_begin(client, stripe);
     bool done = map_remove(&stripe->map, hash, key);
     stripe_end(client->store, stripe);
     return done;
@@ -270,7 +317,7 @@ locked_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
         uint64_t hash = map_hash(keys[i]);
         client->notes[i].hash = hash;
         struct stripe *stripe = stripe_of(client->store, hash);
-        stripe_read_begin(client->store, stripe);
+        stripe_read_begin(client, stripe);
         struct map_entry *entry = map_find(&stripe->map, hash, keys[i]);
         bool found = entry != NULL && value_copy_latched(client, entry, i, &values[i]);
         if (found)
@@ -327,11 +374,26 @@ locked_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
         stripes++;
     }
     for (size_t i = 0; i < stripes; i++)
-        stripe_write_begin(client->store, latched[i]);
+        stripe_write_begin(client, latched[i]);
     enum bench_commit outcome = commit_latched(client, keys, count, values);
     for (size_t i = stripes; i > 0; i--)
         stripe_end(client->store, latched[i - 1]);
     return outcome;
+}
+
+static size_t
+locked_contention(void *handle, struct bench_counter *counters)
+{
+    struct locked_store *store = handle;
+    uint64_t waits;
+
+    pthread_mutex_lock(&store->clients_latch);
+    waits = store->waits;
+    for (struct locked_client *client = store->clients; client != NULL; client = client->next)
+        waits += atomic_load_explicit(&client->waits, memory_order_relaxed);
+    pthread_mutex_unlock(&store->clients_latch);
+    counters[0] = (struct bench_counter){"latch waits", "", false, waits};
+    return 1;
 }
 
 static const struct bench_contender contender_mutex = {
@@ -348,6 +410,7 @@ static const struct bench_contender contender_mutex = {
     .remove = locked_remove,
     .read = locked_read,
     .commit = locked_commit,
+    .contention = locked_contention,
 };
 BENCH_CONTENDER(contender_mutex)
 
@@ -365,6 +428,7 @@ static const struct bench_contender contender_rwlock = {
     .remove = locked_remove,
     .read = locked_read,
     .commit = locked_commit,
+    .contention = locked_contention,
 };
 BENCH_CONTENDER(contender_rwlock)
 
@@ -382,5 +446,6 @@ static const struct bench_contender contender_striped = {
     .remove = locked_remove,
     .read = locked_read,
     .commit = locked_commit,
+    .contention = locked_contention,
 };
 BENCH_CONTENDER(contender_striped)

@@ -91,12 +91,23 @@ data_verify(const struct bench_contender *contender, void *client, size_t first,
     return data_verify_count(contender, client, data_count(), first, step, end, sum);
 }
 
+static void
+data_name(size_t index, char *text, size_t size)
+{
+    struct data_text bytes;
+    lk_key key = data_key(index, &bytes);
+
+    snprintf(text, size, "%.*s/%.*s", DATA_KEY_SIZE, (const char *)key.pk.data, DATA_KEY_SIZE,
+             (const char *)key.sk.data);
+}
+
 const struct bench_source data_source = {
     .name = "synthetic",
     .open = data_open,
     .load = data_load,
     .count = data_count,
     .verify = data_verify,
+    .key_name = data_name,
 };
 
 static size_t
@@ -130,6 +141,7 @@ const struct bench_source data_few_source = {
     .load = few_load,
     .count = few_count,
     .verify = few_verify,
+    .key_name = data_name,
 };
 
 static int

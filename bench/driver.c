@@ -199,6 +199,7 @@ result_count(struct driver_result *result, const struct runner *runner)
     result->counts.failed += counts->failed;
     result->counts.commits += counts->commits;
     result->counts.races += counts->races;
+    contention_add_worker(&result->contention, &runner->worker);
 }
 
 bool
@@ -222,6 +223,7 @@ runners_time(struct runner *runners, unsigned threads, struct run *run,
              struct driver_result *result)
 {
     const struct bench_workload *workload = runners[0].worker.workload;
+    struct contention_watch watch;
     uint64_t before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX];
     uint64_t weight = workload->weight != 0 ? workload->weight : 1, sum = 0;
     double wanted = bench_options.duration_s > workload->least_s || bench_options.rate > 0
@@ -233,12 +235,14 @@ runners_time(struct runner *runners, unsigned threads, struct run *run,
     atomic_store(&run->phase, PHASE_WARM);
     driver_sleep(bench_options.warmup_s);
     atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
+    contention_begin(&watch, result->store->contender->contention, run->store);
     uint64_t start = bench_now_ns();
     runners_published(runners, threads, before);
     double others = driver_others_s();
-    driver_sleep(wanted);
+    contention_sleep(&watch, wanted);
     uint64_t end = bench_now_ns();
     runners_published(runners, threads, after);
+    contention_end(&watch);
     atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
     double elapsed = (double)(end - start) / 1e9;
     if (!driver_counts(elapsed, wanted))
@@ -249,6 +253,7 @@ runners_time(struct runner *runners, unsigned threads, struct run *run,
         result->operations[result->repeats][i] = (after[i] - before[i]) * weight;
         sum += result->operations[result->repeats][i];
     }
+    contention_add(&result->contention, &watch, sum);
     result->rates[result->repeats++] = (double)sum / elapsed;
 }
 

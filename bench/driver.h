@@ -8,6 +8,7 @@
 #define BENCH_DRIVER_H
 
 #include "bench.h"
+#include "contention.h"
 #include "histogram.h"
 #include "random.h"
 #include "record.h"
@@ -38,6 +39,7 @@ struct driver_result {
     unsigned planned; /* repeats; 0: as many as the options say */
     struct histogram latency;
     struct bench_counts counts;
+    struct contention contention;
     uint64_t retries; /* inside the store */
     uint64_t late;    /* scheduled by --rate, and not begun in time */
     double elapsed_s;

@@ -207,10 +207,20 @@ packages_verify(const struct bench_contender *contender, void *client, size_t fi
     return wrong;
 }
 
+static void
+packages_key_name(size_t index, char *text, size_t size)
+{
+    const lk_key *key = &packages_files[index].key;
+
+    snprintf(text, size, "%.*s/%.*s", (int)key->pk.size, (const char *)key->pk.data,
+             (int)key->sk.size, (const char *)key->sk.data);
+}
+
 const struct bench_source packages_source = {
     .name = "packages",
     .open = packages_open,
     .load = packages_load,
     .count = packages_count,
     .verify = packages_verify,
+    .key_name = packages_key_name,
 };

@@ -317,6 +317,7 @@ static void
 run_measure(struct run *run, struct driver_result *result)
 {
     uint64_t before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX], sum = 0, now = bench_now_ns();
+    struct contention_watch watch;
 
     for (unsigned i = 0; i < run->threads && bench_options.rate > 0; i++)
         schedule_init(&run->actors[i].schedule, now, bench_options.rate, (double)run->batch,
@@ -324,12 +325,14 @@ run_measure(struct run *run, struct driver_result *result)
     atomic_store(&run->phase, PHASE_WARM);
     driver_sleep(bench_options.warmup_s);
     atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
+    contention_begin(&watch, run->operations->contention, run->queue);
     uint64_t start = bench_now_ns();
     run_done(run, before);
     double others = driver_others_s();
-    driver_sleep(bench_options.duration_s);
+    contention_sleep(&watch, bench_options.duration_s);
     uint64_t end = bench_now_ns();
     run_done(run, after);
+    contention_end(&watch);
     atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
     double elapsed = (double)(end - start) / 1e9;
     if (!driver_counts(elapsed, bench_options.duration_s))
@@ -340,6 +343,7 @@ run_measure(struct run *run, struct driver_result *result)
         result->operations[result->repeats][i] = after[i] - before[i];
         sum += run->actors[i].pulls ? after[i] - before[i] : 0;
     }
+    contention_add(&result->contention, &watch, sum);
     result->rates[result->repeats++] = (double)sum / elapsed;
 }
 

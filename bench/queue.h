@@ -54,6 +54,7 @@ struct queue_operations {
     bool (*acknowledge)(void *client);
     /* Moves the manual clock. NULL: has none. */
     void (*advance)(void *queue, int64_t ms);
+    bench_contention *contention; /* of a queue; NULL: counts nothing */
 };
 
 /* What went in or came out. Two tallies agree iff the same jobs were counted (but for chance, one

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(RECORD_ATTEMPTS == BENCH_ATTEMPTS, "a record has the classes of the workers");
+
 #define BUSY_SHARE 0.1 /* of the processors, used by others beyond idle ones */
 
 struct record record_current;
@@ -163,6 +165,43 @@ record_describe(const struct bench_workload *of, const struct distribution *dist
         distribution_text(distribution, workload->distribution, sizeof workload->distribution);
 }
 
+/* Keys that were named once only are not hot. */
+static void
+hot_take(struct record_row *row, const struct driver_result *result)
+{
+    const struct bench_source *source = result->store->source;
+    struct hot_keys hot = result->contention.raced;
+
+    hot_keys_sort(&hot);
+    row->raced_keys = hot.total;
+    row->hot_count = 0;
+    for (size_t i = 0; i < HOT_KEYS && row->hot_count < RECORD_HOT_MAX; i++) {
+        const struct hot_key *key = &hot.keys[i];
+        if (key->count - key->error < 2)
+            break;
+        struct record_hot *into = &row->hot[row->hot_count++];
+        if (source != NULL && source->key_name != NULL)
+            source->key_name((size_t)key->id, into->key, sizeof into->key);
+        else
+            snprintf(into->key, sizeof into->key, "#%llu", (unsigned long long)key->id);
+        into->least = (double)(key->count - key->error) / (double)hot.total;
+        into->most = (double)key->count / (double)hot.total;
+    }
+}
+
+static void
+contention_take(struct record_row *row, const struct driver_result *result)
+{
+    const struct contention *contention = &result->contention;
+
+    memcpy(row->attempts, contention->attempts, sizeof row->attempts);
+    hot_take(row, result);
+    for (size_t i = 0; i < contention->count && contention->operations != 0; i++)
+        record_row_figure(row, contention->counters[i].name, contention->counters[i].unit,
+                          contention_value(contention, i))
+            ->contention = true;
+}
+
 struct record_row *
 record_result(const struct bench_workload *workload, unsigned threads,
               const struct driver_result *result)
@@ -182,6 +221,7 @@ record_result(const struct bench_workload *workload, unsigned threads,
     row->races = result->counts.races;
     row->retries = result->retries;
     row->late = result->late;
+    contention_take(row, result);
     row->partial = bench_interrupted() && row->repeats < row->planned;
     row->elapsed_s = result->elapsed_s;
     row->others_s = result->others_s;
@@ -197,20 +237,39 @@ record_result(const struct bench_workload *workload, unsigned threads,
     return row;
 }
 
-void
+/* Its place among the figures; their number: there is none. */
+static size_t
+figure_place(const struct record_row *row, const char *name)
+{
+    size_t i = 0;
+
+    while (i < row->figure_count && !TEXT_IS(row->figures[i].name, name))
+        i++;
+    return i;
+}
+
+const struct record_figure *
+record_row_figure_find(const struct record_row *row, const char *name)
+{
+    size_t at = figure_place(row, name);
+
+    return at < row->figure_count ? &row->figures[at] : NULL;
+}
+
+struct record_figure *
 record_row_figure(struct record_row *row, const char *name, const char *unit, double value)
 {
-    struct record_figure *figure = NULL;
+    size_t at = figure_place(row, name);
 
-    for (size_t i = 0; i < row->figure_count && figure == NULL; i++)
-        figure = TEXT_IS(row->figures[i].name, name) ? &row->figures[i] : NULL;
-    if (figure == NULL) {
+    if (at == row->figure_count) {
         row->figures = array_grow(row->figures, row->figure_count, sizeof *row->figures);
-        figure = &row->figures[row->figure_count++];
+        row->figure_count++;
     }
+    struct record_figure *figure = &row->figures[at];
     TEXT_SET(figure->name, name);
     TEXT_SET(figure->unit, unit);
     figure->value = value;
+    return figure;
 }
 
 void

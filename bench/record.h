@@ -24,6 +24,8 @@
 #define RECORD_REPEATS_MAX 64
 #define RECORD_THREADS_MAX 64
 #define RECORD_TARGETS_MAX 4
+#define RECORD_HOT_MAX 8
+#define RECORD_ATTEMPTS 6    /* 1, 2, 3-4, 5-8, 9-16, more */
 #define RECORD_UNSTEADY 0.05 /* a spread above that is marked */
 
 struct record_machine {
@@ -63,11 +65,19 @@ struct record_workload {
     char subject[32]; /* whom the other contenders are compared with */
 };
 
-/* A figure with a name of its own: contention counters, bytes per item, hit rates. */
+/* A figure with a name of its own: contention counters, bytes per item, hit rates. A counter of
+ * contention is per operation, or, with a unit, the most that was seen of a level. */
 struct record_figure {
     char name[48];
     char unit[24];
     double value;
+    bool contention;
+};
+
+/* A key of commits that raced. Its part of the keys of all of them lies between the two. */
+struct record_hot {
+    char key[80];
+    double least, most;
 };
 
 enum report_outcome { REPORT_MET, REPORT_MISSED, REPORT_NO_FIGURE };
@@ -116,11 +126,15 @@ struct record_row {
     double median, spread; /* of the rates; the spread over the median */
     double ratio;          /* the subject's median over this one; 0: not compared */
 
-    struct histogram latency; /* all repeats and threads together */
-    uint64_t commits, races;  /* warm-up included, as is the next */
-    uint64_t retries;         /* inside the store */
-    uint64_t late;            /* scheduled by --rate, and not begun when the measurement ended */
-    double jain, slowest;     /* fairness: medians over repeats, see record_fairness; 0: unknown */
+    struct histogram latency;           /* all repeats and threads together */
+    uint64_t commits, races;            /* warm-up included, as is the next */
+    uint64_t retries;                   /* inside the store */
+    uint64_t attempts[RECORD_ATTEMPTS]; /* commits by how often they were tried */
+    uint64_t raced_keys;                /* of all commits that raced, each as often as it did */
+    struct record_hot hot[RECORD_HOT_MAX];
+    size_t hot_count;
+    uint64_t late;        /* scheduled by --rate, and not begun when the measurement ended */
+    double jain, slowest; /* fairness: medians over repeats, see record_fairness; 0: unknown */
 
     double elapsed_s, others_s; /* measured time; processor time of other processes in it */
     bool transacts;             /* commits, races and retries mean something */
@@ -193,7 +207,11 @@ struct record_row *record_result(const struct bench_workload *workload, unsigned
 void record_figure(const char *workload, const char *contender, unsigned threads, const char *name,
                    const char *unit, double value);
 
-void record_row_figure(struct record_row *row, const char *name, const char *unit, double value);
+struct record_figure *record_row_figure(struct record_row *row, const char *name, const char *unit,
+                                        double value);
+
+/* The row's figure of that name; NULL: it has none. */
+const struct record_figure *record_row_figure_find(const struct record_row *row, const char *name);
 
 /* The median, spread, fairness and marks of a row, from its repeats. */
 void record_summarise(struct record_row *row, unsigned processors);
@@ -206,6 +224,8 @@ void record_fairness(const uint64_t *operations, unsigned threads, double *jain,
 
 /* Each writes the file; false: it could not, and stderr says why. */
 bool report_json(const struct record *record, const char *path);
+/* What report_json writes, for free(). NULL: no memory. */
+char *record_json_text(const struct record *record);
 bool report_csv(const struct record *record, const char *path);
 /* One .hgrm file (HdrHistogram's percentile format, microseconds) for each row with latencies:
  * <path>/<name>.hgrm where `path` is a folder or ends with '/', else <path>-<name>.hgrm. */

@@ -149,7 +149,36 @@ extras_add(cJSON *object, const struct record_row *row)
         cJSON_AddStringToObject(figure, "name", row->figures[i].name);
         cJSON_AddStringToObject(figure, "unit", row->figures[i].unit);
         number_add(figure, "value", row->figures[i].value);
+        if (row->figures[i].contention)
+            cJSON_AddBoolToObject(figure, "contention", true);
         cJSON_AddItemToArray(figures, figure);
+    }
+}
+
+/* Of rows that commit. */
+static void
+commits_add(cJSON *object, const struct record_row *row)
+{
+    double attempts[RECORD_ATTEMPTS];
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < RECORD_ATTEMPTS; i++) {
+        attempts[i] = (double)row->attempts[i];
+        sum += row->attempts[i];
+    }
+    if (sum != 0)
+        cJSON_AddItemToObject(object, "attempts",
+                              cJSON_CreateDoubleArray(attempts, RECORD_ATTEMPTS));
+    if (row->raced_keys == 0)
+        return;
+    whole_add(object, "raced_keys", row->raced_keys);
+    cJSON *hot = cJSON_AddArrayToObject(object, "hot_keys");
+    for (size_t i = 0; i < row->hot_count; i++) {
+        cJSON *key = cJSON_CreateObject();
+        cJSON_AddStringToObject(key, "key", row->hot[i].key);
+        number_add(key, "share_least", row->hot[i].least);
+        number_add(key, "share_most", row->hot[i].most);
+        cJSON_AddItemToArray(hot, key);
     }
 }
 
@@ -171,6 +200,7 @@ row_add(cJSON *array, const struct record_row *row)
     whole_add(object, "commits", row->commits);
     whole_add(object, "races", row->races);
     whole_add(object, "retries", row->retries);
+    commits_add(object, row);
     whole_add(object, "late", row->late);
     number_add(object, "jain", row->jain);
     number_add(object, "slowest", row->slowest);
@@ -215,15 +245,23 @@ record_to_json(const struct record *record)
     return root;
 }
 
-bool
-report_json(const struct record *record, const char *path)
+char *
+record_json_text(const struct record *record)
 {
     cJSON *root = record_to_json(record);
     char *text = cJSON_Print(root);
+
+    cJSON_Delete(root);
+    return text;
+}
+
+bool
+report_json(const struct record *record, const char *path)
+{
+    char *text = record_json_text(record);
     FILE *file = text != NULL ? fopen(path, "w") : NULL;
     bool good = file != NULL && fputs(text, file) >= 0 && fputc('\n', file) != EOF;
 
-    cJSON_Delete(root);
     free(text);
     if (file != NULL)
         good = fclose(file) == 0 && good;

@@ -178,7 +178,31 @@ extras_get(const cJSON *object, struct record_row *row)
         char name[sizeof row->figures->name], unit[sizeof row->figures->unit];
         TEXT_GET(item, "name", name);
         TEXT_GET(item, "unit", unit);
-        record_row_figure(row, name, unit, number_get(item, "value"));
+        record_row_figure(row, name, unit, number_get(item, "value"))->contention =
+            bool_get(item, "contention");
+    }
+}
+
+static void
+commits_get(const cJSON *object, struct record_row *row)
+{
+    const cJSON *item;
+    size_t at = 0;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(object, "attempts"))
+    {
+        if (at < RECORD_ATTEMPTS)
+            row->attempts[at++] = number_whole(cJSON_GetNumberValue(item));
+    }
+    row->raced_keys = whole_get(object, "raced_keys");
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(object, "hot_keys"))
+    {
+        if (row->hot_count == RECORD_HOT_MAX)
+            break;
+        struct record_hot *hot = &row->hot[row->hot_count++];
+        TEXT_GET(item, "key", hot->key);
+        hot->least = number_get(item, "share_least");
+        hot->most = number_get(item, "share_most");
     }
 }
 
@@ -199,6 +223,7 @@ row_get(const cJSON *object, struct record *record)
     row->commits = whole_get(object, "commits");
     row->races = whole_get(object, "races");
     row->retries = whole_get(object, "retries");
+    commits_get(object, row);
     row->late = whole_get(object, "late");
     row->elapsed_s = number_get(object, "elapsed_s");
     row->others_s = number_get(object, "others_s");

@@ -202,6 +202,36 @@ row_print(const struct record_row *row, double scale)
     printf("\n");
 }
 
+#define HOT_RACES 0.01 /* races per commit from which hot keys are named */
+#define HOT_SHOWN 3
+
+static void
+rows_hot(struct record_row *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct record_row *row = rows[i];
+        if ((double)row->races <= HOT_RACES * (double)row->commits || row->hot_count == 0)
+            continue;
+        printf("  hot keys of %s, part of all that raced:", row->contender);
+        for (size_t j = 0; j < row->hot_count && j < HOT_SHOWN; j++)
+            printf("%s %s %.0f %%", j > 0 ? "," : "", row->hot[j].key, row->hot[j].least * 100);
+        printf("\n");
+    }
+}
+
+/* Calls that were refused for now and made again cost time that the rate does not explain. */
+static void
+rows_warn_refused(struct record_row *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct record_figure *refused = record_row_figure_find(rows[i], "busy");
+        if (refused != NULL && refused->contention && refused->value > 0)
+            printf("  note: %s refused calls for now (LK_BUSY), which were made again: %.2g per "
+                   "operation\n",
+                   rows[i]->contender, refused->value);
+    }
+}
+
 /* At a fixed rate: who did not keep up. */
 static void
 rows_warn_late(struct record_row *const *rows, size_t count)
@@ -230,7 +260,9 @@ rows_warn(struct record_row *const *rows, size_t count)
     if (count > 0 && rows[0]->crowded)
         printf("  note: %u threads on %u processors: they take turns\n", rows[0]->threads,
                processors);
+    rows_hot(rows, count);
     rows_warn_late(rows, count);
+    rows_warn_refused(rows, count);
     if (busy)
         printf("  warning: other processes used %.0f %% of the processors during these rows\n",
                others * 100 / (elapsed * processors));

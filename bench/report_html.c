@@ -9,17 +9,18 @@
 #include "report/parts.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the record, embedded -------------------------------------------------------------------- */
 
 /* The white space that JSON does not need is left out; '<' cannot end the element early. */
 static void
-json_squeeze(FILE *from, FILE *out)
+json_squeeze(const char *text, FILE *out)
 {
     bool quoted = false, escaped = false;
 
-    for (int c; (c = getc(from)) != EOF;) {
+    for (char c; (c = *text) != '\0'; text++) {
         if (!quoted && (c == ' ' || c == '\n' || c == '\t' || c == '\r'))
             continue;
         if (c == '"' && !escaped)
@@ -32,24 +33,18 @@ json_squeeze(FILE *from, FILE *out)
     }
 }
 
-/* The same JSON as --json writes, by way of a file without a name. */
+/* The same JSON as --json writes. */
 static bool
 json_embed(struct page *page)
 {
-    FILE *file = tmpfile();
-    char path[64];
-    bool good = false;
+    char *text = record_json_text(page->record);
 
     page_print(page, "<script type=\"application/json\" id=\"record\">");
-    if (file != NULL) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(file));
-        good = report_json(page->record, path) && fseek(file, 0, SEEK_SET) == 0;
-        if (good)
-            json_squeeze(file, page->out);
-        fclose(file);
-    }
+    if (text != NULL)
+        json_squeeze(text, page->out);
     page_print(page, "</script>\n");
-    return good;
+    free(text);
+    return text != NULL;
 }
 
 /* ---- the page -------------------------------------------------------------------------------- */

@@ -85,16 +85,8 @@ step_commit(struct bench_worker *worker, const uint32_t *indexes, const uint64_t
         keys[i] = data_key(indexes[i], &texts[i]);
     for (unsigned attempt = 0;; attempt++) {
         enum bench_commit outcome = commit_try(worker, keys, numbers, count);
-        if (outcome == BENCH_COMMITTED) {
-            worker->counts.commits++;
+        if (!worker_raced(worker, outcome, attempt, indexes, count))
             return;
-        }
-        if (outcome == BENCH_FAILED) {
-            worker->counts.failed++;
-            return;
-        }
-        worker->counts.races++;
-        worker_backoff(worker, attempt);
     }
 }
 

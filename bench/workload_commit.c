@@ -4,60 +4,9 @@
  * items, in which one more arrives than is given. So the sum of all numbers grows by the number of
  * commits, whichever of them was torn or lost; the driver checks that after the runs.
  */
-#include "data.h"
+#include "steps.h"
 
-#define COMMIT_KEYS_MAX BENCH_GROUP
 #define DRAWS_MOST 10000 /* a stream may be short of different indexes, for a while */
-#define COMMIT_VALUE_MAX (64 * 1024)
-
-static bool
-can_commit(const struct bench_contender *contender)
-{
-    return contender->read != NULL && contender->commit != NULL && contender->get != NULL;
-}
-
-/* One attempt. `numbers` are added to what is read. */
-static enum bench_commit
-commit_try(struct bench_worker *worker, const lk_key *keys, const uint64_t *numbers, size_t count)
-{
-    static _Thread_local char buffers[COMMIT_KEYS_MAX][COMMIT_VALUE_MAX];
-    lk_bytes values[COMMIT_KEYS_MAX];
-    uint64_t number = 0;
-
-    if (!worker->contender->read(worker->client, keys, count, values))
-        return BENCH_FAILED;
-    for (size_t i = 0; i < count; i++) {
-        const char *sk = keys[i].sk.data;
-        if (!data_proves(values[i], sk, &number))
-            worker->counts.wrong++;
-        values[i] = data_value(buffers[i], sk, number + numbers[i]);
-    }
-    return worker->contender->commit(worker->client, keys, count, values);
-}
-
-static inline void
-commit_one(struct bench_worker *worker, const uint32_t *indexes, const uint64_t *numbers,
-           size_t count)
-{
-    struct data_text texts[COMMIT_KEYS_MAX];
-    lk_key keys[COMMIT_KEYS_MAX];
-
-    for (size_t i = 0; i < count; i++)
-        keys[i] = data_key(indexes[i], &texts[i]);
-    for (unsigned attempt = 0;; attempt++) {
-        enum bench_commit outcome = commit_try(worker, keys, numbers, count);
-        if (outcome == BENCH_COMMITTED) {
-            worker->counts.commits++;
-            return;
-        }
-        if (outcome == BENCH_FAILED) {
-            worker->counts.failed++;
-            return;
-        }
-        worker->counts.races++;
-        worker_backoff(worker, attempt);
-    }
-}
 
 static void
 increment_step(struct bench_worker *worker, size_t count)
@@ -66,7 +15,7 @@ increment_step(struct bench_worker *worker, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         uint32_t index = worker_next(worker);
-        commit_one(worker, &index, numbers, 1);
+        step_commit(worker, &index, numbers, 1);
     }
 }
 
@@ -83,7 +32,7 @@ transfer_step(struct bench_worker *worker, size_t count)
         while (indexes[1] == indexes[0] && ++draws < 100);
         if (indexes[1] == indexes[0])
             indexes[1] = (uint32_t)((indexes[0] + 1) % bench_options.keys);
-        commit_one(worker, indexes, numbers, 2);
+        step_commit(worker, indexes, numbers, 2);
     }
 }
 
@@ -102,8 +51,8 @@ index_taken(const uint32_t *indexes, size_t count, uint32_t index)
 static void
 ring_step(struct bench_worker *worker, size_t count)
 {
-    uint32_t indexes[COMMIT_KEYS_MAX];
-    uint64_t numbers[COMMIT_KEYS_MAX];
+    uint32_t indexes[BENCH_GROUP];
+    uint64_t numbers[BENCH_GROUP];
     size_t locks = bench_options.locks_per_commit;
 
     for (size_t i = 0; i < count; i++) {
@@ -117,7 +66,7 @@ ring_step(struct bench_worker *worker, size_t count)
                 indexes[j] = (uint32_t)((indexes[j] + 1) % bench_options.keys);
             numbers[j] = j + 1 < locks ? amount : 1 - amount * (locks - 1);
         }
-        commit_one(worker, indexes, numbers, locks);
+        step_commit(worker, indexes, numbers, locks);
     }
 }
 
@@ -135,7 +84,7 @@ static const struct bench_workload workload_commit2 = {
     .transacts = true,
     .increment = 1,
     .targets = {{"striped", 2, 0.85}},
-    .can = can_commit,
+    .can = step_can_commit,
     .step = transfer_step,
 };
 BENCH_WORKLOAD(workload_commit2)
@@ -152,7 +101,7 @@ static const struct bench_workload workload_commit = {
     .on_request = true,
     .transacts = true,
     .increment = 1,
-    .can = can_commit,
+    .can = step_can_commit,
     .step = ring_step,
 };
 BENCH_WORKLOAD(workload_commit)
@@ -168,7 +117,7 @@ static const struct bench_workload workload_commit2_zipf = {
     .contenders = "latchkey,striped,versions",
     .transacts = true,
     .increment = 1,
-    .can = can_commit,
+    .can = step_can_commit,
     .step = transfer_step,
 };
 BENCH_WORKLOAD(workload_commit2_zipf)
@@ -185,7 +134,7 @@ static const struct bench_workload workload_hot_pair = {
     .transacts = true,
     .increment = 1,
     .targets = {{"striped", 2, 0.4}},
-    .can = can_commit,
+    .can = step_can_commit,
     .step = transfer_step,
 };
 BENCH_WORKLOAD(workload_hot_pair)
@@ -201,7 +150,7 @@ static const struct bench_workload workload_commit1 = {
     .contenders = "latchkey,striped,versions",
     .transacts = true,
     .increment = 1,
-    .can = can_commit,
+    .can = step_can_commit,
     .step = increment_step,
 };
 BENCH_WORKLOAD(workload_commit1)
@@ -217,7 +166,7 @@ static const struct bench_workload workload_commit1_zipf = {
     .contenders = "latchkey,striped,versions",
     .transacts = true,
     .increment = 1,
-    .can = can_commit,
+    .can = step_can_commit,
     .step = increment_step,
 };
 BENCH_WORKLOAD(workload_commit1_zipf)

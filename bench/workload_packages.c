@@ -104,13 +104,10 @@ update_step(struct bench_worker *worker, size_t count)
         if (one == other)
             other = (uint32_t)((one + 1) % files);
         const struct packages_file *pair[2] = {&packages_files[one], &packages_files[other]};
-        enum bench_commit outcome;
-        for (unsigned attempt = 0; (outcome = update_try(worker, pair)) == BENCH_RACED; attempt++) {
-            worker->counts.races++;
-            worker_backoff(worker, attempt);
-        }
-        worker->counts.commits += outcome == BENCH_COMMITTED;
-        worker->counts.failed += outcome == BENCH_FAILED;
+        const uint32_t indexes[2] = {one, other};
+        for (unsigned attempt = 0;
+             worker_raced(worker, update_try(worker, pair), attempt, indexes, 2); attempt++)
+            continue;
     }
 }
 

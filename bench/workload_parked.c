@@ -559,9 +559,11 @@ parked_run(const struct bench_contender *const *contenders, size_t count)
     printf("\nparked: one thread is stopped inside an operation, the others get, set and commit\n");
     printf("  threads  %-14s %-8s %12s %9s %9s %13s %9s %9s\n", "contender", "in", "M ops/s",
            "keeps", "at worst", "stopped", "in malloc", "refused");
+    bench_refusals = true;
     for (size_t i = 0; i < thread_counts; i++)
         for (size_t j = 0; j < count; j++)
             good = contender_run(contenders[j], threads[i] < 2 ? 2 : threads[i]) && good;
+    bench_refusals = false;
     sigaction(SIGUSR1, &before, NULL);
     close(park_pipe[0]);
     close(park_pipe[1]);

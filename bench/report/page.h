@@ -28,7 +28,7 @@ struct view {
     unsigned threads[RECORD_THREADS_MAX + 1]; /* ascending */
     size_t thread_count;
     unsigned main_threads; /* the most that are not more than the processors; what is summed up */
-    bool has_rates, has_latencies, has_figures, has_targets, transacts, shared;
+    bool has_rates, has_latencies, has_figures, has_contention, has_targets, transacts, shared;
 };
 
 struct page {

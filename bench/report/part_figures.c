@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The figures of a workload that have names of their own: contention counters, bytes per item, hit
- * rates, costs in ns. One chart and table for each name.
+ * The figures of a workload that have names of their own: bytes per item, hit rates, costs in ns. The
+ * counters of contention are in part_contention.c. One chart and table for each name.
  */
 #include "chart.h"
 #include "parts.h"
@@ -161,6 +161,6 @@ part_figures(struct page *page, const struct view *view)
     page_print(page, "<h3>%s</h3>\n", view->has_rates ? "Further figures" : "Figures");
     for (size_t i = 0; i < view->row_count; i++)
         for (size_t j = 0; j < view->rows[i]->figure_count; j++)
-            if (!figure_seen(view, i, j))
+            if (!view->rows[i]->figures[j].contention && !figure_seen(view, i, j))
                 figure_print(page, view, &view->rows[i]->figures[j]);
 }

@@ -86,6 +86,9 @@ part_workload(struct page *page, const struct view *view, size_t number)
     faults_print(page, view);
     part_throughput(page, view);
     part_commits(page, view);
+    part_attempts(page, view);
+    part_hot(page, view);
+    part_contention(page, view);
     part_latency(page, view);
     part_fairness(page, view);
     part_scaling(page, view);

@@ -20,6 +20,9 @@ void part_workload(struct page *page, const struct view *view, size_t number);
 /* Its figures, one after the other; each is left out where the workload has nothing for it. */
 void part_throughput(struct page *page, const struct view *view);
 void part_commits(struct page *page, const struct view *view);
+void part_attempts(struct page *page, const struct view *view);
+void part_hot(struct page *page, const struct view *view);
+void part_contention(struct page *page, const struct view *view);
 void part_latency(struct page *page, const struct view *view);
 void part_fairness(struct page *page, const struct view *view);
 void part_scaling(struct page *page, const struct view *view);

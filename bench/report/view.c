@@ -2,6 +2,7 @@
  *
  * The record seen as one grid for each workload, and which style each contender has. See page.h.
  */
+#include "../bench.h"
 #include "chart.h"
 
 #include <stdlib.h>
@@ -38,14 +39,9 @@ row_most(const struct record_row *row)
 bool
 contender_is_ours(const char *name)
 {
-    static const char *const ours[] = {"latchkey", "cache"};
+    const struct bench_contender *contender = bench_contender_find(name);
 
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        size_t size = strlen(ours[i]);
-        if (strncmp(name, ours[i], size) == 0 && (name[size] == '\0' || name[size] == '-'))
-            return true;
-    }
-    return false;
+    return contender != NULL && contender->ours;
 }
 
 const struct record_row *
@@ -95,7 +91,10 @@ view_row_add(struct view *view, const struct record_row *row)
     view_threads_add(view, row->threads);
     view->has_rates = view->has_rates || row_measured(row);
     view->has_latencies = view->has_latencies || row->latency.total > 0;
-    view->has_figures = view->has_figures || row->figure_count > 0;
+    for (size_t i = 0; i < row->figure_count; i++) {
+        view->has_contention = view->has_contention || row->figures[i].contention;
+        view->has_figures = view->has_figures || !row->figures[i].contention;
+    }
     view->has_targets = view->has_targets || row->target_count > 0;
     view->transacts = view->transacts || row->transacts;
     view->shared = view->shared || (row->threads > 1 && row->jain > 0);

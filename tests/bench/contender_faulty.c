@@ -2,7 +2,7 @@
  *
  * Contenders with a fault, for the checks of the benchmark: each does what a sound one does, but
  * for now and then. `lossy` drops a commit and says that it was done, `lossy-deque` drops a job,
- * `stalled` does nothing for a while, once.
+ * `stalled` does nothing for a while, once, `unlucky` lets a commit race twice before it succeeds.
  */
 #include "bench.h"
 #include "queue.h"
@@ -84,6 +84,46 @@ static const struct bench_contender lossy = {
     .commit = lossy_commit,
 };
 BENCH_CONTENDER(lossy)
+
+/* ---- unlucky --------------------------------------------------------------------------------- */
+
+static atomic_uint_fast64_t unlucky_tries;
+
+/* No commit gets through before its third attempt. */
+static enum bench_commit
+unlucky_commit(void *client, const lk_key *keys, size_t count, const lk_bytes *values)
+{
+    static _Thread_local unsigned attempts;
+
+    atomic_fetch_add(&unlucky_tries, 1);
+    return ++attempts % 3 != 0 ? BENCH_RACED : sound->commit(client, keys, count, values);
+}
+
+static size_t
+unlucky_contention(void *store, struct bench_counter *counters)
+{
+    (void)store;
+    counters[0] = (struct bench_counter){"tries", "", false, atomic_load(&unlucky_tries)};
+    counters[1] = (struct bench_counter){"busy", "", false, atomic_load(&unlucky_tries)};
+    counters[2] = (struct bench_counter){"height", "m", true, 7};
+    return 3;
+}
+
+static const struct bench_contender unlucky = {
+    .name = "unlucky",
+    .what = "two of three attempts at a commit race",
+    .order = 903,
+    .open = faulty_open,
+    .close = faulty_close,
+    .attach = faulty_attach,
+    .detach = faulty_detach,
+    .get = faulty_get,
+    .set = faulty_set,
+    .read = faulty_read,
+    .commit = unlucky_commit,
+    .contention = unlucky_contention,
+};
+BENCH_CONTENDER(unlucky)
 
 /* ---- stalled --------------------------------------------------------------------------------- */
 

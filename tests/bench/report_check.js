@@ -38,7 +38,7 @@ addEventListener("load", () => {
         expect(figure.querySelector("table"), "figure: no table");
         expect(figure.querySelector("svg.chart"), "figure: no chart");
     }
-    for (const figure of all("figure.pair:has(td .main)")) {
+    for (const figure of all("figure:is(.pair, .many):has(td .main)")) {
         const cells = all("td .main", figure).length, marks = all(".chart .mark", figure).length;
         expect(cells === marks, "chart:", marks, "marks for", cells, "figures:",
             figure.querySelector("title").textContent);

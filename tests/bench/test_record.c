@@ -73,6 +73,15 @@ record_fill(struct record *record)
     record_row_figure(row, "resident", "bytes/item", 229.5);
     record_row_figure(row, "resident", "bytes/item", 230.5);
     record_row_figure(row, "other", "", -1e-9);
+    record_row_figure(row, "latch waits", "", 0.25)->contention = true;
+    row->attempts[0] = 100;
+    row->attempts[5] = 1;
+    row->raced_keys = 34;
+    row->hot_count = 2;
+    TEXT(row->hot[0].key, "a/\xc3\xa4 \"key\"");
+    row->hot[0].least = 1.0 / 3;
+    row->hot[0].most = 0.5;
+    TEXT(row->hot[1].key, "b");
     row_add(record, "set", 1, 1);
 }
 
@@ -119,8 +128,14 @@ test_record_written_and_read_is_the_same(void **state)
     assert_memory_equal(&row->latency, &record.rows[0]->latency, sizeof row->latency);
     assert_memory_equal(row->rates, record.rows[0]->rates, sizeof row->rates);
     assert_memory_equal(row->operations, record.rows[0]->operations, sizeof row->operations);
-    assert_int_equal(row->figure_count, 2);
-    assert_true(row->figures[0].value == 230.5);
+    assert_int_equal(row->figure_count, 3);
+    assert_true(row->figures[0].value == 230.5 && !row->figures[0].contention);
+    assert_true(row->figures[2].contention);
+    assert_memory_equal(row->attempts, record.rows[0]->attempts, sizeof row->attempts);
+    assert_int_equal(row->raced_keys, 34);
+    assert_int_equal(row->hot_count, 2);
+    assert_string_equal(row->hot[0].key, record.rows[0]->hot[0].key);
+    assert_true(row->hot[0].least == 1.0 / 3 && row->hot[0].most == 0.5);
     assert_string_equal(row->fault, record.rows[0]->fault);
     assert_string_equal(again.command, record.command);
     assert_true(again.options.seed == record.options.seed);
@@ -157,6 +172,8 @@ test_record_numbers_out_of_range_are_cut(void **state)
     used += (size_t)snprintf(text, sizeof text,
                              "{\"format\": \"%s\", \"machine\": 3, \"rows\": [7, {\"workload\": "
                              "\"w\", \"threads\": 1e30, \"planned\": -1, \"figures\": 5, "
+                             "\"hot_keys\": [1, 2, 3, 4, 5, 6, 7, 8, 9], "
+                             "\"attempts\": [1, -1, 1e99, \"x\", 5, 6, 7, 8], "
                              "\"targets\": [1, 2, 3, 4, 5], \"latency\": {\"buckets\": [[1], "
                              "[-1, 1], [1e300, 1], [\"x\", 2], 9]}, \"repeats\": [",
                              RECORD_FORMAT);
@@ -171,6 +188,9 @@ test_record_numbers_out_of_range_are_cut(void **state)
     assert_int_equal(row->threads, RECORD_THREADS_MAX);
     assert_int_equal(row->repeats, RECORD_REPEATS_MAX);
     assert_int_equal(row->target_count, RECORD_TARGETS_MAX);
+    assert_int_equal(row->hot_count, RECORD_HOT_MAX);
+    assert_int_equal(row->attempts[1], 0);
+    assert_int_equal(row->attempts[5], 6);
     assert_int_equal(row->latency.total, 2);
     record_close(&record);
 }
