@@ -103,10 +103,34 @@ test_hot_keys_that_all_have_room_are_exact(void **state)
     }
 }
 
+/* A key that one table has exactly, and that the other had and forgot. */
+static void
+test_hot_keys_merged_keep_room_for_what_was_forgotten(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        struct hot_keys knows = {0}, forgot = {0};
+        for (unsigned i = 0; i < 1000; i++)
+            hot_keys_add(&knows, 7);
+        for (unsigned i = 0; i < 50; i++)
+            hot_keys_add(&forgot, 7);
+        for (uint64_t i = 0; i < 100 * (uint64_t)HOT_KEYS; i++)
+            hot_keys_add(&forgot, 100 + i % HOT_KEYS);
+        for (size_t i = 0; i < HOT_KEYS; i++)
+            assert_int_not_equal(forgot.keys[i].id, 7);
+        struct hot_keys *into = order == 0 ? &knows : &forgot;
+        hot_keys_merge(into, order == 0 ? &forgot : &knows);
+        hot_keys_sort(into);
+        assert_int_equal(into->keys[0].id, 7);
+        assert_true(into->keys[0].count >= 1050);
+        assert_int_equal(into->keys[0].count - into->keys[0].error, 1000);
+    }
+}
+
 /* ---- counters -------------------------------------------------------------------------------- */
 
 static uint64_t total = 1000, level;
-static const uint64_t levels[] = {5, 9, 7, 30, 2};
+static const uint64_t levels[] = {5, 30, 7, 9}; /* the last look is at no high one */
 static size_t looks;
 
 static size_t
@@ -205,6 +229,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hot_keys_of_any_stream_keep_their_bounds),
         cmocka_unit_test(test_hot_keys_that_all_have_room_are_exact),
+        cmocka_unit_test(test_hot_keys_merged_keep_room_for_what_was_forgotten),
         cmocka_unit_test(test_contention_totals_are_growth_and_levels_the_most),
         cmocka_unit_test(test_contention_of_a_store_that_counts_nothing_is_empty),
         cmocka_unit_test(test_attempts_have_their_classes),
