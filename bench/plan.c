@@ -33,7 +33,7 @@ static uint64_t plan_start_ns;
 
 /* A default plan that has taken so long goes on with one repeat instead of three. A last look at
  * contenders other than latchkey is at so many items. */
-#define PLAN_HURRY_S 42
+#define PLAN_HURRY_S 26
 #define LAST_LOOK_RANKS 100000
 
 static double

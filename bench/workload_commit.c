@@ -141,6 +141,7 @@ BENCH_WORKLOAD(workload_hot_pair)
 
 static const struct bench_workload workload_commit1 = {
     .name = "commit1",
+    .on_request = true,
     .what = "increment: 1 item written under 1 lock",
     .order = 23,
     .unit = "M commits/s",
@@ -157,6 +158,7 @@ BENCH_WORKLOAD(workload_commit1)
 
 static const struct bench_workload workload_commit1_zipf = {
     .name = "commit1-zipf",
+    .on_request = true,
     .what = "increment: 1 item written under 1 lock",
     .order = 24,
     .unit = "M commits/s",

@@ -158,6 +158,7 @@ can_dispatch(const struct bench_contender *contender)
 
 static const struct bench_workload workload_dispatch = {
     .name = "dispatch",
+    .on_request = true,
     .what = "what a get costs through the handle, and through an adapter in front",
     .order = 86,
     .contenders = "latchkey",

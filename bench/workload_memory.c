@@ -240,6 +240,7 @@ can_memory(const struct bench_contender *contender)
 
 static const struct bench_workload workload_memory = {
     .name = "memory",
+    .on_request = true,
     .what = "bytes per item: loaded, locked, deleted",
     .order = 1,
     .can = can_memory,

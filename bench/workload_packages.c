@@ -113,6 +113,7 @@ update_step(struct bench_worker *worker, size_t count)
 
 static const struct bench_workload workload_packages_get = {
     .name = "packages-get",
+    .on_request = true,
     .what = "checksum of a random file of the package database",
     .order = 40,
     .unit = "M ops/s",
@@ -128,6 +129,7 @@ BENCH_WORKLOAD(workload_packages_get)
 
 static const struct bench_workload workload_packages_prefix = {
     .name = "packages-prefix",
+    .on_request = true,
     .what = "all files under " PACKAGES_PREFIX " of a random file's package",
     .order = 41,
     .unit = "M queries/s",
@@ -144,6 +146,7 @@ BENCH_WORKLOAD(workload_packages_prefix)
 
 static const struct bench_workload workload_packages_update = {
     .name = "packages-update",
+    .on_request = true,
     .what = "2 random files updated under 2 locks",
     .order = 42,
     .unit = "M commits/s",

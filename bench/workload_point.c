@@ -157,6 +157,7 @@ BENCH_WORKLOAD(workload_set50)
 
 static const struct bench_workload workload_set5 = {
     .name = "set5",
+    .on_request = true,
     .what = "5 % set, 95 % get",
     .order = 13,
     .unit = "M ops/s",

@@ -219,6 +219,7 @@ can_depth(const struct bench_contender *contender)
 
 static const struct bench_workload workload_queue_depth = {
     .name = "queue-depth",
+    .on_request = true,
     .what = "a cycle of one thread beside 100 and beside --keys jobs in flight",
     .order = 72,
     .contenders = "latchkey,claims-by-hand",
@@ -357,6 +358,7 @@ can_lapse(const struct bench_contender *contender)
 
 static const struct bench_workload workload_queue_lapse = {
     .name = "queue-lapse",
+    .on_request = true,
     .what = "--keys claims lapse at once, then single pulls: the longest one",
     .order = 73,
     .contenders = "latchkey",

@@ -345,6 +345,7 @@ BENCH_WORKLOAD(workload_queue_wait)
 
 static const struct bench_workload workload_queue_paced = {
     .name = "queue-wait-paced",
+    .on_request = true,
     .what = "the same, one job every 200 us: all consumers are asleep",
     .order = 75,
     .unit = "k jobs/s",
