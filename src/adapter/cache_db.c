@@ -38,8 +38,10 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
     if (status != LK_RACE)
         return status;
     status = lk_get(c->inner, hashed->key, result);
-    lki_load_end(c->cache, thread, &miss, status, status == LK_OK ? &result->items[0] : NULL,
-                 now_ms);
+    const lk_item *item = status == LK_OK ? lk_result_item(result, 0) : NULL;
+    if (status == LK_OK && item == NULL)
+        status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
+    lki_load_end(c->cache, thread, &miss, status, item, now_ms);
     return status;
 }
 

@@ -18,6 +18,8 @@ lki_compose_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_
     if (result == NULL)
         return LK_NO_MEMORY;
     lk_status status = lk_get(db, key, result);
+    if (status == LK_OK && lk_result_item(result, 0) == NULL)
+        status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
     if (status == LK_OK) {
         lk_bytes data = lk_result_item(result, 0)->data;
         *size = data.size;
