@@ -455,7 +455,7 @@ LK_API LK_CHECKED lk_status lk_commit(lk_db *db, const lk_write *writes, size_t 
                                       lk_lock *locks, size_t lock_count, lk_conflict *conflict);
 
 /* Between retries of LK_RACE: a randomised pause that grows with `attempt` (0 for the first), from
- * 100 ns to a few microseconds, then a yield of the processor. Never sleeps longer than a
+ * half a microsecond to some ten, then a yield of the processor. Never sleeps longer than a
  * scheduler's slice. */
 LK_API void lk_backoff(unsigned attempt);
 

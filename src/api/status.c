@@ -52,7 +52,7 @@ lk_status_string(lk_status status)
     return "LK_?";
 }
 
-enum { PAUSES_FIRST = 32, PAUSES_MAX = 1024, YIELD_FROM = 6 };
+enum { PAUSES_FIRST = 128, PAUSES_MAX = 1024, YIELD_FROM = 6 };
 
 /* Randomised exponential back-off: Metcalfe, Boggs, "Ethernet", 1976; Anderson, "The Performance
  * of Spin Lock Alternatives", 1990. A pause is some 40 cycles. */
@@ -65,7 +65,7 @@ lk_backoff(unsigned attempt)
     seed ^= seed << 13;
     seed ^= seed >> 17;
     seed ^= seed << 5;
-    unsigned limit = attempt < 5 ? (unsigned)PAUSES_FIRST << attempt : PAUSES_MAX;
+    unsigned limit = attempt < 3 ? (unsigned)PAUSES_FIRST << attempt : PAUSES_MAX;
     for (unsigned pauses = limit / 2 + seed % (limit / 2 + 1); pauses > 0; pauses--)
         lki_pause();
     if (attempt >= YIELD_FROM)
