@@ -70,17 +70,6 @@ cache_get(void *state, lk_key key, lk_result *result)
 }
 
 static lk_status
-data_copy(lk_bytes data, void *buffer, size_t capacity, size_t *size)
-{
-    *size = data.size;
-    if (data.size > capacity)
-        return LK_TOO_SMALL;
-    if (data.size != 0)
-        memcpy(buffer, data.data, data.size);
-    return LK_OK;
-}
-
-static lk_status
 cache_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size)
 {
     const lki_cache_db *c = state;
@@ -94,7 +83,7 @@ cache_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *s
     bool hit = entry != NULL && lki_cached_is_good(c, entry);
     if (hit) {
         status = entry->absent ? LK_NOT_FOUND
-                               : data_copy(lki_cached_item(entry).data, buffer, capacity, size);
+                               : lki_copy_into(lki_cached_item(entry).data, buffer, capacity, size);
         lki_cache_hit(c->cache, entry);
     }
     lki_leave(thread);
@@ -107,7 +96,7 @@ cache_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *s
         return LK_NO_MEMORY;
     status = get_missed(c, thread, &hashed, result);
     if (status == LK_OK)
-        status = data_copy(result->items[0].data, buffer, capacity, size);
+        status = lki_copy_into(result->items[0].data, buffer, capacity, size);
     lk_result_free(result);
     return status;
 }

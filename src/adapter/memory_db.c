@@ -78,10 +78,8 @@ memory_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *
     lki_enter(thread);
     lki_found found = lki_read_one(store, &hashed, &now);
     if (found.record != NULL) {
-        *size = found.record->size;
-        status = found.record->size <= capacity ? LK_OK : LK_TOO_SMALL;
-        if (status == LK_OK && found.record->size != 0)
-            memcpy(buffer, lki_record_data(found.record), found.record->size);
+        lk_bytes data = {lki_record_data(found.record), found.record->size};
+        status = lki_copy_into(data, buffer, capacity, size);
     }
     lki_leave(thread);
     lki_count(thread, LKI_GETS, 1);

@@ -10,6 +10,7 @@
 
 #include "api/check.h"
 #include "base/alloc.h"
+#include "base/result.h"
 
 lk_status
 lki_compose_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
@@ -20,14 +21,8 @@ lki_compose_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_
     lk_status status = lk_get(db, key, result);
     if (status == LK_OK && lk_result_item(result, 0) == NULL)
         status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
-    if (status == LK_OK) {
-        lk_bytes data = lk_result_item(result, 0)->data;
-        *size = data.size;
-        if (data.size > capacity)
-            status = LK_TOO_SMALL;
-        else if (data.size != 0)
-            memcpy(buffer, data.data, data.size);
-    }
+    if (status == LK_OK)
+        status = lki_copy_into(lk_result_item(result, 0)->data, buffer, capacity, size);
     lk_result_free(result);
     return status;
 }

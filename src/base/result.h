@@ -62,6 +62,19 @@ lki_copy(unsigned char *to, const unsigned char *from, size_t size)
     }
 }
 
+/* The answer of lk_get_into: data into the caller's buffer, if they fit. LK_OK, LK_TOO_SMALL; *size is
+ * set. */
+LKI_INLINE lk_status
+lki_copy_into(lk_bytes data, void *buffer, size_t capacity, size_t *size)
+{
+    *size = data.size;
+    if (LKI_UNLIKELY(data.size > capacity))
+        return LK_TOO_SMALL;
+    if (data.size != 0)
+        memcpy(buffer, data.data, data.size);
+    return LK_OK;
+}
+
 /* pk and sk stand one behind the other at `keys`. */
 LKI_INLINE void
 lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size,
