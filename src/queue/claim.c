@@ -56,7 +56,7 @@ acknowledge_one(lki_store *store, lki_thread *thread, const lk_claim *claim, lki
         return LK_OK;
     do {
         lki_found_job job;
-        lki_job_find(store, lane, claim->key, &job);
+        lki_job_find(store, &lane, claim->key, &job);
         judged = lki_claim_judge(store, &job, claim->token, ticks);
         if (judged == LK_LOST)
             break;
@@ -123,7 +123,7 @@ claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ti
     lk_status judged, status;
     do {
         lki_found_job job;
-        lki_job_find(store, lane, claim->key, &job);
+        lki_job_find(store, &lane, claim->key, &job);
         judged = lki_claim_judge(store, &job, claim->token, ticks);
         if (judged == LK_LOST)
             break;

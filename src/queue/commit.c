@@ -22,7 +22,7 @@
 typedef struct planned {
     lki_lane *lane; /* of a push: pinned by it, as a job with a key */
     lki_state to;
-    lk_status judged;                /* of an acknowledgement */
+    lk_status judged;               /* of an acknowledgement */
     unsigned char sk[LK_ULID_SIZE]; /* generated */
     bool generated, announced;
     bool replaces; /* a job by a job */
@@ -49,10 +49,10 @@ plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, 
     const lk_claim *claim = c->writes[i].claim;
     planned *p = &c->planned[i];
     lki_lane *lane = lki_lane_find(store, claim->key.pk);
-    p->lane = lane;
     for (;;) {
         lki_found_job job;
-        lki_job_find(store, lane, claim->key, &job);
+        lki_job_find(store, &lane, claim->key, &job);
+        p->lane = lane;
         if (c->exactly == NULL)
             p->judged = lki_claim_judge(store, &job, claim->token, &c->ticks);
         else if (job.state.identity != c->exactly->state.identity)

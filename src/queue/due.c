@@ -157,7 +157,8 @@ later_look(look *l)
         const lki_entry *next = lki_order_next(entry);
         lk_bytes sk = {lki_entry_key(entry), entry->size};
         lki_found_job job;
-        lki_job_find(l->store, l->lane, (lk_key){pk, sk}, &job);
+        lki_lane *lane = l->lane;
+        lki_job_find(l->store, &lane, (lk_key){pk, sk}, &job);
         enum lki_verdict verdict = lki_entry_judge(entry, &job);
         bool due = verdict == LKI_ENTRY_CURRENT;
         if (verdict != LKI_ENTRY_PENDING) {

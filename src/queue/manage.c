@@ -215,7 +215,7 @@ job_purge(tour *t, const lki_found_job *found)
         if (job.slot != NULL)
             lki_job_read(t->store, job.segment, job.slot, &job);
         else
-            lki_job_find(t->store, t->lane, job.key, &job);
+            lki_job_find(t->store, &t->lane, job.key, &job);
         if (job.cell == NULL || job.state.phase == LKI_NO_JOB)
             return LK_OK;
     }

@@ -10,6 +10,19 @@
  * Why LK_EMPTY is right: the frontier was found empty, then no ready entry, then no place had been
  * reserved since: at the moment between the last two nothing was visible.
  *
+ * Order: no job is claimed while a smaller one is visible that was visible before it. A job J is
+ * taken only after a look for smaller ones that began when J was already seen in its state: whatever
+ * was visible before J is found by that look, or was claimed or put off meanwhile.
+ *   J at the frontier: smaller places were not FRONT before it was; a smaller job that is visible
+ *     has a ready entry (also one whose place was passed over), and the ready entries are looked at
+ *     after J was found.
+ *   J by a ready entry: after J was judged its entry is still the first, so nothing smaller has one;
+ *     and where nothing was found at the frontier no place has been reserved since. Else the whole
+ *     look is made again, and J is taken if it is found again. That each time something else is found
+ *     means that somebody has pushed, claimed or released.
+ * Times are judged by the one `now` of the pull: what becomes due after that is not visible to it.
+ * The jobs of one pull come in order: it ends early where the next one belongs before the last.
+ *
  * Progress    lock-free. A place that is reserved and not published is passed over after a short
  *             spin. Waiting sleeps (base/wait.c), outside of sections.
  */
@@ -133,9 +146,10 @@ job_expire(pull *p, const lki_found_job *job)
     return lki_job_expire(p->store, p->thread, p->lane, job, lki_now(p->store), &next_ms);
 }
 
-/* The first ready entry whose job may be claimed. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
+/* The first ready entry whose job may be claimed. *first: there was no entry before it when the job
+ * had been judged. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
 static lk_status
-ready_find(pull *p, lki_found_job *job)
+ready_find(pull *p, lki_found_job *job, bool *first)
 {
     lk_bytes pk = {p->lane->partition->pk, p->lane->partition->pk_size};
     const lki_entry *entry = lki_order_first(&p->lane->ready), *next;
@@ -143,7 +157,8 @@ ready_find(pull *p, lki_found_job *job)
         next = lki_order_next(entry);
         lk_bytes sk = {lki_entry_key(entry), entry->size};
         p->visited++;
-        lki_job_find(p->store, p->lane, (lk_key){pk, sk}, job);
+        lki_lane *lane = p->lane;
+        lki_job_find(p->store, &lane, (lk_key){pk, sk}, job);
         enum lki_verdict verdict = lki_entry_judge(entry, job);
         if (LKI_LIKELY(verdict == LKI_ENTRY_CURRENT && job->state.phase != LKI_NO_JOB)) {
             /* Of a clock that lags it may not be visible yet. */
@@ -151,8 +166,10 @@ ready_find(pull *p, lki_found_job *job)
                 (void)lki_ticks_past(p->store, &p->ticks, job->state.time);
             if (!lki_state_is_visible(&job->state, p->ticks.now))
                 continue;
-            if (LKI_LIKELY(lki_job_is_live(p->store, job)))
+            if (LKI_LIKELY(lki_job_is_live(p->store, job))) {
+                *first = lki_order_first(&p->lane->ready) == entry;
                 return LK_OK;
+            }
             if (job_expire(p, job) == LK_NO_MEMORY)
                 return LK_NO_MEMORY;
         } else if (verdict == LKI_ENTRY_PENDING) {
@@ -167,23 +184,29 @@ ready_find(pull *p, lki_found_job *job)
 
 /* ---- one job ---- */
 
-/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The frontier first, the ready entries second: what was
- * visible before the job at the frontier came, and comes before it, is found among these. */
+/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The frontier first, the ready entries second, and
+ * then, if the job is one of these, whatever may have come before it meanwhile: see above. */
 static lk_status
 next_find(pull *p, lki_found_job *job)
 {
+    lki_found_job seen = {.cell = NULL}; /* the ready job that the look before found */
     for (;;) {
         lki_found_job ready;
+        bool first;
         p->front = NULL;
         bool at_front = front_find(p, job);
         lk_status status =
-            lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready);
+            lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready, &first);
         if (status == LK_NO_MEMORY)
             return status;
         if (status == LK_OK && (!at_front || lk_bytes_compare(ready.key.sk, job->key.sk) < 0)) {
-            *job = ready;
-            return LK_OK;
+            bool again = ready.cell == seen.cell && ready.state.identity == seen.state.identity;
+            *job = seen = ready;
+            if (LKI_LIKELY(first && (at_front || !front_has_moved(p))) || again)
+                return LK_OK;
+            continue;
         }
+        seen.cell = NULL;
         if (!at_front && !front_has_moved(p))
             return LK_EMPTY;
         if (!at_front)
@@ -286,7 +309,7 @@ front_claim(pull *p)
     if (LKI_UNLIKELY(!lki_result_widen(p->result, 1, bytes, p->taken != 0)))
         return LK_NO_MEMORY;
     uint64_t claimed = lki_word(LKI_CLAIMED, 1, p->deadline);
-    lki_job_cover(segment, p->deadline);                             /* P12: before, and after */
+    lki_job_cover(segment, p->deadline);                               /* P12: before, and after */
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &word, claimed))) { /* P11, P12 */
         lki_count(p->thread, LKI_CLAIM_COLLISIONS, 1);
         return LK_RACE;
@@ -307,6 +330,14 @@ is_ahead(const lki_notice *notice, const lki_found_job *job)
 {
     const lk_bytes last = {notice->last, sizeof notice->last};
     return LKI_UNLIKELY(notice->more) && lk_bytes_compare(job->key.sk, last) > 0;
+}
+
+/* Does the job come before the last one that this pull has taken? Then it has become visible since. */
+static bool
+is_behind_time(const pull *p, const lki_found_job *job)
+{
+    return p->taken != 0 &&
+           lk_bytes_compare(job->key.sk, p->result->items[p->result->count - 1].key.sk) < 0;
 }
 
 /* As many as are there, up to max_jobs. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
@@ -332,6 +363,8 @@ pull_jobs(pull *p)
             status = LK_OK;
         if (status == LK_OK)
             status = next_find(p, &job);
+        if (status == LK_OK && LKI_UNLIKELY(is_behind_time(p, &job)))
+            break;
         if (status == LK_OK)
             status = LKI_UNLIKELY(is_ahead(&notice, &job)) ? LK_EMPTY : job_claim(p, &job);
     } while (p->taken < wanted &&

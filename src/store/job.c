@@ -161,8 +161,7 @@ lki_job_slot(lki_lane *lane, lk_bytes sk, lki_segment **segment)
 {
     const unsigned char *text = sk.data;
     uint64_t place;
-    if (sk.size != LK_ULID_SIZE ||
-        memcmp(text + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
+    if (sk.size != LK_ULID_SIZE || memcmp(text + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
         !lki_ulid_read(text + LKI_ULID_PLACE, &place))
         return NULL;
     return lki_lane_slot(lane, place, segment);
@@ -192,11 +191,32 @@ lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_j
         job->state = *lki_record_state(job->record);
 }
 
+/* Was it taken out, or is somebody about to try? */
+static bool
+lane_is_dead(lki_lane *lane)
+{
+    return (lki_load_seq_cst(&lane->pins) & LKI_LANE_DEAD) != 0;
+}
+
+/* What is found in the set: a job with an sk of its own, or an item. */
+static void
+keyed_find(lki_store *store, const lki_hashed *hashed, lki_found_job *job)
+{
+    *job = (lki_found_job){.key = hashed->key, .cell = lki_shard_find(store, hashed)};
+    if (job->cell == NULL)
+        return;
+    job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
+    if (lki_record_is_job(job->record))
+        job->state = *lki_record_state(job->record);
+}
+
+/* A job with a key pins its lane as long as it is there, so the lane that is found after the job is
+ * the job's; if the job is gone by then, whoever wants to change its state fails. */
 void
-lki_job_find(lki_store *store, lki_lane *lane, lk_key key, lki_found_job *job)
+lki_job_find(lki_store *store, lki_lane **lane, lk_key key, lki_found_job *job)
 {
     lki_segment *segment;
-    lki_slot *slot = lane != NULL ? lki_job_slot(lane, key.sk, &segment) : NULL;
+    lki_slot *slot = *lane != NULL ? lki_job_slot(*lane, key.sk, &segment) : NULL;
     if (slot != NULL) {
         lki_job_read(store, segment, slot, job);
         if (job->cell != NULL ? memcmp(job->key.sk.data, key.sk.data, LK_ULID_SIZE) == 0
@@ -206,12 +226,13 @@ lki_job_find(lki_store *store, lki_lane *lane, lk_key key, lki_found_job *job)
         }
     }
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
-    *job = (lki_found_job){.key = key, .cell = lki_shard_find(store, &hashed)};
-    if (job->cell == NULL)
-        return;
-    job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
-    if (lki_record_is_job(job->record))
-        job->state = *lki_record_state(job->record);
+    do {
+        keyed_find(store, &hashed, job);
+        if (job->state.phase == LKI_NO_JOB)
+            return;
+        if (*lane == NULL || lane_is_dead(*lane))
+            *lane = lki_lane_find(store, key.pk);
+    } while (LKI_UNLIKELY(*lane == NULL)); /* the job went meanwhile, and its queue with it */
 }
 
 /* ---- changed ---- */

@@ -103,8 +103,11 @@ lki_entry_judge(const lki_entry *entry, const lki_found_job *job)
                : LKI_ENTRY_STALE;
 }
 
-/* Looks a job up, by its key, or by its slot. Caller: in a section. `lane` may be NULL. */
-void lki_job_find(lki_store *store, lki_lane *lane, lk_key key, lki_found_job *job);
+/* Looks a job up, by its key, or by its slot. Caller: in a section. `*lane`: the queue's as it was
+ * found before, NULL where there was none. Where there is a job, `*lane` is its lane afterwards, and
+ * stays so until the job's state changes: the queue may have come, or gone and come anew, between
+ * the two looks. */
+void lki_job_find(lki_store *store, lki_lane **lane, lk_key key, lki_found_job *job);
 /* The slot that an sk names, if this lane generated it; NULL: none. */
 lki_slot *lki_job_slot(lki_lane *lane, lk_bytes sk, lki_segment **segment);
 void lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_job *job);
