@@ -60,12 +60,17 @@ need_packages()
     fi
     echo "installing:$packages_missing"
     # The lists of a new machine are empty, and old lists name files that are gone.
+    # Scripts of packages write files of the system: for everybody, whatever the caller's umask.
+    packages_umask=$(umask)
+    umask 022
     $packages_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >/dev/null ||
         echo "apt-get update failed; going on with the lists that are there" >&2
     # shellcheck disable=SC2086 # words are wanted
     if ! $packages_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends $packages_missing; then
+        umask "$packages_umask"
         echo "could not install:$packages_missing" >&2
         return 1
     fi
+    umask "$packages_umask"
 }
