@@ -628,6 +628,10 @@ typedef struct lk_statistics {
     uint64_t
         cache_dropped; /* reads that were not kept: a write came, no memory, too large. (One that began during a write is not
         * meant to be.) */
+    /* What memory comes from: "jemalloc" or "malloc" (the program links jemalloc, or does not),
+     * "caller" (the functions of lk_memory_options). Of a cache: that of the database behind it.
+     * Lives as long as the program. NULL: an adapter that does not say. */
+    const char *allocator;
 } lk_statistics;
 
 /* LK_OK, LK_INVALID, LK_UNSUPPORTED. */

@@ -13,9 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#if __has_include(<jemalloc/jemalloc.h>)
-#include <jemalloc/jemalloc.h>
-#endif
 
 #include "base/atomic.h"
 #include "base/check.h"
@@ -27,7 +24,39 @@ lki_allocator lki_default_allocator;
 
 __thread int lki_alloc_flags __attribute__((tls_model("initial-exec")));
 
-#ifdef MALLOCX_ARENA
+/* ---- what jemalloc has ----
+ *
+ * Declared here, of jemalloc 5: whether its header lies where the library is built must not matter.
+ * An older jemalloc knows neither arenas.create nor extent_hooks, and so gets no arenas of ours. */
+
+__attribute__((weak)) extern int mallctl(const char *name, void *old, size_t *old_size, void *new,
+                                         size_t new_size);
+
+enum { ARENA_SHIFT = 20, CACHE_SHIFT = 8 }; /* of the flags of mallocx */
+
+typedef struct extent_hooks extent_hooks;
+typedef bool (*extent_step)(extent_hooks *, void *, size_t, size_t, size_t, unsigned);
+struct extent_hooks {
+    void *(*alloc)(extent_hooks *, void *, size_t, size_t, bool *, bool *, unsigned);
+    bool (*dalloc)(extent_hooks *, void *, size_t, bool, unsigned);
+    void (*destroy)(extent_hooks *, void *, size_t, bool, unsigned);
+    extent_step commit, decommit, purge_lazy, purge_forced;
+    bool (*split)(extent_hooks *, void *, size_t, size_t, size_t, bool, unsigned);
+    bool (*merge)(extent_hooks *, void *, size_t, void *, size_t, bool, unsigned);
+};
+
+static int
+arena_flag(unsigned arena)
+{
+    return (int)((arena + 1) << ARENA_SHIFT);
+}
+
+static int
+cache_flag(unsigned cache)
+{
+    return (int)((cache + 2) << CACHE_SHIFT);
+}
+
 /* ---- arenas in huge pages ----
  *
  * What a store costs is misses: of the caches, and, with pages of 4 KiB, of the TLB at each of
@@ -35,19 +64,16 @@ __thread int lki_alloc_flags __attribute__((tls_model("initial-exec")));
  * our own, so that the program's other memory stays as it is. The arenas live as long as the
  * process: explicit caches may hold memory of any of them. */
 
-__attribute__((weak)) extern int mallctl(const char *name, void *old, size_t *old_size, void *new,
-                                         size_t new_size);
-
 enum { ARENAS_MAX = 32, HUGE_PAGE = 2 << 20 };
 static pthread_once_t arenas_once = PTHREAD_ONCE_INIT;
 static unsigned arena_number[ARENAS_MAX];
 static unsigned arena_count;
 static _Atomic(unsigned) arena_turn;
-static extent_hooks_t arena_hooks;  /* ours */
-static extent_hooks_t *plain_hooks; /* jemalloc's */
+static extent_hooks arena_hooks;  /* ours */
+static extent_hooks *plain_hooks; /* jemalloc's */
 
 static void *
-arena_extent(extent_hooks_t *hooks, void *address, size_t size, size_t alignment, bool *zero,
+arena_extent(extent_hooks *hooks, void *address, size_t size, size_t alignment, bool *zero,
              bool *commit, unsigned arena)
 {
     (void)hooks;
@@ -68,7 +94,7 @@ arena_make(unsigned *number)
         return false;
     char name[48];
     snprintf(name, sizeof name, "arena.%u.extent_hooks", *number);
-    extent_hooks_t *found = NULL, *ours = &arena_hooks;
+    extent_hooks *found = NULL, *ours = &arena_hooks;
     size = sizeof found;
     if (plain_hooks == NULL) {
         if (mallctl(name, &found, &size, NULL, 0) != 0)
@@ -102,8 +128,8 @@ lki_alloc_thread_begin(void)
     if (mallctl("tcache.create", &cache, &size, NULL, 0) != 0)
         return;
     unsigned turn = lki_add_relaxed(&arena_turn, 1) % arena_count;
-    lki_alloc_flags = MALLOCX_ARENA(arena_number[turn]) | MALLOCX_TCACHE(cache);
-    LK_ASSERT((MALLOCX_TCACHE(cache) & ~LKI_ALLOC_CACHE) == 0);
+    lki_alloc_flags = arena_flag(arena_number[turn]) | cache_flag(cache);
+    LK_ASSERT((cache_flag(cache) & ~LKI_ALLOC_CACHE) == 0);
 }
 
 void
@@ -111,26 +137,23 @@ lki_alloc_thread_end(void)
 {
     if (lki_alloc_flags == 0)
         return;
-    unsigned cache = (unsigned)((lki_alloc_flags & LKI_ALLOC_CACHE) >> 8) - 2;
+    unsigned cache = (unsigned)((lki_alloc_flags & LKI_ALLOC_CACHE) >> CACHE_SHIFT) - 2;
     lki_alloc_flags = 0;
     (void)mallctl("tcache.destroy", NULL, NULL, &cache, sizeof cache);
 }
-#else
-void
-lki_alloc_thread_begin(void)
-{
-}
-
-void
-lki_alloc_thread_end(void)
-{
-}
-#endif
 
 static const lki_allocator *
 allocator_or_default(const lki_allocator *allocator)
 {
     return allocator != NULL && allocator->allocate != NULL ? allocator : &lki_default_allocator;
+}
+
+const char *
+lki_alloc_name(const lki_allocator *allocator)
+{
+    if (allocator_or_default(allocator)->allocate != NULL)
+        return "caller";
+    return mallocx != NULL ? "jemalloc" : "malloc";
 }
 
 void *

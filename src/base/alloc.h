@@ -34,6 +34,9 @@ __attribute__((weak)) extern void sdallocx(void *memory, size_t size, int flags)
 extern __thread int lki_alloc_flags __attribute__((tls_model("initial-exec")));
 enum { LKI_ALLOC_CACHE = 0xfff00 }; /* the bits of the cache in the flags; a free names no arena */
 
+/* What memory comes from: "jemalloc", "malloc", or "caller" (functions of the caller's). */
+const char *lki_alloc_name(const lki_allocator *allocator);
+
 /* A thread's first call and its exit. May be repeated. */
 void lki_alloc_thread_begin(void);
 void lki_alloc_thread_end(void);

@@ -130,6 +130,7 @@ lki_lmdb_statistics(void *state, lk_statistics *stats)
         stats->queries += lki_lmdb_counted(&reader->queries);
         stats->items_queried += lki_lmdb_counted(&reader->items_queried);
     }
+    stats->allocator = "malloc";
     stats->multi_gets += lki_lmdb_counted(&store->multi_gets);
     stats->sets = lki_lmdb_counted(&store->sets);
     stats->deletes = lki_lmdb_counted(&store->deletes);

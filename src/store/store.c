@@ -175,6 +175,7 @@ lki_store_statistics(lki_store *store, lk_statistics *statistics)
                                   .retired_bytes = report.retired_bytes,
                                   .oldest_reader_ms = report.oldest_reader_ms,
                                   .oldest_reader_thread = report.oldest_reader_thread,
-                                  .sweep_lag_ms = lki_load_relaxed(&store->sweep.lag_ms)};
+                                  .sweep_lag_ms = lki_load_relaxed(&store->sweep.lag_ms),
+                                  .allocator = lki_alloc_name(&store->domain.allocator)};
     counters_copy(statistics, report.counter);
 }

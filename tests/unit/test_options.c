@@ -26,6 +26,9 @@ deallocate_never(void *context, void *memory, size_t size)
     (void)size;
 }
 
+/* Weak, as in the library: is jemalloc linked here? */
+__attribute__((weak)) extern void *mallocx(size_t size, int flags);
+
 static const option_case cases[] = {
     {"all defaults", LK_MEMORY_OPTIONS_INIT, LK_OK},
     {"1 shard", {.shards = 1}, LK_OK},
@@ -235,6 +238,37 @@ test_sweeper_that_runs_leaves_nothing_behind(void **state)
     }
 }
 
+static void
+allocator_expect(lk_db *db, const char *name)
+{
+    lk_statistics stats;
+    assert_status(LK_OK, lk_statistics_read(db, &stats));
+    assert_string_equal(stats.allocator, name);
+}
+
+static void
+test_statistics_say_which_allocator_it_is(void **state)
+{
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    lk_cache_options cached = LK_CACHE_OPTIONS_INIT;
+    kit_memory memory = {0};
+    lk_db *db, *cache;
+    (void)state;
+    assert_status(LK_OK, lk_memory_open(NULL, &db));
+    allocator_expect(db, mallocx != NULL ? "jemalloc" : "malloc");
+    lk_close(db);
+    options.allocate = kit_allocate;
+    options.deallocate = kit_deallocate;
+    options.allocator_context = &memory;
+    assert_status(LK_OK, lk_memory_open(&options, &db));
+    allocator_expect(db, "caller");
+    cached.max_items = 10;
+    assert_status(LK_OK, lk_cache_open(db, &cached, &cache));
+    allocator_expect(cache, "caller");
+    lk_close(cache);
+    lk_close(db);
+}
+
 int
 main(void)
 {
@@ -246,6 +280,7 @@ main(void)
         cmocka_unit_test(test_limits_that_were_set_hold),
         cmocka_unit_test(test_stores_side_by_side_share_nothing),
         cmocka_unit_test(test_result_outlives_its_store),
+        cmocka_unit_test(test_statistics_say_which_allocator_it_is),
         cmocka_unit_test(test_sweeper_that_runs_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
