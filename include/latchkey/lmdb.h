@@ -31,20 +31,36 @@
  * THREADS, PROGRESS  As latchkey.h says, but: reads never wait for a writer, and writes queue up
  * behind one another, for the time of a commit each.
  *
+ * OTHER PROCESSES  Programs of LMDB (mdb_stat, mdb_copy) may read the database while it is open here.
+ * What a process that was killed was reading holds nothing back: readers of dead processes are
+ * cleared at opening, where the file grows, and where a place for a reader is missing.
+ *
+ * DAMAGE  LMDB trusts its file. So lk_lmdb_open looks at it first, and says LK_UNAVAILABLE where
+ * pages are missing (a file that was cut, an interrupted copy) or are not what they should be: both
+ * meta pages, then the pages from the roots downwards, 16,384 of them at most (64 MiB of 4 KiB), and
+ * the free list. A file that is shorter than it says is looked at as a whole, so that opening it
+ * takes the time of reading it. Rows are checked when they are read. Not noticed: damage in the
+ * bytes of keys and data; in a page beyond the first 16,384; and whatever changes the file while it
+ * is open. Of these the last two may end the process. A database that was never made to the end (a
+ * full disk, a kill) is made anew by the next open.
+ *
  * STATISTICS  lk_statistics_read: `cells` are items and locks, each counted; what is said of
  * threads, contention and retired memory stays 0. Counters of queues are in the database, but for
  * empty_pulls, which begin anew with each handle. A queue that is empty, not closed, and was not
  * used for a minute is taken out by lk_sweep.
  *
  * STATUSES, besides those of latchkey.h
- *   LK_NO_MEMORY    also: the map or the disk is full. Nothing was written, and the store goes on.
- *                   Deleting needs a few free pages too; a database that is full to the last page
- *                   is opened again with a larger map_size.
+ *   LK_NO_MEMORY    also: the map or the disk is full. Nothing was written, what the write has taken
+ *                   of the disk is given back, and the store goes on; reads need no room. Deleting
+ *                   needs a few free pages too; a database that is full to the last page is opened
+ *                   again with a larger map_size.
  *   LK_UNAVAILABLE  an I/O error, a damaged database. From a write: nothing was written. Where LMDB
  *                   says that it cannot go on, every call is, until it is opened anew.
  *   LK_UNKNOWN      the last write of a commit failed: it may be there or not. Every call after it
  *                   is LK_UNAVAILABLE; who opens the database again sees which.
- *   LK_TOO_BIG      also: more was written in one call than a transaction holds (some 500 MB).
+ *   LK_TOO_BIG      also: more was written in one call than a transaction holds (some 500 MB); a push
+ *                   without an sk, or a pull with max_receives, where pk, or dead_pk, is longer than
+ *                   474 and so leaves no room for a generated sk.
  *   LK_BUSY         also: other processes (mdb_stat, mdb_copy) have taken all places for readers.
  */
 #ifndef LATCHKEY_LMDB_H
@@ -87,8 +103,10 @@ typedef struct lk_lmdb_options {
     /* As those of lk_memory_options. */
     int64_t lock_ttl_ms, lock_refresh_ms;
     /* Bytes; defaults 240, 256, 16 MiB. pk and sk together at most 500, since a key of LMDB has at
-     * most 511; data at most 4 GiB - 10. What was written under larger limits stays readable, but a
-     * stream that meets a longer sk than its handle allows is LK_INVALID. */
+     * most 511; data at most 4 GiB - 10. They may differ each time. What was written under larger
+     * limits stays readable, but a stream that meets a longer sk than its handle allows is
+     * LK_INVALID, and the claim of a job with such an sk is LK_TOO_BIG. A dead letter whose sk does
+     * not fit to dead_pk gets a generated one. */
     size_t max_pk_size, max_sk_size, max_data_size;
     /* Reads that run at once; others wait for a place. Default 126. */
     unsigned max_readers;
@@ -98,8 +116,8 @@ typedef struct lk_lmdb_options {
         0, LK_LMDB_SYNC_COMMIT, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 \
     }
 
-/* Opens the database in the folder `path`, which is made where it is missing (not its parents); the
- * folder and its files are the owner's only. `options` may be NULL (defaults) and, like `path`,
+/* Opens the database in the folder `path`, which is made where it is missing (not its parents). The
+ * folder (0700) and its files (0600) are the owner's only, less what the umask takes. `options` may be NULL (defaults) and, like `path`,
  * need not outlive the call. On LK_OK `*db` is the caller's, to be given to lk_close.
  * LK_INVALID: bad options; or there is something else in the folder: not a database of LMDB, or not
  * one of latchkey's. LK_TOO_BIG: a limit above its cap. LK_BUSY: somebody has it open.

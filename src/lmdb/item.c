@@ -135,7 +135,7 @@ lki_lmdb_item_write(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_ite
     t->changed = true;
     int code = mdb_put(t->txn, t->store->items, &k, &row, MDB_RESERVE);
     if (code != 0)
-        return lki_lmdb_status(code);
+        return lki_lmdb_write_status(code);
     unsigned char *bytes = row.mv_data;
     memcpy(bytes, &to, sizeof to);
     bytes[LKI_LMDB_ITEM_HEADER - 1] = (unsigned char)flags;

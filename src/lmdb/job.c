@@ -126,7 +126,11 @@ lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push)
     lki_lmdb_item old;
     lki_lmdb_job old_job, job = {.phase = LKI_LMDB_READY};
     bool there = false, live = false, generated = item->key.sk.size == 0;
+    if (generated && item->key.pk.size > LKI_LMDB_QUEUE_MAX)
+        return LK_TOO_BIG;
     lki_lmdb_key_make(&key, item->key);
+    if (!lki_lmdb_key_fits(&key))
+        return LK_TOO_BIG;
     lk_status status = lki_lmdb_queue_use(t, item->key.pk);
     if (status == LK_OK && t->queue.closed != 0 && !push->even_closed)
         return LK_CLOSED;

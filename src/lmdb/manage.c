@@ -103,7 +103,7 @@ lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
         c.stats.lost = queue.lost;
         c.stats.dead = queue.dead;
         c.stats.empty_pulls = lki_lmdb_tally_read(store, pk);
-        c.stats.oldest_age_ms = c.oldest_ms < c.now_ms ? c.now_ms - c.oldest_ms : 0;
+        c.stats.oldest_age_ms = c.oldest_ms < c.now_ms ? lki_lmdb_span(c.oldest_ms, c.now_ms) : 0;
     }
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;

@@ -104,6 +104,8 @@ due_notice(lki_lmdb_txn *t, const pull *p, const MDB_val *due)
     lki_lmdb_job job;
     size_t front = p->queue.size + LKI_LMDB_TIME;
     lki_lmdb_key_append(&key, (const unsigned char *)due->mv_data + front, due->mv_size - front);
+    if (!lki_lmdb_key_fits(&key))
+        return LK_UNAVAILABLE; /* damaged */
     lk_status status = lki_lmdb_job_find(t->store, t->txn, &key, &job);
     if (status != LK_OK)
         return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb4 */
@@ -146,10 +148,12 @@ job_bury(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item 
                     {data, found->data.size},
                     found->expires_at_ms};
     lki_lmdb_push push = {.even_closed = true};
+    if (item.key.sk.size > LKI_LMDB_NAMES_MAX - item.key.pk.size)
+        item.key.sk.size = 0; /* it does not fit to that pk: one is generated */
     lk_status status = lki_lmdb_key_remove(t, key, NULL);
     t->queue.dead++; /* its queue is in use: the job was taken out of it */
     if (status == LK_OK)
-        status = item.key.sk.size == 0 ? LK_UNAVAILABLE : lki_lmdb_job_push(t, &item, &push);
+        status = lki_lmdb_job_push(t, &item, &push);
     free(data);
     p->buried++;
     p->work++;
@@ -192,8 +196,9 @@ job_next(lki_lmdb_txn *t, pull *p)
     lk_status status = ready_first(t->store, &p->queue, t->txn, &first);
     if (status != LK_OK)
         return status;
-    if (!lki_lmdb_key_read(&key, first.mv_data, first.mv_size))
-        return LK_UNAVAILABLE; /* damaged */
+    if (!lki_lmdb_key_read(&key, first.mv_data, first.mv_size) ||
+        key.size == p->queue.size) /* a job has an sk */
+        return LK_UNAVAILABLE;     /* damaged */
     status = lki_lmdb_job_find(t->store, t->txn, &key, &job);
     if (status == LK_OK)
         status = lki_lmdb_item_find(t->store, t->txn, &key, &item);
@@ -300,6 +305,8 @@ lk_status
 lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *result)
 {
     pull p = {.store = state, .options = options, .result = result};
+    if (options->max_receives != 0 && options->dead_pk.size > LKI_LMDB_QUEUE_MAX)
+        return LK_TOO_BIG; /* a dead letter may need a generated sk */
     lki_lmdb_key_frame(&p.queue, options->pk);
     lk_status status = pull_once(&p);
     if (status == LK_EMPTY && options->wait_ms != 0)

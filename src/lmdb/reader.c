@@ -65,6 +65,11 @@ static int
 place_open(const lki_lmdb *store, lki_lmdb_reader *reader)
 {
     int saved = errno, code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &reader->txn);
+    if (code == MDB_READERS_FULL) { /* perhaps with readers of a process that was killed */
+        code = mdb_reader_check(store->env, NULL);
+        if (code == 0)
+            code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &reader->txn);
+    }
     if (code == 0)
         code = mdb_cursor_open(reader->txn, store->items, &reader->cursor);
     if (code != 0 && reader->txn != NULL) {

@@ -29,6 +29,8 @@ enum {
     LKI_LMDB_KEY_MAX = 511, /* LMDB's */
     /* The longest keys are those of expiry. */
     LKI_LMDB_NAMES_MAX = LKI_LMDB_KEY_MAX - LKI_LMDB_FRAME - LKI_LMDB_TIME - 1,
+    /* A pk that leaves room for a generated sk. */
+    LKI_LMDB_QUEUE_MAX = LKI_LMDB_NAMES_MAX - LK_ULID_SIZE,
     LKI_LMDB_ITEM_HEADER = 9,
     LKI_LMDB_ITEM_IS_JOB = 1, /* in flags: there is a row in jobs */
     LKI_LMDB_OF_ITEM = 0,     /* kinds in expiry */
@@ -93,9 +95,14 @@ _Static_assert(sizeof(lki_lmdb_queue) == 96 && sizeof(lki_lmdb_meta) == 56, "row
 
 /* ---- keys ---- */
 
+/* A key that would be longer than LMDB's is cut to one byte more than that. There is no such key in
+ * the file, and LMDB refuses to write one (LK_TOO_BIG). So no sizes, of arguments or of rows, lead
+ * beyond the buffer. */
 static inline void
 lki_lmdb_key_append(lki_lmdb_key *key, const void *bytes, size_t size)
 {
+    size_t room = sizeof key->bytes - key->size;
+    size = size < room ? size : room;
     if (size != 0)
         memcpy(key->bytes + key->size, bytes, size);
     key->size += size;
@@ -104,6 +111,10 @@ lki_lmdb_key_append(lki_lmdb_key *key, const void *bytes, size_t size)
 static inline void
 lki_lmdb_key_append_time(lki_lmdb_key *key, int64_t time)
 {
+    if (key->size + LKI_LMDB_TIME > sizeof key->bytes) {
+        key->size = sizeof key->bytes;
+        return;
+    }
     uint64_t value = (uint64_t)time ^ (uint64_t)1 << 63; /* negative ones come first */
     for (int i = 7; i >= 0; i--, value >>= 8)
         key->bytes[key->size + (size_t)i] = (unsigned char)value;
@@ -126,8 +137,8 @@ lki_lmdb_key_frame(lki_lmdb_key *key, lk_bytes pk)
     key->bytes[0] = (unsigned char)(pk.size >> 8);
     key->bytes[1] = (unsigned char)pk.size;
     key->size = LKI_LMDB_FRAME;
-    key->pk_size = pk.size;
     lki_lmdb_key_append(key, pk.data, pk.size);
+    key->pk_size = key->size - LKI_LMDB_FRAME;
 }
 
 static inline void
@@ -181,16 +192,23 @@ lki_lmdb_key_value(const lki_lmdb_key *key)
     return (MDB_val){key->size, (void *)(uintptr_t)key->bytes};
 }
 
-/* A key as in items, from the file. False: it is none. */
+/* A key as in items, from the file. False: it is none. One that is may be joined with a time and a
+ * kind. */
 static inline bool
 lki_lmdb_key_read(lki_lmdb_key *key, const void *bytes, size_t size)
 {
-    if (size < LKI_LMDB_FRAME || size > LKI_LMDB_KEY_MAX)
+    if (size < LKI_LMDB_FRAME || size > LKI_LMDB_FRAME + LKI_LMDB_NAMES_MAX)
         return false;
     memcpy(key->bytes, bytes, size);
     key->size = size;
     key->pk_size = (size_t)key->bytes[0] << 8 | key->bytes[1];
-    return key->pk_size + LKI_LMDB_FRAME <= size;
+    return key->pk_size != 0 && key->pk_size + LKI_LMDB_FRAME <= size;
+}
+
+static inline bool
+lki_lmdb_key_fits(const lki_lmdb_key *key)
+{
+    return key->size <= LKI_LMDB_FRAME + LKI_LMDB_NAMES_MAX;
 }
 
 static inline bool
@@ -202,10 +220,24 @@ lki_lmdb_begins_with(const MDB_val *value, const lki_lmdb_key *prefix)
 
 /* ---- times ---- */
 
+/* Clocks are anybody's, and times in the file are not trusted: sums and differences end where the
+ * numbers do. */
 static inline int64_t
 lki_lmdb_after(int64_t time, int64_t ms)
 {
-    return ms > 0 && time > INT64_MAX - ms ? INT64_MAX : time + ms;
+    int64_t sum;
+    if (__builtin_add_overflow(time, ms, &sum))
+        return ms > 0 ? INT64_MAX : INT64_MIN;
+    return sum;
+}
+
+static inline int64_t
+lki_lmdb_span(int64_t from, int64_t to)
+{
+    int64_t span;
+    if (__builtin_sub_overflow(to, from, &span))
+        return to > from ? INT64_MAX : INT64_MIN;
+    return span;
 }
 
 #endif

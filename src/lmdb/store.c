@@ -3,22 +3,20 @@
  * The database: opened, made if it is new, closed; statuses, clocks, statistics. lk_lmdb_open is
  * all that is called from outside.
  *
- * A folder holds data.mdb and lock.mdb, which are LMDB's, and latchkey.lock: whoever has it locked
- * (flock) has the database.
+ * What the files are, and what is done before LMDB opens them: folder.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <latchkey/lmdb.h>
 
+#include "lmdb/folder.h"
 #include "lmdb/store.h"
 
-enum { DATABASES = 8, READERS = 126, READERS_MAX = 1 << 16, STRANGERS = 16, PATH_ROOM = 4096 };
+enum { DATABASES = 8, READERS = 126, READERS_MAX = 1 << 16, STRANGERS = 16 };
 
 #define MAP_SIZE (sizeof(void *) >= 8 ? (size_t)64 << 30 : (size_t)1 << 30)
 #define PAGE_SIZE_MAX ((size_t)1 << 16)
@@ -45,6 +43,7 @@ lki_lmdb_status(int code)
     case MDB_READERS_FULL:
         return LK_BUSY;
     case MDB_TXN_FULL:
+    case MDB_BAD_VALSIZE: /* a key that is longer than LMDB's */
         return LK_TOO_BIG;
     case MDB_VERSION_MISMATCH:
         return LK_UNSUPPORTED;
@@ -54,6 +53,12 @@ lki_lmdb_status(int code)
     default:
         return LK_UNAVAILABLE;
     }
+}
+
+lk_status
+lki_lmdb_write_status(int code)
+{
+    return code == EIO && errno != EIO ? LK_NO_MEMORY : lki_lmdb_status(code);
 }
 
 /* ---- clocks ---- */
@@ -95,7 +100,8 @@ lki_lmdb_monotonic(const lki_lmdb *store)
 int64_t
 lki_lmdb_time(const lki_lmdb *store, int64_t monotonic_ms)
 {
-    return lki_lmdb_after(store->time_base, monotonic_ms - store->monotonic_base);
+    int64_t passed_ms = lki_lmdb_span(store->monotonic_base, monotonic_ms);
+    return lki_lmdb_after(store->time_base, passed_ms);
 }
 
 /* ---- statistics ---- */
@@ -257,29 +263,6 @@ options_take(lk_lmdb_options *o)
 
 /* ---- open ---- */
 
-/* The folder is there, and nobody else has it. */
-static lk_status
-folder_take(lki_lmdb *store, const char *path)
-{
-    char file[PATH_ROOM];
-    size_t size = strlen(path);
-    static const char name[] = "/latchkey.lock";
-    if (size == 0)
-        return LK_INVALID;
-    if (size + sizeof name > sizeof file)
-        return LK_UNAVAILABLE; /* no such place: the system's paths are shorter */
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return lki_lmdb_status(errno);
-    memcpy(file, path, size);
-    memcpy(file + size, name, sizeof name);
-    store->lock_fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
-        return lki_lmdb_status(errno);
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return LK_OK;
-    return errno == EWOULDBLOCK ? LK_BUSY : lki_lmdb_status(errno);
-}
-
 static lk_status
 env_open(lki_lmdb *store, const char *path, const lk_lmdb_options *o)
 {
@@ -298,6 +281,8 @@ env_open(lki_lmdb *store, const char *path, const lk_lmdb_options *o)
         code = mdb_env_set_maxreaders(store->env, o->max_readers + STRANGERS);
     if (code == 0)
         code = mdb_env_open(store->env, path, flags, 0600);
+    if (code == 0)
+        code = mdb_reader_check(store->env, NULL);
     if (code == 0 && mdb_env_get_maxkeysize(store->env) < LKI_LMDB_KEY_MAX)
         return LK_UNSUPPORTED; /* an LMDB that was built for shorter keys */
     return lki_lmdb_status(code);
@@ -375,7 +360,7 @@ static lk_status
 store_open(lki_lmdb *store, const char *path, const lk_lmdb_options *o)
 {
     MDB_txn *txn;
-    lk_status status = folder_take(store, path);
+    lk_status status = lki_lmdb_folder_take(path, o->max_readers + STRANGERS, &store->lock_fd);
     if (status == LK_OK)
         status = env_open(store, path, o);
     if (status == LK_OK)

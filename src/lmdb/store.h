@@ -49,6 +49,7 @@ typedef struct lki_lmdb {
     lki_lmdb_meta meta_row;         /* as it lies in the file */
     uint64_t version;               /* the next one; at most meta_row.version */
     int64_t first_expiry_ms;        /* nothing in expiry is earlier */
+    size_t readers_seen_at;         /* the last page when dead readers were looked for */
     bool time_is_due;               /* queues were written: lk_close keeps the time */
     lk_bytes sorted[LK_COMMIT_MAX]; /* of a push, to find twins */
     lki_lmdb_counter sets, deletes, multi_gets, commits, races, locks_created, locks_renewed, busy;
@@ -69,6 +70,9 @@ typedef struct lki_lmdb {
 
 /* Of a code of LMDB, or of an errno. */
 lk_status lki_lmdb_status(int code);
+/* Of a write's. LMDB says EIO, too, where fewer bytes were written than it gave: then the disk is
+ * full, and errno, which was 0 before, is not EIO. */
+lk_status lki_lmdb_write_status(int code);
 int64_t lki_lmdb_now(const lki_lmdb *store);
 int64_t lki_lmdb_monotonic(const lki_lmdb *store);
 /* The store's time, which deadlines and delays are measured with. */

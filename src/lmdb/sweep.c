@@ -101,8 +101,9 @@ lki_lmdb_expire(lki_lmdb_txn *t, size_t most, bool *more)
         status = kind == LKI_LMDB_OF_ITEM ? item_expire(t, &key) : lock_expire(t, &key);
         if (status != LK_OK)
             return status;
-        if (t->expired + t->locks_lapsed != out && t->now_ms - t->first_expiry_ms > t->lag_ms)
-            t->lag_ms = t->now_ms - t->first_expiry_ms;
+        int64_t lag_ms = lki_lmdb_span(t->first_expiry_ms, t->now_ms);
+        if (t->expired + t->locks_lapsed != out && lag_ms > t->lag_ms)
+            t->lag_ms = lag_ms;
     }
     return LK_OK;
 }
@@ -114,7 +115,8 @@ lki_lmdb_expire(lki_lmdb_txn *t, size_t most, bool *more)
 static lk_status
 queue_forget(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_queue *queue)
 {
-    if (queue->depth != 0 || queue->closed != 0 || t->time - queue->used < FORGET_AFTER_MS)
+    if (queue->depth != 0 || queue->closed != 0 ||
+        lki_lmdb_span(queue->used, t->time) < FORGET_AFTER_MS)
         return LK_OK;
     if (memcmp(queue->ulid, t->meta.ulid, LK_ULID_SIZE) > 0)
         memcpy(t->meta.ulid, queue->ulid, LK_ULID_SIZE);

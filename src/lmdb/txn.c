@@ -8,10 +8,17 @@
  * back: nobody has seen them.
  */
 #include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lmdb/store.h"
 
-enum { STOCK = 4096, TIME_LAG_MS = 1000, EXPIRE_AT_ONCE = 8 };
+enum {
+    STOCK = 4096,
+    TIME_LAG_MS = 1000,
+    EXPIRE_AT_ONCE = 8,
+    GROWTH = 64 /* pages, after which dead readers are looked for */
+};
 
 lk_status
 lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
@@ -25,6 +32,7 @@ lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
         errno = saved;
         return lki_lmdb_status(code);
     }
+    errno = 0; /* for lki_lmdb_write_status */
     t->store = store;
     t->txn = txn;
     t->now_ms = lki_lmdb_now(store);
@@ -49,14 +57,14 @@ lki_lmdb_put(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key, const void *
 {
     MDB_val k = lki_lmdb_key_value(key), value = {size, (void *)(uintptr_t)row};
     t->changed = true;
-    return lki_lmdb_status(mdb_put(t->txn, dbi, &k, &value, 0));
+    return lki_lmdb_write_status(mdb_put(t->txn, dbi, &k, &value, 0));
 }
 
 lk_status
 lki_lmdb_del(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key)
 {
     MDB_val k = lki_lmdb_key_value(key);
-    lk_status status = lki_lmdb_status(mdb_del(t->txn, dbi, &k, NULL));
+    lk_status status = lki_lmdb_write_status(mdb_del(t->txn, dbi, &k, NULL));
     t->changed = true;
     return status == LK_NOT_FOUND ? LK_OK : status;
 }
@@ -120,7 +128,7 @@ meta_flush(lki_lmdb_txn *t)
 {
     const lki_lmdb *store = t->store;
     bool stock = t->version > t->meta.version;
-    bool time = t->queues && t->time - t->meta.time > TIME_LAG_MS;
+    bool time = t->queues && lki_lmdb_span(t->meta.time, t->time) > TIME_LAG_MS;
     if (stock)
         t->meta.version = t->version + STOCK;
     if (time)
@@ -138,10 +146,44 @@ static lk_status
 commit_failed(const lki_lmdb *store, int code)
 {
     MDB_txn *txn;
+    lk_status status = lki_lmdb_write_status(code);
     int probe = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (probe == 0)
         mdb_txn_abort(txn);
-    return probe == MDB_PANIC ? LK_UNKNOWN : lki_lmdb_status(code);
+    return probe == MDB_PANIC ? LK_UNKNOWN : status;
+}
+
+/* What a transaction that found no room has written goes back to the disk: the file ends with the
+ * last page of the last commit. */
+static void
+file_trim(const lki_lmdb *store)
+{
+    MDB_txn *txn;
+    MDB_stat of;
+    MDB_envinfo info;
+    int fd;
+    struct stat about;
+    if (mdb_txn_begin(store->env, NULL, 0, &txn) != 0) /* nobody else writes */
+        return;
+    if (mdb_env_info(store->env, &info) == 0 && mdb_env_stat(store->env, &of) == 0 &&
+        mdb_env_get_fd(store->env, &fd) == 0 && fstat(fd, &about) == 0) {
+        size_t size = (info.me_last_pgno + 1) * of.ms_psize;
+        if ((size_t)about.st_size > size)
+            (void)!ftruncate(fd, (off_t)size);
+    }
+    mdb_txn_abort(txn);
+}
+
+/* Readers of a process that was killed hold pages back, so the file grows. Where it does they are
+ * looked for. */
+static void
+dead_readers_clear(lki_lmdb *store)
+{
+    MDB_envinfo info;
+    if (mdb_env_info(store->env, &info) != 0 || info.me_last_pgno < store->readers_seen_at + GROWTH)
+        return;
+    store->readers_seen_at = info.me_last_pgno;
+    (void)mdb_reader_check(store->env, NULL);
 }
 
 static void
@@ -169,10 +211,12 @@ txn_commit(lki_lmdb_txn *t)
         mdb_txn_abort(t->txn);
         return status;
     }
+    errno = 0;
     int code = mdb_txn_commit(t->txn);
     if (code != 0)
         return commit_failed(store, code);
     commit_note(store, t);
+    dead_readers_clear(store);
     return LK_OK;
 }
 
@@ -185,6 +229,8 @@ lki_lmdb_end(lki_lmdb_txn *t, lk_status status)
     } else {
         mdb_txn_abort(t->txn);
     }
+    if (status == LK_NO_MEMORY)
+        file_trim(t->store);
     lki_lmdb_count(&t->store->busy, status == LK_BUSY);
     pthread_mutex_unlock(&t->store->latch);
     errno = t->saved_errno;

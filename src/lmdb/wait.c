@@ -84,7 +84,7 @@ lki_lmdb_waiter_sleep(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due, int
         int64_t time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
         if (time >= until)
             break;
-        slice_sleep(store, waiter, time < until - SLICE_MAX_MS ? SLICE_MAX_MS : until - time);
+        slice_sleep(store, waiter, lki_lmdb_span(time, until));
     }
     pthread_mutex_unlock(&store->wait_latch);
 }

@@ -116,7 +116,7 @@ watch_settle_latched(lki_lmdb *store, const lki_lmdb_watch *watch)
     }
     int64_t ms = -1;
     if (sight.first_due != INT64_MAX)
-        ms = sight.first_due > sight.time ? sight.first_due - sight.time : 0;
+        ms = sight.first_due > sight.time ? lki_lmdb_span(sight.time, sight.first_due) : 0;
     timer_set(watch, ms);
 }
 
