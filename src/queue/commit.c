@@ -7,7 +7,8 @@
  *
  *   acknowledge  the job, headed, as it was judged; it gets the tombstones of a delete
  *   push         the cell of the key, or, where the sk is to be generated, a place in the lane whose
- *                slot is headed from the start; the ready entry goes in now, before the record can
+ *                slot is headed from the start, reserved with those of the other pushes to the
+ *                same queue, so that they are contiguous; the ready entry goes in now, before the record can
  *                be effective, so that whoever sees one write of the commit finds the job too
  *
  * Afterwards entries that were made in vain go, and places that were reserved in vain are given up
@@ -21,6 +22,7 @@
 
 typedef struct planned {
     lki_lane *lane; /* of a push: pinned by it, as a job with a key */
+    lki_cell *cell; /* in a place, where the sk is generated */
     lki_state to;
     lk_status judged;               /* of an acknowledgement */
     unsigned char sk[LK_ULID_SIZE]; /* generated */
@@ -115,48 +117,97 @@ lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size
     }
 }
 
-/* A place for a job whose sk is to be generated, or the one that an earlier plan reserved. */
-static lk_status
-place_obtain(lki_store *store, lki_thread *thread, const lk_item *item, planned *p, lki_cell **cell)
+static bool
+write_is_generated(const job_commit *c, size_t i)
 {
-    lki_segment *segment;
-    lki_slot *slot =
-        p->generated ? lki_job_slot(p->lane, (lk_bytes){p->sk, sizeof p->sk}, &segment) : NULL;
-    if (slot != NULL && lki_word_phase(lki_load_acquire(&slot->word)) == LKI_HEADED && /* P11 */
-        !lki_cell_is_dead(slot->cell)) {
-        *cell = slot->cell;
-        return LK_OK;
+    return c->writes[i].kind == LK_PUSH && c->writes[i].item.key.sk.size == 0;
+}
+
+/* The pushes that get their places together with write `first`, up to the one before `end`: those to
+ * the same queue whose sk is to be generated, until there is one to another queue. */
+static size_t
+run_end(const job_commit *c, size_t first)
+{
+    lk_bytes pk = c->writes[first].item.key.pk;
+    size_t end = first + 1;
+    for (; end < c->count; end++) {
+        lk_bytes other = c->writes[end].item.key.pk;
+        if (c->writes[end].kind == LK_PUSH &&
+            (other.size != pk.size || !lki_bytes_equal(other.data, pk.data, pk.size)))
+            break;
     }
-    if (p->generated) /* it was buried while the commit was out of its section */
-        lki_lane_count(p->lane, thread, LKI_LANE_REMOVED, 1);
-    p->generated = false;
-    lki_cell *made = lki_cell_new_in_lane(thread, item);
-    lki_places places;
-    lk_status status = made == NULL
-                           ? LK_NO_MEMORY
-                           : lki_places_reserve(p->lane, thread, 1, lki_now(store), 0, 0, &places);
-    if (status != LK_OK) {
-        if (made != NULL)
-            lki_shard_cell_free(store, made);
-        return status == LK_NOT_FOUND ? LK_CLOSED : status; /* it is pinned: it cannot be dead */
+    return end;
+}
+
+static void
+cells_discard(job_commit *c, lki_store *store, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++)
+        if (write_is_generated(c, i) && c->planned[i].cell != NULL) {
+            lki_shard_cell_free(store, c->planned[i].cell);
+            c->planned[i].cell = NULL;
+        }
+}
+
+/* The cell of write `i` into its place. */
+static void
+place_fill(lki_lane *lane, planned *p, const lki_places *at)
+{
+    lki_slot *slot = &at->segment->slots[at->slot];
+    unsigned char *sk = p->cell->bytes + p->cell->pk_size;
+    lki_sk_write(sk, at->segment, at->slot, at->ms);
+    memcpy(p->sk, sk, sizeof p->sk);
+    if (p->lane == NULL) { /* write `first` keeps the lane */
+        lki_add_seq_cst(&lane->pins, LKI_LANE_KEYED);
+        lki_add_seq_cst(&lane->pushing, 1); /* P16 */
+        p->lane = lane;
     }
-    lki_sk_write(made->bytes + made->pk_size, places.segment, places.slot, places.ms);
-    memcpy(p->sk, made->bytes + made->pk_size, sizeof p->sk);
     p->generated = true;
-    slot = &places.segment->slots[places.slot];
-    slot->cell = made;
+    slot->cell = p->cell;
     /* Over nothing, or over the mark of a consumer that has passed. */
     lki_swap_seq_cst(&slot->word, lki_word(LKI_HEADED, 0, 0)); /* P11 */
-    *cell = made;
+}
+
+/* Places for jobs whose sk is to be generated, in one step, so that no other job comes between them. They
+ * are the commit's until its end, however often it is planned: its section keeps the cells. */
+static lk_status
+places_obtain(job_commit *c, lki_store *store, lki_thread *thread, size_t first)
+{
+    lki_lane *lane = c->planned[first].lane;
+    size_t end = run_end(c, first), count = 0;
+    lk_status status = LK_OK;
+    for (size_t i = first; status == LK_OK && i < end; i++) {
+        if (!write_is_generated(c, i))
+            continue;
+        c->planned[i].cell = lki_cell_new_in_lane(thread, &c->writes[i].item);
+        status = c->planned[i].cell != NULL ? LK_OK : LK_NO_MEMORY;
+        count++;
+    }
+    lki_places places;
+    if (status == LK_OK)
+        status = lki_places_reserve(lane, thread, count, lki_now(store), 0, 0, &places);
+    if (status != LK_OK) {
+        cells_discard(c, store, first, end);
+        return status == LK_NOT_FOUND ? LK_CLOSED : status; /* it is pinned: it cannot be dead */
+    }
+    for (size_t i = first; i < end; i++)
+        if (write_is_generated(c, i)) {
+            place_fill(lane, &c->planned[i], &places);
+            lki_places_next(&places);
+        }
     return LK_OK;
 }
 
 /* The cell of a push. */
 static lk_status
-push_cell(lki_store *store, lki_thread *thread, const lk_item *item, planned *p, lki_cell **cell)
+push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cell **cell)
 {
-    if (item->key.sk.size == 0)
-        return place_obtain(store, thread, item, p, cell);
+    const lk_item *item = &c->writes[i].item;
+    if (item->key.sk.size == 0) {
+        lk_status status = c->planned[i].generated ? LK_OK : places_obtain(c, store, thread, i);
+        *cell = c->planned[i].cell;
+        return status;
+    }
     lki_hashed hashed = {item->key, lki_hash_key(&store->secret, item->key)};
     size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
     return lki_cell_obtain(store, thread, &hashed, payload, cell);
@@ -203,7 +254,7 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
         status = LK_OK; /* dead letters go there all the same */
     lki_cell *cell = NULL;
     if (status == LK_OK)
-        status = push_cell(store, thread, item, p, &cell);
+        status = push_cell(c, store, thread, i, &cell);
     if (status != LK_OK)
         return status;
     status = push_prepare(c, store, thread, i, cell, step);
@@ -228,13 +279,9 @@ job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_
 static void
 place_give_up(lki_thread *thread, planned *p, bool room)
 {
-    lki_segment *segment;
-    lki_slot *slot = lki_job_slot(p->lane, (lk_bytes){p->sk, sizeof p->sk}, &segment);
     lki_lane_count(p->lane, thread, LKI_LANE_REMOVED, 1);
-    if (room && slot != NULL &&
-        lki_word_phase(lki_load_acquire(&slot->word)) == LKI_HEADED && /* P11 */
-        !lki_cell_is_dead(slot->cell))
-        lki_removal_schedule(thread, slot->cell, NULL, NULL);
+    if (room)
+        lki_removal_schedule(thread, p->cell, NULL, NULL);
 }
 
 /* What a push pinned, reserved and announced. */

@@ -6,6 +6,7 @@
  *
  * Order: of jobs of which the smaller was visible before the larger, the smaller comes first. By key: release, acknowledge and an
  * acknowledgement in a commit are LK_OK or LK_LOST while the queue comes to be, or goes for want of use and comes anew, and no job is lost.
+ * Batches: jobs without an sk are contiguous also where others of the batch have one.
  */
 #include "support/jobs.h"
 
@@ -403,6 +404,98 @@ by_key_check(void **state)
     print_message("%s: %lu meetings, %lu times the job was found\n", b->name, met, done);
 }
 
+/* ---- batches in which some jobs have an sk ---- */
+
+/* Keys and segments that they need are there before: a stopped push holds no latch then. */
+enum { MIXED = 20, BEFORE = 20 };
+
+/* Their data are "0", "1", ...; those at every third position have an sk. */
+static lk_status
+mixed_push(size_t keyed_at)
+{
+    static char data[MIXED][4], sk[MIXED][8];
+    lk_item items[MIXED];
+    for (size_t i = 0; i < MIXED; i++) {
+        bool keyed = i % 3 == keyed_at;
+        snprintf(data[i], sizeof data[i], "%zu", i);
+        snprintf(sk[i], sizeof sk[i], "own%zu", i);
+        items[i] = (lk_item){.key = kit_key(m.queue, NULL), .data = lk_string(data[i])};
+        if (keyed)
+            items[i].key.sk = lk_string(sk[i]);
+    }
+    return lk_queue_push(m.k.db, items, MIXED, NULL, NULL);
+}
+
+static lk_status
+step_singles(void)
+{
+    lk_status status = push(m.queue, NULL, "other");
+    for (int i = 0; status == LK_OK && i < 3; i++) /* the cells of the stopped batch among them */
+        status = push(m.queue, i == 0 ? "own0" : i == 1 ? "own1" : "own2", "replaced");
+    return status != LK_OK ? status : push(m.queue, NULL, "other");
+}
+
+static void
+keys_make(void)
+{
+    for (int i = 0; i < MIXED; i++) {
+        char sk[8];
+        snprintf(sk, sizeof sk, "own%d", i);
+        assert_status(LK_OK, push(m.queue, sk, "other"));
+    }
+}
+
+static void
+mixed_judge(size_t keyed_at, unsigned long at)
+{
+    lk_query query = {.pk = lk_string(m.queue), .sk_prefix = lk_string("0")};
+    assert_status(LK_OK, lk_query_items(m.k.db, &query, m.k.result));
+    size_t next = 0, seen = 0;
+    for (size_t i = 0; i < lk_result_count(m.k.result); i++) {
+        const lk_item *item = lk_result_item(m.k.result, i);
+        char wanted[4];
+        next += next % 3 == keyed_at;
+        snprintf(wanted, sizeof wanted, "%zu", next);
+        if (kit_bytes_are(item->data, "other") && seen == 0)
+            continue;
+        if (kit_bytes_are(item->data, "other")) {
+            assert_true(next >= MIXED);
+            continue;
+        }
+        if (!kit_bytes_are(item->data, wanted))
+            fail_msg("stopped at access %lu: not contiguous at %zu", at, next);
+        next++;
+        seen++;
+    }
+    assert_true(next + (next % 3 == keyed_at) >= MIXED);
+}
+
+static void
+mixed_check(void **state)
+{
+    (void)state;
+    unsigned long met = 0;
+    for (size_t keyed_at = 0; keyed_at < 3; keyed_at++)
+        for (unsigned long at = 1;; at++, met++) {
+            meeting_name("mixed", at, keyed_at);
+            m.yields = 0;
+            m.stop_at = at;
+            m.has_met = false;
+            m.step = step_singles;
+            for (size_t i = 0; i < BEFORE; i++)
+                assert_status(LK_OK, push(m.queue, NULL, "other"));
+            keys_make();
+            m.is_counting = true;
+            lk_status status = mixed_push(keyed_at);
+            m.is_counting = false;
+            assert_status(LK_OK, status);
+            mixed_judge(keyed_at, at);
+            if (!m.has_met)
+                break;
+        }
+    print_message("mixed batches: %lu meetings\n", met);
+}
+
 /* ---- */
 
 static int
@@ -439,12 +532,14 @@ int
 main(void)
 {
     enum { ORDERS = KIT_COUNT(happenings), KEYS = KIT_COUNT(by_keys) };
-    struct CMUnitTest tests[ORDERS + KEYS];
+    struct CMUnitTest tests[ORDERS + KEYS + 1];
     for (size_t i = 0; i < ORDERS; i++)
         tests[i] = (struct CMUnitTest){happenings[i].name, order_check, setup, teardown,
                                        (void *)(uintptr_t)&happenings[i]};
     for (size_t i = 0; i < KEYS; i++)
         tests[ORDERS + i] = (struct CMUnitTest){by_keys[i].name, by_key_check, setup, teardown,
                                                 (void *)(uintptr_t)&by_keys[i]};
+    tests[ORDERS + KEYS] =
+        (struct CMUnitTest){"mixed_batch_is_contiguous", mixed_check, setup, teardown, NULL};
     return cmocka_run_group_tests_name("hooked_meetings", tests, NULL, NULL);
 }

@@ -6,6 +6,9 @@
 #include "support/jobs.h"
 #include "support/model.h"
 
+/* Crockford's base 32. */
+static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
 /* Pushes one job; its key into `sk`. */
 static void
 ulid_push(kit *k, const char *pk, char sk[JOB_ROOM])
@@ -89,6 +92,40 @@ test_ulids_of_batches_are_contiguous_and_in_order(void **state)
     assert_depths(k, "q", 0, pushed, 0);
 }
 
+/* Some jobs of the batch have an sk: the others lie in a row all the same, over the borders of segments too. */
+static void
+test_ulids_of_mixed_batches_are_contiguous_and_in_order(void **state)
+{
+    kit *k = *state;
+    static const size_t sizes[] = {2, 15, 17, 130, 499, 1024, 3, 1024};
+    lk_item *items = calloc(1024, sizeof *items);
+    assert_non_null(items);
+    for (size_t i = 0; i < KIT_COUNT(sizes); i++) {
+        uint64_t last = 0;
+        for (size_t at = 0; at < sizes[i]; at++) {
+            items[at] = (lk_item){.key = kit_key("q", NULL), .data = lk_string("x")};
+            if (at % 7 == i % 7)
+                items[at].key = kit_numbered("q", at / 7);
+            if (at % 7 == i % 7 && at / 7 >= 8)
+                items[at].key.sk = lk_string(NULL); /* kit_numbered has eight */
+        }
+        assert_status(LK_OK, lk_queue_push(k->db, items, sizes[i], NULL, k->result));
+        for (size_t at = 0; at < sizes[i]; at++) {
+            const lk_item *item = lk_result_item(k->result, at);
+            if (items[at].key.sk.size != 0)
+                continue;
+            uint64_t place = 0;
+            for (size_t c = ULID_SIZE - 8; c < ULID_SIZE; c++)
+                place = place << 5 |
+                        (uint64_t)(strchr(letters, ((const char *)item->key.sk.data)[c]) - letters);
+            /* the next place, or the first of the next segment */
+            assert_true(last == 0 || place == last + 1 || (place & 511) == 0);
+            last = place;
+        }
+    }
+    free(items);
+}
+
 static void
 test_ulids_of_a_queue_that_began_anew_go_on_growing(void **state)
 {
@@ -131,7 +168,6 @@ test_ulids_of_different_queues_and_stores_differ(void **state)
 static void
 ulid_increment(char sk[JOB_ROOM])
 {
-    static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     for (size_t i = ULID_SIZE; i-- > 0;) {
         const char *at = strchr(letters, sk[i]);
         sk[i] = at[1] != '\0' ? at[1] : '0';
@@ -265,6 +301,7 @@ main(void)
         TEST(test_ulids_tell_the_time_of_their_push),
         TEST(test_ulids_grow_whatever_the_clock_does),
         TEST(test_ulids_of_batches_are_contiguous_and_in_order),
+        TEST(test_ulids_of_mixed_batches_are_contiguous_and_in_order),
         TEST(test_ulids_of_a_queue_that_began_anew_go_on_growing),
         TEST(test_ulids_of_different_queues_and_stores_differ),
         TEST(test_forged_ulids_find_nothing),
