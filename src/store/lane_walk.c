@@ -30,28 +30,63 @@ segment_is_above(const lki_segment *segment, lk_bytes key)
     return lk_bytes_compare((lk_bytes){least, sizeof least}, key) > 0;
 }
 
-/* The segment where the walk begins. */
+/* The segment where the walk begins: the last one whose least key is not above `from`, for both
+ * directions. Found by halving the range of numbers: of what is left of a range the first segment is
+ * asked. */
 static lki_segment *
 segment_first(const lki_lane_walk *w)
 {
     const lki_directory *directory = w->directory;
-    lki_segment *segment =
-        lki_lane_segment_from(directory, w->reverse ? UINT64_MAX : 0, w->reverse);
     if (!w->bounded)
-        return segment;
-    if (w->reverse) {
-        while (segment != NULL && segment_is_above(segment, w->from))
-            segment = segment->number == 0
-                          ? NULL
-                          : lki_lane_segment_from(directory, segment->number - 1, true);
-        return segment;
+        return lki_lane_segment_from(directory, w->reverse ? UINT64_MAX : 0, w->reverse);
+    lki_segment *first = lki_lane_segment_from(directory, 0, false), *found = NULL;
+    uint64_t low = 0, high = 0; /* segments below `low` are not above, those from `high` on are */
+    if (first != NULL)
+        high = directory->page[directory->count - 1]->first + LKI_PAGE_SEGMENTS;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        lki_segment *segment = lki_lane_segment_from(directory, middle, false);
+        if (segment == NULL || segment->number >= high || segment_is_above(segment, w->from)) {
+            high = middle;
+        } else {
+            found = segment;
+            low = segment->number + 1;
+        }
     }
-    for (lki_segment *next; segment != NULL; segment = next) {
-        next = lki_lane_segment_from(directory, segment->number + 1, false);
-        if (next == NULL || segment_is_above(next, w->from))
-            break;
+    return found != NULL || w->reverse ? found : first;
+}
+
+/* The key of a slot from `slot` on whose cell is there; NULL: there is none below `end`. *at: its
+ * slot. */
+static const lki_cell *
+slot_known(const lki_lane_walk *w, int64_t slot, int64_t end, int64_t *at)
+{
+    for (; slot < end; slot++) {
+        lki_slot *here = &w->segment->slots[slot];
+        uint64_t word = lki_load_acquire(&here->word); /* P11 */
+        enum lki_phase phase = lki_word_phase(word);
+        *at = slot;
+        if (word != LKI_WORD_EMPTY && phase != LKI_PASSED &&
+            (phase != LKI_DONE || lki_done_stamp(w->store, here, word) > w->snapshot))
+            return here->cell;
     }
-    return segment;
+    return NULL;
+}
+
+/* The first slot whose key is not below `from`; those that are gone count as either. */
+static int64_t
+slot_first(const lki_lane_walk *w, int64_t reserved)
+{
+    int64_t low = 0, high = reserved, at;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        const lki_cell *cell = slot_known(w, middle, high, &at);
+        if (cell == NULL || lk_bytes_compare(cell_sk(cell), w->from) >= 0)
+            high = middle;
+        else
+            low = at + 1;
+    }
+    return low;
 }
 
 static void
@@ -60,8 +95,10 @@ segment_enter(lki_lane_walk *w, lki_segment *segment)
     w->segment = segment;
     if (segment == NULL)
         return;
-    uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
-    w->slot = w->reverse ? (int64_t)reserved - 1 : 0;
+    int64_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
+    w->slot = w->reverse ? reserved - 1 : 0;
+    if (w->bounded)
+        w->slot = slot_first(w, reserved) - w->reverse;
 }
 
 /* The cell of the slot, if its job counts. */
@@ -93,8 +130,10 @@ lane_next(lki_lane_walk *w)
             lki_slot *slot = &segment->slots[w->slot];
             w->slot += w->reverse ? -1 : 1;
             lki_cell *cell = slot_cell(w, slot);
-            if (cell != NULL)
-                return cell;
+            if (cell == NULL)
+                continue;
+            w->bounded = false; /* all that follow are on the right side */
+            return cell;
         }
         uint64_t number = segment->number;
         if (w->reverse && number == 0)
