@@ -609,7 +609,7 @@ typedef struct lk_statistics {
     /* how long the oldest section has held memory back, as far as noticed; 0: none */
     int64_t oldest_reader_ms;
     int64_t oldest_reader_thread; /* its kernel thread id; 0: none */
-    /* queues: places and entries that pulls have looked at */
+    /* queues: places, entries and keys that pulls, and pushes that were refused, have looked at */
     uint64_t slots_visited;
     uint64_t helped;           /* commits whose last step another thread did */
     uint64_t claim_collisions; /* claims for which another thread was faster */

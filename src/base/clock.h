@@ -14,4 +14,15 @@ enum { LKI_COARSE_LAG_MS = 16 };
 int64_t lki_monotonic_ms(void *unused);
 int64_t lki_monotonic_coarse_ms(void *unused); /* lags likewise */
 
+
+/* How long `until` is behind `since`; 0 if it is not. The clocks of callers may have any value. */
+static inline int64_t
+lki_span_ms(int64_t since, int64_t until)
+{
+    if (until <= since)
+        return 0;
+    uint64_t span = (uint64_t)until - (uint64_t)since;
+    return span > INT64_MAX ? INT64_MAX : (int64_t)span;
+}
+
 #endif

@@ -89,7 +89,7 @@ struct lki_thread {
     uint32_t pins;        /* lk_read_begin pairs that are open */
     bool retired_in_pair; /* something was retired inside of them */
     bool may_splice;      /* the running write may use both slots */
-    uint32_t upkeep_tick, theft_tick, sweep_tick, tend_tick;
+    uint32_t upkeep_tick, theft_tick, sweep_tick, tend_tick, expire_tick;
     uint32_t expiring_writes;     /* since the last step of a sweep */
     void *lanes[LKI_LANES_KNOWN]; /* queues used last, as of lanes_gone; see store/lane.c */
     uint64_t lanes_gone;

@@ -181,6 +181,6 @@ lki_queue_extend(lki_store *store, lki_thread *thread, lk_claim *claim, int64_t 
     if (status == LK_LATE)
         status = LK_OK;
     if (status == LK_OK)
-        claim->deadline_ms = store->monotonic_base_ms + (int64_t)to.time;
+        claim->deadline_ms = lki_tick_to_ms(store, to.time);
     return status;
 }

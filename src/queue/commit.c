@@ -112,8 +112,7 @@ lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size
             return false;
         if (again != 0)
             return true;
-        lki_due_expire(store, thread, lane); /* what has expired does not count */
-        lki_due_expire_keyed(store, thread, lane);
+        lki_due_make_room(store, thread, lane);
     }
 }
 
@@ -292,8 +291,7 @@ push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done, bool
     if (done) {
         lki_lane_count(lane, thread, LKI_LANE_PUSHES, 1);
         if (item->expires_at_ms != 0 && !p->in_lane)
-            lki_bound_cover(&lane->keyed_expires,
-                            lki_expiry_time(lane->store, item->expires_at_ms));
+            lki_bound_cover(&lane->keyed_expires, lki_expiry_time(item->expires_at_ms));
         /* A place is counted by the segment; what replaces a job was counted with that. A cell in a
          * slot whose job was gone counts anew. */
         if (p->in_lane && !p->generated && !p->replaces)

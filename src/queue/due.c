@@ -21,7 +21,13 @@
 
 #include "queue/queue.h"
 
-enum { NOTICE = 64, NOTICE_HEADED = 512, EXPIRE_SEGMENTS = 8, RECHECK_MS = 250 };
+enum {
+    NOTICE = 64,
+    NOTICE_HEADED = 512,
+    EXPIRE_SEGMENTS = 2,
+    KEYED_CELLS = 1024,
+    RECHECK_MS = 250
+};
 
 uint64_t
 lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
@@ -119,22 +125,32 @@ due_is_past(look *l, uint64_t time)
 }
 
 /* Goes over the bounds of all segments, which lie at `offset` in their pages, and visits those whose
- * time is past, lowest first, as long as there is room. `visit`: the least time that is left. */
+ * time is past as long as there is room: lowest first, or, with a hand, from where the last look has
+ * ended. `visit`: the least time that is left. */
 static void
-lane_look(look *l, lki_bound *of_lane, size_t offset, bool (*is_past)(look *, uint64_t),
-          uint64_t (*visit)(look *, lki_segment *))
+lane_look(look *l, lki_bound *of_lane, size_t offset, _Atomic(uint32_t) *hand,
+          bool (*is_past)(look *, uint64_t), uint64_t (*visit)(look *, lki_segment *))
 {
     uint64_t begun = lki_bound_begin(of_lane);                              /* P12 */
     const lki_directory *directory = lki_load_acquire(&l->lane->directory); /* P13 */
     uint64_t least = LKI_TIME_MAX;
-    for (size_t i = 0; directory != NULL && i < directory->count * LKI_PAGE_SEGMENTS; i++) {
+    size_t count = directory != NULL ? directory->count * LKI_PAGE_SEGMENTS : 0;
+    size_t first = hand != NULL && count != 0 ? lki_load_relaxed(hand) % count : 0; /* a hint */
+    for (size_t done = 0; done < count; done++) {
+        size_t i = first + done < count ? first + done : first + done - count;
         lki_lane_page *page = directory->page[i / LKI_PAGE_SEGMENTS];
         size_t at = i % LKI_PAGE_SEGMENTS;
         lki_bound *bound = (lki_bound *)(void *)((char *)page + offset) + at;
         uint64_t time = lki_bound_time(bound); /* P12 */
         bool past = is_past(l, time);
-        l->notice->more |= past && l->room == 0;
-        if (LKI_UNLIKELY(past && l->room > 0)) {
+        if (LKI_UNLIKELY(past && l->room == 0)) { /* the rest is for who comes next */
+            l->notice->more = true;
+            if (hand != NULL)
+                lki_store_relaxed(hand, (uint32_t)i); /* a hint */
+            least = begun >> LKI_TIME_SHIFT;
+            break;
+        }
+        if (LKI_UNLIKELY(past)) {
             lki_segment *segment = lki_load_acquire(&page->segment[at]); /* P13 */
             uint64_t mark = lki_bound_begin(bound);                      /* P12 */
             uint64_t left = segment != NULL ? visit(l, segment) : LKI_TIME_MAX;
@@ -201,7 +217,7 @@ lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *
     l.room = least > NOTICE || lki_order_first(&lane->ready) != NULL ? least : NOTICE;
     l.room += l.room == 0;
     if (LKI_UNLIKELY(due_is_past(&l, lki_bound_time(&lane->due)))) /* P12 */
-        lane_look(&l, &lane->due, offsetof(lki_lane_page, due), due_is_past, segment_look);
+        lane_look(&l, &lane->due, offsetof(lki_lane_page, due), NULL, due_is_past, segment_look);
     if (LKI_UNLIKELY(lki_order_first(&lane->later) != NULL)) {
         l.room = least > NOTICE_HEADED ? least : NOTICE_HEADED;
         later_look(&l);
@@ -241,13 +257,14 @@ segment_expire(look *l, lki_segment *segment)
         if (lki_job_expire(l->store, l->thread, l->lane, &job, l->now_ms, &next_ms) == LK_NO_MEMORY)
             return 0;
     }
-    return next_ms == INT64_MAX ? LKI_TIME_MAX : lki_expiry_time(l->store, next_ms);
+    lki_count(l->thread, LKI_SLOTS_VISITED, reserved);
+    return next_ms == INT64_MAX ? LKI_TIME_MAX : lki_expiry_time(next_ms);
 }
 
 static bool
 expiry_is_past(look *l, uint64_t time)
 {
-    return time < lki_expiry_time(l->store, l->now_ms);
+    return lki_expiry_is_past(time, lki_expiry_time(l->now_ms));
 }
 
 void
@@ -261,55 +278,108 @@ lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
               .room = EXPIRE_SEGMENTS,
               .now_ms = lki_now(store)};
     if (expiry_is_past(&l, lki_bound_time(&lane->expires))) /* P12 */
-        lane_look(&l, &lane->expires, offsetof(lki_lane_page, expires), expiry_is_past,
-                  segment_expire);
+        lane_look(&l, &lane->expires, offsetof(lki_lane_page, expires), &lane->expire_hand,
+                  expiry_is_past, segment_expire);
 }
 
-/* Only for who has to know how many there are: memory comes back by the sweep of the store. */
-void
-lki_due_expire_keyed(lki_store *store, lki_thread *thread, lki_lane *lane)
+/* ---- expiry of jobs with keys ---- */
+
+/* A portion of a round: up to KEYED_CELLS cells from where `at` stands. *last: the last one, NULL: the
+ * round has ended. LK_OK, LK_NO_MEMORY. */
+static lk_status
+keyed_walk(look *l, const lki_keyed_hand *at, int64_t *next_ms, const lki_cell **last)
 {
     enum { RUN = 64 };
     lki_cell *cells[RUN];
     lki_index_walk walk;
-    int64_t now_ms = lki_now(store), next_ms = INT64_MAX;
-    if (lki_bound_time(&lane->keyed_expires) >= lki_expiry_time(store, now_ms)) /* P12 */
-        return;
-    uint64_t begun = lki_bound_begin(&lane->keyed_expires); /* P12 */
-    lki_index_walk_begin(&walk, &lane->partition->index, NULL, false, false);
-    for (size_t count; (count = lki_index_walk_next(&walk, cells, RUN)) != 0;)
+    const lk_bytes from = at != NULL ? (lk_bytes){at->sk, at->size} : (lk_bytes){NULL, 0};
+    lki_index_walk_begin(&walk, &l->lane->partition->index, at != NULL ? &from : NULL, true, false);
+    *last = NULL;
+    for (size_t visited = 0; visited < KEYED_CELLS; visited += RUN) {
+        size_t count = lki_index_walk_next(&walk, cells, RUN);
         for (size_t i = 0; i < count; i++) {
             uintptr_t head = lki_load_acquire(&cells[i]->item); /* P1 */
-            if (!lki_record_is_job(lki_effective(store, head, NULL)))
+            if (!lki_record_is_job(lki_effective(l->store, head, NULL)))
                 continue;
-            if (!lki_reserve(thread, 8) ||
-                lki_sweep_cell(store, thread, cells[i], now_ms, &next_ms) == LK_NO_MEMORY)
-                return; /* the mark stays: whoever comes next looks again */
+            if (!lki_reserve(l->thread, 8) ||
+                lki_sweep_cell(l->store, l->thread, cells[i], l->now_ms, next_ms) == LK_NO_MEMORY)
+                return LK_NO_MEMORY;
         }
-    (void)lki_bound_end(&lane->keyed_expires, begun,
-                        next_ms == INT64_MAX ? LKI_TIME_MAX
-                                             : lki_expiry_time(store, next_ms)); /* P12 */
+        lki_count(l->thread, LKI_SLOTS_VISITED, count);
+        *last = count == RUN ? cells[RUN - 1] : NULL;
+        if (count < RUN)
+            break;
+    }
+    return LK_OK;
 }
 
+/* Only for who has to know how many there are: memory comes back by the sweep of the store. */
 static void
-lane_tend_whole(lki_store *store, lki_thread *thread, lki_lane *lane)
+due_expire_keyed(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
-    uint64_t now = lki_expiry_time(store, lki_now(store));
-    uint64_t segments = 0;
-    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-    if (directory != NULL)
-        segments = directory->count * LKI_PAGE_SEGMENTS;
-    for (uint64_t i = 0; i <= segments && lki_bound_time(&lane->expires) < now;
-         i += EXPIRE_SEGMENTS) /* P12 */
+    look l = {.store = store, .thread = thread, .lane = lane, .now_ms = lki_now(store)};
+    if (!lki_expiry_is_past(lki_bound_time(&lane->keyed_expires), /* P12 */
+                            lki_expiry_time(l.now_ms)))
+        return;
+    lki_keyed_hand *at = lki_load_acquire(&lane->keyed_hand), *moved = NULL;         /* P13 */
+    uint64_t begun = at != NULL ? at->begun : lki_bound_begin(&lane->keyed_expires); /* P12 */
+    int64_t next_ms = at != NULL ? at->next_ms : INT64_MAX;
+    const lki_cell *last;
+    if (keyed_walk(&l, at, &next_ms, &last) != LK_OK || !lki_reserve(thread, 8))
+        return; /* whoever comes next looks again */
+    if (last != NULL) {
+        moved = lki_keyed_hand_new(store, last, begun, next_ms);
+        if (moved == NULL)
+            return;
+    }
+    lki_keyed_hand *expected = at;
+    if (!lki_cas_seq_cst(&lane->keyed_hand, &expected, moved)) { /* P13 */
+        lki_keyed_hand_free(store, moved);                       /* somebody else has come as far */
+        return;
+    }
+    if (at != NULL)
+        lki_retire(thread, LKI_OBJECT, at, lki_keyed_hand_size(at));
+    if (last == NULL)
+        (void)lki_bound_end(&lane->keyed_expires, begun,
+                            next_ms == INT64_MAX ? LKI_TIME_MAX
+                                                 : lki_expiry_time(next_ms)); /* P12 */
+}
+
+/* A portion of work, and another one as long as that finds much: it costs in proportion to what it
+ * takes out. */
+void
+lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    enum { PORTIONS = 4, MUCH = 128 };
+    for (int i = 0; i < PORTIONS; i++) {
+        uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
         lki_due_expire(store, thread, lane);
+        due_expire_keyed(store, thread, lane);
+        if (lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) - before < MUCH)
+            return;
+    }
+}
+
+/* ---- the sweep's part ---- */
+
+/* True: there may be more. */
+static bool
+lane_visit(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
+    lki_due_expire(store, thread, lane);
+    return lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) != before;
 }
 
 size_t
 lki_queues_tend(lki_store *store, lki_thread *thread, bool all)
 {
+    enum { LOOKS = 16 };
     uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
     uint64_t lanes = lki_load_seq_cst(&store->lane_count) - lki_load_seq_cst(&store->lanes_gone);
-    if (lanes != 0)
-        lki_lanes_tend(store, thread, all ? lanes : 1, all ? lane_tend_whole : lki_due_expire);
+    if (lanes == 0)
+        return 0;
+    lki_lanes_visit(store, thread, all ? lanes : 1, all, lane_visit);
+    (void)lki_lanes_expel(store, thread, all ? lanes : LOOKS);
     return (size_t)(lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) - before);
 }

@@ -201,7 +201,7 @@ job_purge(tour *t, const lki_found_job *found)
             return LK_NO_MEMORY;
         if (!lki_job_is_live(t->store, &job)) { /* it was gone before */
             int64_t next_ms;
-            return lki_job_expire(t->store, t->thread, t->lane, &job, lki_now(t->store),
+            return lki_job_expire(t->store, t->thread, t->lane, &job, lki_now_precise(t->store),
                                   &next_ms) == LK_NO_MEMORY
                        ? LK_NO_MEMORY
                        : LK_OK;

@@ -30,7 +30,13 @@
 
 #include "queue/queue.h"
 
-enum { NEAR = 16, PUBLISH_SPINS = 200, HOOKED_SLICE_MS = 5, SLICE_MAX_MS = 60 * 1000 };
+enum {
+    NEAR = 16,
+    PUBLISH_SPINS = 200,
+    PULLS_PER_EXPIRY = 16,
+    HOOKED_SLICE_MS = 5,
+    SLICE_MAX_MS = 60 * 1000
+};
 
 typedef struct pull {
     lki_store *store;
@@ -143,7 +149,7 @@ static lk_status
 job_expire(pull *p, const lki_found_job *job)
 {
     int64_t next_ms = INT64_MAX;
-    return lki_job_expire(p->store, p->thread, p->lane, job, lki_now(p->store), &next_ms);
+    return lki_job_expire(p->store, p->thread, p->lane, job, lki_now_precise(p->store), &next_ms);
 }
 
 /* The first ready entry whose job may be claimed. *first: there was no entry before it when the job
@@ -170,8 +176,13 @@ ready_find(pull *p, lki_found_job *job, bool *first)
                 *first = lki_order_first(&p->lane->ready) == entry;
                 return LK_OK;
             }
-            if (job_expire(p, job) == LK_NO_MEMORY)
+            lk_status status = job_expire(p, job);
+            if (status == LK_NO_MEMORY)
                 return LK_NO_MEMORY;
+            if (status == LK_RACE) {
+                next = entry; /* it is something else by now */
+                continue;
+            }
         } else if (verdict == LKI_ENTRY_PENDING) {
             continue; /* whoever made it has not come to the swap yet */
         }
@@ -228,8 +239,7 @@ job_put(pull *p, const lki_cell *cell, const lki_record *record, const lki_state
                    record->size, lki_record_expires(record));
     const lk_item *item = &result->items[result->count - 1];
     result->claims[result->claim_count++] =
-        (lk_claim){item->key, claim->token, p->store->monotonic_base_ms + (int64_t)claim->time,
-                   claim->receives};
+        (lk_claim){item->key, claim->token, lki_tick_to_ms(p->store, claim->time), claim->receives};
     p->taken++;
 }
 
@@ -347,7 +357,8 @@ pull_jobs(pull *p)
     size_t wanted = p->options->max_jobs != 0 ? p->options->max_jobs : 1;
     lki_notice notice = {.more = true};
     lk_status status = LK_RACE;
-    if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX)) /* P12 */
+    if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX) && /* P12 */
+        p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
         lki_due_expire(p->store, p->thread, p->lane);
     /* Judged for the whole of the pull: what is due in it was not when it began. */
     if (LKI_LIKELY(lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */

@@ -96,10 +96,11 @@ lk_status lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, l
                          size_t least, lki_notice *notice);
 /* When there may be something to notice; LKI_TIME_MAX: not by time alone. */
 uint64_t lki_due_next(lki_lane *lane);
-/* Takes out what has expired of the jobs with places, a little at a time; all that has expired of those
- * with keys. */
+/* Takes out what has expired of the jobs with places, a little at a time. Caller: in a write section. */
 void lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane);
-void lki_due_expire_keyed(lki_store *store, lki_thread *thread, lki_lane *lane);
+/* What has expired does not count against max_depth: takes some of it out, of all kinds of jobs. A push
+ * that is refused all the same has brought the next one nearer. Caller: in a write section. */
+void lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane);
 /* The same for the next queue in turn, or for all of them: how many jobs. Caller: outside of
  * sections. */
 size_t lki_queues_tend(lki_store *store, lki_thread *thread, bool all);

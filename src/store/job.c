@@ -121,7 +121,7 @@ void
 lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms)
 {
     lki_lane *lane = segment->lane;
-    uint64_t time = lki_expiry_time(lane->store, expires_at_ms);
+    uint64_t time = lki_expiry_time(expires_at_ms);
     lki_bound_cover(&segment->page->expires[segment->number % LKI_PAGE_SEGMENTS], time);
     lki_bound_cover(&lane->expires, time);
 }
@@ -137,10 +137,44 @@ lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms)
     lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
     lki_segment *segment;
     if (lane != NULL && !in_lane)
-        lki_bound_cover(&lane->keyed_expires, lki_expiry_time(store, expires_at_ms));
+        lki_bound_cover(&lane->keyed_expires, lki_expiry_time(expires_at_ms));
     else if (lane != NULL &&
              lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
         lki_job_cover_expiry(segment, expires_at_ms);
+}
+
+size_t
+lki_keyed_hand_size(const lki_keyed_hand *hand)
+{
+    return sizeof *hand + hand->size;
+}
+
+void
+lki_keyed_hand_free(lki_store *store, lki_keyed_hand *hand)
+{
+    if (hand != NULL)
+        lki_free(&store->domain.allocator, hand, lki_keyed_hand_size(hand));
+}
+
+static bool
+hand_dispose(lki_thread *thread, void *object)
+{
+    lki_keyed_hand_free(lki_thread_store(thread), object);
+    return true;
+}
+
+lki_keyed_hand *
+lki_keyed_hand_new(lki_store *store, const lki_cell *at, uint64_t begun, int64_t next_ms)
+{
+    lki_keyed_hand *hand = lki_alloc(&store->domain.allocator, sizeof *hand + at->sk_size);
+    if (hand == NULL)
+        return NULL;
+    hand->object.dispose = hand_dispose;
+    hand->begun = begun;
+    hand->next_ms = next_ms;
+    hand->size = at->sk_size;
+    memcpy(hand->sk, lki_cell_sk(at), at->sk_size);
+    return hand;
 }
 
 /* ---- found ---- */
@@ -329,23 +363,31 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     return LK_OK;
 }
 
+/* While a job is plain nobody changes its heads: exactly this word means exactly the record that has
+ * expired. */
 lk_status
 lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *found,
                int64_t now_ms, int64_t *next_ms)
 {
-    lki_found_job job =
-        *found; /* Headed, so that the tombstone goes over exactly the record that has expired. */
-    while (job.plain) {
-        lk_status status = lki_job_head(store, thread, lane, &job);
-        if (status != LK_OK)
+    lki_found_job job = *found;
+    for (;;) {
+        if (job.cell == NULL)
+            return LK_RACE;
+        if (!lki_reserve(thread, 8))
+            return LK_NO_MEMORY;
+        if (!job.plain)
+            return lki_sweep_cell(store, thread, job.cell, now_ms, next_ms);
+        int64_t expires = lki_record_expires(job.record);
+        if (!job.pinned && (expires == 0 || now_ms <= expires)) {
+            *next_ms = expires != 0 && expires < *next_ms ? expires : *next_ms;
+            return LK_RACE;
+        }
+        lk_status status = lki_job_finish(store, thread, lane, &job);
+        lki_count(thread, LKI_EXPIRED_SWEPT, status == LK_OK);
+        if (status != LK_RACE)
             return status;
         lki_job_read(store, job.segment, job.slot, &job);
     }
-    if (job.cell == NULL)
-        return LK_RACE;
-    if (!lki_reserve(thread, 8))
-        return LK_NO_MEMORY;
-    return lki_sweep_cell(store, thread, job.cell, now_ms, next_ms);
 }
 
 /* ---- from plain to headed ---- */

@@ -163,13 +163,20 @@ bool lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time);
 /* Covers a plain word, or the expiry of a job of the segment. */
 void lki_job_cover(lki_segment *segment, uint64_t time);
 void lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms);
-/* Unix ms as bounds have them. */
-LKI_INLINE uint64_t
-lki_expiry_time(const lki_store *store, int64_t expires_at_ms)
-{
-    int64_t since = expires_at_ms - store->realtime_base_ms;
-    return since < 0 ? 0 : since >= (int64_t)LKI_TIME_MAX ? LKI_TIME_MAX - 1 : (uint64_t)since;
-}
+/* How far a round over the jobs with keys has come that looks for expired ones: an object that is
+ * replaced as a whole. */
+typedef struct lki_keyed_hand {
+    lki_object object;
+    uint64_t begun;  /* [const] the mark on the bound when the round began */
+    int64_t next_ms; /* [const] the least expiry that the round has met */
+    uint32_t size;   /* [const] of the sk that it has come to */
+    unsigned char sk[];
+} lki_keyed_hand;
+/* NULL: no memory. */
+lki_keyed_hand *lki_keyed_hand_new(lki_store *store, const lki_cell *at, uint64_t begun,
+                                   int64_t next_ms);
+size_t lki_keyed_hand_size(const lki_keyed_hand *hand);
+void lki_keyed_hand_free(lki_store *store, lki_keyed_hand *hand); /* NULL is allowed */
 
 /* A version that no other state ever had. */
 LKI_INLINE uint64_t

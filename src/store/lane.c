@@ -5,7 +5,9 @@
  *
  * A lane is reached through its partition and keeps it alive. It is taken out when it is empty, was
  * not used for a minute, and nobody has pinned it: jobs with keys, waiting threads, a descriptor
- * and a closed queue pin. Taking out swaps the pins from 0 to DEAD and seals the last segment under
+ * and a closed queue pin. The list of lanes is in the order in which they were looked at, so the
+ * first one alone says whether anybody's minute is over. Each lane that comes brings a few looks
+ * with it, so that lanes go as fast as they come. Taking out swaps the pins from 0 to DEAD and seals the last segment under
  * the word that was empty, so neither kind of push can slip in.
  *
  * Progress    finding never waits; making and taking out take latches.
@@ -65,6 +67,7 @@ lane_free(lki_store *store, lki_lane *lane)
         if (line != NULL)
             lki_free_lines(allocator, line, sizeof *line);
     }
+    lki_keyed_hand_free(store, lki_load_acquire(&lane->keyed_hand)); /* P13 */
     lki_order_close(&lane->ready, allocator);
     lki_order_close(&lane->later, allocator);
     lki_wait_close(&lane->wait);
@@ -96,20 +99,39 @@ lane_new(lki_store *store, lki_partition *partition)
     lki_store_relaxed(&lane->due, LKI_NEVER);
     lki_store_relaxed(&lane->expires, LKI_NEVER);
     lki_store_relaxed(&lane->keyed_expires, LKI_NEVER);
-    lki_store_relaxed(&lane->used_ms, (int64_t)lki_tick(store));
+    lane->used_ms = (int64_t)lki_tick(store);
     return lane;
+}
+
+/* At the end of the list: it was used last. */
+static void
+lane_append_latched(lki_store *store, lki_lane *lane)
+{
+    lane->next = NULL;
+    lane->link = store->lanes != NULL ? store->lanes_end : &store->lanes;
+    *lane->link = lane;
+    store->lanes_end = &lane->next;
+}
+
+static void
+lane_unlink_latched(lki_store *store, lki_lane *lane)
+{
+    *lane->link = lane->next;
+    if (lane->next != NULL)
+        lane->next->link = lane->link;
+    else
+        store->lanes_end = lane->link;
+    if (store->lanes_hand == lane)
+        store->lanes_hand = lane->next;
 }
 
 static void
 lane_link(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
     lki_latch_take(&store->lanes_latch, thread);
-    lane->next = store->lanes;
-    lane->link = &store->lanes;
-    if (lane->next != NULL)
-        lane->next->link = &lane->next;
-    store->lanes = lane;
+    lane_append_latched(store, lane);
     lki_latch_drop(&store->lanes_latch);
+    lki_sweep_soon(thread); /* where queues come, others go */
 }
 
 lk_status
@@ -234,69 +256,108 @@ lane_end_latched(lki_lane *lane)
     return true;
 }
 
-/* Caller: holds the latches of the lanes, of the pk's shard and of the partition. */
-static void
+/* Caller: holds the latches of the lanes, of the pk's shard and of the partition, and has reserved. */
+static bool
 lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane, uint64_t hash)
 {
     lki_partition *partition = lane->partition;
-    if (lane->dead || !lki_latch_try(&lane->latch))
-        return;
+    if (!lki_latch_try(&lane->latch))
+        return false;
     bool ended = lane_end_latched(lane);
     lki_latch_drop(&lane->latch);
     if (!ended)
-        return;
+        return false;
     lki_store_seq_cst(&partition->lane, NULL); /* P13 */
     lki_add_seq_cst(&store->lanes_gone, 1);    /* P13: before it is retired */
-    *lane->link = lane->next;
-    if (lane->next != NULL)
-        lane->next->link = lane->link;
-    if (store->lanes_hand == lane)
-        store->lanes_hand = lane->next;
+    lane_unlink_latched(store, lane);
     lki_partition_bury_latched(store, thread, partition, hash);
     lki_retire(thread, LKI_OBJECT, lane, sizeof *lane);
+    return true;
 }
 
-/* Latches in the order of their ranks: lanes, shard, partition, lane; all of them only tried. */
-static void
+/* Takes the lane out, if it can go: latches in the order of their ranks, and only tried. */
+static bool
 lane_take_out(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
     uint64_t hash = lki_partition_hash(store, lane->partition);
-    lki_latch *latches[] = {&store->lanes_latch, lki_shard_latch(store, hash),
-                            lki_partition_latch(store, lane->partition)};
-    enum { LATCHES = sizeof latches / sizeof *latches };
-    size_t held = 0;
-    if (!lki_reserve(thread, 8))
-        return;
-    while (held < LATCHES && lki_latch_try(latches[held]))
-        held++;
-    if (held == LATCHES)
-        lane_take_out_latched(store, thread, lane, hash);
-    while (held > 0)
-        lki_latch_drop(latches[--held]);
+    lki_latch *shard = lki_shard_latch(store, hash);
+    lki_latch *partition = lki_partition_latch(store, lane->partition);
+    bool gone = false;
+    if (!lki_reserve(thread, 8) || !lki_latch_try(shard))
+        return false;
+    if (lki_latch_try(partition)) {
+        gone = lane_take_out_latched(store, thread, lane, hash);
+        lki_latch_drop(partition);
+    }
+    lki_latch_drop(shard);
+    return gone;
+}
+
+/* The lane that was looked at, or came, the longest time ago. Who is not idle, or cannot go, is looked
+ * at again in a minute. False: nobody's minute is over. */
+static bool
+lane_oldest_look_latched(lki_store *store, lki_thread *thread)
+{
+    lki_lane *lane = store->lanes;
+    int64_t now = (int64_t)lki_tick(store);
+    if (lane == NULL || now - lane->used_ms <= IDLE_MS)
+        return false;
+    bool used = lki_load_relaxed(&lane->used) != 0;
+    if (!used && lane_take_out(store, thread, lane))
+        return true;
+    lki_store_relaxed(&lane->used, 0);
+    lane->used_ms = now;
+    lane_unlink_latched(store, lane);
+    lane_append_latched(store, lane);
+    return true;
+}
+
+size_t
+lki_lanes_expel(lki_store *store, lki_thread *thread, size_t count)
+{
+    size_t looks = 0;
+    for (bool more = true; more && looks < count; looks += more) {
+        lki_write_enter(thread);
+        more = lki_latch_try(&store->lanes_latch);
+        if (more) {
+            more = lane_oldest_look_latched(store, thread);
+            lki_latch_drop(&store->lanes_latch);
+        }
+        lki_write_leave(thread);
+    }
+    return looks;
+}
+
+/* The next lane in turn, which cannot go before it is unpinned. NULL: there is none, or somebody else
+ * is at it. */
+static lki_lane *
+lane_next_pinned(lki_store *store)
+{
+    if (!lki_latch_try(&store->lanes_latch))
+        return NULL;
+    lki_lane *lane = store->lanes_hand != NULL ? store->lanes_hand : store->lanes;
+    store->lanes_hand = lane != NULL ? lane->next : NULL;
+    if (lane != NULL)
+        lki_add_seq_cst(&lane->pins, LKI_LANE_PIN);
+    lki_latch_drop(&store->lanes_latch);
+    return lane;
 }
 
 void
-lki_lanes_tend(lki_store *store, lki_thread *thread, size_t count, lki_lane_visit each)
+lki_lanes_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
+                lki_lane_visit visit)
 {
     for (size_t i = 0; i < count; i++) {
-        lki_write_enter(thread);
-        lki_lane *lane = NULL;
-        if (lki_latch_try(&store->lanes_latch)) {
-            lane = store->lanes_hand != NULL ? store->lanes_hand : store->lanes;
-            store->lanes_hand = lane != NULL ? lane->next : NULL;
-            lki_latch_drop(&store->lanes_latch);
-        }
-        if (lane != NULL && each != NULL)
-            each(store, thread, lane);
-        if (lane != NULL && lki_load_relaxed(&lane->used) != 0) {
-            lki_store_relaxed(&lane->used, 0);
-            lki_store_relaxed(&lane->used_ms, (int64_t)lki_tick(store));
-        }
-        if (lane != NULL && (int64_t)lki_tick(store) - lki_load_relaxed(&lane->used_ms) > IDLE_MS)
-            lane_take_out(store, thread, lane);
-        lki_write_leave(thread);
+        lki_lane *lane = lane_next_pinned(store);
         if (lane == NULL)
             return;
+        bool more = true;
+        while (more) {
+            lki_write_enter(thread);
+            more = visit(store, thread, lane) && whole;
+            lki_write_leave(thread);
+        }
+        lki_lane_unpin(lane, LKI_LANE_PIN);
     }
 }
 
@@ -391,7 +452,7 @@ lki_lane_avoid(lki_store *store, const lk_key *key)
     const unsigned char *sk = key->sk.data;
     int64_t ms;
     if (lane == NULL || memcmp(sk + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
-        !lki_ulid_read_ms(sk, &ms) || ms > lki_now(store) + AHEAD_MS)
+        !lki_ulid_read_ms(sk, &ms) || ms - AHEAD_MS > lki_now(store))
         return;
     lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
     while (tail != NULL) {

@@ -26,6 +26,7 @@
 #include "base/ulid.h"
 #include "base/wait.h"
 #include "store/record.h"
+#include "store/times.h"
 
 /* The slots of a segment of the full size are 8 KB; behind them is memory for as many cells. */
 enum { LKI_SEGMENT_BITS = 9, LKI_SEGMENT_SLOTS = 500, LKI_PAGE_SEGMENTS = 64 };
@@ -58,14 +59,6 @@ struct lki_segment {
 };
 #define LKI_SEALED ((uint64_t)0x8000)
 #define LKI_RESERVED(word) ((uint32_t)((word)&0x7fff))
-
-/* A lower bound of times: time << 20 | version << 1 | somebody is looking at what it bounds. Who
- * adds something lowers it; who looks at all that it bounds may raise it, unless something was
- * added meanwhile. */
-typedef _Atomic(uint64_t) lki_bound; /* [P12] */
-#define LKI_TIME_SHIFT 20
-#define LKI_VERSION_MASK ((uint64_t)0xffffe)
-#define LKI_NEVER (LKI_TIME_MAX << LKI_TIME_SHIFT)
 
 /* Lower bounds of times, dense, for 64 segments. */
 struct lki_lane_page {
@@ -114,7 +107,7 @@ struct lki_lane {
     bool dead;                                      /* [latch] taken out for want of use */
     lki_lane *next, **link;                         /* [latch] of the store's lanes */
     _Atomic(uint32_t) used;                         /* [stat] since it was last looked at */
-    _Atomic(int64_t) used_ms;                       /* [stat] monotonic, roughly */
+    int64_t used_ms;                                /* [latch] of the lanes: looked at then */
     _Atomic(lki_directory *) directory;             /* [P13] */
     _Atomic(lki_lane_line *) lines[LKI_LANE_LINES]; /* [P13] */
     lki_lane_line shared; /* of threads beyond, and where memory ran out */
@@ -127,9 +120,11 @@ struct lki_lane {
     _Atomic(lki_segment *) frontier __attribute__((aligned(LKI_LINE))); /* [P13] */
     lki_bound due;                                                      /* of all segments */
     lki_bound keyed_expires;                                            /* of the jobs with keys */
-    lki_bound expires;                                                  /* of all segments */
-    lki_order ready; /* by sk: what is visible and not at the frontier */
-    lki_order later; /* by time and sk: headed jobs */
+    _Atomic(struct lki_keyed_hand *) keyed_hand; /* [P13] how far a look at them has come */
+    lki_bound expires;                           /* of all segments */
+    _Atomic(uint32_t) expire_hand; /* [stat] the segment to begin a look at expiry with */
+    lki_order ready;               /* by sk: what is visible and not at the frontier */
+    lki_order later;               /* by time and sk: headed jobs */
     /* jobs with keys in the low half; in the upper half who needs the lane beyond a section */
     _Atomic(uint64_t) pins __attribute__((aligned(LKI_LINE)));
 };
@@ -173,11 +168,13 @@ lk_status lki_lane_obtain_pinned(lki_store *store, lki_thread *thread, lk_bytes 
 void lki_lane_unpin(lki_lane *lane, uint64_t pin);
 lki_lane_line *lki_lane_line_slow(lki_lane *lane, lki_thread *thread);
 uint64_t lki_lane_sum(lki_lane *lane, enum lki_lane_counter which);
-/* Looks at up to `count` of the store's lanes, in turn: `each` (may be NULL) runs in a write
- * section; one that is empty and was not used for a minute is taken out. Caller: outside of
- * sections. */
-typedef void (*lki_lane_visit)(lki_store *store, lki_thread *thread, lki_lane *lane);
-void lki_lanes_tend(lki_store *store, lki_thread *thread, size_t count, lki_lane_visit each);
+/* Looks at up to `count` lanes that were not looked at for a minute; those that are empty and were not used
+ * since go. How many. Caller: outside of sections, as below. */
+size_t lki_lanes_expel(lki_store *store, lki_thread *thread, size_t count);
+/* Visits `count` lanes in turn, in a write section for each visit; `whole`: as long as it returns true. */
+typedef bool (*lki_lane_visit)(lki_store *store, lki_thread *thread, lki_lane *lane);
+void lki_lanes_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
+                     lki_lane_visit visit);
 void lki_lanes_close(lki_store *store);
 
 LKI_INLINE void

@@ -26,8 +26,9 @@ lock_is_fresh(const lki_store *store, const lki_record *record, lki_time *now)
 {
     if (!lki_lock_is_good(store, record, now))
         return false;
-    return store->lock_refresh_ms < 0 ||
-           now->ms < lki_lock_expires(record) - store->lock_refresh_ms;
+    int64_t expires = lki_lock_expires(record);
+    return store->lock_refresh_ms < 0 || expires == INT64_MAX ||
+           lki_span_ms(now->ms, expires) > store->lock_refresh_ms;
 }
 
 static lk_status

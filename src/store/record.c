@@ -162,8 +162,9 @@ lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms)
     lki_record *record = record_new_versioned(thread, LKI_LOCK, version);
     if (record == NULL)
         return NULL;
-    if (expires_at_ms >> 48 != 0) /* the year 10889 */
-        expires_at_ms = ((int64_t)1 << 48) - 1;
+    /* 48 bits with a sign: up to the year 6429. The last value is never, as is what they do not hold. */
+    if (expires_at_ms > LKI_LOCK_NEVER || expires_at_ms < -LKI_LOCK_NEVER)
+        expires_at_ms = LKI_LOCK_NEVER;
     record->expires_low = (uint32_t)expires_at_ms;
     record->expires_high = (uint16_t)(expires_at_ms >> 32);
     return record;

@@ -78,10 +78,14 @@ lki_read_one(lki_store *store, const lki_hashed *hashed, lki_time *now)
     return found;
 }
 
+#define LKI_LOCK_NEVER (((int64_t)1 << 47) - 1)
+/* INT64_MAX: never. */
 LKI_INLINE int64_t
 lki_lock_expires(const lki_record *record)
 {
-    return (int64_t)((uint64_t)record->expires_high << 32 | record->expires_low);
+    int64_t expires =
+        (int64_t)(int16_t)record->expires_high * ((int64_t)1 << 32) + record->expires_low;
+    return LKI_LIKELY(expires != LKI_LOCK_NEVER) ? expires : INT64_MAX;
 }
 
 /* An effective record that is a lock which has not lapsed. */

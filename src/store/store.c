@@ -12,11 +12,7 @@
 #include "store/record.h"
 #include "store/shard.h"
 
-enum {
-    SHARDS = 256,
-    SHARDS_MAX = 4096,
-    RETIRED_BYTES = 256 << 20
-};
+enum { SHARDS = 256, SHARDS_MAX = 4096, RETIRED_BYTES = 256 << 20 };
 
 static lk_status
 options_check(const lk_memory_options *o)
@@ -40,8 +36,8 @@ options_apply(lki_store *store, const lk_memory_options *o)
     domain->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : lki_monotonic_ms;
     store->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : lki_monotonic_coarse_ms;
     store->monotonic_precise_ms = o->monotonic_ms != NULL ? NULL : lki_monotonic_ms;
-    store->realtime_base_ms = store->realtime_ms(o->clock_context) - 1;
-    store->monotonic_base_ms = domain->monotonic_ms(o->clock_context) - 1;
+    store->monotonic_base_ms = domain->monotonic_ms(o->clock_context);
+    store->monotonic_base_ms -= store->monotonic_base_ms > INT64_MIN;
     domain->max_retired_bytes = o->max_retired_bytes != 0 ? o->max_retired_bytes : RETIRED_BYTES;
     store->lock_ttl_ms = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
     store->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
@@ -49,11 +45,13 @@ options_apply(lki_store *store, const lk_memory_options *o)
         store->lock_refresh_ms =
             store->lock_ttl_ms / 2; /* a short life was asked for, and nothing said of renewal */
     store->sweep_interval_ms = o->sweep_interval_ms;
-    lk_status status = lki_limit_take(o->max_pk_size, LKI_PK_SIZE, LKI_KEY_SIZE_CAP, &store->max_pk_size);
+    lk_status status =
+        lki_limit_take(o->max_pk_size, LKI_PK_SIZE, LKI_KEY_SIZE_CAP, &store->max_pk_size);
     if (status == LK_OK)
         status = lki_limit_take(o->max_sk_size, LKI_SK_SIZE, LKI_KEY_SIZE_CAP, &store->max_sk_size);
     if (status == LK_OK)
-        status = lki_limit_take(o->max_data_size, LKI_DATA_SIZE, LKI_DATA_SIZE_CAP, &store->max_data_size);
+        status = lki_limit_take(o->max_data_size, LKI_DATA_SIZE, LKI_DATA_SIZE_CAP,
+                                &store->max_data_size);
     return status;
 }
 

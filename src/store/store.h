@@ -65,7 +65,7 @@ typedef struct lki_store {
     lk_clock realtime_ms;
     lk_clock precise_ms; /* where realtime_ms lags by up to LKI_COARSE_LAG_MS; NULL: it does not */
     lk_clock monotonic_ms, monotonic_precise_ms; /* the same for the monotonic clock */
-    int64_t monotonic_base_ms, realtime_base_ms; /* just before the store was opened */
+    int64_t monotonic_base_ms;                   /* just before the store was opened */
     void *clock_context;
     unsigned char ulid_mark[3]; /* in every sk that this store generates */
     int64_t lock_ttl_ms, lock_refresh_ms;
@@ -79,7 +79,9 @@ typedef struct lki_store {
     lki_latch lanes_latch;
     /* [const] The queue room's part of the sweep; `all`: of all queues. How many jobs it took out. */
     lki_tend tend;
-    lki_lane *lanes, *lanes_hand;   /* [latch] all; whom to look at next */
+    lki_lane *lanes,
+        **lanes_end;      /* [latch] all, first who was not looked at for the longest time */
+    lki_lane *lanes_hand; /* [latch] whom to visit next */
     _Atomic(uint64_t) lane_count;   /* lanes ever made: part of their ULIDs */
     _Atomic(uint64_t) lanes_gone;   /* lanes taken out: what remembers one is stale */
     _Atomic(int64_t) ulid_floor_ms; /* no lane that is gone has given out more */
@@ -98,6 +100,13 @@ LKI_INLINE int64_t
 lki_now(const lki_store *store)
 {
     return store->realtime_ms(store->clock_context);
+}
+
+LKI_INLINE int64_t
+lki_now_precise(const lki_store *store)
+{
+    return (store->precise_ms != NULL ? store->precise_ms
+                                      : store->realtime_ms)(store->clock_context);
 }
 
 /* The one `now` of a call; zero: not read yet. What a read returns is one instant also as to
@@ -119,31 +128,6 @@ lki_is_past(const lki_store *store, lki_time *now, int64_t deadline)
                      deadline - LKI_COARSE_LAG_MS < now->ms))
         *now = (lki_time){store->precise_ms(store->clock_context), true, true};
     return now->ms > deadline;
-}
-
-/* Times of jobs have 44 bits; the last one never passes. */
-#define LKI_TIME_MAX (((uint64_t)1 << 44) - 1)
-
-LKI_INLINE uint64_t
-lki_tick_bounded(int64_t since)
-{
-    return since < 1 ? 1 : (uint64_t)since < LKI_TIME_MAX ? (uint64_t)since : LKI_TIME_MAX;
-}
-
-/* Milliseconds of the monotonic clock since the store was opened, plus 1; lags where the precise
- * clock is another one. */
-LKI_INLINE uint64_t
-lki_tick(const lki_store *store)
-{
-    return lki_tick_bounded(store->monotonic_ms(store->clock_context) - store->monotonic_base_ms);
-}
-
-LKI_INLINE uint64_t
-lki_tick_precise(const lki_store *store)
-{
-    lk_clock clock =
-        store->monotonic_precise_ms != NULL ? store->monotonic_precise_ms : store->monotonic_ms;
-    return lki_tick_bounded(clock(store->clock_context) - store->monotonic_base_ms);
 }
 
 LKI_INLINE int64_t

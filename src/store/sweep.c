@@ -64,8 +64,8 @@ head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
         return LK_RACE;
     }
     lk_status status = record_bury(store, thread, cell, head, record);
-    if (status == LK_OK && now - expires > *lag_ms)
-        *lag_ms = now - expires;
+    if (status == LK_OK && lki_span_ms(expires, now) > *lag_ms)
+        *lag_ms = lki_span_ms(expires, now);
     return status;
 }
 
@@ -160,6 +160,13 @@ round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *sw
 }
 
 void
+lki_sweep_soon(lki_thread *thread)
+{
+    thread->sweep_tick += WRITES_PER_STEP;
+    thread->tend_tick |= STEPS_PER_TEND - 1;
+}
+
+void
 lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
 {
     lki_sweep_state *sweep = &store->sweep;
@@ -178,7 +185,7 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
         return;
     int64_t now = lki_now(store);
     if (!sweep->running && now > earliest &&
-        (now - sweep->round_began_ms >= ROUND_MS || now < sweep->round_began_ms ||
+        (lki_span_ms(sweep->round_began_ms, now) >= ROUND_MS || now < sweep->round_began_ms ||
          lki_load_relaxed(&sweep->expiring) > lki_shard_count(store) / 4 + CHUNK))
         round_begin_latched(store, now);
     size_t swept = 0;

@@ -70,6 +70,8 @@ lk_status lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, i
 
 /* A little of a sweep, now and then; writers call it outside of their sections. */
 void lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes);
+/* The thread's next step comes with its next write, and looks at queues. */
+void lki_sweep_soon(lki_thread *thread);
 lk_status lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *swept);
 bool lki_sweeper_start(lki_store *store);
 void lki_sweeper_stop(lki_store *store);

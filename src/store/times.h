@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Times of jobs: ticks of the monotonic clock, Unix milliseconds of expiry, and lower bounds of either.
+ * All have 44 bits. The clocks may be the caller's, and have any value.
+ */
+#ifndef LKI_STORE_TIMES_H
+#define LKI_STORE_TIMES_H
+
+#include "store/store.h"
+
+/* Times of jobs have 44 bits; the last one never passes. */
+#define LKI_TIME_MAX (((uint64_t)1 << 44) - 1)
+
+/* Of the monotonic clock: milliseconds since the store was opened, plus 1. */
+LKI_INLINE uint64_t
+lki_tick_of(const lki_store *store, int64_t monotonic_ms)
+{
+    if (LKI_UNLIKELY(monotonic_ms <= store->monotonic_base_ms))
+        return 1;
+    uint64_t since = (uint64_t)monotonic_ms - (uint64_t)store->monotonic_base_ms;
+    return since < LKI_TIME_MAX ? since : LKI_TIME_MAX;
+}
+
+/* The other way round. */
+LKI_INLINE int64_t
+lki_tick_to_ms(const lki_store *store, uint64_t tick)
+{
+    int64_t base = store->monotonic_base_ms;
+    return base > INT64_MAX - (int64_t)tick ? INT64_MAX : base + (int64_t)tick;
+}
+
+/* The time now; lags where the precise clock is another one. */
+LKI_INLINE uint64_t
+lki_tick(const lki_store *store)
+{
+    return lki_tick_of(store, store->monotonic_ms(store->clock_context));
+}
+
+LKI_INLINE uint64_t
+lki_tick_precise(const lki_store *store)
+{
+    lk_clock clock =
+        store->monotonic_precise_ms != NULL ? store->monotonic_precise_ms : store->monotonic_ms;
+    return lki_tick_of(store, clock(store->clock_context));
+}
+
+/* Unix ms of an expiry, which is above 0, or of the clock, as bounds have them: in their order, however the
+ * clock is set. Exact up to the year 2527; all that lies beyond is one value. */
+LKI_INLINE uint64_t
+lki_expiry_time(int64_t ms)
+{
+    return ms < 0 ? 0 : (uint64_t)ms < LKI_TIME_MAX ? (uint64_t)ms : LKI_TIME_MAX - 1;
+}
+
+/* May something that is bounded by `time` have expired? `now`: as lki_expiry_time has it. At the end
+ * nobody knows before he has looked. */
+LKI_INLINE bool
+lki_expiry_is_past(uint64_t time, uint64_t now)
+{
+    return time < now || (time == now && now == LKI_TIME_MAX - 1);
+}
+
+/* A lower bound of times: time << 20 | version << 1 | somebody is looking at what it bounds. Who
+ * adds something lowers it; who looks at all that it bounds may raise it, unless something was
+ * added meanwhile. */
+typedef _Atomic(uint64_t) lki_bound; /* [P12] */
+#define LKI_TIME_SHIFT 20
+#define LKI_VERSION_MASK ((uint64_t)0xffffe)
+#define LKI_NEVER (LKI_TIME_MAX << LKI_TIME_SHIFT)
+
+#endif
