@@ -10,6 +10,7 @@
  * Progress: as lk_cache_open says.
  */
 #include "adapter/cache_db.h"
+#include "base/scratch.h"
 
 /* ---- one key ---- */
 
@@ -107,7 +108,8 @@ cache_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *s
 typedef struct writing {
     const lki_cache_db *c;
     lki_thread *thread;
-    lki_flight *flights;
+    lki_scratch scratch; /* given back by writing_close */
+    lki_flight *flights; /* in it */
     size_t begun, ended;
     int64_t now_ms; /* from before the write */
     bool unsettled; /* it may yet take effect */
@@ -124,9 +126,11 @@ writing_open(writing *w, void *state, size_t count)
         return status;
     if (__builtin_mul_overflow(count, sizeof *w->flights, &size))
         return LK_NO_MEMORY;
-    w->flights = lki_scratch(w->thread, size);
+    if (!lki_scratch_take(w->thread, &w->scratch, size))
+        return LK_NO_MEMORY;
+    w->flights = w->scratch.memory;
     w->now_ms = lk_realtime_now_ms(w->c->inner);
-    return w->flights != NULL || count == 0 ? LK_OK : LK_NO_MEMORY;
+    return LK_OK;
 }
 
 static void
@@ -153,6 +157,15 @@ writing_forget(writing *w, lk_status status)
     return status;
 }
 
+/* The last step of every write that was opened. */
+static lk_status
+writing_close(writing *w, lk_status status)
+{
+    (void)writing_forget(w, status);
+    lki_scratch_give(w->thread, &w->scratch);
+    return status;
+}
+
 static lk_status
 cache_set(void *state, const lk_item *items, size_t count)
 {
@@ -165,7 +178,7 @@ cache_set(void *state, const lk_item *items, size_t count)
     status = lk_set(w.c->inner, items, count);
     for (size_t i = 0; status == LK_OK && i < count; i++)
         writing_end(&w, &items[i]);
-    return writing_forget(&w, status);
+    return writing_close(&w, status);
 }
 
 static lk_status
@@ -178,7 +191,7 @@ cache_remove(void *state, const lk_key *keys, size_t count)
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, keys[i]);
     status = lk_delete(w.c->inner, keys, count);
-    return writing_forget(&w, status);
+    return writing_close(&w, status);
 }
 
 /* Ends a commit. A race: somebody has changed what the locks guard, perhaps not through this cache; a
@@ -192,7 +205,7 @@ commit_end(writing *w, lk_status status, const lk_lock *locks, size_t count)
         writing_begin(w, locks[i].key);
         (void)writing_forget(w, status);
     }
-    return status;
+    return writing_close(w, status);
 }
 
 static lk_status
@@ -269,7 +282,7 @@ cache_push(void *state, const lk_item *jobs, size_t count, const lk_push_options
         if (jobs[i].key.sk.size != 0)
             writing_begin(&w, jobs[i].key);
     status = lk_queue_push(w.c->inner, jobs, count, options, pushed);
-    return writing_forget(&w, status);
+    return writing_close(&w, status);
 }
 
 /* Jobs that were received too often leave their partition and enter another one: which, only the
@@ -298,7 +311,7 @@ cache_acknowledge(void *state, const lk_claim *claims, size_t count)
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, claims[i].key);
     status = lk_queue_acknowledge(w.c->inner, claims, count);
-    return writing_forget(&w, status);
+    return writing_close(&w, status);
 }
 
 static lk_status

@@ -5,6 +5,7 @@
  * table of operations in cache_db.c.
  */
 #include "adapter/cache_db.h"
+#include "base/scratch.h"
 
 /* A get_many: for each key an entry, which the section protects as long as all are found, and holds
  * after that; where there is none, a miss. */
@@ -173,9 +174,10 @@ lki_cache_get_many(void *state, const lk_key *keys, size_t count, lk_result *res
     size_t size;
     if (__builtin_mul_overflow(count, sizeof(lki_miss) + sizeof(lk_key) + sizeof(size_t), &size))
         return LK_NO_MEMORY;
-    m.misses = lki_scratch(m.thread, size);
-    if (m.misses == NULL && count != 0)
+    lki_scratch scratch;
+    if (!lki_scratch_take(m.thread, &scratch, size))
         return LK_NO_MEMORY;
+    m.misses = scratch.memory;
     m.asked = (lk_key *)(void *)(m.misses + count);
     m.positions = (size_t *)(void *)(m.asked + count);
     lki_enter(m.thread);
@@ -189,11 +191,12 @@ lki_cache_get_many(void *state, const lk_key *keys, size_t count, lk_result *res
     lki_leave(m.thread);
     lki_count(m.thread, LKI_GETS, count);
     lki_count(m.thread, LKI_HITS, count - m.missing);
-    if (m.missing == 0)
-        return status;
-    m.now_ms = lk_realtime_now_ms(m.c->inner);
-    m.answers = lk_result_new();
-    status = many_merge(&m, result);
-    lk_result_free(m.answers);
+    if (m.missing != 0) {
+        m.now_ms = lk_realtime_now_ms(m.c->inner);
+        m.answers = lk_result_new();
+        status = many_merge(&m, result);
+        lk_result_free(m.answers);
+    }
+    lki_scratch_give(m.thread, &scratch);
     return status;
 }

@@ -142,16 +142,17 @@ memory_view(void *state, lk_key key, lk_item *item)
 
 /* ---- several keys ---- */
 
-/* Hashes; the thread's scratch holds the answers, and behind them room for the locks. NULL: no
- * memory. */
+/* Hashes; the scratch holds the answers, and behind them room for the locks. NULL: no memory. */
 static lki_seen *
-seen_prepare(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count)
+seen_prepare(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count,
+             lki_scratch *scratch)
 {
     size_t size;
-    if (__builtin_mul_overflow(count, sizeof(lki_seen) + sizeof(lk_lock), &size))
+    if (__builtin_mul_overflow(count, sizeof(lki_seen) + sizeof(lk_lock), &size) ||
+        !lki_scratch_take(thread, scratch, size))
         return NULL;
-    lki_seen *seen = lki_scratch(thread, size);
-    for (size_t i = 0; seen != NULL && i < count; i++) {
+    lki_seen *seen = scratch->memory;
+    for (size_t i = 0; i < count; i++) {
         seen[i].hashed = (lki_hashed){keys[i], lki_hash_key(&store->secret, keys[i])};
         seen[i].cell = NULL;
     }
@@ -183,14 +184,16 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    lki_seen *seen = seen_prepare(store, thread, keys, count);
-    if (seen == NULL && count != 0)
+    lki_scratch scratch;
+    lki_seen *seen = seen_prepare(store, thread, keys, count, &scratch);
+    if (seen == NULL)
         return LK_NO_MEMORY;
     lki_time now = {0, false, false};
     lki_enter(thread);
     lki_read_many(store, thread, seen, count, &now);
     status = seen_copy(seen, count, result);
     lki_leave(thread);
+    lki_scratch_give(thread, &scratch);
     lki_count(thread, LKI_MULTI_GETS, count);
     return status;
 }
@@ -232,8 +235,9 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    lki_seen *seen = seen_prepare(store, thread, keys, count);
-    if (seen == NULL && count != 0)
+    lki_scratch scratch;
+    lki_seen *seen = seen_prepare(store, thread, keys, count, &scratch);
+    if (seen == NULL)
         return LK_NO_MEMORY;
     lk_lock *read = (lk_lock *)(void *)(seen + count);
     (void)lki_memory_is_bounded(thread); /* judged where a lock has to be made */
@@ -248,6 +252,7 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
     if (status == LK_OK && count != 0)
         memcpy(locks, read, count * sizeof *locks);
     lki_write_leave(thread);
+    lki_scratch_give(thread, &scratch);
     lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_MULTI_GETS, count);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
@@ -375,6 +380,7 @@ memory_query(void *state, const lk_page *asked, lk_result *result)
     if (status == LK_OK)
         status = page_copy(&page, result);
     lki_leave(thread);
+    lki_scratch_give(thread, &page.scratch);
     lki_count(thread, LKI_QUERIES, 1);
     lki_count(thread, LKI_ITEMS_QUERIED, page.count);
     return status;

@@ -37,6 +37,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/scratch.h"
+
 #ifdef LKI_TEST_HOOKS
 void (*lki_yield_hook)(void);
 #endif
@@ -540,16 +542,13 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
 static void
 thread_hand_over(lki_thread *thread)
 {
-    lki_domain *domain = thread->domain;
     LK_ASSERT(thread->epoch.active == 0);
     stock_free(thread);
-    lki_free(&domain->allocator, thread->scratch, thread->scratch_size);
-    thread->scratch = NULL;
-    thread->scratch_size = 0;
+    lki_scratch_free(thread);
     thread->pins = 0;
     lki_store_relaxed(&thread->kernel_id, 0);
     lki_store_relaxed(&thread->stalled_since_ms, 0);
-    LKI_TSAN_RELEASE(domain);
+    LKI_TSAN_RELEASE(thread->domain);
     ck_epoch_unregister(&thread->epoch);
 }
 
@@ -658,7 +657,7 @@ lki_domain_close(lki_domain *domain)
     while (thread != NULL) {
         lki_thread *next = thread->next;
         stock_free(thread);
-        lki_free(&domain->allocator, thread->scratch, thread->scratch_size);
+        lki_scratch_free(thread);
         lki_free_lines(&domain->allocator, thread, sizeof *thread);
         thread = next;
     }
@@ -684,21 +683,4 @@ lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
             report->oldest_reader_thread = lki_load_relaxed(&t->kernel_id);
         }
     }
-}
-
-void *
-lki_scratch(lki_thread *thread, size_t size)
-{
-    if (size <= thread->scratch_size)
-        return thread->scratch;
-    size_t grown = thread->scratch_size * 2 > size ? thread->scratch_size * 2 : size;
-    void *memory = lki_alloc(&thread->domain->allocator, grown);
-    if (memory == NULL)
-        return NULL;
-    if (thread->scratch_size != 0)
-        memcpy(memory, thread->scratch, thread->scratch_size);
-    lki_free(&thread->domain->allocator, thread->scratch, thread->scratch_size);
-    thread->scratch = memory;
-    thread->scratch_size = grown;
-    return memory;
 }

@@ -194,8 +194,4 @@ lki_chunk_free(lki_thread *thread, void *chunk, size_t size)
     thread->stock_count[class]++;
 }
 
-/* At least `size` bytes of the thread's own, kept between calls; what was in them stays when they
- * grow. NULL: no memory. */
-void *lki_scratch(lki_thread *thread, size_t size);
-
 #endif

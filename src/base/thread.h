@@ -95,7 +95,7 @@ struct lki_thread {
     uint64_t lanes_gone;
     int64_t ulid_ms; /* of ulid_text, which are the characters of an sk for it */
     unsigned char ulid_text[10];
-    void *scratch; /* of the room that runs a call; grows, kept between calls */
+    void *scratch; /* kept between calls, while no call has taken it: scratch.h */
     size_t scratch_size;
     void *stock[LKI_STOCK_CLASSES]; /* free chunks by size, each beginning with the next */
     uint8_t stock_count[LKI_STOCK_CLASSES];

@@ -19,7 +19,7 @@
 
 enum { FEW = 16 };
 
-/* The cells of a push, in the thread's scratch where they are many. */
+/* The cells of a push, in scratch where they are many. */
 typedef struct push {
     lki_store *store;
     lki_thread *thread;
@@ -28,6 +28,7 @@ typedef struct push {
     size_t count;
     size_t cell_size; /* of the largest */
     lki_cell **cells;
+    lki_scratch scratch; /* held where they are more than a few */
     lki_cell *few[FEW];
 } push;
 
@@ -235,8 +236,8 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
         lki_ticks ticks = lki_ticks_read(p->store);
         time = lki_ticks_after(p->store, &ticks, options->delay_ms) - 1;
     }
-    p->cells = p->count <= FEW ? p->few : lki_scratch(p->thread, p->count * sizeof *p->cells);
-    if (p->cells == NULL || !lki_reserve(p->thread, 8))
+    p->cells = p->count <= FEW ? p->few : p->scratch.memory;
+    if (!lki_reserve(p->thread, 8))
         return LK_NO_MEMORY;
     lk_status status = LK_OK;
     p->lane = lki_lane_find_known(p->store, p->thread, pk);
@@ -285,9 +286,13 @@ lki_queue_push(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t
     p.thread = thread;
     p.jobs = jobs;
     p.count = count;
+    if (count > FEW && !lki_scratch_take(thread, &p.scratch, count * sizeof *p.cells))
+        return LK_NO_MEMORY;
     lki_write_enter(thread);
     lk_status status = push_entered(&p, options, pushed);
     lki_write_leave(thread);
+    if (count > FEW)
+        lki_scratch_give(thread, &p.scratch);
     lki_sweep_step(store, thread, count);
     return status;
 }

@@ -524,11 +524,12 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
         return LK_BUSY;
     size_t keys = lock_count + writes->count, steps = keys + writes->count;
     size_t jobs = writes->plan != NULL ? writes->count : 0;
-    char *memory =
-        lki_scratch(thread, keys * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)) +
-                                jobs * sizeof(lki_job_step));
-    if (memory == NULL)
+    lki_scratch scratch;
+    if (!lki_scratch_take(thread, &scratch,
+                          keys * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)) +
+                              jobs * sizeof(lki_job_step)))
         return LK_NO_MEMORY;
+    char *memory = scratch.memory;
     plan p = {.store = store,
               .thread = thread,
               .writes = writes,
@@ -555,6 +556,7 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
             break;
         lk_backoff(i + ATTEMPTS);
     }
+    lki_scratch_give(thread, &scratch);
     lki_sweep_step(store, thread, keys);
     return status;
 }

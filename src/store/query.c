@@ -13,7 +13,7 @@
 
 #include "store/lane_walk.h"
 
-enum { RUN = 128, AHEAD = 12, FOUND_FIRST = 64 };
+enum { RUN = 128, AHEAD = 12, FEW = 256 };
 
 typedef struct bounds {
     lk_bytes from;
@@ -60,18 +60,16 @@ bounds_descending(const lk_query *query, bool has_after, unsigned char *memory)
     return b;
 }
 
-/* Room for one more in the page. The page lies in the thread's scratch, behind `offset` bytes. */
+/* Room for one more in the page. */
 static bool
-page_grow(lki_thread *thread, lki_page *page, size_t offset, size_t *room)
+page_grow(lki_thread *thread, lki_page *page, size_t *room)
 {
-    if (page->count < *room)
+    if (LKI_LIKELY(page->count < *room))
         return true;
-    size_t grown = *room == 0 ? FOUND_FIRST : *room * 2;
-    char *memory = lki_scratch(thread, offset + grown * sizeof *page->found);
-    if (memory == NULL)
+    if (!lki_scratch_grow(thread, &page->scratch, (*room + 1) * sizeof *page->found))
         return false;
-    page->found = (lki_found *)(void *)(memory + offset);
-    *room = grown;
+    page->found = page->scratch.memory;
+    *room = page->scratch.size / sizeof *page->found;
     return true;
 }
 
@@ -86,7 +84,7 @@ typedef struct scan {
     lki_store *store;
     lki_thread *thread;
     lki_page *page;
-    size_t offset, room; /* of the page's memory */
+    size_t room; /* in page->found */
     uint64_t snapshot;
     lki_time now;
     size_t bytes;
@@ -124,7 +122,7 @@ scan_run(scan *s, lki_cell *const *cells, size_t count)
         lki_record *record = scan_record(s, cell);
         if (record == NULL)
             continue;
-        if (!page_grow(s->thread, page, s->offset, &s->room))
+        if (!page_grow(s->thread, page, &s->room))
             return LK_NO_MEMORY;
         page->found[page->count++] = (lki_found){cell, record};
         s->bytes += record->size;
@@ -134,32 +132,23 @@ scan_run(scan *s, lki_cell *const *cells, size_t count)
     return LK_OK;
 }
 
-lk_status
-lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
+/* What is left of the query once its bounds are known. */
+static lk_status
+scan_all(scan *s, bounds b)
 {
+    lki_page *page = s->page;
     const lk_query *query = page->query;
     lki_cell *cells[RUN];
     lki_lane_walk walk;
-    scan s = {.store = store, .thread = thread, .page = page};
-    page->count = 0;
-    page->found = NULL;
-    page->resume = NULL;
-    page->done = false;
-    s.offset = (query->sk_prefix.size + 15) & ~(size_t)15;
-    unsigned char *memory = lki_scratch(thread, s.offset + FOUND_FIRST * sizeof(lki_found));
-    if (memory == NULL)
-        return LK_NO_MEMORY;
-    bounds b = query->reverse ? bounds_descending(query, page->has_after, memory)
-                              : bounds_ascending(query, page->has_after);
-    s.snapshot =
-        query->relaxed ? 0 : lki_snapshot(store, thread); /* before the index is looked at */
+    s->snapshot =
+        query->relaxed ? 0 : lki_snapshot(s->store, s->thread); /* before the index is looked at */
     lki_partition *partition =
-        lki_shard_partition(store, query->pk, lki_hash_bytes(&store->secret, query->pk));
+        lki_shard_partition(s->store, query->pk, lki_hash_bytes(&s->store->secret, query->pk));
     if (partition == NULL || b.empty) {
         page->done = true;
         return LK_OK;
     }
-    lki_lane_walk_begin(&walk, store, partition, query->relaxed ? UINT64_MAX : s.snapshot,
+    lki_lane_walk_begin(&walk, s->store, partition, query->relaxed ? UINT64_MAX : s->snapshot,
                         b.bounded ? &b.from : NULL, b.strict, query->reverse);
     lk_status status = LK_OK;
     size_t visited = 0;
@@ -173,7 +162,33 @@ lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
             return LK_OK;
         }
         visited += count;
-        status = scan_run(&s, cells, count);
+        status = scan_run(s, cells, count);
     }
     return status == LK_NO_MEMORY ? LK_NO_MEMORY : LK_OK;
+}
+
+lk_status
+lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
+{
+    const lk_query *query = page->query;
+    scan s = {.store = store, .thread = thread, .page = page};
+    page->count = 0;
+    page->resume = NULL;
+    page->done = false;
+    if (!lki_scratch_take(thread, &page->scratch, sizeof *page->found))
+        return LK_NO_MEMORY;
+    page->found = page->scratch.memory;
+    s.room = page->scratch.size / sizeof *page->found;
+    if (!query->reverse)
+        return scan_all(&s, bounds_ascending(query, page->has_after));
+    /* Where the walk begins is a byte string of its own: it outlasts every growth of the page. */
+    unsigned char few[FEW];
+    lki_scratch many = {NULL, 0};
+    bool fits = query->sk_prefix.size <= sizeof few;
+    if (!fits && !lki_scratch_take(thread, &many, query->sk_prefix.size))
+        return LK_NO_MEMORY;
+    lk_status status =
+        scan_all(&s, bounds_descending(query, page->has_after, fits ? few : many.memory));
+    lki_scratch_give(thread, &many);
+    return status;
 }

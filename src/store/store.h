@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "base/latch.h"
 #include "base/reclaim.h"
+#include "base/scratch.h"
 #include "store/cell.h"
 #include "store/index.h"
 
@@ -211,7 +212,8 @@ typedef struct lki_page {
     const lk_query *query;
     bool has_after; /* query->after counts, be it empty */
     size_t limit, max_cells, max_bytes;
-    lki_found *found; /* in the thread's scratch, grown by the page */
+    lki_scratch scratch; /* zeroed; the caller gives it back when it is through with `found` */
+    lki_found *found;    /* in the scratch */
     size_t count;
     const lki_cell *resume;
     bool done;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory that a call needs only while it runs. Each thread keeps some between its calls, so that a
+ * call in the steady state allocates nothing.
+ *
+ * Guarantees  What was taken has one owner until it is given back. A call inside a call (a wrapper's
+ *             inner call, a database that calls back) takes memory of its own. A thread keeps at
+ *             most LKI_SCRATCH_KEPT bytes: what is larger is freed when it is given back.
+ * Progress    As the allocator's, where the kept memory does not do.
+ */
+#ifndef LKI_BASE_SCRATCH_H
+#define LKI_BASE_SCRATCH_H
+
+#include "base/thread.h"
+
+enum { LKI_SCRATCH_KEPT = 256 * 1024 };
+
+/* What an owner holds. The bytes stay where they are until it grows or is given back. */
+typedef struct lki_scratch {
+    void *memory; /* NULL: nothing is held */
+    size_t size;
+} lki_scratch;
+
+bool lki_scratch_take_slow(lki_thread *thread, lki_scratch *scratch, size_t size);
+void lki_scratch_give_slow(lki_thread *thread, const lki_scratch *scratch);
+
+/* At least `size` bytes, undefined, aligned as malloc's. False: no memory, nothing is held. */
+LKI_INLINE bool
+lki_scratch_take(lki_thread *thread, lki_scratch *scratch, size_t size)
+{
+    if (LKI_UNLIKELY(size >= thread->scratch_size)) /* nobody keeps 0 bytes: NULL is slow, too */
+        return lki_scratch_take_slow(thread, scratch, size);
+    /* It leaves the thread: who comes next, inside of this call, finds none. */
+    scratch->memory = thread->scratch;
+    scratch->size = thread->scratch_size;
+    thread->scratch = NULL;
+    thread->scratch_size = 0;
+    return true;
+}
+
+/* Room for `size` bytes, perhaps at another place; what was in it stays. Pointers into it are the
+ * caller's to set anew. False: no memory, all is as before. */
+bool lki_scratch_grow(lki_thread *thread, lki_scratch *scratch, size_t size);
+
+/* Gives back what is held, if anything is. */
+LKI_INLINE void
+lki_scratch_give(lki_thread *thread, lki_scratch *scratch)
+{
+    LK_ASSERT((scratch->memory == NULL) == (scratch->size == 0));
+    if (LKI_LIKELY(thread->scratch == NULL && scratch->size <= LKI_SCRATCH_KEPT)) {
+        thread->scratch = scratch->memory;
+        thread->scratch_size = scratch->size;
+    } else {
+        lki_scratch_give_slow(thread, scratch);
+    }
+    scratch->memory = NULL; /* given twice is given once */
+    scratch->size = 0;
+}
+
+/* A thread leaves. */
+void lki_scratch_free(lki_thread *thread);
+
+#endif
