@@ -376,7 +376,8 @@ class database
      * lk_status change(const result &items, std::vector<lk_write> &writes) with items in the order
      * of the keys and `writes` empty; what the writes borrow has to live until the next call of
      * `change`, or the end. Anything but LK_OK from it ends the transaction without a write, with
-     * that status. LK_RACE: it raced `attempts` times. */
+     * that status, LK_RACE too: only a race of the commit itself begins it anew. So LK_RACE is that
+     * of `change`, or says that the commit raced `attempts` times (0: nothing was tried). */
     template <class Change>
     [[nodiscard]] lk_status
     transact(const std::vector<lk_key> &keys, Change &&change, unsigned attempts = ~0u) const
@@ -384,18 +385,23 @@ class database
         result items;
         std::vector<lk_lock> locks(keys.size());
         std::vector<lk_write> writes;
-        lk_status status = items.get() == nullptr ? LK_NO_MEMORY : LK_RACE;
-        for (unsigned attempt = 0; status == LK_RACE && attempt < attempts; attempt++) {
+        if (items.get() == nullptr)
+            return LK_NO_MEMORY;
+        for (unsigned attempt = 0; attempt < attempts; attempt++) {
             if (attempt > 0)
                 lk_backoff(attempt - 1);
-            status = lk_get_locked(get(), keys.data(), keys.size(), locks.data(), items.get());
             writes.clear();
+            lk_status status =
+                lk_get_locked(get(), keys.data(), keys.size(), locks.data(), items.get());
             if (status == LK_OK)
                 status = change(static_cast<const result &>(items), writes);
-            if (status == LK_OK)
-                status = commit(writes, locks);
+            if (status != LK_OK)
+                return status;
+            status = commit(writes, locks);
+            if (status != LK_RACE)
+                return status;
         }
-        return status;
+        return LK_RACE;
     }
 
     /* ---- ordered reads ---- */

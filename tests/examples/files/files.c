@@ -39,6 +39,15 @@ typedef struct files {
     lk_db *db;             /* knows the time */
 } files;
 
+/* Every operation leaves errno as it found it, however it ends: what calls the system saves it first, and
+ * ends here. */
+static lk_status
+leave(int saved_errno, lk_status status)
+{
+    errno = saved_errno;
+    return status;
+}
+
 /* ---- names ---- */
 
 typedef struct name {
@@ -104,9 +113,9 @@ item_add(files *f, lk_key key, int64_t now_ms, lk_result *result, size_t *bytes)
 {
     struct stat about = {0};
     name n = name_of(key.pk, key.sk);
-    int fd = openat(f->folder, n.text, O_RDONLY | O_CLOEXEC);
+    int saved = errno, fd = openat(f->folder, n.text, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? LK_NOT_FOUND : LK_UNAVAILABLE;
+        return leave(saved, errno == ENOENT ? LK_NOT_FOUND : LK_UNAVAILABLE);
     bool good = fstat(fd, &about) == 0;
     size_t size = (size_t)about.st_size;
     char *text = good ? malloc(size + 1) : NULL, *end;
@@ -124,7 +133,7 @@ item_add(files *f, lk_key key, int64_t now_ms, lk_result *result, size_t *bytes)
         *bytes += item.data.size;
     }
     free(text);
-    return status;
+    return leave(saved, status);
 }
 
 static lk_status
@@ -132,6 +141,7 @@ item_write(files *f, const lk_item *item)
 {
     name n = name_of(item->key.pk, item->key.sk), folder = folder_of(item->key.pk);
     pthread_mutex_lock(&f->latch);
+    int saved = errno;
     int fd = openat(f->folder, "new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     bool good = fd >= 0 && dprintf(fd, "%lld\n", (long long)item->expires_at_ms) > 0 &&
                 write(fd, item->data.data, item->data.size) == (ssize_t)item->data.size;
@@ -139,18 +149,19 @@ item_write(files *f, const lk_item *item)
            (mkdirat(f->folder, folder.text, 0777) == 0 || errno == EEXIST) &&
            renameat(f->folder, "new", f->folder, n.text) == 0;
     pthread_mutex_unlock(&f->latch);
-    return good ? LK_OK : LK_UNAVAILABLE;
+    return leave(saved, good ? LK_OK : LK_UNAVAILABLE);
 }
 
 static lk_status
 item_remove(files *f, lk_key key)
 {
     name n = name_of(key.pk, key.sk), folder = folder_of(key.pk);
+    int saved = errno;
     pthread_mutex_lock(&f->latch);
     bool good = unlinkat(f->folder, n.text, 0) == 0 || errno == ENOENT;
     (void)unlinkat(f->folder, folder.text, AT_REMOVEDIR); /* stays while there is something in it */
     pthread_mutex_unlock(&f->latch);
-    return good ? LK_OK : LK_UNAVAILABLE;
+    return leave(saved, good ? LK_OK : LK_UNAVAILABLE);
 }
 
 /* ---- operations ---- */
@@ -234,6 +245,7 @@ files_query(void *state, const lk_page *page, lk_result *result)
     files *f = state;
     struct dirent **entries = NULL;
     char path[PATH_MAX + NAME_SIZE];
+    int saved = errno;
     snprintf(path, sizeof path, "%s/%s", f->path, folder_of(page->query->pk).text);
     pthread_mutex_lock(&f->latch);
     int count = scandir(path, &entries, NULL, entry_compare), why = errno;
@@ -248,7 +260,7 @@ files_query(void *state, const lk_page *page, lk_result *result)
     free(entries);
     if (status == LK_OK)
         lk_result_publish(result);
-    return status;
+    return leave(saved, status);
 }
 
 /* ---- open, close ---- */
@@ -257,10 +269,13 @@ static void
 files_close(void *state)
 {
     files *f = state;
-    close(f->folder);
+    int saved = errno;
+    if (f->folder >= 0)
+        close(f->folder);
     free(f->path);
     pthread_mutex_destroy(&f->latch);
     free(f);
+    errno = saved;
 }
 
 lk_status
@@ -273,16 +288,17 @@ files_open(const char *folder, lk_clock realtime_ms, void *clock_context, lk_db 
                                              .remove = files_remove,
                                              .get_many = files_get_many,
                                              .query = files_query};
-    (void)mkdir(folder, 0777); /* may be there already */
+    int saved = errno;
     files *f = malloc(sizeof *f);
     if (f == NULL)
-        return LK_NO_MEMORY;
+        return leave(saved, LK_NO_MEMORY);
+    (void)mkdir(folder, 0777); /* may be there already */
     pthread_mutex_init(&f->latch, NULL);
     f->path = realpath(folder, NULL);
     f->folder = f->path == NULL ? -1 : open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (f->folder < 0) {
         files_close(f);
-        return LK_UNAVAILABLE;
+        return leave(saved, LK_UNAVAILABLE);
     }
     lk_adapter adapter = LK_ADAPTER_INIT;
     adapter.name = "files";
@@ -296,5 +312,5 @@ files_open(const char *folder, lk_clock realtime_ms, void *clock_context, lk_db 
         files_close(f);
     else
         *db = f->db;
-    return status;
+    return leave(saved, status);
 }
