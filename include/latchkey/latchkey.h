@@ -292,10 +292,14 @@ typedef struct lk_cache_options {
     lk_cache_policy policy;
     /* Also remember that there is no item. (Not for an sk of 26 bytes: a queue may generate it.) */
     bool keep_missing;
-    /* Read anew after so long: for a database that others write to as well. 0: never. */
+    /* Read anew after so long: for a database that others write to as well. A length of time, on the
+     * monotonic clock of the database, from before it was asked; steps of the realtime clock do not
+     * matter. 0: never. */
     int64_t max_age_ms;
     /* How long a read waits for another thread that is reading the same key from the database, before
-     * it reads it, too. 0: 1 s; -1: does not wait. */
+     * it reads it, too. A read of the database that hangs, or whose thread has ended inside, costs the
+     * others this wait once: what they read then is kept, and nobody waits for it any more. On the
+     * system's monotonic clock. 0: 1 s; -1: does not wait. */
     int64_t load_wait_ms;
 } lk_cache_options;
 #define LK_CACHE_OPTIONS_INIT               \
@@ -329,6 +333,11 @@ LK_API LK_CHECKED lk_status lk_memory_open(const lk_memory_options *options, lk_
  * pull with max_receives drops what is cached of its two partitions, and nothing of them is kept while it
  * runs: it may move jobs. Threads that stop inside a hit hold back up to 64 MiB of what was thrown out;
  * beyond that nothing new is kept.
+ *
+ * An adapter may use the cache in front of it inside its operations. Such a read waits for no other
+ * thread's. A thread that ends inside the adapter's operation (pthread_exit, cancellation) leaves a few
+ * hundred bytes until the cache is closed, and after a write nothing more is kept of about one key in
+ * 4,096.
  *
  * Progress: hits never wait, and take no latch. Misses, and writes before and after they go to `inner`,
  * take the latch of a shard, which is never held while `inner` works. A miss waits for the thread that is

@@ -12,6 +12,8 @@
 #include "adapter/cache_db.h"
 #include "base/scratch.h"
 
+__thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-exec")));
+
 /* ---- one key ---- */
 
 /* A held entry that was good a moment ago, and is let go. */
@@ -30,19 +32,24 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
 {
     lki_miss miss = {.hashed = *hashed};
     int64_t now_ms = lk_realtime_now_ms(c->inner);
-    lki_load_begin(c->cache, thread, &miss, now_ms);
+    lki_load_begin(c->cache, thread, &miss, lki_cache_is_patient(c), now_ms);
     lk_status status = LK_RACE;
-    if (miss.role == LKI_LOAD_JOINED)
+    if (miss.role == LKI_LOAD_JOINED) {
         status = lki_load_wait(c->cache, &miss, lki_load_deadline(c->cache));
+        if (miss.role == LKI_LOAD_VAIN) {
+            now_ms = lk_realtime_now_ms(c->inner);
+            lki_load_begin(c->cache, thread, &miss, false, now_ms);
+        }
+    }
     if (miss.entry != NULL)
         return entry_hand_over(c, miss.entry, result);
     if (status != LK_RACE)
         return status;
-    status = lk_get(c->inner, hashed->key, result);
+    LKI_INNER(c, status = lk_get(c->inner, hashed->key, result));
     const lk_item *item = status == LK_OK ? lk_result_item(result, 0) : NULL;
     if (status == LK_OK && item == NULL)
         status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
-    lki_load_end(c->cache, thread, &miss, status, item, now_ms);
+    lki_load_end(c->cache, thread, &miss, status, item);
     return status;
 }
 
@@ -111,8 +118,8 @@ typedef struct writing {
     lki_scratch scratch; /* given back by writing_close */
     lki_flight *flights; /* in it */
     size_t begun, ended;
-    int64_t now_ms; /* from before the write */
-    bool unsettled; /* it may yet take effect */
+    int64_t read_at_ms; /* from before the write */
+    bool unsettled;     /* it may yet take effect */
 } writing;
 
 /* Room for `count` keys. LK_OK, LK_INVALID, LK_NO_MEMORY: nothing was begun. */
@@ -129,7 +136,7 @@ writing_open(writing *w, void *state, size_t count)
     if (!lki_scratch_take(w->thread, &w->scratch, size))
         return LK_NO_MEMORY;
     w->flights = w->scratch.memory;
-    w->now_ms = lk_realtime_now_ms(w->c->inner);
+    w->read_at_ms = lki_cache_read_at_ms(w->c->cache);
     return LK_OK;
 }
 
@@ -144,7 +151,8 @@ writing_begin(writing *w, lk_key key)
 static void
 writing_end(writing *w, const lk_item *item)
 {
-    lki_flight_end(w->c->cache, w->thread, &w->flights[w->ended++], item, w->unsettled, w->now_ms);
+    lki_flight_end(w->c->cache, w->thread, &w->flights[w->ended++], item, w->unsettled,
+                   w->read_at_ms);
 }
 
 /* All that are left: nobody knows what they hold. Passes the status of the write on. */
@@ -175,7 +183,7 @@ cache_set(void *state, const lk_item *items, size_t count)
         return status;
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, items[i].key);
-    status = lk_set(w.c->inner, items, count);
+    LKI_INNER(w.c, status = lk_set(w.c->inner, items, count));
     for (size_t i = 0; status == LK_OK && i < count; i++)
         writing_end(&w, &items[i]);
     return writing_close(&w, status);
@@ -190,7 +198,7 @@ cache_remove(void *state, const lk_key *keys, size_t count)
         return status;
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, keys[i]);
-    status = lk_delete(w.c->inner, keys, count);
+    LKI_INNER(w.c, status = lk_delete(w.c->inner, keys, count));
     return writing_close(&w, status);
 }
 
@@ -218,7 +226,8 @@ cache_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *
         return status;
     for (size_t i = 0; i < item_count; i++)
         writing_begin(&w, items[i].key);
-    status = lk_set_atomic(w.c->inner, items, item_count, locks, lock_count, conflict);
+    LKI_INNER(w.c,
+              status = lk_set_atomic(w.c->inner, items, item_count, locks, lock_count, conflict));
     for (size_t i = 0; status == LK_OK && i < item_count; i++)
         writing_end(&w, &items[i]);
     return commit_end(&w, status, locks, lock_count);
@@ -244,7 +253,8 @@ cache_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *l
     for (size_t i = 0; i < write_count; i++)
         if (write_key(&writes[i], &key))
             writing_begin(&w, key);
-    status = lk_commit(w.c->inner, writes, write_count, locks, lock_count, conflict);
+    LKI_INNER(w.c,
+              status = lk_commit(w.c->inner, writes, write_count, locks, lock_count, conflict));
     bool done = status == LK_OK || status == LK_LATE;
     for (size_t i = 0; done && i < write_count; i++)
         if (write_key(&writes[i], &key))
@@ -262,7 +272,7 @@ cache_statistics(void *state, lk_statistics *stats)
     if (lki_cache_self(c, &status) == NULL)
         return status;
     if ((lk_capabilities(c->inner) & LK_HAS_STATISTICS) != 0)
-        status = lk_statistics_read(c->inner, stats);
+        LKI_INNER(c, status = lk_statistics_read(c->inner, stats));
     if (status == LK_OK)
         lki_cache_statistics(c->cache, stats);
     return status;
@@ -281,7 +291,7 @@ cache_push(void *state, const lk_item *jobs, size_t count, const lk_push_options
     for (size_t i = 0; i < count; i++)
         if (jobs[i].key.sk.size != 0)
             writing_begin(&w, jobs[i].key);
-    status = lk_queue_push(w.c->inner, jobs, count, options, pushed);
+    LKI_INNER(w.c, status = lk_queue_push(w.c->inner, jobs, count, options, pushed));
     return writing_close(&w, status);
 }
 
@@ -291,11 +301,14 @@ static lk_status
 cache_pull(void *state, const lk_pull_options *options, lk_result *result)
 {
     const lki_cache_db *c = state;
-    if (options->max_receives == 0)
-        return lk_queue_pull(c->inner, options, result);
+    lk_status status;
+    if (options->max_receives == 0) {
+        LKI_INNER(c, status = lk_queue_pull(c->inner, options, result));
+        return status;
+    }
     uint32_t from = lki_partition_begin(c->cache, options->pk);
     uint32_t to = lki_partition_begin(c->cache, options->dead_pk);
-    lk_status status = lk_queue_pull(c->inner, options, result);
+    LKI_INNER(c, status = lk_queue_pull(c->inner, options, result));
     lki_partition_end(c->cache, to, status == LK_UNKNOWN);
     lki_partition_end(c->cache, from, status == LK_UNKNOWN);
     return status;
@@ -310,7 +323,7 @@ cache_acknowledge(void *state, const lk_claim *claims, size_t count)
         return status;
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, claims[i].key);
-    status = lk_queue_acknowledge(w.c->inner, claims, count);
+    LKI_INNER(w.c, status = lk_queue_acknowledge(w.c->inner, claims, count));
     return writing_close(&w, status);
 }
 
@@ -319,7 +332,8 @@ cache_queue_purge(void *state, lk_bytes pk, size_t *purged)
 {
     const lki_cache_db *c = state;
     uint32_t partition = lki_partition_begin(c->cache, pk);
-    lk_status status = lk_queue_purge(c->inner, pk, purged);
+    lk_status status;
+    LKI_INNER(c, status = lk_queue_purge(c->inner, pk, purged));
     lki_partition_end(c->cache, partition, status == LK_UNKNOWN);
     return status;
 }
@@ -339,6 +353,7 @@ cache_close(void *state)
 static void
 operations_replace(lk_operations *o, uint64_t capabilities)
 {
+    lki_cache_pass_operations(o);
     o->close = cache_close;
     o->get = cache_get;
     o->set = cache_set;
@@ -388,8 +403,10 @@ lk_cache_open(lk_db *inner, const lk_cache_options *options, lk_db **db)
         status = lki_cache_open(options, &adapter, &c->cache);
     }
     if (status == LK_OK)
-        status = lk_adapter_open(&operations, &adapter, db);
-    if (status != LK_OK) {
+        status = lk_adapter_open(&operations, &adapter, &c->self);
+    if (status == LK_OK) {
+        *db = c->self;
+    } else {
         if (c->cache != NULL)
             lki_cache_close(c->cache);
         lk_adapter_release(c->inner);

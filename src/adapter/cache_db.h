@@ -12,6 +12,7 @@
 typedef struct lki_cache_db {
     lk_db *inner; /* held; first: see lk_adapter_pass */
     lki_cache *cache;
+    lk_db *self; /* the handle of this cache */
 } lki_cache_db;
 
 /* This thread's record in the cache. NULL with *why: no memory, or the database was closed. */
@@ -30,8 +31,9 @@ LKI_INLINE bool
 lki_cached_is_good(const lki_cache_db *c, const lki_cached *entry)
 {
     return lki_cached_is_valid(c->cache, entry) &&
-           (LKI_LIKELY(entry->fresh_until_ms == 0) ||
-            !lk_has_expired(entry->fresh_until_ms, lk_realtime_now_ms(c->inner)));
+           (LKI_LIKELY(entry->expires_at_ms == 0) ||
+            !lk_has_expired(entry->expires_at_ms, lk_realtime_now_ms(c->inner))) &&
+           lki_cache_is_young(c->cache, entry->read_at_ms);
 }
 
 LKI_INLINE lk_item
@@ -56,6 +58,44 @@ lki_cached_copy(const lki_cached *entry, lk_result *result)
                    lki_cached_data(entry), entry->data_size, entry->expires_at_ms);
     return LK_OK;
 }
+
+/* The call to a database behind a cache in which this thread is: the database may use the cache in front
+ * of it. Two threads that wait for each other's loads are not possible: who is inside such a call waits
+ * for no load, in no cache, but for a cache that stands directly behind another one, which waits where
+ * that one would. */
+typedef struct lki_inner_call {
+    const lk_db *callee; /* NULL: none */
+    bool patient;        /* the caller may wait for loads */
+} lki_inner_call;
+
+extern __thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-exec")));
+
+LKI_INLINE bool
+lki_cache_is_patient(const lki_cache_db *c)
+{
+    const lki_inner_call *now = &lki_inner_now;
+    return now->callee == NULL || (now->callee == c->self && now->patient);
+}
+
+/* A call to c->inner begins. Returns what lki_inner_now is to be after it. */
+LKI_INLINE lki_inner_call
+lki_inner_begin(const lki_cache_db *c)
+{
+    lki_inner_call before = lki_inner_now;
+    lki_inner_now = (lki_inner_call){c->inner, lki_cache_is_patient(c)};
+    return before;
+}
+
+/* `step_` is what calls c->inner: each call goes through this. */
+#define LKI_INNER(c_, step_)                                \
+    do {                                                    \
+        const lki_inner_call before_ = lki_inner_begin(c_); \
+        step_;                                              \
+        lki_inner_now = before_;                            \
+    } while (0)
+
+/* cache_pass.c: calls that only go through. */
+void lki_cache_pass_operations(lk_operations *operations);
 
 lk_status lki_cache_get_many(void *state, const lk_key *keys, size_t count, lk_result *result);
 

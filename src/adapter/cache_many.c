@@ -8,16 +8,16 @@
 #include "base/scratch.h"
 
 /* A get_many: for each key an entry, which the section protects as long as all are found, and holds
- * after that; where there is none, a miss. */
+ * after that; where there is none, a miss. What is missing is asked for in one call, then other threads'
+ * answers are waited for, and what they had no answer for is asked for in a second call. */
 typedef struct many {
     const lki_cache_db *c;
     lki_thread *thread;
     const lk_key *keys;
     size_t count, missing;
-    lki_miss *misses;  /* of each key; `entry`: what was found */
-    lk_key *asked;     /* keys for the database */
-    size_t *positions; /* of these */
-    lk_result *answers;
+    lki_miss *misses;      /* of each key; `entry`: what was found */
+    lk_key *asked;         /* keys for the database */
+    const lk_item **items; /* the database's answers, of each key that was asked for */
     int64_t now_ms;
 } many;
 
@@ -65,17 +65,18 @@ many_copy(const many *m, lk_result *result)
     return LK_OK;
 }
 
-/* The database's answers to keys[0] to keys[count - 1], with holes. */
+/* The database's answers to asked[0] to asked[count - 1], with holes. */
 static lk_status
-many_ask(const many *m, const lk_key *keys, size_t count, lk_result *answers)
+many_ask(const many *m, size_t count, lk_result *answers)
 {
-    if ((lk_capabilities(m->c->inner) & LK_HAS_GET_MANY) != 0)
-        return lk_get_many(m->c->inner, keys, count, answers);
+    lk_db *inner = m->c->inner;
+    if ((lk_capabilities(inner) & LK_HAS_GET_MANY) != 0)
+        return lk_get_many(inner, m->asked, count, answers);
     lk_result *one = lk_result_new();
     lk_status status = one == NULL ? LK_NO_MEMORY : LK_OK;
     lk_result_draft(answers);
     for (size_t i = 0; status == LK_OK && i < count; i++) {
-        status = lk_get(m->c->inner, keys[i], one);
+        status = lk_get(inner, m->asked[i], one);
         if (status == LK_OK || status == LK_NOT_FOUND)
             status = lk_result_add(answers, status == LK_OK ? lk_result_item(one, 0) : NULL);
     }
@@ -85,79 +86,107 @@ many_ask(const many *m, const lk_key *keys, size_t count, lk_result *answers)
     return status;
 }
 
-/* Loads of all that is missing, but for what others load. */
-static lk_status
-many_load(many *m)
+/* This read has to ask for the key itself. */
+static bool
+miss_asks(const lki_miss *miss)
 {
-    lki_cache *cache = m->c->cache;
+    return miss->role == LKI_LOAD_LEADS || miss->role == LKI_LOAD_ALONE;
+}
+
+/* Asks for all that this read has to ask for itself; ends the loads that it leads. */
+static lk_status
+many_load(many *m, lk_result *answers)
+{
     size_t asked = 0;
+    lk_status status = LK_OK;
+    for (size_t i = 0; i < m->count; i++)
+        if (miss_asks(&m->misses[i]))
+            m->asked[asked++] = m->keys[i];
+    if (asked != 0)
+        LKI_INNER(m->c, status = many_ask(m, asked, answers));
+    asked = 0;
     for (size_t i = 0; i < m->count; i++) {
         lki_miss *miss = &m->misses[i];
-        if (miss->entry != NULL)
+        if (!miss_asks(miss))
             continue;
-        lki_load_begin(cache, m->thread, miss, m->now_ms);
-        if (miss->role != LKI_LOAD_LEADS && miss->role != LKI_LOAD_ALONE)
-            continue;
-        m->asked[asked] = m->keys[i];
-        m->positions[i] = asked++;
-    }
-    lk_status status = asked != 0 ? many_ask(m, m->asked, asked, m->answers) : LK_OK;
-    for (size_t i = 0; i < m->count; i++) {
-        lki_miss *miss = &m->misses[i];
-        if (miss->role != LKI_LOAD_LEADS)
-            continue;
-        const lk_item *item = status == LK_OK ? lk_result_item(m->answers, m->positions[i]) : NULL;
+        const lk_item *item = status == LK_OK ? lk_result_item(answers, asked++) : NULL;
         /* What a call of several keys failed with is no answer for one of them. */
         lk_status its = status != LK_OK ? LK_RACE : item != NULL ? LK_OK : LK_NOT_FOUND;
-        lki_load_end(cache, m->thread, miss, its, item, m->now_ms);
+        m->items[i] = item;
+        lki_load_end(m->c->cache, m->thread, miss, its, item);
     }
     return status;
 }
 
+/* Loads of all that is missing, but for what others load. */
+static lk_status
+many_load_missing(many *m, lk_result *answers)
+{
+    bool patient = lki_cache_is_patient(m->c);
+    m->now_ms = lk_realtime_now_ms(m->c->inner);
+    for (size_t i = 0; i < m->count; i++)
+        if (m->misses[i].entry == NULL)
+            lki_load_begin(m->c->cache, m->thread, &m->misses[i], patient, m->now_ms);
+    return many_load(m, answers);
+}
+
+/* Loads of what others had no answer for. */
+static lk_status
+many_load_vain(many *m, lk_result *answers)
+{
+    m->now_ms = lk_realtime_now_ms(m->c->inner);
+    for (size_t i = 0; i < m->count; i++)
+        if (m->misses[i].role == LKI_LOAD_VAIN)
+            lki_load_begin(m->c->cache, m->thread, &m->misses[i], false, m->now_ms);
+    return many_load(m, answers);
+}
+
+/* Waits for the loads that were joined; after a fault of this call only leaves them. True: some had no
+ * answer. */
+static bool
+many_wait(many *m, lk_status status)
+{
+    bool in_vain = false;
+    int64_t until_ms = status == LK_OK ? lki_load_deadline(m->c->cache) : 0;
+    for (size_t i = 0; i < m->count; i++)
+        if (m->misses[i].role == LKI_LOAD_JOINED) {
+            lk_status told = lki_load_wait(m->c->cache, &m->misses[i], until_ms);
+            if (told != LK_OK && told != LK_NOT_FOUND) /* the fault was another call's */
+                m->misses[i].role = LKI_LOAD_VAIN;
+            in_vain = in_vain || m->misses[i].role == LKI_LOAD_VAIN;
+        }
+    return in_vain;
+}
+
 /* Adds position i to the draft. */
 static lk_status
-many_add(const many *m, size_t i, lk_result *one, lk_result *result)
+many_add(const many *m, size_t i, lk_result *result)
 {
-    lki_miss *miss = &m->misses[i];
-    lk_status status = LK_OK;
-    if (miss->role == LKI_LOAD_LEADS || miss->role == LKI_LOAD_ALONE)
-        return lk_result_add(result, lk_result_item(m->answers, m->positions[i]));
-    if (miss->role == LKI_LOAD_JOINED) { /* in vain */
-        status = lk_get(m->c->inner, miss->hashed.key, one);
-        return status == LK_OK || status == LK_NOT_FOUND
-                   ? lk_result_add(result, status == LK_OK ? lk_result_item(one, 0) : NULL)
-                   : status;
-    }
+    const lki_miss *miss = &m->misses[i];
+    if (miss->role == LKI_LOAD_ENDED)
+        return lk_result_add(result, m->items[i]);
     if (miss->entry == NULL || miss->entry->absent)
         return lk_result_add(result, NULL);
     lk_item item = lki_cached_item(miss->entry);
     return lk_result_add(result, lk_has_expired(item.expires_at_ms, m->now_ms) ? NULL : &item);
 }
 
+/* `answers`: two results. */
 static lk_status
-many_merge(many *m, lk_result *result)
+many_merge(many *m, lk_result *const *answers, lk_result *result)
 {
-    lk_status status = m->answers == NULL ? LK_NO_MEMORY : many_load(m);
+    lk_status status = answers[0] != NULL && answers[1] != NULL ? LK_OK : LK_NO_MEMORY;
+    if (status == LK_OK)
+        status = many_load_missing(m, answers[0]);
     /* Own loads have ended: two threads that wait for each other's do not exist. */
-    int64_t until_ms = status == LK_OK ? lki_load_deadline(m->c->cache) : 0;
-    for (size_t i = 0; i < m->count; i++) {
-        lki_miss *miss = &m->misses[i];
-        if (miss->role != LKI_LOAD_JOINED)
-            continue;
-        lk_status told = lki_load_wait(m->c->cache, miss, until_ms);
-        if (told == LK_OK || told == LK_NOT_FOUND)
-            miss->role = LKI_LOAD_FOUND; /* the entry, or that there is none */
-    }
+    if (many_wait(m, status) && status == LK_OK)
+        status = many_load_vain(m, answers[1]);
     m->now_ms = lk_realtime_now_ms(m->c->inner);
-    lk_result *one = status == LK_OK ? lk_result_new() : NULL;
-    if (status == LK_OK && one == NULL)
-        status = LK_NO_MEMORY;
     lk_result_draft(result);
     for (size_t i = 0; status == LK_OK && i < m->count; i++)
-        status = many_add(m, i, one, result);
+        status = many_add(m, i, result);
     if (status == LK_OK)
         lk_result_publish(result);
-    lk_result_free(one);
     for (size_t i = 0; i < m->count; i++)
         lki_cached_release(m->c->cache, m->misses[i].entry);
     return status;
@@ -172,14 +201,14 @@ lki_cache_get_many(void *state, const lk_key *keys, size_t count, lk_result *res
     if (m.thread == NULL)
         return status;
     size_t size;
-    if (__builtin_mul_overflow(count, sizeof(lki_miss) + sizeof(lk_key) + sizeof(size_t), &size))
+    if (__builtin_mul_overflow(count, sizeof(lki_miss) + sizeof(lk_key) + sizeof(lk_item *), &size))
         return LK_NO_MEMORY;
     lki_scratch scratch;
     if (!lki_scratch_take(m.thread, &scratch, size))
         return LK_NO_MEMORY;
     m.misses = scratch.memory;
     m.asked = (lk_key *)(void *)(m.misses + count);
-    m.positions = (size_t *)(void *)(m.asked + count);
+    m.items = (const lk_item **)(void *)(m.asked + count);
     lki_enter(m.thread);
     many_find(&m);
     if (m.missing == 0)
@@ -192,10 +221,10 @@ lki_cache_get_many(void *state, const lk_key *keys, size_t count, lk_result *res
     lki_count(m.thread, LKI_GETS, count);
     lki_count(m.thread, LKI_HITS, count - m.missing);
     if (m.missing != 0) {
-        m.now_ms = lk_realtime_now_ms(m.c->inner);
-        m.answers = lk_result_new();
-        status = many_merge(&m, result);
-        lk_result_free(m.answers);
+        lk_result *answers[2] = {lk_result_new(), lk_result_new()};
+        status = many_merge(&m, answers, result);
+        lk_result_free(answers[0]);
+        lk_result_free(answers[1]);
     }
     lki_scratch_give(m.thread, &scratch);
     return status;

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "base/check.h"
+
 int64_t lki_realtime_ms(void *unused);
 /* As of the kernel's last tick, at most LKI_COARSE_LAG_MS ago, at a fifth of the price. */
 int64_t lki_realtime_coarse_ms(void *unused);
@@ -14,6 +16,16 @@ enum { LKI_COARSE_LAG_MS = 16 };
 int64_t lki_monotonic_ms(void *unused);
 int64_t lki_monotonic_coarse_ms(void *unused); /* lags likewise */
 
+/* A length of time after an instant. Both are what a caller says, and clocks may be hooked: the sum
+ * stops at the ends of int64_t. */
+LKI_INLINE int64_t
+lki_time_after(int64_t now_ms, int64_t ms)
+{
+    int64_t sum;
+    if (LKI_UNLIKELY(__builtin_add_overflow(now_ms, ms, &sum)))
+        return ms < 0 ? INT64_MIN : INT64_MAX;
+    return sum;
+}
 
 /* How long `until` is behind `since`; 0 if it is not. The clocks of callers may have any value. */
 static inline int64_t

@@ -16,7 +16,14 @@
  * change items that they do not name; its word is remembered by each entry of the partition.
  *
  * LOADS A read that misses leads the load of its key: others that miss meanwhile wait for its answer,
- * unless a write came in between.
+ * unless a write came in between. A load that somebody has waited for in vain is late: nobody joins it
+ * any more, and who waited leads one of his own. Of several loads of a key the first answer is kept;
+ * what began before that is not.
+ *
+ * AGES count on the monotonic clock, from before the database was asked.
+ *
+ * RE-ENTRANCE A database may use the cache in front of it inside its operations. Such a read is not
+ * patient: the load that it would wait for may be its own thread's, or wait for it.
  *
  * Guarantees  With all writes through the cache a find is linearizable for each key: it never returns
  *             less than a write that had ended before it began, and two finds never go back in time.
@@ -33,6 +40,7 @@
 
 #include <latchkey/adapter.h>
 
+#include "base/clock.h"
 #include "base/latch.h"
 #include "base/set.h"
 
@@ -45,7 +53,7 @@ struct lki_cached {
     _Atomic(uint8_t) stale;       /* [P17] */
     _Atomic(uint8_t) hits;        /* [stat] the lower bits: as many as there were hits, up to two */
     int64_t expires_at_ms;        /* [const] of the item */
-    int64_t fresh_until_ms;       /* [const] not to be returned later; 0: always */
+    int64_t read_at_ms;           /* [const] monotonic; where there is a max_age_ms */
     uint64_t partition_word;      /* [const] of its partition's window when it was read */
     uint32_t partition;           /* [const] number of that window */
     _Atomic(uint32_t) references; /* the table's, and one for each load or read that keeps it */
@@ -86,8 +94,7 @@ enum { LKI_CACHE_PARTITIONS = 4096 };
 
 /* `options` checked; `of`: whose clocks are used. LK_OK, LK_NO_MEMORY. */
 lk_status lki_cache_open(const lk_cache_options *options, const lk_adapter *of, lki_cache **cache);
-/* No other thread is there. */
-void lki_cache_close(lki_cache *cache);
+void lki_cache_close(lki_cache *cache); /* no other thread is there */
 void lki_cache_statistics(lki_cache *cache, lk_statistics *statistics);
 
 /* ---- finding ---- */
@@ -115,6 +122,27 @@ LKI_INLINE lki_bucket *
 lki_cache_bucket(const lki_cache *cache, uint64_t hash)
 {
     return lki_set_bucket(&cache->lookaside[lki_cache_shard_number(cache, hash)], hash);
+}
+
+LKI_INLINE int64_t
+lki_cache_now_ms(const lki_cache *cache)
+{
+    return cache->domain.monotonic_ms(cache->domain.clock_context);
+}
+
+/* For the age of what is read or written from now on. */
+LKI_INLINE int64_t
+lki_cache_read_at_ms(const lki_cache *cache)
+{
+    return cache->max_age_ms != 0 ? lki_cache_now_ms(cache) : 0;
+}
+
+/* Not older than max_age_ms? */
+LKI_INLINE bool
+lki_cache_is_young(const lki_cache *cache, int64_t read_at_ms)
+{
+    return LKI_LIKELY(cache->max_age_ms == 0) ||
+           lki_span_ms(read_at_ms, lki_cache_now_ms(cache)) <= cache->max_age_ms;
 }
 
 /* Not overtaken by a write? Its time is the caller's to judge. */
@@ -162,10 +190,12 @@ void lki_cached_release(lki_cache *cache, lki_cached *entry);
 /* ---- reading from the database ---- */
 
 enum lki_load_role {
-    LKI_LOAD_FOUND, /* `entry` has come meanwhile; held */
-    LKI_LOAD_LEADS, /* ask the database, then lki_load_end */
-    LKI_LOAD_ALONE, /* the same; a write is under way, or there was no memory: it is not kept */
-    LKI_LOAD_JOINED /* another one asks: lki_load_wait, after all own loads have ended */
+    LKI_LOAD_FOUND,  /* `entry` has come meanwhile; held */
+    LKI_LOAD_LEADS,  /* ask the database, then lki_load_end */
+    LKI_LOAD_ALONE,  /* the same; a write is under way, or there was no memory: it is not kept */
+    LKI_LOAD_JOINED, /* another one asks: lki_load_wait, after all own loads have ended */
+    LKI_LOAD_VAIN,   /* it has no answer: lki_load_begin again, but not patient */
+    LKI_LOAD_ENDED   /* this read has asked */
 };
 
 typedef struct lki_load lki_load;
@@ -178,15 +208,17 @@ typedef struct lki_miss {
     lki_cached *entry; /* FOUND; the caller releases it */
 } lki_miss;
 
-/* Of miss->hashed: sets the rest. `now_ms`: of the database's realtime clock. Caller: not in a
- * section. */
-void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, int64_t now_ms);
+/* Of miss->hashed: sets the rest. `patient`: it may join another's load. `now_ms`: of the database's
+ * realtime clock. Caller: not in a section. */
+void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patient,
+                    int64_t now_ms);
 /* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault; LK_RACE: there is none, who waits
- * asks himself. Wakes who waits; keeps it if it may. */
+ * asks himself. Wakes who waits; keeps it if it may. The role is ENDED. */
 void lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status status,
-                  const lk_item *item, int64_t now_ms);
-/* The answer to another's question, waited for until then (of the system's monotonic clock). LK_OK: miss->entry, which the caller releases. LK_NOT_FOUND, or
- * the fault. LK_RACE: there is none, ask yourself. */
+                  const lk_item *item);
+/* The answer to another's question, waited for until then (of the system's monotonic clock). LK_OK:
+ * miss->entry, which the caller releases. LK_NOT_FOUND, or the fault. LK_RACE: there is none, and the
+ * role is VAIN. until_ms 0: only leaves the load. No point of cancellation: it holds the latch. */
 lk_status lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms);
 /* Until when a call that begins to wait now waits, for all its loads. */
 int64_t lki_load_deadline(const lki_cache *cache);
@@ -205,9 +237,10 @@ typedef struct lki_flight {
 void lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight,
                       const lki_hashed *hashed);
 /* `item`: what the key now holds; NULL: unknown, or nothing. `unsettled`: the write may yet take effect
- * (LK_UNKNOWN): nothing of the key is kept for LK_UNKNOWN_SETTLES_MS. `now_ms`: from before the write. */
+ * (LK_UNKNOWN): nothing of the key is kept for LK_UNKNOWN_SETTLES_MS. `read_at_ms`: from before the
+ * write. */
 void lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight,
-                    const lk_item *item, bool unsettled, int64_t now_ms);
+                    const lk_item *item, bool unsettled, int64_t read_at_ms);
 /* Around a call that changes items of a partition without naming them. Begin returns what end wants;
  * `unsettled` as above. */
 uint32_t lki_partition_begin(lki_cache *cache, lk_bytes pk);

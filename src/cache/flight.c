@@ -37,7 +37,7 @@ entry_hashed(const lki_cached *entry, uint64_t hash)
 
 void
 lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, const lk_item *item,
-               bool unsettled, int64_t now_ms)
+               bool unsettled, int64_t read_at_ms)
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, flight->hash);
     lki_hashed hashed = {.hash = flight->hash};
@@ -45,13 +45,13 @@ lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, c
     if (flight->entry != NULL)
         hashed = entry_hashed(flight->entry, flight->hash);
     if (item != NULL && flight->entry != NULL && flight->alone && lki_memory_is_bounded(thread))
-        entry = lki_cached_new(cache, &hashed, item, flight->partition_word, now_ms);
+        entry = lki_cached_new(cache, &hashed, item, flight->partition_word, read_at_ms);
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
     lki_window *w = lki_window_of(cache, shard, flight->hash);
     w->open--;
     if (unsettled)
-        w->unsettled_until_ms = lki_cache_now_ms(cache) + LK_UNKNOWN_SETTLES_MS;
+        w->unsettled_until_ms = lki_cache_settles_ms(cache);
     lki_cached *old = flight->entry != NULL ? lki_set_get(&shard->entries, &hashed) : NULL;
     if (old != NULL) {
         bool met =

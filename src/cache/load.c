@@ -3,8 +3,12 @@
  * Reads of a cache that missed: one asks the database for all who want the key. Called by
  * adapter/cache_db.c and cache_many.c.
  *
- * A load is listed in its shard while the database works. Who joins it counts itself; the last reader
- * frees it, and with it the reference to the answer.
+ * A load is listed in its window while the database works. Who joins it counts itself; the last reader
+ * frees it, and with it the reference to the answer. Nobody is told that a leader hangs, or that its
+ * thread has ended; what is known is that somebody waited in vain. From then on the load is late, and
+ * nobody joins it: a hung leader costs the others one wait, not one for each read. Where the database is
+ * merely slow the late answer is still kept, unless that of another load was since this one began:
+ * answers enter the table in the order of their reads, also where others write past the cache.
  */
 #include "base/clock.h"
 #include "cache/shard.h"
@@ -15,6 +19,9 @@ struct lki_load {
     lki_load *next;                 /* [latch] of its window */
     uint64_t begun, partition_word; /* [const] windows as they were when it began */
     size_t readers;                 /* [latch] who leads it or waits for it */
+    int64_t read_at_ms;             /* [const] when it began, for the age */
+    bool late;                      /* [latch] somebody has waited for it in vain */
+    bool overtaken;                 /* [latch] another answer was kept since it began */
     bool ended;                     /* [latch] */
     lk_status status;               /* [latch] once it has ended */
     lki_cached *entry;              /* [latch] held; the answer of LK_OK */
@@ -30,7 +37,7 @@ load_new(lki_cache *cache, const lki_hashed *hashed)
         lki_alloc(&cache->domain.allocator, sizeof *load + key->pk.size + key->sk.size);
     if (load == NULL)
         return NULL;
-    *load = (lki_load){.readers = 1, .hashed = *hashed};
+    *load = (lki_load){.readers = 1, .hashed = *hashed, .read_at_ms = lki_cache_read_at_ms(cache)};
     memcpy(load->bytes, key->pk.data, key->pk.size);
     if (key->sk.size != 0)
         memcpy(load->bytes + key->pk.size, key->sk.data, key->sk.size);
@@ -56,34 +63,52 @@ load_leave_latched(lki_load *load)
     return --load->readers == 0;
 }
 
+static bool
+load_is_of(const lki_load *load, const lki_hashed *hashed)
+{
+    return load->hashed.hash == hashed->hash &&
+           lk_bytes_compare(load->hashed.key.pk, hashed->key.pk) == 0 &&
+           lk_bytes_compare(load->hashed.key.sk, hashed->key.sk) == 0;
+}
+
 /* The load of a key that a read which begins now may take part in. */
 static lki_load *
 load_find_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *hashed)
 {
     lki_load *load = lki_window_of(cache, shard, hashed->hash)->loads;
     for (; load != NULL; load = load->next)
-        if (load->hashed.hash == hashed->hash &&
-            lk_bytes_compare(load->hashed.key.pk, hashed->key.pk) == 0 &&
-            lk_bytes_compare(load->hashed.key.sk, hashed->key.sk) == 0 &&
+        if (load_is_of(load, hashed) && !load->late && !load->overtaken &&
+            lki_cache_is_young(cache, load->read_at_ms) &&
             lki_windows_are_as(cache, shard, hashed, load->begun, load->partition_word))
             return load;
     return NULL;
 }
 
+/* An answer was kept: what others that are under way bring is older, or may be. */
+static void
+loads_overtake_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *hashed)
+{
+    lki_load *load = lki_window_of(cache, shard, hashed->hash)->loads;
+    for (; load != NULL; load = load->next)
+        if (load_is_of(load, hashed))
+            load->overtaken = true;
+}
+
 static void
 miss_decide_latched(lki_cache *cache, lki_cache_shard *shard, lki_miss *miss, lki_load *fresh,
-                    int64_t now_ms)
+                    bool patient, int64_t now_ms)
 {
     lki_cached *entry = lki_set_get(&shard->entries, &miss->hashed);
     if (entry != NULL && lki_cached_is_valid(cache, entry) &&
-        !lk_has_expired(entry->fresh_until_ms, now_ms)) {
+        !lk_has_expired(entry->expires_at_ms, now_ms) &&
+        lki_cache_is_young(cache, entry->read_at_ms)) {
         lki_cached_hold(entry);
         miss->role = LKI_LOAD_FOUND;
         miss->entry = entry;
         return;
     }
     lki_load *running =
-        cache->load_wait_ms >= 0 ? load_find_latched(cache, shard, &miss->hashed) : NULL;
+        patient && cache->load_wait_ms >= 0 ? load_find_latched(cache, shard, &miss->hashed) : NULL;
     if (running != NULL) {
         running->readers++;
         miss->role = LKI_LOAD_JOINED;
@@ -104,14 +129,14 @@ miss_decide_latched(lki_cache *cache, lki_cache_shard *shard, lki_miss *miss, lk
 }
 
 void
-lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, int64_t now_ms)
+lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patient, int64_t now_ms)
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, miss->hashed.hash);
     lki_load *fresh = load_new(cache, &miss->hashed);
     miss->load = NULL;
     miss->entry = NULL;
     lki_latch_take(&shard->latch, thread);
-    miss_decide_latched(cache, shard, miss, fresh, now_ms);
+    miss_decide_latched(cache, shard, miss, fresh, patient, now_ms);
     lki_latch_drop(&shard->latch);
     if (miss->role != LKI_LOAD_LEADS)
         load_free(cache, fresh);
@@ -138,17 +163,19 @@ answer_for_others(const lki_load *load, lk_status status, const lki_cached *entr
 
 void
 lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status status,
-             const lk_item *item, int64_t now_ms)
+             const lk_item *item)
 {
     lki_load *load = miss->load;
-    if (miss->role != LKI_LOAD_LEADS)
+    bool leads = miss->role == LKI_LOAD_LEADS;
+    miss->role = LKI_LOAD_ENDED;
+    if (!leads)
         return;
     const lki_hashed *hashed = &load->hashed;
     lki_cache_shard *shard = lki_cache_shard_of(cache, hashed->hash);
     bool wanted = status == LK_OK || (status == LK_NOT_FOUND && cache->keep_missing &&
                                       absence_is_certain(&hashed->key));
     lki_cached *entry = wanted ? lki_cached_new(cache, hashed, status == LK_OK ? item : NULL,
-                                                load->partition_word, now_ms)
+                                                load->partition_word, load->read_at_ms)
                                : NULL;
     bool bounded = lki_memory_is_bounded(thread), kept = false;
     lki_write_enter(thread);
@@ -158,9 +185,12 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
         link = &(*link)->next;
     *link = load->next;
     lki_cached *old = lki_set_get(&shard->entries, hashed);
-    if (entry != NULL && bounded &&
+    if (entry != NULL && bounded && !load->overtaken &&
+        lki_cache_is_young(cache, load->read_at_ms) &&
         lki_windows_are_as(cache, shard, hashed, load->begun, load->partition_word))
         kept = lki_cached_enter_latched(cache, shard, thread, hashed->hash, entry, old);
+    if (kept)
+        loads_overtake_latched(cache, shard, hashed);
     load->status = answer_for_others(load, status, entry);
     load->entry = entry;
     load->ended = true;
@@ -177,7 +207,7 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
 int64_t
 lki_load_deadline(const lki_cache *cache)
 {
-    return lki_monotonic_ms(NULL) + cache->load_wait_ms;
+    return lki_time_after(lki_monotonic_ms(NULL), cache->load_wait_ms);
 }
 
 lk_status
@@ -187,6 +217,8 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
     lki_load *load = miss->load;
     const struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
     lk_status status = LK_RACE;
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     pthread_mutex_lock(&shard->latch);
     while (!load->ended && pthread_cond_timedwait(&shard->ended, &shard->latch, &until) == 0)
         ;
@@ -195,10 +227,24 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
         miss->entry = status == LK_OK ? load->entry : NULL;
         if (miss->entry != NULL)
             lki_cached_hold(miss->entry);
+    } else {
+        load->late = load->late || until_ms != 0;
     }
     bool last = load_leave_latched(load);
     pthread_mutex_unlock(&shard->latch);
+    pthread_setcancelstate(cancel, NULL);
+    miss->role = status == LK_RACE ? LKI_LOAD_VAIN : LKI_LOAD_FOUND;
     if (last)
         load_free(cache, load);
     return status;
+}
+
+void
+lki_loads_forget(lki_cache *cache, lki_window *window)
+{
+    while (window->loads != NULL) {
+        lki_load *load = window->loads;
+        window->loads = load->next;
+        load_free(cache, load);
+    }
 }

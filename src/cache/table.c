@@ -15,6 +15,7 @@
  *             the order: as P17.
  *             P3: base/set.c.
  */
+#include "base/clock.h"
 #include "cache/shard.h"
 
 #include <time.h>
@@ -64,13 +65,21 @@ lki_partition_begin(lki_cache *cache, lk_bytes pk)
     return partition;
 }
 
+/* 0 stands for never. */
+int64_t
+lki_cache_settles_ms(const lki_cache *cache)
+{
+    int64_t until_ms = lki_time_after(lki_cache_now_ms(cache), LK_UNKNOWN_SETTLES_MS);
+    return until_ms != 0 ? until_ms : 1;
+}
+
 void
 lki_partition_end(lki_cache *cache, uint32_t partition, bool unsettled)
 {
     if (unsettled)
         lki_store_relaxed(&cache->unsettled_until_ms[partition],
-                          lki_cache_now_ms(cache) + LK_UNKNOWN_SETTLES_MS); /* published by P18 */
-    lki_add_seq_cst(&cache->partitions[partition], (uint64_t)-1);           /* P18 */
+                          lki_cache_settles_ms(cache));           /* published by P18 */
+    lki_add_seq_cst(&cache->partitions[partition], (uint64_t)-1); /* P18 */
 }
 
 static bool
@@ -115,21 +124,9 @@ entry_dispose(lki_thread *thread, void *object)
     return true;
 }
 
-static int64_t
-entry_fresh_until(const lki_cache *cache, int64_t expires_at_ms, int64_t now_ms)
-{
-    int64_t until = expires_at_ms;
-    if (cache->max_age_ms != 0) {
-        int64_t aged =
-            now_ms > INT64_MAX - cache->max_age_ms ? INT64_MAX : now_ms + cache->max_age_ms;
-        until = until == 0 || aged < until ? aged : until;
-    }
-    return until;
-}
-
 lki_cached *
 lki_cached_new(const lki_cache *cache, const lki_hashed *hashed, const lk_item *item, uint64_t word,
-               int64_t now_ms)
+               int64_t read_at_ms)
 {
     const lk_key *key = &hashed->key;
     lk_bytes data = item != NULL ? item->data : (lk_bytes){NULL, 0};
@@ -143,7 +140,7 @@ lki_cached_new(const lki_cache *cache, const lki_hashed *hashed, const lk_item *
     entry->data_size = (uint32_t)data.size;
     entry->absent = item == NULL;
     entry->expires_at_ms = item != NULL ? item->expires_at_ms : 0;
-    entry->fresh_until_ms = entry_fresh_until(cache, entry->expires_at_ms, now_ms);
+    entry->read_at_ms = read_at_ms;
     entry->partition_word = word;
     entry->partition = partition_number(cache, key->pk);
     lki_store_relaxed(&entry->references, 1); /* nobody else has it yet */
@@ -311,6 +308,8 @@ shard_close(lki_cache *cache, lki_cache_shard *shard)
     if (shard->entries.allocator != NULL)
         lki_set_close(&shard->entries);
     lki_policy_close(&shard->policy, &cache->domain.allocator);
+    for (size_t i = 0; shard->windows != NULL && i < windows_each(cache); i++)
+        lki_loads_forget(cache, &shard->windows[i]);
     lki_free(&cache->domain.allocator, shard->windows, windows_each(cache) * sizeof(lki_window));
 }
 

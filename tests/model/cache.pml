@@ -17,10 +17,12 @@
  *                        All found: it copies them. Else it keeps what it found, leaves the section, and for each of the others
  *                        finds one after all, joins a load, leads one or asks alone; ends the loads that it leads; waits for
  *                        those that it joined; copies what it has kept
+ *              Other     writes to the database, past the cache (-DOTHER). Nothing is written through it then
  *              Evictor   throws EVICTIONS entries out, whenever it likes
  *              Holder    takes the latch and keeps it for ever (-DHALT)
  *            -DEMPTY: nothing is in the table at first. -DABSENT: that there is no item is remembered. -DUNSHARED: a read may
- *            neither join a load nor let others join. -DIMPATIENT: who waits for a load may give up, or get no answer from it.
+ *            neither join a load nor let others join. -DIMPATIENT: who waits for a load may give up, or get no answer from it: then the
+ *            load is late, and nobody joins it any more; who waited leads a load of its own, or asks alone.
  *            -DNO_MEMORY: it may be that an entry cannot be retired, or not be entered, or a load not be made.
  *
  * ABSTRACTED Memory is sequentially consistent. Finding an entry is one step: that it is moved in the set meanwhile can only
@@ -36,6 +38,8 @@
  *   I4  nothing freed is used; nothing is left over at the end; what a write throws out was not valid
  *   I5  after a fault the key is not in the table
  *   I6  loads end, and nobody waits for ever; who finds a valid entry waits for nobody
+ *   I7  also where others write past the cache, a fill never takes the place of a newer one
+ *   I8  a load that was waited for in vain is waited for by nobody who comes after that
  *
  * TWINS (-DTWIN_name; each must fail)
  *   NO_MARK                  a write does not mark the entry                                                        I1
@@ -60,6 +64,9 @@
  *   FAULT_ENTERS_ITEM        it enters the item                                                                     I5
  *   HIT_TAKES_LATCH          a hit needs the latch                                                                  I6
  *   WAITS_BEFORE_ENDS        who leads one load and joined another waits first                                      I6
+ *   KEPT_OVER_NEWER          a fill is kept though another of its key was kept since it began                       I7
+ *   OLDER_ALONE_OVERTAKEN    only by loads that began later                                                         I7
+ *   JOINS_LATE               a load is joined though it was waited for in vain                                      I8
  */
 
 #ifndef KEYS
@@ -122,6 +129,7 @@ bool running[LOADS];
 byte load_key[LOADS], load_begun[LOADS], load_word[LOADS];
 byte load_readers[LOADS];
 bool ended[LOADS];
+bool overtaken[LOADS]; /* another answer was kept since it began */
 byte answer[LOADS], answer_entry[LOADS];
 
 byte sections; /* a bit for each reader */
@@ -130,6 +138,8 @@ byte sections; /* a bit for each reader */
 byte seen[KEYS]; /* what a read that begins now may not fall below */
 byte writes[KEYS], writing[KEYS]; /* begun, under way */
 byte load_writes[LOADS]; /* begun when it was */
+byte load_number[LOADS], numbers; /* the order in which loads began */
+bool vain[LOADS]; /* somebody has waited for it in vain */
 byte working, finished;
 bool finding[READERS]; /* has found entries, and has not missed yet */
 
@@ -183,7 +193,9 @@ bool finding[READERS]; /* has found entries, and has not missed yet */
 #define IS_VALID(e_) (!stale[e_] && IS_OF_NOW(e_))
 
 #define IS_TRUE(key_) (table[key_] == 0 || !IS_VALID(table[key_]) || value[table[key_]] == db[key_])
-#if KEYS == 2
+#ifdef OTHER
+#define ALL_TRUE true
+#elif KEYS == 2
 #define ALL_TRUE (IS_TRUE(0) && IS_TRUE(1))
 #else
 #define ALL_TRUE IS_TRUE(0)
@@ -253,6 +265,7 @@ inline tell(key_, v_) { if :: seen[key_] < (v_) -> seen[key_] = v_ :: else fi }
 #define LEADS 4
 #define ALONE 5
 #define ANSWERED 6
+#define VAIN 7
 
 #define WHERE(role_, body_) if :: role[key] == role_ -> body_ :: else fi
 
@@ -286,7 +299,9 @@ inline copy() {
 
 /* A read has returned v. */
 inline returns() {
+#ifndef OTHER
     assert(v[key] >= floor[key]); /* I2 */
+#endif
     tell(key, v[key]);
     floor[key] = 0; e[key] = 0; l[key] = 0; v[key] = 0; role[key] = MISSED
 }
@@ -328,13 +343,42 @@ inline load_leave() {
     :: load_readers[l[key]] == 0 ->
         if :: LOAD_HOLDS && answer_entry[l[key]] != 0 -> let_go(answer_entry[l[key]]) :: else fi;
         load_key[l[key]] = 0; load_begun[l[key]] = 0; load_word[l[key]] = 0; load_writes[l[key]] = 0;
+        vain[l[key]] = false; overtaken[l[key]] = false; load_number[l[key]] = 0;
         ended[l[key]] = false; answer[l[key]] = 0; answer_entry[l[key]] = 0
     :: else
     fi
 }
 
+#ifdef TWIN_JOINS_LATE
+#define STAYS_JOINABLE true
+#else
+#define STAYS_JOINABLE false
+#endif
+
+#ifdef TWIN_OLDER_ALONE_OVERTAKEN
+#define IS_OVERTAKEN_BY(mine_, other_) (load_number[other_] < load_number[mine_])
+#else
+#define IS_OVERTAKEN_BY(mine_, other_) true
+#endif
+
+/* The answer of l[key] is kept: what others of that key bring is not, and nobody joins them any more. */
+inline overtake() {
+    x = 0;
+    do
+    :: x < LOADS ->
+        if
+        :: x != l[key] && load_readers[x] > 0 && load_key[x] == key && IS_OVERTAKEN_BY(l[key], x) ->
+            overtaken[x] = true; running[x] = false
+        :: else
+        fi;
+        x++
+    :: else -> break
+    od;
+    x = 0
+}
+
 /* lki_load_begin */
-inline load_begin() {
+inline load_begin(patient_) {
     atomic {
         !latch -> latch = true;
         e[key] = table[key];
@@ -343,13 +387,19 @@ inline load_begin() {
         :: else -> e[key] = 0
         fi
     };
+    if :: role[key] != FOUND -> role[key] = MISSED :: else fi;
     shared = true;
 #ifdef UNSHARED
     if :: true :: shared = false fi;
 #endif
     WHERE(MISSED, d_step {
         load_find();
-        if :: shared && x < LOADS -> load_readers[x]++; l[key] = x; role[key] = JOINED; latch = false :: else fi;
+        if
+        :: patient_ && shared && x < LOADS ->
+            assert(!vain[x]); /* I8 */
+            load_readers[x]++; l[key] = x; role[key] = JOINED; latch = false
+        :: else
+        fi;
         x = 0
     });
     WHERE(MISSED, atomic {
@@ -359,6 +409,9 @@ inline load_begin() {
             running[l[key]] = shared; load_key[l[key]] = key; load_readers[l[key]] = 1;
             load_begun[l[key]] = begun; load_word[l[key]] = partition;
             load_writes[l[key]] = writes[key];
+#ifdef TWIN_OLDER_ALONE_OVERTAKEN
+            numbers++; load_number[l[key]] = numbers;
+#endif
             role[key] = LEADS
         :: !MAY_LEAD(begun, partition) -> role[key] = ALONE
 #ifdef NO_MEMORY
@@ -387,11 +440,21 @@ inline load_check() {
 }
 #endif
 
+#ifdef TWIN_KEPT_OVER_NEWER
+#define NOT_OVERTAKEN true
+#else
+#define NOT_OVERTAKEN (!overtaken[l[key]])
+#endif
+
 inline fill() {
     e[key] = FILL_OF(me, i, key);
     value[e[key]] = v[key]; word[e[key]] = WORD_FOR_FILL; references[e[key]] = LOAD_HOLDS;
     if
-    :: ok ->
+    :: ok && NOT_OVERTAKEN ->
+        overtake();
+#ifdef OTHER
+        assert(table[key] == 0 || value[table[key]] <= v[key]); /* I7 */
+#endif
         assert(writing[key] == 0 && writes[key] == load_writes[l[key]]); /* I3 */
         if :: table[key] != 0 -> retire(table[key]) :: else fi;
         references[e[key]]++;
@@ -437,12 +500,14 @@ inline load_wait() {
             role[key] = ANSWERED;
             load_leave()
 #ifdef IMPATIENT
-        :: !latch -> load_leave(); role[key] = ALONE
+        :: !latch && !ended[l[key]] ->
+            running[l[key]] = running[l[key]] && STAYS_JOINABLE; vain[l[key]] = true;
+            load_leave(); role[key] = VAIN
+        :: !latch && ended[l[key]] -> load_leave(); role[key] = VAIN /* its answer is none for others */
 #endif
         fi;
         l[key] = 0
-    };
-    WHERE(ALONE, v[key] = db[key])
+    }
 }
 
 /* What is held is copied and let go. */
@@ -478,13 +543,16 @@ proctype Reader(byte me) {
         :: !missing -> hit()
         :: else ->
             hold();
-            EACH(WHERE(MISSED, load_begin()));
+            EACH(WHERE(MISSED, load_begin(true)));
 #ifdef TWIN_WAITS_BEFORE_ENDS
             EACH(WHERE(JOINED, load_wait()));
 #endif
             EACH(ask());
             EACH(WHERE(LEADS, load_end()));
             EACH(WHERE(JOINED, load_wait()));
+#ifdef IMPATIENT
+            EACH(WHERE(VAIN, load_begin(false); ask(); WHERE(LEADS, load_end())));
+#endif
             EACH(hand_over());
             i++
         fi
@@ -635,6 +703,13 @@ proctype Purger() {
 }
 #endif
 
+#ifdef OTHER
+proctype Other() {
+    db[0] = NEXT(db[0], 0);
+    d_step { db[0] = NEXT(db[0], 0); finished++ }
+}
+#endif
+
 inline evict(key_) {
     atomic {
         i < EVICTIONS && !latch && table[key_] != 0 ->
@@ -685,6 +760,9 @@ init {
 #endif
 #if EVICTIONS > 0
         run Evictor(); working++;
+#endif
+#ifdef OTHER
+        run Other(); working++;
 #endif
 #ifdef HALT
         run Holder(); working++;

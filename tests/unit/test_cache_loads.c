@@ -103,9 +103,9 @@ test_misses_of_one_key_at_once_ask_once(void **state)
     cached_close(&c);
 }
 
-/* What the leader is told, what the others are, how often the database is asked. */
+/* What the leader is told, what the others are, how often the database is asked, at least and at most. */
 static void
-failure_check(lk_status leaders, lk_status others_wanted, uint64_t asked)
+failure_check(lk_status leaders, lk_status others_wanted, uint64_t least, uint64_t most)
 {
     later leader, others[OTHERS];
     counted_fail(&c.inner, COUNTED_GET, COUNTED_BEFORE, 1, leaders);
@@ -119,7 +119,7 @@ failure_check(lk_status leaders, lk_status others_wanted, uint64_t asked)
         assert_status(others_wanted, later_join(&others[i]));
         later_free(&others[i]);
     }
-    assert_int_equal(cached_asked(&c), asked);
+    assert_in_range(cached_asked(&c), least, most);
 }
 
 static void
@@ -127,10 +127,12 @@ test_leader_that_fails_tells_all(void **state)
 {
     (void)state;
     open_waiting(LK_HOURS(1));
-    failure_check(LK_UNAVAILABLE, LK_UNAVAILABLE, 1);
-    failure_check(LK_BUSY, LK_BUSY, 1);
-    failure_check(LK_NOT_FOUND, LK_NOT_FOUND, 1);
-    failure_check(LK_NO_MEMORY, LK_OK, 1 + OTHERS); /* one's want of memory is not another's */
+    failure_check(LK_UNAVAILABLE, LK_UNAVAILABLE, 1, 1);
+    failure_check(LK_BUSY, LK_BUSY, 1, 1);
+    failure_check(LK_NOT_FOUND, LK_NOT_FOUND, 1, 1);
+    /* One's want of memory is not another's: they ask themselves, until the first answer is there. */
+    failure_check(LK_NO_MEMORY, LK_OK, 2, 1 + OTHERS);
+    assert_true(cached_hits(&c, the_key(), "old"));
     cached_close(&c);
 }
 
