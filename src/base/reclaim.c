@@ -31,13 +31,7 @@
  */
 #include "base/reclaim.h"
 
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include "base/scratch.h"
 
 #ifdef LKI_TEST_HOOKS
 void (*lki_yield_hook)(void);
@@ -47,79 +41,10 @@ _Atomic(uint32_t) lki_fence_word;
 #endif
 
 enum {
-    SPARES = 2,          /* empty batches that a limbo keeps */
-    THREADS_MAX = 65535, /* a version has 16 bits for the thread */
-    ADVANCE_EVERY = 16   /* writes between attempts to move the epoch, while something waits */
+    SPARES = 2,        /* empty batches that a limbo keeps */
+    ADVANCE_EVERY = 16 /* writes between attempts to move the epoch, while something waits */
 };
 _Static_assert(sizeof(lki_batch) <= 512, "a batch is one size class");
-
-/* ---- the registry of open domains, and each thread's attachments ---- */
-
-typedef struct attachment {
-    struct attachment *next;
-    uint64_t id;
-    lki_thread *thread;
-} attachment;
-
-static struct {
-    pthread_mutex_t latch;
-    lki_domain *open; /* [latch] */
-    uint64_t last_id; /* [latch] */
-    uint64_t forks;   /* from the first process to this one; written while there is one thread */
-} registry = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0};
-
-static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
-static pthread_key_t exit_key;
-static bool exit_key_made;
-
-__thread lki_self_cache lki_self __attribute__((tls_model("initial-exec")));
-static __thread attachment *attachments __attribute__((tls_model("initial-exec")));
-
-static void
-fork_prepare(void)
-{
-    pthread_mutex_lock(&registry.latch);
-}
-
-static void
-fork_parent(void)
-{
-    pthread_mutex_unlock(&registry.latch);
-}
-
-/* The child keeps the one thread that forked. Its cached record would let it into its parent's
- * stores: forget it, so that the next call comes by lki_thread_attach, which counts
- * forks (a process id would be a system call each time a thread goes from one store to another). */
-static void
-fork_child(void)
-{
-    lki_self.id = 0;
-    registry.forks++;
-    pthread_mutex_unlock(&registry.latch);
-}
-
-static void
-thread_exits(void *unused)
-{
-    (void)unused;
-    lki_thread_detach_all();
-}
-
-static void
-registry_open(void)
-{
-    exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
-    pthread_atfork(fork_prepare, fork_parent, fork_child);
-}
-
-static lki_domain *
-registry_find_latched(uint64_t id)
-{
-    lki_domain *domain = registry.open;
-    while (domain != NULL && domain->id != id)
-        domain = domain->next_open;
-    return domain;
-}
 
 /* ---- epochs ---- */
 
@@ -147,9 +72,8 @@ thread_lags(lki_thread *thread, uint32_t epoch)
            ck_pr_load_uint(&thread->epoch.epoch) != epoch;
 }
 
-/* Notes since when each lagging section has been seen, for the statistics. */
-static void
-stalls_note(lki_domain *domain)
+void
+lki_stalls_note(lki_domain *domain)
 {
     int64_t now = domain_clock(domain);
     uint32_t epoch = ck_epoch_value(&domain->epoch);
@@ -392,7 +316,7 @@ lki_upkeep(lki_thread *thread, enum lki_upkeep_need need)
     if (need == LKI_UPKEEP_ADVANCE) {
         if (!epoch_advance(thread) && ++thread->upkeep_tick % ADVANCE_EVERY == 0 &&
             lki_load_relaxed(&domain->retired_bytes) > domain->max_retired_bytes / 16)
-            stalls_note(domain);
+            lki_stalls_note(domain);
         return;
     }
     size_t budget = 8 + 2 * (size_t)thread->retired_in_call;
@@ -406,8 +330,8 @@ lki_upkeep(lki_thread *thread, enum lki_upkeep_need need)
     lki_leave(thread);
 }
 
-static void
-stock_free(lki_thread *thread)
+void
+lki_stock_free(lki_thread *thread)
 {
     for (size_t class = 0; class < LKI_STOCK_CLASSES; class ++) {
         while (thread->stock[class] != NULL) {
@@ -442,170 +366,15 @@ lki_reclaim_now(lki_thread *thread)
             break;
         epoch_advance(thread);
     }
-    stock_free(thread);
-    stalls_note(domain);
+    lki_stock_free(thread);
+    lki_stalls_note(domain);
     bool bounded = lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
     if (bounded)
         lki_store_relaxed(&domain->pressure, 0);
     return bounded;
 }
 
-/* ---- threads ---- */
-
-bool
-lki_domain_is_ours(const lki_domain *domain)
-{
-    return domain->forks == registry.forks;
-}
-
-static lki_thread *
-thread_register(lki_domain *domain)
-{
-    ck_epoch_record_t *recycled = ck_epoch_recycle(&domain->epoch, NULL);
-    if (recycled != NULL) {
-        LKI_TSAN_ACQUIRE(domain);
-        return (lki_thread *)(void *)recycled;
-    }
-    lki_thread *thread = lki_alloc_lines(&domain->allocator, sizeof *thread);
-    if (thread == NULL)
-        return NULL;
-    /* A number is given out once: versions are made of it. */
-    uint32_t slot = lki_load_relaxed(&domain->thread_count);
-    while (slot < THREADS_MAX && !lki_cas_seq_cst(&domain->thread_count, &slot, slot + 1)) {}
-    if (slot >= THREADS_MAX) {
-        lki_free_lines(&domain->allocator, thread, sizeof *thread);
-        return NULL;
-    }
-    thread->domain = domain;
-    thread->slot = slot;
-    thread->limbo = &thread->slots[0];
-    ck_epoch_register(&domain->epoch, &thread->epoch, NULL);
-    thread->next = lki_load_relaxed(&domain->threads);
-    while (!lki_cas_seq_cst(&domain->threads, &thread->next,
-                            thread)) { /* P9: release to lki_load_acquire(&threads) */
-    }
-    return thread;
-}
-
-/* Forgets attachments to domains that were closed. */
-static void
-attachments_prune(void)
-{
-    pthread_mutex_lock(&registry.latch);
-    for (attachment **link = &attachments; *link != NULL;) {
-        attachment *a = *link;
-        if (registry_find_latched(a->id) == NULL) {
-            *link = a->next;
-            lki_free(NULL, a, sizeof *a);
-        } else {
-            link = &a->next;
-        }
-    }
-    pthread_mutex_unlock(&registry.latch);
-}
-
-lki_thread *
-lki_thread_attach(lki_domain *domain, lk_status *why)
-{
-    if (!lki_domain_is_ours(domain)) {
-        *why = LK_INVALID;
-        return NULL;
-    }
-    size_t known = 0;
-    for (attachment *a = attachments; a != NULL; a = a->next, known++) {
-        if (a->id == domain->id) {
-            lki_self = (lki_self_cache){a->id, a->thread};
-            return a->thread;
-        }
-    }
-    if (known >= 8)
-        attachments_prune();
-    lki_alloc_thread_begin();
-    attachment *a = lki_alloc(NULL, sizeof *a);
-    lki_thread *thread = a != NULL ? thread_register(domain) : NULL;
-    if (thread == NULL || !exit_key_made || pthread_setspecific(exit_key, a) != 0) {
-        if (thread != NULL)
-            ck_epoch_unregister(&thread->epoch);
-        lki_free(NULL, a, sizeof *a);
-        *why = LK_NO_MEMORY;
-        return NULL;
-    }
-    lki_store_relaxed(&thread->kernel_id, (int64_t)syscall(SYS_gettid));
-    *a = (attachment){attachments, domain->id, thread};
-    attachments = a;
-    lki_self = (lki_self_cache){a->id, thread};
-    return thread;
-}
-
-/* The record, with what was retired into it, goes to the next new thread; until then thieves may
- * take that. */
-static void
-thread_hand_over(lki_thread *thread)
-{
-    LK_ASSERT(thread->epoch.active == 0);
-    stock_free(thread);
-    lki_scratch_free(thread);
-    thread->pins = 0;
-    lki_store_relaxed(&thread->kernel_id, 0);
-    lki_store_relaxed(&thread->stalled_since_ms, 0);
-    LKI_TSAN_RELEASE(thread->domain);
-    ck_epoch_unregister(&thread->epoch);
-}
-
-void
-lki_thread_detach_all(void)
-{
-    lki_self = (lki_self_cache){0, NULL};
-    if (attachments == NULL)
-        return;
-    pthread_mutex_lock(&registry.latch);
-    while (attachments != NULL) {
-        attachment *a = attachments;
-        attachments = a->next;
-        lki_domain *domain = registry_find_latched(a->id);
-        if (domain != NULL && lki_domain_is_ours(domain)) {
-            a->thread->epoch.active = 0; /* a thread that exits inside a section reads no more */
-            thread_hand_over(a->thread);
-        }
-        lki_free(NULL, a, sizeof *a);
-    }
-    pthread_mutex_unlock(&registry.latch);
-    lki_alloc_thread_end();
-}
-
-/* ---- domains ---- */
-
-static bool
-object_dispose(lki_thread *thread, void *object)
-{
-    return ((const lki_object *)object)->dispose(thread, object);
-}
-
-bool
-lki_block_dispose(lki_thread *thread, void *object)
-{
-    lki_block *block = object;
-    const lki_allocator *allocator = &thread->domain->allocator;
-    if (block->lines != NULL)
-        lki_free_lines(allocator, block->lines, block->lines_size);
-    lki_free(allocator, block, block->size);
-    return true;
-}
-
-void
-lki_domain_open(lki_domain *domain)
-{
-    if (domain->dispose[LKI_OBJECT] == NULL)
-        domain->dispose[LKI_OBJECT] = object_dispose;
-    pthread_once(&registry_once, registry_open);
-    ck_epoch_init(&domain->epoch);
-    domain->forks = registry.forks;
-    pthread_mutex_lock(&registry.latch);
-    domain->id = ++registry.last_id;
-    domain->next_open = registry.open;
-    registry.open = domain;
-    pthread_mutex_unlock(&registry.latch);
-}
+/* ---- the end ---- */
 
 /* Disposes of a whole list at once; no other thread is there. */
 static void
@@ -625,8 +394,8 @@ batches_drain(lki_thread *thread, lki_batch *batch)
     }
 }
 
-static void
-thread_drain(lki_thread *thread)
+void
+lki_thread_drain(lki_thread *thread)
 {
     for (size_t i = 0; i < 2; i++) {
         batches_drain(thread, thread->slots[i].sealed);
@@ -635,52 +404,6 @@ thread_drain(lki_thread *thread)
             lki_batch *batch = thread->slots[i].spare;
             thread->slots[i].spare = batch->next;
             lki_free(&thread->domain->allocator, batch, sizeof *batch);
-        }
-    }
-}
-
-void
-lki_domain_close(lki_domain *domain)
-{
-    pthread_mutex_lock(&registry.latch);
-    lki_domain **link = &registry.open;
-    while (*link != domain)
-        link = &(*link)->next_open;
-    *link = domain->next_open;
-    pthread_mutex_unlock(&registry.latch);
-    if (lki_self.id == domain->id)
-        lki_self = (lki_self_cache){0, NULL};
-    LKI_TSAN_ACQUIRE(domain);
-    lki_thread *thread = lki_load_acquire(&domain->threads); /* P9 */
-    for (lki_thread *t = thread; t != NULL; t = t->next)
-        thread_drain(t);
-    while (thread != NULL) {
-        lki_thread *next = thread->next;
-        stock_free(thread);
-        lki_scratch_free(thread);
-        lki_free_lines(&domain->allocator, thread, sizeof *thread);
-        thread = next;
-    }
-}
-
-void
-lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
-{
-    *report = (lki_reclaim_report){0};
-    stalls_note(domain);
-    int64_t now = domain_clock(domain);
-    report->retired_bytes = lki_load_relaxed(&domain->retired_bytes);
-    for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) { /* P9 */
-        report->thread_records++;
-        report->threads += lki_load_relaxed(&t->kernel_id) != 0;
-        report->retired_bytes += lki_load_relaxed(&t->open_bytes);
-        for (size_t i = 0; i < LKI_COUNTERS; i++)
-            report->counter[i] += lki_load_relaxed(&t->counter[i]);
-        int64_t since = lki_load_relaxed(&t->stalled_since_ms);
-        if (since != 0 &&
-            (report->oldest_reader_thread == 0 || now - since > report->oldest_reader_ms)) {
-            report->oldest_reader_ms = now - since;
-            report->oldest_reader_thread = lki_load_relaxed(&t->kernel_id);
         }
     }
 }

@@ -127,6 +127,12 @@ lki_memory_is_bounded(lki_thread *thread)
     return lki_reclaim_now(thread); /* inside of a section it only judges */
 }
 
+/* Of thread.c. Gives the thread's stock back; disposes of all that a record holds, when no other
+ * thread is there; notes since when each section has held the epoch back, for the statistics. */
+void lki_stock_free(lki_thread *thread);
+void lki_thread_drain(lki_thread *thread);
+void lki_stalls_note(lki_domain *domain);
+
 typedef struct lki_reclaim_report {
     uint64_t threads, thread_records, retired_bytes;
     int64_t oldest_reader_ms, oldest_reader_thread;
