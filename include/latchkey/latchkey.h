@@ -109,7 +109,7 @@ typedef enum lk_status {
     LK_TOO_BIG = -2,   /* a pk, sk, data or count above its limit */
     LK_TOO_SMALL = -3, /* the caller's buffer; the needed size was set */
     LK_NO_MEMORY = -4, /* nothing was written, the store goes on working */
-    /* memory held back by a stalled reader has reached its limit, or a queue is full */
+    /* memory held back by a reader that stays has reached its limit, or a queue is full */
     LK_BUSY = -5,
     LK_UNSUPPORTED = -6, /* the database behind the handle lacks this call */
     LK_UNAVAILABLE = -7, /* the database behind the handle cannot be reached */
@@ -259,7 +259,11 @@ typedef struct lk_memory_options {
     size_t max_pk_size;   /* bytes; default 2,048; at most 65,535 */
     size_t max_sk_size;   /* bytes; default 1,024; at most 65,535 */
     size_t max_data_size; /* bytes; default 16 MiB; at most 4 GiB - 1 */
-    /* Memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB. */
+    /* Memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB. What was
+     * replaced, deleted, acknowledged counts with all its bytes until no reader can see it. Beyond
+     * the limit a writer first waits for readers that are on their way out: until nothing has moved
+     * for 250 ms, 2 s in all. While the same reader stays after that, a refusal takes about a
+     * millisecond. Inside of its own lk_read_begin pair a writer does not wait. */
     size_t max_retired_bytes;
     /* A background thread sweeps so often; 0: no thread, writes and lk_sweep do it. */
     int64_t sweep_interval_ms;

@@ -112,7 +112,7 @@ memory_read_end(void *state)
         thread->retired_in_pair = false;
         lki_write_enter(thread);
         lki_write_leave(thread);
-        (void)lki_memory_is_bounded(thread);
+        lki_memory_look(thread);
     }
 }
 
@@ -198,6 +198,16 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
     return status;
 }
 
+/* A lock that is there costs no wait. One that has to be made is memory: is it worth another try? */
+static bool
+waits_once(lki_thread *thread, lk_status status, bool *waited)
+{
+    if (LKI_LIKELY(status != LK_BUSY) || *waited)
+        return false;
+    *waited = true;
+    return lki_memory_is_bounded(thread);
+}
+
 /* The locks of all keys, each before its item; the cells are noted for the reads. */
 static lk_status
 locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now,
@@ -240,18 +250,21 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
     if (seen == NULL)
         return LK_NO_MEMORY;
     lk_lock *read = (lk_lock *)(void *)(seen + count);
-    (void)lki_memory_is_bounded(thread); /* judged where a lock has to be made */
-    lki_time now = {lki_now(store), true, store->precise_ms == NULL};
-    lki_time later = {0, false, false}; /* of the items: read when they were chosen */
-    lki_write_enter(thread);
-    status = locks_read(store, thread, seen, count, &now, read);
-    if (status == LK_OK) {
-        lki_read_many(store, thread, seen, count, &later);
-        status = seen_copy(seen, count, result);
-    }
-    if (status == LK_OK && count != 0)
-        memcpy(locks, read, count * sizeof *locks);
-    lki_write_leave(thread);
+    lki_memory_look(thread); /* judged where a lock has to be made */
+    bool waited = false;
+    do {
+        lki_time now = {lki_now(store), true, store->precise_ms == NULL};
+        lki_time later = {0, false, false}; /* of the items: read when they were chosen */
+        lki_write_enter(thread);
+        status = locks_read(store, thread, seen, count, &now, read);
+        if (status == LK_OK) {
+            lki_read_many(store, thread, seen, count, &later);
+            status = seen_copy(seen, count, result);
+        }
+        if (status == LK_OK && count != 0)
+            memcpy(locks, read, count * sizeof *locks);
+        lki_write_leave(thread);
+    } while (waits_once(thread, status, &waited));
     lki_scratch_give(thread, &scratch);
     lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_MULTI_GETS, count);
@@ -268,11 +281,14 @@ memory_get_lock(void *state, lk_key key, lk_lock *lock)
     if (thread == NULL)
         return status;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
-    lki_time now = {lki_now(store), true, store->precise_ms == NULL};
-    (void)lki_memory_is_bounded(thread); /* judged where the lock has to be made */
-    lki_write_enter(thread);
-    status = lki_store_get_lock(store, thread, &hashed, NULL, &now, lock);
-    lki_write_leave(thread);
+    lki_memory_look(thread); /* judged where the lock has to be made */
+    bool waited = false;
+    do {
+        lki_time now = {lki_now(store), true, store->precise_ms == NULL};
+        lki_write_enter(thread);
+        status = lki_store_get_lock(store, thread, &hashed, NULL, &now, lock);
+        lki_write_leave(thread);
+    } while (waits_once(thread, status, &waited));
     lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;

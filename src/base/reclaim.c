@@ -31,7 +31,13 @@
  */
 #include "base/reclaim.h"
 
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
 
 #ifdef LKI_TEST_HOOKS
 void (*lki_yield_hook)(void);
@@ -41,8 +47,14 @@ _Atomic(uint32_t) lki_fence_word;
 #endif
 
 enum {
-    SPARES = 2,        /* empty batches that a limbo keeps */
-    ADVANCE_EVERY = 16 /* writes between attempts to move the epoch, while something waits */
+    SPARES = 2,         /* empty batches that a limbo keeps */
+    ADVANCE_EVERY = 16, /* writes between attempts to move the epoch, while something waits */
+    CREDIT_SHIFT = 12,  /* so many bytes retired, as an exponent of two, count as one write */
+    CREDIT_HURRY = ADVANCE_EVERY + (1 << (20 - CREDIT_SHIFT)), /* 1 MiB does not wait */
+    /* Before LK_BUSY: */
+    YIELDS = 8,
+    SLEEP_FIRST_US = 50,
+    SLEEP_LAST_US = 1000
 };
 _Static_assert(sizeof(lki_batch) <= 512, "a batch is one size class");
 
@@ -162,6 +174,8 @@ lki_limbo_seal(lki_thread *thread, lki_limbo *limbo)
     if (batch == NULL || batch->count == 0)
         return;
     batch->tag = lki_epoch_now(domain);
+    batch->bytes += sizeof *batch;
+    thread->advance_credit += ADVANCE_EVERY + (uint32_t)(batch->bytes >> CREDIT_SHIFT);
     sealed_append(limbo, batch, batch);
     limbo->open = spare_pop(limbo);
     size_t bytes = lki_add_relaxed(&domain->retired_bytes, batch->bytes) + batch->bytes;
@@ -304,9 +318,11 @@ lki_upkeep_need(lki_thread *thread)
     }
     if (lki_epoch_passed(thread->domain, limbo->sealed->tag))
         return LKI_UPKEEP_DISPOSE;
-    bool sealed_now = limbo->open == NULL || limbo->open->count < thread->retired_in_call;
-    return sealed_now || ++thread->upkeep_tick % ADVANCE_EVERY == 0 ? LKI_UPKEEP_ADVANCE
-                                                                    : LKI_UPKEEP_WAIT;
+    /* An attempt looks at every record that was ever made: it waits for that many writes. */
+    uint32_t records = lki_load_relaxed(&thread->domain->thread_count);
+    return ++thread->advance_credit < (records > ADVANCE_EVERY ? records : ADVANCE_EVERY)
+               ? LKI_UPKEEP_WAIT
+               : LKI_UPKEEP_ADVANCE;
 }
 
 void
@@ -314,10 +330,14 @@ lki_upkeep(lki_thread *thread, enum lki_upkeep_need need)
 {
     lki_domain *domain = thread->domain;
     if (need == LKI_UPKEEP_ADVANCE) {
-        if (!epoch_advance(thread) && ++thread->upkeep_tick % ADVANCE_EVERY == 0 &&
+        bool hurry = thread->advance_credit >= CREDIT_HURRY;
+        thread->advance_credit = 0;
+        bool moved = epoch_advance(thread);
+        if (!moved && ++thread->upkeep_tick % ADVANCE_EVERY == 0 &&
             lki_load_relaxed(&domain->retired_bytes) > domain->max_retired_bytes / 16)
             lki_stalls_note(domain);
-        return;
+        if (!moved || !hurry || !epoch_advance(thread))
+            return;
     }
     size_t budget = 8 + 2 * (size_t)thread->retired_in_call;
     lki_write_enter(thread);
@@ -343,12 +363,18 @@ lki_stock_free(lki_thread *thread)
     }
 }
 
+static bool
+is_bounded(lki_domain *domain)
+{
+    return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
+}
+
 bool
 lki_reclaim_now(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
     if (thread->epoch.active != 0)
-        return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
+        return is_bounded(domain);
     /* Round 1 seals what there is; two epochs later it can go; removals retire cells anew, which
      * go two epochs after. */
     for (int round = 0; round < 6; round++) {
@@ -368,10 +394,87 @@ lki_reclaim_now(lki_thread *thread)
     }
     lki_stock_free(thread);
     lki_stalls_note(domain);
-    bool bounded = lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
+    bool bounded = is_bounded(domain);
     if (bounded)
         lki_store_relaxed(&domain->pressure, 0);
     return bounded;
+}
+
+/* ---- before LK_BUSY ---- */
+
+/* That the epoch does not move is known from here on, until it does. */
+static void
+stall_remember(lki_domain *domain, uint32_t epoch)
+{
+    lki_store_relaxed(&domain->stalled_at, (uint64_t)1 << 32 | epoch);
+}
+
+static bool
+stall_is_known(lki_domain *domain)
+{
+    return lki_load_relaxed(&domain->stalled_at) ==
+           ((uint64_t)1 << 32 | ck_epoch_value(&domain->epoch));
+}
+
+/* Lets others run: who has lost its time slice in a section needs one. No point of cancellation. */
+static void
+others_run(unsigned round)
+{
+    if (round < YIELDS) {
+        sched_yield();
+        return;
+    }
+    unsigned doubled = round - YIELDS < 5 ? round - YIELDS : 5;
+    long us = (long)SLEEP_FIRST_US << doubled;
+    struct timespec pause = {0, (us < SLEEP_LAST_US ? us : SLEEP_LAST_US) * 1000};
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    nanosleep(&pause, NULL);
+    pthread_setcancelstate(state, &state);
+}
+
+bool
+lki_memory_wait(lki_thread *thread)
+{
+    lki_domain *domain = thread->domain;
+    if (thread->epoch.active != 0) /* it would wait for itself */
+        return is_bounded(domain);
+    if (stall_is_known(domain) && !epoch_advance(thread)) {
+        /* A caller that tries again at once would take the time that the reader needs. */
+        others_run(UINT_MAX);
+        if (!epoch_advance(thread))
+            return is_bounded(domain);
+    }
+    if (lki_reclaim_now(thread))
+        return true;
+    uint32_t epoch = ck_epoch_value(&domain->epoch);
+    int64_t begun = lki_monotonic_ms(NULL), moved = begun, now = begun;
+    for (unsigned round = 0; now - moved < LKI_STALL_MS && now - begun < LKI_WAIT_MAX_MS; round++) {
+        others_run(round);
+        now = lki_monotonic_ms(NULL);
+        (void)epoch_advance(thread);
+        uint32_t seen = ck_epoch_value(&domain->epoch);
+        if (seen != epoch) {
+            epoch = seen;
+            moved = now;
+            if (lki_reclaim_now(thread))
+                return true;
+        } else if (is_bounded(domain)) {
+            return true;
+        } else if (stall_is_known(domain)) {
+            return false;
+        }
+    }
+    if (now - moved >= LKI_STALL_MS)
+        stall_remember(domain, epoch);
+    return is_bounded(domain);
+}
+
+void
+lki_memory_look(lki_thread *thread)
+{
+    if (lki_load_relaxed(&thread->domain->pressure) != 0 && !stall_is_known(thread->domain))
+        (void)lki_reclaim_now(thread);
 }
 
 /* ---- the end ---- */

@@ -107,24 +107,52 @@ lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
 /* The current epoch, read after a full fence: sections that could have seen what was unlinked
  * before have at most it. */
 uint32_t lki_epoch_now(lki_domain *domain);
+/* Epochs are numbers on a circle, of `mask` + 1. What is not within a few epochs of now has passed,
+ * however old it is. What comes round to now a whole circle later is taken for young, until the
+ * epoch has moved on a little. (No epoch is ever above one that is read later: the few ahead are
+ * there to be safe.) */
+enum { LKI_EPOCHS_AHEAD = 1024 };
+LKI_INLINE bool
+lki_epoch_is_past(uint32_t now, uint32_t tag, uint32_t mask)
+{
+    return ((now - tag - 2) & mask) < mask - 2 - LKI_EPOCHS_AHEAD;
+}
+
 /* Have all sections ended that had begun when `tag` was read? */
 LKI_INLINE bool
 lki_epoch_passed(lki_domain *domain, uint32_t tag)
 {
-    return (int32_t)(ck_epoch_value(&domain->epoch) - tag) >= 2;
+    return lki_epoch_is_past(ck_epoch_value(&domain->epoch), tag, UINT32_MAX);
 }
 
 /* Tries to move the epoch on and to free, for callers that want memory back now (outside of
  * sections). Takes over what idle threads hold. True: retired_bytes is below the limit. */
 bool lki_reclaim_now(lki_thread *thread);
 
-/* Writers call it first. False: LK_BUSY. */
+/* A writer waits for readers that are on their way, not for one that stays: until the epoch has not
+ * moved for LKI_STALL_MS of the system's clock, and LKI_WAIT_MAX_MS in all. Once that is known of an
+ * epoch, nobody waits for it that long again, but leaves a millisecond to others. */
+enum { LKI_STALL_MS = 250, LKI_WAIT_MAX_MS = 2000 };
+bool lki_memory_wait(lki_thread *thread);
+
+/* Writers call it first, holding no latch. False: LK_BUSY. Inside of a section it only judges. */
 LKI_INLINE bool
 lki_memory_is_bounded(lki_thread *thread)
 {
     if (LKI_LIKELY(lki_load_relaxed(&thread->domain->pressure) == 0))
         return true;
-    return lki_reclaim_now(thread); /* inside of a section it only judges */
+    return lki_memory_wait(thread);
+}
+
+/* For callers that do not wait: where too much is retired, what can be freed now is. */
+void lki_memory_look(lki_thread *thread);
+LKI_INLINE bool
+lki_memory_is_bounded_now(lki_thread *thread)
+{
+    if (LKI_LIKELY(lki_load_relaxed(&thread->domain->pressure) == 0))
+        return true;
+    lki_memory_look(thread);
+    return lki_load_relaxed(&thread->domain->pressure) == 0;
 }
 
 /* Of thread.c. Gives the thread's stock back; disposes of all that a record holds, when no other

@@ -90,7 +90,8 @@ struct lki_thread {
     bool retired_in_pair; /* something was retired inside of them */
     bool may_splice;      /* the running write may use both slots */
     uint32_t upkeep_tick, theft_tick, sweep_tick, tend_tick, expire_tick;
-    uint32_t expiring_writes;     /* since the last step of a sweep */
+    uint32_t advance_credit;  /* writes, and bytes retired, since it last tried to move the epoch */
+    uint32_t expiring_writes; /* since the last step of a sweep */
     void *lanes[LKI_LANES_KNOWN]; /* queues used last, as of lanes_gone; see store/lane.c */
     uint64_t lanes_gone;
     int64_t ulid_ms; /* of ulid_text, which are the characters of an sk for it */
@@ -126,6 +127,8 @@ struct lki_domain {
     void *clock_context;            /* [const] */
     ck_epoch_t epoch __attribute__((aligned(LKI_LINE)));
     _Atomic(uint32_t) pressure __attribute__((aligned(LKI_LINE))); /* [stat] read by every write */
+    _Atomic(uint64_t)
+        stalled_at; /* [stat] 2^32 + the epoch that is known to stand still; 0: none */
     _Atomic(size_t) retired_bytes __attribute__((aligned(LKI_LINE))); /* [stat] in sealed batches */
     _Atomic(lki_thread *) threads; /* [P9] all records ever made */
     _Atomic(uint32_t) thread_count;

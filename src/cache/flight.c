@@ -44,7 +44,7 @@ lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, c
     lki_cached *entry = NULL;
     if (flight->entry != NULL)
         hashed = entry_hashed(flight->entry, flight->hash);
-    if (item != NULL && flight->entry != NULL && flight->alone && lki_memory_is_bounded(thread))
+    if (item != NULL && flight->entry != NULL && flight->alone && lki_memory_is_bounded_now(thread))
         entry = lki_cached_new(cache, &hashed, item, flight->partition_word, read_at_ms);
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);

@@ -177,7 +177,7 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
     lki_cached *entry = wanted ? lki_cached_new(cache, hashed, status == LK_OK ? item : NULL,
                                                 load->partition_word, load->read_at_ms)
                                : NULL;
-    bool bounded = lki_memory_is_bounded(thread), kept = false;
+    bool bounded = lki_memory_is_bounded_now(thread), kept = false;
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
     lki_load **link = &lki_window_of(cache, shard, hashed->hash)->loads;

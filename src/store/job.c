@@ -343,6 +343,17 @@ lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     return headed_change(store, thread, lane, job, to, now);
 }
 
+/* Nobody changes the heads of a plain job: what lies on them goes with the cell. */
+static size_t
+plain_size(lki_cell *cell)
+{
+    uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
+    size_t size = lki_cell_size(cell);
+    if (head > LKI_DEAD && (((lki_record *)head)->flags & LKI_FLAG_INLINE) == 0)
+        size += lki_record_size((lki_record *)head);
+    return size;
+}
+
 lk_status
 lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
 {
@@ -356,9 +367,8 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     (void)lki_done_stamp(store, job->slot, done);
     plain_forget(thread, lane, job);
     lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
-    /* Nobody changes the heads of a plain job: what lies in its cell goes with the cell. */
     if (!lki_cell_is_in_slab(job->cell))
-        lki_retire(thread, LKI_CELL, job->cell, lki_cell_size(job->cell));
+        lki_retire(thread, LKI_CELL, job->cell, plain_size(job->cell));
     lki_slot_finish(job->segment, thread);
     return LK_OK;
 }

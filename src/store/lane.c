@@ -256,6 +256,17 @@ lane_end_latched(lki_lane *lane)
     return true;
 }
 
+/* All that goes with it. */
+static size_t
+lane_size(lki_lane *lane)
+{
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    size_t size = sizeof *lane + (directory != NULL ? lki_segments_size(directory) : 0);
+    for (size_t i = 0; i < LKI_LANE_LINES; i++)
+        size += lki_load_acquire(&lane->lines[i]) != NULL ? sizeof(lki_lane_line) : 0; /* P13 */
+    return size;
+}
+
 /* Caller: holds the latches of the lanes, of the pk's shard and of the partition, and has reserved. */
 static bool
 lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane, uint64_t hash)
@@ -271,7 +282,7 @@ lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane, uint
     lki_add_seq_cst(&store->lanes_gone, 1);    /* P13: before it is retired */
     lane_unlink_latched(store, lane);
     lki_partition_bury_latched(store, thread, partition, hash);
-    lki_retire(thread, LKI_OBJECT, lane, sizeof *lane);
+    lki_retire(thread, LKI_OBJECT, lane, lane_size(lane));
     return true;
 }
 

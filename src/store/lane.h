@@ -239,6 +239,8 @@ lki_slot_place(const lki_segment *segment, const lki_slot *slot)
            LKI_ULID_MASK;
 }
 void lki_segment_free(lki_store *store, lki_segment *segment);
+/* Bytes of a directory with its pages and what is in them. */
+size_t lki_segments_size(const lki_directory *directory);
 /* The first segment that may hold a key from `number` on, in order; NULL: none. */
 lki_segment *lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reverse);
 

@@ -35,6 +35,14 @@
 
 enum verdict { HEAD_ALIVE, HEAD_YOUNG, HEAD_OLD };
 
+/* A ticket holds the cell back, with its tombstones and its places in the index and the set. */
+static void
+ticket_retire(lki_thread *thread, lki_cell *cell)
+{
+    enum { PLACES = 48 };
+    lki_retire(thread, LKI_TICKET, cell, lki_cell_size(cell) + 2 * sizeof(lki_record) + PLACES);
+}
+
 void
 lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_record *lock)
 {
@@ -44,7 +52,7 @@ lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_r
     if (lock != NULL)
         lki_store_release(&lock->tag, tag);                                       /* P5 */
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) == 0) /* P6 */
-        lki_retire(thread, LKI_TICKET, cell, 0);
+        ticket_retire(thread, cell);
 }
 
 void
@@ -73,9 +81,8 @@ head_verdict(lki_store *store, uintptr_t head)
     uint32_t tag = lki_load_acquire(&record->tag); /* P5 */
     if ((tag & 1) == 0)
         return HEAD_YOUNG;
-    /* Epochs of 31 bits here: the distance is what counts. */
-    uint32_t age = (lki_epoch_now(&store->domain) << 1) - (tag & ~(uint32_t)1);
-    return (int32_t)age >= 4 ? HEAD_OLD : HEAD_YOUNG;
+    return lki_epoch_is_past(lki_epoch_now(&store->domain), tag >> 1, UINT32_MAX >> 1) ? HEAD_OLD
+                                                                                       : HEAD_YOUNG;
 }
 
 /* Both heads to DEAD, or neither; the lock's decides (lki_cell_is_dead). The second head can only
@@ -141,7 +148,7 @@ dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
     if (lki_cell_is_in_lane(cell) || index_leave(store, thread, cell))
         lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
     else
-        lki_retire(thread, LKI_TICKET, cell, 0);
+        ticket_retire(thread, cell);
 }
 
 static void
@@ -179,7 +186,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
         lki_latch_drop(latch);
     }
     if (!killed) {
-        lki_retire(thread, LKI_TICKET, cell, 0);
+        ticket_retire(thread, cell);
         return false;
     }
     lki_count(thread, LKI_CELLS_REMOVED, !in_lane);

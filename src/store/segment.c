@@ -64,6 +64,21 @@ directory_size(size_t count)
     return sizeof(lki_directory) + count * sizeof(lki_lane_page *);
 }
 
+size_t
+lki_segments_size(const lki_directory *directory)
+{
+    size_t size = directory_size(directory->room);
+    for (size_t i = 0; i < directory->count; i++) {
+        size += sizeof(lki_lane_page);
+        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
+            const lki_segment *segment =
+                lki_load_acquire(&directory->page[i]->segment[k]); /* P13 */
+            size += segment != NULL ? segment_size(segment) : 0;
+        }
+    }
+    return size;
+}
+
 static bool
 directory_dispose(lki_thread *thread, void *object)
 {
@@ -282,7 +297,7 @@ segment_leave_if_done(lki_segment *segment, lki_thread *thread, uint32_t finishe
     if ((word & LKI_SEALED) == 0 || finished != LKI_RESERVED(word))
         return;
     if (lki_swap_seq_cst(&segment->leaving, 1) == 0) /* P14 */
-        lki_retire(thread, LKI_OBJECT, segment, 0);
+        lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
 }
 
 void
