@@ -125,7 +125,7 @@ lk_status lki_lmdb_end(lki_lmdb_txn *t, lk_status status);
 uint64_t lki_lmdb_numbers(lki_lmdb_txn *t, size_t count);
 lk_status lki_lmdb_put(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key, const void *row,
                        size_t size);
-/* LK_OK also where there is none. */
+/* A row that is there; LK_UNAVAILABLE: it is not, so the file is damaged. */
 lk_status lki_lmdb_del(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key);
 /* t->queue becomes that of `pk`; zeros where there is none. */
 lk_status lki_lmdb_queue_use(lki_lmdb_txn *t, lk_bytes pk);

@@ -66,7 +66,7 @@ lki_lmdb_del(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key)
     MDB_val k = lki_lmdb_key_value(key);
     lk_status status = lki_lmdb_write_status(mdb_del(t->txn, dbi, &k, NULL));
     t->changed = true;
-    return status == LK_NOT_FOUND ? LK_OK : status;
+    return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status;
 }
 
 uint64_t

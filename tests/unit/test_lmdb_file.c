@@ -406,6 +406,104 @@ test_file_that_is_damaged_ends_no_process(void **state)
     free(good.bytes);
 }
 
+/* ---- rows ---- */
+
+/* The nth row of a database of a transaction. */
+static void
+row_find(MDB_txn *txn, MDB_dbi dbi, uint64_t n, MDB_val *key, MDB_val *row)
+{
+    MDB_cursor *cursor;
+    assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
+    for (uint64_t i = 0; i <= n; i++)
+        assert_int_equal(mdb_cursor_get(cursor, key, row, MDB_NEXT), 0);
+    mdb_cursor_close(cursor);
+}
+
+/* Takes a row out, and mostly puts it in again with another key or other bytes. All pages are good
+ * afterwards. */
+static void
+row_damage(MDB_txn *txn, MDB_dbi dbi, uint64_t *random)
+{
+    MDB_stat stat;
+    MDB_val key, row;
+    unsigned char name[LKI_LMDB_KEY_MAX] = {0}, bytes[9100] = {0};
+    assert_int_equal(mdb_stat(txn, dbi, &stat), 0);
+    if (stat.ms_entries == 0)
+        return;
+    row_find(txn, dbi, next(random, stat.ms_entries), &key, &row);
+    memcpy(name, key.mv_data, key.mv_size);
+    if (row.mv_size != 0)
+        memcpy(bytes, row.mv_data, row.mv_size);
+    key.mv_data = name;
+    row.mv_data = bytes;
+    assert_int_equal(mdb_del(txn, dbi, &key, NULL), 0);
+    switch (next(random, 6)) {
+    case 0:
+        return;
+    case 1:
+        name[next(random, key.mv_size)] = (unsigned char)next(random, 256);
+        break;
+    case 2:
+        name[next(random, key.mv_size)] ^= (unsigned char)(1u << next(random, 8));
+        break;
+    case 3:
+        key.mv_size = 1 + next(random, LKI_LMDB_KEY_MAX);
+        break;
+    case 4:
+        row.mv_size = next(random, 100);
+        break;
+    default:
+        if (row.mv_size != 0)
+            bytes[next(random, row.mv_size)] = (unsigned char)next(random, 256);
+        break;
+    }
+    assert_int_equal(mdb_put(txn, dbi, &key, &row, 0), 0);
+}
+
+static void
+rows_damage(const lmdb_rig *r, uint64_t *random)
+{
+    static const char *const names[] = {"items", "locks",  "jobs",   "ready",
+                                        "due",   "queues", "expiry", "latchkey"};
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
+    assert_int_equal(mdb_env_open(env, r->folder, MDB_NOSYNC, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    for (uint64_t n = 1 + next(random, 3); n > 0; n--) {
+        const char *name = names[next(random, KIT_COUNT(names))];
+        assert_int_equal(mdb_dbi_open(txn, name, 0, &dbi), 0);
+        row_damage(txn, dbi, random);
+    }
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void
+test_rows_that_contradict_each_other_end_no_process(void **state)
+{
+    lmdb_rig *r = *state;
+    image good = rig_image(r);
+    uint64_t seed = setting("LATCHKEY_SEED", 1), rounds = setting("LATCHKEY_ROUNDS", 60);
+    unsigned crashed = 0, failed = 0;
+    for (uint64_t i = 0; i < rounds; i++) {
+        uint64_t random = (seed + i) * 0x9e3779b97f4a7c15U | 1;
+        image_write(r, "data.mdb", good.bytes, good.size);
+        rows_damage(r, &random);
+        enum outcome outcome = used(r);
+        if (outcome > A_CALL_FAILED)
+            fprintf(stderr, "seed %llu: %s\n", (unsigned long long)(seed + i),
+                    outcome == WRONG ? "the wrong status" : "ended by a signal");
+        crashed += outcome > A_CALL_FAILED;
+        failed += outcome == REFUSED || outcome == A_CALL_FAILED;
+    }
+    print_message("%u noticed\n", failed);
+    assert_int_equal(crashed, 0);
+    free(good.bytes);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_teardown)
 
 int
@@ -419,6 +517,7 @@ main(void)
         TEST(test_other_things_than_files_are_refused),
         TEST(test_table_of_readers_may_be_anything_and_has_no_holes),
         TEST(test_file_that_is_damaged_ends_no_process),
+        TEST(test_rows_that_contradict_each_other_end_no_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
