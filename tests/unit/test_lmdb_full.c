@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The adapter for LMDB where there is no room, and where there is much: a map that is full, for
- * every kind of write; disks that fail (the system's calls that LMDB writes with are replaced
+ * every kind of write; disks that fail or are full (the system's calls that LMDB writes with are replaced
  * here); more jobs than one transaction moves.
  */
+#define _GNU_SOURCE /* fallocate */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -17,6 +19,9 @@
 /* LMDB writes pages with pwrite and writev, the page that makes a commit valid with a short pwrite,
  * and flushes with fdatasync. 0: works; else the errno of the next such call, once. */
 static int fail_page, fail_meta, fail_flush;
+/* Of so many pages that are written or allocated from now on; -1: any number. A write that does not
+ * fit is shortened, as a full disk does. */
+static ssize_t room = -1;
 /* How often pages were flushed, and short writes made that wait for the disk. */
 static unsigned flushes, waiting_metas;
 
@@ -28,6 +33,30 @@ taken(int *fault)
     return code;
 }
 
+/* How much of a write fits. 0: nothing, and errno says so. */
+static size_t
+room_take(size_t size)
+{
+    if (room < 0 || size < 4096)
+        return size;
+    size_t fits = size / 4096 > (size_t)room ? (size_t)room * 4096 : size;
+    room -= (ssize_t)(fits / 4096);
+    if (fits == 0)
+        errno = ENOSPC;
+    return fits;
+}
+
+int
+fallocate(int fd, int mode, off_t at, off_t size)
+{
+    (void)fd, (void)mode, (void)at;
+    if (room >= 0 && size / 4096 > room) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return 0;
+}
+
 ssize_t
 pwrite(int fd, const void *bytes, size_t size, off_t at)
 {
@@ -37,8 +66,8 @@ pwrite(int fd, const void *bytes, size_t size, off_t at)
         return -1;
     }
     waiting_metas += size < 4096 && (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
-    struct iovec part = {(void *)(uintptr_t)bytes, size};
-    return pwritev(fd, &part, 1, at);
+    struct iovec part = {(void *)(uintptr_t)bytes, room_take(size)};
+    return part.iov_len != 0 ? pwritev(fd, &part, 1, at) : -1;
 }
 
 ssize_t
@@ -51,7 +80,8 @@ writev(int fd, const struct iovec *parts, int count)
     }
     ssize_t sum = 0;
     for (int i = 0; i < count; i++) {
-        ssize_t done = write(fd, parts[i].iov_base, parts[i].iov_len);
+        size_t size = room_take(parts[i].iov_len);
+        ssize_t done = size != 0 ? write(fd, parts[i].iov_base, size) : -1;
         if (done < 0)
             return sum > 0 ? sum : done;
         sum += done;
@@ -162,6 +192,77 @@ test_disk_error_at_the_end_of_a_commit_is_unknown(void **state)
         bool after = kit_holds(&r->k, items[0].key, "after");
         assert_true(after || kit_holds(&r->k, items[0].key, "before"));
         assert_true(kit_holds(&r->k, items[1].key, after ? "after" : "before"));
+    }
+}
+
+/* ---- a disk that is full ---- */
+
+static off_t
+file_size(const lmdb_rig *r)
+{
+    struct stat about;
+    assert_int_equal(stat(lmdb_path(r->folder, "data.mdb"), &about), 0);
+    return about.st_size;
+}
+
+/* Whether no page is written any more, or some of a write, and whatever its size. */
+static void
+test_full_disk_is_no_memory_and_gets_back_what_was_written(void **state)
+{
+    lmdb_rig *r = *state;
+    static const size_t sizes[] = {10, 5000, 100000, 3 << 20};
+    char *data = calloc(1, (size_t)3 << 20);
+    kit_set(&r->k, "p", "s", "before");
+    jobs_push(&r->k, "q", "1", "job");
+    off_t size = file_size(r);
+    for (size_t i = 0; i < KIT_COUNT(sizes); i++) {
+        for (ssize_t pages = 0; pages < 12; pages++) {
+            lk_item item = {lk_key_of("p", "s"), {data, sizes[i]}, 0};
+            lk_push_options options = {.delay_ms = 5};
+            room = pages;
+            lk_status status = lk_set(r->k.db, &item, 1);
+            room = pages;
+            item.key.pk = lk_string("q");
+            lk_status pushed = lk_queue_push(r->k.db, &item, 1, &options, NULL);
+            room = -1;
+            assert_true(status == LK_NO_MEMORY || (pages >= 2 && status == LK_OK));
+            assert_true(pushed == LK_NO_MEMORY || (pages >= 2 && pushed == LK_OK));
+            if (status == LK_OK)
+                kit_set(&r->k, "p", "s", "before");
+            if (pushed == LK_OK)
+                assert_status(LK_OK, lk_delete(r->k.db, &item.key, 1));
+            if (status == LK_NO_MEMORY && pushed == LK_NO_MEMORY)
+                assert_true(file_size(r) <= size);
+            size = file_size(r);
+            assert_true(kit_holds(&r->k, lk_key_of("p", "s"), "before"));
+        }
+    }
+    free(data);
+    lmdb_reopen(r, 0);
+    assert_true(kit_holds(&r->k, lk_key_of("p", "s"), "before"));
+    assert_pull(&r->k, "q", "job", NULL);
+}
+
+/* With any number of pages for the files of a new database, and a missing table of readers. */
+static void
+test_open_on_a_full_disk_is_no_memory_until_there_is_room(void **state)
+{
+    lmdb_rig *r = *state;
+    for (int there = 0; there < 2; there++) {
+        for (ssize_t pages = 0; pages < 24; pages++) {
+            lmdb_close(r);
+            unlink(lmdb_path(r->folder, "lock.mdb"));
+            if (there == 0)
+                unlink(lmdb_path(r->folder, "data.mdb"));
+            room = pages;
+            lk_status status = lmdb_try_open(r);
+            room = -1;
+            assert_true(status == LK_NO_MEMORY || (pages >= 3 && status == LK_OK));
+            lmdb_open(r);
+            if (there == 1)
+                assert_true(kit_holds(&r->k, lk_key_of("p", "s"), "x"));
+            kit_set(&r->k, "p", "s", "x");
+        }
     }
 }
 
@@ -364,6 +465,8 @@ main(void)
         TEST(test_commit_waits_for_the_disk_as_was_asked),
         TEST(test_disk_error_before_the_end_of_a_commit_writes_nothing),
         TEST(test_disk_error_at_the_end_of_a_commit_is_unknown),
+        TEST(test_full_disk_is_no_memory_and_gets_back_what_was_written),
+        TEST(test_open_on_a_full_disk_is_no_memory_until_there_is_room),
         TEST(test_full_map_says_so_and_the_store_goes_on),
         TEST(test_full_map_leaves_no_half_of_any_write),
         TEST(test_map_that_is_too_small_to_begin_with_is_no_memory),

@@ -249,6 +249,81 @@ test_options_may_differ_each_time(void **state)
     assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
 }
 
+static void
+rig_limits(lmdb_rig *r, size_t max_pk_size, size_t max_sk_size)
+{
+    lmdb_close(r);
+    r->options.max_pk_size = max_pk_size;
+    r->options.max_sk_size = max_sk_size;
+    lmdb_open(r);
+}
+
+/* A job whose sk was written under larger limits does not fit to a longer dead_pk: it moves with a
+ * generated sk, whatever state it was in, and holds up none behind it. */
+static void
+test_dead_letter_with_a_longer_sk_than_fits_gets_a_generated_one(void **state)
+{
+    lmdb_rig *r = *state;
+    char sk[400], dead[474];
+    memset(dead, 'd', sizeof dead);
+    rig_limits(r, 100, sizeof sk);
+    for (size_t i = 0; i < 3; i++) {
+        lk_item item = {{lk_string("q"), {sk, sizeof sk}}, lk_string("long"), 0};
+        memset(sk, 'a' + (int)i, sizeof sk);
+        assert_status(LK_OK, lk_queue_push(r->k.db, &item, 1, NULL, NULL));
+    }
+    jobs_push(&r->k, "q", "t", "fits");
+    lk_pull_options pull = {.pk = lk_string("q"), .max_jobs = 4, .visibility_ms = 1000};
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    lk_claim first = *lk_result_claim(r->k.result, 0), second = *lk_result_claim(r->k.result, 1);
+    assert_status(LK_OK, lk_queue_release(r->k.db, &first, 0));
+    assert_status(LK_OK, lk_queue_release(r->k.db, &second, 500));
+    jobs_push(&r->k, "q", "z", "behind");
+    rig_limits(r, sizeof dead, 26);
+    kit_advance(&r->k, 1001);
+    pull.max_receives = 1;
+    pull.dead_pk = (lk_bytes){dead, sizeof dead};
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    assert_int_equal(lk_result_count(r->k.result), 1);
+    assert_true(kit_bytes_equal(lk_result_item(r->k.result, 0)->data, lk_string("behind")));
+    lk_query query = {.pk = pull.dead_pk};
+    assert_status(LK_OK, lk_query_items(r->k.db, &query, r->k.result));
+    assert_int_equal(lk_result_count(r->k.result), 4);
+    pull = (lk_pull_options){.pk = query.pk, .max_jobs = 4};
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    assert_int_equal(lk_result_count(r->k.result), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_status(LK_OK, lk_queue_acknowledge(r->k.db, lk_result_claim(r->k.result, i), 1));
+}
+
+/* A pk that leaves no room for a generated sk: nothing that needs one is begun. */
+static void
+test_pk_without_room_for_a_generated_sk_is_too_big(void **state)
+{
+    lmdb_rig *r = *state;
+    char pk[499];
+    static const size_t sizes[] = {474, 475, 490, 499};
+    memset(pk, 'q', sizeof pk);
+    for (size_t i = 0; i < KIT_COUNT(sizes); i++) {
+        rig_limits(r, sizes[i], 500 - sizes[i]);
+        lk_status wanted = sizes[i] > 474 ? LK_TOO_BIG : LK_OK;
+        lk_write write = {.kind = LK_PUSH, .item = {{{pk, sizes[i]}, {NULL, 0}}, {"x", 1}, 0}};
+        lk_push_options options = {.delay_ms = 10};
+        assert_status(wanted, lk_queue_push(r->k.db, &write.item, 1, NULL, NULL));
+        assert_status(wanted, lk_queue_push(r->k.db, &write.item, 1, &options, NULL));
+        assert_status(wanted, lk_commit(r->k.db, &write, 1, NULL, 0, NULL));
+        lk_pull_options pull = {.pk = write.item.key.pk, .max_jobs = 9};
+        assert_status(wanted == LK_OK ? LK_OK : LK_EMPTY,
+                      lk_queue_pull(r->k.db, &pull, r->k.result));
+        kit_set(&r->k, "p", "s", "x");
+        jobs_push(&r->k, "q", "s", "x");
+        pull = (lk_pull_options){.pk = lk_string("q"), .dead_pk = {pk, sizes[i]}};
+        pull.max_receives = 9;
+        assert_status(wanted, lk_queue_pull(r->k.db, &pull, r->k.result));
+        assert_status(LK_OK, lk_queue_purge(r->k.db, pull.pk, NULL));
+    }
+}
+
 /* What is left keeps the invariants. */
 static int
 checked_teardown(void **state)
@@ -275,6 +350,8 @@ main(void)
         TEST(test_generated_keys_grow_when_the_clock_went_back),
         TEST(test_closed_queue_stays_closed),
         TEST(test_options_may_differ_each_time),
+        TEST(test_dead_letter_with_a_longer_sk_than_fits_gets_a_generated_one),
+        TEST(test_pk_without_room_for_a_generated_sk_is_too_big),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
