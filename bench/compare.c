@@ -8,64 +8,184 @@
 #include "options.h"
 #include "statistics.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void
-row_p99(const struct record_row *row, double *numbers)
-{
-    for (unsigned i = 0; i < row->repeats; i++)
-        numbers[i] = (double)row->latencies[i].p99;
-}
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
-static enum record_verdict
-verdict_of(const struct record_comparison *comparison, unsigned now, unsigned before)
+/* What the repeats are judged by: more is better. Returns how many there are. */
+static size_t
+row_scores(const struct record_row *row, bool of_latency, double *scores)
 {
-    if (statistics_u_test_least(now, before) >= STATISTICS_SIGNIFICANT)
-        return RECORD_TOO_FEW;
-    if (comparison->p >= STATISTICS_SIGNIFICANT || comparison->difference == 0)
-        return RECORD_NO_CHANGE;
-    return comparison->difference > 0 ? RECORD_IMPROVED : RECORD_REGRESSED;
-}
+    size_t count = 0;
 
-static void
-row_compare(struct record_row *now, const struct record_row *before, bool of_latency)
-{
-    struct record_comparison *comparison = &now->comparison;
-    double left[RECORD_REPEATS_MAX], right[RECORD_REPEATS_MAX];
-
-    memset(comparison, 0, sizeof *comparison);
-    if (now->repeats == 0 || before->repeats == 0 || now->fault[0] != '\0' ||
-        before->fault[0] != '\0')
-        return;
-    memcpy(left, now->rates, sizeof left);
-    memcpy(right, before->rates, sizeof right);
-    if (of_latency) {
-        row_p99(now, left);
-        row_p99(before, right);
+    for (unsigned i = 0; i < row->repeats; i++) {
+        if (!of_latency)
+            scores[count++] = row->rates[i]; /* 0 too: a repeat in which the thread had no turn */
+        else if (row->latencies[i].p99 > 0)
+            scores[count++] = 1e9 / (double)row->latencies[i].p99;
     }
-    double median = statistics_median(left, now->repeats);
-    comparison->of_latency = of_latency;
-    comparison->median = statistics_median(right, before->repeats);
-    if (!(comparison->median > 0))
+    return count;
+}
+
+static double
+row_median(const struct record_row *row, bool of_latency)
+{
+    double scores[RECORD_REPEATS_MAX];
+    size_t count = row_scores(row, of_latency, scores);
+
+    return statistics_median(scores, count);
+}
+
+static bool
+is_ours(const char *name)
+{
+    const struct bench_contender *contender = bench_contender_find(name);
+
+    return contender != NULL && contender->ours;
+}
+
+static bool
+row_is_sound(const struct record_row *row)
+{
+    return row != NULL && row->repeats > 0 && row->fault[0] == '\0';
+}
+
+/* How the rivals of a row changed meanwhile, which is the machine's doing or theirs: each one's
+ * median over what it was. */
+struct drift {
+    double factors[STATISTICS_MOST];
+    size_t count;
+    double most; /* the largest change of one of them, as a part */
+};
+
+static void
+drift_measure(const struct record *now, const struct record *before, const struct record_row *row,
+              bool of_latency, struct drift *drift)
+{
+    memset(drift, 0, sizeof *drift);
+    for (size_t i = 0; i < now->row_count && drift->count < STATISTICS_MOST; i++) {
+        const struct record_row *rival = now->rows[i];
+        if (strcmp(rival->workload, row->workload) != 0 || rival->threads != row->threads ||
+            strcmp(rival->distribution, row->distribution) != 0 || is_ours(rival->contender))
+            continue;
+        const struct record_row *older = record_row_find(before, rival->workload, rival->contender,
+                                                         rival->threads, rival->distribution);
+        if (!row_is_sound(rival) || !row_is_sound(older))
+            continue;
+        double is = row_median(rival, of_latency), was = row_median(older, of_latency);
+        if (!(is > 0) || !(was > 0))
+            continue;
+        drift->factors[drift->count++] = is / was;
+        drift->most = fmax(drift->most, fmax(is / was, was / is) - 1);
+    }
+}
+
+static int
+number_order(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+
+    return a < b ? -1 : a > b;
+}
+
+/* The median spread of latchkey's rows: how much repeats differ in that run. One row's own few repeats
+ * may lie close to each other by chance. */
+static double
+record_unrest(const struct record *record, bool of_latency)
+{
+    double scores[RECORD_REPEATS_MAX], median = 0;
+    double *spreads = calloc(record->row_count + 1, sizeof *spreads);
+    size_t count = 0;
+
+    for (size_t i = 0; spreads != NULL && i < record->row_count; i++) {
+        const struct record_row *row = record->rows[i];
+        size_t repeats = row_scores(row, of_latency, scores);
+        if (is_ours(row->contender) && row_is_sound(row) && repeats > 1)
+            spreads[count++] = statistics_spread(scores, repeats);
+    }
+    if (count > 0) {
+        qsort(spreads, count, sizeof *spreads, number_order);
+        median = spreads[count / 2];
+    }
+    free(spreads);
+    return median;
+}
+
+/* A change has to be larger than the spreads of both runs and what any rival changed by, all of them
+ * together; and so has what is left of it when the rivals' change is taken out. */
+static enum record_verdict
+verdict_of(struct record_comparison *comparison, const double *is, size_t is_count,
+           const double *was, size_t was_count, double unrest)
+{
+    double spreads = statistics_spread(is, is_count) + statistics_spread(was, was_count);
+    double against = comparison->against;
+    double size = against < 0 ? 1 / (1 + against) - 1 : against;
+
+    spreads = fmax(spreads, unrest);
+    comparison->noise += spreads;
+    enum statistics_judgement judgement =
+        statistics_judge(is, is_count, was, was_count, comparison->noise);
+    if (judgement == STATISTICS_TOO_FEW)
+        return RECORD_TOO_FEW;
+    if (size < STATISTICS_LEVEL) {
+        bool same = is_count == was_count && memcmp(is, was, is_count * sizeof *is) == 0;
+        return same || spreads < 4 * STATISTICS_LEVEL ? RECORD_NO_CHANGE : RECORD_UNCLEAR;
+    }
+    if (size <= comparison->noise || (against < 0) != (comparison->difference < 0))
+        return RECORD_UNCLEAR;
+    return judgement == STATISTICS_MORE   ? RECORD_IMPROVED
+           : judgement == STATISTICS_LESS ? RECORD_REGRESSED
+                                          : RECORD_UNCLEAR;
+}
+
+static void
+row_compare(const struct record *now, const struct record *baseline, struct record_row *row,
+            const struct record_row *before, bool of_latency, double unrest)
+{
+    struct record_comparison *comparison = &row->comparison;
+    double is[RECORD_REPEATS_MAX], was[RECORD_REPEATS_MAX];
+    struct drift drift;
+
+    if (!row_is_sound(row) || !row_is_sound(before))
         return;
-    double gain = of_latency ? comparison->median - median : median - comparison->median;
-    comparison->difference = gain / comparison->median;
-    comparison->p = statistics_u_test(left, now->repeats, right, before->repeats);
-    comparison->verdict = verdict_of(comparison, now->repeats, before->repeats);
+    size_t is_count = row_scores(row, of_latency, is);
+    size_t was_count = row_scores(before, of_latency, was);
+    double is_median = statistics_median(is, is_count);
+    double was_median = statistics_median(was, was_count);
+    if (!(is_median > 0) || !(was_median > 0))
+        return;
+    comparison->of_latency = of_latency;
+    comparison->median = of_latency ? 1e9 / was_median : was_median;
+    comparison->difference = is_median / was_median - 1;
+    comparison->verdict = RECORD_RIVAL;
+    if (is_ours(row->contender)) {
+        drift_measure(now, baseline, row, of_latency, &drift);
+        comparison->rivals = (unsigned)drift.count;
+        comparison->verdict = RECORD_NO_RIVAL;
+        if (drift.count == 0)
+            return;
+        comparison->against =
+            is_median / was_median / statistics_median(drift.factors, drift.count) - 1;
+        comparison->noise = drift.most;
+        comparison->verdict = verdict_of(comparison, is, is_count, was, was_count, unrest);
+    }
 }
 
 void
 compare_records(struct record *now, const struct record *baseline)
 {
     bool of_latency = now->options.rate > 0 && baseline->options.rate > 0;
+    double unrest = record_unrest(now, of_latency) + record_unrest(baseline, of_latency);
 
     for (size_t i = 0; i < now->row_count; i++) {
         struct record_row *row = now->rows[i];
         const struct record_row *before = record_row_find(baseline, row->workload, row->contender,
                                                           row->threads, row->distribution);
-        if (before != NULL)
-            row_compare(row, before, of_latency);
+        memset(&row->comparison, 0, sizeof row->comparison);
+        row_compare(now, baseline, row, before, of_latency, unrest);
     }
 }
 
@@ -107,26 +227,36 @@ records_warn(const struct record *now, const struct record *before)
                now->partial ? "the newer run" : "the older run");
 }
 
+static const char *const verdict_words[] = {
+    [RECORD_NOT_COMPARED] = "",     [RECORD_RIVAL] = "(rival)",
+    [RECORD_NO_RIVAL] = "no rival", [RECORD_TOO_FEW] = "too few repeats",
+    [RECORD_UNCLEAR] = "unclear",   [RECORD_NO_CHANGE] = "no change",
+    [RECORD_IMPROVED] = "improved", [RECORD_REGRESSED] = "REGRESSED"};
+
 static void
-row_print(const struct record *now, const struct record_row *row)
+row_print(const struct record *now, const struct record_row *row, const struct record_row *above)
 {
-    static const char *const words[] = {[RECORD_NOT_COMPARED] = "",
-                                        [RECORD_TOO_FEW] = "too few repeats",
-                                        [RECORD_NO_CHANGE] = "no change",
-                                        [RECORD_IMPROVED] = "improved",
-                                        [RECORD_REGRESSED] = "REGRESSED"};
     const struct record_comparison *comparison = &row->comparison;
     const struct record_workload *workload = record_workload_find(now, row->workload);
     double scale = workload != NULL && !comparison->of_latency ? workload->scale : 1;
-    double p99[RECORD_REPEATS_MAX], median = row->median;
+    double median = row_median(row, comparison->of_latency);
 
-    if (comparison->of_latency) {
-        row_p99(row, p99);
-        median = statistics_median(p99, row->repeats);
-    }
-    printf("  %-18s %7u  %-14s %12.3f %12.3f %+8.1f%% %8.4f  %s\n", row->workload, row->threads,
-           row->contender, comparison->median / scale, median / scale, comparison->difference * 100,
-           comparison->p, words[comparison->verdict]);
+    if (above == NULL || strcmp(above->workload, row->workload) != 0 ||
+        above->threads != row->threads || strcmp(above->distribution, row->distribution) != 0)
+        printf("\n%s, %u thread%s%s%s, %s\n", row->workload, row->threads,
+               row->threads == 1 ? "" : "s", row->distribution[0] != '\0' ? ", " : "",
+               row->distribution,
+               comparison->of_latency ? "p99 in ns"
+               : workload != NULL     ? workload->unit
+                                      : "ops/s");
+    printf("  %-15s %11.3f %11.3f %+8.1f%%", row->contender, comparison->median / scale,
+           comparison->of_latency && median > 0 ? 1e9 / median : median / scale,
+           comparison->difference * 100);
+    if (comparison->rivals != 0)
+        printf(" %+8.1f%%", comparison->against * 100);
+    else
+        printf(" %9s", "");
+    printf("  %s\n", verdict_words[comparison->verdict]);
 }
 
 static size_t
@@ -146,25 +276,30 @@ void
 compare_print(const struct record *now, const struct record *baseline)
 {
     size_t counts[RECORD_REGRESSED + 1] = {0};
-    bool of_latency = now->options.rate > 0 && baseline->options.rate > 0;
+    const struct record_row *above = NULL;
 
     printf("\ncompared with %s%s%s\n", baseline->date, baseline->machine.commit[0] ? ", " : "",
            baseline->machine.commit);
     records_warn(now, baseline);
-    printf("  %-18s %7s  %-14s %12s %12s %9s %8s  %s\n", "workload", "threads", "contender",
-           of_latency ? "p99 was" : "was", of_latency ? "p99 is, ns" : "is", "better", "p",
+    printf("  %-15s %11s %11s %9s %9s  %s\n", "contender", "was", "is", "better", "to rivals",
            "verdict");
     for (size_t i = 0; i < now->row_count; i++) {
-        counts[now->rows[i]->comparison.verdict]++;
-        if (now->rows[i]->comparison.verdict != RECORD_NOT_COMPARED)
-            row_print(now, now->rows[i]);
+        const struct record_row *row = now->rows[i];
+        counts[row->comparison.verdict]++;
+        if (row->comparison.verdict == RECORD_NOT_COMPARED)
+            continue;
+        row_print(now, row, above);
+        above = row;
     }
-    printf("%zu regressed, %zu improved, %zu did not change", counts[RECORD_REGRESSED],
-           counts[RECORD_IMPROVED], counts[RECORD_NO_CHANGE]);
+    printf("\nlatchkey's rows: %zu regressed, %zu improved, %zu did not change, %zu unclear\n",
+           counts[RECORD_REGRESSED], counts[RECORD_IMPROVED], counts[RECORD_NO_CHANGE],
+           counts[RECORD_UNCLEAR]);
     if (counts[RECORD_TOO_FEW] != 0)
-        printf(", %zu with too few repeats for a verdict (4 on both sides are enough)",
+        printf("%zu with too few repeats for a verdict (4 on both sides are enough)\n",
                counts[RECORD_TOO_FEW]);
-    printf("\n");
+    if (counts[RECORD_NO_RIVAL] != 0)
+        printf("%zu without a rival in both runs: nothing says how the machine changed\n",
+               counts[RECORD_NO_RIVAL]);
     size_t gone = rows_alone(baseline, now), new = rows_alone(now, baseline);
     if (gone != 0 || new != 0)
         printf("%zu rows are in the older record only, %zu in the newer only\n", gone, new);
@@ -179,16 +314,17 @@ compare_status(const struct record *now, double worse_most)
         return STATUS_OK;
     for (size_t i = 0; i < now->row_count; i++) {
         const struct record_row *row = now->rows[i];
-        judged += row->comparison.verdict > RECORD_TOO_FEW;
+        judged += row->comparison.verdict > RECORD_UNCLEAR;
         if (row->comparison.verdict != RECORD_REGRESSED ||
-            -row->comparison.difference <= worse_most)
+            -fmax(row->comparison.difference, row->comparison.against) <= worse_most)
             continue;
         printf("WORSE by more than %g %%: %s, %s, %u threads\n", worse_most * 100, row->workload,
                row->contender, row->threads);
         worse++;
     }
     if (judged == 0) {
-        fprintf(stderr, "latchkey-bench: no row could be judged against the baseline\n");
+        fprintf(stderr,
+                "latchkey-bench: no row of latchkey could be judged against the baseline\n");
         return STATUS_USAGE;
     }
     return worse != 0 ? STATUS_WORSE : STATUS_OK;

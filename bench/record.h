@@ -96,7 +96,10 @@ struct record_latency {
 
 enum record_verdict {
     RECORD_NOT_COMPARED,
-    RECORD_TOO_FEW, /* repeats for a verdict at all */
+    RECORD_RIVAL,    /* of latchkey: shown, and judged by nobody */
+    RECORD_NO_RIVAL, /* in both runs that could say how the machine changed */
+    RECORD_TOO_FEW,  /* repeats for a verdict at all */
+    RECORD_UNCLEAR,  /* it may be a change, and may be noise */
     RECORD_NO_CHANGE,
     RECORD_IMPROVED,
     RECORD_REGRESSED
@@ -108,7 +111,9 @@ struct record_comparison {
     double median;     /* of the baseline */
     double difference; /* of the medians over the baseline's: above 0 is better, whatever is
                           compared */
-    double p;          /* of the U-test, two-sided */
+    double against;    /* the same with the rivals' own change taken out */
+    double noise;      /* what a difference has to exceed */
+    unsigned rivals;   /* how many took part in that; 0: `against` is 0 */
     bool of_latency;   /* p99 is compared, as rates are given (--rate) */
 };
 

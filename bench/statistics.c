@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Medians and the U-test. The exact test counts, among all ways to choose which of the pooled
- * numbers are the left group's, those whose sum of ranks is as far from the expected sum as the one
- * seen. Equal numbers share their mean rank; ranks are counted in halves, so that all are whole.
+ * Medians, spreads, and what tells two groups of repeats apart.
  */
 #include "statistics.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define EXACT_MOST 40 /* numbers in all */
-#define EXACT_SUMS (EXACT_MOST * (EXACT_MOST + 1) + 1)
-
-struct pooled {
-    double number;
-    unsigned halves; /* twice the rank */
-    size_t left;     /* 1: of the left group */
-};
 
 static int
 number_compare(const void *left, const void *right)
@@ -25,14 +15,6 @@ number_compare(const void *left, const void *right)
     double a = *(const double *)left, b = *(const double *)right;
 
     return a < b ? -1 : a > b;
-}
-
-static int
-pooled_compare(const void *left, const void *right)
-{
-    const struct pooled *a = left, *b = right;
-
-    return a->number < b->number ? -1 : a->number > b->number;
 }
 
 static void
@@ -64,95 +46,33 @@ statistics_spread(const double *numbers, size_t count)
     return (sorted[count - 1] - sorted[0]) / median;
 }
 
-/* Pools both groups by number and gives out ranks. Returns the sum over all groups of t equal
- * numbers of t^3 - t. */
-static double
-pool_rank(struct pooled *pool, size_t count)
+static bool
+ranges_overlap(const double *left, size_t left_count, const double *right, size_t right_count)
 {
-    double ties = 0;
+    double low[STATISTICS_MOST], high[STATISTICS_MOST];
 
-    qsort(pool, count, sizeof *pool, pooled_compare);
-    for (size_t first = 0; first < count;) {
-        size_t end = first + 1;
-        while (end < count && !(pool[end].number > pool[first].number))
-            end++;
-        double equal = (double)(end - first);
-        ties += equal * equal * equal - equal;
-        /* Ranks first + 1 to end; their mean, twice. */
-        for (size_t i = first; i < end; i++)
-            pool[i].halves = (unsigned)(first + 1 + end);
-        first = end;
-    }
-    return ties;
+    numbers_sort(left, left_count, low);
+    numbers_sort(right, right_count, high);
+    return low[0] <= high[right_count - 1] && high[0] <= low[left_count - 1];
 }
 
-/* ways[k * EXACT_SUMS + s]: of choosing k numbers with the sum s. */
-static double
-exact_p(const struct pooled *pool, size_t count, size_t left_count, double seen, double expected)
+enum statistics_judgement
+statistics_judge(const double *left, size_t left_count, const double *right, size_t right_count,
+                 double noise)
 {
-    double *ways = calloc((left_count + 1) * EXACT_SUMS, sizeof *ways);
-    double all = 0, far = 0, distance = fabs(seen - expected);
-
-    if (ways == NULL)
-        return 1;
-    ways[0] = 1;
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = left_count; k >= 1; k--)
-            for (size_t s = EXACT_SUMS - 1; s >= pool[i].halves; s--)
-                ways[k * EXACT_SUMS + s] += ways[(k - 1) * EXACT_SUMS + s - pool[i].halves];
-    for (size_t s = 0; s < EXACT_SUMS; s++) {
-        double here = ways[left_count * EXACT_SUMS + s];
-        all += here;
-        if (fabs((double)s - expected) >= distance)
-            far += here;
-    }
-    free(ways);
-    return far / all;
-}
-
-static double
-normal_p(double left, double right, double ties, double seen, double expected)
-{
-    double all = left + right;
-    double variance = left * right / 12 * (all + 1 - ties / (all * (all - 1)));
-    double distance = fabs(seen - expected) / 2 - 0.5; /* in ranks, with a correction for steps */
-
-    if (!(variance > 0) || distance <= 0)
-        return 1;
-    return erfc(distance / sqrt(2 * variance));
-}
-
-double
-statistics_u_test(const double *left, size_t left_count, const double *right, size_t right_count)
-{
-    struct pooled pool[2 * STATISTICS_MOST];
-    size_t count = left_count + right_count;
-    double seen = 0;
-
-    if (left_count == 0 || right_count == 0 || left_count > STATISTICS_MOST ||
-        right_count > STATISTICS_MOST)
-        return 1;
-    for (size_t i = 0; i < count; i++) {
-        pool[i].number = i < left_count ? left[i] : right[i - left_count];
-        pool[i].left = i < left_count;
-    }
-    double ties = pool_rank(pool, count);
-    for (size_t i = 0; i < count; i++)
-        seen += pool[i].left ? pool[i].halves : 0;
-    double expected = (double)(left_count * (count + 1));
-    if (count <= EXACT_MOST)
-        return exact_p(pool, count, left_count, seen, expected);
-    return normal_p((double)left_count, (double)right_count, ties, seen, expected);
-}
-
-double
-statistics_u_test_least(size_t left_count, size_t right_count)
-{
-    double ways = 1;
-
-    if (left_count == 0 || right_count == 0)
-        return 1;
-    for (size_t i = 1; i <= left_count; i++)
-        ways *= (double)(right_count + i) / (double)i;
-    return ways > 2 ? 2 / ways : 1;
+    if (left_count > STATISTICS_MOST || right_count > STATISTICS_MOST ||
+        left_count < STATISTICS_REPEATS || right_count < STATISTICS_REPEATS)
+        return STATISTICS_TOO_FEW;
+    double mine = statistics_median(left, left_count);
+    double theirs = statistics_median(right, right_count);
+    if (!(mine > 0) || !(theirs > 0))
+        return STATISTICS_UNCLEAR;
+    double difference = mine > theirs ? mine / theirs - 1 : theirs / mine - 1;
+    double wide = fmax(statistics_spread(left, left_count), statistics_spread(right, right_count));
+    if (difference < STATISTICS_LEVEL)
+        return wide < 2 * STATISTICS_LEVEL ? STATISTICS_ALIKE : STATISTICS_UNCLEAR;
+    if (difference <= wide || difference <= noise ||
+        ranges_overlap(left, left_count, right, right_count))
+        return STATISTICS_UNCLEAR;
+    return mine > theirs ? STATISTICS_MORE : STATISTICS_LESS;
 }

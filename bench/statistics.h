@@ -7,8 +7,7 @@
 
 #include <stddef.h>
 
-#define STATISTICS_MOST 64          /* numbers of one group */
-#define STATISTICS_SIGNIFICANT 0.05 /* a p below it: the groups differ */
+#define STATISTICS_MOST 64 /* numbers of one group */
 
 /* 0 of no numbers. */
 double statistics_median(const double *numbers, size_t count);
@@ -16,13 +15,21 @@ double statistics_median(const double *numbers, size_t count);
 /* The distance of the outermost numbers over the median; 0 where the median is 0. */
 double statistics_spread(const double *numbers, size_t count);
 
-/* Mann-Whitney U-test: the probability, two-sided, that two groups of the same distribution are at
- * least as far apart as these. Exact, ties included, up to 40 numbers in all; the normal
- * approximation with a correction for ties above. 1 where a group is empty. */
-double statistics_u_test(const double *left, size_t left_count, const double *right,
-                         size_t right_count);
+#define STATISTICS_REPEATS 4  /* numbers that each of two groups needs to be told apart */
+#define STATISTICS_LEVEL 0.05 /* medians closer than that are level */
 
-/* The least p that groups of these sizes can give. */
-double statistics_u_test_least(size_t left_count, size_t right_count);
+enum statistics_judgement {
+    STATISTICS_TOO_FEW, /* numbers, in one of them or in both */
+    STATISTICS_UNCLEAR, /* they may be alike, and may not be */
+    STATISTICS_ALIKE,   /* the medians are level, and the spreads are not much wider than that */
+    STATISTICS_MORE,    /* left is more than right */
+    STATISTICS_LESS
+};
+
+/* Whether left is more or less than right. It is where all of its numbers are, and where the
+ * medians differ by more than STATISTICS_LEVEL, than the spread of either group, and than `noise`,
+ * as parts of the smaller median. */
+enum statistics_judgement statistics_judge(const double *left, size_t left_count,
+                                           const double *right, size_t right_count, double noise);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "../statistics.h"
 
-#include <math.h>
 #include <string.h>
 
 /* The repeats' scores: more is better. */
@@ -54,16 +53,43 @@ duel_fight(const struct page *page, const struct view *view, size_t contender, u
     double own_median = statistics_median(own, own_count);
     if (!(rival_median > 0) || !(own_median > 0))
         return false;
+    static const enum standing standings[] = {[STATISTICS_TOO_FEW] = STANDING_UNCLEAR,
+                                              [STATISTICS_UNCLEAR] = STANDING_UNCLEAR,
+                                              [STATISTICS_ALIKE] = STANDING_LEVEL,
+                                              [STATISTICS_MORE] = STANDING_AHEAD,
+                                              [STATISTICS_LESS] = STANDING_BEHIND};
+    enum statistics_judgement judgement = statistics_judge(own, own_count, rival, rival_count, 0);
     duel->ratio = own_median / rival_median;
-    duel->tested = statistics_u_test_least(own_count, rival_count) < STATISTICS_SIGNIFICANT;
-    if (fabs(log(duel->ratio)) < log1p(DUEL_LEVEL))
-        duel->standing = STANDING_LEVEL;
-    else if (duel->tested &&
-             statistics_u_test(own, own_count, rival, rival_count) >= STATISTICS_SIGNIFICANT)
-        duel->standing = STANDING_UNCLEAR;
-    else
-        duel->standing = duel->ratio > 1 ? STANDING_AHEAD : STANDING_BEHIND;
+    duel->tested = judgement != STATISTICS_TOO_FEW;
+    duel->standing = standings[judgement];
     return true;
+}
+
+bool
+duel_worst(const struct page *page, const struct view *view, size_t contender, struct duel *duel)
+{
+    struct duel one;
+    bool any = false;
+
+    for (size_t i = 0; i < view->thread_count; i++)
+        if (duel_fight(page, view, contender, view->threads[i], &one) &&
+            (!any || one.ratio < duel->ratio)) {
+            *duel = one;
+            any = true;
+        }
+    return any;
+}
+
+/* Puts one duel into the sums. */
+static void
+match_add(struct match *match, const struct duel *duel)
+{
+    match->counts[duel->standing]++;
+    if (match->worst.rival == NULL || duel->ratio < match->worst.ratio)
+        match->worst = *duel;
+    if (duel->standing == STANDING_BEHIND &&
+        (match->behind.rival == NULL || duel->ratio < match->behind.ratio))
+        match->behind = *duel;
 }
 
 void
@@ -72,15 +98,11 @@ match_play(const struct page *page, const struct view *view, struct match *match
     struct duel duel;
 
     memset(match, 0, sizeof *match);
-    match->threads = view->main_threads;
-    for (size_t i = 0; i < view->contender_count; i++) {
-        if (contender_is_ours(view->contenders[i]) ||
-            !duel_fight(page, view, i, match->threads, &duel))
-            continue;
-        match->counts[duel.standing]++;
-        if (match->best.rival == NULL || duel.ratio < match->best.ratio)
-            match->best = duel;
-    }
+    for (size_t i = 0; i < view->contender_count; i++)
+        for (size_t j = 0; j < view->thread_count; j++)
+            if (!contender_is_ours(view->contenders[i]) &&
+                duel_fight(page, view, i, view->threads[j], &duel))
+                match_add(match, &duel);
     static const enum standing order[] = {STANDING_BEHIND, STANDING_UNCLEAR, STANDING_LEVEL,
                                           STANDING_AHEAD};
     for (size_t i = 0; i < 4 && match->standing == STANDING_NONE; i++)

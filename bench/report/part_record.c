@@ -4,6 +4,7 @@
  * contenders, the machine and the command, and all rows as one table.
  */
 #include "../bench.h"
+#include "../statistics.h"
 #include "chart.h"
 #include "parts.h"
 
@@ -18,8 +19,8 @@
 static const char *
 verdict_word(enum record_verdict verdict)
 {
-    static const char *const words[] = {"not compared", "too few repeats", "no change", "improved",
-                                        "regressed"};
+    static const char *const words[] = {"not compared", "a rival",   "no rival", "too few repeats",
+                                        "unclear",      "no change", "improved", "regressed"};
 
     return words[verdict];
 }
@@ -30,6 +31,7 @@ verdict_standing(enum record_verdict verdict)
     return verdict == RECORD_IMPROVED    ? STANDING_AHEAD
            : verdict == RECORD_REGRESSED ? STANDING_BEHIND
            : verdict == RECORD_NO_CHANGE ? STANDING_LEVEL
+           : verdict == RECORD_UNCLEAR   ? STANDING_UNCLEAR
                                          : STANDING_NONE;
 }
 
@@ -110,9 +112,12 @@ baseline_row(struct page *page, const struct record_row *row)
     else
         page_print(page, "<td>%s %s</td>", text_number(comparison->median / scale).s,
                    workload != NULL ? workload->unit : "");
-    page_print(page, "<td>%s%s</td><td>%.3f</td><td class=\"words\">",
-               comparison->difference > 0 ? "+" : "", text_share(comparison->difference).s,
-               comparison->p);
+    page_print(page, "<td>%s%s</td><td>", comparison->difference > 0 ? "+" : "",
+               text_share(comparison->difference).s);
+    if (comparison->rivals != 0)
+        page_print(page, "%s%s", comparison->against > 0 ? "+" : "",
+                   text_share(comparison->against).s);
+    page_print(page, "</td><td class=\"words\">");
     standing_print(page, verdict_standing(comparison->verdict), verdict_word(comparison->verdict));
     page_print(page, "</td></tr>\n");
 }
@@ -133,11 +138,11 @@ baseline_figure(struct page *page, const struct record_row **rows, size_t count)
     baseline_dots(page, rows, shown);
     figure_table(page,
                  "Each row against the same one of the baseline: medians, difference (above 0 "
-                 "is better), p of the U-test");
+                 "is better), and what is left of it when the rivals' own change is taken out");
     page_print(page,
                "<thead><tr><th scope=\"col\">workload</th><th scope=\"col\">contender</th><th "
                "scope=\"col\">threads</th><th scope=\"col\">baseline</th><th "
-               "scope=\"col\">difference</th><th scope=\"col\">p</th><th "
+               "scope=\"col\">difference</th><th scope=\"col\">against rivals</th><th "
                "scope=\"col\">verdict</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < count; i++)
         baseline_row(page, rows[i]);
@@ -156,11 +161,13 @@ part_baseline(struct page *page)
         return;
     page_print(page,
                "<section id=\"baseline\"><h2>Since the baseline</h2>\n<p class=\"headline\">%u "
-               "row%s regressed, %u improved, %u show no change",
+               "row%s of latchkey regressed, %u improved, %u show no change, %u are unclear",
                counts[RECORD_REGRESSED], plural(counts[RECORD_REGRESSED]), counts[RECORD_IMPROVED],
-               counts[RECORD_NO_CHANGE]);
+               counts[RECORD_NO_CHANGE], counts[RECORD_UNCLEAR]);
     if (counts[RECORD_TOO_FEW] != 0)
         page_print(page, ", %u have too few repeats to say", counts[RECORD_TOO_FEW]);
+    if (counts[RECORD_NO_RIVAL] != 0)
+        page_print(page, ", %u have no rival in both runs to say it by", counts[RECORD_NO_RIVAL]);
     page_print(page, ".</p>\n<p>The baseline is <code>%s</code>.</p>\n", record->baseline);
     const struct record_row **rows = calloc(record->row_count + 1, sizeof *rows);
     size_t count = 0;
@@ -217,10 +224,12 @@ part_reading(struct page *page)
         "<div><dt>median, spread (±)</dt><dd>Repeats take turns between the contenders, so "
         "that a slow moment of the machine hits all alike. The spread is the distance of "
         "the fastest and the slowest repeat over the median.</dd></div>"
-        "<div><dt>▲ = ▼ ?</dt><dd>The workload's subject is ahead, level or behind; level are "
-        "medians that differ by less than %s. Unclear: they differ by more, and from four "
-        "repeats on the repeats are tested (Mann-Whitney U-test) and cannot be told apart "
-        "(p of 0.05 or more). With fewer repeats the medians alone decide.</dd></div>"
+        "<div><dt>▲ = ▼ ?</dt><dd>The workload's subject is ahead, level, behind, or it is "
+        "unclear. "
+        "Ahead and behind need four repeats of both that do not overlap, and medians that "
+        "differ by more than %s and by more than either spread. Level are medians closer than "
+        "that whose spreads are below %s. All else is unclear. A workload is ahead where it is so "
+        "against each rival with each number of threads.</dd></div>"
         "<div><dt>race, retry</dt><dd>A race is a commit that lost: its caller sees it, "
         "backs off and tries again. A retry happens inside the store.</dd></div>"
         "<div><dt>contention</dt><dd>A head conflict is a compare-and-swap of an item that another "
@@ -238,7 +247,7 @@ part_reading(struct page *page)
         "threads left idle.</dd></div>"
         "<div><dt>partial</dt><dd>The run was interrupted before all repeats of the row were "
         "done.</dd></div></dl>\n",
-        text_share(DUEL_LEVEL).s);
+        text_share(STATISTICS_LEVEL).s, text_share(2 * STATISTICS_LEVEL).s);
     contenders_print(page);
     page_print(page, "</section>\n");
 }

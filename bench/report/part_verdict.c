@@ -34,8 +34,10 @@ struct verdict {
     struct match *matches;         /* of each view */
     unsigned workloads[STANDINGS]; /* by standing */
     unsigned duels[STANDINGS];
-    size_t lead, deficit; /* workloads with the largest ones over the best rival */
-    bool any_lead, any_deficit;
+    /* workloads: the largest lead over the best rival; the largest deficit, and the largest that is
+     * sure */
+    size_t lead, deficit, loss;
+    bool any_lead, any_deficit, any_loss;
 };
 
 static bool
@@ -53,15 +55,21 @@ verdict_open(struct verdict *verdict, const struct page *page)
             verdict->duels[j] += match->counts[j];
         if (match->standing == STANDING_AHEAD &&
             (!verdict->any_lead ||
-             match->best.ratio > verdict->matches[verdict->lead].best.ratio)) {
+             match->worst.ratio > verdict->matches[verdict->lead].worst.ratio)) {
             verdict->lead = i;
             verdict->any_lead = true;
         }
-        if (match->standing == STANDING_BEHIND &&
+        if (match->worst.rival != NULL && match->worst.ratio < 1 &&
             (!verdict->any_deficit ||
-             match->best.ratio < verdict->matches[verdict->deficit].best.ratio)) {
+             match->worst.ratio < verdict->matches[verdict->deficit].worst.ratio)) {
             verdict->deficit = i;
             verdict->any_deficit = true;
+        }
+        if (match->behind.rival != NULL &&
+            (!verdict->any_loss ||
+             match->behind.ratio < verdict->matches[verdict->loss].behind.ratio)) {
+            verdict->loss = i;
+            verdict->any_loss = true;
         }
     }
     return true;
@@ -71,43 +79,53 @@ verdict_open(struct verdict *verdict, const struct page *page)
 
 /* "latchkey is 1.41 times as fast as mutex, the best rival, in get with 2 threads" */
 static void
-duel_print(struct page *page, const struct view *view, const struct match *match)
+duel_print(struct page *page, const struct view *view, const struct duel *duel)
 {
-    const struct duel *duel = &match->best;
+    unsigned threads = duel->own->threads;
     bool ahead = duel->ratio >= 1;
     const char *winner = ahead ? view->subject : duel->rival->contender;
     const char *loser = ahead ? duel->rival->contender : view->subject;
 
     page_print(page, "in <b>%s</b>%s%s, %s is <b>%s times</b> %s %s", view->workload->name,
-               match->threads != 0 ? " with " : "", text_threads(match->threads).s, winner,
+               threads != 0 ? " with " : "", text_threads(threads).s, winner,
                text_ratio(ahead ? duel->ratio : 1 / duel->ratio).s,
                page->by_rate ? "as quick (p99) as" : "as fast as", loser);
 }
 
-/* The extremes, and the sum over all rivals. */
+static void
+end_print(struct page *page, const char *what, size_t view, const struct duel *duel)
+{
+    page_print(page, "<li>%s: ", what);
+    duel_print(page, &page->views[view], duel);
+    if (duel->standing == STANDING_UNCLEAR)
+        page_print(page, duel->tested ? "; unclear, as the repeats differ too much"
+                                      : "; unclear, for lack of repeats");
+    page_print(page, ".</li>");
+}
+
+/* The extremes of all rows, and the sum over all rivals. */
 static void
 ends_print(struct page *page, const struct verdict *verdict, unsigned all)
 {
     page_print(page, "<ul class=\"ends\">");
-    if (verdict->any_lead) {
-        page_print(page, "<li>%s: ", all == 1 ? "The lead" : "The largest lead over a best rival");
-        duel_print(page, &page->views[verdict->lead], &verdict->matches[verdict->lead]);
-        page_print(page, ".</li>");
-    }
-    if (verdict->any_deficit) {
-        page_print(page, "<li>%s: ", all == 1 ? "The deficit" : "The largest deficit");
-        duel_print(page, &page->views[verdict->deficit], &verdict->matches[verdict->deficit]);
-        page_print(page, ".</li>");
-    }
+    if (verdict->any_lead)
+        end_print(page, all == 1 ? "The lead" : "The largest lead over a best rival", verdict->lead,
+                  &verdict->matches[verdict->lead].worst);
+    if (verdict->any_deficit)
+        end_print(page, "The largest deficit of all rows", verdict->deficit,
+                  &verdict->matches[verdict->deficit].worst);
+    if (verdict->any_loss && verdict->matches[verdict->deficit].worst.standing != STANDING_BEHIND)
+        end_print(page, "The largest deficit that is sure", verdict->loss,
+                  &verdict->matches[verdict->loss].behind);
     page_print(page,
-               "<li>Rival by rival: ahead of %u, level with %u, behind %u, not to be told from "
-               "%u.</li></ul>\n",
+               "<li>Row by row, each rival at each number of threads: ahead in %u, level in %u, "
+               "behind in %u, unclear in %u.</li></ul>\n",
                verdict->duels[STANDING_AHEAD], verdict->duels[STANDING_LEVEL],
                verdict->duels[STANDING_BEHIND], verdict->duels[STANDING_UNCLEAR]);
 }
 
 static void
-headline_print(struct page *page, const struct verdict *verdict, bool single)
+headline_print(struct page *page, const struct verdict *verdict)
 {
     const unsigned *workloads = verdict->workloads;
     unsigned all = workloads[STANDING_AHEAD] + workloads[STANDING_LEVEL] +
@@ -119,9 +137,7 @@ headline_print(struct page *page, const struct verdict *verdict, bool single)
         return;
     }
     page_print(page, "<p class=\"headline\">%slatchkey ",
-               page->record->partial ? "As far as the interrupted run went, "
-               : single              ? "With one repeat only, "
-                                     : "");
+               page->record->partial ? "As far as the interrupted run went, " : "");
     if (all == 1)
         page_print(page, "%s in the one workload that was run",
                    workloads[STANDING_AHEAD] != 0     ? "is ahead of every rival"
@@ -129,14 +145,15 @@ headline_print(struct page *page, const struct verdict *verdict, bool single)
                    : workloads[STANDING_UNCLEAR] != 0 ? "cannot be told from some rival"
                                                       : "is behind some rival");
     else
-        page_print(page, "is ahead of every rival in %u of %u workloads", workloads[STANDING_AHEAD],
-                   all);
+        page_print(page,
+                   "is ahead of every rival, with any number of threads, in %u of %u workloads",
+                   workloads[STANDING_AHEAD], all);
     if (all > 1 && workloads[STANDING_LEVEL] != 0)
         page_print(page, ", level with the best one in %u,", workloads[STANDING_LEVEL]);
     if (all > 1)
         page_print(page, " and behind some rival in %u", workloads[STANDING_BEHIND]);
     if (all > 1 && workloads[STANDING_UNCLEAR] != 0)
-        page_print(page, "; %u %s too noisy to tell", workloads[STANDING_UNCLEAR],
+        page_print(page, "; %u %s unclear", workloads[STANDING_UNCLEAR],
                    workloads[STANDING_UNCLEAR] == 1 ? "is" : "are");
     page_print(page, ".");
     page_print(page, "</p>\n");
@@ -162,7 +179,7 @@ tiles_print(struct page *page, const struct verdict *verdict)
     tile_print(page, "level", "=", verdict->workloads[STANDING_LEVEL], "level with the best");
     tile_print(page, "behind", "▼", verdict->workloads[STANDING_BEHIND], "behind some rival");
     if (verdict->workloads[STANDING_UNCLEAR] != 0)
-        tile_print(page, "unclear", "?", verdict->workloads[STANDING_UNCLEAR], "too noisy to tell");
+        tile_print(page, "unclear", "?", verdict->workloads[STANDING_UNCLEAR], "unclear");
     unsigned targets = record->targets_met + record->targets_missed + record->targets_open;
     if (targets != 0)
         page_print(page,
@@ -264,12 +281,12 @@ doubts_of_rows(struct page *page, const struct doubts *doubts)
     if (doubts->single != 0)
         page_print(page,
                    "<li><b>One repeat only</b> in %u of %u rows: how far repeats would differ "
-                   "is not known.</li>",
+                   "is not known, so these are unclear.</li>",
                    doubts->single, rows);
     else if (doubts->untested != 0)
         page_print(page,
-                   "<li><b>Fewer than 4 repeats</b> in %u of %u rows: too few to test "
-                   "differences; medians alone decide.</li>",
+                   "<li><b>Fewer than 4 repeats</b> in %u of %u rows: too few to tell anything "
+                   "apart, so these are unclear.</li>",
                    doubts->untested, rows);
     if (record->options.duration_s > 0 && record->options.duration_s < 0.2)
         page_print(page, "<li><b>Short measurements</b>: %s each.</li>",
@@ -314,8 +331,7 @@ dots_collect(struct page *page, struct chart *chart, struct dots_row *rows, size
         row->label = view->workload->name;
         row->series = &chart->series[used];
         for (size_t j = 0; j < view->contender_count; j++) {
-            if (contender_is_ours(view->contenders[j]) ||
-                !duel_fight(page, view, j, view->main_threads, &duel))
+            if (contender_is_ours(view->contenders[j]) || !duel_worst(page, view, j, &duel))
                 continue;
             struct chart_series *series = &chart->series[used++];
             series->name = view->contenders[j];
@@ -418,12 +434,12 @@ static void
 glance_row(struct page *page, size_t number, const struct match *match)
 {
     const struct view *view = &page->views[number];
-    const struct duel *best = &match->best;
+    const struct duel *worst = &match->worst;
 
     page_print(page, "<tr><th scope=\"row\"><a href=\"#w%zu\">%s</a></th><td>", number,
                view->workload->name);
-    if (match->threads != 0)
-        page_print(page, "%u", match->threads);
+    if (worst->own != NULL && worst->own->threads != 0)
+        page_print(page, "%u", worst->own->threads);
     page_print(page, "</td>");
     if (match->standing == STANDING_NONE) {
         page_print(page, "<td colspan=\"6\" class=\"words\">%s</td></tr>\n",
@@ -431,10 +447,10 @@ glance_row(struct page *page, size_t number, const struct match *match)
         return;
     }
     page_print(page, "<td>");
-    score_print(page, view, best->own);
-    page_print(page, "</td><td class=\"words\">%s</td><td>", best->rival->contender);
-    score_print(page, view, best->rival);
-    page_print(page, "</td><td>%s ×</td><td class=\"words\">", text_ratio(best->ratio).s);
+    score_print(page, view, worst->own);
+    page_print(page, "</td><td class=\"words\">%s</td><td>", worst->rival->contender);
+    score_print(page, view, worst->rival);
+    page_print(page, "</td><td>%s ×</td><td class=\"words\">", text_ratio(worst->ratio).s);
     standing_print(page, match->standing, "");
     page_print(page, "</td><td class=\"words\">");
     counts_print(page, match);
@@ -446,21 +462,21 @@ glance_print(struct page *page, const struct verdict *verdict)
 {
     page_print(page,
                "<h3>At a glance</h3>\n<figure class=\"wide\">\n<figcaption>Each mark is one "
-               "rival, at the largest number of threads for which every thread has a "
-               "processor. Right of 1 × latchkey is %s, left of it the rival "
+               "rival, at the number of threads with which latchkey does worst against it. Right "
+               "of 1 × latchkey is %s, left of it the rival "
                "is.</figcaption>\n<div class=\"plot\">\n",
                page->by_rate ? "quicker (p99)" : "faster");
     glance_chart(page);
-    figure_table(page,
-                 page->by_rate
-                     ? "latchkey against the best rival of each workload, by p99 at the fixed rate"
-                     : "latchkey against the best rival of each workload");
-    page_print(page,
-               "<thead><tr><th scope=\"col\">workload</th><th scope=\"col\">threads</th>"
-               "<th scope=\"col\">latchkey</th><th scope=\"col\" class=\"words\">best rival</th>"
-               "<th scope=\"col\">the rival</th><th scope=\"col\">latchkey is</th>"
-               "<th scope=\"col\" class=\"words\">verdict</th><th scope=\"col\" "
-               "class=\"words\">all rivals</th></tr></thead>\n<tbody>\n");
+    figure_table(
+        page,
+        page->by_rate
+            ? "The row of each workload in which latchkey does worst, by p99 at the fixed rate"
+            : "The row of each workload in which latchkey does worst");
+    page_print(page, "<thead><tr><th scope=\"col\">workload</th><th scope=\"col\">threads</th>"
+                     "<th scope=\"col\">latchkey</th><th scope=\"col\" class=\"words\">rival</th>"
+                     "<th scope=\"col\">the rival</th><th scope=\"col\">latchkey is</th>"
+                     "<th scope=\"col\" class=\"words\">verdict</th><th scope=\"col\" "
+                     "class=\"words\">all rows</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < page->view_count; i++)
         glance_row(page, i, &verdict->matches[i]);
     page_print(page, "</tbody>");
@@ -479,7 +495,7 @@ part_verdict(struct page *page)
         return;
     }
     doubts_count(page, &doubts);
-    headline_print(page, &verdict, doubts.single != 0 && 2 * doubts.single >= doubts.rows);
+    headline_print(page, &verdict);
     tiles_print(page, &verdict);
     doubts_print(page, &doubts);
     if (page->view_count > 0)

@@ -12,7 +12,7 @@
 
 /* ---- the heading ----------------------------------------------------------------------------- */
 
-/* "ahead of mutex (1.22 x), behind striped (0.79 x)" */
+/* "ahead of mutex (1.22 x), behind striped (0.79 x with 2 threads)": each rival at its best. */
 static void
 match_print(struct page *page, const struct view *view)
 {
@@ -22,22 +22,23 @@ match_print(struct page *page, const struct view *view)
     } groups[] = {{STANDING_AHEAD, "ahead of"},
                   {STANDING_LEVEL, "level with"},
                   {STANDING_BEHIND, "behind"},
-                  {STANDING_UNCLEAR, "not to be told from"}};
+                  {STANDING_UNCLEAR, "unclear against"}};
     unsigned printed = 0;
     struct duel duel;
 
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         unsigned count = 0;
         for (size_t j = 0; j < view->contender_count; j++) {
-            if (contender_is_ours(view->contenders[j]) ||
-                !duel_fight(page, view, j, view->main_threads, &duel) ||
+            if (contender_is_ours(view->contenders[j]) || !duel_worst(page, view, j, &duel) ||
                 duel.standing != groups[i].standing)
                 continue;
             if (count++ == 0)
                 page_print(page, "%s%s ", printed == 0 ? "" : "; ", groups[i].word);
             else
                 page_print(page, ", ");
-            page_print(page, "%s (%s ×)", view->contenders[j], text_ratio(duel.ratio).s);
+            page_print(page, "%s (%s ×%s%s)", view->contenders[j], text_ratio(duel.ratio).s,
+                       view->thread_count > 1 ? " with " : "",
+                       view->thread_count > 1 ? text_threads(duel.own->threads).s : "");
         }
         printed += count;
     }
@@ -56,7 +57,8 @@ heading_print(struct page *page, const struct view *view)
         return;
     page_print(page, "<p class=\"words\">");
     standing_print(page, match.standing, view->subject);
-    page_print(page, "%s%s: ", match.threads != 0 ? ", " : "", text_threads(match.threads).s);
+    page_print(page, "%s: ",
+               view->thread_count > 1 ? ", at the number of threads that is worst for it" : "");
     match_print(page, view);
     page_print(page, ".</p>\n");
 }

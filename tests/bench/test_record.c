@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A record that was written and read says the same, to the last byte; what is no record is refused;
- * verdicts follow from the repeats.
+ * A record that was written and read says the same, to the last byte; what is no record is refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "compare.h"
-#include "options.h"
 #include "record.h"
 
 static char first[] = "/tmp/latchkey-bench-XXXXXX";
@@ -195,71 +192,6 @@ test_record_numbers_out_of_range_are_cut(void **state)
     record_close(&record);
 }
 
-/* The verdict of a row with one group of rates against another. */
-static enum record_verdict
-verdict_of(double now_rate, unsigned now_repeats, double before_rate, unsigned before_repeats)
-{
-    struct record now = {0}, before = {0};
-
-    row_add(&now, "get", now_rate, now_repeats);
-    row_add(&before, "get", before_rate, before_repeats);
-    compare_records(&now, &before);
-    enum record_verdict verdict = now.rows[0]->comparison.verdict;
-    record_close(&now);
-    record_close(&before);
-    return verdict;
-}
-
-static void
-test_compare_verdicts_follow_from_the_repeats(void **state)
-{
-    (void)state;
-    assert_int_equal(verdict_of(100, 5, 200, 5), RECORD_REGRESSED);
-    assert_int_equal(verdict_of(200, 5, 100, 5), RECORD_IMPROVED);
-    assert_int_equal(verdict_of(100, 5, 101, 5), RECORD_NO_CHANGE);
-    assert_int_equal(verdict_of(100, 5, 100, 5), RECORD_NO_CHANGE);
-    assert_int_equal(verdict_of(100, 3, 200, 3), RECORD_TOO_FEW);
-    assert_int_equal(verdict_of(100, 0, 200, 5), RECORD_NOT_COMPARED);
-}
-
-static void
-test_compare_status_fails_above_the_limit_only(void **state)
-{
-    struct record now = {0}, before = {0};
-
-    (void)state;
-    row_add(&now, "get", 90, 5);
-    row_add(&before, "get", 100, 5);
-    compare_records(&now, &before);
-    assert_int_equal(compare_status(&now, -1), STATUS_OK);
-    assert_int_equal(compare_status(&now, 0.05), STATUS_WORSE);
-    assert_int_equal(compare_status(&now, 0.2), STATUS_OK);
-    assert_int_equal(compare_status(&before, 0.05), STATUS_USAGE); /* was compared with nothing */
-    record_close(&now);
-    record_close(&before);
-}
-
-/* At a fixed rate the rates are what they are told to be: the p99 is judged. */
-static void
-test_compare_at_a_fixed_rate_judges_the_latency(void **state)
-{
-    struct record now = {0}, before = {0};
-
-    (void)state;
-    row_add(&now, "get", 100, 5);
-    row_add(&before, "get", 100, 5);
-    now.options.rate = before.options.rate = 100;
-    for (unsigned i = 0; i < 5; i++)
-        now.rows[0]->latencies[i].p99 *= 3;
-    compare_records(&now, &before);
-    assert_true(now.rows[0]->comparison.of_latency);
-    assert_int_equal(now.rows[0]->comparison.verdict, RECORD_REGRESSED);
-    compare_records(&before, &now);
-    assert_int_equal(before.rows[0]->comparison.verdict, RECORD_IMPROVED);
-    record_close(&now);
-    record_close(&before);
-}
-
 static int
 files_make(void **state)
 {
@@ -289,9 +221,6 @@ main(void)
         cmocka_unit_test(test_record_written_and_read_is_the_same),
         cmocka_unit_test(test_record_file_that_is_none_is_refused),
         cmocka_unit_test(test_record_numbers_out_of_range_are_cut),
-        cmocka_unit_test(test_compare_verdicts_follow_from_the_repeats),
-        cmocka_unit_test(test_compare_status_fails_above_the_limit_only),
-        cmocka_unit_test(test_compare_at_a_fixed_rate_judges_the_latency),
     };
 
     return cmocka_run_group_tests(tests, files_make, files_remove);
