@@ -22,24 +22,19 @@ lki_lmdb_job_find(const lki_lmdb *store, MDB_txn *txn, const lki_lmdb_key *key, 
     return lki_lmdb_row(txn, store->jobs, key, job, sizeof *job);
 }
 
-static bool
-job_is_in_ready(const lki_lmdb_job *job)
-{
-    return job->phase == LKI_LMDB_READY || job->phase == LKI_LMDB_LAPSED;
-}
-
 /* It waits in the same place as before. */
 static bool
 place_is_kept(const lki_lmdb_job *old, const lki_lmdb_job *to)
 {
-    return old != NULL && to != NULL && job_is_in_ready(old) == job_is_in_ready(to) &&
-           (job_is_in_ready(old) || old->time == to->time);
+    return old != NULL && to != NULL &&
+           lki_lmdb_job_is_in_ready(old) == lki_lmdb_job_is_in_ready(to) &&
+           (lki_lmdb_job_is_in_ready(old) || old->time == to->time);
 }
 
 static lk_status
 place_drop(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_job *job)
 {
-    if (job_is_in_ready(job))
+    if (lki_lmdb_job_is_in_ready(job))
         return lki_lmdb_del(t, t->store->ready, key);
     lki_lmdb_key due;
     lki_lmdb_key_due(&due, key, job->time);
@@ -49,7 +44,7 @@ place_drop(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_job *job)
 static lk_status
 place_add(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_job *job)
 {
-    if (job_is_in_ready(job))
+    if (lki_lmdb_job_is_in_ready(job))
         return lki_lmdb_put(t, t->store->ready, key, NULL, 0);
     lki_lmdb_key due;
     lki_lmdb_key_due(&due, key, job->time);

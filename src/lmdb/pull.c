@@ -109,6 +109,8 @@ due_notice(lki_lmdb_txn *t, const pull *p, const MDB_val *due)
     lk_status status = lki_lmdb_job_find(t->store, t->txn, &key, &job);
     if (status != LK_OK)
         return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb4 */
+    if (lki_lmdb_job_is_in_ready(&job) || job.time != p->first_due)
+        return LK_UNAVAILABLE; /* likewise */
     lki_lmdb_job to = job;
     to.phase = job.phase == LKI_LMDB_CLAIMED ? LKI_LMDB_LAPSED : LKI_LMDB_READY;
     status = lki_lmdb_job_change(t, &key, &job, &to);
@@ -202,8 +204,10 @@ job_next(lki_lmdb_txn *t, pull *p)
     status = lki_lmdb_job_find(t->store, t->txn, &key, &job);
     if (status == LK_OK)
         status = lki_lmdb_item_find(t->store, t->txn, &key, &item);
+    if (status == LK_NOT_FOUND || (status == LK_OK && !lki_lmdb_job_is_in_ready(&job)))
+        return LK_UNAVAILABLE; /* I-lmdb1, I-lmdb4 */
     if (status != LK_OK)
-        return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb1, I-lmdb4 */
+        return status;
     lki_lmdb_count(&p->store->slots_visited, 1);
     if (lk_has_expired(item.expires_at_ms, t->now_ms)) {
         p->work++;

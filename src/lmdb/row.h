@@ -72,6 +72,12 @@ typedef struct lki_lmdb_job {
     uint8_t zero[2];
 } lki_lmdb_job;
 
+static inline bool
+lki_lmdb_job_is_in_ready(const lki_lmdb_job *job)
+{
+    return job->phase == LKI_LMDB_READY || job->phase == LKI_LMDB_LAPSED;
+}
+
 typedef struct lki_lmdb_queue {
     uint64_t depth; /* jobs, those that have expired included */
     uint64_t pushes, pulls, lapses, late, lost, dead;

@@ -44,24 +44,28 @@ expiry_first(lki_lmdb_txn *t, lki_lmdb_key *expiry)
 }
 
 static lk_status
-item_expire(lki_lmdb_txn *t, const lki_lmdb_key *key)
+item_expire(lki_lmdb_txn *t, const lki_lmdb_key *key, int64_t time)
 {
     lki_lmdb_item item;
     lk_status status = lki_lmdb_item_find(t->store, t->txn, key, &item);
     if (status != LK_OK)
         return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb2 */
+    if (item.expires_at_ms != time)
+        return LK_UNAVAILABLE; /* likewise */
     t->expired++;
     return lki_lmdb_item_remove(t, key, &item);
 }
 
 /* A lock that has lapsed goes; of one that was moved the key is put in anew (I-lmdb3). */
 static lk_status
-lock_expire(lki_lmdb_txn *t, const lki_lmdb_key *key)
+lock_expire(lki_lmdb_txn *t, const lki_lmdb_key *key, int64_t time)
 {
     lki_lmdb_lock lock;
     lk_status status = lki_lmdb_row(t->txn, t->store->locks, key, &lock, sizeof lock);
     if (status != LK_OK)
-        return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status;
+        return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb3 */
+    if (lock.indexed_ms != time || lock.expires_at_ms < time)
+        return LK_UNAVAILABLE; /* likewise */
     if (t->now_ms > lock.expires_at_ms) {
         t->locks_lapsed++;
         return lki_lmdb_lock_remove(t, key, NULL);
@@ -98,7 +102,8 @@ lki_lmdb_expire(lki_lmdb_txn *t, size_t most, bool *more)
         if (!lki_lmdb_key_read(&key, expiry.bytes + LKI_LMDB_TIME + 1,
                                expiry.size - LKI_LMDB_TIME - 1))
             return LK_UNAVAILABLE; /* damaged */
-        status = kind == LKI_LMDB_OF_ITEM ? item_expire(t, &key) : lock_expire(t, &key);
+        status = kind == LKI_LMDB_OF_ITEM ? item_expire(t, &key, t->first_expiry_ms)
+                                          : lock_expire(t, &key, t->first_expiry_ms);
         if (status != LK_OK)
             return status;
         int64_t lag_ms = lki_lmdb_span(t->first_expiry_ms, t->now_ms);
