@@ -119,6 +119,18 @@ arenas_make(void)
 }
 
 void
+lki_alloc_end(void)
+{
+    for (unsigned i = 0; i < arena_count; i++) {
+        char name[48];
+        snprintf(name, sizeof name, "arena.%u.extent_hooks", arena_number[i]);
+        (void)mallctl(name, NULL, NULL, &plain_hooks, sizeof plain_hooks);
+        snprintf(name, sizeof name, "arena.%u.purge", arena_number[i]);
+        (void)mallctl(name, NULL, NULL, NULL, 0); /* nobody will look after it any more */
+    }
+}
+
+void
 lki_alloc_thread_begin(void)
 {
     if (lki_alloc_flags != 0 || pthread_once(&arenas_once, arenas_make) != 0 || arena_count == 0)

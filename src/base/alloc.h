@@ -40,6 +40,9 @@ const char *lki_alloc_name(const lki_allocator *allocator);
 /* A thread's first call and its exit. May be repeated. */
 void lki_alloc_thread_begin(void);
 void lki_alloc_thread_end(void);
+/* The library is being unloaded, perhaps: no pointer to its code or data stays with jemalloc. What
+ * was allocated stays good. */
+void lki_alloc_end(void);
 
 void *lki_alloc_slow(const lki_allocator *allocator, size_t size);
 void lki_free_slow(const lki_allocator *allocator, void *memory, size_t size);

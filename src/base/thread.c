@@ -21,25 +21,35 @@ enum { THREADS_MAX = 65535 }; /* a version has 16 bits for the thread */
 
 /* ---- the registry of open domains, and each thread's attachments ---- */
 
-typedef struct attachment {
-    struct attachment *next;
-    uint64_t id;
-    lki_thread *thread;
-} attachment;
-
 static struct {
     pthread_mutex_t latch;
-    lki_domain *open; /* [latch] */
+    lki_domain *open; /* [latch] by number */
     uint64_t last_id; /* [latch] */
     uint64_t forks;   /* from the first process to this one; written while there is one thread */
 } registry = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0};
 
+/* The call at a thread's exit. GONE: the library is being unloaded, or the process ends. */
+enum { EXIT_NONE, EXIT_MADE, EXIT_GONE };
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
-static bool exit_key_made;
+static _Atomic(uint32_t) exit_state;
+
+/* This thread's record in the domain of an id; by the domain's number, which is small and used again
+ * after its end: so nothing is ever looked for. */
+typedef struct attachment {
+    uint64_t id; /* 0: none */
+    lki_thread *thread;
+} attachment;
+
+enum { ATTACHED_FEW = 4 };
+static __thread struct {
+    attachment few[ATTACHED_FEW];
+    attachment *more; /* numbers from ATTACHED_FEW on */
+    size_t room;      /* in `more` */
+    bool any;         /* since it last detached; then its exit is noticed */
+} attached __attribute__((tls_model("initial-exec")));
 
 __thread lki_self_cache lki_self __attribute__((tls_model("initial-exec")));
-static __thread attachment *attachments __attribute__((tls_model("initial-exec")));
 
 static void
 fork_prepare(void)
@@ -72,19 +82,66 @@ thread_exits(void *unused)
 }
 
 static void
-registry_open(void)
+registry_begin(void)
 {
-    exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
+    if (pthread_key_create(&exit_key, thread_exits) == 0)
+        lki_store_relaxed(&exit_state, EXIT_MADE); /* the once orders it */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
-static lki_domain *
-registry_find_latched(uint64_t id)
+/* The library is unloaded with the plug-in that it is part of, or the process ends. Threads live on,
+ * and exit later: the key must not lead them to code that is there no more. (The handlers for forks go
+ * by themselves: they were registered with the handle of this object.) What other threads keep, some
+ * hundred bytes each and jemalloc's cache, stays theirs, because nobody can tell an unloading, when
+ * they are in no call, from the end of a process, when they may be. */
+__attribute__((destructor)) static void
+registry_end(void)
 {
-    lki_domain *domain = registry.open;
-    while (domain != NULL && domain->id != id)
-        domain = domain->next_open;
-    return domain;
+    lki_thread_detach_all();
+    if (lki_swap_seq_cst(&exit_state, EXIT_GONE) == EXIT_MADE)
+        pthread_key_delete(exit_key);
+    lki_alloc_end();
+}
+
+/* NULL: beyond the room. */
+static attachment *
+attachment_at(uint32_t number)
+{
+    if (number < ATTACHED_FEW)
+        return &attached.few[number];
+    return number - ATTACHED_FEW < attached.room ? &attached.more[number - ATTACHED_FEW] : NULL;
+}
+
+/* NULL: no memory. */
+static attachment *
+attachment_make(uint32_t number)
+{
+    attachment *at = attachment_at(number);
+    if (at != NULL)
+        return at;
+    size_t wanted = (size_t)number - ATTACHED_FEW + 1, room = 2 * attached.room + 16;
+    room = room < wanted ? wanted : room;
+    attachment *more = lki_alloc(NULL, room * sizeof *more);
+    if (more == NULL)
+        return NULL;
+    if (attached.room != 0)
+        memcpy(more, attached.more, attached.room * sizeof *more);
+    memset(more + attached.room, 0, (room - attached.room) * sizeof *more);
+    lki_free(NULL, attached.more, attached.room * sizeof *more);
+    attached.more = more;
+    attached.room = room;
+    return attachment_at(number);
+}
+
+static bool
+exit_is_noticed(void)
+{
+    if (attached.any)
+        return true;
+    uint32_t state = lki_load_relaxed(&exit_state);
+    attached.any =
+        state == EXIT_GONE || (state == EXIT_MADE && pthread_setspecific(exit_key, &attached) == 0);
+    return attached.any;
 }
 
 /* ---- threads ---- */
@@ -124,23 +181,6 @@ thread_register(lki_domain *domain)
     return thread;
 }
 
-/* Forgets attachments to domains that were closed. */
-static void
-attachments_prune(void)
-{
-    pthread_mutex_lock(&registry.latch);
-    for (attachment **link = &attachments; *link != NULL;) {
-        attachment *a = *link;
-        if (registry_find_latched(a->id) == NULL) {
-            *link = a->next;
-            lki_free(NULL, a, sizeof *a);
-        } else {
-            link = &a->next;
-        }
-    }
-    pthread_mutex_unlock(&registry.latch);
-}
-
 lki_thread *
 lki_thread_attach(lki_domain *domain, lk_status *why)
 {
@@ -148,29 +188,21 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
         *why = LK_INVALID;
         return NULL;
     }
-    size_t known = 0;
-    for (attachment *a = attachments; a != NULL; a = a->next, known++) {
-        if (a->id == domain->id) {
-            lki_self = (lki_self_cache){a->id, a->thread};
-            return a->thread;
-        }
+    attachment *at = attachment_at(domain->number);
+    if (at != NULL && at->id == domain->id) {
+        lki_self = (lki_self_cache){at->id, at->thread};
+        return at->thread;
     }
-    if (known >= 8)
-        attachments_prune();
     lki_alloc_thread_begin();
-    attachment *a = lki_alloc(NULL, sizeof *a);
-    lki_thread *thread = a != NULL ? thread_register(domain) : NULL;
-    if (thread == NULL || !exit_key_made || pthread_setspecific(exit_key, a) != 0) {
-        if (thread != NULL)
-            ck_epoch_unregister(&thread->epoch);
-        lki_free(NULL, a, sizeof *a);
+    at = attachment_make(domain->number);
+    lki_thread *thread = at != NULL && exit_is_noticed() ? thread_register(domain) : NULL;
+    if (thread == NULL) {
         *why = LK_NO_MEMORY;
         return NULL;
     }
     lki_store_relaxed(&thread->kernel_id, (int64_t)syscall(SYS_gettid));
-    *a = (attachment){attachments, domain->id, thread};
-    attachments = a;
-    lki_self = (lki_self_cache){a->id, thread};
+    *at = (attachment){domain->id, thread};
+    lki_self = (lki_self_cache){domain->id, thread};
     return thread;
 }
 
@@ -193,20 +225,21 @@ void
 lki_thread_detach_all(void)
 {
     lki_self = (lki_self_cache){0, NULL};
-    if (attachments == NULL)
-        return;
-    pthread_mutex_lock(&registry.latch);
-    while (attachments != NULL) {
-        attachment *a = attachments;
-        attachments = a->next;
-        lki_domain *domain = registry_find_latched(a->id);
-        if (domain != NULL && lki_domain_is_ours(domain)) {
-            a->thread->epoch.active = 0; /* a thread that exits inside a section reads no more */
-            thread_hand_over(a->thread);
+    if (attached.any) {
+        pthread_mutex_lock(&registry.latch);
+        for (lki_domain *domain = registry.open; domain != NULL; domain = domain->next_open) {
+            const attachment *at = attachment_at(domain->number);
+            if (at == NULL || at->id != domain->id || !lki_domain_is_ours(domain))
+                continue;
+            at->thread->epoch.active = 0; /* a thread that exits inside a section reads no more */
+            thread_hand_over(at->thread);
         }
-        lki_free(NULL, a, sizeof *a);
+        pthread_mutex_unlock(&registry.latch);
+        if (lki_load_relaxed(&exit_state) == EXIT_MADE)
+            pthread_setspecific(exit_key, NULL);
     }
-    pthread_mutex_unlock(&registry.latch);
+    lki_free(NULL, attached.more, attached.room * sizeof *attached.more);
+    memset(&attached, 0, sizeof attached);
     lki_alloc_thread_end();
 }
 
@@ -234,13 +267,17 @@ lki_domain_open(lki_domain *domain)
 {
     if (domain->dispose[LKI_OBJECT] == NULL)
         domain->dispose[LKI_OBJECT] = object_dispose;
-    pthread_once(&registry_once, registry_open);
+    pthread_once(&registry_once, registry_begin);
     ck_epoch_init(&domain->epoch);
     domain->forks = registry.forks;
     pthread_mutex_lock(&registry.latch);
     domain->id = ++registry.last_id;
-    domain->next_open = registry.open;
-    registry.open = domain;
+    domain->number = 0; /* the smallest that is free */
+    lki_domain **link = &registry.open;
+    for (; *link != NULL && (*link)->number == domain->number; link = &(*link)->next_open)
+        domain->number++;
+    domain->next_open = *link;
+    *link = domain;
     pthread_mutex_unlock(&registry.latch);
 }
 

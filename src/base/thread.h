@@ -119,6 +119,7 @@ struct lki_thread {
 struct lki_domain {
     uint64_t id;             /* [const] never reused; 0 is nobody's */
     uint64_t forks;          /* [const] as of its process: the child of a fork gets an error */
+    uint32_t number;         /* [const] of no other open domain; small */
     lki_allocator allocator; /* [const] */
     lki_dispose dispose[LKI_KINDS]; /* [const] */
     void *store;                    /* [const] */

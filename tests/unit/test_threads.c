@@ -325,6 +325,40 @@ test_reader_that_begins_anew_holds_back_little(void **state)
     kit_close(&k);
 }
 
+/* ---- many stores ---- */
+
+/* What a call costs does not depend on how many stores its thread has used: looked for one by one, with
+ * those that are closed, this takes minutes. */
+static void
+test_thousands_of_stores_are_used_by_one_thread(void **state)
+{
+    (void)state;
+    size_t count = test_scaled(4000);
+    lk_db **stores = calloc(count, sizeof(lk_db *));
+    assert_non_null(stores);
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    options.shards = 1;
+    lk_item item = kit_item("p", "s", "x");
+    lk_result *result = lk_result_new();
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < count; i++) {
+            if (round > 0 && i % 3 == 0) { /* a new one takes its number */
+                lk_close(stores[i]);
+                stores[i] = NULL;
+            }
+            if (stores[i] == NULL)
+                assert_status(LK_OK, lk_memory_open(&options, &stores[i]));
+            assert_status(LK_OK, lk_set(stores[i], &item, 1));
+        }
+        for (size_t i = 0; i < count; i++)
+            assert_status(LK_OK, lk_get(stores[count - 1 - i], item.key, result));
+    }
+    lk_result_free(result);
+    for (size_t i = 0; i < count; i++)
+        lk_close(stores[i]);
+    free(stores);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int
@@ -340,6 +374,7 @@ main(void)
         cmocka_unit_test(test_own_pair_makes_a_writer_busy_until_it_ends),
         cmocka_unit_test(test_garbage_over_the_limit_without_a_reader_makes_nobody_busy),
         cmocka_unit_test(test_reader_that_begins_anew_holds_back_little),
+        cmocka_unit_test(test_thousands_of_stores_are_used_by_one_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
