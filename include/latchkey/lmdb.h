@@ -47,7 +47,8 @@
  * STATISTICS  lk_statistics_read: `cells` are items and locks, each counted; what is said of
  * threads, contention and retired memory stays 0. Counters of queues are in the database, but for
  * empty_pulls, which begin anew with each handle. A queue that is empty, not closed, and was not
- * used for a minute is taken out by lk_sweep.
+ * used for a minute is taken out, with its counters, by lk_sweep and as other queues are made: each
+ * that is made pays for two looks, so queues that are used once do not pile up.
  *
  * STATUSES, besides those of latchkey.h
  *   LK_NO_MEMORY    also: the map or the disk is full. Nothing was written, what the write has taken

@@ -10,6 +10,8 @@
 
 #include "lmdb/store.h"
 
+enum { EXPIRE_AT_ONCE = 512 };
+
 /* ---- push ---- */
 
 static int
@@ -40,17 +42,47 @@ jobs_check(lki_lmdb *store, const lk_item *jobs, size_t count)
     return LK_OK;
 }
 
-/* Is the queue too deep with what was added? What has expired does not count: it goes first. */
+/* Is the queue too deep with what was added? What has expired does not count: some of it goes
+ * first. LK_RACE: it is, but more has expired. */
 static lk_status
 depth_check(lki_lmdb_txn *t, lk_bytes pk, size_t max_depth, size_t added)
 {
     if (max_depth == 0 || added == 0 || t->queue.depth <= max_depth)
         return LK_OK;
     bool more;
-    lk_status status = lki_lmdb_expire(t, SIZE_MAX, &more);
+    lk_status status = lki_lmdb_expire(t, EXPIRE_AT_ONCE, &more);
     if (status == LK_OK)
         status = lki_lmdb_queue_use(t, pk);
-    return status == LK_OK && t->queue.depth > max_depth ? LK_BUSY : status;
+    if (status != LK_OK || t->queue.depth <= max_depth)
+        return status;
+    return more ? LK_RACE : LK_BUSY;
+}
+
+/* All in one transaction, or nothing. LK_RACE: as depth_check. */
+static lk_status
+jobs_push(lki_lmdb_txn *t, const lk_item *jobs, size_t count, size_t max_depth, lki_lmdb_push *push)
+{
+    lki_lmdb *store = t->store;
+    push->added = 0;
+    if (push->pushed != NULL)
+        lk_result_draft(push->pushed);
+    lk_status status = jobs_check(store, jobs, count);
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        status = lki_lmdb_job_push(t, &jobs[i], push);
+    return status == LK_OK ? depth_check(t, jobs[0].key.pk, max_depth, push->added) : status;
+}
+
+/* Takes out a portion of what has expired. Between portions others come to write. */
+static lk_status
+expired_drop(lki_lmdb *store)
+{
+    lki_lmdb_txn t;
+    bool more;
+    lk_status status = lki_lmdb_begin(store, &t);
+    if (status != LK_OK)
+        return status;
+    t.tends = false;
+    return lki_lmdb_end(&t, lki_lmdb_expire(&t, EXPIRE_AT_ONCE, &more));
 }
 
 lk_status
@@ -61,17 +93,19 @@ lki_lmdb_queue_push(void *state, const lk_item *jobs, size_t count, const lk_pus
     lki_lmdb_txn t;
     lki_lmdb_push push = {
         .delay_ms = options->delay_ms, .unique = options->unique, .pushed = pushed};
-    if (pushed != NULL)
-        lk_result_draft(pushed);
-    lk_status status = lki_lmdb_begin(store, &t);
-    if (status != LK_OK)
-        return status;
-    status = jobs_check(store, jobs, count);
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = lki_lmdb_job_push(&t, &jobs[i], &push);
-    if (status == LK_OK)
-        status = depth_check(&t, jobs[0].key.pk, options->max_depth, push.added);
-    status = lki_lmdb_end(&t, status);
+    lk_status status;
+    for (;;) {
+        status = lki_lmdb_begin(store, &t);
+        if (status != LK_OK)
+            return status;
+        status = jobs_push(&t, jobs, count, options->max_depth, &push);
+        status = lki_lmdb_end(&t, status);
+        if (status != LK_RACE)
+            break;
+        status = expired_drop(store);
+        if (status != LK_OK)
+            break;
+    }
     if (status != LK_OK)
         return status;
     if (options->delay_ms == 0)

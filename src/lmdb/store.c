@@ -101,7 +101,8 @@ int64_t
 lki_lmdb_time(const lki_lmdb *store, int64_t monotonic_ms)
 {
     int64_t passed_ms = lki_lmdb_span(store->monotonic_base, monotonic_ms);
-    return lki_lmdb_after(store->time_base, passed_ms);
+    int64_t time = lki_lmdb_after(store->time_base, passed_ms);
+    return time < INT64_MAX ? time : INT64_MAX - 1; /* that one never comes */
 }
 
 /* ---- statistics ---- */

@@ -16,9 +16,10 @@
 #include <pthread.h>
 
 #include "lmdb/atomic.h"
+#include "lmdb/operations.h"
 #include "lmdb/row.h"
 
-enum { LKI_LMDB_LINE = 64, LKI_LMDB_TALLIES = 256 };
+enum { LKI_LMDB_LINE = 64 };
 
 typedef struct lki_lmdb_reader {
     _Alignas(LKI_LMDB_LINE) lki_lmdb_flag taken; /* L1 */
@@ -50,6 +51,7 @@ typedef struct lki_lmdb {
     uint64_t version;               /* the next one; at most meta_row.version */
     int64_t first_expiry_ms;        /* nothing in expiry is earlier */
     size_t readers_seen_at;         /* the last page when dead readers were looked for */
+    lki_lmdb_key tended;            /* queues are looked at from here on, two for each new one */
     bool time_is_due;               /* queues were written: lk_close keeps the time */
     lk_bytes sorted[LK_COMMIT_MAX]; /* of a push, to find twins */
     lki_lmdb_counter sets, deletes, multi_gets, commits, races, locks_created, locks_renewed, busy;
@@ -63,7 +65,8 @@ typedef struct lki_lmdb {
     lki_lmdb_watch *watches; /* [watch_latch] */
 
     pthread_mutex_t tally_latch;
-    lki_lmdb_tally *tallies[LKI_LMDB_TALLIES]; /* [tally_latch] */
+    lki_lmdb_tally **tallies; /* [tally_latch] a table of lists; NULL: none is counted yet */
+    size_t tally_count, tally_buckets; /* [tally_latch] a power of two */
 } lki_lmdb;
 
 /* ---- statuses, clocks: store.c ---- */
@@ -111,6 +114,7 @@ typedef struct lki_lmdb_txn {
     lki_lmdb_key queue_key; /* size 0: none */
     lki_lmdb_queue queue;
     bool queue_exists, queue_changed;
+    bool queue_made;                /* a row of queues is new */
     bool tends;                     /* the commit sweeps a few */
     uint64_t expired, locks_lapsed; /* swept in this transaction */
     int64_t lag_ms;                 /* the longest time that one of them was late */
@@ -150,6 +154,8 @@ lk_status lki_lmdb_expiry_add(lki_lmdb_txn *t, const lki_lmdb_key *key, int64_t 
                               unsigned char kind);
 lk_status lki_lmdb_expiry_drop(lki_lmdb_txn *t, const lki_lmdb_key *key, int64_t time,
                                unsigned char kind);
+/* Forgets queues that nobody uses any more: looks at the next two. */
+lk_status lki_lmdb_queues_tend(lki_lmdb_txn *t);
 /* Takes out what has expired, at most so many entries. *more: there are others. */
 lk_status lki_lmdb_expire(lki_lmdb_txn *t, size_t most, bool *more);
 
@@ -213,36 +219,10 @@ void lki_lmdb_watch_raise(lki_lmdb *store, lk_bytes pk);
 void lki_lmdb_watch_settle(lki_lmdb *store, lk_bytes pk);
 void lki_lmdb_watches_free(lki_lmdb *store);
 
+/* Empty pulls: tally.c. */
 void lki_lmdb_tally_add(lki_lmdb *store, lk_bytes pk);
+void lki_lmdb_tally_drop(lki_lmdb *store, lk_bytes pk);
 uint64_t lki_lmdb_tally_read(lki_lmdb *store, lk_bytes pk);
 void lki_lmdb_tallies_free(lki_lmdb *store);
-
-/* ---- operations ---- */
-
-lk_status lki_lmdb_get(void *state, lk_key key, lk_result *result);
-lk_status lki_lmdb_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size);
-lk_status lki_lmdb_get_many(void *state, const lk_key *keys, size_t count, lk_result *result);
-lk_status lki_lmdb_query(void *state, const lk_page *page, lk_result *result);
-lk_status lki_lmdb_set(void *state, const lk_item *items, size_t count);
-lk_status lki_lmdb_remove(void *state, const lk_key *keys, size_t count);
-lk_status lki_lmdb_get_lock(void *state, lk_key key, lk_lock *lock);
-lk_status lki_lmdb_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
-                              lk_result *result);
-lk_status lki_lmdb_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
-                          size_t lock_count, lk_conflict *conflict);
-lk_status lki_lmdb_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *locks,
-                              size_t lock_count, lk_conflict *conflict);
-lk_status lki_lmdb_queue_push(void *state, const lk_item *jobs, size_t count,
-                              const lk_push_options *options, lk_result *pushed);
-lk_status lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *result);
-lk_status lki_lmdb_queue_acknowledge(void *state, const lk_claim *claims, size_t count);
-lk_status lki_lmdb_queue_release(void *state, const lk_claim *claim, int64_t delay_ms);
-lk_status lki_lmdb_queue_extend(void *state, lk_claim *claim, int64_t visibility_ms);
-lk_status lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats);
-lk_status lki_lmdb_queue_purge(void *state, lk_bytes pk, size_t *purged);
-lk_status lki_lmdb_queue_close(void *state, lk_bytes pk);
-lk_status lki_lmdb_queue_fd(void *state, lk_bytes pk, int *fd);
-lk_status lki_lmdb_sweep(void *state, size_t max_items, size_t *swept);
-lk_status lki_lmdb_statistics(void *state, lk_statistics *stats);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Expiry: the keys by time, what takes expired items and lapsed locks out. Called by each commit (a
  * few at a time, and only if something is due), by lk_sweep, and by a push that finds its queue
- * full. Also: queues that are not used any more are forgotten.
+ * full. Also: queues that are not used any more are forgotten, by lk_sweep and as others are made.
  */
 #include "lmdb/store.h"
 
@@ -125,14 +125,15 @@ queue_forget(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_queue *que
         return LK_OK;
     if (memcmp(queue->ulid, t->meta.ulid, LK_ULID_SIZE) > 0)
         memcpy(t->meta.ulid, queue->ulid, LK_ULID_SIZE);
+    lki_lmdb_tally_drop(t->store, (lk_bytes){key->bytes, key->size});
     return lki_lmdb_del(t, t->store->queues, key);
 }
 
-/* Looks at a batch of queues from `from` on. *more: there are others, behind `from`. */
+/* Looks at so many queues from `from` on. *more: there are others, behind `from`. */
 static lk_status
-queues_visit(lki_lmdb_txn *t, lki_lmdb_key *from, bool *more)
+queues_visit(lki_lmdb_txn *t, lki_lmdb_key *from, int count, bool *more)
 {
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < count; i++) {
         lki_lmdb_queue queue;
         MDB_val key;
         lk_status status = lki_lmdb_seek(t->txn, t->store->queues, from, &key);
@@ -153,6 +154,21 @@ queues_visit(lki_lmdb_txn *t, lki_lmdb_key *from, bool *more)
     return LK_OK;
 }
 
+/* Each queue that is made pays for two looks, so queues that are used once do not pile up, and
+ * nobody has to sweep. */
+lk_status
+lki_lmdb_queues_tend(lki_lmdb_txn *t)
+{
+    lki_lmdb_key *from = &t->store->tended;
+    bool more;
+    if (from->size == 0)
+        from->bytes[from->size++] = 0;
+    lk_status status = queues_visit(t, from, 2, &more);
+    if (status == LK_OK && !more)
+        from->size = 0; /* from the first one again */
+    return status;
+}
+
 static lk_status
 queues_forget(lki_lmdb *store)
 {
@@ -163,7 +179,7 @@ queues_forget(lki_lmdb *store)
         status = lki_lmdb_begin(store, &t);
         if (status != LK_OK)
             return status;
-        status = queues_visit(&t, &from, &more);
+        status = queues_visit(&t, &from, BATCH, &more);
         status = lki_lmdb_end(&t, status);
     }
     return status;

@@ -41,7 +41,7 @@ lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
     t->version = store->version;
     t->first_expiry_ms = store->first_expiry_ms;
     t->meta = store->meta_row;
-    t->changed = t->queues = t->queue_changed = t->queue_exists = false;
+    t->changed = t->queues = t->queue_changed = t->queue_exists = t->queue_made = false;
     t->saved_errno = saved;
     t->queue_key.size = 0;
     t->tends = true;
@@ -90,6 +90,8 @@ queue_flush(lki_lmdb_txn *t)
     t->queue.used = t->time;
     lk_bytes pk = lki_lmdb_key_pk(&t->queue_key);
     lki_lmdb_key key = {.size = 0};
+    t->queue_made |= !t->queue_exists;
+    t->queue_exists = true;
     lki_lmdb_key_append(&key, pk.data, pk.size);
     return lki_lmdb_put(t, t->store->queues, &key, &t->queue, sizeof t->queue);
 }
@@ -205,6 +207,8 @@ txn_commit(lki_lmdb_txn *t)
     lk_status status = t->tends ? lki_lmdb_expire(t, EXPIRE_AT_ONCE, &more) : LK_OK;
     if (status == LK_OK)
         status = queue_flush(t);
+    if (status == LK_OK && t->queue_made)
+        status = lki_lmdb_queues_tend(t);
     if (status == LK_OK)
         status = meta_flush(t);
     if (status != LK_OK) {

@@ -10,8 +10,6 @@
  *             was not called yet. A waiter that leaves hands on a call that came after its last
  *             look. If something is due at a time, some waiter of the queue wakes by then: a call
  *             for a time wakes one if none would, and who leaves hands its watch on.
- *
- * Also here: the tally of empty pulls, which write nothing to the file.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -157,73 +155,4 @@ lki_lmdb_waiter_leave(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due)
         call_at_latched(store, pk, due);
     pthread_mutex_unlock(&store->wait_latch);
     pthread_cond_destroy(&waiter->called_up);
-}
-
-/* ---- empty pulls ---- */
-
-struct lki_lmdb_tally {
-    lki_lmdb_tally *next;
-    uint64_t count;
-    size_t size;
-    unsigned char pk[];
-};
-
-/* FNV-1a: Fowler, Noll, Vo; a queue's name is short. */
-static size_t
-tally_bucket(lk_bytes pk)
-{
-    const unsigned char *bytes = pk.data;
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < pk.size; i++)
-        hash = (hash ^ bytes[i]) * 16777619u;
-    return hash % LKI_LMDB_TALLIES;
-}
-
-static lki_lmdb_tally *
-tally_find_latched(lki_lmdb *store, lk_bytes pk)
-{
-    lki_lmdb_tally *tally = store->tallies[tally_bucket(pk)];
-    while (tally != NULL && lk_bytes_compare((lk_bytes){tally->pk, tally->size}, pk) != 0)
-        tally = tally->next;
-    return tally;
-}
-
-/* Where memory has run out the pull is not counted. */
-void
-lki_lmdb_tally_add(lki_lmdb *store, lk_bytes pk)
-{
-    int saved = errno;
-    pthread_mutex_lock(&store->tally_latch);
-    lki_lmdb_tally *tally = tally_find_latched(store, pk);
-    if (tally == NULL && (tally = malloc(sizeof *tally + pk.size)) != NULL) {
-        lki_lmdb_tally **bucket = &store->tallies[tally_bucket(pk)];
-        *tally = (lki_lmdb_tally){.next = *bucket, .size = pk.size};
-        memcpy(tally->pk, pk.data, pk.size);
-        *bucket = tally;
-    }
-    if (tally != NULL)
-        tally->count++;
-    pthread_mutex_unlock(&store->tally_latch);
-    errno = saved;
-}
-
-uint64_t
-lki_lmdb_tally_read(lki_lmdb *store, lk_bytes pk)
-{
-    pthread_mutex_lock(&store->tally_latch);
-    const lki_lmdb_tally *tally = tally_find_latched(store, pk);
-    uint64_t count = tally != NULL ? tally->count : 0;
-    pthread_mutex_unlock(&store->tally_latch);
-    return count;
-}
-
-void
-lki_lmdb_tallies_free(lki_lmdb *store)
-{
-    for (size_t i = 0; i < LKI_LMDB_TALLIES; i++)
-        while (store->tallies[i] != NULL) {
-            lki_lmdb_tally *tally = store->tallies[i];
-            store->tallies[i] = tally->next;
-            free(tally);
-        }
 }

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the table of operations calls (latchkey/adapter.h says what each does); `state` is a
+ * lki_lmdb.
+ */
+#ifndef LKI_LMDB_OPERATIONS_H
+#define LKI_LMDB_OPERATIONS_H
+
+#include <latchkey/adapter.h>
+
+lk_status lki_lmdb_get(void *state, lk_key key, lk_result *result);
+lk_status lki_lmdb_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size);
+lk_status lki_lmdb_get_many(void *state, const lk_key *keys, size_t count, lk_result *result);
+lk_status lki_lmdb_query(void *state, const lk_page *page, lk_result *result);
+lk_status lki_lmdb_set(void *state, const lk_item *items, size_t count);
+lk_status lki_lmdb_remove(void *state, const lk_key *keys, size_t count);
+lk_status lki_lmdb_get_lock(void *state, lk_key key, lk_lock *lock);
+lk_status lki_lmdb_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
+                              lk_result *result);
+lk_status lki_lmdb_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
+                          size_t lock_count, lk_conflict *conflict);
+lk_status lki_lmdb_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *locks,
+                              size_t lock_count, lk_conflict *conflict);
+lk_status lki_lmdb_queue_push(void *state, const lk_item *jobs, size_t count,
+                              const lk_push_options *options, lk_result *pushed);
+lk_status lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *result);
+lk_status lki_lmdb_queue_acknowledge(void *state, const lk_claim *claims, size_t count);
+lk_status lki_lmdb_queue_release(void *state, const lk_claim *claim, int64_t delay_ms);
+lk_status lki_lmdb_queue_extend(void *state, lk_claim *claim, int64_t visibility_ms);
+lk_status lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats);
+lk_status lki_lmdb_queue_purge(void *state, lk_bytes pk, size_t *purged);
+lk_status lki_lmdb_queue_close(void *state, lk_bytes pk);
+lk_status lki_lmdb_queue_fd(void *state, lk_bytes pk, int *fd);
+lk_status lki_lmdb_sweep(void *state, size_t max_items, size_t *swept);
+lk_status lki_lmdb_statistics(void *state, lk_statistics *stats);
+
+#endif
