@@ -8,11 +8,51 @@
 
 #include "statistics.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define LOAD_WARNING 0.5 /* load average before the start */
+
+void
+report_words(const char *format, ...)
+{
+    char text[2048];
+    size_t column = 0;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    size_t indent = strspn(text, " ") + 2;
+    for (const char *at = text; *at != '\0';) {
+        size_t space = strspn(at, " "), word = strcspn(at + space, " ");
+        if (column > 0 && column + space + word > REPORT_COLUMNS) {
+            printf("\n%*s%.*s", (int)indent, "", (int)word, at + space);
+            column = indent + word;
+        } else {
+            printf("%.*s", (int)(space + word), at);
+            column += space + word;
+        }
+        at += space + word;
+    }
+    printf("\n");
+}
+
+struct report_time
+report_time(uint64_t ns)
+{
+    struct report_time time;
+
+    if (ns < 100000000)
+        snprintf(time.s, sizeof time.s, "%llu", (unsigned long long)ns);
+    else if (ns < 10000000000)
+        snprintf(time.s, sizeof time.s, "%.0f ms", (double)ns / 1e6);
+    else
+        snprintf(time.s, sizeof time.s, "%.0f s", (double)ns / 1e9);
+    return time;
+}
 
 static unsigned progress_cells, progress_done;
 static uint64_t progress_start_ns;
@@ -32,18 +72,18 @@ report_begin(double planned_s)
     const struct record_machine *machine = &record_current.machine;
     const struct record_options *options = &record_current.options;
 
-    printf("latchkey-bench %s%s%s   %s, %u processors, %s, %s\n", machine->library,
-           machine->commit[0] != '\0' ? " " : "", machine->commit, machine->processor,
-           machine->processors, machine->kernel, machine->compiler);
-    printf("%llu keys, values of %llu bytes, %u repeats of %.2f s after %.2f s of warm-up, seed "
-           "%llu; about %.0f s\n",
-           (unsigned long long)options->keys, (unsigned long long)options->value_size,
-           options->repeats, options->duration_s, options->warmup_s,
-           (unsigned long long)options->seed, planned_s);
+    report_words("latchkey-bench %s%s%s   %s, %u processors, %s, %s", machine->library,
+                 machine->commit[0] != '\0' ? " " : "", machine->commit, machine->processor,
+                 machine->processors, machine->kernel, machine->compiler);
+    report_words("%llu keys, values of %llu bytes, %u repeat%s of %.3f s after %.3f s of warm-up, "
+                 "seed %llu; about %.0f s",
+                 (unsigned long long)options->keys, (unsigned long long)options->value_size,
+                 options->repeats, options->repeats == 1 ? "" : "s", options->duration_s,
+                 options->warmup_s, (unsigned long long)options->seed, planned_s);
     if (options->rate > 0)
-        printf("a fixed rate of %.0f operations per second, of all threads together; latencies are "
-               "from the intended start\n",
-               options->rate);
+        report_words("a fixed rate of %.0f operations per second, of all threads together; "
+                     "latencies are from the intended start",
+                     options->rate);
     if (machine->load_average > LOAD_WARNING)
         printf("warning: the machine is busy, load average %.1f\n", machine->load_average);
     fflush(stdout);
@@ -94,22 +134,20 @@ report_workload(const struct bench_workload *workload, const struct distribution
     char text[64], subject[32];
 
     record_describe(workload, distribution);
-    printf("\n%s: %s%s%s\n", workload->name, workload->what, distribution != NULL ? ", " : "",
-           distribution != NULL ? distribution_text(distribution, text, sizeof text) : "");
-    snprintf(subject, sizeof subject, "%s is", subject_name(workload));
-    printf("  threads  %-14s %12s %7s  %-12s %8s %8s %9s", "contender", workload->unit, "spread",
-           subject, "p50 ns", "p99 ns", "max us");
-    if (workload->transacts)
-        printf(" %8s %8s", "races", "retries");
     printf("\n");
+    report_words("%s: %s%s%s", workload->name, workload->what, distribution != NULL ? ", " : "",
+                 distribution != NULL ? distribution_text(distribution, text, sizeof text) : "");
+    snprintf(subject, sizeof subject, "%s is", subject_name(workload));
+    printf("threads  %-14s %11s %6s %11s %8s %8s %7s\n", "contender", workload->unit, "spread",
+           subject, "p50 ns", "p99 ns", "max us");
 }
 
 void
 report_target(const char *target, enum report_outcome outcome)
 {
-    static const char *const words[] = {"met", "MISSED", "NO FIGURE"};
+    static const char *const words[] = {"met", "not reached", "no figure"};
 
-    printf("  target %s: %s", target, words[outcome]);
+    printf("\n         target %s: %s", target, words[outcome]);
     record_current.targets_met += outcome == REPORT_MET;
     record_current.targets_missed += outcome == REPORT_MISSED;
     record_current.targets_open += outcome == REPORT_NO_FIGURE;
@@ -143,12 +181,12 @@ row_judge(const struct bench_workload *workload, struct record_row *row, double 
 static void
 row_targets(const struct record_row *row)
 {
-    static const char *const words[] = {"met", "missed", "no figure"};
+    static const char *const words[] = {"met", "not reached", "no figure"};
 
     for (size_t i = 0; i < row->target_count; i++) {
         const struct record_target *target = &row->targets[i];
         if (target->aim)
-            printf("  aim %s: %s", target->text, words[target->outcome]);
+            printf("\n         aim %s: %s", target->text, words[target->outcome]);
         else
             report_target(target->text, target->outcome);
     }
@@ -157,39 +195,40 @@ row_targets(const struct record_row *row)
 static void
 row_figures(const struct record_row *row, double scale)
 {
-    printf(" %12.3f", row->median / scale);
+    printf(" %11.*f", row->median / scale < 1e5 ? 3 : 0, row->median / scale);
     if (row->repeats > 1)
-        printf(" %6.0f%%%c ", row->spread * 100, row->unsteady ? '!' : ' ');
+        printf(" %4.0f%%%c", row->spread * 100, row->unsteady ? '!' : ' ');
     else
-        printf(" %7s  ", "-");
+        printf(" %6s", "-");
     if (row->ratio > 0)
-        printf("%8.2f x  ", row->ratio);
+        printf(" %9.2f x", row->ratio);
     else
-        printf("%12s", "");
-    printf(" %8llu %8llu %9.0f", (unsigned long long)histogram_percentile(&row->latency, 0.5),
-           (unsigned long long)histogram_percentile(&row->latency, 0.99),
+        printf(" %11s", "");
+    printf(" %8s %8s %7.0f", report_time(histogram_percentile(&row->latency, 0.5)).s,
+           report_time(histogram_percentile(&row->latency, 0.99)).s,
            (double)row->latency.maximum / 1e3);
 }
 
-/* Rates of races and retries, for each commit that succeeded. */
+/* Rates of races and retries, for each commit that succeeded; below the row. */
 static void
 row_transactions(const struct record_row *row)
 {
     double commits = row->commits > 0 ? (double)row->commits : 1;
 
-    printf(" %7.2f%%", 100.0 * (double)row->races / commits);
+    if (row->races == 0 && row->retries == 0)
+        return;
+    printf("\n         races %.2f%%", 100.0 * (double)row->races / commits);
     if (row->has_retries)
-        printf(" %7.2f%%", 100.0 * (double)row->retries / commits);
-    else
-        printf(" %8s", "");
+        printf(", retries %.2f%%", 100.0 * (double)row->retries / commits);
+    printf(" of commits");
 }
 
 static void
 row_print(const struct record_row *row, double scale)
 {
-    printf("  %7u  %-14s", row->threads, row->contender);
+    printf("%7u  %-14s", row->threads, row->contender);
     if (row->missing[0] != '\0')
-        printf(" %12s  (%s)", "missing", row->missing);
+        printf(" %11s  (%s)", "missing", row->missing);
     else
         row_figures(row, scale);
     if (row->transacts)
@@ -212,10 +251,12 @@ rows_hot(struct record_row *const *rows, size_t count)
         const struct record_row *row = rows[i];
         if ((double)row->races <= HOT_RACES * (double)row->commits || row->hot_count == 0)
             continue;
-        printf("  hot keys of %s, part of all that raced:", row->contender);
-        for (size_t j = 0; j < row->hot_count && j < HOT_SHOWN; j++)
-            printf("%s %s %.0f %%", j > 0 ? "," : "", row->hot[j].key, row->hot[j].least * 100);
-        printf("\n");
+        char text[512] = "";
+        size_t used = 0;
+        for (size_t j = 0; j < row->hot_count && j < HOT_SHOWN && used < sizeof text; j++)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s %s %.0f %%",
+                                     j > 0 ? "," : "", row->hot[j].key, row->hot[j].least * 100);
+        report_words("  hot keys of %s, part of all that raced:%s", row->contender, text);
     }
 }
 
@@ -226,9 +267,9 @@ rows_warn_refused(struct record_row *const *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct record_figure *refused = record_row_figure_find(rows[i], "busy");
         if (refused != NULL && refused->contention && refused->value > 0)
-            printf("  note: %s refused calls for now (LK_BUSY), which were made again: %.2g per "
-                   "operation\n",
-                   rows[i]->contender, refused->value);
+            report_words("  note: %s refused calls for now (LK_BUSY), which were made again: %.2g "
+                         "per operation",
+                         rows[i]->contender, refused->value);
     }
 }
 
@@ -238,10 +279,11 @@ rows_warn_late(struct record_row *const *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (rows[i]->late != 0 && rows[i]->repeats != 0)
-            printf("  note: %s did not keep up: %.0f of %.0f operations per second; %llu were not "
-                   "begun in time\n",
-                   rows[i]->contender, rows[i]->median, record_current.options.rate,
-                   (unsigned long long)rows[i]->late);
+            report_words(
+                "  note: %s did not keep up: %.0f of %.0f operations per second; %llu were "
+                "not begun in time",
+                rows[i]->contender, rows[i]->median, record_current.options.rate,
+                (unsigned long long)rows[i]->late);
 }
 
 /* What the reader should know about the rows of one number of threads. */
@@ -264,8 +306,8 @@ rows_warn(struct record_row *const *rows, size_t count)
     rows_warn_late(rows, count);
     rows_warn_refused(rows, count);
     if (busy)
-        printf("  warning: other processes used %.0f %% of the processors during these rows\n",
-               others * 100 / (elapsed * processors));
+        report_words("  warning: other processes used %.0f %% of the processors during these rows",
+                     others * 100 / (elapsed * processors));
 }
 
 void
@@ -293,21 +335,28 @@ report_rows(const struct bench_workload *workload, unsigned threads,
 void
 report_loads(const struct bench_source *source, struct driver_store *const *stores, size_t count)
 {
+    char text[2048] = "";
+    size_t used = 0;
     bool any = false;
 
     for (size_t i = 0; i < count; i++) {
         if (stores[i]->load_s <= 0)
             continue;
         if (!any)
-            printf("\nloaded %zu items (%s), one thread each, M items/s:", stores[i]->items,
-                   source->name);
-        printf("%s %s %.2f", any ? "," : "", stores[i]->contender->name,
-               (double)stores[i]->items / stores[i]->load_s / 1e6);
+            used = (size_t)snprintf(text, sizeof text,
+                                    "loaded %zu items (%s), one thread each, M items/s:",
+                                    stores[i]->items, source->name);
+        if (used < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s %s %.2f", any ? "," : "",
+                                     stores[i]->contender->name,
+                                     (double)stores[i]->items / stores[i]->load_s / 1e6);
         any = true;
         stores[i]->load_s = 0;
     }
-    if (any)
+    if (any) {
         printf("\n");
+        report_words("%s", text);
+    }
 }
 
 void
@@ -318,19 +367,24 @@ report_end(void)
 
     for (size_t i = 0; i < record->row_count; i++)
         unsteady += record->rows[i]->unsteady;
-    printf(
-        "\nLatencies are of %s, the clock's own 20 to 50 ns included. Races and retries are per\n"
-        "commit that succeeded.\n",
+    printf("\n");
+    report_words(
+        "Latencies are of %s, the clock's own 20 to 50 ns included. Races and retries are per "
+        "commit that succeeded.",
         record->options.rate > 0 ? "every operation, from its intended start"
                                  : "one operation in each batch");
     if (record->partial)
         printf("interrupted: what was measured until then\n");
     if (unsteady != 0)
-        printf("warning: %zu of %zu rows have a spread above %.0f %% (!); measure longer, or more "
-               "often\n",
-               unsteady, record->row_count, RECORD_UNSTEADY * 100);
-    printf("%u targets met, %u missed", record->targets_met, record->targets_missed);
-    if (record->targets_open != 0)
-        printf(", %u WITHOUT A FIGURE", record->targets_open);
-    printf("; invariants %s; %.0f s\n", record->faults == 0 ? "hold" : "BROKEN", record->elapsed_s);
+        report_words(
+            "warning: %zu of %zu rows have a spread above %.0f %% (!); measure longer, or more "
+            "often",
+            unsteady, record->row_count, RECORD_UNSTEADY * 100);
+    unsigned all = record->targets_met + record->targets_missed + record->targets_open;
+    if (all != 0)
+        report_words(
+            "%u of %u targets met%s; targets are what latchkey aims at on an idle machine, not "
+            "tests: they do not change the exit status",
+            record->targets_met, all, record->targets_open != 0 ? ", some without a figure" : "");
+    printf("invariants %s; %.0f s\n", record->faults == 0 ? "hold" : "BROKEN", record->elapsed_s);
 }

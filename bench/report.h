@@ -32,7 +32,19 @@ void report_workload(const struct bench_workload *workload,
 void report_rows(const struct bench_workload *workload, unsigned threads,
                  const struct driver_result *results, size_t count);
 
-/* The end of a row: a target in words, and what became of it. */
+#define REPORT_COLUMNS 80 /* what a line of a table, or of words, fits */
+
+/* Words, broken into lines; those after the first are indented. Ends the line. */
+__attribute__((format(printf, 1, 2))) void report_words(const char *format, ...);
+
+/* A time in at most 8 characters: nanoseconds as they are, longer ones with their unit. */
+struct report_time {
+    char s[24];
+};
+struct report_time report_time(uint64_t ns);
+
+/* Below a row, in a line of its own whose end the caller writes: a target in words, and what became
+ * of it. */
 void report_target(const char *target, enum report_outcome outcome);
 
 /* How fast stores were loaded that are new since the last call. */

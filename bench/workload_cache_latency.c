@@ -223,7 +223,7 @@ reads_table(lk_db *memory, const unsigned *threads, size_t thread_counts, struct
 
     printf("\ncache-latency: reads of a database that takes %d us, %d %% of them of hot items\n",
            WRAPPER_DELAY_US, 100 - LATENCY_COLD_PERCENT);
-    printf("  threads  %-10s %10s %9s %9s %9s %9s %11s\n", "front", "k reads/s", "p50 us", "p99 us",
+    printf("threads  %-10s %9s %8s %8s %9s %8s %11s\n", "front", "k reads/s", "p50 us", "p99 us",
            "p99.9 us", "hits", "to no cache");
     for (size_t i = 0; i < thread_counts && !bench_interrupted(); i++) {
         double plain = 0;
@@ -232,7 +232,7 @@ reads_table(lk_db *memory, const unsigned *threads, size_t thread_counts, struct
             cell_run(cell, kind, memory, threads[i], false);
             progress_clear();
             good = good && cell->good;
-            printf("  %7u  %-10s", threads[i], front_name(kind));
+            printf("%7u  %-10s", threads[i], front_name(kind));
             if (!cell->good || cell->reads == 0) {
                 printf(" %10s\n", "WRONG");
                 continue;
@@ -240,7 +240,7 @@ reads_table(lk_db *memory, const unsigned *threads, size_t thread_counts, struct
             double rate = (double)cell->reads / cell->seconds;
             cell_record(front_name(kind), threads[i], rate, cell);
             plain = kind == FRONT_NONE ? rate : plain;
-            printf(" %10.1f %9.2f %9.1f %9.1f %8.2f%% %9.1f x\n", rate / 1e3,
+            printf(" %9.1f %8.2f %8.1f %9.1f %7.2f%% %9.1f x\n", rate / 1e3,
                    percentile_us(cell, 0.5), percentile_us(cell, 0.99), percentile_us(cell, 0.999),
                    100.0 - 100.0 * (double)cell->misses / (double)cell->reads, rate / plain);
             fflush(stdout);
@@ -255,15 +255,16 @@ meetings_table(lk_db *memory, const unsigned *threads, size_t thread_counts,
 {
     bool good = true;
 
-    printf("\ncache-latency: all threads ask for one new item at once, %d times; how often the "
-           "database is asked for each\n",
-           MEETINGS);
-    printf("  threads  %-10s %10s\n", "front", "reads");
+    printf("\n");
+    report_words("cache-latency: all threads ask for one new item at once, %d times; how often the "
+                 "database is asked for each",
+                 MEETINGS);
+    printf("threads  %-10s %10s\n", "front", "reads");
     for (size_t i = 0; i < thread_counts && !bench_interrupted(); i++) {
         for (enum front_kind kind = FRONT_LRU; threads[i] > 1 && kind < FRONT_KINDS; kind++) {
             cell_run(cell, kind, memory, threads[i], true);
             good = good && cell->good;
-            printf("  %7u  %-10s", threads[i], front_name(kind));
+            printf("%7u  %-10s", threads[i], front_name(kind));
             printf(" %10.3f", (double)cell->misses / MEETINGS);
             record_figure("cache-latency", front_name(kind), threads[i], "reads of a new item", "",
                           (double)cell->misses / MEETINGS);

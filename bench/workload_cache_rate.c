@@ -126,7 +126,7 @@ row_run(lk_db *memory, const struct trace *trace, double theta, size_t capacity)
     bool good = true;
     char text[48];
 
-    printf("  %-15s %5.2f %7zu", trace_name(trace->kind), theta, capacity);
+    printf("  %-14s %4.2f %6zu", trace_name(trace->kind), theta, capacity);
     for (size_t i = 0; i < THREAD_COUNTS; i++) {
         double lru = cell_run(FRONT_LRU, memory, trace, capacity, rate_threads[i]);
         double cache = cell_run(FRONT_CACHE, memory, trace, capacity, rate_threads[i]);
@@ -134,7 +134,7 @@ row_run(lk_db *memory, const struct trace *trace, double theta, size_t capacity)
         snprintf(text, sizeof text, "%s %.2f, %zu items", trace_name(trace->kind), theta, capacity);
         record_figure("cache-rate", "lru-mutex", rate_threads[i], text, "%", lru);
         record_figure("cache-rate", "cache", rate_threads[i], text, "%", cache);
-        printf("  %9.2f %7.2f %+7.2f", lru, cache, cache - lru);
+        printf("  %8.2f %7.2f %+7.2f", lru, cache, cache - lru);
         if (cache - lru < wanted)
             outcome = REPORT_MISSED;
     }
@@ -177,12 +177,14 @@ cache_rate_run(const struct bench_contender *const *contenders, size_t count)
     (void)count;
     if (!data_source.open(&why))
         return false;
-    printf("\ncache-rate: zipf requests that were hits, in percent, %d keys, %d requests, a third "
-           "of them warm-up\n",
-           RATE_KEYS, RATE_REQUESTS);
-    printf("  %30s %27s %27s\n", "", "1 thread", "4 threads");
-    printf("  %-15s %5s %7s  %9s %7s %7s  %9s %7s %7s\n", "trace", "theta", "items", "lru-mutex",
-           "cache", "points", "lru-mutex", "cache", "points");
+    printf("\n");
+    report_words(
+        "cache-rate: zipf requests that were hits, in percent, %d keys, %d requests, a third "
+        "of them warm-up",
+        RATE_KEYS, RATE_REQUESTS);
+    printf("  %26s %25s %25s\n", "", "1 thread", "4 threads");
+    printf("  %-14s %4s %6s  %8s %7s %7s  %8s %7s %7s\n", "trace", "skew", "items", "lru", "cache",
+           "points", "lru", "cache", "points");
     lk_db *memory = front_memory_open(items);
     if (memory != NULL)
         good = rows_run(memory);

@@ -178,18 +178,19 @@ row_print(const struct bench_contender *contender, const struct memory_report *r
 
     row_record(contender, report);
 
-    printf("  %-14s %12.0f %12.0f", contender->name, report->load.allocated, report->load.resident);
+    printf("  %-14s %11.0f %11.0f", contender->name, report->load.allocated, report->load.resident);
     if (contender->lock != NULL)
-        printf(" %+12.0f", report->lock.resident - report->load.resident);
+        printf(" %+11.0f", report->lock.resident - report->load.resident);
     else
-        printf(" %12s", "");
+        printf(" %11s", "");
     if (contender->remove != NULL)
-        printf(" %12.1f %12.1f", report->removal.allocated, report->removal.resident);
+        printf(" %11.1f %11.1f", report->removal.allocated, report->removal.resident);
     if (strcmp(contender->name, "latchkey") == 0) {
         bool met = report->load.resident <= TARGET_RESIDENT &&
                    report->lock.resident - report->load.resident <= TARGET_LOCK;
         if (bench_options.value_size == 64)
-            printf("  targets %d, +%d: %s", TARGET_RESIDENT, TARGET_LOCK, met ? "met" : "MISSED");
+            printf("\n         targets %d, +%d: %s", TARGET_RESIDENT, TARGET_LOCK,
+                   met ? "met" : "not reached");
     }
     printf("\n");
     if ((contender->lock != NULL && !report->locked) ||
@@ -209,8 +210,8 @@ memory_run(const struct bench_contender *const *contenders, size_t count)
 
     printf("\nmemory: bytes per item, of which %zu are key and value\n",
            2 * DATA_KEY_SIZE + bench_options.value_size);
-    printf("  %-14s %12s %12s %12s %25s\n", "", "", "", "with a lock", "after deleting all");
-    printf("  %-14s %12s %12s %12s %12s %12s\n", "contender", "allocated", "resident", "on each",
+    printf("  %-14s %11s %11s %11s %23s\n", "", "", "", "with a lock", "after deleting all");
+    printf("  %-14s %11s %11s %11s %11s %11s\n", "contender", "allocated", "resident", "on each",
            "allocated", "resident");
     if (!good)
         return false;

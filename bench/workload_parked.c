@@ -351,19 +351,19 @@ figures_print(const struct scene *scene, enum kind kind, struct figures *figures
 {
     unsigned trials = figures->trials;
 
-    printf("  %7u  %-14s %-8s", scene->threads, scene->contender->name, kind_names[kind]);
+    printf("%7u  %-14s %-7s", scene->threads, scene->contender->name, kind_names[kind]);
     if (trials == 0) {
-        printf(" %12s  (no signal came inside an operation)\n", "missing");
+        printf(" %7s  (no signal came inside an operation)\n", "missing");
         return;
     }
     qsort(figures->base, trials, sizeof *figures->base, number_compare);
     qsort(figures->kept, trials, sizeof *figures->kept, number_compare);
-    printf(" %12.3f", figures->base[trials / 2] / 1e6);
+    printf(" %7.3f", figures->base[trials / 2] / 1e6);
     if (figures->stopped > trials / 2)
-        printf(" %9s", "stopped");
+        printf(" %8s", "stopped");
     else
-        printf(" %7.0f %%", figures->kept[trials / 2] * 100);
-    printf(" %7.0f %% %6u of %-3u %9u %9llu\n", figures->kept[0] * 100, figures->stopped, trials,
+        printf(" %6.0f %%", figures->kept[trials / 2] * 100);
+    printf(" %5.0f %% %4u/%-3u %6u %7llu\n", figures->kept[0] * 100, figures->stopped, trials,
            figures->allocating, (unsigned long long)figures->refused);
 }
 
@@ -556,9 +556,11 @@ parked_run(const struct bench_contender *const *contenders, size_t count)
     (void)backtrace(park_frames, PARK_FRAMES);
     if (!good || pipe(park_pipe) != 0 || sigaction(SIGUSR1, &action, &before) != 0)
         return false;
-    printf("\nparked: one thread is stopped inside an operation, the others get, set and commit\n");
-    printf("  threads  %-14s %-8s %12s %9s %9s %13s %9s %9s\n", "contender", "in", "M ops/s",
-           "keeps", "at worst", "stopped", "in malloc", "refused");
+    printf("\n");
+    report_words(
+        "parked: one thread is stopped inside an operation, the others get, set and commit");
+    printf("threads  %-14s %-7s %7s %8s %7s %8s %6s %7s\n", "contender", "in", "M ops/s", "keeps",
+           "worst", "stopped", "malloc", "refused");
     bench_refusals = true;
     for (size_t i = 0; i < thread_counts; i++)
         for (size_t j = 0; j < count; j++)

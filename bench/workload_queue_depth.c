@@ -165,7 +165,7 @@ depth_row_print(const struct depth *shallow, const struct depth *deep)
     if (deep->result.missing != NULL || shallow->result.missing != NULL)
         printf(" %12s  (%s)", "missing", deep->result.missing);
     else if (known)
-        printf(" %12.0f %6.0f%% %12.0f %6.0f%% %8.2f x %12.2f", 1e9 / low.median, low.spread * 100,
+        printf(" %9.0f %6.0f%% %9.0f %6.0f%% %8.2f x %9.2f", 1e9 / low.median, low.spread * 100,
                1e9 / high.median, high.spread * 100, ratio,
                (double)deep->held / deep->fill_s / 1e6);
     if (own && (!known || bench_options.keys >= TARGET_KEYS))
@@ -188,7 +188,7 @@ depth_run(const struct bench_contender *const *contenders, size_t count)
     if (depths == NULL)
         return false;
     printf("\nqueue-depth: a cycle of one thread beside so many jobs in flight\n");
-    printf("  %-14s %12d %7s %12zu %7s %10s %12s\n", "contender, ns", DEPTH_SHALLOW, "spread",
+    printf("  %-14s %9d %7s %9zu %7s %10s %9s\n", "contender, ns", DEPTH_SHALLOW, "spread",
            bench_options.keys, "spread", "ratio", "fill M/s");
     for (size_t i = 0; i < 2 * count; i++) {
         progress_show("queue-depth", contenders[i / 2]->name, 0);

@@ -250,11 +250,11 @@ row_print(unsigned consumers, const struct driver_result *result, uint64_t own_p
     uint64_t p50 = histogram_percentile(&result->latency, 0.5);
     const char *name = result->store->contender->name;
 
-    printf("  %7u  %-14s", consumers, name);
+    printf("%7u  %-14s", consumers, name);
     if (result->missing != NULL)
         printf(" %12s  (%s)\n", "missing", result->missing);
     else
-        printf(" %12.1f %8.1f %9.1f %9.0f", report_summary(result).median / 1e3, (double)p50 / 1e3,
+        printf(" %9.1f %8.1f %9.1f %8.0f", report_summary(result).median / 1e3, (double)p50 / 1e3,
                (double)histogram_percentile(&result->latency, 0.99) / 1e3,
                (double)result->latency.maximum / 1e3);
     if (own_p50 != 0 && p50 != 0 && strcmp(name, "latchkey") != 0)
@@ -307,8 +307,9 @@ table_run(const struct bench_workload *workload, bool paced,
         bench_options.threads != NULL ? bench_options.threads : workload->threads, threads);
     bool good = results != NULL;
 
-    printf("\n%s: %s\n", workload->name, workload->what);
-    printf("  waiting  %-14s %12s %8s %9s %9s  %s\n", "contender", "k jobs/s", "p50 us", "p99 us",
+    printf("\n");
+    report_words("%s: %s", workload->name, workload->what);
+    printf("waiting  %-14s %9s %8s %9s %8s  %s\n", "contender", "k jobs/s", "p50 us", "p99 us",
            "max us", "latchkey's p50 is");
     for (size_t i = 0; i < thread_counts && results != NULL && !bench_interrupted(); i++) {
         memset(results, 0, sizeof *results * BENCH_CONTENDERS_MAX);

@@ -12,10 +12,10 @@
 
 /* In units of the picture, which is as wide as its column. */
 #define WIDTH 480.0
-#define HEIGHT 300.0
+#define HEIGHT 316.0
 #define LEFT 50.0
 #define RIGHT 112.0
-#define TOP 26.0
+#define TOP 42.0
 #define BOTTOM 42.0
 #define LABEL_STEP 14.5 /* between names at the ends of lines */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
    Comfort only: the report is complete without. Series can be dimmed, the table of all rows sorted,
-   the command copied, the record saved. */
+   the command copied, the record saved; tables say that they scroll in every browser. */
 "use strict";
 (() => {
     const button = (text, action) => {
@@ -10,6 +10,15 @@
         made.addEventListener("click", () => action(made));
         return made;
     };
+
+    /* A table that is wider, or longer, than its box says that it scrolls. */
+    const boxes = [...document.querySelectorAll(".scroll")];
+    const wide = () => boxes.forEach((box) => {
+        const table = box.querySelector("table");
+        box.classList.toggle("wide", table.offsetWidth > box.clientWidth || table.offsetHeight > box.clientHeight + 1);
+    });
+    wide();
+    addEventListener("resize", wide);
 
     /* The heads of a figure's rows switch its series. */
     for (const figure of document.querySelectorAll("figure.pair")) {

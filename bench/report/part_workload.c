@@ -189,8 +189,8 @@ rate_cell(struct page *page, const struct view *view, size_t contender, unsigned
 static void
 targets_print(struct page *page, const struct view *view)
 {
-    static const char *const words[] = {"met", "missed", "no figure"};
-    static const char *const kinds[] = {"ahead", "behind", "none"};
+    static const char *const words[] = {"met", "not reached", "no figure"};
+    static const char *const kinds[] = {"ahead", "level", "none"};
 
     if (!view->has_targets)
         return;

@@ -273,7 +273,8 @@ figure_end(struct page *page)
     page_print(page, "</figure>\n");
 }
 
-/* The box scrolls where the table is wider than the page, by keys as well. */
+/* The box scrolls where the table is wider than the page, by keys as well, and says so then: by the
+ * style alone where the browser can tell, else by the page's script. */
 void
 table_begin(struct page *page, const char *caption)
 {
@@ -281,7 +282,8 @@ table_begin(struct page *page, const char *caption)
 
     page_print(page,
                "<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-labelledby=\"t%u\">"
-               "<table>\n<caption id=\"t%u\">%s</caption>\n",
+               "<p class=\"more\" aria-hidden=\"true\">↔ This table scrolls.</p><table>\n<caption "
+               "id=\"t%u\">%s</caption>\n",
                id, id, caption);
 }
 

@@ -28,6 +28,16 @@ addEventListener("load", () => {
             expect(box.left >= frame.left - 2 && box.right <= frame.right + 2 && box.top >= frame.top - 2 &&
                 box.bottom <= frame.bottom + 2, "chart: mark outside:", name);
         }
+        /* No text lies over another one, and no mark over a title. */
+        const places = all("text", chart).map((text) => ({ text, box: text.getBoundingClientRect() }));
+        const meet = (one, other) => one.left < other.right - 1 && other.left < one.right - 1 &&
+            one.top < other.bottom - 1 && other.top < one.bottom - 1;
+        for (const { text, box } of places.filter(({ text }) => text.closest(".title"))) {
+            for (const other of places)
+                expect(other.text === text || !meet(box, other.box), "chart: title covered by", other.text.textContent, name);
+            for (const mark of marks)
+                expect(!meet(box, mark.getBoundingClientRect()), "chart: title covered by a mark:", name);
+        }
         for (const line of all(".line", chart))
             expect(line.getTotalLength() > 20, "chart: no line:", name);
         for (const label of all("text", chart))
@@ -85,6 +95,18 @@ addEventListener("load", () => {
     expect(window.hacked === undefined, "escape: a script ran");
     const record = JSON.parse(document.getElementById("record").textContent);
     expect(record.rows.length === all("#rows tbody tr").length, "record: not all rows");
+
+    /* ---- what scrolls says so, and nothing else does: by the page's script, as animations stand still in a frame that
+       is not in view ---- */
+    const scripted = all("button").length > 0;
+    for (const box of all(".scroll")) {
+        const table = box.querySelector("table"), more = box.querySelector(".more");
+        const says = getComputedStyle(more).visibility === "visible" && more.getBoundingClientRect().height > 8;
+        const sideways = table.offsetWidth > box.clientWidth, long = table.offsetHeight > box.clientHeight + 1;
+        const what = table.caption?.textContent;
+        expect(says || !scripted || !(sideways || long), "table: does not say that it scrolls:", what);
+        expect(!says || sideways || long, "table: says that it scrolls, and does not:", what);
+    }
 
     /* ---- layout ---- */
     const root = document.documentElement;
