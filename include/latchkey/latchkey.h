@@ -99,7 +99,7 @@ typedef enum lk_status {
     LK_LOST = 4,      /* the claim is no longer the caller's; nothing happened */
     LK_LATE = 5,      /* done, though the claim had lapsed */
     LK_TIMED_OUT = 6, /* waited as long as was asked */
-    LK_CLOSED = 7,    /* the queue is closed (and drained, for a pull) */
+    LK_CLOSED = 7,    /* the queue is closed (and empty for good, for a pull) */
     LK_EXISTS = 8,    /* a job of that key is there already */
     LK_END = 9,       /* the stream has no more items */
     /* faults */
@@ -538,7 +538,7 @@ LK_API LK_CHECKED lk_status lk_queue_push(lk_db *db, const lk_item *jobs, size_t
  * Waiting threads sleep; a push wakes as many as it brings jobs. Inside a read pair it does not
  * wait.
  * LK_OK: 1 to max_jobs jobs. LK_EMPTY: no visible job at some instant of the call. LK_TIMED_OUT:
- * nor after wait_ms. LK_CLOSED: closed and nothing visible. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY,
+ * nor after wait_ms. LK_CLOSED: closed, and empty for good. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY,
  * LK_BUSY. On anything but LK_OK nothing was claimed (jobs may have moved to dead_pk). An empty
  * pull writes no line that other threads use. */
 LK_API LK_CHECKED lk_status lk_queue_pull(lk_db *db, const lk_pull_options *options,
@@ -574,16 +574,21 @@ LK_API LK_CHECKED lk_status lk_queue_stats(lk_db *db, lk_bytes pk, lk_queue_stat
  * are out. LK_INVALID, LK_TOO_BIG. */
 LK_API LK_CHECKED lk_status lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purged);
 
-/* From now on pushes are LK_CLOSED, and pulls that find nothing visible too; every waiting thread
- * wakes. Jobs that become visible later (claims lapse, delays end) are still pulled. For good; a
- * closed queue stays in memory (5 to 270 KiB). LK_OK, also when it was closed before. LK_INVALID,
+/* From now on pushes are LK_CLOSED. Pulls go on as long as there are jobs: while some are claimed or
+ * delayed, a pull without wait is LK_EMPTY and a waiting one sleeps on, for a claim may lapse or be
+ * released. When the last job is gone (acknowledged, deleted, purged, expired, moved to a dead_pk)
+ * the queue is empty for good: pulls are LK_CLOSED, and every waiting thread wakes. So "close, then
+ * join the workers" loses no job. (Only a dead letter may still come to a closed dead_pk.) A closed
+ * queue stays in memory (5 to 270 KiB). LK_OK, also when it was closed before. LK_INVALID,
  * LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_close(lk_db *db, lk_bytes pk);
 
-/* A descriptor for poll, select and epoll: readable as long as a job is ready or the queue is
- * closed, level-triggered, also when a claim lapses or a delay ends. Never read or write it; pull,
- * with no wait, until LK_EMPTY. It is the store's, the same at each call, and is closed with the
- * store. LK_OK, LK_INVALID, LK_TOO_BIG. LK_NO_MEMORY: or no descriptors left. LK_BUSY. */
+/* A descriptor for poll, select and epoll: readable as long as a pull without wait would not be
+ * LK_EMPTY, which is while a job is ready and when a closed queue is empty for good; level-triggered,
+ * also when a claim lapses or a delay ends. It may be readable in vain for a moment, or because the
+ * job that was ready has expired since. Never read or write it; pull, with no wait, until LK_EMPTY.
+ * It is the store's, the same at each call, and is closed with the store. LK_OK, LK_INVALID,
+ * LK_TOO_BIG. LK_NO_MEMORY: or no descriptors left. LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_fd(lk_db *db, lk_bytes pk, int *fd);
 
 /* ---- upkeep ---- */

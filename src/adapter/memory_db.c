@@ -553,7 +553,7 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     if (db == NULL)
         return LK_INVALID;
     lki_store *store = NULL;
-    lk_status status = lki_store_open(options, lki_queues_tend, &store);
+    lk_status status = lki_store_open(options, lki_queues_tend, lki_queues_settle, &store);
     if (status != LK_OK)
         return status;
     lk_adapter adapter = LK_ADAPTER_INIT;

@@ -76,7 +76,7 @@ typedef struct lki_limbo {
 /* Records and commits of up to 256 bytes are kept in stock by each thread, in classes of 16 bytes. */
 enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 48 };
 
-enum { LKI_LANES_KNOWN = 4 };
+enum { LKI_LANES_KNOWN = 4, LKI_LANES_UNSETTLED = 8 };
 
 struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */
@@ -94,6 +94,9 @@ struct lki_thread {
     uint32_t expiring_writes; /* since the last step of a sweep */
     void *lanes[LKI_LANES_KNOWN]; /* queues used last, as of lanes_gone; see store/lane.c */
     uint64_t lanes_gone;
+    /* queues whose descriptors this thread's call has to set right before it ends; of the store */
+    void *unsettled[LKI_LANES_UNSETTLED];
+    uint32_t unsettled_count;
     int64_t ulid_ms; /* of ulid_text, which are the characters of an sk for it */
     unsigned char ulid_text[10];
     void *scratch; /* kept between calls, while no call has taken it: scratch.h */

@@ -54,14 +54,17 @@ lki_wait_notify_slow(lki_wait *wait, uint32_t count)
 {
     lki_add_seq_cst(&wait->signal, 1); /* P15 */
     futex(&wait->signal, FUTEX_WAKE, count, NULL);
-    if (lki_wait_is_polled(wait) && lki_load_seq_cst(&wait->raised) != RAISED) /* P15 */
+    if (lki_wait_is_polled(wait))
         lki_wait_raise(wait);
 }
 
 LKI_COLD void
-lki_wait_notify_all(lki_wait *wait)
+lki_wait_look_again(lki_wait *wait)
 {
-    lki_wait_notify(wait, INT32_MAX);
+    if (lki_load_seq_cst(&wait->waiters) == 0) /* P15 */
+        return;
+    lki_add_seq_cst(&wait->signal, 1); /* P15 */
+    futex(&wait->signal, FUTEX_WAKE, INT32_MAX, NULL);
 }
 
 void
@@ -142,6 +145,8 @@ void
 lki_wait_raise(lki_wait *wait)
 {
     uint32_t raising = RAISING;
+    if (lki_load_seq_cst(&wait->raised) == RAISED) /* P15 */
+        return;
     lki_store_seq_cst(&wait->raised, RAISING); /* P15 */
     descriptor_write(wait->event_fd);
     /* Only now may others leave it to this write, and only if nobody has drained it since. */

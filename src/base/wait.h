@@ -39,8 +39,8 @@ lki_wait_notify(lki_wait *wait, size_t count)
         lki_wait_notify_slow(wait, count < INT32_MAX ? (uint32_t)count : INT32_MAX);
 }
 
-/* Everybody looks again: closed, or the next time is another one. */
-void lki_wait_notify_all(lki_wait *wait);
+/* All sleepers look again: the next time is another one, or so. The descriptor stays as it is. */
+void lki_wait_look_again(lki_wait *wait);
 
 /* Between begin and end: look, and sleep if there is nothing. */
 LKI_INLINE void

@@ -58,6 +58,7 @@ lki_lmdb_job_change(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_job
     lk_status status = lki_lmdb_queue_use(t, lki_lmdb_key_pk(key));
     t->queue.depth += (uint64_t)(to != NULL) - (uint64_t)(old != NULL);
     t->queue_changed = true;
+    t->is_over |= t->queue.closed != 0 && t->queue.depth == 0;
     if (status == LK_OK && old != NULL && !place_is_kept(old, to))
         status = place_drop(t, key, old);
     if (status == LK_OK && to != NULL && !place_is_kept(old, to))

@@ -215,6 +215,6 @@ lki_lmdb_queue_close(void *state, lk_bytes pk)
     }
     status = lki_lmdb_end(&t, status);
     if (status == LK_OK)
-        lki_lmdb_call(store, pk, SIZE_MAX);
+        lki_lmdb_call_all(store, pk);
     return status;
 }

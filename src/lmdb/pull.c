@@ -23,6 +23,7 @@ typedef struct pull {
     lk_result *result;
     lki_lmdb_key queue; /* the frame of its keys */
     int64_t first_due;  /* as last seen; INT64_MAX: nothing waits for a time */
+    bool exists;        /* the queue, likewise */
     size_t taken;
     size_t buried; /* in this transaction */
     size_t work;   /* jobs that were moved or taken out, likewise */
@@ -53,6 +54,50 @@ ready_first(const lki_lmdb *store, const lki_lmdb_key *queue, MDB_txn *txn, MDB_
     return status == LK_OK && !lki_lmdb_begins_with(key, queue) ? LK_NOT_FOUND : status;
 }
 
+/* Of a closed queue that has jobs: `now` the realtime clock's, which jobs expire by. A time of the store
+ * at which one may have; any item's will do. */
+static int64_t
+expiry_as_due(int64_t time, int64_t now_ms, int64_t first_expiry_ms)
+{
+    if (first_expiry_ms == INT64_MAX)
+        return INT64_MAX;
+    int64_t in_ms = first_expiry_ms < now_ms ? 0 : lki_lmdb_span(now_ms, first_expiry_ms);
+    return lki_lmdb_after(time, lki_lmdb_after(in_ms, 1));
+}
+
+/* The time in the first key of expiry; INT64_MAX: there is none. */
+static lk_status
+expiry_look(const lki_lmdb *store, MDB_txn *txn, int64_t *first_ms)
+{
+    static const lki_lmdb_key least = {.size = 1, .bytes = {0}};
+    MDB_val key;
+    *first_ms = INT64_MAX;
+    lk_status status = lki_lmdb_seek(txn, store->expiry, &least, &key);
+    if (status != LK_OK)
+        return status == LK_NOT_FOUND ? LK_OK : status;
+    if (key.mv_size < LKI_LMDB_TIME)
+        return LK_UNAVAILABLE; /* damaged */
+    *first_ms = lki_lmdb_time_read(key.mv_data);
+    return LK_OK;
+}
+
+/* Nothing is visible in a closed queue. LK_CLOSED: it has no job. LK_OK: perhaps what it has has
+ * expired. */
+static lk_status
+closed_look(const lki_lmdb *store, MDB_txn *txn, uint64_t depth, lki_lmdb_sight *sight)
+{
+    int64_t first_ms, now_ms = lki_lmdb_now(store);
+    if (depth == 0)
+        return LK_CLOSED;
+    lk_status status = expiry_look(store, txn, &first_ms);
+    if (status == LK_OK && now_ms <= first_ms)
+        status = LK_EMPTY;
+    int64_t due = expiry_as_due(sight->time, now_ms, first_ms);
+    if (due < sight->first_due)
+        sight->first_due = due;
+    return status;
+}
+
 lk_status
 lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight)
 {
@@ -75,10 +120,12 @@ lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight)
         status = due_first(store, queue, reader->txn, &key, &sight->first_due);
     if (status == LK_OK && sight->first_due > sight->time)
         status = ready_first(store, queue, reader->txn, &key);
+    if (status == LK_NOT_FOUND)
+        status = sight->exists && row.closed != 0
+                     ? closed_look(store, reader->txn, row.depth, sight)
+                     : LK_EMPTY;
     lki_lmdb_read_end(reader);
-    if (status != LK_NOT_FOUND)
-        return status;
-    return sight->exists && row.closed != 0 ? LK_CLOSED : LK_EMPTY;
+    return status;
 }
 
 static lk_status
@@ -89,8 +136,7 @@ pull_look(pull *p)
     if (status != LK_EMPTY && status != LK_CLOSED)
         return status;
     p->first_due = sight.first_due;
-    if (sight.exists)
-        lki_lmdb_tally_add(p->store, p->options->pk);
+    p->exists = sight.exists;
     return status;
 }
 
@@ -235,6 +281,24 @@ jobs_claim(lki_lmdb_txn *t, pull *p)
     return status == LK_NOT_FOUND ? LK_OK : status;
 }
 
+/* Nothing was found. LK_EMPTY; LK_CLOSED: closed, and without a job once what has expired is out. */
+static lk_status
+nothing_judge(lki_lmdb_txn *t, pull *p)
+{
+    bool more;
+    lk_status status = lki_lmdb_queue_use(t, p->options->pk);
+    p->exists = t->queue_exists;
+    if (status != LK_OK || t->queue.closed == 0)
+        return status == LK_OK ? LK_EMPTY : status;
+    status = lki_lmdb_expire(t, BATCH, &more);
+    if (status == LK_OK)
+        status = lki_lmdb_queue_use(t, p->options->pk);
+    int64_t due = expiry_as_due(t->time, t->now_ms, t->first_expiry_ms);
+    if (due < p->first_due)
+        p->first_due = due;
+    return status != LK_OK ? status : t->queue.depth == 0 ? LK_CLOSED : LK_EMPTY;
+}
+
 /* One transaction. LK_OK, LK_EMPTY, LK_CLOSED; LK_RACE: once more. */
 static lk_status
 pull_try(pull *p)
@@ -246,21 +310,13 @@ pull_try(pull *p)
     p->taken = p->buried = p->work = 0;
     lk_result_draft(p->result);
     status = jobs_claim(&t, p);
-    bool again = status == LK_RACE, closed = false;
-    if (again)
-        status = LK_OK;
-    if (status == LK_OK && p->taken == 0 && !again) {
-        status = lki_lmdb_queue_use(&t, p->options->pk);
-        closed = t.queue.closed != 0;
-    }
-    status = lki_lmdb_end(&t, status);
+    lk_status found = status;
+    if (status == LK_OK && p->taken == 0)
+        found = nothing_judge(&t, p);
+    status = lki_lmdb_end(&t, found < LK_OK ? found : LK_OK);
     if (status == LK_OK && p->buried != 0)
         lki_lmdb_call(p->store, p->options->dead_pk, p->buried);
-    if (status != LK_OK || p->taken != 0)
-        return status;
-    if (!again)
-        lki_lmdb_tally_add(p->store, p->options->pk);
-    return again ? LK_RACE : closed ? LK_CLOSED : LK_EMPTY;
+    return status != LK_OK || p->taken != 0 ? status : found;
 }
 
 static lk_status
@@ -315,6 +371,8 @@ lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *resu
     lk_status status = pull_once(&p);
     if (status == LK_EMPTY && options->wait_ms != 0)
         status = pull_wait(&p);
+    if (p.exists && (status == LK_EMPTY || status == LK_CLOSED || status == LK_TIMED_OUT))
+        lki_lmdb_tally_add(p.store, options->pk); /* once, however often it has looked */
     /* Nobody is called for the deadline: whoever was called for the job that was claimed here looks,
      * and then watches over it. */
     lki_lmdb_watch_settle(p.store, options->pk);

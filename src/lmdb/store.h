@@ -114,8 +114,9 @@ typedef struct lki_lmdb_txn {
     lki_lmdb_key queue_key; /* size 0: none */
     lki_lmdb_queue queue;
     bool queue_exists, queue_changed;
-    bool queue_made;                /* a row of queues is new */
-    bool tends;                     /* the commit sweeps a few */
+    bool queue_made;       /* a row of queues is new */
+    bool several, is_over; /* not only it was changed; a closed queue has lost its last job */
+    bool tends;            /* the commit sweeps a few */
     uint64_t expired, locks_lapsed; /* swept in this transaction */
     int64_t lag_ms;                 /* the longest time that one of them was late */
 } lki_lmdb_txn;
@@ -185,12 +186,11 @@ lk_status lki_lmdb_job_acknowledge(lki_lmdb_txn *t, const lk_claim *claim, uint6
 /* What a look at a queue has seen. */
 typedef struct lki_lmdb_sight {
     int64_t time;      /* the store's, after the snapshot */
-    int64_t first_due; /* INT64_MAX: nothing waits for a time */
+    int64_t first_due; /* then it may be another; INT64_MAX: not by time */
     bool exists;
 } lki_lmdb_sight;
 
-/* Without writing. LK_OK: there may be something to pull. LK_EMPTY, LK_CLOSED: there was not.
- * pull.c */
+/* Without writing. LK_OK: there may be something. LK_EMPTY; LK_CLOSED: and no job. pull.c */
 lk_status lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight);
 
 /* ---- waiting: wait.c, watch.c ---- */
@@ -215,8 +215,10 @@ void lki_lmdb_call(lki_lmdb *store, lk_bytes pk, size_t count);
 /* Something will be, at `time`. */
 void lki_lmdb_call_at(lki_lmdb *store, lk_bytes pk, int64_t time);
 
+/* All waiters look again; pk of size 0: those of all queues. */
+void lki_lmdb_call_all(lki_lmdb *store, lk_bytes pk);
 void lki_lmdb_watch_raise(lki_lmdb *store, lk_bytes pk);
-void lki_lmdb_watch_settle(lki_lmdb *store, lk_bytes pk);
+void lki_lmdb_watch_settle(lki_lmdb *store, lk_bytes pk); /* likewise */
 void lki_lmdb_watches_free(lki_lmdb *store);
 
 /* Empty pulls: tally.c. */

@@ -42,6 +42,7 @@ lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
     t->first_expiry_ms = store->first_expiry_ms;
     t->meta = store->meta_row;
     t->changed = t->queues = t->queue_changed = t->queue_exists = t->queue_made = false;
+    t->several = t->is_over = false;
     t->saved_errno = saved;
     t->queue_key.size = 0;
     t->tends = true;
@@ -104,6 +105,7 @@ lki_lmdb_queue_use(lki_lmdb_txn *t, lk_bytes pk)
     lki_lmdb_key key;
     key.size = 0;
     lki_lmdb_key_append(&key, pk.data, pk.size); /* perhaps of the queue that is in use */
+    t->several |= t->queue_changed;
     lk_status status = queue_flush(t);
     if (status != LK_OK)
         return status;
@@ -224,11 +226,23 @@ txn_commit(lki_lmdb_txn *t)
     return LK_OK;
 }
 
+/* After the commit, without the latch: what it means for who waits or polls. */
+static void
+queues_tell(lki_lmdb_txn *t)
+{
+    lk_bytes pk = t->several ? (lk_bytes){NULL, 0} : lki_lmdb_key_pk(&t->queue_key);
+    if (t->is_over)
+        lki_lmdb_call_all(t->store, pk);
+    lki_lmdb_watch_settle(t->store, pk);
+}
+
 lk_status
 lki_lmdb_end(lki_lmdb_txn *t, lk_status status)
 {
+    bool done = false;
     if ((status == LK_OK || status == LK_LATE) && (t->changed || t->queue_changed)) {
         lk_status committed = txn_commit(t);
+        done = committed == LK_OK;
         status = committed != LK_OK ? committed : status;
     } else {
         mdb_txn_abort(t->txn);
@@ -237,6 +251,8 @@ lki_lmdb_end(lki_lmdb_txn *t, lk_status status)
         file_trim(t->store);
     lki_lmdb_count(&t->store->busy, status == LK_BUSY);
     pthread_mutex_unlock(&t->store->latch);
+    if (done && t->queues)
+        queues_tell(t);
     errno = t->saved_errno;
     return status;
 }

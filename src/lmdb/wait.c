@@ -92,7 +92,7 @@ lki_lmdb_waiter_sleep(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due, int
 static bool
 waiter_is_of(const lki_lmdb_waiter *waiter, lk_bytes pk)
 {
-    return lk_bytes_compare(lki_lmdb_key_pk(waiter->queue), pk) == 0;
+    return pk.size == 0 || lk_bytes_compare(lki_lmdb_key_pk(waiter->queue), pk) == 0;
 }
 
 static void
@@ -123,6 +123,14 @@ lki_lmdb_call(lki_lmdb *store, lk_bytes pk, size_t count)
     call_latched(store, pk, count);
     pthread_mutex_unlock(&store->wait_latch);
     lki_lmdb_watch_raise(store, pk);
+}
+
+void
+lki_lmdb_call_all(lki_lmdb *store, lk_bytes pk)
+{
+    pthread_mutex_lock(&store->wait_latch);
+    call_latched(store, pk, SIZE_MAX);
+    pthread_mutex_unlock(&store->wait_latch);
 }
 
 void

@@ -4,7 +4,7 @@
  * commits; lk_queue_fd through the table of operations.
  *
  * A descriptor is an epoll instance over an eventfd (something is visible) and a timerfd (something
- * will be, though nobody calls). Who makes a job visible raises it. Who pulls settles it: both are
+ * will be, though nobody calls). Who makes a job visible raises it. Whoever changes jobs settles it: both are
  * drained, then the queue is looked at, then it is raised again or the timer is set. All of that
  * is under one latch, so a look is never older than the one before it; and a job that is committed
  * after a look is raised after it. It may be readable in vain, and is never unreadable in vain.
@@ -137,9 +137,9 @@ lki_lmdb_watch_settle(lki_lmdb *store, lk_bytes pk)
 {
     int saved = errno;
     pthread_mutex_lock(&store->watch_latch);
-    const lki_lmdb_watch *watch = watch_find_latched(store, pk);
-    if (watch != NULL)
-        watch_settle_latched(store, watch);
+    for (const lki_lmdb_watch *watch = store->watches; watch != NULL; watch = watch->next)
+        if (pk.size == 0 || lk_bytes_compare(lki_lmdb_key_pk(&watch->queue), pk) == 0)
+            watch_settle_latched(store, watch);
     pthread_mutex_unlock(&store->watch_latch);
     errno = saved;
 }

@@ -278,7 +278,7 @@ job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_
 static void
 place_give_up(lki_thread *thread, planned *p, bool room)
 {
-    lki_lane_count(p->lane, thread, LKI_LANE_REMOVED, 1);
+    lki_lane_place_left(p->lane, thread);
     if (room)
         lki_removal_schedule(thread, p->cell, NULL, NULL);
 }
@@ -309,8 +309,7 @@ push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done, bool
         lki_lane_unpin(lane, LKI_LANE_KEYED);
     }
     lki_add_seq_cst(&lane->pushing, (uint32_t)-1); /* P16: after all of it */
-    if (lki_load_seq_cst(&lane->closed) != 0)      /* P16 */
-        lki_wait_notify_all(&lane->wait);
+    lki_lane_left(lane);                           /* it may have come and gone meanwhile */
 }
 
 static lk_status

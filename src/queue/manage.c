@@ -257,9 +257,12 @@ lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
         lki_latch_drop(&lane->latch);
         if (!first)
             lki_lane_unpin(lane, LKI_LANE_PIN);
-        lki_wait_notify_all(&lane->wait);
+        lki_wait_look_again(
+            &lane->wait); /* it is over at once, or by the time that things expire */
+        lki_lane_unsettle(lane, thread);
     }
     lki_write_leave(thread);
+    lki_sweep_step(store, thread, 0);
     return status;
 }
 

@@ -272,23 +272,14 @@ job_claim(pull *p, const lki_found_job *job)
 
 /* ---- a pull without waiting ---- */
 
-/* Of a closed queue: is a push still on its way that began before? */
+/* Nothing was found. Is the queue closed, and empty for good? */
 static bool
-lane_is_moving(lki_lane *lane)
+lane_is_over(pull *p)
 {
-    if (lki_load_seq_cst(&lane->pushing) != 0) /* P16 */
-        return true;
-    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-    for (lki_segment *segment = lki_lane_segment_from(directory, 0, false); segment != NULL;
-         segment = lki_segment_next(segment)) {
-        uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
-        for (uint32_t i = 0; i < reserved; i++) {
-            uint64_t word = lki_load_acquire(&segment->slots[i].word); /* P11 */
-            if (word == LKI_WORD_EMPTY || lki_word_phase(word) == LKI_PASSED)
-                return true;
-        }
-    }
-    return false;
+    if (LKI_LIKELY(lki_load_seq_cst(&p->lane->closed) == 0)) /* P16 */
+        return false;
+    lki_due_make_room(p->store, p->thread, p->lane);
+    return lki_lane_is_over(p->lane);
 }
 
 /* The way of nearly all: nothing but the frontier, and its first job is claimed. LK_OK; LK_NO_MEMORY;
@@ -389,14 +380,27 @@ lane_is_ready(pull *p)
 {
     lki_found_job job;
     p->ticks = lki_ticks_read(p->store);
-    bool found = lki_load_seq_cst(&p->lane->closed) != 0; /* P16 */
+    bool found = false;
     lki_notice notice = {.more = true};
     while (!found && notice.more) {
         if (lki_due_notice(p->store, p->thread, p->lane, &p->ticks, 0, &notice) != LK_OK)
             return true; /* no memory to find out */
         found = next_find(p, &job) == LK_OK;
     }
-    return found;
+    return found || lane_is_over(p);
+}
+
+/* Of a closed queue: milliseconds until a job expires, which may be the last; LKI_TIME_MAX: never. */
+static uint64_t
+expiry_in_ms(pull *p)
+{
+    uint64_t next = lki_bound_time(&p->lane->expires);        /* P12 */
+    uint64_t keyed = lki_bound_time(&p->lane->keyed_expires); /* P12 */
+    next = keyed < next ? keyed : next;
+    if (lki_load_seq_cst(&p->lane->closed) == 0 || next >= LKI_TIME_MAX) /* P16 */
+        return LKI_TIME_MAX;
+    uint64_t now = lki_expiry_time(lki_now(p->store));
+    return next < now ? 0 : next - now + LKI_COARSE_LAG_MS;
 }
 
 /* Milliseconds until there may be something that nobody announces; -1: never. */
@@ -404,18 +408,21 @@ static int64_t
 due_in_ms(pull *p)
 {
     uint64_t next = lki_due_next(p->lane), now = lki_tick_precise(p->store);
-    if (next >= LKI_TIME_MAX)
-        return -1;
-    return next < now ? 1 : (int64_t)(next - now) + 1;
+    uint64_t in_ms = next >= LKI_TIME_MAX ? LKI_TIME_MAX : next < now ? 0 : next - now;
+    uint64_t expiry_ms = expiry_in_ms(p);
+    in_ms = in_ms < expiry_ms ? in_ms : expiry_ms;
+    return in_ms >= LKI_TIME_MAX ? -1 : (int64_t)in_ms + 1;
 }
 
-/* The descriptor is readable iff there is something. */
+/* The descriptor is readable iff a pull would not be LK_EMPTY. */
 static void
 descriptor_settle(pull *p)
 {
     int64_t due_ms, after_ms;
-    if (lane_is_ready(p))
+    if (lane_is_ready(p)) {
+        lki_wait_raise(&p->lane->wait);
         return;
+    }
     do {
         due_ms = due_in_ms(p);
         lki_wait_lower(&p->lane->wait, due_ms);
@@ -433,10 +440,18 @@ lki_queue_settle(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
     static const lk_pull_options defaults = LK_PULL_OPTIONS_INIT;
     pull p = {.store = store, .thread = thread, .lane = lane, .options = &defaults};
-    if (lane_is_ready(&p))
-        lki_wait_raise(&lane->wait);
-    else
-        descriptor_settle(&p);
+    descriptor_settle(&p);
+}
+
+void
+lki_queues_settle(lki_store *store, lki_thread *thread)
+{
+    while (thread->unsettled_count != 0) {
+        lki_lane *lane = thread->unsettled[--thread->unsettled_count];
+        lki_write_enter(thread);
+        lki_queue_settle(store, thread, lane);
+        lki_write_leave(thread);
+    }
 }
 
 static lk_status
@@ -447,22 +462,14 @@ pull_once(pull *p)
     p->deadline = lki_ticks_after(p->store, &p->ticks, visibility);
     p->taken = p->visited = 0;
     lk_status status = pull_jobs(p);
-    if (LKI_UNLIKELY(status == LK_EMPTY && lki_load_seq_cst(&p->lane->closed) != 0)) { /* P16 */
-        /* Nothing more will come if nothing is on its way; what came before that is there now. */
-        bool moving = lane_is_moving(p->lane);
-        status = pull_jobs(p);
-        if (status == LK_EMPTY && !moving)
-            status = LK_CLOSED;
-    }
+    if (status == LK_EMPTY && lane_is_over(p))
+        status = LK_CLOSED;
     lki_count(p->thread, LKI_SLOTS_VISITED, p->visited);
     if (LKI_LIKELY(p->taken != 0)) {
         lki_lane_count(p->lane, p->thread, LKI_LANE_PULLS, p->taken);
         lki_lane_used(p->lane);
-    } else if (status == LK_EMPTY || status == LK_CLOSED) {
-        lki_lane_count(p->lane, p->thread, LKI_LANE_EMPTY, 1);
     }
-    if (lki_wait_is_polled(&p->lane->wait))
-        descriptor_settle(p);
+    lki_lane_unsettle(p->lane, p->thread);
     return status;
 }
 
@@ -498,13 +505,23 @@ pull_wait(pull *p)
         if (sleep_ms < 0 || sleep_ms > (int64_t)(end - now))
             sleep_ms = (int64_t)(end - now);
         /* A clock of the caller's may move at any time: it is looked at now and then. */
-        int64_t slice_ms = p->store->monotonic_precise_ms == NULL ? HOOKED_SLICE_MS : SLICE_MAX_MS;
+        bool hooked = p->store->monotonic_precise_ms == NULL ||
+                      (p->store->precise_ms == NULL && lki_load_seq_cst(&p->lane->closed) != 0);
+        int64_t slice_ms = hooked ? HOOKED_SLICE_MS : SLICE_MAX_MS; /* P16: see expiry_in_ms */
         lki_wait_sleep(wait, signal, sleep_ms < slice_ms ? sleep_ms : slice_ms);
     }
     if (status < LK_OK) /* perhaps it was woken for a job, which another one can take */
         lki_wait_notify(wait, 1);
     lki_wait_end(wait);
     return status;
+}
+
+/* A pull counts once, however often it looked. The lane is there: it is pinned, or in a section. */
+static void
+empty_count(pull *p, lk_status status)
+{
+    if (status == LK_EMPTY || status == LK_CLOSED || status == LK_TIMED_OUT)
+        lki_lane_count(p->lane, p->thread, LKI_LANE_EMPTY, 1);
 }
 
 static lk_status
@@ -525,13 +542,17 @@ pull_with(lki_store *store, lki_thread *thread, const lk_pull_options *options, 
             lki_lane_obtain_pinned(store, thread, options->pk, LKI_LANE_PIN, &p.lane);
         pinned = obtained == LK_OK;
         status = pinned ? LK_EMPTY : obtained;
+    } else if (p.lane != NULL) {
+        empty_count(&p, status);
     }
     lki_write_leave(thread);
     lki_sweep_step(store, thread, p.taken);
     if (!pinned)
         return status;
     status = pull_wait(&p);
+    empty_count(&p, status);
     lki_lane_unpin(p.lane, LKI_LANE_PIN);
+    lki_sweep_step(store, thread, p.taken);
     return status;
 }
 

@@ -122,7 +122,7 @@ cells_give_up(push *p, lki_places places)
             lki_shard_cell_free(
                 p->store, p->cells[i]); /* Gone before any snapshot: nobody looks for its cell. */
         lki_store_seq_cst(&slot->word, lki_word(LKI_DONE, 0, 0) | (uint64_t)1 << 4); /* P11 */
-        lki_lane_count(p->lane, p->thread, LKI_LANE_REMOVED, 1);
+        lki_lane_place_left(p->lane, p->thread);
         lki_segment *segment = places.segment;
         lki_places_next(&places);
         if (lki_reserve(p->thread, 2)) /* else the segment stays with its lane */

@@ -107,6 +107,9 @@ size_t lki_queues_tend(lki_store *store, lki_thread *thread, bool all);
 
 /* pull.c: sets the descriptor to what it has to say. Caller: in a write section. */
 void lki_queue_settle(lki_store *store, lki_thread *thread, lki_lane *lane);
+/* The same for all queues that the thread's call has noted. Caller: outside of sections, or in a read
+ * pair. */
+void lki_queues_settle(lki_store *store, lki_thread *thread);
 
 /* commit.c: moves a job to another queue in one step. LK_OK; LK_LOST: its state has changed. */
 lk_status lki_job_move(lki_store *store, lki_thread *thread, const lki_found_job *job,

@@ -38,7 +38,7 @@ lki_job_announce(lki_lane *lane, lki_thread *thread, lk_bytes sk, uint64_t from,
     if (!lki_order_insert(visible ? &lane->ready : &lane->later, thread, entry))
         lki_entry_discard(thread, entry);
     else if (!visible && lki_order_first(&lane->later) == entry)
-        lki_wait_notify_all(&lane->wait); /* sleepers sleep until then at most */
+        lki_lane_sooner(lane);
     return LK_OK;
 }
 
@@ -60,12 +60,13 @@ lki_job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, const lki
     if (lane == NULL)
         return;
     lki_job_forget(lane, thread, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, state);
+    lki_lane_unsettle(lane, thread);
     if (stays)
         return;
     if (lki_cell_is_in_lane(cell))
-        lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
+        lki_lane_place_left(lane, thread);
     else
-        lki_lane_unpin(lane, LKI_LANE_KEYED);
+        lki_lane_key_left(lane);
 }
 
 /* ---- bounds ---- */
@@ -114,7 +115,7 @@ lki_job_cover(lki_segment *segment, uint64_t time)
         return;
     lki_bound_cover(&segment->page->due[segment->number % LKI_PAGE_SEGMENTS], time);
     if (LKI_UNLIKELY(lki_bound_cover(&lane->due, time)))
-        lki_wait_notify_all(&lane->wait); /* sleepers sleep until then at most */
+        lki_lane_sooner(lane);
 }
 
 void
@@ -327,6 +328,7 @@ plain_change(lki_thread *thread, lki_lane *lane, const lki_found_job *job, lki_s
     if (!visible)
         lki_job_cover(job->segment, to->time); /* P12: a tender may have reset them in between */
     plain_forget(thread, lane, job);
+    lki_lane_unsettle(lane, thread);
     return LK_OK;
 }
 
@@ -369,7 +371,9 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
     if (!lki_cell_is_in_slab(job->cell))
         lki_retire(thread, LKI_CELL, job->cell, plain_size(job->cell));
-    lki_slot_finish(job->segment, thread);
+    lki_slot_finish(job->segment, thread); /* P16: its read-modify-write is between the two */
+    lki_lane_left(lane);
+    lki_lane_unsettle(lane, thread);
     return LK_OK;
 }
 

@@ -137,6 +137,41 @@ void lki_job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, cons
 /* The slot of a cell that is dead. Caller: holds the latch of the key's shard. */
 void lki_job_bury_latched(lki_store *store, lki_thread *thread, lki_cell *cell);
 
+/* ---- the end of a closed queue ---- */
+
+/* Is it closed, and nothing left that could still be pulled, nor on its way? What has expired and was
+ * not taken out yet counts as there. */
+bool lki_lane_is_over(lki_lane *lane);
+void lki_lane_tell_over(lki_lane *lane);
+/* A job has left, and was counted (P16): who waits at a closed queue learns that it was the last. */
+LKI_INLINE void
+lki_lane_left(lki_lane *lane)
+{
+    if (LKI_UNLIKELY(lki_load_seq_cst(&lane->closed) != 0)) /* P16 */
+        lki_lane_tell_over(lane);
+}
+/* A job in a place has left: counts it, and tells. */
+void lki_lane_place_left(lki_lane *lane, lki_thread *thread);
+/* One with a key has, or one that was on its way. */
+LKI_INLINE void
+lki_lane_key_left(lki_lane *lane)
+{
+    lki_lane_unpin(lane, LKI_LANE_KEYED); /* P16 */
+    lki_lane_left(lane);
+}
+
+/* What the descriptor of a lane says may not be true any more: the call that finds out sets it right
+ * before it ends, by the store's `settle`. */
+void lki_lane_unsettle_slow(lki_lane *lane, lki_thread *thread);
+LKI_INLINE void
+lki_lane_unsettle(lki_lane *lane, lki_thread *thread)
+{
+    if (lki_wait_is_polled(&lane->wait))
+        lki_lane_unsettle_slow(lane, thread);
+}
+/* The next time at which something may happen to the lane is an earlier one. */
+void lki_lane_sooner(lki_lane *lane);
+
 /* ---- bounds ---- */
 
 LKI_INLINE uint64_t

@@ -216,6 +216,64 @@ lki_lane_sum(lki_lane *lane, enum lki_lane_counter which)
     return sum;
 }
 
+/* ---- the end of a closed queue, the descriptor ---- */
+
+/* `pushing` first: who has not counted himself by then finds the queue closed. A place that is reserved
+ * counts until it is given up, a key until its unpin. */
+bool
+lki_lane_is_over(lki_lane *lane)
+{
+    if (lki_load_seq_cst(&lane->closed) == 0 || lki_load_seq_cst(&lane->pushing) != 0) /* P16 */
+        return false;
+    lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
+    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+    return lki_lane_depth(lane, tail, word) == 0;
+}
+
+LKI_COLD void
+lki_lane_tell_over(lki_lane *lane)
+{
+    if (lki_lane_is_over(lane))
+        lki_wait_notify(&lane->wait, SIZE_MAX);
+}
+
+void
+lki_lane_place_left(lki_lane *lane, lki_thread *thread)
+{
+    uint32_t slot = thread->slot;
+    lki_lane_line *line =
+        slot < LKI_LANE_LINES ? lki_load_acquire(&lane->lines[slot]) : NULL; /* P13 */
+    if (LKI_UNLIKELY(line == NULL))
+        line = lki_lane_line_slow(lane, thread);
+    lki_add_seq_cst(&line->counter[LKI_LANE_REMOVED], 1); /* P16 */
+    lki_lane_left(lane);
+}
+
+/* Where there are too many it says that something is there, and a pull will find out. A lane with a
+ * descriptor is pinned for good. */
+LKI_COLD void
+lki_lane_unsettle_slow(lki_lane *lane, lki_thread *thread)
+{
+    for (uint32_t i = 0; i < thread->unsettled_count; i++)
+        if (thread->unsettled[i] == lane)
+            return;
+    if (thread->unsettled_count < LKI_LANES_UNSETTLED)
+        thread->unsettled[thread->unsettled_count++] = lane;
+    else
+        lki_wait_raise(&lane->wait);
+}
+
+LKI_COLD void
+lki_lane_sooner(lki_lane *lane)
+{
+    lk_status why;
+    lki_wait_look_again(&lane->wait); /* sleepers sleep until then at most */
+    lki_thread *thread =
+        lki_wait_is_polled(&lane->wait) ? lki_thread_self(&lane->store->domain, &why) : NULL;
+    if (thread != NULL)
+        lki_lane_unsettle_slow(lane, thread);
+}
+
 /* ---- taken out ---- */
 
 /* The one segment that is left, if nothing lies in it. */

@@ -14,8 +14,10 @@
  *        the words (all seq_cst): one of the two sees the other. Else a claim that nobody covers.
  *   P13  segment, page, directory, lane: contents, then the pointer (release, acquire).
  *   P16  closing: a push by a commit counts itself in `pushing`, then loads `closed`; a pull loads
- *        `closed`, then `pushing`, then looks (all seq_cst). Else a job comes after the last pull
- *        was told that none will.
+ *        `closed`, then `pushing`, then the depth (all seq_cst). Else a job comes after the last
+ *        pull was told that none will. And: a job that goes is counted (a read-modify-write, or a
+ *        store before one), then `closed` is loaded; who closes stores it, then loads the counts:
+ *        one of the two sees that nothing is left. Else a queue that is over wakes nobody.
  *   P14  sealing: who finishes a slot adds to `finished`, then loads the segment's word; who seals
  *        swaps the word, then loads `finished` (all seq_cst). Else a segment that stays for ever.
  */

@@ -71,7 +71,8 @@ domain_prepare(lki_store *store)
 }
 
 lk_status
-lki_store_open(const lk_memory_options *options, lki_tend tend, lki_store **opened)
+lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settle,
+               lki_store **opened)
 {
     const lk_memory_options defaults = LK_MEMORY_OPTIONS_INIT;
     const lk_memory_options *o = options != NULL ? options : &defaults;
@@ -84,6 +85,7 @@ lki_store_open(const lk_memory_options *options, lki_tend tend, lki_store **open
         return LK_NO_MEMORY;
     store->domain.allocator = allocator;
     store->tend = tend;
+    store->settle = settle;
     status = options_apply(store, o);
     if (status == LK_OK && !lki_secret_draw(&store->secret))
         status = LK_NO_MEMORY;

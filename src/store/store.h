@@ -56,6 +56,8 @@ typedef struct lki_sweep_state {
 
 struct lki_store;
 typedef size_t (*lki_tend)(struct lki_store *store, lki_thread *thread, bool all);
+/* The queue room's: sets the descriptors right of the queues that the thread has noted. */
+typedef void (*lki_settle)(struct lki_store *store, lki_thread *thread);
 
 typedef struct lki_store {
     lki_domain domain;
@@ -80,6 +82,7 @@ typedef struct lki_store {
     lki_latch lanes_latch;
     /* [const] The queue room's part of the sweep; `all`: of all queues. How many jobs it took out. */
     lki_tend tend;
+    lki_settle settle;
     lki_lane *lanes,
         **lanes_end;      /* [latch] all, first who was not looked at for the longest time */
     lki_lane *lanes_hand; /* [latch] whom to visit next */
@@ -144,7 +147,8 @@ lki_partition_latch(lki_store *store, const lki_partition *partition)
 }
 
 /* `options` checked and with its defaults filled in. */
-lk_status lki_store_open(const lk_memory_options *options, lki_tend tend, lki_store **store);
+lk_status lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settle,
+                         lki_store **store);
 void lki_store_close(lki_store *store);
 void lki_store_statistics(lki_store *store, lk_statistics *statistics);
 

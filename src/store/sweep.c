@@ -170,6 +170,8 @@ void
 lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
 {
     lki_sweep_state *sweep = &store->sweep;
+    if (LKI_UNLIKELY(thread->unsettled_count != 0))
+        store->settle(store, thread);
     thread->sweep_tick += (uint32_t)writes;
     if (LKI_LIKELY(thread->sweep_tick < WRITES_PER_STEP) || thread->epoch.active != 0)
         return;
@@ -215,6 +217,8 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
     lki_latch_drop(&sweep->latch);
     if (store->tend != NULL && thread->epoch.active == 0)
         count += store->tend(store, thread, true);
+    if (thread->unsettled_count != 0)
+        store->settle(store, thread);
     (void)lki_reclaim_now(thread);
     if (status == LK_OK)
         *swept = count;

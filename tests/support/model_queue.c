@@ -196,6 +196,16 @@ job_next(model *m, const lk_pull_options *options)
     }
 }
 
+/* Claimed, delayed or visible. */
+static bool
+queue_has_jobs(model *m, lk_bytes pk)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (model_compare(m->entries[i].key.pk, pk) == 0 && job_is_there(m, &m->entries[i]))
+            return true;
+    return false;
+}
+
 lk_status
 model_queue_pull(model *m, const lk_pull_options *options, lk_item *jobs, lk_claim *claims,
                  size_t room, size_t *count)
@@ -218,7 +228,8 @@ model_queue_pull(model *m, const lk_pull_options *options, lk_item *jobs, lk_cla
     if (status == LK_OK)
         *count = pulled;
     if (status == LK_OK && pulled == 0)
-        status = queue_is_closed(m, options->pk) ? LK_CLOSED : LK_EMPTY;
+        status = queue_is_closed(m, options->pk) && !queue_has_jobs(m, options->pk) ? LK_CLOSED
+                                                                                    : LK_EMPTY;
     pthread_mutex_unlock(&m->mutex);
     return status;
 }

@@ -440,7 +440,12 @@ test_descriptor_of_a_closed_queue_is_readable(void **state)
     jobs_push(k, "q", NULL, "x");
     assert_status(LK_OK, lk_queue_close(k->db, lk_string("q")));
     assert_true(is_readable(fd, 0));
-    assert_pull(k, "q", "x", NULL);
+    job j;
+    assert_pull(k, "q", "x", &j);
+    assert_empty(k, "q");
+    assert_false(is_readable(fd, 0));
+    assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
+    assert_true(is_readable(fd, 0));
     assert_status(LK_CLOSED, jobs_try_pull(k, "q", NULL));
     assert_true(is_readable(fd, 0));
 }

@@ -162,6 +162,36 @@ test_close_wakes_all_waiters(rig *r)
     }
 }
 
+/* "a waiting one sleeps on (a claim may lapse)", "every waiter wakes" when the last job is gone */
+static void
+test_waiters_at_a_closed_queue_wait_for_its_last_job(rig *r)
+{
+    for (int turn = 0; turn < 4; turn++) {
+        char name[8] = {'q', (char)('0' + turn), '\0'};
+        const char *sk = turn % 2 == 0 ? NULL : "own";
+        job held;
+        waiter w[WAITERS];
+        lkc_push(r, name, sk, "last");
+        assert_pull(r, name, "last", &held);
+        assert_status(LK_OK, lk_queue_close(r->db, lk_string(name)));
+        assert_empty(r, name);
+        for (size_t i = 0; i < WAITERS; i++)
+            lkc_wait_begin(&w[i], r, name, -1);
+        if (turn >= 2) /* it comes back: one of them may get it */
+            assert_status(LK_OK, lk_queue_release(r->db, &held.claim, 0));
+        lk_claim by_key = {.key = held.claim.key};
+        assert_status(LK_OK, lk_queue_acknowledge(r->db, &by_key, 1));
+        size_t got = 0;
+        for (size_t i = 0; i < WAITERS; i++) {
+            lk_status status = lkc_wait_end(&w[i], 0);
+            got += status == LK_OK;
+            assert_true(status == LK_OK || status == LK_CLOSED);
+            lk_result_free(w[i].result);
+        }
+        assert_true(got <= (turn >= 2));
+    }
+}
+
 /* latchkey.h: "Inside a read pair it does not wait." */
 static void
 test_pull_inside_a_read_pair_does_not_wait(rig *r)
@@ -175,7 +205,7 @@ test_pull_inside_a_read_pair_does_not_wait(rig *r)
     lk_read_end(r->db);
 }
 
-/* ---- lk_queue_fd: "readable while a job is ready" ---- */
+/* ---- lk_queue_fd: "readable iff a pull without wait would end in anything but LK_EMPTY" ---- */
 
 static bool
 is_readable(int fd)
@@ -222,14 +252,58 @@ test_descriptor_is_readable_while_a_job_is_ready(rig *r)
 }
 
 static void
-test_descriptor_of_a_closed_queue_is_readable(rig *r)
+test_descriptor_of_a_closed_queue_is_readable_when_it_is_over(rig *r)
 {
-    int fd = fd_of(r, "q");
+    job j;
+    int fd = fd_of(r, "q"), empty = fd_of(r, "empty");
     lkc_push(r, "q", NULL, "x");
     assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
     assert_true(is_readable(fd));
-    assert_pull(r, "q", "x", NULL);
+    assert_pull(r, "q", "x", &j);
+    assert_empty(r, "q"); /* it may come back */
+    assert_false(is_readable(fd));
+    assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
+    assert_true(is_readable(fd));
     assert_status(LK_CLOSED, lkc_try_pull(r, "q", NULL));
+    assert_true(is_readable(fd));
+    assert_status(LK_OK, lk_queue_close(r->db, lk_string("empty")));
+    assert_true(is_readable(empty));
+}
+
+/* What takes the job away makes the descriptor unreadable, and what takes the last one of a closed queue
+ * makes it readable. */
+static void
+test_descriptor_heeds_whatever_takes_a_job_out(rig *r)
+{
+    for (int turn = 0; turn < 6; turn++) {
+        char name[8] = {'q', (char)('0' + turn), '\0'};
+        int fd = fd_of(r, name);
+        lkc_push(r, name, "own", "x");
+        assert_true(is_readable(fd));
+        if (turn % 2 == 1)
+            assert_status(LK_OK, lk_queue_close(r->db, lk_string(name)));
+        assert_true(is_readable(fd));
+        lk_key key = lk_key_of(name, "own");
+        lk_claim by_key = {.key = key};
+        if (turn / 2 == 0)
+            assert_status(LK_OK, lk_delete(r->db, &key, 1));
+        else if (turn / 2 == 1)
+            assert_status(LK_OK, lk_queue_purge(r->db, lk_string(name), NULL));
+        else
+            assert_status(LK_OK, lk_queue_acknowledge(r->db, &by_key, 1));
+        assert_int_equal(is_readable(fd), turn % 2 == 1);
+        assert_status(turn % 2 == 1 ? LK_CLOSED : LK_EMPTY, lkc_try_pull(r, name, NULL));
+    }
+}
+
+static void
+test_descriptor_is_silent_before_a_delay_is_over(rig *r)
+{
+    int fd = fd_of(r, "q");
+    lkc_push_delayed(r, "q", NULL, "x", LK_HOURS(1));
+    lkc_push_delayed(r, "q", "own", "x", LK_HOURS(2));
+    assert_false(is_readable(fd));
+    lkc_push(r, "q", NULL, "now");
     assert_true(is_readable(fd));
 }
 
@@ -242,8 +316,11 @@ static const lkc_case cases[] = {
     CASE(test_commit_wakes_a_waiter, LK_HAS_QUEUES | LK_COMMITS_JOBS),
     CASE(test_lapse_and_delay_wake_a_waiter, LK_HAS_QUEUES),
     CASE(test_close_wakes_all_waiters, LK_HAS_QUEUES),
+    CASE(test_waiters_at_a_closed_queue_wait_for_its_last_job, LK_HAS_QUEUES),
     CASE(test_pull_inside_a_read_pair_does_not_wait, LK_HAS_QUEUES | LK_HAS_VIEWS),
     CASE(test_descriptor_is_readable_while_a_job_is_ready, LK_HAS_QUEUE_FD),
-    CASE(test_descriptor_of_a_closed_queue_is_readable, LK_HAS_QUEUE_FD),
+    CASE(test_descriptor_of_a_closed_queue_is_readable_when_it_is_over, LK_HAS_QUEUE_FD),
+    CASE(test_descriptor_heeds_whatever_takes_a_job_out, LK_HAS_QUEUE_FD),
+    CASE(test_descriptor_is_silent_before_a_delay_is_over, LK_HAS_QUEUE_FD),
 };
 AREA(lkc_wait_area, cases);

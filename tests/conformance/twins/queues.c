@@ -302,6 +302,23 @@ close_in_words(void *state, lk_bytes pk)
     return LK_OK;
 }
 
+/* As if a closed queue were over as soon as nothing is visible. */
+static lk_status
+pull_that_ends_early(void *state, const lk_pull_options *options, lk_result *result)
+{
+    lk_pull_options at_once = *options;
+    at_once.wait_ms = 0;
+    lk_item probes[2] = {{.key = {options->pk, {NULL, 0}}}, {.key = {options->pk, {NULL, 0}}}};
+    lk_push_options none = LK_PUSH_OPTIONS_INIT;
+    none.max_depth = 1; /* refused whatever is there, but a closed queue says that first */
+    lk_status status = lk_queue_pull(inner_of(state), &at_once, result);
+    if (status == LK_EMPTY && lk_queue_push(inner_of(state), probes, 2, &none, NULL) == LK_CLOSED)
+        return LK_CLOSED;
+    return status == LK_EMPTY && options->wait_ms != 0
+               ? lk_queue_pull(inner_of(state), options, result)
+               : status;
+}
+
 static lk_status
 purge_that_leaves_one(void *state, lk_bytes pk, size_t *purged)
 {
@@ -412,6 +429,10 @@ const twin twins_of_queues[] = {
     {"close does nothing",
      {.queue_close = close_in_words},
      .cases = {"test_closed_queue_takes*", "test_close_is_for_good"}},
+    {"a closed queue ends while jobs are claimed",
+     {.pull = pull_that_ends_early},
+     .cases = {"test_closed_queue_takes*", "test_waiters_at_a_closed*",
+               "test_descriptor_of_a_closed*"}},
     {"purge leaves one", {.queue_purge = purge_that_leaves_one}, .cases = {"test_purge_takes*"}},
     {"purge takes items", {.queue_purge = purge_of_items}, .cases = {"test_purge_takes*"}},
     {"claimed jobs count as ready",
