@@ -2,6 +2,7 @@
  *
  * The record as CSV (RFC 4180): a heading, then a line for each row and repeat.
  */
+#include "output.h"
 #include "record.h"
 
 #include <errno.h>
@@ -41,17 +42,16 @@ row_write(FILE *file, const struct record_row *row)
 bool
 report_csv(const struct record *record, const char *path)
 {
-    FILE *file = fopen(path, "w");
-    bool good = file != NULL;
+    struct output output;
+    bool good = output_open(&output, path);
 
     if (good) {
         fputs("workload,distribution,contender,threads,repeat,operations_per_second,p50_ns,p99_ns,"
               "p999_ns,maximum_ns,jain,slowest,partial\r\n",
-              file);
+              output.file);
         for (size_t i = 0; i < record->row_count; i++)
-            row_write(file, record->rows[i]);
-        good = !ferror(file);
-        good = fclose(file) == 0 && good;
+            row_write(output.file, record->rows[i]);
+        good = output_close(&output, true);
     }
     if (!good)
         fprintf(stderr, "latchkey-bench: %s: %s\n", path, strerror(errno));

@@ -4,6 +4,7 @@
  * a field means is said in record.h. A histogram is its total, its maximum and pairs [value, count]
  * of the buckets that are not empty.
  */
+#include "output.h"
 #include "record.h"
 
 #include <cjson/cJSON.h>
@@ -259,12 +260,14 @@ bool
 report_json(const struct record *record, const char *path)
 {
     char *text = record_json_text(record);
-    FILE *file = text != NULL ? fopen(path, "w") : NULL;
-    bool good = file != NULL && fputs(text, file) >= 0 && fputc('\n', file) != EOF;
+    struct output output;
+    bool good = text != NULL && output_open(&output, path);
 
+    if (good) {
+        good = fputs(text, output.file) >= 0 && fputc('\n', output.file) != EOF;
+        good = output_close(&output, good);
+    }
     free(text);
-    if (file != NULL)
-        good = fclose(file) == 0 && good;
     if (!good)
         fprintf(stderr, "latchkey-bench: %s: %s\n", path, strerror(errno));
     return good;

@@ -5,6 +5,7 @@
  * scripts; what page.js adds is comfort. The parts are in report/.
  */
 #include "bench_page.h"
+#include "output.h"
 #include "record.h"
 #include "report/parts.h"
 
@@ -135,14 +136,15 @@ bool
 report_html(const struct record *record, const char *path)
 {
     struct page page = {.record = record, .by_rate = record->options.rate > 0, .complete = true};
+    struct output output;
     bool good = page_views_open(&page);
 
     errno = good ? 0 : ENOMEM;
     if (good)
-        good = (page.out = fopen(path, "w")) != NULL;
+        good = output_open(&output, path);
     if (good) {
-        good = page_write(&page);
-        good = fclose(page.out) == 0 && good;
+        page.out = output.file;
+        good = output_close(&output, page_write(&page));
     }
     if (!good)
         fprintf(stderr, "latchkey-bench: %s: %s\n", path,
