@@ -257,7 +257,9 @@ typedef struct lk_memory_options {
      * that is shorter; less than lock_ttl_ms; -1: never. */
     int64_t lock_refresh_ms;
     size_t max_pk_size;   /* bytes; default 2,048; at most 65,535 */
-    size_t max_sk_size;   /* bytes; default 1,024; at most 65,535 */
+    /* bytes; default 1,024; at most 65,535. An sk of 26 bytes, as queues generate them, is always
+     * accepted */
+    size_t max_sk_size;
     size_t max_data_size; /* bytes; default 16 MiB; at most 4 GiB - 1 */
     /* Memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB. What was
      * replaced, deleted, acknowledged counts with all its bytes until no reader can see it. Beyond
@@ -532,7 +534,8 @@ LK_API LK_CHECKED lk_status lk_queue_push(lk_db *db, const lk_item *jobs, size_t
 /* Claims up to max_jobs of the visible jobs with the smallest sk. `result`: the jobs in order, and
  * their claims (lk_result_claim). At any instant a job has at most one holder whose deadline has
  * not passed. A job that was received max_receives times moves to dead_pk instead, in one step: it
- * keeps its sk, data and expiry, and is a fresh job there, also where that queue is closed.
+ * keeps its sk, data and expiry, and is a fresh job there, also where that queue is closed. It
+ * overwrites nothing: where its key is taken in dead_pk, by a job or an item, it gets a generated sk.
  * visibility_ms: 0 is 5 minutes; negative: LK_INVALID. wait_ms: 0 does not wait, -1 for ever,
  * other negative: LK_INVALID. max_receives needs a dead_pk that differs from pk, else LK_INVALID.
  * Waiting threads sleep; a push wakes as many as it brings jobs. Inside a read pair it does not

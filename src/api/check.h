@@ -15,13 +15,31 @@ lki_check_bytes(lk_bytes bytes, size_t max)
     return LKI_LIKELY(bytes.size <= max) ? LK_OK : LK_TOO_BIG;
 }
 
+/* A key that a queue has generated can be used whatever the limit is: as a key, a cursor, a prefix. */
+LKI_INLINE lk_status
+lki_check_sk(const lk_db *db, lk_bytes sk)
+{
+    lk_status status = lki_check_bytes(sk, db->max_sk_size);
+    if (LKI_UNLIKELY(status == LK_TOO_BIG) && sk.size == LK_ULID_SIZE &&
+        db->operations.push != NULL)
+        return LK_OK;
+    return status;
+}
+
+/* The largest sk that there may be. */
+LKI_INLINE size_t
+lki_sk_room(const lk_db *db)
+{
+    return db->max_sk_size > LK_ULID_SIZE ? db->max_sk_size : LK_ULID_SIZE;
+}
+
 LKI_INLINE lk_status
 lki_check_key(const lk_db *db, const lk_key *key)
 {
     if (LKI_UNLIKELY(key->pk.size == 0))
         return LK_INVALID;
     lk_status status = lki_check_bytes(key->pk, db->max_pk_size);
-    return status != LK_OK ? status : lki_check_bytes(key->sk, db->max_sk_size);
+    return status != LK_OK ? status : lki_check_sk(db, key->sk);
 }
 
 LKI_INLINE lk_status

@@ -29,7 +29,7 @@ lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
         status = lki_db_lacks(db);
     if (status != LK_OK)
         return status;
-    size_t size = query->pk.size + query->sk_prefix.size + db->max_sk_size;
+    size_t size = query->pk.size + query->sk_prefix.size + lki_sk_room(db);
     lk_stream *s = lki_alloc(NULL, sizeof *s + size);
     lk_result *page = lk_result_new();
     if (s == NULL || page == NULL) {

@@ -195,13 +195,17 @@ job_bury(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item 
     lk_item item = {{p->options->dead_pk, lki_lmdb_key_sk(key)},
                     {data, found->data.size},
                     found->expires_at_ms};
-    lki_lmdb_push push = {.even_closed = true};
+    lki_lmdb_push push = {.even_closed = true, .unique = true};
     if (item.key.sk.size > LKI_LMDB_NAMES_MAX - item.key.pk.size)
         item.key.sk.size = 0; /* it does not fit to that pk: one is generated */
     lk_status status = lki_lmdb_key_remove(t, key, NULL);
     t->queue.dead++; /* its queue is in use: the job was taken out of it */
     if (status == LK_OK)
         status = lki_lmdb_job_push(t, &item, &push);
+    if (status == LK_EXISTS) { /* it overwrites nothing */
+        item.key.sk.size = 0;
+        status = lki_lmdb_job_push(t, &item, &push);
+    }
     free(data);
     p->buried++;
     p->work++;

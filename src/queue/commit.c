@@ -27,9 +27,10 @@ typedef struct planned {
     lk_status judged;               /* of an acknowledgement */
     unsigned char sk[LK_ULID_SIZE]; /* generated */
     bool generated, announced;
-    bool replaces; /* a job by a job */
-    bool adds;     /* one that was not there, or had expired */
-    bool in_lane;  /* the cell lies in a slot */
+    bool displaced; /* a dead letter whose key is taken: its sk is generated */
+    bool replaces;  /* a job by a job */
+    bool adds;      /* one that was not there, or had expired */
+    bool in_lane;   /* the cell lies in a slot */
 } planned;
 
 typedef struct job_commit job_commit;
@@ -119,7 +120,8 @@ lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size
 static bool
 write_is_generated(const job_commit *c, size_t i)
 {
-    return c->writes[i].kind == LK_PUSH && c->writes[i].item.key.sk.size == 0;
+    return c->writes[i].kind == LK_PUSH &&
+           (c->writes[i].item.key.sk.size == 0 || c->planned[i].displaced);
 }
 
 /* The pushes that get their places together with write `first`, up to the one before `end`: those to
@@ -185,6 +187,8 @@ places_obtain(job_commit *c, lki_store *store, lki_thread *thread, size_t first)
     lki_places places;
     if (status == LK_OK)
         status = lki_places_reserve(lane, thread, count, lki_now(store), 0, 0, &places);
+    if (status == LK_CLOSED && c->exactly != NULL)
+        status = lki_places_reserve_closed(lane, thread, lki_now(store), &places);
     if (status != LK_OK) {
         cells_discard(c, store, first, end);
         return status == LK_NOT_FOUND ? LK_CLOSED : status; /* it is pinned: it cannot be dead */
@@ -202,14 +206,27 @@ static lk_status
 push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cell **cell)
 {
     const lk_item *item = &c->writes[i].item;
-    if (item->key.sk.size == 0) {
-        lk_status status = c->planned[i].generated ? LK_OK : places_obtain(c, store, thread, i);
-        *cell = c->planned[i].cell;
-        return status;
+    planned *p = &c->planned[i];
+    if (!write_is_generated(c, i)) {
+        lki_hashed hashed = {item->key, lki_hash_key(&store->secret, item->key)};
+        size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
+        lk_status status = lki_cell_obtain(store, thread, &hashed, payload, cell);
+        if (status != LK_OK || c->exactly == NULL)
+            return status;
+        lki_time now = {0, false, false};
+        const lki_record *there =
+            lki_effective(store, lki_load_acquire(&(*cell)->item), NULL); /* P1 */
+        if (!lki_record_is_live(store, there, &now))
+            return LK_OK; /* what comes between is seen by the installation */
+        p->displaced = true;
+        if (p->announced) {
+            lki_job_forget(p->lane, thread, item->key.sk, &p->to);
+            p->announced = false;
+        }
     }
-    lki_hashed hashed = {item->key, lki_hash_key(&store->secret, item->key)};
-    size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-    return lki_cell_obtain(store, thread, &hashed, payload, cell);
+    lk_status status = p->generated ? LK_OK : places_obtain(c, store, thread, i);
+    *cell = p->cell;
+    return status;
 }
 
 /* The state that comes, if it may, and its entry. */

@@ -248,6 +248,7 @@ lk_status
 lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size,
                 lki_cell **cell)
 {
+    bool avoided = false;
     for (;;) {
         lk_status status = lki_find_headed(store, thread, hashed, cell);
         if (status != LK_OK)
@@ -259,8 +260,13 @@ lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
             lki_shard_wait(store, thread, hashed->hash);
             continue;
         }
-        if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key)))
-            lki_lane_avoid(store, &hashed->key);
+        if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key)) && !avoided) {
+            status = lki_lane_avoid(store, thread, &hashed->key);
+            if (status != LK_OK)
+                return status;
+            avoided = true;
+            continue; /* it may have been given out just before */
+        }
         lki_cell *made = cell_new(store, hashed, data_size);
         if (made == NULL || !lki_reserve(thread, 8)) {
             lki_free(&store->domain.allocator, made, made != NULL ? lki_cell_size(made) : 0);

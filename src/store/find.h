@@ -28,8 +28,9 @@ lki_cell *lki_lane_cell_at(lki_store *store, const lk_key *key, uint64_t snapsho
 lk_status lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key,
                                lki_cell **cell);
 
-/* Somebody makes an item of a key that a lane may yet generate: it will not. Caller: as above. */
-void lki_lane_avoid(lki_store *store, const lk_key *key);
+/* Somebody makes an item of a key that a lane may yet generate: it will not. LK_OK, LK_NO_MEMORY.
+ * Caller: as above. */
+lk_status lki_lane_avoid(lki_store *store, lki_thread *thread, const lk_key *key);
 
 /* Caller: in a section. */
 LKI_INLINE lki_cell *

@@ -252,19 +252,24 @@ lki_job_find(lki_store *store, lki_lane **lane, lk_key key, lki_found_job *job)
 {
     lki_segment *segment;
     lki_slot *slot = *lane != NULL ? lki_job_slot(*lane, key.sk, &segment) : NULL;
+    uint64_t unpublished = 0;
     if (slot != NULL) {
         lki_job_read(store, segment, slot, job);
-        if (job->cell != NULL ? memcmp(job->key.sk.data, key.sk.data, LK_ULID_SIZE) == 0
-                              : lki_word_phase(job->state.identity) != LKI_DONE) {
+        if (job->cell != NULL && memcmp(job->key.sk.data, key.sk.data, LK_ULID_SIZE) == 0) {
             job->key = key;
             return;
         }
+        if (job->cell == NULL && lki_word_phase(job->state.identity) != LKI_DONE)
+            unpublished = job->state.identity;
     }
+    /* What the place holds decides, not what the sk looks like. */
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
     do {
         keyed_find(store, &hashed, job);
-        if (job->state.phase == LKI_NO_JOB)
+        if (job->state.phase == LKI_NO_JOB) {
+            job->state.identity = unpublished; /* for an entry whose maker is about to publish it */
             return;
+        }
         if (*lane == NULL || lane_is_dead(*lane))
             *lane = lki_lane_find(store, key.pk);
     } while (LKI_UNLIKELY(*lane == NULL)); /* the job went meanwhile, and its queue with it */

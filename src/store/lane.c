@@ -70,6 +70,7 @@ lane_free(lki_store *store, lki_lane *lane)
     lki_keyed_hand_free(store, lki_load_acquire(&lane->keyed_hand)); /* P13 */
     lki_order_close(&lane->ready, allocator);
     lki_order_close(&lane->later, allocator);
+    lki_order_close(&lane->avoided, allocator);
     lki_wait_close(&lane->wait);
     pthread_mutex_destroy(&lane->latch);
     lki_free_lines(allocator, lane, sizeof *lane);
@@ -513,28 +514,49 @@ lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key, lk
     return LK_OK;
 }
 
-void
-lki_lane_avoid(lki_store *store, const lk_key *key)
+/* No place that is given out from here on has this ms, or a smaller one. False: there is no segment to
+ * say so to, or the lane grows just now. */
+static bool
+ms_pass(lki_lane *lane, int64_t ms)
 {
-    enum { AHEAD_MS = 24 * 3600 * 1000 }; /* a key of the far future is not worth skipping to it */
-    lki_lane *lane = lki_lane_find(store, key->pk);
-    const unsigned char *sk = key->sk.data;
-    int64_t ms;
-    if (lane == NULL || memcmp(sk + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
-        !lki_ulid_read_ms(sk, &ms) || ms - AHEAD_MS > lki_now(store))
-        return;
     lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
     while (tail != NULL) {
         uint64_t word = lki_load_seq_cst(&tail->word); /* P14 */
         if ((int64_t)(word >> 16) > ms)
-            return;
+            return true;
         uint64_t above = (uint64_t)(ms + 1) << 16 | (word & 0xffff);
         if ((word & LKI_SEALED) == 0 && lki_cas_seq_cst(&tail->word, &word, above)) /* P14 */
-            return;
-        lki_segment *next = lki_load_acquire(&tail->next); /* P13 */
-        if ((word & LKI_SEALED) != 0 && next == NULL)
-            return; /* closed, or growing: to ms of now at least */
+            return true;
         if ((word & LKI_SEALED) != 0)
-            tail = next;
+            tail = lki_load_acquire(&tail->next); /* P13 */
     }
+    return false;
+}
+
+/* A key of the users' own that the lane may come to generate: its ms is skipped at once where it is near,
+ * else when the clock comes there (segment.c). */
+lk_status
+lki_lane_avoid(lki_store *store, lki_thread *thread, const lk_key *key)
+{
+    enum { NEAR_MS = 24 * 3600 * 1000 };
+    lki_lane *lane = lki_lane_find(store, key->pk);
+    const unsigned char *sk = key->sk.data;
+    int64_t ms;
+    if (lane == NULL || memcmp(sk + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
+        !lki_ulid_read_ms(sk, &ms) || ms >= LKI_ULID_MS_MAX)
+        return LK_OK;
+    if (ms <= lki_now(store) + NEAR_MS && ms_pass(lane, ms))
+        return LK_OK;
+    const lk_bytes none = {"", 0};
+    lki_entry *entry = NULL;
+    if (lki_reserve(thread, 8))
+        entry = lki_entry_new(thread, (uint64_t)ms, none, 0, 0);
+    if (entry == NULL)
+        return LK_NO_MEMORY;
+    if (!lki_order_insert(&lane->avoided, thread, entry))
+        lki_entry_discard(thread, entry);
+    lki_segment *tail = lki_load_acquire(&lane->tail);                        /* P13 */
+    if (tail != NULL && (int64_t)(lki_load_seq_cst(&tail->word) >> 16) >= ms) /* P14 */
+        (void)ms_pass(lane, ms); /* the clock was there before the entry */
+    return LK_OK;
 }

@@ -14,10 +14,9 @@
  *        the words (all seq_cst): one of the two sees the other. Else a claim that nobody covers.
  *   P13  segment, page, directory, lane: contents, then the pointer (release, acquire).
  *   P16  closing: a push by a commit counts itself in `pushing`, then loads `closed`; a pull loads
- *        `closed`, then `pushing`, then the depth (all seq_cst). Else a job comes after the last
- *        pull was told that none will. And: a job that goes is counted (a read-modify-write, or a
- *        store before one), then `closed` is loaded; who closes stores it, then loads the counts:
- *        one of the two sees that nothing is left. Else a queue that is over wakes nobody.
+ *        `closed`, then `pushing`, then the depth. A job that goes is counted (by or before a
+ *        read-modify-write), then `closed` is loaded; who closes stores it, then loads the counts
+ *        (seq_cst). Else a job comes after the last pull, or an end wakes nobody.
  *   P14  sealing: who finishes a slot adds to `finished`, then loads the segment's word; who seals
  *        swaps the word, then loads `finished` (all seq_cst). Else a segment that stays for ever.
  */
@@ -112,7 +111,7 @@ struct lki_lane {
     int64_t used_ms;                                /* [latch] of the lanes: looked at then */
     _Atomic(lki_directory *) directory;             /* [P13] */
     _Atomic(lki_lane_line *) lines[LKI_LANE_LINES]; /* [P13] */
-    lki_lane_line shared; /* of threads beyond, and where memory ran out */
+    lki_lane_line shared;                           /* of threads beyond, or without memory */
     lki_wait wait;
     /* producers */
     _Atomic(lki_segment *) tail __attribute__((aligned(LKI_LINE))); /* [P13] */
@@ -127,6 +126,7 @@ struct lki_lane {
     _Atomic(uint32_t) expire_hand; /* [stat] the segment to begin a look at expiry with */
     lki_order ready;               /* by sk: what is visible and not at the frontier */
     lki_order later;               /* by time and sk: headed jobs */
+    lki_order avoided;             /* ms to come for which users have keys of their own */
     /* jobs with keys in the low half; in the upper half who needs the lane beyond a section */
     _Atomic(uint64_t) pins __attribute__((aligned(LKI_LINE)));
 };
@@ -135,7 +135,6 @@ struct lki_lane {
 #define LKI_LANE_DEAD ((uint64_t)1 << 63)
 
 /* ---- lane.c ---- */
-
 /* Somebody pushes or pulls. */
 LKI_INLINE void
 lki_lane_used(lki_lane *lane)
@@ -205,6 +204,8 @@ typedef struct lki_places {
  * section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the lane is dead. */
 lk_status lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
                              size_t max_depth, size_t cell_size, lki_places *places);
+/* One, for a dead letter, in a closed lane. LK_OK, LK_NO_MEMORY; LK_CLOSED: it is not closed. */
+lk_status lki_places_reserve_closed(lki_lane *lane, lki_thread *thread, int64_t ms, lki_places *to);
 void lki_places_next(lki_places *places);
 enum { LKI_SLAB_CELL_MAX = 512 }; /* what is larger has a cell apart */
 LKI_INLINE lki_cell *

@@ -420,7 +420,9 @@ growth_plant_latched(lki_lane *lane, lki_thread *thread, lki_segment *tail, grow
     const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
     for (lki_segment *s = g->first; s != NULL; s = lki_load_relaxed(&s->next)) {
         size_t here = count < s->capacity ? count : s->capacity;
-        bool sealed = s != g->last;
+        bool sealed = s != g->last || lki_load_acquire(&lane->closed) != 0; /* P16 */
+        if (sealed && s == g->last)
+            lki_store_relaxed(&s->leaving, 1); /* nobody sees it yet; it stays with the lane */
         s->before = before;
         s->first_ms = ms;
         s->page = directory->page[directory_position(directory, s->number)];
@@ -455,6 +457,24 @@ has_room(lki_segment *tail, size_t count)
     return (word & LKI_SEALED) == 0 && count <= tail->capacity - LKI_RESERVED(word);
 }
 
+/* The next ms for which there is no key of the users' own. Those that lie behind `passed` go. */
+static LKI_COLD int64_t
+ms_avoid(lki_lane *lane, lki_thread *thread, int64_t ms, int64_t passed)
+{
+    enum { AT_ONCE = 64 };
+    const lk_bytes none = {"", 0};
+    const lki_entry *entry = lki_order_first(&lane->avoided);
+    for (int i = 0; i < AT_ONCE && entry != NULL && (int64_t)entry->rank < passed; i++) {
+        if (!lki_reserve(thread, 8))
+            break;
+        (void)lki_order_remove(&lane->avoided, thread, entry->rank, none, 0);
+        entry = lki_order_next(entry);
+    }
+    for (; entry != NULL && (int64_t)entry->rank <= ms; entry = lki_order_next(entry))
+        ms += (int64_t)entry->rank == ms;
+    return ms < LKI_ULID_MS_MAX ? ms : LKI_ULID_MS_MAX;
+}
+
 /* ULIDs of a lane begin above those of its predecessors of the same name. */
 static int64_t
 growth_ms(lki_lane *lane, const lki_segment *tail, uint64_t word, int64_t ms)
@@ -469,13 +489,13 @@ growth_ms(lki_lane *lane, const lki_segment *tail, uint64_t word, int64_t ms)
 
 static lk_status
 lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
-                  size_t cell_size, lki_places *places)
+                  size_t cell_size, bool even_closed, lki_places *places)
 {
     growth g = {NULL, NULL, NULL, 0, 0};
     lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
     if (lane->dead)
         return LK_NOT_FOUND;
-    if (lki_load_acquire(&lane->closed) != 0) /* P13 */
+    if (lki_load_acquire(&lane->closed) != 0 && !even_closed) /* P13 */
         return LK_CLOSED;
     if (tail != NULL && has_room(tail, count))
         return LK_RACE;
@@ -496,10 +516,14 @@ lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, 
         return status;
     }
     ms = growth_ms(lane, tail, word, ms);
+    if (LKI_UNLIKELY(lki_order_first(&lane->avoided) != NULL))
+        ms = ms_avoid(lane, thread, ms, (int64_t)(word >> 16));
     growth_plant_latched(lane, thread, tail, &g,
                          tail != NULL ? tail->before + LKI_RESERVED(word) : 0, ms, count);
     *places = (lki_places){g.first, 0, ms};
     lki_store_seq_cst(&lane->tail, g.last); /* P13 */
+    if (tail != NULL && even_closed)
+        lki_store_seq_cst(&tail->leaving, 0); /* P14: it need not stay any more */
     if (tail != NULL)
         segment_leave_if_done(tail, thread, lki_load_seq_cst(&tail->finished)); /* P14 */
     return LK_OK;
@@ -545,7 +569,7 @@ lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
         if (LKI_UNLIKELY((word & LKI_SEALED) != 0 || count > tail->capacity - slot)) {
             lki_latch_take(&lane->latch, thread);
             lk_status status =
-                lane_grow_latched(lane, thread, count, ms, max_depth, cell_size, places);
+                lane_grow_latched(lane, thread, count, ms, max_depth, cell_size, false, places);
             lki_latch_drop(&lane->latch);
             if (status == LK_RACE)
                 continue;
@@ -554,12 +578,38 @@ lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
         if (max_depth != 0 && is_too_deep(lane, tail, word, count, max_depth))
             return LK_BUSY;
         int64_t later = (int64_t)(word >> 16) > ms ? (int64_t)(word >> 16) : ms;
+        if (LKI_UNLIKELY(lki_order_first(&lane->avoided) != NULL))
+            later = ms_avoid(lane, thread, later, (int64_t)(word >> 16));
         if (LKI_LIKELY(lki_cas_seq_cst(&tail->word, &word,
                                        (uint64_t)later << 16 | (slot + count)))) { /* P14 */
             *places = (lki_places){tail, slot, later};
             return LK_OK;
         }
     }
+}
+
+lk_status
+lki_places_reserve_closed(lki_lane *lane, lki_thread *thread, int64_t ms, lki_places *places)
+{
+    lki_latch_take(&lane->latch, thread);
+    lk_status status;
+    lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
+    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+    if (lki_load_acquire(&lane->closed) == 0) {                       /* P16 */
+        status = LK_CLOSED; /* that is not for this verb */
+    } else if (tail != NULL && LKI_RESERVED(word) < tail->capacity) {
+        /* It is sealed, so that nobody else gives out more of it. */
+        ms = growth_ms(lane, tail, word, ms);
+        ms = ms_avoid(lane, thread, ms, (int64_t)(word >> 16));
+        *places = (lki_places){tail, LKI_RESERVED(word), ms};
+        lki_store_seq_cst(&tail->word,
+                          (uint64_t)ms << 16 | LKI_SEALED | (LKI_RESERVED(word) + 1)); /* P14 */
+        status = LK_OK;
+    } else {
+        status = lane_grow_latched(lane, thread, 1, ms, 0, 0, true, places);
+    }
+    lki_latch_drop(&lane->latch);
+    return status;
 }
 
 void

@@ -33,6 +33,9 @@ struct model {
     uint64_t last_version, last_token;
     lk_bytes closed[8]; /* queues */
     size_t closed_count;
+    /* the keys that the next letters get whose own is taken; of their own memory */
+    lk_bytes displaced[64];
+    size_t displaced_at, displaced_count;
 };
 
 int model_key_compare(lk_key left, lk_key right);

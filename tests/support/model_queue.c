@@ -165,6 +165,21 @@ pull_check(const model *m, const lk_pull_options *options)
     return status;
 }
 
+void
+model_queue_displaced(model *m, lk_bytes sk)
+{
+    if (m->displaced_count < sizeof m->displaced / sizeof *m->displaced)
+        m->displaced[m->displaced_count++] = model_bytes_copy(sk);
+}
+
+static void
+displaced_forget(model *m)
+{
+    for (size_t i = 0; i < m->displaced_count; i++)
+        free((void *)(uintptr_t)m->displaced[i].data);
+    m->displaced_at = m->displaced_count = 0;
+}
+
 static void
 job_bury(model *m, size_t at, lk_bytes dead_pk)
 {
@@ -172,6 +187,9 @@ job_bury(model *m, size_t at, lk_bytes dead_pk)
     lk_bytes sk = model_bytes_copy(e->key.sk), data = model_bytes_copy(e->data);
     lk_bytes pk = model_bytes_copy(e->key.pk);
     lk_item item = {{dead_pk, sk}, data, e->expires_at_ms};
+    const model_entry *there = model_entry_find(m, item.key);
+    if (there != NULL && model_item_is_live(m, there) && m->displaced_at < m->displaced_count)
+        item.key.sk = m->displaced[m->displaced_at++];
     model_key_delete(m, (lk_key){pk, sk});
     job_put(m, &item, 0);
     free((void *)(uintptr_t)sk.data);
@@ -225,6 +243,7 @@ model_queue_pull(model *m, const lk_pull_options *options, lk_item *jobs, lk_cla
         jobs[pulled] = (lk_item){e->key, e->data, e->expires_at_ms};
         claims[pulled++] = (lk_claim){e->key, e->token, e->due_ms, e->receives};
     }
+    displaced_forget(m);
     if (status == LK_OK)
         *count = pulled;
     if (status == LK_OK && pulled == 0)

@@ -17,6 +17,8 @@ void model_set_monotonic(model *m, int64_t monotonic_ms);
 lk_status model_queue_push(model *m, const lk_item *jobs, size_t count,
                            const lk_push_options *options, const lk_item *stored, lk_status said);
 /* Up to `room` jobs and their claims; *count: how many. */
+/* The key that the store has generated for a letter whose own was taken; in their order, before the pull. */
+void model_queue_displaced(model *m, lk_bytes sk);
 lk_status model_queue_pull(model *m, const lk_pull_options *options, lk_item *jobs,
                            lk_claim *claims, size_t room, size_t *count);
 lk_status model_queue_acknowledge(model *m, const lk_claim *claims, size_t count);

@@ -277,11 +277,33 @@ claim_hold(rig *r, size_t queue, const lk_claim *real, const lk_claim *ideal)
     h->real.key = h->ideal.key = (lk_key){pks[queue], {h->sk, h->sk_size}};
 }
 
+/* Letters whose key was taken have one that the model does not know, and that did not come with them. */
+static void
+displaced_learn(rig *r, const lk_pull_options *options)
+{
+    lk_item ideal;
+    lk_query query = {.pk = options->dead_pk};
+    size_t queue = 0;
+    while (!kit_bytes_equal(pks[queue], options->dead_pk))
+        queue++;
+    EXPECT(r, lk_query_items(r->k.db, &query, r->k.result) == LK_OK);
+    for (size_t i = 0; i < lk_result_count(r->k.result); i++) {
+        lk_key key = lk_result_item(r->k.result, i)->key, source = {options->pk, key.sk};
+        if (key.sk.size != ULID_SIZE || memcmp(key.sk.data, r->last[queue], ULID_SIZE) <= 0 ||
+            model_get(r->m, key, &ideal) == LK_OK || model_get(r->m, source, &ideal) == LK_OK)
+            continue;
+        ulid_learn(r, queue, key.sk);
+        model_queue_displaced(r->m, key.sk);
+    }
+}
+
 static void
 pull_with(rig *r, size_t queue, const lk_pull_options *options)
 {
     size_t count = 0;
     lk_status said = lk_queue_pull(r->k.db, options, r->pushed);
+    if (options->max_receives != 0 && !kit_bytes_equal(options->pk, options->dead_pk))
+        displaced_learn(r, options);
     EXPECT_SAME(r, model_queue_pull(r->m, options, r->found, r->found_claims, FOUND, &count), said);
     if (said != LK_OK)
         return;

@@ -335,21 +335,34 @@ test_pull_passes_the_dead_and_returns_the_living(void **state)
 }
 
 static void
-test_job_dies_into_a_closed_queue_and_replaces_what_is_there(void **state)
+test_job_dies_into_a_closed_queue_and_replaces_nothing(void **state)
 {
     kit *k = *state;
     job j, there;
+    enum { LETTERS = 40 }; /* more than the closed queue has room for */
+    char letters[LETTERS][JOB_ROOM], last[JOB_ROOM] = "";
     jobs_push(k, "dead", "a", "was there");
     assert_pull(k, "dead", "was there", &there);
     assert_status(LK_OK, lk_queue_close(k->db, lk_string("dead")));
-    jobs_push(k, "q", "a", "bad");
-    assert_pull(k, "q", "bad", &j);
-    assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
-    assert_status(LK_EMPTY, jobs_try_pull_limited(k, "q", 1, "dead", NULL));
-    assert_lost(k, &there);
-    assert_pull(k, "dead", "bad", &j);
-    assert_int_equal(j.claim.receives, 1);
-    assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
+    for (int i = 0; i < LETTERS; i++) {
+        jobs_push(k, "q", "a", "bad");
+        assert_pull(k, "q", "bad", &j);
+        assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
+        assert_status(LK_EMPTY, jobs_try_pull_limited(k, "q", 1, "dead", NULL));
+        assert_held(k, &there);
+        assert_depths(k, "dead", (uint64_t)i + 1, 1, 0);
+    }
+    for (int i = 0; i < LETTERS; i++) {
+        assert_pull(k, "dead", "bad", &j);
+        assert_int_equal(j.claim.receives, 1);
+        memcpy(letters[i], j.sk, sizeof letters[i]);
+        assert_true(jobs_is_ulid(lk_string(letters[i])) && strcmp(last, letters[i]) < 0);
+        memcpy(last, letters[i], sizeof last);
+        assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
+        kit_sweep(k);
+    }
+    assert_empty(k, "dead");
+    assert_status(LK_OK, lk_queue_acknowledge(k->db, &there.claim, 1));
     assert_status(LK_CLOSED, jobs_try_pull(k, "dead", NULL));
 }
 
@@ -598,7 +611,7 @@ main(void)
         TEST(test_max_depth_of_many_is_exact),
         TEST(test_job_that_was_received_too_often_moves_to_the_dead_ones),
         TEST(test_pull_passes_the_dead_and_returns_the_living),
-        TEST(test_job_dies_into_a_closed_queue_and_replaces_what_is_there),
+        TEST(test_job_dies_into_a_closed_queue_and_replaces_nothing),
         TEST(test_limit_is_the_pulls_own),
         TEST(test_closed_queue_takes_none_and_drains),
         TEST(test_close_is_for_good),

@@ -177,6 +177,140 @@ ulid_increment(char sk[JOB_ROOM])
 }
 
 static void
+ulid_of(char sk[JOB_ROOM], const char *like, int64_t ms, uint64_t place)
+{
+    memcpy(sk, like, JOB_ROOM);
+    for (int i = 9; i >= 0; i--, ms >>= 5)
+        sk[i] = letters[ms & 31];
+    for (int i = 25; i >= 18; i--, place >>= 5)
+        sk[i] = letters[place & 31];
+}
+
+/* A key of one's own under the queue's mark, wherever its place is and whenever it will be: an ordinary job, which the queue never
+ * generates again. */
+static void
+test_keys_of_places_to_come_are_jobs_like_others(void **state)
+{
+    kit *k = *state;
+    static const int64_t ahead_ms[] = {
+        -LK_HOURS(10),           0, 1, LK_HOURS(23), LK_HOURS(25), LK_HOURS(24 * 400),
+        LK_HOURS(24 * 365 * 300)};
+    static const uint64_t places[] = {1, 2, 15, 16, 511, 512, 512 * 3, ((uint64_t)1 << 40) - 1};
+    char like[JOB_ROOM], sk[JOB_ROOM];
+    ulid_push(k, "q", like);
+    for (size_t i = 0; i < KIT_COUNT(ahead_ms); i++)
+        for (size_t p = 0; p < KIT_COUNT(places); p++)
+            for (int way = 0; way < 3; way++) {
+                job j;
+                assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+                ulid_of(sk, like, k->now_ms + ahead_ms[i], places[p]);
+                lk_write push = {.kind = LK_PUSH, .item = kit_item("q", sk, "own")};
+                if (way == 0)
+                    jobs_push(k, "q", sk, "own");
+                else if (way == 1)
+                    assert_status(LK_OK, lk_commit(k->db, &push, 1, NULL, 0, NULL));
+                else
+                    jobs_push_delayed(k, "q", sk, "own", 10);
+                kit_advance(k, 11);
+                assert_true(kit_holds(k, kit_key("q", sk), "own"));
+                assert_depths(k, "q", 1, 0, 0);
+                assert_pull(k, "q", "own", &j);
+                assert_string_equal(j.sk, sk);
+                assert_held(k, &j);
+                kit_advance(k, JOB_VISIBILITY_MS + 1);
+                assert_pull(k, "q", "own", &j);
+                assert_int_equal(j.claim.receives, 2);
+                assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
+                lk_claim by_key = {.key = kit_key("q", sk)};
+                assert_status(LK_OK, lk_queue_release(k->db, &by_key, 5));
+                assert_depths(k, "q", 0, 0, 1);
+                if (p % 2 == 0)
+                    assert_status(LK_OK, lk_queue_acknowledge(k->db, &by_key, 1));
+                else
+                    assert_status(LK_OK, lk_delete(k->db, &by_key.key, 1));
+                assert_true(kit_holds(k, kit_key("q", sk), NULL));
+            }
+}
+
+/* The clock comes to where keys of one's own are: the queue passes over their time. */
+static void
+test_generated_keys_pass_over_keys_of_ones_own(void **state)
+{
+    kit *k = *state;
+    enum { DAYS = 5 };
+    char like[JOB_ROOM], sk[JOB_ROOM], last[JOB_ROOM] = "";
+    ulid_push(k, "q", like);
+    int64_t begin_ms = k->now_ms;
+    for (int day = 1; day <= DAYS; day++)
+        for (uint64_t place = 0; place < 40; place++)
+            for (int64_t ms = 0; ms < 3; ms++) {
+                ulid_of(sk, like, begin_ms + LK_HOURS(24) * day + ms, place);
+                kit_set(k, "q", sk, "own");
+            }
+    for (int day = 1; day <= DAYS; day++) {
+        kit_advance(k, begin_ms + LK_HOURS(24) * day - k->now_ms);
+        for (int i = 0; i < 7; i++) {
+            ulid_push(k, "q", sk);
+            assert_true(strcmp(last, sk) < 0);
+            memcpy(last, sk, sizeof last);
+            assert_true(kit_holds(k, kit_key("q", sk), "x"));
+        }
+    }
+    assert_int_equal(jobs_items(k, "q"), 1 + 7 * DAYS + DAYS * 40 * 3);
+}
+
+/* Keys that the queue generates can be used whatever the limit is; others may not be longer. */
+static void
+test_generated_keys_can_be_used_below_their_size(void **state)
+{
+    (void)state;
+    for (size_t limit = 1; limit <= 26; limit += 5) {
+        kit k;
+        char sk[JOB_ROOM];
+        job j;
+        lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+        options.max_sk_size = limit;
+        kit_open(&k, &options);
+        ulid_push(&k, "q", sk);
+        lk_key key = kit_key("q", sk);
+        assert_true(kit_holds(&k, key, "x"));
+        kit_set(&k, "q", sk, "y");
+        lk_lock lock = kit_lock(&k, key);
+        lk_item item = {.key = key, .data = lk_string("z")};
+        assert_status(LK_OK, lk_set_atomic(k.db, &item, 1, &lock, 1, NULL));
+        lk_query query = {.pk = lk_string("q"), .sk_prefix = lk_string(sk)};
+        assert_status(LK_OK, lk_query_items(k.db, &query, k.result));
+        assert_int_equal(lk_result_count(k.result), 1);
+        query = (lk_query){.pk = lk_string("q"), .after = lk_string(sk)};
+        assert_status(LK_OK, lk_query_items(k.db, &query, k.result));
+        assert_int_equal(lk_result_count(k.result), 0);
+        lk_stream *stream;
+        lk_item seen;
+        for (int i = 0; i < 300; i++)
+            ulid_push(&k, "many", sk);
+        query = (lk_query){.pk = lk_string("many")};
+        assert_status(LK_OK, lk_stream_open(k.db, &query, &stream));
+        for (int i = 0; i < 300; i++)
+            assert_status(LK_OK, lk_stream_next(stream, &seen));
+        assert_status(LK_END, lk_stream_next(stream, &seen));
+        lk_stream_close(stream);
+        assert_pull(&k, "q", "z", &j);
+        assert_held(&k, &j);
+        assert_status(LK_OK, lk_queue_release(k.db, &j.claim, 0));
+        assert_status(LK_EMPTY, jobs_try_pull_limited(&k, "q", 1, "dead", NULL));
+        assert_pull(&k, "dead", "z", &j);
+        assert_status(LK_OK, lk_queue_acknowledge(k.db, &j.claim, 1));
+        memset(sk, 'a', sizeof sk);
+        sk[limit + 1] = '\0';
+        if (limit + 1 != ULID_SIZE)
+            assert_status(LK_TOO_BIG, jobs_try_push(&k, "q", sk, "x", NULL));
+        sk[limit] = '\0';
+        jobs_push(&k, "q", sk, "x");
+        kit_close(&k);
+    }
+}
+
+static void
 test_forged_ulids_find_nothing(void **state)
 {
     kit *k = *state;
@@ -304,6 +438,9 @@ main(void)
         TEST(test_ulids_of_mixed_batches_are_contiguous_and_in_order),
         TEST(test_ulids_of_a_queue_that_began_anew_go_on_growing),
         TEST(test_ulids_of_different_queues_and_stores_differ),
+        TEST(test_keys_of_places_to_come_are_jobs_like_others),
+        TEST(test_generated_keys_pass_over_keys_of_ones_own),
+        cmocka_unit_test(test_generated_keys_can_be_used_below_their_size),
         TEST(test_forged_ulids_find_nothing),
         TEST(test_items_with_the_next_ulids_stand_beside_the_jobs),
         TEST(test_job_with_a_ulid_of_ones_own_is_one_with_a_key),
