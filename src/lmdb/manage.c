@@ -8,17 +8,23 @@ enum { BATCH = 512 };
 
 /* ---- statistics ---- */
 
-/* The milliseconds of a ULID (Crockford base 32); it was made by a push. */
+/* The milliseconds of an sk that is a ULID (Crockford base 32), whoever has made it: a dead letter keeps
+ * the one of another queue. INT64_MAX: it is none, or of 1970, which is a number with zeros before it. */
 static int64_t
 ulid_ms(lk_bytes sk)
 {
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    const char *text = sk.data;
     int64_t ms = 0;
-    for (size_t i = 0; i < 10 && i < sk.size; i++) {
-        const char *digit = strchr(digits, ((const char *)sk.data)[i]);
-        ms = ms * 32 + (digit != NULL ? digit - digits : 0);
+    if (sk.size != LK_ULID_SIZE || text[0] > '7')
+        return INT64_MAX;
+    for (size_t i = 0; i < LK_ULID_SIZE; i++) {
+        const char *digit = memchr(digits, text[i], sizeof digits - 1);
+        if (digit == NULL)
+            return INT64_MAX;
+        ms = i < 10 ? ms * 32 + (digit - digits) : ms;
     }
-    return ms;
+    return ms != 0 ? ms : INT64_MAX;
 }
 
 typedef struct census {
@@ -36,7 +42,7 @@ job_count(census *c, const lki_lmdb_key *key, const lki_lmdb_job *job)
         return;
     }
     c->stats.ready++;
-    int64_t ms = job->generated != 0 ? ulid_ms(lki_lmdb_key_sk(key)) : INT64_MAX;
+    int64_t ms = ulid_ms(lki_lmdb_key_sk(key));
     if (ms < c->oldest_ms)
         c->oldest_ms = ms;
 }

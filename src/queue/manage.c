@@ -141,6 +141,18 @@ typedef struct census {
     int64_t oldest_ms;
 } census;
 
+/* Whoever has made it: a dead letter keeps the one of another queue, and programs bring their own. One of
+ * 1970 is a number with zeros before it. */
+static bool
+sk_is_ulid(lk_bytes sk, int64_t *ms)
+{
+    const unsigned char *text = sk.data;
+    uint64_t ignored;
+    return sk.size == LK_ULID_SIZE && lki_ulid_read_ms(text, ms) && *ms > 0 &&
+           lki_ulid_read(text + LKI_ULID_OWNER, &ignored) &&
+           lki_ulid_read(text + LKI_ULID_PLACE, &ignored);
+}
+
 static lk_status
 job_count(tour *t, const lki_found_job *job)
 {
@@ -158,7 +170,7 @@ job_count(tour *t, const lki_found_job *job)
     }
     c->stats->ready++;
     int64_t ms;
-    if (job->slot != NULL && lki_ulid_read_ms(job->key.sk.data, &ms) && ms < c->oldest_ms)
+    if (sk_is_ulid(job->key.sk, &ms) && ms < c->oldest_ms)
         c->oldest_ms = ms;
     return LK_OK;
 }

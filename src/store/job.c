@@ -283,7 +283,7 @@ headed_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_fo
 {
     to->identity = lki_identity_new(thread);
     if (to->token == 0)
-        to->token = to->identity >> 1;
+        to->token = lki_token_of(store, to->identity);
     lki_record *record = lki_record_new_job(thread, lki_record_value(job->record), true, to);
     if (record == NULL)
         return LK_NO_MEMORY;

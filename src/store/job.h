@@ -220,6 +220,14 @@ lki_identity_new(lki_thread *thread)
     return lki_version_above(thread, 0) << 1;
 }
 
+/* The token of a headed claim: the version, which stores have in common, and the store's number over its
+ * upper bits. A plain one's goes with a key that says whose it is. */
+LKI_INLINE uint64_t
+lki_token_of(const lki_store *store, uint64_t identity)
+{
+    return (identity >> 1) ^ store->token_mark;
+}
+
 /* The stamp of a DONE word, set if it has none. */
 uint64_t lki_done_stamp(lki_store *store, lki_slot *slot, uint64_t word);
 

@@ -70,6 +70,14 @@ domain_prepare(lki_store *store)
     lki_domain_open(domain);
 }
 
+/* Below 2^15, and another one than that of the stores before it. */
+static uint64_t
+store_number(void)
+{
+    static _Atomic(uint64_t) last;
+    return (lki_add_relaxed(&last, 1) + 1) & 0x7fff;
+}
+
 lk_status
 lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settle,
                lki_store **opened)
@@ -100,6 +108,7 @@ lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settl
     unsigned char mark[LKI_ULID_WORD];
     lki_ulid_write(mark, store->secret.fold[0]);
     memcpy(store->ulid_mark, mark, sizeof store->ulid_mark);
+    store->token_mark = store_number() << 48;
     lki_store_relaxed(&store->sweep.earliest_ms, INT64_MAX);
     lki_store_relaxed(&store->clock, 1);
     domain_prepare(store);

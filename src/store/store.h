@@ -71,6 +71,7 @@ typedef struct lki_store {
     int64_t monotonic_base_ms;                   /* just before the store was opened */
     void *clock_context;
     unsigned char ulid_mark[3]; /* in every sk that this store generates */
+    uint64_t token_mark;        /* in every token of a headed claim */
     int64_t lock_ttl_ms, lock_refresh_ms;
     int64_t sweep_interval_ms;
     _Atomic(uintptr_t)

@@ -565,8 +565,23 @@ test_statistics_tell_the_age_of_the_oldest_ready_job(void **state)
     assert_int_equal(jobs_statistics(k, "q").oldest_age_ms, 1601);
     assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
     jobs_push(k, "q", "own", "of no age");
+    jobs_push(k, "q", "00000000000000000000000042", "a number");
+    jobs_push(k, "q", "01HF000000000000000000000U", "no ULID");
     kit_advance(k, 100);
     assert_int_equal(jobs_statistics(k, "q").oldest_age_ms, 0);
+    /* A dead letter is as old as in the queue that it came from, and a ULID of one's own as it says. */
+    jobs_push(k, "sick", NULL, "d");
+    kit_advance(k, 4000);
+    assert_pull(k, "sick", "d", &a);
+    assert_status(LK_OK, lk_queue_release(k->db, &a.claim, 0));
+    assert_status(LK_EMPTY, jobs_try_pull_limited(k, "sick", 1, "q", NULL));
+    assert_int_equal(jobs_statistics(k, "q").oldest_age_ms, 4000);
+    assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
+    jobs_push(k, "q", a.sk, "again");
+    kit_advance(k, 1000);
+    jobs_push(k, "q", NULL, "younger");
+    assert_int_equal(jobs_statistics(k, "q").oldest_age_ms, 5000);
+    assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
     jobs_push(k, "q", NULL, "c");
     k->now_ms -= LK_HOURS(1); /* a clock that steps back makes no age negative */
     assert_true(jobs_statistics(k, "q").oldest_age_ms >= 0);
