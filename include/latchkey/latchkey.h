@@ -44,7 +44,12 @@
  * needs all other calls on that lk_db to have finished. A lk_result, a lk_stream and a lk_item
  * that a call fills belong to one thread at a time. After fork() the child must not use a store of
  * its parent: every call gives LK_INVALID there (a stream may first return what is left of its
- * page). No call may be made from a signal handler.
+ * page). No call may be made from a signal handler. No call on an embedded store, nor through a cache,
+ * is a point of cancellation: pthread_cancel takes effect after it (a pull with a wait goes on
+ * waiting). A thread that is cancelled between calls leaves what one leaves that exits: its read
+ * pairs end, its claims lapse, its results and streams stay allocated unless a cleanup handler frees
+ * them. Asynchronous cancellation must be off in a call; and a thread that may be in a call on
+ * another database, LMDB too, must not be cancelled.
  *
  * OWNERSHIP Input is copied before the call returns. Every pointer in a lk_result is valid until
  * that result is used for another call or freed; input may point into the very result that a call

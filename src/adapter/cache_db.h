@@ -6,6 +6,7 @@
 #define LKI_ADAPTER_CACHE_DB_H
 
 #include "adapter/handle.h"
+#include "base/cancel.h"
 #include "base/result.h"
 #include "cache/cache.h"
 
@@ -90,7 +91,9 @@ lki_inner_begin(const lki_cache_db *c)
 #define LKI_INNER(c_, step_)                                \
     do {                                                    \
         const lki_inner_call before_ = lki_inner_begin(c_); \
+        int cancel_ = lki_cancel_forbid();                  \
         step_;                                              \
+        lki_cancel_allow(cancel_);                          \
         lki_inner_now = before_;                            \
     } while (0)
 

@@ -219,7 +219,7 @@ locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, l
         const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, seen[i].hashed.hash),
                                                  lki_set_tag(seen[i].hashed.hash));
         LKI_PREFETCH(guess);
-        LKI_PREFETCH((const char *)guess + LKI_LINE);
+        LKI_PREFETCH_AT(guess, LKI_LINE);
     }
     for (size_t i = 0; i < count; i++) {
         seen[i].cell = lki_find(store, &seen[i].hashed);

@@ -30,6 +30,8 @@
 #define LKI_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define LKI_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define LKI_PREFETCH(address) __builtin_prefetch((const void *)(uintptr_t)(address), 0, 3)
+/* `offset` bytes behind a pointer that may be NULL, to which nothing may be added. */
+#define LKI_PREFETCH_AT(address, offset) LKI_PREFETCH((uintptr_t)(address) + (offset))
 #define LKI_COLD __attribute__((cold, noinline))
 #define LKI_INLINE static inline __attribute__((always_inline))
 #define LKI_LINE 64 /* bytes of a cache line */

@@ -6,13 +6,17 @@
 
 #include <sys/random.h>
 
+#include "base/cancel.h"
+
 bool
 lki_secret_draw(lki_secret *secret)
 {
     unsigned char *to = (unsigned char *)secret;
     size_t left = sizeof *secret;
     while (left > 0) {
+        int before = lki_cancel_forbid();
         ssize_t got = getrandom(to, left, 0);
+        lki_cancel_allow(before);
         if (got <= 0)
             return false;
         to += got;

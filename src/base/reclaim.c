@@ -32,11 +32,11 @@
 #include "base/reclaim.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/cancel.h"
 #include "base/clock.h"
 
 #ifdef LKI_TEST_HOOKS
@@ -416,7 +416,7 @@ stall_is_known(lki_domain *domain)
            ((uint64_t)1 << 32 | ck_epoch_value(&domain->epoch));
 }
 
-/* Lets others run: who has lost its time slice in a section needs one. No point of cancellation. */
+/* Lets others run: who has lost its time slice in a section needs one. */
 static void
 others_run(unsigned round)
 {
@@ -427,10 +427,9 @@ others_run(unsigned round)
     unsigned doubled = round - YIELDS < 5 ? round - YIELDS : 5;
     long us = (long)SLEEP_FIRST_US << doubled;
     struct timespec pause = {0, (us < SLEEP_LAST_US ? us : SLEEP_LAST_US) * 1000};
-    int state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    int before = lki_cancel_forbid();
     nanosleep(&pause, NULL);
-    pthread_setcancelstate(state, &state);
+    lki_cancel_allow(before);
 }
 
 bool

@@ -84,6 +84,19 @@ lki_set_bucket(_Atomic(uintptr_t) *lookaside, uint64_t hash)
     return (lki_bucket *)(word & ~(uintptr_t)63) + ((uint32_t)hash & mask);
 }
 
+/* The first eight bytes of an lki_keyed as one word. */
+LKI_INLINE uint64_t
+lki_keyed_signature(uint32_t hash, size_t pk_size, size_t sk_size)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return hash | (uint64_t)pk_size << 32 | (uint64_t)sk_size << 48;
+#elif __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return (uint64_t)hash << 32 | (uint64_t)pk_size << 16 | (uint64_t)sk_size;
+#else
+#error "neither order of bytes"
+#endif
+}
+
 /* `offset`: of the bytes of the key in the object. */
 LKI_INLINE bool
 lki_keyed_is(const void *object, size_t offset, const lki_hashed *hashed)
@@ -92,8 +105,7 @@ lki_keyed_is(const void *object, size_t offset, const lki_hashed *hashed)
     const unsigned char *bytes = (const unsigned char *)object + offset;
     uint64_t signature;
     memcpy(&signature, object, sizeof signature);
-    return signature == ((uint32_t)hashed->hash | (uint64_t)key->pk.size << 32 |
-                         (uint64_t)key->sk.size << 48) &&
+    return signature == lki_keyed_signature((uint32_t)hashed->hash, key->pk.size, key->sk.size) &&
            lki_bytes_equal(bytes, key->pk.data, key->pk.size) &&
            lki_bytes_equal(bytes + key->pk.size, key->sk.data, key->sk.size);
 }
@@ -133,8 +145,8 @@ lki_bucket_find(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, boo
             (void *)lki_load_acquire(&bucket->object[__builtin_ctzll(matches) >> 3]); /* P3 */
         /* What lies behind the key is found late: without these its lines would be fetched after
          * the first. */
-        LKI_PREFETCH((const char *)object + LKI_LINE);
-        LKI_PREFETCH((const char *)object + 2 * LKI_LINE);
+        LKI_PREFETCH_AT(object, LKI_LINE);
+        LKI_PREFETCH_AT(object, 2 * LKI_LINE);
         if (LKI_LIKELY(object != NULL && lki_keyed_is(object, offset, hashed)))
             return object;
         matches &= matches - 1;

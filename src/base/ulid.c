@@ -5,6 +5,8 @@
  */
 #include "base/ulid.h"
 
+#include "base/cancel.h"
+
 #include <latchkey/adapter.h>
 #include <sys/random.h>
 
@@ -58,12 +60,15 @@ lki_ulid_read_ms(const unsigned char *from, int64_t *ms)
 static void
 tail_draw(uint64_t tail[2])
 {
-    unsigned char bytes[10];
+    enum { HALF = 5 };
+    unsigned char bytes[2 * HALF];
+    int before = lki_cancel_forbid();
     if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes)
         memset(bytes, 0, sizeof bytes); /* unique in its queue all the same */
+    lki_cancel_allow(before);
     tail[0] = tail[1] = 0;
-    memcpy(&tail[0], bytes, 5);
-    memcpy(&tail[1], bytes + 5, 5);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        tail[i / HALF] = tail[i / HALF] << 8 | bytes[i];
     tail[0] &= LKI_ULID_MASK >> 1; /* room to count up */
 }
 

@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cancel.h"
+
 enum { RAISING = 1, RAISED = 2 };
 
 /* No call of ours touches the caller's errno. */
@@ -34,18 +36,20 @@ futex(_Atomic(uint32_t) *word, int operation, uint32_t value, const struct times
 static void
 descriptor_write(int fd)
 {
-    int saved = errno;
+    int saved = errno, before = lki_cancel_forbid();
     uint64_t one = 1;
     (void)!write(fd, &one, sizeof one);
+    lki_cancel_allow(before);
     errno = saved;
 }
 
 static void
 descriptor_drain(int fd)
 {
-    int saved = errno;
+    int saved = errno, before = lki_cancel_forbid();
     uint64_t ignored;
     (void)!read(fd, &ignored, sizeof ignored);
+    lki_cancel_allow(before);
     errno = saved;
 }
 
@@ -103,8 +107,9 @@ lki_wait_open_latched(lki_wait *wait, int *fd)
 {
     int32_t there = lki_load_acquire(&wait->poll_fd); /* P15 */
     if (there == 0) {
-        int fds[3], saved = errno;
+        int fds[3], saved = errno, before = lki_cancel_forbid();
         int failed = descriptors_open(fds);
+        lki_cancel_allow(before);
         errno = saved;
         if (failed != 0)
             return LK_NO_MEMORY;
@@ -159,9 +164,10 @@ lki_wait_close(lki_wait *wait)
     int32_t poll_fd = lki_load_relaxed(&wait->poll_fd); /* nobody else is there */
     if (poll_fd == 0)
         return;
-    int saved = errno;
+    int saved = errno, before = lki_cancel_forbid();
     close(poll_fd - 1);
     close(wait->event_fd);
     close(wait->timer_fd);
+    lki_cancel_allow(before);
     errno = saved;
 }

@@ -10,6 +10,7 @@
  * merely slow the late answer is still kept, unless that of another load was since this one began:
  * answers enter the table in the order of their reads, also where others write past the cache.
  */
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "cache/shard.h"
 
@@ -217,8 +218,7 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
     lki_load *load = miss->load;
     const struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
     lk_status status = LK_RACE;
-    int cancel;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    int cancel = lki_cancel_forbid();
     pthread_mutex_lock(&shard->latch);
     while (!load->ended && pthread_cond_timedwait(&shard->ended, &shard->latch, &until) == 0)
         ;
@@ -232,7 +232,7 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
     }
     bool last = load_leave_latched(load);
     pthread_mutex_unlock(&shard->latch);
-    pthread_setcancelstate(cancel, NULL);
+    lki_cancel_allow(cancel);
     miss->role = status == LK_RACE ? LKI_LOAD_VAIN : LKI_LOAD_FOUND;
     if (last)
         load_free(cache, load);

@@ -76,8 +76,8 @@ page_grow(lki_thread *thread, lki_page *page, size_t *room)
 static void
 cell_prefetch(const lki_cell *cell)
 {
-    LKI_PREFETCH((const char *)cell + LKI_LINE);
-    LKI_PREFETCH((const char *)cell + 2 * LKI_LINE);
+    LKI_PREFETCH_AT(cell, LKI_LINE);
+    LKI_PREFETCH_AT(cell, 2 * LKI_LINE);
 }
 
 typedef struct scan {

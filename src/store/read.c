@@ -23,8 +23,8 @@ static void
 cell_prefetch(const lki_cell *cell)
 {
     LKI_PREFETCH(cell);
-    LKI_PREFETCH((const char *)cell + LKI_LINE);
-    LKI_PREFETCH((const char *)cell + 2 * LKI_LINE);
+    LKI_PREFETCH_AT(cell, LKI_LINE);
+    LKI_PREFETCH_AT(cell, 2 * LKI_LINE);
 }
 
 /* The cells of a group, unless the caller knows them, and their heads. */

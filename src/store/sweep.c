@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "base/cancel.h"
 #include "store/record.h"
 
 enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, SHARDS_PER_STEP = 4, STEPS_PER_TEND = 8 };
@@ -303,7 +304,9 @@ lki_sweeper_stop(lki_store *store)
     s->stop = true;
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->latch);
+    int before = lki_cancel_forbid();
     pthread_join(s->thread, NULL);
+    lki_cancel_allow(before);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->latch);
     lki_free(&store->domain.allocator, s, sizeof *s);

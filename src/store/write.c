@@ -66,10 +66,10 @@ set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t cou
         LKI_PREFETCH(lki_shard_bucket(store, hashed[i].hash));
     }
     for (size_t i = 0; count > 1 && i < count; i++) {
-        const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash),
-                                                 lki_set_tag(hashed[i].hash));
+        const lki_cell *guess =
+            lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash), lki_set_tag(hashed[i].hash));
         LKI_PREFETCH(guess);
-        LKI_PREFETCH((const char *)guess + LKI_LINE);
+        LKI_PREFETCH_AT(guess, LKI_LINE);
     }
     for (size_t i = 0; i < count; i++) {
         lk_status status = set_one(store, thread, &hashed[i], &items[i]);
