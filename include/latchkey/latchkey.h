@@ -665,8 +665,8 @@ LK_API LK_CHECKED lk_status lk_statistics_read(lk_db *db, lk_statistics *stats);
 
 /* Gives back what this thread holds in all stores. Optional: the thread's exit does it. Not inside
  * a read pair. A plug-in that brings the library with it may be unloaded once its handles are closed
- * and no thread is in a call; threads may live on and exit later. What each has kept (some hundred
- * bytes, and jemalloc's cache for it) is freed only if it detaches before the unloading. */
+ * and no thread is in a call; threads may live on and exit later. Where jemalloc is there, its cache
+ * for such a thread is freed only if the thread detaches before the unloading. */
 LK_API void lk_thread_detach(void);
 
 /* ---- helpers ---- */

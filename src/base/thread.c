@@ -41,12 +41,20 @@ typedef struct attachment {
     lki_thread *thread;
 } attachment;
 
+/* A thread's attachments from number ATTACHED_FEW on. */
 enum { ATTACHED_FEW = 4 };
+typedef struct attached_more {
+    struct attached_more *next, **link; /* [latch] of all threads */
+    size_t room;                        /* [thread] */
+    attachment at[];                    /* [thread] */
+} attached_more;
+
+static attached_more *all_more; /* [latch] */
+
 static __thread struct {
     attachment few[ATTACHED_FEW];
-    attachment *more; /* numbers from ATTACHED_FEW on */
-    size_t room;      /* in `more` */
-    bool any;         /* since it last detached; then its exit is noticed */
+    attached_more *more;
+    bool any; /* since it last detached; then its exit is noticed */
 } attached __attribute__((tls_model("initial-exec")));
 
 __thread lki_self_cache lki_self __attribute__((tls_model("initial-exec")));
@@ -89,17 +97,35 @@ registry_begin(void)
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
+static size_t
+more_size(size_t room)
+{
+    return sizeof(attached_more) + room * sizeof(attachment);
+}
+
+static void
+more_free_latched(attached_more *more)
+{
+    *more->link = more->next;
+    if (more->next != NULL)
+        more->next->link = more->link;
+    lki_free(NULL, more, more_size(more->room));
+}
+
 /* The library is unloaded with the plug-in that it is part of, or the process ends. Threads live on,
  * and exit later: the key must not lead them to code that is there no more. (The handlers for forks go
- * by themselves: they were registered with the handle of this object.) What other threads keep, some
- * hundred bytes each and jemalloc's cache, stays theirs, because nobody can tell an unloading, when
- * they are in no call, from the end of a process, when they may be. */
+ * by themselves: they were registered with the handle of this object.) Where no store is open nobody
+ * needs what threads have noted of them. jemalloc's cache of a thread stays with it. */
 __attribute__((destructor)) static void
 registry_end(void)
 {
     lki_thread_detach_all();
     if (lki_swap_seq_cst(&exit_state, EXIT_GONE) == EXIT_MADE)
         pthread_key_delete(exit_key);
+    pthread_mutex_lock(&registry.latch);
+    while (registry.open == NULL && all_more != NULL)
+        more_free_latched(all_more);
+    pthread_mutex_unlock(&registry.latch);
     lki_alloc_end();
 }
 
@@ -109,7 +135,9 @@ attachment_at(uint32_t number)
 {
     if (number < ATTACHED_FEW)
         return &attached.few[number];
-    return number - ATTACHED_FEW < attached.room ? &attached.more[number - ATTACHED_FEW] : NULL;
+    number -= ATTACHED_FEW;
+    return attached.more != NULL && number < attached.more->room ? &attached.more->at[number]
+                                                                 : NULL;
 }
 
 /* NULL: no memory. */
@@ -119,17 +147,27 @@ attachment_make(uint32_t number)
     attachment *at = attachment_at(number);
     if (at != NULL)
         return at;
-    size_t wanted = (size_t)number - ATTACHED_FEW + 1, room = 2 * attached.room + 16;
+    attached_more *old = attached.more;
+    size_t before = old != NULL ? old->room : 0;
+    size_t wanted = (size_t)number - ATTACHED_FEW + 1, room = 2 * before + 16;
     room = room < wanted ? wanted : room;
-    attachment *more = lki_alloc(NULL, room * sizeof *more);
+    attached_more *more = lki_alloc(NULL, more_size(room));
     if (more == NULL)
         return NULL;
-    if (attached.room != 0)
-        memcpy(more, attached.more, attached.room * sizeof *more);
-    memset(more + attached.room, 0, (room - attached.room) * sizeof *more);
-    lki_free(NULL, attached.more, attached.room * sizeof *more);
+    memset(more, 0, more_size(room));
+    more->room = room;
+    if (old != NULL)
+        memcpy(more->at, old->at, before * sizeof *more->at);
+    pthread_mutex_lock(&registry.latch);
+    if (old != NULL)
+        more_free_latched(old);
+    more->next = all_more;
+    more->link = &all_more;
+    if (more->next != NULL)
+        more->next->link = &more->next;
+    all_more = more;
+    pthread_mutex_unlock(&registry.latch);
     attached.more = more;
-    attached.room = room;
     return attachment_at(number);
 }
 
@@ -234,11 +272,12 @@ lki_thread_detach_all(void)
             at->thread->epoch.active = 0; /* a thread that exits inside a section reads no more */
             thread_hand_over(at->thread);
         }
+        if (attached.more != NULL && lki_load_relaxed(&exit_state) != EXIT_GONE)
+            more_free_latched(attached.more); /* else it is gone, or the process ends */
         pthread_mutex_unlock(&registry.latch);
         if (lki_load_relaxed(&exit_state) == EXIT_MADE)
             pthread_setspecific(exit_key, NULL);
     }
-    lki_free(NULL, attached.more, attached.room * sizeof *attached.more);
     memset(&attached, 0, sizeof attached);
     lki_alloc_thread_end();
 }
