@@ -49,7 +49,7 @@ _Atomic(uint32_t) lki_fence_word;
 enum {
     SPARES = 2,         /* empty batches that a limbo keeps */
     ADVANCE_EVERY = 16, /* writes between attempts to move the epoch, while something waits */
-    CREDIT_SHIFT = 12,  /* so many bytes retired, as an exponent of two, count as one write */
+    CREDIT_SHIFT = 10,  /* so many bytes retired, as an exponent of two, count as one write */
     CREDIT_HURRY = ADVANCE_EVERY + (1 << (20 - CREDIT_SHIFT)), /* 1 MiB does not wait */
     /* Before LK_BUSY: */
     YIELDS = 8,
@@ -318,11 +318,12 @@ lki_upkeep_need(lki_thread *thread)
     }
     if (lki_epoch_passed(thread->domain, limbo->sealed->tag))
         return LKI_UPKEEP_DISPOSE;
-    /* An attempt looks at every record that was ever made: it waits for that many writes. */
+    /* An attempt looks at every record that was ever made, at the price of half a write or so each: it
+     * waits for several times as many writes. */
     uint32_t records = lki_load_relaxed(&thread->domain->thread_count);
-    return ++thread->advance_credit < (records > ADVANCE_EVERY ? records : ADVANCE_EVERY)
-               ? LKI_UPKEEP_WAIT
-               : LKI_UPKEEP_ADVANCE;
+    uint32_t wanted =
+        records <= ADVANCE_EVERY ? ADVANCE_EVERY : 4 * (records - ADVANCE_EVERY) + ADVANCE_EVERY;
+    return ++thread->advance_credit < wanted ? LKI_UPKEEP_WAIT : LKI_UPKEEP_ADVANCE;
 }
 
 void
