@@ -104,7 +104,8 @@ typedef struct lk_lmdb_options {
     /* As those of lk_memory_options. */
     int64_t lock_ttl_ms, lock_refresh_ms;
     /* Bytes; defaults 240, 256, 16 MiB. pk and sk together at most 500, since a key of LMDB has at
-     * most 511; data at most 4 GiB - 10. They may differ each time. What was written under larger
+     * most 511; data at most 4 GiB - 10. An sk of 26 bytes, as queues generate, may be longer than
+     * max_sk_size, where it fits to its pk. They may differ each time. What was written under larger
      * limits stays readable, but a stream that meets a longer sk than its handle allows is
      * LK_INVALID, and the claim of a job with such an sk is LK_TOO_BIG. A dead letter whose sk does
      * not fit to dead_pk gets a generated one. */

@@ -148,6 +148,8 @@ lk_status
 lki_lmdb_item_put(lki_lmdb_txn *t, const lki_lmdb_key *key, const lk_item *item)
 {
     lki_lmdb_item old;
+    if (!lki_lmdb_key_fits(key))
+        return LK_TOO_BIG;
     lk_status status = lki_lmdb_item_find(t->store, t->txn, key, &old);
     if (status == LK_NOT_FOUND)
         return lki_lmdb_item_write(t, key, NULL, item, 0);

@@ -316,6 +316,13 @@ test_pk_without_room_for_a_generated_sk_is_too_big(void **state)
         lk_pull_options pull = {.pk = write.item.key.pk, .max_jobs = 9};
         assert_status(wanted == LK_OK ? LK_OK : LK_EMPTY,
                       lk_queue_pull(r->k.db, &pull, r->k.result));
+        /* Nor has any other key of such a size. */
+        lk_item item = {{{pk, sizes[i]}, lk_string("01234567890123456789012345")}, {"x", 1}, 0};
+        lk_lock lock;
+        assert_status(wanted, lk_set(r->k.db, &item, 1));
+        assert_status(wanted, lk_queue_push(r->k.db, &item, 1, NULL, NULL));
+        assert_true((lk_get(r->k.db, item.key, r->k.result) == LK_OK) == (wanted == LK_OK));
+        assert_status(wanted, lk_get_lock(r->k.db, item.key, &lock));
         kit_set(&r->k, "p", "s", "x");
         jobs_push(&r->k, "q", "s", "x");
         pull = (lk_pull_options){.pk = lk_string("q"), .dead_pk = {pk, sizes[i]}};
