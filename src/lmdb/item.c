@@ -144,6 +144,16 @@ lki_lmdb_item_write(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_ite
     return LK_OK;
 }
 
+/* A job expires at another time now. Who waits for the end of a closed queue has to look again. */
+static lk_status
+job_expiry_note(lki_lmdb_txn *t, const lki_lmdb_key *key)
+{
+    lk_status status = lki_lmdb_queue_use(t, lki_lmdb_key_pk(key));
+    if (status == LK_OK && t->queue.closed != 0)
+        t->queues = t->several = t->is_over = true;
+    return status;
+}
+
 lk_status
 lki_lmdb_item_put(lki_lmdb_txn *t, const lki_lmdb_key *key, const lk_item *item)
 {
@@ -160,6 +170,8 @@ lki_lmdb_item_put(lki_lmdb_txn *t, const lki_lmdb_key *key, const lk_item *item)
         status = lki_lmdb_job_drop(t, key); /* it was gone: what is put now is no job */
         flags &= ~(unsigned)LKI_LMDB_ITEM_IS_JOB;
     }
+    if ((flags & LKI_LMDB_ITEM_IS_JOB) != 0 && old.expires_at_ms != item->expires_at_ms)
+        status = job_expiry_note(t, key);
     return status == LK_OK ? lki_lmdb_item_write(t, key, &old, item, flags) : status;
 }
 

@@ -115,7 +115,7 @@ typedef struct lki_lmdb_txn {
     lki_lmdb_queue queue;
     bool queue_exists, queue_changed;
     bool queue_made;       /* a row of queues is new */
-    bool several, is_over; /* not only it was changed; a closed queue has lost its last job */
+    bool several, is_over; /* not only it was changed; a closed queue may have no job any more */
     bool tends;            /* the commit sweeps a few */
     uint64_t expired, locks_lapsed; /* swept in this transaction */
     int64_t lag_ms;                 /* the longest time that one of them was late */
