@@ -317,6 +317,15 @@ lki_order_live(uintptr_t link)
     }
 }
 
+const lki_entry *
+lki_order_from(lki_order *order, uint64_t rank)
+{
+    place p;
+    const target t = {rank, 0, {NULL, 0}}; /* no entry of this rank is less */
+    order_search(order, &t, 0, &p);
+    return p.found[0] == 0 ? NULL : lki_order_live(p.found[0]);
+}
+
 /* ---- without other threads ---- */
 
 void

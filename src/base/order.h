@@ -7,7 +7,7 @@
  * Guarantees   Insertion and removal are linearizable. Of all calls that remove an entry exactly
  *              one returns true. A walk goes upwards, finds each entry at most once, and finds
  *              every one that is in the set from the walk's first call to its last.
- * Progress     lki_order_insert, lki_order_remove: lock-free, also with threads that stop for ever
+ * Progress     lki_order_insert, lki_order_remove, lki_order_from: lock-free, also with threads that stop for ever
  *              inside of them. lki_order_first, lki_order_next: they store nothing and step over
  *              at most those entries that are being removed right now.
  * Memory       Nothing is allocated but by lki_entry_new.
@@ -89,6 +89,9 @@ lki_order_next(const lki_entry *entry)
 {
     return lki_order_live(lki_load_acquire(&entry->next[0])); /* P10 */
 }
+
+/* The smallest entry of at least this rank; NULL: none. Caller: in a write section. */
+const lki_entry *lki_order_from(lki_order *order, uint64_t rank);
 
 /* Frees all entries; no other thread is there. The set is empty then. What was retired is the
  * domain's. */

@@ -370,6 +370,19 @@ is_bounded(lki_domain *domain)
     return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
 }
 
+void
+lki_reclaim_portion(lki_thread *thread, size_t count)
+{
+    if (thread->epoch.active != 0)
+        return;
+    (void)epoch_advance(thread);
+    lki_write_enter(thread);
+    if (thread->may_splice)
+        limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
+    limbo_dispose(thread, count);
+    lki_leave(thread);
+}
+
 bool
 lki_reclaim_now(lki_thread *thread)
 {

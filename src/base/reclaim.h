@@ -135,6 +135,11 @@ bool lki_reclaim_now(lki_thread *thread);
 enum { LKI_STALL_MS = 250, LKI_WAIT_MAX_MS = 2000 };
 bool lki_memory_wait(lki_thread *thread);
 
+/* For who works in portions, each in a section of its own: moves the epoch on, if nobody holds it, and
+ * disposes of up to `count` objects. So what portions retire goes at the pace at which it comes. Inside of
+ * a section it does nothing. */
+void lki_reclaim_portion(lki_thread *thread, size_t count);
+
 /* Writers call it first, holding no latch. False: LK_BUSY. Inside of a section it only judges. */
 LKI_INLINE bool
 lki_memory_is_bounded(lki_thread *thread)

@@ -167,6 +167,7 @@ place_fill(lki_lane *lane, planned *p, const lki_places *at)
     slot->cell = p->cell;
     /* Over nothing, or over the mark of a consumer that has passed. */
     lki_swap_seq_cst(&slot->word, lki_word(LKI_HEADED, 0, 0)); /* P11 */
+    lki_slot_pass(at->segment, slot);
 }
 
 /* Places for jobs whose sk is to be generated, in one step, so that no other job comes between them. They

@@ -8,7 +8,7 @@
  * becomes the least of the rest. Segments are taken in the order of their places, so that what is
  * noticed first is what comes first, and no more than a pull can afford.
  *
- * Headed jobs: the entries of `later` whose time has passed move to `ready`.
+ * Headed jobs: the entries of `later` whose time has passed move to `ready` (later.c).
  *
  * Progress    lock-free. A thread that stops in the middle of a look leaves the bound as it was, so
  *             the next one looks again. A claimer that stops between its swap and its second look
@@ -21,13 +21,7 @@
 
 #include "queue/queue.h"
 
-enum {
-    NOTICE = 64,
-    NOTICE_HEADED = 512,
-    EXPIRE_SEGMENTS = 2,
-    KEYED_CELLS = 1024,
-    RECHECK_MS = 250
-};
+enum { NOTICE = 64, EXPIRE_SEGMENTS = 2, KEYED_CELLS = 1024, RECHECK_MS = 250 };
 
 uint64_t
 lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
@@ -94,7 +88,7 @@ segment_look(look *l, lki_segment *segment)
         if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
             if ((word & LKI_WORD_PINNED) != 0 || lki_ticks_past(l->store, l->ticks, time)) {
                 if (l->room == 0) {
-                    l->notice->more = true;
+                    l->notice->more = l->notice->placed = true;
                     return 0;
                 }
                 lk_status status = word_notice(l, segment, slot);
@@ -144,7 +138,7 @@ lane_look(look *l, lki_bound *of_lane, size_t offset, _Atomic(uint32_t) *hand,
         uint64_t time = lki_bound_time(bound); /* P12 */
         bool past = is_past(l, time);
         if (LKI_UNLIKELY(past && l->room == 0)) { /* the rest is for who comes next */
-            l->notice->more = true;
+            l->notice->more = l->notice->placed = true;
             if (hand != NULL)
                 lki_store_relaxed(hand, (uint32_t)i); /* a hint */
             least = begun >> LKI_TIME_SHIFT;
@@ -163,44 +157,6 @@ lane_look(look *l, lki_bound *of_lane, size_t offset, _Atomic(uint32_t) *hand,
     (void)lki_bound_end(of_lane, begun, least); /* P12 */
 }
 
-/* The headed jobs. */
-static void
-later_look(look *l)
-{
-    const lki_entry *entry = lki_order_first(&l->lane->later);
-    lk_bytes pk = {l->lane->partition->pk, l->lane->partition->pk_size};
-    while (entry != NULL && l->room > 0 && lki_ticks_past(l->store, l->ticks, entry->rank)) {
-        const lki_entry *next = lki_order_next(entry);
-        lk_bytes sk = {lki_entry_key(entry), entry->size};
-        lki_found_job job;
-        lki_lane *lane = l->lane;
-        lki_job_find(l->store, &lane, (lk_key){pk, sk}, &job);
-        enum lki_verdict verdict = lki_entry_judge(entry, &job);
-        bool due = verdict == LKI_ENTRY_CURRENT;
-        if (verdict != LKI_ENTRY_PENDING) {
-            lki_entry *ready = due ? lki_entry_new(l->thread, 0, sk, entry->to, entry->to) : NULL;
-            if (!lki_reserve(l->thread, 8) || (due && ready == NULL)) {
-                lki_entry_discard(l->thread, ready);
-                l->status = LK_NO_MEMORY;
-                return;
-            }
-            if (due && !lki_order_insert(&l->lane->ready, l->thread, ready)) {
-                lki_entry_discard(l->thread, ready);
-            } else if (due) {
-                lki_lane_count(l->lane, l->thread, LKI_LANE_LAPSES, job.state.phase == LKI_CLAIMED);
-                lki_wait_notify(&l->lane->wait, 1);
-            }
-            (void)lki_order_remove(&l->lane->later, l->thread, entry->rank, sk, entry->to);
-            l->room--;
-        }
-        entry = next;
-    }
-    if (l->room == 0) { /* by time, not by sk: anything may be left */
-        l->notice->more = true;
-        memset(l->notice->last, 0, sizeof l->notice->last);
-    }
-}
-
 lk_status
 lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks, size_t least,
                lki_notice *notice)
@@ -211,17 +167,14 @@ lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *
               .ticks = ticks,
               .notice = notice,
               .status = LK_OK};
-    *notice = (lki_notice){
-        .more =
-            false}; /* While there is a store of what was noticed before, no more than is taken: entries are memory. */
+    *notice = (lki_notice){.more = false};
+    /* While there is a store of what was noticed before, no more than is taken: entries are memory. */
     l.room = least > NOTICE || lki_order_first(&lane->ready) != NULL ? least : NOTICE;
     l.room += l.room == 0;
     if (LKI_UNLIKELY(due_is_past(&l, lki_bound_time(&lane->due)))) /* P12 */
         lane_look(&l, &lane->due, offsetof(lki_lane_page, due), NULL, due_is_past, segment_look);
-    if (LKI_UNLIKELY(lki_order_first(&lane->later) != NULL)) {
-        l.room = least > NOTICE_HEADED ? least : NOTICE_HEADED;
-        later_look(&l);
-    }
+    if (LKI_UNLIKELY(lki_order_first(&lane->later) != NULL) && l.status == LK_OK)
+        l.status = lki_later_notice(store, thread, lane, ticks, least, notice);
     return l.status;
 }
 

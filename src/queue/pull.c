@@ -38,16 +38,23 @@ enum {
     SLICE_MAX_MS = 60 * 1000
 };
 
+/* What one section works off of what it does not return, counted in plain jobs that have expired; and how
+ * many sections a pull without wait has. */
+enum { PORTION = 256, LETTER = 16, PORTION_BYTES = 4096, PORTION_GARBAGE = 1024, SECTIONS = 64 };
+
 typedef struct pull {
     lki_store *store;
     lki_thread *thread;
     lki_lane *lane;
     const lk_pull_options *options;
     lk_result *result;
+    bool waits;
     lki_ticks ticks;
     uint64_t deadline;
-    size_t taken;
+    size_t taken, wanted;
     uint32_t visited;
+    uint32_t worked; /* expired jobs taken out, and dead letters moved, in this section */
+    bool again;      /* it ended because that was a portion: the next one is for another section */
     lki_segment *front;  /* where the frontier ended */
     uint64_t front_word; /* its word then */
 } pull;
@@ -144,11 +151,22 @@ front_has_moved(const pull *p)
 
 /* ---- the ready entries ---- */
 
-/* Takes a job out that has expired. */
+/* Room for one more job that is taken out or moved? `size` bytes become garbage with it. */
+static bool
+portion_goes_on(pull *p, uint32_t work, size_t size)
+{
+    p->again |= p->worked >= PORTION;
+    p->worked += work + (uint32_t)(size / PORTION_BYTES);
+    return !p->again;
+}
+
+/* Takes a job out that has expired. LK_EMPTY: not in this section. */
 static lk_status
 job_expire(pull *p, const lki_found_job *job)
 {
     int64_t next_ms = INT64_MAX;
+    if (!portion_goes_on(p, job->plain ? 1 : 2, job->record->size))
+        return LK_EMPTY;
     return lki_job_expire(p->store, p->thread, p->lane, job, lki_now_precise(p->store), &next_ms);
 }
 
@@ -177,8 +195,8 @@ ready_find(pull *p, lki_found_job *job, bool *first)
                 return LK_OK;
             }
             lk_status status = job_expire(p, job);
-            if (status == LK_NO_MEMORY)
-                return LK_NO_MEMORY;
+            if (status == LK_NO_MEMORY || status == LK_EMPTY)
+                return status;
             if (status == LK_RACE) {
                 next = entry; /* it is something else by now */
                 continue;
@@ -186,6 +204,8 @@ ready_find(pull *p, lki_found_job *job, bool *first)
         } else if (verdict == LKI_ENTRY_PENDING) {
             continue; /* whoever made it has not come to the swap yet */
         }
+        if (!portion_goes_on(p, 1, 0))
+            return LK_EMPTY;
         if (!lki_reserve(p->thread, 8))
             return LK_NO_MEMORY;
         (void)lki_order_remove(&p->lane->ready, p->thread, entry->rank, sk, entry->to);
@@ -208,7 +228,7 @@ next_find(pull *p, lki_found_job *job)
         bool at_front = front_find(p, job);
         lk_status status =
             lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready, &first);
-        if (status == LK_NO_MEMORY)
+        if (status == LK_NO_MEMORY || p->again)
             return status;
         if (status == LK_OK && (!at_front || lk_bytes_compare(ready.key.sk, job->key.sk) < 0)) {
             bool again = ready.cell == seen.cell && ready.state.identity == seen.state.identity;
@@ -224,8 +244,9 @@ next_find(pull *p, lki_found_job *job)
             continue;
         if (LKI_LIKELY(lki_job_is_live(p->store, job)))
             return LK_OK;
-        if (job_expire(p, job) == LK_NO_MEMORY)
-            return LK_NO_MEMORY;
+        status = job_expire(p, job);
+        if (status == LK_NO_MEMORY || status == LK_EMPTY)
+            return status;
     }
 }
 
@@ -243,13 +264,15 @@ job_put(pull *p, const lki_cell *cell, const lki_record *record, const lki_state
     p->taken++;
 }
 
-/* LK_OK: claimed. LK_RACE: look again. */
+/* LK_OK: claimed. LK_RACE: look again. LK_EMPTY: not in this section. */
 static lk_status
 job_claim(pull *p, const lki_found_job *job)
 {
     const lki_cell *cell = job->cell;
     if (LKI_UNLIKELY(p->options->max_receives != 0 &&
                      job->state.receives >= p->options->max_receives)) {
+        if (!portion_goes_on(p, LETTER, job->record->size))
+            return LK_EMPTY;
         lk_status moved = lki_job_move(p->store, p->thread, job, p->options->dead_pk);
         if (moved == LK_OK)
             lki_lane_count(p->lane, p->thread, LKI_LANE_DEADS, 1);
@@ -330,7 +353,9 @@ static bool
 is_ahead(const lki_notice *notice, const lki_found_job *job)
 {
     const lk_bytes last = {notice->last, sizeof notice->last};
-    return LKI_UNLIKELY(notice->more) && lk_bytes_compare(job->key.sk, last) > 0;
+    return LKI_UNLIKELY(notice->more) &&
+           ((notice->placed && lk_bytes_compare(job->key.sk, last) > 0) ||
+            (notice->headed.data != NULL && lk_bytes_compare(job->key.sk, notice->headed) > 0));
 }
 
 /* Does the job come before the last one that this pull has taken? Then it has become visible since. */
@@ -341,26 +366,27 @@ is_behind_time(const pull *p, const lki_found_job *job)
            lk_bytes_compare(job->key.sk, p->result->items[p->result->count - 1].key.sk) < 0;
 }
 
-/* As many as are there, up to max_jobs. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
+/* As many as are there, up to max_jobs, with those of earlier sections. LK_OK, LK_EMPTY, LK_NO_MEMORY,
+ * LK_BUSY. */
 static lk_status
 pull_jobs(pull *p)
 {
-    size_t wanted = p->options->max_jobs != 0 ? p->options->max_jobs : 1;
     lki_notice notice = {.more = true};
     lk_status status = LK_RACE;
+    size_t before = p->taken;
     if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX) && /* P12 */
         p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
         lki_due_expire(p->store, p->thread, p->lane);
     /* Judged for the whole of the pull: what is due in it was not when it began. */
     if (LKI_LIKELY(lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
                    lki_order_first(&p->lane->later) == NULL))
-        while (p->taken < wanted && front_claim(p) == LK_OK) {}
-    if (p->taken == wanted)
+        while (p->taken < p->wanted && front_claim(p) == LK_OK) {}
+    if (p->taken == p->wanted)
         return LK_OK;
     do {
         lki_found_job job;
-        if (status == LK_EMPTY || LKI_LIKELY(p->taken == 0 && status == LK_RACE))
-            status = lki_due_notice(p->store, p->thread, p->lane, &p->ticks, wanted, &notice);
+        if (status == LK_EMPTY || LKI_LIKELY(p->taken == before && status == LK_RACE))
+            status = lki_due_notice(p->store, p->thread, p->lane, &p->ticks, p->wanted, &notice);
         else
             status = LK_OK;
         if (status == LK_OK)
@@ -369,7 +395,7 @@ pull_jobs(pull *p)
             break;
         if (status == LK_OK)
             status = LKI_UNLIKELY(is_ahead(&notice, &job)) ? LK_EMPTY : job_claim(p, &job);
-    } while (p->taken < wanted &&
+    } while (p->taken < p->wanted && !p->again &&
              (status == LK_OK || status == LK_RACE || (status == LK_EMPTY && notice.more)));
     return p->taken != 0 ? LK_OK : status;
 }
@@ -380,12 +406,14 @@ lane_is_ready(pull *p)
 {
     lki_found_job job;
     p->ticks = lki_ticks_read(p->store);
+    p->worked = 0;
+    p->again = false;
     bool found = false;
     lki_notice notice = {.more = true};
     while (!found && notice.more) {
         if (lki_due_notice(p->store, p->thread, p->lane, &p->ticks, 0, &notice) != LK_OK)
-            return true; /* no memory to find out */
-        found = next_find(p, &job) == LK_OK;
+            return true;                                 /* no memory to find out */
+        found = next_find(p, &job) == LK_OK || p->again; /* the next pull finds out */
     }
     return found || lane_is_over(p);
 }
@@ -457,20 +485,59 @@ lki_queues_settle(lki_store *store, lki_thread *thread)
 static lk_status
 pull_once(pull *p)
 {
-    p->ticks = lki_ticks_read(p->store);
     int64_t visibility = p->options->visibility_ms != 0 ? p->options->visibility_ms : LK_MINUTES(5);
-    p->deadline = lki_ticks_after(p->store, &p->ticks, visibility);
-    p->taken = p->visited = 0;
+    size_t before = p->taken; /* in other sections */
+    p->ticks = lki_ticks_read(p->store);
+    if (LKI_LIKELY(before == 0))
+        p->deadline = lki_ticks_after(p->store, &p->ticks, visibility);
+    p->visited = p->worked = 0;
+    p->again = false;
     lk_status status = pull_jobs(p);
-    if (status == LK_EMPTY && lane_is_over(p))
+    if (status == LK_EMPTY && !p->again && lane_is_over(p))
         status = LK_CLOSED;
     lki_count(p->thread, LKI_SLOTS_VISITED, p->visited);
     if (LKI_LIKELY(p->taken != 0)) {
-        lki_lane_count(p->lane, p->thread, LKI_LANE_PULLS, p->taken);
+        lki_lane_count(p->lane, p->thread, LKI_LANE_PULLS, p->taken - before);
         lki_lane_used(p->lane);
     }
     lki_lane_unsettle(p->lane, p->thread);
     return status;
+}
+
+/* A pull counts once, however often it looked. The lane is there: it is pinned, or in a section. */
+static void
+empty_count(pull *p, lk_status status)
+{
+    if (status == LK_EMPTY || status == LK_CLOSED || status == LK_TIMED_OUT)
+        lki_lane_count(p->lane, p->thread, LKI_LANE_EMPTY, 1);
+}
+
+/* As many as are there. Each portion is a section of its own, so that garbage can go in between. They are a
+ * bounded number: LK_EMPTY if nothing but what has expired or was received too often was found in them;
+ * but who waits goes on until there is a job, or nothing. `pinned`: the lane is. */
+static lk_status
+pull_sections(pull *p, bool pinned)
+{
+    for (unsigned sections = 1;; sections++) {
+        if (!lki_memory_is_bounded(p->thread))
+            return p->taken != 0 ? LK_OK : LK_BUSY;
+        lk_status status = p->taken != 0 ? LK_OK : LK_EMPTY;
+        p->again = false;
+        lki_write_enter(p->thread);
+        if (!pinned)
+            p->lane = lki_lane_find_known(p->store, p->thread, p->options->pk);
+        if (LKI_LIKELY(p->lane != NULL))
+            status = pull_once(p);
+        bool last = !p->again || (status != LK_OK && status != LK_EMPTY) || p->taken == p->wanted ||
+                    (sections >= SECTIONS && (p->taken != 0 || !pinned));
+        if (LKI_UNLIKELY(status != LK_OK) && last && !pinned && p->lane != NULL &&
+            !(status == LK_EMPTY && p->waits))
+            empty_count(p, status);
+        lki_write_leave(p->thread);
+        if (LKI_LIKELY(last))
+            return status;
+        lki_reclaim_portion(p->thread, PORTION_GARBAGE);
+    }
 }
 
 /* ---- waiting ---- */
@@ -487,16 +554,12 @@ pull_wait(pull *p)
     lki_wait_begin(wait); /* P15: before the look */
     for (;;) {
         uint32_t signal = lki_wait_signal(wait); /* P15 */
-        if (!lki_memory_is_bounded(p->thread)) {
-            status = LK_BUSY;
-            break;
-        }
-        lki_write_enter(p->thread);
-        status = pull_once(p);
-        int64_t sleep_ms = due_in_ms(p);
-        lki_write_leave(p->thread);
+        status = pull_sections(p, true);
         if (status != LK_EMPTY)
             break;
+        lki_write_enter(p->thread);
+        int64_t sleep_ms = due_in_ms(p);
+        lki_write_leave(p->thread);
         uint64_t now = lki_tick_precise(p->store);
         if (now >= end) {
             status = LK_TIMED_OUT;
@@ -516,36 +579,23 @@ pull_wait(pull *p)
     return status;
 }
 
-/* A pull counts once, however often it looked. The lane is there: it is pinned, or in a section. */
-static void
-empty_count(pull *p, lk_status status)
-{
-    if (status == LK_EMPTY || status == LK_CLOSED || status == LK_TIMED_OUT)
-        lki_lane_count(p->lane, p->thread, LKI_LANE_EMPTY, 1);
-}
-
 static lk_status
 pull_with(lki_store *store, lki_thread *thread, const lk_pull_options *options, lk_result *result)
 {
-    pull p = {.store = store, .thread = thread, .options = options, .result = result};
-    bool waits = options->wait_ms != 0 && thread->epoch.active == 0;
-    if (!lki_memory_is_bounded(thread))
-        return LK_BUSY;
-    lk_status status = LK_EMPTY;
-    lki_write_enter(thread);
-    p.lane = lki_lane_find_known(store, thread, options->pk);
-    if (p.lane != NULL)
-        status = pull_once(&p);
+    pull p = {.store = store,
+              .thread = thread,
+              .options = options,
+              .result = result,
+              .wanted = options->max_jobs != 0 ? options->max_jobs : 1};
+    p.waits = options->wait_ms != 0 && thread->epoch.active == 0;
+    lk_status status = pull_sections(&p, false);
     bool pinned = false;
-    if (LKI_UNLIKELY(status == LK_EMPTY && waits)) {
-        lk_status obtained =
-            lki_lane_obtain_pinned(store, thread, options->pk, LKI_LANE_PIN, &p.lane);
-        pinned = obtained == LK_OK;
-        status = pinned ? LK_EMPTY : obtained;
-    } else if (p.lane != NULL) {
-        empty_count(&p, status);
+    if (LKI_UNLIKELY(status == LK_EMPTY && p.waits)) {
+        lki_write_enter(thread);
+        status = lki_lane_obtain_pinned(store, thread, options->pk, LKI_LANE_PIN, &p.lane);
+        pinned = status == LK_OK;
+        lki_write_leave(thread);
     }
-    lki_write_leave(thread);
     lki_sweep_step(store, thread, p.taken);
     if (!pinned)
         return status;

@@ -163,8 +163,10 @@ slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
         slot_publish_late(p, segment, slot, time);
         return;
     }
-    if (LKI_UNLIKELY(time != 0))
+    if (LKI_UNLIKELY(time != 0)) {
         lki_job_cover(segment, time); /* P12 */
+        lki_slot_pass(segment, slot);
+    }
 }
 
 /* lki_sk_write, for whom many keys have the same milliseconds. */

@@ -6,6 +6,7 @@
  *   push.c    jobs come
  *   pull.c    jobs are claimed, and waited for
  *   due.c     time passes: lapses, delays, expiry
+ *   later.c   time passes for headed jobs
  *   claim.c   acknowledge, release, extend
  *   commit.c  pushes and acknowledgements as steps of a commit; dead letters
  *   manage.c  statistics, purge, close, descriptor
@@ -87,13 +88,20 @@ lki_claim_judge(const lki_store *store, const lki_found_job *job, uint64_t token
 
 /* How far a look for what is due has come. */
 typedef struct lki_notice {
-    bool more; /* it has left something, which does not come before `last` */
-    unsigned char last[LK_ULID_SIZE];
+    bool more;                        /* it has left something */
+    bool placed;                      /* jobs with places, which do not come before `last` */
+    unsigned char last[LK_ULID_SIZE]; /* the last one of these that it has noticed */
+    lk_bytes
+        headed; /* the first headed one that it has left; data NULL: none. Valid in the section */
 } lki_notice;
-/* due.c: notices what is due; up to 64 jobs with places and 512 headed ones, or `least` if that is
- * more. LK_OK, LK_NO_MEMORY. Caller: in a write section. */
+/* due.c: notices what is due, a part of it: up to 64 jobs of either kind (one, if there are ready entries),
+ * or `least` if that is more, or as many as different times had to be looked at. LK_OK,
+ * LK_NO_MEMORY. Caller: in a write section. */
 lk_status lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
                          size_t least, lki_notice *notice);
+/* later.c: its part of headed jobs. */
+lk_status lki_later_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
+                           size_t least, lki_notice *notice);
 /* When there may be something to notice; LKI_TIME_MAX: not by time alone. */
 uint64_t lki_due_next(lki_lane *lane);
 /* Takes out what has expired of the jobs with places, a little at a time. Caller: in a write section. */

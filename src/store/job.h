@@ -172,6 +172,16 @@ lki_lane_unsettle(lki_lane *lane, lki_thread *thread)
 /* The next time at which something may happen to the lane is an earlier one. */
 void lki_lane_sooner(lki_lane *lane);
 
+/* The slot's word was made anything but FRONT, and it will not be FRONT: where the cursor stands on it, it
+ * goes on, so that no pull walks over many of them. */
+LKI_INLINE void
+lki_slot_pass(lki_segment *segment, const lki_slot *slot)
+{
+    uint32_t at = (uint32_t)(slot - segment->slots);
+    if (lki_load_relaxed(&segment->cursor) == at) /* a hint: it is true whenever it is stored */
+        lki_store_relaxed(&segment->cursor, at + 1);
+}
+
 /* ---- bounds ---- */
 
 LKI_INLINE uint64_t

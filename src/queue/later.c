@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Headed jobs come due: entries of `later`, which are in the order {time, sk}, move to `ready`, which is in
+ * the order of sk. Called by due.c.
+ *
+ * A look moves a bounded part of what is due, and it moves the smallest sk first, so that a pull may take
+ * one without having moved all the others. Entries with one time are in the order of their sk: a *run*.
+ * A look finds the first entries of up to RUNS runs, and merges these. It moves at least as many entries
+ * as it has found runs, so an entry costs no more than two searches, however many there are.
+ *
+ * Where more than RUNS different times have passed since the last look, those beyond are not looked at:
+ * a job counts as visible once it was noticed, and time is noticed in its order.
+ *
+ * Progress    lock-free. Several threads may move the same entries: each is inserted once.
+ */
+#include <string.h>
+
+#include "queue/queue.h"
+
+enum { RUNS = 1024, STOCK = 64 };
+
+/* The first entries of the runs that are left, as a binary heap by sk. */
+typedef struct heap {
+    const lki_entry *entry[RUNS];
+    size_t count;
+} heap;
+
+static lk_bytes
+entry_sk(const lki_entry *entry)
+{
+    return (lk_bytes){lki_entry_key(entry), entry->size};
+}
+
+static bool
+is_less(const lki_entry *left, const lki_entry *right)
+{
+    return lk_bytes_compare(entry_sk(left), entry_sk(right)) < 0;
+}
+
+/* Puts `entry` where its children are not less, from the top down. */
+static void
+heap_sink(heap *h, size_t at, const lki_entry *entry)
+{
+    for (size_t child; (child = 2 * at + 1) < h->count; at = child) {
+        if (child + 1 < h->count && is_less(h->entry[child + 1], h->entry[child]))
+            child++;
+        if (!is_less(h->entry[child], entry))
+            break;
+        h->entry[at] = h->entry[child];
+    }
+    h->entry[at] = entry;
+}
+
+/* The first entry of its run is done with. */
+static void
+heap_advance(heap *h)
+{
+    const lki_entry *done = h->entry[0], *next = lki_order_next(done);
+    if (next == NULL || next->rank != done->rank)
+        next = h->entry[--h->count];
+    if (h->count != 0)
+        heap_sink(h, 0, next);
+}
+
+/* The runs that are due, those whose time came first. False: there are more. */
+static bool
+runs_find(lki_store *store, lki_lane *lane, lki_ticks *ticks, heap *h)
+{
+    const lki_entry *entry = lki_order_first(&lane->later);
+    bool due = entry != NULL && lki_ticks_past(store, ticks, entry->rank);
+    h->count = 0;
+    while (due && h->count < RUNS) {
+        h->entry[h->count++] = entry;
+        const lki_entry *next = lki_order_next(entry);
+        if (next != NULL && next->rank == entry->rank) /* else that is the next run */
+            next = lki_order_from(&lane->later, entry->rank + 1);
+        entry = next;
+        due = entry != NULL && lki_ticks_past(store, ticks, entry->rank);
+    }
+    for (size_t at = h->count / 2; at-- > 0;)
+        heap_sink(h, at, h->entry[at]);
+    return !due;
+}
+
+/* Moves an entry, or takes it out if it is stale. LK_OK; LK_RACE: it stays; LK_NO_MEMORY. */
+static lk_status
+entry_move(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_entry *entry)
+{
+    const lk_key key = {{lane->partition->pk, lane->partition->pk_size}, entry_sk(entry)};
+    lki_lane *found = lane;
+    lki_found_job job;
+    lki_job_find(store, &found, key, &job);
+    enum lki_verdict verdict = lki_entry_judge(entry, &job);
+    bool due = verdict == LKI_ENTRY_CURRENT;
+    if (verdict == LKI_ENTRY_PENDING)
+        return LK_RACE;
+    lki_entry *ready = due ? lki_entry_new(thread, 0, key.sk, entry->to, entry->to) : NULL;
+    if (!lki_reserve(thread, 8) || (due && ready == NULL)) {
+        lki_entry_discard(thread, ready);
+        return LK_NO_MEMORY;
+    }
+    if (due && !lki_order_insert(&lane->ready, thread, ready)) {
+        lki_entry_discard(thread, ready);
+    } else if (due) {
+        lki_lane_count(lane, thread, LKI_LANE_LAPSES, job.state.phase == LKI_CLAIMED);
+        lki_wait_notify(&lane->wait, 1);
+    }
+    (void)lki_order_remove(&lane->later, thread, entry->rank, key.sk, entry->to);
+    return LK_OK;
+}
+
+lk_status
+lki_later_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
+                 size_t least, lki_notice *notice)
+{
+    heap h;
+    bool all = runs_find(store, lane, ticks, &h);
+    size_t stock = lki_order_first(&lane->ready) != NULL ? 1 : STOCK;
+    size_t room = least > stock ? least : stock;
+    lki_count(thread, LKI_SLOTS_VISITED, h.count);
+    notice->more |= !all;
+    if (room < h.count)
+        room = h.count;
+    for (; h.count != 0 && room > 0; heap_advance(&h)) {
+        lk_status status = entry_move(store, thread, lane, h.entry[0]);
+        lki_count(thread, LKI_SLOTS_VISITED, 1);
+        if (status == LK_NO_MEMORY)
+            return status;
+        room -= status == LK_OK;
+    }
+    if (h.count != 0) {
+        notice->more = true;
+        notice->headed = entry_sk(h.entry[0]);
+    }
+    return LK_OK;
+}
