@@ -545,7 +545,7 @@ LK_API LK_CHECKED lk_status lk_queue_push(lk_db *db, const lk_item *jobs, size_t
  * other negative: LK_INVALID. max_receives needs a dead_pk that differs from pk, else LK_INVALID.
  * Waiting threads sleep; a push wakes as many as it brings jobs. Inside a read pair it does not
  * wait.
- * Work is bounded: a pull without wait takes out up to about 8,000 jobs that have expired, and moves
+ * Work is bounded: a pull without wait takes out at least 2,000 jobs that have expired, and moves
  * about 1,000 that were received too often. It is LK_EMPTY if these were all it met; the next one
  * goes on.
  * LK_OK: 1 to max_jobs jobs. LK_EMPTY: no visible job at some instant of the call. LK_TIMED_OUT:

@@ -165,7 +165,7 @@ static lk_status
 job_expire(pull *p, const lki_found_job *job)
 {
     int64_t next_ms = INT64_MAX;
-    if (!portion_goes_on(p, job->plain ? 1 : 2, job->record->size))
+    if (!portion_goes_on(p, job->plain ? 1 : 6, job->record->size))
         return LK_EMPTY;
     return lki_job_expire(p->store, p->thread, p->lane, job, lki_now_precise(p->store), &next_ms);
 }
