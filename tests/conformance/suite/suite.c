@@ -13,7 +13,8 @@ static const lkc_area *const areas[] = {
     &lkc_locks_area,         &lkc_set_atomic_area,    &lkc_commit_area,    &lkc_threads_area,
     &lkc_push_area,          &lkc_pull_area,          &lkc_claim_area,     &lkc_queue_area,
     &lkc_queue_bad_area,     &lkc_job_items_area,     &lkc_wait_area,      &lkc_job_commit_area,
-    &lkc_queue_threads_area, &lkc_durable_area};
+    &lkc_queue_threads_area, &lkc_durable_area,       &lkc_tokens_area,    &lkc_strangers_area,
+    &lkc_figures_area,       &lkc_errno_area};
 
 /* ---- the database ---- */
 

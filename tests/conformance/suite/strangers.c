@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Area: strangers. A push replaces nothing that it did not name, and what is only put is no job, whatever was there before.
+ */
+#include "suite.h"
+
+enum { BATCH = 3, PLACES = 6 };
+
+/* The key of the job that a push without sk has made. */
+static void
+last_ulid(rig *r, char *ulid)
+{
+    lk_item item = lkc_item("q", NULL, "first");
+    assert_status(LK_OK, lk_queue_push(r->db, &item, 1, NULL, r->result));
+    lk_bytes sk = lk_result_item(r->result, 0)->key.sk;
+    assert_int_equal(sk.size, ULID_SIZE);
+    memcpy(ulid, sk.data, ULID_SIZE);
+    ulid[ULID_SIZE] = '\0';
+    assert_pull(r, "q", "first", NULL);
+}
+
+static void
+push_three(rig *r, int form)
+{
+    lk_item jobs[BATCH];
+    lk_write writes[BATCH];
+    for (size_t i = 0; i < BATCH; i++) {
+        jobs[i] = lkc_item("q", NULL, "generated");
+        writes[i] = (lk_write){.kind = LK_PUSH, .item = jobs[i]};
+    }
+    if (form == 1 && lkc_can(r, LK_COMMITS_JOBS)) {
+        assert_status(LK_OK, lk_commit(r->db, writes, BATCH, NULL, 0, NULL));
+    } else if (form == 2) {
+        assert_status(LK_OK, lk_queue_push(r->db, jobs, BATCH, NULL, NULL));
+    } else {
+        for (size_t i = 0; i < BATCH; i++)
+            assert_status(LK_OK, lk_queue_push(r->db, &jobs[i], 1, NULL, NULL));
+    }
+}
+
+static size_t
+pull_all(rig *r, const char *data)
+{
+    job j;
+    size_t count = 0;
+    while (lkc_try_pull(r, "q", &j) == LK_OK) {
+        assert_string_equal(j.data, data);
+        count++;
+    }
+    return count;
+}
+
+/* "Push without sk generates a ULID": one that nothing has, be it put there by hand. */
+static void
+test_generated_keys_replace_no_item(rig *r)
+{
+    for (int form = 0; form < 3; form++) {
+        char ulid[ULID_SIZE + 1], next[PLACES][ULID_SIZE + 1];
+        last_ulid(r, ulid);
+        for (size_t i = 0; i < PLACES; i++) {
+            lk_ulid_next(ulid, lkc_now(r));
+            memcpy(next[i], ulid, sizeof ulid);
+            if (i % 2 == 0)
+                lkc_set(r, "q", next[i], "item");
+        }
+        push_three(r, form);
+        for (size_t i = 0; i < PLACES; i += 2)
+            assert_holds(r, lk_key_of("q", next[i]), "item");
+        assert_depths(r, "q", BATCH, (uint64_t)(form + 1) + (uint64_t)form * BATCH, 0);
+        assert_int_equal(pull_all(r, "generated"), BATCH);
+        for (size_t i = 0; i < PLACES; i += 2)
+            assert_holds(r, lk_key_of("q", next[i]), "item");
+    }
+}
+
+/* latchkey.h: "An item that was only put is no job and is never pulled.", and "A job that expires is gone" */
+static void
+test_item_put_over_an_expired_job_is_no_job(rig *r)
+{
+    static const char *const sks[] = {NULL, "own"};
+    for (size_t i = 0; i < 3 * COUNT(sks); i++)
+        for (int puts = 0; puts < 2; puts++) {
+            job j;
+            lk_item item = lkc_item("q", sks[i % COUNT(sks)], "job");
+            size_t form = i / COUNT(sks); /* claimed, released, delayed */
+            item.expires_at_ms = lkc_now(r) + 100;
+            assert_status(LK_OK, lk_queue_push(r->db, &item, 1, NULL, NULL));
+            assert_pull(r, "q", "job", &j);
+            if (form > 0)
+                assert_status(LK_OK,
+                              lk_queue_release(r->db, &j.claim, form == 1 ? 0 : LK_MINUTES(1)));
+            lkc_advance(r, 101);
+            lk_write put = {.kind = LK_PUT,
+                            .item = {.key = j.claim.key, .data = lk_string("item")}};
+            if (puts != 0 && lkc_can(r, LK_HAS_LOCKS))
+                assert_status(LK_OK, lk_commit(r->db, &put, 1, NULL, 0, NULL));
+            else
+                assert_status(LK_OK, lk_set(r->db, &put.item, 1));
+            assert_lost(r, &j);
+            assert_depths(r, "q", 0, 0, 0);
+            assert_empty(r, "q");
+            lkc_advance(r, LK_MINUTES(2));
+            assert_empty(r, "q");
+            lk_claim by_key = {.key = j.claim.key};
+            assert_status(LK_LOST, lk_queue_acknowledge(r->db, &by_key, 1));
+            assert_status(LK_LOST, lk_queue_release(r->db, &by_key, 0));
+            assert_empty(r, "q");
+            assert_holds(r, j.claim.key, "item");
+            size_t purged = 77;
+            assert_status(LK_OK, lk_queue_purge(r->db, lk_string("q"), &purged));
+            assert_int_equal(purged, 0);
+            assert_holds(r, j.claim.key, "item");
+            lkc_delete(r, "q", j.sk);
+        }
+}
+
+/* latchkey.h, of dead letters: "also where that queue is closed" */
+static void
+test_dead_letters_enter_a_closed_queue(rig *r)
+{
+    static const char *const sks[] = {NULL, "own"};
+    assert_status(LK_OK, lk_queue_close(r->db, lk_string("dead")));
+    for (size_t i = 0; i < COUNT(sks); i++) {
+        job j, dead;
+        lkc_push(r, "q", sks[i], "bad");
+        assert_status(LK_OK, lkc_try_pull_limited(r, "q", 1, "dead", &j));
+        assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 0));
+        lkc_push(r, "q", "~", "good");
+        assert_status(LK_OK, lkc_try_pull_limited(r, "q", 1, "dead", &j));
+        assert_string_equal(j.data, "good");
+        assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
+        assert_int_equal(lkc_stats(r, "q").dead, i + 1);
+        assert_pull(r, "dead", "bad", &dead);
+        assert_int_equal(dead.claim.receives, 1);
+        assert_status(LK_OK, lk_queue_acknowledge(r->db, &dead.claim, 1));
+        assert_status(LK_CLOSED, lkc_try_push(r, "dead", NULL, "x", NULL));
+    }
+}
+
+static const lkc_case cases[] = {
+    CASE(test_generated_keys_replace_no_item, LK_HAS_QUEUES),
+    CASE(test_item_put_over_an_expired_job_is_no_job, LK_HAS_QUEUES),
+    CASE(test_dead_letters_enter_a_closed_queue, LK_HAS_QUEUES),
+};
+AREA(lkc_strangers_area, cases);
