@@ -42,8 +42,8 @@
  * LK_UNAVAILABLE, what it has no room for LK_NO_MEMORY, a write whose outcome nobody can know LK_UNKNOWN.
  *
  * TIME  The handle's clocks are those of the lk_adapter, or the system's: an adapter keeps the handle
- * that lk_adapter_open gave it, and asks lk_realtime_now_ms and lk_monotonic_now_ms, so that tests and
- * wrappers share its time. Expiry is by the first, everything of queues by the second.
+ * that lk_adapter_open gave it, and asks lk_now_ms and lk_monotonic_ms, so that tests and wrappers share
+ * its time. Expiry is by the first, everything of queues by the second.
  *
  * THREADS, PROGRESS  lk_adapter_open, _hold, _release and lk_close take a short latch of the
  * process; everything else here never waits.
@@ -204,9 +204,17 @@ LK_API uint64_t lk_capabilities(const lk_db *db);
 LK_API LK_CHECKED lk_status lk_adapter_hold(lk_db *db);
 LK_API void lk_adapter_release(lk_db *db);
 
-/* The handle's clocks; the system's once it is closed. */
-LK_API int64_t lk_realtime_now_ms(const lk_db *db);
-LK_API int64_t lk_monotonic_now_ms(const lk_db *db);
+/* lk_now_ms and lk_monotonic_ms by the names that say which clock it is. */
+static inline int64_t
+lk_realtime_now_ms(const lk_db *db)
+{
+    return lk_now_ms(db);
+}
+static inline int64_t
+lk_monotonic_now_ms(const lk_db *db)
+{
+    return lk_monotonic_ms(db);
+}
 
 /* What a wrapper begins with: operations that pass every call on to another handle, and an lk_adapter
  * with the capabilities, limits and clocks of `inner`. The wrapper's state has to begin with the inner

@@ -30,8 +30,8 @@
  * allowed only with size 0.
  *
  * TIMES are Unix milliseconds (realtime clock) for expiry, 0 = never: an item is expired iff now >
- * expires_at_ms. Visibility timeouts, delays and waits use the monotonic clock. One call uses one
- * `now` throughout.
+ * expires_at_ms. lk_expires_in makes such a time. Visibility timeouts, delays and waits use the monotonic
+ * clock. One call uses one `now` throughout.
  *
  * STATUS Calls that can fail return lk_status: 0 is success, positive an outcome that is no fault,
  * negative a fault. On anything but LK_OK (and LK_LATE) outputs are untouched and nothing was
@@ -127,7 +127,8 @@ LK_API const char *lk_status_string(lk_status status);
 
 /* ---- plain data ---- */
 
-/* Milliseconds. */
+/* Lengths of time, in milliseconds: for timeouts, delays and ages. They are no instants, as expires_at_ms
+ * wants one: LK_SECONDS(30) there is in 1970, lk_expires_in(db, LK_SECONDS(30)) is not. */
 #define LK_SECONDS(n) ((int64_t)(n)*1000)
 #define LK_MINUTES(n) ((int64_t)(n)*60000)
 #define LK_HOURS(n) ((int64_t)(n)*3600000)
@@ -146,7 +147,7 @@ typedef struct lk_key {
 typedef struct lk_item {
     lk_key key;
     lk_bytes data;         /* may be empty */
-    int64_t expires_at_ms; /* Unix ms; 0: never; negative: LK_INVALID */
+    int64_t expires_at_ms; /* Unix ms, see lk_expires_in; 0: never; negative: LK_INVALID */
 } lk_item;
 
 /* What a caller holds of an optimistic lock. `key` borrows the bytes of the caller's key. */
@@ -671,6 +672,21 @@ LK_API LK_CHECKED lk_status lk_statistics_read(lk_db *db, lk_statistics *stats);
  * and no thread is in a call; threads may live on and exit later. Where jemalloc is there, its cache
  * for such a thread is freed only if the thread detaches before the unloading. */
 LK_API void lk_thread_detach(void);
+
+/* ---- time ---- */
+
+/* The time by the clocks of a handle, which are those of its options: Unix milliseconds, and
+ * milliseconds of the monotonic clock, by which deadlines of claims count. NULL, a closed handle, one of
+ * a fork's parent: the system's clocks. Any thread; never waits. */
+LK_API int64_t lk_now_ms(const lk_db *db);
+LK_API int64_t lk_monotonic_ms(const lk_db *db);
+
+/* When something expires that is to live for `ms` from now: a value for expires_at_ms. 0 or negative: it
+ * has expired with the next millisecond, or already. Stops at INT64_MAX. Always at least 1: never 0,
+ * which would stand for never, and never a time that is LK_INVALID. As above.
+ *
+ *     lk_item item = {key, data, lk_expires_in(db, LK_MINUTES(30))}; */
+LK_API int64_t lk_expires_in(const lk_db *db, int64_t ms);
 
 /* ---- helpers ---- */
 

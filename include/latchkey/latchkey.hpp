@@ -307,6 +307,25 @@ class database
         owned_.reset();
     }
 
+    /* ---- time ---- */
+
+    [[nodiscard]] std::int64_t
+    now_ms() const noexcept
+    {
+        return lk_now_ms(get());
+    }
+    [[nodiscard]] std::int64_t
+    monotonic_ms() const noexcept
+    {
+        return lk_monotonic_ms(get());
+    }
+    /* For expires_at_ms: db.set(item(pk, sk, data, db.expires_in(LK_MINUTES(30)))). */
+    [[nodiscard]] std::int64_t
+    expires_in(std::int64_t ms) const noexcept
+    {
+        return lk_expires_in(get(), ms);
+    }
+
     /* ---- items ---- */
 
     [[nodiscard]] lk_status

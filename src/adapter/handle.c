@@ -13,6 +13,7 @@
  */
 #include "adapter/handle.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 #include "base/alloc.h"
@@ -198,10 +199,12 @@ lk_close(lk_db *db)
     pthread_mutex_unlock(&handles.latch);
     void (*close)(void *state) = db->operations.close;
     void *state = db->state;
+    int saved = errno; /* also where an adapter's close forgets it */
     handle_disarm(db);
     if (close != NULL)
         close(state);
     lk_adapter_release(db);
+    errno = saved;
 }
 
 lk_status
@@ -259,13 +262,20 @@ lk_adapter_read(const lk_db *db, lk_adapter *adapter)
 }
 
 int64_t
-lk_realtime_now_ms(const lk_db *db)
+lk_now_ms(const lk_db *db)
 {
     return db == NULL ? lki_realtime_ms(NULL) : db->realtime_ms(db->clock_context);
 }
 
 int64_t
-lk_monotonic_now_ms(const lk_db *db)
+lk_monotonic_ms(const lk_db *db)
 {
     return db == NULL ? lki_monotonic_ms(NULL) : db->monotonic_ms(db->clock_context);
+}
+
+int64_t
+lk_expires_in(const lk_db *db, int64_t ms)
+{
+    int64_t at_ms = lki_time_after(lk_now_ms(db), ms);
+    return at_ms > 0 ? at_ms : 1;
 }

@@ -6,6 +6,7 @@
  */
 #include "base/alloc.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -77,12 +78,15 @@ arena_extent(extent_hooks *hooks, void *address, size_t size, size_t alignment, 
              bool *commit, unsigned arena)
 {
     (void)hooks;
+    int saved =
+        errno; /* a failed wish, or no memory, is nothing that a caller's errno is to tell */
     if (size >= HUGE_PAGE && alignment < HUGE_PAGE && address == NULL)
         alignment = HUGE_PAGE;
     void *extent = plain_hooks->alloc(plain_hooks, address, size, alignment, zero, commit, arena);
     if (extent != NULL && size >= HUGE_PAGE)
         (void)madvise(extent, size,
                       MADV_HUGEPAGE); /* a wish; nothing is lost where the kernel has none */
+    errno = saved;
     return extent;
 }
 
@@ -118,6 +122,17 @@ arenas_make(void)
         arena_count++;
 }
 
+static bool
+cache_make(unsigned *cache)
+{
+    int saved = errno;
+    size_t size = sizeof *cache;
+    bool made = pthread_once(&arenas_once, arenas_make) == 0 && arena_count != 0 &&
+                mallctl("tcache.create", cache, &size, NULL, 0) == 0;
+    errno = saved;
+    return made;
+}
+
 void
 lki_alloc_end(void)
 {
@@ -133,11 +148,8 @@ lki_alloc_end(void)
 void
 lki_alloc_thread_begin(void)
 {
-    if (lki_alloc_flags != 0 || pthread_once(&arenas_once, arenas_make) != 0 || arena_count == 0)
-        return;
     unsigned cache;
-    size_t size = sizeof cache;
-    if (mallctl("tcache.create", &cache, &size, NULL, 0) != 0)
+    if (lki_alloc_flags != 0 || !cache_make(&cache))
         return;
     unsigned turn = lki_add_relaxed(&arena_turn, 1) % arena_count;
     lki_alloc_flags = arena_flag(arena_number[turn]) | cache_flag(cache);
@@ -172,11 +184,14 @@ void *
 lki_alloc_slow(const lki_allocator *allocator, size_t size)
 {
     const lki_allocator *a = allocator_or_default(allocator);
+    int saved = errno;
     if (size == 0)
         size = 1;
-    if (a->allocate != NULL)
-        return a->allocate(a->context, size);
-    return mallocx != NULL ? mallocx(size, lki_alloc_flags) : malloc(size);
+    void *memory = a->allocate != NULL ? a->allocate(a->context, size)
+                   : mallocx != NULL   ? mallocx(size, lki_alloc_flags)
+                                       : malloc(size);
+    errno = saved;
+    return memory;
 }
 
 void *
@@ -202,6 +217,7 @@ lki_free_slow(const lki_allocator *allocator, void *memory, size_t size)
     const lki_allocator *a = allocator_or_default(allocator);
     if (memory == NULL)
         return;
+    int saved = errno;
     if (size == 0)
         size = 1;
     if (a->allocate != NULL)
@@ -210,6 +226,7 @@ lki_free_slow(const lki_allocator *allocator, void *memory, size_t size)
         sdallocx(memory, size, lki_alloc_flags & LKI_ALLOC_CACHE);
     else
         free(memory);
+    errno = saved;
 }
 
 static size_t
@@ -224,25 +241,29 @@ lki_alloc_lines(const lki_allocator *allocator, size_t size)
     return lki_alloc_lines_partly(allocator, size, lines_size(size));
 }
 
+/* A user's allocator knows malloc's alignment only: the pointer that it gave stands before the lines. */
+static void *
+lines_of_caller(const lki_allocator *a, size_t size)
+{
+    char *raw = a->allocate(a->context, size + LKI_LINE);
+    if (raw == NULL)
+        return NULL;
+    uintptr_t start = ((uintptr_t)raw + LKI_LINE) & ~(uintptr_t)(LKI_LINE - 1);
+    char *memory = raw + (start - (uintptr_t)raw);
+    memcpy(memory - sizeof raw, &raw, sizeof raw);
+    return memory;
+}
+
 void *
 lki_alloc_lines_partly(const lki_allocator *allocator, size_t size, size_t zeroed)
 {
     const lki_allocator *a = allocator_or_default(allocator);
-    void *memory;
+    int saved = errno;
     size = lines_size(size);
-    if (a->allocate != NULL) {
-        /* A user's allocator knows malloc's alignment only: the pointer that it gave stands before
-         * the lines. */
-        char *raw = a->allocate(a->context, size + LKI_LINE);
-        if (raw == NULL)
-            return NULL;
-        uintptr_t start = ((uintptr_t)raw + LKI_LINE) & ~(uintptr_t)(LKI_LINE - 1);
-        memory = raw + (start - (uintptr_t)raw);
-        memcpy((char *)memory - sizeof raw, &raw, sizeof raw);
-    } else {
-        memory = mallocx != NULL ? mallocx(size, ALIGN_LINE | lki_alloc_flags)
-                                 : aligned_alloc(LKI_LINE, size);
-    }
+    void *memory = a->allocate != NULL ? lines_of_caller(a, size)
+                   : mallocx != NULL   ? mallocx(size, ALIGN_LINE | lki_alloc_flags)
+                                       : aligned_alloc(LKI_LINE, size);
+    errno = saved;
     if (memory != NULL)
         memset(memory, 0, zeroed);
     return memory;
@@ -252,6 +273,7 @@ void
 lki_free_lines(const lki_allocator *allocator, void *memory, size_t size)
 {
     const lki_allocator *a = allocator_or_default(allocator);
+    int saved = errno;
     if (memory == NULL)
         return;
     size = lines_size(size);
@@ -264,4 +286,5 @@ lki_free_lines(const lki_allocator *allocator, void *memory, size_t size)
     } else {
         free(memory);
     }
+    errno = saved;
 }

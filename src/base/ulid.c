@@ -5,10 +5,11 @@
  */
 #include "base/ulid.h"
 
-#include "base/cancel.h"
-
+#include <errno.h>
 #include <latchkey/adapter.h>
 #include <sys/random.h>
+
+#include "base/cancel.h"
 
 static bool
 digits_read(const unsigned char *from, size_t count, uint64_t *value)
@@ -62,10 +63,11 @@ tail_draw(uint64_t tail[2])
 {
     enum { HALF = 5 };
     unsigned char bytes[2 * HALF];
-    int before = lki_cancel_forbid();
+    int saved = errno, before = lki_cancel_forbid();
     if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes)
         memset(bytes, 0, sizeof bytes); /* unique in its queue all the same */
     lki_cancel_allow(before);
+    errno = saved;
     tail[0] = tail[1] = 0;
     for (size_t i = 0; i < sizeof bytes; i++)
         tail[i / HALF] = tail[i / HALF] << 8 | bytes[i];

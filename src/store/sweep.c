@@ -14,6 +14,7 @@
  * Progress    one thread sweeps at a time (a latch, which steps only try); each chunk is a section
  *             of its own.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -287,7 +288,10 @@ lki_sweeper_start(lki_store *store)
     pthread_condattr_destroy(&attributes);
     s->store = store;
     store->sweeper = s;
-    if (pthread_create(&s->thread, NULL, sweeper_run, s) == 0)
+    int saved = errno;
+    bool runs = pthread_create(&s->thread, NULL, sweeper_run, s) == 0;
+    errno = saved;
+    if (runs)
         return true;
     store->sweeper = NULL;
     lki_free(&store->domain.allocator, s, sizeof *s);

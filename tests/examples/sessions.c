@@ -6,17 +6,10 @@
 #include <latchkey/latchkey.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 
 enum { THREADS = 4, SESSIONS = 1000 };
 
 static lk_db *sessions;
-
-static int64_t
-half_an_hour_from_now(void)
-{
-    return (int64_t)time(NULL) * 1000 + LK_MINUTES(30);
-}
 
 /* Looks a session up and renews it. LK_NOT_FOUND: log in again. */
 static lk_status
@@ -27,7 +20,7 @@ session_touch(const char *user, const char *id, lk_result *result)
     if (status != LK_OK)
         return status;
     lk_item item = *lk_result_item(result, 0);
-    item.expires_at_ms = half_an_hour_from_now();
+    item.expires_at_ms = lk_expires_in(sessions, LK_MINUTES(30));
     return lk_set(sessions, &item, 1);
 }
 
@@ -42,7 +35,7 @@ serve(void *unused)
         snprintf(id, sizeof id, "session-%d", i);
         lk_item item = {.key = lk_key_of("user#1", id),
                         .data = lk_string("{\"cart\":[]}"),
-                        .expires_at_ms = half_an_hour_from_now()};
+                        .expires_at_ms = lk_expires_in(sessions, LK_MINUTES(30))};
         failures += lk_set(sessions, &item, 1) != LK_OK;
         failures += session_touch("user#1", id, result) != LK_OK;
     }

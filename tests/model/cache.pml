@@ -392,7 +392,7 @@ inline load_begin(patient_) {
 #ifdef UNSHARED
     if :: true :: shared = false fi;
 #endif
-    WHERE(MISSED, d_step {
+    WHERE(MISSED, d_step { /* I8 */
         load_find();
         if
         :: patient_ && shared && x < LOADS ->

@@ -172,7 +172,7 @@ files_get(void *state, lk_key key, lk_result *result)
     files *f = state;
     size_t bytes = 0;
     lk_result_draft(result);
-    lk_status status = item_add(f, key, lk_realtime_now_ms(f->db), result, &bytes);
+    lk_status status = item_add(f, key, lk_now_ms(f->db), result, &bytes);
     if (status == LK_OK)
         lk_result_publish(result);
     return status;
@@ -184,7 +184,7 @@ files_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
     files *f = state;
     lk_status status = LK_OK;
     size_t bytes = 0;
-    int64_t now_ms = lk_realtime_now_ms(f->db);
+    int64_t now_ms = lk_now_ms(f->db);
     lk_result_draft(result);
     for (size_t i = 0; status == LK_OK && i < count; i++) {
         status = item_add(f, keys[i], now_ms, result, &bytes);
@@ -221,7 +221,7 @@ page_add(files *f, const lk_page *page, struct dirent **entries, size_t count, l
     const lk_query *query = page->query;
     name wanted = name_of(query->pk, query->sk_prefix), last = name_of(query->pk, query->after);
     const char *prefix = strchr(wanted.text, '/') + 1, *after = strchr(last.text, '/') + 1;
-    int64_t now_ms = lk_realtime_now_ms(f->db);
+    int64_t now_ms = lk_now_ms(f->db);
     size_t live = 0, bytes = 0;
     for (size_t i = 0; i < count; i++) {
         const char *text = entries[query->reverse ? count - 1 - i : i]->d_name;

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * latchkey.h: "No call touches errno." Here the allocator does, at each of its calls, as malloc may: the library puts it back. Every call, well
+ * and badly used, with memory and without, through the embedded store and a cache. What adapters do: the conformance suite.
+ */
+#include <errno.h>
+#include <pthread.h>
+
+#include <latchkey/adapter.h>
+
+#include "base/alloc.h"
+#include "support/kit.h"
+
+enum { MARK = 4711 };
+
+static kit k;
+static lk_db *db; /* the store, or the cache in front of it */
+
+static void *
+touching_allocate(void *memory, size_t size)
+{
+    void *block = kit_allocate(memory, size);
+    errno = ENOMEM;
+    return block;
+}
+
+static void
+touching_deallocate(void *memory, void *block, size_t size)
+{
+    kit_deallocate(memory, block, size);
+    errno = EINVAL;
+}
+
+static void
+note_touched(const char *call, int line)
+{
+    if (errno != MARK) {
+        print_error("line %d: %s leaves errno %d\n", line, call, errno);
+        fail();
+    }
+}
+
+/* Runs a call, whatever it answers. */
+#define KEEPS(call)                    \
+    do {                               \
+        errno = MARK;                  \
+        (void)!(call);                 \
+        note_touched(#call, __LINE__); \
+    } while (0)
+#define KEEPS_VOID(call)               \
+    do {                               \
+        errno = MARK;                  \
+        call;                          \
+        note_touched(#call, __LINE__); \
+    } while (0)
+
+static lk_memory_options
+touching_options(void)
+{
+    lk_memory_options options = kit_options(&k, NULL);
+    options.allocate = touching_allocate;
+    options.deallocate = touching_deallocate;
+    options.allocator_context = &k.memory;
+    options.shards = 4;
+    return options;
+}
+
+static void
+call_items(void)
+{
+    lk_item items[2] = {kit_item("p", "1", "one"), kit_item("p", "2", "two")};
+    lk_item bad = kit_item("", "1", "x"), item;
+    lk_key keys[3] = {items[0].key, items[1].key, lk_key_of("p", "no")};
+    char buffer[2];
+    size_t size;
+    KEEPS(lk_set(db, items, 2));
+    KEEPS(lk_set(db, &bad, 1));
+    KEEPS(lk_set(NULL, items, 2));
+    KEEPS(lk_get(db, keys[0], k.result));
+    KEEPS(lk_get(db, keys[2], k.result));
+    KEEPS(lk_get(db, bad.key, k.result));
+    KEEPS(lk_get_into(db, keys[0], buffer, sizeof buffer, &size));
+    KEEPS(lk_get_into(db, keys[2], buffer, sizeof buffer, &size));
+    KEEPS(lk_get_many(db, keys, 3, k.result));
+    KEEPS_VOID(lk_read_begin(db));
+    KEEPS(lk_view(db, keys[0], &item));
+    KEEPS_VOID(lk_read_end(db));
+    items[0].expires_at_ms = k.now_ms + 1;
+    KEEPS(lk_set(db, items, 1));
+    kit_advance(&k, 2);
+    KEEPS(lk_get(db, keys[0], k.result));
+    KEEPS(lk_sweep(db, 0, &size));
+    KEEPS(lk_delete(db, keys, 3));
+    KEEPS(lk_delete(db, keys, 3));
+}
+
+static void
+call_locks(void)
+{
+    lk_item items[2] = {kit_item("p", "1", "one"), kit_item("p", "2", "two")};
+    lk_key keys[2] = {items[0].key, items[1].key};
+    lk_lock locks[2] = {{.key = keys[0]}, {.key = keys[1]}};
+    KEEPS(lk_get_lock(db, keys[0], &locks[0]));
+    KEEPS(lk_get_locked(db, keys, 2, locks, k.result));
+    KEEPS(lk_set_atomic(db, items, 2, locks, 2, NULL));
+    locks[0].version++;
+    KEEPS(lk_set_atomic(db, items, 2, locks, 2, NULL));
+    lk_write writes[3] = {{.kind = LK_PUT, .item = items[0]},
+                          {.kind = LK_DELETE, .item = items[1]},
+                          {.kind = LK_PUSH, .item = kit_item("q", NULL, "x")}};
+    KEEPS(lk_commit(db, writes, 3, NULL, 0, NULL));
+    KEEPS(lk_commit(db, NULL, 0, NULL, 0, NULL));
+    KEEPS_VOID(lk_backoff(0));
+    KEEPS_VOID(lk_backoff(30));
+}
+
+static void
+call_reads(void)
+{
+    lk_query query = {.pk = lk_string("p"), .reverse = true};
+    lk_stream *stream = NULL;
+    lk_item item;
+    for (int i = 0; i < 200; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "%03d", i);
+        lk_item one = kit_item("p", name, "x");
+        KEEPS(lk_set(db, &one, 1));
+    }
+    KEEPS(lk_query_items(db, &query, k.result));
+    KEEPS(lk_stream_open(db, &query, &stream));
+    if (stream == NULL)
+        return;
+    for (int i = 0; i < 203; i++)
+        KEEPS(lk_stream_next(stream, &item));
+    KEEPS_VOID(lk_stream_close(stream));
+}
+
+static void
+call_queues(void)
+{
+    lk_item jobs[2] = {kit_item("q", NULL, "1"), kit_item("q", "own", "2")};
+    lk_pull_options options = {
+        .pk = lk_string("q"), .max_jobs = 2, .max_receives = 1, .dead_pk = lk_string("dead")};
+    lk_queue_statistics stats;
+    int fd;
+    size_t purged;
+    KEEPS(lk_queue_fd(db, lk_string("q"), &fd));
+    KEEPS(lk_queue_push(db, jobs, 2, NULL, k.result));
+    KEEPS(lk_queue_push(db, &jobs[1], 1, &(lk_push_options){.unique = true}, NULL));
+    KEEPS(lk_queue_push(db, jobs, 1, &(lk_push_options){.delay_ms = 5}, NULL));
+    KEEPS(lk_queue_pull(db, &options, k.result));
+    const lk_claim *claims = lk_result_claim(k.result, 0);
+    if (claims != NULL && lk_result_count(k.result) == 2) {
+        lk_claim first = claims[0], second = *lk_result_claim(k.result, 1);
+        KEEPS(lk_queue_extend(db, &first, 100));
+        KEEPS(lk_queue_release(db, &first, 0));
+        KEEPS(lk_queue_release(db, &first, 0)); /* lost */
+        KEEPS(lk_queue_acknowledge(db, &second, 1));
+    }
+    KEEPS(lk_queue_pull(db, &options, k.result)); /* one dies */
+    kit_advance(&k, 10);
+    KEEPS(lk_queue_pull(db, &options, k.result));
+    KEEPS(lk_queue_stats(db, lk_string("q"), &stats));
+    KEEPS(lk_queue_purge(db, lk_string("q"), &purged));
+    KEEPS(lk_queue_pull(db, &options, k.result));
+    KEEPS(lk_queue_close(db, lk_string("q2")));
+    jobs[0].key.pk = lk_string("q2");
+    KEEPS(lk_queue_push(db, jobs, 1, NULL, NULL));
+}
+
+static void
+call_all(void)
+{
+    lk_statistics stats;
+    call_items();
+    call_locks();
+    call_reads();
+    call_queues();
+    KEEPS(lk_statistics_read(db, &stats));
+    KEEPS(lk_now_ms(db));
+    KEEPS(lk_expires_in(db, 5));
+    KEEPS_VOID(lk_thread_detach());
+    KEEPS(lk_get(db, lk_key_of("p", "k"), k.result)); /* attaches anew */
+}
+
+static void
+opened(void (*body)(void))
+{
+    lk_db *store = NULL, *cache = NULL;
+    lk_cache_options around = {.max_items = 20, .max_age_ms = 5, .keep_missing = true};
+    memset(&k, 0, sizeof k);
+    lki_default_allocator = (lki_allocator){touching_allocate, touching_deallocate, &k.memory};
+    lk_memory_options options = touching_options();
+    k.now_ms = KIT_START_MS;
+    KEEPS(k.result = lk_result_new());
+    KEEPS(lk_memory_open(&options, &store));
+    KEEPS(lk_cache_open(store, &around, &cache));
+    assert_non_null(cache);
+    db = store;
+    body();
+    db = cache;
+    body();
+    kit_memory_fail(&k.memory, 0, false);
+    KEEPS_VOID(lk_close(cache));
+    KEEPS_VOID(lk_close(store));
+    KEEPS_VOID(lk_close(NULL));
+    KEEPS_VOID(lk_result_free(k.result));
+    lk_thread_detach();
+    assert_int_equal(atomic_load(&k.memory.blocks), 0);
+    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+}
+
+static void
+test_calls_leave_errno(void **state)
+{
+    (void)state;
+    opened(call_all);
+}
+
+static void
+call_all_without_memory(void)
+{
+    for (int64_t nth = 1; nth < 60; nth++) {
+        kit_memory_fail(&k.memory, nth, true);
+        call_all();
+        kit_memory_fail(&k.memory, 0, false);
+    }
+}
+
+static void
+test_calls_without_memory_leave_errno(void **state)
+{
+    (void)state;
+    opened(call_all_without_memory);
+}
+
+static void
+test_bad_opens_leave_errno(void **state)
+{
+    (void)state;
+    lk_db *opened_db = NULL;
+    lk_memory_options bad = {.shards = 3};
+    memset(&k, 0, sizeof k);
+    lki_default_allocator = (lki_allocator){touching_allocate, touching_deallocate, &k.memory};
+    KEEPS(lk_memory_open(&bad, &opened_db));
+    KEEPS(lk_memory_open(NULL, NULL));
+    KEEPS(lk_cache_open(NULL, NULL, &opened_db));
+    KEEPS(lk_postgres_open("host=nowhere", NULL, &opened_db));
+    KEEPS(lk_adapter_open(NULL, NULL, &opened_db));
+    for (int64_t nth = 1; nth < 40; nth++) {
+        lk_memory_options options = touching_options();
+        lk_cache_options around = {.max_items = 20};
+        lk_db *cache = NULL;
+        options.sweep_interval_ms = LK_HOURS(1);
+        opened_db = NULL;
+        kit_memory_fail(&k.memory, nth, true);
+        KEEPS(lk_memory_open(&options, &opened_db));
+        if (opened_db != NULL)
+            KEEPS(lk_cache_open(opened_db, &around, &cache));
+        kit_memory_fail(&k.memory, 0, false);
+        KEEPS_VOID(lk_close(cache));
+        KEEPS_VOID(lk_close(opened_db));
+    }
+    assert_int_equal(atomic_load(&k.memory.blocks), 0);
+    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+}
+
+/* A pull that waits, and is woken, or is not. */
+static void *
+pull_in_thread(void *wait_ms)
+{
+    lk_pull_options options = {.pk = lk_string("q"), .wait_ms = *(int64_t *)wait_ms};
+    lk_result *result = lk_result_new();
+    errno = MARK;
+    lk_status status = lk_queue_pull(db, &options, result);
+    int left = errno;
+    lk_result_free(result);
+    return (void *)(intptr_t)(left == MARK && (status == LK_OK || status == LK_TIMED_OUT));
+}
+
+static void
+test_pulls_that_wait_leave_errno(void **state)
+{
+    static const int64_t waits[] = {1, LK_HOURS(1)};
+    (void)state;
+    for (size_t i = 0; i < KIT_COUNT(waits); i++) {
+        pthread_t thread;
+        void *kept;
+        lk_item job = kit_item("q", NULL, "x");
+        assert_status(LK_OK, lk_memory_open(NULL, &db));
+        assert_int_equal(
+            pthread_create(&thread, NULL, pull_in_thread, (void *)(uintptr_t)&waits[i]), 0);
+        if (i == 1)
+            assert_status(LK_OK, lk_queue_push(db, &job, 1, NULL, NULL));
+        assert_int_equal(pthread_join(thread, &kept), 0);
+        assert_true(kept != NULL);
+        lk_close(db);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_calls_leave_errno),
+        cmocka_unit_test(test_calls_without_memory_leave_errno),
+        cmocka_unit_test(test_bad_opens_leave_errno),
+        cmocka_unit_test(test_pulls_that_wait_leave_errno),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
