@@ -34,7 +34,8 @@ inner_of(void *state)
     return ((pass *)state)->inner;
 }
 
-extern const twin twins_of_items[], twins_of_commits[], twins_of_queues[];
-extern const size_t twins_of_items_count, twins_of_commits_count, twins_of_queues_count;
+extern const twin twins_of_items[], twins_of_commits[], twins_of_queues[], twins_of_figures[];
+extern const size_t twins_of_items_count, twins_of_commits_count, twins_of_queues_count,
+    twins_of_figures_count;
 
 #endif
