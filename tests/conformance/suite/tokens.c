@@ -198,10 +198,30 @@ test_token_of_a_job_that_died_is_none_of_the_dead_letter(rig *r)
     assert_held(r, &dead);
 }
 
+/* A count that begins anew with each opening would give the same token twice. */
+static void
+test_token_is_not_used_again_after_a_reopening(rig *r)
+{
+    static const char *const sks[] = {"own", "other", "a third"};
+    job old[2 * COUNT(sks)];
+    for (size_t life = 0; life < 2; life++) {
+        for (size_t i = 0; i < COUNT(sks); i++) {
+            lkc_push(r, "q", sks[i], sks[i]);
+            assert_status(LK_OK, lkc_try_pull(r, "q", &old[life * COUNT(sks) + i]));
+            assert_old_tokens_are_lost(r, old, life * COUNT(sks));
+            assert_held(r, &old[life * COUNT(sks) + i]);
+        }
+        for (size_t i = 0; i < COUNT(sks); i++)
+            lkc_delete(r, "q", sks[i]);
+        lkc_reopen(r);
+    }
+}
+
 static const lkc_case cases[] = {
     CASE(test_token_of_a_job_that_is_gone_is_none_of_a_new_one, LK_HAS_QUEUES),
     CASE(test_token_of_an_older_claim_is_lost_after_any_number_of_pulls, LK_HAS_QUEUES),
     CASE(test_token_of_a_generated_key_is_none_of_a_job_pushed_there, LK_HAS_QUEUES),
     CASE(test_token_of_a_job_that_died_is_none_of_the_dead_letter, LK_HAS_QUEUES),
+    CASE(test_token_is_not_used_again_after_a_reopening, LK_IS_DURABLE | LK_HAS_QUEUES),
 };
 AREA(lkc_tokens_area, cases);
