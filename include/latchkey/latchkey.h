@@ -599,8 +599,9 @@ LK_API LK_CHECKED lk_status lk_queue_close(lk_db *db, lk_bytes pk);
  * LK_EMPTY, which is while a job is ready and when a closed queue is empty for good; level-triggered,
  * also when a claim lapses or a delay ends. It may be readable in vain for a moment, or because the
  * job that was ready has expired since. Never read or write it; pull, with no wait, until LK_EMPTY.
- * It is the store's, the same at each call, and is closed with the store. LK_OK, LK_INVALID,
- * LK_TOO_BIG. LK_NO_MEMORY: or no descriptors left. LK_BUSY. */
+ * Of a clock that is a hook of the options it learns at the next call that changes the queue. It is
+ * the store's, the same at each call, and is closed with the store. LK_OK, LK_INVALID, LK_TOO_BIG.
+ * LK_NO_MEMORY: or no descriptors left. LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_fd(lk_db *db, lk_bytes pk, int *fd);
 
 /* ---- upkeep ---- */
