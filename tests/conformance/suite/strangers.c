@@ -73,6 +73,31 @@ test_generated_keys_replace_no_item(rig *r)
     }
 }
 
+/* Nor a job that somebody has given such a key: it is one of the queue's like any other. */
+static void
+test_generated_keys_replace_no_job(rig *r)
+{
+    for (int form = 0; form < 3; form++) {
+        char ulid[ULID_SIZE + 1];
+        last_ulid(r, ulid);
+        for (size_t i = 0; i < PLACES; i++) {
+            lk_ulid_next(ulid, lkc_now(r));
+            if (i % 2 == 0)
+                lkc_push(r, "q", ulid, "own");
+        }
+        push_three(r, form);
+        size_t own = 0, generated = 0;
+        job j;
+        while (lkc_try_pull(r, "q", &j) == LK_OK) {
+            own += strcmp(j.data, "own") == 0;
+            generated += strcmp(j.data, "generated") == 0;
+            assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
+        }
+        assert_int_equal(own, PLACES / 2);
+        assert_int_equal(generated, BATCH);
+    }
+}
+
 /* latchkey.h: "An item that was only put is no job and is never pulled.", and "A job that expires is gone" */
 static void
 test_item_put_over_an_expired_job_is_no_job(rig *r)
@@ -139,6 +164,7 @@ test_dead_letters_enter_a_closed_queue(rig *r)
 
 static const lkc_case cases[] = {
     CASE(test_generated_keys_replace_no_item, LK_HAS_QUEUES),
+    CASE(test_generated_keys_replace_no_job, LK_HAS_QUEUES),
     CASE(test_item_put_over_an_expired_job_is_no_job, LK_HAS_QUEUES),
     CASE(test_dead_letters_enter_a_closed_queue, LK_HAS_QUEUES),
 };
