@@ -6,6 +6,10 @@
  *   pair L1   the flag of a reader's place: who leaves it (release), who takes it next (acquire);
  *             without it the next one sees half of the last one's transaction. reader.c
  *
+ *   pair L2   LMDB's meta pages: a writer has published commit N + 1 before it overwrites the page of
+ *             N; who has copied that page looks at the number of the last commit after it. Without
+ *             the fence a processor that is not x86 may look first. reader.c
+ *
  * Everything else that is shared is under a mutex, but for counters, which nothing depends on.
  */
 #ifndef LKI_LMDB_ATOMIC_H
@@ -33,6 +37,13 @@ static inline void
 lki_lmdb_flag_drop(lki_lmdb_flag *flag)
 {
     atomic_store_explicit(flag, 0, memory_order_release);
+}
+
+/* L2: loads before it are not done after it. */
+static inline void
+lki_lmdb_fence_acquire(void)
+{
+    atomic_thread_fence(memory_order_acquire);
 }
 
 /* A counter with one writer at a time; read by anybody. */

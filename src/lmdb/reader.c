@@ -7,13 +7,15 @@
  * costs one swap of a flag on a line of its own, and no allocation. Where all places are taken it
  * yields until one is free: a place is held for the time of one look.
  *
- * Ordering pairs  L1 (lmdb/atomic.h)
+ * Ordering pairs  L1, L2 (lmdb/atomic.h)
  */
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 
 #include "lmdb/store.h"
+
+enum { SNAPSHOT_TRIES = 1000 };
 
 static __thread uint32_t last_place = UINT32_MAX;
 
@@ -82,11 +84,39 @@ place_open(const lki_lmdb *store, lki_lmdb_reader *reader)
     return code;
 }
 
+/* A snapshot that is one. LMDB 0.9 takes the number N of the last commit, then copies its roots from
+ * the meta page of N, which commit N + 2 overwrites: a reader that loses its time slice in between
+ * gets the roots of a later commit, or half of them, and what it reads next may be older. Where
+ * the last commit is N after the copy, N + 2 had not begun to write. A later one: once more.
+ * The last commit is N + 1, again and again, where its writer has stopped between its meta page and
+ * the number: then N + 2 cannot begin, and readers must not wait. */
+static int
+snapshot_settle(const lki_lmdb *store, lki_lmdb_reader *reader)
+{
+    for (unsigned tries = 0;; tries++) {
+        MDB_envinfo info;
+        lki_lmdb_fence_acquire(); /* L2: the copy before the look */
+        int code = mdb_env_info(store->env, &info);
+        if (code != 0)
+            return code;
+        size_t number = mdb_txn_id(reader->txn);
+        if (info.me_last_txnid <= number ||
+            (info.me_last_txnid == number + 1 && tries >= SNAPSHOT_TRIES))
+            return 0;
+        mdb_txn_reset(reader->txn);
+        code = mdb_txn_renew(reader->txn);
+        if (code != 0)
+            return code;
+    }
+}
+
 lk_status
 lki_lmdb_read_begin(lki_lmdb *store, lki_lmdb_reader **taken)
 {
     lki_lmdb_reader *reader = place_take(store);
     int code = reader->txn == NULL ? place_open(store, reader) : mdb_txn_renew(reader->txn);
+    if (code == 0)
+        code = snapshot_settle(store, reader);
     if (code != 0) {
         lki_lmdb_flag_drop(&reader->taken);
         return lki_lmdb_status(code);
