@@ -334,6 +334,46 @@ test_pull_passes_the_dead_and_returns_the_living(void **state)
                                   lk_result_item(k->result, i)->key.sk) < 0);
 }
 
+/* What lies in dead_pk stays as it is: an item, a claimed job, the letter of another queue. Here, and not in the
+ * conformance suite: adapters that were written before the rule still pass that. */
+static void
+test_dead_letters_overwrite_nothing(void **state)
+{
+    kit *k = *state;
+    static const char *const queues[] = {"a", "b", "c"}, *const sks[] = {"item", "claimed", "free"};
+    job j, there;
+    kit_set(k, "dead", "item", "an item");
+    jobs_push(k, "dead", "claimed", "a job");
+    assert_pull(k, "dead", "a job", &there);
+    for (size_t i = 0; i < KIT_COUNT(queues); i++)
+        for (size_t n = 0; n < KIT_COUNT(sks); n++) {
+            jobs_push(k, queues[i], sks[n], queues[i]);
+            assert_pull(k, queues[i], queues[i], &j);
+            assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
+            assert_status(LK_EMPTY, jobs_try_pull_limited(k, queues[i], 1, "dead", NULL));
+            assert_int_equal(jobs_items(k, queues[i]), 0);
+        }
+    assert_held(k, &there);
+    assert_depths(k, "dead", 9, 1, 0);
+    lk_query query = {.pk = lk_string("dead")};
+    assert_status(LK_OK, lk_query_items(k->db, &query, k->result));
+    size_t generated = 0;
+    for (size_t i = 0; i < lk_result_count(k->result); i++) {
+        const lk_item *item = lk_result_item(k->result, i);
+        generated += jobs_is_ulid(item->key.sk);
+        if (lk_bytes_compare(item->key.sk, lk_string("item")) == 0)
+            assert_int_equal(lk_bytes_compare(item->data, lk_string("an item")), 0);
+    }
+    assert_int_equal(lk_result_count(k->result), 11);
+    assert_int_equal(generated, 8); /* all letters but the first with "free" */
+    for (size_t i = 0; i < 9; i++) {
+        assert_status(LK_OK, jobs_try_pull(k, "dead", &j));
+        assert_int_equal(j.claim.receives, 1);
+        assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
+    }
+    assert_empty(k, "dead");
+}
+
 static void
 test_job_dies_into_a_closed_queue_and_replaces_nothing(void **state)
 {
@@ -626,6 +666,7 @@ main(void)
         TEST(test_max_depth_of_many_is_exact),
         TEST(test_job_that_was_received_too_often_moves_to_the_dead_ones),
         TEST(test_pull_passes_the_dead_and_returns_the_living),
+        TEST(test_dead_letters_overwrite_nothing),
         TEST(test_job_dies_into_a_closed_queue_and_replaces_nothing),
         TEST(test_limit_is_the_pulls_own),
         TEST(test_closed_queue_takes_none_and_drains),

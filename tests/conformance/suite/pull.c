@@ -284,53 +284,6 @@ test_pull_passes_the_dead_and_returns_the_living(rig *r)
     assert_int_equal(lkc_stats(r, "q").dead, 3);
 }
 
-/* "it overwrites nothing there: where its key is taken it gets a generated sk" */
-static void
-test_dead_letters_overwrite_nothing(rig *r)
-{
-    static const char *const queues[] = {"a", "b", "c", "closing"};
-    job j, there;
-    lkc_set(r, "dead", "item", "an item");
-    lkc_push(r, "dead", "claimed", "a job");
-    assert_pull(r, "dead", "a job", &there);
-    for (size_t i = 0; i < COUNT(queues); i++)
-        for (size_t k = 0; k < 3; k++) {
-            static const char *const sks[] = {"item", "claimed", "free"};
-            if (i == 3 && k == 0) /* the same where the queue takes no pushes any more */
-                assert_status(LK_OK, lk_queue_close(r->db, lk_string("dead")));
-            lkc_push(r, queues[i], sks[k], queues[i]);
-            assert_pull(r, queues[i], queues[i], &j);
-            assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 0));
-            assert_status(LK_EMPTY, lkc_try_pull_limited(r, queues[i], 1, "dead", NULL));
-            assert_holds(r, j.claim.key, NULL);
-        }
-    assert_holds(r, lk_key_of("dead", "item"), "an item");
-    assert_held(r, &there);
-    assert_depths(r, "dead", 12, 1, 0);
-    char last[ULID_SIZE] = {0};
-    size_t displaced = 0;
-    lk_query query = {.pk = lk_string("dead")};
-    assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-    assert_int_equal(lk_result_count(r->result), 14);
-    for (size_t i = 0; i < 14; i++) {
-        lk_bytes sk = lk_result_item(r->result, i)->key.sk;
-        if (sk.size != ULID_SIZE)
-            continue;
-        assert_true(memcmp(last, sk.data, ULID_SIZE) < 0);
-        memcpy(last, sk.data, ULID_SIZE);
-        displaced++;
-    }
-    assert_int_equal(displaced, 11); /* all but the first with "free" */
-    for (size_t i = 0; i < 12; i++) {
-        assert_status(LK_OK, lkc_try_pull(r, "dead", &j));
-        assert_int_equal(j.claim.receives, 1);
-        assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
-    }
-    assert_empty(r, "dead");
-    assert_status(LK_OK, lk_queue_acknowledge(r->db, &there.claim, 1));
-    assert_status(LK_CLOSED, lkc_try_pull(r, "dead", NULL));
-}
-
 /* The limit is that of the pull, not of the job. */
 static void
 test_limit_of_receives_is_the_pulls_own(rig *r)
@@ -361,7 +314,6 @@ static const lkc_case cases[] = {
     CASE(test_jobs_expire_in_every_state, LK_HAS_QUEUES),
     CASE(test_job_that_was_received_too_often_moves_to_the_dead_ones, LK_HAS_QUEUES),
     CASE(test_pull_passes_the_dead_and_returns_the_living, LK_HAS_QUEUES),
-    CASE(test_dead_letters_overwrite_nothing, LK_HAS_QUEUES),
     CASE(test_limit_of_receives_is_the_pulls_own, LK_HAS_QUEUES),
 };
 AREA(lkc_pull_area, cases);

@@ -175,22 +175,6 @@ pull_that_moves_in_steps(void *state, const lk_pull_options *options, lk_result 
     return status;
 }
 
-/* Whatever is in dead_pk under the keys of the queue's jobs makes room. */
-static lk_status
-pull_that_overwrites(void *state, const lk_pull_options *options, lk_result *result)
-{
-    lk_db *db = inner_of(state);
-    lk_query query = {.pk = options->pk};
-    lk_result *found = lk_result_new();
-    lk_status status = options->max_receives == 0 ? LK_OK : lk_query_items(db, &query, found);
-    for (size_t i = 0; status == LK_OK && i < lk_result_count(found); i++) {
-        lk_key taken = {options->dead_pk, lk_result_item(found, i)->key.sk};
-        status = lk_delete(db, &taken, 1);
-    }
-    lk_result_free(found);
-    return status != LK_OK ? status : lk_queue_pull(db, options, result);
-}
-
 /* One more than it may. */
 static lk_status
 pull_with_one_more(void *state, const lk_pull_options *options, lk_result *result)
@@ -411,9 +395,6 @@ const twin twins_of_queues[] = {
     {"a job dies in two steps",
      {.pull = pull_that_moves_in_steps},
      .cases = {"test_job_that_moves_is*"}},
-    {"a dead letter overwrites what is there",
-     {.pull = pull_that_overwrites},
-     .cases = {"test_dead_letters_overwrite*"}},
     {"a job dies late",
      {.pull = pull_with_one_more},
      .cases = {"test_job_that_was_received*", "test_limit_of_receives*"}},
