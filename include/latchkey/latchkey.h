@@ -608,8 +608,8 @@ LK_API LK_CHECKED lk_status lk_queue_fd(lk_db *db, lk_bytes pk, int *fd);
 
 /* Takes expired items and lapsed locks out and gives memory back: visits the whole table once, but
  * stops soon after `max_items` were taken out (0: no limit). `swept` (may be NULL): how many.
- * Writes do the same a little at a time. LK_OK, LK_INVALID, LK_NO_MEMORY, LK_BUSY. Progress: takes
- * latches, one at a time and briefly. */
+ * Writes do the same a little at a time. LK_OK, LK_INVALID. LK_NO_MEMORY, LK_BUSY (readers hold back as
+ * much as they may): some were taken out. Progress: takes latches, one at a time and briefly. */
 LK_API LK_CHECKED lk_status lk_sweep(lk_db *db, size_t max_items, size_t *swept);
 
 /* Counters since lk_memory_open, summed over all threads; not one instant. */

@@ -340,7 +340,10 @@ memory_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock 
     if (thread == NULL)
         return status;
     lki_writes all = {.items = items, .count = item_count};
-    return commit_count(thread, lki_store_commit(state, thread, &all, locks, lock_count, conflict));
+    status = LK_BUSY;
+    if (lki_memory_is_bounded(thread))
+        status = lki_store_commit(state, thread, &all, locks, lock_count, conflict);
+    return commit_count(thread, status);
 }
 
 static lk_status
@@ -355,9 +358,11 @@ memory_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *
     for (size_t i = 0; i < write_count; i++)
         jobs |= writes[i].kind == LK_PUSH || writes[i].kind == LK_ACKNOWLEDGE;
     lki_writes all = {.writes = writes, .count = write_count};
-    status = jobs
-                 ? lki_queue_commit(state, thread, writes, write_count, locks, lock_count, conflict)
-                 : lki_store_commit(state, thread, &all, locks, lock_count, conflict);
+    status = LK_BUSY;
+    if (jobs)
+        status = lki_queue_commit(state, thread, writes, write_count, locks, lock_count, conflict);
+    else if (lki_memory_is_bounded(thread))
+        status = lki_store_commit(state, thread, &all, locks, lock_count, conflict);
     return commit_count(thread, status);
 }
 

@@ -140,13 +140,25 @@ bool lki_memory_wait(lki_thread *thread);
  * a section it does nothing. */
 void lki_reclaim_portion(lki_thread *thread, size_t count);
 
-/* Writers call it first, holding no latch. False: LK_BUSY. Inside of a section it only judges. */
+/* Writers call it first, holding no latch, and not again inside of the section: there it only judges, and
+ * a reader on its way would do for LK_BUSY. False: LK_BUSY. */
 LKI_INLINE bool
 lki_memory_is_bounded(lki_thread *thread)
 {
     if (LKI_LIKELY(lki_load_relaxed(&thread->domain->pressure) == 0))
         return true;
     return lki_memory_wait(thread);
+}
+
+/* Has this section retired so much that who works in portions ends it after this step? Then what was
+ * retired is judged, and waited for, outside of it: a portion is never LK_BUSY by its own garbage, and
+ * goes beyond the limit by no more than a step. */
+LKI_INLINE bool
+lki_section_is_full(const lki_thread *thread)
+{
+    const lki_batch *open = thread->limbo->open;
+    return LKI_UNLIKELY(open != NULL && open->bytes >= LKI_SEAL_BYTES) ||
+           LKI_UNLIKELY(lki_load_relaxed(&thread->domain->pressure) != 0);
 }
 
 /* For callers that do not wait: where too much is retired, what can be freed now is. */

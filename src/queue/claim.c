@@ -79,20 +79,20 @@ lk_status
 lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *claims, size_t count)
 {
     lk_status first = LK_OK;
-    for (size_t i = 0; i < count; i += GROUP) {
-        size_t group = count - i < GROUP ? count - i : GROUP;
+    for (size_t i = 0; i < count;) {
+        size_t began = i, end = count - i < GROUP ? count : i + GROUP;
         lki_ticks ticks = lki_ticks_read(store);
         if (!lki_memory_is_bounded(thread))
             return LK_BUSY;
         lk_status status = LK_OK;
         lki_write_enter(thread);
-        for (size_t k = i; k < i + group && status >= LK_OK; k++) {
-            status = acknowledge_one(store, thread, &claims[k], &ticks);
+        do {
+            status = acknowledge_one(store, thread, &claims[i++], &ticks);
             if (first == LK_OK)
                 first = status;
-        }
+        } while (i < end && status >= LK_OK && !lki_section_is_full(thread));
         lki_write_leave(thread);
-        lki_sweep_step(store, thread, group);
+        lki_sweep_step(store, thread, i - began);
         if (status < LK_OK)
             return status;
     }

@@ -20,26 +20,33 @@ typedef struct tour {
     void *context;
 } tour;
 
+/* From slot *at on: to the end (*at is 0 then), or until the section is full. */
 static lk_status
-segment_tour(tour *t, lki_segment *segment)
+segment_tour(tour *t, lki_segment *segment, uint32_t *at)
 {
     uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
-    lk_status status = LK_OK;
-    for (uint32_t i = 0; status == LK_OK && i < reserved; i++) {
+    while (*at < reserved) {
         lki_found_job job;
-        lki_job_read(t->store, segment, &segment->slots[i], &job);
-        if (job.cell != NULL && job.state.phase != LKI_NO_JOB)
-            status = t->visit(t, &job);
+        lki_job_read(t->store, segment, &segment->slots[(*at)++], &job);
+        if (job.cell == NULL || job.state.phase == LKI_NO_JOB)
+            continue;
+        lk_status status = t->visit(t, &job);
+        if (status != LK_OK)
+            return status;
+        if (lki_section_is_full(t->thread) && *at < reserved)
+            return LK_OK;
     }
-    return status;
+    *at = 0;
+    return LK_OK;
 }
 
-/* Each segment in a section of its own: no memory is held back for long. */
+/* Each segment in a section of its own, or in several: no memory is held back for long. */
 static lk_status
 places_tour(tour *t)
 {
     lk_status status = LK_OK;
     uint64_t number = 0, last = UINT64_MAX;
+    uint32_t at = 0; /* the slot of a segment that was begun */
     for (bool more = true; status == LK_OK && more;) {
         if (!lki_memory_is_bounded(t->thread))
             return LK_BUSY;
@@ -52,8 +59,10 @@ places_tour(tour *t)
         }
         more = segment != NULL && segment->number <= last;
         if (more) {
-            number = segment->number + 1;
-            status = segment_tour(t, segment);
+            at = segment->number == number ? at : 0;
+            number = segment->number;
+            status = segment_tour(t, segment, &at);
+            number += at == 0;
         }
         lki_write_leave(t->thread);
     }
@@ -70,10 +79,9 @@ index_tour(tour *t, unsigned char **sk, size_t *room, size_t *size, bool *more)
     lk_status status = LK_OK;
     lki_index_walk_begin(&walk, &t->lane->partition->index, *sk != NULL ? &after : NULL, true,
                          false);
-    size_t count = lki_index_walk_next(&walk, cells, RUN);
-    *more = count == RUN;
-    for (size_t i = 0; status == LK_OK && i < count; i++) {
-        lki_cell *cell = cells[i];
+    size_t count = lki_index_walk_next(&walk, cells, RUN), i = 0;
+    while (status == LK_OK && i < count) {
+        lki_cell *cell = cells[i++];
         lki_found_job job = {.cell = cell};
         job.key = (lk_key){{cell->bytes, cell->pk_size}, {lki_cell_sk(cell), cell->sk_size}};
         job.record = lki_effective(t->store, lki_load_acquire(&cell->item), NULL); /* P1 */
@@ -81,10 +89,13 @@ index_tour(tour *t, unsigned char **sk, size_t *room, size_t *size, bool *more)
             continue;
         job.state = *lki_record_state(job.record);
         status = t->visit(t, &job);
+        if (lki_section_is_full(t->thread))
+            break;
     }
+    *more = count == RUN || i < count;
     if (status != LK_OK || !*more)
         return status;
-    const lki_cell *last = cells[count - 1];
+    const lki_cell *last = cells[i - 1];
     if (*sk == NULL || last->sk_size > *room) {
         lki_free(&t->store->domain.allocator, *sk, *room);
         *room = (size_t)last->sk_size * 2 + 64;

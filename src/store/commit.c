@@ -520,8 +520,6 @@ lk_status
 lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes, lk_lock *locks,
                  size_t lock_count, lk_conflict *conflict)
 {
-    if (!lki_memory_is_bounded(thread))
-        return LK_BUSY;
     size_t keys = lock_count + writes->count, steps = keys + writes->count;
     size_t jobs = writes->plan != NULL ? writes->count : 0;
     lki_scratch scratch;

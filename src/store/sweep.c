@@ -94,17 +94,20 @@ lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now
     return swept;
 }
 
-/* One chunk of a shard. *offset moves on; `*ended`: at the end of the shard. */
+/* One chunk of a shard, or a part of it where the section is full. *offset moves on; `*ended`: at the end
+ * of the shard. */
 static lk_status
 chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now,
             int64_t *lag_ms, size_t *swept, bool *ended)
 {
     lki_cell *cells[CHUNK];
     lk_status status = LK_OK;
+    bool full = false;
     size_t began = *offset;
     lki_write_enter(thread);
     size_t count = lki_shard_walk(store, shard, offset, cells, CHUNK);
-    for (size_t i = 0; i < count && status != LK_NO_MEMORY; i++) {
+    for (size_t i = 0; i < count && status != LK_NO_MEMORY && !full; i++) {
+        size_t before = *swept;
         lki_removal_if_void(thread, cells[i]); /* made when memory was out */
         status = head_sweep(store, thread, cells[i], &cells[i]->item, now, lag_ms);
         *swept += status == LK_OK;
@@ -112,13 +115,13 @@ chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, 
             break;
         status = head_sweep(store, thread, cells[i], &cells[i]->lock, now, lag_ms);
         *swept += status == LK_OK;
+        full = *swept != before && lki_section_is_full(thread);
     }
-    *ended = count < CHUNK;
+    *ended = count < CHUNK && !full;
     lki_write_leave(thread);
-    if (status != LK_NO_MEMORY)
-        return LK_OK;
-    *offset = began; /* once more, when there is memory */
-    return LK_NO_MEMORY;
+    if (full || status == LK_NO_MEMORY)
+        *offset = began; /* once more: what was taken out is passed over, or there is memory */
+    return status == LK_NO_MEMORY ? LK_NO_MEMORY : LK_OK;
 }
 
 static void
@@ -185,8 +188,9 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
     thread->expiring_writes = 0;
     int64_t earliest = lki_load_relaxed(&sweep->earliest_ms);
     bool idle = earliest == INT64_MAX; /* nothing ever expires, or a round has just begun */
-    if ((idle && lki_load_relaxed(&sweep->active) == 0) || !lki_latch_try(&sweep->latch))
-        return;
+    if ((idle && lki_load_relaxed(&sweep->active) == 0) ||
+        lki_load_relaxed(&thread->domain->pressure) != 0 || !lki_latch_try(&sweep->latch))
+        return; /* nothing to do, no more to be held back, or another one does it */
     int64_t now = lki_now(store);
     if (!sweep->running && now > earliest &&
         (lki_span_ms(sweep->round_began_ms, now) >= ROUND_MS || now < sweep->round_began_ms ||
@@ -213,10 +217,19 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
     int64_t now = lki_now(store);
     lki_latch_take(&sweep->latch, thread);
     round_begin_latched(store, now);
-    while (status == LK_OK && sweep->running && (max_items == 0 || count < max_items))
+    while (status == LK_OK && sweep->running && (max_items == 0 || count < max_items)) {
+        size_t before = count;
         status = round_step_latched(store, thread, now, &count);
+        if (status != LK_OK || count == before || lki_memory_is_bounded_now(thread))
+            continue;
+        lki_latch_drop(&sweep->latch); /* writers wait for nobody meanwhile */
+        status = lki_memory_is_bounded(thread) ? LK_OK : LK_BUSY;
+        lki_latch_take(&sweep->latch, thread); /* the round goes on, whoever went on with it */
+    }
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
+    if (status == LK_BUSY)
+        return status;
     if (store->tend != NULL && thread->epoch.active == 0)
         count += store->tend(store, thread, true);
     if (thread->unsettled_count != 0)

@@ -57,8 +57,9 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
     return LK_OK;
 }
 
+/* *done: how many, at least one but for a fault; fewer where the section is full. */
 static lk_status
-set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t count)
+set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t count, size_t *done)
 {
     lki_hashed hashed[GROUP];
     for (size_t i = 0; i < count; i++) {
@@ -71,11 +72,13 @@ set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t cou
         LKI_PREFETCH(guess);
         LKI_PREFETCH_AT(guess, LKI_LINE);
     }
-    for (size_t i = 0; i < count; i++) {
-        lk_status status = set_one(store, thread, &hashed[i], &items[i]);
+    for (*done = 0; *done < count;) {
+        lk_status status = set_one(store, thread, &hashed[*done], &items[*done]);
         if (status != LK_OK)
             return status;
         lki_count(thread, LKI_SETS, 1);
+        if (++*done < count && lki_section_is_full(thread))
+            break;
     }
     return LK_OK;
 }
@@ -84,14 +87,14 @@ lk_status
 lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count)
 {
     lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i += GROUP) {
+    for (size_t i = 0, done; status == LK_OK && i < count; i += done) {
         size_t group = count - i < GROUP ? count - i : GROUP;
         if (!lki_memory_is_bounded(thread))
             return LK_BUSY;
         lki_write_enter(thread);
-        status = set_group(store, thread, items + i, group);
+        status = set_group(store, thread, items + i, group, &done);
         lki_write_leave(thread);
-        lki_sweep_step(store, thread, group);
+        lki_sweep_step(store, thread, done);
     }
     return status;
 }

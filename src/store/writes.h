@@ -34,6 +34,7 @@ typedef struct lki_writes {
     lki_job_plan plan; /* NULL: no pushes, no acknowledgements */
     void *context;
 } lki_writes;
+/* Caller: lki_memory_is_bounded before, outside of its section. */
 lk_status lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
                            lk_lock *locks, size_t lock_count, lk_conflict *conflict);
 

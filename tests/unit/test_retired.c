@@ -259,6 +259,132 @@ test_big_jobs_come_back_at_once_without_a_reader(void **state)
     kit_close(&k);
 }
 
+/* ---- calls that take out, or replace, more than the limit ---- */
+
+enum { MANY = 128 }; /* of 64 KiB each: twice the limit */
+
+typedef struct many {
+    kit k;
+    lk_item items[MANY];
+    lk_key keys[MANY];
+    char names[MANY][8];
+    char data[64 * 1024];
+} many;
+
+static lk_status
+many_acknowledged(many *m)
+{
+    lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    options.pk = lk_string("q");
+    options.max_jobs = MANY;
+    lk_claim claims[MANY];
+    assert_status(LK_OK, lk_queue_pull(m->k.db, &options, m->k.result));
+    assert_int_equal(lk_result_count(m->k.result), MANY);
+    for (size_t i = 0; i < MANY; i++)
+        claims[i] = *lk_result_claim(m->k.result, i);
+    return lk_queue_acknowledge(m->k.db, claims, MANY);
+}
+
+static lk_status
+many_purged(many *m)
+{
+    return lk_queue_purge(m->k.db, lk_string("q"), NULL);
+}
+
+static lk_status
+many_deleted(many *m)
+{
+    return lk_delete(m->k.db, m->keys, MANY);
+}
+
+static lk_status
+many_replaced(many *m)
+{
+    return lk_set(m->k.db, m->items, MANY);
+}
+
+static lk_status
+many_swept(many *m)
+{
+    atomic_fetch_add(&m->k.now_ms, 10000);
+    return lk_sweep(m->k.db, 0, NULL);
+}
+
+static const struct {
+    const char *name;
+    lk_status (*call)(many *);
+    bool keyed;
+    bool touched; /* by a set: their heads are in use */
+    bool expires;
+} calls[] = {
+    {"jobs, acknowledged", many_acknowledged, false, false, false},
+    {"jobs that were set, acknowledged", many_acknowledged, false, true, false},
+    {"jobs with keys, acknowledged", many_acknowledged, true, false, false},
+    {"jobs, purged", many_purged, false, false, false},
+    {"jobs that were set, purged", many_purged, false, true, false},
+    {"jobs with keys, purged", many_purged, true, false, false},
+    {"jobs, deleted", many_deleted, false, false, false},
+    {"jobs with keys, deleted", many_deleted, true, false, false},
+    {"jobs with keys, replaced", many_replaced, true, false, false},
+    {"jobs with keys that have expired, swept", many_swept, true, false, true},
+};
+
+static void
+many_begin(many *m, size_t i)
+{
+    kit_open(&m->k, &(lk_memory_options){.max_retired_bytes = LIMIT});
+    int64_t expires = calls[i].expires ? atomic_load(&m->k.now_ms) + 5000 : 0;
+    for (size_t n = 0; n < MANY; n++) {
+        snprintf(m->names[n], sizeof m->names[n], "%03zu", n);
+        m->items[n] = (lk_item){lk_key_of("q", calls[i].keyed ? m->names[n] : NULL),
+                                {m->data, sizeof m->data},
+                                expires};
+    }
+    assert_status(LK_OK, lk_queue_push(m->k.db, m->items, MANY, NULL, m->k.result));
+    static char sk[MANY][LK_ULID_SIZE];
+    for (size_t n = 0; n < MANY; n++) {
+        lk_key key = lk_result_item(m->k.result, n)->key;
+        memcpy(sk[n], key.sk.data, key.sk.size);
+        m->keys[n] = m->items[n].key = (lk_key){lk_string("q"), {sk[n], key.sk.size}};
+    }
+    if (calls[i].touched)
+        assert_status(LK_OK, lk_set(m->k.db, m->items, MANY));
+}
+
+static void
+test_no_call_is_busy_by_its_own_garbage(void **state)
+{
+    (void)state;
+    many *m = calloc(1, sizeof *m);
+    for (size_t i = 0; i < KIT_COUNT(calls); i++) {
+        many_begin(m, i);
+        lk_status status = calls[i].call(m);
+        if (status != LK_OK)
+            fail_msg("%s: %s", calls[i].name, lk_status_string(status));
+        kit_close(&m->k);
+    }
+    free(m);
+}
+
+static void
+test_a_call_of_many_stops_at_the_limit_while_a_reader_stays(void **state)
+{
+    (void)state;
+    many *m = calloc(1, sizeof *m);
+    for (size_t i = 0; i < KIT_COUNT(calls); i++) {
+        reader r;
+        many_begin(m, i);
+        reader_start(&r, &m->k, false);
+        lk_status status = calls[i].call(m);
+        uint64_t said = kit_statistics(&m->k).retired_bytes;
+        reader_end(&r);
+        if (status != LK_BUSY || said > LIMIT + SLACK)
+            fail_msg("%s: %s, %zu said", calls[i].name, lk_status_string(status), (size_t)said);
+        kit_close(&m->k);
+    }
+    free(m);
+}
+
 /* ---- before LK_BUSY ---- */
 
 static void
@@ -354,6 +480,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_that_a_reader_holds_back_is_counted),
         cmocka_unit_test(test_big_jobs_come_back_at_once_without_a_reader),
+        cmocka_unit_test(test_no_call_is_busy_by_its_own_garbage),
+        cmocka_unit_test(test_a_call_of_many_stops_at_the_limit_while_a_reader_stays),
         cmocka_unit_test(test_writer_waits_for_a_reader_that_leaves),
         cmocka_unit_test(test_reader_that_is_known_to_stay_costs_later_writers_little),
         cmocka_unit_test(test_tags_of_any_age_are_past),
