@@ -15,7 +15,7 @@
  * process, however it ends; but the child of a fork that outlives a killed parent goes on holding
  * it.
  *
- * WHAT IS DURABLE WHEN  A call that writes is one transaction (a purge or a sweep of many:
+ * WHAT IS DURABLE WHEN  A call that writes is one transaction (a purge, a sweep or a pull of many:
  * several). When it returns LK_OK, or LK_LATE, all of it is there; on anything else nothing of it
  * is, but where latchkey.h says otherwise, and for LK_UNKNOWN. lk_set and lk_delete of several keys
  * are one step too, which is more than latchkey.h promises. Killing the process, at any instant,
@@ -30,6 +30,15 @@
  *
  * THREADS, PROGRESS  As latchkey.h says, but: reads never wait for a writer, and writes queue up
  * behind one another, for the time of a commit each.
+ *
+ * BOUNDED WORK  What came due is noticed in the order of its time, 4,096 jobs in a pull, or max_jobs
+ * if that is more; where more is due a job counts as visible from when it was noticed, and a pull
+ * takes nothing behind the next one that is due as long as it has another. A pull without wait
+ * takes 4,096 jobs out that have expired or were received too often (fewer where they have more than
+ * 4 KiB), and is LK_EMPTY if these were all it met; the next one goes on. A push to a queue that is
+ * too deep takes out 8,192 expired items and locks of the whole store, the oldest first; if that has
+ * not made room it is LK_BUSY, and the next one goes on. A purge, and a sweep without a limit, go on
+ * to the end, 512 in a transaction, and others write in between.
  *
  * OTHER PROCESSES  Programs of LMDB (mdb_stat, mdb_copy) may read the database while it is open here.
  * What a process that was killed was reading holds nothing back: readers of dead processes are

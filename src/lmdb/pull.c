@@ -4,10 +4,15 @@
  *
  *   1. a look, which writes nothing and waits for no writer: is anything visible? Mostly that is
  *      all an empty pull does
- *   2. what is due goes from due to ready, all of it, in transactions of BATCH jobs at most: only
- *      then is the first of ready the first of all that is visible
- *   3. the first of ready are claimed, in the transaction of the last batch; jobs that have expired
- *      or were received too often go on the way
+ *   2. what is due goes from due to ready, a portion of it: BATCH jobs, or as many as are wanted if
+ *      that is more; in the order of their times, those of one time in the order of their sk
+ *   3. the first of ready are claimed, in the last transaction; jobs that have expired or were
+ *      received too often go on the way, a portion of them, too
+ *
+ * Transactions are cut at BATCH jobs, or pages of their data. Where more is due than a portion, a job
+ * counts as visible once it was noticed; and nothing is claimed that lies behind the next one that
+ * is due, unless that is all the pull could do. After a portion without a job the call is LK_EMPTY,
+ * or goes on, if it waits.
  *
  * Waiting sleeps outside of all transactions (wait.c).
  */
@@ -15,7 +20,7 @@
 
 #include "lmdb/store.h"
 
-enum { BATCH = 4096 };
+enum { BATCH = 4096, TURNS = 64, PAGE = 4096 };
 
 typedef struct pull {
     lki_lmdb *store;
@@ -24,9 +29,12 @@ typedef struct pull {
     lki_lmdb_key queue; /* the frame of its keys */
     int64_t first_due;  /* as last seen; INT64_MAX: nothing waits for a time */
     bool exists;        /* the queue, likewise */
-    size_t taken;
-    size_t buried; /* in this transaction */
-    size_t work;   /* jobs that were moved or taken out, likewise */
+    size_t wanted, taken;
+    size_t noticed, removed;           /* so far: from due to ready; expired or buried */
+    size_t turns;                      /* transactions so far */
+    size_t batch, now_noticed, buried; /* of this transaction: its work, and so on */
+    bool due_is_left;                  /* a portion was noticed, and the next one is due */
+    bool more;                         /* a portion was worked off, and there is more */
 } pull;
 
 /* ---- the look ---- */
@@ -164,21 +172,44 @@ due_notice(lki_lmdb_txn *t, const pull *p, const MDB_val *due)
     return status;
 }
 
-/* LK_RACE: that was a batch, and there is more. */
+/* A portion. LK_RACE: that was a batch of it. */
 static lk_status
-due_notice_all(lki_lmdb_txn *t, pull *p)
+due_notice_some(lki_lmdb_txn *t, pull *p)
 {
+    size_t portion = p->wanted > BATCH ? p->wanted : BATCH;
     for (;;) {
         MDB_val due;
         lk_status status = due_first(t->store, &p->queue, t->txn, &due, &p->first_due);
-        if (status != LK_OK || p->first_due > t->time)
+        p->due_is_left = status == LK_OK && p->first_due <= t->time;
+        if (!p->due_is_left || p->noticed == portion)
             return status;
-        if (p->work++ == BATCH)
+        if (p->batch == BATCH)
             return LK_RACE;
         status = due_notice(t, p, &due);
         if (status != LK_OK)
             return status;
+        p->batch++;
+        p->noticed++;
+        p->now_noticed++;
     }
+}
+
+/* The next job that is due comes before `ready`. */
+static lk_status
+due_is_before(const lki_lmdb_txn *t, const pull *p, const MDB_val *ready, bool *before)
+{
+    MDB_val due;
+    int64_t time;
+    size_t front = p->queue.size + LKI_LMDB_TIME;
+    lk_status status = due_first(t->store, &p->queue, t->txn, &due, &time);
+    *before = false;
+    if (status != LK_OK || time > t->time)
+        return status;
+    lk_bytes first = {(const unsigned char *)due.mv_data + front, due.mv_size - front};
+    lk_bytes second = {(const unsigned char *)ready->mv_data + p->queue.size,
+                       ready->mv_size - p->queue.size};
+    *before = lk_bytes_compare(first, second) < 0;
+    return LK_OK;
 }
 
 /* ---- one job ---- */
@@ -208,7 +239,6 @@ job_bury(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item 
     }
     free(data);
     p->buried++;
-    p->work++;
     return status;
 }
 
@@ -237,7 +267,8 @@ job_claim(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item
     return status;
 }
 
-/* The first of ready: claimed, or out of the way. LK_NOT_FOUND: there is none. */
+/* The first of ready: claimed, or out of the way. LK_NOT_FOUND: there is none, or what is due comes
+ * first. */
 static lk_status
 job_next(lki_lmdb_txn *t, pull *p)
 {
@@ -246,8 +277,11 @@ job_next(lki_lmdb_txn *t, pull *p)
     lki_lmdb_item item;
     lki_lmdb_job job;
     lk_status status = ready_first(t->store, &p->queue, t->txn, &first);
-    if (status != LK_OK)
-        return status;
+    bool is_behind = false;
+    if (status == LK_OK && p->due_is_left && p->taken + p->removed != 0)
+        status = due_is_before(t, p, &first, &is_behind);
+    if (status != LK_OK || is_behind)
+        return status != LK_OK ? status : LK_NOT_FOUND;
     if (!lki_lmdb_key_read(&key, first.mv_data, first.mv_size) ||
         key.size == p->queue.size) /* a job has an sk */
         return LK_UNAVAILABLE;     /* damaged */
@@ -259,29 +293,32 @@ job_next(lki_lmdb_txn *t, pull *p)
     if (status != LK_OK)
         return status;
     lki_lmdb_count(&p->store->slots_visited, 1);
-    if (lk_has_expired(item.expires_at_ms, t->now_ms)) {
-        p->work++;
-        t->expired++;
-        return lki_lmdb_item_remove(t, &key, &item);
-    }
-    if (p->options->max_receives != 0 && job.receives >= p->options->max_receives)
+    bool expired = lk_has_expired(item.expires_at_ms, t->now_ms);
+    if (!expired && (p->options->max_receives == 0 || job.receives < p->options->max_receives))
+        return job_claim(t, p, &key, &item, &job);
+    p->removed++;
+    p->batch += 1 + item.data.size / PAGE;
+    if (!expired)
         return job_bury(t, p, &key, &item);
-    return job_claim(t, p, &key, &item, &job);
+    t->expired++;
+    return lki_lmdb_item_remove(t, &key, &item);
 }
 
 /* ---- a pull without waiting ---- */
 
-/* LK_RACE: much was moved out of the way, and there is more. */
+/* LK_RACE: that was a batch of what is out of the way, and the portion is not. */
 static lk_status
 jobs_claim(lki_lmdb_txn *t, pull *p)
 {
-    size_t wanted = p->options->max_jobs != 0 ? p->options->max_jobs : 1;
-    lk_status status = due_notice_all(t, p);
-    while (status == LK_OK && p->taken < wanted) {
-        if (p->work > BATCH)
-            return p->taken != 0 ? LK_OK : LK_RACE;
+    lk_status status = due_notice_some(t, p);
+    if (status == LK_OK)
+        p->batch = 0;
+    while (status == LK_OK && p->taken < p->wanted && p->batch < BATCH)
         status = job_next(t, p);
-    }
+    bool cut = status == LK_OK && p->taken == 0;
+    if (cut && p->removed < BATCH && p->turns < TURNS)
+        return LK_RACE;
+    p->more = cut || (p->due_is_left && p->taken == 0);
     return status == LK_NOT_FOUND ? LK_OK : status;
 }
 
@@ -311,21 +348,28 @@ pull_try(pull *p)
     lk_status status = lki_lmdb_begin(p->store, &t);
     if (status != LK_OK)
         return status;
-    p->taken = p->buried = p->work = 0;
+    p->taken = p->batch = p->now_noticed = p->buried = 0;
+    p->more = false;
+    p->turns++;
     lk_result_draft(p->result);
     status = jobs_claim(&t, p);
     lk_status found = status;
     if (status == LK_OK && p->taken == 0)
-        found = nothing_judge(&t, p);
+        found = p->more ? LK_EMPTY : nothing_judge(&t, p);
+    p->exists |= p->more;
     status = lki_lmdb_end(&t, found < LK_OK ? found : LK_OK);
     if (status == LK_OK && p->buried != 0)
         lki_lmdb_call(p->store, p->options->dead_pk, p->buried);
+    if (status == LK_OK && p->now_noticed > p->taken) /* they are visible, and not this one's */
+        lki_lmdb_call(p->store, p->options->pk, p->now_noticed - p->taken);
     return status != LK_OK || p->taken != 0 ? status : found;
 }
 
 static lk_status
 pull_once(pull *p)
 {
+    p->noticed = p->removed = p->turns = 0;
+    p->more = false;
     lk_status status = pull_look(p);
     if (status != LK_OK)
         return status;
@@ -357,7 +401,8 @@ pull_wait(pull *p)
             status = LK_TIMED_OUT;
             break;
         }
-        lki_lmdb_waiter_sleep(store, &waiter, p->first_due, end);
+        if (!p->more)
+            lki_lmdb_waiter_sleep(store, &waiter, p->first_due, end);
     }
     lki_lmdb_waiter_leave(store, &waiter, p->first_due);
     if (status < LK_OK) /* perhaps it was called for a job, which another one can take */
@@ -368,7 +413,10 @@ pull_wait(pull *p)
 lk_status
 lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *result)
 {
-    pull p = {.store = state, .options = options, .result = result};
+    pull p = {.store = state,
+              .options = options,
+              .result = result,
+              .wanted = options->max_jobs != 0 ? options->max_jobs : 1};
     if (options->max_receives != 0 && options->dead_pk.size > LKI_LMDB_QUEUE_MAX)
         return LK_TOO_BIG; /* a dead letter may need a generated sk */
     lki_lmdb_key_frame(&p.queue, options->pk);

@@ -10,7 +10,7 @@
 
 #include "lmdb/store.h"
 
-enum { EXPIRE_AT_ONCE = 512 };
+enum { EXPIRE_AT_ONCE = 512, PORTIONS = 16 };
 
 /* ---- push ---- */
 
@@ -43,9 +43,9 @@ jobs_check(lki_lmdb *store, const lk_item *jobs, size_t count)
 }
 
 /* Is the queue too deep with what was added? What has expired does not count: some of it goes
- * first. LK_RACE: it is, but more has expired. */
+ * first. LK_RACE: it is, but more has expired, and there are portions left. */
 static lk_status
-depth_check(lki_lmdb_txn *t, lk_bytes pk, size_t max_depth, size_t added)
+depth_check(lki_lmdb_txn *t, lk_bytes pk, size_t max_depth, size_t added, int portions)
 {
     if (max_depth == 0 || added == 0 || t->queue.depth <= max_depth)
         return LK_OK;
@@ -55,12 +55,13 @@ depth_check(lki_lmdb_txn *t, lk_bytes pk, size_t max_depth, size_t added)
         status = lki_lmdb_queue_use(t, pk);
     if (status != LK_OK || t->queue.depth <= max_depth)
         return status;
-    return more ? LK_RACE : LK_BUSY;
+    return more && portions > 0 ? LK_RACE : LK_BUSY;
 }
 
 /* All in one transaction, or nothing. LK_RACE: as depth_check. */
 static lk_status
-jobs_push(lki_lmdb_txn *t, const lk_item *jobs, size_t count, size_t max_depth, lki_lmdb_push *push)
+jobs_push(lki_lmdb_txn *t, const lk_item *jobs, size_t count, size_t max_depth, int portions,
+          lki_lmdb_push *push)
 {
     lki_lmdb *store = t->store;
     push->added = 0;
@@ -69,7 +70,8 @@ jobs_push(lki_lmdb_txn *t, const lk_item *jobs, size_t count, size_t max_depth, 
     lk_status status = jobs_check(store, jobs, count);
     for (size_t i = 0; status == LK_OK && i < count; i++)
         status = lki_lmdb_job_push(t, &jobs[i], push);
-    return status == LK_OK ? depth_check(t, jobs[0].key.pk, max_depth, push->added) : status;
+    return status == LK_OK ? depth_check(t, jobs[0].key.pk, max_depth, push->added, portions)
+                           : status;
 }
 
 /* Takes out a portion of what has expired. Between portions others come to write. */
@@ -94,11 +96,11 @@ lki_lmdb_queue_push(void *state, const lk_item *jobs, size_t count, const lk_pus
     lki_lmdb_push push = {
         .delay_ms = options->delay_ms, .unique = options->unique, .pushed = pushed};
     lk_status status;
-    for (;;) {
+    for (int portions = PORTIONS;; portions--) {
         status = lki_lmdb_begin(store, &t);
         if (status != LK_OK)
             return status;
-        status = jobs_push(&t, jobs, count, options->max_depth, &push);
+        status = jobs_push(&t, jobs, count, options->max_depth, portions, &push);
         status = lki_lmdb_end(&t, status);
         if (status != LK_RACE)
             break;

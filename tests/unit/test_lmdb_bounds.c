@@ -132,6 +132,28 @@ test_push_takes_out_what_has_expired_in_portions(void **state)
     assert_pull(&r->k, "q", "new", NULL);
 }
 
+/* No push works off everything; each goes on where the last one ended. */
+static void
+test_push_takes_out_a_bounded_part_of_what_has_expired(void **state)
+{
+    lmdb_rig *r = *state;
+    enum { MANY = 20000, LEAST = 8000, MOST = 10000 };
+    static lk_item jobs[MANY];
+    for (int i = 0; i < MANY; i++)
+        jobs[i] = (lk_item){lk_key_of("q", NULL), lk_string("x"), KIT_START_MS + 10};
+    assert_status(LK_OK, lk_queue_push(r->k.db, jobs, MANY, NULL, NULL));
+    kit_advance(&r->k, 11);
+    lk_push_options options = {.max_depth = 2};
+    for (uint64_t out = 0; out < MANY;) {
+        lk_status status = jobs_try_push(&r->k, "q", NULL, "new", &options);
+        uint64_t now = kit_statistics(&r->k).expired_swept;
+        assert_true(now - out <= MOST && (now - out >= LEAST || now == MANY));
+        assert_status(MANY - now > options.max_depth ? LK_BUSY : LK_OK, status);
+        out = now;
+    }
+    assert_pull(&r->k, "q", "new", NULL);
+}
+
 /* The realtime clock was set back to before the opening: what expires by it now does so. */
 static void
 test_expiry_follows_a_clock_that_was_set_back(void **state)
@@ -227,6 +249,7 @@ main(void)
         TEST(test_queues_in_use_stay),
         TEST(test_empty_pulls_are_counted_until_their_queue_goes),
         TEST(test_push_takes_out_what_has_expired_in_portions),
+        TEST(test_push_takes_out_a_bounded_part_of_what_has_expired),
         TEST(test_expiry_follows_a_clock_that_was_set_back),
         TEST(test_clocks_at_the_ends_of_their_numbers),
     };

@@ -402,18 +402,37 @@ test_many_that_are_due_at_once_come_in_order(void **state)
     assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
     assert_int_equal(job_number(lk_result_item(r->k.result, 0)), 0);
     assert_int_equal(lk_result_claim(r->k.result, 0)->receives, 3);
+    assert_in_range(jobs_statistics(&r->k, "q").lapses, MANY + 1000, MANY + 5000);
+    pull.max_jobs = MANY;
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    assert_int_equal(lk_result_count(r->k.result), MANY - 1);
     assert_int_equal(jobs_statistics(&r->k, "q").lapses, 2 * MANY);
 }
 
+/* Pulls until nothing is left; how often. Each takes a portion out of the queue, and not much more. */
+static size_t
+pulls_of_portions(lmdb_rig *r, size_t least, size_t most)
+{
+    size_t pulls = 0;
+    lk_pull_options pull = {.pk = lk_string("q"), .max_receives = 1, .dead_pk = lk_string("dead")};
+    for (size_t items = jobs_items(&r->k, "q"); items != 0; pulls++) {
+        assert_status(LK_EMPTY, lk_queue_pull(r->k.db, &pull, r->k.result));
+        size_t left = jobs_items(&r->k, "q"), out = items - left;
+        assert_true(out <= most && (out >= least || left == 0));
+        items = left;
+    }
+    return pulls;
+}
+
 static void
-test_many_that_were_received_too_often_are_buried_by_one_pull(void **state)
+test_many_that_were_received_too_often_are_buried_in_portions(void **state)
 {
     lmdb_rig *r = *state;
     lk_pull_options pull = {.pk = lk_string("q"), .max_jobs = MANY};
     jobs_push_many(r, MANY, 0);
     assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
     kit_advance(&r->k, LK_HOURS(1));
-    assert_status(LK_EMPTY, jobs_try_pull_limited(&r->k, "q", 1, "dead", NULL));
+    assert_true(pulls_of_portions(r, 1000, 5000) > 1);
     assert_depths(&r->k, "q", 0, 0, 0);
     assert_depths(&r->k, "dead", MANY, 0, 0);
     assert_int_equal(jobs_statistics(&r->k, "q").dead, MANY);
@@ -421,6 +440,91 @@ test_many_that_were_received_too_often_are_buried_by_one_pull(void **state)
     assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
     for (size_t i = 0; i < MANY; i++)
         assert_int_equal(job_number(lk_result_item(r->k.result, i)), i);
+}
+
+static void
+test_many_that_have_expired_go_in_portions(void **state)
+{
+    lmdb_rig *r = *state;
+    static lk_item jobs[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        jobs[i] = (lk_item){lk_key_of("q", NULL), lk_string("x"), KIT_START_MS + 10};
+    assert_status(LK_OK, lk_queue_push(r->k.db, jobs, MANY, NULL, NULL));
+    jobs_push(&r->k, "q", NULL, "stays");
+    kit_advance(&r->k, 11);
+    lk_pull_options pull = {.pk = lk_string("q")};
+    lk_status status = LK_EMPTY;
+    uint64_t swept = 0;
+    for (int pulls = 0; status == LK_EMPTY; pulls++) {
+        assert_true(pulls < MANY / 2000 + 1);
+        status = lk_queue_pull(r->k.db, &pull, r->k.result);
+        uint64_t now = kit_statistics(&r->k).expired_swept;
+        assert_true(now - swept <= 5000 && (now - swept >= 2000 || status == LK_OK));
+        swept = now;
+    }
+    assert_status(LK_OK, status);
+    assert_true(lk_result_item(r->k.result, 0)->expires_at_ms == 0);
+}
+
+/* Who waits goes through all portions. */
+static void
+test_wait_goes_on_where_a_pull_without_is_empty(void **state)
+{
+    lmdb_rig *r = *state;
+    lk_pull_options pull = {.pk = lk_string("q"), .max_jobs = MANY};
+    jobs_push_many(r, MANY, 0);
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    kit_advance(&r->k, LK_HOURS(1));
+    jobs_push(&r->k, "q", NULL, "good");
+    pull = (lk_pull_options){
+        .pk = lk_string("q"), .max_receives = 1, .dead_pk = lk_string("dead"), .wait_ms = -1};
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    assert_int_equal(lk_result_claim(r->k.result, 0)->receives, 1);
+    assert_int_equal(jobs_items(&r->k, "dead"), MANY);
+}
+
+/* More is due than a portion: the job that was visible before does not overtake what came due, and
+ * neither do those of a later time. */
+static void
+test_portion_of_what_is_due_is_not_overtaken(void **state)
+{
+    lmdb_rig *r = *state;
+    enum { AT_ONCE = 1000 };
+    jobs_push(&r->k, "q", "99999999", "visible all along");
+    jobs_push_many(r, MANY, 50);
+    kit_advance(&r->k, 50);
+    lk_pull_options pull = {.pk = lk_string("q"), .max_jobs = AT_ONCE};
+    size_t pulled = 0;
+    for (; pulled < MANY; pulled += lk_result_count(r->k.result)) {
+        assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+        for (size_t i = 0; i < lk_result_count(r->k.result) && pulled + i < MANY; i++)
+            assert_int_equal(job_number(lk_result_item(r->k.result, i)), pulled + i);
+    }
+    if (pulled == MANY)
+        assert_pull(&r->k, "q", "visible all along", NULL);
+    else
+        assert_int_equal(pulled, MANY + 1);
+}
+
+/* Transactions are cut by bytes too: all of a call's pages are in memory until its commit. */
+static void
+test_large_ones_are_buried_in_several_transactions(void **state)
+{
+    lmdb_rig *r = *state;
+    enum { LARGE = 100 };
+    size_t size = (size_t)1 << 20;
+    lk_item large = {lk_key_of("q", NULL), {calloc(1, size), size}, 0};
+    lk_pull_options pull = {.pk = lk_string("q"), .max_jobs = LARGE};
+    for (int i = 0; i < LARGE; i++)
+        assert_status(LK_OK, lk_queue_push(r->k.db, &large, 1, NULL, NULL));
+    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
+    kit_advance(&r->k, LK_HOURS(1));
+    rig_sync(r, LK_LMDB_SYNC_LATER);
+    flushes = 0;
+    assert_status(LK_EMPTY, jobs_try_pull_limited(&r->k, "q", 1, "dead", NULL));
+    assert_in_range(flushes, LARGE / 32, LARGE);
+    assert_depths(&r->k, "dead", LARGE, 0, 0);
+    free((void *)(uintptr_t)large.data.data);
 }
 
 static void
@@ -471,7 +575,11 @@ main(void)
         TEST(test_full_map_leaves_no_half_of_any_write),
         TEST(test_map_that_is_too_small_to_begin_with_is_no_memory),
         TEST(test_many_that_are_due_at_once_come_in_order),
-        TEST(test_many_that_were_received_too_often_are_buried_by_one_pull),
+        TEST(test_many_that_were_received_too_often_are_buried_in_portions),
+        TEST(test_many_that_have_expired_go_in_portions),
+        TEST(test_wait_goes_on_where_a_pull_without_is_empty),
+        TEST(test_portion_of_what_is_due_is_not_overtaken),
+        TEST(test_large_ones_are_buried_in_several_transactions),
         TEST(test_purge_and_sweep_of_many_take_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,6 +147,30 @@ test_lapse_and_delay_wake_a_waiter(rig *r)
     }
 }
 
+/* Nobody calls for a time: whoever notices that several jobs are visible by it wakes as many, also
+ * where one of the others would look by itself before long. */
+static void
+test_jobs_that_come_due_together_wake_as_many(rig *r)
+{
+    lk_push_options options = {.delay_ms = 500};
+    lk_item items[WAITERS];
+    for (size_t i = 0; i < WAITERS; i++)
+        items[i] = lkc_item("q", NULL, "x");
+    for (int turn = 0; turn < TURNS; turn++) {
+        waiter w[WAITERS];
+        for (size_t i = 0; i < WAITERS; i++)
+            lkc_wait_begin(&w[i], r, "q", i == WAITERS - 1 ? VISIBILITY_MS / 2 : -1);
+        for (int i = 0; i < 200; i++)
+            sched_yield();
+        assert_status(LK_OK, lk_queue_push(r->db, items, WAITERS, &options, NULL));
+        lkc_advance(r, 500);
+        for (size_t i = 0; i < WAITERS; i++)
+            assert_int_equal(wait_found(&w[i], 0), 1);
+        assert_depths(r, "q", 0, WAITERS, 0);
+        turn_end(r);
+    }
+}
+
 /* "every waiter wakes" */
 static void
 test_close_wakes_all_waiters(rig *r)
@@ -315,6 +339,7 @@ static const lkc_case cases[] = {
     CASE(test_release_wakes_a_waiter, LK_HAS_QUEUES),
     CASE(test_commit_wakes_a_waiter, LK_HAS_QUEUES | LK_COMMITS_JOBS),
     CASE(test_lapse_and_delay_wake_a_waiter, LK_HAS_QUEUES),
+    CASE(test_jobs_that_come_due_together_wake_as_many, LK_HAS_QUEUES),
     CASE(test_close_wakes_all_waiters, LK_HAS_QUEUES),
     CASE(test_waiters_at_a_closed_queue_wait_for_its_last_job, LK_HAS_QUEUES),
     CASE(test_pull_inside_a_read_pair_does_not_wait, LK_HAS_QUEUES | LK_HAS_VIEWS),
