@@ -94,9 +94,11 @@ struct lki_thread {
     uint32_t expiring_writes; /* since the last step of a sweep */
     void *lanes[LKI_LANES_KNOWN]; /* queues used last, as of lanes_gone; see store/lane.c */
     uint64_t lanes_gone;
-    /* queues whose descriptors this thread's call has to set right before it ends; of the store */
+    /* queues whose descriptors this thread's call has to set right before it ends; of the store; the first
+     * few, and an array of those beyond, which grows */
     void *unsettled[LKI_LANES_UNSETTLED];
-    uint32_t unsettled_count;
+    void **unsettled_more;
+    uint32_t unsettled_count, unsettled_room;
     int64_t ulid_ms; /* of ulid_text, which are the characters of an sk for it */
     unsigned char ulid_text[10];
     void *scratch; /* kept between calls, while no call has taken it: scratch.h */
@@ -159,6 +161,16 @@ lki_thread_self(lki_domain *domain, lk_status *why)
         return lki_self.thread;
     return lki_thread_attach(domain, why);
 }
+
+/* The queue that is noted as the i-th, 0 the first. */
+LKI_INLINE void **
+lki_unsettled_at(lki_thread *thread, uint32_t i)
+{
+    return i < LKI_LANES_UNSETTLED ? &thread->unsettled[i]
+                                   : &thread->unsettled_more[i - LKI_LANES_UNSETTLED];
+}
+/* May one more be noted? False: no memory. */
+bool lki_unsettled_has_room(lki_thread *thread);
 
 /* `domain` is zeroed memory with its [const] fields but id and forks set. */
 void lki_domain_open(lki_domain *domain);

@@ -474,12 +474,14 @@ lki_queue_settle(lki_store *store, lki_thread *thread, lki_lane *lane)
 void
 lki_queues_settle(lki_store *store, lki_thread *thread)
 {
-    while (thread->unsettled_count != 0) {
-        lki_lane *lane = thread->unsettled[--thread->unsettled_count];
+    /* It stays noted meanwhile: what it takes out of its queue is no news, else one call would take out
+     * all that has expired. */
+    for (uint32_t i = 0; i < thread->unsettled_count; i++) {
         lki_write_enter(thread);
-        lki_queue_settle(store, thread, lane);
+        lki_queue_settle(store, thread, *lki_unsettled_at(thread, i));
         lki_write_leave(thread);
     }
+    thread->unsettled_count = 0;
 }
 
 static lk_status

@@ -137,11 +137,16 @@ lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms)
         return;
     lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
     lki_segment *segment;
-    if (lane != NULL && !in_lane)
+    if (lane == NULL)
+        return;
+    if (!in_lane)
         lki_bound_cover(&lane->keyed_expires, lki_expiry_time(expires_at_ms));
-    else if (lane != NULL &&
-             lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
+    else if (lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
         lki_job_cover_expiry(segment, expires_at_ms);
+    /* Who waits for the end of a closed queue sleeps no longer than to the next expiry; and the
+     * descriptor says so. */
+    if (lki_load_seq_cst(&lane->closed) != 0 || lki_wait_is_polled(&lane->wait)) /* P16 */
+        lki_lane_sooner(lane);
 }
 
 size_t

@@ -250,18 +250,21 @@ lki_lane_place_left(lki_lane *lane, lki_thread *thread)
     lki_lane_left(lane);
 }
 
-/* Where there are too many it says that something is there, and a pull will find out. A lane with a
- * descriptor is pinned for good. */
+/* Where there is no memory for it, it says that something is there, and a pull will find out. A lane with
+ * a descriptor is pinned for good. */
 LKI_COLD void
 lki_lane_unsettle_slow(lki_lane *lane, lki_thread *thread)
 {
-    for (uint32_t i = 0; i < thread->unsettled_count; i++)
-        if (thread->unsettled[i] == lane)
+    uint32_t count = thread->unsettled_count;
+    for (uint32_t i = 0; i < count; i++)
+        if (*lki_unsettled_at(thread, i) == lane)
             return;
-    if (thread->unsettled_count < LKI_LANES_UNSETTLED)
-        thread->unsettled[thread->unsettled_count++] = lane;
-    else
+    if (lki_unsettled_has_room(thread)) {
+        thread->unsettled_count++;
+        *lki_unsettled_at(thread, count) = lane;
+    } else {
         lki_wait_raise(&lane->wait);
+    }
 }
 
 LKI_COLD void

@@ -171,15 +171,10 @@ lki_sweep_soon(lki_thread *thread)
     thread->tend_tick |= STEPS_PER_TEND - 1;
 }
 
-void
-lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
+static LKI_COLD void
+sweep_step(lki_store *store, lki_thread *thread)
 {
     lki_sweep_state *sweep = &store->sweep;
-    if (LKI_UNLIKELY(thread->unsettled_count != 0))
-        store->settle(store, thread);
-    thread->sweep_tick += (uint32_t)writes;
-    if (LKI_LIKELY(thread->sweep_tick < WRITES_PER_STEP) || thread->epoch.active != 0)
-        return;
     thread->sweep_tick = 0;
     if (store->tend != NULL && ++thread->tend_tick % STEPS_PER_TEND == 0)
         (void)store->tend(store, thread, false);
@@ -206,6 +201,16 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
     }
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
+}
+
+void
+lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
+{
+    thread->sweep_tick += (uint32_t)writes;
+    if (LKI_UNLIKELY(thread->sweep_tick >= WRITES_PER_STEP) && thread->epoch.active == 0)
+        sweep_step(store, thread);
+    if (LKI_UNLIKELY(thread->unsettled_count != 0)) /* by the call, or by the sweep */
+        store->settle(store, thread);
 }
 
 lk_status

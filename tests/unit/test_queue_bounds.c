@@ -251,6 +251,42 @@ test_expiry_holds_for_every_clock(void **state)
         expiry_run(times[i][0], times[i][1], monotonic[i % KIT_COUNT(monotonic)]);
 }
 
+/* ---- descriptors ---- */
+
+/* To set a descriptor right is no reason to work off all that has expired. */
+static void
+test_descriptor_does_not_take_out_all_that_has_expired(void **state)
+{
+    kit *k = *state;
+    enum { MOST = 50000, BATCH = 1000 };
+    size_t count = test_scaled(MOST);
+    lk_push_options later = {.delay_ms = LK_HOURS(1)};
+    for (size_t i = 0; i < count; i += BATCH) {
+        lk_item items[BATCH];
+        char sk[BATCH][16];
+        for (size_t at = 0; at < BATCH; at++) {
+            snprintf(sk[at], sizeof sk[at], "%08zu", i + at);
+            items[at] = kit_item("q", sk[at], "x");
+            items[at].expires_at_ms = k->now_ms + 1000;
+        }
+        assert_status(LK_OK, lk_queue_push(k->db, items, BATCH, &later, NULL));
+    }
+    int fd;
+    assert_status(LK_OK, lk_queue_close(k->db, lk_string("q")));
+    assert_status(LK_OK, lk_queue_fd(k->db, lk_string("q"), &fd));
+    kit_advance(k, 1001);
+    size_t pulls = 1;
+    uint64_t most = 0, before = kit_statistics(k).cells;
+    for (; jobs_try_pull(k, "q", NULL) == LK_EMPTY; pulls++) {
+        uint64_t cells = kit_statistics(k).cells;
+        most = before - cells > most ? before - cells : most;
+        before = cells;
+    }
+    print_message("%zu expired jobs: %zu pulls, at most %zu in one\n", count, pulls, (size_t)most);
+    assert_status(LK_CLOSED, jobs_try_pull(k, "q", NULL));
+    assert_true(pulls >= count / 16384);
+}
+
 /* ---- cursors ---- */
 
 /* All sks of "q", as one query gives them. */
@@ -350,6 +386,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_jobs_that_expire_at_random_times_go_by_pulls,
                                         kit_setup, kit_teardown),
         cmocka_unit_test(test_expiry_holds_for_every_clock),
+        cmocka_unit_test_setup_teardown(test_descriptor_does_not_take_out_all_that_has_expired,
+                                        kit_setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_query_begins_at_any_cursor_of_a_deep_queue, kit_setup,
                                         kit_teardown),
     };

@@ -94,6 +94,22 @@ by_expiry(kit *k, job *j)
     kit_advance(k, 6);
 }
 
+/* As good as deleted. */
+static void
+by_past_expiry(kit *k, job *j)
+{
+    lk_item item = {.key = j->claim.key, .data = lk_string("x"), .expires_at_ms = k->now_ms - 1};
+    assert_status(LK_OK, lk_set(k->db, &item, 1));
+}
+
+static void
+by_past_expiry_in_commit(kit *k, job *j)
+{
+    lk_item item = {.key = j->claim.key, .data = lk_string("x"), .expires_at_ms = k->now_ms - 1};
+    lk_write write = {.kind = LK_PUT, .item = item};
+    assert_status(LK_OK, lk_commit(k->db, &write, 1, NULL, 0, NULL));
+}
+
 static void
 by_expiry_and_sweep(kit *k, job *j)
 {
@@ -114,6 +130,8 @@ static const struct way {
     {"purge", by_purge, true},
     {"death", by_death, true},
     {"expiry", by_expiry, false},
+    {"set to a past expiry", by_past_expiry, true},
+    {"set to a past expiry in a commit", by_past_expiry_in_commit, true},
     {"expiry and sweep", by_expiry_and_sweep, true},
 };
 
@@ -245,6 +263,42 @@ test_closed_queue_of_many_jobs_is_over_after_the_last(void **state)
     lk_result_free(other);
 }
 
+/* By the system's clocks: nobody calls when the job expires. Who waits has gone to sleep before it was known
+ * that the job will. */
+static void
+test_expiry_that_is_set_later_ends_a_closed_queue(void **state)
+{
+    (void)state;
+    static const char *const sks[] = {NULL, "own"};
+    for (size_t i = 0; i < KIT_COUNT(sks) * 2; i++) {
+        kit k = {.result = lk_result_new()};
+        lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+        assert_status(LK_OK, lk_memory_open(&options, &k.db));
+        job j;
+        waiter w = {.k = &k};
+        jobs_push(&k, "q", sks[i / 2], "x");
+        assert_pull(&k, "q", "x", &j);
+        assert_status(LK_OK, lk_queue_close(k.db, lk_string("q")));
+        assert_false(is_readable(&k));
+        assert_int_equal(pthread_create(&w.thread, NULL, waiter_main, &w), 0);
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        lk_item item = {.key = j.claim.key, .data = lk_string("y")};
+        item.expires_at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 20;
+        lk_write write = {.kind = LK_PUT, .item = item};
+        assert_status(LK_OK, i % 2 == 0 ? lk_set(k.db, &item, 1)
+                                        : lk_commit(k.db, &write, 1, NULL, 0, NULL));
+        int fd;
+        assert_status(LK_OK, lk_queue_fd(k.db, lk_string("q"), &fd));
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, LK_MINUTES(1)), 1);
+        pthread_join(w.thread, NULL);
+        assert_status(LK_CLOSED, w.status);
+        lk_result_free(k.result);
+        lk_close(k.db);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int
@@ -255,6 +309,7 @@ main(void)
         TEST(test_closed_queue_with_delayed_jobs_is_not_over),
         TEST(test_refused_pushes_do_not_keep_a_closed_queue_open),
         TEST(test_closed_queue_of_many_jobs_is_over_after_the_last),
+        cmocka_unit_test(test_expiry_that_is_set_later_ends_a_closed_queue),
     };
     return cmocka_run_group_tests_name("queue_close", tests, NULL, NULL);
 }

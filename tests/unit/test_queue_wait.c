@@ -450,6 +450,33 @@ test_descriptor_of_a_closed_queue_is_readable(void **state)
     assert_true(is_readable(fd, 0));
 }
 
+/* However many queues one call changes. */
+static void
+test_commit_sets_all_descriptors_right(void **state)
+{
+    kit *k = *state;
+    enum { QUEUES = 100 };
+    int fds[QUEUES];
+    char pk[QUEUES][8];
+    lk_write writes[QUEUES];
+    lk_claim claims[QUEUES];
+    for (int way = 0; way < 2; way++) {
+        for (size_t i = 0; i < QUEUES; i++) {
+            snprintf(pk[i], sizeof pk[i], "q%zu", i);
+            jobs_push(k, pk[i], "own", "x");
+            fds[i] = queue_fd(k, pk[i]);
+            assert_true(is_readable(fds[i], 0));
+            claims[i] = (lk_claim){.key = kit_key(pk[i], "own")};
+            writes[i] = (lk_write){.kind = LK_ACKNOWLEDGE, .claim = &claims[i]};
+            if (way != 0)
+                writes[i] = (lk_write){.kind = LK_DELETE, .item = {.key = claims[i].key}};
+        }
+        assert_status(LK_OK, lk_commit(k->db, writes, QUEUES, NULL, 0, NULL));
+        for (size_t i = 0; i < QUEUES; i++)
+            assert_false(is_readable(fds[i], 0));
+    }
+}
+
 static void *
 push_main(void *argument)
 {
@@ -512,6 +539,7 @@ main(void)
         TEST(test_descriptor_that_is_asked_for_late_knows_what_is_ready),
         TEST(test_descriptor_becomes_readable_when_time_passes),
         TEST(test_descriptor_of_a_closed_queue_is_readable),
+        TEST(test_commit_sets_all_descriptors_right),
         TEST(test_descriptors_wake_poll_and_epoll),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
