@@ -74,8 +74,9 @@ extern __thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-e
 LKI_INLINE bool
 lki_cache_is_patient(const lki_cache_db *c)
 {
-    const lki_inner_call *now = &lki_inner_now;
-    return now->callee == NULL || (now->callee == c->self && now->patient);
+    /* A copy: gcc 12's UBSan takes the variable's address for NULL at times. */
+    const lki_inner_call now = lki_inner_now;
+    return now.callee == NULL || (now.callee == c->self && now.patient);
 }
 
 /* A call to c->inner begins. Returns what lki_inner_now is to be after it. */

@@ -133,4 +133,6 @@ lki_lmdb_tallies_free(lki_lmdb *store)
             free(tally);
         }
     free(store->tallies);
+    store->tallies = NULL;
+    store->tally_count = store->tally_buckets = 0;
 }
