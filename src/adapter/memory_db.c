@@ -198,20 +198,21 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
     return status;
 }
 
-/* A lock that is there costs no wait. One that has to be made is memory: is it worth another try? */
+/* A lock that is there costs no wait. One that has to be made is memory, which is judged outside of the
+ * section, once: is it worth another try? */
 static bool
-waits_once(lki_thread *thread, lk_status status, bool *waited)
+memory_is_judged(lki_thread *thread, lk_status status, bool *judged)
 {
-    if (LKI_LIKELY(status != LK_BUSY) || *waited)
+    if (LKI_LIKELY(status != LK_BUSY) || *judged)
         return false;
-    *waited = true;
-    return lki_memory_is_bounded(thread);
+    *judged = lki_memory_is_bounded(thread);
+    return *judged;
 }
 
 /* The locks of all keys, each before its item; the cells are noted for the reads. */
 static lk_status
-locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now,
-           lk_lock *locks)
+locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, bool judged,
+           lki_time *now, lk_lock *locks)
 {
     for (size_t i = 0; i < count; i++)
         LKI_PREFETCH(lki_shard_bucket(store, seen[i].hashed.hash));
@@ -229,8 +230,8 @@ locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, l
         LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->item));
     }
     for (size_t i = 0; i < count; i++) {
-        lk_status status =
-            lki_store_get_lock(store, thread, &seen[i].hashed, seen[i].cell, now, &locks[i]);
+        lk_status status = lki_store_get_lock(store, thread, &seen[i].hashed, seen[i].cell, judged,
+                                              now, &locks[i]);
         if (status != LK_OK)
             return status;
     }
@@ -251,12 +252,12 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
         return LK_NO_MEMORY;
     lk_lock *read = (lk_lock *)(void *)(seen + count);
     lki_memory_look(thread); /* judged where a lock has to be made */
-    bool waited = false;
+    bool judged = false;
     do {
         lki_time now = {lki_now(store), true, store->precise_ms == NULL};
         lki_time later = {0, false, false}; /* of the items: read when they were chosen */
         lki_write_enter(thread);
-        status = locks_read(store, thread, seen, count, &now, read);
+        status = locks_read(store, thread, seen, count, judged, &now, read);
         if (status == LK_OK) {
             lki_read_many(store, thread, seen, count, &later);
             status = seen_copy(seen, count, result);
@@ -264,7 +265,7 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
         if (status == LK_OK && count != 0)
             memcpy(locks, read, count * sizeof *locks);
         lki_write_leave(thread);
-    } while (waits_once(thread, status, &waited));
+    } while (memory_is_judged(thread, status, &judged));
     lki_scratch_give(thread, &scratch);
     lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_MULTI_GETS, count);
@@ -282,13 +283,13 @@ memory_get_lock(void *state, lk_key key, lk_lock *lock)
         return status;
     lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
     lki_memory_look(thread); /* judged where the lock has to be made */
-    bool waited = false;
+    bool judged = false;
     do {
         lki_time now = {lki_now(store), true, store->precise_ms == NULL};
         lki_write_enter(thread);
-        status = lki_store_get_lock(store, thread, &hashed, NULL, &now, lock);
+        status = lki_store_get_lock(store, thread, &hashed, NULL, judged, &now, lock);
         lki_write_leave(thread);
-    } while (waits_once(thread, status, &waited));
+    } while (memory_is_judged(thread, status, &judged));
     lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;

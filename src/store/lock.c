@@ -59,7 +59,7 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
 
 lk_status
 lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
-                   lki_time *now, lk_lock *lock)
+                   bool judged, lki_time *now, lk_lock *lock)
 {
     if (cell == NULL || lki_key_is_generated(store, &hashed->key)) {
         lk_status status = lki_find_headed(store, thread, hashed, &cell);
@@ -68,7 +68,7 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
     }
     for (;;) {
         if (cell == NULL) {
-            if (!lki_memory_is_bounded(thread))
+            if (!judged && !lki_memory_is_bounded(thread))
                 return LK_BUSY;
             if (!lki_reserve(thread, 4))
                 return LK_NO_MEMORY;
@@ -82,9 +82,9 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
             return LK_OK;
         }
         bool reserved = lki_reserve(thread, 4);
-        lk_status status = !reserved                       ? LK_NO_MEMORY
-                           : lki_memory_is_bounded(thread) ? LK_OK
-                                                           : LK_BUSY;
+        lk_status status = !reserved                                 ? LK_NO_MEMORY
+                           : judged || lki_memory_is_bounded(thread) ? LK_OK
+                                                                     : LK_BUSY;
         if (status == LK_OK)
             status = lock_make(store, thread, hashed, cell, record, now, lock);
         if (status != LK_RACE && status != LK_NOT_FOUND) {

@@ -11,9 +11,10 @@
 
 lk_status lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count);
 lk_status lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count);
-/* Caller: in a write section. `cell`: where known. */
+/* Caller: in a write section. `cell`: where known. `judged`: lki_memory_is_bounded, before it; else that
+ * decides where a lock is made: LK_BUSY. */
 lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
-                             lki_cell *cell, lki_time *now, lk_lock *lock);
+                             lki_cell *cell, bool judged, lki_time *now, lk_lock *lock);
 /* What a commit does for a push or an acknowledgement: the record that has to be effective on the
  * item's head of `cell`, and, of a push, the state that comes. */
 typedef struct lki_job_step {

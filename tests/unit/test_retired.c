@@ -428,6 +428,54 @@ test_reader_that_is_known_to_stay_costs_later_writers_little(void **state)
     kit_close(&k);
 }
 
+/* ---- without a reader ---- */
+
+enum { CROWD = 8, CROWD_ROUNDS = 5000 };
+
+typedef struct crowd {
+    kit *k;
+    uint64_t number;
+    _Atomic(uint64_t) *refused;
+    pthread_t thread;
+} crowd;
+
+/* Makes and deletes locks; all are near the limit all the time. */
+static void *
+crowd_run(void *context)
+{
+    crowd *c = context;
+    lk_result *result = lk_result_new();
+    for (uint64_t i = 0; i < CROWD_ROUNDS; i++) {
+        lk_lock locks[2];
+        lk_key keys[2] = {kit_numbered("p", c->number << 32 | i), kit_numbered("q", i)};
+        lk_status first = lk_get_locked(c->k->db, keys, 2, locks, result);
+        lk_status second = lk_get_lock(c->k->db, keys[1], &locks[1]);
+        lk_status third = lk_delete(c->k->db, keys, 2);
+        atomic_fetch_add(c->refused, (first != LK_OK) + (second != LK_OK) + (third != LK_OK));
+    }
+    lk_result_free(result);
+    return NULL;
+}
+
+static void
+test_many_writers_near_the_limit_are_not_busy(void **state)
+{
+    (void)state;
+    kit k;
+    crowd c[CROWD];
+    _Atomic(uint64_t) refused = 0;
+    kit_open(&k, &(lk_memory_options){.max_retired_bytes = 256 * 1024});
+    for (size_t i = 0; i < CROWD; i++) {
+        c[i] = (crowd){.k = &k, .number = i, .refused = &refused};
+        assert_int_equal(pthread_create(&c[i].thread, NULL, crowd_run, &c[i]), 0);
+    }
+    for (size_t i = 0; i < CROWD; i++)
+        pthread_join(c[i].thread, NULL);
+    kit_close(&k);
+    assert_in_range(atomic_load(&refused), 0,
+                    8); /* who loses its processor for 250 ms looks like who stays */
+}
+
 /* ---- epochs wrap ---- */
 
 static void
@@ -484,6 +532,7 @@ main(void)
         cmocka_unit_test(test_a_call_of_many_stops_at_the_limit_while_a_reader_stays),
         cmocka_unit_test(test_writer_waits_for_a_reader_that_leaves),
         cmocka_unit_test(test_reader_that_is_known_to_stay_costs_later_writers_little),
+        cmocka_unit_test(test_many_writers_near_the_limit_are_not_busy),
         cmocka_unit_test(test_tags_of_any_age_are_past),
         cmocka_unit_test(test_tombstones_older_than_half_a_circle_are_buried),
     };
