@@ -144,6 +144,55 @@ test_statistics_count_late_and_lost_where_they_happen(rig *r)
     assert_int_equal(lkc_stats(r, "other").lost, 0);
 }
 
+/* Of a commit that is lost nothing happens, but that the claim was lost is counted. */
+static void
+test_statistics_count_a_lost_commit(rig *r)
+{
+    job j;
+    lkc_push(r, "q", NULL, "x");
+    assert_pull(r, "q", "x", &j);
+    assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
+    lk_write write = {.kind = LK_ACKNOWLEDGE, .claim = &j.claim};
+    assert_status(LK_LOST, lk_commit(r->db, &write, 1, NULL, 0, NULL));
+    lk_queue_statistics s = lkc_stats(r, "q");
+    assert_true(s.lost == 1 && s.late == 0);
+}
+
+/* latchkey.h: "claims that others noticed to have lapsed" */
+static void
+test_statistics_count_no_release_as_a_lapse(rig *r)
+{
+    job j;
+    lkc_push(r, "q", NULL, "x");
+    assert_pull(r, "q", "x", &j);
+    assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 0));
+    assert_pull(r, "q", "x", &j);
+    assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 100));
+    lkc_advance(r, 101);
+    assert_pull(r, "q", "x", NULL);
+    assert_int_equal(lkc_stats(r, "q").lapses, 0);
+    lkc_advance(r, VISIBILITY_MS + 1);
+    assert_pull(r, "q", "x", NULL);
+    assert_int_equal(lkc_stats(r, "q").lapses, 1);
+}
+
+/* Pulls that found no job, each once: without a wait, with one, and at the end of a closed queue. */
+static void
+test_statistics_count_each_empty_pull_once(rig *r)
+{
+    waiter w;
+    lkc_push_delayed(r, "q", NULL, "much later", LK_HOURS(24000));
+    assert_empty(r, "q");
+    assert_int_equal(lkc_stats(r, "q").empty_pulls, 1);
+    lkc_wait_begin(&w, r, "q", 20);
+    assert_status(LK_TIMED_OUT, lkc_wait_end(&w, 6));
+    assert_int_equal(lkc_stats(r, "q").empty_pulls, 2);
+    assert_status(LK_OK, lk_queue_purge(r->db, lk_string("q"), NULL));
+    assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
+    assert_status(LK_CLOSED, lkc_try_pull(r, "q", NULL));
+    assert_int_equal(lkc_stats(r, "q").empty_pulls, 3);
+}
+
 /* latchkey.h: "Takes all jobs out that are there. `purged`: how many." What has expired is not there. */
 static void
 test_purge_counts_the_jobs_that_are_there(rig *r)
@@ -201,6 +250,9 @@ static const lkc_case cases[] = {
     CASE(test_statistics_do_not_count_what_has_expired, LK_HAS_QUEUES),
     CASE(test_statistics_take_the_age_from_ready_jobs_only, LK_HAS_QUEUES),
     CASE(test_statistics_count_late_and_lost_where_they_happen, LK_HAS_QUEUES),
+    CASE(test_statistics_count_a_lost_commit, LK_HAS_QUEUES | LK_COMMITS_JOBS),
+    CASE(test_statistics_count_no_release_as_a_lapse, LK_HAS_QUEUES),
+    CASE(test_statistics_count_each_empty_pull_once, LK_HAS_QUEUES),
     CASE(test_purge_counts_the_jobs_that_are_there, LK_HAS_QUEUES),
     CASE(test_sweep_says_how_many_it_took_out, LK_HAS_SWEEP),
 };

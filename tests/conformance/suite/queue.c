@@ -46,6 +46,24 @@ test_closed_queue_takes_none_and_drains(rig *r)
     lkc_push(r, "other", NULL, "x");
 }
 
+/* The same of jobs that are delayed, all of them: by their push, and by a release. */
+static void
+test_closed_queue_is_not_over_while_jobs_are_delayed(rig *r)
+{
+    job j;
+    lkc_push_delayed(r, "q", NULL, "1", 100);
+    assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
+    assert_empty(r, "q");
+    lkc_advance(r, 101);
+    assert_pull(r, "q", "1", &j);
+    assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 100));
+    assert_empty(r, "q");
+    lkc_advance(r, 101);
+    assert_pull(r, "q", "1", &j);
+    assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
+    assert_status(LK_CLOSED, lkc_try_pull(r, "q", NULL));
+}
+
 static void
 test_close_is_for_good(rig *r)
 {
@@ -169,6 +187,7 @@ test_statistics_tell_the_age_of_the_oldest_ready_job(rig *r)
 
 static const lkc_case cases[] = {
     CASE(test_closed_queue_takes_none_and_drains, LK_HAS_QUEUES),
+    CASE(test_closed_queue_is_not_over_while_jobs_are_delayed, LK_HAS_QUEUES),
     CASE(test_close_is_for_good, LK_HAS_QUEUES),
     CASE(test_purge_takes_all_jobs_and_no_items, LK_HAS_QUEUES),
     CASE(test_statistics_of_a_missing_queue_are_zero, LK_HAS_QUEUES),

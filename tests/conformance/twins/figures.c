@@ -160,6 +160,24 @@ stats_that_lose_extends(void *state, lk_bytes pk, lk_queue_statistics *stats)
 }
 
 static lk_status
+stats_with_releases_as_lapses(void *state, lk_bytes pk, lk_queue_statistics *stats)
+{
+    lk_status status = lk_queue_stats(inner_of(state), pk, stats);
+    if (status == LK_OK && stats->pulls > 1)
+        stats->lapses = stats->pulls - 1;
+    return status;
+}
+
+static lk_status
+stats_with_one_empty_pull(void *state, lk_bytes pk, lk_queue_statistics *stats)
+{
+    lk_status status = lk_queue_stats(inner_of(state), pk, stats);
+    if (status == LK_OK && stats->empty_pulls > 1)
+        stats->empty_pulls = 1;
+    return status;
+}
+
+static lk_status
 purge_that_counts_too_much(void *state, lk_bytes pk, size_t *purged)
 {
     lk_status status = lk_queue_purge(inner_of(state), pk, purged);
@@ -238,7 +256,13 @@ const twin twins_of_figures[] = {
      .cases = {"test_statistics_take_the_age*"}},
     {"half of the lost calls count",
      {.queue_stats = stats_that_lose_extends},
-     .cases = {"test_statistics_count_late*"}},
+     .cases = {"test_statistics_count_late*", "test_statistics_count_a_lost*"}},
+    {"releases count as lapses",
+     {.queue_stats = stats_with_releases_as_lapses},
+     .cases = {"test_statistics_count_no_release*"}},
+    {"empty pulls count once",
+     {.queue_stats = stats_with_one_empty_pull},
+     .cases = {"test_statistics_count_each_empty*"}},
     {"purge counts the expired",
      {.queue_purge = purge_that_counts_too_much},
      .cases = {"test_purge_counts*"}},

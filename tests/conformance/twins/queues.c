@@ -431,7 +431,7 @@ const twin twins_of_queues[] = {
      .cases = {"test_closed_queue_takes*", "test_close_is_for_good"}},
     {"a closed queue ends while jobs are claimed",
      {.pull = pull_that_ends_early},
-     .cases = {"test_closed_queue_takes*", "test_waiters_at_a_closed*",
+     .cases = {"test_closed_queue_takes*", "test_closed_queue_is_not*", "test_waiters_at_a_closed*",
                "test_descriptor_of_a_closed*"}},
     {"purge leaves one", {.queue_purge = purge_that_leaves_one}, .cases = {"test_purge_takes*"}},
     {"purge takes items", {.queue_purge = purge_of_items}, .cases = {"test_purge_takes*"}},
