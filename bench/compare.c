@@ -308,13 +308,14 @@ compare_print(const struct record *now, const struct record *baseline)
 int
 compare_status(const struct record *now, double worse_most)
 {
-    size_t judged = 0, worse = 0;
+    size_t compared = 0, clear = 0, worse = 0;
 
     if (worse_most < 0)
         return STATUS_OK;
     for (size_t i = 0; i < now->row_count; i++) {
         const struct record_row *row = now->rows[i];
-        judged += row->comparison.verdict > RECORD_UNCLEAR;
+        compared += row->comparison.verdict >= RECORD_UNCLEAR;
+        clear += row->comparison.verdict > RECORD_UNCLEAR;
         if (row->comparison.verdict != RECORD_REGRESSED ||
             -fmax(row->comparison.difference, row->comparison.against) <= worse_most)
             continue;
@@ -322,11 +323,14 @@ compare_status(const struct record *now, double worse_most)
                row->contender, row->threads);
         worse++;
     }
-    if (judged == 0) {
+    if (compared == 0) {
         fprintf(stderr,
                 "latchkey-bench: no row of latchkey could be judged against the baseline\n");
         return STATUS_USAGE;
     }
+    if (clear == 0)
+        fprintf(stderr, "latchkey-bench: every row is unclear, so nothing is said of a regression; "
+                        "measure longer, or on an idle machine\n");
     return worse != 0 ? STATUS_WORSE : STATUS_OK;
 }
 

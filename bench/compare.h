@@ -17,7 +17,8 @@ void compare_records(struct record *now, const struct record *baseline);
 void compare_print(const struct record *now, const struct record *baseline);
 
 /* STATUS_WORSE if a row regressed by more than `worse_most` (a part; below 0: never), and names
- * it; STATUS_USAGE if no row could be judged, though somebody asks; else STATUS_OK. */
+ * it; STATUS_USAGE if no row could be judged, though somebody asks; else STATUS_OK. Rows that are
+ * unclear were judged: that they regressed is not shown; where all are, it says so. */
 int compare_status(const struct record *now, double worse_most);
 
 /* The command: reads, compares, prints. Returns the exit status. */

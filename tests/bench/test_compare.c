@@ -201,6 +201,25 @@ test_compare_status_fails_above_the_limit_only(void **state)
     record_close(&before);
 }
 
+/* One program on a busy machine: nothing is shown, so nothing has failed. */
+static void
+test_compare_status_of_what_is_unclear_is_no_failure(void **state)
+{
+    static const double fast[] = {1000, 1900, 1400, 700, 1600}, slow[] = {300, 900, 500, 1200, 400};
+    struct record now = {0}, before = {0};
+
+    (void)state;
+    row_add(&now, "get", "latchkey", slow, REPEATS);
+    row_add(&now, "get", "mutex", fast, REPEATS);
+    row_add(&before, "get", "latchkey", fast, REPEATS);
+    row_add(&before, "get", "mutex", slow, REPEATS);
+    compare_records(&now, &before);
+    assert_int_equal(now.rows[0]->comparison.verdict, RECORD_UNCLEAR);
+    assert_int_equal(compare_status(&now, 0), STATUS_OK);
+    record_close(&now);
+    record_close(&before);
+}
+
 /* A rival that became slower, or faster, is nobody's failure. */
 static void
 test_compare_status_leaves_rivals_out(void **state)
@@ -255,6 +274,7 @@ main(void)
         cmocka_unit_test(test_compare_two_runs_of_one_program_never_regressed),
         cmocka_unit_test(test_compare_a_slower_program_regressed),
         cmocka_unit_test(test_compare_status_fails_above_the_limit_only),
+        cmocka_unit_test(test_compare_status_of_what_is_unclear_is_no_failure),
         cmocka_unit_test(test_compare_status_leaves_rivals_out),
         cmocka_unit_test(test_compare_at_a_fixed_rate_judges_the_latency),
     };
