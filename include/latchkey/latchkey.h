@@ -264,7 +264,7 @@ typedef struct lk_memory_options {
     int64_t lock_refresh_ms;
     size_t max_pk_size;   /* bytes; default 2,048; at most 65,535 */
     /* bytes; default 1,024; at most 65,535. An sk of 26 bytes, as queues generate them, is always
-     * accepted */
+     * accepted, and so is a part of one as the prefix or the cursor of a query */
     size_t max_sk_size;
     size_t max_data_size; /* bytes; default 16 MiB; at most 4 GiB - 1 */
     /* Memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB. What was

@@ -264,8 +264,8 @@ lki_check_query(const lk_db *db, const lk_query *query)
         return LK_INVALID;
     lk_status status = lki_check_bytes(query->pk, db->max_pk_size);
     if (status == LK_OK)
-        status = lki_check_sk(db, query->sk_prefix);
-    return status != LK_OK ? status : lki_check_sk(db, query->after);
+        status = lki_check_sk_part(db, query->sk_prefix);
+    return status != LK_OK ? status : lki_check_sk_part(db, query->after);
 }
 
 lk_status

@@ -33,6 +33,13 @@ lki_sk_room(const lk_db *db)
     return db->max_sk_size > LK_ULID_SIZE ? db->max_sk_size : LK_ULID_SIZE;
 }
 
+/* A part of an sk, as queries have it: also of one that a queue has generated. */
+LKI_INLINE lk_status
+lki_check_sk_part(const lk_db *db, lk_bytes part)
+{
+    return lki_check_bytes(part, db->operations.push != NULL ? lki_sk_room(db) : db->max_sk_size);
+}
+
 LKI_INLINE lk_status
 lki_check_key(const lk_db *db, const lk_key *key)
 {

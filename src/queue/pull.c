@@ -378,7 +378,8 @@ pull_jobs(pull *p)
         p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
         lki_due_expire(p->store, p->thread, p->lane);
     /* Judged for the whole of the pull: what is due in it was not when it began. */
-    if (LKI_LIKELY(lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
+    if (LKI_LIKELY(before == 0 && /* else the next one may belong before the last */
+                   lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
                    lki_order_first(&p->lane->later) == NULL))
         while (p->taken < p->wanted && front_claim(p) == LK_OK) {}
     if (p->taken == p->wanted)

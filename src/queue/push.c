@@ -228,6 +228,21 @@ places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
     }
 }
 
+/* Jobs with an sk are not counted by the segments: one may have come between the judgement and the
+ * reservation. Such a push pins the lane, then looks at the segment's word (seq_cst, as here): it sees
+ * these places, or they see it. */
+static bool
+places_are_too_many(const push *p, const lki_places *places, size_t max_depth)
+{
+    uint64_t keyed = (uint32_t)lki_load_seq_cst(&p->lane->pins); /* the low half */
+    if (LKI_LIKELY(max_depth == 0 || keyed == 0))
+        return false;
+    uint64_t there =
+        places->segment->before + places->slot + p->count + lki_load_seq_cst(&p->lane->returned);
+    uint64_t removed = lki_lane_sum(p->lane, LKI_LANE_REMOVED);
+    return (there > removed ? there - removed : 0) + keyed > max_depth;
+}
+
 static lk_status
 push_entered(push *p, const lk_push_options *options, lk_result *pushed)
 {
@@ -255,6 +270,12 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
         pk = (lk_bytes){p->cells[0]->bytes, p->cells[0]->pk_size};
     }
     status = places_obtain(p, pk, options->max_depth, &places);
+    if (status == LK_OK && LKI_UNLIKELY(places_are_too_many(p, &places, options->max_depth))) {
+        for (size_t i = 0; inside && i < p->count; i++)
+            p->cells[i] = NULL;
+        cells_give_up(p, places);
+        return LK_BUSY;
+    }
     if (status == LK_OK && inside && LKI_UNLIKELY(!cells_place(p, places))) {
         cells_give_up(p, places);
         return LK_NO_MEMORY;

@@ -6,7 +6,7 @@
  *
  * Order: of jobs of which the smaller was visible before the larger, the smaller comes first. By key: release, acknowledge and an
  * acknowledgement in a commit are LK_OK or LK_LOST while the queue comes to be, or goes for want of use and comes anew, and no job is lost.
- * Batches: jobs without an sk are contiguous also where others of the batch have one.
+ * Batches: jobs without an sk are contiguous also where others of the batch have one. Depth: never more jobs than max_depth.
  */
 #include "support/jobs.h"
 
@@ -496,6 +496,62 @@ mixed_check(void **state)
     print_message("mixed batches: %lu meetings\n", met);
 }
 
+/* ---- two pushes, and room for one job ---- */
+
+static lk_status
+push_to_one(const char *sk)
+{
+    lk_item item = {.key = kit_key(m.queue, sk), .data = lk_string("x")};
+    lk_push_options options = {.max_depth = 1};
+    lk_status status = lk_queue_push(m.k.db, &item, 1, &options, NULL);
+    return status == LK_BUSY ? LK_OK : status;
+}
+
+static lk_status
+step_plain_to_one(void)
+{
+    return push_to_one(NULL);
+}
+
+static lk_status
+step_key_to_one(void)
+{
+    return push_to_one("k");
+}
+
+static void
+depth_check(void **state)
+{
+    (void)state;
+    unsigned long met = 0;
+    for (int way = 0; way < 4; way++)
+        for (unsigned long at = 1;; at++, met++) {
+            meeting_name("depth", at, (size_t)way);
+            m.yields = 0;
+            m.stop_at = at;
+            m.has_met = false;
+            m.step = way % 2 == 0 ? step_key_to_one : step_plain_to_one;
+            /* The segment, and the cells of the keys, are there: a stopped push holds no latch. */
+            assert_status(LK_OK, push(m.queue, NULL, "before"));
+            assert_status(LK_OK, lk_queue_purge(m.k.db, lk_string(m.queue), NULL));
+            kit_set(&m.k, m.queue, "k", "item");
+            kit_set(&m.k, m.queue, "l", "item");
+            m.is_counting = true;
+            lk_status status = push_to_one(way < 2 ? NULL : "l");
+            m.is_counting = false;
+            assert_status(LK_OK, status);
+            lk_queue_statistics s = jobs_statistics(&m.k, m.queue);
+            if (s.ready > 1)
+                fail_msg("way %d, stopped at access %lu: %d jobs", way, at, (int)s.ready);
+            assert_status(LK_OK, lk_queue_purge(m.k.db, lk_string(m.queue), NULL));
+            lk_push_options one = {.max_depth = 1}; /* what was refused counts for nothing */
+            assert_status(LK_OK, jobs_try_push(&m.k, m.queue, NULL, "x", &one));
+            if (!m.has_met)
+                break;
+        }
+    print_message("room for one: %lu meetings\n", met);
+}
+
 /* ---- */
 
 static int
@@ -532,7 +588,7 @@ int
 main(void)
 {
     enum { ORDERS = KIT_COUNT(happenings), KEYS = KIT_COUNT(by_keys) };
-    struct CMUnitTest tests[ORDERS + KEYS + 1];
+    struct CMUnitTest tests[ORDERS + KEYS + 2];
     for (size_t i = 0; i < ORDERS; i++)
         tests[i] = (struct CMUnitTest){happenings[i].name, order_check, setup, teardown,
                                        (void *)(uintptr_t)&happenings[i]};
@@ -541,5 +597,7 @@ main(void)
                                                 (void *)(uintptr_t)&by_keys[i]};
     tests[ORDERS + KEYS] =
         (struct CMUnitTest){"mixed_batch_is_contiguous", mixed_check, setup, teardown, NULL};
+    tests[ORDERS + KEYS + 1] =
+        (struct CMUnitTest){"no_more_than_max_depth", depth_check, setup, teardown, NULL};
     return cmocka_run_group_tests_name("hooked_meetings", tests, NULL, NULL);
 }

@@ -284,6 +284,16 @@ test_generated_keys_can_be_used_below_their_size(void **state)
         query = (lk_query){.pk = lk_string("q"), .after = lk_string(sk)};
         assert_status(LK_OK, lk_query_items(k.db, &query, k.result));
         assert_int_equal(lk_result_count(k.result), 0);
+        for (size_t size = 1; size <= ULID_SIZE; size++) { /* parts of it */
+            query = (lk_query){.pk = lk_string("q"), .sk_prefix = {sk, size}};
+            assert_status(LK_OK, lk_query_items(k.db, &query, k.result));
+            assert_int_equal(lk_result_count(k.result), 1);
+            query = (lk_query){.pk = lk_string("q"), .after = {sk, size}};
+            assert_status(LK_OK, lk_query_items(k.db, &query, k.result));
+            assert_int_equal(lk_result_count(k.result), size < ULID_SIZE);
+        }
+        query.after = lk_string("123456789012345678901234567");
+        assert_status(LK_TOO_BIG, lk_query_items(k.db, &query, k.result));
         lk_stream *stream;
         lk_item seen;
         for (int i = 0; i < 300; i++)
