@@ -510,6 +510,8 @@ LK_API void lk_stream_close(lk_stream *stream);
  * ORDER Jobs are pulled in the order of their sk. A job that is pushed without an sk gets a ULID
  * (26 characters, Crockford base 32): in each queue strictly increasing in push order, across
  * threads and when the clock steps back. Released and lapsed jobs come again at their own place.
+ * Of jobs with an sk that became visible by time, at more than 16,384 different milliseconds since
+ * the last pull, those that did so first may come first.
  *
  * JOBS ARE ITEMS lk_get, lk_get_many, lk_view, lk_query_items and streams see them, whoever holds
  * them. lk_set and LK_PUT replace the bytes of a job and leave its place, its delay and its claim

@@ -5,25 +5,45 @@
  *
  * A look moves a bounded part of what is due, and it moves the smallest sk first, so that a pull may take
  * one without having moved all the others. Entries with one time are in the order of their sk: a *run*.
- * A look finds the first entries of up to RUNS runs, and merges these. It moves at least as many entries
- * as it has found runs, so an entry costs no more than two searches, however many there are.
+ * A look finds the first entries of up to RUNS_MOST runs, and merges these. It moves at least as many
+ * entries as it has found runs, or RUNS: to find a run is a step along the list, to move an entry two
+ * searches, so an entry costs no more than these and RUNS_MOST / RUNS steps, however many there are.
  *
- * Where more than RUNS different times have passed since the last look, those beyond are not looked at:
- * a job counts as visible once it was noticed, and time is noticed in its order.
+ * Where more than RUNS_MOST different times have passed since the last look (RUNS, where there is no
+ * memory), those beyond are not looked at: a job counts as visible once it was noticed, and time is
+ * noticed in its order.
  *
  * Progress    lock-free. Several threads may move the same entries: each is inserted once.
  */
 #include <string.h>
 
+#include "base/scratch.h"
 #include "queue/queue.h"
 
-enum { RUNS = 1024, STOCK = 64 };
+enum { RUNS = 1024, RUNS_MOST = 16 * RUNS, STOCK = 64 };
 
 /* The first entries of the runs that are left, as a binary heap by sk. */
 typedef struct heap {
-    const lki_entry *entry[RUNS];
-    size_t count;
+    const lki_entry **entry; /* `few`, or in scratch */
+    size_t count, room;
+    lki_scratch scratch;
+    const lki_entry *few[RUNS];
 } heap;
+
+/* Room for one more? At the most for RUNS_MOST. */
+static bool
+heap_has_room(lki_thread *thread, heap *h)
+{
+    if (LKI_LIKELY(h->count < h->room))
+        return true;
+    if (h->room == RUNS_MOST ||
+        !lki_scratch_take(thread, &h->scratch, RUNS_MOST * sizeof *h->entry))
+        return false;
+    memcpy(h->scratch.memory, h->entry, h->count * sizeof *h->entry);
+    h->entry = h->scratch.memory;
+    h->room = RUNS_MOST;
+    return true;
+}
 
 static lk_bytes
 entry_sk(const lki_entry *entry)
@@ -64,12 +84,11 @@ heap_advance(heap *h)
 
 /* The runs that are due, those whose time came first. False: there are more. */
 static bool
-runs_find(lki_store *store, lki_lane *lane, lki_ticks *ticks, heap *h)
+runs_find(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks, heap *h)
 {
     const lki_entry *entry = lki_order_first(&lane->later);
     bool due = entry != NULL && lki_ticks_past(store, ticks, entry->rank);
-    h->count = 0;
-    while (due && h->count < RUNS) {
+    while (due && heap_has_room(thread, h)) {
         h->entry[h->count++] = entry;
         const lki_entry *next = lki_order_next(entry);
         if (next != NULL && next->rank == entry->rank) /* else that is the next run */
@@ -114,23 +133,30 @@ lki_later_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks
                  size_t least, lki_notice *notice)
 {
     heap h;
-    bool all = runs_find(store, lane, ticks, &h);
+    h.entry = h.few;
+    h.room = RUNS;
+    h.count = 0;
+    h.scratch = (lki_scratch){NULL, 0};
+    lk_status status = LK_OK;
+    bool all = runs_find(store, thread, lane, ticks, &h);
     size_t stock = lki_order_first(&lane->ready) != NULL ? 1 : STOCK;
     size_t room = least > stock ? least : stock;
     lki_count(thread, LKI_SLOTS_VISITED, h.count);
     notice->more |= !all;
     if (room < h.count)
-        room = h.count;
+        room = h.count < RUNS ? h.count : RUNS > room ? RUNS : room;
     for (; h.count != 0 && room > 0; heap_advance(&h)) {
-        lk_status status = entry_move(store, thread, lane, h.entry[0]);
+        status = entry_move(store, thread, lane, h.entry[0]);
         lki_count(thread, LKI_SLOTS_VISITED, 1);
         if (status == LK_NO_MEMORY)
-            return status;
+            break;
         room -= status == LK_OK;
     }
     if (h.count != 0) {
         notice->more = true;
         notice->headed = entry_sk(h.entry[0]);
     }
-    return LK_OK;
+    if (LKI_UNLIKELY(h.room != RUNS))
+        lki_scratch_give(thread, &h.scratch);
+    return status == LK_NO_MEMORY ? status : LK_OK;
 }
