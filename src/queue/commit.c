@@ -113,7 +113,7 @@ lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size
             return false;
         if (again != 0)
             return true;
-        lki_due_make_room(store, thread, lane);
+        lki_due_make_room(store, thread, lane, c->count);
     }
 }
 

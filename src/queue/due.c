@@ -299,12 +299,12 @@ due_expire_keyed(lki_store *store, lki_thread *thread, lki_lane *lane)
 }
 
 /* A portion of work, and another one as long as that finds much: it costs in proportion to what it
- * takes out. */
+ * takes out, and that is in proportion to what comes. */
 void
-lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane)
+lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane, size_t jobs)
 {
     enum { PORTIONS = 4, MUCH = 128 };
-    for (int i = 0; i < PORTIONS; i++) {
+    for (size_t i = 0; i < PORTIONS + jobs / MUCH; i++) {
         uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
         lki_due_expire(store, thread, lane);
         due_expire_keyed(store, thread, lane);

@@ -301,7 +301,7 @@ lane_is_over(pull *p)
 {
     if (LKI_LIKELY(lki_load_seq_cst(&p->lane->closed) == 0)) /* P16 */
         return false;
-    lki_due_make_room(p->store, p->thread, p->lane);
+    lki_due_make_room(p->store, p->thread, p->lane, 0);
     return lki_lane_is_over(p->lane);
 }
 

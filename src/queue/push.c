@@ -216,7 +216,7 @@ places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
         status =
             lki_places_reserve(p->lane, p->thread, p->count, ms, max_depth, p->cell_size, places);
         if (LKI_UNLIKELY(status == LK_BUSY)) {
-            lki_due_make_room(p->store, p->thread, p->lane);
+            lki_due_make_room(p->store, p->thread, p->lane, p->count);
             status = lki_places_reserve(p->lane, p->thread, p->count, ms, max_depth, p->cell_size,
                                         places);
         }

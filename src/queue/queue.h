@@ -106,9 +106,10 @@ lk_status lki_later_notice(lki_store *store, lki_thread *thread, lki_lane *lane,
 uint64_t lki_due_next(lki_lane *lane);
 /* Takes out what has expired of the jobs with places, a little at a time. Caller: in a write section. */
 void lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane);
-/* What has expired does not count against max_depth: takes some of it out, of all kinds of jobs. A push
- * that is refused all the same has brought the next one nearer. Caller: in a write section. */
-void lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane);
+/* What has expired does not count against max_depth: takes some of it out, of all kinds of jobs, the more
+ * the more `jobs` are to come. A push that is refused all the same has brought the next one nearer. Caller:
+ * in a write section. */
+void lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane, size_t jobs);
 /* The same for the next queue in turn, or for all of them: how many jobs. Caller: outside of
  * sections. */
 size_t lki_queues_tend(lki_store *store, lki_thread *thread, bool all);

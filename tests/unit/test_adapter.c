@@ -342,6 +342,7 @@ test_calls_beyond_the_limits_are_too_big_and_reach_no_operation(void **state)
     static const char bytes[32];
     const lk_key fits = {{bytes, 3}, {bytes, 5}}, long_pk = {{bytes, 4}, {bytes, 5}},
                  long_sk = {{bytes, 3}, {bytes, 6}};
+    const lk_bytes long_part = {bytes, 27}; /* of no key of the store's own, nor of a queue's */
     fake *f = fake_new();
     lk_adapter adapter = fake_adapter(f, FAKE_ALL);
     adapter.max_pk_size = 3;
@@ -360,8 +361,8 @@ test_calls_beyond_the_limits_are_too_big_and_reach_no_operation(void **state)
     assert_status(LK_TOO_BIG, lk_delete(db, &long_sk, 1));
     assert_status(LK_TOO_BIG, lk_queue_close(db, long_pk.pk));
     lk_query queries[] = {{.pk = long_pk.pk},
-                          {.pk = fits.pk, .sk_prefix = long_sk.sk},
-                          {.pk = fits.pk, .after = long_sk.sk}};
+                          {.pk = fits.pk, .sk_prefix = long_part},
+                          {.pk = fits.pk, .after = long_part}};
     for (size_t i = 0; i < KIT_COUNT(queries); i++) {
         lk_page page = {&queries[i], true, 1, 1};
         assert_status(LK_TOO_BIG, lk_query_items(db, &queries[i], result));

@@ -251,6 +251,37 @@ test_expiry_holds_for_every_clock(void **state)
         expiry_run(times[i][0], times[i][1], monotonic[i % KIT_COUNT(monotonic)]);
 }
 
+/* However many these are: a batch may be as large as the queue. */
+static void
+test_batch_is_accepted_where_all_have_expired(void **state)
+{
+    (void)state;
+    enum { JOBS = 20000 };
+    lk_item *items = calloc(JOBS, sizeof *items);
+    lk_push_options limit = {.max_depth = JOBS};
+    assert_non_null(items);
+    for (int claimed = 0; claimed < 2; claimed++) {
+        kit k;
+        kit_open(&k, NULL);
+        for (size_t i = 0; i < JOBS; i++) {
+            items[i] = kit_item("q", "", "x");
+            items[i].expires_at_ms = k.now_ms + 1000;
+        }
+        assert_status(LK_OK, lk_queue_push(k.db, items, JOBS, &limit, NULL));
+        assert_status(LK_BUSY, jobs_try_push(&k, "q", NULL, "x", &limit));
+        lk_pull_options all = {.pk = lk_string("q"), .max_jobs = JOBS};
+        if (claimed != 0)
+            assert_status(LK_OK, lk_queue_pull(k.db, &all, k.result));
+        kit_advance(&k, 1001);
+        for (size_t i = 0; i < JOBS; i++)
+            items[i].expires_at_ms = 0;
+        assert_status(LK_OK, lk_queue_push(k.db, items, JOBS, &limit, NULL));
+        assert_status(LK_BUSY, jobs_try_push(&k, "q", NULL, "x", &limit));
+        kit_close(&k);
+    }
+    free(items);
+}
+
 /* ---- descriptors ---- */
 
 /* To set a descriptor right is no reason to work off all that has expired. */
@@ -386,6 +417,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_jobs_that_expire_at_random_times_go_by_pulls,
                                         kit_setup, kit_teardown),
         cmocka_unit_test(test_expiry_holds_for_every_clock),
+        cmocka_unit_test(test_batch_is_accepted_where_all_have_expired),
         cmocka_unit_test_setup_teardown(test_descriptor_does_not_take_out_all_that_has_expired,
                                         kit_setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_query_begins_at_any_cursor_of_a_deep_queue, kit_setup,
