@@ -161,6 +161,15 @@ lki_section_is_full(const lki_thread *thread)
            LKI_UNLIKELY(lki_load_relaxed(&thread->domain->pressure) != 0);
 }
 
+/* May upkeep that nobody has asked for retire more? Half of the limit is left to those who write: while a
+ * reader stays, what has expired must not be what makes them LK_BUSY. */
+LKI_INLINE bool
+lki_memory_is_ample(const lki_thread *thread)
+{
+    return lki_load_relaxed(&thread->domain->retired_bytes) <=
+           thread->domain->max_retired_bytes / 2;
+}
+
 /* For callers that do not wait: where too much is retired, what can be freed now is. */
 void lki_memory_look(lki_thread *thread);
 LKI_INLINE bool
@@ -194,19 +203,6 @@ lki_count(lki_thread *thread, enum lki_counter which, uint64_t n)
 #endif
     lki_stat_add(&thread->counter[which], n);
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-#define LKI_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LKI_ASAN 1
-#endif
-#endif
-#ifdef LKI_ASAN
-#define LKI_STOCK 0 /* each use its own memory, so that a use after free is seen */
-#else
-#define LKI_STOCK 1
-#endif
 
 /* Memory for a record or a commit, from the thread's stock where there is some. NULL: no memory. */
 LKI_INLINE void *

@@ -73,6 +73,19 @@ typedef struct lki_limbo {
     size_t spare_count;
 } lki_limbo;
 
+#if defined(__SANITIZE_ADDRESS__)
+#define LKI_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LKI_ASAN 1
+#endif
+#endif
+#ifdef LKI_ASAN
+#define LKI_STOCK 0 /* each use its own memory, so that a use after free is seen */
+#else
+#define LKI_STOCK 1
+#endif
+
 /* Records and commits of up to 256 bytes are kept in stock by each thread, in classes of 16 bytes. */
 enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 48 };
 

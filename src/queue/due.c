@@ -43,6 +43,7 @@ typedef struct look {
     lki_ticks *ticks;
     size_t room;    /* how many more may be noticed; of expiry: segments */
     int64_t now_ms; /* of expiry */
+    bool needed;    /* of expiry: not only upkeep */
     lki_notice *notice;
     lk_status status;
 } look;
@@ -188,7 +189,7 @@ lki_due_next(lki_lane *lane)
 
 /* ---- expiry ---- */
 
-/* The jobs of a segment that have expired; the least time that is left. */
+/* The jobs of a segment that have expired; the least time that is left, 0 where upkeep has stopped. */
 static uint64_t
 segment_expire(look *l, lki_segment *segment)
 {
@@ -207,6 +208,11 @@ segment_expire(look *l, lki_segment *segment)
             next_ms = expires < next_ms ? expires : next_ms;
             continue;
         }
+        if (lki_section_is_full(l->thread)) {
+            lki_limbo_seal(l->thread, l->thread->limbo);
+            if (!l->needed && !lki_memory_is_ample(l->thread))
+                return 0;
+        }
         if (lki_job_expire(l->store, l->thread, l->lane, &job, l->now_ms, &next_ms) == LK_NO_MEMORY)
             return 0;
     }
@@ -220,8 +226,8 @@ expiry_is_past(look *l, uint64_t time)
     return lki_expiry_is_past(time, lki_expiry_time(l->now_ms));
 }
 
-void
-lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
+static void
+lane_expire(lki_store *store, lki_thread *thread, lki_lane *lane, bool needed)
 {
     lki_notice ignored = {.more = false}; /* whoever comes next goes on */
     look l = {.store = store,
@@ -229,10 +235,18 @@ lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
               .lane = lane,
               .notice = &ignored,
               .room = EXPIRE_SEGMENTS,
+              .needed = needed,
               .now_ms = lki_now(store)};
     if (expiry_is_past(&l, lki_bound_time(&lane->expires))) /* P12 */
         lane_look(&l, &lane->expires, offsetof(lki_lane_page, expires), &lane->expire_hand,
                   expiry_is_past, segment_expire);
+}
+
+void
+lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
+{
+    if (lki_memory_is_ample(thread))
+        lane_expire(store, thread, lane, false);
 }
 
 /* ---- expiry of jobs with keys ---- */
@@ -306,7 +320,7 @@ lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane, size_t j
     enum { PORTIONS = 4, MUCH = 128 };
     for (size_t i = 0; i < PORTIONS + jobs / MUCH; i++) {
         uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
-        lki_due_expire(store, thread, lane);
+        lane_expire(store, thread, lane, true);
         due_expire_keyed(store, thread, lane);
         if (lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) - before < MUCH)
             return;

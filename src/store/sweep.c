@@ -183,9 +183,9 @@ sweep_step(lki_store *store, lki_thread *thread)
     thread->expiring_writes = 0;
     int64_t earliest = lki_load_relaxed(&sweep->earliest_ms);
     bool idle = earliest == INT64_MAX; /* nothing ever expires, or a round has just begun */
-    if ((idle && lki_load_relaxed(&sweep->active) == 0) ||
-        lki_load_relaxed(&thread->domain->pressure) != 0 || !lki_latch_try(&sweep->latch))
-        return; /* nothing to do, no more to be held back, or another one does it */
+    if ((idle && lki_load_relaxed(&sweep->active) == 0) || !lki_memory_is_ample(thread) ||
+        !lki_latch_try(&sweep->latch))
+        return; /* nothing to do, enough held back, or another one does it */
     int64_t now = lki_now(store);
     if (!sweep->running && now > earliest &&
         (lki_span_ms(sweep->round_began_ms, now) >= ROUND_MS || now < sweep->round_began_ms ||

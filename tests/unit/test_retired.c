@@ -385,6 +385,35 @@ test_a_call_of_many_stops_at_the_limit_while_a_reader_stays(void **state)
     free(m);
 }
 
+static void
+test_what_expires_leaves_room_for_writers_while_a_reader_stays(void **state)
+{
+    (void)state;
+    many *m = calloc(1, sizeof *m);
+    for (int keyed = 0; keyed < 3; keyed++) { /* plain jobs, jobs with keys, items */
+        reader r;
+        kit_open(&m->k, &(lk_memory_options){.max_retired_bytes = LIMIT});
+        for (uint64_t i = 0; i < MANY; i++) {
+            lk_item item = {.key = kit_numbered("q", i), .data = {m->data, sizeof m->data}};
+            item.expires_at_ms = atomic_load(&m->k.now_ms) + 5000;
+            if (keyed == 0)
+                item.key.sk = (lk_bytes){NULL, 0};
+            assert_status(LK_OK, keyed == 2 ? lk_set(m->k.db, &item, 1)
+                                            : lk_queue_push(m->k.db, &item, 1, NULL, NULL));
+        }
+        reader_start(&r, &m->k, false);
+        kit_advance(&m->k, 10000);
+        for (int i = 0; i < 5000; i++) /* about 100 bytes each */
+            kit_set(&m->k, "p", "0", "x");
+        assert_true(kit_statistics(&m->k).retired_bytes < LIMIT);
+        reader_end(&r);
+        kit_sweep(&m->k);
+        assert_int_equal(kit_statistics(&m->k).cells, 1);
+        kit_close(&m->k);
+    }
+    free(m);
+}
+
 /* ---- before LK_BUSY ---- */
 
 static void
@@ -530,6 +559,7 @@ main(void)
         cmocka_unit_test(test_big_jobs_come_back_at_once_without_a_reader),
         cmocka_unit_test(test_no_call_is_busy_by_its_own_garbage),
         cmocka_unit_test(test_a_call_of_many_stops_at_the_limit_while_a_reader_stays),
+        cmocka_unit_test(test_what_expires_leaves_room_for_writers_while_a_reader_stays),
         cmocka_unit_test(test_writer_waits_for_a_reader_that_leaves),
         cmocka_unit_test(test_reader_that_is_known_to_stay_costs_later_writers_little),
         cmocka_unit_test(test_many_writers_near_the_limit_are_not_busy),
