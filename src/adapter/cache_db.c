@@ -32,12 +32,14 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
 {
     lki_miss miss = {.hashed = *hashed};
     int64_t now_ms = lk_realtime_now_ms(c->inner);
+    lki_loads_begin(thread);
     lki_load_begin(c->cache, thread, &miss, lki_cache_is_patient(c), now_ms);
     lk_status status = LK_RACE;
     if (miss.role == LKI_LOAD_JOINED) {
         status = lki_load_wait(c->cache, &miss, lki_load_deadline(c->cache));
         if (miss.role == LKI_LOAD_VAIN) {
             now_ms = lk_realtime_now_ms(c->inner);
+            lki_loads_begin(thread);
             lki_load_begin(c->cache, thread, &miss, false, now_ms);
         }
     }

@@ -98,6 +98,13 @@ lki_inner_begin(const lki_cache_db *c)
         lki_inner_now = before_;                            \
     } while (0)
 
+/* Before the loads that one call of the database is to answer. */
+LKI_INLINE void
+lki_loads_begin(lki_thread *thread)
+{
+    thread->asks++;
+}
+
 /* cache_pass.c: calls that only go through. */
 void lki_cache_pass_operations(lk_operations *operations);
 

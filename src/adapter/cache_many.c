@@ -124,6 +124,7 @@ many_load_missing(many *m, lk_result *answers)
 {
     bool patient = lki_cache_is_patient(m->c);
     m->now_ms = lk_realtime_now_ms(m->c->inner);
+    lki_loads_begin(m->thread);
     for (size_t i = 0; i < m->count; i++)
         if (m->misses[i].entry == NULL)
             lki_load_begin(m->c->cache, m->thread, &m->misses[i], patient, m->now_ms);
@@ -135,6 +136,7 @@ static lk_status
 many_load_vain(many *m, lk_result *answers)
 {
     m->now_ms = lk_realtime_now_ms(m->c->inner);
+    lki_loads_begin(m->thread);
     for (size_t i = 0; i < m->count; i++)
         if (m->misses[i].role == LKI_LOAD_VAIN)
             lki_load_begin(m->c->cache, m->thread, &m->misses[i], false, m->now_ms);

@@ -118,7 +118,8 @@ struct lki_thread {
     size_t scratch_size;
     void *stock[LKI_STOCK_CLASSES]; /* free chunks by size, each beginning with the next */
     uint8_t stock_count[LKI_STOCK_CLASSES];
-    lki_thread *next;                        /* [const] in the domain's list of all records */
+    uint64_t asks;    /* of a cache: calls of the database for which it began loads */
+    lki_thread *next; /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */
     lki_limbo slots
         /* [0]: the owner's, unless a thief asked for it while the owner was outside; [1]: then */
@@ -130,6 +131,7 @@ struct lki_thread {
     _Atomic(uint32_t) stalled_epoch; /* [stat] its epoch then */
     _Atomic(int64_t) kernel_id;      /* [stat] 0: not attached */
     _Atomic(size_t) open_bytes;      /* [stat] in slots[0].open */
+    _Atomic(uint64_t) asks_late;     /* [stat] of a cache: up to this one they hang; see load.c */
     _Atomic(uint64_t) seen_mark,
         taken_mark; /* [stat] LKI_RETIRED when a thief last looked, last took */
 };

@@ -209,7 +209,8 @@ typedef struct lki_miss {
 } lki_miss;
 
 /* Of miss->hashed: sets the rest. `patient`: it may join another's load. `now_ms`: of the database's
- * realtime clock. Caller: not in a section. */
+ * realtime clock. Loads that one call of the database answers have one thread->asks.
+ * Caller: not in a section. */
 void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patient,
                     int64_t now_ms);
 /* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault; LK_RACE: there is none, who waits

@@ -6,7 +6,8 @@
  * A load is listed in its window while the database works. Who joins it counts itself; the last reader
  * frees it, and with it the reference to the answer. Nobody is told that a leader hangs, or that its
  * thread has ended; what is known is that somebody waited in vain. From then on the load is late, and
- * nobody joins it: a hung leader costs the others one wait, not one for each read. Where the database is
+ * nobody joins it, nor another load of the same call to the database, nor of calls around that one: a hung
+ * call costs the others one wait, not one for each read or key. Where the database is
  * merely slow the late answer is still kept, unless that of another load was since this one began:
  * answers enter the table in the order of their reads, also where others write past the cache.
  */
@@ -21,7 +22,8 @@ struct lki_load {
     uint64_t begun, partition_word; /* [const] windows as they were when it began */
     size_t readers;                 /* [latch] who leads it or waits for it */
     int64_t read_at_ms;             /* [const] when it began, for the age */
-    bool late;                      /* [latch] somebody has waited for it in vain */
+    lki_thread *leader;             /* [const] who asks; its record lives as long as the cache */
+    uint64_t ask;                   /* [const] its number of the call that asks */
     bool overtaken;                 /* [latch] another answer was kept since it began */
     bool ended;                     /* [latch] */
     lk_status status;               /* [latch] once it has ended */
@@ -31,14 +33,18 @@ struct lki_load {
 };
 
 static lki_load *
-load_new(lki_cache *cache, const lki_hashed *hashed)
+load_new(lki_cache *cache, lki_thread *thread, const lki_hashed *hashed)
 {
     const lk_key *key = &hashed->key;
     lki_load *load =
         lki_alloc(&cache->domain.allocator, sizeof *load + key->pk.size + key->sk.size);
     if (load == NULL)
         return NULL;
-    *load = (lki_load){.readers = 1, .hashed = *hashed, .read_at_ms = lki_cache_read_at_ms(cache)};
+    *load = (lki_load){.readers = 1,
+                       .hashed = *hashed,
+                       .read_at_ms = lki_cache_read_at_ms(cache),
+                       .leader = thread,
+                       .ask = thread->asks};
     memcpy(load->bytes, key->pk.data, key->pk.size);
     if (key->sk.size != 0)
         memcpy(load->bytes + key->pk.size, key->sk.data, key->sk.size);
@@ -72,13 +78,29 @@ load_is_of(const lki_load *load, const lki_hashed *hashed)
            lk_bytes_compare(load->hashed.key.sk, hashed->key.sk) == 0;
 }
 
+/* Somebody has waited in vain for the call to the database that this load is part of, or for one that it
+ * made inside: calls of a thread end in the reverse order of their numbers. */
+static bool
+load_is_late(const lki_load *load)
+{
+    return load->ask <= lki_load_relaxed(&load->leader->asks_late);
+}
+
+static void
+load_is_waited_for_in_vain(lki_load *load)
+{
+    _Atomic(uint64_t) *late = &load->leader->asks_late;
+    uint64_t known = lki_load_relaxed(late);
+    while (known < load->ask && !lki_cas_seq_cst(late, &known, load->ask)) {}
+}
+
 /* The load of a key that a read which begins now may take part in. */
 static lki_load *
 load_find_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *hashed)
 {
     lki_load *load = lki_window_of(cache, shard, hashed->hash)->loads;
     for (; load != NULL; load = load->next)
-        if (load_is_of(load, hashed) && !load->late && !load->overtaken &&
+        if (load_is_of(load, hashed) && !load_is_late(load) && !load->overtaken &&
             lki_cache_is_young(cache, load->read_at_ms) &&
             lki_windows_are_as(cache, shard, hashed, load->begun, load->partition_word))
             return load;
@@ -133,7 +155,7 @@ void
 lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patient, int64_t now_ms)
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, miss->hashed.hash);
-    lki_load *fresh = load_new(cache, &miss->hashed);
+    lki_load *fresh = load_new(cache, thread, &miss->hashed);
     miss->load = NULL;
     miss->entry = NULL;
     lki_latch_take(&shard->latch, thread);
@@ -227,8 +249,8 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
         miss->entry = status == LK_OK ? load->entry : NULL;
         if (miss->entry != NULL)
             lki_cached_hold(miss->entry);
-    } else {
-        load->late = load->late || until_ms != 0;
+    } else if (until_ms != 0) {
+        load_is_waited_for_in_vain(load);
     }
     bool last = load_leave_latched(load);
     pthread_mutex_unlock(&shard->latch);

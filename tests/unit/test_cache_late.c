@@ -118,6 +118,30 @@ later_get_two(cached *it, later *self)
     return lk_get_many(it->cache, keys, 2, self->result);
 }
 
+/* One call that hangs is one wait, not one for each of its keys: whoever reads them one by one. */
+static void
+test_hung_get_many_is_waited_for_once_for_all_its_keys(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) { /* get, get_into */
+        later several;
+        open_waiting(1, 0);
+        counted_shut(&c.inner, COUNTED_GET_MANY, COUNTED_BEFORE);
+        later_start(&several, &c, later_get_two, other_key(), NULL);
+        counted_wait(&c.inner, COUNTED_GET_MANY);
+        const lk_key keys[2] = {other_key(), lk_key_of("q", "3")};
+        assert_status(LK_OK, reads[i](keys[0]));
+        uint64_t waits = joined();
+        assert_true(waits > 0);
+        assert_status(LK_NOT_FOUND, reads[i](keys[1]));
+        assert_int_equal(joined(), waits);
+        counted_go(&c.inner, COUNTED_GET_MANY);
+        assert_status(LK_OK, later_join(&several));
+        later_free(&several);
+        cached_close(&c);
+    }
+}
+
 /* One wait for all of a call, one call for all that was waited for in vain. */
 static void
 test_get_many_waits_once_for_several_hung_reads(void **state)
@@ -434,6 +458,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hung_read_is_waited_for_once),
+        cmocka_unit_test(test_hung_get_many_is_waited_for_once_for_all_its_keys),
         cmocka_unit_test(test_get_many_waits_once_for_several_hung_reads),
         cmocka_unit_test(test_get_many_that_fails_after_its_wait_is_nothing),
         cmocka_unit_test(test_many_waiters_in_vain_all_read),
