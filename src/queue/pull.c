@@ -165,7 +165,9 @@ static lk_status
 job_expire(pull *p, const lki_found_job *job)
 {
     int64_t next_ms = INT64_MAX;
-    if (!portion_goes_on(p, job->plain ? 1 : 6, job->record->size))
+    /* It may be a tombstone by now, which has no size: the record is read after the state. */
+    bool value = job->record != NULL && job->record->kind == LKI_VALUE;
+    if (!portion_goes_on(p, job->plain ? 1 : 6, value ? job->record->size : 0))
         return LK_EMPTY;
     return lki_job_expire(p->store, p->thread, p->lane, job, lki_now_precise(p->store), &next_ms);
 }
