@@ -107,6 +107,9 @@ lki_lmdb_time(const lki_lmdb *store, int64_t monotonic_ms)
 
 /* ---- statistics ---- */
 
+/* Of jemalloc, where the program has it; only looked for. */
+__attribute__((weak)) extern void *mallocx(size_t size, int flags);
+
 static lk_status
 cells_count(lki_lmdb *store, lk_statistics *stats)
 {
@@ -137,7 +140,7 @@ lki_lmdb_statistics(void *state, lk_statistics *stats)
         stats->queries += lki_lmdb_counted(&reader->queries);
         stats->items_queried += lki_lmdb_counted(&reader->items_queried);
     }
-    stats->allocator = "malloc";
+    stats->allocator = mallocx != NULL ? "jemalloc" : "malloc"; /* malloc is jemalloc's then */
     stats->multi_gets += lki_lmdb_counted(&store->multi_gets);
     stats->sets = lki_lmdb_counted(&store->sets);
     stats->deletes = lki_lmdb_counted(&store->deletes);

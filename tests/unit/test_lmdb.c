@@ -354,6 +354,19 @@ test_more_readers_than_places_all_read(void **state)
     assert_int_equal(stats.sets, 200);
 }
 
+/* "jemalloc" or "malloc": that of the program, as the embedded store says it. */
+static void
+test_allocator_is_that_of_the_program(void **state)
+{
+    lmdb_rig *r = *state;
+    lk_db *memory;
+    lk_statistics stats;
+    assert_status(LK_OK, lk_memory_open(NULL, &memory));
+    assert_status(LK_OK, lk_statistics_read(memory, &stats));
+    assert_string_equal(kit_statistics(&r->k).allocator, stats.allocator);
+    lk_close(memory);
+}
+
 static void
 test_no_call_touches_errno(void **state)
 {
@@ -395,6 +408,7 @@ main(void)
         TEST(test_database_of_somebody_else_is_refused_and_kept),
         TEST(test_newer_format_is_refused_and_kept),
         TEST(test_more_readers_than_places_all_read),
+        TEST(test_allocator_is_that_of_the_program),
         TEST(test_no_call_touches_errno),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
