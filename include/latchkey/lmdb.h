@@ -62,7 +62,7 @@
  * STATUSES, besides those of latchkey.h
  *   LK_NO_MEMORY    also: the map or the disk is full. Nothing was written, what the write has taken
  *                   of the disk is given back, and the store goes on; reads need no room. Deleting
- *                   needs a few free pages too; a database that is full to the last page is opened
+ *                   needs a few free pages too (a purge and a sweep take less at once then); a database that is full to the last page is opened
  *                   again with a larger map_size.
  *   LK_UNAVAILABLE  an I/O error, a damaged database. From a write: nothing was written. Where LMDB
  *                   says that it cannot go on, every call is, until it is opened anew.

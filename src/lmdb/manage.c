@@ -151,12 +151,12 @@ job_last(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_key *last)
 
 /* A batch of jobs that are not behind `last`. *more: there may be others. */
 static lk_status
-jobs_purge(lki_lmdb_txn *t, const lki_lmdb_key *queue, const lki_lmdb_key *last, size_t *count,
-           bool *more)
+jobs_purge(lki_lmdb_txn *t, const lki_lmdb_key *queue, const lki_lmdb_key *last, size_t batch,
+           size_t *count, bool *more)
 {
     lk_status status = LK_OK;
     *more = true;
-    for (size_t i = 0; status == LK_OK && i < BATCH; i++) {
+    for (size_t i = 0; status == LK_OK && i < batch; i++) {
         MDB_val first;
         lki_lmdb_key key;
         lki_lmdb_item item;
@@ -185,7 +185,7 @@ lki_lmdb_queue_purge(void *state, lk_bytes pk, size_t *purged)
 {
     lki_lmdb *store = state;
     lki_lmdb_key queue, last;
-    size_t count = 0;
+    size_t count = 0, batch = BATCH;
     lki_lmdb_key_frame(&queue, pk);
     lk_status status = job_last(store, &queue, &last);
     bool more = status == LK_OK;
@@ -193,11 +193,17 @@ lki_lmdb_queue_purge(void *state, lk_bytes pk, size_t *purged)
         status = LK_OK;
     while (status == LK_OK && more) {
         lki_lmdb_txn t;
+        size_t out = 0;
         status = lki_lmdb_begin(store, &t);
         if (status != LK_OK)
             return status;
-        status = jobs_purge(&t, &queue, &last, &count, &more);
+        status = jobs_purge(&t, &queue, &last, batch, &out, &more);
         status = lki_lmdb_end(&t, status);
+        count += status == LK_OK ? out : 0;
+        if (status == LK_NO_MEMORY && lki_lmdb_batch_shrink(&t, &batch)) {
+            status = LK_OK;
+            more = true;
+        }
     }
     if (status == LK_OK)
         *purged = count;

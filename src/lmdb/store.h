@@ -117,6 +117,7 @@ typedef struct lki_lmdb_txn {
     bool queue_made;       /* a row of queues is new */
     bool several, is_over; /* not only it was changed; a closed queue may have no job any more */
     bool tends;            /* the commit sweeps a few */
+    bool is_full;          /* map or disk had no room for it */
     uint64_t expired, locks_lapsed; /* swept in this transaction */
     int64_t lag_ms;                 /* the longest time that one of them was late */
 } lki_lmdb_txn;
@@ -157,6 +158,9 @@ lk_status lki_lmdb_expiry_drop(lki_lmdb_txn *t, const lki_lmdb_key *key, int64_t
                                unsigned char kind);
 /* Forgets queues that nobody uses any more: looks at the next two. */
 lk_status lki_lmdb_queues_tend(lki_lmdb_txn *t);
+/* After the end of a transaction that took out a batch. Where there was no room for it there may be
+ * for a smaller one, which gives pages back: true, and *batch is smaller. */
+bool lki_lmdb_batch_shrink(const lki_lmdb_txn *t, size_t *batch);
 /* Takes out what has expired, at most so many entries. *more: there are others. */
 lk_status lki_lmdb_expire(lki_lmdb_txn *t, size_t most, bool *more);
 

@@ -187,6 +187,15 @@ queues_forget(lki_lmdb *store)
 
 /* ---- lk_sweep ---- */
 
+bool
+lki_lmdb_batch_shrink(const lki_lmdb_txn *t, size_t *batch)
+{
+    if (!t->is_full || *batch == 1)
+        return false;
+    *batch = *batch > 8 ? *batch / 8 : 1;
+    return true;
+}
+
 lk_status
 lki_lmdb_sweep(void *state, size_t max_items, size_t *swept)
 {
@@ -194,9 +203,10 @@ lki_lmdb_sweep(void *state, size_t max_items, size_t *swept)
     size_t count = 0;
     lk_status status = LK_OK;
     int64_t lag_ms = 0;
+    size_t batch = BATCH;
     for (bool more = true; status == LK_OK && more && (max_items == 0 || count < max_items);) {
         lki_lmdb_txn t;
-        size_t most = max_items != 0 && max_items - count < BATCH ? max_items - count : BATCH;
+        size_t most = max_items != 0 && max_items - count < batch ? max_items - count : batch;
         status = lki_lmdb_begin(store, &t);
         if (status != LK_OK)
             break;
@@ -206,6 +216,10 @@ lki_lmdb_sweep(void *state, size_t max_items, size_t *swept)
         store->sweep_lag_ms = lag_ms;
         status = lki_lmdb_end(&t, status);
         count += status == LK_OK ? (size_t)(t.expired + t.locks_lapsed) : 0;
+        if (status == LK_NO_MEMORY && lki_lmdb_batch_shrink(&t, &batch)) {
+            status = LK_OK;
+            more = true;
+        }
     }
     if (status == LK_OK && (max_items == 0 || count < max_items))
         status = queues_forget(store);

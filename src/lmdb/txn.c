@@ -42,7 +42,7 @@ lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
     t->first_expiry_ms = store->first_expiry_ms;
     t->meta = store->meta_row;
     t->changed = t->queues = t->queue_changed = t->queue_exists = t->queue_made = false;
-    t->several = t->is_over = false;
+    t->several = t->is_over = t->is_full = false;
     t->saved_errno = saved;
     t->queue_key.size = 0;
     t->tends = true;
@@ -53,19 +53,28 @@ lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
 
 /* ---- rows ---- */
 
+/* The status, and whether map or disk are full. */
+static lk_status
+write_judge(lki_lmdb_txn *t, int code)
+{
+    lk_status status = lki_lmdb_write_status(code);
+    t->is_full |= status == LK_NO_MEMORY && code != ENOMEM;
+    return status;
+}
+
 lk_status
 lki_lmdb_put(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key, const void *row, size_t size)
 {
     MDB_val k = lki_lmdb_key_value(key), value = {size, (void *)(uintptr_t)row};
     t->changed = true;
-    return lki_lmdb_write_status(mdb_put(t->txn, dbi, &k, &value, 0));
+    return write_judge(t, mdb_put(t->txn, dbi, &k, &value, 0));
 }
 
 lk_status
 lki_lmdb_del(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key)
 {
     MDB_val k = lki_lmdb_key_value(key);
-    lk_status status = lki_lmdb_write_status(mdb_del(t->txn, dbi, &k, NULL));
+    lk_status status = write_judge(t, mdb_del(t->txn, dbi, &k, NULL));
     t->changed = true;
     return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status;
 }
@@ -219,8 +228,10 @@ txn_commit(lki_lmdb_txn *t)
     }
     errno = 0;
     int code = mdb_txn_commit(t->txn);
-    if (code != 0)
+    if (code != 0) {
+        (void)write_judge(t, code);
         return commit_failed(store, code);
+    }
     commit_note(store, t);
     dead_readers_clear(store);
     return LK_OK;
