@@ -161,13 +161,12 @@ lki_section_is_full(const lki_thread *thread)
            LKI_UNLIKELY(lki_load_relaxed(&thread->domain->pressure) != 0);
 }
 
-/* May upkeep that nobody has asked for retire more? Half of the limit is left to those who write: while a
- * reader stays, what has expired must not be what makes them LK_BUSY. */
+/* May upkeep that nobody has asked for retire more? It stops at the limit, not before: what has expired and
+ * lies there while a reader stays would be memory that no limit bounds. */
 LKI_INLINE bool
-lki_memory_is_ample(const lki_thread *thread)
+lki_memory_has_room(const lki_thread *thread)
 {
-    return lki_load_relaxed(&thread->domain->retired_bytes) <=
-           thread->domain->max_retired_bytes / 2;
+    return lki_load_relaxed(&thread->domain->pressure) == 0;
 }
 
 /* For callers that do not wait: where too much is retired, what can be freed now is. */

@@ -210,7 +210,7 @@ segment_expire(look *l, lki_segment *segment)
         }
         if (lki_section_is_full(l->thread)) {
             lki_limbo_seal(l->thread, l->thread->limbo);
-            if (!l->needed && !lki_memory_is_ample(l->thread))
+            if (!l->needed && !lki_memory_has_room(l->thread))
                 return 0;
         }
         if (lki_job_expire(l->store, l->thread, l->lane, &job, l->now_ms, &next_ms) == LK_NO_MEMORY)
@@ -245,7 +245,7 @@ lane_expire(lki_store *store, lki_thread *thread, lki_lane *lane, bool needed)
 void
 lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
-    if (lki_memory_is_ample(thread))
+    if (lki_memory_has_room(thread))
         lane_expire(store, thread, lane, false);
 }
 

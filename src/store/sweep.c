@@ -94,19 +94,18 @@ lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now
     return swept;
 }
 
-/* One chunk of a shard, or a part of it where the section is full. *offset moves on; `*ended`: at the end
- * of the shard. */
+/* What a section does of the chunk at `offset`. *count: of its cells; *full: it has to go on in another
+ * one. LK_OK, LK_NO_MEMORY. */
 static lk_status
-chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now,
-            int64_t *lag_ms, size_t *swept, bool *ended)
+chunk_section(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now,
+              int64_t *lag_ms, size_t *swept, size_t *count, bool *full)
 {
     lki_cell *cells[CHUNK];
     lk_status status = LK_OK;
-    bool full = false;
-    size_t began = *offset;
+    *full = false;
     lki_write_enter(thread);
-    size_t count = lki_shard_walk(store, shard, offset, cells, CHUNK);
-    for (size_t i = 0; i < count && status != LK_NO_MEMORY && !full; i++) {
+    *count = lki_shard_walk(store, shard, offset, cells, CHUNK);
+    for (size_t i = 0; i < *count && status != LK_NO_MEMORY && !*full; i++) {
         size_t before = *swept;
         lki_removal_if_void(thread, cells[i]); /* made when memory was out */
         status = head_sweep(store, thread, cells[i], &cells[i]->item, now, lag_ms);
@@ -115,13 +114,29 @@ chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, 
             break;
         status = head_sweep(store, thread, cells[i], &cells[i]->lock, now, lag_ms);
         *swept += status == LK_OK;
-        full = *swept != before && lki_section_is_full(thread);
+        *full = *swept != before && lki_section_is_full(thread);
     }
-    *ended = count < CHUNK && !full;
     lki_write_leave(thread);
-    if (full || status == LK_NO_MEMORY)
-        *offset = began; /* once more: what was taken out is passed over, or there is memory */
     return status == LK_NO_MEMORY ? LK_NO_MEMORY : LK_OK;
+}
+
+/* One chunk of a shard, or a part of it where the limit of retired memory is met. *offset moves on;
+ * `*ended`: at the end of the shard. */
+static lk_status
+chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now,
+            int64_t *lag_ms, size_t *swept, bool *ended)
+{
+    lk_status status;
+    size_t began = *offset, count;
+    bool full;
+    do {
+        *offset = began; /* what was taken out is passed over */
+        status = chunk_section(store, thread, shard, offset, now, lag_ms, swept, &count, &full);
+    } while (full && lki_memory_has_room(thread));
+    if (full || status == LK_NO_MEMORY)
+        *offset = began; /* once more, when there is memory */
+    *ended = count < CHUNK && !full;
+    return status;
 }
 
 static void
@@ -183,7 +198,7 @@ sweep_step(lki_store *store, lki_thread *thread)
     thread->expiring_writes = 0;
     int64_t earliest = lki_load_relaxed(&sweep->earliest_ms);
     bool idle = earliest == INT64_MAX; /* nothing ever expires, or a round has just begun */
-    if ((idle && lki_load_relaxed(&sweep->active) == 0) || !lki_memory_is_ample(thread) ||
+    if ((idle && lki_load_relaxed(&sweep->active) == 0) || !lki_memory_has_room(thread) ||
         !lki_latch_try(&sweep->latch))
         return; /* nothing to do, enough held back, or another one does it */
     int64_t now = lki_now(store);
