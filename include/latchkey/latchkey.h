@@ -270,7 +270,7 @@ typedef struct lk_memory_options {
     /* Memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB. What was
      * replaced, deleted, acknowledged counts with all its bytes until no reader can see it. Beyond
      * the limit a writer first waits for readers that are on their way out: until nothing has moved
-     * for 250 ms, 2 s in all. While the same reader stays after that, a refusal takes about a
+     * for 500 ms, 2 s in all. While the same reader stays after that, a refusal takes about a
      * millisecond. Inside of its own lk_read_begin pair a writer does not wait. */
     size_t max_retired_bytes;
     /* A background thread sweeps so often; 0: no thread, writes and lk_sweep do it. */

@@ -132,7 +132,7 @@ bool lki_reclaim_now(lki_thread *thread);
 /* A writer waits for readers that are on their way, not for one that stays: until the epoch has not
  * moved for LKI_STALL_MS of the system's clock, and LKI_WAIT_MAX_MS in all. Once that is known of an
  * epoch, nobody waits for it that long again, but leaves a millisecond to others. */
-enum { LKI_STALL_MS = 250, LKI_WAIT_MAX_MS = 2000 };
+enum { LKI_STALL_MS = 500, LKI_WAIT_MAX_MS = 2000 };
 bool lki_memory_wait(lki_thread *thread);
 
 /* For who works in portions, each in a section of its own: moves the epoch on, if nobody holds it, and

@@ -526,7 +526,7 @@ test_many_writers_near_the_limit_are_not_busy(void **state)
         pthread_join(c[i].thread, NULL);
     kit_close(&k);
     assert_in_range(atomic_load(&refused), 0,
-                    8); /* who loses its processor for 250 ms looks like who stays */
+                    8); /* who loses its processor for 500 ms looks like who stays */
 }
 
 /* ---- epochs wrap ---- */
