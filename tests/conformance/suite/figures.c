@@ -186,6 +186,7 @@ test_statistics_count_each_empty_pull_once(rig *r)
     assert_int_equal(lkc_stats(r, "q").empty_pulls, 1);
     lkc_wait_begin(&w, r, "q", 20);
     assert_status(LK_TIMED_OUT, lkc_wait_end(&w, 6));
+    lk_result_free(w.result);
     assert_int_equal(lkc_stats(r, "q").empty_pulls, 2);
     assert_status(LK_OK, lk_queue_purge(r->db, lk_string("q"), NULL));
     assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
