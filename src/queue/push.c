@@ -234,8 +234,10 @@ places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
 static bool
 places_are_too_many(const push *p, const lki_places *places, size_t max_depth)
 {
+    if (LKI_LIKELY(max_depth == 0))
+        return false;
     uint64_t keyed = (uint32_t)lki_load_seq_cst(&p->lane->pins); /* the low half */
-    if (LKI_LIKELY(max_depth == 0 || keyed == 0))
+    if (keyed == 0)
         return false;
     uint64_t there =
         places->segment->before + places->slot + p->count + lki_load_seq_cst(&p->lane->returned);
