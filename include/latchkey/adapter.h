@@ -9,7 +9,7 @@
  *
  *     static const lk_operations operations = {
  *         .size = sizeof operations, .close = my_close,
- *         .get = my_get, .set = my_set, .remove = my_remove, .query = my_query};
+ *         .get_at = my_get, .set = my_set, .remove = my_remove, .query = my_query};
  *
  *     lk_status my_open(const char *where, lk_db **db)
  *     {
@@ -60,7 +60,8 @@ extern "C" {
 /* ---- capabilities ---- */
 
 /* Groups of operations. A bit is set iff all operations of its group are in the table, and none of
- * them where it is not: lk_adapter_open checks that. get, set and remove are always there. */
+ * them where it is not: lk_adapter_open checks that. get, set and remove are always there. An operation
+ * that takes a key is there in either form: get_at, get_lock_at and view_at do for get, get_lock, view. */
 #define LK_HAS_GET_MANY ((uint64_t)1 << 0) /* get_many */
 #define LK_HAS_QUERY ((uint64_t)1 << 1)    /* query: lk_query_items and streams */
 #define LK_HAS_LOCKS ((uint64_t)1 << 2)    /* get_lock, commit: also lk_set_atomic, lk_get_locked */
@@ -100,7 +101,11 @@ typedef struct lk_page {
 } lk_page;
 
 /* What each operation does is what latchkey.h says of the call that is named beside it. `state` is
- * that of the lk_adapter. */
+ * that of the lk_adapter.
+ *
+ * KEYS BY ADDRESS  What takes a single key has two forms: by value, and at the end of the table by address
+ * (get_at). An adapter gives one of the two, by address where speed counts; where both are there the
+ * library calls the one by address. */
 typedef struct lk_operations {
     size_t
         size; /* sizeof(lk_operations): operations that are newer than the adapter count as NULL */
@@ -108,13 +113,13 @@ typedef struct lk_operations {
     /* lk_close: frees the state. NULL: there is nothing to free. */
     void (*close)(void *state);
 
-    /* lk_get; lk_get_into where `get_into` is NULL. */
+    /* lk_get; lk_get_into where there is none. */
     lk_status (*get)(void *state, lk_key key, lk_result *result);
     /* lk_set: one item after the other; the last of a key that is named twice wins. */
     lk_status (*set)(void *state, const lk_item *items, size_t count);
     /* lk_delete. */
     lk_status (*remove)(void *state, const lk_key *keys, size_t count);
-    /* lk_get_into. May be NULL. */
+    /* lk_get_into. May be NULL, in both forms. */
     lk_status (*get_into)(void *state, lk_key key, void *buffer, size_t capacity, size_t *size);
 
     /* lk_get_many: `count` positions, holes by lk_result_add(result, NULL). */
@@ -161,6 +166,15 @@ typedef struct lk_operations {
     lk_status (*sweep)(void *state, size_t max_items, size_t *swept);
     /* lk_statistics_read: *stats is zeroed before. */
     lk_status (*statistics)(void *state, lk_statistics *stats);
+
+    /* get, get_into, get_lock and view with the key by address. `key` is the caller's, and may lie in
+     * what the operation fills: it is read before that is written. NULL: the form by value is called. */
+    lk_status (*get_at)(void *state, const lk_key *key, lk_result *result);
+    lk_status (*get_into_at)(void *state, const lk_key *key, void *buffer, size_t capacity,
+                             size_t *size);
+    /* Writes version and expires_at_ms of `lock`, and not its key, which `key` may be. */
+    lk_status (*get_lock_at)(void *state, const lk_key *key, lk_lock *lock);
+    lk_status (*view_at)(void *state, const lk_key *key, lk_item *item);
 } lk_operations;
 
 /* What a handle is made of, besides its operations. Begin with LK_ADAPTER_INIT. */
@@ -220,9 +234,18 @@ lk_monotonic_now_ms(const lk_db *db)
  * with the capabilities, limits and clocks of `inner`. The wrapper's state has to begin with the inner
  * lk_db *; it sets adapter->state and name, replaces the operations that it does otherwise (with `get`
  * also `get_into`, with `commit` also `set_atomic`, or sets these to NULL), takes out the capabilities
- * that it does not pass on, and opens the two. LK_OK. LK_INVALID: as lk_adapter_read. */
-LK_API LK_CHECKED lk_status lk_adapter_pass(const lk_db *inner, lk_operations *operations,
-                                            lk_adapter *adapter);
+ * that it does not pass on, and opens the two. Of an operation that takes a key both forms are there, and
+ * replacing either is enough: where the form by value was replaced, or set to NULL, lk_adapter_open leaves
+ * out the passing form by address. LK_OK. LK_INVALID: as lk_adapter_read, or a size that no version of
+ * this header has. */
+LK_API LK_CHECKED lk_status lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations,
+                                                  size_t size, lk_adapter *adapter);
+static inline LK_CHECKED lk_status
+lk_adapter_pass(const lk_db *inner, lk_operations *operations, lk_adapter *adapter)
+{
+    /* The table of this header: a library that is newer writes no more than that. */
+    return lk_adapter_pass_sized(inner, operations, sizeof *operations, adapter);
+}
 
 /* Passes a page on to another handle, as a wrapper's `query` does. Checks it like lk_query_items. */
 LK_API LK_CHECKED lk_status lk_query_page(lk_db *db, const lk_page *page, lk_result *result);

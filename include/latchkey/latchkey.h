@@ -386,9 +386,20 @@ LK_API const lk_claim *lk_result_claim(const lk_result *result, size_t i);
 
 /* ---- items ---- */
 
-/* Reads one item. Linearizable. LK_OK: `result` holds it. LK_NOT_FOUND, LK_INVALID, LK_TOO_BIG,
- * LK_NO_MEMORY. Progress: never waits. Writes no line that other threads use. */
-LK_API LK_CHECKED lk_status lk_get(lk_db *db, lk_key key, lk_result *result);
+/* A call that takes a single key takes it by address (lk_get_at): the key is borrowed until the call
+ * returns. Beside it is the same call by value (lk_get), which is inline and passes the address on.
+ * A key by value across a call that is not inline is stored in words and read in vectors, which no
+ * processor forwards: each call would wait for the one before. */
+
+/* Reads one item. Linearizable. `key` may lie in `result`. LK_OK: `result` holds the item.
+ * LK_NOT_FOUND, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. Writes no line that other
+ * threads use. */
+LK_API LK_CHECKED lk_status lk_get_at(lk_db *db, const lk_key *key, lk_result *result);
+static inline LK_CHECKED lk_status
+lk_get(lk_db *db, lk_key key, lk_result *result)
+{
+    return lk_get_at(db, &key, result);
+}
 
 /* Reads `count` items as one snapshot (of a handle that is LK_IS_SNAPSHOT, see adapter.h; a cache is
  * not): position i of the result answers keys[i], with a hole where there is none. It never shows one
@@ -402,8 +413,13 @@ LK_API LK_CHECKED lk_status lk_get_many(lk_db *db, const lk_key *keys, size_t co
 /* Copies the data of one item into the caller's buffer. LK_OK: *size bytes. LK_TOO_SMALL: *size is
  * what is needed and the buffer is untouched. `buffer` may be NULL with capacity 0. LK_NOT_FOUND,
  * LK_INVALID, LK_TOO_BIG. */
-LK_API LK_CHECKED lk_status lk_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity,
-                                        size_t *size);
+LK_API LK_CHECKED lk_status lk_get_into_at(lk_db *db, const lk_key *key, void *buffer,
+                                           size_t capacity, size_t *size);
+static inline LK_CHECKED lk_status
+lk_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
+{
+    return lk_get_into_at(db, &key, buffer, capacity, size);
+}
 
 /* Writes items without looking at any lock, one after the other: each atomically, the batch not.
  * The arguments are checked as a whole before the first is written. LK_OK. LK_INVALID, LK_TOO_BIG:
@@ -427,19 +443,29 @@ LK_API LK_CHECKED lk_status lk_delete(lk_db *db, const lk_key *keys, size_t coun
 LK_API void lk_read_begin(lk_db *db);
 LK_API void lk_read_end(lk_db *db);
 
-/* The item where it lies, until the matching lk_read_end of this thread. LK_OK. LK_NOT_FOUND.
- * LK_INVALID: outside of a pair. LK_TOO_BIG, LK_UNSUPPORTED. Progress: never waits, allocates
- * nothing. */
-LK_API LK_CHECKED lk_status lk_view(lk_db *db, lk_key key, lk_item *item);
+/* The item where it lies, until the matching lk_read_end of this thread. `key` may be that of `item`.
+ * LK_OK. LK_NOT_FOUND. LK_INVALID: outside of a pair. LK_TOO_BIG, LK_UNSUPPORTED. Progress: never
+ * waits, allocates nothing. */
+LK_API LK_CHECKED lk_status lk_view_at(lk_db *db, const lk_key *key, lk_item *item);
+static inline LK_CHECKED lk_status
+lk_view(lk_db *db, lk_key key, lk_item *item)
+{
+    return lk_view_at(db, &key, item);
+}
 
 /* ---- optimistic locks ---- */
 
 /* The lock of a key; created where there is none or the old one has lapsed; renewed (a new
  * version) within lock_refresh_ms of its end. Concurrent callers get the same version. `lock->key`
- * borrows from `key`. LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. Progress: lock-free
- * for a key that exists. Optimistic concurrency: Kung, Robinson, "On Optimistic Methods for
- * Concurrency Control", 1981. */
-LK_API LK_CHECKED lk_status lk_get_lock(lk_db *db, lk_key key, lk_lock *lock);
+ * is a copy of `key`, and borrows the bytes; `key` may be that of `lock`. LK_OK, LK_INVALID, LK_TOO_BIG,
+ * LK_NO_MEMORY, LK_BUSY. Progress: lock-free for a key that exists. Optimistic concurrency: Kung,
+ * Robinson, "On Optimistic Methods for Concurrency Control", 1981. */
+LK_API LK_CHECKED lk_status lk_get_lock_at(lk_db *db, const lk_key *key, lk_lock *lock);
+static inline LK_CHECKED lk_status
+lk_get_lock(lk_db *db, lk_key key, lk_lock *lock)
+{
+    return lk_get_lock_at(db, &key, lock);
+}
 
 /* What a read-modify-write starts with: the locks of several keys as lk_get_lock gives them, and
  * their items as lk_get_many does, each lock read before its item. `locks` has room for `count`;

@@ -329,9 +329,9 @@ class database
     /* ---- items ---- */
 
     [[nodiscard]] lk_status
-    get(lk_key what, result &to) const noexcept
+    get(const lk_key &what, result &to) const noexcept
     {
-        return with(to, [&](lk_result *r) { return lk_get(get(), what, r); });
+        return with(to, [&](lk_result *r) { return lk_get_at(get(), &what, r); });
     }
     [[nodiscard]] lk_status
     get_many(const lk_key *keys, std::size_t count, result &to) const noexcept
@@ -367,9 +367,9 @@ class database
     /* ---- locks and commits ---- */
 
     [[nodiscard]] lk_status
-    get_lock(lk_key what, lk_lock &lock) const noexcept
+    get_lock(const lk_key &what, lk_lock &lock) const noexcept
     {
-        return lk_get_lock(get(), what, &lock);
+        return lk_get_lock_at(get(), &what, &lock);
     }
     [[nodiscard]] lk_status
     set_atomic(const std::vector<lk_item> &items, std::vector<lk_lock> &locks,
@@ -505,9 +505,9 @@ class read_section
     read_section &operator=(const read_section &) = delete;
 
     [[nodiscard]] lk_status
-    view(lk_key what, lk_item &item) const noexcept
+    view(const lk_key &what, lk_item &item) const noexcept
     {
-        return lk_view(db_, what, &item);
+        return lk_view_at(db_, &what, &item);
     }
 
   private:

@@ -47,7 +47,7 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
         return entry_hand_over(c, miss.entry, result);
     if (status != LK_RACE)
         return status;
-    LKI_INNER(c, status = lk_get(c->inner, hashed->key, result));
+    LKI_INNER(c, status = lk_get_at(c->inner, &hashed->key, result));
     const lk_item *item = status == LK_OK ? lk_result_item(result, 0) : NULL;
     if (status == LK_OK && item == NULL)
         status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
@@ -56,11 +56,11 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
 }
 
 static lk_status
-cache_get(void *state, lk_key key, lk_result *result)
+cache_get(void *state, const lk_key *key, lk_result *result)
 {
     const lki_cache_db *c = state;
     lk_status status = LK_OK;
-    lki_hashed hashed = {key, lki_hash_key(&c->cache->secret, key)};
+    lki_hashed hashed = {*key, lki_hash_key(&c->cache->secret, *key)};
     LKI_PREFETCH(
         lki_cache_bucket(c->cache, hashed.hash)); /* a stale bucket is only a wasted hint */
     lki_thread *thread = lki_cache_self(c, &status);
@@ -80,11 +80,11 @@ cache_get(void *state, lk_key key, lk_result *result)
 }
 
 static lk_status
-cache_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size)
+cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
     const lki_cache_db *c = state;
     lk_status status = LK_OK;
-    lki_hashed hashed = {key, lki_hash_key(&c->cache->secret, key)};
+    lki_hashed hashed = {*key, lki_hash_key(&c->cache->secret, *key)};
     lki_thread *thread = lki_cache_self(c, &status);
     if (thread == NULL)
         return status;
@@ -357,10 +357,10 @@ operations_replace(lk_operations *o, uint64_t capabilities)
 {
     lki_cache_pass_operations(o);
     o->close = cache_close;
-    o->get = cache_get;
+    o->get_at = cache_get;
     o->set = cache_set;
     o->remove = cache_remove;
-    o->get_into = cache_get_into;
+    o->get_into_at = cache_get_into;
     o->get_many = lki_cache_get_many;
     o->statistics = cache_statistics;
     if ((capabilities & LK_HAS_LOCKS) != 0) {

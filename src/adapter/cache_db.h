@@ -20,7 +20,7 @@ typedef struct lki_cache_db {
 LKI_INLINE lki_thread *
 lki_cache_self(const lki_cache_db *c, lk_status *why)
 {
-    if (LKI_UNLIKELY(c->inner->operations.get == NULL)) {
+    if (LKI_UNLIKELY(c->inner->operations.set == NULL)) {
         *why = LK_INVALID;
         return NULL;
     }

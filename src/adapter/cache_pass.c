@@ -15,11 +15,11 @@ cache_query(void *state, const lk_page *page, lk_result *result)
 }
 
 static lk_status
-cache_get_lock(void *state, lk_key key, lk_lock *lock)
+cache_get_lock(void *state, const lk_key *key, lk_lock *lock)
 {
     const lki_cache_db *c = state;
     lk_status status;
-    LKI_INNER(c, status = lk_get_lock(c->inner, key, lock));
+    LKI_INNER(c, status = lk_get_lock_at(c->inner, key, lock));
     return status;
 }
 
@@ -78,11 +78,11 @@ cache_queue_fd(void *state, lk_bytes pk, int *fd)
 }
 
 static lk_status
-cache_view(void *state, lk_key key, lk_item *item)
+cache_view(void *state, const lk_key *key, lk_item *item)
 {
     const lki_cache_db *c = state;
     lk_status status;
-    LKI_INNER(c, status = lk_view(c->inner, key, item));
+    LKI_INNER(c, status = lk_view_at(c->inner, key, item));
     return status;
 }
 
@@ -100,13 +100,13 @@ void
 lki_cache_pass_operations(lk_operations *o)
 {
     o->query = o->query != NULL ? cache_query : NULL;
-    o->get_lock = o->get_lock != NULL ? cache_get_lock : NULL;
+    o->get_lock_at = o->get_lock_at != NULL ? cache_get_lock : NULL;
     o->get_locked = o->get_locked != NULL ? cache_get_locked : NULL;
     o->release = o->release != NULL ? cache_release : NULL;
     o->extend = o->extend != NULL ? cache_extend : NULL;
     o->queue_stats = o->queue_stats != NULL ? cache_queue_stats : NULL;
     o->queue_close = o->queue_close != NULL ? cache_queue_close : NULL;
     o->queue_fd = o->queue_fd != NULL ? cache_queue_fd : NULL;
-    o->view = o->view != NULL ? cache_view : NULL;
+    o->view_at = o->view_at != NULL ? cache_view : NULL;
     o->sweep = o->sweep != NULL ? cache_sweep : NULL;
 }

@@ -90,12 +90,14 @@ operations_are_whole(const lk_operations *o, uint64_t capabilities)
     int queues = (o->push != NULL) + (o->pull != NULL) + (o->acknowledge != NULL) +
                  (o->release != NULL) + (o->extend != NULL) + (o->queue_stats != NULL) +
                  (o->queue_purge != NULL) + (o->queue_close != NULL);
-    int views = (o->read_begin != NULL) + (o->read_end != NULL) + (o->view != NULL);
+    bool get = o->get != NULL || o->get_at != NULL, view = o->view != NULL || o->view_at != NULL;
+    bool get_lock = o->get_lock != NULL || o->get_lock_at != NULL;
+    int views = (o->read_begin != NULL) + (o->read_end != NULL) + view;
     bool locks_extra = o->get_locked != NULL || o->set_atomic != NULL;
-    return o->get != NULL && o->set != NULL && o->remove != NULL &&
+    return get && o->set != NULL && o->remove != NULL &&
            group_is_whole(c, LK_HAS_GET_MANY, o->get_many != NULL, 1) &&
            group_is_whole(c, LK_HAS_QUERY, o->query != NULL, 1) &&
-           group_is_whole(c, LK_HAS_LOCKS, (o->get_lock != NULL) + (o->commit != NULL), 2) &&
+           group_is_whole(c, LK_HAS_LOCKS, get_lock + (o->commit != NULL), 2) &&
            (!locks_extra || (c & LK_HAS_LOCKS) != 0) &&
            group_is_whole(c, LK_HAS_QUEUES, queues, 8) &&
            group_is_whole(c, LK_HAS_QUEUE_FD, o->queue_fd != NULL, 1) &&
@@ -119,14 +121,15 @@ static bool
 operations_copy(const lk_operations *from, lk_operations *to)
 {
     const unsigned char *bytes = (const unsigned char *)from;
-    size_t size = from->size, least = offsetof(lk_operations, set) + sizeof from->set;
-    if (size < least || size % sizeof(void *) != 0 || size > sizeof *from * 4)
+    size_t size = from->size;
+    if (!lki_operations_size_is_known(size))
         return false;
     for (size_t i = sizeof *to; i < size; i++)
         if (bytes[i] != 0)
             return false;
     memset(to, 0, sizeof *to);
     memcpy(to, from, size < sizeof *to ? size : sizeof *to);
+    lki_pass_give_way(to);
     return true;
 }
 
@@ -183,7 +186,7 @@ lk_adapter_open(const lk_operations *operations, const lk_adapter *adapter, lk_d
 static bool
 handle_is_open(const lk_db *db)
 {
-    return db != NULL && db->operations.get != NULL;
+    return db != NULL && db->operations.set != NULL; /* every adapter has it */
 }
 
 void

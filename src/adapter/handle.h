@@ -10,6 +10,8 @@
 
 #include <latchkey/adapter.h>
 
+#include <stddef.h>
+
 #include "base/check.h"
 
 struct lk_db {
@@ -26,6 +28,18 @@ struct lk_db {
     size_t holders; /* lk_adapter_hold and, until lk_close, the owner */
     bool forked;    /* of the parent of this process */
 };
+
+/* Some version of adapter.h has tables of such a size, or will. */
+LKI_INLINE bool
+lki_operations_size_is_known(size_t size)
+{
+    return size >= offsetof(lk_operations, set) + sizeof(void *) && size % sizeof(void *) == 0 &&
+           size <= sizeof(lk_operations) * 4;
+}
+
+/* Of a table that began as lk_adapter_pass's: where an operation by value was replaced, the passing form by
+ * address goes, which would be called in its place. */
+void lki_pass_give_way(lk_operations *operations);
 
 /* What a call answers that finds its operation NULL. */
 LKI_COLD lk_status lki_db_lacks(const lk_db *db);

@@ -39,11 +39,11 @@ result_put(lk_result *result, const lki_found *found)
 /* ---- reads ---- */
 
 static lk_status
-memory_get(void *state, lk_key key, lk_result *result)
+memory_get(void *state, const lk_key *key, lk_result *result)
 {
     lki_store *store = state;
     lk_status status = LK_NOT_FOUND;
-    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    lki_hashed hashed = {*key, lki_hash_key(&store->secret, *key)};
     LKI_PREFETCH(lki_shard_bucket(store, hashed.hash)); /* a stale bucket is only a wasted hint */
     lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
@@ -66,14 +66,14 @@ memory_get(void *state, lk_key key, lk_result *result)
 }
 
 static lk_status
-memory_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size)
+memory_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
     lki_store *store = state;
     lk_status status = LK_NOT_FOUND;
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    lki_hashed hashed = {*key, lki_hash_key(&store->secret, *key)};
     lki_time now = {0, false, false};
     lki_enter(thread);
     lki_found found = lki_read_one(store, &hashed, &now);
@@ -117,7 +117,7 @@ memory_read_end(void *state)
 }
 
 static lk_status
-memory_view(void *state, lk_key key, lk_item *item)
+memory_view(void *state, const lk_key *key, lk_item *item)
 {
     lki_store *store = state;
     lk_status status = LK_NOT_FOUND;
@@ -126,7 +126,7 @@ memory_view(void *state, lk_key key, lk_item *item)
         return status;
     if (thread->pins == 0)
         return LK_INVALID;
-    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    lki_hashed hashed = {*key, lki_hash_key(&store->secret, *key)};
     lki_time now = {0, false, false};
     lki_found found = lki_read_one(store, &hashed, &now);
     lki_count(thread, LKI_GETS, 1);
@@ -274,14 +274,14 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
 }
 
 static lk_status
-memory_get_lock(void *state, lk_key key, lk_lock *lock)
+memory_get_lock(void *state, const lk_key *key, lk_lock *lock)
 {
     lki_store *store = state;
     lk_status status = LK_OK;
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    lki_hashed hashed = {*key, lki_hash_key(&store->secret, *key)};
     lki_memory_look(thread); /* judged where the lock has to be made */
     bool judged = false;
     do {
@@ -527,13 +527,13 @@ memory_close(void *state)
 static const lk_operations memory_operations = {
     .size = sizeof memory_operations,
     .close = memory_close,
-    .get = memory_get,
+    .get_at = memory_get,
     .set = memory_set,
     .remove = memory_remove,
-    .get_into = memory_get_into,
+    .get_into_at = memory_get_into,
     .get_many = memory_get_many,
     .query = memory_query,
-    .get_lock = memory_get_lock,
+    .get_lock_at = memory_get_lock,
     .get_locked = memory_get_locked,
     .commit = memory_commit,
     .set_atomic = memory_set_atomic,
@@ -548,7 +548,7 @@ static const lk_operations memory_operations = {
     .queue_fd = memory_queue_fd,
     .read_begin = memory_read_begin,
     .read_end = memory_read_end,
-    .view = memory_view,
+    .view_at = memory_view,
     .sweep = memory_sweep,
     .statistics = memory_statistics,
 };

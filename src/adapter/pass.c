@@ -5,6 +5,8 @@
  */
 #include "adapter/handle.h"
 
+#include <string.h>
+
 /* A wrapper's state begins with the handle that it stands in front of. */
 static lk_db *
 inner_of(void *state)
@@ -16,6 +18,12 @@ static lk_status
 pass_get(void *state, lk_key key, lk_result *result)
 {
     return lk_get(inner_of(state), key, result);
+}
+
+static lk_status
+pass_get_at(void *state, const lk_key *key, lk_result *result)
+{
+    return lk_get_at(inner_of(state), key, result);
 }
 
 static lk_status
@@ -37,6 +45,12 @@ pass_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *si
 }
 
 static lk_status
+pass_get_into_at(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+{
+    return lk_get_into_at(inner_of(state), key, buffer, capacity, size);
+}
+
+static lk_status
 pass_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
 {
     return lk_get_many(inner_of(state), keys, count, result);
@@ -52,6 +66,12 @@ static lk_status
 pass_get_lock(void *state, lk_key key, lk_lock *lock)
 {
     return lk_get_lock(inner_of(state), key, lock);
+}
+
+static lk_status
+pass_get_lock_at(void *state, const lk_key *key, lk_lock *lock)
+{
+    return lk_get_lock_at(inner_of(state), key, lock);
 }
 
 static lk_status
@@ -148,6 +168,12 @@ pass_view(void *state, lk_key key, lk_item *item)
 }
 
 static lk_status
+pass_view_at(void *state, const lk_key *key, lk_item *item)
+{
+    return lk_view_at(inner_of(state), key, item);
+}
+
+static lk_status
 pass_sweep(void *state, size_t max_items, size_t *swept)
 {
     return lk_sweep(inner_of(state), max_items, swept);
@@ -169,6 +195,7 @@ operations_trim(lk_operations *o, uint64_t capabilities)
         o->query = NULL;
     if ((capabilities & LK_HAS_LOCKS) == 0) {
         o->get_lock = NULL;
+        o->get_lock_at = NULL;
         o->get_locked = NULL;
         o->commit = NULL;
         o->set_atomic = NULL;
@@ -189,6 +216,7 @@ operations_trim(lk_operations *o, uint64_t capabilities)
         o->read_begin = NULL;
         o->read_end = NULL;
         o->view = NULL;
+        o->view_at = NULL;
     }
     if ((capabilities & LK_HAS_SWEEP) == 0)
         o->sweep = NULL;
@@ -197,16 +225,17 @@ operations_trim(lk_operations *o, uint64_t capabilities)
 }
 
 lk_status
-lk_adapter_pass(const lk_db *inner, lk_operations *operations, lk_adapter *adapter)
+lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations, size_t size,
+                      lk_adapter *adapter)
 {
-    if (operations == NULL)
+    if (operations == NULL || !lki_operations_size_is_known(size))
         return LK_INVALID;
     lk_status status = lk_adapter_read(inner, adapter);
     if (status != LK_OK)
         return status;
     adapter->capabilities |= LK_FINDS_TWINS; /* the inner handle looks */
-    *operations = (lk_operations){
-        .size = sizeof *operations,
+    lk_operations passing = {
+        .size = size,
         .get = pass_get,
         .set = pass_set,
         .remove = pass_remove,
@@ -231,7 +260,27 @@ lk_adapter_pass(const lk_db *inner, lk_operations *operations, lk_adapter *adapt
         .view = pass_view,
         .sweep = pass_sweep,
         .statistics = pass_statistics,
+        .get_at = pass_get_at,
+        .get_into_at = pass_get_into_at,
+        .get_lock_at = pass_get_lock_at,
+        .view_at = pass_view_at,
     };
-    operations_trim(operations, adapter->capabilities);
+    operations_trim(&passing, adapter->capabilities);
+    if (size > sizeof passing)
+        memset((char *)operations + sizeof passing, 0, size - sizeof passing);
+    memcpy(operations, &passing, size < sizeof passing ? size : sizeof passing);
     return LK_OK;
+}
+
+void
+lki_pass_give_way(lk_operations *o)
+{
+    if (o->get_at == pass_get_at && o->get != pass_get)
+        o->get_at = NULL;
+    if (o->get_into_at == pass_get_into_at && o->get_into != pass_get_into)
+        o->get_into_at = NULL;
+    if (o->get_lock_at == pass_get_lock_at && o->get_lock != pass_get_lock)
+        o->get_lock_at = NULL;
+    if (o->view_at == pass_view_at && o->view != pass_view)
+        o->view_at = NULL;
 }

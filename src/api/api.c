@@ -6,6 +6,7 @@
  */
 #include "api/check.h"
 #include "api/compose.h"
+#include "base/hash.h"
 #include "base/reclaim.h"
 
 void
@@ -16,17 +17,25 @@ lk_thread_detach(void)
 
 /* ---- items ---- */
 
-lk_status
-lk_get(lk_db *db, lk_key key, lk_result *result)
+/* An adapter may take keys by value. */
+static LKI_COLD lk_status
+get_by_value(lk_db *db, const lk_key *key, lk_result *result)
 {
-    if (LKI_UNLIKELY(db == NULL || result == NULL))
+    return db->operations.get == NULL ? lki_db_lacks(db)
+                                      : db->operations.get(db->state, *key, result);
+}
+
+lk_status
+lk_get_at(lk_db *db, const lk_key *key, lk_result *result)
+{
+    if (LKI_UNLIKELY(db == NULL || key == NULL || result == NULL))
         return LK_INVALID;
-    lk_status status = lki_check_key(db, &key);
+    lk_status status = lki_check_key(db, key);
     if (LKI_UNLIKELY(status != LK_OK))
         return status;
-    if (LKI_UNLIKELY(db->operations.get == NULL))
-        return lki_db_lacks(db);
-    return db->operations.get(db->state, key, result);
+    if (LKI_UNLIKELY(db->operations.get_at == NULL))
+        return get_by_value(db, key, result);
+    return db->operations.get_at(db->state, key, result);
 }
 
 static lk_status
@@ -53,17 +62,26 @@ lk_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
     return db->operations.get_many(db->state, keys, count, result);
 }
 
-lk_status
-lk_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
+static LKI_COLD lk_status
+get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    if (db == NULL || size == NULL || (buffer == NULL && capacity != 0))
+    return db->operations.get_into == NULL
+               ? lki_compose_get_into(db, key, buffer, capacity, size)
+               : db->operations.get_into(db->state, *key, buffer, capacity, size);
+}
+
+lk_status
+lk_get_into_at(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+{
+    if (LKI_UNLIKELY(db == NULL || key == NULL || size == NULL ||
+                     (buffer == NULL && capacity != 0)))
         return LK_INVALID;
-    lk_status status = lki_check_key(db, &key);
-    if (status != LK_OK)
+    lk_status status = lki_check_key(db, key);
+    if (LKI_UNLIKELY(status != LK_OK))
         return status;
-    if (LKI_UNLIKELY(db->operations.get_into == NULL))
-        return lki_compose_get_into(db, key, buffer, capacity, size);
-    return db->operations.get_into(db->state, key, buffer, capacity, size);
+    if (LKI_UNLIKELY(db->operations.get_into_at == NULL))
+        return get_into_otherwise(db, key, buffer, capacity, size);
+    return db->operations.get_into_at(db->state, key, buffer, capacity, size);
 }
 
 static lk_status
@@ -118,31 +136,48 @@ lk_read_end(lk_db *db)
 }
 
 lk_status
-lk_view(lk_db *db, lk_key key, lk_item *item)
+lk_view_at(lk_db *db, const lk_key *key, lk_item *item)
 {
-    if (db == NULL || item == NULL)
+    if (LKI_UNLIKELY(db == NULL || key == NULL || item == NULL))
         return LK_INVALID;
-    if (LKI_UNLIKELY(db->operations.view == NULL))
+    const lk_operations *o = &db->operations;
+    if (LKI_UNLIKELY(o->view_at == NULL && o->view == NULL))
         return lki_db_lacks(db);
-    lk_status status = lki_check_key(db, &key);
-    return status != LK_OK ? status : db->operations.view(db->state, key, item);
+    lk_status status = lki_check_key(db, key);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    return LKI_LIKELY(o->view_at != NULL) ? o->view_at(db->state, key, item)
+                                          : o->view(db->state, *key, item);
 }
 
 /* ---- locks ---- */
 
-lk_status
-lk_get_lock(lk_db *db, lk_key key, lk_lock *lock)
+/* `key` may be that of `lock`, of which an adapter by value may write all. */
+static LKI_COLD lk_status
+get_lock_by_value(lk_db *db, const lk_key *key, lk_lock *lock)
 {
-    if (db == NULL || lock == NULL)
-        return LK_INVALID;
-    lk_status status = lki_check_key(db, &key);
-    if (status != LK_OK)
-        return status;
-    if (LKI_UNLIKELY(db->operations.get_lock == NULL))
+    if (db->operations.get_lock == NULL)
         return lki_db_lacks(db);
-    status = db->operations.get_lock(db->state, key, lock);
+    const lk_key copy = *key;
+    lk_status status = db->operations.get_lock(db->state, copy, lock);
     if (status == LK_OK)
-        lock->key = key;
+        lock->key = copy;
+    return status;
+}
+
+lk_status
+lk_get_lock_at(lk_db *db, const lk_key *key, lk_lock *lock)
+{
+    if (LKI_UNLIKELY(db == NULL || key == NULL || lock == NULL))
+        return LK_INVALID;
+    lk_status status = lki_check_key(db, key);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    if (LKI_UNLIKELY(db->operations.get_lock_at == NULL))
+        return get_lock_by_value(db, key, lock);
+    status = db->operations.get_lock_at(db->state, key, lock);
+    if (LKI_LIKELY(status == LK_OK))
+        lki_key_copy(&lock->key, key);
     return status;
 }
 
@@ -157,7 +192,7 @@ lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_re
         return lki_compose_get_locked(db, keys, count, locks, result);
     status = db->operations.get_locked(db->state, keys, count, locks, result);
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        locks[i].key = keys[i];
+        lki_key_copy(&locks[i].key, &keys[i]);
     return status;
 }
 

@@ -13,12 +13,12 @@
 #include "base/result.h"
 
 lk_status
-lki_compose_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
+lki_compose_get_into(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
     lk_result *result = lk_result_new();
     if (result == NULL)
         return LK_NO_MEMORY;
-    lk_status status = lk_get(db, key, result);
+    lk_status status = lk_get_at(db, key, result);
     if (status == LK_OK && lk_result_item(result, 0) == NULL)
         status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
     if (status == LK_OK)
@@ -31,7 +31,8 @@ lk_status
 lki_compose_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks,
                        lk_result *result)
 {
-    if (db->operations.get_lock == NULL || db->operations.get_many == NULL)
+    const lk_operations *o = &db->operations;
+    if ((o->get_lock_at == NULL && o->get_lock == NULL) || o->get_many == NULL)
         return lki_db_lacks(db);
     size_t size;
     if (__builtin_mul_overflow(count, sizeof *locks, &size))
@@ -39,7 +40,7 @@ lki_compose_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *loc
     lk_lock *read = lki_alloc(NULL, size + (size == 0));
     lk_status status = read == NULL ? LK_NO_MEMORY : LK_OK;
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = lk_get_lock(db, keys[i], &read[i]);
+        status = lk_get_lock_at(db, &keys[i], &read[i]);
     if (status == LK_OK)
         status = db->operations.get_many(db->state, keys, count, result);
     if (status == LK_OK && count != 0)

@@ -8,7 +8,8 @@
 
 #include "adapter/handle.h"
 
-lk_status lki_compose_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size);
+lk_status lki_compose_get_into(lk_db *db, const lk_key *key, void *buffer, size_t capacity,
+                               size_t *size);
 lk_status lki_compose_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks,
                                  lk_result *result);
 lk_status lki_compose_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks,

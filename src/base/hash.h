@@ -83,6 +83,17 @@ lki_hash_key(const lki_secret *secret, lk_key key)
     return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
 }
 
+/* Word by word: a caller has often just stored the words, and a vector that is loaded over them would wait
+ * until they have reached the cache. */
+LKI_INLINE void
+lki_key_copy(lk_key *to, const lk_key *from)
+{
+    const void *pk = from->pk.data, *sk = from->sk.data;
+    size_t pk_size = from->pk.size, sk_size = from->sk.size;
+    __asm__("" : "+r"(pk), "+r"(sk), "+r"(pk_size), "+r"(sk_size)); /* no vectors */
+    *to = (lk_key){{pk, pk_size}, {sk, sk_size}};
+}
+
 /* Equal bytes? Short keys without a call. */
 LKI_INLINE bool
 lki_bytes_equal(const void *left, const void *right, size_t size)

@@ -30,23 +30,24 @@ item_is_live(const lki_lmdb_item *item, lazy_now *now)
 
 /* LK_OK: a live item. LK_NOT_FOUND. */
 static lk_status
-item_look(const lki_lmdb *store, MDB_txn *txn, lk_key key, lazy_now *now, lki_lmdb_item *item)
+item_look(const lki_lmdb *store, MDB_txn *txn, const lk_key *key, lazy_now *now,
+          lki_lmdb_item *item)
 {
     lki_lmdb_key framed;
-    lki_lmdb_key_make(&framed, key);
+    lki_lmdb_key_make(&framed, *key);
     lk_status status = lki_lmdb_item_find(store, txn, &framed, item);
     return status == LK_OK && !item_is_live(item, now) ? LK_NOT_FOUND : status;
 }
 
 static lk_status
-result_add(lk_result *result, lk_key key, const lki_lmdb_item *found)
+result_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found)
 {
-    lk_item item = {key, found->data, found->expires_at_ms};
+    lk_item item = {*key, found->data, found->expires_at_ms};
     return lk_result_add(result, &item);
 }
 
 lk_status
-lki_lmdb_get(void *state, lk_key key, lk_result *result)
+lki_lmdb_get(void *state, const lk_key *key, lk_result *result)
 {
     lki_lmdb *store = state;
     lki_lmdb_reader *reader;
@@ -69,7 +70,7 @@ lki_lmdb_get(void *state, lk_key key, lk_result *result)
 }
 
 lk_status
-lki_lmdb_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size)
+lki_lmdb_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
     lki_lmdb *store = state;
     lki_lmdb_reader *reader;
@@ -104,11 +105,11 @@ lki_lmdb_get_many(void *state, const lk_key *keys, size_t count, lk_result *resu
     lk_result_draft(result);
     for (size_t i = 0; status == LK_OK && i < count; i++) {
         lki_lmdb_item item;
-        status = item_look(store, reader->txn, keys[i], &now, &item);
+        status = item_look(store, reader->txn, &keys[i], &now, &item);
         if (status == LK_NOT_FOUND)
             status = lk_result_add(result, NULL);
         else if (status == LK_OK)
-            status = result_add(result, keys[i], &item);
+            status = result_add(result, &keys[i], &item);
     }
     lki_lmdb_count(&reader->multi_gets, count);
     lki_lmdb_read_end(reader);

@@ -62,16 +62,16 @@ lki_lmdb_lock_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, uint64_t *version
 
 /* As it is, without writing. LK_OK: it is fresh. LK_NOT_FOUND: it has to be written. */
 static lk_status
-lock_read(const lki_lmdb *store, MDB_txn *txn, lk_key of, int64_t now_ms, lk_lock *lock)
+lock_read(const lki_lmdb *store, MDB_txn *txn, const lk_key *of, int64_t now_ms, lk_lock *lock)
 {
     lki_lmdb_key key;
     lki_lmdb_lock row;
-    lki_lmdb_key_make(&key, of);
+    lki_lmdb_key_make(&key, *of);
     lk_status status = lki_lmdb_row(txn, store->locks, &key, &row, sizeof row);
     if (status == LK_OK && !lock_is_fresh(store, &row, now_ms))
         return LK_NOT_FOUND;
     if (status == LK_OK)
-        *lock = (lk_lock){of, row.version, row.expires_at_ms};
+        *lock = (lk_lock){*of, row.version, row.expires_at_ms};
     return status;
 }
 
@@ -82,17 +82,17 @@ typedef struct made_locks {
 
 /* As it is, or made, or renewed. */
 static lk_status
-lock_obtain(lki_lmdb_txn *t, lk_key of, lk_lock *lock, made_locks *made)
+lock_obtain(lki_lmdb_txn *t, const lk_key *of, lk_lock *lock, made_locks *made)
 {
     lki_lmdb_key key;
     lki_lmdb_lock row;
-    lki_lmdb_key_make(&key, of);
+    lki_lmdb_key_make(&key, *of);
     lk_status status = lki_lmdb_row(t->txn, t->store->locks, &key, &row, sizeof row);
     bool there = status == LK_OK;
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
     if (there && lock_is_fresh(t->store, &row, t->now_ms)) {
-        *lock = (lk_lock){of, row.version, row.expires_at_ms};
+        *lock = (lk_lock){*of, row.version, row.expires_at_ms};
         return LK_OK;
     }
     if (there && lock_is_good(&row, t->now_ms))
@@ -101,7 +101,7 @@ lock_obtain(lki_lmdb_txn *t, lk_key of, lk_lock *lock, made_locks *made)
         made->created++;
     uint64_t version = lki_lmdb_numbers(t, 1);
     status = lki_lmdb_lock_write(t, &key, there ? &row : NULL, version);
-    *lock = (lk_lock){of, version, lki_lmdb_after(t->now_ms, t->store->lock_ttl_ms)};
+    *lock = (lk_lock){*of, version, lki_lmdb_after(t->now_ms, t->store->lock_ttl_ms)};
     return status;
 }
 
@@ -113,7 +113,7 @@ made_count(lki_lmdb *store, const made_locks *made)
 }
 
 lk_status
-lki_lmdb_get_lock(void *state, lk_key key, lk_lock *lock)
+lki_lmdb_get_lock(void *state, const lk_key *key, lk_lock *lock)
 {
     lki_lmdb *store = state;
     lki_lmdb_reader *reader;
@@ -134,8 +134,10 @@ lki_lmdb_get_lock(void *state, lk_key key, lk_lock *lock)
             made_count(store, &made);
         status = lki_lmdb_end(&t, status);
     }
-    if (status == LK_OK)
-        *lock = got;
+    if (status == LK_OK) {
+        lock->version = got.version;
+        lock->expires_at_ms = got.expires_at_ms;
+    }
     return status;
 }
 
@@ -172,7 +174,7 @@ locked_read(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, l
         return status;
     int64_t now_ms = lki_lmdb_now(store);
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = lock_read(store, reader->txn, keys[i], now_ms, &locks[i]);
+        status = lock_read(store, reader->txn, &keys[i], now_ms, &locks[i]);
     if (status == LK_OK)
         status = items_add(store, reader->txn, keys, count, now_ms, result);
     lki_lmdb_count(&reader->multi_gets, status == LK_OK ? count : 0);
@@ -190,7 +192,7 @@ locked_write(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, 
     if (status != LK_OK)
         return status;
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = lock_obtain(&t, keys[i], &locks[i], &made);
+        status = lock_obtain(&t, &keys[i], &locks[i], &made);
     if (status == LK_OK)
         status = items_add(store, t.txn, keys, count, t.now_ms, result);
     if (status == LK_OK)

@@ -8,13 +8,14 @@
 
 #include <latchkey/adapter.h>
 
-lk_status lki_lmdb_get(void *state, lk_key key, lk_result *result);
-lk_status lki_lmdb_get_into(void *state, lk_key key, void *buffer, size_t capacity, size_t *size);
+lk_status lki_lmdb_get(void *state, const lk_key *key, lk_result *result);
+lk_status lki_lmdb_get_into(void *state, const lk_key *key, void *buffer, size_t capacity,
+                            size_t *size);
 lk_status lki_lmdb_get_many(void *state, const lk_key *keys, size_t count, lk_result *result);
 lk_status lki_lmdb_query(void *state, const lk_page *page, lk_result *result);
 lk_status lki_lmdb_set(void *state, const lk_item *items, size_t count);
 lk_status lki_lmdb_remove(void *state, const lk_key *keys, size_t count);
-lk_status lki_lmdb_get_lock(void *state, lk_key key, lk_lock *lock);
+lk_status lki_lmdb_get_lock(void *state, const lk_key *key, lk_lock *lock);
 lk_status lki_lmdb_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
                               lk_result *result);
 lk_status lki_lmdb_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,

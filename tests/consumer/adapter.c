@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 static lk_status
-least_get(void *state, lk_key key, lk_result *result)
+least_get(void *state, const lk_key *key, lk_result *result)
 {
-    return lk_get((lk_db *)state, key, result);
+    return lk_get_at((lk_db *)state, key, result);
 }
 
 static lk_status
@@ -32,7 +32,7 @@ least_close(void *state)
 
 static const lk_operations operations = {.size = sizeof operations,
                                          .close = least_close,
-                                         .get = least_get,
+                                         .get_at = least_get,
                                          .set = least_set,
                                          .remove = least_remove};
 

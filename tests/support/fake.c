@@ -256,7 +256,11 @@ const lk_operations fake_operations = {sizeof fake_operations,
                                        fake_read_mark,
                                        fake_view,
                                        fake_sweep,
-                                       fake_statistics};
+                                       fake_statistics,
+                                       NULL, /* no operation by address */
+                                       NULL,
+                                       NULL,
+                                       NULL};
 
 /* ---- handles ---- */
 

@@ -10,7 +10,7 @@
 #include "support/lmdb_rig.h"
 
 lk_status __wrap_lk_memory_open(const lk_memory_options *given, lk_db **db);
-lk_status __wrap_lk_view(lk_db *db, lk_key key, lk_item *item);
+lk_status __wrap_lk_view_at(lk_db *db, const lk_key *key, lk_item *item);
 
 __attribute__((constructor)) static void
 volume_reduce(void)
@@ -80,7 +80,7 @@ copies_begin(void)
 }
 
 lk_status
-__wrap_lk_view(lk_db *db, lk_key key, lk_item *item)
+__wrap_lk_view_at(lk_db *db, const lk_key *key, lk_item *item)
 {
     unsigned i = mine.turn++ % KIT_COUNT(mine.results);
     if (db == NULL || item == NULL)
@@ -90,7 +90,7 @@ __wrap_lk_view(lk_db *db, lk_key key, lk_item *item)
         mine.results[i] = lk_result_new();
     if (mine.results[i] == NULL || pthread_setspecific(copies_key, &mine) != 0)
         return LK_NO_MEMORY;
-    lk_status status = lk_get(db, key, mine.results[i]);
+    lk_status status = lk_get_at(db, key, mine.results[i]);
     if (status == LK_OK)
         *item = *lk_result_item(mine.results[i], 0);
     return status;

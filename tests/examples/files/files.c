@@ -167,12 +167,12 @@ item_remove(files *f, lk_key key)
 /* ---- operations ---- */
 
 static lk_status
-files_get(void *state, lk_key key, lk_result *result)
+files_get(void *state, const lk_key *key, lk_result *result)
 {
     files *f = state;
     size_t bytes = 0;
     lk_result_draft(result);
-    lk_status status = item_add(f, key, lk_now_ms(f->db), result, &bytes);
+    lk_status status = item_add(f, *key, lk_now_ms(f->db), result, &bytes);
     if (status == LK_OK)
         lk_result_publish(result);
     return status;
@@ -283,7 +283,7 @@ files_open(const char *folder, lk_clock realtime_ms, void *clock_context, lk_db 
 {
     static const lk_operations operations = {.size = sizeof operations,
                                              .close = files_close,
-                                             .get = files_get,
+                                             .get_at = files_get,
                                              .set = files_set,
                                              .remove = files_remove,
                                              .get_many = files_get_many,
