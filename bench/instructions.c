@@ -1,104 +1,430 @@
 /* SPDX-License-Identifier: MIT
  *
- * latchkey-instructions WHAT COUNT [SLICES]: does one thing so many times in one thread, on a small
- * store, for a tool that counts instructions. bench/counters runs it with two counts; the
- * difference is free of what comes before and after. With SLICES it does so as often, and prints the
- * nanoseconds of the fastest slice for each time, by the thread's own clock.
+ * latchkey-instructions [ROW SLICES]: what single calls cost, in one thread, through the shared library.
  *
- *   get          lk_get of an item of 64 bytes
- *   get-into     the same into the caller's buffer
- *   set          lk_set of such an item, which is there
- *   commit       lk_get_locked of two items and lk_set_atomic of both
- *   queue        a job pushed, pulled, acknowledged
+ * Without arguments it makes every row's calls in a function of its own, measured_ROW, again and
+ * again, for a tool that counts what these functions execute (bench/instructions). For each time it
+ * prints a line "ROW UNITS"; a line "- 0" is the first time, when tables and results still grow.
+ * Nothing there depends on the moment: time is a count of the times that somebody asked for it, and
+ * random bytes are a sequence.
+ *
+ * With arguments it repeats one row so many times and prints the nanoseconds of a unit in the fastest
+ * of them, by the thread's own clock. Time and random bytes are the system's.
+ *
+ * Keys, items and claims are made before, and lie one behind the other. The store holds 10,000 items:
+ * keys of 16 + 16 bytes in 10 partitions, values of 64 bytes, asked for in one shuffled order.
  */
+#include <dlfcn.h>
 #include <latchkey/latchkey.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
-#define KEYS 1000
-#define KEY_SIZE 16
-#define VALUE_SIZE 64
+enum {
+    PARTITIONS = 10,
+    KEYS = 10000, /* of all partitions; a row of single keys goes through all */
+    KEY_SIZE = 16,
+    VALUE_SIZE = 64,
+    MANY = 16,   /* keys of lk_get_many, jobs of a batch */
+    SCAN = 100,  /* items of a query */
+    SCANS = 100, /* queries of a row */
+    JOBS = 2000,
+    ROUNDS = 3 /* the first is not counted */
+};
 
-static lk_db *db;
-static lk_result *result;
-static char texts[KEYS][KEY_SIZE + 1];
-static char value[VALUE_SIZE];
+static lk_db *db, *cache, *fresh;
+static lk_result *result, *results[JOBS];
+static char pks[PARTITIONS][KEY_SIZE + 1], sks[KEYS][KEY_SIZE + 1], values[KEYS][VALUE_SIZE];
+static lk_key keys[KEYS];
+static lk_item items[KEYS], jobs[JOBS];
+static lk_lock locks[KEYS];
+static lk_claim claims[JOBS];
+static lk_query queries[SCANS];
+static lk_pull_options pull_one = LK_PULL_OPTIONS_INIT, pull_many = LK_PULL_OPTIONS_INIT;
 
-static lk_item
-item_at(size_t i)
+/* ---- what does not depend on the moment ---- */
+
+static bool counted; /* else the system's time and random bytes */
+static int (*system_clock)(clockid_t, struct timespec *);
+
+/* In place of the C library's, for the library too. 100 ns for each question. */
+int
+clock_gettime(clockid_t which, struct timespec *now)
 {
-    lk_item item = {{{"partition", 9}, {texts[i % KEYS], KEY_SIZE}}, {value, sizeof value}, 0};
+    static int64_t asked;
 
-    return item;
+    if (!counted && system_clock != NULL)
+        return system_clock(which, now);
+    if (!counted)
+        return (int)syscall(SYS_clock_gettime, which, now);
+    asked++;
+    now->tv_sec = 1700000000 + asked / 10000000;
+    now->tv_nsec = asked % 10000000 * 100;
+    return 0;
 }
 
-static lk_status
-get_do(size_t i)
+static uint64_t
+random_next(void)
 {
-    return lk_get(db, item_at(i).key, result);
+    static uint64_t state = 88172645463325252;
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    return state ^= state << 17;
 }
 
-static lk_status
-get_into_do(size_t i)
+ssize_t
+getrandom(void *buffer, size_t size, unsigned flags)
 {
+    if (!counted)
+        return syscall(SYS_getrandom, buffer, size, flags);
+    for (size_t i = 0; i < size; i++)
+        ((unsigned char *)buffer)[i] = (unsigned char)(random_next() >> 24);
+    return (ssize_t)size;
+}
+
+/* ---- the calls ----
+ *
+ * Each returns LK_OK if all of its calls did: statuses of faults and outcomes have bits of their own. */
+
+#define MEASURED __attribute__((noinline, noclone))
+#define BOTH(status, call) (status) = (lk_status)((int)(status) | (int)(call))
+
+lk_status measured_get_into(void), measured_get(void), measured_view(void), measured_get_many(void);
+lk_status measured_set(void), measured_new_key(void), measured_delete(void);
+lk_status measured_get_locked(void), measured_set_atomic(void), measured_query(void);
+lk_status measured_cache_hit(void), measured_push(void), measured_pull(void);
+lk_status measured_acknowledge(void), measured_push_batch(void), measured_pull_batch(void);
+lk_status measured_acknowledge_batch(void);
+void measured_end(void);
+
+MEASURED lk_status
+measured_get_into(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
     char buffer[VALUE_SIZE];
     size_t size;
 
-    return lk_get_into(db, item_at(i).key, buffer, sizeof buffer, &size);
+    for (size_t i = 0; i < KEYS; i++)
+        BOTH(status, lk_get_into(handle, keys[i], buffer, sizeof buffer, &size));
+    return status;
 }
 
-static lk_status
-set_do(size_t i)
-{
-    lk_item item = item_at(i);
-
-    return lk_set(db, &item, 1);
-}
-
-static lk_status
-commit_do(size_t i)
-{
-    lk_item items[2] = {item_at(i), item_at(i + 7)};
-    lk_key keys[2] = {items[0].key, items[1].key};
-    lk_lock locks[2];
-    lk_status status = lk_get_locked(db, keys, 2, locks, result);
-
-    return status == LK_OK ? lk_set_atomic(db, items, 2, locks, 2, NULL) : status;
-}
-
-static lk_status
-queue_do(size_t i)
-{
-    lk_item job = {{{"jobs", 4}, {NULL, 0}}, {value, sizeof value}, 0};
-    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
-    lk_status status = lk_queue_push(db, &job, 1, NULL, NULL);
-
-    (void)i;
-    pull.pk = job.key.pk;
-    if (status == LK_OK)
-        status = lk_queue_pull(db, &pull, result);
-    return status == LK_OK ? lk_queue_acknowledge(db, lk_result_claim(result, 0), 1) : status;
-}
-
-static const struct {
-    const char *name;
-    lk_status (*once)(size_t i);
-} things[] = {{"get", get_do},
-              {"get-into", get_into_do},
-              {"set", set_do},
-              {"commit", commit_do},
-              {"queue", queue_do}};
-
-static lk_status
-thing_repeat(lk_status (*once)(size_t i), size_t count)
+MEASURED lk_status
+measured_get(void)
 {
     lk_status status = LK_OK;
+    lk_db *handle = db;
+    lk_result *into = result;
 
-    for (size_t i = 0; i < count && status == LK_OK; i++)
-        status = once(i);
+    for (size_t i = 0; i < KEYS; i++)
+        BOTH(status, lk_get(handle, keys[i], into));
     return status;
+}
+
+MEASURED lk_status
+measured_view(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+    lk_item item;
+
+    lk_read_begin(handle);
+    for (size_t i = 0; i < KEYS; i++)
+        BOTH(status, lk_view(handle, keys[i], &item));
+    lk_read_end(handle);
+    return status;
+}
+
+MEASURED lk_status
+measured_get_many(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+    lk_result *into = result;
+
+    for (size_t i = 0; i < KEYS; i += MANY)
+        BOTH(status, lk_get_many(handle, &keys[i], MANY, into));
+    return status;
+}
+
+MEASURED lk_status
+measured_set(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+
+    for (size_t i = 0; i < KEYS; i++)
+        BOTH(status, lk_set(handle, &items[i], 1));
+    return status;
+}
+
+MEASURED lk_status
+measured_new_key(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = fresh;
+
+    for (size_t i = 0; i < KEYS; i++)
+        BOTH(status, lk_set(handle, &items[i], 1));
+    return status;
+}
+
+MEASURED lk_status
+measured_delete(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = fresh;
+
+    for (size_t i = 0; i < KEYS; i++)
+        BOTH(status, lk_delete(handle, &keys[i], 1));
+    return status;
+}
+
+MEASURED lk_status
+measured_get_locked(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+    lk_result *into = result;
+
+    for (size_t i = 0; i < KEYS; i += 2)
+        BOTH(status, lk_get_locked(handle, &keys[i], 2, &locks[i], into));
+    return status;
+}
+
+MEASURED lk_status
+measured_set_atomic(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+
+    for (size_t i = 0; i < KEYS; i += 2)
+        BOTH(status, lk_set_atomic(handle, &items[i], 2, &locks[i], 2, NULL));
+    return status;
+}
+
+MEASURED lk_status
+measured_query(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+    lk_result *into = result;
+
+    for (size_t i = 0; i < SCANS; i++)
+        BOTH(status, lk_query_items(handle, &queries[i], into));
+    return status;
+}
+
+MEASURED lk_status
+measured_cache_hit(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = cache;
+    lk_result *into = result;
+
+    for (size_t i = 0; i < KEYS; i++)
+        BOTH(status, lk_get(handle, keys[i], into));
+    return status;
+}
+
+MEASURED lk_status
+measured_push(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+
+    for (size_t i = 0; i < JOBS; i++)
+        BOTH(status, lk_queue_push(handle, &jobs[i], 1, NULL, NULL));
+    return status;
+}
+
+MEASURED lk_status
+measured_pull(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+
+    for (size_t i = 0; i < JOBS; i++)
+        BOTH(status, lk_queue_pull(handle, &pull_one, results[i]));
+    return status;
+}
+
+MEASURED lk_status
+measured_acknowledge(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+
+    for (size_t i = 0; i < JOBS; i++)
+        BOTH(status, lk_queue_acknowledge(handle, &claims[i], 1));
+    return status;
+}
+
+MEASURED lk_status
+measured_push_batch(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+
+    for (size_t i = 0; i < JOBS; i += MANY)
+        BOTH(status, lk_queue_push(handle, &jobs[i], MANY, NULL, NULL));
+    return status;
+}
+
+MEASURED lk_status
+measured_pull_batch(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+
+    for (size_t i = 0; i < JOBS; i += MANY)
+        BOTH(status, lk_queue_pull(handle, &pull_many, results[i]));
+    return status;
+}
+
+MEASURED lk_status
+measured_acknowledge_batch(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+
+    for (size_t i = 0; i < JOBS; i += MANY)
+        BOTH(status, lk_queue_acknowledge(handle, &claims[i], MANY));
+    return status;
+}
+
+/* The mark of an end: the tool counts from the entry of a function to the entry of this one. */
+MEASURED void
+measured_end(void)
+{
+    __asm__ volatile("");
+}
+
+/* ---- what comes before them ---- */
+
+static lk_status
+fresh_prepare(void)
+{
+    lk_close(fresh);
+    fresh = NULL;
+    return lk_memory_open(NULL, &fresh);
+}
+
+/* After a pull of `each` jobs in a call: their claims, in one row. */
+static lk_status
+claims_take(size_t each)
+{
+    for (size_t i = 0; i < JOBS; i++) {
+        const lk_claim *claim = lk_result_claim(results[i - i % each], i % each);
+        if (claim == NULL)
+            return LK_EMPTY;
+        claims[i] = *claim;
+    }
+    return LK_OK;
+}
+
+static lk_status
+claims_prepare(void)
+{
+    return claims_take(1);
+}
+
+static lk_status
+batches_prepare(void)
+{
+    return claims_take(MANY);
+}
+
+/* In this order: a row may need what the one before it left. A row that does stands behind it with
+ * `follows` set, and the rows of such a chain take turns. */
+static const struct row {
+    const char *name;
+    lk_status (*prepare)(void);
+    lk_status (*measured)(void);
+    size_t units;
+    bool follows;
+} rows[] = {
+    {"get_into", NULL, measured_get_into, KEYS, false},
+    {"get", NULL, measured_get, KEYS, false},
+    {"view", NULL, measured_view, KEYS, false},
+    {"get_many", NULL, measured_get_many, KEYS, false},
+    {"set", NULL, measured_set, KEYS, false},
+    {"get_locked", NULL, measured_get_locked, KEYS / 2, false},
+    {"set_atomic", NULL, measured_set_atomic, KEYS / 2, true},
+    {"push", NULL, measured_push, JOBS, false},
+    {"pull", NULL, measured_pull, JOBS, true},
+    {"acknowledge", claims_prepare, measured_acknowledge, JOBS, true},
+    {"push_batch", NULL, measured_push_batch, JOBS, false},
+    {"pull_batch", NULL, measured_pull_batch, JOBS, true},
+    {"acknowledge_batch", batches_prepare, measured_acknowledge_batch, JOBS, true},
+    {"cache_hit", NULL, measured_cache_hit, KEYS, false},
+    {"query", NULL, measured_query, (size_t)SCANS *SCAN, false},
+    {"new_key", fresh_prepare, measured_new_key, KEYS, false},
+    {"delete", NULL, measured_delete, KEYS, true},
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static void
+keys_make(void)
+{
+    size_t order[KEYS];
+
+    for (size_t i = 0; i < PARTITIONS; i++)
+        snprintf(pks[i], sizeof pks[i], "partition-%06u", (unsigned)i);
+    for (size_t i = 0; i < KEYS; i++) {
+        size_t other = (size_t)(random_next() % (i + 1));
+        order[i] = order[other];
+        order[other] = i;
+    }
+    for (size_t i = 0; i < KEYS; i++) {
+        snprintf(sks[i], sizeof sks[i], "item-%011u", (unsigned)(order[i] / PARTITIONS));
+        memset(values[i], (int)i, VALUE_SIZE);
+        keys[i] = (lk_key){{pks[order[i] % PARTITIONS], KEY_SIZE}, {sks[i], KEY_SIZE}};
+        items[i] = (lk_item){keys[i], {values[i], VALUE_SIZE}, 0};
+    }
+    for (size_t i = 0; i < JOBS; i++)
+        jobs[i] = (lk_item){{{"jobs", 4}, {NULL, 0}}, {values[i], VALUE_SIZE}, 0};
+    /* After the first of a thousand up to the nine-hundredth. */
+    for (size_t i = 0, made = 0; made < SCANS; i++)
+        if (order[i] / PARTITIONS < KEYS / PARTITIONS - SCAN)
+            queries[made++] = (lk_query){.pk = keys[i].pk, .after = keys[i].sk, .limit = SCAN};
+    pull_one.pk = pull_many.pk = jobs[0].key.pk;
+    pull_many.max_jobs = MANY;
+}
+
+static lk_status
+stores_open(void)
+{
+    lk_cache_options options = LK_CACHE_OPTIONS_INIT;
+    lk_status status = lk_memory_open(NULL, &db);
+
+    options.max_items = (size_t)KEYS * 4;
+    if (status == LK_OK)
+        status = lk_cache_open(db, &options, &cache);
+    if (status == LK_OK)
+        status = lk_set(db, items, KEYS);
+    for (size_t i = 0; i < JOBS && status == LK_OK; i++)
+        status = (results[i] = lk_result_new()) != NULL ? LK_OK : LK_NO_MEMORY;
+    if (status == LK_OK && (result = lk_result_new()) == NULL)
+        status = LK_NO_MEMORY;
+    return status;
+}
+
+static void
+stores_close(void)
+{
+    lk_close(fresh);
+    lk_close(cache);
+    lk_close(db);
+    lk_result_free(result);
+    for (size_t i = 0; i < JOBS; i++)
+        lk_result_free(results[i]);
 }
 
 static double
@@ -110,46 +436,83 @@ own_ns(void)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
+/* One row, once. `ns`: of a unit, where it is fewer than what stands there. */
 static lk_status
-thing_time(lk_status (*once)(size_t i), size_t count, size_t slices)
+row_run(const struct row *row, double *ns)
 {
-    double best = 0;
+    lk_status status = row->prepare == NULL ? LK_OK : row->prepare();
 
-    for (size_t i = 0; i < slices; i++) {
+    if (status == LK_OK) {
         double start = own_ns();
-        lk_status status = thing_repeat(once, count);
-        double each = (own_ns() - start) / (double)count;
-        if (status != LK_OK)
-            return status;
-        best = i == 0 || each < best ? each : best;
+        status = row->measured();
+        measured_end();
+        double each = (own_ns() - start) / (double)row->units;
+        *ns = each < *ns ? each : *ns;
+    }
+    return status;
+}
+
+static lk_status
+rows_count(void)
+{
+    lk_status status = LK_OK;
+    double ns = 0;
+
+    for (size_t first = 0, end; first < ROWS && status == LK_OK; first = end) {
+        for (end = first + 1; end < ROWS && rows[end].follows; end++)
+            ;
+        for (size_t i = 0; i < ROUNDS * (end - first) && status == LK_OK; i++) {
+            const struct row *row = &rows[first + i % (end - first)];
+            status = row_run(row, &ns);
+            if (i < end - first)
+                puts("- 0");
+            else
+                printf("%s %zu\n", row->name, row->units);
+        }
+    }
+    return status;
+}
+
+static lk_status
+row_time(const char *name, size_t slices)
+{
+    lk_status status = LK_OK;
+    double best = 1e18, other = 0;
+    size_t first = 0, row = 0, end;
+
+    while (row < ROWS && strcmp(rows[row].name, name) != 0)
+        row++;
+    if (row == ROWS || slices == 0)
+        return LK_INVALID;
+    for (first = row; rows[first].follows; first--)
+        ;
+    for (end = row + 1; end < ROWS && rows[end].follows; end++)
+        ;
+    for (size_t i = 0; i < slices * (end - first) && status == LK_OK; i++) {
+        size_t at = first + i % (end - first);
+        status = row_run(&rows[at], at == row ? &best : &other);
     }
     printf("%.2f\n", best);
-    return LK_OK;
+    return status;
 }
 
 int
 main(int argc, char **argv)
 {
-    size_t count = argc >= 3 ? (size_t)strtoul(argv[2], NULL, 10) : 0;
-    size_t slices = argc >= 4 ? (size_t)strtoul(argv[3], NULL, 10) : 0;
-    lk_status status = LK_INVALID;
+    lk_status status;
 
-    if (lk_memory_open(NULL, &db) != LK_OK || (result = lk_result_new()) == NULL)
+    if (argc != 1 && argc != 3) {
+        fputs("usage: latchkey-instructions [ROW SLICES]\n", stderr);
         return EXIT_FAILURE;
-    for (size_t i = 0; i < KEYS; i++)
-        snprintf(texts[i], sizeof texts[i], "%016zu", i);
-    for (size_t i = 0; i < sizeof things / sizeof *things && count != 0; i++)
-        if (strcmp(things[i].name, argv[1]) == 0) {
-            status = thing_repeat(set_do, KEYS);
-            if (status == LK_OK)
-                status = thing_repeat(things[i].once, KEYS);
-            if (status == LK_OK)
-                status = slices == 0 ? thing_repeat(things[i].once, count)
-                                     : thing_time(things[i].once, count, slices);
-        }
+    }
+    counted = argc == 1;
+    *(void **)&system_clock = dlsym(RTLD_NEXT, "clock_gettime");
+    keys_make();
+    status = stores_open();
+    if (status == LK_OK)
+        status = counted ? rows_count() : row_time(argv[1], (size_t)strtoul(argv[2], NULL, 10));
     if (status != LK_OK)
         fprintf(stderr, "latchkey-instructions: %s\n", lk_status_string(status));
-    lk_result_free(result);
-    lk_close(db);
+    stores_close();
     return status == LK_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

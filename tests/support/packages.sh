@@ -15,6 +15,7 @@ packages_of()
     build) echo gcc g++ libc6-dev make cmake pkgconf libck-dev libxxhash-dev ;;
     tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev spin ;;
     bench) echo libjemalloc-dev libcjson-dev ;;
+    budget) echo valgrind ;;    # counts instructions
     browser) echo chromium fonts-dejavu-core ;; # opens the benchmark's report; large
     contenders) # optional ones of the benchmark; each is built if found
         echo liburcu-dev libtbb-dev libglib2.0-dev libconcurrentqueue-dev libcuckoo-dev liblmdb-dev librocksdb-dev \
