@@ -47,7 +47,7 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
         return entry_hand_over(c, miss.entry, result);
     if (status != LK_RACE)
         return status;
-    LKI_INNER(c, status = lk_get_at(c->inner, &hashed->key, result));
+    LKI_INNER(c, status = lk_get_at(c->inner, hashed->key, result));
     const lk_item *item = status == LK_OK ? lk_result_item(result, 0) : NULL;
     if (status == LK_OK && item == NULL)
         status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
@@ -60,7 +60,7 @@ cache_get(void *state, const lk_key *key, lk_result *result)
 {
     const lki_cache_db *c = state;
     lk_status status = LK_OK;
-    lki_hashed hashed = {*key, lki_hash_key(&c->cache->secret, *key)};
+    lki_hashed hashed = lki_hashed_of(&c->cache->secret, key);
     LKI_PREFETCH(
         lki_cache_bucket(c->cache, hashed.hash)); /* a stale bucket is only a wasted hint */
     lki_thread *thread = lki_cache_self(c, &status);
@@ -84,7 +84,7 @@ cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, si
 {
     const lki_cache_db *c = state;
     lk_status status = LK_OK;
-    lki_hashed hashed = {*key, lki_hash_key(&c->cache->secret, *key)};
+    lki_hashed hashed = lki_hashed_of(&c->cache->secret, key);
     lki_thread *thread = lki_cache_self(c, &status);
     if (thread == NULL)
         return status;
@@ -143,9 +143,9 @@ writing_open(writing *w, void *state, size_t count)
 }
 
 static void
-writing_begin(writing *w, lk_key key)
+writing_begin(writing *w, const lk_key *key)
 {
-    lki_hashed hashed = {key, lki_hash_key(&w->c->cache->secret, key)};
+    lki_hashed hashed = lki_hashed_of(&w->c->cache->secret, key);
     lki_flight_begin(w->c->cache, w->thread, &w->flights[w->begun++], &hashed);
 }
 
@@ -184,7 +184,7 @@ cache_set(void *state, const lk_item *items, size_t count)
     if (status != LK_OK)
         return status;
     for (size_t i = 0; i < count; i++)
-        writing_begin(&w, items[i].key);
+        writing_begin(&w, &items[i].key);
     LKI_INNER(w.c, status = lk_set(w.c->inner, items, count));
     for (size_t i = 0; status == LK_OK && i < count; i++)
         writing_end(&w, &items[i]);
@@ -199,7 +199,7 @@ cache_remove(void *state, const lk_key *keys, size_t count)
     if (status != LK_OK)
         return status;
     for (size_t i = 0; i < count; i++)
-        writing_begin(&w, keys[i]);
+        writing_begin(&w, &keys[i]);
     LKI_INNER(w.c, status = lk_delete(w.c->inner, keys, count));
     return writing_close(&w, status);
 }
@@ -212,7 +212,7 @@ commit_end(writing *w, lk_status status, const lk_lock *locks, size_t count)
     (void)writing_forget(w, status);
     for (size_t i = 0; status != LK_OK && status != LK_LATE && i < count; i++) {
         w->begun = w->ended = 0;
-        writing_begin(w, locks[i].key);
+        writing_begin(w, &locks[i].key);
         (void)writing_forget(w, status);
     }
     return writing_close(w, status);
@@ -227,7 +227,7 @@ cache_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *
     if (status != LK_OK)
         return status;
     for (size_t i = 0; i < item_count; i++)
-        writing_begin(&w, items[i].key);
+        writing_begin(&w, &items[i].key);
     LKI_INNER(w.c,
               status = lk_set_atomic(w.c->inner, items, item_count, locks, lock_count, conflict));
     for (size_t i = 0; status == LK_OK && i < item_count; i++)
@@ -235,12 +235,12 @@ cache_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *
     return commit_end(&w, status, locks, lock_count);
 }
 
-/* The key of a write; false: it has none yet. */
-static bool
-write_key(const lk_write *write, lk_key *key)
+/* The key of a write; NULL: it has none yet. */
+static const lk_key *
+write_key(const lk_write *write)
 {
-    *key = write->kind == LK_ACKNOWLEDGE ? write->claim->key : write->item.key;
-    return write->kind != LK_PUSH || key->sk.size != 0;
+    const lk_key *key = write->kind == LK_ACKNOWLEDGE ? &write->claim->key : &write->item.key;
+    return write->kind != LK_PUSH || key->sk.size != 0 ? key : NULL;
 }
 
 static lk_status
@@ -248,18 +248,17 @@ cache_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *l
              size_t lock_count, lk_conflict *conflict)
 {
     writing w;
-    lk_key key;
     lk_status status = writing_open(&w, state, write_count + 1);
     if (status != LK_OK)
         return status;
     for (size_t i = 0; i < write_count; i++)
-        if (write_key(&writes[i], &key))
-            writing_begin(&w, key);
+        if (write_key(&writes[i]) != NULL)
+            writing_begin(&w, write_key(&writes[i]));
     LKI_INNER(w.c,
               status = lk_commit(w.c->inner, writes, write_count, locks, lock_count, conflict));
     bool done = status == LK_OK || status == LK_LATE;
     for (size_t i = 0; done && i < write_count; i++)
-        if (write_key(&writes[i], &key))
+        if (write_key(&writes[i]) != NULL)
             writing_end(&w, writes[i].kind == LK_PUT ? &writes[i].item : NULL);
     return commit_end(&w, status, locks, lock_count);
 }
@@ -292,7 +291,7 @@ cache_push(void *state, const lk_item *jobs, size_t count, const lk_push_options
         return status;
     for (size_t i = 0; i < count; i++)
         if (jobs[i].key.sk.size != 0)
-            writing_begin(&w, jobs[i].key);
+            writing_begin(&w, &jobs[i].key);
     LKI_INNER(w.c, status = lk_queue_push(w.c->inner, jobs, count, options, pushed));
     return writing_close(&w, status);
 }
@@ -324,7 +323,7 @@ cache_acknowledge(void *state, const lk_claim *claims, size_t count)
     if (status != LK_OK)
         return status;
     for (size_t i = 0; i < count; i++)
-        writing_begin(&w, claims[i].key);
+        writing_begin(&w, &claims[i].key);
     LKI_INNER(w.c, status = lk_queue_acknowledge(w.c->inner, claims, count));
     return writing_close(&w, status);
 }

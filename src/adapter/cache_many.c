@@ -27,7 +27,7 @@ many_find(many *m)
 {
     lki_cache *cache = m->c->cache;
     for (size_t i = 0; i < m->count; i++) {
-        m->misses[i] = (lki_miss){.hashed = {m->keys[i], lki_hash_key(&cache->secret, m->keys[i])}};
+        m->misses[i] = (lki_miss){.hashed = lki_hashed_of(&cache->secret, &m->keys[i])};
         LKI_PREFETCH(lki_cache_bucket(cache, m->misses[i].hashed.hash));
     }
     for (size_t i = 0; i < m->count; i++) {
@@ -76,7 +76,7 @@ many_ask(const many *m, size_t count, lk_result *answers)
     lk_status status = one == NULL ? LK_NO_MEMORY : LK_OK;
     lk_result_draft(answers);
     for (size_t i = 0; status == LK_OK && i < count; i++) {
-        status = lk_get(inner, m->asked[i], one);
+        status = lk_get_at(inner, &m->asked[i], one);
         if (status == LK_OK || status == LK_NOT_FOUND)
             status = lk_result_add(answers, status == LK_OK ? lk_result_item(one, 0) : NULL);
     }

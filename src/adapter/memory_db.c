@@ -43,7 +43,7 @@ memory_get(void *state, const lk_key *key, lk_result *result)
 {
     lki_store *store = state;
     lk_status status = LK_NOT_FOUND;
-    lki_hashed hashed = {*key, lki_hash_key(&store->secret, *key)};
+    lki_hashed hashed = lki_hashed_of(&store->secret, key);
     LKI_PREFETCH(lki_shard_bucket(store, hashed.hash)); /* a stale bucket is only a wasted hint */
     lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
@@ -73,7 +73,7 @@ memory_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, s
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    lki_hashed hashed = {*key, lki_hash_key(&store->secret, *key)};
+    lki_hashed hashed = lki_hashed_of(&store->secret, key);
     lki_time now = {0, false, false};
     lki_enter(thread);
     lki_found found = lki_read_one(store, &hashed, &now);
@@ -126,7 +126,7 @@ memory_view(void *state, const lk_key *key, lk_item *item)
         return status;
     if (thread->pins == 0)
         return LK_INVALID;
-    lki_hashed hashed = {*key, lki_hash_key(&store->secret, *key)};
+    lki_hashed hashed = lki_hashed_of(&store->secret, key);
     lki_time now = {0, false, false};
     lki_found found = lki_read_one(store, &hashed, &now);
     lki_count(thread, LKI_GETS, 1);
@@ -153,7 +153,7 @@ seen_prepare(lki_store *store, lki_thread *thread, const lk_key *keys, size_t co
         return NULL;
     lki_seen *seen = scratch->memory;
     for (size_t i = 0; i < count; i++) {
-        seen[i].hashed = (lki_hashed){keys[i], lki_hash_key(&store->secret, keys[i])};
+        seen[i].hashed = lki_hashed_of(&store->secret, &keys[i]);
         seen[i].cell = NULL;
     }
     return seen;
@@ -281,7 +281,7 @@ memory_get_lock(void *state, const lk_key *key, lk_lock *lock)
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    lki_hashed hashed = {*key, lki_hash_key(&store->secret, *key)};
+    lki_hashed hashed = lki_hashed_of(&store->secret, key);
     lki_memory_look(thread); /* judged where the lock has to be made */
     bool judged = false;
     do {

@@ -59,28 +59,35 @@ lki_hash_words(lk_bytes bytes, uint64_t word[2])
         word[0] |= (uint64_t)at[i] << 8 * i;
 }
 
-/* A key with its hash, on the stack of a call. */
-typedef struct lki_hashed {
-    lk_key key;
-    uint64_t hash;
-} lki_hashed;
-
 LKI_INLINE uint64_t
-lki_hash_key(const lki_secret *secret, lk_key key)
+lki_hash_key(const lki_secret *secret, const lk_key *key)
 {
     const uint64_t *fold = secret->fold;
-    uint64_t sizes = key.pk.size << 8 ^ key.sk.size, pk, sk;
-    if (LKI_LIKELY(key.pk.size <= 16 && key.sk.size <= 16)) {
+    uint64_t sizes = key->pk.size << 8 ^ key->sk.size, pk, sk;
+    if (LKI_LIKELY(key->pk.size <= 16 && key->sk.size <= 16)) {
         uint64_t p[2], s[2];
-        lki_hash_words(key.pk, p);
-        lki_hash_words(key.sk, s);
+        lki_hash_words(key->pk, p);
+        lki_hash_words(key->sk, s);
         pk = lki_hash_fold(p[0] ^ fold[0], p[1] ^ fold[1]);
         sk = lki_hash_fold(s[0] ^ fold[2], s[1] ^ fold[3]);
     } else {
-        pk = lki_hash_bytes(secret, key.pk);
-        sk = lki_hash_bytes(secret, key.sk);
+        pk = lki_hash_bytes(secret, key->pk);
+        sk = lki_hash_bytes(secret, key->sk);
     }
     return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
+}
+
+/* A key with its hash, for the time of a call. The key stays where it is: 32 bytes that a caller has just
+ * stored word by word are not copied, see lki_key_copy. */
+typedef struct lki_hashed {
+    const lk_key *key;
+    uint64_t hash;
+} lki_hashed;
+
+LKI_INLINE lki_hashed
+lki_hashed_of(const lki_secret *secret, const lk_key *key)
+{
+    return (lki_hashed){key, lki_hash_key(secret, key)};
 }
 
 /* Word by word: a caller has often just stored the words, and a vector that is loaded over them would wait

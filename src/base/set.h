@@ -101,7 +101,7 @@ lki_keyed_signature(uint32_t hash, size_t pk_size, size_t sk_size)
 LKI_INLINE bool
 lki_keyed_is(const void *object, size_t offset, const lki_hashed *hashed)
 {
-    const lk_key *key = &hashed->key;
+    const lk_key *key = hashed->key;
     const unsigned char *bytes = (const unsigned char *)object + offset;
     uint64_t signature;
     memcpy(&signature, object, sizeof signature);

@@ -12,7 +12,7 @@ lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight, const
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, hashed->hash);
     flight->hash = hashed->hash;
-    flight->partition_word = lki_partition_word(cache, hashed->key.pk);
+    flight->partition_word = lki_partition_word(cache, hashed->key->pk);
     lki_latch_take(&shard->latch, thread);
     lki_window *w = lki_window_of(cache, shard, hashed->hash);
     flight->begun = ++w->begun;
@@ -26,13 +26,11 @@ lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight, const
     lki_latch_drop(&shard->latch);
 }
 
-/* The key of an entry, and its hash. */
-static lki_hashed
-entry_hashed(const lki_cached *entry, uint64_t hash)
+static lk_key
+entry_key(const lki_cached *entry)
 {
-    return (lki_hashed){{{entry->bytes, entry->keyed.pk_size},
-                         {entry->bytes + entry->keyed.pk_size, entry->keyed.sk_size}},
-                        hash};
+    return (lk_key){{entry->bytes, entry->keyed.pk_size},
+                    {entry->bytes + entry->keyed.pk_size, entry->keyed.sk_size}};
 }
 
 void
@@ -40,10 +38,11 @@ lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, c
                bool unsettled, int64_t read_at_ms)
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, flight->hash);
-    lki_hashed hashed = {.hash = flight->hash};
+    lk_key key = {{NULL, 0}, {NULL, 0}};
+    lki_hashed hashed = {&key, flight->hash};
     lki_cached *entry = NULL;
     if (flight->entry != NULL)
-        hashed = entry_hashed(flight->entry, flight->hash);
+        key = entry_key(flight->entry);
     if (item != NULL && flight->entry != NULL && flight->alone && lki_memory_is_bounded_now(thread))
         entry = lki_cached_new(cache, &hashed, item, flight->partition_word, read_at_ms);
     lki_write_enter(thread);

@@ -28,14 +28,15 @@ struct lki_load {
     bool ended;                     /* [latch] */
     lk_status status;               /* [latch] once it has ended */
     lki_cached *entry;              /* [latch] held; the answer of LK_OK */
-    lki_hashed hashed;              /* [const] of the bytes below */
+    lki_hashed hashed;              /* [const] of `key` */
+    lk_key key;                     /* [const] of the bytes below */
     unsigned char bytes[];          /* [const] pk, sk */
 };
 
 static lki_load *
 load_new(lki_cache *cache, lki_thread *thread, const lki_hashed *hashed)
 {
-    const lk_key *key = &hashed->key;
+    const lk_key *key = hashed->key;
     lki_load *load =
         lki_alloc(&cache->domain.allocator, sizeof *load + key->pk.size + key->sk.size);
     if (load == NULL)
@@ -48,8 +49,8 @@ load_new(lki_cache *cache, lki_thread *thread, const lki_hashed *hashed)
     memcpy(load->bytes, key->pk.data, key->pk.size);
     if (key->sk.size != 0)
         memcpy(load->bytes + key->pk.size, key->sk.data, key->sk.size);
-    load->hashed.key.pk.data = load->bytes;
-    load->hashed.key.sk.data = load->bytes + key->pk.size;
+    load->key = (lk_key){{load->bytes, key->pk.size}, {load->bytes + key->pk.size, key->sk.size}};
+    load->hashed.key = &load->key;
     return load;
 }
 
@@ -58,7 +59,7 @@ load_free(lki_cache *cache, lki_load *load)
 {
     if (load == NULL)
         return;
-    const lk_key *key = &load->hashed.key;
+    const lk_key *key = &load->key;
     lki_cached_release(cache, load->entry);
     lki_free(&cache->domain.allocator, load, sizeof *load + key->pk.size + key->sk.size);
 }
@@ -74,8 +75,8 @@ static bool
 load_is_of(const lki_load *load, const lki_hashed *hashed)
 {
     return load->hashed.hash == hashed->hash &&
-           lk_bytes_compare(load->hashed.key.pk, hashed->key.pk) == 0 &&
-           lk_bytes_compare(load->hashed.key.sk, hashed->key.sk) == 0;
+           lk_bytes_compare(load->key.pk, hashed->key->pk) == 0 &&
+           lk_bytes_compare(load->key.sk, hashed->key->sk) == 0;
 }
 
 /* Somebody has waited in vain for the call to the database that this load is part of, or for one that it
@@ -139,7 +140,7 @@ miss_decide_latched(lki_cache *cache, lki_cache_shard *shard, lki_miss *miss, lk
         return;
     }
     lki_window *w = lki_window_of(cache, shard, miss->hashed.hash);
-    uint64_t word = lki_partition_word(cache, miss->hashed.key.pk);
+    uint64_t word = lki_partition_word(cache, miss->hashed.key->pk);
     miss->role = LKI_LOAD_ALONE;
     if (fresh == NULL || !lki_windows_are_as(cache, shard, &miss->hashed, w->begun, word))
         return;
@@ -180,7 +181,7 @@ static lk_status
 answer_for_others(const lki_load *load, lk_status status, const lki_cached *entry)
 {
     bool asked_in_vain = status == LK_NO_MEMORY || (status == LK_OK && entry == NULL) ||
-                         (status == LK_NOT_FOUND && !absence_is_certain(&load->hashed.key));
+                         (status == LK_NOT_FOUND && !absence_is_certain(&load->key));
     return asked_in_vain ? LK_RACE : status;
 }
 
@@ -196,7 +197,7 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
     const lki_hashed *hashed = &load->hashed;
     lki_cache_shard *shard = lki_cache_shard_of(cache, hashed->hash);
     bool wanted = status == LK_OK || (status == LK_NOT_FOUND && cache->keep_missing &&
-                                      absence_is_certain(&hashed->key));
+                                      absence_is_certain(hashed->key));
     lki_cached *entry = wanted ? lki_cached_new(cache, hashed, status == LK_OK ? item : NULL,
                                                 load->partition_word, load->read_at_ms)
                                : NULL;

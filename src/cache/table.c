@@ -94,10 +94,10 @@ lki_windows_are_as(const lki_cache *cache, lki_cache_shard *shard, const lki_has
 {
     const lki_window *w = lki_window_of(cache, shard, hashed->hash);
     if (w->open != 0 || w->begun != begun || (word & PARTITION_OPEN) != 0 ||
-        lki_partition_word(cache, hashed->key.pk) != word)
+        lki_partition_word(cache, hashed->key->pk) != word)
         return false;
     /* Read after the word: who closed the partition had stored it before (P18). */
-    uint32_t partition = partition_number(cache, hashed->key.pk);
+    uint32_t partition = partition_number(cache, hashed->key->pk);
     return is_settled(cache, w->unsettled_until_ms) &&
            is_settled(cache, lki_load_relaxed(&cache->unsettled_until_ms[partition]));
 }
@@ -128,7 +128,7 @@ lki_cached *
 lki_cached_new(const lki_cache *cache, const lki_hashed *hashed, const lk_item *item, uint64_t word,
                int64_t read_at_ms)
 {
-    const lk_key *key = &hashed->key;
+    const lk_key *key = hashed->key;
     lk_bytes data = item != NULL ? item->data : (lk_bytes){NULL, 0};
     lki_cached *entry = lki_alloc(&cache->domain.allocator,
                                   LKI_CACHED_HEADER + key->pk.size + key->sk.size + data.size);

@@ -28,7 +28,7 @@ uint64_t
 lki_cell_hash(lki_store *store, const lki_cell *cell)
 {
     lk_key key = {{cell->bytes, cell->pk_size}, {lki_cell_sk(cell), cell->sk_size}};
-    return lki_hash_key(&store->secret, key);
+    return lki_hash_key(&store->secret, &key);
 }
 
 /* What is on the heads of a plain job's cell, which nobody retires. True: the record inside the
@@ -131,7 +131,7 @@ lki_cell_new_in_lane(lki_thread *thread, const lk_item *item)
 static lki_cell *
 cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
 {
-    const lk_key *key = &hashed->key;
+    const lk_key *key = hashed->key;
     size_t room = data_size <= LKI_INLINE_MAX ? (data_size + 7) & ~(size_t)7 : 0;
     lki_cell head = {.hash = (uint32_t)hashed->hash,
                      .pk_size = (uint16_t)key->pk.size,
@@ -260,8 +260,8 @@ lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
             lki_shard_wait(store, thread, hashed->hash);
             continue;
         }
-        if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key)) && !avoided) {
-            status = lki_lane_avoid(store, thread, &hashed->key);
+        if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key)) && !avoided) {
+            status = lki_lane_avoid(store, thread, hashed->key);
             if (status != LK_OK)
                 return status;
             avoided = true;

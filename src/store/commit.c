@@ -213,7 +213,7 @@ write_cell(plan *p, size_t i, const lk_item *item, bool deletes, lki_cell **cell
         hashed = p->hashed[i];
         *cell = p->steps[i].cell;
     } else {
-        hashed = (lki_hashed){item->key, lki_hash_key(&p->store->secret, item->key)};
+        hashed = lki_hashed_of(&p->store->secret, &item->key);
         lk_status status = lki_find_headed(p->store, p->thread, &hashed, cell);
         if (status != LK_OK)
             return status;
@@ -452,14 +452,12 @@ keys_repeat(plan *p)
 {
     size_t writes = p->writes->count, locks = p->lock_count;
     lki_hashed *hashed = p->hashed;
-    for (size_t i = 0; i < writes; i++) {
-        lk_key key = *write_key(p->writes, i);
-        hashed[locks + i] = (lki_hashed){key, lki_hash_key(&p->store->secret, key)};
-    }
+    for (size_t i = 0; i < writes; i++)
+        hashed[locks + i] = lki_hashed_of(&p->store->secret, write_key(p->writes, i));
     for (size_t i = 0; i < locks + writes; i++) {
         size_t end = i < locks ? locks : locks + writes;
         for (size_t j = i + 1; j < end; j++) {
-            const lk_key *a = &hashed[i].key, *b = &hashed[j].key;
+            const lk_key *a = hashed[i].key, *b = hashed[j].key;
             if (i >= locks && (write_is_generated(p->writes, i - locks) ||
                                write_is_generated(p->writes, j - locks)))
                 continue;
@@ -545,7 +543,7 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     for (unsigned i = 0;; i++) {
         lki_write_enter(thread);
         for (size_t k = 0; k < lock_count; k++) {
-            p.hashed[k] = (lki_hashed){locks[k].key, lki_hash_key(&store->secret, locks[k].key)};
+            p.hashed[k] = lki_hashed_of(&store->secret, &locks[k].key);
             LKI_PREFETCH(lki_shard_bucket(store, p.hashed[k].hash));
         }
         status = plan_run(&p, conflict);

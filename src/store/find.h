@@ -36,8 +36,8 @@ lk_status lki_lane_avoid(lki_store *store, lki_thread *thread, const lk_key *key
 LKI_INLINE lki_cell *
 lki_find(lki_store *store, const lki_hashed *hashed)
 {
-    if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key))) {
-        lki_cell *cell = lki_lane_cell(store, &hashed->key);
+    if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
+        lki_cell *cell = lki_lane_cell(store, hashed->key);
         if (cell != NULL)
             return cell;
     }
@@ -47,8 +47,8 @@ lki_find(lki_store *store, const lki_hashed *hashed)
 LKI_INLINE lki_cell *
 lki_find_at(lki_store *store, const lki_hashed *hashed, uint64_t snapshot)
 {
-    if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key))) {
-        lki_cell *cell = lki_lane_cell_at(store, &hashed->key, snapshot);
+    if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
+        lki_cell *cell = lki_lane_cell_at(store, hashed->key, snapshot);
         if (cell != NULL)
             return cell;
     }
@@ -59,8 +59,8 @@ LKI_INLINE lk_status
 lki_find_headed(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell **cell)
 {
     *cell = NULL;
-    if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key))) {
-        lk_status status = lki_lane_cell_headed(store, thread, &hashed->key, cell);
+    if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
+        lk_status status = lki_lane_cell_headed(store, thread, hashed->key, cell);
         if (status != LK_OK || *cell != NULL)
             return status;
     }

@@ -242,7 +242,7 @@ lane_is_dead(lki_lane *lane)
 static void
 keyed_find(lki_store *store, const lki_hashed *hashed, lki_found_job *job)
 {
-    *job = (lki_found_job){.key = hashed->key, .cell = lki_shard_find(store, hashed)};
+    *job = (lki_found_job){.key = *hashed->key, .cell = lki_shard_find(store, hashed)};
     if (job->cell == NULL)
         return;
     job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
@@ -268,7 +268,7 @@ lki_job_find(lki_store *store, lki_lane **lane, lk_key key, lki_found_job *job)
             unpublished = job->state.identity;
     }
     /* What the place holds decides, not what the sk looks like. */
-    lki_hashed hashed = {key, lki_hash_key(&store->secret, key)};
+    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
     do {
         keyed_find(store, &hashed, job);
         if (job->state.phase == LKI_NO_JOB) {

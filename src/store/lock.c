@@ -14,10 +14,12 @@
  */
 #include "store/record.h"
 
+/* But for the key, which is its caller's. */
 static void
-lock_fill(lk_lock *lock, lk_key key, const lki_record *record)
+lock_fill(lk_lock *lock, const lki_record *record)
 {
-    *lock = (lk_lock){key, record->version, lki_lock_expires(record)};
+    lock->version = record->version;
+    lock->expires_at_ms = lki_lock_expires(record);
 }
 
 /* Good, and not so near its end that it is to be renewed. */
@@ -43,8 +45,8 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
     lki_record *record = lki_record_new_lock(thread, lki_version_above(thread, above), expires);
     if (record == NULL)
         return LK_NO_MEMORY;
-    lk_lock made;
-    lock_fill(&made, hashed->key, record);
+    lk_lock made; /* read before another thread can replace and retire the record */
+    lock_fill(&made, record);
     lk_status status = lki_head_replace_if(store, thread, cell, &cell->lock, old, record);
     if (status != LK_OK) {
         lki_record_discard(thread, cell, record);
@@ -53,7 +55,8 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
     thread->sweep_tick++;
     lki_expiry_note(store, cell, made.expires_at_ms);
     lki_count(thread, renewed ? LKI_LOCKS_RENEWED : LKI_LOCKS_CREATED, 1);
-    *lock = made;
+    lock->version = made.version;
+    lock->expires_at_ms = made.expires_at_ms;
     return LK_OK;
 }
 
@@ -61,7 +64,7 @@ lk_status
 lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
                    bool judged, lki_time *now, lk_lock *lock)
 {
-    if (cell == NULL || lki_key_is_generated(store, &hashed->key)) {
+    if (cell == NULL || lki_key_is_generated(store, hashed->key)) {
         lk_status status = lki_find_headed(store, thread, hashed, &cell);
         if (status != LK_OK)
             return status;
@@ -78,7 +81,7 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
         }
         lki_record *record = lki_effective(store, lki_load_acquire(&cell->lock), NULL); /* P1 */
         if (LKI_LIKELY(lock_is_fresh(store, record, now))) {
-            lock_fill(lock, hashed->key, record);
+            lock_fill(lock, record);
             return LK_OK;
         }
         bool reserved = lki_reserve(thread, 4);

@@ -41,7 +41,7 @@ group_collect(lki_store *store, lki_seen *seen, size_t count)
                           ? seen[i].cell
                           : lki_bucket_guess(bucket[i], lki_set_tag(seen[i].hashed.hash)));
     for (size_t i = 0; i < count; i++) {
-        if (LKI_UNLIKELY(lki_key_is_generated(store, &seen[i].hashed.key)))
+        if (LKI_UNLIKELY(lki_key_is_generated(store, seen[i].hashed.key)))
             seen[i].cell = lki_find(store, &seen[i].hashed);
         else if (seen[i].cell == NULL)
             seen[i].cell = lki_shard_find_in(store, bucket[i], &seen[i].hashed);
@@ -78,7 +78,7 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
         const lki_cell *cell = seen[i].cell;
         if (cell != NULL) {
             /* A job may be gone though its head is as it was. */
-            if (LKI_UNLIKELY(lki_key_is_generated(store, &seen[i].hashed.key)) &&
+            if (LKI_UNLIKELY(lki_key_is_generated(store, seen[i].hashed.key)) &&
                 lki_find(store, &seen[i].hashed) != cell)
                 return false;
             if (LKI_UNLIKELY(lki_load_acquire(&cell->item) != seen[i].head)) /* P1 */
@@ -96,7 +96,7 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
 static lki_record *
 record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
 {
-    if (LKI_UNLIKELY(lki_key_is_generated(store, &seen->hashed.key)))
+    if (LKI_UNLIKELY(lki_key_is_generated(store, seen->hashed.key)))
         seen->cell = lki_find_at(store, &seen->hashed, snapshot);
     uintptr_t head = seen->cell == NULL ? LKI_DEAD : lki_load_acquire(&seen->cell->item); /* P1 */
     if (head == LKI_DEAD) {

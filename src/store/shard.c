@@ -25,7 +25,7 @@ static bool
 partition_is(const void *object, const lki_hashed *hashed)
 {
     const lki_partition *partition = object;
-    const lk_bytes *pk = &hashed->key.pk;
+    const lk_bytes *pk = &hashed->key->pk;
     return partition->hash == (uint32_t)hashed->hash && partition->pk_size == pk->size &&
            lki_bytes_equal(partition->pk, pk->data, pk->size);
 }
@@ -65,7 +65,8 @@ lki_shard_remove_latched(lki_store *store, lki_thread *thread, lki_cell *cell, u
 lki_partition *
 lki_shard_partition(lki_store *store, lk_bytes pk, uint64_t hash)
 {
-    lki_hashed hashed = {.key = {.pk = pk}, .hash = hash};
+    lk_key key = {.pk = pk};
+    lki_hashed hashed = {&key, hash};
     return lki_set_get(&shard_of(store, hash)->partitions, &hashed);
 }
 

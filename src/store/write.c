@@ -18,7 +18,7 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
 {
     size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
     lki_cell *cell = NULL;
-    if (LKI_UNLIKELY(lki_key_is_generated(store, &hashed->key))) {
+    if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
         lk_status status = lki_find_headed(store, thread, hashed, &cell);
         if (status != LK_OK)
             return status;
@@ -63,7 +63,7 @@ set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t cou
 {
     lki_hashed hashed[GROUP];
     for (size_t i = 0; i < count; i++) {
-        hashed[i] = (lki_hashed){items[i].key, lki_hash_key(&store->secret, items[i].key)};
+        hashed[i] = lki_hashed_of(&store->secret, &items[i].key);
         LKI_PREFETCH(lki_shard_bucket(store, hashed[i].hash));
     }
     for (size_t i = 0; count > 1 && i < count; i++) {
@@ -116,7 +116,7 @@ lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_
     for (size_t i = 0; i < count; i++) {
         if (!lki_memory_is_bounded(thread))
             return LK_BUSY;
-        lki_hashed hashed = {keys[i], lki_hash_key(&store->secret, keys[i])};
+        lki_hashed hashed = lki_hashed_of(&store->secret, &keys[i]);
         lki_enter(thread);
         lki_cell *cell = lki_find(store, &hashed);
         bool nothing = cell == NULL || cell_is_void(store, cell);

@@ -74,7 +74,7 @@ family_hash(const lki_secret *secret, unsigned family, unsigned *fullest)
     for (uint64_t i = 0; i < KEYS; i++) {
         unsigned char pk[16], sk[16];
         key_make(family, i, pk, sk);
-        hash[i] = lki_hash_key(secret, (lk_key){{pk, 16}, {sk, 16}});
+        hash[i] = lki_hash_key(secret, &(lk_key){{pk, 16}, {sk, 16}});
         unsigned *at = &load[hash[i] % BUCKETS];
         if (++*at > *fullest)
             *fullest = *at;
@@ -123,7 +123,7 @@ test_hash_of_moved_boundaries_and_lengths_differs(void **unused)
     size_t count = 0;
     for (size_t pk = 1; pk <= 24; pk++)
         for (size_t sk = 0; sk <= 24; sk++)
-            hash[count++] = lki_hash_key(&secret, (lk_key){{text, pk}, {text + pk, sk}});
+            hash[count++] = lki_hash_key(&secret, &(lk_key){{text, pk}, {text + pk, sk}});
     qsort(hash, count, sizeof *hash, hash_compare);
     for (size_t i = 1; i < count; i++)
         assert_true(hash[i] != hash[i - 1]);
