@@ -17,6 +17,7 @@ size_t bench_contender_count;
 const struct bench_workload *bench_workloads[BENCH_WORKLOADS_MAX];
 size_t bench_workload_count;
 bool bench_refusals;
+size_t bench_items_expected;
 
 /* Both tables are kept sorted by `order`. Called before main. */
 void

@@ -9,6 +9,7 @@
 #define BENCH_BENCH_H
 
 #include "hot_keys.h"
+#include "requests.h"
 
 #include <latchkey/latchkey.h>
 #include <stdbool.h>
@@ -23,11 +24,14 @@ extern "C" {
 #define BENCH_THREADS_MAX 64
 #define BENCH_CONTENDERS_MAX 64
 #define BENCH_WORKLOADS_MAX 128
+#define BENCH_FIXED_VALUE 64
 #define BENCH_GROUP 16 /* keys of one multiple get */
 #define BENCH_COUNTERS_MAX 16
+#define BENCH_TARGETS_MAX 16
 #define BENCH_ATTEMPTS 6 /* classes of attempts at a commit: 1, 2, 3-4, 5-8, 9-16, more */
 
 struct queue_operations;
+struct bench_worker;
 
 /* ---- contenders ------------------------------------------------------------------------------ */
 
@@ -55,6 +59,18 @@ typedef size_t bench_contention(void *store, struct bench_counter *counters);
 /* Sees one item of a scan, in order. */
 typedef void bench_visit(void *context, lk_bytes sk, lk_bytes value);
 
+/* What a contender may do with single keys, which lie where they are. A set heeds no expiry. */
+typedef bool bench_get(void *client, const lk_key *key, lk_bytes *value);
+typedef bool bench_get_many(void *client, const lk_key *keys, size_t count, lk_bytes *values);
+typedef bool bench_set(void *client, const lk_item *put);
+
+/* The loops of the point workloads with a contender's functions inside (loops.h): each does so many
+ * operations, or groups of BENCH_GROUP keys, with the worker's next requests. */
+typedef void bench_loop(struct bench_worker *worker, size_t count);
+struct bench_loops {
+    bench_loop *get, *get_many, *set50, *set5;
+};
+
 /* A store under test. A call that is NULL is one that the contender does not have; it then sits
  * out the workloads that need it. `client` is what one thread holds of a store, and no other
  * thread uses it. What a read returns is a copy that the client owns (or a borrowed item, where
@@ -70,10 +86,10 @@ struct bench_contender {
     void *(*attach)(void *store);
     void (*detach)(void *client);
 
-    bool (*get)(void *client, lk_key key, lk_bytes *value);
-    bool (*get_many)(void *client, const lk_key *keys, size_t count, lk_bytes *values);
-    bool (*set)(void *client, lk_key key, lk_bytes value);
-    bool (*remove)(void *client, lk_key key);
+    bench_get *get;
+    bench_get_many *get_many;
+    bench_set *set;
+    bool (*remove)(void *client, const lk_key *key);
 
     /* A read-modify-write: reads items with whatever proves later that they did not change, then
      * writes new values for the same keys in one step iff they did not. */
@@ -86,14 +102,20 @@ struct bench_contender {
      * given prefix (both may be empty). Returns how many. */
     size_t (*scan)(void *client, const lk_query *query, bench_visit *visit, void *context);
 
-    bool (*lock)(void *client, lk_key key); /* gives the key an optimistic lock */
-    void (*settle)(void *store);            /* gives free memory back, as far as it can */
+    bool (*lock)(void *client, const lk_key *key); /* gives the key an optimistic lock */
+    void (*settle)(void *store);                   /* gives free memory back, as far as it can */
     void (*counters)(void *store, struct bench_counters *counters);
 
+    const struct bench_loops *loops;      /* NULL: the loops call the functions above */
     const struct queue_operations *queue; /* NULL: has none; see queue.h */
     bench_contention *contention;         /* NULL: counts nothing */
-    bool ours; /* this library under some name or in front of it: no rival in reports */
+    bool
+        fixed_sizes; /* of keys (16 and 16 bytes) and values (BENCH_FIXED_VALUE); others are refused */
+    bool ours;       /* this library under some name or in front of it: no rival in reports */
 };
+
+/* For `open`: how many items the store will be loaded with, for contenders that do not grow. */
+extern size_t bench_items_expected;
 
 void bench_contender_add(const struct bench_contender *contender);
 
@@ -116,6 +138,7 @@ extern bool bench_refusals;
 /* What stores are loaded with before a workload runs. A store is loaded once for each source. */
 struct bench_source {
     const char *name;
+    bool any_sizes; /* of keys and values */
     /* Makes the data ready. False: there is none, and `why` says so. */
     bool (*open)(const char **why);
     /* Writes all of it. Returns the number of items, 0 on failure. */
@@ -150,7 +173,8 @@ struct bench_worker {
     const uint32_t *stream; /* indexes of items, drawn before the clock starts */
     size_t stream_at;
     size_t stream_mask;
-    unsigned number;   /* of this thread, from 0 */
+    struct requests requests; /* of workloads that say so; made before the clock starts */
+    unsigned number;          /* of this thread, from 0 */
     uint64_t sequence; /* the workload's; starts at `first_sequence`, unlike in any other run */
     uint64_t first_sequence;
     struct bench_counts counts;
@@ -212,8 +236,12 @@ struct bench_target {
     const char *contender;
     unsigned threads; /* 0: at any number */
     double ratio;
-    bool aim; /* shown, and not counted among those missed */
+    bool aim;            /* shown, and not counted among those missed */
+    const char *subject; /* another one than the workload's; NULL: that one */
 };
+
+/* What each thread finds ready before the clock starts. Indexes of items it always does. */
+enum bench_requests { REQUESTS_NONE, REQUESTS_READ, REQUESTS_WRITE };
 
 struct bench_workload {
     const char *name;
@@ -232,7 +260,8 @@ struct bench_workload {
     bool on_request;    /* runs only when it is named */
     bool transacts;     /* commits: the table shows races, the check sums up */
     unsigned increment; /* of the sum of all numbers by one commit */
-    struct bench_target targets[4];
+    enum bench_requests requests;
+    struct bench_target targets[BENCH_TARGETS_MAX];
 
     bool (*can)(const struct bench_contender *contender);
     /* Does `count` operations. Called again and again until the driver has enough. */

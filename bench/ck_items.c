@@ -56,11 +56,11 @@ item_hash(const void *item, unsigned long seed)
 }
 
 static bool
-item_is(const struct ck_item *item, uint64_t hash, lk_key key)
+item_is(const struct ck_item *item, uint64_t hash, const lk_key *key)
 {
-    return item->hash == hash && item->pk_size == key.pk.size && item->sk_size == key.sk.size &&
-           memcmp(item->bytes, key.pk.data, key.pk.size) == 0 &&
-           memcmp(item->bytes + key.pk.size, key.sk.data, key.sk.size) == 0;
+    return item->hash == hash && item->pk_size == key->pk.size && item->sk_size == key->sk.size &&
+           memcmp(item->bytes, key->pk.data, key->pk.size) == 0 &&
+           memcmp(item->bytes + key->pk.size, key->sk.data, key->sk.size) == 0;
 }
 
 static bool
@@ -72,7 +72,7 @@ item_compare(const void *stored, const void *wanted)
     }
     const struct ck_item *item = wanted;
     lk_key key = {{item->bytes, item->pk_size}, {item->bytes + item->pk_size, item->sk_size}};
-    return item_is(stored, item->hash, key);
+    return item_is(stored, item->hash, &key);
 }
 
 bool
@@ -95,18 +95,18 @@ ck_shard_free(struct ck_shard *shard, void (*item_free)(struct ck_item *item))
 }
 
 struct ck_item *
-ck_item_new(uint64_t hash, lk_key key, size_t room)
+ck_item_new(uint64_t hash, const lk_key *key, size_t room)
 {
-    struct ck_item *item = malloc(sizeof *item + key.pk.size + key.sk.size + room);
+    struct ck_item *item = malloc(sizeof *item + key->pk.size + key->sk.size + room);
 
     if (item == NULL)
         return NULL;
     item->hash = hash;
-    item->pk_size = (uint16_t)key.pk.size;
-    item->sk_size = (uint16_t)key.sk.size;
+    item->pk_size = (uint16_t)key->pk.size;
+    item->sk_size = (uint16_t)key->sk.size;
     item->value_size = 0;
-    memcpy(item->bytes, key.pk.data, key.pk.size);
-    memcpy(item->bytes + key.pk.size, key.sk.data, key.sk.size);
+    memcpy(item->bytes, key->pk.data, key->pk.size);
+    memcpy(item->bytes + key->pk.size, key->sk.data, key->sk.size);
     return item;
 }
 

@@ -38,7 +38,7 @@ struct ck_item {
  * item. */
 struct ck_probe {
     uint64_t hash;
-    lk_key key;
+    const lk_key *key;
 };
 
 /* One set with its writers' latch. */
@@ -53,13 +53,14 @@ struct ck_session {
 };
 
 static inline uint64_t
-ck_item_hash(lk_key key)
+ck_item_hash(const lk_key *key)
 {
-    return XXH3_64bits_withSeed(key.sk.data, key.sk.size, XXH3_64bits(key.pk.data, key.pk.size));
+    return XXH3_64bits_withSeed(key->sk.data, key->sk.size,
+                                XXH3_64bits(key->pk.data, key->pk.size));
 }
 
 static inline struct ck_item *
-ck_shard_find(struct ck_shard *shard, uint64_t hash, lk_key key)
+ck_shard_find(struct ck_shard *shard, uint64_t hash, const lk_key *key)
 {
     struct ck_probe probe = {hash, key};
 
@@ -75,7 +76,7 @@ bool ck_shard_init(struct ck_shard *shard);
 void ck_shard_free(struct ck_shard *shard, void (*item_free)(struct ck_item *item));
 
 /* A new item without value; `room` bytes are left for one behind the key. */
-struct ck_item *ck_item_new(uint64_t hash, lk_key key, size_t room);
+struct ck_item *ck_item_new(uint64_t hash, const lk_key *key, size_t room);
 
 /* A thread's membership in an epoch. The ends of threads wait for what they retired. */
 bool ck_session_open(struct ck_session *session, ck_epoch_t *epoch);

@@ -4,6 +4,7 @@
  * the item; a write makes a new item and retires the old one.
  */
 #include "ck_items.h"
+#include "loops.h"
 
 struct hs_store {
     struct ck_shard shard;
@@ -70,8 +71,8 @@ hs_detach(void *handle)
     free(client);
 }
 
-static bool
-hs_get(void *handle, lk_key key, lk_bytes *value)
+BENCH_INLINE bool
+hs_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct hs_client *client = handle;
     uint64_t hash = ck_item_hash(key);
@@ -94,9 +95,11 @@ hs_item_destroy(ck_epoch_entry_t *entry)
     free((char *)entry - offsetof(struct ck_item, own.retired));
 }
 
-static bool
-hs_set(void *handle, lk_key key, lk_bytes value)
+BENCH_INLINE bool
+hs_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct hs_client *client = handle;
     struct ck_shard *shard = &client->store->shard;
     uint64_t hash = ck_item_hash(key);
@@ -106,7 +109,7 @@ hs_set(void *handle, lk_key key, lk_bytes value)
     if (item == NULL)
         return false;
     item->value_size = (uint32_t)value.size;
-    memcpy(item->bytes + key.pk.size + key.sk.size, value.data, value.size);
+    memcpy(item->bytes + key->pk.size + key->sk.size, value.data, value.size);
 
     ck_session_enter(&client->session);
     ck_spinlock_lock_eb(&shard->latch);
@@ -122,7 +125,7 @@ hs_set(void *handle, lk_key key, lk_bytes value)
 }
 
 static bool
-hs_remove(void *handle, lk_key key)
+hs_remove(void *handle, const lk_key *key)
 {
     struct hs_client *client = handle;
     struct ck_shard *shard = &client->store->shard;
@@ -139,6 +142,8 @@ hs_remove(void *handle, lk_key key)
     return item != NULL;
 }
 
+BENCH_LOOPS(hs_loops, hs_get, NULL, hs_set)
+
 /* No get_many: a plain set has none, its users call get in a loop. */
 static const struct bench_contender contender_ck_hs = {
     .name = "ck_hs",
@@ -151,5 +156,6 @@ static const struct bench_contender contender_ck_hs = {
     .get = hs_get,
     .set = hs_set,
     .remove = hs_remove,
+    .loops = &hs_loops,
 };
 BENCH_CONTENDER(contender_ck_hs)

@@ -97,24 +97,24 @@ ht_detach(void *handle)
 }
 
 static size_t
-key_size(lk_key key)
+key_size(const lk_key *key)
 {
-    return sizeof(uint16_t) + key.pk.size + key.sk.size;
+    return sizeof(uint16_t) + key->pk.size + key->sk.size;
 }
 
 static void
-key_write(char *bytes, lk_key key)
+key_write(char *bytes, const lk_key *key)
 {
-    uint16_t pk_size = (uint16_t)key.pk.size;
+    uint16_t pk_size = (uint16_t)key->pk.size;
 
     memcpy(bytes, &pk_size, sizeof pk_size);
-    memcpy(bytes + sizeof pk_size, key.pk.data, key.pk.size);
-    memcpy(bytes + sizeof pk_size + key.pk.size, key.sk.data, key.sk.size);
+    memcpy(bytes + sizeof pk_size, key->pk.data, key->pk.size);
+    memcpy(bytes + sizeof pk_size + key->pk.size, key->sk.data, key->sk.size);
 }
 
 /* An entry to look for, and its hash. False: the key is too long for this contender. */
 static bool
-entry_prepare(struct ht_client *client, lk_key key, ck_ht_hash_t *hash, ck_ht_entry_t *entry)
+entry_prepare(struct ht_client *client, const lk_key *key, ck_ht_hash_t *hash, ck_ht_entry_t *entry)
 {
     size_t size = key_size(key);
 
@@ -127,7 +127,7 @@ entry_prepare(struct ht_client *client, lk_key key, ck_ht_hash_t *hash, ck_ht_en
 }
 
 static bool
-ht_get(void *handle, lk_key key, lk_bytes *value)
+ht_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct ht_client *client = handle;
     ck_ht_hash_t hash;
@@ -157,8 +157,10 @@ item_destroy(ck_epoch_entry_t *entry)
 }
 
 static bool
-ht_set(void *handle, lk_key key, lk_bytes value)
+ht_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct ht_client *client = handle;
     struct ht_store *store = client->store;
     size_t size = key_size(key);
@@ -190,7 +192,7 @@ ht_set(void *handle, lk_key key, lk_bytes value)
 }
 
 static bool
-ht_remove(void *handle, lk_key key)
+ht_remove(void *handle, const lk_key *key)
 {
     struct ht_client *client = handle;
     ck_ht_hash_t hash;

@@ -39,11 +39,11 @@ struct gmap_client {
 };
 
 static struct gmap_key
-key_of(lk_key key)
+key_of(const lk_key *key)
 {
     uint64_t hash =
-        XXH3_64bits_withSeed(key.sk.data, key.sk.size, XXH3_64bits(key.pk.data, key.pk.size));
-    struct gmap_key own = {(guint)hash, key};
+        XXH3_64bits_withSeed(key->sk.data, key->sk.size, XXH3_64bits(key->pk.data, key->pk.size));
+    struct gmap_key own = {(guint)hash, *key};
 
     return own;
 }
@@ -151,7 +151,7 @@ gmap_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     bool found = count <= BENCH_GROUP;
 
     for (size_t i = 0; found && i < count; i++)
-        probes[i] = key_of(keys[i]);
+        probes[i] = key_of(&keys[i]);
     g_rw_lock_reader_lock(&client->store->latch);
     for (size_t i = 0; found && i < count; i++) {
         const struct gmap_entry *entry = g_hash_table_lookup(client->store->table, &probes[i]);
@@ -169,14 +169,16 @@ gmap_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 }
 
 static bool
-gmap_get(void *handle, lk_key key, lk_bytes *value)
+gmap_get(void *handle, const lk_key *key, lk_bytes *value)
 {
-    return gmap_read(handle, &key, 1, value);
+    return gmap_read(handle, key, 1, value);
 }
 
 static bool
-gmap_set(void *handle, lk_key key, lk_bytes value)
+gmap_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct gmap_store *store = ((struct gmap_client *)handle)->store;
     struct gmap_key probe = key_of(key);
     bool done = true;
@@ -199,7 +201,7 @@ gmap_set(void *handle, lk_key key, lk_bytes value)
 }
 
 static bool
-gmap_remove(void *handle, lk_key key)
+gmap_remove(void *handle, const lk_key *key)
 {
     struct gmap_store *store = ((struct gmap_client *)handle)->store;
     struct gmap_key probe = key_of(key);
@@ -237,7 +239,7 @@ gmap_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *valu
     if (count > BENCH_GROUP)
         return BENCH_FAILED;
     for (size_t i = 0; i < count; i++)
-        probes[i] = key_of(keys[i]);
+        probes[i] = key_of(&keys[i]);
     g_rw_lock_writer_lock(&client->store->latch);
     enum bench_commit outcome = commit_latched(client, probes, count, values);
     g_rw_lock_writer_unlock(&client->store->latch);

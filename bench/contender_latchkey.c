@@ -5,6 +5,8 @@
  */
 #include "contender_latchkey.h"
 
+#include "loops.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,8 @@ struct client {
     size_t lock_count;
     lk_lock locks[CLIENT_KEYS_MAX]; /* of the last read */
     bool reading;                   /* a section of latchkey-view is open */
+    size_t capacity;
+    char buffer[]; /* of latchkey-into */
 };
 
 static void *
@@ -45,11 +49,13 @@ latchkey_again(lk_status status, unsigned *attempt)
 void *
 latchkey_attach(void *store)
 {
-    struct client *client = calloc(1, sizeof *client);
+    size_t capacity = bench_options.value_size;
+    struct client *client = calloc(1, sizeof *client + capacity);
 
     if (client == NULL)
         return NULL;
     client->db = store;
+    client->capacity = capacity;
     client->result = lk_result_new();
     if (client->result == NULL) {
         free(client);
@@ -69,20 +75,30 @@ latchkey_detach(void *handle)
     free(client);
 }
 
-bool
-latchkey_get(void *handle, lk_key key, lk_bytes *value)
+BENCH_INLINE bool
+client_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct client *client = handle;
 
-    if (lk_get(client->db, key, client->result) != LK_OK)
+    if (lk_get_at(client->db, key, client->result) != LK_OK)
         return false;
     *value = lk_result_item(client->result, 0)->data;
     return true;
 }
 
+/* Into a buffer of the client. */
+BENCH_INLINE bool
+client_get_into(void *handle, const lk_key *key, lk_bytes *value)
+{
+    struct client *client = handle;
+
+    value->data = client->buffer;
+    return lk_get_into_at(client->db, key, client->buffer, client->capacity, &value->size) == LK_OK;
+}
+
 /* The value is borrowed: its section ends when the next call starts. */
-static bool
-client_view(void *handle, lk_key key, lk_bytes *value)
+BENCH_INLINE bool
+client_view(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct client *client = handle;
     lk_item item;
@@ -91,13 +107,13 @@ client_view(void *handle, lk_key key, lk_bytes *value)
         lk_read_end(client->db);
     lk_read_begin(client->db);
     client->reading = true;
-    if (lk_view(client->db, key, &item) != LK_OK)
+    if (lk_view_at(client->db, key, &item) != LK_OK)
         return false;
     *value = item.data;
     return true;
 }
 
-static bool
+BENCH_INLINE bool
 result_values(const struct client *client, size_t count, lk_bytes *values)
 {
     for (size_t i = 0; i < count; i++) {
@@ -109,7 +125,7 @@ result_values(const struct client *client, size_t count, lk_bytes *values)
     return true;
 }
 
-static bool
+BENCH_INLINE bool
 client_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct client *client = handle;
@@ -118,29 +134,28 @@ client_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values
            result_values(client, count, values);
 }
 
-bool
-latchkey_set(void *handle, lk_key key, lk_bytes value)
+BENCH_INLINE bool
+client_set(void *handle, const lk_item *put)
 {
     struct client *client = handle;
-    lk_item item = {key, value, 0};
     unsigned attempt = 0;
     lk_status status;
 
     do
-        status = lk_set(client->db, &item, 1);
+        status = lk_set(client->db, put, 1);
     while (latchkey_again(status, &attempt));
     return status == LK_OK;
 }
 
 static bool
-client_remove(void *handle, lk_key key)
+client_remove(void *handle, const lk_key *key)
 {
     struct client *client = handle;
     unsigned attempt = 0;
     lk_status status;
 
     do
-        status = lk_delete(client->db, &key, 1);
+        status = lk_delete(client->db, key, 1);
     while (latchkey_again(status, &attempt));
     return status == LK_OK;
 }
@@ -198,7 +213,7 @@ client_scan(void *handle, const lk_query *query, bench_visit *visit, void *conte
 }
 
 static bool
-client_lock(void *handle, lk_key key)
+client_lock(void *handle, const lk_key *key)
 {
     struct client *client = handle;
     unsigned attempt = 0;
@@ -206,7 +221,7 @@ client_lock(void *handle, lk_key key)
     lk_lock lock;
 
     do
-        status = lk_get_lock(client->db, key, &lock);
+        status = lk_get_lock_at(client->db, key, &lock);
     while (latchkey_again(status, &attempt));
     return status == LK_OK;
 }
@@ -259,6 +274,22 @@ store_counters(void *store, struct bench_counters *counters)
 }
 #endif
 
+bool
+latchkey_get(void *client, const lk_key *key, lk_bytes *value)
+{
+    return client_get(client, key, value);
+}
+
+bool
+latchkey_set(void *client, const lk_item *put)
+{
+    return client_set(client, put);
+}
+
+BENCH_LOOPS(latchkey_loops, client_get, client_get_many, client_set)
+BENCH_LOOPS(into_loops, client_get_into, NULL, client_set)
+BENCH_LOOPS(view_loops, client_view, NULL, NULL)
+
 const struct bench_contender contender_latchkey = {
     .name = "latchkey",
     .what = "this library",
@@ -267,9 +298,9 @@ const struct bench_contender contender_latchkey = {
     .close = store_close,
     .attach = latchkey_attach,
     .detach = latchkey_detach,
-    .get = latchkey_get,
+    .get = client_get,
     .get_many = client_get_many,
-    .set = latchkey_set,
+    .set = client_set,
     .remove = client_remove,
     .read = client_read,
     .commit = client_commit,
@@ -280,11 +311,29 @@ const struct bench_contender contender_latchkey = {
 #ifndef BENCH_NO_COUNTERS /* the library counts, as always but in one measurement of its own */
     .counters = store_counters,
 #endif
+    .loops = &latchkey_loops,
     .queue = &latchkey_queue,
     .contention = latchkey_contention,
     .ours = true,
 };
 BENCH_CONTENDER(contender_latchkey)
+
+static const struct bench_contender contender_into = {
+    .name = "latchkey-into",
+    .what = "this library, items copied into the caller's buffer",
+    .order = 1,
+    .store_of = "latchkey",
+    .open = store_open,
+    .close = store_close,
+    .attach = latchkey_attach,
+    .detach = latchkey_detach,
+    .get = client_get_into,
+    .set = client_set,
+    .loops = &into_loops,
+    .contention = latchkey_contention,
+    .ours = true,
+};
+BENCH_CONTENDER(contender_into)
 
 static const struct bench_contender contender_view = {
     .name = "latchkey-view",
@@ -296,6 +345,7 @@ static const struct bench_contender contender_view = {
     .attach = latchkey_attach,
     .detach = latchkey_detach,
     .get = client_view,
+    .loops = &view_loops,
     .contention = latchkey_contention,
     .ours = true,
 };

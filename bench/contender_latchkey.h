@@ -14,8 +14,8 @@ extern const struct bench_contender contender_latchkey;
 
 void *latchkey_attach(void *db);
 void latchkey_detach(void *client);
-bool latchkey_get(void *client, lk_key key, lk_bytes *value);
-bool latchkey_set(void *client, lk_key key, lk_bytes value);
+bool latchkey_get(void *client, const lk_key *key, lk_bytes *value);
+bool latchkey_set(void *client, const lk_item *put);
 
 /* Whether a call that ended so is to be made again: LK_BUSY, as a reader that was put aside holds
  * memory back, and not too many attempts yet. The pause is over then. */

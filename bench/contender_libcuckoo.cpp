@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // libcuckoo's cuckoohash_map: two candidate buckets for each key, a spinlock for each group of
-// buckets; values are copied out and assigned under two of them. No commits. Optional: built where
-// its header is found.
+// buckets; values are copied out and assigned under two of them. No commits. libcuckoo has strings
+// for keys and values, libcuckoo-fixed arrays. Optional: built where its header is found.
 #include "item_key.hpp"
 
 #include <exception>
@@ -30,95 +30,107 @@ struct Equal {
     }
 };
 
-using Store = libcuckoo::cuckoohash_map<ItemKey, std::string, Hash, Equal>;
-using Client = MapClient<Store>;
+template <typename Sizes> struct CuckooMap {
+    using Probe = typename Sizes::Probe;
+    using Value = typename Sizes::Value;
+    using Store = libcuckoo::cuckoohash_map<typename Sizes::Key, Value, Hash, Equal>;
+    using Client = MapClient<Store>;
 
-void *
-map_open()
-try {
-    return new Store;
-} catch (const std::bad_alloc &) {
-    return nullptr;
-}
+    static void *
+    open()
+    try {
+        return new Store;
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
 
-void
-map_close(void *store)
-{
-    delete static_cast<Store *>(store);
-}
+    static void
+    close(void *store)
+    {
+        delete static_cast<Store *>(store);
+    }
 
-void *
-map_attach(void *store)
-{
-    return new (std::nothrow) Client{static_cast<Store *>(store), {}};
-}
+    static void *
+    attach(void *store)
+    try {
+        return new Client(store);
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
 
-void
-map_detach(void *client)
-{
-    delete static_cast<Client *>(client);
-}
+    static void
+    detach(void *client)
+    {
+        delete static_cast<Client *>(client);
+    }
 
-bool
-value_get(Client *client, lk_key key, std::size_t i, lk_bytes *value)
-{
-    return client->store->find_fn(
-        ItemProbe{key}, [=](const std::string &stored) { client->keep(i, stored, value); });
-}
+    BENCH_INLINE bool
+    value_get(Client *client, const lk_key *key, std::size_t i, lk_bytes *value)
+    {
+        return client->store->find_fn(Probe{key},
+                                      [=](const Value &stored) { client->keep(i, stored, value); });
+    }
 
-bool
-map_get(void *client, lk_key key, lk_bytes *value)
-{
-    return value_get(static_cast<Client *>(client), key, 0, value);
-}
+    BENCH_INLINE bool
+    get(void *client, const lk_key *key, lk_bytes *value)
+    {
+        return value_get(static_cast<Client *>(client), key, 0, value);
+    }
 
-// No snapshot: key by key.
-bool
-map_get_many(void *client, const lk_key *keys, std::size_t count, lk_bytes *values)
-{
-    for (std::size_t i = 0; i < count; i++)
-        if (i == BENCH_GROUP || !value_get(static_cast<Client *>(client), keys[i], i, &values[i]))
+    // No snapshot: key by key.
+    BENCH_INLINE bool
+    get_many(void *client, const lk_key *keys, std::size_t count, lk_bytes *values)
+    {
+        bool found = count <= BENCH_GROUP;
+
+        for (std::size_t i = 0; found && i < count; i++)
+            found = value_get(static_cast<Client *>(client), &keys[i], i, &values[i]);
+        return found;
+    }
+
+    BENCH_INLINE bool
+    set(void *client, const lk_item *put)
+    try {
+        std::string_view text = text_of(put->data);
+
+        if (!Sizes::fits(&put->key, put->data.size))
             return false;
-    return true;
-}
+        static_cast<Client *>(client)->store->upsert(
+            Probe{&put->key}, [text](Value &stored) { stored.assign(text); }, text);
+        return true;
+    } catch (const std::exception &) {
+        return false;
+    }
 
-bool
-map_set(void *client, lk_key key, lk_bytes value)
-try {
-    std::string_view text = text_of(value);
-    static_cast<Client *>(client)->store->upsert(
-        ItemProbe{key}, [text](std::string &stored) { stored.assign(text); }, text);
-    return true;
-} catch (const std::exception &) {
-    return false;
-}
+    static bool
+    remove(void *client, const lk_key *key)
+    {
+        return static_cast<Client *>(client)->store->erase(Probe{key});
+    }
+};
 
-bool
-map_remove(void *client, lk_key key)
-{
-    return static_cast<Client *>(client)->store->erase(ItemProbe{key});
-}
+using SizedMap = CuckooMap<Sized>;
+using FixedMap = CuckooMap<Fixed>;
+
+BENCH_LOOPS(sized_loops, SizedMap::get, SizedMap::get_many, SizedMap::set)
+BENCH_LOOPS(fixed_loops, FixedMap::get, FixedMap::get_many, FixedMap::set)
+
+const bench_contender contender_libcuckoo = map_contender<SizedMap>(
+    "libcuckoo", "libcuckoo::cuckoohash_map, striped spinlocks; no commits", 32, &sized_loops);
 
 constexpr bench_contender
-contender_make()
+fixed_make()
 {
-    bench_contender contender{};
-    contender.name = "libcuckoo";
-    contender.what = "libcuckoo::cuckoohash_map, striped spinlocks; no commits";
-    contender.order = 32;
-    contender.open = map_open;
-    contender.close = map_close;
-    contender.attach = map_attach;
-    contender.detach = map_detach;
-    contender.get = map_get;
-    contender.get_many = map_get_many;
-    contender.set = map_set;
-    contender.remove = map_remove;
+    bench_contender contender = map_contender<FixedMap>(
+        "libcuckoo-fixed", "the same with keys and values of fixed size in its table", 34,
+        &fixed_loops);
+    contender.fixed_sizes = true;
     return contender;
 }
 
-const bench_contender contender_libcuckoo = contender_make();
+const bench_contender contender_libcuckoo_fixed = fixed_make();
 
 } // namespace
 
 BENCH_CONTENDER(contender_libcuckoo)
+BENCH_CONTENDER(contender_libcuckoo_fixed)

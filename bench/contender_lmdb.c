@@ -138,18 +138,18 @@ raw_detach(void *handle)
 
 /* pk's size, pk, sk: any bytes, in the order of partitions and sort keys. */
 static MDB_val
-key_make(struct raw_key *key, lk_key of)
+key_make(struct raw_key *key, const lk_key *of)
 {
     MDB_val value = {0, NULL};
 
-    if (of.pk.size + of.sk.size + 2 > KEY_MAX)
+    if (of->pk.size + of->sk.size + 2 > KEY_MAX)
         return value;
-    key->bytes[0] = (unsigned char)(of.pk.size >> 8);
-    key->bytes[1] = (unsigned char)of.pk.size;
-    memcpy(key->bytes + 2, of.pk.data, of.pk.size);
-    if (of.sk.size != 0)
-        memcpy(key->bytes + 2 + of.pk.size, of.sk.data, of.sk.size);
-    key->size = 2 + of.pk.size + of.sk.size;
+    key->bytes[0] = (unsigned char)(of->pk.size >> 8);
+    key->bytes[1] = (unsigned char)of->pk.size;
+    memcpy(key->bytes + 2, of->pk.data, of->pk.size);
+    if (of->sk.size != 0)
+        memcpy(key->bytes + 2 + of->pk.size, of->sk.data, of->sk.size);
+    key->size = 2 + of->pk.size + of->sk.size;
     value.mv_size = key->size;
     value.mv_data = key->bytes;
     return value;
@@ -157,7 +157,7 @@ key_make(struct raw_key *key, lk_key of)
 
 /* A copy of the item, in the client's buffer `i`. */
 static bool
-item_read(struct raw_client *client, lk_key key, size_t i, lk_bytes *value)
+item_read(struct raw_client *client, const lk_key *key, size_t i, lk_bytes *value)
 {
     struct raw_key framed;
     MDB_val k = key_make(&framed, key), found;
@@ -179,20 +179,22 @@ raw_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     bool found = count <= CLIENT_KEYS_MAX && mdb_txn_renew(client->reader) == 0;
 
     for (size_t i = 0; found && i < count; i++)
-        found = item_read(client, keys[i], i, &values[i]);
+        found = item_read(client, &keys[i], i, &values[i]);
     mdb_txn_reset(client->reader);
     return found;
 }
 
 static bool
-raw_get(void *handle, lk_key key, lk_bytes *value)
+raw_get(void *handle, const lk_key *key, lk_bytes *value)
 {
-    return raw_get_many(handle, &key, 1, value);
+    return raw_get_many(handle, key, 1, value);
 }
 
 static bool
-raw_set(void *handle, lk_key key, lk_bytes value)
+raw_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct raw_client *client = handle;
     struct raw_key framed;
     MDB_val k = key_make(&framed, key), data = {value.size, (void *)(uintptr_t)value.data};
@@ -208,7 +210,7 @@ raw_set(void *handle, lk_key key, lk_bytes value)
 }
 
 static bool
-raw_remove(void *handle, lk_key key)
+raw_remove(void *handle, const lk_key *key)
 {
     struct raw_client *client = handle;
     struct raw_key framed;
@@ -247,9 +249,9 @@ raw_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 
     for (size_t i = 0; found && i < count; i++) {
         struct raw_key framed;
-        MDB_val k = key_make(&framed, keys[i]);
+        MDB_val k = key_make(&framed, &keys[i]);
         found = version_read(client, client->reader, &k, &client->versions[i]) &&
-                item_read(client, keys[i], i, &values[i]);
+                item_read(client, &keys[i], i, &values[i]);
     }
     mdb_txn_reset(client->reader);
     return found;
@@ -262,7 +264,7 @@ items_write(struct raw_client *client, MDB_txn *txn, const lk_key *keys, size_t 
     for (size_t i = 0; i < count; i++) {
         struct raw_key framed;
         uint64_t version;
-        MDB_val k = key_make(&framed, keys[i]);
+        MDB_val k = key_make(&framed, &keys[i]);
         if (!version_read(client, txn, &k, &version))
             return BENCH_FAILED;
         if (version != client->versions[i])
@@ -271,7 +273,7 @@ items_write(struct raw_client *client, MDB_txn *txn, const lk_key *keys, size_t 
     for (size_t i = 0; i < count; i++) {
         struct raw_key framed;
         uint64_t version = client->versions[i] + 1;
-        MDB_val k = key_make(&framed, keys[i]), row = {sizeof version, &version};
+        MDB_val k = key_make(&framed, &keys[i]), row = {sizeof version, &version};
         MDB_val data = {values[i].size, (void *)(uintptr_t)values[i].data};
         if (mdb_put(txn, client->store->versions, &k, &row, 0) != 0 ||
             mdb_put(txn, client->store->items, &k, &data, 0) != 0)
@@ -303,10 +305,10 @@ raw_scan(void *handle, const lk_query *query, bench_visit *visit, void *context)
     struct raw_client *client = handle;
     struct raw_key frame, from;
     size_t count = 0;
-    MDB_val data, k = key_make(&frame, (lk_key){query->pk, query->sk_prefix});
+    MDB_val data, k = key_make(&frame, &(lk_key){query->pk, query->sk_prefix});
 
     if (query->after.size != 0)
-        k = key_make(&from, (lk_key){query->pk, query->after});
+        k = key_make(&from, &(lk_key){query->pk, query->after});
     if (mdb_txn_renew(client->reader) != 0 || mdb_cursor_renew(client->reader, client->cursor) != 0)
         return 0;
     int code = mdb_cursor_get(client->cursor, &k, &data, MDB_SET_RANGE);

@@ -9,6 +9,7 @@
  *   I1 an entry belongs to the stripe that the top bits of its hash name; only its latch guards it.
  *   I2 stripes are latched in ascending order: no deadlock.
  */
+#include "loops.h"
 #include "string_map.h"
 
 #include <pthread.h>
@@ -208,7 +209,7 @@ locked_detach(void *handle)
 }
 
 /* Copies an entry's value to the client's buffer i. The caller holds the latch. */
-static bool
+BENCH_INLINE bool
 value_copy_latched(struct locked_client *client, const struct map_entry *entry, size_t i,
                    lk_bytes *value)
 {
@@ -223,8 +224,8 @@ value_copy_latched(struct locked_client *client, const struct map_entry *entry, 
     return true;
 }
 
-static bool
-locked_get(void *handle, lk_key key, lk_bytes *value)
+BENCH_INLINE bool
+locked_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct locked_client *client = handle;
     uint64_t hash = map_hash(key);
@@ -238,7 +239,7 @@ locked_get(void *handle, lk_key key, lk_bytes *value)
 }
 
 /* One latch for all keys, and their slots on the way to the cache before the first is looked at. */
-static bool
+BENCH_INLINE bool
 single_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct locked_client *client = handle;
@@ -247,12 +248,12 @@ single_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values
     bool found = count <= LOCKED_KEYS_MAX;
 
     for (size_t i = 0; found && i < count; i++)
-        hashes[i] = map_hash(keys[i]);
+        hashes[i] = map_hash(&keys[i]);
     stripe_read_begin(client, stripe);
     for (size_t i = 0; found && i < count; i++)
         __builtin_prefetch(&stripe->map.slots[hashes[i] & stripe->map.mask]);
     for (size_t i = 0; found && i < count; i++) {
-        struct map_entry *entry = map_find(&stripe->map, hashes[i], keys[i]);
+        struct map_entry *entry = map_find(&stripe->map, hashes[i], &keys[i]);
         found = entry != NULL && value_copy_latched(client, entry, i, &values[i]);
     }
     stripe_end(client->store, stripe);
@@ -260,7 +261,7 @@ single_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values
 }
 
 /* No snapshot: key by key. */
-static bool
+BENCH_INLINE bool
 striped_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct locked_client *client = handle;
@@ -268,10 +269,10 @@ striped_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *value
     if (count > LOCKED_KEYS_MAX)
         return false;
     for (size_t i = 0; i < count; i++) {
-        uint64_t hash = map_hash(keys[i]);
+        uint64_t hash = map_hash(&keys[i]);
         struct stripe *stripe = stripe_of(client->store, hash);
         stripe_read_begin(client, stripe);
-        struct map_entry *entry = map_find(&stripe->map, hash, keys[i]);
+        struct map_entry *entry = map_find(&stripe->map, hash, &keys[i]);
         bool found = entry != NULL && value_copy_latched(client, entry, i, &values[i]);
         stripe_end(client->store, stripe);
         if (!found)
@@ -280,9 +281,11 @@ striped_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *value
     return true;
 }
 
-static bool
-locked_set(void *handle, lk_key key, lk_bytes value)
+BENCH_INLINE bool
+locked_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct locked_client *client = handle;
     uint64_t hash = map_hash(key);
     struct stripe *stripe = stripe_of(client->store, hash);
@@ -294,7 +297,7 @@ locked_set(void *handle, lk_key key, lk_bytes value)
 }
 
 static bool
-locked_remove(void *handle, lk_key key)
+locked_remove(void *handle, const lk_key *key)
 {
     struct locked_client *client = handle;
     uint64_t hash = map_hash(key);
@@ -314,11 +317,11 @@ locked_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     if (count > LOCKED_KEYS_MAX)
         return false;
     for (size_t i = 0; i < count; i++) {
-        uint64_t hash = map_hash(keys[i]);
+        uint64_t hash = map_hash(&keys[i]);
         client->notes[i].hash = hash;
         struct stripe *stripe = stripe_of(client->store, hash);
         stripe_read_begin(client, stripe);
-        struct map_entry *entry = map_find(&stripe->map, hash, keys[i]);
+        struct map_entry *entry = map_find(&stripe->map, hash, &keys[i]);
         bool found = entry != NULL && value_copy_latched(client, entry, i, &values[i]);
         if (found)
             client->notes[i].version = entry->version;
@@ -338,7 +341,7 @@ commit_latched(struct locked_client *client, const lk_key *keys, size_t count,
 
     for (size_t i = 0; i < count; i++) {
         const struct locked_note *note = &client->notes[i];
-        entries[i] = map_find(&stripe_of(client->store, note->hash)->map, note->hash, keys[i]);
+        entries[i] = map_find(&stripe_of(client->store, note->hash)->map, note->hash, &keys[i]);
         if (entries[i] == NULL || entries[i]->version != note->version)
             return BENCH_RACED;
         if (values[i].size > entries[i]->capacity)
@@ -396,6 +399,9 @@ locked_contention(void *handle, struct bench_counter *counters)
     return 1;
 }
 
+BENCH_LOOPS(single_loops, locked_get, single_get_many, locked_set)
+BENCH_LOOPS(striped_loops, locked_get, striped_get_many, locked_set)
+
 static const struct bench_contender contender_mutex = {
     .name = "mutex",
     .what = "one mutex over a hash map",
@@ -410,6 +416,7 @@ static const struct bench_contender contender_mutex = {
     .remove = locked_remove,
     .read = locked_read,
     .commit = locked_commit,
+    .loops = &single_loops,
     .contention = locked_contention,
 };
 BENCH_CONTENDER(contender_mutex)
@@ -428,6 +435,7 @@ static const struct bench_contender contender_rwlock = {
     .remove = locked_remove,
     .read = locked_read,
     .commit = locked_commit,
+    .loops = &single_loops,
     .contention = locked_contention,
 };
 BENCH_CONTENDER(contender_rwlock)
@@ -446,6 +454,7 @@ static const struct bench_contender contender_striped = {
     .remove = locked_remove,
     .read = locked_read,
     .commit = locked_commit,
+    .loops = &striped_loops,
     .contention = locked_contention,
 };
 BENCH_CONTENDER(contender_striped)

@@ -44,7 +44,7 @@ client_detach(void *handle)
 }
 
 static bool
-client_get(void *handle, lk_key key, lk_bytes *value)
+client_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct client *client = handle;
 
@@ -52,15 +52,17 @@ client_get(void *handle, lk_key key, lk_bytes *value)
 }
 
 static bool
-client_set(void *handle, lk_key key, lk_bytes value)
+client_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct client *client = handle;
 
     return lru_set(client->lru, key, value);
 }
 
 static bool
-client_remove(void *handle, lk_key key)
+client_remove(void *handle, const lk_key *key)
 {
     struct client *client = handle;
 

@@ -122,14 +122,14 @@ map_detach(void *client)
 }
 
 bool
-map_get(void *handle, lk_key key, lk_bytes *value)
+map_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     Client *client = static_cast<Client *>(handle);
-    Partition *partition = client->store->find(text_of(key.pk));
+    Partition *partition = client->store->find(text_of(key->pk));
     if (partition == nullptr)
         return false;
     std::shared_lock guard(partition->latch);
-    auto found = partition->items.find(text_of(key.sk));
+    auto found = partition->items.find(text_of(key->sk));
     if (found == partition->items.end())
         return false;
     client->copy.assign(found->second);
@@ -138,30 +138,32 @@ map_get(void *handle, lk_key key, lk_bytes *value)
 }
 
 bool
-map_set(void *handle, lk_key key, lk_bytes value)
+map_set(void *handle, const lk_item *put)
 try {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     Client *client = static_cast<Client *>(handle);
-    Partition *partition = client->store->find_or_add(text_of(key.pk));
+    Partition *partition = client->store->find_or_add(text_of(key->pk));
     std::unique_lock guard(partition->latch);
-    auto place = partition->items.lower_bound(text_of(key.sk));
-    if (place != partition->items.end() && place->first == text_of(key.sk))
+    auto place = partition->items.lower_bound(text_of(key->sk));
+    if (place != partition->items.end() && place->first == text_of(key->sk))
         place->second.assign(text_of(value));
     else
-        partition->items.emplace_hint(place, text_of(key.sk), text_of(value));
+        partition->items.emplace_hint(place, text_of(key->sk), text_of(value));
     return true;
 } catch (const std::bad_alloc &) {
     return false;
 }
 
 bool
-map_remove(void *handle, lk_key key)
+map_remove(void *handle, const lk_key *key)
 {
     Client *client = static_cast<Client *>(handle);
-    Partition *partition = client->store->find(text_of(key.pk));
+    Partition *partition = client->store->find(text_of(key->pk));
     if (partition == nullptr)
         return false;
     std::unique_lock guard(partition->latch);
-    auto found = partition->items.find(text_of(key.sk));
+    auto found = partition->items.find(text_of(key->sk));
     if (found == partition->items.end())
         return false;
     partition->items.erase(found);

@@ -113,11 +113,11 @@ value_give(Client *client, std::size_t i, lk_bytes *value)
 }
 
 bool
-rocks_get(void *handle, lk_key key, lk_bytes *value)
+rocks_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     Client *client = static_cast<Client *>(handle);
 
-    key_write(client->keys[0], key.pk, key.sk);
+    key_write(client->keys[0], key->pk, key->sk);
     client->values[0].Reset();
     if (!client->db
              ->Get(client->reading, client->db->DefaultColumnFamily(), client->keys[0],
@@ -153,20 +153,22 @@ rocks_get_many(void *handle, const lk_key *keys, std::size_t count, lk_bytes *va
 }
 
 bool
-rocks_set(void *handle, lk_key key, lk_bytes value)
+rocks_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     Client *client = static_cast<Client *>(handle);
 
-    key_write(client->keys[0], key.pk, key.sk);
+    key_write(client->keys[0], key->pk, key->sk);
     return client->db->Put(client->writing, client->keys[0], slice_of(value)).ok();
 }
 
 bool
-rocks_remove(void *handle, lk_key key)
+rocks_remove(void *handle, const lk_key *key)
 {
     Client *client = static_cast<Client *>(handle);
 
-    key_write(client->keys[0], key.pk, key.sk);
+    key_write(client->keys[0], key->pk, key->sk);
     return client->db->Delete(client->writing, client->keys[0]).ok();
 }
 

@@ -166,12 +166,12 @@ bytes_bind(sqlite3_stmt *statement, int place, lk_bytes bytes)
 }
 
 static sqlite3_stmt *
-statement_bind(struct sqlite_client *client, enum statement which, lk_key key)
+statement_bind(struct sqlite_client *client, enum statement which, const lk_key *key)
 {
     sqlite3_stmt *statement = client->statements[which];
 
-    bytes_bind(statement, 1, key.pk);
-    bytes_bind(statement, 2, key.sk);
+    bytes_bind(statement, 1, key->pk);
+    bytes_bind(statement, 2, key->sk);
     return statement;
 }
 
@@ -194,7 +194,7 @@ transaction_abandon(struct sqlite_client *client)
 
 /* Copies a value to the client's buffer i. */
 static bool
-value_read(struct sqlite_client *client, lk_key key, size_t i, lk_bytes *value)
+value_read(struct sqlite_client *client, const lk_key *key, size_t i, lk_bytes *value)
 {
     sqlite3_stmt *statement = statement_bind(client, STATEMENT_GET, key);
     char *buffer = client->buffers + i * client->capacity;
@@ -213,7 +213,7 @@ value_read(struct sqlite_client *client, lk_key key, size_t i, lk_bytes *value)
 }
 
 static bool
-sqlite_get(void *handle, lk_key key, lk_bytes *value)
+sqlite_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct sqlite_client *client = handle;
 
@@ -222,8 +222,10 @@ sqlite_get(void *handle, lk_key key, lk_bytes *value)
 }
 
 static bool
-sqlite_set(void *handle, lk_key key, lk_bytes value)
+sqlite_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct sqlite_client *client = handle;
 
     transaction_abandon(client);
@@ -233,7 +235,7 @@ sqlite_set(void *handle, lk_key key, lk_bytes value)
 }
 
 static bool
-sqlite_remove(void *handle, lk_key key)
+sqlite_remove(void *handle, const lk_key *key)
 {
     struct sqlite_client *client = handle;
 
@@ -251,7 +253,7 @@ sqlite_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     client->writing = count <= BENCH_GROUP && statement_run(client->statements[STATEMENT_BEGIN]);
     bool found = client->writing;
     for (size_t i = 0; found && i < count; i++)
-        found = value_read(client, keys[i], i, &values[i]);
+        found = value_read(client, &keys[i], i, &values[i]);
     return found;
 }
 
@@ -261,7 +263,7 @@ sqlite_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
     struct sqlite_client *client = handle;
 
     for (size_t i = 0; client->writing && i < count; i++) {
-        sqlite3_stmt *statement = statement_bind(client, STATEMENT_UPDATE, keys[i]);
+        sqlite3_stmt *statement = statement_bind(client, STATEMENT_UPDATE, &keys[i]);
         bytes_bind(statement, 3, values[i]);
         if (!statement_run(statement))
             transaction_abandon(client);
@@ -285,8 +287,8 @@ sqlite_scan(void *handle, const lk_query *query, bench_visit *visit, void *conte
     size_t count = 0;
 
     transaction_abandon(client);
-    sqlite3_stmt *statement =
-        statement_bind(client, after.size != 0 ? STATEMENT_SCAN_AFTER : STATEMENT_SCAN_FROM, start);
+    sqlite3_stmt *statement = statement_bind(
+        client, after.size != 0 ? STATEMENT_SCAN_AFTER : STATEMENT_SCAN_FROM, &start);
     while ((query->limit == 0 || count < query->limit) && sqlite3_step(statement) == SQLITE_ROW) {
         lk_bytes value = {sqlite3_column_blob(statement, 1),
                           (size_t)sqlite3_column_bytes(statement, 1)};

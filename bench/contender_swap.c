@@ -4,6 +4,7 @@
  * exchange of that pointer, without any latch; the old value is retired. Items are never removed.
  */
 #include "ck_items.h"
+#include "loops.h"
 
 #define SWAP_SHARD_BITS 6
 #define SWAP_SHARDS (1 << SWAP_SHARD_BITS)
@@ -90,8 +91,8 @@ shard_of(struct swap_store *store, uint64_t hash)
     return &store->shards[hash >> (64 - SWAP_SHARD_BITS)];
 }
 
-static bool
-swap_get(void *handle, lk_key key, lk_bytes *out)
+BENCH_INLINE bool
+swap_get(void *handle, const lk_key *key, lk_bytes *out)
 {
     struct swap_client *client = handle;
     uint64_t hash = ck_item_hash(key);
@@ -121,8 +122,8 @@ swap_value_destroy(ck_epoch_entry_t *entry)
 /* Finds or makes the item of a key that was not there a moment ago; false: no memory. `*taken`
  * says whether the value is now in a new item. */
 static bool
-item_insert_entered(struct ck_shard *shard, uint64_t hash, lk_key key, struct swap_value *value,
-                    struct ck_item **item, bool *taken)
+item_insert_entered(struct ck_shard *shard, uint64_t hash, const lk_key *key,
+                    struct swap_value *value, struct ck_item **item, bool *taken)
 {
     ck_spinlock_lock_eb(&shard->latch);
     *item = ck_shard_find(shard, hash, key);
@@ -141,9 +142,11 @@ item_insert_entered(struct ck_shard *shard, uint64_t hash, lk_key key, struct sw
     return *item != NULL;
 }
 
-static bool
-swap_set(void *handle, lk_key key, lk_bytes bytes)
+BENCH_INLINE bool
+swap_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes bytes = put->data;
     struct swap_client *client = handle;
     uint64_t hash = ck_item_hash(key);
     struct ck_shard *shard = shard_of(client->store, hash);
@@ -169,6 +172,8 @@ swap_set(void *handle, lk_key key, lk_bytes bytes)
     return done;
 }
 
+BENCH_LOOPS(swap_loops, swap_get, NULL, swap_set)
+
 static const struct bench_contender contender_swap = {
     .name = "ck_hs-swap64",
     .what = "64 shards of ck_hs, values swapped by an atomic exchange",
@@ -179,5 +184,6 @@ static const struct bench_contender contender_swap = {
     .detach = swap_detach,
     .get = swap_get,
     .set = swap_set,
+    .loops = &swap_loops,
 };
 BENCH_CONTENDER(contender_swap)

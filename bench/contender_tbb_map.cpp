@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // tbb::concurrent_hash_map of oneTBB: a reader-writer lock in each element, held by accessors;
-// values are copied out and assigned under it. No commits. Its queue is in contender_tbb.cpp.
-// Optional: built where the library is found.
+// values are copied out and assigned under it. No commits. tbb-map has strings for keys and values,
+// tbb-fixed arrays. Its queue is in contender_tbb.cpp. Optional: built where the library is found.
 #include "item_key.hpp"
 
 #include <new>
@@ -28,101 +28,109 @@ struct HashCompare {
     }
 };
 
-using Store = tbb::concurrent_hash_map<ItemKey, std::string, HashCompare>;
-using Client = MapClient<Store>;
+template <typename Sizes> struct TbbMap {
+    using Probe = typename Sizes::Probe;
+    using Store = tbb::concurrent_hash_map<typename Sizes::Key, typename Sizes::Value, HashCompare>;
+    using Client = MapClient<Store>;
 
-void *
-map_open()
-try {
-    return new Store;
-} catch (const std::bad_alloc &) {
-    return nullptr;
-}
+    static void *
+    open()
+    try {
+        return new Store;
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
 
-void
-map_close(void *store)
-{
-    delete static_cast<Store *>(store);
-}
+    static void
+    close(void *store)
+    {
+        delete static_cast<Store *>(store);
+    }
 
-void *
-map_attach(void *store)
-{
-    return new (std::nothrow) Client{static_cast<Store *>(store), {}};
-}
+    static void *
+    attach(void *store)
+    try {
+        return new Client(store);
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
 
-void
-map_detach(void *client)
-{
-    delete static_cast<Client *>(client);
-}
+    static void
+    detach(void *client)
+    {
+        delete static_cast<Client *>(client);
+    }
 
-bool
-value_get(Client *client, lk_key key, std::size_t i, lk_bytes *value)
-{
-    Store::const_accessor found;
+    BENCH_INLINE bool
+    value_get(Client *client, const lk_key *key, std::size_t i, lk_bytes *value)
+    {
+        typename Store::const_accessor found;
 
-    if (!client->store->find(found, ItemProbe{key}))
-        return false;
-    client->keep(i, found->second, value);
-    return true;
-}
-
-bool
-map_get(void *client, lk_key key, lk_bytes *value)
-{
-    return value_get(static_cast<Client *>(client), key, 0, value);
-}
-
-// No snapshot: key by key.
-bool
-map_get_many(void *client, const lk_key *keys, std::size_t count, lk_bytes *values)
-{
-    for (std::size_t i = 0; i < count; i++)
-        if (i == BENCH_GROUP || !value_get(static_cast<Client *>(client), keys[i], i, &values[i]))
+        if (!client->store->find(found, Probe{key}))
             return false;
-    return true;
-}
+        client->keep(i, found->second, value);
+        return true;
+    }
 
-bool
-map_set(void *handle, lk_key key, lk_bytes value)
-try {
-    Client *client = static_cast<Client *>(handle);
-    Store::accessor place;
+    BENCH_INLINE bool
+    get(void *client, const lk_key *key, lk_bytes *value)
+    {
+        return value_get(static_cast<Client *>(client), key, 0, value);
+    }
 
-    client->store->insert(place, ItemProbe{key});
-    place->second.assign(text_of(value));
-    return true;
-} catch (const std::bad_alloc &) {
-    return false;
-}
+    // No snapshot: key by key.
+    BENCH_INLINE bool
+    get_many(void *client, const lk_key *keys, std::size_t count, lk_bytes *values)
+    {
+        bool found = count <= BENCH_GROUP;
 
-bool
-map_remove(void *client, lk_key key)
-{
-    return static_cast<Client *>(client)->store->erase(ItemProbe{key});
-}
+        for (std::size_t i = 0; found && i < count; i++)
+            found = value_get(static_cast<Client *>(client), &keys[i], i, &values[i]);
+        return found;
+    }
+
+    BENCH_INLINE bool
+    set(void *client, const lk_item *put)
+    try {
+        typename Store::accessor place;
+
+        if (!Sizes::fits(&put->key, put->data.size))
+            return false;
+        static_cast<Client *>(client)->store->insert(place, Probe{&put->key});
+        place->second.assign(text_of(put->data));
+        return true;
+    } catch (const std::bad_alloc &) {
+        return false;
+    }
+
+    static bool
+    remove(void *client, const lk_key *key)
+    {
+        return static_cast<Client *>(client)->store->erase(Probe{key});
+    }
+};
+
+using SizedMap = TbbMap<Sized>;
+using FixedMap = TbbMap<Fixed>;
+
+BENCH_LOOPS(sized_loops, SizedMap::get, SizedMap::get_many, SizedMap::set)
+BENCH_LOOPS(fixed_loops, FixedMap::get, FixedMap::get_many, FixedMap::set)
+
+const bench_contender contender_tbb_map = map_contender<SizedMap>(
+    "tbb-map", "tbb::concurrent_hash_map, a lock in each element; no commits", 31, &sized_loops);
 
 constexpr bench_contender
-contender_make()
+fixed_make()
 {
-    bench_contender contender{};
-    contender.name = "tbb-map";
-    contender.what = "tbb::concurrent_hash_map, a lock in each element; no commits";
-    contender.order = 31;
-    contender.open = map_open;
-    contender.close = map_close;
-    contender.attach = map_attach;
-    contender.detach = map_detach;
-    contender.get = map_get;
-    contender.get_many = map_get_many;
-    contender.set = map_set;
-    contender.remove = map_remove;
+    bench_contender contender = map_contender<FixedMap>(
+        "tbb-fixed", "the same with keys and values of fixed size in its nodes", 33, &fixed_loops);
+    contender.fixed_sizes = true;
     return contender;
 }
 
-const bench_contender contender_tbb_map = contender_make();
+const bench_contender contender_tbb_fixed = fixed_make();
 
 } // namespace
 
 BENCH_CONTENDER(contender_tbb_map)
+BENCH_CONTENDER(contender_tbb_fixed)

@@ -2,9 +2,10 @@
  *
  * rculfhash of userspace-rcu, flavour memb: readers take no latch and write nothing shared, writers
  * are lock-free. A write makes a new item and replaces the old one, which call_rcu frees. The table
- * grows by itself. No commits. Optional: built where the library is found.
+ * is made for what it will be loaded with, and grows by itself after that: a thread of the library
+ * lets it grow, and does not keep up with a loader on a busy machine. No commits. Optional: built where the library is found.
  */
-#include "bench.h"
+#include "loops.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define TABLE_INITIAL_BUCKETS 64
+#define TABLE_LEAST_BUCKETS 64
 
 struct urcu_item {
     struct cds_lfht_node node;
@@ -31,7 +32,7 @@ struct urcu_item {
 
 struct urcu_probe {
     uint64_t hash;
-    lk_key key;
+    const lk_key *key;
 };
 
 struct urcu_client {
@@ -66,8 +67,12 @@ item_of(struct cds_lfht_node *node)
 static void *
 urcu_open(void)
 {
-    return cds_lfht_new(TABLE_INITIAL_BUCKETS, TABLE_INITIAL_BUCKETS, 0,
-                        CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
+    unsigned long buckets = TABLE_LEAST_BUCKETS;
+
+    while (buckets < bench_items_expected)
+        buckets *= 2;
+    return cds_lfht_new(buckets, TABLE_LEAST_BUCKETS, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
+                        NULL);
 }
 
 static void
@@ -114,10 +119,11 @@ urcu_detach(void *client)
 }
 
 static struct urcu_probe
-probe_of(lk_key key)
+probe_of(const lk_key *key)
 {
     struct urcu_probe probe = {
-        XXH3_64bits_withSeed(key.sk.data, key.sk.size, XXH3_64bits(key.pk.data, key.pk.size)), key};
+        XXH3_64bits_withSeed(key->sk.data, key->sk.size, XXH3_64bits(key->pk.data, key->pk.size)),
+        key};
 
     return probe;
 }
@@ -128,15 +134,15 @@ probe_matches(struct cds_lfht_node *node, const void *wanted)
     const struct urcu_item *item = item_of(node);
     const struct urcu_probe *probe = wanted;
 
-    return item->hash == probe->hash && item->pk_size == probe->key.pk.size &&
-           item->sk_size == probe->key.sk.size &&
-           memcmp(item->bytes, probe->key.pk.data, item->pk_size) == 0 &&
-           memcmp(item->bytes + item->pk_size, probe->key.sk.data, item->sk_size) == 0;
+    return item->hash == probe->hash && item->pk_size == probe->key->pk.size &&
+           item->sk_size == probe->key->sk.size &&
+           memcmp(item->bytes, probe->key->pk.data, item->pk_size) == 0 &&
+           memcmp(item->bytes + item->pk_size, probe->key->sk.data, item->sk_size) == 0;
 }
 
 /* Copies a value to the client's buffer i. Inside a read section. */
-static bool
-value_copy_entered(struct urcu_client *client, lk_key key, size_t i, lk_bytes *value)
+BENCH_INLINE bool
+value_copy_entered(struct urcu_client *client, const lk_key *key, size_t i, lk_bytes *value)
 {
     struct urcu_probe probe = probe_of(key);
     char *buffer = client->buffers + i * client->capacity;
@@ -153,8 +159,8 @@ value_copy_entered(struct urcu_client *client, lk_key key, size_t i, lk_bytes *v
     return true;
 }
 
-static bool
-urcu_get(void *handle, lk_key key, lk_bytes *value)
+BENCH_INLINE bool
+urcu_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     rcu_read_lock();
     bool found = value_copy_entered(handle, key, 0, value);
@@ -163,35 +169,37 @@ urcu_get(void *handle, lk_key key, lk_bytes *value)
 }
 
 /* One read section for all keys, which is no snapshot. */
-static bool
+BENCH_INLINE bool
 urcu_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     bool found = count <= BENCH_GROUP;
 
     rcu_read_lock();
     for (size_t i = 0; found && i < count; i++)
-        found = value_copy_entered(handle, keys[i], i, &values[i]);
+        found = value_copy_entered(handle, &keys[i], i, &values[i]);
     rcu_read_unlock();
     return found;
 }
 
-static bool
-urcu_set(void *handle, lk_key key, lk_bytes value)
+BENCH_INLINE bool
+urcu_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct urcu_client *client = handle;
     struct urcu_probe probe = probe_of(key);
-    struct urcu_item *item = malloc(sizeof *item + key.pk.size + key.sk.size + value.size);
+    struct urcu_item *item = malloc(sizeof *item + key->pk.size + key->sk.size + value.size);
 
     if (item == NULL)
         return false;
     cds_lfht_node_init(&item->node);
     item->hash = probe.hash;
-    item->pk_size = (uint16_t)key.pk.size;
-    item->sk_size = (uint16_t)key.sk.size;
+    item->pk_size = (uint16_t)key->pk.size;
+    item->sk_size = (uint16_t)key->sk.size;
     item->value_size = (uint32_t)value.size;
-    memcpy(item->bytes, key.pk.data, key.pk.size);
-    memcpy(item->bytes + key.pk.size, key.sk.data, key.sk.size);
-    memcpy(item->bytes + key.pk.size + key.sk.size, value.data, value.size);
+    memcpy(item->bytes, key->pk.data, key->pk.size);
+    memcpy(item->bytes + key->pk.size, key->sk.data, key->sk.size);
+    memcpy(item->bytes + key->pk.size + key->sk.size, value.data, value.size);
 
     rcu_read_lock();
     struct cds_lfht_node *old =
@@ -203,7 +211,7 @@ urcu_set(void *handle, lk_key key, lk_bytes value)
 }
 
 static bool
-urcu_remove(void *handle, lk_key key)
+urcu_remove(void *handle, const lk_key *key)
 {
     struct urcu_client *client = handle;
     struct urcu_probe probe = probe_of(key);
@@ -227,6 +235,8 @@ urcu_settle(void *table)
     rcu_barrier();
 }
 
+BENCH_LOOPS(urcu_loops, urcu_get, urcu_get_many, urcu_set)
+
 static const struct bench_contender contender_urcu = {
     .name = "urcu",
     .what = "rculfhash of userspace-rcu (memb), values replaced; no commits",
@@ -240,5 +250,6 @@ static const struct bench_contender contender_urcu = {
     .set = urcu_set,
     .remove = urcu_remove,
     .settle = urcu_settle,
+    .loops = &urcu_loops,
 };
 BENCH_CONTENDER(contender_urcu)

@@ -146,7 +146,8 @@ versions_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     ck_session_enter(&client->session);
     for (size_t i = 0; found && i < count; i++) {
         uint64_t *buffer = client->buffers + i * client->words;
-        struct ck_item *item = ck_shard_find(&client->store->shard, ck_item_hash(keys[i]), keys[i]);
+        struct ck_item *item =
+            ck_shard_find(&client->store->shard, ck_item_hash(&keys[i]), &keys[i]);
         found = item != NULL && item->value_size <= client->words * 8;
         if (!found)
             break;
@@ -160,9 +161,9 @@ versions_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 }
 
 static bool
-versions_get(void *handle, lk_key key, lk_bytes *value)
+versions_get(void *handle, const lk_key *key, lk_bytes *value)
 {
-    return versions_read(handle, &key, 1, value);
+    return versions_read(handle, key, 1, value);
 }
 
 static enum bench_commit
@@ -200,7 +201,7 @@ versions_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *
 }
 
 static struct ck_item *
-item_find(struct versions_client *client, uint64_t hash, lk_key key)
+item_find(struct versions_client *client, uint64_t hash, const lk_key *key)
 {
     ck_session_enter(&client->session);
     struct ck_item *item = ck_shard_find(&client->store->shard, hash, key);
@@ -209,7 +210,7 @@ item_find(struct versions_client *client, uint64_t hash, lk_key key)
 }
 
 static bool
-item_insert(struct versions_client *client, uint64_t hash, lk_key key, lk_bytes value)
+item_insert(struct versions_client *client, uint64_t hash, const lk_key *key, lk_bytes value)
 {
     struct ck_shard *shard = &client->store->shard;
     struct ck_item *item = ck_item_new(hash, key, value.size + 15);
@@ -229,8 +230,10 @@ item_insert(struct versions_client *client, uint64_t hash, lk_key key, lk_bytes 
 }
 
 static bool
-versions_set(void *handle, lk_key key, lk_bytes value)
+versions_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct versions_client *client = handle;
     uint64_t hash = ck_item_hash(key);
 

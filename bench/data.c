@@ -51,8 +51,9 @@ data_load_count(const struct bench_contender *contender, void *client, size_t co
         return 0;
     for (; done < count; done++) {
         uint32_t index = random_scatter(done, count);
-        lk_key key = data_key(index, &text);
-        if (!contender->set(client, key, data_value(value, text.sk, index)))
+        lk_item put = {data_key(index, &text), {NULL, 0}, 0};
+        put.data = data_value(value, text.sk, index);
+        if (!contender->set(client, &put))
             break;
     }
     free(value);
@@ -76,7 +77,7 @@ data_verify_count(const struct bench_contender *contender, void *client, size_t 
         lk_key key = data_key(random_scatter(i, count), &text);
         lk_bytes value;
         uint64_t number;
-        if (!contender->get(client, key, &value) || !data_proves(value, text.sk, &number))
+        if (!contender->get(client, &key, &value) || !data_proves(value, text.sk, &number))
             wrong++;
         else
             *sum += number;
@@ -107,6 +108,36 @@ const struct bench_source data_source = {
     .load = data_load,
     .count = data_count,
     .verify = data_verify,
+    .key_name = data_name,
+};
+
+/* ---- the first ones alone ---- */
+
+static size_t
+thousand_count(void)
+{
+    return DATA_THOUSAND;
+}
+
+static size_t
+thousand_load(const struct bench_contender *contender, void *client)
+{
+    return data_load_count(contender, client, DATA_THOUSAND);
+}
+
+static uint64_t
+thousand_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
+                size_t end, uint64_t *sum)
+{
+    return data_verify_count(contender, client, DATA_THOUSAND, first, step, end, sum);
+}
+
+const struct bench_source data_thousand_source = {
+    .name = "thousand",
+    .open = data_open,
+    .load = thousand_load,
+    .count = thousand_count,
+    .verify = thousand_verify,
     .key_name = data_name,
 };
 

@@ -7,8 +7,8 @@
  * Invariants
  *   I1 sk = 16 hexadecimal digits of a bijection of the index: no two alike, no order among
  *      neighbours.
- *   I2 value = {check, number, filler, number}: `check` follows from sk and number; the number is
- *      there twice, first and last, so that a torn value shows.
+ *   I2 value = {check, number, filler, number}: `check` is the number exclusive-or what follows
+ *      from the sk; the number is there twice, first and last, so that a torn value shows.
  */
 #ifndef BENCH_DATA_H
 #define BENCH_DATA_H
@@ -21,10 +21,13 @@
 #define DATA_PARTITION_ITEMS 1000
 #define DATA_KEY_SIZE 16
 #define DATA_VALUE_MIN 24
+#define DATA_THOUSAND 1000
 #define DATA_FEW 100000
 #define DATA_LEAST 1000000 /* keys can be made for so many indexes, however few are loaded */
 
 extern const struct bench_source data_source;
+/* The first DATA_THOUSAND of them: what fits into a cache of a processor. */
+extern const struct bench_source data_thousand_source;
 /* The first DATA_FEW of them, each read once after loading: what fits into a cache. */
 extern const struct bench_source data_few_source;
 
@@ -78,14 +81,21 @@ data_key(size_t index, struct data_text *text)
     return data_key_in(data_partition(index), index, text);
 }
 
+/* What tells the values of one key from those of another. */
 static inline uint64_t
-data_check(const char *sk, uint64_t number)
+data_proof(const char *sk)
 {
     uint64_t high, low;
 
     memcpy(&high, sk, 8);
     memcpy(&low, sk + 8, 8);
-    return (number ^ high) * UINT64_C(0x9e3779b97f4a7c15) ^ low;
+    return high * UINT64_C(0x9e3779b97f4a7c15) ^ low;
+}
+
+static inline uint64_t
+data_check(const char *sk, uint64_t number)
+{
+    return number ^ data_proof(sk);
 }
 
 /* Writes what proves a value; the filler stays as it is. */

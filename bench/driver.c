@@ -24,6 +24,9 @@
 #include <unistd.h>
 
 #define STREAM_INDEXES ((size_t)1 << 18)
+#define REQUESTS_BYTES ((size_t)1 << 30) /* of all threads */
+#define REQUEST_BYTES (sizeof(lk_item) + sizeof(struct request_body))
+#define REQUESTS_PER_ITEM 4
 #define BATCH_DEFAULT 64
 #define NAP_NS 50000000 /* between looks whether somebody wants the end */
 
@@ -156,6 +159,13 @@ runners_published(struct runner *runners, unsigned threads, uint64_t *steps)
         steps[i] = atomic_load_explicit(&runners[i].published, memory_order_relaxed);
 }
 
+/* Where a repeat begins in the requests: each elsewhere, at the same place for every contender. */
+static size_t
+requests_start(const struct requests *requests, unsigned repeat)
+{
+    return repeat * ((requests->mask + 1) / 7) / BENCH_GROUP * BENCH_GROUP;
+}
+
 static void
 runners_init(struct runner *runners, unsigned threads, struct run *run,
              const struct bench_workload *workload, const struct driver_streams *streams,
@@ -171,6 +181,10 @@ runners_init(struct runner *runners, unsigned threads, struct run *run,
         worker->stream_mask = streams->each - 1;
         /* Each repeat starts elsewhere, at the same place for every contender. */
         worker->stream_at = result->repeats * (streams->each / 7);
+        if (streams->requests != NULL) {
+            worker->requests = streams->requests[i];
+            worker->requests.at = requests_start(&worker->requests, result->repeats);
+        }
         worker->number = i;
         worker->first_sequence = (run_number << 40) + ((uint64_t)i << 32);
         worker->sequence = worker->first_sequence;
@@ -330,24 +344,59 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
     free(runners);
 }
 
-bool
-driver_streams_open(struct driver_streams *streams, const struct distribution *distribution,
-                    size_t bound, unsigned threads)
+/* So many that an item is not in the cache because its request came a moment ago; few where all
+ * items are in it anyway, so that the requests are, too. */
+static size_t
+requests_count(const struct driver_streams *streams, size_t items)
 {
-    streams->each = STREAM_INDEXES;
+    size_t bytes = REQUESTS_BYTES / streams->threads;
+    size_t most = bytes / (REQUEST_BYTES + bench_options.value_size), count = BENCH_GROUP;
+
+    while (count < REQUESTS_PER_ITEM * items && count < streams->each && 2 * count <= most)
+        count *= 2;
+    return count;
+}
+
+static bool
+streams_requests_open(struct driver_streams *streams, const struct bench_workload *workload)
+{
+    size_t count = requests_count(streams, workload->source->count());
+    bool writes = workload->requests == REQUESTS_WRITE;
+
+    streams->requests = calloc(streams->threads, sizeof *streams->requests);
+    if (streams->requests == NULL)
+        return false;
+    for (unsigned i = 0; i < streams->threads; i++)
+        if (!requests_open(&streams->requests[i], streams->indexes + i * streams->each, count,
+                           writes, i))
+            return false;
+    return true;
+}
+
+bool
+driver_streams_open(struct driver_streams *streams, const struct bench_workload *workload,
+                    const struct distribution *distribution, unsigned threads)
+{
+    *streams = (struct driver_streams){.each = STREAM_INDEXES, .threads = threads};
     if (distribution->kind == DISTRIBUTION_UNIFORM)
         streams->each *= 4;
     streams->indexes = malloc(streams->each * threads * sizeof *streams->indexes);
     if (streams->indexes == NULL)
         return false;
-    distribution_draw(distribution, bench_options.seed, bound, streams->indexes,
+    distribution_draw(distribution, bench_options.seed, workload->source->count(), streams->indexes,
                       streams->each * threads);
-    return true;
+    if (workload->requests == REQUESTS_NONE || streams_requests_open(streams, workload))
+        return true;
+    driver_streams_close(streams);
+    return false;
 }
 
 void
 driver_streams_close(struct driver_streams *streams)
 {
+    for (unsigned i = 0; streams->requests != NULL && i < streams->threads; i++)
+        requests_close(&streams->requests[i]);
+    free(streams->requests);
     free(streams->indexes);
-    streams->indexes = NULL;
+    *streams = (struct driver_streams){0};
 }

@@ -48,10 +48,13 @@ struct driver_result {
     const char *missing; /* why there is no figure, which is no fault; NULL: there is one */
 };
 
-/* Streams of indexes for so many threads, from the workload's source. */
+/* Streams of indexes for so many threads, from the workload's source; and the requests for them,
+ * where the workload wants these. */
 struct driver_streams {
     uint32_t *indexes;
     size_t each; /* a power of two */
+    unsigned threads;
+    struct requests *requests; /* of each thread; NULL: none */
 };
 
 /* The store of a contender for a source, loaded if it is not yet; several at once, as many as
@@ -66,8 +69,8 @@ void driver_stores_close(void);
 /* The i-th store that was asked for; NULL: no more. */
 struct driver_store *driver_store_at(size_t i);
 
-bool driver_streams_open(struct driver_streams *streams, const struct distribution *distribution,
-                         size_t bound, unsigned threads);
+bool driver_streams_open(struct driver_streams *streams, const struct bench_workload *workload,
+                         const struct distribution *distribution, unsigned threads);
 void driver_streams_close(struct driver_streams *streams);
 
 /* One run: threads attach, wait for each other, warm up, are measured, check. Adds to `result`. */

@@ -122,8 +122,8 @@ front_read(struct front_client *client, lk_key key, lk_bytes *value)
     case FRONT_CACHE:
         return database_get(client, front->cache, key, value);
     case FRONT_LRU:
-        return lru_get(front->lru, key, &client->buffer, value) ||
-               (database_get(client, front->db, key, value) && lru_set(front->lru, key, *value));
+        return lru_get(front->lru, &key, &client->buffer, value) ||
+               (database_get(client, front->db, key, value) && lru_set(front->lru, &key, *value));
     default:
         return database_get(client, front->db, key, value);
     }

@@ -60,11 +60,12 @@ link_renew(struct lru *lru, struct lru_link *link)
 }
 
 static bool
-entry_is(const struct lru_entry *entry, uint64_t hash, lk_key key)
+entry_is(const struct lru_entry *entry, uint64_t hash, const lk_key *key)
 {
-    return entry->hash == hash && entry->pk_size == key.pk.size && entry->sk_size == key.sk.size &&
-           memcmp(entry->bytes, key.pk.data, key.pk.size) == 0 &&
-           memcmp(entry->bytes + key.pk.size, key.sk.data, key.sk.size) == 0;
+    return entry->hash == hash && entry->pk_size == key->pk.size &&
+           entry->sk_size == key->sk.size &&
+           memcmp(entry->bytes, key->pk.data, key->pk.size) == 0 &&
+           memcmp(entry->bytes + key->pk.size, key->sk.data, key->sk.size) == 0;
 }
 
 static char *
@@ -75,7 +76,7 @@ entry_value(struct lru_entry *entry)
 
 /* Where the pointer to the entry of a key is; its target is NULL where there is none. */
 static struct lru_entry **
-chain_find(struct lru *lru, uint64_t hash, lk_key key)
+chain_find(struct lru *lru, uint64_t hash, const lk_key *key)
 {
     struct lru_entry **place = &lru->chains[hash & lru->mask];
 
@@ -85,18 +86,18 @@ chain_find(struct lru *lru, uint64_t hash, lk_key key)
 }
 
 static struct lru_entry *
-entry_new(uint64_t hash, lk_key key, lk_bytes value)
+entry_new(uint64_t hash, const lk_key *key, lk_bytes value)
 {
-    struct lru_entry *entry = malloc(sizeof *entry + key.pk.size + key.sk.size + value.size);
+    struct lru_entry *entry = malloc(sizeof *entry + key->pk.size + key->sk.size + value.size);
 
     if (entry == NULL)
         return NULL;
     entry->hash = hash;
-    entry->pk_size = (uint16_t)key.pk.size;
-    entry->sk_size = (uint16_t)key.sk.size;
+    entry->pk_size = (uint16_t)key->pk.size;
+    entry->sk_size = (uint16_t)key->sk.size;
     entry->value_size = entry->capacity = (uint32_t)value.size;
-    memcpy(entry->bytes, key.pk.data, key.pk.size);
-    memcpy(entry->bytes + key.pk.size, key.sk.data, key.sk.size);
+    memcpy(entry->bytes, key->pk.data, key->pk.size);
+    memcpy(entry->bytes + key->pk.size, key->sk.data, key->sk.size);
     memcpy(entry_value(entry), value.data, value.size);
     return entry;
 }
@@ -170,7 +171,7 @@ buffer_fit(struct lru_buffer *buffer, size_t size)
 }
 
 bool
-lru_get(struct lru *lru, lk_key key, struct lru_buffer *buffer, lk_bytes *value)
+lru_get(struct lru *lru, const lk_key *key, struct lru_buffer *buffer, lk_bytes *value)
 {
     uint64_t hash = map_hash(key);
 
@@ -208,7 +209,7 @@ value_replace(struct lru *lru, struct lru_entry *entry, lk_bytes value)
 }
 
 bool
-lru_set(struct lru *lru, lk_key key, lk_bytes value)
+lru_set(struct lru *lru, const lk_key *key, lk_bytes value)
 {
     uint64_t hash = map_hash(key);
     struct lru_entry *left = NULL;
@@ -237,7 +238,7 @@ lru_set(struct lru *lru, lk_key key, lk_bytes value)
 }
 
 bool
-lru_remove(struct lru *lru, lk_key key)
+lru_remove(struct lru *lru, const lk_key *key)
 {
     uint64_t hash = map_hash(key);
     struct lru_entry *left = NULL;

@@ -22,11 +22,11 @@ struct lru *lru_open(size_t capacity);
 void lru_close(struct lru *lru);
 
 /* False: it is not there, or there is no memory for the buffer. */
-bool lru_get(struct lru *lru, lk_key key, struct lru_buffer *buffer, lk_bytes *value);
+bool lru_get(struct lru *lru, const lk_key *key, struct lru_buffer *buffer, lk_bytes *value);
 
 /* Puts or replaces a value; the oldest leaves where there are too many. */
-bool lru_set(struct lru *lru, lk_key key, lk_bytes value);
+bool lru_set(struct lru *lru, const lk_key *key, lk_bytes value);
 
-bool lru_remove(struct lru *lru, lk_key key);
+bool lru_remove(struct lru *lru, const lk_key *key);
 
 #endif

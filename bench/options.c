@@ -93,7 +93,8 @@ static const struct argp_option option_table[] = {
 static const char option_text[] =
     "latchkey-bench -- latchkey against what people write by hand\v"
     "TIME is in seconds, or with a unit: 500ms, 3s, 2m. Numbers of operations may end with k or M. "
-    "Without options it runs the workloads that matter most, in about half a minute. `compare' puts two "
+    "Without options it runs the workloads that matter most, in about half a minute. `compare' "
+    "puts two "
     "records next to each other, the older one first; `report' makes a page of one (report.html, "
     "or "
     "where -o says), with a comparison where there is a --baseline.\n\n"

@@ -178,9 +178,11 @@ packages_load(const struct bench_contender *contender, void *client)
 {
     char value[PACKAGES_VALUE_SIZE];
 
-    for (size_t i = 0; i < file_count; i++)
-        if (!contender->set(client, files[i].key, packages_value(&files[i], 0, value)))
+    for (size_t i = 0; i < file_count; i++) {
+        lk_item put = {files[i].key, packages_value(&files[i], 0, value), 0};
+        if (!contender->set(client, &put))
             return 0;
+    }
     return file_count;
 }
 
@@ -199,7 +201,7 @@ packages_verify(const struct bench_contender *contender, void *client, size_t fi
 
     for (size_t i = first; i < end; i += step) {
         const struct packages_file *file = &files[random_scatter(i, file_count)];
-        if (!contender->get(client, file->key, &value) || !packages_proves(file, value, &revision))
+        if (!contender->get(client, &file->key, &value) || !packages_proves(file, value, &revision))
             wrong++;
         else
             *sum += revision;
@@ -217,6 +219,7 @@ packages_key_name(size_t index, char *text, size_t size)
 }
 
 const struct bench_source packages_source = {
+    .any_sizes = true,
     .name = "packages",
     .open = packages_open,
     .load = packages_load,

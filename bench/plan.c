@@ -48,6 +48,9 @@ contender_wanted(const struct bench_workload *workload, const struct bench_conte
     const char *list =
         bench_options.contenders != NULL ? bench_options.contenders : workload->contenders;
 
+    if (contender->fixed_sizes && (bench_options.value_size != BENCH_FIXED_VALUE ||
+                                   (workload->source != NULL && workload->source->any_sizes)))
+        return false;
     return (list == NULL || bench_list_has(list, contender->name)) && workload->can(contender);
 }
 
@@ -211,8 +214,7 @@ row_run(const struct row_plan *row)
     for (size_t i = 0; i < row->thread_counts; i++)
         most = row->threads[i] > most ? row->threads[i] : most;
     struct driver_result *results = malloc(sizeof *results * BENCH_CONTENDERS_MAX);
-    if (results == NULL ||
-        !driver_streams_open(&streams, &row->distribution, workload->source->count(), most)) {
+    if (results == NULL || !driver_streams_open(&streams, workload, &row->distribution, most)) {
         printf("\n%s: out of memory\n", workload->name);
         faults++;
         free(results);

@@ -153,28 +153,58 @@ report_target(const char *target, enum report_outcome outcome)
     record_current.targets_open += outcome == REPORT_NO_FIGURE;
 }
 
+/* The row of a contender among these; NULL: it is not there. */
+static struct record_row *
+row_of(struct record_row *const *rows, size_t count, const char *contender)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i]->contender, contender) == 0)
+            return rows[i];
+    return NULL;
+}
+
+/* What became of a target against a row. The subject's row may be missing: somebody chose others. */
+static void
+target_judge(const struct bench_target *target, const struct record_row *subject,
+             struct record_row *row)
+{
+    struct record_target *into = &row->targets[row->target_count++];
+    double ratio = row->median > 0 ? subject->median / row->median : 0;
+
+    if (target->subject != NULL)
+        snprintf(into->text, sizeof into->text, "%.2f x, %s is %.2f x", target->ratio,
+                 target->subject, ratio);
+    else
+        snprintf(into->text, sizeof into->text, "%.2f x", target->ratio);
+    into->aim = target->aim;
+    into->outcome = ratio <= 0               ? REPORT_NO_FIGURE
+                    : ratio >= target->ratio ? REPORT_MET
+                                             : REPORT_MISSED;
+}
+
 /* Sets the row's ratio, and what became of the targets against it. */
 static void
-row_judge(const struct bench_workload *workload, struct record_row *row, double own_median)
+row_judge(const struct bench_workload *workload, struct record_row *row,
+          struct record_row *const *rows, size_t count)
 {
+    const struct record_row *own = row_of(rows, count, subject_name(workload));
+
     row->target_count = 0;
     /* At a fixed rate all do what they are told. */
     if (bench_options.rate > 0)
         return;
-    row->ratio = row->median > 0 ? own_median / row->median : 0;
-    for (size_t i = 0; i < sizeof workload->targets / sizeof *workload->targets; i++) {
+    if (own != NULL && row != own)
+        row->ratio = row->median > 0 ? own->median / row->median : 0;
+    for (size_t i = 0; i < BENCH_TARGETS_MAX && row->target_count < RECORD_TARGETS_MAX; i++) {
         const struct bench_target *target = &workload->targets[i];
         if (target->contender == NULL || strcmp(target->contender, row->contender) != 0 ||
             (target->threads != 0 && target->threads != row->threads))
             continue;
-        if (row->ratio <= 0 && bench_interrupted())
+        const struct record_row *subject =
+            target->subject != NULL ? row_of(rows, count, target->subject) : own;
+        if (subject == NULL || subject == row || (subject->median <= 0 && bench_interrupted()))
             continue;
-        struct record_target *into = &row->targets[row->target_count++];
-        snprintf(into->text, sizeof into->text, "%.2f x", target->ratio);
-        into->aim = target->aim;
-        into->outcome = row->ratio <= 0               ? REPORT_NO_FIGURE
-                        : row->ratio >= target->ratio ? REPORT_MET
-                                                      : REPORT_MISSED;
+        target_judge(target, subject, row);
     }
 }
 
@@ -315,17 +345,12 @@ report_rows(const struct bench_workload *workload, unsigned threads,
             const struct driver_result *results, size_t count)
 {
     struct record_row *rows[BENCH_CONTENDERS_MAX];
-    const struct record_row *own = NULL;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         rows[i] = record_result(workload, threads, &results[i]);
-        if (strcmp(rows[i]->contender, subject_name(workload)) == 0)
-            own = rows[i];
-    }
     double scale = record_workload(&record_current, workload->name)->scale;
     for (size_t i = 0; i < count; i++) {
-        if (own != NULL && rows[i] != own)
-            row_judge(workload, rows[i], own->median);
+        row_judge(workload, rows[i], rows, count);
         row_print(rows[i], scale);
     }
     rows_warn(rows, count);

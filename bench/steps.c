@@ -156,9 +156,10 @@ void
 step_new_set(struct bench_worker *worker, uint64_t id)
 {
     struct data_text text;
-    lk_key key = step_new_key(id, &text);
+    lk_item put = {step_new_key(id, &text), {NULL, 0}, 0};
 
-    if (!worker->contender->set(worker->client, key, data_value(step_value, text.sk, id)))
+    put.data = data_value(step_value, text.sk, id);
+    if (!worker->contender->set(worker->client, &put))
         worker->counts.failed++;
 }
 
@@ -170,7 +171,7 @@ step_new_found(struct bench_worker *worker, uint64_t id)
     lk_bytes value;
     uint64_t number;
 
-    if (!worker->contender->get(worker->client, key, &value))
+    if (!worker->contender->get(worker->client, &key, &value))
         return false;
     if (!data_proves(value, text.sk, &number) || number != id)
         worker->counts.wrong++;
@@ -185,7 +186,7 @@ step_new_remove_all(struct bench_worker *worker, uint64_t first)
         lk_key key = step_new_key(id, &text);
         if (!step_new_found(worker, id))
             worker->counts.wrong++;
-        if (!worker->contender->remove(worker->client, key))
+        if (!worker->contender->remove(worker->client, &key))
             worker->counts.failed++;
     }
 }

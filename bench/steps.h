@@ -29,7 +29,7 @@ step_get(struct bench_worker *worker, uint32_t index)
     lk_bytes value;
     uint64_t number;
 
-    if (!worker->contender->get(worker->client, key, &value))
+    if (!worker->contender->get(worker->client, &key, &value))
         worker->counts.failed++;
     else if (!data_proves(value, text.sk, &number))
         worker->counts.wrong++;
@@ -40,10 +40,10 @@ static inline void
 step_set(struct bench_worker *worker, uint32_t index)
 {
     struct data_text text;
-    lk_key key = data_key(index, &text);
-    lk_bytes bytes = data_value(step_value, text.sk, worker->sequence++);
+    lk_item put = {data_key(index, &text), {NULL, 0}, 0};
 
-    if (!worker->contender->set(worker->client, key, bytes))
+    put.data = data_value(step_value, text.sk, worker->sequence++);
+    if (!worker->contender->set(worker->client, &put))
         worker->counts.failed++;
 }
 

@@ -127,6 +127,7 @@ driver_stores_load(const struct bench_source *source,
         if (!seen)
             owners[task.count++] = store;
     }
+    bench_items_expected = source->count();
     task_run(&task);
     for (size_t i = 0; i < count; i++) {
         found[i] = store_find(contenders[i], source);

@@ -51,25 +51,25 @@ map_grow(struct string_map *map)
 }
 
 static struct map_entry *
-entry_new(lk_key key, lk_bytes value)
+entry_new(const lk_key *key, lk_bytes value)
 {
-    struct map_entry *entry = malloc(sizeof *entry + key.pk.size + key.sk.size + value.size);
+    struct map_entry *entry = malloc(sizeof *entry + key->pk.size + key->sk.size + value.size);
 
     if (entry == NULL)
         return NULL;
     entry->version = 1;
-    entry->pk_size = (uint16_t)key.pk.size;
-    entry->sk_size = (uint16_t)key.sk.size;
+    entry->pk_size = (uint16_t)key->pk.size;
+    entry->sk_size = (uint16_t)key->sk.size;
     entry->value_size = (uint32_t)value.size;
     entry->capacity = (uint32_t)value.size;
-    memcpy(entry->bytes, key.pk.data, key.pk.size);
-    memcpy(entry->bytes + key.pk.size, key.sk.data, key.sk.size);
-    memcpy(entry->bytes + key.pk.size + key.sk.size, value.data, value.size);
+    memcpy(entry->bytes, key->pk.data, key->pk.size);
+    memcpy(entry->bytes + key->pk.size, key->sk.data, key->sk.size);
+    memcpy(entry->bytes + key->pk.size + key->sk.size, value.data, value.size);
     return entry;
 }
 
 bool
-map_set(struct string_map *map, uint64_t hash, lk_key key, lk_bytes value)
+map_set(struct string_map *map, uint64_t hash, const lk_key *key, lk_bytes value)
 {
     size_t i = hash & map->mask;
 
@@ -101,7 +101,7 @@ map_set(struct string_map *map, uint64_t hash, lk_key key, lk_bytes value)
 }
 
 bool
-map_remove(struct string_map *map, uint64_t hash, lk_key key)
+map_remove(struct string_map *map, uint64_t hash, const lk_key *key)
 {
     size_t hole = hash & map->mask;
 

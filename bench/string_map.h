@@ -34,9 +34,10 @@ struct string_map {
 };
 
 static inline uint64_t
-map_hash(lk_key key)
+map_hash(const lk_key *key)
 {
-    return XXH3_64bits_withSeed(key.sk.data, key.sk.size, XXH3_64bits(key.pk.data, key.pk.size));
+    return XXH3_64bits_withSeed(key->sk.data, key->sk.size,
+                                XXH3_64bits(key->pk.data, key->pk.size));
 }
 
 static inline lk_bytes
@@ -47,15 +48,15 @@ map_entry_value(const struct map_entry *entry)
 }
 
 static inline bool
-map_entry_is(const struct map_entry *entry, lk_key key)
+map_entry_is(const struct map_entry *entry, const lk_key *key)
 {
-    return entry->pk_size == key.pk.size && entry->sk_size == key.sk.size &&
-           memcmp(entry->bytes, key.pk.data, key.pk.size) == 0 &&
-           memcmp(entry->bytes + key.pk.size, key.sk.data, key.sk.size) == 0;
+    return entry->pk_size == key->pk.size && entry->sk_size == key->sk.size &&
+           memcmp(entry->bytes, key->pk.data, key->pk.size) == 0 &&
+           memcmp(entry->bytes + key->pk.size, key->sk.data, key->sk.size) == 0;
 }
 
 static inline struct map_entry *
-map_find(const struct string_map *map, uint64_t hash, lk_key key)
+map_find(const struct string_map *map, uint64_t hash, const lk_key *key)
 {
     for (size_t i = hash & map->mask; map->slots[i].entry != NULL; i = (i + 1) & map->mask)
         if (map->slots[i].hash == hash && map_entry_is(map->slots[i].entry, key))
@@ -65,7 +66,7 @@ map_find(const struct string_map *map, uint64_t hash, lk_key key)
 
 bool map_init(struct string_map *map);
 void map_free(struct string_map *map);
-bool map_set(struct string_map *map, uint64_t hash, lk_key key, lk_bytes value);
-bool map_remove(struct string_map *map, uint64_t hash, lk_key key);
+bool map_set(struct string_map *map, uint64_t hash, const lk_key *key, lk_bytes value);
+bool map_remove(struct string_map *map, uint64_t hash, const lk_key *key);
 
 #endif

@@ -20,7 +20,7 @@ cache_hit_step(struct bench_worker *worker, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         lk_key key = data_key(worker_next(worker), &text);
-        if (!worker->contender->get(worker->client, key, &value))
+        if (!worker->contender->get(worker->client, &key, &value))
             worker->counts.failed++;
         else if (!data_proves(value, text.sk, &number))
             worker->counts.wrong++;

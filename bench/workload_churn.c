@@ -29,10 +29,10 @@ delete_step(struct bench_worker *worker, size_t count)
         struct data_text text;
         lk_key key = data_key(index, &text);
         lk_bytes value;
-        if (!worker->contender->remove(worker->client, key))
+        if (!worker->contender->remove(worker->client, &key))
             worker->counts.failed++;
         if (step_draw(worker, 0, LOOK_EVERY) == 0 &&
-            worker->contender->get(worker->client, key, &value))
+            worker->contender->get(worker->client, &key, &value))
             worker->counts.wrong++;
         step_set(worker, index);
         if (step_draw(worker, 1, LOOK_EVERY) == 0)
@@ -53,7 +53,8 @@ churn_step(struct bench_worker *worker, size_t count)
             continue;
         struct data_text text;
         uint64_t old = id - CHURN_WINDOW;
-        if (!worker->contender->remove(worker->client, step_new_key(old, &text)))
+        lk_key key = step_new_key(old, &text);
+        if (!worker->contender->remove(worker->client, &key))
             worker->counts.failed++;
         if (step_draw(worker, 0, LOOK_EVERY) != 0)
             continue;

@@ -70,9 +70,11 @@ all_locked(const struct bench_contender *contender, void *client)
 {
     struct data_text text;
 
-    for (size_t i = 0; i < bench_options.keys; i++)
-        if (!contender->lock(client, data_key(i, &text)))
+    for (size_t i = 0; i < bench_options.keys; i++) {
+        lk_key key = data_key(i, &text);
+        if (!contender->lock(client, &key))
             return false;
+    }
     return true;
 }
 
@@ -81,9 +83,11 @@ all_removed(const struct bench_contender *contender, void *client)
 {
     struct data_text text;
 
-    for (size_t i = 0; i < bench_options.keys; i++)
-        if (!contender->remove(client, data_key(random_scatter(i, bench_options.keys), &text)))
+    for (size_t i = 0; i < bench_options.keys; i++) {
+        lk_key key = data_key(random_scatter(i, bench_options.keys), &text);
+        if (!contender->remove(client, &key))
             return false;
+    }
     return true;
 }
 

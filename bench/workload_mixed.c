@@ -53,7 +53,7 @@ accounts_sum(struct bench_worker *worker)
         lk_key key = data_key(i, &text);
         lk_bytes value;
         uint64_t number = 0;
-        if (!worker->contender->get(worker->client, key, &value) ||
+        if (!worker->contender->get(worker->client, &key, &value) ||
             !data_proves(value, text.sk, &number))
             worker->counts.wrong++;
         sum += number;

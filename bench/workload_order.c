@@ -85,8 +85,9 @@ insert_step(struct bench_worker *worker, size_t count)
     for (size_t i = 0; i < count; i++) {
         uint64_t id = worker->sequence++;
         struct data_text text;
-        lk_key key = new_key(id, &text);
-        if (!worker->contender->set(worker->client, key, data_value(value, text.sk, id)))
+        lk_item put = {new_key(id, &text), {NULL, 0}, 0};
+        put.data = data_value(value, text.sk, id);
+        if (!worker->contender->set(worker->client, &put))
             worker->counts.failed++;
     }
 }
@@ -99,10 +100,10 @@ insert_finish(struct bench_worker *worker)
         lk_key key = new_key(id, &text);
         lk_bytes value;
         uint64_t number;
-        if (!worker->contender->get(worker->client, key, &value) ||
+        if (!worker->contender->get(worker->client, &key, &value) ||
             !data_proves(value, text.sk, &number) || number != id)
             worker->counts.wrong++;
-        if (!worker->contender->remove(worker->client, key))
+        if (!worker->contender->remove(worker->client, &key))
             worker->counts.failed++;
     }
 }

@@ -32,7 +32,7 @@ get_step(struct bench_worker *worker, size_t count)
         const struct packages_file *file = &packages_files[worker_next(worker)];
         lk_bytes value;
         uint64_t revision;
-        if (!worker->contender->get(worker->client, file->key, &value))
+        if (!worker->contender->get(worker->client, &file->key, &value))
             worker->counts.failed++;
         else if (!packages_proves(file, value, &revision))
             worker->counts.wrong++;

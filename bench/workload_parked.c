@@ -439,7 +439,7 @@ items_sum(const struct scene *scene, uint64_t *wrong)
         lk_key key = data_key(i, &text);
         lk_bytes value;
         uint64_t number = 0;
-        if (!scene->contender->get(client, key, &value) || !data_proves(value, text.sk, &number))
+        if (!scene->contender->get(client, &key, &value) || !data_proves(value, text.sk, &number))
             (*wrong)++;
         if (i % 2 == 0)
             sum += number;

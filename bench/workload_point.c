@@ -1,49 +1,103 @@
 /* SPDX-License-Identifier: MIT
  *
- * Single keys: get, mixtures of get and set, and 16 gets at once. Every value that is read proves
- * itself.
+ * Single keys: get, mixtures of get and set, and 16 gets at once. The loops are compiled into the
+ * contenders (loops.h); every value that is read proves itself.
  */
+#include "loops.h"
 #include "steps.h"
+
+#define POINT_BATCH 512 /* operations between looks at the clock */
+#define POINT_LOOKS 256 /* whole values that are looked at after a run */
+#define BEST_MAPS "tbb-map,tbb-fixed,libcuckoo,urcu,ck_hs,bound"
+
+/* Those of contenders without loops of their own. */
+static void
+plain_get(struct bench_worker *worker, size_t count)
+{
+    loop_get(worker, count, worker->contender->get);
+}
+
+static void
+plain_get_many(struct bench_worker *worker, size_t count)
+{
+    loop_get_many(worker, count, worker->contender->get, worker->contender->get_many);
+}
+
+static void
+plain_set50(struct bench_worker *worker, size_t count)
+{
+    loop_mixed(worker, count, worker->contender->get, worker->contender->set, 2);
+}
+
+static void
+plain_set5(struct bench_worker *worker, size_t count)
+{
+    loop_mixed(worker, count, worker->contender->get, worker->contender->set, 20);
+}
+
+static const struct bench_loops plain_loops = {plain_get, plain_get_many, plain_set50, plain_set5};
+
+static const struct bench_loops *
+loops_of(const struct bench_worker *worker)
+{
+    return worker->contender->loops != NULL ? worker->contender->loops : &plain_loops;
+}
 
 static void
 get_step(struct bench_worker *worker, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        step_get(worker, worker_next(worker));
-}
-
-/* Which operation is a set follows from the count, mixed, so that it is the same for every
- * contender. */
-static inline void
-mixed_step(struct bench_worker *worker, size_t count, unsigned sets_percent)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint32_t index = worker_next(worker);
-        uint64_t draw = random_mix(worker->stream_at) >> 32;
-        if (draw * 100 >> 32 < sets_percent)
-            step_set(worker, index);
-        else
-            step_get(worker, index);
-    }
-}
-
-static void
-set50_step(struct bench_worker *worker, size_t count)
-{
-    mixed_step(worker, count, 50);
-}
-
-static void
-set5_step(struct bench_worker *worker, size_t count)
-{
-    mixed_step(worker, count, 5);
+    loops_of(worker)->get(worker, count);
 }
 
 static void
 get_many_step(struct bench_worker *worker, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        step_get_many(worker);
+    loops_of(worker)->get_many(worker, count);
+}
+
+static void
+set50_step(struct bench_worker *worker, size_t count)
+{
+    loops_of(worker)->set50(worker, count);
+}
+
+static void
+set5_step(struct bench_worker *worker, size_t count)
+{
+    loops_of(worker)->set5(worker, count);
+}
+
+/* Whether all bytes of a value are those of data_value: nothing but zeros between its numbers. */
+static bool
+value_is_whole(lk_bytes value, const char *sk)
+{
+    const char *bytes = value.data;
+    uint64_t number;
+
+    if (!data_proves(value, sk, &number))
+        return false;
+    for (size_t i = 16; i < value.size - 8; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+/* The loops look at three numbers of each value; here some values are looked at as a whole. */
+static void
+point_finish(struct bench_worker *worker)
+{
+    const struct requests *requests = &worker->requests;
+
+    for (size_t i = 0; i < POINT_LOOKS; i++) {
+        size_t place = (requests->at + i) & requests->mask;
+        const lk_key *key =
+            requests->items != NULL ? &requests->items[place].key : &requests->keys[place];
+        lk_bytes value;
+        if (!worker->contender->get(worker->client, key, &value))
+            worker->counts.failed++;
+        else if (!value_is_whole(value, requests->bodies[place].sk))
+            worker->counts.wrong++;
+    }
 }
 
 static const struct bench_workload workload_get = {
@@ -54,58 +108,96 @@ static const struct bench_workload workload_get = {
     .threads = "1,2",
     .distribution = "uniform",
     .source = &data_source,
-    .contenders = "latchkey,latchkey-view,mutex,rwlock,striped,ck_hs",
-    .targets = {{"ck_hs", 0, 1.15}},
+    .requests = REQUESTS_READ,
+    .contenders = "latchkey,latchkey-into,latchkey-view,striped," BEST_MAPS,
+    .batch = POINT_BATCH,
+    .targets = {{"tbb-fixed", 0, 0.95, false, NULL},
+                {"tbb-fixed", 0, 1.0, false, "latchkey-into"},
+                {"ck_hs", 0, 1.35, false, "latchkey-into"},
+                {"tbb-map", 0, 1.1, true, NULL},
+                {"libcuckoo", 0, 1.1, true, NULL},
+                {"urcu", 0, 1.1, true, NULL},
+                {"bound", 0, 0.65, true, "latchkey-into"}},
     .can = step_can_get,
     .reads_only = true,
     .step = get_step,
+    .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_get)
+
+static const struct bench_workload workload_get_in_cache = {
+    .name = "get-in-cache",
+    .what = "point get of 1,000 items",
+    .order = 11,
+    .unit = "M ops/s",
+    .threads = "1,2",
+    .distribution = "uniform",
+    .source = &data_thousand_source,
+    .requests = REQUESTS_READ,
+    .contenders = "latchkey,latchkey-into," BEST_MAPS,
+    .batch = POINT_BATCH,
+    .targets = {{"tbb-fixed", 0, 1.4, false, "latchkey-into"}},
+    .can = step_can_get,
+    .reads_only = true,
+    .step = get_step,
+    .finish = point_finish,
+};
+BENCH_WORKLOAD(workload_get_in_cache)
 
 static const struct bench_workload workload_get_many = {
     .name = "get-many",
     .what = "multiple get of 16 keys, counted in keys (ck_hs: 16 single gets)",
-    .order = 11,
+    .order = 12,
     .unit = "M keys/s",
     .threads = "1,2",
     .distribution = "uniform",
     .source = &data_source,
-    .contenders = "latchkey,mutex,striped,ck_hs",
+    .requests = REQUESTS_READ,
+    .contenders = "latchkey,ck_hs,bound",
     .weight = BENCH_GROUP,
-    .batch = 8,
-    .targets = {{"ck_hs", 0, 3.0}},
+    .batch = POINT_BATCH / BENCH_GROUP,
+    .targets = {{"ck_hs", 0, 4.5, false, NULL}, {"bound", 0, 0.8, true, NULL}},
     .can = step_can_get,
     .reads_only = true,
     .step = get_many_step,
+    .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_get_many)
 
 static const struct bench_workload workload_set50 = {
     .name = "set50",
-    .what = "50 % set, 50 % get",
-    .order = 12,
+    .what = "a set, a get, and so on",
+    .order = 13,
     .unit = "M ops/s",
     .threads = "1,2",
     .distribution = "uniform",
     .source = &data_source,
-    .contenders = "latchkey,mutex,striped,ck_hs,ck_hs-swap64",
-    .targets = {{"ck_hs-swap64", 0, 1.1}},
+    .requests = REQUESTS_WRITE,
+    .contenders = "latchkey,striped," BEST_MAPS,
+    .batch = POINT_BATCH,
+    .targets = {{"tbb-fixed", 0, 0.85, false, NULL},
+                {"ck_hs", 0, 1.6, false, NULL},
+                {"tbb-fixed", 0, 1.0, true, NULL}},
     .can = step_can_set,
     .step = set50_step,
+    .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_set50)
 
 static const struct bench_workload workload_set5 = {
     .name = "set5",
     .on_request = true,
-    .what = "5 % set, 95 % get",
-    .order = 13,
+    .what = "a set, 19 gets, and so on",
+    .order = 14,
     .unit = "M ops/s",
     .threads = "2",
     .distribution = "uniform",
     .source = &data_source,
-    .contenders = "latchkey,mutex,rwlock,striped,ck_hs,ck_hs-swap64",
+    .requests = REQUESTS_WRITE,
+    .contenders = "latchkey,striped," BEST_MAPS,
+    .batch = POINT_BATCH,
     .can = step_can_set,
     .step = set5_step,
+    .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_set5)

@@ -93,7 +93,7 @@ ticket_detach(void *handle)
 }
 
 static bool
-ticket_get(void *handle, lk_key key, lk_bytes *value)
+ticket_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct ticket_client *client = handle;
     uint64_t hash = map_hash(key);
@@ -109,8 +109,10 @@ ticket_get(void *handle, lk_key key, lk_bytes *value)
 }
 
 static bool
-ticket_set(void *handle, lk_key key, lk_bytes value)
+ticket_set(void *handle, const lk_item *put)
 {
+    const lk_key *key = &put->key;
+    lk_bytes value = put->data;
     struct ticket_client *client = handle;
     uint64_t hash = map_hash(key);
     ticket_take(client->store);
@@ -120,7 +122,7 @@ ticket_set(void *handle, lk_key key, lk_bytes value)
 }
 
 static bool
-ticket_remove(void *handle, lk_key key)
+ticket_remove(void *handle, const lk_key *key)
 {
     struct ticket_client *client = handle;
     uint64_t hash = map_hash(key);

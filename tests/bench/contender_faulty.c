@@ -3,14 +3,17 @@
  * Contenders with a fault, for the checks of the benchmark: each does what a sound one does, but
  * for now and then. `lossy` drops a commit and says that it was done, `lossy-deque` drops a job,
  * `stalled` does nothing for a while, once, `unlucky` lets a commit race twice before it succeeds.
+ * `confused` now and then reads the value of another key, `damaged` changes a byte of what it reads.
  */
-#include "bench.h"
+#include "data.h"
 #include "queue.h"
 
 #include <stdatomic.h>
 
 #define LOST_EVERY 100       /* commits */
 #define LOST_JOBS_EVERY 1000 /* pushes */
+#define CONFUSED_EVERY 100   /* gets */
+#define DAMAGED_MOST 256
 #define STALL_NS UINT64_C(200000000)
 #define STALL_AFTER_NS UINT64_C(300000000) /* since the thread attached */
 
@@ -43,15 +46,15 @@ faulty_detach(void *client)
 }
 
 static bool
-faulty_get(void *client, lk_key key, lk_bytes *value)
+faulty_get(void *client, const lk_key *key, lk_bytes *value)
 {
     return sound->get(client, key, value);
 }
 
 static bool
-faulty_set(void *client, lk_key key, lk_bytes value)
+faulty_set(void *client, const lk_item *put)
 {
-    return sound->set(client, key, value);
+    return sound->set(client, put);
 }
 
 static bool
@@ -138,7 +141,7 @@ stalled_attach(void *store)
 }
 
 static bool
-stalled_get(void *client, lk_key key, lk_bytes *value)
+stalled_get(void *client, const lk_key *key, lk_bytes *value)
 {
     uint64_t now = bench_now_ns();
 
@@ -162,6 +165,58 @@ static const struct bench_contender stalled = {
     .set = faulty_set,
 };
 BENCH_CONTENDER(stalled)
+
+/* ---- confused, damaged ----------------------------------------------------------------------- */
+
+static bool
+confused_get(void *client, const lk_key *key, lk_bytes *value)
+{
+    static _Thread_local unsigned gets;
+    struct data_text text;
+    lk_key other = data_key(1, &text);
+
+    return sound->get(client, ++gets % CONFUSED_EVERY == 0 ? &other : key, value);
+}
+
+static const struct bench_contender confused = {
+    .name = "confused",
+    .what = "one get of a hundred is of another key",
+    .order = 904,
+    .open = faulty_open,
+    .close = faulty_close,
+    .attach = faulty_attach,
+    .detach = faulty_detach,
+    .get = confused_get,
+    .set = faulty_set,
+};
+BENCH_CONTENDER(confused)
+
+/* A byte that no loop looks at. */
+static bool
+damaged_get(void *client, const lk_key *key, lk_bytes *value)
+{
+    static _Thread_local char copy[DAMAGED_MOST];
+
+    if (!sound->get(client, key, value) || value->size > sizeof copy)
+        return false;
+    memcpy(copy, value->data, value->size);
+    copy[value->size / 2]++;
+    value->data = copy;
+    return true;
+}
+
+static const struct bench_contender damaged = {
+    .name = "damaged",
+    .what = "changes a byte in the middle of what is read",
+    .order = 905,
+    .open = faulty_open,
+    .close = faulty_close,
+    .attach = faulty_attach,
+    .detach = faulty_detach,
+    .get = damaged_get,
+    .set = faulty_set,
+};
+BENCH_CONTENDER(damaged)
 
 /* ---- lossy-deque ----------------------------------------------------------------------------- */
 

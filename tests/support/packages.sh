@@ -16,6 +16,7 @@ packages_of()
     tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev spin ;;
     bench) echo libjemalloc-dev libcjson-dev ;;
     budget) echo valgrind ;;    # counts instructions
+    maps) echo liburcu-dev libtbb-dev libcuckoo-dev liblmdb-dev ;; # the best rivals of the benchmark; it goes on without
     browser) echo chromium fonts-dejavu-core ;; # opens the benchmark's report; large
     contenders) # optional ones of the benchmark; each is built if found
         echo liburcu-dev libtbb-dev libglib2.0-dev libconcurrentqueue-dev libcuckoo-dev liblmdb-dev librocksdb-dev \

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The requests of one thread, made before the clock starts: keys, their bytes, and what is to be
+ * written, one after the other, as a server finds them in its buffers. A loop that measures reads
+ * them in order and does nothing else between two operations.
+ *
+ * Invariants
+ *   I1 keys[i], or items[i], borrows the bytes of bodies[i].
+ *   I2 a value that was written for bodies[i] holds three numbers: `proof` exclusive-or n, n, and n
+ *      again at its end (data.h, I2). So a few instructions prove it, without a branch.
+ */
+#ifndef BENCH_REQUESTS_H
+#define BENCH_REQUESTS_H
+
+#include <latchkey/latchkey.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REQUEST_KEY_SIZE 16 /* of a pk, and of an sk */
+
+struct request_body {
+    char pk[REQUEST_KEY_SIZE];
+    char sk[REQUEST_KEY_SIZE];
+    uint64_t proof;
+};
+
+struct requests {
+    const lk_key *keys;   /* of a stream that only reads */
+    const lk_item *items; /* of one that writes */
+    const struct request_body *bodies;
+    char *values; /* of the items */
+    size_t value_size;
+    size_t mask; /* their number less one; the number is a power of two, at least BENCH_GROUP */
+    size_t at;   /* counts on; the place is `at & mask` */
+};
+
+/* Makes requests for the items with these indexes. False: no memory, and nothing is left. */
+bool requests_open(struct requests *requests, const uint32_t *indexes, size_t count, bool writes,
+                   unsigned thread);
+void requests_close(struct requests *requests);
+
+#endif
