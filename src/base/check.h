@@ -33,6 +33,7 @@
 /* `offset` bytes behind a pointer that may be NULL, to which nothing may be added. */
 #define LKI_PREFETCH_AT(address, offset) LKI_PREFETCH((uintptr_t)(address) + (offset))
 #define LKI_COLD __attribute__((cold, noinline))
+#define LKI_APART __attribute__((noinline)) /* its registers are not its caller's */
 #define LKI_INLINE static inline __attribute__((always_inline))
 #define LKI_LINE 64 /* bytes of a cache line */
 

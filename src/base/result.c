@@ -157,7 +157,7 @@ claims_widen(lk_result *result, size_t count)
 }
 
 bool
-lki_result_widen(lk_result *result, size_t more, size_t bytes, bool behind)
+lki_result_widen_slow(lk_result *result, size_t more, size_t bytes, bool behind)
 {
     size_t count = behind ? result->count + more : more;
     return claims_widen(result, count) &&

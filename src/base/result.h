@@ -46,7 +46,17 @@ lki_result_begin(lk_result *result, size_t items, size_t bytes)
 /* For who does not know yet whether something will come, or how much: room for `items` more items of
  * `bytes` bytes in all, and as many claims, `behind` what is there or in its place. What is there
  * stays. False: no memory. */
-bool lki_result_widen(lk_result *result, size_t items, size_t bytes, bool behind);
+bool lki_result_widen_slow(lk_result *result, size_t items, size_t bytes, bool behind);
+LKI_INLINE bool
+lki_result_widen(lk_result *result, size_t items, size_t bytes, bool behind)
+{
+    size_t count = behind ? result->count + items : items;
+    size_t used = behind ? result->used + bytes : bytes;
+    if (LKI_LIKELY(count <= result->claim_room && count <= result->item_room &&
+                   used <= result->byte_room))
+        return true;
+    return lki_result_widen_slow(result, items, bytes, behind);
+}
 
 /* Short copies without a call. */
 LKI_INLINE void

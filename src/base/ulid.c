@@ -11,6 +11,10 @@
 
 #include "base/cancel.h"
 
+const unsigned char lki_ulid_digit[32] = {'0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A',
+                                          'B', 'C', 'D', 'E', 'F', 'G', 'H', 'J', 'K', 'M', 'N',
+                                          'P', 'Q', 'R', 'S', 'T', 'V', 'W', 'X', 'Y', 'Z'};
+
 static bool
 digits_read(const unsigned char *from, size_t count, uint64_t *value)
 {

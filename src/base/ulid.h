@@ -20,6 +20,8 @@ enum { LKI_ULID_OWNER = 10, LKI_ULID_PLACE = 18, LKI_ULID_WORD = 8 };
 #define LKI_ULID_MASK (((uint64_t)1 << 40) - 1)
 #define LKI_ULID_MS_MAX (((int64_t)1 << 48) - 1)
 
+extern const unsigned char lki_ulid_digit[32];
+
 /* 40 bits as 8 characters, all at once: five bits go to each byte, then bytes become digits. The
  * alphabet leaves out I, L, O and U: from each threshold on digits are one further. */
 LKI_INLINE void

@@ -32,7 +32,9 @@
 
 enum {
     NEAR = 16,
-    PUBLISH_SPINS = 200,
+    RUN = 16,
+    PUBLISH_PAUSES = 64, /* before the last look; 127 in all */
+    MORE_PAUSES = 8,     /* likewise, by who has something already */
     PULLS_PER_EXPIRY = 16,
     HOOKED_SLICE_MS = 5,
     SLICE_MAX_MS = 60 * 1000
@@ -55,24 +57,34 @@ typedef struct pull {
     uint32_t visited;
     uint32_t worked; /* expired jobs taken out, and dead letters moved, in this section */
     bool again;      /* it ended because that was a portion: the next one is for another section */
+    bool enough;     /* a place at the frontier is not published yet: what was taken is given out */
     lki_segment *front;  /* where the frontier ended */
     uint64_t front_word; /* its word then */
 } pull;
 
 /* ---- the frontier ---- */
 
-/* A place that is reserved: its word once it is published, or PASSED. */
+/* Waits a little for a place that is reserved to be published; looks less and less often, as each look
+ * takes the line from the producer. Its word; empty: still not. */
+static uint64_t
+slot_wait(lki_slot *slot, unsigned pauses)
+{
+    uint64_t word = lki_load_acquire(&slot->word); /* P11 */
+    for (unsigned step = 1; word == LKI_WORD_EMPTY && step <= pauses; step *= 2) {
+        for (unsigned i = 0; i < step; i++)
+            lki_pause();
+        word = lki_load_acquire(&slot->word); /* P11 */
+    }
+    return word;
+}
+
+/* The same; at last the place is passed over. */
 static uint64_t
 slot_await(lki_slot *slot)
 {
-    uint64_t word = LKI_WORD_EMPTY;
-    for (unsigned i = 0; i < PUBLISH_SPINS; i++) {
-        word = lki_load_acquire(&slot->word); /* P11 */
-        if (word != LKI_WORD_EMPTY)
-            return word;
-        lki_pause();
-    }
-    uint64_t passed = lki_word(LKI_PASSED, 0, 0);
+    uint64_t word = slot_wait(slot, PUBLISH_PAUSES), passed = lki_word(LKI_PASSED, 0, 0);
+    if (word != LKI_WORD_EMPTY)
+        return word;
     return lki_cas_seq_cst(&slot->word, &word, passed) ? passed : word; /* P11 */
 }
 
@@ -99,7 +111,12 @@ segment_front(pull *p, lki_segment *segment, bool *over)
                     break;
                 }
             }
-            word = slot_await(&segment->slots[i]);
+            word = p->taken == 0 ? slot_await(&segment->slots[i])
+                                 : slot_wait(&segment->slots[i], MORE_PAUSES);
+            if (word == LKI_WORD_EMPTY) {
+                p->enough = true;
+                break;
+            }
         }
         if (lki_word_phase(word) == LKI_FRONT) {
             found = &segment->slots[i];
@@ -230,7 +247,7 @@ next_find(pull *p, lki_found_job *job)
         bool at_front = front_find(p, job);
         lk_status status =
             lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready, &first);
-        if (status == LK_NO_MEMORY || p->again)
+        if (status == LK_NO_MEMORY || p->again || p->enough)
             return status;
         if (status == LK_OK && (!at_front || lk_bytes_compare(ready.key.sk, job->key.sk) < 0)) {
             bool again = ready.cell == seen.cell && ready.state.identity == seen.state.identity;
@@ -252,18 +269,17 @@ next_find(pull *p, lki_found_job *job)
     }
 }
 
-static void
-job_put(pull *p, const lki_cell *cell, const lki_record *record, const lki_state *claim)
+/* `claim`: without its key. There is room. */
+LKI_INLINE void
+job_put(pull *p, const lki_cell *cell, const lki_record *record, lk_claim claim)
 {
     lk_result *result = p->result;
-    if (p->taken == 0)
-        (void)lki_result_begin(result, 0, 0); /* there is room */
+    if (p->taken++ == 0)
+        (void)lki_result_begin(result, 0, 0);
     lki_result_put(result, cell->bytes, cell->pk_size, cell->sk_size, lki_record_data(record),
                    record->size, lki_record_expires(record));
-    const lk_item *item = &result->items[result->count - 1];
-    result->claims[result->claim_count++] =
-        (lk_claim){item->key, claim->token, lki_tick_to_ms(p->store, claim->time), claim->receives};
-    p->taken++;
+    claim.key = result->items[result->count - 1].key;
+    result->claims[result->claim_count++] = claim;
 }
 
 /* LK_OK: claimed. LK_RACE: look again. LK_EMPTY: not in this section. */
@@ -291,7 +307,10 @@ job_claim(pull *p, const lki_found_job *job)
         lki_count(p->thread, LKI_CLAIM_COLLISIONS, status == LK_RACE);
         return status;
     }
-    job_put(p, cell, job->record, &to);
+    job_put(p, cell, job->record,
+            (lk_claim){.token = to.token,
+                       .deadline_ms = lki_tick_to_ms(p->store, to.time),
+                       .receives = to.receives});
     return status;
 }
 
@@ -307,47 +326,84 @@ lane_is_over(pull *p)
     return lki_lane_is_over(p->lane);
 }
 
-/* The way of nearly all: nothing but the frontier, and its first job is claimed. LK_OK; LK_NO_MEMORY;
- * LK_RACE: the long way. */
-static lk_status
+/* The jobs in a row that lie at `slot`, up to `count`: all FRONT, and live. How many; *bytes: what they
+ * take in a result. */
+LKI_INLINE size_t
+front_look(pull *p, lki_slot *slot, size_t count, lki_record **record, size_t *bytes)
+{
+    lki_time now = {0, false, false};
+    size_t found = 0;
+    while (found < count &&
+           lki_load_acquire(&slot[found].word) == lki_word(LKI_FRONT, 0, 0)) { /* P11 */
+        lki_cell *cell = slot[found].cell;
+        lki_record *live = lki_effective(p->store, lki_load_acquire(&cell->item), NULL); /* P1 */
+        if (LKI_UNLIKELY(!lki_record_is_live(p->store, live, &now)))
+            break;
+        *bytes += (size_t)cell->pk_size + cell->sk_size + live->size;
+        record[found++] = live;
+    }
+    return found;
+}
+
+/* The way of nearly all: nothing but the frontier, and the jobs in a row that lie there are claimed. LK_OK:
+ * some; LK_EMPTY: none is there yet; LK_NO_MEMORY; LK_RACE: the long way. */
+static LKI_APART lk_status
 front_claim(pull *p)
 {
     lki_lane *lane = p->lane;
     lki_segment *segment = lki_load_acquire(&lane->frontier); /* P13 */
     if (segment == NULL || p->options->max_receives != 0)
         return LK_RACE;
-    uint32_t at = lki_load_relaxed(&segment->cursor);
+    uint32_t at = lki_load_relaxed(&segment->cursor), left = segment->capacity - at;
     lki_slot *slot = &segment->slots[at];
-    uint64_t word = at < segment->capacity ? lki_load_acquire(&slot->word) : 0; /* P11 */
-    for (unsigned i = 0;
-         i < NEAR && lki_word_phase(word) != LKI_FRONT && word != 0 && ++at < segment->capacity;
-         i++)
-        word = lki_load_acquire(&(++slot)->word); /* P11: others have claimed since */
-    if (lki_word_phase(word) != LKI_FRONT || (word & LKI_WORD_PINNED) != 0 ||
-        lki_order_first(&lane->ready) != NULL) /* after the word: see next_find */
-        return LK_RACE;
-    lki_cell *cell = slot->cell;
-    lki_time now = {0, false, false};
-    lki_record *record = lki_effective(p->store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    if (LKI_UNLIKELY(!lki_record_is_live(p->store, record, &now)))
-        return LK_RACE;
-    size_t bytes = (size_t)cell->pk_size + cell->sk_size + record->size;
-    if (LKI_UNLIKELY(!lki_result_widen(p->result, 1, bytes, p->taken != 0)))
-        return LK_NO_MEMORY;
-    uint64_t claimed = lki_word(LKI_CLAIMED, 1, p->deadline);
-    lki_job_cover(segment, p->deadline);                               /* P12: before, and after */
-    if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &word, claimed))) { /* P11, P12 */
-        lki_count(p->thread, LKI_CLAIM_COLLISIONS, 1);
-        return LK_RACE;
+    size_t count = p->wanted - p->taken, bytes = 0, i = 0;
+    uint64_t word = LKI_WORD_EMPTY;
+    for (unsigned passed = 0; passed <= NEAR && left != 0; passed++, slot++, left--) {
+        word = lki_load_acquire(&slot->word); /* P11 */
+        if (LKI_LIKELY(word == lki_word(LKI_FRONT, 0, 0) || word == LKI_WORD_EMPTY))
+            break; /* others have claimed those before it since */
     }
-    lki_job_cover(segment, p->deadline);     /* P12 */
-    lki_store_relaxed(&segment->cursor, at); /* nothing below is FRONT, nor will be */
-    p->visited++;
-    const lki_state state = {.token = LKI_PLAIN_TOKEN | lki_slot_place(segment, slot) << 16 | 1,
-                             .time = p->deadline,
-                             .receives = 1};
-    job_put(p, cell, record, &state);
-    return LK_OK;
+    if (left == 0 || word != lki_word(LKI_FRONT, 0, 0))
+        return left != 0 && word == LKI_WORD_EMPTY ? LK_EMPTY : LK_RACE;
+    lki_record *record[RUN];
+    count = count < left ? count : left;
+    count = front_look(p, slot, count < RUN ? count : RUN, record, &bytes);
+    if (count == 0 || lki_order_first(&lane->ready) != NULL) /* after the words: see next_find */
+        return LK_RACE;
+    if (LKI_UNLIKELY(!lki_result_widen(p->result, count, bytes, p->taken != 0)))
+        return LK_NO_MEMORY;
+    lk_claim claim = {.token = LKI_PLAIN_TOKEN | lki_slot_place(segment, slot) << 16 | 1,
+                      .deadline_ms = lki_tick_to_ms(p->store, p->deadline),
+                      .receives = 1};
+    lki_job_cover(segment, p->deadline); /* P12: before, and after */
+    for (; i < count; i++, claim.token += (uint64_t)1 << 16) {
+        word = lki_word(LKI_FRONT, 0, 0);
+        if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot[i].word, &word,
+                                          lki_word(LKI_CLAIMED, 1, p->deadline)))) { /* P11, P12 */
+            lki_count(p->thread, LKI_CLAIM_COLLISIONS, 1);
+            break;
+        }
+        job_put(p, slot[i].cell, record[i], claim);
+    }
+    lki_job_cover(segment, p->deadline); /* P12 */
+    /* Nothing below is FRONT, nor will be. */
+    lki_store_relaxed(&segment->cursor, (uint32_t)(slot - segment->slots + (ptrdiff_t)i));
+    p->visited += (uint32_t)i;
+    return i == count ? LK_OK : LK_RACE;
+}
+
+/* A pull has got some, and found an empty place at the cursor. LK_OK: it is published by now; LK_EMPTY:
+ * what was taken is given out; LK_RACE: the long way. */
+static lk_status
+front_await(pull *p)
+{
+    lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
+    uint64_t word = lki_load_seq_cst(&segment->word);            /* P14 */
+    uint32_t at = lki_load_relaxed(&segment->cursor);
+    if (at >= LKI_RESERVED(word))
+        return (word & LKI_SEALED) != 0 ? LK_RACE : LK_EMPTY;
+    word = slot_wait(&segment->slots[at], MORE_PAUSES);
+    return word == lki_word(LKI_FRONT, 0, 0) ? LK_OK : LK_EMPTY;
 }
 
 /* Does the job come behind something that is due and was not noticed yet? */
@@ -368,24 +424,13 @@ is_behind_time(const pull *p, const lki_found_job *job)
            lk_bytes_compare(job->key.sk, p->result->items[p->result->count - 1].key.sk) < 0;
 }
 
-/* As many as are there, up to max_jobs, with those of earlier sections. LK_OK, LK_EMPTY, LK_NO_MEMORY,
- * LK_BUSY. */
-static lk_status
-pull_jobs(pull *p)
+/* What is due is noticed, and the next job is looked for everywhere, one by one. `before`: taken in earlier
+ * sections. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
+static LKI_APART lk_status
+pull_long(pull *p, size_t before)
 {
     lki_notice notice = {.more = true};
     lk_status status = LK_RACE;
-    size_t before = p->taken;
-    if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX) && /* P12 */
-        p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
-        lki_due_expire(p->store, p->thread, p->lane);
-    /* Judged for the whole of the pull: what is due in it was not when it began. */
-    if (LKI_LIKELY(before == 0 && /* else the next one may belong before the last */
-                   lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
-                   lki_order_first(&p->lane->later) == NULL))
-        while (p->taken < p->wanted && front_claim(p) == LK_OK) {}
-    if (p->taken == p->wanted)
-        return LK_OK;
     do {
         lki_found_job job;
         if (status == LK_EMPTY || LKI_LIKELY(p->taken == before && status == LK_RACE))
@@ -394,13 +439,36 @@ pull_jobs(pull *p)
             status = LK_OK;
         if (status == LK_OK)
             status = next_find(p, &job);
-        if (status == LK_OK && LKI_UNLIKELY(is_behind_time(p, &job)))
+        if (p->enough || (status == LK_OK && LKI_UNLIKELY(is_behind_time(p, &job))))
             break;
         if (status == LK_OK)
             status = LKI_UNLIKELY(is_ahead(&notice, &job)) ? LK_EMPTY : job_claim(p, &job);
     } while (p->taken < p->wanted && !p->again &&
              (status == LK_OK || status == LK_RACE || (status == LK_EMPTY && notice.more)));
     return p->taken != 0 ? LK_OK : status;
+}
+
+/* As many as are there, up to max_jobs, with those of earlier sections. */
+LKI_INLINE lk_status
+pull_jobs(pull *p)
+{
+    lk_status status = LK_OK;
+    size_t before = p->taken;
+    if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX) && /* P12 */
+        p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
+        lki_due_expire(p->store, p->thread, p->lane);
+    /* Judged for the whole of the pull: what is due in it was not when it began. */
+    if (LKI_LIKELY(before == 0 && /* else the next one may belong before the last */
+                   lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
+                   lki_order_first(&p->lane->later) == NULL))
+        do {
+            status = front_claim(p);
+            if (LKI_UNLIKELY(status == LK_EMPTY) && p->taken != 0)
+                status = front_await(p);
+        } while (status == LK_OK && p->taken < p->wanted);
+    if (p->taken == p->wanted || (p->taken != before && status == LK_EMPTY))
+        return LK_OK;
+    return pull_long(p, before);
 }
 
 /* Is there something to pull, or will there never be? */
@@ -410,7 +478,7 @@ lane_is_ready(pull *p)
     lki_found_job job;
     p->ticks = lki_ticks_read(p->store);
     p->worked = 0;
-    p->again = false;
+    p->again = p->enough = false;
     bool found = false;
     lki_notice notice = {.more = true};
     while (!found && notice.more) {
@@ -496,7 +564,7 @@ pull_once(pull *p)
     if (LKI_LIKELY(before == 0))
         p->deadline = lki_ticks_after(p->store, &p->ticks, visibility);
     p->visited = p->worked = 0;
-    p->again = false;
+    p->again = p->enough = false;
     lk_status status = pull_jobs(p);
     if (status == LK_EMPTY && !p->again && lane_is_over(p))
         status = LK_CLOSED;
@@ -587,11 +655,13 @@ pull_wait(pull *p)
 static lk_status
 pull_with(lki_store *store, lki_thread *thread, const lk_pull_options *options, lk_result *result)
 {
-    pull p = {.store = store,
-              .thread = thread,
-              .options = options,
-              .result = result,
-              .wanted = options->max_jobs != 0 ? options->max_jobs : 1};
+    pull p;
+    p.store = store;
+    p.thread = thread;
+    p.options = options;
+    p.result = result;
+    p.taken = 0;
+    p.wanted = options->max_jobs != 0 ? options->max_jobs : 1;
     p.waits = options->wait_ms != 0 && thread->epoch.active == 0;
     lk_status status = pull_sections(&p, false);
     bool pinned = false;

@@ -5,12 +5,20 @@
  *   1. their places, by one compare-and-swap, which fixes their ULIDs
  *   2. their cells, in the memory that each place of a segment has for one; cells that need more, or
  *      more than those before them, are made first, apart
- *   3. each: the sk, the cell into its slot, the word, the stamp
- *   4. who waits is woken
+ *   3. the stamp of all, then each one's sk, and the cell into its slot
+ *   4. the words, one behind the other
+ *   5. who waits is woken
  *
- * A consumer that finds a place reserved and not published passes it over; then the job is published
- * with a ready entry.
+ * A consumer that finds a place reserved and not published passes it over, after a short wait; so does
+ * at once whoever else would say that no job is there. Then the job is published with a ready entry,
+ * and stamped after that.
  *
+ * Ordering    P2: a place is reserved, then the clock is read, then the word is published (all seq_cst).
+ *             A snapshot moves the clock, then looks. If it does not see the reservation, the stamp is
+ *             greater than it; if it sees the reservation and no word, it passes the place over, and
+ *             the job gets another stamp. So whoever has not seen the job comes before its stamp
+ *             (tests/model/push.pml). What breaks otherwise: a snapshot that has the job and lacks
+ *             what somebody wrote who then found no job.
  * Progress    lock-free but for the growth of the lane.
  */
 #include <string.h>
@@ -27,6 +35,7 @@ typedef struct push {
     const lk_item *jobs;
     size_t count;
     size_t cell_size; /* of the largest */
+    bool small;       /* they may lie in the segments, if the caller does not want them back */
     lki_cell **cells;
     lki_scratch scratch; /* held where they are more than a few */
     lki_cell *few[FEW];
@@ -73,23 +82,31 @@ cells_make(push *p, lk_result *pushed)
     return false;
 }
 
+/* What the cells need. False: a job has an sk of its own. */
+static bool
+cells_measure(push *p)
+{
+    size_t largest = 0, long_data = 0;
+    for (const lk_item *job = p->jobs, *end = job + p->count; job != end; job++) {
+        if (job->key.sk.size != 0)
+            return false;
+        size_t size = lki_cell_size_in_lane(job);
+        largest = size > largest ? size : largest;
+        /* Empty data, which have no record inside, are very long here. */
+        long_data = job->data.size - 1 > long_data ? job->data.size - 1 : long_data;
+    }
+    p->small = largest <= LKI_SLAB_CELL_MAX && long_data < LKI_INLINE_MAX - 8;
+    p->cell_size = largest <= LKI_SLAB_CELL_MAX ? largest : LKI_SLAB_CELL_MAX;
+    return true;
+}
+
 /* May the cells lie in the segments? Nearly always; not where the jobs are large, or larger than those
  * before them, or may point into what the caller wants filled. */
 static bool
-cells_fit(push *p, const lk_result *pushed)
+cells_fit(const push *p, const lk_result *pushed)
 {
-    p->cell_size = 0;
-    bool inside = pushed == NULL;
-    for (size_t i = 0; i < p->count; i++) {
-        size_t size = lki_cell_size_in_lane(&p->jobs[i]);
-        p->cell_size = size > p->cell_size ? size : p->cell_size;
-        inside &= size <= LKI_SLAB_CELL_MAX && p->jobs[i].data.size != 0 &&
-                  p->jobs[i].data.size <= LKI_INLINE_MAX - 8;
-    }
-    if (p->cell_size > LKI_SLAB_CELL_MAX)
-        p->cell_size = LKI_SLAB_CELL_MAX;
     const lki_segment *tail = lki_load_acquire(&p->lane->tail); /* P13 */
-    return inside && (tail == NULL || p->cell_size <= tail->cell_size);
+    return p->small && pushed == NULL && (tail == NULL || p->cell_size <= tail->cell_size);
 }
 
 /* The cells in the places that were reserved. False: a segment has come in between whose cells are
@@ -99,10 +116,9 @@ cells_place(push *p, lki_places places)
 {
     bool made = true;
     for (size_t i = 0; i < p->count; i++) {
-        size_t size = p->count == 1 ? p->cell_size : lki_cell_size_in_lane(&p->jobs[i]);
-        if (LKI_LIKELY(size <= places.segment->cell_size)) {
+        if (LKI_LIKELY(p->cell_size <= places.segment->cell_size)) {
             p->cells[i] = lki_slab_cell(places.segment, places.slot);
-            lki_cell_make_in_slab(p->cells[i], &p->jobs[i], size);
+            lki_cell_make_in_slab(p->cells[i], &p->jobs[i]);
         } else {
             p->cells[i] = made ? cell_new(p, &p->jobs[i]) : NULL;
             made = p->cells[i] != NULL;
@@ -137,6 +153,7 @@ static LKI_COLD void
 slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
     lki_state to = {.phase = LKI_WAITING, .time = time};
+    lki_record *record = (lki_record *)lki_load_relaxed(&slot->cell->item); /* ours as yet */
     lk_bytes sk = {lki_cell_sk(slot->cell), LK_ULID_SIZE};
     to.identity = lki_word(LKI_WAITING, 0, time);
     if (time == 0 && (!lki_reserve(p->thread, 8) ||
@@ -145,7 +162,9 @@ slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
         time = lki_tick(p->store);
     if (time != 0)
         lki_job_cover(segment, time);                               /* P12: before, and after */
+    lki_store_relaxed(&record->word, 0);                            /* nobody looks at it yet */
     lki_store_seq_cst(&slot->word, lki_word(LKI_WAITING, 0, time)); /* P11, P15 */
+    lki_record_stamp(p->store, record);                             /* P2: after the word */
     if (time != 0)
         lki_job_cover(segment, time); /* P12 */
 }
@@ -169,37 +188,40 @@ slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
     }
 }
 
-/* lki_sk_write, for whom many keys have the same milliseconds. */
+/* What the places tell: the sk, the stamp; each cell into its slot. */
 static void
-sk_write(lki_thread *thread, unsigned char *sk, const lki_segment *segment, uint32_t slot,
-         int64_t ms)
+cells_finish(push *p, lki_places places, lk_result *pushed)
 {
-    if (LKI_UNLIKELY(thread->ulid_ms != ms || ms == 0)) {
-        lki_ulid_write_ms(thread->ulid_text, ms);
-        thread->ulid_ms = ms;
+    lki_thread *thread = p->thread;
+    uint64_t stamp = lki_load_seq_cst(&p->store->clock) << 1; /* P2: after the places */
+    if (LKI_UNLIKELY(thread->ulid_ms != places.ms || places.ms == 0)) {
+        lki_ulid_write_ms(thread->ulid_text, places.ms);
+        thread->ulid_ms = places.ms;
     }
-    memcpy(sk, thread->ulid_text, LKI_ULID_OWNER);
-    lki_sk_write_place(sk, segment, slot);
-}
-
-static void
-cells_publish(push *p, lki_places places, uint64_t time, lk_result *pushed)
-{
     for (size_t i = 0; i < p->count; i++) {
-        lki_segment *segment = places.segment;
-        lki_slot *slot = &segment->slots[places.slot];
         lki_cell *cell = p->cells[i];
         lki_record *record = (lki_record *)lki_load_relaxed(&cell->item); /* ours as yet */
-        sk_write(p->thread, cell->bytes + cell->pk_size, segment, places.slot, places.ms);
+        unsigned char *sk = cell->bytes + cell->pk_size;
+        memcpy(sk, thread->ulid_text, sizeof thread->ulid_text);
+        lki_sk_write_place(sk, places.segment, places.slot);
+        lki_store_relaxed(&record->word, stamp); /* P11: published with the slot's word */
         int64_t expires = lki_record_expires(record);
         if (LKI_UNLIKELY(expires != 0))
-            lki_job_cover_expiry(segment, expires);
+            lki_job_cover_expiry(places.segment, expires);
         if (LKI_UNLIKELY(pushed != NULL))
             lki_result_put(pushed, cell->bytes, cell->pk_size, cell->sk_size,
                            lki_record_data(record), record->size, expires);
-        slot->cell = cell;
-        slot_publish(p, segment, slot, time);
-        lki_record_stamp(p->store, record); /* P2: after the word */
+        places.segment->slots[places.slot].cell = cell;
+        lki_places_next(&places);
+    }
+}
+
+/* All words in a row, so that a consumer who has caught up finds most of a batch at once. */
+static void
+cells_publish(push *p, lki_places places, uint64_t time)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        slot_publish(p, places.segment, &places.segment->slots[places.slot], time);
         lki_places_next(&places);
     }
 }
@@ -251,45 +273,45 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
     uint64_t time = 0;
     lk_bytes pk = p->jobs[0].key.pk;
     lki_places places;
-    if (LKI_UNLIKELY(options->delay_ms > 0)) {
-        lki_ticks ticks = lki_ticks_read(p->store);
-        time = lki_ticks_after(p->store, &ticks, options->delay_ms) - 1;
-    }
-    p->cells = p->count <= FEW ? p->few : p->scratch.memory;
+    lk_status status = LK_OK;
     if (!lki_reserve(p->thread, 8))
         return LK_NO_MEMORY;
-    lk_status status = LK_OK;
     p->lane = lki_lane_find_known(p->store, p->thread, pk);
     if (LKI_UNLIKELY(p->lane == NULL))
         status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
     if (status != LK_OK)
         return status;
     bool inside = cells_fit(p, pushed);
-    if (!inside) {
+    if (LKI_UNLIKELY(!inside)) {
         if (!cells_make(p, pushed))
             return LK_NO_MEMORY;
         /* From here on the jobs may be gone: they may have pointed into `pushed`. */
         pk = (lk_bytes){p->cells[0]->bytes, p->cells[0]->pk_size};
     }
+    if (LKI_UNLIKELY(options->delay_ms > 0)) {
+        lki_ticks ticks = lki_ticks_read(p->store);
+        time = lki_ticks_after(p->store, &ticks, options->delay_ms) - 1;
+    }
     status = places_obtain(p, pk, options->max_depth, &places);
-    if (status == LK_OK && LKI_UNLIKELY(places_are_too_many(p, &places, options->max_depth))) {
+    if (LKI_UNLIKELY(status != LK_OK)) {
+        if (!inside)
+            cells_discard(p, p->count);
+        return status;
+    }
+    if (LKI_UNLIKELY(places_are_too_many(p, &places, options->max_depth))) {
         for (size_t i = 0; inside && i < p->count; i++)
             p->cells[i] = NULL;
         cells_give_up(p, places);
         return LK_BUSY;
     }
-    if (status == LK_OK && inside && LKI_UNLIKELY(!cells_place(p, places))) {
+    if (LKI_LIKELY(inside) && LKI_UNLIKELY(!cells_place(p, places))) {
         cells_give_up(p, places);
         return LK_NO_MEMORY;
     }
-    if (status != LK_OK) {
-        if (!inside)
-            cells_discard(p, p->count);
-        return status;
-    }
-    if (pushed != NULL)
+    if (LKI_UNLIKELY(pushed != NULL))
         (void)lki_result_begin(pushed, 0, 0); /* there is room */
-    cells_publish(p, places, time, pushed);
+    cells_finish(p, places, pushed);
+    cells_publish(p, places, time);
     lki_lane_count(p->lane, p->thread, LKI_LANE_PUSHES, p->count);
     lki_lane_used(p->lane);
     if (LKI_LIKELY(time == 0))
@@ -301,22 +323,25 @@ lk_status
 lki_queue_push(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
                const lk_push_options *options, lk_result *pushed)
 {
-    for (size_t i = 0; i < count; i++)
-        if (jobs[i].key.sk.size != 0)
-            return lki_push_commit(store, thread, jobs, count, options, pushed);
-    if (!lki_memory_is_bounded(thread))
-        return LK_BUSY;
     push p;
-    p.store = store;
-    p.thread = thread;
     p.jobs = jobs;
     p.count = count;
-    if (count > FEW && !lki_scratch_take(thread, &p.scratch, count * sizeof *p.cells))
-        return LK_NO_MEMORY;
+    if (LKI_UNLIKELY(!cells_measure(&p)))
+        return lki_push_commit(store, thread, jobs, count, options, pushed);
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    p.store = store;
+    p.thread = thread;
+    p.cells = p.few;
+    if (LKI_UNLIKELY(count > FEW)) {
+        if (!lki_scratch_take(thread, &p.scratch, count * sizeof *p.cells))
+            return LK_NO_MEMORY;
+        p.cells = p.scratch.memory;
+    }
     lki_write_enter(thread);
     lk_status status = push_entered(&p, options, pushed);
     lki_write_leave(thread);
-    if (count > FEW)
+    if (LKI_UNLIKELY(count > FEW))
         lki_scratch_give(thread, &p.scratch);
     lki_sweep_step(store, thread, count);
     return status;

@@ -85,30 +85,19 @@ lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
 }
 
 static void
-cell_fill_in_lane(lki_cell *cell, const lk_item *item, size_t size, uint32_t flags)
+cell_fill_in_lane(lki_cell *cell, const lk_item *item, uint32_t flags)
 {
-    size_t keys = (item->key.pk.size + LK_ULID_SIZE + 7) & ~(size_t)7;
-    *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size, .sk_size = LK_ULID_SIZE};
-    cell->room = (uint32_t)(size - LKI_CELL_HEADER - keys);
-    cell->room -= cell->room != 0 ? LKI_RECORD_HEADER : 0;
+    *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size,
+                       .sk_size = LK_ULID_SIZE,
+                       .room = (uint32_t)lki_cell_room_in_lane(item)};
     lki_store_relaxed(&cell->flags, LKI_CELL_LANE | flags); /* nobody knows it yet */
     lki_copy(cell->bytes, item->key.pk.data, item->key.pk.size);
 }
 
-size_t
-lki_cell_size_in_lane(const lk_item *item)
-{
-    size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-    size_t keys = (item->key.pk.size + LK_ULID_SIZE + 7) & ~(size_t)7;
-    /* A record begins with 8 bytes of payload, be it empty. */
-    size_t room = payload <= LKI_INLINE_MAX ? (payload + 7) & ~(size_t)7 : 0;
-    return LKI_CELL_HEADER + keys + (room != 0 ? LKI_RECORD_HEADER + room : 0);
-}
-
 void
-lki_cell_make_in_slab(lki_cell *cell, const lk_item *item, size_t size)
+lki_cell_make_in_slab(lki_cell *cell, const lk_item *item)
 {
-    cell_fill_in_lane(cell, item, size, LKI_CELL_SLAB);
+    cell_fill_in_lane(cell, item, LKI_CELL_SLAB);
     lki_record *record = lki_cell_record(cell);
     record->flags = LKI_FLAG_INLINE;
     lki_record_fill(record, item);
@@ -118,11 +107,10 @@ lki_cell_make_in_slab(lki_cell *cell, const lk_item *item, size_t size)
 lki_cell *
 lki_cell_new_in_lane(lki_thread *thread, const lk_item *item)
 {
-    size_t size = lki_cell_size_in_lane(item);
-    lki_cell *cell = lki_chunk_alloc(thread, size);
+    lki_cell *cell = lki_chunk_alloc(thread, lki_cell_size_in_lane(item));
     if (cell == NULL)
         return NULL;
-    cell_fill_in_lane(cell, item, size, 0);
+    cell_fill_in_lane(cell, item, 0);
     if (cell->room != 0)
         lki_store_relaxed(&cell->flags, LKI_CELL_LANE | LKI_CELL_ROOM); /* nobody knows it yet */
     return cell;

@@ -108,12 +108,12 @@ lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time)
 }
 
 void
-lki_job_cover(lki_segment *segment, uint64_t time)
+lki_job_cover_slow(lki_segment *segment, uint64_t time)
 {
     lki_lane *lane = segment->lane;
     if (time >= LKI_TIME_MAX) /* that is never */
         return;
-    lki_bound_cover(&segment->page->due[segment->number % LKI_PAGE_SEGMENTS], time);
+    lki_bound_cover(segment->due, time);
     if (LKI_UNLIKELY(lki_bound_cover(&lane->due, time)))
         lki_lane_sooner(lane);
 }
@@ -204,7 +204,10 @@ lki_job_slot(lki_lane *lane, lk_bytes sk, lki_segment **segment)
     if (sk.size != LK_ULID_SIZE || memcmp(text + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
         !lki_ulid_read(text + LKI_ULID_PLACE, &place))
         return NULL;
-    return lki_lane_slot(lane, place, segment);
+    lki_slot *slot = lki_lane_slot(lane, place, segment);
+    if (slot != NULL)
+        (void)lki_slot_look(*segment, slot);
+    return slot;
 }
 
 void

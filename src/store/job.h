@@ -184,29 +184,15 @@ lki_slot_pass(lki_segment *segment, const lki_slot *slot)
 
 /* ---- bounds ---- */
 
-LKI_INLINE uint64_t
-lki_bound_time(lki_bound *bound)
-{
-    return lki_load_seq_cst(bound) >> LKI_TIME_SHIFT; /* P12 */
-}
-
-bool lki_bound_cover_slow(lki_bound *bound, uint64_t time);
-/* Something with this time was added, or is about to be. True: that was news. */
-LKI_INLINE bool
-lki_bound_cover(lki_bound *bound, uint64_t time)
-{
-    uint64_t seen = lki_load_seq_cst(bound); /* P12 */
-    if (LKI_LIKELY((seen & 1) == 0 && seen >> LKI_TIME_SHIFT <= time))
-        return false;
-    return lki_bound_cover_slow(bound, time);
-}
-/* Looking at all that it bounds: the mark first, then the look, then the end with the time found:
- * false: something was added meanwhile, the bound stays as low as it was. */
-uint64_t lki_bound_begin(lki_bound *bound);
-bool lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time);
-
 /* Covers a plain word, or the expiry of a job of the segment. */
-void lki_job_cover(lki_segment *segment, uint64_t time);
+void lki_job_cover_slow(lki_segment *segment, uint64_t time);
+LKI_INLINE void
+lki_job_cover(lki_segment *segment, uint64_t time)
+{
+    if (LKI_UNLIKELY(!lki_bound_covers(segment->due, time) ||
+                     !lki_bound_covers(&segment->lane->due, time)))
+        lki_job_cover_slow(segment, time);
+}
 void lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms);
 /* How far a round over the jobs with keys has come that looks for expired ones: an object that is
  * replaced as a whole. */

@@ -2,8 +2,10 @@
  *
  * Walks over a partition with a queue. Called by query.c, in a section.
  *
- * A job is in its slot before its record has a stamp, and its segment in the directory before that:
- * a walk that begins after its snapshot finds every job that was there. A job that is gone counts
+ * A place is reserved, in a segment that is in the directory, before the stamp of its job is read, so
+ * what is reserved after the snapshot was taken is not in it; and what is reserved and not published when
+ * the walk comes there is passed over, and gets a later stamp: a walk that begins after its snapshot finds
+ * every job that was there. A job that is gone counts
  * if its stamp is above the snapshot; its cell is still there, because the section is older than
  * its retirement, and so is its segment.
  *
@@ -105,7 +107,7 @@ segment_enter(lki_lane_walk *w, lki_segment *segment)
 static lki_cell *
 slot_cell(const lki_lane_walk *w, lki_slot *slot)
 {
-    uint64_t word = lki_load_acquire(&slot->word); /* P11 */
+    uint64_t word = lki_slot_look(w->segment, slot);
     enum lki_phase phase = lki_word_phase(word);
     if (word == LKI_WORD_EMPTY || phase == LKI_PASSED)
         return NULL;

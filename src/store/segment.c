@@ -24,6 +24,8 @@
 
 #include <string.h>
 
+#include "store/job.h"
+
 enum { SLOTS_FIRST = 16, SLOTS_SECOND = 128 };
 
 static size_t
@@ -228,6 +230,18 @@ lki_lane_slot(lki_lane *lane, uint64_t place, lki_segment **found)
     return &segment->slots[index];
 }
 
+uint64_t
+lki_slot_look(lki_segment *segment, lki_slot *slot)
+{
+    uint64_t word = lki_load_acquire(&slot->word); /* P11 */
+    if (LKI_LIKELY(word != LKI_WORD_EMPTY) ||
+        slot - segment->slots >=
+            (ptrdiff_t)LKI_RESERVED(lki_load_seq_cst(&segment->word))) /* P14 */
+        return word;
+    uint64_t passed = lki_word(LKI_PASSED, 0, 0);
+    return lki_cas_seq_cst(&slot->word, &word, passed) ? passed : word; /* P11 */
+}
+
 /* ---- the end of a segment ---- */
 
 /* The segment behind this one that is still in its page. NULL: there is none, or not yet. */
@@ -345,6 +359,8 @@ segment_new(lki_lane *lane, uint32_t capacity, uint32_t cell_size, uint64_t numb
     segment->cells = (unsigned char *)segment + head;
     segment->number = number;
     segment->lane = lane;
+    memcpy(segment->text, lane->owner, LKI_ULID_WORD);
+    lki_ulid_write(segment->text + LKI_ULID_WORD, (number << LKI_SEGMENT_BITS) & LKI_ULID_MASK);
     return segment;
 }
 
@@ -426,6 +442,7 @@ growth_plant_latched(lki_lane *lane, lki_thread *thread, lki_segment *tail, grow
         s->before = before;
         s->first_ms = ms;
         s->page = directory->page[directory_position(directory, s->number)];
+        s->due = &s->page->due[s->number % LKI_PAGE_SEGMENTS];
         lki_store_relaxed(&s->word, (uint64_t)ms << 16 | (sealed ? LKI_SEALED : 0) | here);
         lki_add_seq_cst(&s->page->live, 1); /* P13 */
         if (s->number % LKI_PAGE_SEGMENTS == LKI_PAGE_SEGMENTS - 1)
@@ -610,15 +627,6 @@ lki_places_reserve_closed(lki_lane *lane, lki_thread *thread, int64_t ms, lki_pl
     }
     lki_latch_drop(&lane->latch);
     return status;
-}
-
-void
-lki_places_next(lki_places *places)
-{
-    if (++places->slot < places->segment->capacity)
-        return;
-    places->segment = lki_load_acquire(&places->segment->next); /* P13 */
-    places->slot = 0;
 }
 
 void

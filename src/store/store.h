@@ -22,6 +22,7 @@
 #include "base/latch.h"
 #include "base/reclaim.h"
 #include "base/scratch.h"
+#include "base/ulid.h"
 #include "store/cell.h"
 #include "store/index.h"
 
@@ -178,8 +179,21 @@ uint64_t lki_cell_hash(lki_store *store, const lki_cell *cell);
 /* Cells that enter neither the set nor the index; the sk, of the size of an ULID, is left to be filled
  * in. In memory of the caller's, of at least that size, with the record for the item inside; or apart,
  * with room for a record: NULL: no memory. */
-size_t lki_cell_size_in_lane(const lk_item *item);
-void lki_cell_make_in_slab(lki_cell *cell, const lk_item *item, size_t size);
+LKI_INLINE size_t
+lki_cell_room_in_lane(const lk_item *item)
+{
+    size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
+    /* A record begins with 8 bytes of payload, be it empty. */
+    return payload <= LKI_INLINE_MAX ? (payload + 7) & ~(size_t)7 : 0;
+}
+LKI_INLINE size_t
+lki_cell_size_in_lane(const lk_item *item)
+{
+    size_t keys = (item->key.pk.size + LK_ULID_SIZE + 7) & ~(size_t)7;
+    size_t room = lki_cell_room_in_lane(item);
+    return LKI_CELL_HEADER + keys + (room != 0 ? LKI_RECORD_HEADER + room : 0);
+}
+void lki_cell_make_in_slab(lki_cell *cell, const lk_item *item);
 lki_cell *lki_cell_new_in_lane(lki_thread *thread, const lk_item *item);
 /* The partition of a pk, made where there is none. NULL: no memory. Caller: in a write section. */
 void lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Segments of a lane: the slots in which jobs without an sk of their own lie, in the order of their
+ * places; pages and the directory, by which places are found. P11 to P14: lane.h.
+ */
+#ifndef LKI_STORE_SEGMENT_H
+#define LKI_STORE_SEGMENT_H
+
+#include "base/ulid.h"
+#include "store/times.h"
+
+/* The slots of a segment of the full size are 8 KB; behind them is memory for as many cells. */
+enum { LKI_SEGMENT_BITS = 9, LKI_SEGMENT_SLOTS = 500, LKI_PAGE_SEGMENTS = 64 };
+
+typedef struct lki_lane_page lki_lane_page;
+typedef struct lki_segment lki_segment;
+
+typedef struct lki_slot {
+    _Atomic(uint64_t) word; /* [P11] see job.h */
+    lki_cell *cell;         /* [const] once the word is set; gone some time after DONE */
+} lki_slot;
+
+struct lki_segment {
+    lki_object object;
+    uint64_t number;      /* [const] place of slot 0 = number << LKI_SEGMENT_BITS */
+    uint64_t before;      /* [const] places reserved in earlier segments */
+    int64_t first_ms;     /* [const] no ULID in it has less, none in earlier ones more */
+    uint32_t capacity;    /* [const] */
+    uint32_t cell_size;   /* [const] of each slot's cell in `cells` */
+    unsigned char *cells; /* [const] behind the slots */
+    lki_lane_page *page;  /* [const] */
+    lki_lane *lane;       /* [const] */
+    lki_bound *due;       /* [const] its bound, in its page */
+    unsigned char text[2 * LKI_ULID_WORD]; /* [const] of slot 0's sk, behind the milliseconds */
+    _Atomic(lki_segment *) next;           /* [P13] set before the seal */
+    /* ms of the last ULID << 16 | sealed << 15 | slots reserved */
+    _Atomic(uint64_t) word __attribute__((aligned(LKI_LINE)));   /* [P14] */
+    _Atomic(uint32_t) cursor __attribute__((aligned(LKI_LINE))); /* [stat] no FRONT below it */
+    _Atomic(uint32_t) finished;                                  /* [P14] slots given up */
+    _Atomic(uint32_t) leaving;                                   /* [P14] a ticket is out */
+    lki_slot slots[] __attribute__((aligned(LKI_LINE)));
+};
+#define LKI_SEALED ((uint64_t)0x8000)
+#define LKI_RESERVED(word) ((uint32_t)((word)&0x7fff))
+
+/* Lower bounds of times, dense, for 64 segments. */
+struct lki_lane_page {
+    lki_object object;
+    uint64_t first;         /* [const] number of its first segment, a multiple of 64 */
+    _Atomic(uint32_t) live; /* [P13] segments in it */
+    _Atomic(uint32_t) full; /* [P13] no more segments will come */
+    _Atomic(lki_segment *) segment[LKI_PAGE_SEGMENTS]; /* [P13] */
+    lki_bound due[LKI_PAGE_SEGMENTS];                  /* of plain words */
+    lki_bound expires[LKI_PAGE_SEGMENTS];              /* of plain jobs */
+};
+
+typedef struct lki_directory {
+    lki_object object;
+    size_t room, count;
+    lki_lane_page *page[]; /* [const] ascending by `first` */
+} lki_directory;
+
+/* Places in a row, from `slot` of `segment` on; what does not fit is in its successors. */
+typedef struct lki_places {
+    lki_segment *segment;
+    uint32_t slot;
+    int64_t ms;
+} lki_places;
+/* `count` > 0; `max_depth` 0: no limit; `cell_size`: of the cells of a new segment. Caller: in a write
+ * section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the lane is dead. */
+lk_status lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
+                             size_t max_depth, size_t cell_size, lki_places *places);
+/* One, for a dead letter, in a closed lane. LK_OK, LK_NO_MEMORY; LK_CLOSED: it is not closed. */
+lk_status lki_places_reserve_closed(lki_lane *lane, lki_thread *thread, int64_t ms, lki_places *to);
+LKI_INLINE void
+lki_places_next(lki_places *places)
+{
+    if (LKI_LIKELY(++places->slot < places->segment->capacity))
+        return;
+    places->segment = lki_load_acquire(&places->segment->next); /* P13 */
+    places->slot = 0;
+}
+enum { LKI_SLAB_CELL_MAX = 512 }; /* what is larger has a cell apart */
+LKI_INLINE lki_cell *
+lki_slab_cell(const lki_segment *segment, uint32_t slot)
+{
+    return (lki_cell *)(void *)(segment->cells + (size_t)slot * segment->cell_size);
+}
+/* Jobs that are there when the word of the tail was `word`, those with keys too; a little more than
+ * the truth while jobs go. */
+uint64_t lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word);
+/* The slot of a place as a key has it; NULL: none, not any more, or not yet. */
+lki_slot *lki_lane_slot(lki_lane *lane, uint64_t place, lki_segment **segment);
+/* The word of a slot, for who says that no job is there, or not as of his snapshot. A place that is reserved
+ * and not published is passed over: its job comes after that. LKI_WORD_EMPTY: it is not reserved. */
+uint64_t lki_slot_look(lki_segment *segment, lki_slot *slot);
+/* The next segment that has not left. `next` is only for places that are reserved: a successor may have
+ * left before. Caller: in a section. */
+lki_segment *lki_segment_next(const lki_segment *segment);
+/* One slot is done with. Caller: in a write section with 1 retirement reserved. */
+void lki_slot_finish(lki_segment *segment, lki_thread *thread);
+/* No places are given out any more; the last segment stays with the lane. */
+void lki_lane_seal_latched(lki_lane *lane);
+/* The sk of a place; all of it but its milliseconds. */
+void lki_sk_write(unsigned char *sk, const lki_segment *segment, uint32_t slot, int64_t ms);
+LKI_INLINE void
+lki_sk_write_place(unsigned char *sk, const lki_segment *segment, uint32_t slot)
+{
+    memcpy(sk + LKI_ULID_OWNER, segment->text, sizeof segment->text);
+    /* A slot has 9 bits, and the last two characters 10. */
+    sk[LK_ULID_SIZE - 2] = lki_ulid_digit[(segment->number & 1) << 4 | slot >> 5];
+    sk[LK_ULID_SIZE - 1] = lki_ulid_digit[slot & 31];
+}
+/* The place of a slot as keys have it. */
+LKI_INLINE uint64_t
+lki_slot_place(const lki_segment *segment, const lki_slot *slot)
+{
+    return (segment->number << LKI_SEGMENT_BITS | (uint64_t)(slot - segment->slots)) &
+           LKI_ULID_MASK;
+}
+void lki_segment_free(lki_store *store, lki_segment *segment);
+/* Bytes of a directory with its pages and what is in them. */
+size_t lki_segments_size(const lki_directory *directory);
+/* The first segment that may hold a key from `number` on, in order; NULL: none. */
+lki_segment *lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reverse);
+
+#endif
