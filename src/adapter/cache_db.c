@@ -74,8 +74,7 @@ cache_get(void *state, const lk_key *key, lk_result *result)
         lki_cache_hit(c->cache, entry);
     }
     lki_leave(thread);
-    lki_count(thread, LKI_GETS, 1);
-    lki_count(thread, LKI_HITS, hit);
+    lki_count(thread, LKI_LIKELY(hit) ? LKI_HITS : LKI_MISSES, 1);
     return LKI_LIKELY(hit) ? status : get_missed(c, thread, &hashed, result);
 }
 
@@ -97,8 +96,7 @@ cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, si
         lki_cache_hit(c->cache, entry);
     }
     lki_leave(thread);
-    lki_count(thread, LKI_GETS, 1);
-    lki_count(thread, LKI_HITS, hit);
+    lki_count(thread, LKI_LIKELY(hit) ? LKI_HITS : LKI_MISSES, 1);
     if (hit)
         return status;
     lk_result *result = lk_result_new();

@@ -220,8 +220,8 @@ lki_cache_get_many(void *state, const lk_key *keys, size_t count, lk_result *res
             if (m.misses[i].entry != NULL)
                 lki_cached_hold(m.misses[i].entry);
     lki_leave(m.thread);
-    lki_count(m.thread, LKI_GETS, count);
     lki_count(m.thread, LKI_HITS, count - m.missing);
+    lki_count(m.thread, LKI_MISSES, m.missing);
     if (m.missing != 0) {
         lk_result *answers[2] = {lk_result_new(), lk_result_new()};
         status = many_merge(&m, answers, result);

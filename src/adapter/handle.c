@@ -46,6 +46,7 @@ handle_disarm(lk_db *db)
 {
     memset(&db->operations, 0, sizeof db->operations);
     db->state = NULL;
+    db->embedded = NULL;
     db->capabilities = 0;
     db->realtime_ms = lki_realtime_ms;
     db->monotonic_ms = lki_monotonic_ms;

@@ -18,6 +18,7 @@ struct lk_db {
     /* [const] until the handle is closed, with no other call running then */
     size_t max_pk_size, max_sk_size, max_data_size;
     void *state;
+    struct lki_store *embedded; /* the state, if it is that and takes all short keys; else NULL */
     lk_operations operations; /* all NULL: closed */
     uint64_t capabilities;
     const char *name;

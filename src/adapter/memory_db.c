@@ -5,7 +5,8 @@
  * asked for, and copies the answer into the caller's result before the section ends. Progress as
  * the store's.
  */
-#include "adapter/handle.h"
+#include "adapter/memory_db.h"
+
 #include "base/result.h"
 #include "queue/queue.h"
 
@@ -36,55 +37,149 @@ result_put(lk_result *result, const lki_found *found)
                    lki_record_data(found->record), found->record->size, found_expires(found));
 }
 
-/* ---- reads ---- */
+/* ---- reads of one key ----
+ *
+ * They go straight on while nothing is unusual: the key is short, its cell the first that the bucket names,
+ * its record a plain value. Where something is, they go on from there in a function apart. So the straight
+ * way calls nothing, and has nothing to keep over a call. */
 
-static lk_status
-memory_get(void *state, const lk_key *key, lk_result *result)
+/* The section of a read ends. */
+LKI_INLINE void
+read_end(lki_thread *thread, bool found)
 {
-    lki_store *store = state;
-    lk_status status = LK_NOT_FOUND;
-    lki_hashed hashed = lki_hashed_of(&store->secret, key);
-    LKI_PREFETCH(lki_shard_bucket(store, hashed.hash)); /* a stale bucket is only a wasted hint */
-    lki_thread *thread = self_of(state, &status);
-    if (LKI_UNLIKELY(thread == NULL))
-        return status;
-    lki_time now = {0, false, false};
-    lki_enter(thread);
-    lki_found found = lki_read_one(store, &hashed, &now);
-    if (LKI_LIKELY(found.record != NULL)) {
-        if (LKI_LIKELY(lki_result_begin(result, 1, found_size(&found)))) {
-            result_put(result, &found);
-            status = LK_OK;
-        } else {
-            status = LK_NO_MEMORY;
-        }
-    }
     lki_leave(thread);
-    lki_count(thread, LKI_GETS, 1);
-    lki_count(thread, LKI_HITS, status == LK_OK);
+    lki_count(thread, found ? LKI_HITS : LKI_MISSES, 1);
+}
+
+/* The section may have begun with a key that is not short; `key` NULL: with a cell. */
+static const lki_record *
+read_rest(lki_store *store, const lk_key *key, lki_cell **cell)
+{
+    lki_time now = {0, false, false};
+    if (*cell == NULL) {
+        lki_hashed hashed = lki_hashed_of(&store->secret, key);
+        *cell = lki_find(store, &hashed);
+    }
+    return *cell == NULL ? NULL : lki_read_cell(store, *cell, &now);
+}
+
+/* From where `cell` is known, or (NULL) from the section's beginning on. */
+static LKI_APART lk_status
+get_into_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, void *buffer, size_t capacity,
+              size_t *size)
+{
+    lk_status status = LK_NOT_FOUND;
+    const lki_record *record = read_rest(lki_thread_store(thread), key, &cell);
+    if (record != NULL)
+        status = lki_copy_into((lk_bytes){lki_record_data(record), record->size}, buffer, capacity,
+                               size);
+    read_end(thread, record != NULL);
     return status;
+}
+
+static LKI_APART lk_status
+get_into_all(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+{
+    lk_status why;
+    lki_thread *thread = self_of(state, &why);
+    if (LKI_UNLIKELY(thread == NULL))
+        return why;
+    lki_enter(thread);
+    return get_into_rest(thread, key, NULL, buffer, capacity, size);
+}
+
+lk_status
+lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, size_t capacity,
+                          size_t *size)
+{
+    lki_thread *thread = lki_self.thread;
+    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
+        return get_into_all(store, key, buffer, capacity, size);
+    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
+    bool none;
+    lki_enter(thread);
+    lki_cell *cell = lki_find_first(store, &hashed, &none);
+    if (LKI_UNLIKELY(none)) {
+        read_end(thread, false);
+        return LK_NOT_FOUND;
+    }
+    const lki_record *record = LKI_LIKELY(cell != NULL) ? lki_read_plain(cell) : NULL;
+    if (LKI_UNLIKELY(record == NULL) || LKI_UNLIKELY(record->size > LKI_COPY_STEPS_MAX) ||
+        LKI_UNLIKELY(record->size > capacity))
+        return get_into_rest(thread, key, cell, buffer, capacity, size);
+    const unsigned char *data = lki_record_data(record);
+    *size = record->size;
+    lki_copy_steps(buffer, data, record->size);
+    read_end(thread, true);
+    return LK_OK;
 }
 
 static lk_status
 memory_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    lki_store *store = state;
+    return lki_key_is_short(key) ? lki_memory_get_into_short(state, key, buffer, capacity, size)
+                                 : get_into_all(state, key, buffer, capacity, size);
+}
+
+static LKI_APART lk_status
+get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, lk_result *result)
+{
     lk_status status = LK_NOT_FOUND;
-    lki_thread *thread = self_of(state, &status);
-    if (thread == NULL)
-        return status;
-    lki_hashed hashed = lki_hashed_of(&store->secret, key);
-    lki_time now = {0, false, false};
-    lki_enter(thread);
-    lki_found found = lki_read_one(store, &hashed, &now);
-    if (found.record != NULL) {
-        lk_bytes data = {lki_record_data(found.record), found.record->size};
-        status = lki_copy_into(data, buffer, capacity, size);
+    const lki_record *record = read_rest(lki_thread_store(thread), key, &cell);
+    if (record != NULL) {
+        lki_found found = {cell, record};
+        status = LK_NO_MEMORY;
+        if (lki_result_begin(result, 1, found_size(&found))) {
+            result_put(result, &found);
+            status = LK_OK;
+        }
     }
-    lki_leave(thread);
-    lki_count(thread, LKI_GETS, 1);
-    lki_count(thread, LKI_HITS, status != LK_NOT_FOUND);
+    read_end(thread, record != NULL);
     return status;
+}
+
+static LKI_APART lk_status
+get_all(void *state, const lk_key *key, lk_result *result)
+{
+    lk_status why;
+    lki_thread *thread = self_of(state, &why);
+    if (LKI_UNLIKELY(thread == NULL))
+        return why;
+    lki_enter(thread);
+    return get_rest(thread, key, NULL, result);
+}
+
+lk_status
+lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
+{
+    lki_thread *thread = lki_self.thread;
+    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
+        return get_all(store, key, result);
+    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
+    size_t pk_size = key->pk.size, sk_size = key->sk.size; /* the key may lie in the result */
+    bool none;
+    lki_enter(thread);
+    lki_cell *cell = lki_find_first(store, &hashed, &none);
+    if (LKI_UNLIKELY(none)) {
+        read_end(thread, false);
+        return LK_NOT_FOUND;
+    }
+    const lki_record *record = LKI_LIKELY(cell != NULL) ? lki_read_plain(cell) : NULL;
+    if (LKI_UNLIKELY(record == NULL) || LKI_UNLIKELY(record->size > LKI_COPY_STEPS_MAX) ||
+        LKI_UNLIKELY(!lki_result_has_room(result, 1, pk_size + sk_size + record->size)))
+        return get_rest(thread, key, cell, result);
+    const unsigned char *data = lki_record_data(record);
+    lki_result_clear(result);
+    lki_result_put_short(result, cell->bytes, pk_size, sk_size, data, record->size);
+    read_end(thread, true);
+    return LK_OK;
+}
+
+static lk_status
+memory_get(void *state, const lk_key *key, lk_result *result)
+{
+    return lki_key_is_short(key) ? lki_memory_get_short(state, key, result)
+                                 : get_all(state, key, result);
 }
 
 static void
@@ -116,28 +211,58 @@ memory_read_end(void *state)
     }
 }
 
+LKI_INLINE lk_status
+view_fill(lk_item *item, const lki_cell *cell, const lki_record *record, size_t pk_size,
+          size_t sk_size)
+{
+    item->key.pk.data = cell->bytes;
+    item->key.pk.size = pk_size;
+    item->key.sk.data = cell->bytes + pk_size;
+    item->key.sk.size = sk_size;
+    item->data.data = lki_record_data(record);
+    item->data.size = record->size;
+    item->expires_at_ms = lki_record_expires(record);
+    return LK_OK;
+}
+
+static LKI_APART lk_status
+view_all(void *state, const lk_key *key, lk_item *item)
+{
+    lk_status why;
+    lki_thread *thread = self_of(state, &why);
+    if (LKI_UNLIKELY(thread == NULL))
+        return why;
+    if (thread->pins == 0)
+        return LK_INVALID;
+    lki_cell *cell = NULL;
+    const lki_record *record = read_rest(state, key, &cell);
+    lki_count(thread, record != NULL ? LKI_HITS : LKI_MISSES, 1);
+    if (record == NULL)
+        return LK_NOT_FOUND;
+    return view_fill(item, cell, record, cell->pk_size, cell->sk_size);
+}
+
+lk_status
+lki_memory_view_short(lki_store *store, const lk_key *key, lk_item *item)
+{
+    lki_thread *thread = lki_self.thread;
+    if (LKI_UNLIKELY(lki_self.id != store->domain.id) || LKI_UNLIKELY(thread->pins == 0))
+        return view_all(store, key, item);
+    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
+    bool none;
+    lki_cell *cell = lki_find_first(store, &hashed, &none);
+    const lki_record *record = LKI_LIKELY(cell != NULL) ? lki_read_plain(cell) : NULL;
+    if (LKI_UNLIKELY(record == NULL))
+        return view_all(store, key, item);
+    lki_count(thread, LKI_HITS, 1);
+    return view_fill(item, cell, record, key->pk.size, key->sk.size);
+}
+
 static lk_status
 memory_view(void *state, const lk_key *key, lk_item *item)
 {
-    lki_store *store = state;
-    lk_status status = LK_NOT_FOUND;
-    lki_thread *thread = self_of(state, &status);
-    if (thread == NULL)
-        return status;
-    if (thread->pins == 0)
-        return LK_INVALID;
-    lki_hashed hashed = lki_hashed_of(&store->secret, key);
-    lki_time now = {0, false, false};
-    lki_found found = lki_read_one(store, &hashed, &now);
-    lki_count(thread, LKI_GETS, 1);
-    if (found.record == NULL)
-        return LK_NOT_FOUND;
-    lki_count(thread, LKI_HITS, 1);
-    const lki_cell *cell = found.cell;
-    *item = (lk_item){{{cell->bytes, cell->pk_size}, {lki_cell_sk(cell), cell->sk_size}},
-                      {lki_record_data(found.record), found.record->size},
-                      found_expires(&found)};
-    return LK_OK;
+    return lki_key_is_short(key) ? lki_memory_view_short(state, key, item)
+                                 : view_all(state, key, item);
 }
 
 /* ---- several keys ---- */
@@ -577,5 +702,7 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     status = lk_adapter_open(&memory_operations, &adapter, db);
     if (status != LK_OK)
         lki_store_close(store);
+    else if (store->max_pk_size >= LKI_SHORT && store->max_sk_size >= LKI_SHORT)
+        (*db)->embedded = store;
     return status;
 }

@@ -4,6 +4,7 @@
  * the handle's operation runs, by one indirect call. No policy, and nothing that knows what stands
  * behind the handle. What some databases lack and others can do is put together in compose.c.
  */
+#include "adapter/memory_db.h"
 #include "api/check.h"
 #include "api/compose.h"
 #include "base/hash.h"
@@ -15,12 +16,26 @@ lk_thread_detach(void)
     lki_thread_detach_all();
 }
 
+lk_status
+lki_key_fault(const lk_db *db, const lk_key *key)
+{
+    if (key->pk.size == 0)
+        return LK_INVALID;
+    lk_status status = lki_check_bytes(key->pk, db->max_pk_size);
+    return status != LK_OK ? status : lki_check_sk(db, key->sk);
+}
+
 /* ---- items ---- */
 
-/* An adapter may take keys by value. */
+/* A key that is not good at first sight, or an adapter that takes keys by value. */
 static LKI_COLD lk_status
-get_by_value(lk_db *db, const lk_key *key, lk_result *result)
+get_otherwise(lk_db *db, const lk_key *key, lk_result *result)
 {
+    lk_status status = lki_check_key(db, key);
+    if (status != LK_OK)
+        return status;
+    if (db->operations.get_at != NULL)
+        return db->operations.get_at(db->state, key, result);
     return db->operations.get == NULL ? lki_db_lacks(db)
                                       : db->operations.get(db->state, *key, result);
 }
@@ -28,13 +43,12 @@ get_by_value(lk_db *db, const lk_key *key, lk_result *result)
 lk_status
 lk_get_at(lk_db *db, const lk_key *key, lk_result *result)
 {
-    if (LKI_UNLIKELY(db == NULL || key == NULL || result == NULL))
+    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(key == NULL) || LKI_UNLIKELY(result == NULL))
         return LK_INVALID;
-    lk_status status = lki_check_key(db, key);
-    if (LKI_UNLIKELY(status != LK_OK))
-        return status;
-    if (LKI_UNLIKELY(db->operations.get_at == NULL))
-        return get_by_value(db, key, result);
+    if (LKI_LIKELY(db->embedded != NULL) && lki_key_is_good_short(key))
+        return lki_memory_get_short(db->embedded, key, result);
+    if (LKI_UNLIKELY(!lki_key_is_good(db, key)) || LKI_UNLIKELY(db->operations.get_at == NULL))
+        return get_otherwise(db, key, result);
     return db->operations.get_at(db->state, key, result);
 }
 
@@ -65,6 +79,11 @@ lk_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
 static LKI_COLD lk_status
 get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
+    lk_status status = lki_check_key(db, key);
+    if (status != LK_OK)
+        return status;
+    if (db->operations.get_into_at != NULL)
+        return db->operations.get_into_at(db->state, key, buffer, capacity, size);
     return db->operations.get_into == NULL
                ? lki_compose_get_into(db, key, buffer, capacity, size)
                : db->operations.get_into(db->state, *key, buffer, capacity, size);
@@ -73,13 +92,12 @@ get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, 
 lk_status
 lk_get_into_at(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    if (LKI_UNLIKELY(db == NULL || key == NULL || size == NULL ||
-                     (buffer == NULL && capacity != 0)))
+    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(key == NULL) || LKI_UNLIKELY(size == NULL) ||
+        (LKI_UNLIKELY(buffer == NULL) && capacity != 0))
         return LK_INVALID;
-    lk_status status = lki_check_key(db, key);
-    if (LKI_UNLIKELY(status != LK_OK))
-        return status;
-    if (LKI_UNLIKELY(db->operations.get_into_at == NULL))
+    if (LKI_LIKELY(db->embedded != NULL) && lki_key_is_good_short(key))
+        return lki_memory_get_into_short(db->embedded, key, buffer, capacity, size);
+    if (LKI_UNLIKELY(!lki_key_is_good(db, key)) || LKI_UNLIKELY(db->operations.get_into_at == NULL))
         return get_into_otherwise(db, key, buffer, capacity, size);
     return db->operations.get_into_at(db->state, key, buffer, capacity, size);
 }
@@ -135,19 +153,28 @@ lk_read_end(lk_db *db)
         db->operations.read_end(db->state);
 }
 
+static LKI_COLD lk_status
+view_otherwise(lk_db *db, const lk_key *key, lk_item *item)
+{
+    const lk_operations *o = &db->operations;
+    if (o->view_at == NULL && o->view == NULL)
+        return lki_db_lacks(db);
+    lk_status status = lki_check_key(db, key);
+    if (status != LK_OK)
+        return status;
+    return o->view_at != NULL ? o->view_at(db->state, key, item) : o->view(db->state, *key, item);
+}
+
 lk_status
 lk_view_at(lk_db *db, const lk_key *key, lk_item *item)
 {
-    if (LKI_UNLIKELY(db == NULL || key == NULL || item == NULL))
+    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(key == NULL) || LKI_UNLIKELY(item == NULL))
         return LK_INVALID;
-    const lk_operations *o = &db->operations;
-    if (LKI_UNLIKELY(o->view_at == NULL && o->view == NULL))
-        return lki_db_lacks(db);
-    lk_status status = lki_check_key(db, key);
-    if (LKI_UNLIKELY(status != LK_OK))
-        return status;
-    return LKI_LIKELY(o->view_at != NULL) ? o->view_at(db->state, key, item)
-                                          : o->view(db->state, *key, item);
+    if (LKI_LIKELY(db->embedded != NULL) && lki_key_is_good_short(key))
+        return lki_memory_view_short(db->embedded, key, item);
+    if (LKI_UNLIKELY(!lki_key_is_good(db, key)) || LKI_UNLIKELY(db->operations.view_at == NULL))
+        return view_otherwise(db, key, item);
+    return db->operations.view_at(db->state, key, item);
 }
 
 /* ---- locks ---- */

@@ -6,6 +6,7 @@
 #define LKI_API_CHECK_H
 
 #include "adapter/handle.h"
+#include "base/hash.h"
 
 LKI_INLINE lk_status
 lki_check_bytes(lk_bytes bytes, size_t max)
@@ -40,13 +41,29 @@ lki_check_sk_part(const lk_db *db, lk_bytes part)
     return lki_check_bytes(part, db->operations.push != NULL ? lki_sk_room(db) : db->max_sk_size);
 }
 
+/* Good at first sight? Most keys are. */
+LKI_INLINE bool
+lki_key_is_good(const lk_db *db, const lk_key *key)
+{
+    /* A pk of no bytes wraps round to a size above every limit. */
+    return LKI_LIKELY(key->pk.size - 1 < db->max_pk_size) &&
+           LKI_LIKELY(key->sk.size <= db->max_sk_size) && LKI_LIKELY(key->pk.data != NULL) &&
+           (LKI_LIKELY(key->sk.data != NULL) || key->sk.size == 0);
+}
+/* The same of a short key, which is within the limits of the embedded store. */
+LKI_INLINE bool
+lki_key_is_good_short(const lk_key *key)
+{
+    return lki_key_is_short(key) && LKI_LIKELY(key->pk.data != NULL) &&
+           LKI_LIKELY(key->sk.data != NULL);
+}
+/* What is wrong with another one; LK_OK: nothing. */
+LKI_COLD lk_status lki_key_fault(const lk_db *db, const lk_key *key);
+
 LKI_INLINE lk_status
 lki_check_key(const lk_db *db, const lk_key *key)
 {
-    if (LKI_UNLIKELY(key->pk.size == 0))
-        return LK_INVALID;
-    lk_status status = lki_check_bytes(key->pk, db->max_pk_size);
-    return status != LK_OK ? status : lki_check_sk(db, key->sk);
+    return LKI_LIKELY(lki_key_is_good(db, key)) ? LK_OK : lki_key_fault(db, key);
 }
 
 LKI_INLINE lk_status

@@ -7,8 +7,8 @@
 #define LKI_BASE_COUNTER_H
 
 enum lki_counter {
-    LKI_GETS,
-    LKI_HITS,
+    LKI_HITS, /* one of these two for each read of one key */
+    LKI_MISSES,
     LKI_MULTI_GETS,
     LKI_QUERIES,
     LKI_ITEMS_QUERIED,

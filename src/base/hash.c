@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The secret of the hash. Called when a store opens.
+ * The secret of the hash, drawn when a store opens; keys of unusual sizes hashed and compared.
  */
 #include "base/hash.h"
 
@@ -28,4 +28,46 @@ lki_secret_draw(lki_secret *secret)
     }
     errno = saved;
     return left == 0;
+}
+
+/* A string of up to 16 bytes as two words, which overlap where it is shorter. Different strings of one
+ * size have different words. */
+static void
+short_words(const lk_bytes *bytes, uint64_t word[2])
+{
+    const unsigned char *at = bytes->data;
+    size_t size = bytes->size;
+    word[0] = word[1] = 0;
+    if (size >= 8) {
+        memcpy(&word[0], at, 8);
+        memcpy(&word[1], at + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(&word[0], at, 4);
+        memcpy(&word[1], at + size - 4, 4);
+    } else if (size != 0) {
+        word[0] = at[0] | (uint64_t)at[size / 2] << 8 | (uint64_t)at[size - 1] << 16;
+    }
+}
+
+uint64_t
+lki_hash_any(const lki_secret *secret, const lk_key *key)
+{
+    uint64_t word[4], sizes = lki_key_sizes(key);
+    if (key->pk.size <= 16 && key->sk.size <= 16) {
+        short_words(&key->pk, word);
+        short_words(&key->sk, word + 2);
+        return lki_hash_four(secret, word, (uint32_t)sizes);
+    }
+    return lki_hash_fold(lki_hash_bytes(secret, key->pk) ^ secret->fold[4] ^ sizes,
+                         lki_hash_bytes(secret, key->sk) ^ secret->fold[5]);
+}
+
+bool
+lki_bytes_equal_any(const void *left, const void *right, size_t size)
+{
+    const unsigned char *a = left, *b = right;
+    if (size >= 4)
+        return size <= 32 ? lki_bytes_equal(a, b, size) : memcmp(a, b, size) == 0;
+    /* NULL has no bytes, so nothing is read there; the others are all looked at. */
+    return size == 0 || (a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1]);
 }

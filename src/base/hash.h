@@ -44,37 +44,52 @@ lki_hash_fold(uint64_t left, uint64_t right)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* A short string as two words: its first and its last eight bytes, which overlap. */
-LKI_INLINE void
-lki_hash_words(lk_bytes bytes, uint64_t word[2])
+/* Both sizes of a key as one number: they have at most 16 bits. */
+LKI_INLINE uint32_t
+lki_key_sizes(const lk_key *key)
 {
-    const unsigned char *at = bytes.data;
-    if (LKI_LIKELY(bytes.size >= 8)) {
-        memcpy(&word[0], at, 8);
-        memcpy(&word[1], at + bytes.size - 8, 8);
-        return;
-    }
-    word[0] = word[1] = 0;
-    for (size_t i = 0; i < bytes.size; i++)
-        word[0] |= (uint64_t)at[i] << 8 * i;
+    return (uint32_t)key->pk.size | (uint32_t)key->sk.size << 16;
 }
+
+/* Has each half 8 to 16 bytes? Then it is two words of eight, which overlap. */
+enum { LKI_SHORT = 16 };
+LKI_INLINE bool
+lki_key_is_short(const lk_key *key)
+{
+    return LKI_LIKELY(key->pk.size - 8 <= LKI_SHORT - 8) &&
+           LKI_LIKELY(key->sk.size - 8 <= LKI_SHORT - 8);
+}
+
+LKI_INLINE uint64_t
+lki_hash_four(const lki_secret *secret, const uint64_t word[4], uint32_t sizes)
+{
+    const uint64_t *fold = secret->fold;
+    uint64_t pk = lki_hash_fold(word[0] ^ fold[0], word[1] ^ fold[1]);
+    uint64_t sk = lki_hash_fold(word[2] ^ fold[2], word[3] ^ fold[3]);
+    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
+}
+
+/* Of a short key. */
+LKI_INLINE uint64_t
+lki_hash_short(const lki_secret *secret, const lk_key *key, uint32_t sizes)
+{
+    uint64_t word[4];
+    const unsigned char *pk = key->pk.data, *sk = key->sk.data;
+    memcpy(&word[0], pk, 8);
+    memcpy(&word[1], pk + key->pk.size - 8, 8);
+    memcpy(&word[2], sk, 8);
+    memcpy(&word[3], sk + key->sk.size - 8, 8);
+    return lki_hash_four(secret, word, sizes);
+}
+
+/* Of another one; the same values as for a short one. */
+uint64_t lki_hash_any(const lki_secret *secret, const lk_key *key);
 
 LKI_INLINE uint64_t
 lki_hash_key(const lki_secret *secret, const lk_key *key)
 {
-    const uint64_t *fold = secret->fold;
-    uint64_t sizes = key->pk.size << 8 ^ key->sk.size, pk, sk;
-    if (LKI_LIKELY(key->pk.size <= 16 && key->sk.size <= 16)) {
-        uint64_t p[2], s[2];
-        lki_hash_words(key->pk, p);
-        lki_hash_words(key->sk, s);
-        pk = lki_hash_fold(p[0] ^ fold[0], p[1] ^ fold[1]);
-        sk = lki_hash_fold(s[0] ^ fold[2], s[1] ^ fold[3]);
-    } else {
-        pk = lki_hash_bytes(secret, key->pk);
-        sk = lki_hash_bytes(secret, key->sk);
-    }
-    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
+    return lki_key_is_short(key) ? lki_hash_short(secret, key, lki_key_sizes(key))
+                                 : lki_hash_any(secret, key);
 }
 
 /* A key with its hash, for the time of a call. The key stays where it is: 32 bytes that a caller has just
@@ -82,12 +97,22 @@ lki_hash_key(const lki_secret *secret, const lk_key *key)
 typedef struct lki_hashed {
     const lk_key *key;
     uint64_t hash;
+    uint32_t sizes; /* lki_key_sizes */
+    bool is_short;  /* lki_key_is_short; false may also stand for not known */
 } lki_hashed;
 
 LKI_INLINE lki_hashed
 lki_hashed_of(const lki_secret *secret, const lk_key *key)
 {
-    return (lki_hashed){key, lki_hash_key(secret, key)};
+    return (lki_hashed){key, lki_hash_key(secret, key), lki_key_sizes(key), lki_key_is_short(key)};
+}
+
+/* The same of a key that is known to be short. */
+LKI_INLINE lki_hashed
+lki_hashed_of_short(const lki_secret *secret, const lk_key *key)
+{
+    uint32_t sizes = lki_key_sizes(key);
+    return (lki_hashed){key, lki_hash_short(secret, key, sizes), sizes, true};
 }
 
 /* Word by word: a caller has often just stored the words, and a vector that is loaded over them would wait
@@ -101,31 +126,30 @@ lki_key_copy(lk_key *to, const lk_key *from)
     *to = (lk_key){{pk, pk_size}, {sk, sk_size}};
 }
 
-/* Equal bytes? Short keys without a call. */
+/* Equal bytes? */
+bool lki_bytes_equal_any(const void *left, const void *right, size_t size);
+
+/* The same, of 8 to 16 bytes. */
+LKI_INLINE bool
+lki_bytes_equal_short(const void *left, const void *right, size_t size)
+{
+    const unsigned char *a = left, *b = right;
+    uint64_t x[2], y[2];
+    memcpy(&x[0], a, 8);
+    memcpy(&y[0], b, 8);
+    memcpy(&x[1], a + size - 8, 8);
+    memcpy(&y[1], b + size - 8, 8);
+    return LKI_LIKELY(x[0] == y[0]) && LKI_LIKELY(x[1] == y[1]);
+}
+
 LKI_INLINE bool
 lki_bytes_equal(const void *left, const void *right, size_t size)
 {
     const unsigned char *a = left, *b = right;
-    uint64_t x[2], y[2], difference = 0;
-    if (LKI_LIKELY(size >= 16)) {
-        size_t last = size - 16;
-        for (size_t i = 0; i < last; i += 16) {
-            memcpy(x, a + i, 16);
-            memcpy(y, b + i, 16);
-            difference |= (x[0] ^ y[0]) | (x[1] ^ y[1]);
-        }
-        memcpy(x, a + last, 16);
-        memcpy(y, b + last, 16);
-        return (difference | (x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
-    }
-    if (size >= 8) {
-        memcpy(&x[0], a, 8);
-        memcpy(&y[0], b, 8);
-        memcpy(&x[1], a + size - 8, 8);
-        memcpy(&y[1], b + size - 8, 8);
-        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
-    }
-    if (size >= 4) {
+    uint64_t x[4], y[4];
+    if (LKI_LIKELY(size - 8 <= 8))
+        return lki_bytes_equal_short(a, b, size);
+    if (size - 4 < 4) {
         uint32_t p[2], q[2];
         memcpy(&p[0], a, 4);
         memcpy(&q[0], b, 4);
@@ -133,9 +157,13 @@ lki_bytes_equal(const void *left, const void *right, size_t size)
         memcpy(&q[1], b + size - 4, 4);
         return ((p[0] ^ q[0]) | (p[1] ^ q[1])) == 0;
     }
-    for (size_t i = 0; i < size; i++)
-        difference |= (uint64_t)(a[i] ^ b[i]);
-    return difference == 0;
+    if (LKI_UNLIKELY(size - 16 > 16))
+        return lki_bytes_equal_any(a, b, size);
+    memcpy(x, a, 16);
+    memcpy(y, b, 16);
+    memcpy(x + 2, a + size - 16, 16);
+    memcpy(y + 2, b + size - 16, 16);
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
 }
 
 #endif

@@ -23,6 +23,10 @@
 LKI_INLINE void
 lki_enter(lki_thread *thread)
 {
+    if (LKI_UNLIKELY(thread->epoch.active != 0)) {
+        ck_epoch_begin(&thread->epoch, NULL); /* one more around it: it only counts */
+        return;
+    }
     ck_epoch_begin(&thread->epoch, NULL);
     /* ck 0.7.1 orders the load of the epoch after the flag, but not the caller's loads after that
      * of the epoch on weakly ordered machines: a section could see newer memory than its epoch

@@ -7,11 +7,10 @@
 #define LKI_BASE_RESULT_H
 
 #include <stdint.h>
-#include <string.h>
 
 #include <latchkey/latchkey.h>
 
-#include "base/check.h"
+#include "base/copy.h"
 
 struct lk_result {
     lk_item *items; /* a hole has no pk.data */
@@ -31,15 +30,27 @@ struct lk_result {
 bool lki_result_grow(lk_result *result, size_t items, size_t bytes);
 
 LKI_INLINE bool
-lki_result_begin(lk_result *result, size_t items, size_t bytes)
+lki_result_has_room(const lk_result *result, size_t items, size_t bytes)
 {
-    if (LKI_UNLIKELY(items > result->item_room || bytes > result->byte_room) &&
-        !lki_result_grow(result, items, bytes))
-        return false;
+    return LKI_LIKELY(items <= result->item_room) && LKI_LIKELY(bytes <= result->byte_room);
+}
+
+LKI_INLINE void
+lki_result_clear(lk_result *result)
+{
     result->count = 0;
     result->used = 0;
     result->claim_count = 0;
     result->has_more = false;
+}
+
+LKI_INLINE bool
+lki_result_begin(lk_result *result, size_t items, size_t bytes)
+{
+    if (LKI_UNLIKELY(!lki_result_has_room(result, items, bytes)) &&
+        !lki_result_grow(result, items, bytes))
+        return false;
+    lki_result_clear(result);
     return true;
 }
 
@@ -58,20 +69,6 @@ lki_result_widen(lk_result *result, size_t items, size_t bytes, bool behind)
     return lki_result_widen_slow(result, items, bytes, behind);
 }
 
-/* Short copies without a call. */
-LKI_INLINE void
-lki_copy(unsigned char *to, const unsigned char *from, size_t size)
-{
-    if (LKI_LIKELY(size >= 16 && size <= 128)) {
-        size_t last = size - 16;
-        for (size_t i = 0; i < last; i += 16)
-            memcpy(to + i, from + i, 16);
-        memcpy(to + last, from + last, 16);
-    } else if (size != 0) {
-        memcpy(to, from, size);
-    }
-}
-
 /* The answer of lk_get_into: data into the caller's buffer, if they fit. LK_OK, LK_TOO_SMALL; *size is
  * set. */
 LKI_INLINE lk_status
@@ -80,9 +77,26 @@ lki_copy_into(lk_bytes data, void *buffer, size_t capacity, size_t *size)
     *size = data.size;
     if (LKI_UNLIKELY(data.size > capacity))
         return LK_TOO_SMALL;
-    if (data.size != 0)
-        memcpy(buffer, data.data, data.size);
+    lki_copy(buffer, data.data, data.size);
     return LK_OK;
+}
+
+/* One more item, whose bytes the caller puts where this returns. */
+LKI_INLINE unsigned char *
+lki_result_place(lk_result *result, size_t pk_size, size_t sk_size, size_t data_size,
+                 int64_t expires_at_ms)
+{
+    unsigned char *to = result->bytes + result->used;
+    lk_item *item = &result->items[result->count++];
+    item->key.pk.data = to;
+    item->key.pk.size = pk_size;
+    item->key.sk.data = to + pk_size;
+    item->key.sk.size = sk_size;
+    item->data.data = to + pk_size + sk_size;
+    item->data.size = data_size;
+    item->expires_at_ms = expires_at_ms;
+    result->used += pk_size + sk_size + data_size;
+    return to;
 }
 
 /* pk and sk stand one behind the other at `keys`. */
@@ -90,14 +104,23 @@ LKI_INLINE void
 lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size,
                const unsigned char *data, size_t data_size, int64_t expires_at_ms)
 {
-    unsigned char *to = result->bytes + result->used;
-    lk_item *item = &result->items[result->count++];
-    *item = (lk_item){{{to, pk_size}, {to + pk_size, sk_size}},
-                      {to + pk_size + sk_size, data_size},
-                      expires_at_ms};
-    result->used += pk_size + sk_size + data_size;
-    lki_copy(to, keys, pk_size + sk_size);
+    unsigned char *to = lki_result_place(result, pk_size, sk_size, data_size, expires_at_ms);
+    if (LKI_LIKELY(pk_size + sk_size - 16 <= 16))
+        lki_copy_pair(to, keys, pk_size + sk_size);
+    else
+        lki_copy(to, keys, pk_size + sk_size);
     lki_copy(to + pk_size + sk_size, data, data_size);
+}
+
+/* The same of a short key, whose sizes come from the caller, and up to LKI_COPY_STEPS_MAX bytes that never
+ * expire. */
+LKI_INLINE void
+lki_result_put_short(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size,
+                     const unsigned char *data, size_t data_size)
+{
+    unsigned char *to = lki_result_place(result, pk_size, sk_size, data_size, 0);
+    lki_copy_pair(to, keys, pk_size + sk_size);
+    lki_copy_steps(to + pk_size + sk_size, data, data_size);
 }
 
 /* The same from the caller's pieces. */
@@ -105,11 +128,7 @@ LKI_INLINE void
 lki_result_put_item(lk_result *result, lk_bytes pk, lk_bytes sk, lk_bytes data,
                     int64_t expires_at_ms)
 {
-    unsigned char *to = result->bytes + result->used;
-    result->items[result->count++] = (lk_item){{{to, pk.size}, {to + pk.size, sk.size}},
-                                               {to + pk.size + sk.size, data.size},
-                                               expires_at_ms};
-    result->used += pk.size + sk.size + data.size;
+    unsigned char *to = lki_result_place(result, pk.size, sk.size, data.size, expires_at_ms);
     lki_copy(to, pk.data, pk.size);
     lki_copy(to + pk.size, sk.data, sk.size);
     lki_copy(to + pk.size + sk.size, data.data, data.size);

@@ -13,6 +13,9 @@
 #define LKI_BASE_SET_H
 
 #include <ck_hs.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/hash.h"
 #include "base/reclaim.h"
@@ -84,74 +87,102 @@ lki_set_bucket(_Atomic(uintptr_t) *lookaside, uint64_t hash)
     return (lki_bucket *)(word & ~(uintptr_t)63) + ((uint32_t)hash & mask);
 }
 
-/* The first eight bytes of an lki_keyed as one word. */
-LKI_INLINE uint64_t
-lki_keyed_signature(uint32_t hash, size_t pk_size, size_t sk_size)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return hash | (uint64_t)pk_size << 32 | (uint64_t)sk_size << 48;
-#elif __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return (uint64_t)hash << 32 | (uint64_t)pk_size << 16 | (uint64_t)sk_size;
-#else
-#error "neither order of bytes"
-#endif
-}
-
 /* `offset`: of the bytes of the key in the object. */
 LKI_INLINE bool
 lki_keyed_is(const void *object, size_t offset, const lki_hashed *hashed)
 {
     const lk_key *key = hashed->key;
-    const unsigned char *bytes = (const unsigned char *)object + offset;
-    uint64_t signature;
-    memcpy(&signature, object, sizeof signature);
-    return signature == lki_keyed_signature((uint32_t)hashed->hash, key->pk.size, key->sk.size) &&
-           lki_bytes_equal(bytes, key->pk.data, key->pk.size) &&
-           lki_bytes_equal(bytes + key->pk.size, key->sk.data, key->sk.size);
+    const lki_keyed *keyed = object;
+    const unsigned char *pk = (const unsigned char *)object + offset, *sk = pk + key->pk.size;
+    /* The hash is not compared: the tag was, and the bytes tell. */
+    if (LKI_UNLIKELY((keyed->pk_size | (uint32_t)keyed->sk_size << 16) != hashed->sizes))
+        return false;
+    if (LKI_LIKELY(hashed->is_short))
+        return lki_bytes_equal_short(pk, key->pk.data, key->pk.size) &&
+               lki_bytes_equal_short(sk, key->sk.data, key->sk.size);
+    return lki_bytes_equal_any(pk, key->pk.data, key->pk.size) &&
+           lki_bytes_equal_any(sk, key->sk.data, key->sk.size);
 }
 
-/* The high bit of each byte of `tags` that is equal to `tag`, and perhaps of some above the lowest
- * one of these. */
-LKI_INLINE uint64_t
+/* Some bit for each slot whose tag is the lowest byte of `tag` (0 stands for 1), in their order, by
+ * lki_bucket_object; without SSE2 perhaps also for others above the first of these. */
+LKI_INLINE unsigned
 lki_bucket_matches(uint64_t tags, uint64_t tag)
 {
+#ifdef __SSE2__
+    __m128i wanted = _mm_cvtsi64_si128((long long)tag);
+    wanted = _mm_shufflelo_epi16(_mm_unpacklo_epi8(wanted, wanted), 0);
+    wanted = _mm_max_epu8(wanted, _mm_set1_epi8(1));
+    __m128i equal = _mm_cmpeq_epi8(wanted, _mm_cvtsi64_si128((long long)tags));
+    return (unsigned)_mm_movemask_epi8(equal) & ((1U << LKI_BUCKET_SLOTS) - 1);
+#else
+    tag = (tag & 0xff) + ((tag & 0xff) == 0);
     uint64_t x =
         (tags & LKI_BUCKET_TAGS) ^ (tag * (LKI_BYTES & LKI_BUCKET_TAGS)) ^ ((uint64_t)0xff << 56);
-    return (x - LKI_BYTES) & ~x & (LKI_BYTES << 7);
+    x = (x - LKI_BYTES) & ~x & (LKI_BYTES << 7);
+    return (unsigned)(x * UINT64_C(0x0002040810204081) >> 56); /* the high bits side by side */
+#endif
+}
+
+/* Where the object of the first of some matches is named. */
+LKI_INLINE _Atomic(uintptr_t) *
+lki_bucket_object(lki_bucket *bucket, unsigned matches)
+{
+    size_t slot = (unsigned)__builtin_ctz(matches);
+    return (_Atomic(uintptr_t) *)((uintptr_t)bucket->object + slot * sizeof bucket->object[0]);
 }
 
 /* The object that a bucket names first for this tag, unverified; for prefetching. */
 LKI_INLINE const void *
 lki_bucket_guess(lki_bucket *bucket, uint64_t tag)
 {
-    uint64_t matches = lki_bucket_matches(lki_load_relaxed(&bucket->tags),
+    unsigned matches = lki_bucket_matches(lki_load_relaxed(&bucket->tags),
                                           tag); /* nobody dereferences the guess */
-    return matches == 0
-               ? NULL
-               : (const void *)lki_load_relaxed(&bucket->object[__builtin_ctzll(matches) >> 3]);
+    return matches == 0 ? NULL : (const void *)lki_load_relaxed(lki_bucket_object(bucket, matches));
 }
 
-/* The object of a key. NULL: there is none in the bucket; *final: nor in the set. Without a branch
- * that depends on the position in the bucket: a wrong guess there would throw away the next call,
- * which an out-of-order core has begun meanwhile. */
+/* The object of a key, if it is the first that the bucket names for its tag, as mostly. NULL: it is not;
+ * *matches: of the tag; *final: nor is there one elsewhere. Without a branch that depends on the position
+ * in the bucket: a wrong guess there would throw away the next call, which an out-of-order core has begun
+ * meanwhile. */
+LKI_INLINE void *
+lki_bucket_first(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, unsigned *matches,
+                 bool *final)
+{
+    uint64_t tags = lki_load_acquire(&bucket->tags);         /* P3: release in lookaside_put */
+    *matches = lki_bucket_matches(tags, hashed->hash >> 32); /* lki_set_tag */
+    *final = false;
+    if (LKI_UNLIKELY(*matches == 0)) {
+        *final = (tags & LKI_BUCKET_FULL) == 0;
+        return NULL;
+    }
+    void *object = (void *)lki_load_acquire(lki_bucket_object(bucket, *matches)); /* P3 */
+    /* What lies behind the key is found late: without these its lines would be fetched after the
+     * first. */
+    LKI_PREFETCH_AT(object, LKI_LINE);
+    LKI_PREFETCH_AT(object, 2 * LKI_LINE);
+    if (LKI_LIKELY(object != NULL) && LKI_LIKELY(lki_keyed_is(object, offset, hashed)))
+        return object;
+    return NULL;
+}
+
+/* The object of a key. NULL: there is none in the bucket; *final: nor in the set. */
 LKI_INLINE void *
 lki_bucket_find(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, bool *final)
 {
-    uint64_t tags = lki_load_acquire(&bucket->tags); /* P3: release in lookaside_put */
-    uint64_t matches = lki_bucket_matches(tags, lki_set_tag(hashed->hash));
-    *final = LKI_LIKELY((tags & LKI_BUCKET_FULL) == 0);
-    while (LKI_LIKELY(matches != 0)) {
-        void *object =
-            (void *)lki_load_acquire(&bucket->object[__builtin_ctzll(matches) >> 3]); /* P3 */
-        /* What lies behind the key is found late: without these its lines would be fetched after
-         * the first. */
-        LKI_PREFETCH_AT(object, LKI_LINE);
-        LKI_PREFETCH_AT(object, 2 * LKI_LINE);
-        if (LKI_LIKELY(object != NULL && lki_keyed_is(object, offset, hashed)))
-            return object;
+    unsigned matches;
+    void *object = lki_bucket_first(bucket, hashed, offset, &matches, final);
+    while (LKI_UNLIKELY(object == NULL) && !*final) {
         matches &= matches - 1;
+        if (matches == 0) {
+            *final = (lki_load_acquire(&bucket->tags) & LKI_BUCKET_FULL) == 0; /* P3 */
+            return NULL;
+        }
+        object = (void *)lki_load_acquire(lki_bucket_object(bucket, matches)); /* P3 */
+        if (object != NULL && !lki_keyed_is(object, offset, hashed))
+            object = NULL;
     }
-    return NULL;
+    return object;
 }
 
 #endif

@@ -172,8 +172,13 @@ lki_thread *lki_thread_attach(lki_domain *domain, lk_status *why);
 LKI_INLINE lki_thread *
 lki_thread_self(lki_domain *domain, lk_status *why)
 {
-    if (LKI_LIKELY(lki_self.id == domain->id))
-        return lki_self.thread;
+    if (LKI_LIKELY(lki_self.id == domain->id)) {
+        lki_thread *thread = lki_self.thread;
+        LK_ASSERT(thread != NULL);
+        if (thread == NULL)
+            __builtin_unreachable(); /* so that callers' tests cost nothing here */
+        return thread;
+    }
     return lki_thread_attach(domain, why);
 }
 

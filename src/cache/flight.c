@@ -39,10 +39,11 @@ lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, c
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, flight->hash);
     lk_key key = {{NULL, 0}, {NULL, 0}};
-    lki_hashed hashed = {&key, flight->hash};
+    lki_hashed hashed = {&key, flight->hash, 0, false};
     lki_cached *entry = NULL;
     if (flight->entry != NULL)
         key = entry_key(flight->entry);
+    hashed.sizes = lki_key_sizes(&key);
     if (item != NULL && flight->entry != NULL && flight->alone && lki_memory_is_bounded_now(thread))
         entry = lki_cached_new(cache, &hashed, item, flight->partition_word, read_at_ms);
     lki_write_enter(thread);

@@ -335,7 +335,7 @@ lki_cache_statistics(lki_cache *cache, lk_statistics *statistics)
     lki_reclaim_report report;
     uint64_t items = 0, bytes = 0;
     lki_reclaim_read(&cache->domain, &report);
-    uint64_t gets = report.counter[LKI_GETS], hits = report.counter[LKI_HITS];
+    uint64_t misses = report.counter[LKI_MISSES], hits = report.counter[LKI_HITS];
     for (size_t i = 0; i < (size_t)1 << cache->shard_bits; i++) {
         lki_cache_shard *shard = &cache->shards[i];
         pthread_mutex_lock(&shard->latch);
@@ -344,7 +344,7 @@ lki_cache_statistics(lki_cache *cache, lk_statistics *statistics)
         pthread_mutex_unlock(&shard->latch);
     }
     statistics->cache_hits = hits;
-    statistics->cache_misses = gets > hits ? gets - hits : 0; /* read one after the other */
+    statistics->cache_misses = misses;
     statistics->cache_evictions = report.counter[LKI_EVICTIONS];
     statistics->cache_joined = report.counter[LKI_LOADS_JOINED];
     statistics->cache_dropped = report.counter[LKI_FILLS_DROPPED];

@@ -32,6 +32,17 @@ lk_status lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_ke
  * Caller: as above. */
 lk_status lki_lane_avoid(lki_store *store, lki_thread *thread, const lk_key *key);
 
+/* The cell of a short key, where its bucket names it first. NULL: it does not; *none: there is none. Caller:
+ * in a section. */
+LKI_INLINE lki_cell *
+lki_find_first(const lki_store *store, const lki_hashed *hashed, bool *none)
+{
+    _Static_assert(LK_ULID_SIZE > LKI_SHORT, "what a queue has generated is not short");
+    unsigned matches;
+    return lki_bucket_first(lki_shard_bucket(store, hashed->hash), hashed, LKI_CELL_HEADER,
+                            &matches, none);
+}
+
 /* Caller: in a section. */
 LKI_INLINE lki_cell *
 lki_find(lki_store *store, const lki_hashed *hashed)

@@ -66,7 +66,7 @@ lki_partition *
 lki_shard_partition(lki_store *store, lk_bytes pk, uint64_t hash)
 {
     lk_key key = {.pk = pk};
-    lki_hashed hashed = {&key, hash};
+    lki_hashed hashed = {&key, hash, lki_key_sizes(&key), false};
     return lki_set_get(&shard_of(store, hash)->partitions, &hashed);
 }
 

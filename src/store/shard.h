@@ -59,7 +59,10 @@ lki_shard_find_in(lki_store *store, lki_bucket *bucket, const lki_hashed *hashed
 {
     bool final;
     lki_cell *cell = lki_bucket_find(bucket, hashed, LKI_CELL_HEADER, &final);
-    return LKI_LIKELY(cell != NULL || final) ? cell : lki_shard_get_slow(store, hashed);
+    if (LKI_LIKELY(cell != NULL || final))
+        return cell;
+    const lki_hashed copy = *hashed; /* so that the caller's is in registers */
+    return lki_shard_get_slow(store, &copy);
 }
 
 LKI_INLINE lki_cell *

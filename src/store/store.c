@@ -145,7 +145,7 @@ static void
 counters_copy(lk_statistics *s, const uint64_t *counter)
 {
     s->partitions = counter[LKI_PARTITIONS_ADDED] - counter[LKI_PARTITIONS_REMOVED];
-    s->gets = counter[LKI_GETS];
+    s->gets = counter[LKI_HITS] + counter[LKI_MISSES];
     s->hits = counter[LKI_HITS];
     s->multi_gets = counter[LKI_MULTI_GETS];
     s->queries = counter[LKI_QUERIES];

@@ -2,7 +2,8 @@
  *
  * The keyed hash against families of keys that defeat hashes without a key, or with key zero: they must
  * spread like random ones under every secret that is not zero. And the twin: under the zero secret one of
- * the families collapses, so the check can fail.
+ * the families collapses, so the check can fail. And the comparisons and copies of bytes that go with it, at
+ * every size.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/copy.h"
 #include "base/hash.h"
 
 enum { KEYS = 1 << 16, BUCKETS = 1 << 12, SECRETS = 4, LOAD_MAX = 3 * (KEYS / BUCKETS) };
@@ -129,6 +131,70 @@ test_hash_of_moved_boundaries_and_lengths_differs(void **unused)
         assert_true(hash[i] != hash[i - 1]);
 }
 
+/* The ways that are for keys of some sizes only give what the general one gives. */
+static void
+test_hash_of_a_short_key_is_that_of_any_key(void **unused)
+{
+    (void)unused;
+    lki_secret secret;
+    unsigned char bytes[LKI_SHORT];
+    uint64_t seed = 11;
+    secret_make(&secret, 11);
+    for (size_t pk = 8; pk <= LKI_SHORT; pk++)
+        for (size_t sk = 8; sk <= LKI_SHORT; sk++) {
+            uint64_t words[2] = {splitmix(&seed), splitmix(&seed)};
+            memcpy(bytes, words, sizeof bytes);
+            lk_key key = {{bytes, pk}, {bytes + LKI_SHORT - sk, sk}};
+            assert_true(lki_key_is_short(&key));
+            assert_true(lki_hashed_of_short(&secret, &key).hash == lki_hash_any(&secret, &key));
+            assert_true(lki_hash_key(&secret, &key) == lki_hash_any(&secret, &key));
+        }
+}
+
+enum { BYTES = 300 };
+
+static void
+test_bytes_are_equal_where_each_is_at_every_size(void **unused)
+{
+    (void)unused;
+    unsigned char left[BYTES], right[BYTES];
+    uint64_t seed = 12;
+    for (size_t size = 0; size < BYTES; size++) {
+        for (size_t i = 0; i < BYTES; i++)
+            left[i] = right[i] = (unsigned char)splitmix(&seed);
+        for (size_t at = 0; at < BYTES; at++) {
+            right[at] ^= (unsigned char)(1 << at % 8);
+            assert_true(lki_bytes_equal(left, right, size) == (at >= size));
+            assert_true(lki_bytes_equal_any(left, right, size) == (at >= size));
+            right[at] = left[at];
+        }
+    }
+    assert_true(lki_bytes_equal(left, NULL, 0) && lki_bytes_equal_any(NULL, right, 0));
+}
+
+static void
+test_copies_write_their_bytes_and_no_other_at_every_size(void **unused)
+{
+    (void)unused;
+    unsigned char from[BYTES], to[BYTES + 2];
+    uint64_t seed = 13;
+    for (size_t size = 0; size <= BYTES; size++) {
+        for (size_t i = 0; i < BYTES; i++)
+            from[i] = (unsigned char)splitmix(&seed);
+        memset(to, 0x5a, sizeof to);
+        if (size >= 16 && size <= 32)
+            lki_copy_pair(to + 1, from, size);
+        else
+            lki_copy(to + 1, size == 0 ? NULL : from, size);
+        assert_memory_equal(to + 1, from, size);
+        lki_copy(to + 1, from, size);
+        assert_memory_equal(to + 1, from, size);
+        assert_int_equal(to[0], 0x5a);
+        for (size_t i = size + 1; i < sizeof to; i++)
+            assert_int_equal(to[i], 0x5a);
+    }
+}
+
 int
 main(void)
 {
@@ -136,6 +202,9 @@ main(void)
         cmocka_unit_test(test_hash_of_hostile_families_spreads_under_any_secret),
         cmocka_unit_test(test_hash_under_the_zero_secret_collapses),
         cmocka_unit_test(test_hash_of_moved_boundaries_and_lengths_differs),
+        cmocka_unit_test(test_hash_of_a_short_key_is_that_of_any_key),
+        cmocka_unit_test(test_bytes_are_equal_where_each_is_at_every_size),
+        cmocka_unit_test(test_copies_write_their_bytes_and_no_other_at_every_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
