@@ -303,6 +303,7 @@ struct bench_options {
     uint64_t seed;
     double rate;               /* operations per second of all threads; 0: as fast as they can */
     unsigned locks_per_commit; /* of the workloads that can have any number */
+    bool processor_time;       /* rates are per second of processor, not of the clock */
     const char *pin;           /* none, compact or spread; NULL: nothing was asked for */
 
     const char *json, *csv, *hgrm, *html; /* files to write; NULL: none */

@@ -214,6 +214,7 @@ records_warn(const struct record *now, const struct record *before)
     text_compare("set of flags", now->machine.flags, before->machine.flags);
     text_compare("allocator", now->machine.allocator, before->machine.allocator);
     text_compare("way to pin threads", now->options.pin, before->options.pin);
+    text_compare("time that rates are of", now->options.time, before->options.time);
     number_compare("number of processors", now->machine.processors, before->machine.processors);
     number_compare("number of keys", (double)now->options.keys, (double)before->options.keys);
     number_compare("size of values", (double)now->options.value_size,

@@ -14,6 +14,7 @@
 #include "loops.h"
 
 #define BOUND_SLOTS 7
+#define BOUND_POLL_EVERY 32    /* items retired */
 #define BOUND_ITEMS_PER_LINE 4 /* when loaded, at most */
 #define BYTES_ONE UINT64_C(0x0101010101010101)
 #define BYTES_HIGH UINT64_C(0x8080808080808080)
@@ -39,6 +40,7 @@ struct bound_store {
 
 struct bound_client {
     struct ck_session session;
+    ck_stack_t free_items; /* after their grace period */
     struct bound_store *store;
     size_t capacity; /* of each buffer */
     char buffers[];  /* one for each key of a group */
@@ -89,6 +91,7 @@ bound_attach(void *store)
         return NULL;
     client->store = store;
     client->capacity = capacity;
+    ck_stack_init(&client->free_items);
     if (!ck_session_open(&client->session, &client->store->epoch)) {
         free(client);
         return NULL;
@@ -97,10 +100,27 @@ bound_attach(void *store)
 }
 
 static void
+item_destroy(ck_epoch_entry_t *entry)
+{
+    free(entry);
+}
+
+/* Frees so many at most: the allocator's cache of a thread takes them one by one. */
+BENCH_INLINE void
+items_free(struct bound_client *client, size_t most)
+{
+    ck_stack_entry_t *entry;
+
+    while (most-- > 0 && (entry = ck_stack_pop_npsc(&client->free_items)) != NULL)
+        item_destroy((ck_epoch_entry_t *)((char *)entry - offsetof(ck_epoch_entry_t, stack_entry)));
+}
+
+static void
 bound_detach(void *handle)
 {
     struct bound_client *client = handle;
 
+    items_free(client, SIZE_MAX);
     ck_session_close(&client->session);
     free(client);
 }
@@ -296,18 +316,25 @@ item_add_latched(struct bound_store *store, uint64_t hash, struct bound_item *it
     return false;
 }
 
-static void
-item_destroy(ck_epoch_entry_t *entry)
-{
-    free(entry);
-}
-
 BENCH_INLINE void
 item_replace_entered(struct bound_client *client, struct bound_item **slot, struct bound_item *item)
 {
     struct bound_item *old = __atomic_exchange_n(slot, item, __ATOMIC_ACQ_REL);
 
-    ck_session_retire(&client->session, &old->retired, item_destroy);
+    ck_pr_fence_memory();
+    ck_epoch_call(client->session.record, &old->retired, item_destroy);
+    client->session.retired++;
+}
+
+/* Outside of the section. */
+BENCH_INLINE void
+retired_collect(struct bound_client *client)
+{
+    items_free(client, 2);
+    if (client->session.retired >= BOUND_POLL_EVERY) {
+        client->session.retired = 0;
+        ck_epoch_poll_deferred(client->session.record, &client->free_items);
+    }
 }
 
 /* For a key that was not there a moment ago. */
@@ -345,7 +372,8 @@ bound_set(void *handle, const lk_item *put)
         item_replace_entered(client, slot, item);
     else
         done = item_insert_entered(client, hash, &put->key, item);
-    ck_session_leave(&client->session);
+    ck_epoch_end(client->session.record, NULL);
+    retired_collect(client);
     if (!done)
         free(item);
     return done;

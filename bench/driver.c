@@ -33,6 +33,7 @@
 enum phase { PHASE_GATHER, PHASE_WARM, PHASE_MEASURE, PHASE_STOP };
 
 struct runner {
+    pthread_t thread;
     _Alignas(BENCH_LINE) _Atomic uint64_t published; /* steps so far; written by the worker only */
     _Alignas(BENCH_LINE) struct bench_worker worker;
     struct histogram latency;
@@ -152,11 +153,37 @@ runner_main(void *argument)
     return NULL;
 }
 
+/* What a thread has done so far, and the processor time that it took, in nanoseconds; 0: unknown. */
+struct runner_look {
+    uint64_t steps, processor_ns;
+};
+
 static void
-runners_published(struct runner *runners, unsigned threads, uint64_t *steps)
+runners_look(struct runner *runners, unsigned threads, struct runner_look *looks)
 {
-    for (unsigned i = 0; i < threads; i++)
-        steps[i] = atomic_load_explicit(&runners[i].published, memory_order_relaxed);
+    for (unsigned i = 0; i < threads; i++) {
+        struct timespec time = {0};
+        clockid_t clock;
+        if (bench_options.processor_time && pthread_getcpuclockid(runners[i].thread, &clock) == 0)
+            (void)clock_gettime(clock, &time);
+        looks[i].processor_ns = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+        looks[i].steps = atomic_load_explicit(&runners[i].published, memory_order_relaxed);
+    }
+}
+
+/* Operations per second of all threads together. */
+static double
+looks_rate(const struct runner_look *before, const struct runner_look *after, unsigned threads,
+           uint64_t weight, double elapsed_s)
+{
+    double rate = 0;
+
+    for (unsigned i = 0; i < threads; i++) {
+        double operations = (double)((after[i].steps - before[i].steps) * weight);
+        double own_s = (double)(after[i].processor_ns - before[i].processor_ns) / 1e9;
+        rate += operations / (own_s > 0 ? own_s : elapsed_s);
+    }
+    return rate;
 }
 
 /* Where a repeat begins in the requests: each elsewhere, at the same place for every contender. */
@@ -238,7 +265,7 @@ runners_time(struct runner *runners, unsigned threads, struct run *run,
 {
     const struct bench_workload *workload = runners[0].worker.workload;
     struct contention_watch watch;
-    uint64_t before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX];
+    struct runner_look before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX];
     uint64_t weight = workload->weight != 0 ? workload->weight : 1, sum = 0;
     double wanted = bench_options.duration_s > workload->least_s || bench_options.rate > 0
                         ? bench_options.duration_s
@@ -251,11 +278,11 @@ runners_time(struct runner *runners, unsigned threads, struct run *run,
     atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
     contention_begin(&watch, result->store->contender->contention, run->store);
     uint64_t start = bench_now_ns();
-    runners_published(runners, threads, before);
+    runners_look(runners, threads, before);
     double others = driver_others_s();
     contention_sleep(&watch, wanted);
     uint64_t end = bench_now_ns();
-    runners_published(runners, threads, after);
+    runners_look(runners, threads, after);
     contention_end(&watch);
     atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
     double elapsed = (double)(end - start) / 1e9;
@@ -264,11 +291,11 @@ runners_time(struct runner *runners, unsigned threads, struct run *run,
     result->others_s += driver_others_s() - others;
     result->elapsed_s += elapsed;
     for (unsigned i = 0; i < threads; i++) {
-        result->operations[result->repeats][i] = (after[i] - before[i]) * weight;
+        result->operations[result->repeats][i] = (after[i].steps - before[i].steps) * weight;
         sum += result->operations[result->repeats][i];
     }
     contention_add(&result->contention, &watch, sum);
-    result->rates[result->repeats++] = (double)sum / elapsed;
+    result->rates[result->repeats++] = looks_rate(before, after, threads, weight, elapsed);
 }
 
 /* Starts the threads, measures, stops them. False: not all could start and attach. */
@@ -276,11 +303,10 @@ static bool
 runners_measure(struct runner *runners, unsigned threads, struct run *run,
                 struct driver_result *result)
 {
-    pthread_t handles[BENCH_THREADS_MAX];
     unsigned started = 0;
 
     while (started < threads &&
-           pthread_create(&handles[started], NULL, runner_main, &runners[started]) == 0)
+           pthread_create(&runners[started].thread, NULL, runner_main, &runners[started]) == 0)
         started++;
     while (atomic_load(&run->gathered) < started)
         sched_yield();
@@ -292,7 +318,7 @@ runners_measure(struct runner *runners, unsigned threads, struct run *run,
         runners_time(runners, threads, run, result);
     }
     for (unsigned i = 0; i < started; i++)
-        pthread_join(handles[i], NULL);
+        pthread_join(runners[i].thread, NULL);
     return atomic_load(&run->attached);
 }
 

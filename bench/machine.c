@@ -81,6 +81,7 @@ options_read(struct record_options *options)
     TEXT_SET(options->threads, bench_options.threads);
     TEXT_SET(options->distribution, bench_options.distribution);
     TEXT_SET(options->pin, bench_options.pin);
+    TEXT_SET(options->time, bench_options.processor_time ? "processor" : NULL);
     options->duration_s = bench_options.duration_s;
     options->warmup_s = bench_options.warmup_s;
     options->rate = bench_options.rate;

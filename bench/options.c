@@ -42,6 +42,7 @@ enum option_key {
     OPTION_LOCKS,
     OPTION_RATE,
     OPTION_PIN,
+    OPTION_TIME,
     OPTION_SEED,
     OPTION_JSON,
     OPTION_CSV,
@@ -74,6 +75,11 @@ static const struct argp_option option_table[] = {
      2},
     {"pin", OPTION_PIN, "HOW", 0,
      "Threads to processors: none, compact (neighbours first), spread (cores first)", 2},
+    {"time", OPTION_TIME, "HOW", 0,
+     "Rates per second of the clock, or of the processor that a thread had (of workloads on "
+     "stores; for "
+     "a machine with other work to do; waiting is then free)",
+     2},
     {"quick", OPTION_QUICK, NULL, 0, "All that can be run, as briefly as possible", 2},
     {NULL, 0, NULL, 0, "What becomes of it:", 3},
     {"json", OPTION_JSON, "FILE", 0, "Write all of it, to be compared later", 3},
@@ -212,6 +218,11 @@ option_parse_how(int key, char *argument, struct argp_state *state)
         if (!pin_parse(argument, NULL))
             argp_error(state, "'%s' is not none, compact or spread", argument);
         options->pin = argument;
+        return 0;
+    case OPTION_TIME:
+        options->processor_time = strcmp(argument, "processor") == 0;
+        if (!options->processor_time && strcmp(argument, "clock") != 0)
+            argp_error(state, "'%s' is not clock or processor", argument);
         return 0;
     case OPTION_QUICK:
         options->keys = 50000;

@@ -49,6 +49,7 @@ struct record_options {
     char threads[64];
     char distribution[32];
     char pin[16];
+    char time[16]; /* that rates are per second of; "": the clock's */
     double duration_s, warmup_s;
     double rate; /* operations per second of all threads; 0: as fast as they can */
     unsigned repeats;

@@ -57,6 +57,7 @@ options_add(cJSON *root, const struct record_options *options)
     cJSON_AddStringToObject(object, "threads", options->threads);
     cJSON_AddStringToObject(object, "distribution", options->distribution);
     cJSON_AddStringToObject(object, "pin", options->pin);
+    cJSON_AddStringToObject(object, "time", options->time);
     number_add(object, "duration_s", options->duration_s);
     number_add(object, "warmup_s", options->warmup_s);
     number_add(object, "rate", options->rate);

@@ -85,6 +85,7 @@ options_get(const cJSON *root, struct record_options *options)
     TEXT_GET(object, "threads", options->threads);
     TEXT_GET(object, "distribution", options->distribution);
     TEXT_GET(object, "pin", options->pin);
+    TEXT_GET(object, "time", options->time);
     options->duration_s = number_get(object, "duration_s");
     options->warmup_s = number_get(object, "warmup_s");
     options->rate = number_get(object, "rate");

@@ -84,6 +84,8 @@ report_begin(double planned_s)
         report_words("a fixed rate of %.0f operations per second, of all threads together; "
                      "latencies are from the intended start",
                      options->rate);
+    if (bench_options.processor_time)
+        report_words("rates are per second of the processor that each thread had: waiting is free");
     if (machine->load_average > LOAD_WARNING)
         printf("warning: the machine is busy, load average %.1f\n", machine->load_average);
     fflush(stdout);

@@ -307,6 +307,7 @@ facts_of_options(struct page *page)
         fact_print(page, "rate", text);
     }
     fact_print(page, "threads to processors", options->pin);
+    fact_print(page, "rates per second of", options->time);
     snprintf(text, sizeof text, "%llu", (unsigned long long)options->seed);
     fact_print(page, "seed", text);
 }
