@@ -68,7 +68,7 @@ typedef bool bench_set(void *client, const lk_item *put);
  * operations, or groups of BENCH_GROUP keys, with the worker's next requests. */
 typedef void bench_loop(struct bench_worker *worker, size_t count);
 struct bench_loops {
-    bench_loop *get, *get_many, *set50, *set5;
+    bench_loop *get, *get_many, *set50, *set5, *set;
 };
 
 /* A store under test. A call that is NULL is one that the contender does not have; it then sits
@@ -101,6 +101,11 @@ struct bench_contender {
     /* At most `limit` (0: all) items of a partition, ascending, after the given sk and with the
      * given prefix (both may be empty). Returns how many. */
     size_t (*scan)(void *client, const lk_query *query, bench_visit *visit, void *context);
+
+    /* Between begin and end the client alone uses the store, and sets items of it. NULL: it is all
+     * the same to it. */
+    bool (*bulk_begin)(void *client);
+    bool (*bulk_end)(void *client);
 
     bool (*lock)(void *client, const lk_key *key); /* gives the key an optimistic lock */
     void (*settle)(void *store);                   /* gives free memory back, as far as it can */
@@ -241,7 +246,13 @@ struct bench_target {
 };
 
 /* What each thread finds ready before the clock starts. Indexes of items it always does. */
-enum bench_requests { REQUESTS_NONE, REQUESTS_READ, REQUESTS_WRITE };
+enum bench_requests {
+    REQUESTS_NONE,
+    REQUESTS_READ,
+    REQUESTS_PAIRS, /* the same, and two neighbours are different items */
+    REQUESTS_WRITE,
+    REQUESTS_NEW /* items that are not loaded; those of a run are `requests.at` many, at most all */
+};
 
 struct bench_workload {
     const char *name;
@@ -255,6 +266,8 @@ struct bench_workload {
     const char *subject;    /* whom the others are compared with; NULL: latchkey */
     unsigned weight;        /* operations that one step counts for; 0: 1 */
     unsigned batch;         /* steps between looks at the clock; 0: 64 */
+    double fill;            /* a run does so many operations for each second of --duration, without
+                               warm-up, and its time is taken; 0: it lasts that long */
     double least_s;         /* a run lasts at least so long, because its costs come in bursts */
     bool reads_only;
     bool on_request;    /* runs only when it is named */

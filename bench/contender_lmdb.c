@@ -58,6 +58,7 @@ struct raw_store {
 struct raw_client {
     struct raw_store *store;
     MDB_txn *reader; /* reset between calls */
+    MDB_txn *bulk;   /* NULL: each set commits */
     MDB_cursor *cursor;
     uint64_t versions[CLIENT_KEYS_MAX]; /* of the last read */
     size_t value_room;
@@ -200,12 +201,32 @@ raw_set(void *handle, const lk_item *put)
     MDB_val k = key_make(&framed, key), data = {value.size, (void *)(uintptr_t)value.data};
     MDB_txn *txn;
 
+    if (client->bulk != NULL)
+        return mdb_put(client->bulk, client->store->items, &k, &data, 0) == 0;
     if (mdb_txn_begin(client->store->env, NULL, 0, &txn) != 0)
         return false;
     if (mdb_put(txn, client->store->items, &k, &data, 0) != 0) {
         mdb_txn_abort(txn);
         return false;
     }
+    return mdb_txn_commit(txn) == 0;
+}
+
+static bool
+raw_bulk_begin(void *handle)
+{
+    struct raw_client *client = handle;
+
+    return mdb_txn_begin(client->store->env, NULL, 0, &client->bulk) == 0;
+}
+
+static bool
+raw_bulk_end(void *handle)
+{
+    struct raw_client *client = handle;
+    MDB_txn *txn = client->bulk;
+
+    client->bulk = NULL;
     return mdb_txn_commit(txn) == 0;
 }
 
@@ -340,6 +361,8 @@ static const struct bench_contender contender_raw = {
     .get_many = raw_get_many,
     .set = raw_set,
     .remove = raw_remove,
+    .bulk_begin = raw_bulk_begin,
+    .bulk_end = raw_bulk_end,
     .read = raw_read,
     .commit = raw_commit,
     .scan = raw_scan,

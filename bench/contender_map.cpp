@@ -3,7 +3,7 @@
 // What a C++ programmer writes where order counts: a std::map per partition under a
 // std::shared_mutex, found through striped directories of partitions. A partition is never removed,
 // so that a pointer to it outlives its directory's latch.
-#include "bench.h"
+#include "loops.h"
 
 #include <array>
 #include <cstring>
@@ -121,7 +121,7 @@ map_detach(void *client)
     delete static_cast<Client *>(client);
 }
 
-bool
+BENCH_INLINE bool
 map_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     Client *client = static_cast<Client *>(handle);
@@ -137,7 +137,7 @@ map_get(void *handle, const lk_key *key, lk_bytes *value)
     return true;
 }
 
-bool
+BENCH_INLINE bool
 map_set(void *handle, const lk_item *put)
 try {
     const lk_key *key = &put->key;
@@ -200,6 +200,8 @@ map_scan(void *handle, const lk_query *query, bench_visit *visit, void *context)
     return client->rows.size();
 }
 
+BENCH_LOOPS(map_loops, map_get, NULL, map_set)
+
 constexpr bench_contender
 contender_make()
 {
@@ -215,6 +217,7 @@ contender_make()
     contender.set = map_set;
     contender.remove = map_remove;
     contender.scan = map_scan;
+    contender.loops = &map_loops;
     return contender;
 }
 

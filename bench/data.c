@@ -47,8 +47,10 @@ data_load_count(const struct bench_contender *contender, void *client, size_t co
     struct data_text text;
     size_t done = 0;
 
-    if (value == NULL)
+    if (value == NULL || (contender->bulk_begin != NULL && !contender->bulk_begin(client))) {
+        free(value);
         return 0;
+    }
     for (; done < count; done++) {
         uint32_t index = random_scatter(done, count);
         lk_item put = {data_key(index, &text), {NULL, 0}, 0};
@@ -57,6 +59,8 @@ data_load_count(const struct bench_contender *contender, void *client, size_t co
             break;
     }
     free(value);
+    if (contender->bulk_end != NULL && !contender->bulk_end(client))
+        return 0;
     return done == count ? count : 0;
 }
 

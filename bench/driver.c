@@ -32,6 +32,11 @@
 
 enum phase { PHASE_GATHER, PHASE_WARM, PHASE_MEASURE, PHASE_STOP };
 
+/* A moment, by the clock and by the processor time of the thread. */
+struct runner_time {
+    uint64_t ns, processor_ns;
+};
+
 struct runner {
     pthread_t thread;
     _Alignas(BENCH_LINE) _Atomic uint64_t published; /* steps so far; written by the worker only */
@@ -39,6 +44,8 @@ struct runner {
     struct histogram latency;
     struct schedule schedule;
     uint64_t late;
+    uint64_t operations; /* of a run of a fixed number; 0: of a fixed time */
+    struct runner_time begun, ended;
     struct run *run;
 };
 
@@ -87,6 +94,16 @@ driver_others_s(void)
            (double)own.tv_sec - (double)own.tv_nsec / 1e9;
 }
 
+static struct runner_time
+runner_now(void)
+{
+    struct timespec own;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &own);
+    return (struct runner_time){bench_now_ns(),
+                                (uint64_t)own.tv_sec * 1000000000 + (uint64_t)own.tv_nsec};
+}
+
 static void
 runner_work(struct runner *runner)
 {
@@ -126,6 +143,30 @@ runner_work_scheduled(struct runner *runner)
     worker->counts.operations = steps;
 }
 
+/* A fixed number of operations. */
+static void
+runner_work_counted(struct runner *runner)
+{
+    struct bench_worker *worker = &runner->worker;
+    size_t batch = worker->workload->batch != 0 ? worker->workload->batch : BATCH_DEFAULT;
+    uint64_t steps = 0, end;
+
+    while (atomic_load(&runner->run->phase) != PHASE_MEASURE)
+        sched_yield();
+    for (runner->begun = runner_now(); steps < runner->operations && !bench_interrupted();
+         steps += batch) {
+        if (batch > 1)
+            worker->workload->step(worker, batch - 1);
+        uint64_t start = bench_now_ns();
+        worker->workload->step(worker, 1);
+        end = bench_now_ns();
+        histogram_add(&runner->latency, end - start);
+    }
+    runner->ended = runner_now();
+    worker->counts.operations = steps;
+    atomic_store_explicit(&runner->published, steps, memory_order_relaxed);
+}
+
 static void *
 runner_main(void *argument)
 {
@@ -143,6 +184,8 @@ runner_main(void *argument)
     if (atomic_load(&run->attached)) {
         if (bench_options.rate > 0)
             runner_work_scheduled(runner);
+        else if (runner->operations != 0)
+            runner_work_counted(runner);
         else
             runner_work(runner);
         if (worker->workload->finish != NULL)
@@ -193,6 +236,19 @@ requests_start(const struct requests *requests, unsigned repeat)
     return repeat * ((requests->mask + 1) / 7) / BENCH_GROUP * BENCH_GROUP;
 }
 
+/* Of each thread in a run of a fixed number, of new items as many as there are, less a batch. */
+static uint64_t
+operations_each(const struct bench_workload *workload, unsigned threads,
+                const struct requests *requests)
+{
+    uint64_t each = (uint64_t)(workload->fill * bench_options.duration_s) / threads;
+    uint64_t most = requests->mask > 2 * BATCH_DEFAULT ? requests->mask - BATCH_DEFAULT : 1;
+
+    if (workload->requests == REQUESTS_NEW && each > most)
+        each = most;
+    return each != 0 ? each : 1;
+}
+
 static void
 runners_init(struct runner *runners, unsigned threads, struct run *run,
              const struct bench_workload *workload, const struct driver_streams *streams,
@@ -210,8 +266,11 @@ runners_init(struct runner *runners, unsigned threads, struct run *run,
         worker->stream_at = result->repeats * (streams->each / 7);
         if (streams->requests != NULL) {
             worker->requests = streams->requests[i];
-            worker->requests.at = requests_start(&worker->requests, result->repeats);
+            if (workload->requests != REQUESTS_NEW)
+                worker->requests.at = requests_start(&worker->requests, result->repeats);
         }
+        if (workload->fill > 0 && bench_options.rate <= 0)
+            runners[i].operations = operations_each(workload, threads, &worker->requests);
         worker->number = i;
         worker->first_sequence = (run_number << 40) + ((uint64_t)i << 32);
         worker->sequence = worker->first_sequence;
@@ -298,6 +357,30 @@ runners_time(struct runner *runners, unsigned threads, struct run *run,
     result->rates[result->repeats++] = looks_rate(before, after, threads, weight, elapsed);
 }
 
+/* What threads that did a fixed number took for it, after they have ended. */
+static void
+runners_count(struct runner *runners, unsigned threads, struct driver_result *result)
+{
+    uint64_t begun = runners[0].begun.ns, ended = runners[0].ended.ns, sum = 0;
+    double rate = 0;
+
+    if (bench_interrupted())
+        return;
+    for (unsigned i = 0; i < threads; i++) {
+        const struct runner *runner = &runners[i];
+        uint64_t operations = runner->worker.counts.operations;
+        uint64_t own_ns = runner->ended.processor_ns - runner->begun.processor_ns;
+        begun = runner->begun.ns < begun ? runner->begun.ns : begun;
+        ended = runner->ended.ns > ended ? runner->ended.ns : ended;
+        result->operations[result->repeats][i] = operations;
+        sum += operations;
+        rate += (double)operations * 1e9 / (double)(own_ns != 0 ? own_ns : 1);
+    }
+    double elapsed = (double)(ended - begun) / 1e9;
+    result->elapsed_s += elapsed;
+    result->rates[result->repeats++] = bench_options.processor_time ? rate : (double)sum / elapsed;
+}
+
 /* Starts the threads, measures, stops them. False: not all could start and attach. */
 static bool
 runners_measure(struct runner *runners, unsigned threads, struct run *run,
@@ -312,14 +395,18 @@ runners_measure(struct runner *runners, unsigned threads, struct run *run,
         sched_yield();
     if (started < threads)
         atomic_store(&run->attached, false);
-    if (!atomic_load(&run->attached)) {
+    bool attached = atomic_load(&run->attached), counted = runners[0].operations != 0;
+    if (!attached)
         atomic_store(&run->phase, PHASE_STOP);
-    } else {
+    else if (counted)
+        atomic_store(&run->phase, PHASE_MEASURE);
+    else
         runners_time(runners, threads, run, result);
-    }
     for (unsigned i = 0; i < started; i++)
         pthread_join(runners[i].thread, NULL);
-    return atomic_load(&run->attached);
+    if (attached && counted)
+        runners_count(runners, threads, result);
+    return attached;
 }
 
 void
@@ -371,31 +458,54 @@ driver_run(const struct bench_workload *workload, const struct driver_streams *s
 }
 
 /* So many that an item is not in the cache because its request came a moment ago; few where all
- * items are in it anyway, so that the requests are, too. */
+ * items are in it anyway, so that the requests are, too. Of new items as many as a run needs. */
 static size_t
-requests_count(const struct driver_streams *streams, size_t items)
+requests_count(const struct driver_streams *streams, const struct bench_workload *workload)
 {
     size_t bytes = REQUESTS_BYTES / streams->threads;
     size_t most = bytes / (REQUEST_BYTES + bench_options.value_size), count = BENCH_GROUP;
+    size_t wanted = REQUESTS_PER_ITEM * workload->source->count();
 
-    while (count < REQUESTS_PER_ITEM * items && count < streams->each && 2 * count <= most)
+    if (workload->requests == REQUESTS_NEW)
+        wanted = (size_t)(workload->fill * bench_options.duration_s);
+    else if (wanted > streams->each)
+        wanted = streams->each;
+    while (count < wanted && 2 * count <= most)
         count *= 2;
     return count;
+}
+
+/* Lets two neighbours be different items, where there are two: the second one is drawn again. */
+static void
+indexes_pair(uint32_t *indexes, size_t count, size_t bound)
+{
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        size_t looks = 0;
+        while (indexes[i + 1] == indexes[i] && looks++ < count)
+            indexes[i + 1] = indexes[(i + 1 + looks) % count];
+        if (indexes[i + 1] == indexes[i])
+            indexes[i + 1] = (uint32_t)((indexes[i] + 1) % bound);
+    }
 }
 
 static bool
 streams_requests_open(struct driver_streams *streams, const struct bench_workload *workload)
 {
-    size_t count = requests_count(streams, workload->source->count());
-    bool writes = workload->requests == REQUESTS_WRITE;
+    size_t count = requests_count(streams, workload);
+    bool writes = workload->requests == REQUESTS_WRITE || workload->requests == REQUESTS_NEW;
 
     streams->requests = calloc(streams->threads, sizeof *streams->requests);
     if (streams->requests == NULL)
         return false;
-    for (unsigned i = 0; i < streams->threads; i++)
-        if (!requests_open(&streams->requests[i], streams->indexes + i * streams->each, count,
-                           writes, i))
+    for (unsigned i = 0; i < streams->threads; i++) {
+        uint32_t *indexes = streams->indexes + i * streams->each;
+        if (workload->requests == REQUESTS_PAIRS)
+            indexes_pair(indexes, count, workload->source->count());
+        if (workload->requests == REQUESTS_NEW)
+            indexes = NULL;
+        if (!requests_open(&streams->requests[i], indexes, count, writes, i))
             return false;
+    }
     return true;
 }
 

@@ -81,6 +81,21 @@ loop_mixed(struct bench_worker *worker, size_t count, bench_get *get, bench_set 
     loop_end(worker, at, doubt, failed);
 }
 
+BENCH_INLINE void
+loop_set(struct bench_worker *worker, size_t count, bench_set *set)
+{
+    const struct requests requests = worker->requests;
+    void *client = worker->client;
+    size_t at = requests.at;
+    uint64_t failed = 0;
+
+    if (set == NULL)
+        return;
+    for (size_t end = at + count; at != end; at++)
+        failed += !set(client, &requests.items[at & requests.mask]);
+    loop_end(worker, at, 0, failed);
+}
+
 /* BENCH_GROUP keys in one call; one by one where the contender has no such call. */
 BENCH_INLINE void
 loop_get_many(struct bench_worker *worker, size_t count, bench_get *get, bench_get_many *get_many)
@@ -112,23 +127,31 @@ loop_get_many(struct bench_worker *worker, size_t count, bench_get *get, bench_g
 }
 
 /* A table `name` of loops over a contender's functions, which are BENCH_INLINE. */
-#define BENCH_LOOPS(name, get, get_many, set)                     \
-    static void name##_get(struct bench_worker *w, size_t n)      \
-    {                                                             \
-        loop_get(w, n, get);                                      \
-    }                                                             \
-    static void name##_get_many(struct bench_worker *w, size_t n) \
-    {                                                             \
-        loop_get_many(w, n, get, get_many);                       \
-    }                                                             \
-    static void name##_set50(struct bench_worker *w, size_t n)    \
-    {                                                             \
-        loop_mixed(w, n, get, set, 2);                            \
-    }                                                             \
-    static void name##_set5(struct bench_worker *w, size_t n)     \
-    {                                                             \
-        loop_mixed(w, n, get, set, 20);                           \
-    }                                                             \
-    static const struct bench_loops name = {name##_get, name##_get_many, name##_set50, name##_set5};
+#define BENCH_LOOPS(name, get, get_many, set)                                          \
+    static void name##_get(struct bench_worker *w, size_t n)                           \
+    {                                                                                  \
+        loop_get(w, n, get);                                                           \
+    }                                                                                  \
+    static void name##_get_many(struct bench_worker *w, size_t n)                      \
+    {                                                                                  \
+        loop_get_many(w, n, get, get_many);                                            \
+    }                                                                                  \
+    static void name##_set50(struct bench_worker *w, size_t n)                         \
+    {                                                                                  \
+        loop_mixed(w, n, get, set, 2);                                                 \
+    }                                                                                  \
+    static void name##_set5(struct bench_worker *w, size_t n)                          \
+    {                                                                                  \
+        loop_mixed(w, n, get, set, 20);                                                \
+    }                                                                                  \
+    static void name##_set(struct bench_worker *w, size_t n)                           \
+    {                                                                                  \
+        loop_set(w, n, set);                                                           \
+    }                                                                                  \
+    static const struct bench_loops name = {name##_get, name##_get_many, name##_set50, \
+                                            name##_set5, name##_set};
+
+/* The contender's loops, or some that call its functions through its table. */
+const struct bench_loops *loops_of(const struct bench_contender *contender);
 
 #endif

@@ -15,12 +15,11 @@
 #include <string.h>
 
 #define LOCKS_DEFAULT 4
-#define BASELINE_REPEATS 5 /* by default, where repeats are to be compared */
 
 struct bench_options bench_options = {
-    .duration_s = 0.055,
-    .warmup_s = 0.02,
-    .repeats = 4,
+    .duration_s = 0.03,
+    .warmup_s = 0.01,
+    .repeats = 7,
     .hurried = true,
     .keys = 1000000,
     .value_size = 64,
@@ -65,10 +64,9 @@ static const struct argp_option option_table[] = {
     {"locks-per-commit", OPTION_LOCKS, "N", 0, "Of the workload commit (default 4; 2 to 16)", 1},
     {"seed", OPTION_SEED, "N", 0, "Of all that is random (default 1)", 1},
     {NULL, 0, NULL, 0, "How:", 2},
-    {"duration", OPTION_DURATION, "TIME", 0, "Of each measurement (default 55ms)", 2},
-    {"warmup", OPTION_WARMUP, "TIME", 0, "Before each measurement (default 20ms)", 2},
-    {"repeat", OPTION_REPEAT, "N", 0,
-     "Measurements, contenders in turn (default 4; with --baseline 5)", 2},
+    {"duration", OPTION_DURATION, "TIME", 0, "Of each measurement (default 30ms)", 2},
+    {"warmup", OPTION_WARMUP, "TIME", 0, "Before each measurement (default 10ms)", 2},
+    {"repeat", OPTION_REPEAT, "N", 0, "Measurements, contenders in turn (default 7)", 2},
     {"rate", OPTION_RATE, "OPS", 0,
      "Operations per second of all threads together, on a fixed schedule; latencies are from the "
      "intended start (default: as fast as they can)",
@@ -353,8 +351,6 @@ options_parse(int argc, char **argv)
 
     argp_err_exit_status = STATUS_USAGE;
     argp_parse(&option_parser, argc, argv, 0, NULL, options);
-    if (options->baseline != NULL && !options->repeats_given) {
-        options->repeats = BASELINE_REPEATS;
+    if (options->baseline != NULL)
         options->hurried = false;
-    }
 }

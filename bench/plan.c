@@ -31,9 +31,10 @@ static size_t row_count;
 static unsigned faults;
 static uint64_t plan_start_ns;
 
-/* A default plan that has taken so long goes on with one repeat instead of three. A last look at
+/* A default plan that has taken so long goes on with fewer repeats: the machine is slow or busy. A last look at
  * contenders other than latchkey is at so many items. */
-#define PLAN_HURRY_S 26
+#define PLAN_HURRY_S 90
+#define HURRY_REPEATS 3
 #define LAST_LOOK_RANKS 100000
 
 static double
@@ -153,8 +154,8 @@ cells_run(const struct row_plan *row, unsigned threads, const struct driver_stre
     const struct bench_workload *workload = row->workload;
     unsigned repeats = bench_options.repeats;
 
-    if (bench_options.hurried && plan_elapsed_s() > PLAN_HURRY_S)
-        repeats = 1;
+    if (bench_options.hurried && plan_elapsed_s() > PLAN_HURRY_S && repeats > HURRY_REPEATS)
+        repeats = HURRY_REPEATS;
     sums_prepare(row, results, count);
     for (size_t i = 0; i < count; i++)
         results[i].planned = repeats;

@@ -31,11 +31,12 @@ struct requests {
     const struct request_body *bodies;
     char *values; /* of the items */
     size_t value_size;
-    size_t mask; /* their number less one; the number is a power of two, at least BENCH_GROUP */
+    size_t mask; /* their number less one, which is a power of two; else all ones: no way round */
     size_t at;   /* counts on; the place is `at & mask` */
 };
 
-/* Makes requests for the items with these indexes. False: no memory, and nothing is left. */
+/* Makes requests to read the items with these indexes, or to write them, or to write new ones
+ * (`indexes` NULL), of which no other thread has any. False: no memory, and nothing is left. */
 bool requests_open(struct requests *requests, const uint32_t *indexes, size_t count, bool writes,
                    unsigned thread);
 void requests_close(struct requests *requests);

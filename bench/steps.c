@@ -59,7 +59,7 @@ step_get_many(struct bench_worker *worker)
 static enum bench_commit
 commit_try(struct bench_worker *worker, const lk_key *keys, const uint64_t *numbers, size_t count)
 {
-    static _Thread_local char buffers[BENCH_GROUP][STEP_VALUE_MAX];
+    static _Thread_local char buffers[BENCH_GROUP * STEP_VALUE_MAX];
     lk_bytes values[BENCH_GROUP];
     uint64_t number = 0;
 
@@ -69,9 +69,20 @@ commit_try(struct bench_worker *worker, const lk_key *keys, const uint64_t *numb
         const char *sk = keys[i].sk.data;
         if (!data_proves(values[i], sk, &number))
             worker->counts.wrong++;
-        values[i] = data_value(buffers[i], sk, number + numbers[i]);
+        values[i] = data_value(buffers + i * bench_options.value_size, sk, number + numbers[i]);
     }
     return worker->contender->commit(worker->client, keys, count, values);
+}
+
+void
+step_commit_keys(struct bench_worker *worker, const lk_key *keys, const uint32_t *indexes,
+                 const uint64_t *numbers, size_t count)
+{
+    for (unsigned attempt = 0;; attempt++) {
+        enum bench_commit outcome = commit_try(worker, keys, numbers, count);
+        if (!worker_raced(worker, outcome, attempt, indexes, count))
+            return;
+    }
 }
 
 void
@@ -83,11 +94,7 @@ step_commit(struct bench_worker *worker, const uint32_t *indexes, const uint64_t
 
     for (size_t i = 0; i < count; i++)
         keys[i] = data_key(indexes[i], &texts[i]);
-    for (unsigned attempt = 0;; attempt++) {
-        enum bench_commit outcome = commit_try(worker, keys, numbers, count);
-        if (!worker_raced(worker, outcome, attempt, indexes, count))
-            return;
-    }
+    step_commit_keys(worker, keys, indexes, numbers, count);
 }
 
 /* ---- scans ---- */

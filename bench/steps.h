@@ -54,6 +54,9 @@ void step_get_many(struct bench_worker *worker);
  * succeeds. */
 void step_commit(struct bench_worker *worker, const uint32_t *indexes, const uint64_t *numbers,
                  size_t count);
+/* The same of items whose keys lie ready. */
+void step_commit_keys(struct bench_worker *worker, const lk_key *keys, const uint32_t *indexes,
+                      const uint64_t *numbers, size_t count);
 
 /* At most `limit` items (at most STEP_SCAN_MOST) behind an item of its partition. They must be
  * ascending, prove themselves, and all that were loaded must be among them. data_order_open comes

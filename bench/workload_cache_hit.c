@@ -29,6 +29,7 @@ cache_hit_step(struct bench_worker *worker, size_t count)
 
 static const struct bench_workload workload_cache_hit = {
     .name = "cache-hit",
+    .on_request = true,
     .what = "get of 100,000 items that the cache holds",
     .order = 80,
     .unit = "M ops/s",

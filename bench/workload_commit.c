@@ -19,20 +19,18 @@ increment_step(struct bench_worker *worker, size_t count)
     }
 }
 
+/* Between neighbours of the requests, whose indexes lie at the same places of the stream. */
 static void
 transfer_step(struct bench_worker *worker, size_t count)
 {
+    struct requests *requests = &worker->requests;
+
     for (size_t i = 0; i < count; i++) {
-        uint32_t indexes[2] = {worker_next(worker), 0};
+        size_t place = requests->at & requests->mask;
         uint64_t amount = worker->sequence++ % 100;
         uint64_t numbers[2] = {(uint64_t)0 - amount, amount + 1};
-        unsigned draws = 0;
-        do
-            indexes[1] = worker_next(worker);
-        while (indexes[1] == indexes[0] && ++draws < 100);
-        if (indexes[1] == indexes[0])
-            indexes[1] = (uint32_t)((indexes[0] + 1) % bench_options.keys);
-        step_commit(worker, indexes, numbers, 2);
+        requests->at += 2;
+        step_commit_keys(worker, &requests->keys[place], &worker->stream[place], numbers, 2);
     }
 }
 
@@ -70,20 +68,21 @@ ring_step(struct bench_worker *worker, size_t count)
     }
 }
 
-#define COMMIT_CONTENDERS "latchkey,mutex,striped,versions"
+#define COMMIT_CONTENDERS "latchkey,striped,versions"
 
 static const struct bench_workload workload_commit2 = {
     .name = "commit2",
     .what = "transfer: 2 items written under 2 locks",
     .order = 20,
     .unit = "M commits/s",
-    .threads = "1,2,8",
+    .threads = "1,2",
     .distribution = "uniform",
     .source = &data_source,
+    .requests = REQUESTS_PAIRS,
     .contenders = COMMIT_CONTENDERS,
     .transacts = true,
     .increment = 1,
-    .targets = {{"striped", 2, 0.85}},
+    .targets = {{"striped", 2, 1.15, false, NULL}, {"versions", 2, 1.0, true, NULL}},
     .can = step_can_commit,
     .step = transfer_step,
 };
@@ -111,12 +110,14 @@ static const struct bench_workload workload_commit2_zipf = {
     .what = "transfer: 2 items written under 2 locks",
     .order = 21,
     .unit = "M commits/s",
-    .threads = "2",
+    .threads = "1,2",
     .distribution = "zipf:0.99",
     .source = &data_source,
-    .contenders = "latchkey,striped,versions",
+    .requests = REQUESTS_PAIRS,
+    .contenders = COMMIT_CONTENDERS,
     .transacts = true,
     .increment = 1,
+    .targets = {{"striped", 2, 1.0, false, NULL}, {"versions", 2, 1.0, true, NULL}},
     .can = step_can_commit,
     .step = transfer_step,
 };
@@ -127,13 +128,14 @@ static const struct bench_workload workload_hot_pair = {
     .what = "transfer between the same 2 items by all threads, with back-off after a race",
     .order = 25,
     .unit = "M commits/s",
-    .threads = "2,8",
+    .threads = "1,2",
     .distribution = "hot:2",
     .source = &data_source,
+    .requests = REQUESTS_PAIRS,
     .contenders = COMMIT_CONTENDERS,
     .transacts = true,
     .increment = 1,
-    .targets = {{"striped", 2, 0.4}},
+    .targets = {{"striped", 2, 0.9, false, NULL}, {"versions", 2, 1.0, true, NULL}},
     .can = step_can_commit,
     .step = transfer_step,
 };

@@ -6,9 +6,9 @@
  * finds the same store.
  */
 #include "data.h"
+#include "loops.h"
 
 #define SCAN_ITEMS 100
-#define INSERT_VALUE_MAX (64 * 1024)
 
 static bool
 can_scan(const struct bench_contender *contender)
@@ -68,42 +68,26 @@ scan_step(struct bench_worker *worker, size_t count)
     }
 }
 
-/* New key `id` goes to the partition that its mix names. */
-static lk_key
-new_key(uint64_t id, struct data_text *text)
-{
-    size_t partitions = data_partition(bench_options.keys - 1) + 1;
-
-    return data_key_in((size_t)((random_mix(~id) >> 32) * partitions >> 32), id, text);
-}
-
 static void
 insert_step(struct bench_worker *worker, size_t count)
 {
-    static _Thread_local char value[INSERT_VALUE_MAX];
-
-    for (size_t i = 0; i < count; i++) {
-        uint64_t id = worker->sequence++;
-        struct data_text text;
-        lk_item put = {new_key(id, &text), {NULL, 0}, 0};
-        put.data = data_value(value, text.sk, id);
-        if (!worker->contender->set(worker->client, &put))
-            worker->counts.failed++;
-    }
+    loops_of(worker->contender)->set(worker, count);
 }
 
+/* At a fixed rate for a long time the same keys come again. */
 static void
 insert_finish(struct bench_worker *worker)
 {
-    for (uint64_t id = worker->first_sequence; id < worker->sequence; id++) {
-        struct data_text text;
-        lk_key key = new_key(id, &text);
+    const struct requests *requests = &worker->requests;
+    size_t count = requests->at < requests->mask + 1 ? requests->at : requests->mask + 1;
+
+    for (size_t i = 0; i < count; i++) {
+        const lk_item *item = &requests->items[i];
         lk_bytes value;
-        uint64_t number;
-        if (!worker->contender->get(worker->client, &key, &value) ||
-            !data_proves(value, text.sk, &number) || number != id)
+        if (!worker->contender->get(worker->client, &item->key, &value) ||
+            value.size != item->data.size || memcmp(value.data, item->data.data, value.size) != 0)
             worker->counts.wrong++;
-        if (!worker->contender->remove(worker->client, &key))
+        if (!worker->contender->remove(worker->client, &item->key))
             worker->counts.failed++;
     }
 }
@@ -116,9 +100,9 @@ static const struct bench_workload workload_scan = {
     .threads = "1,2",
     .distribution = "uniform",
     .source = &data_source,
-    .contenders = "latchkey,std::map",
+    .contenders = "latchkey,std::map,lmdb",
     .batch = 4,
-    .targets = {{"std::map", 0, 2.5}},
+    .targets = {{"lmdb", 0, 1.2, false, NULL}},
     .can = can_scan,
     .reads_only = true,
     .step = scan_step,
@@ -133,9 +117,10 @@ static const struct bench_workload workload_insert = {
     .threads = "1,2",
     .distribution = "uniform",
     .source = &data_source,
+    .requests = REQUESTS_NEW,
     .contenders = "latchkey,std::map",
-    .least_s = 0.4, /* tables double now and then */
-    .targets = {{"std::map", 0, 1.2}},
+    .fill = 2e6,
+    .targets = {{"std::map", 2, 1.2, false, NULL}},
     .can = can_insert,
     .step = insert_step,
     .finish = insert_finish,

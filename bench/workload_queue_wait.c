@@ -334,6 +334,7 @@ static bool queue_paced_run(const struct bench_contender *const *contenders, siz
 
 static const struct bench_workload workload_queue_wait = {
     .name = "queue-wait",
+    .on_request = true,
     .what = "from push to pulled by a waiting consumer, the next job after the acknowledgement",
     .order = 74,
     .unit = "k jobs/s",
