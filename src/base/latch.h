@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Latches: short exclusion among threads that make or remove keys. A pthread mutex, so that who
- * waits sleeps. Who holds one takes no other, with two exceptions (src/README.md), and the registry's
+ * waits sleeps. Who holds one takes no other, with three exceptions (src/README.md), and the registry's
  * (rank 0) is held over none of these.
  */
 #ifndef LKI_BASE_LATCH_H

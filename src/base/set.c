@@ -1,278 +1,202 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sets of keyed objects. The only room that knows ck_hs. Called by store/shard.c and cache/table.c.
+ * Sets of keyed objects. Called by store/shard.c and cache/table.c.
  *
- * ck_hs (Concurrency Kit 0.7.1) has one writer, so every mutator runs under a latch of the caller's;
- * its readers are lock-free. Its words here are {tag of the hash, pointer of 48 bits}: in DIRECT mode
- * it stores what it is given, and the compare function rejects most other keys without touching
- * them (Debian's build has pointer packing off).
+ * A set is extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979). A directory, indexed by the
+ * first bits of an object's low half, names parts; a part is an array of buckets, indexed by the last
+ * bits, and a ck_hs of what did not fit into them (part.c).
  *
- * One function, set_rebuild, grows, shrinks and cleans a set: ck_hs's tombstones never become
- * empty again, so misses would get slower without bound; and ck_hs never shrinks. A rebuilt set is
- * a new map under the same ck_hs; the old one is retired. It prefetches the objects that ck_hs asks
- * for their hashes. ck_hs_put can grow the map itself where its probe limit is hit; our own count
- * only decides when to rebuild.
+ * Nothing in a part moves. A part that is too small is replaced by one with twice the buckets, and the
+ * largest ones by two, which share its objects by one more bit; a part that is nearly empty, or has
+ * had much taken out of its ck_hs, by a smaller or a clean one. The new parts are whole before the
+ * directory names them, and the old one is retired: so a step of growth is one part, of at most 2,560
+ * objects. Hashes are read from the objects, which are prefetched. The directory doubles when a part
+ * needs more bits than it has; it never shrinks (16 bytes for each part).
  *
- * The lookaside is written under the latch only. A bucket that was ever full has a mark: a miss in
- * an unmarked one is final, else the set decides. It is replaced together with the set.
+ * A part changes under the latch of its shard; the directory under its own, which is taken for a few
+ * stores.
  *
- * Invariants  I-set1: an object in the lookaside is in the set. I-set2: an object of the set that is
- *             not in the lookaside has a marked bucket. I-set3: no two objects of a set have one
- *             key.
- * Ordering    P3: an object's fields, then its word (release); a reader loads the word (acquire),
- *             then the fields. For ck_hs a store fence before the put and the dependency through
- *             the loaded pointer do the same.
+ * Invariants  I-set1: an object is in its bucket, or in the ck_hs of its part and its bucket has the
+ *             mark. I-set2: a part lies in one shard. I-set3: no two objects of a set have one key.
+ * Ordering    P3: a part's contents (part.c), then its word in the directory; a directory's, then its
+ *             own. A reader loads them in the other order (acquire).
  */
-#include "base/set.h"
-
-#include <stdlib.h>
+#include "base/part.h"
 
 enum {
-    CAPACITY_MIN = 8,
-    /* slots of the set for each bucket: with the set half full, four objects in seven places */
-    BUCKET_SHARE = 8,
-    PREFETCH_AHEAD = 16
+    LOAD_SMALL = 4,    /* objects for each bucket; beyond that a part grows: 2 % do not fit */
+    LOAD_MAX = 5,      /* the same of the largest parts: 5 %, but what counts there is memory */
+    BUCKETS_MAX = 512, /* of a part */
+    BITS_MAX = 32 - 9  /* of the directory; the last nine bits of a half are those of buckets */
 };
+_Static_assert(BUCKETS_MAX == 1 << (32 - BITS_MAX),
+               "a part is found by bits that buckets do not use");
 
-/* A word of a set: the tag in the 16 bits above a pointer of 48. */
-#define POINTER_MASK ((uint64_t)0x0000fffffffffff8)
+/* ---- the directory ---- */
 
-/* ---- what ck_hs calls ---- */
-
-/* A key that is looked up: bit 0 tells it from a word that is being put in, which is equal to no
- * other. */
-typedef struct probe {
-    const lki_hashed *hashed; /* NULL: exactly `object` */
-    const void *object;
-    uint64_t tag;
-    lki_is is;
-} probe;
-
-static const void *
-probe_key(const probe *p)
+/* An index has so many bits. */
+static unsigned
+directory_bits(uintptr_t directory)
 {
-    return (const char *)p + 1;
+    return 32 - (unsigned)(directory & 63);
 }
 
-static void *
-word_pointer(const void *word)
+/* Two arrays: the words that readers probe by ({first bucket | log2 of their number}), and the parts
+ * themselves. */
+static _Atomic(uintptr_t) *
+directory_words(uintptr_t directory)
 {
-    return (void *)((uintptr_t)word & POINTER_MASK);
+    return (_Atomic(uintptr_t) *)(directory & ~(uintptr_t)63);
 }
 
-static bool
-word_compare(const void *stored, const void *key)
+static _Atomic(lki_part *) *
+directory_parts(uintptr_t directory)
 {
-    if (((uintptr_t)key & 1) == 0)
-        return false;
-    const probe *p = (const probe *)(const void *)((const char *)key - 1);
-    const void *object = word_pointer(stored);
-    if (p->hashed == NULL)
-        return object == p->object;
-    LKI_TSAN_ACQUIRE(object);
-    return (uintptr_t)stored >> 48 == p->tag && p->is(object, p->hashed);
-}
-
-/* Objects begin with the low half of their hash. */
-static unsigned long
-word_hash(const void *word, unsigned long seed)
-{
-    (void)seed;
-    return *(const uint32_t *)word_pointer(word);
-}
-
-/* ck_malloc has no context: the allocator and the thread of the running mutator. Latched code
- * never nests. */
-static __thread struct {
-    const lki_allocator *allocator;
-    lki_thread *thread;
-} running __attribute__((tls_model("initial-exec")));
-
-/* Zeroed: ck 0.7.1 leaves the count of tombstones of a new map unset. */
-static void *
-map_allocate(size_t size)
-{
-    lki_block *block = lki_alloc_seldom(running.allocator, sizeof *block + size);
-    if (block == NULL)
-        return NULL;
-    *block = (lki_block){.object = {lki_block_dispose}, .size = sizeof *block + size};
-    return (char *)block + sizeof *block;
-}
-_Static_assert(sizeof(lki_block) % 16 == 0, "a map is aligned like malloc's memory");
-
-static void
-map_free(void *map, size_t size, bool defer)
-{
-    (void)size;
-    lki_block *block = (lki_block *)(void *)((char *)map - sizeof *block);
-    if (defer && running.thread != NULL)
-        lki_retire(running.thread, LKI_OBJECT, block, block->size);
-    else
-        lki_free(running.allocator, block, block->size);
-}
-
-static struct ck_malloc map_allocator = {.malloc = map_allocate, .free = map_free};
-
-static void
-running_set(const lki_set *set, lki_thread *thread)
-{
-    running.allocator = set->allocator;
-    running.thread = thread;
-}
-
-/* ---- lookaside ---- */
-
-static uintptr_t
-lookaside_make(const lki_allocator *allocator, size_t capacity)
-{
-    size_t buckets = capacity / BUCKET_SHARE;
-    void *memory = lki_alloc_lines(allocator, buckets * LKI_LINE);
-    return memory == NULL ? 0 : (uintptr_t)memory | (uintptr_t)__builtin_ctzll(buckets);
+    return (_Atomic(lki_part *) *)(directory_words(directory) +
+                                   ((size_t)1 << directory_bits(directory)));
 }
 
 static size_t
-lookaside_size(uintptr_t lookaside)
+directory_size(unsigned bits)
 {
-    return (size_t)LKI_LINE << (lookaside & 63);
+    return (sizeof(uintptr_t) + sizeof(lki_part *)) << bits;
 }
 
-static lki_bucket *
-lookaside_bucket(uintptr_t lookaside, uint32_t hash)
+static uintptr_t
+directory_make(const lki_allocator *allocator, unsigned bits)
 {
-    return (lki_bucket *)(lookaside & ~(uintptr_t)63) +
-           (hash & (((uint64_t)1 << (lookaside & 63)) - 1));
+    void *memory = lki_alloc_lines(allocator, directory_size(bits));
+    return memory == NULL ? 0 : (uintptr_t)memory | (32 - bits);
 }
 
-/* The object first, its tag second. */
 static void
-lookaside_put(uintptr_t lookaside, uint32_t hash, uint64_t tag, const void *object)
+directory_put(uintptr_t directory, size_t i, lki_part *part)
 {
-    lki_bucket *bucket = lookaside_bucket(lookaside, hash);
-    uint64_t tags = lki_load_relaxed(&bucket->tags); /* under the latch */
-    for (unsigned i = 0; i < LKI_BUCKET_SLOTS; i++) {
-        if ((tags >> 8 * i & 0xff) == 0) {
-            lki_store_release(&bucket->object[i], (uintptr_t)object); /* P3: to lki_bucket_find */
-            lki_store_release(&bucket->tags, tags | tag << 8 * i);    /* P3 */
-            return;
-        }
-    }
-    lki_store_release(&bucket->tags, tags | LKI_BUCKET_FULL); /* P3 */
+    uintptr_t word =
+        part == NULL ? 0 : (uintptr_t)part->block.lines | (uintptr_t)__builtin_ctz(part->buckets);
+    /* The part first: who finds a word finds that part, or a later one. */
+    lki_store_release(&directory_parts(directory)[i], part); /* P3: to part_of */
+    lki_store_release(&directory_words(directory)[i], word); /* P3: to lki_set_bucket */
 }
 
-/* The tag first, the object second. */
-static void
-lookaside_take(uintptr_t lookaside, const void *object, uint32_t hash)
-{
-    lki_bucket *bucket = lookaside_bucket(lookaside, hash);
-    for (unsigned i = 0; i < LKI_BUCKET_SLOTS; i++) {
-        if (lki_load_relaxed(&bucket->object[i]) != (uintptr_t)object) /* under the latch */
-            continue;
-        uint64_t tags = lki_load_relaxed(&bucket->tags);
-        lki_store_release(&bucket->tags, tags & ~((uint64_t)0xff << 8 * i)); /* P3 */
-        lki_store_release(&bucket->object[i], 0);                            /* P3 */
-    }
-}
-
-/* ---- sets ---- */
-
-/* Replaces the map of `set` by one of `capacity`; with it the lookaside, if there is one. False:
- * no memory, as before. */
+/* One bit more. False: no memory. */
 static bool
-set_rebuild(lki_set *set, lki_thread *thread, size_t capacity)
+directory_double_latched(lki_set *set, lki_thread *thread)
 {
-    _Atomic(uintptr_t) *lookaside = set->lookaside;
-    ck_hs_t fresh;
-    uintptr_t words = 0;
-    lki_block *old_lines = NULL;
-    if (!ck_hs_init(&fresh, set->hs.mode, set->hs.hf, set->hs.compare, &map_allocator, capacity, 0))
+    uintptr_t old = lki_load_relaxed(&set->directory); /* under the latch */
+    unsigned bits = directory_bits(old);
+    uintptr_t made = directory_make(set->allocator, bits + 1);
+    lki_block *block = lki_alloc(set->allocator, sizeof *block);
+    if (made == 0 || block == NULL) {
+        if (made != 0)
+            lki_free_lines(set->allocator, directory_words(made), directory_size(bits + 1));
+        lki_free(set->allocator, block, sizeof *block);
         return false;
-    if (lookaside != NULL) {
-        words = lookaside_make(set->allocator, capacity);
-        old_lines = lki_alloc(set->allocator, sizeof *old_lines);
-        if (words == 0 || old_lines == NULL)
-            goto no_memory;
     }
-    ck_hs_iterator_t ahead = CK_HS_ITERATOR_INITIALIZER, at = CK_HS_ITERATOR_INITIALIZER;
-    void *word;
-    for (size_t i = 0; i < PREFETCH_AHEAD && ck_hs_next(&set->hs, &ahead, &word); i++)
-        LKI_PREFETCH(word_pointer(word));
-    while (ck_hs_next(&set->hs, &at, &word)) {
-        void *later;
-        if (ck_hs_next(&set->hs, &ahead, &later))
-            LKI_PREFETCH(word_pointer(later));
-        if (!ck_hs_put_unique(&fresh, word_hash(word, 0), word))
-            goto no_memory;
-        if (words != 0)
-            lookaside_put(words, (uint32_t)word_hash(word, 0), (uintptr_t)word >> 48,
-                          word_pointer(word));
-    }
-    struct ck_hs_map *old = set->hs.map;
-    lki_store_seq_cst(&set->generation, lki_load_relaxed(&set->generation) +
-                                            1); /* before and after: a walk sees one of them */
-    ck_pr_fence_store();
-    ck_pr_store_ptr(&set->hs.map, fresh.map); /* as ck_hs_grow publishes a map */
-    lki_store_seq_cst(&set->generation, lki_load_relaxed(&set->generation) + 1);
-    set->capacity = capacity;
-    set->removed = 0;
-    map_free(old, 0, true);
-    if (lookaside != NULL) {
-        uintptr_t was = lki_load_relaxed(lookaside); /* under the latch */
-        lki_store_release(lookaside, words);         /* P3: to lki_set_bucket */
-        *old_lines = (lki_block){{lki_block_dispose},
-                                 sizeof *old_lines,
-                                 (void *)(was & ~(uintptr_t)63),
-                                 lookaside_size(was)};
-        lki_retire(thread, LKI_OBJECT, old_lines, old_lines->size + old_lines->lines_size);
-    }
+    for (size_t i = 0; i < (size_t)2 << bits; i++)
+        directory_put(made, i, lki_load_relaxed(&directory_parts(old)[i / 2]));
+    lki_store_release(&set->directory, made); /* P3: to lki_set_bucket */
+    *block =
+        (lki_block){{lki_block_dispose}, sizeof *block, directory_words(old), directory_size(bits)};
+    lki_retire(thread, LKI_OBJECT, block, block->size + block->lines_size);
     return true;
-no_memory:
-    map_free(fresh.map, 0, false);
-    if (words != 0)
-        lki_free_lines(set->allocator, (void *)(words & ~(uintptr_t)63), lookaside_size(words));
-    lki_free(set->allocator, old_lines, sizeof *old_lines);
-    return false;
+}
+
+static lki_part *
+part_of(const lki_set *set, uint32_t half)
+{
+    uintptr_t directory = lki_load_acquire(&set->directory); /* P3 */
+    return lki_load_acquire(
+        &directory_parts(directory)[(uint64_t)half >> (directory & 63)]); /* P3 */
+}
+
+/* ---- changes ---- */
+
+/* Puts one part, or two of one bit more, in the place of the one of `half`. `wait`: for the
+ * directory's latch. False: it was held, or no memory; nothing changed. */
+static bool
+directory_replace(lki_set *set, lki_thread *thread, uint32_t half, lki_part *made[2], bool wait)
+{
+    if (wait)
+        lki_latch_take(&set->latch, thread);
+    else if (!lki_latch_try(&set->latch))
+        return false;
+    unsigned depth = made[0]->depth, two = made[1] != NULL;
+    bool room = depth <= directory_bits(lki_load_relaxed(&set->directory)) ||
+                directory_double_latched(set, thread);
+    uintptr_t directory = lki_load_relaxed(&set->directory); /* under the latch */
+    unsigned more = directory_bits(directory) - depth;
+    size_t first = ((uint64_t)half >> (32 - depth) & ~(uint64_t)two) << more;
+    for (size_t i = 0; room && i < (size_t)(1 + two) << more; i++)
+        directory_put(directory, first + i, made[i >> more]);
+    lki_latch_drop(&set->latch);
+    return room;
+}
+
+/* Replaces a part by one with so many buckets, or by two. False: as directory_replace. */
+static bool
+part_replace(lki_set *set, lki_thread *thread, lki_part *old, uint32_t half, unsigned parts,
+             size_t buckets, bool wait)
+{
+    lki_part *made[2] = {NULL, NULL};
+    bool whole = true;
+    for (unsigned i = 0; whole && i < parts; i++) {
+        made[i] = lki_part_new(set, old->depth + parts - 1, buckets);
+        whole = made[i] != NULL;
+    }
+    if (!whole || !lki_part_spread(set, old, made) ||
+        !directory_replace(set, thread, half, made, wait)) {
+        lki_part_free(set, made[0]);
+        lki_part_free(set, made[1]);
+        return false;
+    }
+    lki_part_retire(set, thread, old);
+    return true;
+}
+
+/* ---- adding and removing ---- */
+
+static bool
+part_grow(lki_set *set, lki_thread *thread, lki_part *part, uint32_t half)
+{
+    if (part->buckets < set->buckets_max || part->depth == BITS_MAX)
+        return part_replace(set, thread, part, half, 1, (size_t)part->buckets * 2, true);
+    return part_replace(set, thread, part, half, 2, part->buckets, true);
 }
 
 bool
 lki_set_add_latched(lki_set *set, lki_thread *thread, const void *object, uint64_t hash)
 {
-    uint64_t tag = lki_set_tag(hash);
-    const void *word = (const void *)((uintptr_t)object | (uintptr_t)(tag << 48));
-    running_set(set, thread);
-    LK_ASSERT(((uintptr_t)object & ~POINTER_MASK) == 0);
-    if ((set->count + 1) * 2 > set->capacity && !set_rebuild(set, thread, set->capacity * 2))
-        return false;
-    LKI_TSAN_RELEASE(object);
-    /* P3: ck_hs_put_unique does not order the object before its slot on weakly ordered machines */
-    ck_pr_fence_store();
-    if (!ck_hs_put_unique(&set->hs, (uint32_t)hash, word))
-        return false;
-    if (set->lookaside != NULL)
-        lookaside_put(lki_load_relaxed(set->lookaside), (uint32_t)hash, tag, object);
-    set->count++;
-    lki_store_relaxed(&set->published_count, set->count);
-    return true;
+    uint32_t half = (uint32_t)hash;
+    lki_part *part = part_of(set, half);
+    LK_ASSERT(lki_object_half(object) == half);
+    size_t load = part->buckets < set->buckets_max ? LOAD_SMALL : LOAD_MAX;
+    if (LKI_UNLIKELY(part->count >= part->buckets * load)) {
+        if (!part_grow(set, thread, part, half))
+            return false;
+        part = part_of(set, half);
+    }
+    return lki_part_put(set, thread, part, half, lki_set_tag(hash), object);
 }
 
 void
 lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object)
 {
-    uint32_t hash = (uint32_t)word_hash(object, 0);
-    probe p = {NULL, object, 0, NULL};
-    running_set(set, thread);
-    if (set->lookaside != NULL)
-        lookaside_take(lki_load_relaxed(set->lookaside), object, hash); /* under the latch */
-    void *removed = ck_hs_remove(&set->hs, hash, probe_key(&p));
-    LK_ASSERT(removed != NULL);
-    (void)removed;
-    set->count--;
-    set->removed++;
-    lki_store_relaxed(&set->published_count, set->count);
-    /* Where memory runs out here the set stays as it is, and the next removal tries again. */
-    if (set->capacity > CAPACITY_MIN && set->count * 8 < set->capacity)
-        (void)set_rebuild(set, thread, set->capacity / 2);
-    else if (set->removed * 4 > set->capacity)
-        (void)set_rebuild(set, thread, set->capacity);
+    uint32_t half = lki_object_half(object);
+    lki_part *part = part_of(set, half);
+    lki_part_take(set, thread, part, object);
+    /* Where memory runs out here, or the directory is held, the part stays as it is, and the next
+     * removal tries again. What is taken out of a ck_hs leaves a tombstone there, and the mark. */
+    if (part->buckets > set->buckets_min && part->count < part->buckets)
+        (void)part_replace(set, thread, part, half, 1, part->buckets / 2, false);
+    else if (part->taken_out > part->count / 16 + 8)
+        (void)part_replace(set, thread, part, half, 1, part->buckets, false);
+}
+
+bool
+lki_set_has_latched(lki_set *set, const void *object)
+{
+    return lki_part_has(part_of(set, lki_object_half(object)), object);
 }
 
 /* ---- reading ---- */
@@ -280,57 +204,111 @@ lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object)
 void *
 lki_set_get(const lki_set *set, const lki_hashed *hashed)
 {
-    probe p = {hashed, NULL, lki_set_tag(hashed->hash), set->is};
-    /* ck_hs_get writes nothing; it only lacks the const. */
-    return word_pointer(
-        ck_hs_get((ck_hs_t *)(uintptr_t)&set->hs, (uint32_t)hashed->hash, probe_key(&p)));
+    /* All in one part: what a caller has seen of an earlier one does not count. */
+    return lki_part_get(part_of(set, (uint32_t)hashed->hash), hashed, set->is);
 }
 
 size_t
-lki_set_walk(const lki_set *set, size_t *offset, void **objects, size_t room)
+lki_set_walk(const lki_set *set, lki_set_position *at, void **objects, size_t room)
 {
-    ck_hs_t view = set->hs;
-    view.map = ck_pr_load_ptr(&set->hs.map); /* one map for this walk; retired, not freed */
-    ck_hs_iterator_t at = {.offset = *offset};
-    size_t count = 0;
-    void *word;
-    while (view.map != NULL && count < room && ck_hs_next(&view, &at, &word)) {
-        objects[count] = word_pointer(word);
-        LKI_TSAN_ACQUIRE(objects[count]);
-        LKI_PREFETCH(objects[count]);
-        count++;
+    size_t count = 0, looked = 0;
+    while (!lki_set_is_end(at) && looked < room) {
+        lki_part *part = part_of(set, (uint32_t)at->half);
+        if (at->number != part->number) {
+            at->number = part->number;
+            at->bucket = at->offset = at->map = 0;
+        }
+        for (; at->bucket < part->buckets && looked < room; at->bucket++, looked++) {
+            if (count + LKI_BUCKET_SLOTS > room)
+                return count;
+            count += lki_bucket_walk((lki_bucket *)part->block.lines + at->bucket, objects + count);
+        }
+        if (at->bucket < part->buckets)
+            break;
+        count += lki_part_walk_unfitting(part, at, objects + count, room - count);
+        if (count == room)
+            break; /* perhaps there are more */
+        /* Perhaps the part does not begin at `half`: while two take its place, the directory names the
+         * first of them and then still itself. */
+        at->half = ((at->half >> (32 - part->depth)) + 1) << (32 - part->depth);
+        at->number = 0;
     }
-    *offset = at.offset;
     return count;
 }
 
 /* ---- open and close ---- */
 
-bool
-lki_set_open(lki_set *set, const lki_allocator *allocator, _Atomic(uintptr_t) *lookaside, lki_is is)
+static void
+directory_free(lki_set *set, uintptr_t directory)
 {
-    set->allocator = allocator;
-    set->lookaside = lookaside;
-    set->is = is;
-    set->capacity = CAPACITY_MIN;
-    running_set(set, NULL);
-    if (lookaside != NULL) {
-        uintptr_t words = lookaside_make(allocator, CAPACITY_MIN);
-        lki_store_relaxed(lookaside, words); /* before anybody reads it */
-        if (words == 0)
-            return false;
+    unsigned bits = directory_bits(directory);
+    for (size_t i = 0; i < (size_t)1 << bits;) {
+        lki_part *part =
+            lki_load_relaxed(&directory_parts(directory)[i]); /* nobody else is there */
+        i += part != NULL ? (size_t)1 << (bits - part->depth) : 1;
+        lki_part_free(set, part);
     }
-    return ck_hs_init(&set->hs, CK_HS_MODE_SPMC | CK_HS_MODE_DIRECT, word_hash, word_compare,
-                      &map_allocator, CAPACITY_MIN, 0);
+    lki_free_lines(set->allocator, directory_words(directory), directory_size(bits));
+}
+
+bool
+lki_set_open(lki_set *set, const lki_allocator *allocator, lki_is is, unsigned bits,
+             uint64_t expected)
+{
+    size_t buckets = 1;
+    while (bits < BITS_MAX && (expected >> bits) > (uint64_t)BUCKETS_MAX * LOAD_MAX)
+        bits++;
+    while (buckets < BUCKETS_MAX && (expected >> bits) > buckets * LOAD_SMALL)
+        buckets *= 2;
+    set->allocator = allocator;
+    set->is = is;
+    set->buckets_max = BUCKETS_MAX;
+    set->buckets_min = buckets;
+    uintptr_t directory = directory_make(allocator, bits);
+    if (directory == 0)
+        return false;
+    for (size_t i = 0; i < (size_t)1 << bits; i++) {
+        lki_part *part = lki_part_new(set, bits, buckets);
+        if (part == NULL) {
+            directory_free(set, directory);
+            return false;
+        }
+        directory_put(directory, i, part);
+    }
+    lki_latch_init(&set->latch);
+    lki_store_release(&set->directory, directory); /* P3 */
+    return true;
 }
 
 void
 lki_set_close(lki_set *set)
 {
-    uintptr_t words = set->lookaside != NULL ? lki_load_relaxed(set->lookaside) : 0;
-    running_set(set, NULL);
-    if (set->hs.map != NULL)
-        ck_hs_destroy(&set->hs);
-    if (words != 0)
-        lki_free_lines(set->allocator, (void *)(words & ~(uintptr_t)63), lookaside_size(words));
+    if (!lki_set_is_open(set))
+        return;
+    directory_free(set, lki_load_relaxed(&set->directory)); /* no other thread is there */
+    pthread_mutex_destroy(&set->latch);
+}
+
+/* ---- checking ---- */
+
+size_t
+lki_set_check(lki_set *set)
+{
+    uintptr_t directory = lki_load_relaxed(&set->directory); /* no other thread is there */
+    unsigned bits = directory_bits(directory);
+    size_t count = 0;
+    for (size_t i = 0; i < (size_t)1 << bits;) {
+        lki_part *part = lki_load_relaxed(&directory_parts(directory)[i]);
+        size_t places = (size_t)1 << (bits - part->depth), objects = lki_part_check(part);
+        uintptr_t word = lki_load_relaxed(&directory_words(directory)[i]);
+        if (objects == SIZE_MAX || i % places != 0 || (word & ~(uintptr_t)63) == 0)
+            return SIZE_MAX;
+        for (size_t j = i; j < i + places; j++)
+            if (lki_load_relaxed(&directory_parts(directory)[j]) != part ||
+                lki_load_relaxed(&directory_words(directory)[j]) != word)
+                return SIZE_MAX;
+        count += objects;
+        i += places;
+    }
+    return count;
 }

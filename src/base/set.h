@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sets of keyed objects: ck_hs, and in front of it a lookaside that readers probe inline. Used by the
- * store's shards and by the cache. An object begins with the low half of the hash of its key; where
- * there is a lookaside, with an lki_keyed. Each set has one writer at a time, under the latch of its
- * owner (`_latched`); readers are in a section and never wait.
+ * Sets of keyed objects, which readers probe inline. Used by the store's shards and by the cache. An
+ * object begins with the low half of the hash of its key; where readers probe inline, with an
+ * lki_keyed. Whoever adds or removes holds the latch of the object's shard (`_latched`): there is one
+ * for each value of the first `bits` bits of a low half. Readers are in a section and never wait.
  *
  * Guarantees  An object that was added before a find began, and not removed before it ended, is
  *             found.
@@ -12,16 +12,15 @@
 #ifndef LKI_BASE_SET_H
 #define LKI_BASE_SET_H
 
-#include <ck_hs.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
 #include "base/hash.h"
-#include "base/reclaim.h"
+#include "base/latch.h"
 
-/* A bucket of a lookaside is one line: seven objects, and a word with a tag of 8 bits for each, 0
- * for an empty slot. The top byte says that some object of this bucket is in the set alone. */
+/* A bucket is one line: seven objects, and a word with a tag of 8 bits for each, 0 for an empty slot.
+ * The top byte says that some object of this bucket did not fit. */
 enum { LKI_BUCKET_SLOTS = 7 };
 #define LKI_BUCKET_FULL ((uint64_t)1 << 56)
 #define LKI_BUCKET_TAGS ((uint64_t)0x00ffffffffffffff)
@@ -32,7 +31,7 @@ typedef struct lki_bucket {
 } lki_bucket;
 _Static_assert(sizeof(lki_bucket) == LKI_LINE, "one line");
 
-/* How an object with a lookaside begins; pk and sk follow, one behind the other, at an offset that
+/* How an object begins that readers probe inline; pk and sk follow, one behind the other, at an offset that
  * is the same for all objects of the set. */
 typedef struct lki_keyed {
     uint32_t hash;             /* [const] low half of the key's hash */
@@ -42,32 +41,64 @@ typedef struct lki_keyed {
 /* Is this the object of the key? */
 typedef bool (*lki_is)(const void *object, const lki_hashed *hashed);
 
+typedef struct lki_part lki_part;
+
 typedef struct lki_set {
-    ck_hs_t hs;
-    const lki_allocator *allocator;  /* [const] */
-    lki_is is;                       /* [const] */
-    _Atomic(uintptr_t) *lookaside;   /* [P3] first bucket | log2 of their number; NULL: none */
-    size_t count, capacity, removed; /* [latch] */
-    _Atomic(size_t) published_count; /* [stat] */
-    _Atomic(size_t) generation;      /* [stat] changes when a walk's positions lose their meaning */
+    /* First word of the directory | how far a low half is shifted to be an index. */
+    _Atomic(uintptr_t) directory;   /* [P3] */
+    const lki_allocator *allocator; /* [const] */
+    lki_is is;                      /* [const] */
+    size_t buckets_max; /* [const] of a part; beyond that it becomes two. Tests make it less */
+    size_t buckets_min; /* [const] of a part */
+    lki_latch latch __attribute__((aligned(LKI_LINE))); /* who writes to the directory */
+    _Atomic(uint64_t) number; /* [stat] of what was made last and has a number */
 } lki_set;
 
-/* `set` is zeroed memory. `lookaside`: where the word of its lookaside is to be, or NULL. False: no
- * memory; lki_set_close is still called. */
-bool lki_set_open(lki_set *set, const lki_allocator *allocator, _Atomic(uintptr_t) *lookaside,
-                  lki_is is);
-/* Frees the set, not the objects. No other thread is there. */
+/* Where a walk stands. Zeroed: at the beginning. */
+typedef struct lki_set_position {
+    uint64_t half;   /* the part that comes next has this low half in it; 2^32: none does */
+    uint64_t number; /* of that part: of another one positions mean something else */
+    uint64_t map;    /* number of its map of objects that did not fit */
+    size_t bucket;   /* the next one of the part */
+    size_t offset;   /* in the map */
+} lki_set_position;
+
+/* `set` is zeroed memory. Room for `expected` objects is made at once. False: no memory; it is not
+ * open. */
+bool lki_set_open(lki_set *set, const lki_allocator *allocator, lki_is is, unsigned bits,
+                  uint64_t expected);
+/* Frees the set, if it is open, not the objects. No other thread is there. */
 void lki_set_close(lki_set *set);
+LKI_INLINE bool
+lki_set_is_open(const lki_set *set)
+{
+    return lki_load_relaxed(&set->directory) != 0; /* of those who open and close */
+}
 
 /* Caller of these: is in a write section with 4 retirements reserved. Add: the set has no object of
- * this key; false: no memory, nothing changed. Remove: the object is in the set. */
+ * this key; false: no memory, nothing changed. Remove: the object is in the set; it only tries the
+ * directory's latch. */
 bool lki_set_add_latched(lki_set *set, lki_thread *thread, const void *object, uint64_t hash);
 void lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object);
+/* Is this very object in the set? */
+bool lki_set_has_latched(lki_set *set, const void *object);
 
-/* The object of a key, by the set alone; NULL: there is none. */
+/* The object of a key, by a call; NULL: there is none. */
 void *lki_set_get(const lki_set *set, const lki_hashed *hashed);
-/* Up to `room` objects from position *offset on; fewer only at the end. */
-size_t lki_set_walk(const lki_set *set, size_t *offset, void **objects, size_t room);
+
+/* Up to `room` objects from a position on, at least 7; it looks at no more than `room` buckets, so 0
+ * objects is not the end. What is in the set throughout a walk comes at least once; where nobody adds
+ * or removes, once. */
+size_t lki_set_walk(const lki_set *set, lki_set_position *position, void **objects, size_t room);
+LKI_INLINE bool
+lki_set_is_end(const lki_set_position *position)
+{
+    return position->half >> 32 != 0;
+}
+
+/* For checks at level 2: walks the whole set, verifies its invariants. How many objects there are;
+ * SIZE_MAX: one is broken. No other thread is there. */
+size_t lki_set_check(lki_set *set);
 
 /* Never 0: that is an empty slot. */
 LKI_INLINE uint64_t
@@ -78,13 +109,16 @@ lki_set_tag(uint64_t hash)
 }
 
 LKI_INLINE lki_bucket *
-lki_set_bucket(_Atomic(uintptr_t) *lookaside, uint64_t hash)
+lki_set_bucket(const lki_set *set, uint64_t hash)
 {
-    uintptr_t word = lki_load_acquire(lookaside); /* P3 */
-    /* Shifts take the lowest six bits of their count: the number of buckets is in those of the
-     * word. */
+    /* Shifts take the lowest six bits of their count: the shift, and the logarithm of the number of
+     * buckets, are in those of the words. */
+    uint32_t half = (uint32_t)hash;
+    uintptr_t directory = lki_load_acquire(&set->directory); /* P3 */
+    _Atomic(uintptr_t) *words = (_Atomic(uintptr_t) *)(directory & ~(uintptr_t)63);
+    uintptr_t word = lki_load_acquire(&words[(uint64_t)half >> (directory & 63)]); /* P3 */
     uint64_t mask = ((uint64_t)1 << (word & 63)) - 1;
-    return (lki_bucket *)(word & ~(uintptr_t)63) + ((uint32_t)hash & mask);
+    return (lki_bucket *)(word & ~(uintptr_t)63) + (half & mask);
 }
 
 /* `offset`: of the bytes of the key in the object. */
@@ -149,7 +183,7 @@ LKI_INLINE void *
 lki_bucket_first(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, unsigned *matches,
                  bool *final)
 {
-    uint64_t tags = lki_load_acquire(&bucket->tags);         /* P3: release in lookaside_put */
+    uint64_t tags = lki_load_acquire(&bucket->tags);         /* P3: release in lki_part_put */
     *matches = lki_bucket_matches(tags, hashed->hash >> 32); /* lki_set_tag */
     *final = false;
     if (LKI_UNLIKELY(*matches == 0)) {
@@ -166,7 +200,7 @@ lki_bucket_first(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, un
     return NULL;
 }
 
-/* The object of a key. NULL: there is none in the bucket; *final: nor in the set. */
+/* The object of a key. NULL: there is none in the bucket; *final: nor elsewhere. */
 LKI_INLINE void *
 lki_bucket_find(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, bool *final)
 {

@@ -83,10 +83,10 @@ typedef struct lki_cache {
     bool keep_missing, exact_lru;
     int64_t max_age_ms;
     int64_t load_wait_ms;
-    _Atomic(uintptr_t) *lookaside; /* [P3] of each shard */
     lki_cache_shard *shards;
     _Atomic(uint64_t) *partitions;        /* [P18] windows of partitions: begun << 16 | open */
     _Atomic(int64_t) *unsettled_until_ms; /* of partitions: a call may take effect until then */
+    lki_set entries __attribute__((aligned(LKI_LINE)));
     _Atomic(uint64_t) tick __attribute__((aligned(LKI_LINE))); /* [stat] exact LRU: of finds */
 } lki_cache;
 
@@ -115,13 +115,13 @@ lki_cached_size(const lki_cached *entry)
 LKI_INLINE size_t
 lki_cache_shard_number(const lki_cache *cache, uint64_t hash)
 {
-    return (size_t)(hash >> 1 >> (63 - cache->shard_bits));
+    return (size_t)((hash & UINT32_MAX) >> (32 - cache->shard_bits));
 }
 
 LKI_INLINE lki_bucket *
 lki_cache_bucket(const lki_cache *cache, uint64_t hash)
 {
-    return lki_set_bucket(&cache->lookaside[lki_cache_shard_number(cache, hash)], hash);
+    return lki_set_bucket(&cache->entries, hash);
 }
 
 LKI_INLINE int64_t

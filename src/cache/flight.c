@@ -13,17 +13,19 @@ lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight, const
     lki_cache_shard *shard = lki_cache_shard_of(cache, hashed->hash);
     flight->hash = hashed->hash;
     flight->partition_word = lki_partition_word(cache, hashed->key->pk);
+    lki_enter(thread); /* the latch does not hold the set's directory */
     lki_latch_take(&shard->latch, thread);
     lki_window *w = lki_window_of(cache, shard, hashed->hash);
     flight->begun = ++w->begun;
     flight->alone = ++w->open == 1;
-    lki_cached *entry = lki_set_get(&shard->entries, hashed);
+    lki_cached *entry = lki_set_get(&cache->entries, hashed);
     flight->entry = entry;
     if (entry != NULL) {
         lki_cached_hold(entry);
         lki_store_seq_cst(&entry->stale, 1); /* P17: before the database is written to */
     }
     lki_latch_drop(&shard->latch);
+    lki_leave(thread);
 }
 
 static lk_key
@@ -52,14 +54,14 @@ lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, c
     w->open--;
     if (unsettled)
         w->unsettled_until_ms = lki_cache_settles_ms(cache);
-    lki_cached *old = flight->entry != NULL ? lki_set_get(&shard->entries, &hashed) : NULL;
+    lki_cached *old = flight->entry != NULL ? lki_set_get(&cache->entries, &hashed) : NULL;
     if (old != NULL) {
         bool met =
             !lki_windows_are_as(cache, shard, &hashed, flight->begun, flight->partition_word);
         /* `alone`, above, is not the same: an earlier write that had no memory to remove the entry
          * leaves it, and may have come later in the database. */
         if (entry == NULL || met)
-            lki_cached_remove_latched(shard, thread, old);
+            lki_cached_remove_latched(cache, shard, thread, old);
         else
             (void)lki_cached_enter_latched(cache, shard, thread, hashed.hash, entry, old);
     }

@@ -122,7 +122,7 @@ static void
 miss_decide_latched(lki_cache *cache, lki_cache_shard *shard, lki_miss *miss, lki_load *fresh,
                     bool patient, int64_t now_ms)
 {
-    lki_cached *entry = lki_set_get(&shard->entries, &miss->hashed);
+    lki_cached *entry = lki_set_get(&cache->entries, &miss->hashed);
     if (entry != NULL && lki_cached_is_valid(cache, entry) &&
         !lk_has_expired(entry->expires_at_ms, now_ms) &&
         lki_cache_is_young(cache, entry->read_at_ms)) {
@@ -159,9 +159,11 @@ lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patien
     lki_load *fresh = load_new(cache, thread, &miss->hashed);
     miss->load = NULL;
     miss->entry = NULL;
+    lki_enter(thread); /* the latch does not hold the set's directory */
     lki_latch_take(&shard->latch, thread);
     miss_decide_latched(cache, shard, miss, fresh, patient, now_ms);
     lki_latch_drop(&shard->latch);
+    lki_leave(thread);
     if (miss->role != LKI_LOAD_LEADS)
         load_free(cache, fresh);
     lki_count(thread, LKI_LOADS_JOINED, miss->role == LKI_LOAD_JOINED);
@@ -208,7 +210,7 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
     while (*link != load)
         link = &(*link)->next;
     *link = load->next;
-    lki_cached *old = lki_set_get(&shard->entries, hashed);
+    lki_cached *old = lki_set_get(&cache->entries, hashed);
     if (entry != NULL && bounded && !load->overtaken &&
         lki_cache_is_young(cache, load->read_at_ms) &&
         lki_windows_are_as(cache, shard, hashed, load->begun, load->partition_word))

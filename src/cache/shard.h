@@ -20,9 +20,8 @@ typedef struct lki_window {
 struct lki_cache_shard {
     lki_latch latch;
     pthread_cond_t ended; /* a load has */
-    lki_set entries;
-    lki_policy policy;   /* [latch] */
-    lki_window *windows; /* [latch] */
+    lki_policy policy;    /* [latch] */
+    lki_window *windows;  /* [latch] */
 } __attribute__((aligned(LKI_LINE)));
 
 LKI_INLINE lki_cache_shard *
@@ -50,6 +49,7 @@ void lki_loads_forget(lki_cache *cache, lki_window *window);
 int64_t lki_cache_settles_ms(const lki_cache *cache);
 /* Out with it. Where there is no memory to retire it, it stays until it is thrown out; the caller has
  * seen to it that it is not valid. */
-void lki_cached_remove_latched(lki_cache_shard *shard, lki_thread *thread, lki_cached *entry);
+void lki_cached_remove_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *thread,
+                               lki_cached *entry);
 
 #endif

@@ -2,9 +2,9 @@
  *
  * The table of a cache. Called by adapter/cache_db.c.
  *
- * A shard is a set of entries with a lookaside (base/set.h), the lists of the policy, the windows of
- * its keys and the loads that are under way, all under one latch that is never held while the
- * database is asked. Entries are thrown out before a new one comes in, so a shard is never above its
+ * Entries lie in a set (base/set.h). A shard is its part of the entries, the lists of the policy, the
+ * windows of its keys and the loads that are under way, all under one latch that is never held while
+ * the database is asked. Entries are thrown out before a new one comes in, so a shard is never above its
  * part.
  *
  * Ordering    P17: stale. A writer marks the entry (seq_cst), then writes to the database; a reader
@@ -155,24 +155,25 @@ lki_cached_new(const lki_cache *cache, const lki_hashed *hashed, const lk_item *
 /* ---- the table, latched ---- */
 
 static void
-entry_drop_latched(lki_cache_shard *shard, lki_thread *thread, lki_cached *entry)
+entry_drop_latched(lki_cache *cache, lki_thread *thread, lki_cached *entry)
 {
-    lki_set_remove_latched(&shard->entries, thread, entry);
+    lki_set_remove_latched(&cache->entries, thread, entry);
     lki_retire(thread, LKI_CELL, entry, lki_cached_size(entry));
 }
 
 void
-lki_cached_remove_latched(lki_cache_shard *shard, lki_thread *thread, lki_cached *entry)
+lki_cached_remove_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *thread,
+                          lki_cached *entry)
 {
     if (!lki_reserve(thread, 8))
         return;
     lki_policy_remove(&shard->policy, entry, false);
-    entry_drop_latched(shard, thread, entry);
+    entry_drop_latched(cache, thread, entry);
 }
 
 /* Throws entries out until there is place. */
 static bool
-place_make_latched(lki_cache_shard *shard, lki_thread *thread, size_t size)
+place_make_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *thread, size_t size)
 {
     lki_policy *policy = &shard->policy;
     if (policy->max_items == 0 || size > policy->max_bytes)
@@ -182,7 +183,7 @@ place_make_latched(lki_cache_shard *shard, lki_thread *thread, size_t size)
         if (victim == NULL || !lki_reserve(thread, 8))
             return false;
         lki_policy_remove(policy, victim, true);
-        entry_drop_latched(shard, thread, victim);
+        entry_drop_latched(cache, thread, victim);
         lki_count(thread, LKI_EVICTIONS, 1);
     }
     return true;
@@ -197,16 +198,17 @@ lki_cached_enter_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *t
         return false;
     if (old != NULL) {
         placed = lki_policy_replace(&shard->policy, old, entry);
-        entry_drop_latched(shard, thread, old);
+        entry_drop_latched(cache, thread, old);
     }
     if (!placed) {
-        if (!place_make_latched(shard, thread, lki_cached_size(entry)) || !lki_reserve(thread, 8) ||
+        if (!place_make_latched(cache, shard, thread, lki_cached_size(entry)) ||
+            !lki_reserve(thread, 8) ||
             !lki_policy_reserve(&shard->policy, &cache->domain.allocator))
             return false;
         lki_policy_add(&shard->policy, entry, lki_add_relaxed(&cache->tick, 1)); /* a hint */
     }
     lki_add_relaxed(&entry->references, 1); /* the table's; nobody else has it yet */
-    if (lki_set_add_latched(&shard->entries, thread, entry, hash))
+    if (lki_set_add_latched(&cache->entries, thread, entry, hash))
         return true;
     lki_policy_remove(&shard->policy, entry, false);
     lki_add_relaxed(&entry->references, (uint32_t)-1);
@@ -216,7 +218,7 @@ lki_cached_enter_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *t
 LKI_COLD lki_cached *
 lki_cache_find_slow(lki_cache *cache, const lki_hashed *hashed)
 {
-    return lki_set_get(&lki_cache_shard_of(cache, hashed->hash)->entries, hashed);
+    return lki_set_get(&cache->entries, hashed);
 }
 
 /* ---- life ---- */
@@ -254,9 +256,7 @@ shard_open(lki_cache *cache, size_t i, size_t shards, const lk_cache_options *o)
     shard->policy.max_bytes = part_of(o->max_bytes, shards, i);
     shard->windows =
         lki_alloc_zeroed(&cache->domain.allocator, windows_each(cache) * sizeof(lki_window));
-    return lki_set_open(&shard->entries, &cache->domain.allocator, &cache->lookaside[i],
-                        entry_is) &&
-           shard->windows != NULL;
+    return shard->windows != NULL;
 }
 
 lk_status
@@ -278,14 +278,14 @@ lki_cache_open(const lk_cache_options *o, const lk_adapter *of, lki_cache **open
     cache->domain.monotonic_ms = of->monotonic_ms;
     cache->domain.clock_context = of->clock_context;
     lki_domain_open(&cache->domain);
-    cache->lookaside = lki_alloc_lines(allocator, shards * sizeof *cache->lookaside);
     cache->shards = lki_alloc_lines(allocator, shards * sizeof *cache->shards);
     cache->partitions =
         lki_alloc_zeroed(allocator, LKI_CACHE_PARTITIONS * sizeof *cache->partitions);
     cache->unsettled_until_ms =
         lki_alloc_zeroed(allocator, LKI_CACHE_PARTITIONS * sizeof *cache->unsettled_until_ms);
-    bool whole = cache->lookaside != NULL && cache->shards != NULL && cache->partitions != NULL &&
-                 cache->unsettled_until_ms != NULL && lki_secret_draw(&cache->secret);
+    bool whole = cache->shards != NULL && cache->partitions != NULL &&
+                 cache->unsettled_until_ms != NULL && lki_secret_draw(&cache->secret) &&
+                 lki_set_open(&cache->entries, allocator, entry_is, cache->shard_bits, 0);
     for (size_t i = 0; whole && i < shards; i++)
         whole = shard_open(cache, i, shards, o);
     if (!whole) {
@@ -299,18 +299,23 @@ lki_cache_open(const lk_cache_options *o, const lk_adapter *of, lki_cache **open
 static void
 shard_close(lki_cache *cache, lki_cache_shard *shard)
 {
-    enum { ROOM = 64 };
-    void *objects[ROOM];
-    size_t offset = 0, count;
-    while ((count = lki_set_walk(&shard->entries, &offset, objects, ROOM)) != 0)
-        for (size_t i = 0; i < count; i++)
-            lki_cached_release(cache, objects[i]);
-    if (shard->entries.allocator != NULL)
-        lki_set_close(&shard->entries);
     lki_policy_close(&shard->policy, &cache->domain.allocator);
     for (size_t i = 0; shard->windows != NULL && i < windows_each(cache); i++)
         lki_loads_forget(cache, &shard->windows[i]);
     lki_free(&cache->domain.allocator, shard->windows, windows_each(cache) * sizeof(lki_window));
+}
+
+static void
+entries_free(lki_cache *cache)
+{
+    enum { ROOM = 64 };
+    void *objects[ROOM];
+    lki_set_position at = {0};
+    while (!lki_set_is_end(&at)) {
+        size_t count = lki_set_walk(&cache->entries, &at, objects, ROOM);
+        for (size_t i = 0; i < count; i++)
+            lki_cached_release(cache, objects[i]);
+    }
 }
 
 void
@@ -319,9 +324,11 @@ lki_cache_close(lki_cache *cache)
     size_t shards = (size_t)1 << cache->shard_bits;
     const lki_allocator allocator = cache->domain.allocator;
     lki_domain_close(&cache->domain);
+    if (lki_set_is_open(&cache->entries))
+        entries_free(cache);
+    lki_set_close(&cache->entries);
     for (size_t i = 0; cache->shards != NULL && i < shards; i++)
         shard_close(cache, &cache->shards[i]);
-    lki_free_lines(&allocator, cache->lookaside, shards * sizeof *cache->lookaside);
     lki_free_lines(&allocator, cache->shards, shards * sizeof *cache->shards);
     lki_free(&allocator, cache->partitions, LKI_CACHE_PARTITIONS * sizeof *cache->partitions);
     lki_free(&allocator, cache->unsettled_until_ms,

@@ -165,11 +165,11 @@ lki_partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
 void
 lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition)
 {
-    uint64_t hash = lki_partition_hash(store, partition);
-    lki_latch *outer = lki_shard_latch(store, hash), *inner = lki_partition_latch(store, partition);
+    lki_latch *outer = lki_shard_latch(store, partition->hash);
+    lki_latch *inner = lki_partition_latch(store, partition);
     lki_latch_take(outer, thread);
     lki_latch_take(inner, thread);
-    lki_partition_bury_latched(store, thread, partition, hash);
+    lki_partition_bury_latched(store, thread, partition);
     lki_latch_drop(inner);
     lki_latch_drop(outer);
 }
@@ -193,7 +193,7 @@ index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
             lki_index_insert_latched(&partition->index, thread, *cell, lki_cell_is_dead, &existing);
     lki_latch_drop(latch);
     if (dead) {
-        lki_shard_wait(store, thread, lki_partition_hash(store, partition));
+        lki_shard_wait(store, thread, partition->hash);
         return LK_RACE;
     }
     if (found == LKI_INDEX_EXISTS) {

@@ -331,7 +331,7 @@ lane_size(lki_lane *lane)
 
 /* Caller: holds the latches of the lanes, of the pk's shard and of the partition, and has reserved. */
 static bool
-lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane, uint64_t hash)
+lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
     lki_partition *partition = lane->partition;
     if (!lki_latch_try(&lane->latch))
@@ -343,7 +343,7 @@ lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane, uint
     lki_store_seq_cst(&partition->lane, NULL); /* P13 */
     lki_add_seq_cst(&store->lanes_gone, 1);    /* P13: before it is retired */
     lane_unlink_latched(store, lane);
-    lki_partition_bury_latched(store, thread, partition, hash);
+    lki_partition_bury_latched(store, thread, partition);
     lki_retire(thread, LKI_OBJECT, lane, lane_size(lane));
     return true;
 }
@@ -352,14 +352,13 @@ lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane, uint
 static bool
 lane_take_out(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
-    uint64_t hash = lki_partition_hash(store, lane->partition);
-    lki_latch *shard = lki_shard_latch(store, hash);
+    lki_latch *shard = lki_shard_latch(store, lane->partition->hash);
     lki_latch *partition = lki_partition_latch(store, lane->partition);
     bool gone = false;
     if (!lki_reserve(thread, 8) || !lki_latch_try(shard))
         return false;
     if (lki_latch_try(partition)) {
-        gone = lane_take_out_latched(store, thread, lane, hash);
+        gone = lane_take_out_latched(store, thread, lane);
         lki_latch_drop(partition);
     }
     lki_latch_drop(shard);

@@ -2,7 +2,7 @@
  *
  * Reads by key. Called by memory_db.c, in a section.
  *
- * One key: hash, lookaside, head, record; no store to a line that others use, no wait. Several
+ * One key: hash, bucket, head, record; no store to a line that others use, no wait. Several
  * keys are one snapshot, without touching the clock where possible: collect all heads, all of them
  * settled; collect again; unchanged means that all of them were so at one instant between the two
  * passes (double collect: Afek and others, 1993). Records never change, and none that was seen in

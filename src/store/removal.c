@@ -101,14 +101,13 @@ heads_kill_latched(lki_cell *cell, uintptr_t item, uintptr_t lock)
 }
 
 bool
-lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
-                           uint64_t hash)
+lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition)
 {
     if (partition->dead || partition->index.count != 0 ||
         lki_load_acquire(&partition->lane) != NULL) /* P13 */
         return false;
     partition->dead = true;
-    lki_shard_remove_partition_latched(store, thread, partition, hash);
+    lki_shard_remove_partition_latched(store, thread, partition);
     lki_retire(thread, LKI_PARTITION, partition, sizeof *partition + partition->pk_size);
     lki_count(thread, LKI_PARTITIONS_REMOVED, 1);
     return true;
@@ -132,7 +131,7 @@ index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
     if (inner != NULL && lki_latch_try(inner)) {
         left = lki_index_remove_latched(&partition->index, thread, cell);
         if (left)
-            lki_partition_bury_latched(store, thread, partition, hash);
+            lki_partition_bury_latched(store, thread, partition);
         lki_latch_drop(inner);
     }
     lki_latch_drop(outer);

@@ -11,7 +11,7 @@
 
 struct lki_shard {
     lki_latch latch;
-    lki_set cells, partitions;
+    _Atomic(size_t) cells;   /* [stat] written under the latch */
     _Atomic(uint64_t) floor; /* [latch] to write; [P7] */
 } __attribute__((aligned(LKI_LINE)));
 
@@ -47,19 +47,31 @@ lki_shard_latch(lki_store *store, uint64_t hash)
 LKI_COLD lki_cell *
 lki_shard_get_slow(lki_store *store, const lki_hashed *hashed)
 {
-    return lki_set_get(&shard_of(store, hashed->hash)->cells, hashed);
+    return lki_set_get(&store->cells, hashed);
 }
 
 bool
 lki_shard_add_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash)
 {
-    return lki_set_add_latched(&shard_of(store, hash)->cells, thread, cell, hash);
+    if (!lki_set_add_latched(&store->cells, thread, cell, hash))
+        return false;
+    _Atomic(size_t) *cells = &shard_of(store, hash)->cells;
+    lki_store_relaxed(cells, lki_load_relaxed(cells) + 1); /* a counter */
+    return true;
+}
+
+bool
+lki_shard_has_latched(lki_store *store, const lki_cell *cell)
+{
+    return lki_set_has_latched(&store->cells, cell);
 }
 
 void
 lki_shard_remove_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash)
 {
-    lki_set_remove_latched(&shard_of(store, hash)->cells, thread, cell);
+    lki_set_remove_latched(&store->cells, thread, cell);
+    _Atomic(size_t) *cells = &shard_of(store, hash)->cells;
+    lki_store_relaxed(cells, lki_load_relaxed(cells) - 1); /* a counter */
 }
 
 lki_partition *
@@ -67,21 +79,20 @@ lki_shard_partition(lki_store *store, lk_bytes pk, uint64_t hash)
 {
     lk_key key = {.pk = pk};
     lki_hashed hashed = {&key, hash, lki_key_sizes(&key), false};
-    return lki_set_get(&shard_of(store, hash)->partitions, &hashed);
+    return lki_set_get(&store->partitions, &hashed);
 }
 
 bool
 lki_shard_add_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
                                 uint64_t hash)
 {
-    return lki_set_add_latched(&shard_of(store, hash)->partitions, thread, partition, hash);
+    return lki_set_add_latched(&store->partitions, thread, partition, hash);
 }
 
 void
-lki_shard_remove_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
-                                   uint64_t hash)
+lki_shard_remove_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition)
 {
-    lki_set_remove_latched(&shard_of(store, hash)->partitions, thread, partition);
+    lki_set_remove_latched(&store->partitions, thread, partition);
 }
 
 uint64_t
@@ -101,44 +112,29 @@ lki_shard_raise_floor_latched(lki_store *store, uint64_t hash, uint64_t version)
 }
 
 size_t
-lki_shard_walk(lki_store *store, size_t shard, size_t *offset, lki_cell **cells, size_t room)
-{
-    return lki_set_walk(&store->shards[shard].cells, offset, (void **)cells, room);
-}
-
-size_t
-lki_shard_generation(const lki_store *store, size_t shard)
-{
-    return lki_load_acquire(&store->shards[shard].cells.generation);
-}
-
-size_t
 lki_shard_count(const lki_store *store)
 {
     size_t count = 0;
     for (size_t i = 0; i < (size_t)1 << store->shard_bits; i++)
-        count += lki_load_relaxed(&store->shards[i].cells.published_count);
+        count += lki_load_relaxed(&store->shards[i].cells);
     return count;
 }
 
 /* ---- open and close ---- */
 
 lk_status
-lki_shards_open(lki_store *store, size_t shards)
+lki_shards_open(lki_store *store, size_t shards, uint64_t expected)
 {
     const lki_allocator *allocator = &store->domain.allocator;
     store->shard_bits = (unsigned)__builtin_ctzll(shards);
     store->shards = lki_alloc_lines(allocator, shards * sizeof *store->shards);
-    store->lookaside = lki_alloc_lines(allocator, shards * sizeof *store->lookaside);
-    if (store->shards == NULL || store->lookaside == NULL)
+    if (store->shards == NULL)
         return LK_NO_MEMORY;
-    for (size_t i = 0; i < shards; i++) {
-        lki_shard *shard = &store->shards[i];
-        lki_latch_init(&shard->latch);
-        if (!lki_set_open(&shard->cells, allocator, &store->lookaside[i], cell_is) ||
-            !lki_set_open(&shard->partitions, allocator, NULL, partition_is))
-            return LK_NO_MEMORY;
-    }
+    for (size_t i = 0; i < shards; i++)
+        lki_latch_init(&store->shards[i].latch);
+    if (!lki_set_open(&store->cells, allocator, cell_is, store->shard_bits, expected) ||
+        !lki_set_open(&store->partitions, allocator, partition_is, store->shard_bits, 0))
+        return LK_NO_MEMORY;
     return LK_OK;
 }
 
@@ -165,12 +161,13 @@ cell_prefetch_heads(lki_cell *cell)
 }
 
 static void
-shard_close(lki_store *store, lki_shard *shard)
+cells_free(lki_store *store)
 {
     enum { ROOM = 64 };
     void *objects[ROOM];
-    size_t offset = 0, count;
-    while ((count = lki_set_walk(&shard->cells, &offset, objects, ROOM)) != 0) {
+    lki_set_position at = {0};
+    while (!lki_set_is_end(&at)) {
+        size_t count = lki_set_walk(&store->cells, &at, objects, ROOM);
         /* Each run of cells is under way; now what lies on their heads, so that these misses overlap,
          * too. */
         for (size_t i = 0; i < count; i++)
@@ -178,23 +175,33 @@ shard_close(lki_store *store, lki_shard *shard)
         for (size_t i = 0; i < count; i++)
             lki_shard_cell_free(store, objects[i]);
     }
-    offset = 0;
-    while ((count = lki_set_walk(&shard->partitions, &offset, objects, ROOM)) != 0)
+}
+
+static void
+partitions_free(lki_store *store)
+{
+    enum { ROOM = 64 };
+    void *objects[ROOM];
+    lki_set_position at = {0};
+    while (!lki_set_is_end(&at)) {
+        size_t count = lki_set_walk(&store->partitions, &at, objects, ROOM);
         for (size_t i = 0; i < count; i++) {
             lki_partition *partition = objects[i];
             lki_index_destroy(&partition->index, &store->domain.allocator);
             lki_free(&store->domain.allocator, partition, sizeof *partition + partition->pk_size);
         }
-    lki_set_close(&shard->cells);
-    lki_set_close(&shard->partitions);
+    }
 }
 
 void
 lki_shards_close(lki_store *store)
 {
     size_t shards = (size_t)1 << store->shard_bits;
-    for (size_t i = 0; store->shards != NULL && store->lookaside != NULL && i < shards; i++)
-        shard_close(store, &store->shards[i]);
+    if (lki_set_is_open(&store->cells))
+        cells_free(store);
+    if (lki_set_is_open(&store->partitions))
+        partitions_free(store);
+    lki_set_close(&store->cells);
+    lki_set_close(&store->partitions);
     lki_free_lines(&store->domain.allocator, store->shards, shards * sizeof *store->shards);
-    lki_free_lines(&store->domain.allocator, store->lookaside, shards * sizeof *store->lookaside);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shards: the sets of cells and of partitions, one writer each, under the shard's latch; the cells
- * with a lookaside. Finding never waits; adding and removing take the shard's latch.
+ * The sets of cells and of partitions, and the shards, whose latches cover them by hash. Finding never
+ * waits; adding and removing take the shard's latch.
  */
 #ifndef LKI_STORE_SHARD_H
 #define LKI_STORE_SHARD_H
@@ -9,48 +9,45 @@
 #include "base/set.h"
 #include "store/store.h"
 
-lk_status lki_shards_open(lki_store *store, size_t shards);
+/* `expected`: how many cells. */
+lk_status lki_shards_open(lki_store *store, size_t shards, uint64_t expected);
 /* Frees all cells, records, partitions and sets; no other thread is there. */
 void lki_shards_close(lki_store *store);
 /* One cell, with what is on its heads. */
 void lki_shard_cell_free(lki_store *store, lki_cell *cell);
 
+/* A shard is found by the low half of a hash. */
 lki_latch *lki_shard_latch(lki_store *store, uint64_t hash);
 lki_cell *lki_shard_get_slow(lki_store *store, const lki_hashed *hashed);
 
 /* Caller of these: holds the shard's latch, is in a write section with 4 retirements reserved.
  * Add: false: no memory, nothing changed. */
 bool lki_shard_add_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash);
+bool lki_shard_has_latched(lki_store *store, const lki_cell *cell);
 void lki_shard_remove_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash);
 lki_partition *lki_shard_partition(lki_store *store, lk_bytes pk, uint64_t hash);
 bool lki_shard_add_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
                                      uint64_t hash);
 void lki_shard_remove_partition_latched(lki_store *store, lki_thread *thread,
-                                        lki_partition *partition, uint64_t hash);
+                                        lki_partition *partition);
 
 /* The highest version that a lock of a removed cell of this shard ever had; versions of new locks
  * exceed it. */
 uint64_t lki_shard_floor(lki_store *store, uint64_t hash);
 void lki_shard_raise_floor_latched(lki_store *store, uint64_t hash, uint64_t version);
 
-/* Up to `room` cells of shard `shard` from position *offset on; fewer only at its end. Caller: in
- * a section. */
-size_t lki_shard_walk(lki_store *store, size_t shard, size_t *offset, lki_cell **cells,
-                      size_t room);
 size_t lki_shard_count(const lki_store *store);
-/* Changes when a walk's positions lose their meaning. */
-size_t lki_shard_generation(const lki_store *store, size_t shard);
 
 LKI_INLINE size_t
 lki_shard_number(const lki_store *store, uint64_t hash)
 {
-    return (size_t)(hash >> 1 >> (63 - store->shard_bits));
+    return (size_t)((hash & UINT32_MAX) >> (32 - store->shard_bits));
 }
 
 LKI_INLINE lki_bucket *
 lki_shard_bucket(const lki_store *store, uint64_t hash)
 {
-    return lki_set_bucket(&store->lookaside[lki_shard_number(store, hash)], hash);
+    return lki_set_bucket(&store->cells, hash);
 }
 
 /* The cell of a key, or NULL. Caller: in a section. */

@@ -112,7 +112,7 @@ lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settl
     lki_store_relaxed(&store->sweep.earliest_ms, INT64_MAX);
     lki_store_relaxed(&store->clock, 1);
     domain_prepare(store);
-    status = lki_shards_open(store, o->shards != 0 ? o->shards : SHARDS);
+    status = lki_shards_open(store, o->shards != 0 ? o->shards : SHARDS, 0);
     if (status == LK_OK && store->sweep_interval_ms > 0 && !lki_sweeper_start(store))
         status = LK_NO_MEMORY;
     if (status != LK_OK) {

@@ -2,8 +2,7 @@
  *
  * The store: what its rooms share. One struct, set up by store.c, read by all.
  *
- *   shard.c      sets of cells and of partitions, the lookaside in front; the only room that knows
- *                ck_hs
+ *   shard.c      sets of cells and of partitions, and their latches
  *   cell.c       makes a cell for a new key and enters it, index first
  *   record.c     heads and records: resolve, install, stamp
  *   read.c       get, get_into, view, get_many, get_locked
@@ -22,6 +21,7 @@
 #include "base/latch.h"
 #include "base/reclaim.h"
 #include "base/scratch.h"
+#include "base/set.h"
 #include "base/ulid.h"
 #include "store/cell.h"
 #include "store/index.h"
@@ -46,13 +46,13 @@ typedef struct lki_sweep_state {
         earliest_ms;          /* [stat] no expiry before this is left over from earlier rounds */
     _Atomic(uint32_t) active; /* [stat] a round is under way */
     _Atomic(uint64_t) expiring __attribute__((
-        aligned(LKI_LINE)));          /* [stat] expiring writes since the round began, roughly */
-    _Atomic(int64_t) lag_ms;          /* [stat] of the last whole round */
-    lki_latch latch;                  /* who holds it sweeps */
-    size_t shard, offset, generation; /* [latch] */
-    bool running;                     /* [latch] a round is under way */
-    int64_t round_lag_ms;             /* [latch] */
-    int64_t round_began_ms;           /* [latch] */
+        aligned(LKI_LINE))); /* [stat] expiring writes since the round began, roughly */
+    _Atomic(int64_t) lag_ms; /* [stat] of the last whole round */
+    lki_latch latch;         /* who holds it sweeps */
+    lki_set_position at;     /* [latch] */
+    bool running;            /* [latch] a round is under way */
+    int64_t round_lag_ms;    /* [latch] */
+    int64_t round_began_ms;  /* [latch] */
 } lki_sweep_state;
 
 struct lki_store;
@@ -75,8 +75,6 @@ typedef struct lki_store {
     uint64_t token_mark;        /* in every token of a headed claim */
     int64_t lock_ttl_ms, lock_refresh_ms;
     int64_t sweep_interval_ms;
-    _Atomic(uintptr_t)
-        *lookaside; /* [P3] for each shard: first bucket | log2 of the number of buckets */
     lki_shard *shards;
     lki_latch partition_latch[LKI_PARTITION_LATCHES]; /* by hash of the pk: guards index writers */
     void *sweeper;                                    /* of the background thread; NULL: none */
@@ -92,6 +90,7 @@ typedef struct lki_store {
     _Atomic(uint64_t) lanes_gone;   /* lanes taken out: what remembers one is stale */
     _Atomic(int64_t) ulid_floor_ms; /* no lane that is gone has given out more */
     lki_sweep_state sweep;
+    lki_set cells __attribute__((aligned(LKI_LINE))), partitions;
     /* The clock of stamps. Advanced only by those who take a snapshot. */
     _Atomic(uint64_t) clock __attribute__((aligned(LKI_LINE))); /* [P2] */
 } lki_store;
@@ -201,11 +200,6 @@ void lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_parti
 void lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash);
 lki_partition *lki_partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk);
 bool lki_partition_dispose(lki_thread *thread, void *object);
-LKI_INLINE uint64_t
-lki_partition_hash(lki_store *store, const lki_partition *partition)
-{
-    return lki_hash_bytes(&store->secret, (lk_bytes){partition->pk, partition->pk_size});
-}
 
 /* ---- read.c, query.c ---- */
 

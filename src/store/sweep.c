@@ -4,7 +4,7 @@
  * comes back. Called by writers a little at a time (lki_sweep_step), by lk_sweep, and by the
  * background thread.
  *
- * The sweep walks the shards, a chunk of cells at a time, and puts a tombstone over exactly the
+ * The sweep walks the set of cells, a chunk of cells at a time, and puts a tombstone over exactly the
  * record that it saw expired, as a delete would; the same for locks that have lapsed. From there
  * on removal.c sees to the cell. There is no list by time: `earliest_ms` is a lower bound of what
  * is still to come, so that rounds begin only when something has expired, and at most once a
@@ -21,7 +21,7 @@
 #include "base/cancel.h"
 #include "store/record.h"
 
-enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, SHARDS_PER_STEP = 4, STEPS_PER_TEND = 8 };
+enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, STEPS_PER_TEND = 8 };
 
 /* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: something else is there
  * now. */
@@ -94,18 +94,18 @@ lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now
     return swept;
 }
 
-/* What a section does of the chunk at `offset`. *count: of its cells; *full: it has to go on in another
- * one. LK_OK, LK_NO_MEMORY. */
+/* What a section does of the chunk at `at`. *full: it has to go on in another one. LK_OK,
+ * LK_NO_MEMORY. */
 static lk_status
-chunk_section(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now,
-              int64_t *lag_ms, size_t *swept, size_t *count, bool *full)
+chunk_section(lki_store *store, lki_thread *thread, lki_set_position *at, int64_t now,
+              int64_t *lag_ms, size_t *swept, bool *full)
 {
     lki_cell *cells[CHUNK];
     lk_status status = LK_OK;
     *full = false;
     lki_write_enter(thread);
-    *count = lki_shard_walk(store, shard, offset, cells, CHUNK);
-    for (size_t i = 0; i < *count && status != LK_NO_MEMORY && !*full; i++) {
+    size_t count = lki_set_walk(&store->cells, at, (void **)cells, CHUNK);
+    for (size_t i = 0; i < count && status != LK_NO_MEMORY && !*full; i++) {
         size_t before = *swept;
         lki_removal_if_void(thread, cells[i]); /* made when memory was out */
         status = head_sweep(store, thread, cells[i], &cells[i]->item, now, lag_ms);
@@ -120,22 +120,20 @@ chunk_section(lki_store *store, lki_thread *thread, size_t shard, size_t *offset
     return status == LK_NO_MEMORY ? LK_NO_MEMORY : LK_OK;
 }
 
-/* One chunk of a shard, or a part of it where the limit of retired memory is met. *offset moves on;
- * `*ended`: at the end of the shard. */
+/* One chunk, or a part of it where the limit of retired memory is met. *at moves on. */
 static lk_status
-chunk_sweep(lki_store *store, lki_thread *thread, size_t shard, size_t *offset, int64_t now,
-            int64_t *lag_ms, size_t *swept, bool *ended)
+chunk_sweep(lki_store *store, lki_thread *thread, lki_set_position *at, int64_t now,
+            int64_t *lag_ms, size_t *swept)
 {
     lk_status status;
-    size_t began = *offset, count;
+    const lki_set_position began = *at;
     bool full;
     do {
-        *offset = began; /* what was taken out is passed over */
-        status = chunk_section(store, thread, shard, offset, now, lag_ms, swept, &count, &full);
+        *at = began; /* what was taken out is passed over */
+        status = chunk_section(store, thread, at, now, lag_ms, swept, &full);
     } while (full && lki_memory_has_room(thread));
     if (full || status == LK_NO_MEMORY)
-        *offset = began; /* once more, when there is memory */
-    *ended = count < CHUNK && !full;
+        *at = began; /* once more, when there is memory */
     return status;
 }
 
@@ -144,8 +142,7 @@ round_begin_latched(lki_store *store, int64_t now)
 {
     lki_sweep_state *sweep = &store->sweep;
     sweep->running = true;
-    sweep->shard = sweep->offset = 0;
-    sweep->generation = lki_shard_generation(store, 0);
+    sweep->at = (lki_set_position){0};
     sweep->round_lag_ms = 0;
     sweep->round_began_ms = now;
     lki_store_relaxed(&sweep->expiring, 0);
@@ -158,25 +155,12 @@ static lk_status
 round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *swept)
 {
     lki_sweep_state *sweep = &store->sweep;
-    bool ended;
-    lk_status status = chunk_sweep(store, thread, sweep->shard, &sweep->offset, now,
-                                   &sweep->round_lag_ms, swept, &ended);
-    if (status != LK_OK)
-        return status;
-    size_t generation = lki_shard_generation(store, sweep->shard);
-    if (ended && generation == sweep->generation) {
-        sweep->offset = 0;
-        sweep->shard++;
-    } else if (generation != sweep->generation) {
-        sweep->offset = 0; /* the map was replaced on the way: positions mean something else now */
-    }
-    if (sweep->shard >> store->shard_bits == 0)
-        sweep->generation = lki_shard_generation(store, sweep->shard);
-    if (sweep->shard >> store->shard_bits != 0) {
+    lk_status status = chunk_sweep(store, thread, &sweep->at, now, &sweep->round_lag_ms, swept);
+    if (status == LK_OK && lki_set_is_end(&sweep->at)) {
         sweep->running = false;
         lki_store_relaxed(&sweep->lag_ms, sweep->round_lag_ms);
     }
-    return LK_OK;
+    return status;
 }
 
 void
@@ -207,13 +191,9 @@ sweep_step(lki_store *store, lki_thread *thread)
          lki_load_relaxed(&sweep->expiring) > lki_shard_count(store) / 4 + CHUNK))
         round_begin_latched(store, now);
     size_t swept = 0;
-    /* Small shards several at a time, so that the pace does not depend on how many there are. No
-     * memory: the next step tries again. */
-    for (unsigned i = 0; sweep->running && i < SHARDS_PER_STEP; i++) {
-        size_t shard = sweep->shard;
-        if (round_step_latched(store, thread, now, &swept) != LK_OK || sweep->shard == shard)
-            break;
-    }
+    if (sweep->running)
+        (void)round_step_latched(store, thread, now,
+                                 &swept); /* no memory: the next step tries again */
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
 }

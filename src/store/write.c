@@ -64,7 +64,8 @@ set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t cou
     lki_hashed hashed[GROUP];
     for (size_t i = 0; i < count; i++) {
         hashed[i] = lki_hashed_of(&store->secret, &items[i].key);
-        LKI_PREFETCH(lki_shard_bucket(store, hashed[i].hash));
+        if (count > 1)
+            LKI_PREFETCH(lki_shard_bucket(store, hashed[i].hash));
     }
     for (size_t i = 0; count > 1 && i < count; i++) {
         const lki_cell *guess =

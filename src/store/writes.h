@@ -51,8 +51,7 @@ void lki_removal_if_void(lki_thread *thread, lki_cell *cell);
 bool lki_removal_ticket(lki_thread *thread, void *cell);
 /* Takes a partition out if its index is empty. Caller: in a write section, holds the latch of the
  * shard of the pk, then that of the partition (the one place where two are held). */
-bool lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
-                                uint64_t hash);
+bool lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition);
 
 /* An item or lock that expires was written. */
 LKI_INLINE void
