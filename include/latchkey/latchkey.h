@@ -456,7 +456,8 @@ lk_view(lk_db *db, lk_key key, lk_item *item)
 /* ---- optimistic locks ---- */
 
 /* The lock of a key; created where there is none or the old one has lapsed; renewed (a new
- * version) within lock_refresh_ms of its end. Concurrent callers get the same version. `lock->key`
+ * version) within lock_refresh_ms of its end; gone with its item when that expires, as with lk_delete.
+ * Concurrent callers get the same version. `lock->key`
  * is a copy of `key`, and borrows the bytes; `key` may be that of `lock`. LK_OK, LK_INVALID, LK_TOO_BIG,
  * LK_NO_MEMORY, LK_BUSY. Progress: lock-free for a key that exists. Optimistic concurrency: Kung,
  * Robinson, "On Optimistic Methods for Concurrency Control", 1981. */

@@ -351,8 +351,7 @@ locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, b
         seen[i].cell = lki_find(store, &seen[i].hashed);
         if (seen[i].cell == NULL)
             continue;
-        LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->lock)); /* only hints for the cache */
-        LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->item));
+        LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->item)); /* only a hint for the cache */
     }
     for (size_t i = 0; i < count; i++) {
         lk_status status = lki_store_get_lock(store, thread, &seen[i].hashed, seen[i].cell, judged,

@@ -298,7 +298,7 @@ place_give_up(lki_thread *thread, planned *p, bool room)
 {
     lki_lane_place_left(p->lane, thread);
     if (room)
-        lki_removal_schedule(thread, p->cell, NULL, NULL);
+        lki_removal_schedule(thread, p->cell, NULL);
 }
 
 /* What a push pinned, reserved and announced. */

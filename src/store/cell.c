@@ -20,8 +20,7 @@
 bool
 lki_cell_is_dead(const lki_cell *cell)
 {
-    /* The lock's head is killed last, and for good; an item's head may come back from DEAD. */
-    return lki_load_acquire(&cell->lock) == LKI_DEAD; /* P1 */
+    return lki_load_acquire(&cell->item) == LKI_DEAD; /* P1 */
 }
 
 uint64_t
@@ -31,20 +30,16 @@ lki_cell_hash(lki_store *store, const lki_cell *cell)
     return lki_hash_key(&store->secret, &key);
 }
 
-/* What is on the heads of a plain job's cell, which nobody retires. True: the record inside the
- * cell is among it. */
+/* What is on the head of a plain job's cell, which nobody retires. True: it lies inside the cell. */
 static bool
-cell_heads_free(const lki_allocator *allocator, lki_cell *cell)
+cell_head_free(const lki_allocator *allocator, lki_cell *cell)
 {
-    uintptr_t heads[2] = {lki_load_relaxed(&cell->item), lki_load_relaxed(&cell->lock)};
-    bool inside = false;
-    for (size_t i = 0; i < 2; i++) {
-        if (heads[i] <= LKI_DEAD)
-            continue;
-        lki_record *record = (lki_record *)heads[i];
-        inside |= (lki_record_value(record)->flags & LKI_FLAG_INLINE) != 0;
-        lki_record_free(allocator, record);
-    }
+    uintptr_t head = lki_load_relaxed(&cell->item);
+    if (head <= LKI_DEAD)
+        return false;
+    lki_record *record = (lki_record *)head;
+    bool inside = (lki_record_value(record)->flags & LKI_FLAG_INLINE) != 0;
+    lki_record_free(allocator, record);
     return inside;
 }
 
@@ -58,7 +53,7 @@ lki_cell_dispose(lki_thread *thread, void *object)
     if ((flags & LKI_CELL_SLAB) != 0)
         return true;
     if ((flags & LKI_CELL_LANE) != 0) {
-        if (cell_heads_free(&thread->domain->allocator, cell) || cell->room == 0 ||
+        if (cell_head_free(&thread->domain->allocator, cell) || cell->room == 0 ||
             (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0) /* P6: as below */
             lki_chunk_free(thread, cell, lki_cell_size(cell));
         return true;
@@ -100,7 +95,7 @@ lki_cell_make_in_slab(lki_cell *cell, const lk_item *item)
     cell_fill_in_lane(cell, item, LKI_CELL_SLAB);
     lki_record *record = lki_cell_record(cell);
     record->flags = LKI_FLAG_INLINE;
-    lki_record_fill(record, item);
+    lki_record_fill(record, item, NULL);
     lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */
 }
 
@@ -222,13 +217,12 @@ set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
             /* It stays behind in the index, without a record and not in the set: nobody can have
              * one in it. */
             lki_store_release(&cell->item, LKI_DEAD); /* P1 */
-            lki_store_release(&cell->lock, LKI_DEAD);
             status = LK_NO_MEMORY;
         }
     }
     lki_latch_drop(latch);
     if (status == LK_NO_MEMORY)
-        lki_removal_schedule(thread, cell, NULL, NULL);
+        lki_removal_schedule(thread, cell, NULL);
     return status;
 }
 
@@ -241,10 +235,9 @@ lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
         lk_status status = lki_find_headed(store, thread, hashed, cell);
         if (status != LK_OK)
             return status;
-        if (*cell != NULL && !lki_cell_is_dead(*cell) &&
-            lki_load_acquire(&(*cell)->item) != LKI_DEAD) /* P1 */
+        if (*cell != NULL && !lki_cell_is_dead(*cell))
             return LK_OK;
-        if (*cell != NULL) { /* somebody is taking it out, or trying to */
+        if (*cell != NULL) { /* somebody is taking it out */
             lki_shard_wait(store, thread, hashed->hash);
             continue;
         }

@@ -3,10 +3,10 @@
  * Cells, records, commits: the words that everything in the store is made of. No functions but
  * accessors.
  *
- * A cell is one key, at a stable address as long as a section may see it. Its two heads, of the
- * item and of the lock, are each EMPTY, DEAD, or the newest record of a chain. A record is
- * immutable once it was published, but for its word: the stamp of its instant, or the commit that
- * will tell.
+ * A cell is one key, at a stable address as long as a section may see it. Its head is EMPTY, DEAD, or
+ * the newest record of a chain. A record says all of its key at an instant: the item, the job that it
+ * may be, the lock. It is immutable once it was published, but for its word: the stamp of its
+ * instant, or the commit that will tell.
  */
 #ifndef LKI_STORE_CELL_H
 #define LKI_STORE_CELL_H
@@ -38,14 +38,24 @@ struct lki_commit {
 /* A record's word: 0 not stamped yet; odd: lki_commit * | 1; even: stamp << 1. */
 #define LKI_WORD_COMMIT ((uint64_t)1)
 
-enum lki_record_kind { LKI_VALUE = 1, LKI_TOMBSTONE, LKI_LOCK, LKI_LOCK_TOMBSTONE };
+/* A value may have a lock; a lock alone has no item; a tombstone has neither, and keeps the last version. */
+enum lki_record_kind { LKI_VALUE = 1, LKI_TOMBSTONE, LKI_LOCK };
 
+/* The last two are the bytes that they put before the data. */
 enum {
-    LKI_FLAG_EXPIRES = 1, /* 8 bytes of expiry come before the data */
-    LKI_FLAG_INLINE = 2,  /* lies in its cell */
-    LKI_FLAG_JOB = 4,     /* begins a lki_job: the bytes are those of `source` */
-    LKI_FLAG_BORROWED = 8 /* job: the source is that of the record that this one is to replace */
+    LKI_FLAG_BORROWED = 1, /* job: the source is that of the record that this one is to replace */
+    LKI_FLAG_INLINE = 2,   /* lies in its cell */
+    LKI_FLAG_JOB = 4,      /* begins a lki_job: the bytes are those of `source` */
+    LKI_FLAG_EXPIRES = 8,  /* an expiry; not of a job */
+    LKI_FLAG_LOCKED = 16   /* a lki_lock; of a job: behind its state */
 };
+#define LKI_FLAGS_BEFORE_DATA (LKI_FLAG_EXPIRES | LKI_FLAG_LOCKED)
+
+/* A user's lock. */
+typedef struct lki_lock {
+    uint64_t version;
+    int64_t expires_at_ms; /* INT64_MAX: never */
+} lki_lock;
 
 struct lki_record {
     uintptr_t
@@ -53,21 +63,21 @@ struct lki_record {
     _Atomic(uint64_t) word; /* [P2] */
     union {
         uint32_t size;         /* value: bytes of data; [const] */
-        uint32_t expires_low;  /* lock: low half of its expiry; [const] */
         _Atomic(uint32_t) tag; /* [P5] tombstone: when it may be buried, see store/removal.c */
     };
-    uint8_t kind;          /* [const] */
-    uint8_t flags;         /* [const] */
-    uint16_t expires_high; /* lock; [const] */
+    uint8_t kind;  /* [const] */
+    uint8_t flags; /* [const] */
     union {
-        uint64_t version;      /* locks and their tombstones; [const] */
+        uint64_t version;      /* tombstones: of the last lock, or 0; [const] */
         lki_record *source;    /* jobs: a value that is none; [const] */
-        int64_t expires_at_ms; /* values with LKI_FLAG_EXPIRES; the data follow; [const] */
-        unsigned char data[8]; /* values without; [const] */
+        int64_t expires_at_ms; /* values with LKI_FLAG_EXPIRES; [const] */
+        unsigned char data[8]; /* expiry and lock, where there are, and the data; [const] */
     };
 };
 enum { LKI_RECORD_HEADER = 24 };
-_Static_assert(sizeof(struct lki_record) == LKI_RECORD_HEADER + 8, "a lock's record is 32 bytes");
+_Static_assert(sizeof(struct lki_record) == LKI_RECORD_HEADER + 8, "a tombstone is 32 bytes");
+_Static_assert(LKI_FLAG_EXPIRES == sizeof(int64_t) && LKI_FLAG_LOCKED == sizeof(lki_lock),
+               "flags are sizes");
 
 enum lki_phase {
     LKI_NO_JOB = 0,
@@ -107,14 +117,13 @@ struct lki_cell {
     uint32_t hash;             /* [const] low half of the key's hash */
     uint16_t pk_size, sk_size; /* [const] */
     lki_head item;             /* [P1] */
-    lki_head lock;             /* [P1] */
     _Atomic(uint32_t) flags;   /* [P6] */
     uint32_t room; /* [const] bytes behind the header of the record inside; 0: none inside */
     /* pk, sk, padding to 8, record if room */
     unsigned char bytes[];
 };
-enum { LKI_CELL_HEADER = 32 };
-_Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "half a line");
+enum { LKI_CELL_HEADER = 24 };
+_Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "keys begin behind three words");
 
 /* These two never change. */
 LKI_INLINE bool
@@ -149,15 +158,42 @@ lki_cell_size(const lki_cell *cell)
     return LKI_CELL_HEADER + keys + (cell->room != 0 ? LKI_RECORD_HEADER + (size_t)cell->room : 0);
 }
 
+/* Bytes behind the header. */
+LKI_INLINE size_t
+lki_record_payload(const lki_record *record)
+{
+    size_t before = record->flags & LKI_FLAGS_BEFORE_DATA;
+    if (record->kind == LKI_TOMBSTONE)
+        return sizeof record->version;
+    if (LKI_UNLIKELY((record->flags & LKI_FLAG_JOB) != 0))
+        return sizeof(lki_job) - LKI_RECORD_HEADER + before;
+    return before + (record->kind == LKI_VALUE ? record->size : 0);
+}
+
 LKI_INLINE size_t
 lki_record_size(const lki_record *record)
 {
-    if (record->kind != LKI_VALUE)
-        return sizeof *record;
-    if ((record->flags & LKI_FLAG_JOB) != 0)
-        return sizeof(lki_job);
-    size_t expiry = (record->flags & LKI_FLAG_EXPIRES) != 0 ? 8 : 0;
-    return LKI_RECORD_HEADER + expiry + record->size;
+    return LKI_RECORD_HEADER + lki_record_payload(record);
+}
+
+/* NULL: there is none. */
+LKI_INLINE lki_lock *
+lki_record_lock(lki_record *record)
+{
+    if (LKI_LIKELY((record->flags & LKI_FLAG_LOCKED) == 0))
+        return NULL;
+    size_t at = LKI_UNLIKELY((record->flags & LKI_FLAG_JOB) != 0)
+                    ? sizeof(lki_job) - LKI_RECORD_HEADER
+                    : record->flags & LKI_FLAG_EXPIRES;
+    return (lki_lock *)(void *)(record->data + at);
+}
+
+/* Of the lock that is there, or was last; 0: there never was one, or the floor knows. */
+LKI_INLINE uint64_t
+lki_record_version(lki_record *record)
+{
+    const lki_lock *lock = lki_record_lock(record);
+    return lock != NULL ? lock->version : record->kind == LKI_TOMBSTONE ? record->version : 0;
 }
 
 LKI_INLINE bool
@@ -185,7 +221,7 @@ lki_record_data(const lki_record *record)
 {
     if (LKI_UNLIKELY((record->flags & LKI_FLAG_JOB) != 0))
         record = record->source;
-    return record->data + ((record->flags & LKI_FLAG_EXPIRES) != 0 ? 8 : 0);
+    return record->data + (record->flags & LKI_FLAGS_BEFORE_DATA);
 }
 
 /* Of a value; 0: never. */

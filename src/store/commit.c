@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Several heads in one step: set_atomic, commit, delete. Called by memory_db.c and write.c.
+ * Several keys in one step: set_atomic, commit. Called by memory_db.c and queue/commit.c.
  *
- *   plan     the cells of all keys (made where missing), one step per head, in address order
+ *   plan     the cells of all keys (made where missing), one step per key, item and lock together, in
+ *            address order
  *   attempt  one record per step and one commit for all; each record goes over what is effective
- *            at its head, locks only if they are at the version that the caller holds; then
+ *            at its head, where a lock is held only if it is at the version that the caller has; then
  *            INSTALLING -> READY, the instant at which it all happens; then the stamp
  *   undo     an attempt that another thread aborted, or a race: each head goes back to what it
  *            was, unless it was replaced
@@ -32,18 +33,15 @@
 
 enum { ATTEMPTS = 8 }; /* of one plan, in one section */
 
-enum step_kind { STEP_PUT, STEP_TOMBSTONE, STEP_BUMP, STEP_LOCK_TOMBSTONE };
-
+/* One key. */
 typedef struct step {
-    lki_head *head;
     lki_cell *cell;
-    lki_record *record; /* NULL: to be made */
-    lki_record *over;   /* what was effective when it was installed */
-    const lk_item *item;
+    lki_record *record;      /* on the head; NULL: not installed */
+    lki_record *over;        /* what was effective when it was */
+    const lk_item *item;     /* that comes; NULL: it stays, or goes */
+    lk_lock *lock;           /* to be validated, and bumped; NULL: none */
     const lki_job_step *job; /* of a push or an acknowledgement; NULL: neither */
-    lk_lock *lock;           /* to be validated; NULL: none */
-    enum step_kind kind;
-    bool installed;
+    bool gone;               /* the item goes, and the lock with it */
 } step;
 
 typedef struct plan {
@@ -53,13 +51,14 @@ typedef struct plan {
     lk_lock *locks;
     size_t lock_count;
     lki_hashed *hashed; /* of the locks */
-    step *steps;        /* of the locks, then of the writes */
+    step *steps;        /* of the locks, then of the writes of other keys */
     lki_job_step *jobs; /* of the writes, where there are pushes or acknowledgements */
-    step **order;       /* by address of the head */
+    step **order;       /* by address of the cell */
     size_t step_count;  /* in steps */
     size_t count;       /* in order */
     lki_time now;
     int64_t expires_at_ms; /* of the locks that it bumps */
+    bool judged;           /* the locks were looked at before the installation */
     lki_commit *commit;
     uint64_t installed;
 } plan;
@@ -109,21 +108,19 @@ key_is_same(const lk_key *left, const lk_key *right)
 
 /* ---- the plan ---- */
 
-static void
-step_add(plan *p, lki_cell *cell, enum step_kind kind, const lk_item *item, lk_lock *lock)
+static step *
+step_add(plan *p, lki_cell *cell)
 {
-    lki_head *head = kind == STEP_PUT || kind == STEP_TOMBSTONE ? &cell->item : &cell->lock;
-    p->order[p->step_count] = &p->steps[p->step_count];
-    p->steps[p->step_count++] =
-        (step){.head = head, .cell = cell, .item = item, .lock = lock, .kind = kind};
+    step *s = &p->steps[p->step_count];
+    *s = (step){.cell = cell};
+    p->order[p->step_count++] = s;
+    return s;
 }
 
 static bool
 step_before(const step *left, const step *right)
 {
-    if (left->head != right->head)
-        return (uintptr_t)left->head < (uintptr_t)right->head;
-    return left->kind > right->kind; /* a lock's tombstone before its bump */
+    return (uintptr_t)left->cell < (uintptr_t)right->cell;
 }
 
 static void
@@ -164,64 +161,82 @@ steps_sort(step **order, size_t count)
     }
 }
 
-/* One step per head: a lock that is validated and whose key is deleted is one step. LK_INVALID: a
- * key was named twice. */
+/* A step that only holds a lock. */
+static bool
+step_is_lock(const step *s)
+{
+    return s->lock != NULL && s->item == NULL && s->job == NULL && !s->gone;
+}
+
+/* One step per key: what is written under its own lock is one step. LK_INVALID: a key was named
+ * twice. */
 static lk_status
 steps_merge(plan *p)
 {
     p->count = 0;
     for (size_t i = 0; i < p->step_count; i++) {
-        step *last = p->count > 0 ? p->order[p->count - 1] : NULL;
-        if (LKI_LIKELY(last == NULL || last->head != p->order[i]->head))
-            p->order[p->count++] = p->order[i];
-        else if (last->kind == STEP_LOCK_TOMBSTONE && p->order[i]->kind == STEP_BUMP &&
-                 last->lock == NULL)
-            last->lock = p->order[i]->lock;
-        else
+        step *next = p->order[i], *last = p->count > 0 ? p->order[p->count - 1] : NULL;
+        if (LKI_LIKELY(last == NULL || last->cell != next->cell)) {
+            p->order[p->count++] = next;
+            continue;
+        }
+        step *held = step_is_lock(last) ? last : next, *written = held == last ? next : last;
+        if (!step_is_lock(held) || written->lock != NULL)
             return LK_INVALID;
+        written->lock = held->lock;
+        p->order[p->count - 1] = written;
     }
     return LK_OK;
 }
 
-/* Looks at all locks in the caller's order, and notes their steps. LK_RACE: `conflict` names the
- * first that is stale. */
+/* Finds the cells of all locks, in the caller's order. LK_RACE: `conflict` names the first that is stale.
+ * Whether they are is told by the installation too: only where that failed they are all looked at here. */
 static lk_status
 plan_locks(plan *p, lk_conflict *conflict)
 {
     p->step_count = p->count = 0;
     for (size_t i = 0; i < p->lock_count; i++) {
         lki_cell *cell = lki_find(p->store, &p->hashed[i]);
-        uintptr_t head = cell != NULL ? lki_load_acquire(&cell->lock) : LKI_EMPTY; /* P1 */
-        const lki_record *record = lki_effective(p->store, head, NULL);
-        uint64_t version = lki_lock_is_good(p->store, record, &p->now) ? record->version : 0;
-        if (version != p->locks[i].version || version == 0) {
-            if (conflict != NULL)
-                *conflict = (lk_conflict){i, version};
-            return LK_RACE;
+        bool stale = cell == NULL || p->locks[i].version == 0;
+        if (LKI_UNLIKELY(stale && !p->judged)) {
+            p->judged = true; /* an earlier one may be stale too */
+            return plan_locks(p, conflict);
         }
-        step_add(p, cell, STEP_BUMP, NULL, &p->locks[i]);
+        if (LKI_UNLIKELY(p->judged)) {
+            uintptr_t head = cell != NULL ? lki_load_acquire(&cell->item) : LKI_EMPTY; /* P1 */
+            lki_record *record = lki_effective(p->store, head, NULL);
+            const lki_lock *lock = lki_good_lock(p->store, record, &p->now);
+            uint64_t version = lock != NULL ? lock->version : 0;
+            if (version != p->locks[i].version || version == 0) {
+                *conflict = (lk_conflict){i, version};
+                return LK_RACE;
+            }
+        }
+        step_add(p, cell)->lock = &p->locks[i];
     }
     return LK_OK;
 }
 
-/* The cell of a write; where its key is that of the lock of the same number, it is known. */
+/* The step of a write; where its key is that of the lock of the same number, it is that one's. */
 static lk_status
-write_cell(plan *p, size_t i, const lk_item *item, bool deletes, lki_cell **cell)
+write_step(plan *p, size_t i, const lk_item *item, size_t payload, step **found)
 {
-    lki_hashed hashed;
-    if (i < p->lock_count && key_is_same(&item->key, &p->locks[i].key)) {
-        hashed = p->hashed[i];
-        *cell = p->steps[i].cell;
-    } else {
-        hashed = lki_hashed_of(&p->store->secret, &item->key);
-        lk_status status = lki_find_headed(p->store, p->thread, &hashed, cell);
-        if (status != LK_OK)
-            return status;
+    if (LKI_LIKELY(i < p->lock_count && key_is_same(&item->key, &p->locks[i].key))) {
+        *found = &p->steps[i];
+        if (LKI_LIKELY(!lki_cell_is_dead((*found)->cell)))
+            return LK_OK; /* if it dies, the installation will tell */
+        return LK_NOT_FOUND;
     }
-    if (LKI_LIKELY(*cell != NULL && lki_load_relaxed(&(*cell)->item) != LKI_DEAD))
-        return LK_OK; /* if it dies, the installation will tell */
-    size_t payload = deletes ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-    return lki_cell_obtain(p->store, p->thread, &hashed, payload, cell);
+    lki_hashed hashed = lki_hashed_of(&p->store->secret, &item->key);
+    lki_cell *cell;
+    lk_status status = lki_find_headed(p->store, p->thread, &hashed, &cell);
+    if (status != LK_OK)
+        return status;
+    if (LKI_UNLIKELY(cell == NULL || lki_cell_is_dead(cell)))
+        status = lki_cell_obtain(p->store, p->thread, &hashed, payload, &cell);
+    if (status == LK_OK)
+        *found = step_add(p, cell);
+    return status;
 }
 
 /* A push or an acknowledgement: the queue room says which record is to be there, and what comes. */
@@ -232,11 +247,10 @@ plan_job(plan *p, size_t i)
     lk_status status = p->writes->plan(p->writes->context, p->store, p->thread, i, job);
     if (status != LK_OK)
         return status;
-    bool gone = p->writes->writes[i].kind == LK_ACKNOWLEDGE;
-    step_add(p, job->cell, gone ? STEP_TOMBSTONE : STEP_PUT, write_item(p->writes, i), NULL);
-    p->steps[p->step_count - 1].job = job;
-    if (gone)
-        step_add(p, job->cell, STEP_LOCK_TOMBSTONE, NULL, NULL);
+    step *s = step_add(p, job->cell);
+    s->job = job;
+    s->gone = p->writes->writes[i].kind == LK_ACKNOWLEDGE;
+    s->item = s->gone ? NULL : write_item(p->writes, i);
     return LK_OK;
 }
 
@@ -251,14 +265,14 @@ plan_writes(plan *p)
             continue;
         }
         const lk_item *item = write_item(p->writes, i);
-        bool deletes = write_is_delete(p->writes, i);
-        lki_cell *cell;
-        lk_status status = write_cell(p, i, item, deletes, &cell);
+        bool gone = write_is_delete(p->writes, i);
+        size_t payload = gone ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
+        step *s;
+        lk_status status = write_step(p, i, item, payload, &s);
         if (status != LK_OK)
             return status;
-        step_add(p, cell, deletes ? STEP_TOMBSTONE : STEP_PUT, item, NULL);
-        if (deletes)
-            step_add(p, cell, STEP_LOCK_TOMBSTONE, NULL, NULL);
+        s->gone = gone;
+        s->item = gone ? NULL : item;
     }
     steps_sort(p->order, p->step_count);
     return steps_merge(p);
@@ -266,37 +280,9 @@ plan_writes(plan *p)
 
 /* ---- one attempt ---- */
 
-static lki_record *
-step_value(plan *p, const step *s)
-{
-    lki_record *value = lki_record_new_value(p->thread, s->cell, s->item);
-    if (value == NULL || s->job == NULL)
-        return value;
-    lki_record *job = lki_record_new_job(p->thread, value, false, &s->job->to);
-    if (job == NULL)
-        lki_record_discard(p->thread, s->cell, value);
-    return job;
-}
-
-static lki_record *
-step_record(plan *p, const step *s)
-{
-    switch (s->kind) {
-    case STEP_PUT:
-        return step_value(p, s);
-    case STEP_BUMP:
-        return lki_record_new_lock(p->thread, lki_version_above(p->thread, s->lock->version),
-                                   p->expires_at_ms);
-    case STEP_TOMBSTONE:
-        return lki_record_new_tombstone(p->thread, LKI_TOMBSTONE, 0);
-    default:
-        return lki_record_new_tombstone(p->thread, LKI_LOCK_TOMBSTONE, 0);
-    }
-}
-
-/* Everything that the attempt needs, before anything can be seen. */
+/* Room for all that is retired, and the commit. */
 static bool
-attempt_allocate(plan *p)
+attempt_begin(plan *p)
 {
     if (!lki_reserve(p->thread, 4 * p->count + 4))
         return false;
@@ -305,58 +291,78 @@ attempt_allocate(plan *p)
         return false;
     lki_store_relaxed(&p->commit->state, LKI_INSTALLING);
     lki_store_relaxed(&p->commit->installed, 0);
-    for (size_t i = 0; i < p->count; i++) {
-        step *s = p->order[i];
-        s->installed = false;
-        if (s->record == NULL)
-            s->record = step_record(p, s);
-        if (s->record == NULL)
-            return false;
-        lki_store_relaxed(&s->record->word, (uint64_t)(uintptr_t)p->commit | LKI_WORD_COMMIT);
-    }
+    p->installed = 0;
+    for (size_t i = 0; i < p->count; i++)
+        p->order[i]->record = NULL;
     return true;
 }
 
+/* May the step be taken over `over`? */
+static lk_status
+step_judge(plan *p, const step *s, lki_record *over)
+{
+    if (s->lock != NULL) {
+        const lki_lock *lock = lki_good_lock(p->store, over, &p->now);
+        if (LKI_UNLIKELY(lock == NULL || lock->version != s->lock->version))
+            return LK_RACE;
+    }
+    if (LKI_UNLIKELY(s->job != NULL && over != s->job->expected))
+        return LK_NOT_FOUND; /* the job's state has changed: it is judged anew */
+    return LKI_LIKELY(lki_load_acquire(&p->commit->state) != LKI_ABORTED) ? LK_OK : LK_BUSY;
+}
+
+/* The record of the step over `over`, under the commit. */
+static lki_record *
+step_record(plan *p, const step *s, lki_record *over)
+{
+    lki_lock bumped;
+    lki_change change = {
+        .item = s->item, .job = s->job != NULL && !s->gone ? &s->job->to : NULL, .gone = s->gone};
+    if (s->lock != NULL) {
+        bumped = (lki_lock){lki_version_above(p->thread, s->lock->version), p->expires_at_ms};
+        change.lock = &bumped;
+    }
+    lki_record *record = lki_record_over(p->store, p->thread, s->cell, &change, over);
+    if (LKI_UNLIKELY(record == NULL))
+        return NULL;
+    record->prev = (uintptr_t)over;
+    lki_store_relaxed(&record->word, (uint64_t)(uintptr_t)p->commit | LKI_WORD_COMMIT);
+    return record;
+}
+
 /* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead; LK_BUSY: this attempt was
- * aborted. */
+ * aborted; LK_NO_MEMORY. */
 static lk_status
 step_install(plan *p, step *s)
 {
     for (;;) {
-        uintptr_t seen = lki_load_acquire(s->head); /* P1 */
-        if (seen == LKI_DEAD)
+        uintptr_t seen = lki_load_acquire(&s->cell->item); /* P1 */
+        if (LKI_UNLIKELY(seen == LKI_DEAD))
             return LK_NOT_FOUND;
         lki_commit *blocker = NULL;
         lki_record *over = lki_effective(p->store, seen, &blocker);
-        if (s->lock != NULL &&
-            (!lki_lock_is_good(p->store, over, &p->now) || over->version != s->lock->version))
-            return LK_RACE;
-        if (s->job != NULL && over != s->job->expected)
-            return LK_NOT_FOUND; /* the job's state has changed: it is judged anew */
-        if (lki_load_acquire(&p->commit->state) == LKI_ABORTED)
-            return LK_BUSY;
-        if (blocker != NULL) {
+        lk_status status = step_judge(p, s, over);
+        if (LKI_UNLIKELY(status != LK_OK))
+            return status;
+        if (LKI_UNLIKELY(blocker != NULL)) {
             lki_commit_resolve(p->thread, blocker);
             continue;
         }
-        if (s->kind == STEP_LOCK_TOMBSTONE)
-            s->record->version = over != NULL ? over->version : 0;
-        if (s->kind == STEP_PUT && s->job == NULL &&
-            !lki_record_adapt(p->store, p->thread, &s->record, over))
+        lki_record *record = step_record(p, s, over);
+        if (LKI_UNLIKELY(record == NULL))
             return LK_NO_MEMORY;
-        s->record->prev = (uintptr_t)over;
-        s->over = over;
-        if (lki_cas_seq_cst(s->head, &seen, (uintptr_t)s->record)) { /* P1 */
-            s->installed = true;
+        if (LKI_LIKELY(lki_cas_seq_cst(&s->cell->item, &seen, (uintptr_t)record))) { /* P1 */
+            s->record = record;
+            s->over = over;
             lki_store_relaxed(&p->commit->installed, ++p->installed);
             return LK_OK;
         }
+        lki_record_discard(p->thread, s->cell, record);
         lki_count(p->thread, LKI_HEAD_CONFLICTS, 1);
     }
 }
 
-/* Nothing of the attempt stays. Records that were seen are retired, the others kept for the next
- * attempt. */
+/* Nothing of the attempt stays. */
 static void
 attempt_undo(plan *p)
 {
@@ -364,17 +370,37 @@ attempt_undo(plan *p)
     lki_cas_seq_cst(&p->commit->state, &installing, LKI_ABORTED);
     for (size_t i = 0; i < p->count; i++) {
         step *s = p->order[i];
-        if (!s->installed)
+        if (s->record == NULL)
             continue;
         uintptr_t mine = (uintptr_t)s->record;
-        lki_cas_seq_cst(s->head, &mine,
+        lki_cas_seq_cst(&s->cell->item, &mine,
                         (uintptr_t)s->over); /* or somebody has put another one over it */
         lki_record_retire_undone(p->thread, s->cell, s->record);
         s->record = NULL;
-        s->installed = false;
     }
     lki_retire(p->thread, LKI_COMMIT, p->commit, sizeof *p->commit);
     p->commit = NULL;
+}
+
+static void
+step_settle(plan *p, step *s, uint64_t stamp)
+{
+    lki_record *record = s->record;
+    lki_store_release(&record->word, stamp << 1); /* P2 */
+    lki_record_replaced(p->store, p->thread, s->cell, s->over, record);
+    if (s->lock != NULL) {
+        const lki_lock *lock = lki_record_lock(record);
+        s->lock->version = lock != NULL ? lock->version : 0;
+        s->lock->expires_at_ms = lock != NULL ? lock->expires_at_ms : 0;
+    }
+    if (LKI_UNLIKELY(s->gone)) {
+        lki_removal_schedule(p->thread, s->cell, record);
+    } else if (LKI_UNLIKELY(s->item != NULL && s->item->expires_at_ms != 0)) {
+        lki_expiry_note(p->store, s->cell, s->item->expires_at_ms);
+        p->thread->expiring_writes++;
+    } else if (LKI_UNLIKELY(record->kind == LKI_LOCK)) {
+        lki_expiry_note(p->store, s->cell, p->expires_at_ms);
+    }
 }
 
 /* The commit has happened. */
@@ -387,24 +413,8 @@ attempt_settle(plan *p)
         stamp = ready >> 2;
         lki_count(p->thread, LKI_HELPED, 1);
     }
-    for (size_t i = 0; i < p->count; i++) {
-        step *s = p->order[i];
-        lki_store_release(&s->record->word, stamp << 1); /* P2 */
-        lki_record_replaced(p->store, p->thread, s->cell, s->over, s->record);
-        if (s->lock != NULL) {
-            bool gone = s->kind == STEP_LOCK_TOMBSTONE;
-            s->lock->version = gone ? 0 : s->record->version;
-            s->lock->expires_at_ms = gone ? 0 : lki_lock_expires(s->record);
-        }
-        if (s->kind == STEP_TOMBSTONE)
-            lki_removal_schedule(p->thread, s->cell, s->record, NULL);
-        else if (s->kind == STEP_LOCK_TOMBSTONE)
-            lki_removal_schedule(p->thread, s->cell, NULL, s->record);
-        else if (s->kind == STEP_PUT && s->item->expires_at_ms != 0) {
-            lki_expiry_note(p->store, s->cell, s->item->expires_at_ms);
-            p->thread->expiring_writes++;
-        }
-    }
+    for (size_t i = 0; i < p->count; i++)
+        step_settle(p, p->order[i], stamp);
     lki_retire(p->thread, LKI_COMMIT, p->commit, sizeof *p->commit);
     p->commit = NULL;
 }
@@ -413,36 +423,28 @@ attempt_settle(plan *p)
 static lk_status
 attempt(plan *p)
 {
-    if (!attempt_allocate(p)) {
-        if (p->commit != NULL)
-            lki_chunk_free(p->thread, p->commit, sizeof *p->commit);
-        p->commit = NULL;
+    if (!attempt_begin(p))
         return LK_NO_MEMORY;
-    }
     lk_status status = LK_OK;
-    p->installed = 0;
     for (size_t i = 0; status == LK_OK && i < p->count; i++)
         status = step_install(p, p->order[i]);
     uint64_t installing = LKI_INSTALLING;
-    if (status == LK_OK && !lki_cas_seq_cst(&p->commit->state, &installing, LKI_READY)) /* P2 */
+    if (LKI_LIKELY(status == LK_OK) &&
+        !lki_cas_seq_cst(&p->commit->state, &installing, LKI_READY)) /* P2 */
         status = LK_BUSY;
-    if (status == LK_OK)
+    if (LKI_LIKELY(status == LK_OK))
         attempt_settle(p);
     else
         attempt_undo(p);
     return status;
 }
 
-/* After a failure: records that nobody saw, cells that were made in vain. */
+/* After a failure: cells that were made in vain. */
 static void
 plan_discard(plan *p)
 {
-    for (size_t i = 0; i < p->step_count; i++) {
-        step *s = &p->steps[i];
-        lki_record_discard(p->thread, s->cell, s->record);
-        s->record = NULL;
-        lki_removal_if_void(p->thread, s->cell);
-    }
+    for (size_t i = 0; i < p->step_count; i++)
+        lki_removal_if_void(p->thread, p->steps[i].cell);
 }
 
 /* Is a key named twice among the locks, or among the writes? A race is only told where the call
@@ -507,6 +509,7 @@ plan_run(plan *p, lk_conflict *conflict)
         if (status == LK_OK)
             return LK_OK;
         plan_discard(p);
+        p->judged = true;
         if (status != LK_RACE && status != LK_NOT_FOUND)
             return status;
         /* A cell has died, or a lock is stale: planning anew tells, and names the first stale lock
@@ -518,11 +521,11 @@ lk_status
 lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes, lk_lock *locks,
                  size_t lock_count, lk_conflict *conflict)
 {
-    size_t keys = lock_count + writes->count, steps = keys + writes->count;
+    size_t keys = lock_count + writes->count;
     size_t jobs = writes->plan != NULL ? writes->count : 0;
     lki_scratch scratch;
     if (!lki_scratch_take(thread, &scratch,
-                          keys * sizeof(lki_hashed) + steps * (sizeof(step) + sizeof(step *)) +
+                          keys * (sizeof(lki_hashed) + sizeof(step) + sizeof(step *)) +
                               jobs * sizeof(lki_job_step)))
         return LK_NO_MEMORY;
     char *memory = scratch.memory;
@@ -533,8 +536,8 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
               .lock_count = lock_count};
     p.hashed = (lki_hashed *)(void *)memory;
     p.steps = (step *)(void *)(memory + keys * sizeof(lki_hashed));
-    p.order = (step **)(void *)(p.steps + steps);
-    p.jobs = (lki_job_step *)(void *)(p.order + steps);
+    p.order = (step **)(void *)(p.steps + keys);
+    p.jobs = (lki_job_step *)(void *)(p.order + keys);
     if (lock_count > 0) {
         (void)lki_is_past(store, &p.now, INT64_MAX);
         p.expires_at_ms = lki_lock_deadline(store, p.now.ms);

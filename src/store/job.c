@@ -10,7 +10,7 @@
  *
  * Becoming headed: the word is pinned, from when on nothing else can happen to it; then the entry;
  * then a record with the word's state goes on the item's head, where it counts once the word is
- * HEADED, which comes last. Whoever meets a pinned word does what is left. The heads of a job that
+ * HEADED, which comes last. Whoever meets a pinned word does what is left. The head of a job that
  * is plain and not pinned never change.
  *
  * Progress    lock-free.
@@ -292,20 +292,15 @@ headed_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_fo
     to->identity = lki_identity_new(thread);
     if (to->token == 0)
         to->token = lki_token_of(store, to->identity);
-    lki_record *record = lki_record_new_job(thread, lki_record_value(job->record), true, to);
-    if (record == NULL)
-        return LK_NO_MEMORY;
     lk_status status = lki_job_announce(lane, thread, job->key.sk, job->state.identity, to, now);
-    if (status != LK_OK) {
-        lki_record_discard(thread, job->cell, record);
+    if (status != LK_OK)
         return status;
-    }
-    status = lki_head_replace_if(store, thread, job->cell, &job->cell->item, job->record, record);
+    const lki_change change = {.job = to};
+    status = lki_head_change_if(store, thread, job->cell, job->record, &change, NULL);
     if (status == LK_OK)
         return LK_OK; /* the entries of the state before went with its record */
-    lki_record_discard(thread, job->cell, record);
     lki_job_forget(lane, thread, job->key.sk, to);
-    return LK_RACE;
+    return status == LK_NO_MEMORY ? status : LK_RACE;
 }
 
 static void
@@ -358,7 +353,7 @@ lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     return headed_change(store, thread, lane, job, to, now);
 }
 
-/* Nobody changes the heads of a plain job: what lies on them goes with the cell. */
+/* Nobody changes the head of a plain job: what lies on it goes with the cell. */
 static size_t
 plain_size(lki_cell *cell)
 {
@@ -390,7 +385,7 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     return LK_OK;
 }
 
-/* While a job is plain nobody changes its heads: exactly this word means exactly the record that has
+/* While a job is plain nobody changes its head: exactly this word means exactly the record that has
  * expired. */
 lk_status
 lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *found,
@@ -441,12 +436,10 @@ lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_fou
     if (lki_load_seq_cst(&job->slot->word) != pinned) /* P11 */
         return LK_OK;
     if (over != NULL && !lki_record_is_job(over)) {
-        lki_record *record = lki_record_new_job(thread, over, true, &job->state);
-        if (record == NULL)
-            return LK_NO_MEMORY;
-        status = lki_head_replace_if(store, thread, cell, &cell->item, over, record);
-        if (status != LK_OK)
-            lki_record_discard(thread, cell, record); /* another one's is there */
+        const lki_change change = {.job = &job->state};
+        status = lki_head_change_if(store, thread, cell, over, &change, NULL);
+        if (status == LK_NO_MEMORY)
+            return status; /* on anything else another one's is there */
     }
     (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_word(LKI_HEADED, 0, 0)); /* P11 */
     return LK_OK;

@@ -2,61 +2,54 @@
  *
  * The life of an optimistic lock. Called by memory_db.c, read.c.
  *
- * A lock is a record on the lock's head of a cell: {version, expiry}. It is made where there is
- * none, where a tombstone lies, or where the old one has lapsed; renewed, with a new version, near
- * its end; bumped by commits; killed by deletes. Each of these installs a new record over exactly
- * the one that was looked at, so of several callers one succeeds and the others read what it made.
+ * A lock is a part of the key's record: {version, expiry}. It is made where there is none, or where
+ * the old one has lapsed; renewed, with a new version, near its end; bumped by commits; carried over
+ * by plain sets; killed by deletes, and with its item when that has expired. To make one is to put
+ * a copy of the item with the lock over exactly the record that was looked at, so of several
+ * callers one succeeds and the others read what it made.
  *
  * Progress    reading a lock never waits; making one for a key that exists is lock-free.
- * Invariants  I-lock1: a version is greater than every earlier one of its key: it exceeds the
- *             record that it replaces, tombstones carry the last version, and where the cell is
- *             new the shard's floor does (P7).
+ * Invariants  I-lock1: a version is greater than every earlier one of its key: it exceeds that of the
+ *             record that it replaces, and the shard's floor, which knows of those whose records
+ *             are gone (P7).
  */
 #include "store/record.h"
 
 /* But for the key, which is its caller's. */
 static void
-lock_fill(lk_lock *lock, const lki_record *record)
+lock_fill(lk_lock *lock, const lki_lock *made)
 {
-    lock->version = record->version;
-    lock->expires_at_ms = lki_lock_expires(record);
+    lock->version = made->version;
+    lock->expires_at_ms = made->expires_at_ms;
 }
 
-/* Good, and not so near its end that it is to be renewed. */
+/* Not so near its end that it is to be renewed. */
 static bool
-lock_is_fresh(const lki_store *store, const lki_record *record, lki_time *now)
+lock_is_fresh(const lki_store *store, const lki_lock *lock, const lki_time *now)
 {
-    if (!lki_lock_is_good(store, record, now))
-        return false;
-    int64_t expires = lki_lock_expires(record);
-    return store->lock_refresh_ms < 0 || expires == INT64_MAX ||
-           lki_span_ms(now->ms, expires) > store->lock_refresh_ms;
+    return store->lock_refresh_ms < 0 || lock->expires_at_ms == INT64_MAX ||
+           lki_span_ms(now->ms, lock->expires_at_ms) > store->lock_refresh_ms;
 }
 
 static lk_status
 lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
           lki_record *old, lki_time *now, lk_lock *lock)
 {
-    uint64_t above = lki_shard_floor(store, hashed->hash); /* P7: after the cell was found */
-    if (old != NULL && old->version > above)
-        above = old->version;
-    bool renewed = lki_lock_is_good(store, old, now);
-    int64_t expires = lki_lock_deadline(store, now->ms);
-    lki_record *record = lki_record_new_lock(thread, lki_version_above(thread, above), expires);
-    if (record == NULL)
-        return LK_NO_MEMORY;
-    lk_lock made; /* read before another thread can replace and retire the record */
-    lock_fill(&made, record);
-    lk_status status = lki_head_replace_if(store, thread, cell, &cell->lock, old, record);
-    if (status != LK_OK) {
-        lki_record_discard(thread, cell, record);
+    uint64_t above = lki_shard_floor(store, hashed->hash); /* P7: after the head was read */
+    if (old != NULL && lki_record_version(old) > above)
+        above = lki_record_version(old);
+    bool renewed = lki_good_lock(store, old, now) != NULL;
+    const lki_lock made = {lki_version_above(thread, above), lki_lock_deadline(store, now->ms)};
+    const lki_change change = {.lock = &made};
+    lki_record *record;
+    lk_status status = lki_head_change_if(store, thread, cell, old, &change, &record);
+    if (status != LK_OK)
         return status;
-    }
     thread->sweep_tick++;
-    lki_expiry_note(store, cell, made.expires_at_ms);
+    if (record->kind == LKI_LOCK)
+        lki_expiry_note(store, cell, made.expires_at_ms);
     lki_count(thread, renewed ? LKI_LOCKS_RENEWED : LKI_LOCKS_CREATED, 1);
-    lock->version = made.version;
-    lock->expires_at_ms = made.expires_at_ms;
+    lock_fill(lock, &made);
     return LK_OK;
 }
 
@@ -79,9 +72,10 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
             if (status != LK_OK)
                 return status;
         }
-        lki_record *record = lki_effective(store, lki_load_acquire(&cell->lock), NULL); /* P1 */
-        if (LKI_LIKELY(lock_is_fresh(store, record, now))) {
-            lock_fill(lock, record);
+        lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+        const lki_lock *there = lki_good_lock(store, record, now);
+        if (LKI_LIKELY(there != NULL && lock_is_fresh(store, there, now))) {
+            lock_fill(lock, there);
             return LK_OK;
         }
         bool reserved = lki_reserve(thread, 4);
@@ -92,8 +86,7 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
             status = lock_make(store, thread, hashed, cell, record, now, lock);
         if (status != LK_RACE && status != LK_NOT_FOUND) {
             if (status != LK_OK && reserved && record == NULL)
-                lki_removal_schedule(thread, cell, NULL,
-                                     NULL); /* perhaps the cell was made in vain */
+                lki_removal_schedule(thread, cell, NULL); /* perhaps the cell was made in vain */
             return status;
         }
         if (status == LK_NOT_FOUND)

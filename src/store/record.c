@@ -9,9 +9,12 @@
  *             I-record2: a record is retired by whoever stamped its successor, after that stamp;
  *             so a section that needs it (its snapshot is below the successor's stamp) began
  *             before the retirement. I-record3: the record inside a cell is used by one record at
- *             a time: LKI_CELL_ROOM is taken by who fills it and given back when its grace period
- *             is over.
- * Ordering    P1, P2 (record.h); P6: the flags of a cell, read-modify-writes on both sides.
+ *             a time: LKI_CELL_ROOM is taken by who fills it; when its grace period is over, who
+ *             counted that gives the room to the record that is effective then, or sets the flag.
+ *             I-record4: a record that comes home says what the one it replaces says, and carries
+ *             its stamp.
+ * Ordering    P1, P2 (record.h); P6: the flags of a cell, read-modify-writes on both sides; P7: the
+ *             floor of versions is raised before the head is swapped.
  */
 #include "base/result.h"
 #include "store/job.h"
@@ -99,6 +102,7 @@ lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
 
 /* ---- making and unmaking ---- */
 
+/* In the room of the cell, if that is free and large enough, else apart. */
 static lki_record *
 record_room(lki_thread *thread, lki_cell *cell, size_t payload)
 {
@@ -115,105 +119,177 @@ record_room(lki_thread *thread, lki_cell *cell, size_t payload)
     return record;
 }
 
-void
-lki_record_fill(lki_record *record, const lk_item *item)
+static void
+record_begin(lki_record *record, enum lki_record_kind kind, uint32_t size)
 {
-    bool expires = item->expires_at_ms != 0;
     record->prev = LKI_EMPTY;
     lki_store_relaxed(&record->word, 0);
-    record->size = (uint32_t)item->data.size;
-    record->kind = LKI_VALUE;
-    if (LKI_UNLIKELY(expires)) {
+    record->size = size;
+    record->kind = (uint8_t)kind;
+}
+
+static void
+lock_put(lki_record *record, const lki_lock *lock)
+{
+    if (lock == NULL)
+        return;
+    record->flags |= LKI_FLAG_LOCKED;
+    *lki_record_lock(record) = *lock;
+}
+
+/* A value of `size` bytes, without them. */
+static void
+value_begin(lki_record *record, size_t size, int64_t expires_at_ms, const lki_lock *lock)
+{
+    record_begin(record, LKI_VALUE, (uint32_t)size);
+    if (LKI_UNLIKELY(expires_at_ms != 0)) {
         record->flags |= LKI_FLAG_EXPIRES;
-        record->expires_at_ms = item->expires_at_ms;
+        record->expires_at_ms = expires_at_ms;
     }
-    lki_copy(record->data + (expires ? 8 : 0), item->data.data, item->data.size);
+    lock_put(record, lock);
+}
+
+void
+lki_record_fill(lki_record *record, const lk_item *item, const lki_lock *lock)
+{
+    value_begin(record, item->data.size, item->expires_at_ms, lock);
+    lki_copy(record->data + (record->flags & LKI_FLAGS_BEFORE_DATA), item->data.data,
+             item->data.size);
+}
+
+static size_t
+value_payload(size_t size, int64_t expires_at_ms, const lki_lock *lock)
+{
+    return size + (expires_at_ms != 0 ? LKI_FLAG_EXPIRES : 0) +
+           (lock != NULL ? LKI_FLAG_LOCKED : 0);
+}
+
+static lki_record *
+value_new(lki_thread *thread, lki_cell *cell, const lk_item *item, const lki_lock *lock)
+{
+    lki_record *record =
+        record_room(thread, cell, value_payload(item->data.size, item->expires_at_ms, lock));
+    if (LKI_LIKELY(record != NULL))
+        lki_record_fill(record, item, lock);
+    return record;
 }
 
 lki_record *
 lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item)
 {
-    lki_record *record =
-        record_room(thread, cell, item->data.size + (item->expires_at_ms != 0 ? 8 : 0));
-    if (record != NULL)
-        lki_record_fill(record, item);
-    return record;
+    return value_new(thread, cell, item, NULL);
+}
+
+/* The bytes and the expiry of `over`, under another lock. */
+static lki_record *
+value_copy(lki_thread *thread, lki_cell *cell, const lki_record *over, const lki_lock *lock)
+{
+    lk_item item = {.data = {lki_record_data(over), over->size},
+                    .expires_at_ms = lki_record_expires(over)};
+    return value_new(thread, cell, &item, lock);
+}
+
+/* `borrowed`: the source is that of what it is to replace. */
+static lki_record *
+job_new(lki_thread *thread, lki_record *source, bool borrowed, const lki_state *state,
+        const lki_lock *lock)
+{
+    lki_job *job =
+        lki_chunk_alloc(thread, sizeof *job + (lock != NULL ? (size_t)LKI_FLAG_LOCKED : 0));
+    if (job == NULL)
+        return NULL;
+    job->record.flags = LKI_FLAG_JOB | (borrowed ? LKI_FLAG_BORROWED : 0);
+    record_begin(&job->record, LKI_VALUE, source->size);
+    job->record.source = source;
+    job->state = *state;
+    lock_put(&job->record, lock);
+    return &job->record;
 }
 
 static lki_record *
-record_new_versioned(lki_thread *thread, enum lki_record_kind kind, uint64_t version)
+tombstone_new(lki_thread *thread, uint64_t version)
 {
     lki_record *record = lki_chunk_alloc(thread, sizeof *record);
     if (record == NULL)
         return NULL;
-    record->prev = LKI_EMPTY;
-    lki_store_relaxed(&record->word, 0);
-    lki_store_relaxed(&record->tag, 0);
-    record->kind = (uint8_t)kind;
     record->flags = 0;
-    record->expires_high = 0;
+    record_begin(record, LKI_TOMBSTONE, 0);
+    lki_store_relaxed(&record->tag, 0);
     record->version = version;
     return record;
 }
 
-lki_record *
-lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms)
+static lki_record *
+lock_new(lki_thread *thread, const lki_lock *lock)
 {
-    lki_record *record = record_new_versioned(thread, LKI_LOCK, version);
+    lki_record *record = lki_chunk_alloc(thread, LKI_RECORD_HEADER + sizeof *lock);
     if (record == NULL)
         return NULL;
-    /* 48 bits with a sign: up to the year 6429. The last value is never, as is what they do not hold. */
-    if (expires_at_ms > LKI_LOCK_NEVER || expires_at_ms < -LKI_LOCK_NEVER)
-        expires_at_ms = LKI_LOCK_NEVER;
-    record->expires_low = (uint32_t)expires_at_ms;
-    record->expires_high = (uint16_t)(expires_at_ms >> 32);
+    record->flags = 0;
+    record_begin(record, LKI_LOCK, 0);
+    lock_put(record, lock);
     return record;
 }
 
-lki_record *
-lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind, uint64_t version)
+/* The item of `over` stays: as the job that it is, or becomes, or as the value. */
+static lki_record *
+item_kept(lki_thread *thread, lki_cell *cell, const lki_state *job, lki_record *over,
+          const lki_lock *lock)
 {
-    return record_new_versioned(thread, kind, version);
+    if (job == NULL && lki_record_is_job(over))
+        job = lki_record_state(over);
+    if (job != NULL)
+        return job_new(thread, lki_record_value(over), true, job, lock);
+    if (over != NULL && over->kind == LKI_VALUE)
+        return value_copy(thread, cell, over, lock);
+    return lock_new(thread, lock);
 }
 
-lki_record *
-lki_record_new_job(lki_thread *thread, lki_record *source, bool borrowed, const lki_state *state)
+/* Another item comes, and is a job. */
+static lki_record *
+job_put(lki_thread *thread, lki_cell *cell, const lk_item *item, const lki_state *state,
+        const lki_lock *lock)
 {
-    lki_job *job = lki_chunk_alloc(thread, sizeof *job);
+    lki_record *value = value_new(thread, cell, item, NULL);
+    lki_record *job = value != NULL ? job_new(thread, value, false, state, lock) : NULL;
     if (job == NULL)
-        return NULL;
-    lki_record *record = &job->record;
-    record->prev = LKI_EMPTY;
-    lki_store_relaxed(&record->word, 0);
-    record->size = source->size;
-    record->kind = LKI_VALUE;
-    record->flags = LKI_FLAG_JOB | (borrowed ? LKI_FLAG_BORROWED : 0);
-    record->source = source;
-    job->state = *state;
-    return record;
+        lki_record_discard(thread, cell, value);
+    return job;
 }
 
-bool
-lki_record_adapt(lki_store *store, lki_thread *thread, lki_record **record, const lki_record *over)
+/* What `over` says of versions goes with it: the floor says it from now on. */
+static LKI_COLD void
+version_keep(lki_store *store, lki_cell *cell, lki_record *over)
 {
+    uint64_t version = lki_record_version(over);
+    if (version != 0)
+        lki_shard_raise_floor(store, lki_cell_hash(store, cell), version); /* P7: before the swap */
+}
+
+lki_record *
+lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_change *change,
+                lki_record *over)
+{
+    if (LKI_UNLIKELY(change->gone))
+        return tombstone_new(thread, over != NULL ? lki_record_version(over) : 0);
+    const lki_lock *lock = change->lock;
     lki_time now = {0, false, false};
-    lki_record *value = lki_record_value(*record);
-    bool is_job = *record != value;
-    bool over_job = lki_record_is_job(over) && lki_record_is_live(store, over, &now);
-    if (over_job && is_job) {
-        ((lki_job *)(void *)*record)->state = *lki_record_state(over);
-    } else if (over_job) {
-        lki_record *job = lki_record_new_job(thread, value, false, lki_record_state(over));
-        if (job == NULL)
-            return false;
-        lki_store_relaxed(&job->word, lki_load_relaxed(&value->word)); /* a commit's, perhaps */
-        *record = job;
-    } else if (is_job) {
-        lki_store_relaxed(&value->word, lki_load_relaxed(&(*record)->word));
-        lki_record_dispose(thread, *record);
-        *record = value;
+    bool all = change->job == NULL || change->item != NULL; /* not only another state of the job */
+    if (LKI_UNLIKELY(over != NULL && all && lki_record_is_over(store, over, &now))) {
+        if (lock == NULL)
+            version_keep(store, cell, over);
+        over = NULL;
     }
-    return true;
+    if (over != NULL && lock == NULL)
+        lock = lki_record_lock(over);
+    if (LKI_UNLIKELY(change->item == NULL))
+        return item_kept(thread, cell, change->job, over, lock);
+    const lki_state *state = change->job;
+    if (LKI_UNLIKELY(state == NULL && lki_record_is_job(over)))
+        state = lki_record_state(over);
+    if (LKI_UNLIKELY(state != NULL))
+        return job_put(thread, cell, change->item, state, lock);
+    return value_new(thread, cell, change->item, lock);
 }
 
 void
@@ -288,10 +364,43 @@ lki_commit_dispose(lki_thread *thread, void *object)
     return true;
 }
 
+/* The room of a cell is free, and nobody else's: what is effective moves there, so that reading it costs no
+ * line more than it did before it was written, and what lay apart can be freed.
+ *
+ * The copy has the stamp of what it replaces: to a reader, at whatever snapshot, they are one. What lay in
+ * the room has had its grace period, so no snapshot goes back to it, and nobody follows the copy there. */
+static bool
+record_bring_home(lki_thread *thread, lki_cell *cell)
+{
+    uintptr_t head = lki_load_acquire(&cell->item);    /* P1 */
+    if (head <= LKI_DEAD || lki_cell_is_in_lane(cell)) /* whose head only its job changes */
+        return false;
+    lki_record *apart = (lki_record *)head, *home = lki_cell_record(cell);
+    uint64_t word = lki_load_acquire(&apart->word); /* P2 */
+    if (word == 0 || (word & LKI_WORD_COMMIT) != 0)
+        return false;
+    size_t payload = lki_record_payload(apart);
+    if (apart->kind == LKI_TOMBSTONE || (apart->flags & (LKI_FLAG_JOB | LKI_FLAG_INLINE)) != 0 ||
+        payload > cell->room || !lki_reserve(thread, 1))
+        return false;
+    home->prev = apart->prev != (uintptr_t)home ? apart->prev : LKI_EMPTY;
+    lki_store_relaxed(&home->word, word); /* published with the head */
+    home->size = apart->size;
+    home->kind = apart->kind;
+    home->flags = apart->flags | LKI_FLAG_INLINE;
+    lki_copy(home->data, apart->data, payload);
+    if (!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)home)) /* P1 */
+        return false;
+    lki_retire(thread, LKI_RECORD, apart, lki_record_size(apart));
+    return true;
+}
+
 bool
 lki_record_dispose_inline(lki_thread *thread, void *object)
 {
     lki_cell *cell = object;
+    if (!lki_thread_store(thread)->closing && record_bring_home(thread, cell))
+        return true;
     /* P6: the cell may have been disposed of before (its grace period can be counted by another
      * thread): the last frees. */
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
@@ -322,59 +431,71 @@ lki_commit_resolve(lki_thread *thread, lki_commit *commit)
         lki_count(thread, LKI_ABORTS, 1);
 }
 
-/* One attempt. LK_OK; LK_NOT_FOUND: dead; LK_RACE: `*effective` is not `expected` (when asked);
- * LK_BUSY: try again. */
+/* `*seen` is what the head was, *effective what counts there. LK_OK; LK_NOT_FOUND: it is dead. */
 static lk_status
-head_try(lki_store *store, lki_thread *thread, lki_head *head, lki_record **effective,
-         bool conditional, const lki_record *expected, lki_record **adapted)
+head_look(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t *seen,
+          lki_record **effective)
 {
-    uintptr_t seen = lki_load_acquire(head); /* P1 */
-    if (seen == LKI_DEAD)
-        return LK_NOT_FOUND;
-    lki_commit *blocker = NULL;
-    *effective = lki_effective(store, seen, &blocker);
-    if (conditional && *effective != expected)
-        return LK_RACE;
-    if (blocker != NULL) {
+    for (;;) {
+        *seen = lki_load_acquire(&cell->item); /* P1 */
+        if (LKI_UNLIKELY(*seen == LKI_DEAD))
+            return LK_NOT_FOUND;
+        lki_commit *blocker = NULL;
+        *effective = lki_effective(store, *seen, &blocker);
+        if (LKI_LIKELY(blocker == NULL))
+            return LK_OK;
         lki_commit_resolve(thread, blocker);
-        return LK_BUSY;
     }
-    if (!conditional && !lki_record_adapt(store, thread, adapted, *effective))
-        return LK_NO_MEMORY;
-    lki_record *record = *adapted;
-    record->prev = (uintptr_t)*effective;
-    if (lki_cas_seq_cst(head, &seen, (uintptr_t)record)) /* P1, P2 */
-        return LK_OK;
-    lki_count(thread, LKI_HEAD_CONFLICTS, 1);
-    return LK_BUSY;
 }
 
+/* LK_BUSY: the head was swapped by another one meanwhile. */
 static lk_status
-head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, bool conditional,
-             const lki_record *expected, lki_record **record)
+head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, lki_record *over,
+         const lki_change *change, lki_record **made)
 {
-    lki_record *effective = NULL;
-    lk_status status;
-    do
-        status = head_try(store, thread, head, &effective, conditional, expected, record);
-    while (status == LK_BUSY);
-    if (status != LK_OK)
-        return status;
-    lki_record_stamp(store, *record);
-    lki_record_replaced(store, thread, cell, effective, *record);
+    lki_record *record = lki_record_over(store, thread, cell, change, over);
+    if (LKI_UNLIKELY(record == NULL))
+        return LK_NO_MEMORY;
+    record->prev = (uintptr_t)over;
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &seen, (uintptr_t)record))) { /* P1, P2 */
+        lki_count(thread, LKI_HEAD_CONFLICTS, 1);
+        lki_record_discard(thread, cell, record);
+        return LK_BUSY;
+    }
+    lki_record_stamp(store, record);
+    lki_record_replaced(store, thread, cell, over, record);
+    if (made != NULL)
+        *made = record;
     return LK_OK;
 }
 
 lk_status
-lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
-                 lki_record **record)
+lki_head_change(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_change *change,
+                lki_record **made)
 {
-    return head_replace(store, thread, cell, head, false, NULL, record);
+    for (;;) {
+        uintptr_t seen;
+        lki_record *over;
+        lk_status status = head_look(store, thread, cell, &seen, &over);
+        if (LKI_LIKELY(status == LK_OK))
+            status = head_try(store, thread, cell, seen, over, change, made);
+        if (LKI_LIKELY(status != LK_BUSY))
+            return status;
+    }
 }
 
 lk_status
-lki_head_replace_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
-                    const lki_record *expected, lki_record *record)
+lki_head_change_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *expected,
+                   const lki_change *change, lki_record **made)
 {
-    return head_replace(store, thread, cell, head, true, expected, &record);
+    for (;;) {
+        uintptr_t seen;
+        lki_record *over;
+        lk_status status = head_look(store, thread, cell, &seen, &over);
+        if (status == LK_OK)
+            status = over != expected ? LK_RACE
+                                      : head_try(store, thread, cell, seen, over, change, made);
+        if (status != LK_BUSY)
+            return status;
+    }
 }

@@ -96,35 +96,44 @@ lki_read_plain(lki_cell *cell)
     return record;
 }
 
-#define LKI_LOCK_NEVER (((int64_t)1 << 47) - 1)
-/* INT64_MAX: never. */
-LKI_INLINE int64_t
-lki_lock_expires(const lki_record *record)
-{
-    int64_t expires =
-        (int64_t)(int16_t)record->expires_high * ((int64_t)1 << 32) + record->expires_low;
-    return LKI_LIKELY(expires != LKI_LOCK_NEVER) ? expires : INT64_MAX;
-}
-
-/* An effective record that is a lock which has not lapsed. */
+/* What is over: nothing, a tombstone, an item that has expired, and with it its lock. */
 LKI_INLINE bool
-lki_lock_is_good(const lki_store *store, const lki_record *record, lki_time *now)
+lki_record_is_over(const lki_store *store, const lki_record *record, lki_time *now)
 {
-    return record != NULL && record->kind == LKI_LOCK &&
-           !lki_is_past(store, now, lki_lock_expires(record));
+    if (LKI_UNLIKELY(record == NULL || record->kind == LKI_TOMBSTONE))
+        return true;
+    return record->kind == LKI_VALUE && !lki_record_is_live(store, record, now);
 }
 
-/* Room for a value: inside the cell if that is free and large enough, else apart. NULL: no
- * memory. */
-/* Its flags are set. */
-void lki_record_fill(lki_record *record, const lk_item *item);
+/* The lock that a record says; NULL: there is none, it has lapsed, or it went with its item. */
+LKI_INLINE const lki_lock *
+lki_good_lock(const lki_store *store, lki_record *record, lki_time *now)
+{
+    const lki_lock *lock = record != NULL ? lki_record_lock(record) : NULL;
+    if (LKI_UNLIKELY(lock == NULL) || LKI_UNLIKELY(lki_is_past(store, now, lock->expires_at_ms)) ||
+        LKI_UNLIKELY(lki_record_is_over(store, record, now)))
+        return NULL;
+    return lock;
+}
+
+/* What a write changes of a key; the rest stays as it is. */
+typedef struct lki_change {
+    const lk_item *item; /* the item that comes; NULL: that which is there */
+    const lki_state
+        *job; /* the state that comes, of the job that the item then is; NULL: as it is */
+    const lki_lock *lock; /* the lock that comes; NULL: that which is there */
+    bool gone;            /* neither item nor lock: a tombstone */
+} lki_change;
+
+/* The record that has to come over `over` (NULL: nothing): inside the cell if that is free and large
+ * enough, else apart. What is over is not carried on, nor is its lock; what is put over a live job stays
+ * one. NULL: no memory. Caller: in a section. */
+lki_record *lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell,
+                            const lki_change *change, lki_record *over);
+/* A value alone, in a cell that nobody knows yet. NULL: no memory. */
 lki_record *lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item);
-lki_record *lki_record_new_lock(lki_thread *thread, uint64_t version, int64_t expires_at_ms);
-lki_record *lki_record_new_tombstone(lki_thread *thread, enum lki_record_kind kind,
-                                     uint64_t version);
-/* A job over `source`; `borrowed`: the source of what it is to replace. */
-lki_record *lki_record_new_job(lki_thread *thread, lki_record *source, bool borrowed,
-                               const lki_state *state);
+/* The same in memory of the caller's; its flags are set. */
+void lki_record_fill(lki_record *record, const lk_item *item, const lki_lock *lock);
 
 /* Of a record that no other thread ever saw. NULL is allowed. */
 void lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record);
@@ -134,13 +143,10 @@ void lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *re
  * where a job is gone, it is counted. NULL is allowed. Retires up to 4 objects. */
 void lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
                          const lki_record *by);
-/* A value that is put over a job keeps it one, unless it has expired: gives `record` the form that
- * goes over `over`. False: no memory, *record as it was. */
-bool lki_record_adapt(lki_store *store, lki_thread *thread, lki_record **record,
-                      const lki_record *over);
 /* Frees what is on a head at once: nobody can see it. */
 void lki_record_free(const lki_allocator *allocator, lki_record *record);
 bool lki_record_dispose(lki_thread *thread, void *object);
+/* Of the record inside a cell, whose room is free again: what is effective comes home. */
 bool lki_record_dispose_inline(lki_thread *thread, void *object);
 bool lki_commit_dispose(lki_thread *thread, void *object);
 
@@ -163,16 +169,15 @@ lki_version_above(lki_thread *thread, uint64_t above)
     return thread->sequence << 16 | thread->slot;
 }
 
-/* Puts `*record` over whatever is effective at `head` of `cell`, stamps it, retires what it
- * replaces; over a job it becomes one. LK_NOT_FOUND: the cell is dead; LK_NO_MEMORY: the record is
- * still the caller's, perhaps another one. Caller: in a write section with 4 retirements
- * reserved. */
-lk_status lki_head_replace(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
-                           lki_record **record);
+/* Changes what is effective on the head of a cell, whatever it is, stamps it, retires what it replaces.
+ * LK_OK: *made (may be NULL) is the record that is effective now. LK_NOT_FOUND: the cell is dead;
+ * LK_NO_MEMORY. Caller: in a write section with 4 retirements reserved. */
+lk_status lki_head_change(lki_store *store, lki_thread *thread, lki_cell *cell,
+                          const lki_change *change, lki_record **made);
 
-/* The same, only if `expected` (NULL: nothing) is effective at that instant. LK_OK, LK_RACE:
- * another one is, LK_NOT_FOUND: the cell is dead. */
-lk_status lki_head_replace_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
-                              const lki_record *expected, lki_record *record);
+/* The same, only if exactly `expected` (NULL: nothing) is effective at that instant. LK_RACE: another one
+ * is. */
+lk_status lki_head_change_if(lki_store *store, lki_thread *thread, lki_cell *cell,
+                             lki_record *expected, const lki_change *change, lki_record **made);
 
 #endif

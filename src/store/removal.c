@@ -6,15 +6,15 @@
  *   lki_removal_schedule  a tombstone is installed and stamped: it is tagged with the epoch, and a
  *                         ticket goes into the limbo
  *   lki_removal_ticket    two epochs later no section with a snapshot older than the tombstone
- *                         runs any more. Under the shard's latch: are both heads empty, or
- *                         tombstones that are old enough? Both become DEAD, the cell leaves the set
+ *                         runs any more. Under the shard's latch: is the head empty, or a
+ *                         tombstone that is old enough? It becomes DEAD, the cell leaves the set
  *   index_leave           under the latches of the pk's shard and of the partition: the cell
  *                         leaves the index; an empty partition leaves its set
- *   and then              cell and tombstones are retired; two epochs later they are freed
+ *   and then              cell and tombstone are retired; two epochs later they are freed
  *
  * A ticket is a pointer to the cell in a limbo; LKI_CELL_PENDING says that there is one, so there
  * is at most one, and a cell with a ticket is not freed. The ticket's handler clears the flag
- * before it looks at the heads, and whoever installs a tombstone sets it afterwards: so a
+ * before it looks at the head, and whoever installs a tombstone sets it afterwards: so a
  * tombstone is either seen by the handler or gets a ticket of its own (P6). A tombstone that an
  * unfinished commit covers counts as young, because the commit may be undone. The handler runs in
  * whatever call comes by, so it only tries latches: where one is held, the ticket goes round again.
@@ -40,17 +40,15 @@ static void
 ticket_retire(lki_thread *thread, lki_cell *cell)
 {
     enum { PLACES = 48 };
-    lki_retire(thread, LKI_TICKET, cell, lki_cell_size(cell) + 2 * sizeof(lki_record) + PLACES);
+    lki_retire(thread, LKI_TICKET, cell, lki_cell_size(cell) + sizeof(lki_record) + PLACES);
 }
 
 void
-lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_record *lock)
+lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *tombstone)
 {
-    uint32_t tag = lki_epoch_now(thread->domain) << 1 | 1; /* after the stamps */
-    if (item != NULL)
-        lki_store_release(&item->tag, tag); /* P5 */
-    if (lock != NULL)
-        lki_store_release(&lock->tag, tag);                                       /* P5 */
+    if (tombstone != NULL)
+        lki_store_release(&tombstone->tag,
+                          lki_epoch_now(thread->domain) << 1 | 1); /* P5: after the stamp */
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) == 0) /* P6 */
         ticket_retire(thread, cell);
 }
@@ -58,9 +56,8 @@ lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_r
 void
 lki_removal_if_void(lki_thread *thread, lki_cell *cell)
 {
-    if (lki_load_relaxed(&cell->item) == LKI_EMPTY && lki_load_relaxed(&cell->lock) == LKI_EMPTY &&
-        lki_reserve(thread, 1))
-        lki_removal_schedule(thread, cell, NULL, NULL);
+    if (lki_load_relaxed(&cell->item) == LKI_EMPTY && lki_reserve(thread, 1))
+        lki_removal_schedule(thread, cell, NULL);
 }
 
 static enum verdict
@@ -74,7 +71,7 @@ head_verdict(lki_store *store, uintptr_t head)
     lki_record *record = lki_effective(store, head, NULL);
     if (record == NULL)
         return settled ? HEAD_ALIVE : HEAD_YOUNG;
-    if (record->kind != LKI_TOMBSTONE && record->kind != LKI_LOCK_TOMBSTONE)
+    if (record->kind != LKI_TOMBSTONE)
         return HEAD_ALIVE;
     if (!settled || record != (lki_record *)head)
         return HEAD_YOUNG;
@@ -83,21 +80,6 @@ head_verdict(lki_store *store, uintptr_t head)
         return HEAD_YOUNG;
     return lki_epoch_is_past(lki_epoch_now(&store->domain), tag >> 1, UINT32_MAX >> 1) ? HEAD_OLD
                                                                                        : HEAD_YOUNG;
-}
-
-/* Both heads to DEAD, or neither; the lock's decides (lki_cell_is_dead). The second head can only
- * fail to if somebody wrote to it just now. */
-static bool
-heads_kill_latched(lki_cell *cell, uintptr_t item, uintptr_t lock)
-{
-    uintptr_t expected = item;
-    if (!lki_cas_seq_cst(&cell->item, &expected, LKI_DEAD))
-        return false;
-    expected = lock;
-    if (lki_cas_seq_cst(&cell->lock, &expected, LKI_DEAD))
-        return true;
-    lki_store_release(&cell->item, item); /* P1; nobody swaps a DEAD head */
-    return false;
 }
 
 bool
@@ -150,22 +132,15 @@ dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
         ticket_retire(thread, cell);
 }
 
-static void
-head_retire(lki_thread *thread, uintptr_t head)
-{
-    if (head != LKI_EMPTY)
-        lki_retire(thread, LKI_RECORD, (lki_record *)head, sizeof(lki_record));
-}
-
 /* Kills the cell of a ticket, if it is time. Else the ticket goes round again, if it is not too
  * late. */
 static bool
 cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
     lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_PENDING); /* P6: first */
-    uintptr_t item = lki_load_acquire(&cell->item), lock = lki_load_acquire(&cell->lock); /* P1 */
-    enum verdict of_item = head_verdict(store, item), of_lock = head_verdict(store, lock);
-    if (of_item == HEAD_ALIVE || of_lock == HEAD_ALIVE)
+    uintptr_t head = lki_load_acquire(&cell->item);             /* P1 */
+    enum verdict verdict = head_verdict(store, head);
+    if (verdict == HEAD_ALIVE)
         return false;
     if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */
         return false; /* somebody has made another ticket meanwhile */
@@ -173,11 +148,12 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
     bool killed = false, in_lane = lki_cell_is_in_lane(cell);
     uint64_t hash = lki_cell_hash(store, cell);
     lki_latch *latch = lki_shard_latch(store, hash);
-    if (of_item == HEAD_OLD && of_lock == HEAD_OLD && lki_latch_try(latch)) {
+    if (verdict == HEAD_OLD && lki_latch_try(latch)) {
         /* The floor first (P7); raised in vain it does no harm. */
-        if (lock != LKI_EMPTY)
-            lki_shard_raise_floor_latched(store, hash, ((lki_record *)lock)->version);
-        killed = heads_kill_latched(cell, item, lock);
+        if (head != LKI_EMPTY)
+            lki_shard_raise_floor(store, hash, ((lki_record *)head)->version);
+        uintptr_t expected = head;
+        killed = lki_cas_seq_cst(&cell->item, &expected, LKI_DEAD); /* P1 */
         if (killed && in_lane)
             lki_job_bury_latched(store, thread, cell);
         else if (killed)
@@ -189,8 +165,8 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
         return false;
     }
     lki_count(thread, LKI_CELLS_REMOVED, !in_lane);
-    head_retire(thread, item);
-    head_retire(thread, lock);
+    if (head != LKI_EMPTY)
+        lki_retire(thread, LKI_RECORD, (lki_record *)head, sizeof(lki_record));
     return true;
 }
 

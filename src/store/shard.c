@@ -3,7 +3,9 @@
  * The sets of cells and partitions, in shards. Called by cell.c, removal.c, sweep.c, query.c, store.c.
  *
  * Invariants  those of base/set.c.
- * Ordering    P3 (base/set.c); P7: the floor is raised before a cell leaves its set.
+ * Ordering    P3 (base/set.c); P7: the floor is raised to a tombstone's version before the tombstone is
+ *             replaced, or its cell leaves the set; who makes a lock looks at the head first, then at
+ *             the floor.
  */
 #include "store/shard.h"
 
@@ -12,7 +14,7 @@
 struct lki_shard {
     lki_latch latch;
     _Atomic(size_t) cells;   /* [stat] written under the latch */
-    _Atomic(uint64_t) floor; /* [latch] to write; [P7] */
+    _Atomic(uint64_t) floor; /* [P7] */
 } __attribute__((aligned(LKI_LINE)));
 
 static bool
@@ -102,13 +104,11 @@ lki_shard_floor(lki_store *store, uint64_t hash)
 }
 
 void
-lki_shard_raise_floor_latched(lki_store *store, uint64_t hash, uint64_t version)
+lki_shard_raise_floor(lki_store *store, uint64_t hash, uint64_t version)
 {
     _Atomic(uint64_t) *floor = &shard_of(store, hash)->floor;
-    if (lki_load_relaxed(floor) < version)
-        lki_store_release(
-            floor,
-            version); /* P7: before the cell leaves the set; its successor's lock reads it after */
+    uint64_t seen = lki_load_relaxed(floor);
+    while (seen < version && !lki_cas_seq_cst(floor, &seen, version)) {} /* P7 */
 }
 
 size_t
@@ -141,23 +141,18 @@ lki_shards_open(lki_store *store, size_t shards, uint64_t expected)
 void
 lki_shard_cell_free(lki_store *store, lki_cell *cell)
 {
-    uintptr_t heads[2] = {lki_load_relaxed(&cell->item), lki_load_relaxed(&cell->lock)};
-    for (size_t i = 0; i < 2; i++) {
-        lki_record *record = heads[i] <= LKI_DEAD ? NULL : (lki_record *)heads[i];
-        if (record != NULL)
-            lki_record_free(&store->domain.allocator, record);
-    }
+    uintptr_t head = lki_load_relaxed(&cell->item);
+    if (head > LKI_DEAD)
+        lki_record_free(&store->domain.allocator, (lki_record *)head);
     lki_cell_free(&store->domain.allocator, cell);
 }
 
 static void
-cell_prefetch_heads(lki_cell *cell)
+cell_prefetch_head(lki_cell *cell)
 {
-    uintptr_t item = lki_load_relaxed(&cell->item), lock = lki_load_relaxed(&cell->lock);
-    if (item != (uintptr_t)lki_cell_record(cell))
-        LKI_PREFETCH(item);
-    if (lock > LKI_DEAD)
-        LKI_PREFETCH(lock);
+    uintptr_t head = lki_load_relaxed(&cell->item);
+    if (head != (uintptr_t)lki_cell_record(cell))
+        LKI_PREFETCH(head);
 }
 
 static void
@@ -168,10 +163,10 @@ cells_free(lki_store *store)
     lki_set_position at = {0};
     while (!lki_set_is_end(&at)) {
         size_t count = lki_set_walk(&store->cells, &at, objects, ROOM);
-        /* Each run of cells is under way; now what lies on their heads, so that these misses overlap,
+        /* Each run of cells is under way; now what lies on their head, so that these misses overlap,
          * too. */
         for (size_t i = 0; i < count; i++)
-            cell_prefetch_heads(objects[i]);
+            cell_prefetch_head(objects[i]);
         for (size_t i = 0; i < count; i++)
             lki_shard_cell_free(store, objects[i]);
     }

@@ -13,7 +13,7 @@
 lk_status lki_shards_open(lki_store *store, size_t shards, uint64_t expected);
 /* Frees all cells, records, partitions and sets; no other thread is there. */
 void lki_shards_close(lki_store *store);
-/* One cell, with what is on its heads. */
+/* One cell, with what is on its head. */
 void lki_shard_cell_free(lki_store *store, lki_cell *cell);
 
 /* A shard is found by the low half of a hash. */
@@ -31,10 +31,10 @@ bool lki_shard_add_partition_latched(lki_store *store, lki_thread *thread, lki_p
 void lki_shard_remove_partition_latched(lki_store *store, lki_thread *thread,
                                         lki_partition *partition);
 
-/* The highest version that a lock of a removed cell of this shard ever had; versions of new locks
- * exceed it. */
+/* A version that new locks of this shard's keys exceed: no key whose lock is gone, and of which no
+ * tombstone is there any more, ever had a greater one. */
 uint64_t lki_shard_floor(lki_store *store, uint64_t hash);
-void lki_shard_raise_floor_latched(lki_store *store, uint64_t hash, uint64_t version);
+void lki_shard_raise_floor(lki_store *store, uint64_t hash, uint64_t version);
 
 size_t lki_shard_count(const lki_store *store);
 

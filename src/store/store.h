@@ -7,7 +7,7 @@
  *   record.c     heads and records: resolve, install, stamp
  *   read.c       get, get_into, view, get_many, get_locked
  *   write.c      set, delete
- *   commit.c     several heads in one step
+ *   commit.c     several keys in one step
  *   lock.c       get_lock
  *   query.c      ordered reads over index.c
  *   removal.c    burial of cells in two grace periods

@@ -5,7 +5,8 @@
  * background thread.
  *
  * The sweep walks the set of cells, a chunk of cells at a time, and puts a tombstone over exactly the
- * record that it saw expired, as a delete would; the same for locks that have lapsed. From there
+ * record that it saw expired, as a delete would: the item's lock goes with it. The same for locks
+ * without an item that have lapsed. From there
  * on removal.c sees to the cell. There is no list by time: `earliest_ms` is a lower bound of what
  * is still to come, so that rounds begin only when something has expired, and at most once a
  * second unless many expiring items were written since. While a round runs each write visits about
@@ -23,49 +24,50 @@
 
 enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, STEPS_PER_TEND = 8 };
 
+/* When what `record` says is over; 0: never. A lock that lapses under a live item stays with it: it costs
+ * nothing but its 16 bytes. */
+static int64_t
+record_end(lki_record *record)
+{
+    return record == NULL              ? 0
+           : record->kind == LKI_VALUE ? lki_record_expires(record)
+           : record->kind == LKI_LOCK  ? lki_record_lock(record)->expires_at_ms
+                                       : 0;
+}
+
 /* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: something else is there
  * now. */
 static lk_status
-record_bury(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
-            lki_record *record)
+record_bury(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record)
 {
     bool lock = record->kind == LKI_LOCK;
+    const lki_change change = {.gone = true};
+    lki_record *tombstone;
     if (!lki_reserve(thread, 4))
         return LK_NO_MEMORY;
-    lki_record *tombstone = lki_record_new_tombstone(
-        thread, lock ? LKI_LOCK_TOMBSTONE : LKI_TOMBSTONE, lock ? record->version : 0);
-    if (tombstone == NULL)
-        return LK_NO_MEMORY;
-    lk_status status = lki_head_replace_if(store, thread, cell, head, record, tombstone);
-    if (status != LK_OK) {
-        lki_record_discard(thread, cell, tombstone);
+    lk_status status = lki_head_change_if(store, thread, cell, record, &change, &tombstone);
+    if (status == LK_NO_MEMORY)
+        return status;
+    if (status != LK_OK)
         return LK_RACE;
-    }
-    lki_removal_schedule(thread, cell, lock ? NULL : tombstone, lock ? tombstone : NULL);
+    lki_removal_schedule(thread, cell, tombstone);
     lki_count(thread, lock ? LKI_LOCKS_SWEPT : LKI_EXPIRED_SWEPT, 1);
     return LK_OK;
 }
 
-/* One head of a cell. `*lag_ms`: the longest time since expiry so far. */
+/* `*lag_ms`: the longest time since expiry so far. */
 static lk_status
-head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head, int64_t now,
-           int64_t *lag_ms)
+cell_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now, int64_t *lag_ms)
 {
-    lki_record *record = lki_effective(store, lki_load_acquire(head), NULL); /* P1 */
-    if (record == NULL)
-        return LK_RACE;
-    int64_t expires;
-    if (record->kind == LKI_LOCK)
-        expires = lki_lock_expires(record);
-    else if (record->kind == LKI_VALUE && lki_record_expires(record) != 0)
-        expires = lki_record_expires(record);
-    else
+    lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    int64_t expires = record_end(record);
+    if (expires == 0)
         return LK_RACE;
     if (now <= expires) { /* a clock that lags only makes the sweep late */
         lki_sweep_note(store, expires);
         return LK_RACE;
     }
-    lk_status status = record_bury(store, thread, cell, head, record);
+    lk_status status = record_bury(store, thread, cell, record);
     if (status == LK_OK && lki_span_ms(expires, now) > *lag_ms)
         *lag_ms = lki_span_ms(expires, now);
     return status;
@@ -74,24 +76,15 @@ head_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, lki_head *head,
 lk_status
 lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now, int64_t *next_ms)
 {
-    lki_head *heads[2] = {&cell->item, &cell->lock};
-    lk_status swept = LK_RACE;
-    for (size_t i = 0; i < 2; i++) {
-        int64_t lag_ms = 0;
-        lk_status status = head_sweep(store, thread, cell, heads[i], now, &lag_ms);
-        if (status == LK_NO_MEMORY)
-            return status;
-        if (status == LK_OK)
-            swept = LK_OK;
-        const lki_record *record = lki_effective(store, lki_load_acquire(heads[i]), NULL); /* P1 */
-        int64_t expires = record == NULL              ? 0
-                          : record->kind == LKI_LOCK  ? lki_lock_expires(record)
-                          : record->kind == LKI_VALUE ? lki_record_expires(record)
-                                                      : 0;
-        if (expires != 0 && expires < *next_ms)
-            *next_ms = expires;
-    }
-    return swept;
+    int64_t lag_ms = 0;
+    lk_status status = cell_sweep(store, thread, cell, now, &lag_ms);
+    if (status == LK_NO_MEMORY)
+        return status;
+    int64_t expires =
+        record_end(lki_effective(store, lki_load_acquire(&cell->item), NULL)); /* P1 */
+    if (expires != 0 && expires < *next_ms)
+        *next_ms = expires;
+    return status;
 }
 
 /* What a section does of the chunk at `at`. *full: it has to go on in another one. LK_OK,
@@ -108,11 +101,7 @@ chunk_section(lki_store *store, lki_thread *thread, lki_set_position *at, int64_
     for (size_t i = 0; i < count && status != LK_NO_MEMORY && !*full; i++) {
         size_t before = *swept;
         lki_removal_if_void(thread, cells[i]); /* made when memory was out */
-        status = head_sweep(store, thread, cells[i], &cells[i]->item, now, lag_ms);
-        *swept += status == LK_OK;
-        if (status == LK_NO_MEMORY)
-            break;
-        status = head_sweep(store, thread, cells[i], &cells[i]->lock, now, lag_ms);
+        status = cell_sweep(store, thread, cells[i], now, lag_ms);
         *swept += status == LK_OK;
         *full = *swept != before && lki_section_is_full(thread);
     }

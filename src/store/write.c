@@ -4,8 +4,7 @@
  *
  * A set is one record over whatever is effective: the table is not touched where the key exists. A
  * batch goes in groups, whose cache misses are overlapped; each item is atomic, the batch is not.
- * A delete is a commit of two tombstones, on the item's and on the lock's head, also where there
- * is no lock: a lock that was made between the two would survive the delete of what it guards.
+ * A delete is a tombstone, which is the end of the item and of its lock.
  *
  * Progress    lock-free on keys that exist; else the latches of cell.c.
  */
@@ -16,7 +15,6 @@ enum { GROUP = 16 };
 static lk_status
 set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
 {
-    size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
     lki_cell *cell = NULL;
     if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
         lk_status status = lki_find_headed(store, thread, hashed, &cell);
@@ -25,27 +23,22 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
     } else {
         cell = lki_shard_find(store, hashed);
     }
+    const lki_change change = {.item = item};
     for (;;) {
         bool fresh = cell == NULL;
         if (!lki_reserve(thread, 4))
             return LK_NO_MEMORY;
         if (fresh) {
+            size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
             lk_status status = lki_cell_obtain(store, thread, hashed, payload, &cell);
             if (status != LK_OK)
                 return status;
         }
-        uintptr_t old = lki_load_relaxed(&cell->item); /* only a hint for the cache */
-        LKI_PREFETCH(old);
-        lki_record *record = lki_record_new_value(thread, cell, item);
-        if (record == NULL) {
-            if (fresh)
-                lki_removal_schedule(thread, cell, NULL, NULL);
-            return LK_NO_MEMORY;
-        }
-        lk_status status = lki_head_replace(store, thread, cell, &cell->item, &record);
+        lk_status status = lki_head_change(store, thread, cell, &change, NULL);
         if (LKI_LIKELY(status == LK_OK))
             break;
-        lki_record_discard(thread, cell, record);
+        if (fresh && status == LK_NO_MEMORY)
+            lki_removal_schedule(thread, cell, NULL);
         if (status != LK_NOT_FOUND)
             return status;
         cell = NULL; /* it has died: look the key up again, or make it anew */
@@ -100,15 +93,30 @@ lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t
     return status;
 }
 
-/* Neither an item nor a lock: nothing to delete. */
-static bool
-cell_is_void(lki_store *store, lki_cell *cell)
+/* A tombstone over what is there. LK_NOT_FOUND: nothing is. */
+static lk_status
+delete_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed)
 {
-    uintptr_t head = lki_load_acquire(&cell->lock); /* P1 */
-    const lki_record *lock = lki_effective(store, head, NULL);
-    const lki_record *item = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    return (lock == NULL || lock->kind != LKI_LOCK) && (item == NULL || item->kind != LKI_VALUE) &&
-           lki_load_acquire(&cell->lock) == head; /* P1: both at one instant */
+    const lki_change change = {.gone = true};
+    for (;;) {
+        lki_cell *cell;
+        lk_status status = lki_find_headed(store, thread, hashed, &cell);
+        if (status != LK_OK)
+            return status;
+        lki_record *record = cell != NULL
+                                 ? lki_effective(store, lki_load_acquire(&cell->item), NULL)
+                                 : NULL; /* P1 */
+        if (record == NULL || record->kind == LKI_TOMBSTONE)
+            return LK_NOT_FOUND;
+        if (!lki_reserve(thread, 5))
+            return LK_NO_MEMORY;
+        lki_record *tombstone;
+        status = lki_head_change(store, thread, cell, &change, &tombstone);
+        if (status == LK_OK)
+            lki_removal_schedule(thread, cell, tombstone);
+        if (status != LK_NOT_FOUND) /* dead: perhaps it came anew */
+            return status;
+    }
 }
 
 lk_status
@@ -118,18 +126,15 @@ lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_
         if (!lki_memory_is_bounded(thread))
             return LK_BUSY;
         lki_hashed hashed = lki_hashed_of(&store->secret, &keys[i]);
-        lki_enter(thread);
-        lki_cell *cell = lki_find(store, &hashed);
-        bool nothing = cell == NULL || cell_is_void(store, cell);
-        lki_leave(thread);
+        lki_write_enter(thread);
+        lk_status status = delete_one(store, thread, &hashed);
+        lki_write_leave(thread);
         lki_count(thread, LKI_DELETES, 1);
-        if (nothing)
+        if (status == LK_NOT_FOUND)
             continue;
-        lk_write write = {.kind = LK_DELETE, .item = {.key = keys[i]}};
-        lki_writes writes = {.writes = &write, .count = 1};
-        lk_status status = lki_store_commit(store, thread, &writes, NULL, 0, NULL);
         if (status != LK_OK)
             return status;
+        lki_sweep_step(store, thread, 1);
     }
     return LK_OK;
 }

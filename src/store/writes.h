@@ -41,10 +41,10 @@ lk_status lki_store_commit(lki_store *store, lki_thread *thread, const lki_write
 
 /* ---- removal.c, sweep.c ---- */
 
-/* Tombstones of `cell` (either may be NULL) were installed and stamped: notes from when on it may
- * be buried, and sees to it that somebody does. Also for a cell that was made in vain, without
- * tombstones. Caller: in the write section that installed them, with 1 retirement reserved. */
-void lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *item, lki_record *lock);
+/* The tombstone of `cell` was installed and stamped: notes from when on it may be buried, and sees to
+ * it that somebody does. NULL: the cell was made in vain. Caller: in the write section that installed
+ * it, with 1 retirement reserved. */
+void lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *tombstone);
 /* The same for a cell that was perhaps made in vain: if there is nothing in it. Where there is no memory
  * for that, an lk_sweep finds the cell. Caller: in a write section. */
 void lki_removal_if_void(lki_thread *thread, lki_cell *cell);
@@ -64,8 +64,8 @@ lki_sweep_note(lki_store *store, int64_t expires_at_ms)
 
 /* The same for a record of `cell`, which may lie in a lane. Caller: in a section. */
 void lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms);
-/* Puts tombstones over what has expired on a cell's heads; *next_ms: the earliest expiry that is
- * left there, or as it was. LK_OK: something had. LK_RACE: nothing. LK_NO_MEMORY. */
+/* Puts a tombstone over what has expired on a cell's head; *next_ms: the expiry that is left there, if
+ * it is earlier. LK_OK: it had. LK_RACE: it had not. LK_NO_MEMORY. */
 lk_status lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now,
                          int64_t *next_ms);
 

@@ -116,7 +116,8 @@ model_item_is_live(const model *m, const model_entry *e)
 static bool
 lock_is_good(const model *m, const model_entry *e)
 {
-    return e != NULL && e->version != 0 && m->now_ms <= e->lock_expires_at_ms;
+    return e != NULL && e->version != 0 && m->now_ms <= e->lock_expires_at_ms &&
+           (model_lock_outlives_item || !e->has_item || model_item_is_live(m, e));
 }
 
 static lk_item
@@ -189,6 +190,8 @@ commit_check(const model *m, const lk_write *writes, size_t write_count, const l
 
 /* ---- life ---- */
 
+bool model_lock_outlives_item;
+
 model *
 model_new(const lk_memory_options *options)
 {
@@ -244,11 +247,22 @@ model_get(model *m, lk_key key, lk_item *item)
 }
 
 void
+model_expired_drop(const model *m, model_entry *e)
+{
+    if (!e->has_item || model_item_is_live(m, e))
+        return;
+    item_drop(e);
+    if (!model_lock_outlives_item)
+        e->version = 0;
+}
+
+void
 model_item_put(model *m, const lk_item *item)
 {
     lk_bytes data = model_bytes_copy(item->data);
     model_entry *e = model_entry_obtain(m, item->key);
-    bool is_job = e->is_job && model_item_is_live(m, e);
+    model_expired_drop(m, e);
+    bool is_job = e->is_job;
     item_drop(e);
     e->is_job = is_job;
     e->has_item = true;
@@ -309,6 +323,7 @@ model_get_lock(model *m, lk_key key, lk_lock *lock)
         model_entry *e = model_entry_obtain(m, key);
         bool fresh = lock_is_good(m, e) && (m->lock_refresh_ms < 0 ||
                                             e->lock_expires_at_ms - m->now_ms > m->lock_refresh_ms);
+        model_expired_drop(m, e);
         if (!fresh)
             model_lock_renew(m, e);
         *lock = (lk_lock){key, e->version, e->lock_expires_at_ms};
@@ -433,10 +448,10 @@ model_sweep(model *m)
     for (size_t i = m->count; i-- > 0;) {
         model_entry *e = &m->entries[i];
         if (e->has_item && !model_item_is_live(m, e)) {
-            item_drop(e);
+            model_expired_drop(m, e);
             swept++;
         }
-        if (e->version != 0 && !lock_is_good(m, e)) {
+        if ((!e->has_item || model_lock_outlives_item) && e->version != 0 && !lock_is_good(m, e)) {
             e->version = 0;
             swept++;
         }

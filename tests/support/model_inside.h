@@ -51,6 +51,8 @@ lk_status model_key_check(const model *m, lk_key key);
 lk_status model_item_check(const model *m, const lk_item *item);
 lk_status model_locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *conflict);
 
+/* An item that has expired goes, and its lock with it. */
+void model_expired_drop(const model *m, model_entry *e);
 /* A job that is there stays one. */
 void model_item_put(model *m, const lk_item *item);
 void model_key_delete(model *m, lk_key key);

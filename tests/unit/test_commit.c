@@ -254,7 +254,8 @@ test_commit_of_an_expired_item_is_as_good_as_a_delete(void **state)
     item.expires_at_ms = k->now_ms - 1;
     assert_status(LK_OK, lk_set_atomic(k->db, &item, 1, &lock, 1, NULL));
     assert_true(kit_holds(k, item.key, NULL));
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL)); /* but its lock lives */
+    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL)); /* of its lock too */
+    assert_true(kit_lock(k, item.key).version > lock.version);
 }
 
 static void

@@ -214,24 +214,82 @@ test_memory_of_a_store_whose_items_expire_is_flat(void **state)
     assert_true(most <= early + early / 4);
 }
 
+/* A holder's lock is stale once its item has expired, and for ever: `then` is what happens next. */
 static void
-test_expired_item_with_a_live_lock_leaves_the_lock(void **state)
+lock_of_expired_is_gone(kit *k, const char *sk, void (*then)(kit *k, lk_key key))
+{
+    lk_key key = lk_key_of("p", sk);
+    lk_lock lock = kit_lock(k, key), held = lock;
+    lk_conflict conflict;
+    assert_status(LK_OK, set_expiring(k, key, k->now_ms + 10));
+    assert_int_equal(kit_lock(k, key).version, lock.version);
+    kit_advance(k, 10);
+    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &held, 1, NULL));
+    lock = held;
+    kit_advance(k, 1);
+    then(k, key);
+    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &held, 1, &conflict));
+    lk_lock fresh = kit_lock(k, key);
+    assert_true(fresh.version > lock.version);
+    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &held, 1, &conflict));
+    assert_true(conflict.current_version == fresh.version);
+    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &fresh, 1, NULL));
+}
+
+static void
+then_nothing(kit *k, lk_key key)
+{
+    (void)k;
+    (void)key;
+}
+
+static void
+then_swept(kit *k, lk_key key)
+{
+    (void)key;
+    kit_sweep(k);
+}
+
+static void
+then_set(kit *k, lk_key key)
+{
+    lk_item item = {key, lk_string("again"), 0};
+    assert_status(LK_OK, lk_set(k->db, &item, 1));
+}
+
+static void
+then_pushed(kit *k, lk_key key)
+{
+    lk_item item = {key, lk_string("job"), 0};
+    assert_status(LK_OK, lk_queue_push(k->db, &item, 1, NULL, NULL));
+}
+
+static void
+test_lock_goes_with_its_expired_item(void **state)
+{
+    kit *k = kit_of(state);
+    lock_of_expired_is_gone(k, "nothing", then_nothing);
+    lock_of_expired_is_gone(k, "swept", then_swept);
+    lock_of_expired_is_gone(k, "set", then_set);
+    lock_of_expired_is_gone(k, "pushed", then_pushed);
+}
+
+/* It costs nothing, so nobody takes it out; but nobody can use it either. */
+static void
+test_lock_that_lapses_under_a_live_item_is_stale(void **state)
 {
     kit *k = kit_of(state);
     lk_key key = lk_key_of("p", "s");
-    lk_lock lock = kit_lock(k, key);
-    assert_status(LK_OK, set_expiring(k, key, KIT_START_MS));
-    kit_advance(k, 1);
-    kit_sweep(k);
-    assert_int_equal(kit_statistics(k).expired_swept, 1);
-    assert_true(kit_lock(k, key).version == lock.version);
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    kit_advance(k, LK_HOURS(24) + 1);
     kit_set(k, "p", "s", "lives");
+    lk_lock lock = kit_lock(k, key);
+    kit_advance(k, LK_HOURS(24) + 1);
     kit_sweep(k);
-    assert_true(kit_holds(k, key, "lives"));
-    assert_int_equal(kit_statistics(k).locks_swept, 1);
+    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
+    kit_set(k, "p", "s", "written");
+    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
+    assert_true(kit_holds(k, key, "written"));
     assert_true(kit_lock(k, key).version > lock.version);
+    assert_true(kit_holds(k, key, "written"));
 }
 
 static void
@@ -264,7 +322,8 @@ main(void)
         TEST(test_expired_items_are_swept_by_ordinary_writes_alone),
         TEST(test_writes_still_sweep_after_the_clock_jumped_ahead_and_back),
         TEST(test_memory_of_a_store_whose_items_expire_is_flat),
-        TEST(test_expired_item_with_a_live_lock_leaves_the_lock),
+        TEST(test_lock_goes_with_its_expired_item),
+        TEST(test_lock_that_lapses_under_a_live_item_is_stale),
         TEST(test_item_that_is_written_again_before_the_sweep_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A record comes home while others look at it. A key is written twice, so that its record lies apart and the room in its cell can be used again.
+ *
+ *   a call on the key stops at its n-th access to a shared word, and in its midst the record comes home; for each n
+ *   the move home stops at its n-th access, and in its midst a call on the key is made from beginning to end; for each n
+ *
+ * Whatever meets, the call says what it would have said alone, no version is lost, nothing is a race, and in the end the memory is what it was.
+ */
+#include "support/kit.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "adapter/handle.h"
+#include "base/atomic.h"
+#include "store/record.h"
+
+static struct {
+    kit k;
+    lk_result *its; /* of the other thread */
+    unsigned long yields, stop_at, came_home;
+    bool is_counting, has_met;
+    void (*step)(void); /* what the other thread is to do */
+    sem_t asked, done;
+    pthread_t other;
+    bool over;
+    lk_lock lock, pair_lock; /* as the call found them */
+    const char *value;       /* of the key, in the end; NULL: gone */
+} m;
+
+static __thread bool is_other;
+
+static void
+step_do(void (*step)(void))
+{
+    m.step = step;
+    sem_post(&m.asked);
+    while (sem_wait(&m.done) != 0) {}
+}
+
+static void *
+other_main(void *unused)
+{
+    (void)unused;
+    is_other = true;
+    for (;;) {
+        while (sem_wait(&m.asked) != 0) {}
+        if (m.over)
+            return NULL;
+        m.step();
+        sem_post(&m.done);
+    }
+}
+
+static void
+yield_hook(void)
+{
+    if (is_other || !m.is_counting || ++m.yields != m.stop_at)
+        return;
+    m.is_counting = false;
+    m.has_met = true;
+    step_do(m.step);
+    m.is_counting = true;
+}
+
+static lki_thread *
+own_thread(void)
+{
+    lk_status why;
+    lki_store *store = m.k.db->state;
+    return lki_thread_self(&store->domain, &why);
+}
+
+/* Only where it lies tells. */
+static bool
+is_home(void)
+{
+    lki_store *store = m.k.db->state;
+    lk_key key = kit_key("p", "k");
+    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
+    lki_enter(own_thread());
+    lki_cell *cell = lki_find(store, &hashed);
+    bool home = cell != NULL && lki_load_acquire(&cell->item) == (uintptr_t)lki_cell_record(cell);
+    lki_leave(own_thread());
+    return home;
+}
+
+/* ---- the call's side ---- */
+
+static void
+call_get(void)
+{
+    assert_true(kit_holds(&m.k, kit_key("p", "k"), "new"));
+}
+
+static void
+call_get_many(void)
+{
+    lk_key keys[2] = {kit_key("p", "k"), kit_key("p", "pair")};
+    assert_status(LK_OK, lk_get_many(m.k.db, keys, 2, m.k.result));
+    assert_true(kit_bytes_are(lk_result_item(m.k.result, 0)->data, "new"));
+    assert_true(kit_bytes_are(lk_result_item(m.k.result, 1)->data, "pair"));
+}
+
+static void
+call_query(void)
+{
+    lk_query query = {.pk = lk_string("p")};
+    assert_status(LK_OK, lk_query_items(m.k.db, &query, m.k.result));
+    assert_int_equal(lk_result_count(m.k.result), 2);
+    assert_true(kit_bytes_are(lk_result_item(m.k.result, 0)->data, "new"));
+}
+
+static void
+call_get_lock(void)
+{
+    assert_true(kit_lock(&m.k, kit_key("p", "k")).version == m.lock.version);
+    call_get();
+}
+
+static void
+call_get_locked(void)
+{
+    lk_key keys[2] = {kit_key("p", "k"), kit_key("p", "pair")};
+    lk_lock locks[2];
+    assert_status(LK_OK, lk_get_locked(m.k.db, keys, 2, locks, m.k.result));
+    assert_true(locks[0].version == m.lock.version && locks[1].version == m.pair_lock.version);
+    assert_true(kit_bytes_are(lk_result_item(m.k.result, 0)->data, "new"));
+}
+
+static void
+call_set(void)
+{
+    kit_set(&m.k, "p", "k", "set");
+    m.value = "set";
+}
+
+/* Under both locks: a record that moved is the same version. */
+static void
+call_commit(void)
+{
+    lk_item items[2] = {kit_item("p", "k", "committed"), kit_item("p", "pair", "pair")};
+    lk_lock locks[2] = {m.lock, m.pair_lock};
+    assert_status(LK_OK, lk_set_atomic(m.k.db, items, 2, locks, 2, NULL));
+    assert_true(locks[0].version > m.lock.version);
+    m.lock = locks[0];
+    m.pair_lock = locks[1];
+    m.value = "committed";
+}
+
+/* The item is not written: its bytes come with the new version. */
+static void
+call_bump(void)
+{
+    assert_status(LK_OK, lk_set_atomic(m.k.db, NULL, 0, &m.lock, 1, NULL));
+}
+
+static void
+call_delete(void)
+{
+    lk_key key = kit_key("p", "k");
+    assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
+    m.lock.version = 0;
+    m.value = NULL;
+}
+
+static void
+call_push(void)
+{
+    lk_item job = kit_item("p", "k", "job");
+    assert_status(LK_OK, lk_queue_push(m.k.db, &job, 1, NULL, NULL));
+    m.value = "job";
+}
+
+static void (*const calls[])(void) = {call_get,        call_get_many, call_query,  call_get_lock,
+                                      call_get_locked, call_set,      call_commit, call_bump,
+                                      call_delete,     call_push};
+
+/* ---- the other side ---- */
+
+/* The record inside the cell is replaced, and its grace period passes; it is not yet disposed of. */
+static void
+key_write_apart(void)
+{
+    lki_thread *thread = own_thread();
+    lk_item item = kit_item("p", "k", "new");
+    lk_status status = lk_set(m.k.db, &item, 1);
+    lki_write_enter(thread);
+    lki_limbo_seal(thread, thread->limbo);
+    lki_leave(thread);
+    for (int i = 0; i < 3; i++) {
+        ck_epoch_begin(&thread->epoch, NULL);
+        (void)ck_epoch_poll(&thread->epoch);
+        ck_epoch_end(&thread->epoch, NULL);
+    }
+    if (status != LK_OK)
+        m.value = "not written";
+}
+
+static void
+home_come(void)
+{
+    (void)!lk_sweep(m.k.db, 0, NULL);
+    m.came_home += is_home();
+}
+
+static void
+ready_make(void)
+{
+    kit_sweep(&m.k);
+    lk_key key = kit_key("p", "k");
+    (void)!lk_queue_purge(m.k.db, key.pk, NULL);
+    assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
+    kit_sweep(&m.k);
+    kit_set(&m.k, "p", "k", "old and long enough for a lock beside it");
+    kit_set(&m.k, "p", "pair", "pair");
+    m.lock = kit_lock(&m.k, key);
+    m.pair_lock = kit_lock(&m.k, kit_key("p", "pair"));
+    kit_set(&m.k, "p", "k", "old");
+    kit_sweep(&m.k);
+    assert_true(is_home());
+    m.value = "new";
+}
+
+static void
+end_check(void)
+{
+    kit_sweep(&m.k);
+    assert_true(kit_holds(&m.k, kit_key("p", "k"), m.value));
+    if (m.lock.version != 0)
+        assert_true(kit_lock(&m.k, kit_key("p", "k")).version == m.lock.version);
+}
+
+static void
+test_call_in_whose_midst_the_record_comes_home(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < KIT_COUNT(calls); c++)
+        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+            ready_make();
+            step_do(key_write_apart);
+            assert_false(is_home());
+            m.yields = 0;
+            m.has_met = false;
+            m.step = home_come;
+            m.is_counting = true;
+            calls[c]();
+            m.is_counting = false;
+            end_check();
+        }
+    print_message("%lu came home in the midst of a call\n", m.came_home);
+    assert_true(m.came_home > 100);
+}
+
+static void
+test_move_home_in_whose_midst_a_call_is_made(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < KIT_COUNT(calls); c++)
+        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+            ready_make();
+            key_write_apart();
+            assert_false(is_home());
+            m.yields = 0;
+            m.has_met = false;
+            m.step = calls[c];
+            m.is_counting = true;
+            (void)!lk_sweep(m.k.db, 1, NULL);
+            m.is_counting = false;
+            end_check();
+        }
+}
+
+/* However often it is written, in whatever order, an item costs what it did. */
+static void
+test_item_that_is_written_often_costs_what_it_did(void **state)
+{
+    (void)state;
+    kit *k = &m.k;
+    char text[65] = {0};
+    memset(text, 'x', 64);
+    for (uint64_t i = 0; i < 1000; i++) {
+        lk_item item = {kit_numbered("many", i), lk_string(text), 0};
+        assert_status(LK_OK, lk_set(k->db, &item, 1));
+    }
+    kit_sweep(k);
+    size_t before = atomic_load(&k->memory.bytes), blocks = atomic_load(&k->memory.blocks);
+    for (uint64_t n = 0; n < 100000; n++) {
+        lk_item item = {kit_numbered("many", n % 7 == 0 ? n * 31 % 1000 : n % 1000),
+                        lk_string(text), 0};
+        assert_status(LK_OK, lk_set(k->db, &item, 1));
+    }
+    kit_sweep(k);
+    assert_int_equal(atomic_load(&k->memory.bytes), before);
+    assert_int_equal(atomic_load(&k->memory.blocks), blocks);
+}
+
+/* ---- */
+
+static int
+setup(void **state)
+{
+    (void)state;
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    kit_open(&m.k, &options);
+    m.its = lk_result_new();
+    m.over = m.is_counting = false;
+    m.came_home = 0;
+    sem_init(&m.asked, 0, 0);
+    sem_init(&m.done, 0, 0);
+    if (m.its == NULL || pthread_create(&m.other, NULL, other_main, NULL) != 0)
+        return -1;
+    lki_yield_hook = yield_hook;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    lki_yield_hook = NULL;
+    m.over = true;
+    sem_post(&m.asked);
+    pthread_join(m.other, NULL);
+    lk_result_free(m.its);
+    kit_close(&m.k);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_call_in_whose_midst_the_record_comes_home, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_move_home_in_whose_midst_a_call_is_made, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_item_that_is_written_often_costs_what_it_did, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests_name("hooked_home", tests, NULL, NULL);
+}
