@@ -111,7 +111,7 @@ measured_get_into(void)
     size_t size;
 
     for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_get_into(handle, keys[i], buffer, sizeof buffer, &size));
+        BOTH(status, lk_get_into_at(handle, &keys[i], buffer, sizeof buffer, &size));
     return status;
 }
 
@@ -123,7 +123,7 @@ measured_get(void)
     lk_result *into = result;
 
     for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_get(handle, keys[i], into));
+        BOTH(status, lk_get_at(handle, &keys[i], into));
     return status;
 }
 
@@ -136,7 +136,7 @@ measured_view(void)
 
     lk_read_begin(handle);
     for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_view(handle, keys[i], &item));
+        BOTH(status, lk_view_at(handle, &keys[i], &item));
     lk_read_end(handle);
     return status;
 }
@@ -229,7 +229,7 @@ measured_cache_hit(void)
     lk_result *into = result;
 
     for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_get(handle, keys[i], into));
+        BOTH(status, lk_get_at(handle, &keys[i], into));
     return status;
 }
 

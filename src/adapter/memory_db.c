@@ -494,42 +494,31 @@ memory_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *
 /* ---- ordered reads ---- */
 
 static lk_status
-page_copy(const lki_page *page, lk_result *result)
-{
-    bool more = !page->done && page->resume != NULL;
-    size_t bytes = more ? page->resume->sk_size : 0;
-    for (size_t i = 0; i < page->count; i++)
-        bytes += found_size(&page->found[i]);
-    if (!lki_result_begin(result, page->count, bytes))
-        return LK_NO_MEMORY;
-    for (size_t i = 0; i < page->count; i++)
-        result_put(result, &page->found[i]);
-    if (more)
-        lki_result_put_more(result, lki_cell_sk(page->resume), page->resume->sk_size);
-    return LK_OK;
-}
-
-static lk_status
 memory_query(void *state, const lk_page *asked, lk_result *result)
 {
     lk_status status = LK_OK;
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
+    lk_result *draft = lki_result_draft(result);
+    if (draft == NULL)
+        return LK_NO_MEMORY;
+    size_t limit = asked->query->limit;
     lki_page page = {.query = asked->query,
                      .has_after = asked->has_after,
-                     .limit = asked->query->limit,
+                     .limit = limit != 0 ? limit : SIZE_MAX,
                      .max_cells = asked->max_visits,
-                     .max_bytes = asked->max_bytes};
+                     .max_bytes = asked->max_bytes,
+                     .into = draft};
     lki_enter(thread);
     status = lki_query_page(state, thread, &page);
-    if (status == LK_OK)
-        status = page_copy(&page, result);
     lki_leave(thread);
-    lki_scratch_give(thread, &page.scratch);
     lki_count(thread, LKI_QUERIES, 1);
-    lki_count(thread, LKI_ITEMS_QUERIED, page.count);
-    return status;
+    if (status != LK_OK)
+        return status;
+    lki_count(thread, LKI_ITEMS_QUERIED, draft->count);
+    lk_result_publish(result);
+    return LK_OK;
 }
 
 /* ---- queues ---- */

@@ -30,6 +30,9 @@
 #define LKI_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define LKI_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define LKI_PREFETCH(address) __builtin_prefetch((const void *)(uintptr_t)(address), 0, 3)
+/* Into the second cache, for what is needed a while later: a core has few places for lines that are on their
+ * way into the first, and who waits for one of these waits with all that it does. */
+#define LKI_PREFETCH_FAR(address) __builtin_prefetch((const void *)(uintptr_t)(address), 0, 2)
 /* `offset` bytes behind a pointer that may be NULL, to which nothing may be added. */
 #define LKI_PREFETCH_AT(address, offset) LKI_PREFETCH((uintptr_t)(address) + (offset))
 #define LKI_COLD __attribute__((cold, noinline))

@@ -164,6 +164,14 @@ lki_result_widen_slow(lk_result *result, size_t more, size_t bytes, bool behind)
            result_widen(result, count, behind ? result->used + bytes : bytes);
 }
 
+bool
+lki_result_extend(lk_result *result, size_t items, size_t bytes)
+{
+    size_t used;
+    return !__builtin_add_overflow(result->used, bytes, &used) &&
+           result_widen(result, result->count + items, used);
+}
+
 /* ---- drafts ---- */
 
 void
@@ -182,16 +190,21 @@ draft_obtain(lk_result *result)
     return result->draft;
 }
 
-/* The draft, with room for one more item and so many bytes. NULL: no memory. */
+lk_result *
+lki_result_draft(lk_result *result)
+{
+    lk_result *draft = draft_obtain(result);
+    if (draft != NULL)
+        (void)lki_result_begin(draft, 0, 0);
+    return draft;
+}
+
+/* The draft, with room for so many more items and bytes. NULL: no memory. */
 static lk_result *
 draft_widen(lk_result *result, size_t items, size_t bytes)
 {
     lk_result *draft = draft_obtain(result);
-    size_t used;
-    if (draft == NULL || __builtin_add_overflow(draft->used, bytes, &used) ||
-        !result_widen(draft, draft->count + items, used))
-        return NULL;
-    return draft;
+    return draft != NULL && lki_result_extend(draft, items, bytes) ? draft : NULL;
 }
 
 lk_status

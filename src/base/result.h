@@ -54,6 +54,12 @@ lki_result_begin(lk_result *result, size_t items, size_t bytes)
     return true;
 }
 
+/* Room for `items` more items of `bytes` bytes in all behind what is there, which stays. False: no memory. */
+bool lki_result_extend(lk_result *result, size_t items, size_t bytes);
+/* What the answer is written to while the result stays as it is; empty. NULL: no memory. It becomes the
+ * answer by lk_result_publish. */
+lk_result *lki_result_draft(lk_result *result);
+
 /* For who does not know yet whether something will come, or how much: room for `items` more items of
  * `bytes` bytes in all, and as many claims, `behind` what is there or in its place. What is there
  * stays. False: no memory. */

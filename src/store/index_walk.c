@@ -101,7 +101,6 @@ lki_index_walk_next(lki_index_walk *walk, lki_cell **cells, size_t room)
 {
     size_t taken = 0;
     if (walk->only != NULL && room > 0) {
-        LKI_PREFETCH(walk->only);
         cells[taken++] = walk->only;
         walk->only = NULL;
     }
@@ -118,9 +117,7 @@ lki_index_walk_next(lki_index_walk *walk, lki_cell **cells, size_t room)
             walk_prefetch(walk, top);
         walk->slot[top] = walk->reverse ? slot - more : slot + more;
         for (unsigned i = 0; i < more; i++) {
-            lki_cell *cell = l->cell[walk->reverse ? slot - 1 - i : slot + i];
-            LKI_PREFETCH(cell);
-            cells[taken++] = cell;
+            cells[taken++] = l->cell[walk->reverse ? slot - 1 - i : slot + i];
         }
     }
     return taken;

@@ -91,8 +91,8 @@ lki_snapshot(lki_store *store, lki_thread *thread)
     return snapshot;
 }
 
-lki_record *
-lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
+LKI_COLD lki_record *
+lki_record_at_slow(lki_store *store, uintptr_t head, uint64_t snapshot)
 {
     lki_record *record = lki_effective(store, head, NULL);
     while (record != NULL && record_stamp(record) > snapshot)

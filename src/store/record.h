@@ -56,8 +56,21 @@ lki_head_is_settled(uintptr_t head)
  * it lasts no longer. */
 uint64_t lki_snapshot(lki_store *store, lki_thread *thread);
 
-/* The record of a head as of a snapshot, or NULL. */
-lki_record *lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot);
+/* Slow part of lki_record_at: as of lki_effective, or the record is newer than the snapshot. */
+lki_record *lki_record_at_slow(lki_store *store, uintptr_t head, uint64_t snapshot);
+
+/* The record of a head as of a snapshot (UINT64_MAX: as lki_effective), or NULL. */
+LKI_INLINE lki_record *
+lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
+{
+    if (LKI_UNLIKELY(head <= LKI_DEAD))
+        return NULL;
+    lki_record *record = (lki_record *)head;
+    uint64_t word = lki_load_acquire(&record->word); /* P2 */
+    if (LKI_LIKELY(word != 0 && (word & LKI_WORD_COMMIT) == 0 && word >> 1 <= snapshot))
+        return record;
+    return lki_record_at_slow(store, head, snapshot);
+}
 
 /* A value, neither a tombstone nor nothing, that has not expired. */
 LKI_INLINE bool

@@ -219,17 +219,14 @@ typedef struct lki_seen {
 void lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count,
                    lki_time *now);
 
-/* One page of a query: up to `limit` live items from `max_cells` cells or fewer; *resume: the last
- * cell that was looked at, *done: there is nothing behind it. Caller: in a section. */
+/* One page of a query: up to `limit` live items from about `max_cells` cells, and up to the
+ * one that exceeds `max_bytes` of data, at the end of `into`, which is empty; all share one copy of the
+ * pk. Where there may be more, the sk to go on behind. Caller: in a section. LK_OK, LK_NO_MEMORY. */
 typedef struct lki_page {
     const lk_query *query;
     bool has_after; /* query->after counts, be it empty */
     size_t limit, max_cells, max_bytes;
-    lki_scratch scratch; /* zeroed; the caller gives it back when it is through with `found` */
-    lki_found *found;    /* in the scratch */
-    size_t count;
-    const lki_cell *resume;
-    bool done;
+    lk_result *into;
 } lki_page;
 lk_status lki_query_page(lki_store *store, lki_thread *thread, lki_page *page);
 
