@@ -32,10 +32,10 @@ locks_check(lki_lmdb_txn *t, const change *c)
         lki_lmdb_key key;
         lki_lmdb_lock row;
         lki_lmdb_key_make(&key, c->locks[i].key);
-        lk_status status = lki_lmdb_row(t->txn, t->store->locks, &key, &row, sizeof row);
+        lk_status status = lki_lmdb_lock_find(t, &key, &row);
         if (status != LK_OK && status != LK_NOT_FOUND)
             return status;
-        uint64_t current = status == LK_OK && t->now_ms <= row.expires_at_ms ? row.version : 0;
+        uint64_t current = status == LK_OK ? row.version : 0;
         if (current != 0 && current == c->locks[i].version)
             continue;
         *c->conflict = (lk_conflict){i, current};

@@ -166,18 +166,17 @@ lki_lmdb_item_put(lki_lmdb_txn *t, const lki_lmdb_key *key, const lk_item *item)
         return lki_lmdb_item_write(t, key, NULL, item, 0);
     if (status != LK_OK)
         return status;
-    unsigned flags = old.flags;
-    if ((flags & LKI_LMDB_ITEM_IS_JOB) != 0 && lk_has_expired(old.expires_at_ms, t->now_ms)) {
-        status = lki_lmdb_job_drop(t, key); /* it was gone: what is put now is no job */
-        flags &= ~(unsigned)LKI_LMDB_ITEM_IS_JOB;
+    if (lk_has_expired(old.expires_at_ms, t->now_ms)) { /* with its job and its lock */
+        status = lki_lmdb_found_remove(t, key, &old, NULL);
+        return status == LK_OK ? lki_lmdb_item_write(t, key, NULL, item, 0) : status;
     }
-    if ((flags & LKI_LMDB_ITEM_IS_JOB) != 0 && old.expires_at_ms != item->expires_at_ms)
+    if ((old.flags & LKI_LMDB_ITEM_IS_JOB) != 0 && old.expires_at_ms != item->expires_at_ms)
         status = job_expiry_note(t, key);
-    return status == LK_OK ? lki_lmdb_item_write(t, key, &old, item, flags) : status;
+    return status == LK_OK ? lki_lmdb_item_write(t, key, &old, item, old.flags) : status;
 }
 
-lk_status
-lki_lmdb_item_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *item)
+static lk_status
+item_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *item)
 {
     lk_status status = LK_OK;
     if ((item->flags & LKI_LMDB_ITEM_IS_JOB) != 0)
@@ -188,15 +187,21 @@ lki_lmdb_item_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_it
 }
 
 lk_status
+lki_lmdb_found_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *item,
+                      uint64_t *version)
+{
+    lk_status status = item != NULL ? item_remove(t, key, item) : LK_OK;
+    return status == LK_OK ? lki_lmdb_lock_remove(t, key, version) : status;
+}
+
+lk_status
 lki_lmdb_key_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, uint64_t *version)
 {
     lki_lmdb_item item;
     lk_status status = lki_lmdb_item_find(t->store, t->txn, key, &item);
-    if (status == LK_OK)
-        status = lki_lmdb_item_remove(t, key, &item);
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
-    return lki_lmdb_lock_remove(t, key, version);
+    return lki_lmdb_found_remove(t, key, status == LK_OK ? &item : NULL, version);
 }
 
 /* ---- set, delete ---- */

@@ -97,15 +97,16 @@ sk_generate(lki_lmdb_txn *t, lki_lmdb_key *key)
     }
 }
 
-/* What is at the key of a push. *job: the row of the job that is replaced, in which case it is
- * `live` or has expired. */
+/* What is at the key of a push; if that has expired it goes. *job: the row of the job that is
+ * replaced. */
 static lk_status
-push_look(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_item *item, bool *there, bool *live,
+push_look(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_item *item, bool *there,
           lki_lmdb_job *job)
 {
     lk_status status = lki_lmdb_item_find(t->store, t->txn, key, item);
-    *there = status == LK_OK;
-    *live = *there && !lk_has_expired(item->expires_at_ms, t->now_ms);
+    *there = status == LK_OK && !lk_has_expired(item->expires_at_ms, t->now_ms);
+    if (status == LK_OK && !*there)
+        return lki_lmdb_found_remove(t, key, item, NULL);
     if (status == LK_NOT_FOUND)
         return LK_OK;
     if (status == LK_OK && (item->flags & LKI_LMDB_ITEM_IS_JOB) != 0) {
@@ -121,7 +122,7 @@ lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push)
     lki_lmdb_key key;
     lki_lmdb_item old;
     lki_lmdb_job old_job, job = {.phase = LKI_LMDB_READY};
-    bool there = false, live = false, generated = item->key.sk.size == 0;
+    bool there = false, generated = item->key.sk.size == 0;
     if (generated && item->key.pk.size > LKI_LMDB_QUEUE_MAX)
         return LK_TOO_BIG;
     lki_lmdb_key_make(&key, item->key);
@@ -131,11 +132,10 @@ lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push)
     if (status == LK_OK && t->queue.closed != 0 && !push->even_closed)
         return LK_CLOSED;
     if (status == LK_OK)
-        status =
-            generated ? sk_generate(t, &key) : push_look(t, &key, &old, &there, &live, &old_job);
+        status = generated ? sk_generate(t, &key) : push_look(t, &key, &old, &there, &old_job);
     if (status != LK_OK)
         return status;
-    if (live && push->unique)
+    if (there && push->unique)
         return LK_EXISTS;
     bool replaces = there && (old.flags & LKI_LMDB_ITEM_IS_JOB) != 0;
     job.generated = generated;
@@ -150,7 +150,7 @@ lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push)
         lk_item stored = {lki_lmdb_key_names(&key), item->data, item->expires_at_ms};
         status = lk_result_add(push->pushed, &stored);
     }
-    push->added += !replaces || !live;
+    push->added += !replaces;
     t->queue.pushes++;
     return status;
 }

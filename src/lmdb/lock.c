@@ -14,18 +14,41 @@
 #include <stdlib.h>
 
 static bool
-lock_is_good(const lki_lmdb_lock *lock, int64_t now_ms)
+lock_has_lapsed(const lki_lmdb_lock *lock, int64_t now_ms)
 {
-    return now_ms <= lock->expires_at_ms;
+    return now_ms > lock->expires_at_ms;
 }
 
 /* Neither lapsed, nor so near its end that it is renewed. */
 static bool
 lock_is_fresh(const lki_lmdb *store, const lki_lmdb_lock *lock, int64_t now_ms)
 {
-    return lock_is_good(lock, now_ms) &&
+    return !lock_has_lapsed(lock, now_ms) &&
            (store->lock_refresh_ms < 0 ||
             lock->expires_at_ms > lki_lmdb_after(now_ms, store->lock_refresh_ms));
+}
+
+/* An item that has expired, and with it its lock. LK_OK; LK_NOT_FOUND: mostly without a look, since
+ * nothing in the store has expired before its first time. */
+static lk_status
+expired_find(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_item *item)
+{
+    if (t->now_ms <= t->first_expiry_ms)
+        return LK_NOT_FOUND;
+    lk_status status = lki_lmdb_item_find(t->store, t->txn, key, item);
+    return status == LK_OK && !lk_has_expired(item->expires_at_ms, t->now_ms) ? LK_NOT_FOUND
+                                                                              : status;
+}
+
+lk_status
+lki_lmdb_lock_find(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_lock *lock)
+{
+    lki_lmdb_item item;
+    lk_status status = expired_find(t, key, &item);
+    if (status != LK_NOT_FOUND)
+        return status == LK_OK ? LK_NOT_FOUND : status;
+    status = lki_lmdb_row(t->txn, t->store->locks, key, lock, sizeof *lock);
+    return status == LK_OK && lock_has_lapsed(lock, t->now_ms) ? LK_NOT_FOUND : status;
 }
 
 lk_status
@@ -60,19 +83,24 @@ lki_lmdb_lock_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, uint64_t *version
 
 /* ---- get_lock ---- */
 
-/* As it is, without writing. LK_OK: it is fresh. LK_NOT_FOUND: it has to be written. */
+/* As it is, without writing, and its item. LK_OK: it is fresh. LK_NOT_FOUND: it has to be written.
+ */
 static lk_status
-lock_read(const lki_lmdb *store, MDB_txn *txn, const lk_key *of, int64_t now_ms, lk_lock *lock)
+lock_read(const lki_lmdb *store, MDB_txn *txn, const lk_key *of, int64_t now_ms, lk_lock *lock,
+          lki_lmdb_item *item, bool *there)
 {
     lki_lmdb_key key;
     lki_lmdb_lock row;
     lki_lmdb_key_make(&key, *of);
     lk_status status = lki_lmdb_row(txn, store->locks, &key, &row, sizeof row);
-    if (status == LK_OK && !lock_is_fresh(store, &row, now_ms))
+    if (status != LK_OK || !lock_is_fresh(store, &row, now_ms))
+        return status == LK_OK ? LK_NOT_FOUND : status;
+    *lock = (lk_lock){*of, row.version, row.expires_at_ms};
+    status = lki_lmdb_item_find(store, txn, &key, item);
+    *there = status == LK_OK;
+    if (*there && lk_has_expired(item->expires_at_ms, now_ms))
         return LK_NOT_FOUND;
-    if (status == LK_OK)
-        *lock = (lk_lock){*of, row.version, row.expires_at_ms};
-    return status;
+    return status == LK_NOT_FOUND ? LK_OK : status;
 }
 
 /* What the locks that a call makes are counted as, once it has committed. */
@@ -86,8 +114,14 @@ lock_obtain(lki_lmdb_txn *t, const lk_key *of, lk_lock *lock, made_locks *made)
 {
     lki_lmdb_key key;
     lki_lmdb_lock row;
+    lki_lmdb_item item;
     lki_lmdb_key_make(&key, *of);
-    lk_status status = lki_lmdb_row(t->txn, t->store->locks, &key, &row, sizeof row);
+    lk_status status = expired_find(t, &key, &item);
+    if (status == LK_OK)
+        status = lki_lmdb_found_remove(t, &key, &item, NULL);
+    if (status != LK_OK && status != LK_NOT_FOUND)
+        return status;
+    status = lki_lmdb_row(t->txn, t->store->locks, &key, &row, sizeof row);
     bool there = status == LK_OK;
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
@@ -95,7 +129,7 @@ lock_obtain(lki_lmdb_txn *t, const lk_key *of, lk_lock *lock, made_locks *made)
         *lock = (lk_lock){*of, row.version, row.expires_at_ms};
         return LK_OK;
     }
-    if (there && lock_is_good(&row, t->now_ms))
+    if (there && !lock_has_lapsed(&row, t->now_ms))
         made->renewed++;
     else
         made->created++;
@@ -118,12 +152,14 @@ lki_lmdb_get_lock(void *state, const lk_key *key, lk_lock *lock)
     lki_lmdb *store = state;
     lki_lmdb_reader *reader;
     lki_lmdb_txn t;
+    lki_lmdb_item item;
+    bool there;
     lk_lock got;
     made_locks made = {0, 0};
     lk_status status = lki_lmdb_read_begin(store, &reader);
     if (status != LK_OK)
         return status;
-    status = lock_read(store, reader->txn, key, lki_lmdb_now(store), &got);
+    status = lock_read(store, reader->txn, key, lki_lmdb_now(store), &got, &item, &there);
     lki_lmdb_read_end(reader);
     if (status == LK_NOT_FOUND) {
         status = lki_lmdb_begin(store, &t);
@@ -144,24 +180,10 @@ lki_lmdb_get_lock(void *state, const lk_key *key, lk_lock *lock)
 /* ---- get_locked ---- */
 
 static lk_status
-items_add(const lki_lmdb *store, MDB_txn *txn, const lk_key *keys, size_t count, int64_t now_ms,
-          lk_result *result)
+item_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found, bool there)
 {
-    lk_status status = LK_OK;
-    lk_result_draft(result);
-    for (size_t i = 0; status == LK_OK && i < count; i++) {
-        lki_lmdb_key key;
-        lki_lmdb_item found;
-        lki_lmdb_key_make(&key, keys[i]);
-        status = lki_lmdb_item_find(store, txn, &key, &found);
-        if (status == LK_OK && !lk_has_expired(found.expires_at_ms, now_ms)) {
-            lk_item item = {keys[i], found.data, found.expires_at_ms};
-            status = lk_result_add(result, &item);
-        } else if (status == LK_OK || status == LK_NOT_FOUND) {
-            status = lk_result_add(result, NULL);
-        }
-    }
-    return status;
+    lk_item item = {*key, found->data, found->expires_at_ms};
+    return lk_result_add(result, there ? &item : NULL);
 }
 
 /* Locks and items from one snapshot. LK_NOT_FOUND: a lock has to be written. */
@@ -173,10 +195,14 @@ locked_read(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, l
     if (status != LK_OK)
         return status;
     int64_t now_ms = lki_lmdb_now(store);
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = lock_read(store, reader->txn, &keys[i], now_ms, &locks[i]);
-    if (status == LK_OK)
-        status = items_add(store, reader->txn, keys, count, now_ms, result);
+    lk_result_draft(result);
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        lki_lmdb_item item = {.expires_at_ms = 0};
+        bool there;
+        status = lock_read(store, reader->txn, &keys[i], now_ms, &locks[i], &item, &there);
+        if (status == LK_OK)
+            status = item_add(result, &keys[i], &item, there);
+    }
     lki_lmdb_count(&reader->multi_gets, status == LK_OK ? count : 0);
     lki_lmdb_read_end(reader);
     return status;
@@ -193,8 +219,15 @@ locked_write(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, 
         return status;
     for (size_t i = 0; status == LK_OK && i < count; i++)
         status = lock_obtain(&t, &keys[i], &locks[i], &made);
-    if (status == LK_OK)
-        status = items_add(store, t.txn, keys, count, t.now_ms, result);
+    lk_result_draft(result);
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        lki_lmdb_key key;
+        lki_lmdb_item item = {.expires_at_ms = 0};
+        lki_lmdb_key_make(&key, keys[i]);
+        status = lki_lmdb_item_find(store, t.txn, &key, &item); /* none that has expired */
+        if (status == LK_OK || status == LK_NOT_FOUND)
+            status = item_add(result, &keys[i], &item, status == LK_OK);
+    }
     if (status == LK_OK)
         made_count(store, &made);
     lki_lmdb_count(&store->multi_gets, status == LK_OK ? count : 0);

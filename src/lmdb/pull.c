@@ -301,7 +301,7 @@ job_next(lki_lmdb_txn *t, pull *p)
     if (!expired)
         return job_bury(t, p, &key, &item);
     t->expired++;
-    return lki_lmdb_item_remove(t, &key, &item);
+    return lki_lmdb_found_remove(t, &key, &item, NULL);
 }
 
 /* ---- a pull without waiting ---- */

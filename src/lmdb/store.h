@@ -144,8 +144,11 @@ lk_status lki_lmdb_item_write(lki_lmdb_txn *t, const lki_lmdb_key *key, const lk
                               const lk_item *item, unsigned flags);
 /* Item, job and lock. *version: what the lock's was, 0: none; may be NULL. */
 lk_status lki_lmdb_key_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, uint64_t *version);
-/* Item and job; the lock stays. */
-lk_status lki_lmdb_item_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *item);
+/* The same of an item that was found; NULL: there is none. */
+lk_status lki_lmdb_found_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *item,
+                                uint64_t *version);
+/* A lock that is good: it has not lapsed, nor has its item expired. LK_OK, LK_NOT_FOUND. */
+lk_status lki_lmdb_lock_find(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_lock *lock);
 lk_status lki_lmdb_lock_write(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_lock *old,
                               uint64_t version);
 lk_status lki_lmdb_lock_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, uint64_t *version);

@@ -53,7 +53,7 @@ item_expire(lki_lmdb_txn *t, const lki_lmdb_key *key, int64_t time)
     if (item.expires_at_ms != time)
         return LK_UNAVAILABLE; /* likewise */
     t->expired++;
-    return lki_lmdb_item_remove(t, key, &item);
+    return lki_lmdb_found_remove(t, key, &item, NULL);
 }
 
 /* A lock that has lapsed goes; of one that was moved the key is put in anew (I-lmdb3). */

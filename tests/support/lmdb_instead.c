@@ -8,7 +8,6 @@
 #include <pthread.h>
 
 #include "support/lmdb_rig.h"
-#include "support/model.h"
 
 lk_status __wrap_lk_memory_open(const lk_memory_options *given, lk_db **db);
 lk_status __wrap_lk_view_at(lk_db *db, const lk_key *key, lk_item *item);
@@ -21,7 +20,6 @@ volume_reduce(void)
     unsigned long long scale = text != NULL ? strtoull(text, NULL, 10) : 100;
     snprintf(percent, sizeof percent, "%llu", scale >= 10 ? scale / 10 : 1);
     setenv("LK_TEST_SCALE", percent, 1);
-    model_lock_outlives_item = true;
 }
 
 static size_t

@@ -117,7 +117,7 @@ static bool
 lock_is_good(const model *m, const model_entry *e)
 {
     return e != NULL && e->version != 0 && m->now_ms <= e->lock_expires_at_ms &&
-           (model_lock_outlives_item || !e->has_item || model_item_is_live(m, e));
+           (!e->has_item || model_item_is_live(m, e)); /* a lock goes with its item */
 }
 
 static lk_item
@@ -190,8 +190,6 @@ commit_check(const model *m, const lk_write *writes, size_t write_count, const l
 
 /* ---- life ---- */
 
-bool model_lock_outlives_item;
-
 model *
 model_new(const lk_memory_options *options)
 {
@@ -252,8 +250,7 @@ model_expired_drop(const model *m, model_entry *e)
     if (!e->has_item || model_item_is_live(m, e))
         return;
     item_drop(e);
-    if (!model_lock_outlives_item)
-        e->version = 0;
+    e->version = 0;
 }
 
 void
@@ -451,7 +448,7 @@ model_sweep(model *m)
             model_expired_drop(m, e);
             swept++;
         }
-        if ((!e->has_item || model_lock_outlives_item) && e->version != 0 && !lock_is_good(m, e)) {
+        if (!e->has_item && e->version != 0 && !lock_is_good(m, e)) {
             e->version = 0;
             swept++;
         }

@@ -12,9 +12,6 @@
 
 typedef struct model model;
 
-/* Does a lock stay when its item expires, until it lapses itself? Not in the embedded store. */
-extern bool model_lock_outlives_item;
-
 /* Of `options`: the lifetimes and the limits, all given. NULL: no memory. */
 model *model_new(const lk_memory_options *options);
 void model_free(model *m);
