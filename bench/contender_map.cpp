@@ -2,7 +2,8 @@
 //
 // What a C++ programmer writes where order counts: a std::map per partition under a
 // std::shared_mutex, found through striped directories of partitions. A partition is never removed,
-// so that a pointer to it outlives its directory's latch.
+// so that a pointer to it outlives its directory's latch. std::map-one: one std::map of all under
+// one std::shared_mutex.
 #include "loops.h"
 
 #include <array>
@@ -16,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace
@@ -38,6 +40,26 @@ bytes_of(std::string_view text)
 struct Partition {
     std::shared_mutex latch;
     std::map<std::string, std::string, std::less<>> items;
+};
+
+using Probe = std::pair<std::string_view, std::string_view>;
+
+Probe
+probe_of(const lk_key *key)
+{
+    return {text_of(key->pk), text_of(key->sk)};
+}
+
+struct PairLess {
+    using is_transparent = void;
+    template <typename Left, typename Right>
+    bool
+    operator()(const Left &left, const Right &right) const
+    {
+        int order = std::string_view(left.first).compare(std::string_view(right.first));
+        return order != 0 ? order < 0
+                          : std::string_view(left.second) < std::string_view(right.second);
+    }
 };
 
 struct TextHash {
@@ -202,6 +224,104 @@ map_scan(void *handle, const lk_query *query, bench_visit *visit, void *context)
 
 BENCH_LOOPS(map_loops, map_get, NULL, map_set)
 
+// ---- one map of all ----
+
+struct OneStore {
+    std::shared_mutex latch;
+    std::map<std::pair<std::string, std::string>, std::string, PairLess> items;
+};
+
+struct OneClient {
+    OneStore *store;
+    std::string copy;
+};
+
+void *
+one_open()
+{
+    return new (std::nothrow) OneStore;
+}
+
+void
+one_close(void *store)
+{
+    delete static_cast<OneStore *>(store);
+}
+
+void *
+one_attach(void *store)
+{
+    return new (std::nothrow) OneClient{static_cast<OneStore *>(store), {}};
+}
+
+void
+one_detach(void *client)
+{
+    delete static_cast<OneClient *>(client);
+}
+
+BENCH_INLINE bool
+one_get(void *handle, const lk_key *key, lk_bytes *value)
+{
+    OneClient *client = static_cast<OneClient *>(handle);
+    std::shared_lock guard(client->store->latch);
+    auto found = client->store->items.find(probe_of(key));
+    if (found == client->store->items.end())
+        return false;
+    client->copy.assign(found->second);
+    *value = bytes_of(client->copy);
+    return true;
+}
+
+BENCH_INLINE bool
+one_set(void *handle, const lk_item *put)
+try {
+    OneStore *store = static_cast<OneClient *>(handle)->store;
+    std::unique_lock guard(store->latch);
+    auto place = store->items.lower_bound(probe_of(&put->key));
+    if (place != store->items.end() && !PairLess()(probe_of(&put->key), place->first))
+        place->second.assign(text_of(put->data));
+    else
+        store->items.emplace_hint(place, probe_of(&put->key), text_of(put->data));
+    return true;
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+bool
+one_remove(void *handle, const lk_key *key)
+{
+    OneStore *store = static_cast<OneClient *>(handle)->store;
+    std::unique_lock guard(store->latch);
+    auto found = store->items.find(probe_of(key));
+    if (found == store->items.end())
+        return false;
+    store->items.erase(found);
+    return true;
+}
+
+BENCH_LOOPS(one_loops, one_get, NULL, one_set)
+
+constexpr bench_contender
+one_make()
+{
+    bench_contender contender{};
+    contender.name = "std::map-one";
+    contender.what = "one std::map of all items under a std::shared_mutex (C++)";
+    contender.order = 30;
+    contender.open = one_open;
+    contender.close = one_close;
+    contender.attach = one_attach;
+    contender.detach = one_detach;
+    contender.get = one_get;
+    contender.set = one_set;
+    contender.remove = one_remove;
+    contender.loops = &one_loops;
+    return contender;
+}
+
+const bench_contender contender_map_one = one_make();
+
 constexpr bench_contender
 contender_make()
 {
@@ -226,3 +346,4 @@ const bench_contender contender_map = contender_make();
 } // namespace
 
 BENCH_CONTENDER(contender_map)
+BENCH_CONTENDER(contender_map_one)

@@ -20,7 +20,7 @@ static bool
 data_open(const char **why)
 {
     size_t keys = data_count() > DATA_LEAST ? data_count() : DATA_LEAST;
-    size_t partitions = data_partition(keys - 1) + 1;
+    size_t partitions = (keys - 1) / DATA_PARTITION_LEAST + 1;
     char text[DATA_KEY_SIZE + 8];
 
     if (data_pks != NULL)

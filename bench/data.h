@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define DATA_PARTITION_ITEMS 1000
+#define DATA_PARTITION_LEAST 10 /* there are pks for partitions so small */
 #define DATA_KEY_SIZE 16
 #define DATA_VALUE_MIN 24
 #define DATA_THOUSAND 1000

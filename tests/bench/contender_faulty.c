@@ -3,7 +3,8 @@
  * Contenders with a fault, for the checks of the benchmark: each does what a sound one does, but
  * for now and then. `lossy` drops a commit and says that it was done, `lossy-deque` drops a job,
  * `stalled` does nothing for a while, once, `unlucky` lets a commit race twice before it succeeds.
- * `confused` now and then reads the value of another key, `damaged` changes a byte of what it reads.
+ * `confused` now and then reads the value of another key, `damaged` changes a byte of what it reads,
+ * `forgetful` drops a set.
  */
 #include "data.h"
 #include "queue.h"
@@ -12,7 +13,7 @@
 
 #define LOST_EVERY 100       /* commits */
 #define LOST_JOBS_EVERY 1000 /* pushes */
-#define CONFUSED_EVERY 100   /* gets */
+#define CONFUSED_EVERY 100   /* gets, sets */
 #define DAMAGED_MOST 256
 #define STALL_NS UINT64_C(200000000)
 #define STALL_AFTER_NS UINT64_C(300000000) /* since the thread attached */
@@ -190,6 +191,27 @@ static const struct bench_contender confused = {
     .set = faulty_set,
 };
 BENCH_CONTENDER(confused)
+
+static bool
+forgetful_set(void *client, const lk_item *put)
+{
+    static _Thread_local unsigned sets;
+
+    return ++sets % CONFUSED_EVERY == 0 || sound->set(client, put);
+}
+
+static const struct bench_contender forgetful = {
+    .name = "forgetful",
+    .what = "drops one set of a hundred",
+    .order = 906,
+    .open = faulty_open,
+    .close = faulty_close,
+    .attach = faulty_attach,
+    .detach = faulty_detach,
+    .get = faulty_get,
+    .set = forgetful_set,
+};
+BENCH_CONTENDER(forgetful)
 
 /* A byte that no loop looks at. */
 static bool
