@@ -70,6 +70,8 @@ cell_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now, in
     lk_status status = record_bury(store, thread, cell, record);
     if (status == LK_OK && lki_span_ms(expires, now) > *lag_ms)
         *lag_ms = lki_span_ms(expires, now);
+    if (status == LK_RACE) /* perhaps by a copy that ends as it did: another round tells */
+        lki_sweep_note(store, expires);
     return status;
 }
 

@@ -27,6 +27,7 @@ static struct {
     bool over;
     lk_lock lock, pair_lock; /* as the call found them */
     const char *value;       /* of the key, in the end; NULL: gone */
+    int64_t expires_at_ms;   /* of what is written apart */
 } m;
 
 static __thread bool is_other;
@@ -185,6 +186,7 @@ key_write_apart(void)
 {
     lki_thread *thread = own_thread();
     lk_item item = kit_item("p", "k", "new");
+    item.expires_at_ms = m.expires_at_ms;
     lk_status status = lk_set(m.k.db, &item, 1);
     lki_write_enter(thread);
     lki_limbo_seal(thread, thread->limbo);
@@ -272,6 +274,43 @@ test_move_home_in_whose_midst_a_call_is_made(void **state)
         }
 }
 
+/* Without an epoch of its own: the sweep that it meets is inside a section. */
+static void
+home_move(void)
+{
+    lki_reclaim_portion(own_thread(), 1000);
+    m.came_home += is_home();
+}
+
+/* It has expired, and the sweep that looked at it does not take it out, because it has moved: a later one
+ * does, though nobody asks for it. */
+static void
+test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same(void **state)
+{
+    (void)state;
+    size_t swept;
+    for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+        ready_make();
+        m.expires_at_ms = m.k.now_ms + 10;
+        step_do(key_write_apart);
+        m.expires_at_ms = 0;
+        assert_false(is_home());
+        kit_advance(&m.k, 11);
+        m.yields = 0;
+        m.has_met = false;
+        m.step = home_move;
+        m.is_counting = true;
+        assert_status(LK_OK, lk_sweep(m.k.db, 0, &swept));
+        m.is_counting = false;
+        kit_advance(&m.k, 2000);
+        for (int i = 0; i < 400; i++)
+            kit_set(&m.k, "p", "pair", "pair");
+        assert_int_equal(kit_statistics(&m.k).cells, 1);
+    }
+    print_message("%lu came home in the midst of a sweep\n", m.came_home);
+    assert_true(m.came_home > 10);
+}
+
 /* However often it is written, in whatever order, an item costs what it did. */
 static void
 test_item_that_is_written_often_costs_what_it_did(void **state)
@@ -336,6 +375,9 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_move_home_in_whose_midst_a_call_is_made, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same, setup,
+            teardown),
         cmocka_unit_test_setup_teardown(test_item_that_is_written_often_costs_what_it_did, setup,
                                         teardown),
     };
