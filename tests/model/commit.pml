@@ -1,33 +1,40 @@
 /* SPDX-License-Identifier: MIT
  *
- * The commit protocol: heads, records, commits, the clock, and everybody who reads and writes them.
+ * The commit protocol: heads, records, commits, the clock, locks, and everybody who reads and writes them.
  *
- * MODELLED   Three heads: the item and the lock of key A, the item of key B, in address order. Every access to a
- *            shared word is one step; a compare-and-swap is one step; all interleavings are searched.
- *              Txn     get_lock (creates the lock where there is none), get A, set_atomic {A, B, bump the lock}
- *              Del     delete of A: one commit of two tombstones, over the item and over the lock
- *              Set     plain set of A                       Renew   get_lock within the lock's last hour
- *              Sweep   tombstone over the expired A         Tick    time passes: A and B (one commit) expire together
- *              Get     plain get of A                       Snap    A and B at a snapshot of the clock
+ * MODELLED   Two heads, of the keys A and B, in address order. A record says all of its key: its item, the version of its
+ *            lock, or that there is neither (a tombstone, which keeps the last version). Every access to a shared word is
+ *            one step; a compare-and-swap is one step; all interleavings are searched.
+ *              Txn     get_lock of A (creates the lock where there is none), get A, set_atomic {A, B} under the lock
+ *              Put     set_atomic {A, B} without locks         Del    delete of A: a tombstone
+ *              Set     plain set of A                          Renew  get_lock within the lock's last hour
+ *              Sweep   tombstone over the expired A            Tick   time passes: A and B (one commit) expire together
+ *              Get     plain get of A                          Snap   A and B at a snapshot of the clock
  *              Many    A and B by double collect; a snapshot where that fails
- *            A configuration is a choice of processes: -DTXN=n -DDEL -DSET -DRENEW -DSWEEP -DGET -DSNAP -DMANY, with
- *            -DATTEMPTS=n tries for each commit that others abort, and -DLOCK_START=LIVE, GONE or NONE.
+ *              Home    the first record of A lies in the room inside the cell; when it is replaced and its grace period
+ *                      is over, a copy of what is effective comes into the room; -DHOME=2: and then again
+ *            A configuration is a choice of processes: -DTXN=n -DPUT -DDEL -DSET -DRENEW -DSWEEP -DGET -DSNAP -DMANY -DHOME=n,
+ *            with -DATTEMPTS=n tries for each commit that others abort, and what A starts with: -DSTART=LIVE (item and
+ *            lock), BARE (item), LOCK (lock), GONE (tombstone) or NONE (nothing). The first Txn may not write A but only
+ *            validate its lock (-DKIND=BUMP), or delete A (-DKIND=ERASE).
  *            Reclamation is ghost state: a retired record remembers who was in a section; any use by anybody else is
- *            an error. A pointer that is only compared counts as used, so that reuse of an address (ABA) is covered.
+ *            an error. A pointer that is only compared counts as used, so that reuse of an address (ABA) is covered: the
+ *            first record and the copies that come home have one address, and numbers of their own.
  *
  * ABSTRACTED Memory is sequentially consistent: a missing fence is not found here (tests/stress finds those).
- *            Payloads, the set, the index, removal of cells (removal.pml), epochs (reclaim.pml), backoff. A section
- *            spans one call. Livelock is out of scope: a commit gives up after ATTEMPTS tries.
+ *            Payloads, jobs (headed.pml), the set, the index, removal of cells (removal.pml), epochs (reclaim.pml), backoff,
+ *            locks that lapse. A section spans one call. Livelock is out of scope: a commit gives up after ATTEMPTS tries.
  *
  * LINEARIZATION  A plain record takes effect at the CAS that makes it the head, a commit at INSTALLING -> READY. Ghost
- *            state numbers the effects of each head (place), links them (next) and keeps the latest one (now_).
+ *            state numbers the effects of each head (place), links them (next) and keeps the latest one (now_). What comes
+ *            home has the place of what it was copied from.
  *
  * INVARIANTS (an assert each, found by its label)
  *   I1  what is used has not been freed
  *   I2  when a commit takes effect, all its records are heads, each over the record that was in effect before
- *   I3  versions of one key strictly increase, tombstones included
+ *   I3  a version that a lock gets is above all that its key ever had
  *   I4  set_atomic succeeds only while the lock still has the version it was given
- *   I5  set_atomic never succeeds over a delete of A that came after the value which it read under its lock
+ *   I5  set_atomic never succeeds over a delete or a sweep of A that came after the item which it read under its lock
  *   I6  RACE only if the version really changed
  *   I7  a get returns what was in effect at some time between reading the head and returning
  *   I8  a snapshot at S shows of each head exactly the last record whose (final) stamp is at most S
@@ -36,6 +43,8 @@
  *   I11 no read shows one half of a commit whose two items expire together
  *   I12 a sweep replaces nothing but an expired record
  *   I13 in the end all that was replaced or undone is retired, once, and nothing that is in effect is
+ *   I14 what a write does not change it carries over: a set the lock, a lock the item
+ *   I15 what comes home is what is in effect: item, expiry, version and stamp
  *
  * TWINS (-DTWIN_name; each must fail, with the invariant that catches it)
  *   READERS_SKIP_READY        READY is treated like INSTALLING by readers                               I7 I8
@@ -46,14 +55,34 @@
  *   ABORT_READY               READY -> ABORTED is allowed                                               I2 I4 I7
  *   COLLECT_ONCE              double collect without its second pass                                    I10
  *   COLLECT_UNSETTLED         double collect accepts INSTALLING and READY heads                         I10
- *   DELETE_LEAVES_LOCK        delete does not touch the lock                                            I5
- *   DELETE_SKIPS_ABSENT_LOCK  delete is a plain tombstone where it found no lock                        I5
+ *   DELETE_LEAVES_LOCK        delete takes the item and carries the lock                                I5
+ *   DELETE_FORGETS_VERSION    the tombstone does not keep the last version                              I3
  *   RENEW_BY_STORE            renewal stores the head instead of a CAS                                  I2 I4
  *   RENEW_KEEPS_VERSION       renewal replaces the lock under its old version                           I3
+ *   LOCK_COPY_UNCONDITIONAL   get_lock puts its copy of the item over whatever is there by now          I14
+ *   BUMP_COPIES_STALE_ITEM    a commit validates what is there by now, and copies what it saw first     I14
+ *   PUT_CARRIES_STALE_LOCK    a commit carries the lock that it saw first                               I14
+ *   SET_DROPS_LOCK            a set carries no lock                                                     I14
+ *   SET_CARRIES_STALE_LOCK    a set carries the lock that it saw first, over what is there by now       I14
+ *   SET_REVIVES_LOCK          a set over a tombstone carries its version as that of a lock              I5 I14
+ *   SET_IGNORES_FLOOR         a set over a tombstone does not raise the floor                           I3
+ *   PUT_IGNORES_FLOOR         nor does a commit                                                         I3
+ *   FLOOR_AFTER_SWAP          a set raises the floor after its swap                                     I3
+ *   FLOOR_READ_BEFORE_HEAD    get_lock reads the floor, then the head                                   I3
  *   SET_OVER_INSTALLING       a plain set replaces an INSTALLING head without aborting it               I2
  *   UNDO_BY_STORE             undo stores prev instead of a CAS                                         I2 I7
  *   SWEEP_WHATEVER            the sweep puts its tombstone over whatever the head is by now             I12
+ *   SWEEP_LEAVES_LOCK         the sweep takes the item and carries the lock                             I5
  *   NOW_BEFORE_SNAPSHOT       a reader takes the time before its snapshot or first pass                 I11
+ *   HOME_BEFORE_GRACE         the room is written while the first record may still be read              I1
+ *   HOME_OVER_UNSETTLED       a record comes home with a word that is no stamp yet                      I15
+ *   HOME_NEW_STAMP            the copy gets a stamp of its own, from the clock                          I15
+ *   HOME_DROPS_PREV           the copy is the first of its key                                          I8
+ *   HOME_DROPS_LOCK           the copy is of the item only                                              I15
+ *   HOME_BY_STORE             the copy is stored over whatever the head is by now                       I15
+ *   HOME_FORGETS_RETIRE       what was copied is not retired                                            I13
+ *   HOME_FREES_AT_ONCE        what was copied is freed without a grace period                           I1
+ *   HOME_OUTSIDE_SECTION      what is copied may be freed meanwhile                                     I1
  */
 
 #ifndef TXN
@@ -63,276 +92,133 @@
 #define ATTEMPTS 2
 #endif
 #define LIVE 0
-#define GONE 1
-#define NONE 2
-#ifndef LOCK_START
-#define LOCK_START LIVE
+#define BARE 1
+#define LOCK 2
+#define GONE 3
+#define NONE 4
+#ifndef START
+#define START LIVE
 #endif
-
-#define ITEM_A 0
-#define LOCK_A 1
-#define ITEM_B 2
-#define HEADS 3
-
-#define EMPTY 0      /* no record; records are 1, 2, ... */
-#define NO_COMMIT 99
-#define COMMIT 32    /* a record's word: 0, a stamp (1..31), or COMMIT + number of its commit */
-#define INSTALLING 0 /* a commit's state: INSTALLING, READY, ABORTED, or a stamp */
-#define READY 30
-#define ABORTED 31
-
-/* Process numbers, their records and commits. Each attempt of a commit has three records and one commit of its own. */
-#define P_DEL TXN
-#define P_PLAIN (TXN + 1)
-#define P_RENEW (TXN + 2)
-#define P_SWEEP (TXN + 3)
-#define P_READ (TXN + 4)  /* Get or Snap */
-#define P_READ2 (TXN + 5) /* Many */
-#define ATTEMPT_RECORD(p, a) (4 + ((p) * ATTEMPTS + (a)) * HEADS)
-#define PLAIN_RECORD(p) (4 + (TXN + 1) * ATTEMPTS * HEADS + (p))
-#define RECORDS (4 + (TXN + 1) * ATTEMPTS * HEADS + TXN + 4)
-#define COMMITS ((TXN + 1) * ATTEMPTS)
-
-byte head[HEADS];
-byte word[RECORDS];
-byte prev[RECORDS];
-byte version[RECORDS]; /* of a lock or lock tombstone */
-bool gone[RECORDS];    /* tombstone */
-bool mortal[RECORDS];  /* expires when `late` becomes true */
-byte state[COMMITS];
-byte clock = 2;
-bool late = false;
-
-/* Ghost state. */
-byte sections;           /* bit p: process p is in a section */
-short grave[RECORDS];    /* RETIRED; bit p: process p was in a section then, and still is */
-short commit_grave[COMMITS];
-#define RETIRED 256
-byte now_[HEADS];        /* record in effect */
-byte place[RECORDS];     /* number of its effect on its head, from 1; 0: never took effect */
-byte next[RECORDS];      /* record that took effect after it */
-byte settled_place[HEADS]; /* highest place that some finished call has written or returned */
-byte deleted_place;      /* place of the last delete of A */
-byte newest_version;
-byte read_S[2];          /* results of snapshots, judged in the end */
-byte read_A[2];
-byte read_B[2];
-
-#define BIT(p) (1 << (p))
-#define FREED(grave_) (((grave_) & RETIRED) && !((grave_) & BIT(me)))
-#define USE(r) assert(!FREED(grave[r])) /* I1 */
-#define USE_COMMIT(c_) assert(!FREED(commit_grave[c_])) /* I1 */
-#define MAX(a, b) ((a) > (b) -> (a) : (b))
-#define ABSENT(r) ((r) == EMPTY || gone[r])
-
-/* Every process has these: h head, e effective record, es its stamp, blocker a commit in the way. */
-#define LOCALS byte h, e, es, w, t, c, s, i, r; byte blocker = NO_COMMIT
-
-inline enter() { sections = sections | BIT(me) }
-
-inline leave() {
-    d_step {
-        sections = sections & ~BIT(me);
-        i = 0;
-        do :: i < RECORDS -> grave[i] = grave[i] & ~BIT(me); i++ :: else -> break od;
-        i = 0;
-        do :: i < COMMITS -> commit_grave[i] = commit_grave[i] & ~BIT(me); i++ :: else -> break od;
-        i = 0; h = 0; e = 0; es = 0; r = 0; c = 0; s = 0; w = 0; t = 0
-    }
-}
-
-inline retire(r_) {
-    d_step {
-        if
-        :: r_ != EMPTY -> assert(!(grave[r_] & RETIRED)) /* I13 */; grave[r_] = RETIRED | sections
-        :: else
-        fi
-    }
-}
-
-/* Ghost: record r_ takes effect on head k_. Called inside an atomic step. */
-inline takes_effect(k_, r_) {
-    assert(head[k_] == r_ && prev[r_] == now_[k_]); /* I2 */
-    place[r_] = place[now_[k_]] + 1;
-    next[now_[k_]] = r_;
-    now_[k_] = r_;
-    if
-    :: k_ == LOCK_A -> assert(version[r_] > newest_version) /* I3 */; newest_version = version[r_]
-    :: else
-    fi;
-    next[EMPTY] = 0
-}
-
-/* The stamp of a record that is known to have one. */
-inline stamp_of(r_, stamp_) {
-    d_step {
-        if
-        :: r_ == EMPTY -> stamp_ = 0
-        :: else ->
-            USE(r_);
-            if
-            :: word[r_] >= COMMIT -> USE_COMMIT(word[r_] - COMMIT); stamp_ = state[word[r_] - COMMIT]
-            :: else -> stamp_ = word[r_]
-            fi;
-            assert(stamp_ != 0 && stamp_ < READY)
-        fi
-    }
-}
-
-#define WRITER 0
-#define READER 1
-#define GETTER 2 /* a plain get: no snapshot of its own */
-
-#ifdef TWIN_READERS_SKIP_READY
-#define SKIPS_READY(role) (role != WRITER)
+#define WRITE 0
+#define BUMP 1
+#define ERASE 2
+#ifndef KIND
+#define KIND WRITE
+#endif
+#ifndef HOME
+#define HOME 0
+#endif
+#ifdef PUT
+#define COMMITTERS (TXN + 1)
 #else
-#define SKIPS_READY(role) false
-#endif
-#ifdef TWIN_GET_DOES_NOT_STAMP
-#define LEAVES_UNSTAMPED(role) (role == GETTER)
-#else
-#define LEAVES_UNSTAMPED(role) false
+#define COMMITTERS TXN
 #endif
 
-/* e = effective record of head value h, es = its stamp, blocker = the INSTALLING commit that was skipped. */
-inline effective(role) {
-    blocker = NO_COMMIT;
-    if
-    :: h == EMPTY -> d_step { e = EMPTY; es = 0 }
-    :: else ->
-        d_step { USE(h); w = word[h] };
-        if
-        :: w == 0 && LEAVES_UNSTAMPED(role) -> e = h
-        :: w == 0 && !LEAVES_UNSTAMPED(role) ->
-            t = clock;
-            d_step {
-                USE(h);
-                if :: word[h] == 0 -> word[h] = t :: else fi;
-                e = h; es = word[h]; t = 0
-            }
-        :: w != 0 && w < COMMIT -> d_step { e = h; es = w; w = 0 }
-        :: w >= COMMIT ->
-            d_step { c = w - COMMIT; w = 0; USE_COMMIT(c); s = state[c] };
-            if
-            :: s == READY && LEAVES_UNSTAMPED(role) -> e = h
-            :: s == READY && !LEAVES_UNSTAMPED(role) && !SKIPS_READY(role) ->
-                t = clock;
-                d_step {
-                    USE_COMMIT(c);
-                    if :: state[c] == READY -> state[c] = t :: else fi;
-                    e = h; es = state[c]; t = 0
-                }
-            :: s == INSTALLING -> d_step { USE(h); e = prev[h]; blocker = c }; stamp_of(e, es)
-            :: s == ABORTED || (s == READY && SKIPS_READY(role)) ->
-                d_step { USE(h); e = prev[h] }; stamp_of(e, es)
-            :: s != INSTALLING && s != READY && s != ABORTED -> d_step { e = h; es = s }
-            fi;
-            d_step { s = 0; c = 0 }
-        fi
-    fi
-}
-
-/* Abort the commit in the way; blocker stays set if it got through before. */
-inline displace() {
-    d_step {
-        USE_COMMIT(blocker);
-        if
-        :: state[blocker] == INSTALLING -> state[blocker] = ABORTED; blocker = NO_COMMIT
-#ifdef TWIN_ABORT_READY
-        :: state[blocker] == READY -> state[blocker] = ABORTED; blocker = NO_COMMIT
-#endif
-        :: else
-        fi
-    }
-}
-
-/* The CAS of a plain write: record r from h over e on head k_; ok says whether it went in. */
-inline install_plain(k_) {
-    d_step {
-        prev[r] = e;
-        if :: h != EMPTY -> USE(h) :: else fi;
-        if
-        :: head[k_] == h -> head[k_] = r; ok = true; takes_effect(k_, r)
-        :: else
-        fi
-    }
-}
-
-/* What follows it: stamp, retire prev. */
-inline finish_plain(k_) {
-#ifndef TWIN_STAMP_BEFORE_INSTALL
-    t = clock;
-#endif
-    d_step { if :: word[r] == 0 -> word[r] = t :: else fi; t = 0 };
-    retire(prev[r]);
-    d_step { settled_place[k_] = MAX(settled_place[k_], place[r]) }
-}
+#include "commit_heads.pml" /* heads, records, what is effective */
 
 /* Returns v, the version of the lock of A; makes it where there is none. With `renews`, replaces it. */
 inline get_lock(renews) {
-    v = 0;
+    d_step { v = 0; at = late };
     do
     :: v == 0 ->
-        h = head[LOCK_A];
+#ifdef TWIN_FLOOR_READ_BEFORE_HEAD
+        f = floor;
+#endif
+        h = head[A];
         effective(READER);
         if
-        :: !ABSENT(e) && !renews -> v = version[e]
-        :: ABSENT(e) || renews ->
+        :: LOCK_OF(e) != 0 && !renews -> v = version[e]
+        :: LOCK_OF(e) == 0 || renews ->
             if
             :: blocker != NO_COMMIT -> displace()
             :: else
             fi;
             if
             :: blocker == NO_COMMIT ->
+#ifndef TWIN_FLOOR_READ_BEFORE_HEAD
+                f = floor;
+#endif
                 d_step {
                     r = PLAIN_RECORD(me);
-                    version[r] = (e == EMPTY -> 1 : version[e] + 1);
+                    version[r] = MAX(version[e], f) + 1;
+                    copy_item(r, e);
+                    f = 0;
 #ifdef TWIN_RENEW_KEEPS_VERSION
-                    if :: !ABSENT(e) -> version[r] = version[e] :: else fi;
+                    if :: LOCK_OF(e) != 0 -> version[r] = version[e] :: else fi;
 #endif
                     ok = false
                 };
 #ifdef TWIN_RENEW_BY_STORE
-                h = head[LOCK_A];
+                h = head[A];
 #endif
-                install_plain(LOCK_A);
+#ifdef TWIN_LOCK_COPY_UNCONDITIONAL
+                h = head[A];
+                effective(READER);
+                h = e;
+#endif
+                install_plain();
                 if
-                :: ok -> finish_plain(LOCK_A); v = version[r]
+                :: ok -> finish_plain(); v = version[r]
                 :: else
                 fi
             :: else
             fi
         fi
     :: else -> break
-    od
+    od;
+    at = false
 }
 
-/* One attempt of a commit: a record on each head in `heads`, tombstones if `deletes`. Sets done, raced or neither. */
-inline attempt_commit(a_) {
+/* Record r of a commit, over e on head k: not yet seen by anybody. Inside an atomic step. */
+inline prepare(kind_) {
+    prev[r] = e; word[r] = COMMIT + my; item[r] = r;
+    if
+    :: k == A && kind_ == ERASE -> item[r] = 0; tomb[r] = true; version[r] = version[e]
+    :: k == A && kind_ == WRITE && locked -> version[r] = version[e] + 1; fresh[r] = true
+    :: k == A && kind_ == WRITE && !locked -> version[r] = LOCK_OF(e)
+    :: k == A && kind_ == BUMP -> version[r] = version[e] + 1; copy_item(r, e)
+    :: else
+    fi
+}
+
+/* One attempt of a commit: a record on each head; the step of A validates its lock if `locked`. Sets done, raced or neither. */
+inline attempt_commit(a_, kind_) {
     atomic { my = me * ATTEMPTS + a_; base = ATTEMPT_RECORD(me, a_); installed = 0; lost = false; k = 0 };
     do
-    :: k < HEADS && !(heads & BIT(k)) -> k++
-    :: k < HEADS && (heads & BIT(k)) && !raced ->
+    :: k < HEADS && !raced ->
         h = head[k];
         effective(WRITER);
+#if defined(TWIN_BUMP_COPIES_STALE_ITEM) || defined(TWIN_PUT_CARRIES_STALE_LOCK)
+        if :: k == A && first == 0 -> first = e :: else fi;
+#endif
         if
         :: blocker != NO_COMMIT -> displace()
         :: else
         fi;
         if
         :: blocker != NO_COMMIT -> skip /* it got through: look again */
-        :: blocker == NO_COMMIT && k == LOCK_A && !deletes && (ABSENT(e) || version[e] != v) ->
+        :: blocker == NO_COMMIT && k == A && locked && LOCK_OF(e) != v ->
             raced = true;
-            assert(gone[now_[LOCK_A]] || version[now_[LOCK_A]] != v) /* I6 */
+            assert(LOCK_OF(now_[A]) != v) /* I6 */
         :: else ->
+#ifndef TWIN_PUT_IGNORES_FLOOR
+            if :: k == A && !locked -> raise_floor() :: else fi;
+#endif
             d_step {
-                r = base + k; prev[r] = e; word[r] = COMMIT + my;
-                gone[r] = deletes;
-                version[r] = (k != LOCK_A -> 0 : (e == EMPTY -> 1 : version[e] + 1));
+                r = base + k;
+                prepare(kind_);
+#ifdef TWIN_BUMP_COPIES_STALE_ITEM
+                if :: k == A && kind_ == BUMP -> copy_item(r, first) :: else fi;
+#endif
+#ifdef TWIN_PUT_CARRIES_STALE_LOCK
+                if :: k == A && !locked -> version[r] = LOCK_OF(first) :: else fi;
+#endif
                 if :: h != EMPTY -> USE(h) :: else fi;
                 if
                 :: head[k] == h -> head[k] = r; installed = installed | BIT(k); k++
-                :: else -> prev[r] = 0; word[r] = 0; version[r] = 0; gone[r] = false /* still ours alone */
+                :: else -> /* still ours alone */
+                    prev[r] = 0; word[r] = 0; item[r] = 0; version[r] = 0; tomb[r] = false; mortal[r] = false;
+                    fresh[r] = false; lapsed[r] = false
                 fi
             }
         fi
@@ -354,18 +240,16 @@ inline attempt_commit(a_) {
                 state[my] = READY;
 #endif
                 if
-                :: !deletes ->
-                    assert(!gone[now_[LOCK_A]] && version[now_[LOCK_A]] == v); /* I4 */
+                :: locked ->
+                    assert(LOCK_OF(now_[A]) == v); /* I4 */
                     assert(deleted_place <= seen_place) /* I5 */
                 :: else
                 fi;
                 k = 0;
                 do
-                :: k < HEADS && (heads & BIT(k)) -> takes_effect(k, base + k); k++
-                :: k < HEADS && !(heads & BIT(k)) -> k++
+                :: k < HEADS -> takes_effect(k, base + k); k++
                 :: else -> break
                 od;
-                if :: deletes -> deleted_place = place[base] :: else fi;
                 done = true
             :: else -> lost = true
             fi;
@@ -382,15 +266,14 @@ inline attempt_commit(a_) {
 #endif
         d_step { if :: state[my] == READY -> state[my] = t :: else fi; t = 0 };
         do
-        :: k < HEADS && (heads & BIT(k)) ->
+        :: k < HEADS ->
             d_step { r = base + k; word[r] = state[my] };
 #ifdef TWIN_RETIRE_BEFORE_STAMP
-            if :: k != ITEM_A -> retire(prev[r]) :: else fi;
+            if :: k != A -> retire(prev[r]) :: else fi;
 #else
             retire(prev[r]);
 #endif
             d_step { settled_place[k] = MAX(settled_place[k], place[r]); k++ }
-        :: k < HEADS && !(heads & BIT(k)) -> k++
         :: else -> break
         od
     :: else ->
@@ -415,31 +298,41 @@ inline attempt_commit(a_) {
 }
 
 /* Attempts until one succeeds or finds the lock stale. */
-inline commit(a_) {
-    a_ = 0;
+inline commit(a_, kind_) {
+    d_step { a_ = 0; at = late };
     do
-    :: a_ < ATTEMPTS && !done && !raced -> attempt_commit(a_); a_++
+    :: a_ < ATTEMPTS && !done && !raced -> attempt_commit(a_, kind_); a_++
     :: else -> break
     od
 }
 
-#define COMMIT_LOCALS byte k, my, base, installed, heads, v, seen_place, a; bool lost, raced, done, ok, deletes
+#define COMMIT_LOCALS byte k, my, base, installed, v, f, seen_place, a, first; bool lost, raced, done, ok, locked, at
 
 #if TXN > 0
-proctype Txn(byte me) {
+proctype Txn(byte me; byte kind) {
     LOCALS;
     COMMIT_LOCALS;
     enter();
     get_lock(false);
     leave();
     enter();
-    h = head[ITEM_A];
+    h = head[A];
     effective(READER);
     seen_place = place[e];
     leave();
     enter();
-    heads = BIT(ITEM_A) | BIT(LOCK_A) | BIT(ITEM_B);
-    commit(a);
+    locked = true;
+    commit(a, kind);
+    leave()
+}
+#endif
+
+#if defined(PUT)
+proctype Put(byte me) {
+    LOCALS;
+    COMMIT_LOCALS;
+    enter();
+    commit(a, WRITE);
     leave()
 }
 #endif
@@ -447,19 +340,43 @@ proctype Txn(byte me) {
 #if defined(DEL)
 proctype Del(byte me) {
     LOCALS;
-    COMMIT_LOCALS;
+    bool ok;
     enter();
-    heads = BIT(ITEM_A) | BIT(LOCK_A);
-    deletes = true;
+    r = PLAIN_RECORD(me);
+    do
+    :: !ok ->
+        h = head[A];
+        effective(WRITER);
+        if
+        :: ABSENT(e) -> break /* nothing to delete */
+        :: else ->
+            if
+            :: blocker != NO_COMMIT -> displace()
+            :: else
+            fi;
+            if
+            :: blocker != NO_COMMIT -> skip
+            :: else ->
+                d_step {
+                    USE(e);
 #ifdef TWIN_DELETE_LEAVES_LOCK
-    heads = BIT(ITEM_A);
+                    version[r] = LOCK_OF(e);
+#else
+                    tomb[r] = true; version[r] = version[e]
 #endif
-#ifdef TWIN_DELETE_SKIPS_ABSENT_LOCK
-    h = head[LOCK_A];
-    effective(READER);
-    if :: ABSENT(e) && blocker == NO_COMMIT -> heads = BIT(ITEM_A) :: else fi;
+                };
+#ifdef TWIN_DELETE_FORGETS_VERSION
+                version[r] = 0;
 #endif
-    commit(a);
+                install_plain()
+            fi
+        fi
+    :: else -> break
+    od;
+    if
+    :: ok -> finish_plain()
+    :: else
+    fi;
     leave()
 }
 #endif
@@ -467,8 +384,8 @@ proctype Del(byte me) {
 #if defined(RENEW)
 proctype Renew(byte me) {
     LOCALS;
-    byte v;
-    bool ok;
+    byte v, f;
+    bool ok, at;
     enter();
     get_lock(true);
     leave()
@@ -478,6 +395,7 @@ proctype Renew(byte me) {
 #if defined(SET)
 proctype Set(byte me) {
     LOCALS;
+    byte first;
     bool ok;
     enter();
     r = PLAIN_RECORD(me);
@@ -486,7 +404,7 @@ proctype Set(byte me) {
 #endif
     do
     :: !ok ->
-        h = head[ITEM_A];
+        h = head[A];
         effective(WRITER);
 #ifndef TWIN_SET_OVER_INSTALLING
         if
@@ -498,43 +416,69 @@ proctype Set(byte me) {
 #ifndef TWIN_SET_OVER_INSTALLING
         :: blocker != NO_COMMIT -> skip
 #endif
-        :: else -> install_plain(ITEM_A)
+        :: else ->
+#if !defined(TWIN_SET_IGNORES_FLOOR) && !defined(TWIN_FLOOR_AFTER_SWAP)
+            raise_floor();
+#endif
+            d_step {
+                if :: e != EMPTY -> USE(e) :: else fi;
+                item[r] = r;
+                version[r] = LOCK_OF(e)
+#ifdef TWIN_SET_DROPS_LOCK
+                ; version[r] = 0
+#endif
+#ifdef TWIN_SET_REVIVES_LOCK
+                ; version[r] = version[e]
+#endif
+#ifdef TWIN_SET_CARRIES_STALE_LOCK
+                ; if :: first == 0 -> first = e :: else fi;
+                version[r] = LOCK_OF(first)
+#endif
+            };
+            install_plain()
         fi
     :: else -> break
     od;
+#ifdef TWIN_FLOOR_AFTER_SWAP
+    raise_floor();
+#endif
 #ifdef TWIN_STAMP_BEFORE_INSTALL
     t = early;
 #endif
-    finish_plain(ITEM_A);
+    finish_plain();
     leave()
 }
 #endif
 
 #if defined(SWEEP)
 proctype Tick() { late = true }
-#endif
 
-#if defined(SWEEP)
 proctype Sweep(byte me) {
     LOCALS;
     bool ok, at;
     enter();
     at = late;
-    h = head[ITEM_A];
+    h = head[A];
     effective(READER);
     if
     :: e == h && mortal[e] && at ->
-        r = PLAIN_RECORD(me);
-        gone[r] = true;
+        d_step {
+            r = PLAIN_RECORD(me); lapsed[r] = true;
+#ifdef TWIN_SWEEP_LEAVES_LOCK
+            version[r] = LOCK_OF(e);
+#else
+            tomb[r] = true; version[r] = version[e];
+#endif
+        };
 #ifdef TWIN_SWEEP_WHATEVER
-        h = head[ITEM_A];
+        h = head[A];
         effective(READER);
         h = e;
 #endif
-        d_step { if :: head[ITEM_A] == h -> assert(mortal[now_[ITEM_A]]) /* I12 */ :: else fi };
-        install_plain(ITEM_A);
+        d_step { if :: head[A] == h -> assert(mortal[now_[A]]) /* I12 */ :: else fi };
+        install_plain();
         if
-        :: ok -> finish_plain(ITEM_A)
+        :: ok -> finish_plain()
         :: else
         fi
     :: else
@@ -543,16 +487,111 @@ proctype Sweep(byte me) {
 }
 #endif
 
+#if HOME > 0
+#ifdef TWIN_HOME_BEFORE_GRACE
+#define ROOM_IS_LEFT (grave[inside] & RETIRED)
+#else
+#define ROOM_IS_LEFT (grave[inside] == RETIRED)
+#endif
+/* Whoever disposes of the record inside; perhaps after all others have ended. */
+proctype Home(byte me) {
+    LOCALS;
+    byte n, copy, inside = INSIDE;
+    bool ok;
+    do
+    :: n < HOME && ROOM_IS_LEFT ->
+        copy = HOMED(n);
+#ifndef TWIN_HOME_OUTSIDE_SECTION
+        enter();
+#endif
+        h = head[A];
+        d_step { USE(h); w = word[h] };
+#ifndef TWIN_HOME_OVER_UNSETTLED
+        if
+        :: w >= COMMIT ->
+            d_step {
+                c = w - COMMIT; USE_COMMIT(c); s = state[c];
+                w = (s == INSTALLING || s == READY || s == ABORTED -> 0 : s);
+                c = 0; s = 0
+            }
+        :: else
+        fi;
+#endif
+#ifdef TWIN_HOME_NEW_STAMP
+        if :: w != 0 -> w = clock :: else fi;
+#endif
+        if
+#ifdef TWIN_HOME_OVER_UNSETTLED
+        :: tomb[h] -> skip
+#else
+        :: w == 0 || tomb[h] -> skip
+#endif
+        :: else ->
+            d_step {
+                USE(h);
+                grave[inside] = RETIRED; /* its bytes are gone, for everybody */
+                word[copy] = w; item[copy] = item[h]; version[copy] = version[h]; mortal[copy] = mortal[h];
+                lapsed[copy] = lapsed[h];
+#ifdef TWIN_HOME_DROPS_PREV
+                prev[copy] = EMPTY;
+#else
+                prev[copy] = (prev[h] == inside -> EMPTY : prev[h]);
+#endif
+#ifdef TWIN_HOME_DROPS_LOCK
+                version[copy] = 0;
+#endif
+                w = 0
+            };
+            d_step {
+                USE(h);
+                if
+#ifdef TWIN_HOME_BY_STORE
+                :: true ->
+#else
+                :: head[A] == h ->
+#endif
+                    head[A] = copy; ok = true;
+                    assert(now_[A] == h && item[copy] == item[h] && mortal[copy] == mortal[h]); /* I15 */
+                    assert(version[copy] == version[h]); /* I15 */
+                    assert(word[copy] == (word[h] >= COMMIT -> state[word[h] - COMMIT] : word[h])); /* I15 */
+                    assert(word[copy] != 0 && word[copy] < READY); /* I15 */
+                    place[copy] = place[h]; copied[n] = h; moved[h] = true; now_[A] = copy
+                :: else -> /* the room is free */
+                    word[copy] = 0; item[copy] = 0; version[copy] = 0; mortal[copy] = false; prev[copy] = 0;
+                    lapsed[copy] = false
+                fi
+            };
+            if
+            :: ok ->
+#ifdef TWIN_HOME_FREES_AT_ONCE
+                grave[h] = RETIRED
+#else
+#ifndef TWIN_HOME_FORGETS_RETIRE
+                retire(h)
+#endif
+#endif
+            :: else
+            fi
+        fi;
+        leave();
+        atomic { if :: ok -> n++; inside = copy; ok = false :: else -> n = HOME fi; copy = 0 }
+    :: n == HOME -> break
+    :: _nr_pr == 2 -> break
+    od
+}
+#endif
+
 #if defined(GET)
 proctype Get(byte me) {
     LOCALS;
     byte oldest;
     enter();
-    d_step { h = head[ITEM_A]; oldest = place[now_[ITEM_A]] };
+    d_step { h = head[A]; oldest = place[now_[A]] };
     effective(GETTER);
     d_step {
+        if :: e != EMPTY -> USE(e) :: else fi;
         assert(e == EMPTY || place[e] >= oldest); /* I7 */
-        settled_place[ITEM_A] = MAX(settled_place[ITEM_A], place[e]);
+        settled_place[A] = MAX(settled_place[A], place[e]);
         oldest = 0
     };
     leave()
@@ -570,18 +609,18 @@ inline read_at(k_, r_) {
     atomic { USE(e); r_ = e; h = 0; e = 0; es = 0 }
 }
 
-#define SHOWN(r_, at_) (!gone[r_] && !(mortal[r_] && (at_)))
+#define SHOWN(r_, at_) (item[r_] != 0 && !(mortal[r_] && (at_)))
 
 /* a, b = the records of both items at a snapshot; `at` = the time for expiry, taken after it. */
 inline read_snapshot(n_) {
-    d_step { oldest_a = settled_place[ITEM_A]; oldest_b = settled_place[ITEM_B] };
+    d_step { oldest_a = settled_place[A]; oldest_b = settled_place[B] };
     S = clock;
     d_step { if :: clock == S -> clock = S + 1 :: else fi };
 #ifndef TWIN_NOW_BEFORE_SNAPSHOT
     at = late;
 #endif
-    read_at(ITEM_A, a);
-    read_at(ITEM_B, b);
+    read_at(A, a);
+    read_at(B, b);
     d_step {
         assert(place[a] >= oldest_a && place[b] >= oldest_b); /* I9 */
         judge_expiry();
@@ -593,7 +632,7 @@ inline read_snapshot(n_) {
 /* The two first records come from one commit and expire together. */
 inline judge_expiry() {
     assert(!(mortal[a] && mortal[b]) || SHOWN(a, at) == SHOWN(b, at)); /* I11 */
-    assert(!(gone[a] && mortal[prev[a]] && mortal[b]) || deleted_place != 0 || !SHOWN(b, at)) /* I11 */
+    assert(!(lapsed[a] && mortal[b]) || !SHOWN(b, at)) /* I11 */
 }
 
 #define READ_LOCALS byte a, b, S, oldest_a, oldest_b; bool at
@@ -617,7 +656,7 @@ inline collect(k_, a_) {
 #ifdef TWIN_COLLECT_UNSETTLED
     h = a_;
     effective(READER);
-    if :: k_ == ITEM_A -> ea = e :: else -> eb = e fi;
+    if :: k_ == A -> ea = e :: else -> eb = e fi;
 #else
     if
     :: a_ != EMPTY -> d_step { USE(a_); if :: word[a_] == 0 || word[a_] >= COMMIT -> settled = false :: else fi }
@@ -636,15 +675,15 @@ proctype Many(byte me) {
 #ifdef TWIN_NOW_BEFORE_SNAPSHOT
     at = late;
 #endif
-    collect(ITEM_B, b);
-    collect(ITEM_A, a);
+    collect(B, b);
+    collect(A, a);
 #ifndef TWIN_NOW_BEFORE_SNAPSHOT
     at = late;
 #endif
-    d_step { instant_a = now_[ITEM_A]; instant_b = now_[ITEM_B] };
+    d_step { instant_a = now_[A]; instant_b = now_[B] };
 #ifndef TWIN_COLLECT_ONCE
-    if :: head[ITEM_B] != b -> settled = false :: else fi;
-    if :: head[ITEM_A] != a -> settled = false :: else fi;
+    if :: head[B] != b -> settled = false :: else fi;
+    if :: head[A] != a -> settled = false :: else fi;
 #endif
 #ifdef TWIN_COLLECT_UNSETTLED
     if :: settled -> a = ea; b = eb :: else fi;
@@ -654,8 +693,8 @@ proctype Many(byte me) {
         d_step {
             assert(a == instant_a && b == instant_b); /* I10 */
             judge_expiry();
-            settled_place[ITEM_A] = MAX(settled_place[ITEM_A], place[a]);
-            settled_place[ITEM_B] = MAX(settled_place[ITEM_B], place[b]);
+            settled_place[A] = MAX(settled_place[A], place[a]);
+            settled_place[B] = MAX(settled_place[B], place[b]);
             a = 0; b = 0; at = 0; ea = 0; eb = 0; instant_a = 0; instant_b = 0
         }
     :: else ->
@@ -683,30 +722,42 @@ init {
         n = 0;
         do
         :: n < HEADS ->
-            head[n] = n + 1; now_[n] = n + 1; word[n + 1] = 1; place[n + 1] = 1; settled_place[n] = 1; n++
+            head[n] = n + 1; now_[n] = n + 1; word[n + 1] = 1; place[n + 1] = 1; settled_place[n] = 1; item[n + 1] = n + 1;
+            n++
         :: else -> break
         od;
-        version[LOCK_A + 1] = 1; newest_version = 1;
+        next[EMPTY] = INSIDE;
+        version[INSIDE] = 1; newest_version = 1;
 #ifdef SWEEP
-        mortal[ITEM_A + 1] = true; mortal[ITEM_B + 1] = true;
+        mortal[A + 1] = true; mortal[B + 1] = true;
 #endif
         if
-        :: LOCK_START == GONE -> gone[LOCK_A + 1] = true
-        :: LOCK_START == NONE -> head[LOCK_A] = EMPTY; now_[LOCK_A] = EMPTY; settled_place[LOCK_A] = 0; newest_version = 0
-        :: LOCK_START == LIVE
+        :: START == LIVE
+        :: START == BARE -> version[INSIDE] = 0; newest_version = 0
+        :: START == LOCK -> item[INSIDE] = 0; mortal[INSIDE] = false
+        :: START == GONE -> item[INSIDE] = 0; mortal[INSIDE] = false; tomb[INSIDE] = true
+        :: START == NONE ->
+            head[A] = EMPTY; now_[A] = EMPTY; settled_place[A] = 0; version[INSIDE] = 0; newest_version = 0; next[EMPTY] = 0;
+            word[INSIDE] = 0; place[INSIDE] = 0; item[INSIDE] = 0; mortal[INSIDE] = false
         fi;
         n = 0;
+#if HOME > 0
+        run Home(P_HOME); /* the first, as it may have to see all others end */
+#endif
 #if TXN > 0
         do
-        :: n < TXN -> run Txn(n); n++
+        :: n < TXN -> run Txn(n, (n == 0 -> KIND : WRITE)); n++
         :: else -> break
         od;
+#endif
+#ifdef PUT
+        run Put(P_PUT);
 #endif
 #ifdef DEL
         run Del(P_DEL);
 #endif
 #ifdef SET
-        run Set(P_PLAIN);
+        run Set(P_SET);
 #endif
 #ifdef SWEEP
         run Sweep(P_SWEEP);
@@ -738,7 +789,8 @@ init {
         do
         :: n < RECORDS ->
             assert(place[n] == 0 || next[n] == 0 || (grave[n] & RETIRED)); /* I13 */
-            assert(place[n] == 0 || next[n] != 0 || !(grave[n] & RETIRED)); /* I13 */
+            assert(place[n] == 0 || next[n] != 0 || moved[n] || !(grave[n] & RETIRED)); /* I13 */
+            assert(!moved[n] || (grave[n] & RETIRED)); /* I13 */
             assert(place[n] != 0 || word[n] == 0 || (grave[n] & RETIRED)); /* I13 */
             n++
         :: else -> break

@@ -6,27 +6,30 @@
  *            index' entry for it, both latches, the version floor, tags, PENDING, tickets; a second item B that a commit
  *            writes together with A. Every access to a shared word is one step.
  *              Put   commit of {A, B}: may meet RACE at any point, may be aborted; makes the cell where there is none
- *              Set   plain set of A       Lock  get_lock of A       Del  delete of A, tags and ticket
+ *              Set   plain set of A       Lock  get_lock of A       Del  delete of A: tombstone, tag and ticket
  *              Reader  get, then query (GET_QUERY); query, then get (QUERY_GET); get_many {A, B} (MANY)
  *              Handler takes mature tickets
  *            A configuration: -DCOMMIT_AB -DSET -DLOCK -DDEL=n -DHANDLERS=n, one reader, -DSTART=LIVE (item and lock), GONE
- *            (tombstones, mature, with a ticket) or NONE (no cell).
+ *            (a tombstone, mature, with a ticket) or NONE (no cell).
+ *            A cell has one head; a record says whether there is an item, the version of the lock, or neither (a tombstone,
+ *            which keeps the last version). A burial is one compare-and-swap of the head, from empty or a mature tombstone.
  *
- * ABSTRACTED Sequential consistency. Taking effect and the stamp are one step, and so are the two tombstones of a delete
- *            (commit.pml takes them apart). "Mature" means that all sections have ended that were active when the tag was
- *            read, which is the least that two epochs guarantee (reclaim.pml). Tombstones are not superseded by sweeps.
+ * ABSTRACTED Sequential consistency. Taking effect and the stamp are one step (commit.pml takes them apart). "Mature" means
+ *            that all sections have ended that were active when the tag was read, which is the least that two epochs
+ *            guarantee (reclaim.pml). Sweeps, and records that come home (commit.pml): what comes home is no tombstone.
  *            A latched region that changes one word is one step. No allocation failures, no removal of partitions.
  *
  * INVARIANTS
  *   I1  what is used has not been freed
  *   I2  a record takes effect over the record that was in effect, or over an empty head where A was absent
- *   I3  versions strictly increase, through removal and re-creation too
+ *   I3  a version that a lock gets is above all that its key ever had, through removal and re-creation too
  *   I4  in the end a key without a cell is absent
  *   I5  at most one ticket for a cell
  *   I6  in the end set and index have the same cell, it holds an item or a lock, all other cells are retired (no leak)
  *   I7  a get returns what was in effect at some time during the call
  *   I8  a snapshot at S, through the set or the index, shows the last record with a stamp of at most S
  *   I10 a double collect shows the store as it was at one instant
+ *   I14 what a write does not change it carries over: a set the lock, a lock the item
  *
  * TWINS: see `run`, which prints the invariant that caught each.
  */
@@ -50,14 +53,12 @@
 #define CELLS 5      /* cells are 1 .. CELLS - 1 */
 
 /* Records: made by whom. */
-#define FIRST 1      /* the first item record, where the start has one */
-#define FIRST_LOCK 2
-#define PUT 3        /* record of A of the commit {A, B} */
-#define SET_RECORD 4
-#define LOCK_RECORD 5
-#define DEL_ITEM(n) (6 + 2 * (n))
-#define DEL_LOCK(n) (7 + 2 * (n))
-#define RECORDS (6 + 2 * DEL)
+#define FIRST 1      /* the first record, where the start has one */
+#define PUT 2        /* record of A of the commit {A, B} */
+#define SET_RECORD 3
+#define LOCK_RECORD 4
+#define TOMBSTONE(n) (5 + (n))
+#define RECORDS (5 + DEL)
 
 #define INSTALLING 0
 #define ABORTED 31
@@ -65,15 +66,15 @@
 /* The key A. */
 byte set_cell;         /* the set's entry for A; NO_CELL: missing */
 byte index_cell;       /* the ordered index' entry for A */
-byte item[CELLS];      /* heads */
-byte lock[CELLS];
+byte head[CELLS];
 bool pending[CELLS];
 byte floor;            /* of the shard's versions */
 bool latch;            /* the shard's */
 bool index_latch;      /* the partition's */
 byte prev[RECORDS];
 byte stamp[RECORDS];
-byte version[RECORDS];
+byte version[RECORDS]; /* of the lock, 0: there is none; of a tombstone: the last one */
+bool item[RECORDS];    /* there is an item */
 bool tomb[RECORDS];
 bool tagged[RECORDS];
 short tag[RECORDS];    /* who was in a section when the tag was taken, and still is */
@@ -93,11 +94,10 @@ short grave[RECORDS];
 short cell_grave[CELLS];
 #define RETIRED 4096
 byte cells_made;
-byte now_;             /* item record of A in effect, 0: none ever */
-byte now_lock;
+byte now_;             /* record of A in effect, 0: none ever */
 byte place[RECORDS];
 byte next[RECORDS];
-byte last_tomb;        /* place of the last tombstone */
+byte last_gone;        /* place of the last record without an item */
 byte newest_version;
 byte working;          /* processes other than handlers that still run */
 byte read_S[2];        /* results of snapshots, judged in the end */
@@ -109,7 +109,8 @@ bool read_B[2];
 #define FREED(grave_) (((grave_) & RETIRED) && !((grave_) & BIT(me)))
 #define USE(r) assert((r) == EMPTY || (r) == DEAD || !FREED(grave[r])) /* I1 */
 #define USE_CELL(c_) assert(!FREED(cell_grave[c_])) /* I1 */
-#define ABSENT(r) ((r) == EMPTY || tomb[r])
+#define ABSENT(r) ((r) == EMPTY || tomb[r]) /* neither item nor lock */
+#define LOCK_OF(r) (tomb[r] -> 0 : version[r])
 #define STAMP(r) ((r) == PUT -> put_state : stamp[r])
 #define UNDONE(r) ((r) == PUT && (put_state == INSTALLING || put_state == ABORTED))
 
@@ -128,7 +129,7 @@ inline leave() {
         :: i < CELLS -> cell_grave[i] = cell_grave[i] & ~BIT(me); ticket_tag[i] = ticket_tag[i] & ~BIT(me); i++
         :: else -> break
         od;
-        i = 0; h = 0; e = 0; c = 0; l = 0
+        i = 0; h = 0; e = 0; c = 0
     }
 }
 
@@ -145,18 +146,21 @@ inline retire_cell(c_) {
     d_step { assert(!(cell_grave[c_] & RETIRED) && set_cell != c_ && index_cell != c_); /* I6 */ cell_grave[c_] = RETIRED | sections }
 }
 
-/* Ghost: item record r_ takes effect, at its stamp. */
+/* Ghost: record r_ takes effect, at its stamp. */
 inline takes_effect(r_) {
     assert(prev[r_] == now_ || (ABSENT(now_) && prev[r_] == EMPTY)); /* I2 */
+    if
+    :: r_ == LOCK_RECORD ->
+        assert(version[r_] > newest_version); /* I3 */
+        assert(item[r_] == item[now_]); /* I14 */
+        newest_version = version[r_]
+    :: r_ != LOCK_RECORD && !tomb[r_] -> assert(version[r_] == LOCK_OF(now_)) /* I14 */
+    :: else
+    fi;
     place[r_] = place[now_] + 1;
     next[now_] = r_;
     now_ = r_;
-    last_tomb = (tomb[r_] -> place[r_] : last_tomb)
-}
-
-inline lock_takes_effect(r_) {
-    assert(version[r_] > newest_version); /* I3 */
-    newest_version = version[r_]; now_lock = r_
+    last_gone = (item[r_] -> last_gone : place[r_])
 }
 
 /* c = the set's cell of A. */
@@ -171,10 +175,7 @@ inline find_or_make() {
         d_step { c = index_cell; dead = true };
         if
         :: c != NO_CELL ->
-            d_step { USE_CELL(c); dead = (item[c] == DEAD) };
-#ifndef TWIN_INDEX_CHECKS_ITEM_ONLY
-            d_step { USE_CELL(c); dead = dead && (lock[c] == DEAD) }
-#endif
+            d_step { USE_CELL(c); dead = (head[c] == DEAD) }
         :: else
         fi;
         d_step {
@@ -193,8 +194,8 @@ inline find_or_make() {
 #ifdef TWIN_DEAD_INTO_SET
             :: set_cell == NO_CELL -> set_cell = c
 #else
-            :: set_cell == NO_CELL && lock[c] != DEAD -> set_cell = c
-            :: set_cell == NO_CELL && lock[c] == DEAD -> c = NO_CELL
+            :: set_cell == NO_CELL && head[c] != DEAD -> set_cell = c
+            :: set_cell == NO_CELL && head[c] == DEAD -> c = NO_CELL
 #endif
             fi;
             assert(c == NO_CELL || !(cell_grave[c] & RETIRED)) /* I6 */
@@ -228,71 +229,67 @@ inline set_pending() {
 #endif
 #define EFFECTIVE(r) (UNDONE(r) -> prev[r] : (r))
 
-/* Removes cell c if it may go; under the latch. h, l = its heads. */
+#define RAISE_FLOOR(r) floor = MAX(floor, version[r])
+
+/* Before the swap of what has no lock over a tombstone: its version would be lost. */
+inline raise_floor() {
+    if
+#ifndef TWIN_SET_IGNORES_FLOOR
+    :: tomb[e] -> d_step { USE(e); RAISE_FLOOR(e) }
+#endif
+    :: else
+    fi
+}
+
+/* Removes cell c if it may go; under the latch. h = its head. */
 inline dispose() {
     atomic { !latch -> latch = true };
-    d_step { USE_CELL(c); h = item[c]; USE(h) };
-    d_step { USE_CELL(c); l = lock[c]; USE(l) };
+    d_step { USE_CELL(c); h = head[c]; USE(h) };
     removed = false;
     if
-    :: h != DEAD && l != DEAD ->
+    :: h != DEAD ->
         if
-        :: MATURE(h) && MATURE(l) ->
-            if
 #if defined(TWIN_IGNORES_PENDING) || defined(TWIN_PENDING_CLEARED_LAST)
-            :: true ->
+        :: MATURE(h) ->
 #else
-            :: !pending[c] ->
+        :: MATURE(h) && !pending[c] ->
 #endif
 #ifdef TWIN_OUT_OF_SET_FIRST
-                set_cell = NO_CELL;
+            set_cell = NO_CELL;
 #endif
-                d_step {
-                    if
-                    :: item[c] == h -> item[c] = DEAD; removed = true
-                    :: else
-                    fi
-                };
-                if
-                :: removed ->
-                    d_step {
-                        if
-                        :: lock[c] == l -> lock[c] = DEAD
-                        :: else -> removed = false
-                        fi
-                    };
-                    if
-                    :: removed ->
 #if !defined(TWIN_FLOOR_RAISED_LAST) && !defined(TWIN_NO_FLOOR)
-                        floor = (l != EMPTY -> MAX(floor, version[l]) : floor);
+            d_step { if :: h != EMPTY -> RAISE_FLOOR(h) :: else fi };
 #endif
-                        set_cell = NO_CELL
-                    :: else -> item[c] = h
-                    fi
+            d_step {
+                if
+#ifdef TWIN_BURY_BY_STORE
+                :: true -> head[c] = DEAD; removed = true
+#else
+                :: head[c] == h -> head[c] = DEAD; removed = true
                 :: else
+#endif
                 fi
+            };
+            if
+            :: removed -> set_cell = NO_CELL
             :: else
             fi
         :: else
         fi;
         if
         :: !removed ->
-            d_step { h = item[c]; l = lock[c] };
+            d_step { h = head[c]; USE(h) };
 #ifdef TWIN_PENDING_CLEARED_LAST
             pending[c] = false;
 #endif
 #ifdef TWIN_DROP_ON_INSTALLING
             if
-            :: !UNDONE(h) && ABSENT(h) && ABSENT(l) -> set_pending()
+            :: !UNDONE(h) && ABSENT(h) -> set_pending()
             :: else
             fi
 #else
             if
-            :: ABSENT(EFFECTIVE(h)) && ABSENT(l) ->
-#ifdef TWIN_PUSH_OUTSIDE_LATCH
-                latch = false;
-#endif
-                set_pending()
+            :: ABSENT(EFFECTIVE(h)) -> set_pending()
             :: else
             fi
 #endif
@@ -304,7 +301,7 @@ inline dispose() {
     if
     :: removed ->
 #ifdef TWIN_FLOOR_RAISED_LAST
-        floor = (l != EMPTY -> MAX(floor, version[l]) : floor);
+        d_step { if :: h != EMPTY -> RAISE_FLOOR(h) :: else fi };
 #endif
 #ifdef TWIN_INDEX_UNCHECKED
         atomic { !index_latch -> index_cell = NO_CELL };
@@ -317,13 +314,12 @@ inline dispose() {
         retire_cell(c);
 #endif
         retire(h);
-        retire(l);
         removed = false
     :: else
     fi
 }
 
-#define LOCALS byte i, h, l, e, c; bool dead, maker, removed
+#define LOCALS byte i, h, e, c; bool dead, maker, removed
 
 #define RIPE(c_) (ticket[c_] && ticket_tag[c_] == 0)
 
@@ -362,13 +358,15 @@ again:
     find_or_make();
     do
     :: got == 0 ->
-        d_step { USE_CELL(c); h = item[c]; USE(h) };
+        d_step { USE_CELL(c); h = head[c]; USE(h) };
         if
         :: h == DEAD -> goto again
         :: h != DEAD ->
+            e = h;
+            raise_floor();
             d_step {
-                prev[PUT] = h;
-                if :: item[c] == h -> item[c] = PUT; got = 1 :: else fi
+                prev[PUT] = h; item[PUT] = true; version[PUT] = LOCK_OF(h);
+                if :: head[c] == h -> head[c] = PUT; got = 1 :: else fi
             }
         fi
     :: got == 0 -> put_state = ABORTED; got = 3 /* RACE before anything is installed */
@@ -390,7 +388,7 @@ again:
         if :: got == 2 -> b_head = false :: else fi;
         if
         :: got != 3 ->
-            d_step { if :: item[c] == PUT -> item[c] = prev[PUT] :: else fi };
+            d_step { if :: head[c] == PUT -> head[c] = prev[PUT] :: else fi };
             retire(PUT)
         :: else
         fi;
@@ -409,7 +407,7 @@ again:
 }
 #endif
 
-/* e = effective item record of the head h; a commit in the way is aborted by writers. */
+/* e = effective record of the head h; a commit in the way is aborted by writers. */
 inline displace() {
     e = h;
     if
@@ -431,15 +429,16 @@ proctype Set(byte me) {
     do
     :: !done ->
         find_or_make();
-        d_step { USE_CELL(c); h = item[c]; USE(h) };
+        d_step { USE_CELL(c); h = head[c]; USE(h) };
         if
         :: h != DEAD ->
             displace();
+            raise_floor();
             d_step {
                 USE_CELL(c);
-                prev[SET_RECORD] = e;
+                prev[SET_RECORD] = e; item[SET_RECORD] = true; version[SET_RECORD] = LOCK_OF(e);
                 if
-                :: item[c] == h -> item[c] = SET_RECORD; stamp[SET_RECORD] = clock; takes_effect(SET_RECORD); done = true
+                :: head[c] == h -> head[c] = SET_RECORD; stamp[SET_RECORD] = clock; takes_effect(SET_RECORD); done = true
                 :: else
                 fi
             }
@@ -455,35 +454,36 @@ proctype Set(byte me) {
 #if defined(LOCK)
 proctype Lock(byte me) {
     LOCALS;
-    byte v;
+    byte v, f;
     enter();
     do
     :: v == 0 ->
 #ifdef TWIN_FLOOR_READ_FIRST
-        h = floor;
+        f = floor;
 #endif
         find_or_make();
-        d_step { USE_CELL(c); l = lock[c]; USE(l) };
+        d_step { USE_CELL(c); h = head[c]; USE(h); e = (h == DEAD -> EMPTY : EFFECTIVE(h)) };
         if
-        :: l != DEAD && !ABSENT(l) -> v = version[l]
-        :: l != DEAD && ABSENT(l) ->
-#ifdef TWIN_NO_FLOOR
-            version[LOCK_RECORD] = (l == EMPTY -> 0 : version[l]) + 1;
-#else
-#ifdef TWIN_FLOOR_READ_FIRST
-            version[LOCK_RECORD] = (l == EMPTY -> h : version[l]) + 1;
-#else
-            version[LOCK_RECORD] = (l == EMPTY -> floor : version[l]) + 1;
+        :: h != DEAD && LOCK_OF(e) != 0 -> v = version[e]
+        :: h != DEAD && LOCK_OF(e) == 0 ->
+            displace();
+#ifndef TWIN_FLOOR_READ_FIRST
+            f = floor;
 #endif
+#ifdef TWIN_NO_FLOOR
+            f = 0;
 #endif
             d_step {
                 USE_CELL(c);
+                prev[LOCK_RECORD] = e; item[LOCK_RECORD] = item[e]; version[LOCK_RECORD] = MAX(version[e], f) + 1;
                 if
-                :: lock[c] == l -> lock[c] = LOCK_RECORD; lock_takes_effect(LOCK_RECORD); v = version[LOCK_RECORD]
+                :: head[c] == h ->
+                    head[c] = LOCK_RECORD; stamp[LOCK_RECORD] = clock; takes_effect(LOCK_RECORD); v = version[LOCK_RECORD]
                 :: else
-                fi
+                fi;
+                f = 0
             };
-            if :: v != 0 -> retire(l) :: else fi
+            if :: v != 0 -> retire(e) :: else fi
         :: else
         fi
     :: else -> break
@@ -492,7 +492,6 @@ proctype Lock(byte me) {
 }
 #endif
 
-/* Both tombstones take effect in one step: commit.pml is about how. */
 #if DEL > 0
 proctype Del(byte me; byte n) {
     LOCALS;
@@ -504,25 +503,22 @@ proctype Del(byte me; byte n) {
         if
         :: c == NO_CELL -> break
         :: else ->
-            d_step { USE_CELL(c); h = item[c]; USE(h) };
-            d_step { USE_CELL(c); l = lock[c]; USE(l) };
+            d_step { USE_CELL(c); h = head[c]; USE(h) };
             if
-            :: h != DEAD && l != DEAD ->
+            :: h != DEAD ->
                 displace();
                 if
-                :: ABSENT(e) && ABSENT(l) -> break
+                :: ABSENT(e) -> break
                 :: else
                 fi;
                 d_step {
-                    version[DEL_LOCK(n)] = (l == EMPTY -> floor : version[l]) + 1;
-                    prev[DEL_ITEM(n)] = e;
+                    prev[TOMBSTONE(n)] = e; tomb[TOMBSTONE(n)] = true; version[TOMBSTONE(n)] = version[e];
+#ifdef TWIN_DELETE_FORGETS_VERSION
+                    version[TOMBSTONE(n)] = 0;
+#endif
                     if
-                    :: item[c] == h && lock[c] == l ->
-                        item[c] = DEL_ITEM(n); tomb[DEL_ITEM(n)] = true; stamp[DEL_ITEM(n)] = clock;
-                        takes_effect(DEL_ITEM(n));
-                        lock[c] = DEL_LOCK(n); tomb[DEL_LOCK(n)] = true;
-                        lock_takes_effect(DEL_LOCK(n));
-                        done = true
+                    :: head[c] == h ->
+                        head[c] = TOMBSTONE(n); stamp[TOMBSTONE(n)] = clock; takes_effect(TOMBSTONE(n)); done = true
                     :: else
                     fi
                 }
@@ -534,9 +530,7 @@ proctype Del(byte me; byte n) {
     if
     :: done ->
         retire(e);
-        retire(l);
-        d_step { tagged[DEL_ITEM(n)] = true; tag[DEL_ITEM(n)] = sections };
-        d_step { tagged[DEL_LOCK(n)] = true; tag[DEL_LOCK(n)] = sections };
+        d_step { tagged[TOMBSTONE(n)] = true; tag[TOMBSTONE(n)] = sections };
         set_pending()
     :: else
     fi;
@@ -549,7 +543,7 @@ inline read_now() {
     if
     :: c == NO_CELL -> e = EMPTY
     :: else ->
-        d_step { USE_CELL(c); e = item[c]; USE(e) };
+        d_step { USE_CELL(c); e = head[c]; USE(e) };
         if
         :: e == DEAD -> e = EMPTY
         :: e == PUT -> d_step { USE(e); e = EFFECTIVE(e) }
@@ -565,7 +559,7 @@ inline get() {
     d_step {
         USE(e);
         if
-        :: ABSENT(e) -> assert(ABSENT(start) || last_tomb > place[start]) /* I7 */
+        :: !item[e] -> assert(!item[start] || last_gone > place[start]) /* I7 */
         :: else -> assert(place[e] >= place[start]) /* I7 */
         fi;
         start = 0; e = 0; c = 0
@@ -635,14 +629,14 @@ proctype Reader(byte me) {
     enter();
     look_up();
     if
-    :: c != NO_CELL -> d_step { USE_CELL(c); a = item[c]; USE(a); settled = SETTLED(a) }
+    :: c != NO_CELL -> d_step { USE_CELL(c); a = head[c]; USE(a); settled = SETTLED(a) }
     :: else
     fi;
     d_step { b = b_head; settled = settled && (!b_head || B_NEW) };
     d_step { instant_a = now_; instant_b = B_NEW };
     if
     :: c == NO_CELL -> look_up(); settled = settled && c == NO_CELL
-    :: else -> d_step { USE_CELL(c); settled = settled && item[c] == a }
+    :: else -> d_step { USE_CELL(c); settled = settled && head[c] == a }
     fi;
     if :: b_head != b -> settled = false :: else fi;
     if
@@ -681,11 +675,11 @@ init {
     atomic {
 #if START == LIVE || START == GONE
         cells_made = 1; set_cell = 1; index_cell = 1;
-        item[1] = FIRST; lock[1] = FIRST_LOCK; stamp[FIRST] = 1; version[FIRST_LOCK] = 1;
-        next[0] = FIRST; place[FIRST] = 1; now_ = FIRST; now_lock = FIRST_LOCK; newest_version = 1;
+        head[1] = FIRST; stamp[FIRST] = 1; version[FIRST] = 1; item[FIRST] = true;
+        next[0] = FIRST; place[FIRST] = 1; now_ = FIRST; newest_version = 1;
 #endif
 #if START == GONE
-        tomb[FIRST] = true; tomb[FIRST_LOCK] = true; tagged[FIRST] = true; tagged[FIRST_LOCK] = true; last_tomb = 1;
+        item[FIRST] = false; tomb[FIRST] = true; tagged[FIRST] = true; last_gone = 1;
         pending[1] = true; ticket[1] = true;
 #endif
 #ifdef COMMIT_AB
@@ -719,8 +713,8 @@ init {
         judge(0);
         judge(1);
         assert(index_cell == set_cell); /* I6 */
-        assert(set_cell == NO_CELL || !ABSENT(item[set_cell]) || !ABSENT(lock[set_cell])); /* I6 */
-        assert(set_cell != NO_CELL || (ABSENT(now_) && (now_lock == EMPTY || tomb[now_lock]))); /* I4 */
+        assert(set_cell == NO_CELL || (head[set_cell] != DEAD && !ABSENT(head[set_cell]))); /* I6 */
+        assert(set_cell != NO_CELL || ABSENT(now_)); /* I4 */
         n = 1;
         do
         :: n <= cells_made -> assert((n == set_cell) == !(cell_grave[n] & RETIRED)) /* I6 */; n++
