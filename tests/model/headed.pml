@@ -12,15 +12,17 @@
  *              Admin     releases by key (-DADMINS=n)
  *              Deleter   deletes by key (-DDELETE)
  *              Txn       pull; inflate; one commit: the tombstone and a second key (-DTXN=1)
+ *              Locker    get_lock of the key: makes the job headed, and copies its record, under the same identity, with what
+ *                        is not modelled here: the lock (-DLOCKERS=n); a set of the key does the same with other bytes
  *            -DBORN_HEADED: a job with an sk. HALTS as in claim.pml, and the last pull comes when all times have passed.
  *            Becoming headed: the word is pinned; the entry; the head is read; the word is read, and if it is not pinned
  *            any more, others have finished; a record over exactly the value that was read; word -> HEADED from exactly
  *            the pinned one. Whoever wants to change a pinned word does this instead. Who has put a tombstone on the head
  *            may make the word DONE.
  *
- * ABSTRACTED Sequentially consistent memory; stamps, snapshots, reclamation (commit.pml); bytes and lk_set. The bound of what
- *            is plain: a pull finds what has lapsed (claim.pml). The second key has no other writer: conflicts are in
- *            commit.pml.
+ * ABSTRACTED Sequentially consistent memory; stamps, snapshots, reclamation, locks (commit.pml); bytes. The bound of what is
+ *            plain: a pull finds what has lapsed (claim.pml). The second key has no other writer: conflicts are in
+ *            commit.pml. Records that come home: a job's never does.
  *
  * INVARIANTS
  *   I1 .. I5  as in claim.pml
@@ -42,6 +44,9 @@
  *   INSTALLS_WHATEVER       the tombstone goes over whatever is effective, not over what was judged          I3
  *   ACKNOWLEDGES_WHATEVER   the token is not compared                                                        I3
  *   SECOND_ALONE            the second key's record counts by itself                                         I6
+ *   LOCK_NEW_IDENTITY       get_lock gives its copy an identity of its own, which has no entry               I5
+ *   LOCK_FORGETS_ENTRY      get_lock takes out the entry of what it copied                                   I5
+ *   LOCK_COPIES_STALE       get_lock puts its copy over whatever the head is by now                          I2 I5
  */
 
 #ifndef PULLERS
@@ -52,6 +57,9 @@
 #endif
 #ifndef INFLATERS
 #define INFLATERS 0
+#endif
+#ifndef LOCKERS
+#define LOCKERS 0
 #endif
 #ifndef LAST
 #define LAST 3
@@ -94,13 +102,15 @@ short word = START;
 byte head; /* a record; 0: the plain value, no job */
 byte clock = 1;
 
-/* Records 1, 2, ...: each has an identity of its own, which is its number. */
+/* Records 1, 2, ...: each has an identity of its own, which is its number; a copy has that of its original. */
 byte used;
 short job[RECORDS];   /* its state: a word */
 byte token[RECORDS];
 byte prev[RECORDS];
 bool tomb[RECORDS];
 bool plain[RECORDS]; /* stands for the plain word job[] */
+byte copy_of[RECORDS]; /* 0: of none */
+#define ORIGINAL(r_) (copy_of[r_] != 0 -> copy_of[r_] : (r_))
 byte commit[RECORDS]; /* of a tombstone */
 #define INSTALLING 1
 #define COMMITTED 2
@@ -110,7 +120,7 @@ byte second; /* head of the second key: a record (its commit is that of the tomb
 /* Entries {from, to = the record} */
 bool ready[RECORDS], due[RECORDS];
 short from[RECORDS];
-#define IDENTITY(r_) (plain[r_] -> job[r_] : 1024 + (r_))
+#define IDENTITY(r_) (plain[ORIGINAL(r_)] -> job[r_] : 1024 + ORIGINAL(r_))
 #define GONE 1023
 #define NOTHING 1022
 
@@ -158,8 +168,8 @@ inline forget_plain(w_) {
 
 /* The entries of a record that was replaced: of the due ones, else of the ready ones. */
 inline forget(r_) {
-    d_step { ok = due[r_]; due[r_] = false };
-    if :: !ok -> ready[r_] = false :: else fi
+    d_step { ok = due[ORIGINAL(r_)]; due[ORIGINAL(r_)] = false };
+    if :: !ok -> ready[ORIGINAL(r_)] = false :: else fi
 }
 
 /* The entry of a plain word that was not swapped in, because the word was `seen`. */
@@ -646,6 +656,41 @@ proctype Txn(byte me) provided (!stopped) {
 }
 #endif
 
+#if LOCKERS > 0
+proctype Locker(byte me) provided (!stopped) {
+    LOCALS;
+    now = clock;
+    inflate();
+    do
+    :: !done ->
+        look();
+        if
+        :: PHASE(w) != HEADED || tomb[e] -> done = true /* no job any more */
+        :: else ->
+            if :: blocker != 0 -> displace() :: else fi;
+            if
+            :: blocker == 0 ->
+                new_record(n);
+                atomic { job[n] = job[e]; token[n] = token[e]; copy_of[n] = ORIGINAL(e); prev[n] = e };
+#ifdef TWIN_LOCK_NEW_IDENTITY
+                copy_of[n] = 0;
+#endif
+#ifdef TWIN_LOCK_COPIES_STALE
+                h = head;
+#endif
+                d_step { done = (head == h); if :: done -> head = n :: else fi };
+#ifdef TWIN_LOCK_FORGETS_ENTRY
+                if :: done -> forget(e) :: else fi
+#endif
+            :: else
+            fi
+        fi
+    :: else -> break
+    od;
+    atomic { finished++; done = false; w = 0; h = 0; n = 0; ok = false; e = 0; id = 0; blocker = 0; now = 0 }
+}
+#endif
+
 proctype Clock() provided (!stopped) {
 end:
     do
@@ -670,6 +715,10 @@ init {
 #endif
 #if TXN > 0
         run Txn(6); working++;
+#endif
+#if LOCKERS > 0
+        do :: n < LOCKERS -> run Locker(12 + n); working++; n++ :: else -> break od;
+        n = 0;
 #endif
 #ifdef ADMINS
         do :: n < ADMINS -> run Admin(10 + n); working++; n++ :: else -> break od;
