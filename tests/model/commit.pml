@@ -3,8 +3,9 @@
  * The commit protocol: heads, records, commits, the clock, locks, and everybody who reads and writes them.
  *
  * MODELLED   Two heads, of the keys A and B, in address order. A record says all of its key: its item, the version of its
- *            lock, or that there is neither (a tombstone, which keeps the last version). Every access to a shared word is
- *            one step; a compare-and-swap is one step; all interleavings are searched.
+ *            lock, or that there is neither (a tombstone, which keeps the last version). An item that has expired is over,
+ *            and its lock with it, by the time that a call has read: one that read it earlier may carry the lock on. Every
+ *            access to a shared word is one step; a compare-and-swap is one step; all interleavings are searched.
  *              Txn     get_lock of A (creates the lock where there is none), get A, set_atomic {A, B} under the lock
  *              Put     set_atomic {A, B} without locks         Del    delete of A: a tombstone
  *              Set     plain set of A                          Renew  get_lock within the lock's last hour
@@ -35,7 +36,7 @@
  *   I3  a version that a lock gets is above all that its key ever had
  *   I4  set_atomic succeeds only while the lock still has the version it was given
  *   I5  set_atomic never succeeds over a delete or a sweep of A that came after the item which it read under its lock
- *   I6  RACE only if the version really changed
+ *   I6  RACE only if the version really changed, or the item had expired
  *   I7  a get returns what was in effect at some time between reading the head and returning
  *   I8  a snapshot at S shows of each head exactly the last record whose (final) stamp is at most S
  *   I9  a snapshot shows whatever had been returned, or read, before it began
@@ -66,7 +67,8 @@
  *   SET_CARRIES_STALE_LOCK    a set carries the lock that it saw first, over what is there by now       I14
  *   SET_REVIVES_LOCK          a set over a tombstone carries its version as that of a lock              I5 I14
  *   SET_IGNORES_FLOOR         a set over a tombstone does not raise the floor                           I3
- *   PUT_IGNORES_FLOOR         nor does a commit                                                         I3
+ *   PUT_IGNORES_FLOOR         nor does a commit that goes without the lock                              I3
+ *   EXPIRED_IGNORES_FLOOR     nor does a set over an item that has expired with its lock                  I3
  *   FLOOR_AFTER_SWAP          a set raises the floor after its swap                                     I3
  *   FLOOR_READ_BEFORE_HEAD    get_lock reads the floor, then the head                                   I3
  *   SET_OVER_INSTALLING       a plain set replaces an INSTALLING head without aborting it               I2
@@ -118,7 +120,7 @@
 
 /* Returns v, the version of the lock of A; makes it where there is none. With `renews`, replaces it. */
 inline get_lock(renews) {
-    d_step { v = 0; at = late };
+    d_step { v = 0; judged_at = late };
     do
     :: v == 0 ->
 #ifdef TWIN_FLOOR_READ_BEFORE_HEAD
@@ -127,8 +129,8 @@ inline get_lock(renews) {
         h = head[A];
         effective(READER);
         if
-        :: LOCK_OF(e) != 0 && !renews -> v = version[e]
-        :: LOCK_OF(e) == 0 || renews ->
+        :: LOCK_OF(e, judged_at) != 0 && !renews -> v = version[e]
+        :: LOCK_OF(e, judged_at) == 0 || renews ->
             if
             :: blocker != NO_COMMIT -> displace()
             :: else
@@ -138,13 +140,14 @@ inline get_lock(renews) {
 #ifndef TWIN_FLOOR_READ_BEFORE_HEAD
                 f = floor;
 #endif
+                at = late;
                 d_step {
                     r = PLAIN_RECORD(me);
                     version[r] = MAX(version[e], f) + 1;
                     copy_item(r, e);
                     f = 0;
 #ifdef TWIN_RENEW_KEEPS_VERSION
-                    if :: LOCK_OF(e) != 0 -> version[r] = version[e] :: else fi;
+                    if :: LOCK_OF(e, judged_at) != 0 -> version[r] = version[e] :: else fi;
 #endif
                     ok = false
                 };
@@ -166,7 +169,7 @@ inline get_lock(renews) {
         fi
     :: else -> break
     od;
-    at = false
+    atomic { at = false; judged_at = false }
 }
 
 /* Record r of a commit, over e on head k: not yet seen by anybody. Inside an atomic step. */
@@ -175,13 +178,13 @@ inline prepare(kind_) {
     if
     :: k == A && kind_ == ERASE -> item[r] = 0; tomb[r] = true; version[r] = version[e]
     :: k == A && kind_ == WRITE && locked -> version[r] = version[e] + 1; fresh[r] = true
-    :: k == A && kind_ == WRITE && !locked -> version[r] = LOCK_OF(e)
+    :: k == A && kind_ == WRITE && !locked -> version[r] = LOCK_OF(e, at)
     :: k == A && kind_ == BUMP -> version[r] = version[e] + 1; copy_item(r, e)
     :: else
     fi
 }
 
-/* One attempt of a commit: a record on each head; the step of A validates its lock if `locked`. Sets done, raced or neither. */
+/* One attempt of a commit; the step of A validates its lock if `locked`. Sets done, raced or neither. */
 inline attempt_commit(a_, kind_) {
     atomic { my = me * ATTEMPTS + a_; base = ATTEMPT_RECORD(me, a_); installed = 0; lost = false; k = 0 };
     do
@@ -197,10 +200,11 @@ inline attempt_commit(a_, kind_) {
         fi;
         if
         :: blocker != NO_COMMIT -> skip /* it got through: look again */
-        :: blocker == NO_COMMIT && k == A && locked && LOCK_OF(e) != v ->
+        :: blocker == NO_COMMIT && k == A && locked && LOCK_OF(e, judged_at) != v ->
             raced = true;
-            assert(LOCK_OF(now_[A]) != v) /* I6 */
+            assert(LOCK_OF(now_[A], false) != v || IS_OVER(e, judged_at)) /* I6 */
         :: else ->
+            at = late;
 #ifndef TWIN_PUT_IGNORES_FLOOR
             if :: k == A && !locked -> raise_floor() :: else fi;
 #endif
@@ -211,7 +215,7 @@ inline attempt_commit(a_, kind_) {
                 if :: k == A && kind_ == BUMP -> copy_item(r, first) :: else fi;
 #endif
 #ifdef TWIN_PUT_CARRIES_STALE_LOCK
-                if :: k == A && !locked -> version[r] = LOCK_OF(first) :: else fi;
+                if :: k == A && !locked -> version[r] = LOCK_OF(first, at) :: else fi;
 #endif
                 if :: h != EMPTY -> USE(h) :: else fi;
                 if
@@ -241,7 +245,7 @@ inline attempt_commit(a_, kind_) {
 #endif
                 if
                 :: locked ->
-                    assert(LOCK_OF(now_[A]) == v); /* I4 */
+                    assert(LOCK_OF(now_[A], false) == v); /* I4 */
                     assert(deleted_place <= seen_place) /* I5 */
                 :: else
                 fi;
@@ -299,14 +303,14 @@ inline attempt_commit(a_, kind_) {
 
 /* Attempts until one succeeds or finds the lock stale. */
 inline commit(a_, kind_) {
-    d_step { a_ = 0; at = late };
+    d_step { a_ = 0; judged_at = late };
     do
     :: a_ < ATTEMPTS && !done && !raced -> attempt_commit(a_, kind_); a_++
     :: else -> break
     od
 }
 
-#define COMMIT_LOCALS byte k, my, base, installed, v, f, seen_place, a, first; bool lost, raced, done, ok, locked, at
+#define COMMIT_LOCALS byte k, my, base, installed, v, f, seen_place, a, first; bool lost, raced, done, ok, locked, at, judged_at
 
 #if TXN > 0
 proctype Txn(byte me; byte kind) {
@@ -360,7 +364,7 @@ proctype Del(byte me) {
                 d_step {
                     USE(e);
 #ifdef TWIN_DELETE_LEAVES_LOCK
-                    version[r] = LOCK_OF(e);
+                    version[r] = LOCK_OF(e, false);
 #else
                     tomb[r] = true; version[r] = version[e]
 #endif
@@ -373,10 +377,7 @@ proctype Del(byte me) {
         fi
     :: else -> break
     od;
-    if
-    :: ok -> finish_plain()
-    :: else
-    fi;
+    if :: ok -> finish_plain() :: else fi;
     leave()
 }
 #endif
@@ -385,7 +386,7 @@ proctype Del(byte me) {
 proctype Renew(byte me) {
     LOCALS;
     byte v, f;
-    bool ok, at;
+    bool ok, at, judged_at;
     enter();
     get_lock(true);
     leave()
@@ -396,7 +397,7 @@ proctype Renew(byte me) {
 proctype Set(byte me) {
     LOCALS;
     byte first;
-    bool ok;
+    bool ok, at;
     enter();
     r = PLAIN_RECORD(me);
 #ifdef TWIN_STAMP_BEFORE_INSTALL
@@ -417,13 +418,13 @@ proctype Set(byte me) {
         :: blocker != NO_COMMIT -> skip
 #endif
         :: else ->
+            at = late;
 #if !defined(TWIN_SET_IGNORES_FLOOR) && !defined(TWIN_FLOOR_AFTER_SWAP)
             raise_floor();
 #endif
             d_step {
                 if :: e != EMPTY -> USE(e) :: else fi;
-                item[r] = r;
-                version[r] = LOCK_OF(e)
+                item[r] = r; version[r] = LOCK_OF(e, at)
 #ifdef TWIN_SET_DROPS_LOCK
                 ; version[r] = 0
 #endif
@@ -431,8 +432,7 @@ proctype Set(byte me) {
                 ; version[r] = version[e]
 #endif
 #ifdef TWIN_SET_CARRIES_STALE_LOCK
-                ; if :: first == 0 -> first = e :: else fi;
-                version[r] = LOCK_OF(first)
+                ; if :: first == 0 -> first = e :: else fi; version[r] = LOCK_OF(first, at)
 #endif
             };
             install_plain()
@@ -465,7 +465,7 @@ proctype Sweep(byte me) {
         d_step {
             r = PLAIN_RECORD(me); lapsed[r] = true;
 #ifdef TWIN_SWEEP_LEAVES_LOCK
-            version[r] = LOCK_OF(e);
+            version[r] = LOCK_OF(e, false);
 #else
             tomb[r] = true; version[r] = version[e];
 #endif

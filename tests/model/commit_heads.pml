@@ -55,7 +55,7 @@ byte next[RECORDS];      /* record that took effect after it */
 bool fresh[RECORDS];     /* brings a new version */
 bool lapsed[RECORDS];    /* has no item because that had expired */
 byte settled_place[HEADS]; /* highest place that some finished call has written or returned */
-byte deleted_place;      /* place of the last record that took the item of A away */
+byte deleted_place;      /* place of the last record that took the item, or the lock, of A away */
 byte newest_version;
 byte copied[HOME + 1];   /* the records of which copies came home, */
 bool moved[RECORDS];     /* and which those are */
@@ -68,7 +68,8 @@ byte read_B[2];
 #define USE(r) assert(!FREED(grave[r])) /* I1 */
 #define USE_COMMIT(c_) assert(!FREED(commit_grave[c_])) /* I1 */
 #define MAX(a, b) ((a) > (b) -> (a) : (b))
-#define LOCK_OF(r) (tomb[r] -> 0 : version[r])
+#define IS_OVER(r, at_) (tomb[r] || (mortal[r] && (at_))) /* with the lock, if any */
+#define LOCK_OF(r, at_) (IS_OVER(r, at_) -> 0 : version[r])
 #define ABSENT(r) ((r) == EMPTY || tomb[r])
 
 /* Every process has these: h head, e effective record, es its stamp, blocker a commit in the way. */
@@ -104,11 +105,16 @@ inline takes_effect(k_, r_) {
         assert(version[r_] > newest_version); /* I3 */
         newest_version = version[r_];
         assert(item[r_] == r_ || item[r_] == item[now_[A]] || lapsed[r_]) /* I14 */
-    :: k_ == A && !fresh[r_] && !tomb[r_] -> assert(version[r_] == LOCK_OF(now_[A])) /* I14 */
+    :: k_ == A && !fresh[r_] && !tomb[r_] ->
+        assert(version[r_] == LOCK_OF(now_[A], false) || (version[r_] == 0 && IS_OVER(now_[A], late))) /* I14 */
     :: else
     fi;
     place[r_] = place[now_[k_]] + 1;
-    if :: k_ == A && !fresh[r_] && item[r_] == 0 && item[now_[A]] != 0 -> deleted_place = place[r_] :: else fi;
+    if
+    :: k_ == A && !fresh[r_] && (item[r_] == 0 && item[now_[A]] != 0 || version[r_] == 0 && version[now_[A]] != 0) ->
+        deleted_place = place[r_]
+    :: else
+    fi;
     next[now_[k_]] = r_;
 #if HOME > 0
     if :: now_[k_] >= HOMED(0) && now_[k_] < FIRST_FREE -> next[copied[now_[k_] - HOMED(0)]] = r_ :: else fi;
@@ -221,10 +227,15 @@ inline finish_plain() {
     d_step { settled_place[A] = MAX(settled_place[A], place[r]) }
 }
 
-/* Before the swap of what has no lock over a tombstone: its version would be lost. */
+/* Before the swap of what has no lock over what is over: its version would be lost. */
+#ifdef TWIN_EXPIRED_IGNORES_FLOOR
+#define RAISES_FLOOR tomb[e]
+#else
+#define RAISES_FLOOR IS_OVER(e, at)
+#endif
 inline raise_floor() {
     if
-    :: tomb[e] -> d_step { USE(e); floor = MAX(floor, version[e]) }
+    :: RAISES_FLOOR -> d_step { USE(e); floor = MAX(floor, version[e]) }
     :: else
     fi
 }
