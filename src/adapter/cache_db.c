@@ -55,39 +55,79 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
     return status;
 }
 
-static lk_status
-cache_get(void *state, const lk_key *key, lk_result *result)
+/* In the section that the caller began: from the look at the table on. */
+static LKI_APART lk_status
+get_rest(const lki_cache_db *c, lki_thread *thread, const lk_key *key, lk_result *result)
 {
-    const lki_cache_db *c = state;
     lk_status status = LK_OK;
     lki_hashed hashed = lki_hashed_of(&c->cache->secret, key);
-    LKI_PREFETCH(
-        lki_cache_bucket(c->cache, hashed.hash)); /* a stale bucket is only a wasted hint */
-    lki_thread *thread = lki_cache_self(c, &status);
-    if (LKI_UNLIKELY(thread == NULL))
-        return status;
-    lki_enter(thread);
     lki_cached *entry = lki_cache_find(c->cache, &hashed);
     bool hit = entry != NULL && lki_cached_is_good(c, entry);
-    if (LKI_LIKELY(hit)) {
+    if (hit) {
         status = lki_cached_copy(entry, result);
         lki_cache_hit(c->cache, entry);
     }
     lki_leave(thread);
-    lki_count(thread, LKI_LIKELY(hit) ? LKI_HITS : LKI_MISSES, 1);
-    return LKI_LIKELY(hit) ? status : get_missed(c, thread, &hashed, result);
+    lki_count(thread, hit ? LKI_HITS : LKI_MISSES, 1);
+    return hit ? status : get_missed(c, thread, &hashed, result);
 }
 
+static LKI_APART lk_status
+get_all(const lki_cache_db *c, const lk_key *key, lk_result *result)
+{
+    lk_status why;
+    lki_thread *thread = lki_cache_self(c, &why);
+    if (thread == NULL)
+        return why;
+    lki_enter(thread);
+    return get_rest(c, thread, key, result);
+}
+
+/* A hit goes straight on, as a read of the embedded store does (memory_db.c): what is unusual goes on in
+ * get_rest. */
 static lk_status
-cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+cache_get(void *state, const lk_key *key, lk_result *result)
 {
     const lki_cache_db *c = state;
+    lki_thread *thread = lki_self.thread;
+    if (LKI_UNLIKELY(!lki_cache_knows_self(c)) || LKI_UNLIKELY(!lki_key_is_short(key)))
+        return get_all(c, key, result);
+    lki_hashed hashed = lki_hashed_of_short(&c->cache->secret, key);
+    size_t pk_size = key->pk.size, sk_size = key->sk.size; /* the key may lie in the result */
+    lki_enter(thread);
+    lki_cached *entry = lki_cache_find_plain(c->cache, &hashed);
+    if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(entry->data_size > LKI_COPY_STEPS_MAX) ||
+        LKI_UNLIKELY(!lki_result_has_room(result, 1, pk_size + sk_size + entry->data_size)))
+        return get_rest(c, thread, key, result);
+    lki_result_clear(result);
+    lki_result_put_short(result, entry->bytes, pk_size, sk_size, entry->bytes + pk_size + sk_size,
+                         entry->data_size);
+    lki_cache_hit(c->cache, entry);
+    lki_leave(thread);
+    lki_count(thread, LKI_HITS, 1);
+    return LK_OK;
+}
+
+static LKI_COLD lk_status
+get_into_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, void *buffer,
+                size_t capacity, size_t *size)
+{
+    lk_result *result = lk_result_new();
+    if (result == NULL)
+        return LK_NO_MEMORY;
+    lk_status status = get_missed(c, thread, hashed, result);
+    if (status == LK_OK)
+        status = lki_copy_into(result->items[0].data, buffer, capacity, size);
+    lk_result_free(result);
+    return status;
+}
+
+static LKI_APART lk_status
+get_into_rest(const lki_cache_db *c, lki_thread *thread, const lk_key *key, void *buffer,
+              size_t capacity, size_t *size)
+{
     lk_status status = LK_OK;
     lki_hashed hashed = lki_hashed_of(&c->cache->secret, key);
-    lki_thread *thread = lki_cache_self(c, &status);
-    if (thread == NULL)
-        return status;
-    lki_enter(thread);
     lki_cached *entry = lki_cache_find(c->cache, &hashed);
     bool hit = entry != NULL && lki_cached_is_good(c, entry);
     if (hit) {
@@ -96,17 +136,41 @@ cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, si
         lki_cache_hit(c->cache, entry);
     }
     lki_leave(thread);
-    lki_count(thread, LKI_LIKELY(hit) ? LKI_HITS : LKI_MISSES, 1);
-    if (hit)
-        return status;
-    lk_result *result = lk_result_new();
-    if (result == NULL)
-        return LK_NO_MEMORY;
-    status = get_missed(c, thread, &hashed, result);
-    if (status == LK_OK)
-        status = lki_copy_into(result->items[0].data, buffer, capacity, size);
-    lk_result_free(result);
-    return status;
+    lki_count(thread, hit ? LKI_HITS : LKI_MISSES, 1);
+    return hit ? status : get_into_missed(c, thread, &hashed, buffer, capacity, size);
+}
+
+static LKI_APART lk_status
+get_into_all(const lki_cache_db *c, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+{
+    lk_status why;
+    lki_thread *thread = lki_cache_self(c, &why);
+    if (thread == NULL)
+        return why;
+    lki_enter(thread);
+    return get_into_rest(c, thread, key, buffer, capacity, size);
+}
+
+static lk_status
+cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+{
+    const lki_cache_db *c = state;
+    lki_thread *thread = lki_self.thread;
+    if (LKI_UNLIKELY(!lki_cache_knows_self(c)) || LKI_UNLIKELY(!lki_key_is_short(key)))
+        return get_into_all(c, key, buffer, capacity, size);
+    lki_hashed hashed = lki_hashed_of_short(&c->cache->secret, key);
+    size_t keys = key->pk.size + key->sk.size;
+    lki_enter(thread);
+    lki_cached *entry = lki_cache_find_plain(c->cache, &hashed);
+    if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(entry->data_size > LKI_COPY_STEPS_MAX) ||
+        LKI_UNLIKELY(entry->data_size > capacity))
+        return get_into_rest(c, thread, key, buffer, capacity, size);
+    *size = entry->data_size;
+    lki_copy_steps(buffer, entry->bytes + keys, entry->data_size);
+    lki_cache_hit(c->cache, entry);
+    lki_leave(thread);
+    lki_count(thread, LKI_HITS, 1);
+    return LK_OK;
 }
 
 /* ---- writes ---- */

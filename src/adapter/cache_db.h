@@ -27,6 +27,30 @@ lki_cache_self(const lki_cache_db *c, lk_status *why)
     return lki_thread_self(&c->cache->domain, why);
 }
 
+/* Is it lki_self's, and the database open? */
+LKI_INLINE bool
+lki_cache_knows_self(const lki_cache_db *c)
+{
+    return LKI_LIKELY(lki_self.id == c->cache->domain.id) &&
+           LKI_LIKELY(c->inner->operations.set != NULL);
+}
+
+/* The entry of a short key where its bucket names it first, and it needs no second look: it is an item that
+ * never expires, valid, in a cache without an age. NULL: ask lki_cache_find. Caller: in a section. */
+LKI_INLINE lki_cached *
+lki_cache_find_plain(const lki_cache *cache, const lki_hashed *hashed)
+{
+    unsigned matches;
+    bool none;
+    lki_cached *entry = lki_bucket_first(lki_cache_bucket(cache, hashed->hash), hashed,
+                                         LKI_CACHED_HEADER, &matches, &none);
+    if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(!lki_cached_is_valid(cache, entry)) ||
+        LKI_UNLIKELY(entry->expires_at_ms != 0) || LKI_UNLIKELY(entry->absent) ||
+        LKI_UNLIKELY(cache->max_age_ms != 0))
+        return NULL;
+    return entry;
+}
+
 /* May this entry be returned now? */
 LKI_INLINE bool
 lki_cached_is_good(const lki_cache_db *c, const lki_cached *entry)

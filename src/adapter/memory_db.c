@@ -292,12 +292,19 @@ seen_copy(const lki_seen *seen, size_t count, lk_result *result)
         bytes += seen[i].found.record != NULL ? found_size(&seen[i].found) : 0;
     if (!lki_result_begin(result, count, bytes))
         return LK_NO_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        if (seen[i].found.record != NULL)
-            result_put(result, &seen[i].found);
+    lk_item *item = result->items;
+    unsigned char *to = result->bytes;
+    for (size_t i = 0; i < count; i++, item++) {
+        const lki_found *found = &seen[i].found;
+        if (LKI_LIKELY(found->record != NULL))
+            to = lki_item_fill(item, to, found->cell->bytes, found->cell->pk_size,
+                               found->cell->sk_size, lki_record_data(found->record),
+                               found->record->size, found_expires(found));
         else
-            lki_result_put_hole(result);
+            *item = (lk_item){{{NULL, 0}, {NULL, 0}}, {NULL, 0}, 0};
     }
+    result->count = count;
+    result->used = bytes;
     return LK_OK;
 }
 

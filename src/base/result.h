@@ -87,13 +87,11 @@ lki_copy_into(lk_bytes data, void *buffer, size_t capacity, size_t *size)
     return LK_OK;
 }
 
-/* One more item, whose bytes the caller puts where this returns. */
-LKI_INLINE unsigned char *
-lki_result_place(lk_result *result, size_t pk_size, size_t sk_size, size_t data_size,
-                 int64_t expires_at_ms)
+/* An item whose bytes are, or come, one behind the other at `to`. */
+LKI_INLINE void
+lki_item_point(lk_item *item, const unsigned char *to, size_t pk_size, size_t sk_size,
+               size_t data_size, int64_t expires_at_ms)
 {
-    unsigned char *to = result->bytes + result->used;
-    lk_item *item = &result->items[result->count++];
     item->key.pk.data = to;
     item->key.pk.size = pk_size;
     item->key.sk.data = to + pk_size;
@@ -101,21 +99,43 @@ lki_result_place(lk_result *result, size_t pk_size, size_t sk_size, size_t data_
     item->data.data = to + pk_size + sk_size;
     item->data.size = data_size;
     item->expires_at_ms = expires_at_ms;
+}
+
+/* One more item, whose bytes the caller puts where this returns. */
+LKI_INLINE unsigned char *
+lki_result_place(lk_result *result, size_t pk_size, size_t sk_size, size_t data_size,
+                 int64_t expires_at_ms)
+{
+    unsigned char *to = result->bytes + result->used;
+    lki_item_point(&result->items[result->count++], to, pk_size, sk_size, data_size, expires_at_ms);
     result->used += pk_size + sk_size + data_size;
     return to;
 }
 
-/* pk and sk stand one behind the other at `keys`. */
+/* pk and sk stand one behind the other at `keys`; they and the data go to `to`. Returns where that ends. */
+LKI_INLINE unsigned char *
+lki_item_fill(lk_item *item, unsigned char *to, const unsigned char *keys, size_t pk_size,
+              size_t sk_size, const unsigned char *data, size_t data_size, int64_t expires_at_ms)
+{
+    size_t keys_size = pk_size + sk_size;
+    lki_item_point(item, to, pk_size, sk_size, data_size, expires_at_ms);
+    if (LKI_LIKELY(keys_size - 16 <= 16))
+        lki_copy_pair(to, keys, keys_size);
+    else
+        lki_copy(to, keys, keys_size);
+    lki_copy(to + keys_size, data, data_size);
+    return to + keys_size + data_size;
+}
+
+/* One more. */
 LKI_INLINE void
 lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size,
                const unsigned char *data, size_t data_size, int64_t expires_at_ms)
 {
-    unsigned char *to = lki_result_place(result, pk_size, sk_size, data_size, expires_at_ms);
-    if (LKI_LIKELY(pk_size + sk_size - 16 <= 16))
-        lki_copy_pair(to, keys, pk_size + sk_size);
-    else
-        lki_copy(to, keys, pk_size + sk_size);
-    lki_copy(to + pk_size + sk_size, data, data_size);
+    unsigned char *to = result->bytes + result->used;
+    result->used += pk_size + sk_size + data_size;
+    (void)lki_item_fill(&result->items[result->count++], to, keys, pk_size, sk_size, data,
+                        data_size, expires_at_ms);
 }
 
 /* The same of a short key, whose sizes come from the caller, and up to LKI_COPY_STEPS_MAX bytes that never

@@ -166,13 +166,14 @@ lki_bucket_object(lki_bucket *bucket, unsigned matches)
     return (_Atomic(uintptr_t) *)((uintptr_t)bucket->object + slot * sizeof bucket->object[0]);
 }
 
-/* The object that a bucket names first for this tag, unverified; for prefetching. */
-LKI_INLINE const void *
+/* The object that a bucket names first for this tag; the caller asks lki_keyed_is whether it is the one, or
+ * only prefetches. */
+LKI_INLINE void *
 lki_bucket_guess(lki_bucket *bucket, uint64_t tag)
 {
-    unsigned matches = lki_bucket_matches(lki_load_relaxed(&bucket->tags),
-                                          tag); /* nobody dereferences the guess */
-    return matches == 0 ? NULL : (const void *)lki_load_relaxed(lki_bucket_object(bucket, matches));
+    unsigned matches = lki_bucket_matches(lki_load_acquire(&bucket->tags), tag); /* P3 */
+    return matches == 0 ? NULL
+                        : (void *)lki_load_acquire(lki_bucket_object(bucket, matches)); /* P3 */
 }
 
 /* The object of a key, if it is the first that the bucket names for its tag, as mostly. NULL: it is not;

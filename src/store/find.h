@@ -19,6 +19,13 @@ lki_key_is_generated(const lki_store *store, const lk_key *key)
                   sizeof store->ulid_mark) == 0;
 }
 
+LKI_INLINE bool
+lki_hashed_is_generated(const lki_store *store, const lki_hashed *hashed)
+{
+    _Static_assert(LK_ULID_SIZE > LKI_SHORT, "what a queue has generated is not short");
+    return LKI_UNLIKELY(!hashed->is_short) && lki_key_is_generated(store, hashed->key);
+}
+
 /* The cell of a job in a lane, as of now; NULL: there is none. Caller: in a section. */
 lki_cell *lki_lane_cell(lki_store *store, const lk_key *key);
 /* The same as of a snapshot that was taken before: a job that is gone since counts. */
@@ -37,7 +44,6 @@ lk_status lki_lane_avoid(lki_store *store, lki_thread *thread, const lk_key *key
 LKI_INLINE lki_cell *
 lki_find_first(const lki_store *store, const lki_hashed *hashed, bool *none)
 {
-    _Static_assert(LK_ULID_SIZE > LKI_SHORT, "what a queue has generated is not short");
     unsigned matches;
     return lki_bucket_first(lki_shard_bucket(store, hashed->hash), hashed, LKI_CELL_HEADER,
                             &matches, none);
@@ -47,7 +53,7 @@ lki_find_first(const lki_store *store, const lki_hashed *hashed, bool *none)
 LKI_INLINE lki_cell *
 lki_find(lki_store *store, const lki_hashed *hashed)
 {
-    if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
+    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
         lki_cell *cell = lki_lane_cell(store, hashed->key);
         if (cell != NULL)
             return cell;
@@ -58,7 +64,7 @@ lki_find(lki_store *store, const lki_hashed *hashed)
 LKI_INLINE lki_cell *
 lki_find_at(lki_store *store, const lki_hashed *hashed, uint64_t snapshot)
 {
-    if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
+    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
         lki_cell *cell = lki_lane_cell_at(store, hashed->key, snapshot);
         if (cell != NULL)
             return cell;
@@ -70,7 +76,7 @@ LKI_INLINE lk_status
 lki_find_headed(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell **cell)
 {
     *cell = NULL;
-    if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
+    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
         lk_status status = lki_lane_cell_headed(store, thread, hashed->key, cell);
         if (status != LK_OK || *cell != NULL)
             return status;

@@ -32,19 +32,27 @@ static void
 group_collect(lki_store *store, lki_seen *seen, size_t count)
 {
     lki_bucket *bucket[GROUP];
+    lki_cell *guess[GROUP];
     for (size_t i = 0; i < count; i++) {
         bucket[i] = lki_shard_bucket(store, seen[i].hashed.hash);
         LKI_PREFETCH(bucket[i]);
     }
-    for (size_t i = 0; i < count; i++)
-        cell_prefetch(seen[i].cell != NULL
-                          ? seen[i].cell
-                          : lki_bucket_guess(bucket[i], lki_set_tag(seen[i].hashed.hash)));
     for (size_t i = 0; i < count; i++) {
-        if (LKI_UNLIKELY(lki_key_is_generated(store, seen[i].hashed.key)))
-            seen[i].cell = lki_find(store, &seen[i].hashed);
-        else if (seen[i].cell == NULL)
-            seen[i].cell = lki_shard_find_in(store, bucket[i], &seen[i].hashed);
+        guess[i] = seen[i].cell;
+        if (guess[i] == NULL)
+            guess[i] = lki_bucket_guess(bucket[i], lki_set_tag(seen[i].hashed.hash));
+        cell_prefetch(guess[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const lki_hashed *hashed = &seen[i].hashed;
+        if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed)))
+            seen[i].cell = lki_find(store, hashed);
+        else if (LKI_LIKELY(guess[i] != NULL) &&
+                 LKI_LIKELY(seen[i].cell != NULL ||
+                            lki_keyed_is(guess[i], LKI_CELL_HEADER, hashed)))
+            seen[i].cell = guess[i];
+        else
+            seen[i].cell = lki_shard_find_in(store, bucket[i], hashed);
         seen[i].head =
             seen[i].cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen[i].cell->item); /* P1 */
         if (seen[i].head == LKI_DEAD) {
@@ -78,7 +86,7 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
         const lki_cell *cell = seen[i].cell;
         if (cell != NULL) {
             /* A job may be gone though its head is as it was. */
-            if (LKI_UNLIKELY(lki_key_is_generated(store, seen[i].hashed.key)) &&
+            if (LKI_UNLIKELY(lki_hashed_is_generated(store, &seen[i].hashed)) &&
                 lki_find(store, &seen[i].hashed) != cell)
                 return false;
             if (LKI_UNLIKELY(lki_load_acquire(&cell->item) != seen[i].head)) /* P1 */
@@ -96,7 +104,7 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
 static lki_record *
 record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
 {
-    if (LKI_UNLIKELY(lki_key_is_generated(store, seen->hashed.key)))
+    if (LKI_UNLIKELY(lki_hashed_is_generated(store, &seen->hashed)))
         seen->cell = lki_find_at(store, &seen->hashed, snapshot);
     uintptr_t head = seen->cell == NULL ? LKI_DEAD : lki_load_acquire(&seen->cell->item); /* P1 */
     if (head == LKI_DEAD) {
