@@ -103,11 +103,11 @@ lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, siz
         read_end(thread, false);
         return LK_NOT_FOUND;
     }
-    const lki_record *record = LKI_LIKELY(cell != NULL) ? lki_read_plain(cell) : NULL;
-    if (LKI_UNLIKELY(record == NULL) || LKI_UNLIKELY(record->size > LKI_COPY_STEPS_MAX) ||
-        LKI_UNLIKELY(record->size > capacity))
+    const lki_record *record;
+    const unsigned char *data;
+    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)) ||
+        LKI_UNLIKELY(record->size > LKI_COPY_STEPS_MAX) || LKI_UNLIKELY(record->size > capacity))
         return get_into_rest(thread, key, cell, buffer, capacity, size);
-    const unsigned char *data = lki_record_data(record);
     *size = record->size;
     lki_copy_steps(buffer, data, record->size);
     read_end(thread, true);
@@ -164,11 +164,12 @@ lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
         read_end(thread, false);
         return LK_NOT_FOUND;
     }
-    const lki_record *record = LKI_LIKELY(cell != NULL) ? lki_read_plain(cell) : NULL;
-    if (LKI_UNLIKELY(record == NULL) || LKI_UNLIKELY(record->size > LKI_COPY_STEPS_MAX) ||
+    const lki_record *record;
+    const unsigned char *data;
+    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)) ||
+        LKI_UNLIKELY(record->size > LKI_COPY_STEPS_MAX) ||
         LKI_UNLIKELY(!lki_result_has_room(result, 1, pk_size + sk_size + record->size)))
         return get_rest(thread, key, cell, result);
-    const unsigned char *data = lki_record_data(record);
     lki_result_clear(result);
     lki_result_put_short(result, cell->bytes, pk_size, sk_size, data, record->size);
     read_end(thread, true);
@@ -211,20 +212,6 @@ memory_read_end(void *state)
     }
 }
 
-LKI_INLINE lk_status
-view_fill(lk_item *item, const lki_cell *cell, const lki_record *record, size_t pk_size,
-          size_t sk_size)
-{
-    item->key.pk.data = cell->bytes;
-    item->key.pk.size = pk_size;
-    item->key.sk.data = cell->bytes + pk_size;
-    item->key.sk.size = sk_size;
-    item->data.data = lki_record_data(record);
-    item->data.size = record->size;
-    item->expires_at_ms = lki_record_expires(record);
-    return LK_OK;
-}
-
 static LKI_APART lk_status
 view_all(void *state, const lk_key *key, lk_item *item)
 {
@@ -239,7 +226,10 @@ view_all(void *state, const lk_key *key, lk_item *item)
     lki_count(thread, record != NULL ? LKI_HITS : LKI_MISSES, 1);
     if (record == NULL)
         return LK_NOT_FOUND;
-    return view_fill(item, cell, record, cell->pk_size, cell->sk_size);
+    lki_item_point(item, cell->bytes, cell->pk_size, cell->sk_size, record->size,
+                   lki_record_expires(record));
+    item->data.data = lki_record_data(record);
+    return LK_OK;
 }
 
 lk_status
@@ -251,11 +241,14 @@ lki_memory_view_short(lki_store *store, const lk_key *key, lk_item *item)
     lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
     bool none;
     lki_cell *cell = lki_find_first(store, &hashed, &none);
-    const lki_record *record = LKI_LIKELY(cell != NULL) ? lki_read_plain(cell) : NULL;
-    if (LKI_UNLIKELY(record == NULL))
+    const lki_record *record;
+    const unsigned char *data;
+    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)))
         return view_all(store, key, item);
     lki_count(thread, LKI_HITS, 1);
-    return view_fill(item, cell, record, key->pk.size, key->sk.size);
+    lki_item_point(item, cell->bytes, key->pk.size, key->sk.size, record->size, 0);
+    item->data.data = data;
+    return LK_OK;
 }
 
 static lk_status

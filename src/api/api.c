@@ -92,11 +92,13 @@ get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, 
 lk_status
 lk_get_into_at(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(key == NULL) || LKI_UNLIKELY(size == NULL) ||
-        (LKI_UNLIKELY(buffer == NULL) && capacity != 0))
+    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(key == NULL) || LKI_UNLIKELY(size == NULL))
         return LK_INVALID;
-    if (LKI_LIKELY(db->embedded != NULL) && lki_key_is_good_short(key))
+    if (LKI_LIKELY(buffer != NULL) && LKI_LIKELY(db->embedded != NULL) &&
+        lki_key_is_good_short(key))
         return lki_memory_get_into_short(db->embedded, key, buffer, capacity, size);
+    if (buffer == NULL && capacity != 0)
+        return LK_INVALID;
     if (LKI_UNLIKELY(!lki_key_is_good(db, key)) || LKI_UNLIKELY(db->operations.get_into_at == NULL))
         return get_into_otherwise(db, key, buffer, capacity, size);
     return db->operations.get_into_at(db->state, key, buffer, capacity, size);

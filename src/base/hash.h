@@ -69,17 +69,27 @@ lki_hash_four(const lki_secret *secret, const uint64_t word[4], uint32_t sizes)
     return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
 }
 
+/* Two words of a short half, its first eight bytes and its last eight, as one. */
+LKI_INLINE uint64_t
+lki_hash_half(const uint64_t fold[2], const lk_bytes *half)
+{
+    const unsigned char *at = half->data;
+    uint64_t first, last;
+    memcpy(&first, at, 8);
+    memcpy(&last, at + half->size - 8, 8);
+    uint64_t folded = lki_hash_fold(first ^ fold[0], last ^ fold[1]);
+    __asm__("" : "+r"(folded)); /* folded here: its two words would only be in the way */
+    return folded;
+}
+
 /* Of a short key. */
 LKI_INLINE uint64_t
 lki_hash_short(const lki_secret *secret, const lk_key *key, uint32_t sizes)
 {
-    uint64_t word[4];
-    const unsigned char *pk = key->pk.data, *sk = key->sk.data;
-    memcpy(&word[0], pk, 8);
-    memcpy(&word[1], pk + key->pk.size - 8, 8);
-    memcpy(&word[2], sk, 8);
-    memcpy(&word[3], sk + key->sk.size - 8, 8);
-    return lki_hash_four(secret, word, sizes);
+    const uint64_t *fold = secret->fold;
+    uint64_t pk = lki_hash_half(fold, &key->pk);
+    uint64_t sk = lki_hash_half(fold + 2, &key->sk);
+    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
 }
 
 /* Of another one; the same values as for a short one. */

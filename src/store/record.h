@@ -94,19 +94,20 @@ lki_read_cell(lki_store *store, lki_cell *cell, lki_time *now)
     return LKI_LIKELY(lki_record_is_live(store, record, now)) ? record : NULL;
 }
 
-/* The same, if that is told by its head alone, as mostly: a settled value that never expires, and no job.
- * NULL: ask lki_read_cell. */
-LKI_INLINE lki_record *
-lki_read_plain(lki_cell *cell)
+/* The same, if its head alone tells it, as mostly: a settled value that never expires, and no job. *data: its bytes.
+ * False: ask lki_read_cell. */
+LKI_INLINE bool
+lki_read_plain(const lki_cell *cell, const lki_record **record, const unsigned char **data)
 {
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
-    lki_record *record = (lki_record *)head;
+    *record = (const lki_record *)head;
     if (LKI_UNLIKELY(head <= LKI_DEAD) ||
-        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&record->word))) || /* P2 */
-        LKI_UNLIKELY(record->kind != LKI_VALUE) ||
-        LKI_UNLIKELY((record->flags & (LKI_FLAG_EXPIRES | LKI_FLAG_JOB)) != 0))
-        return NULL;
-    return record;
+        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&(*record)->word))) || /* P2 */
+        LKI_UNLIKELY((*record)->kind != LKI_VALUE) ||
+        LKI_UNLIKELY(((*record)->flags & ~(LKI_FLAG_INLINE | LKI_FLAG_LOCKED)) != 0))
+        return false;
+    *data = (*record)->data + ((*record)->flags & LKI_FLAG_LOCKED); /* flags are sizes */
+    return true;
 }
 
 /* What is over: nothing, a tombstone, an item that has expired, and with it its lock. */

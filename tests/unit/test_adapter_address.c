@@ -149,6 +149,12 @@ call_all(lk_db *db)
     lk_result_free(result);
 }
 
+static void
+pair_mark(void *state)
+{
+    (void)state;
+}
+
 static const uint64_t both_groups = LK_HAS_LOCKS | LK_HAS_VIEWS;
 
 /* A table with the forms that are asked for: bit i of `values` and of `addresses` is operation i. */
@@ -157,6 +163,7 @@ table_of(unsigned values, unsigned addresses)
 {
     lk_operations o = fake_operations_of(both_groups);
     o.close = NULL; /* states here are no fakes */
+    o.read_begin = o.read_end = pair_mark;
     o.get = (values >> GET & 1) != 0 ? value_get : NULL;
     o.get_into = (values >> GET_INTO & 1) != 0 ? value_get_into : NULL;
     o.get_lock = (values >> GET_LOCK & 1) != 0 ? value_get_lock : NULL;
