@@ -260,39 +260,59 @@ memory_view(void *state, const lk_key *key, lk_item *item)
 
 /* ---- several keys ---- */
 
-/* Hashes; the scratch holds the answers, and behind them room for the locks. NULL: no memory. */
+/* Hashes; the scratch holds the answers. NULL: no memory. */
 static lki_seen *
 seen_prepare(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count,
              lki_scratch *scratch)
 {
     size_t size;
-    if (__builtin_mul_overflow(count, sizeof(lki_seen) + sizeof(lk_lock), &size) ||
+    if (__builtin_mul_overflow(count, sizeof(lki_seen), &size) ||
         !lki_scratch_take(thread, scratch, size))
         return NULL;
     lki_seen *seen = scratch->memory;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         seen[i].hashed = lki_hashed_of(&store->secret, &keys[i]);
-        seen[i].cell = NULL;
-    }
     return seen;
 }
 
-static lk_status
-seen_copy(const lki_seen *seen, size_t count, lk_result *result)
+/* Looks at what was seen: what is no live item becomes a hole; *bytes: of the others. `locked`: false where
+ * a lock is not there, or to be renewed. */
+LKI_INLINE bool
+seen_judge(const lki_store *store, lki_seen *seen, size_t count, bool locked, size_t *bytes)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++)
-        bytes += seen[i].found.record != NULL ? found_size(&seen[i].found) : 0;
-    if (!lki_result_begin(result, count, bytes))
+    lki_time now = {0, false, false};
+    *bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        lki_record *record = seen[i].record;
+        if (locked && LKI_UNLIKELY(lki_fresh_lock(store, record, &now) == NULL))
+            return false;
+        if (LKI_LIKELY(lki_record_is_live(store, record, &now)))
+            *bytes += (uint16_t)seen[i].hashed.sizes + (seen[i].hashed.sizes >> 16) + record->size;
+        else if (!locked)
+            seen[i].record = NULL;
+    }
+    return true;
+}
+
+/* `locks`: of what was judged with them; else NULL. */
+LKI_INLINE lk_status
+seen_copy(lki_seen *seen, size_t count, size_t bytes, lk_lock *locks, lk_result *result)
+{
+    if (LKI_UNLIKELY(!lki_result_begin(result, count, bytes)))
         return LK_NO_MEMORY;
     lk_item *item = result->items;
     unsigned char *to = result->bytes;
     for (size_t i = 0; i < count; i++, item++) {
-        const lki_found *found = &seen[i].found;
-        if (LKI_LIKELY(found->record != NULL))
-            to = lki_item_fill(item, to, found->cell->bytes, found->cell->pk_size,
-                               found->cell->sk_size, lki_record_data(found->record),
-                               found->record->size, found_expires(found));
+        lki_record *record = seen[i].record;
+        if (locks != NULL) {
+            const lki_lock *lock = lki_record_lock(record);
+            locks[i].version = lock->version;
+            locks[i].expires_at_ms = lock->expires_at_ms;
+        }
+        if (LKI_LIKELY(record != NULL) && LKI_LIKELY(record->kind == LKI_VALUE))
+            to = lki_item_fill(item, to, seen[i].cell->bytes, (uint16_t)seen[i].hashed.sizes,
+                               seen[i].hashed.sizes >> 16, lki_record_data(record), record->size,
+                               lki_record_expires(record));
         else
             *item = (lk_item){{{NULL, 0}, {NULL, 0}}, {NULL, 0}, 0};
     }
@@ -313,10 +333,11 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
     lki_seen *seen = seen_prepare(store, thread, keys, count, &scratch);
     if (seen == NULL)
         return LK_NO_MEMORY;
-    lki_time now = {0, false, false};
+    size_t bytes;
     lki_enter(thread);
-    lki_read_many(store, thread, seen, count, &now);
-    status = seen_copy(seen, count, result);
+    lki_read_many(store, thread, seen, count);
+    (void)seen_judge(store, seen, count, false, &bytes);
+    status = seen_copy(seen, count, bytes, NULL, result);
     lki_leave(thread);
     lki_scratch_give(thread, &scratch);
     lki_count(thread, LKI_MULTI_GETS, count);
@@ -326,72 +347,71 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
 /* A lock that is there costs no wait. One that has to be made is memory, which is judged outside of the
  * section, once: is it worth another try? */
 static bool
-memory_is_judged(lki_thread *thread, lk_status status, bool *judged)
+memory_is_judged(lki_thread *thread, lk_status *status, bool *judged)
 {
-    if (LKI_LIKELY(status != LK_BUSY) || *judged)
+    if (LKI_LIKELY(*status != LK_BUSY) || *judged)
         return false;
     *judged = lki_memory_is_bounded(thread);
+    if (*judged)
+        *status = LK_OK;
     return *judged;
 }
 
-/* The locks of all keys, each before its item; the cells are noted for the reads. */
+/* Items and locks at one instant: a record says both, and what has a good lock is no expired item.
+ * LK_NOT_FOUND: a lock has to be made first. */
 static lk_status
-locks_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, bool judged,
-           lki_time *now, lk_lock *locks)
+locked_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lk_lock *locks,
+            lk_result *result)
 {
-    for (size_t i = 0; i < count; i++)
-        LKI_PREFETCH(lki_shard_bucket(store, seen[i].hashed.hash));
-    for (size_t i = 0; i < count; i++) {
-        const lki_cell *guess = lki_bucket_guess(lki_shard_bucket(store, seen[i].hashed.hash),
-                                                 lki_set_tag(seen[i].hashed.hash));
-        LKI_PREFETCH(guess);
-        LKI_PREFETCH_AT(guess, LKI_LINE);
-    }
-    for (size_t i = 0; i < count; i++) {
-        seen[i].cell = lki_find(store, &seen[i].hashed);
-        if (seen[i].cell == NULL)
-            continue;
-        LKI_PREFETCH(lki_load_relaxed(&seen[i].cell->item)); /* only a hint for the cache */
-    }
-    for (size_t i = 0; i < count; i++) {
-        lk_status status = lki_store_get_lock(store, thread, &seen[i].hashed, seen[i].cell, judged,
-                                              now, &locks[i]);
-        if (status != LK_OK)
-            return status;
-    }
-    return LK_OK;
+    size_t bytes;
+    lki_read_many(store, thread, seen, count);
+    if (LKI_UNLIKELY(!seen_judge(store, seen, count, true, &bytes)))
+        return LK_NOT_FOUND;
+    return seen_copy(seen, count, bytes, locks, result);
+}
+
+/* The locks of all keys are made where there are none, or renewed. */
+static LKI_APART lk_status
+locks_make(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count)
+{
+    lk_status status = LK_OK;
+    lk_lock made;
+    lki_memory_look(thread); /* judged where a lock has to be made */
+    bool judged = false;
+    do {
+        lki_time now = {lki_now(store), true, store->precise_ms == NULL};
+        lki_write_enter(thread);
+        for (size_t i = 0; status == LK_OK && i < count; i++)
+            status = lki_store_get_lock(store, thread, &seen[i].hashed, NULL, judged, &now, &made);
+        lki_write_leave(thread);
+    } while (memory_is_judged(thread, &status, &judged));
+    lki_sweep_step(store, thread, 0);
+    return status;
 }
 
 static lk_status
 memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
     lki_store *store = state;
-    lk_status status = LK_OK;
+    lk_status status;
     lki_thread *thread = self_of(state, &status);
-    if (thread == NULL)
+    if (LKI_UNLIKELY(thread == NULL))
         return status;
     lki_scratch scratch;
     lki_seen *seen = seen_prepare(store, thread, keys, count, &scratch);
-    if (seen == NULL)
+    if (LKI_UNLIKELY(seen == NULL))
         return LK_NO_MEMORY;
-    lk_lock *read = (lk_lock *)(void *)(seen + count);
-    lki_memory_look(thread); /* judged where a lock has to be made */
-    bool judged = false;
-    do {
-        lki_time now = {lki_now(store), true, store->precise_ms == NULL};
-        lki_time later = {0, false, false}; /* of the items: read when they were chosen */
-        lki_write_enter(thread);
-        status = locks_read(store, thread, seen, count, judged, &now, read);
-        if (status == LK_OK) {
-            lki_read_many(store, thread, seen, count, &later);
-            status = seen_copy(seen, count, result);
-        }
-        if (status == LK_OK && count != 0)
-            memcpy(locks, read, count * sizeof *locks);
-        lki_write_leave(thread);
-    } while (memory_is_judged(thread, status, &judged));
+    for (;;) {
+        lki_enter(thread);
+        status = locked_read(store, thread, seen, count, locks, result);
+        lki_leave(thread);
+        if (LKI_LIKELY(status != LK_NOT_FOUND))
+            break;
+        status = locks_make(store, thread, seen, count);
+        if (status != LK_OK)
+            break; /* else they are read with their items; unless one has gone again meanwhile */
+    }
     lki_scratch_give(thread, &scratch);
-    lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_MULTI_GETS, count);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
@@ -413,7 +433,7 @@ memory_get_lock(void *state, const lk_key *key, lk_lock *lock)
         lki_write_enter(thread);
         status = lki_store_get_lock(store, thread, &hashed, NULL, judged, &now, lock);
         lki_write_leave(thread);
-    } while (memory_is_judged(thread, status, &judged));
+    } while (memory_is_judged(thread, &status, &judged));
     lki_sweep_step(store, thread, 0);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;

@@ -25,6 +25,15 @@ lki_key_fault(const lk_db *db, const lk_key *key)
     return status != LK_OK ? status : lki_check_sk(db, key->sk);
 }
 
+lk_status
+lki_item_fault(const lk_db *db, const lk_item *item)
+{
+    lk_status status = lki_check_key(db, &item->key);
+    if (status != LK_OK)
+        return status;
+    return item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
+}
+
 /* ---- items ---- */
 
 /* A key that is not good at first sight, or an adapter that takes keys by value. */
@@ -104,10 +113,10 @@ lk_get_into_at(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size
     return db->operations.get_into_at(db->state, key, buffer, capacity, size);
 }
 
-static lk_status
+LKI_INLINE lk_status
 items_check(const lk_db *db, const lk_item *items, size_t count)
 {
-    if (db == NULL || (items == NULL && count != 0))
+    if (LKI_UNLIKELY(db == NULL) || (LKI_UNLIKELY(items == NULL) && count != 0))
         return LK_INVALID;
     for (size_t i = 0; i < count; i++) {
         lk_status status = lki_check_item(db, &items[i]);
@@ -225,16 +234,16 @@ lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_re
     return status;
 }
 
-static lk_status
+LKI_INLINE lk_status
 locks_check(const lk_db *db, const lk_lock *locks, size_t count)
 {
-    if (locks == NULL && count != 0)
+    if (LKI_UNLIKELY(locks == NULL) && count != 0)
         return LK_INVALID;
-    if (count > LK_COMMIT_MAX)
+    if (LKI_UNLIKELY(count > LK_COMMIT_MAX))
         return LK_TOO_BIG;
     for (size_t i = 0; i < count; i++) {
         lk_status status = lki_check_key(db, &locks[i].key);
-        if (status != LK_OK)
+        if (LKI_UNLIKELY(status != LK_OK))
             return status;
     }
     return LK_OK;
@@ -245,23 +254,23 @@ lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks
               lk_conflict *conflict)
 {
     lk_conflict ignored;
-    if (db == NULL || lock_count == 0)
+    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(lock_count == 0))
         return LK_INVALID;
-    if (item_count > LK_COMMIT_MAX)
+    if (LKI_UNLIKELY(item_count > LK_COMMIT_MAX))
         return LK_TOO_BIG;
     lk_status status = items_check(db, items, item_count);
-    if (status == LK_OK)
+    if (LKI_LIKELY(status == LK_OK))
         status = locks_check(db, locks, lock_count);
-    if (status != LK_OK)
+    if (LKI_UNLIKELY(status != LK_OK))
         return status;
     conflict = conflict != NULL ? conflict : &ignored;
     if (LKI_UNLIKELY(db->operations.set_atomic == NULL))
         return lki_compose_set_atomic(db, items, item_count, locks, lock_count, conflict);
     if (LKI_UNLIKELY((db->capabilities & LK_FINDS_TWINS) == 0))
         status = lki_check_twin_items(items, item_count, false, locks, lock_count);
-    return status != LK_OK ? status
-                           : db->operations.set_atomic(db->state, items, item_count, locks,
-                                                       lock_count, conflict);
+    return LKI_UNLIKELY(status != LK_OK) ? status
+                                         : db->operations.set_atomic(db->state, items, item_count,
+                                                                     locks, lock_count, conflict);
 }
 
 static lk_status

@@ -66,14 +66,20 @@ lki_check_key(const lk_db *db, const lk_key *key)
     return LKI_LIKELY(lki_key_is_good(db, key)) ? LK_OK : lki_key_fault(db, key);
 }
 
+LKI_INLINE bool
+lki_item_is_good(const lk_db *db, const lk_item *item)
+{
+    return lki_key_is_good(db, &item->key) && LKI_LIKELY(item->expires_at_ms >= 0) &&
+           LKI_LIKELY(item->data.size <= db->max_data_size) &&
+           (LKI_LIKELY(item->data.data != NULL) || item->data.size == 0);
+}
+/* What is wrong with another one; LK_OK: nothing. */
+LKI_COLD lk_status lki_item_fault(const lk_db *db, const lk_item *item);
+
 LKI_INLINE lk_status
 lki_check_item(const lk_db *db, const lk_item *item)
 {
-    lk_status status = lki_check_key(db, &item->key);
-    if (status == LK_OK)
-        status =
-            item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
-    return status;
+    return LKI_LIKELY(lki_item_is_good(db, item)) ? LK_OK : lki_item_fault(db, item);
 }
 
 lk_status lki_check_query(const lk_db *db, const lk_query *query);

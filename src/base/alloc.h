@@ -83,4 +83,12 @@ void *lki_alloc_lines(const lki_allocator *allocator, size_t size);
 void *lki_alloc_lines_partly(const lki_allocator *allocator, size_t size, size_t zeroed);
 void lki_free_lines(const lki_allocator *allocator, void *memory, size_t size);
 
+/* The size that jemalloc makes of up to 512 bytes; more is left as it is. */
+LKI_INLINE size_t
+lki_alloc_rounded(size_t size)
+{
+    size_t step = size <= 128 ? 16 : size <= 256 ? 32 : size <= 512 ? 64 : 1;
+    return (size + step - 1) & ~(step - 1);
+}
+
 #endif

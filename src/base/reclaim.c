@@ -282,13 +282,13 @@ limbo_dispose(lki_thread *thread, size_t budget)
         if (!lki_epoch_passed(domain, batch->tag))
             break;
         LKI_TSAN_ACQUIRE(domain);
+        unsigned before = batch->cursor - batch->kept; /* disposed of */
         for (; batch->cursor < batch->count && budget > 0; batch->cursor++, budget--) {
             uintptr_t entry = batch->entry[batch->cursor];
-            if (domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7)))
-                lki_count(thread, LKI_FREED, 1);
-            else
+            if (LKI_UNLIKELY(!domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7))))
                 batch->entry[batch->kept++] = entry;
         }
+        lki_count(thread, LKI_FREED, batch->cursor - batch->kept - before);
         if (batch->cursor < batch->count)
             break;
         limbo->sealed = batch->next;

@@ -120,6 +120,10 @@ cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
                      .pk_size = (uint16_t)key->pk.size,
                      .sk_size = (uint16_t)key->sk.size,
                      .room = (uint32_t)room};
+    if (room != 0) { /* what an allocator rounds up to is room too: a lock may come */
+        size_t size = lki_cell_size(&head);
+        head.room += (uint32_t)(lki_alloc_rounded(size) - size);
+    }
     lki_cell *cell = lki_alloc(&store->domain.allocator, lki_cell_size(&head));
     if (cell == NULL)
         return NULL;

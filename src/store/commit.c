@@ -137,19 +137,22 @@ steps_sift(step **order, size_t at, size_t count)
     }
 }
 
-/* By insertion where there are few, else a heap sort: qsort may allocate. */
-static void
+/* By insertion where there are few, else a heap sort: qsort may allocate. True: two have one cell,
+ * perhaps. */
+static bool
 steps_sort(step **order, size_t count)
 {
-    if (count <= 16) {
+    bool repeats = false;
+    if (LKI_LIKELY(count <= 16)) {
         for (size_t i = 1; i < count; i++) {
             step *moved = order[i];
             size_t j = i;
             for (; j > 0 && step_before(moved, order[j - 1]); j--)
                 order[j] = order[j - 1];
             order[j] = moved;
+            repeats |= j > 0 && order[j - 1]->cell == moved->cell;
         }
-        return;
+        return repeats;
     }
     for (size_t i = count / 2; i-- > 0;)
         steps_sift(order, i, count);
@@ -159,6 +162,7 @@ steps_sort(step **order, size_t count)
         order[0] = last;
         steps_sift(order, 0, i);
     }
+    return true;
 }
 
 /* A step that only holds a lock. */
@@ -170,7 +174,7 @@ step_is_lock(const step *s)
 
 /* One step per key: what is written under its own lock is one step. LK_INVALID: a key was named
  * twice. */
-static lk_status
+static LKI_APART lk_status
 steps_merge(plan *p)
 {
     p->count = 0;
@@ -218,15 +222,10 @@ plan_locks(plan *p, lk_conflict *conflict)
 }
 
 /* The step of a write; where its key is that of the lock of the same number, it is that one's. */
-static lk_status
-write_step(plan *p, size_t i, const lk_item *item, size_t payload, step **found)
+static LKI_APART lk_status
+write_step_find(plan *p, const lk_item *item, bool gone, step **found)
 {
-    if (LKI_LIKELY(i < p->lock_count && key_is_same(&item->key, &p->locks[i].key))) {
-        *found = &p->steps[i];
-        if (LKI_LIKELY(!lki_cell_is_dead((*found)->cell)))
-            return LK_OK; /* if it dies, the installation will tell */
-        return LK_NOT_FOUND;
-    }
+    size_t payload = gone ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
     lki_hashed hashed = lki_hashed_of(&p->store->secret, &item->key);
     lki_cell *cell;
     lk_status status = lki_find_headed(p->store, p->thread, &hashed, &cell);
@@ -237,6 +236,18 @@ write_step(plan *p, size_t i, const lk_item *item, size_t payload, step **found)
     if (status == LK_OK)
         *found = step_add(p, cell);
     return status;
+}
+
+LKI_INLINE lk_status
+write_step(plan *p, size_t i, const lk_item *item, bool gone, step **found)
+{
+    if (LKI_LIKELY(i < p->lock_count && key_is_same(&item->key, &p->locks[i].key))) {
+        *found = &p->steps[i];
+        if (LKI_LIKELY(!lki_cell_is_dead((*found)->cell)))
+            return LK_OK; /* if it dies, the installation will tell */
+        return LK_NOT_FOUND;
+    }
+    return write_step_find(p, item, gone, found);
 }
 
 /* A push or an acknowledgement: the queue room says which record is to be there, and what comes. */
@@ -266,16 +277,15 @@ plan_writes(plan *p)
         }
         const lk_item *item = write_item(p->writes, i);
         bool gone = write_is_delete(p->writes, i);
-        size_t payload = gone ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
         step *s;
-        lk_status status = write_step(p, i, item, payload, &s);
-        if (status != LK_OK)
+        lk_status status = write_step(p, i, item, gone, &s);
+        if (LKI_UNLIKELY(status != LK_OK))
             return status;
         s->gone = gone;
         s->item = gone ? NULL : item;
     }
-    steps_sort(p->order, p->step_count);
-    return steps_merge(p);
+    p->count = p->step_count;
+    return LKI_UNLIKELY(steps_sort(p->order, p->step_count)) ? steps_merge(p) : LK_OK;
 }
 
 /* ---- one attempt ---- */
@@ -292,8 +302,6 @@ attempt_begin(plan *p)
     lki_store_relaxed(&p->commit->state, LKI_INSTALLING);
     lki_store_relaxed(&p->commit->installed, 0);
     p->installed = 0;
-    for (size_t i = 0; i < p->count; i++)
-        p->order[i]->record = NULL;
     return true;
 }
 
@@ -312,17 +320,29 @@ step_judge(plan *p, const step *s, lki_record *over)
 }
 
 /* The record of the step over `over`, under the commit. */
-static lki_record *
-step_record(plan *p, const step *s, lki_record *over)
+static LKI_APART lki_record *
+step_record_any(plan *p, const step *s, const lki_lock *bumped, lki_record *over)
 {
-    lki_lock bumped;
     lki_change change = {
         .item = s->item, .job = s->job != NULL && !s->gone ? &s->job->to : NULL, .gone = s->gone};
-    if (s->lock != NULL) {
-        bumped = (lki_lock){lki_version_above(p->thread, s->lock->version), p->expires_at_ms};
-        change.lock = &bumped;
+    change.lock = bumped;
+    return lki_record_over(p->store, p->thread, s->cell, &change, over);
+}
+
+LKI_INLINE lki_record *
+step_record(plan *p, const step *s, lki_record *over)
+{
+    lki_lock bumped, *lock = NULL;
+    lki_record *record = NULL;
+    if (LKI_LIKELY(s->lock != NULL)) {
+        bumped.version = lki_version_above(p->thread, s->lock->version);
+        bumped.expires_at_ms = p->expires_at_ms;
+        lock = &bumped;
     }
-    lki_record *record = lki_record_over(p->store, p->thread, s->cell, &change, over);
+    if (LKI_LIKELY(s->item != NULL) && LKI_LIKELY(s->job == NULL) && LKI_LIKELY(over != NULL))
+        record = lki_record_over_plain(p->thread, s->cell, s->item, lock, over);
+    if (LKI_UNLIKELY(record == NULL))
+        record = step_record_any(p, s, lock, over);
     if (LKI_UNLIKELY(record == NULL))
         return NULL;
     record->prev = (uintptr_t)over;
@@ -387,7 +407,11 @@ step_settle(plan *p, step *s, uint64_t stamp)
 {
     lki_record *record = s->record;
     lki_store_release(&record->word, stamp << 1); /* P2 */
-    lki_record_replaced(p->store, p->thread, s->cell, s->over, record);
+    if (LKI_LIKELY(s->over != NULL) &&
+        LKI_LIKELY(((s->over->flags | record->flags) & LKI_FLAG_JOB) == 0))
+        lki_record_retire(p->thread, s->cell, s->over);
+    else
+        lki_record_replaced(p->store, p->thread, s->cell, s->over, record);
     if (s->lock != NULL) {
         const lki_lock *lock = lki_record_lock(record);
         s->lock->version = lock != NULL ? lock->version : 0;

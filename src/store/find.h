@@ -49,16 +49,19 @@ lki_find_first(const lki_store *store, const lki_hashed *hashed, bool *none)
                             &matches, none);
 }
 
+lki_cell *lki_find_any(lki_store *store, const lki_hashed *hashed);
+
 /* Caller: in a section. */
 LKI_INLINE lki_cell *
 lki_find(lki_store *store, const lki_hashed *hashed)
 {
-    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
-        lki_cell *cell = lki_lane_cell(store, hashed->key);
-        if (cell != NULL)
+    if (LKI_LIKELY(hashed->is_short)) {
+        bool none;
+        lki_cell *cell = lki_find_first(store, hashed, &none);
+        if (LKI_LIKELY(cell != NULL) || none)
             return cell;
     }
-    return lki_shard_find(store, hashed);
+    return lki_find_any(store, hashed);
 }
 
 LKI_INLINE lki_cell *

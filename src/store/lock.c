@@ -23,14 +23,6 @@ lock_fill(lk_lock *lock, const lki_lock *made)
     lock->expires_at_ms = made->expires_at_ms;
 }
 
-/* Not so near its end that it is to be renewed. */
-static bool
-lock_is_fresh(const lki_store *store, const lki_lock *lock, const lki_time *now)
-{
-    return store->lock_refresh_ms < 0 || lock->expires_at_ms == INT64_MAX ||
-           lki_span_ms(now->ms, lock->expires_at_ms) > store->lock_refresh_ms;
-}
-
 static lk_status
 lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
           lki_record *old, lki_time *now, lk_lock *lock)
@@ -73,8 +65,8 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
                 return status;
         }
         lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
-        const lki_lock *there = lki_good_lock(store, record, now);
-        if (LKI_LIKELY(there != NULL && lock_is_fresh(store, there, now))) {
+        const lki_lock *there = lki_fresh_lock(store, record, now);
+        if (LKI_LIKELY(there != NULL)) {
             lock_fill(lock, there);
             return LK_OK;
         }

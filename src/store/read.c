@@ -19,6 +19,17 @@
 
 enum { GROUP = 16 };
 
+lki_cell *
+lki_find_any(lki_store *store, const lki_hashed *hashed)
+{
+    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
+        lki_cell *cell = lki_lane_cell(store, hashed->key);
+        if (cell != NULL)
+            return cell;
+    }
+    return lki_shard_find(store, hashed);
+}
+
 static void
 cell_prefetch(const lki_cell *cell)
 {
@@ -27,7 +38,7 @@ cell_prefetch(const lki_cell *cell)
     LKI_PREFETCH_AT(cell, 2 * LKI_LINE);
 }
 
-/* The cells of a group, unless the caller knows them, and their heads. */
+/* The cells of a group, and their heads. */
 static void
 group_collect(lki_store *store, lki_seen *seen, size_t count)
 {
@@ -38,28 +49,24 @@ group_collect(lki_store *store, lki_seen *seen, size_t count)
         LKI_PREFETCH(bucket[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        guess[i] = seen[i].cell;
-        if (guess[i] == NULL)
-            guess[i] = lki_bucket_guess(bucket[i], lki_set_tag(seen[i].hashed.hash));
+        guess[i] = lki_bucket_guess(bucket[i], lki_set_tag(seen[i].hashed.hash));
         cell_prefetch(guess[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        const lki_hashed *hashed = &seen[i].hashed;
-        if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed)))
-            seen[i].cell = lki_find(store, hashed);
-        else if (LKI_LIKELY(guess[i] != NULL) &&
-                 LKI_LIKELY(seen[i].cell != NULL ||
-                            lki_keyed_is(guess[i], LKI_CELL_HEADER, hashed)))
-            seen[i].cell = guess[i];
-        else
-            seen[i].cell = lki_shard_find_in(store, bucket[i], hashed);
-        seen[i].head =
-            seen[i].cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen[i].cell->item); /* P1 */
-        if (seen[i].head == LKI_DEAD) {
-            seen[i].cell = NULL; /* absent; the second pass looks the key up again */
-            seen[i].head = LKI_EMPTY;
+        lki_cell *cell = guess[i];
+        if (LKI_UNLIKELY(lki_hashed_is_generated(store, &seen[i].hashed)))
+            cell = lki_find(store, &seen[i].hashed);
+        else if (LKI_UNLIKELY(cell == NULL) ||
+                 LKI_UNLIKELY(!lki_keyed_is(cell, LKI_CELL_HEADER, &seen[i].hashed)))
+            cell = lki_shard_find_in(store, bucket[i], &seen[i].hashed);
+        uintptr_t head = cell == NULL ? LKI_EMPTY : lki_load_acquire(&cell->item); /* P1 */
+        if (LKI_UNLIKELY(head == LKI_DEAD)) {
+            cell = NULL; /* absent; the second pass looks the key up again */
+            head = LKI_EMPTY;
         }
-        LKI_PREFETCH(seen[i].head);
+        LKI_PREFETCH(head);
+        seen[i].cell = cell;
+        seen[i].record = (lki_record *)head;
     }
 }
 
@@ -72,7 +79,7 @@ heads_collect(lki_store *store, lki_seen *seen, size_t count)
         size_t group = count - i < GROUP ? count - i : GROUP;
         group_collect(store, seen + i, group);
         for (size_t j = i; j < i + group; j++)
-            settled &= lki_head_is_settled(seen[j].head);
+            settled &= lki_head_is_settled((uintptr_t)seen[j].record);
     }
     return settled;
 }
@@ -89,7 +96,7 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
             if (LKI_UNLIKELY(lki_hashed_is_generated(store, &seen[i].hashed)) &&
                 lki_find(store, &seen[i].hashed) != cell)
                 return false;
-            if (LKI_UNLIKELY(lki_load_acquire(&cell->item) != seen[i].head)) /* P1 */
+            if (LKI_UNLIKELY(lki_load_acquire(&cell->item) != (uintptr_t)seen[i].record)) /* P1 */
                 return false;
             continue;
         }
@@ -117,17 +124,12 @@ record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
 }
 
 void
-lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lki_time *now)
+lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count)
 {
-    bool one_instant = heads_collect(store, seen, count) && heads_are_unchanged(store, seen, count);
-    uint64_t snapshot = one_instant ? 0 : lki_snapshot(store, thread);
-    for (size_t i = 0; i < count; i++) {
-        lki_record *record;
-        if (LKI_LIKELY(one_instant))
-            record = seen[i].head == LKI_EMPTY ? NULL : (lki_record *)seen[i].head;
-        else
-            record = record_at_snapshot(store, &seen[i], snapshot);
-        seen[i].found.cell = seen[i].cell;
-        seen[i].found.record = lki_record_is_live(store, record, now) ? record : NULL;
-    }
+    if (LKI_LIKELY(heads_collect(store, seen, count)) &&
+        LKI_LIKELY(heads_are_unchanged(store, seen, count)))
+        return;
+    uint64_t snapshot = lki_snapshot(store, thread);
+    for (size_t i = 0; i < count; i++)
+        seen[i].record = record_at_snapshot(store, &seen[i], snapshot);
 }

@@ -37,14 +37,6 @@ commit_stamp_now(lki_store *store, lki_commit *commit)
     lki_cas_seq_cst(&commit->state, &ready, stamp << 2);
 }
 
-void
-lki_record_stamp(lki_store *store, lki_record *record)
-{
-    uint64_t none = 0;
-    uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after the swap of the head */
-    lki_cas_seq_cst(&record->word, &none, stamp << 1);
-}
-
 LKI_COLD lki_record *
 lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker)
 {
@@ -305,22 +297,12 @@ lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record)
         lki_record_dispose(thread, record);
 }
 
-static void
-record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
-{
-    if ((record->flags & LKI_FLAG_INLINE) != 0) {
-        if (!lki_cell_is_in_slab(cell))
-            lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
-    } else
-        lki_retire(thread, LKI_RECORD, record, lki_record_size(record));
-}
-
 void
 lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
     if (lki_record_is_job(record) && (record->flags & LKI_FLAG_BORROWED) == 0)
-        record_retire(thread, cell, record->source);
-    record_retire(thread, cell, record);
+        lki_record_retire(thread, cell, record->source);
+    lki_record_retire(thread, cell, record);
 }
 
 void
@@ -331,14 +313,14 @@ lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_re
         return;
     if (LKI_UNLIKELY(lki_record_is_job(record))) {
         if (!lki_record_is_job(by) || by->source != record->source)
-            record_retire(thread, cell, record->source);
+            lki_record_retire(thread, cell, record->source);
         if (!lki_record_is_job(by) ||
             lki_record_state(by)->identity != lki_record_state(record)->identity)
             lki_job_replaced(store, thread, cell, lki_record_state(record), lki_record_is_job(by));
     } else if (lki_record_is_job(by) && by->source == record) {
         return; /* it lives on as the bytes of a job */
     }
-    record_retire(thread, cell, record);
+    lki_record_retire(thread, cell, record);
 }
 
 void
@@ -369,29 +351,29 @@ lki_commit_dispose(lki_thread *thread, void *object)
  *
  * The copy has the stamp of what it replaces: to a reader, at whatever snapshot, they are one. What lay in
  * the room has had its grace period, so no snapshot goes back to it, and nobody follows the copy there. */
-static bool
+LKI_INLINE bool
 record_bring_home(lki_thread *thread, lki_cell *cell)
 {
-    uintptr_t head = lki_load_acquire(&cell->item);    /* P1 */
-    if (head <= LKI_DEAD || lki_cell_is_in_lane(cell)) /* whose head only its job changes */
+    uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
+    if (LKI_UNLIKELY(head <= LKI_DEAD) || LKI_UNLIKELY(lki_thread_store(thread)->closing) ||
+        LKI_UNLIKELY(lki_cell_is_in_lane(cell))) /* whose head only its job changes */
         return false;
     lki_record *apart = (lki_record *)head, *home = lki_cell_record(cell);
     uint64_t word = lki_load_acquire(&apart->word); /* P2 */
-    if (word == 0 || (word & LKI_WORD_COMMIT) != 0)
+    size_t payload = (apart->flags & LKI_FLAGS_BEFORE_DATA) + (size_t)apart->size;
+    if (LKI_UNLIKELY(!lki_word_is_stamp(word)) || LKI_UNLIKELY(apart->kind != LKI_VALUE) ||
+        LKI_UNLIKELY((apart->flags & (LKI_FLAG_JOB | LKI_FLAG_INLINE)) != 0) ||
+        LKI_UNLIKELY(payload > cell->room) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
         return false;
-    size_t payload = lki_record_payload(apart);
-    if (apart->kind == LKI_TOMBSTONE || (apart->flags & (LKI_FLAG_JOB | LKI_FLAG_INLINE)) != 0 ||
-        payload > cell->room || !lki_reserve(thread, 1))
-        return false;
-    home->prev = apart->prev != (uintptr_t)home ? apart->prev : LKI_EMPTY;
+    home->prev = LKI_LIKELY(apart->prev != (uintptr_t)home) ? apart->prev : LKI_EMPTY;
     lki_store_relaxed(&home->word, word); /* published with the head */
     home->size = apart->size;
-    home->kind = apart->kind;
+    home->kind = LKI_VALUE;
     home->flags = apart->flags | LKI_FLAG_INLINE;
     lki_copy(home->data, apart->data, payload);
-    if (!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)home)) /* P1 */
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)home))) /* P1 */
         return false;
-    lki_retire(thread, LKI_RECORD, apart, lki_record_size(apart));
+    lki_retire(thread, LKI_RECORD, apart, LKI_RECORD_HEADER + payload);
     return true;
 }
 
@@ -399,7 +381,7 @@ bool
 lki_record_dispose_inline(lki_thread *thread, void *object)
 {
     lki_cell *cell = object;
-    if (!lki_thread_store(thread)->closing && record_bring_home(thread, cell))
+    if (LKI_LIKELY(record_bring_home(thread, cell)))
         return true;
     /* P6: the cell may have been disposed of before (its grace period can be counted by another
      * thread): the last frees. */

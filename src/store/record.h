@@ -15,6 +15,7 @@
 #ifndef LKI_STORE_RECORD_H
 #define LKI_STORE_RECORD_H
 
+#include "base/copy.h"
 #include "store/find.h"
 #include "store/writes.h"
 
@@ -130,6 +131,18 @@ lki_good_lock(const lki_store *store, lki_record *record, lki_time *now)
     return lock;
 }
 
+/* The same, and not so near its end that it is to be renewed. */
+LKI_INLINE const lki_lock *
+lki_fresh_lock(const lki_store *store, lki_record *record, lki_time *now)
+{
+    const lki_lock *lock = lki_good_lock(store, record, now);
+    if (LKI_UNLIKELY(lock == NULL))
+        return NULL;
+    bool fresh = store->lock_refresh_ms < 0 || lock->expires_at_ms == INT64_MAX ||
+                 lki_span_ms(now->ms, lock->expires_at_ms) > store->lock_refresh_ms;
+    return LKI_LIKELY(fresh) ? lock : NULL;
+}
+
 /* What a write changes of a key; the rest stays as it is. */
 typedef struct lki_change {
     const lk_item *item; /* the item that comes; NULL: that which is there */
@@ -144,6 +157,41 @@ typedef struct lki_change {
  * one. NULL: no memory. Caller: in a section. */
 lki_record *lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell,
                             const lki_change *change, lki_record *over);
+/* The same where nothing is unusual: a short value that never expires over a plain one, apart, from the
+ * thread's stock. Neither prev nor word is set. NULL: ask lki_record_over. */
+LKI_INLINE lki_record *
+lki_record_over_plain(lki_thread *thread, const lki_cell *cell, const lk_item *item,
+                      const lki_lock *lock, lki_record *over)
+{
+    size_t size = item->data.size;
+    if (LKI_UNLIKELY(over->kind != LKI_VALUE) ||
+        LKI_UNLIKELY((over->flags & (LKI_FLAG_EXPIRES | LKI_FLAG_JOB)) != 0) ||
+        LKI_UNLIKELY(item->expires_at_ms != 0) || LKI_UNLIKELY(size > LKI_COPY_STEPS_MAX))
+        return NULL;
+    if (lock == NULL)
+        lock = lki_record_lock(over);
+    size_t before = lock != NULL ? LKI_FLAG_LOCKED : 0;
+    if (LKI_UNLIKELY((lki_load_relaxed(&cell->flags) & LKI_CELL_ROOM) != 0) &&
+        before + size <= cell->room)
+        return NULL;
+    size_t class = (LKI_RECORD_HEADER + before + size + 15) / 16;
+    _Static_assert(LKI_RECORD_HEADER + LKI_FLAG_LOCKED + LKI_COPY_STEPS_MAX + 15 <
+                       LKI_STOCK_CLASSES * 16,
+                   "a class of the stock");
+    lki_record *record = thread->stock[class];
+    if (LKI_UNLIKELY(record == NULL))
+        return NULL;
+    memcpy(&thread->stock[class], record, sizeof thread->stock[class]);
+    thread->stock_count[class]--;
+    record->size = (uint32_t)size;
+    record->kind = LKI_VALUE;
+    record->flags = (uint8_t)before;
+    if (before != 0)
+        memcpy(record->data, lock, sizeof *lock);
+    lki_copy_steps(record->data + before, item->data.data, size);
+    return record;
+}
+
 /* A value alone, in a cell that nobody knows yet. NULL: no memory. */
 lki_record *lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item);
 /* The same in memory of the caller's; its flags are set. */
@@ -157,6 +205,15 @@ void lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *re
  * where a job is gone, it is counted. NULL is allowed. Retires up to 4 objects. */
 void lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
                          const lki_record *by);
+/* The same of a value that is no job, nor is `by`. */
+LKI_INLINE void
+lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
+{
+    if (LKI_LIKELY((record->flags & LKI_FLAG_INLINE) == 0))
+        lki_retire(thread, LKI_RECORD, record, lki_record_size(record));
+    else if (!lki_cell_is_in_slab(cell))
+        lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
+}
 /* Frees what is on a head at once: nobody can see it. */
 void lki_record_free(const lki_allocator *allocator, lki_record *record);
 bool lki_record_dispose(lki_thread *thread, void *object);
@@ -169,7 +226,13 @@ bool lki_commit_dispose(lki_thread *thread, void *object);
 void lki_commit_resolve(lki_thread *thread, lki_commit *commit);
 
 /* Gives a record that has just become reachable its stamp, if nobody has. */
-void lki_record_stamp(lki_store *store, lki_record *record);
+LKI_INLINE void
+lki_record_stamp(lki_store *store, lki_record *record)
+{
+    uint64_t none = 0;
+    uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after the swap of the head */
+    lki_cas_seq_cst(&record->word, &none, stamp << 1);
+}
 
 /* The next version of this thread's: unique in the store, above `above`. See
  * lki_thread.sequence. */

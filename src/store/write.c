@@ -12,8 +12,32 @@
 
 enum { GROUP = 16 };
 
-static lk_status
-set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
+/* A set mostly finds a plain value, of a key that is not generated, and puts another one over it. False:
+ * something is not so, and nothing was done. */
+LKI_INLINE bool
+set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *item)
+{
+    uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
+    lki_record *over = (lki_record *)head;
+    if (LKI_UNLIKELY(head <= LKI_DEAD) ||
+        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&over->word)))) /* P2 */
+        return false;
+    lki_record *record = lki_record_over_plain(thread, cell, item, NULL, over);
+    if (LKI_UNLIKELY(record == NULL))
+        return false;
+    record->prev = head;
+    lki_store_relaxed(&record->word, 0);
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)record))) { /* P1, P2 */
+        lki_record_discard(thread, cell, record);
+        return false;
+    }
+    lki_record_stamp(store, record);
+    lki_record_retire(thread, cell, over);
+    return true;
+}
+
+static LKI_APART lk_status
+set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
 {
     lki_cell *cell = NULL;
     if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
@@ -48,6 +72,18 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
         lki_expiry_note(store, cell, item->expires_at_ms);
     }
     return LK_OK;
+}
+
+LKI_INLINE lk_status
+set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
+{
+    if (LKI_LIKELY(hashed->is_short) && LKI_LIKELY(lki_reserve(thread, 4))) {
+        bool none;
+        lki_cell *cell = lki_find_first(store, hashed, &none);
+        if (LKI_LIKELY(cell != NULL) && LKI_LIKELY(set_plain(store, thread, cell, item)))
+            return LK_OK;
+    }
+    return set_rest(store, thread, hashed, item);
 }
 
 /* *done: how many, at least one but for a fault; fewer where the section is full. */
