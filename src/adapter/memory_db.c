@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "queue/queue.h"
+#include "store/lock.h"
 
 /* This thread's record of the store; NULL with *why set. */
 LKI_INLINE lki_thread *

@@ -27,7 +27,7 @@
  *             LK_RACE only for a lock that really is at another version, gone, or lapsed.
  * Ordering    P1, P2 (record.h).
  */
-#include "store/record.h"
+#include "store/lock.h"
 
 #include <string.h>
 

@@ -7,6 +7,7 @@
 #define LKI_STORE_JOB_H
 
 #include "store/lane.h"
+#include "store/lock.h"
 
 /* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20; DONE:
  * stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it.

@@ -13,7 +13,7 @@
  *             record that it replaces, and the shard's floor, which knows of those whose records
  *             are gone (P7).
  */
-#include "store/record.h"
+#include "store/lock.h"
 
 /* But for the key, which is its caller's. */
 static void

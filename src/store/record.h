@@ -120,29 +120,6 @@ lki_record_is_over(const lki_store *store, const lki_record *record, lki_time *n
     return record->kind == LKI_VALUE && !lki_record_is_live(store, record, now);
 }
 
-/* The lock that a record says; NULL: there is none, it has lapsed, or it went with its item. */
-LKI_INLINE const lki_lock *
-lki_good_lock(const lki_store *store, lki_record *record, lki_time *now)
-{
-    const lki_lock *lock = record != NULL ? lki_record_lock(record) : NULL;
-    if (LKI_UNLIKELY(lock == NULL) || LKI_UNLIKELY(lki_is_past(store, now, lock->expires_at_ms)) ||
-        LKI_UNLIKELY(lki_record_is_over(store, record, now)))
-        return NULL;
-    return lock;
-}
-
-/* The same, and not so near its end that it is to be renewed. */
-LKI_INLINE const lki_lock *
-lki_fresh_lock(const lki_store *store, lki_record *record, lki_time *now)
-{
-    const lki_lock *lock = lki_good_lock(store, record, now);
-    if (LKI_UNLIKELY(lock == NULL))
-        return NULL;
-    bool fresh = store->lock_refresh_ms < 0 || lock->expires_at_ms == INT64_MAX ||
-                 lki_span_ms(now->ms, lock->expires_at_ms) > store->lock_refresh_ms;
-    return LKI_LIKELY(fresh) ? lock : NULL;
-}
-
 /* What a write changes of a key; the rest stays as it is. */
 typedef struct lki_change {
     const lk_item *item; /* the item that comes; NULL: that which is there */
@@ -232,18 +209,6 @@ lki_record_stamp(lki_store *store, lki_record *record)
     uint64_t none = 0;
     uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after the swap of the head */
     lki_cas_seq_cst(&record->word, &none, stamp << 1);
-}
-
-/* The next version of this thread's: unique in the store, above `above`. See
- * lki_thread.sequence. */
-LKI_INLINE uint64_t
-lki_version_above(lki_thread *thread, uint64_t above)
-{
-    uint64_t sequence = above >> 16;
-    if (sequence < thread->sequence)
-        sequence = thread->sequence;
-    thread->sequence = sequence + 1;
-    return thread->sequence << 16 | thread->slot;
 }
 
 /* Changes what is effective on the head of a cell, whatever it is, stamps it, retires what it replaces.

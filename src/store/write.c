@@ -37,10 +37,13 @@ set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *i
 }
 
 static LKI_APART lk_status
-set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
+set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item,
+         bool none)
 {
     lki_cell *cell = NULL;
-    if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
+    if (none) {
+        ; /* as it was a moment ago */
+    } else if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
         lk_status status = lki_find_headed(store, thread, hashed, &cell);
         if (status != LK_OK)
             return status;
@@ -77,13 +80,13 @@ set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const l
 LKI_INLINE lk_status
 set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item)
 {
+    bool none = false;
     if (LKI_LIKELY(hashed->is_short) && LKI_LIKELY(lki_reserve(thread, 4))) {
-        bool none;
         lki_cell *cell = lki_find_first(store, hashed, &none);
         if (LKI_LIKELY(cell != NULL) && LKI_LIKELY(set_plain(store, thread, cell, item)))
             return LK_OK;
     }
-    return set_rest(store, thread, hashed, item);
+    return set_rest(store, thread, hashed, item, none);
 }
 
 /* *done: how many, at least one but for a fault; fewer where the section is full. */
