@@ -279,10 +279,15 @@ typedef struct lk_memory_options {
     lk_allocate allocate;
     lk_deallocate deallocate;
     void *allocator_context;
+    /* The tables are made for so many items when the store is opened, about 16 bytes for each, so that
+     * hardly any grows on the way there, and never get smaller; default 0: they begin small, and grow in
+     * steps. At most 2^36 (else LK_TOO_BIG); where the tables alone would take more than an eighth of the
+     * machine's memory, LK_NO_MEMORY. Not a limit: more items may come. */
+    uint64_t expected_items;
 } lk_memory_options;
 #define LK_MEMORY_OPTIONS_INIT                                     \
     {                                                              \
-        0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL \
+        0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0 \
     }
 
 typedef enum lk_cache_policy {
@@ -329,7 +334,7 @@ typedef struct lk_postgres_options {
 
 /* Opens an embedded store. `options` may be NULL (defaults) and need not outlive the call. On
  * LK_OK `*db` is the caller's, to be given to lk_close. LK_INVALID: bad options. LK_TOO_BIG: a
- * limit above its hard cap. LK_NO_MEMORY. */
+ * limit above its hard cap, or too many expected items. LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_memory_open(const lk_memory_options *options, lk_db **db);
 
 /* Opens a cache in front of `inner`: lk_get, lk_get_into and lk_get_many are answered from memory where

@@ -288,3 +288,10 @@ lki_free_lines(const lki_allocator *allocator, void *memory, size_t size)
     }
     errno = saved;
 }
+
+uint64_t
+lki_alloc_machine_size(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
+}

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <latchkey/latchkey.h>
 
@@ -90,5 +91,8 @@ lki_alloc_rounded(size_t size)
     size_t step = size <= 128 ? 16 : size <= 256 ? 32 : size <= 512 ? 64 : 1;
     return (size + step - 1) & ~(step - 1);
 }
+
+/* Bytes of memory that the machine has. */
+uint64_t lki_alloc_machine_size(void);
 
 #endif

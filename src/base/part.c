@@ -284,14 +284,15 @@ lki_part_take(lki_set *set, lki_thread *thread, lki_part *part, const void *obje
 /* ---- reading ---- */
 
 bool
-lki_part_has(lki_part *part, const void *object)
+lki_part_has(lki_part *part, uint32_t half, uint64_t tag, const void *object)
 {
-    uint32_t half = lki_object_half(object);
     lki_bucket *bucket = lki_part_bucket(part, half);
-    if (bucket_slot(bucket, object) >= 0)
-        return true;
+    uint64_t tags = lki_load_relaxed(&bucket->tags); /* under the latch, as below */
+    for (unsigned m = lki_bucket_matches(tags, tag); m != 0; m &= m - 1)
+        if (lki_load_relaxed(lki_bucket_object(bucket, m)) == (uintptr_t)object)
+            return true;
     probe p = {NULL, object, 0, NULL};
-    return (lki_load_relaxed(&bucket->tags) & LKI_BUCKET_FULL) != 0 && /* under the latch */
+    return LKI_UNLIKELY((tags & LKI_BUCKET_FULL) != 0) &&
            ck_hs_get(&part->unfitting, half, probe_key(&p)) != NULL;
 }
 

@@ -51,7 +51,8 @@ void lki_part_take(lki_set *set, lki_thread *thread, lki_part *part, const void 
  * memory. */
 bool lki_part_spread(lki_set *set, const lki_part *old, lki_part *made[2]);
 
-bool lki_part_has(lki_part *part, const void *object);
+/* Is this very object in the part? */
+bool lki_part_has(lki_part *part, uint32_t half, uint64_t tag, const void *object);
 void *lki_part_get(lki_part *part, const lki_hashed *hashed, lki_is is);
 /* What is in one bucket, and what is in the ck_hs: up to `room`, fewer only at the end. */
 size_t lki_bucket_walk(lki_bucket *bucket, void **objects);

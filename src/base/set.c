@@ -164,19 +164,22 @@ part_grow(lki_set *set, lki_thread *thread, lki_part *part, uint32_t half)
     return part_replace(set, thread, part, half, 2, part->buckets, true);
 }
 
-bool
+lki_set_added
 lki_set_add_latched(lki_set *set, lki_thread *thread, const void *object, uint64_t hash)
 {
     uint32_t half = (uint32_t)hash;
+    uint64_t tag = lki_set_tag(hash);
     lki_part *part = part_of(set, half);
-    LK_ASSERT(lki_object_half(object) == half);
     size_t load = part->buckets < set->buckets_max ? LOAD_SMALL : LOAD_MAX;
+    LK_ASSERT(lki_object_half(object) == half);
+    if (lki_part_has(part, half, tag, object))
+        return LKI_SET_HAS_IT;
     if (LKI_UNLIKELY(part->count >= part->buckets * load)) {
         if (!part_grow(set, thread, part, half))
-            return false;
+            return LKI_SET_NO_MEMORY;
         part = part_of(set, half);
     }
-    return lki_part_put(set, thread, part, half, lki_set_tag(hash), object);
+    return lki_part_put(set, thread, part, half, tag, object) ? LKI_SET_ADDED : LKI_SET_NO_MEMORY;
 }
 
 void
@@ -191,12 +194,6 @@ lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object)
         (void)part_replace(set, thread, part, half, 1, part->buckets / 2, false);
     else if (part->taken_out > part->count / 16 + 8)
         (void)part_replace(set, thread, part, half, 1, part->buckets, false);
-}
-
-bool
-lki_set_has_latched(lki_set *set, const void *object)
-{
-    return lki_part_has(part_of(set, lki_object_half(object)), object);
 }
 
 /* ---- reading ---- */
@@ -260,6 +257,9 @@ lki_set_open(lki_set *set, const lki_allocator *allocator, lki_is is, unsigned b
         bits++;
     while (buckets < BUCKETS_MAX && (expected >> bits) > buckets * LOAD_SMALL)
         buckets *= 2;
+    if (expected >> bits > buckets * LOAD_MAX ||
+        (expected != 0 && (uint64_t)(buckets * LKI_LINE) << bits > lki_alloc_machine_size() / 8))
+        return false;
     set->allocator = allocator;
     set->is = is;
     set->buckets_max = BUCKETS_MAX;

@@ -63,8 +63,8 @@ typedef struct lki_set_position {
     size_t offset;   /* in the map */
 } lki_set_position;
 
-/* `set` is zeroed memory. Room for `expected` objects is made at once. False: no memory; it is not
- * open. */
+/* `set` is zeroed memory. Room for `expected` objects is made at once. False: no memory, or it would take
+ * more than an eighth of what the machine has, and the objects a multiple of that; it is not open. */
 bool lki_set_open(lki_set *set, const lki_allocator *allocator, lki_is is, unsigned bits,
                   uint64_t expected);
 /* Frees the set, if it is open, not the objects. No other thread is there. */
@@ -75,13 +75,14 @@ lki_set_is_open(const lki_set *set)
     return lki_load_relaxed(&set->directory) != 0; /* of those who open and close */
 }
 
-/* Caller of these: is in a write section with 4 retirements reserved. Add: the set has no object of
- * this key; false: no memory, nothing changed. Remove: the object is in the set; it only tries the
- * directory's latch. */
-bool lki_set_add_latched(lki_set *set, lki_thread *thread, const void *object, uint64_t hash);
+typedef enum lki_set_added { LKI_SET_ADDED, LKI_SET_HAS_IT, LKI_SET_NO_MEMORY } lki_set_added;
+
+/* Caller of these: is in a write section with 4 retirements reserved. Add: the set has no other object
+ * of this key, but perhaps this very one; NO_MEMORY: nothing changed. Remove: the object is in the set;
+ * it only tries the directory's latch. */
+lki_set_added lki_set_add_latched(lki_set *set, lki_thread *thread, const void *object,
+                                  uint64_t hash);
 void lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object);
-/* Is this very object in the set? */
-bool lki_set_has_latched(lki_set *set, const void *object);
 
 /* The object of a key, by a call; NULL: there is none. */
 void *lki_set_get(const lki_set *set, const lki_hashed *hashed);

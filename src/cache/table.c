@@ -208,7 +208,7 @@ lki_cached_enter_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *t
         lki_policy_add(&shard->policy, entry, lki_add_relaxed(&cache->tick, 1)); /* a hint */
     }
     lki_add_relaxed(&entry->references, 1); /* the table's; nobody else has it yet */
-    if (lki_set_add_latched(&cache->entries, thread, entry, hash))
+    if (lki_set_add_latched(&cache->entries, thread, entry, hash) == LKI_SET_ADDED)
         return true;
     lki_policy_remove(&shard->policy, entry, false);
     lki_add_relaxed(&entry->references, (uint32_t)-1);

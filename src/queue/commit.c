@@ -211,7 +211,7 @@ push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cel
     if (!write_is_generated(c, i)) {
         lki_hashed hashed = lki_hashed_of(&store->secret, &item->key);
         size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-        lk_status status = lki_cell_obtain(store, thread, &hashed, payload, cell);
+        lk_status status = lki_cell_obtain(store, thread, &hashed, payload, false, cell);
         if (status != LK_OK || c->exactly == NULL)
             return status;
         lki_time now = {0, false, false};

@@ -214,10 +214,10 @@ set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
     lki_latch_take(latch, thread);
     if (lki_cell_is_dead(cell)) {
         status = LK_RACE;
-    } else if (lki_shard_find(store, hashed) == NULL) {
-        if (lki_shard_add_latched(store, thread, cell, hashed->hash)) {
-            lki_count(thread, LKI_CELLS_ADDED, 1);
-        } else {
+    } else { /* no other cell of the key is there: I-cell2 */
+        lki_set_added added = lki_shard_add_latched(store, thread, cell, hashed->hash);
+        lki_count(thread, LKI_CELLS_ADDED, added == LKI_SET_ADDED);
+        if (added == LKI_SET_NO_MEMORY) {
             /* It stays behind in the index, without a record and not in the set: nobody can have
              * one in it. */
             lki_store_release(&cell->item, LKI_DEAD); /* P1 */
@@ -232,11 +232,14 @@ set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
 
 lk_status
 lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size,
-                lki_cell **cell)
+                bool looked, lki_cell **cell)
 {
     bool avoided = false;
-    for (;;) {
-        lk_status status = lki_find_headed(store, thread, hashed, cell);
+    for (;; looked = false) {
+        lk_status status = LK_OK;
+        *cell = NULL;
+        if (!looked)
+            status = lki_find_headed(store, thread, hashed, cell);
         if (status != LK_OK)
             return status;
         if (*cell != NULL && !lki_cell_is_dead(*cell))

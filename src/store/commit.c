@@ -232,7 +232,7 @@ write_step_find(plan *p, const lk_item *item, bool gone, step **found)
     if (status != LK_OK)
         return status;
     if (LKI_UNLIKELY(cell == NULL || lki_cell_is_dead(cell)))
-        status = lki_cell_obtain(p->store, p->thread, &hashed, payload, &cell);
+        status = lki_cell_obtain(p->store, p->thread, &hashed, payload, cell == NULL, &cell);
     if (status == LK_OK)
         *found = step_add(p, cell);
     return status;

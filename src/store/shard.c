@@ -52,20 +52,14 @@ lki_shard_get_slow(lki_store *store, const lki_hashed *hashed)
     return lki_set_get(&store->cells, hashed);
 }
 
-bool
+lki_set_added
 lki_shard_add_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash)
 {
-    if (!lki_set_add_latched(&store->cells, thread, cell, hash))
-        return false;
+    lki_set_added added = lki_set_add_latched(&store->cells, thread, cell, hash);
     _Atomic(size_t) *cells = &shard_of(store, hash)->cells;
-    lki_store_relaxed(cells, lki_load_relaxed(cells) + 1); /* a counter */
-    return true;
-}
-
-bool
-lki_shard_has_latched(lki_store *store, const lki_cell *cell)
-{
-    return lki_set_has_latched(&store->cells, cell);
+    if (added == LKI_SET_ADDED)
+        lki_store_relaxed(cells, lki_load_relaxed(cells) + 1); /* a counter */
+    return added;
 }
 
 void
@@ -88,7 +82,7 @@ bool
 lki_shard_add_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
                                 uint64_t hash)
 {
-    return lki_set_add_latched(&store->partitions, thread, partition, hash);
+    return lki_set_add_latched(&store->partitions, thread, partition, hash) == LKI_SET_ADDED;
 }
 
 void

@@ -22,8 +22,8 @@ lki_cell *lki_shard_get_slow(lki_store *store, const lki_hashed *hashed);
 
 /* Caller of these: holds the shard's latch, is in a write section with 4 retirements reserved.
  * Add: false: no memory, nothing changed. */
-bool lki_shard_add_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash);
-bool lki_shard_has_latched(lki_store *store, const lki_cell *cell);
+lki_set_added lki_shard_add_latched(lki_store *store, lki_thread *thread, lki_cell *cell,
+                                    uint64_t hash);
 void lki_shard_remove_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash);
 lki_partition *lki_shard_partition(lki_store *store, lk_bytes pk, uint64_t hash);
 bool lki_shard_add_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition,

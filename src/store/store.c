@@ -13,6 +13,7 @@
 #include "store/shard.h"
 
 enum { SHARDS = 256, SHARDS_MAX = 4096, RETIRED_BYTES = 256 << 20 };
+#define EXPECTED_MAX ((uint64_t)1 << 36)
 
 static lk_status
 options_check(const lk_memory_options *o)
@@ -52,7 +53,7 @@ options_apply(lki_store *store, const lk_memory_options *o)
     if (status == LK_OK)
         status = lki_limit_take(o->max_data_size, LKI_DATA_SIZE, LKI_DATA_SIZE_CAP,
                                 &store->max_data_size);
-    return status;
+    return status == LK_OK && o->expected_items > EXPECTED_MAX ? LK_TOO_BIG : status;
 }
 
 static void
@@ -112,7 +113,7 @@ lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settl
     lki_store_relaxed(&store->sweep.earliest_ms, INT64_MAX);
     lki_store_relaxed(&store->clock, 1);
     domain_prepare(store);
-    status = lki_shards_open(store, o->shards != 0 ? o->shards : SHARDS, 0);
+    status = lki_shards_open(store, o->shards != 0 ? o->shards : SHARDS, o->expected_items);
     if (status == LK_OK && store->sweep_interval_ms > 0 && !lki_sweeper_start(store))
         status = LK_NO_MEMORY;
     if (status != LK_OK) {

@@ -51,13 +51,13 @@ set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const l
         cell = lki_shard_find(store, hashed);
     }
     const lki_change change = {.item = item};
-    for (;;) {
+    for (bool looked = true;; looked = false) {
         bool fresh = cell == NULL;
         if (!lki_reserve(thread, 4))
             return LK_NO_MEMORY;
         if (fresh) {
             size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-            lk_status status = lki_cell_obtain(store, thread, hashed, payload, &cell);
+            lk_status status = lki_cell_obtain(store, thread, hashed, payload, looked, &cell);
             if (status != LK_OK)
                 return status;
         }

@@ -161,7 +161,8 @@ object_change(lki_thread *thread, object *o)
     if (remove)
         lki_set_remove_latched(&test.set, thread, o);
     else
-        require(lki_set_add_latched(&test.set, thread, o, o->hash), "no memory", 0);
+        require(lki_set_add_latched(&test.set, thread, o, o->hash) == LKI_SET_ADDED, "not added",
+                0);
     o->where = remove ? ABSENT : THERE;
     require(thread->retired_in_call <= 4, "more retired than reserved", thread->retired_in_call);
     lki_write_leave(thread);
