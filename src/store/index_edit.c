@@ -6,7 +6,7 @@
 #include "store/index_edit.h"
 
 enum {
-    LEAF_FIRST = 13,     /* room of a leaf that begins with one appended key */
+    LEAF_FIRST = 14,     /* room of a leaf that begins with one appended key */
     RECUT = 4,           /* with so many bytes in common a split cuts slices anew */
     INNER_BYTES = 16384, /* more separators split an inner node, if it has .. */
     INNER_SPLIT = 8,     /* .. so many children */
