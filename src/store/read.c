@@ -33,9 +33,9 @@ lki_find_any(lki_store *store, const lki_hashed *hashed)
 static void
 cell_prefetch(const lki_cell *cell)
 {
-    LKI_PREFETCH(cell);
-    LKI_PREFETCH_AT(cell, LKI_LINE);
-    LKI_PREFETCH_AT(cell, 2 * LKI_LINE);
+    LKI_PREFETCH_FAR(cell);
+    LKI_PREFETCH_FAR((uintptr_t)cell + LKI_LINE);
+    LKI_PREFETCH_FAR((uintptr_t)cell + 2 * LKI_LINE);
 }
 
 /* The cells of a group, and their heads. */
