@@ -23,23 +23,42 @@ can_insert(const struct bench_contender *contender)
            contender->remove != NULL;
 }
 
+/* An sk as a number, in the order of its bytes. */
+struct scan_rank {
+    uint64_t high, low;
+};
+
+static inline struct scan_rank
+scan_rank_of(const char *sk)
+{
+    struct scan_rank rank;
+
+    memcpy(&rank, sk, sizeof rank);
+    rank.high = __builtin_bswap64(rank.high);
+    rank.low = __builtin_bswap64(rank.low);
+    return rank;
+}
+
 struct scan_state {
-    char last[DATA_KEY_SIZE];
+    struct scan_rank last;
     uint64_t wrong;
 };
 
+/* In a few instructions: a hundred of these are between two scans under test. */
 static void
 scan_visit(void *context, lk_bytes sk, lk_bytes value)
 {
     struct scan_state *state = context;
+    struct scan_rank last = state->last;
     uint64_t number;
 
-    if (sk.size != DATA_KEY_SIZE || memcmp(sk.data, state->last, DATA_KEY_SIZE) <= 0 ||
-        !data_proves(value, sk.data, &number)) {
+    if (sk.size != DATA_KEY_SIZE || !data_proves(value, sk.data, &number)) {
         state->wrong++;
         return;
     }
-    memcpy(state->last, sk.data, DATA_KEY_SIZE);
+    state->last = scan_rank_of(sk.data);
+    state->wrong += state->last.high < last.high ||
+                    (state->last.high == last.high && state->last.low <= last.low);
 }
 
 static void
@@ -60,7 +79,7 @@ scan_step(struct bench_worker *worker, size_t count)
         struct scan_state state = {.wrong = 0};
         lk_key key = data_key(data_order[first + rank], &text);
         lk_query query = {.pk = key.pk, .after = key.sk, .limit = SCAN_ITEMS};
-        memcpy(state.last, text.sk, DATA_KEY_SIZE);
+        state.last = scan_rank_of(text.sk);
         size_t got = worker->contender->scan(worker->client, &query, scan_visit, &state);
         if (got != (expected < SCAN_ITEMS ? expected : SCAN_ITEMS))
             worker->counts.failed++;
