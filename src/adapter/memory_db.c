@@ -553,7 +553,8 @@ memory_push(void *state, const lk_item *jobs, size_t count, const lk_push_option
     if (LKI_UNLIKELY(thread == NULL))
         return status;
     status = lki_queue_push(state, thread, jobs, count, options, pushed);
-    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    if (LKI_UNLIKELY(status == LK_BUSY))
+        lki_count(thread, LKI_BUSY_CALLS, 1);
     return status;
 }
 
@@ -565,8 +566,10 @@ memory_pull(void *state, const lk_pull_options *options, lk_result *result)
     if (LKI_UNLIKELY(thread == NULL))
         return status;
     status = lki_queue_pull(state, thread, options, result);
-    lki_count(thread, LKI_EMPTY_PULLS, status > LK_OK);
-    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    if (LKI_UNLIKELY(status != LK_OK)) {
+        lki_count(thread, LKI_EMPTY_PULLS, status > LK_OK);
+        lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    }
     return status;
 }
 
@@ -578,7 +581,8 @@ memory_acknowledge(void *state, const lk_claim *claims, size_t count)
     if (LKI_UNLIKELY(thread == NULL))
         return status;
     status = lki_queue_acknowledge(state, thread, claims, count);
-    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    if (LKI_UNLIKELY(status == LK_BUSY))
+        lki_count(thread, LKI_BUSY_CALLS, 1);
     return status;
 }
 

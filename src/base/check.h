@@ -33,6 +33,13 @@
 /* Into the second cache, for what is needed a while later: a core has few places for lines that are on their
  * way into the first, and who waits for one of these waits with all that it does. */
 #define LKI_PREFETCH_FAR(address) __builtin_prefetch((const void *)(uintptr_t)(address), 0, 2)
+/* For who is going to write there, and to whom the line has to come for itself alone. */
+#ifdef __x86_64__
+#define LKI_PREFETCH_TO_WRITE(address) \
+    __asm__ volatile("prefetchw %0" : : "m"(*(const volatile char *)(address)))
+#else
+#define LKI_PREFETCH_TO_WRITE(address) __builtin_prefetch((address), 1, 3)
+#endif
 /* `offset` bytes behind a pointer that may be NULL, to which nothing may be added. */
 #define LKI_PREFETCH_AT(address, offset) LKI_PREFETCH((uintptr_t)(address) + (offset))
 #define LKI_COLD __attribute__((cold, noinline))

@@ -18,20 +18,40 @@ outcome_count(lki_thread *thread, lki_lane *lane, lk_status status)
 
 /* ---- acknowledge ---- */
 
+/* One call's acknowledgements. The ends of plain jobs are counted together, as long as they lie in one
+ * segment. */
+typedef struct acknowledgement {
+    lki_store *store;
+    lki_thread *thread;
+    lki_ticks ticks;
+    lki_segment *segment;
+    uint32_t ended;
+} acknowledgement;
+
+static void
+ended_flush(acknowledgement *a)
+{
+    if (a->ended != 0)
+        lki_jobs_ended(a->thread, a->segment, a->ended);
+    a->ended = 0;
+}
+
 /* The way of nearly all: a plain job whose claim is the one that was handed out last, and in time.
  * False: judge it the long way. */
-static bool
-acknowledge_plain(lki_store *store, lki_thread *thread, lki_lane *lane, const lk_claim *claim,
-                  lki_ticks *ticks)
+LKI_INLINE bool
+acknowledge_plain(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
 {
-    if ((claim->token & LKI_PLAIN_TOKEN) == 0 || claim->key.sk.size != LK_ULID_SIZE)
+    enum { CLAIM_BITS = (1 << LKI_TIME_SHIFT) - 1 }; /* of a word: all but its time */
+    lki_store *store = a->store;
+    uint64_t token = claim->token;
+    if ((token & (LKI_PLAIN_TOKEN | (0xffff & ~LKI_RECEIVES_MAX))) != LKI_PLAIN_TOKEN ||
+        claim->key.sk.size != LK_ULID_SIZE)
         return false;
     lki_found_job job;
-    job.slot = lki_lane_slot(lane, claim->token >> 16 & LKI_ULID_MASK, &job.segment);
+    job.slot = lki_lane_slot(lane, token >> 16 & LKI_ULID_MASK, &job.segment);
     uint64_t word = job.slot != NULL ? lki_load_acquire(&job.slot->word) : 0; /* P11 */
-    if (lki_word_phase(word) != LKI_CLAIMED || (word & LKI_WORD_PINNED) != 0 ||
-        lki_word_state(word, lki_slot_place(job.segment, job.slot)).token != claim->token ||
-        lki_ticks_past(store, ticks, word >> LKI_TIME_SHIFT))
+    if ((word & CLAIM_BITS) != lki_word(LKI_CLAIMED, (uint32_t)token & LKI_RECEIVES_MAX, 0) ||
+        lki_ticks_past(store, &a->ticks, word >> LKI_TIME_SHIFT))
         return false;
     job.cell = job.slot->cell;
     if (!lki_bytes_equal(lki_cell_sk(job.cell), claim->key.sk.data, LK_ULID_SIZE))
@@ -39,25 +59,32 @@ acknowledge_plain(lki_store *store, lki_thread *thread, lki_lane *lane, const lk
     lki_time now = {0, false, false};
     const lki_record *record =
         lki_effective(store, lki_load_acquire(&job.cell->item), NULL); /* P1 */
-    if (!lki_record_is_live(store, record, &now) || !lki_reserve(thread, 8))
+    if (LKI_UNLIKELY(!lki_record_is_live(store, record, &now)) || !lki_reserve(a->thread, 8))
         return false;
     job.state.identity = word;
     job.state.phase = LKI_CLAIMED;
     job.pinned = false;
-    return lki_job_finish(store, thread, lane, &job) == LK_OK;
+    if (LKI_UNLIKELY(a->segment != job.segment)) {
+        ended_flush(a);
+        a->segment = job.segment;
+    }
+    if (LKI_UNLIKELY(lki_job_end(store, a->thread, lane, &job) != LK_OK))
+        return false;
+    a->ended++;
+    return true;
 }
 
-static lk_status
-acknowledge_one(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ticks *ticks)
+static LKI_APART lk_status
+acknowledge_long(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
 {
-    lki_lane *lane = lki_lane_find_known(store, thread, claim->key.pk);
+    lki_store *store = a->store;
+    lki_thread *thread = a->thread;
     lk_status judged, status;
-    if (LKI_LIKELY(lane != NULL && acknowledge_plain(store, thread, lane, claim, ticks)))
-        return LK_OK;
+    ended_flush(a);
     do {
         lki_found_job job;
         lki_job_find(store, &lane, claim->key, &job);
-        judged = lki_claim_judge(store, &job, claim->token, ticks);
+        judged = lki_claim_judge(store, &job, claim->token, &a->ticks);
         if (judged == LK_LOST)
             break;
         if (!lki_reserve(thread, 8))
@@ -78,25 +105,26 @@ enum { GROUP = 16 };
 lk_status
 lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *claims, size_t count)
 {
-    lk_status first = LK_OK;
-    for (size_t i = 0; i < count;) {
+    lk_status first = LK_OK, status = LK_OK;
+    for (size_t i = 0; i < count && status >= LK_OK;) {
         size_t began = i, end = count - i < GROUP ? count : i + GROUP;
-        lki_ticks ticks = lki_ticks_read(store);
+        acknowledgement a = {store, thread, lki_ticks_read(store), NULL, 0};
         if (!lki_memory_is_bounded(thread))
             return LK_BUSY;
-        lk_status status = LK_OK;
         lki_write_enter(thread);
         do {
-            status = acknowledge_one(store, thread, &claims[i++], &ticks);
-            if (first == LK_OK)
-                first = status;
+            const lk_claim *claim = &claims[i++];
+            lki_lane *lane = lki_lane_find_known(store, thread, claim->key.pk);
+            status = LK_OK;
+            if (LKI_UNLIKELY(lane == NULL || !acknowledge_plain(&a, lane, claim)))
+                status = acknowledge_long(&a, lane, claim);
+            first = first == LK_OK ? status : first;
         } while (i < end && status >= LK_OK && !lki_section_is_full(thread));
+        ended_flush(&a);
         lki_write_leave(thread);
         lki_sweep_step(store, thread, i - began);
-        if (status < LK_OK)
-            return status;
     }
-    return first;
+    return status < LK_OK ? status : first;
 }
 
 /* ---- release, extend ---- */

@@ -33,8 +33,8 @@
 enum {
     NEAR = 16,
     RUN = 16,
-    PUBLISH_PAUSES = 64, /* before the last look; 127 in all */
-    MORE_PAUSES = 8,     /* likewise, by who has something already */
+    PUBLISH_SPINS = 200,
+    MORE_SPINS = 16, /* of who has something already */
     PULLS_PER_EXPIRY = 16,
     HOOKED_SLICE_MS = 5,
     SLICE_MAX_MS = 60 * 1000
@@ -64,15 +64,13 @@ typedef struct pull {
 
 /* ---- the frontier ---- */
 
-/* Waits a little for a place that is reserved to be published; looks less and less often, as each look
- * takes the line from the producer. Its word; empty: still not. */
+/* Waits a little for a place that is reserved to be published. Its word; empty: still not. */
 static uint64_t
-slot_wait(lki_slot *slot, unsigned pauses)
+slot_wait(lki_slot *slot, unsigned spins)
 {
     uint64_t word = lki_load_acquire(&slot->word); /* P11 */
-    for (unsigned step = 1; word == LKI_WORD_EMPTY && step <= pauses; step *= 2) {
-        for (unsigned i = 0; i < step; i++)
-            lki_pause();
+    for (unsigned i = 0; word == LKI_WORD_EMPTY && i < spins; i++) {
+        lki_pause();
         word = lki_load_acquire(&slot->word); /* P11 */
     }
     return word;
@@ -82,7 +80,7 @@ slot_wait(lki_slot *slot, unsigned pauses)
 static uint64_t
 slot_await(lki_slot *slot)
 {
-    uint64_t word = slot_wait(slot, PUBLISH_PAUSES), passed = lki_word(LKI_PASSED, 0, 0);
+    uint64_t word = slot_wait(slot, PUBLISH_SPINS), passed = lki_word(LKI_PASSED, 0, 0);
     if (word != LKI_WORD_EMPTY)
         return word;
     return lki_cas_seq_cst(&slot->word, &word, passed) ? passed : word; /* P11 */
@@ -112,7 +110,7 @@ segment_front(pull *p, lki_segment *segment, bool *over)
                 }
             }
             word = p->taken == 0 ? slot_await(&segment->slots[i])
-                                 : slot_wait(&segment->slots[i], MORE_PAUSES);
+                                 : slot_wait(&segment->slots[i], MORE_SPINS);
             if (word == LKI_WORD_EMPTY) {
                 p->enough = true;
                 break;
@@ -392,18 +390,19 @@ front_claim(pull *p)
     return i == count ? LK_OK : LK_RACE;
 }
 
-/* A pull has got some, and found an empty place at the cursor. LK_OK: it is published by now; LK_EMPTY:
- * what was taken is given out; LK_RACE: the long way. */
-static lk_status
+/* The place at the cursor is empty. LK_OK: it is published by now; LK_EMPTY: what was taken is given out;
+ * LK_RACE: the long way. */
+static LKI_APART lk_status
 front_await(pull *p)
 {
     lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
     uint64_t word = lki_load_seq_cst(&segment->word);            /* P14 */
     uint32_t at = lki_load_relaxed(&segment->cursor);
+    lk_status none = p->taken != 0 ? LK_EMPTY : LK_RACE;
     if (at >= LKI_RESERVED(word))
-        return (word & LKI_SEALED) != 0 ? LK_RACE : LK_EMPTY;
-    word = slot_wait(&segment->slots[at], MORE_PAUSES);
-    return word == lki_word(LKI_FRONT, 0, 0) ? LK_OK : LK_EMPTY;
+        return (word & LKI_SEALED) != 0 ? LK_RACE : none;
+    word = slot_wait(&segment->slots[at], p->taken != 0 ? MORE_SPINS : PUBLISH_SPINS);
+    return word == lki_word(LKI_FRONT, 0, 0) ? LK_OK : none;
 }
 
 /* Does the job come behind something that is due and was not noticed yet? */
@@ -463,7 +462,7 @@ pull_jobs(pull *p)
                    lki_order_first(&p->lane->later) == NULL))
         do {
             status = front_claim(p);
-            if (LKI_UNLIKELY(status == LK_EMPTY) && p->taken != 0)
+            if (LKI_UNLIKELY(status == LK_EMPTY))
                 status = front_await(p);
         } while (status == LK_OK && p->taken < p->wanted);
     if (p->taken == p->wanted || (p->taken != before && status == LK_EMPTY))

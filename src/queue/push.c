@@ -142,7 +142,7 @@ cells_give_up(push *p, lki_places places)
         lki_segment *segment = places.segment;
         lki_places_next(&places);
         if (lki_reserve(p->thread, 2)) /* else the segment stays with its lane */
-            lki_slot_finish(segment, p->thread);
+            lki_slots_finish(segment, p->thread, 1);
     }
 }
 
@@ -214,6 +214,20 @@ cells_finish(push *p, lki_places places, lk_result *pushed)
         places.segment->slots[places.slot].cell = cell;
         lki_places_next(&places);
     }
+}
+
+/* The cells of the batch that comes after this one, if it is like it: their lines were a consumer's, and its
+ * stores would wait for them one by one. */
+static void
+cells_prefetch(const push *p, lki_places places)
+{
+    const lki_segment *segment = places.segment;
+    size_t count = p->count < FEW ? p->count : FEW, from = places.slot + p->count;
+    if (from + count > segment->capacity)
+        return;
+    const unsigned char *line = segment->cells + from * segment->cell_size;
+    for (const unsigned char *end = line + count * segment->cell_size; line < end; line += LKI_LINE)
+        LKI_PREFETCH_TO_WRITE(line);
 }
 
 /* All words in a row, so that a consumer who has caught up finds most of a batch at once. */
@@ -312,6 +326,8 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
         (void)lki_result_begin(pushed, 0, 0); /* there is room */
     cells_finish(p, places, pushed);
     cells_publish(p, places, time);
+    if (p->count > 1)
+        cells_prefetch(p, places);
     lki_lane_count(p->lane, p->thread, LKI_LANE_PUSHES, p->count);
     lki_lane_used(p->lane);
     if (LKI_LIKELY(time == 0))

@@ -365,7 +365,7 @@ plain_size(lki_cell *cell)
 }
 
 lk_status
-lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+lki_job_end(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
 {
     uint64_t word = job->state.identity, done = lki_word(LKI_DONE, 0, 0);
     if (LKI_UNLIKELY(job->pinned)) {
@@ -379,10 +379,24 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
     if (!lki_cell_is_in_slab(job->cell))
         lki_retire(thread, LKI_CELL, job->cell, plain_size(job->cell));
-    lki_slot_finish(job->segment, thread); /* P16: its read-modify-write is between the two */
-    lki_lane_left(lane);
-    lki_lane_unsettle(lane, thread);
     return LK_OK;
+}
+
+void
+lki_jobs_ended(lki_thread *thread, lki_segment *segment, uint32_t count)
+{
+    lki_slots_finish(segment, thread, count); /* P16: its read-modify-write is between the two */
+    lki_lane_left(segment->lane);
+    lki_lane_unsettle(segment->lane, thread);
+}
+
+lk_status
+lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+{
+    lk_status status = lki_job_end(store, thread, lane, job);
+    if (status == LK_OK)
+        lki_jobs_ended(thread, job->segment, 1);
+    return status;
 }
 
 /* While a job is plain nobody changes its head: exactly this word means exactly the record that has
@@ -459,5 +473,5 @@ lki_job_bury_latched(lki_store *store, lki_thread *thread, lki_cell *cell)
         return;
     uint64_t stamp = lki_load_seq_cst(&store->clock);
     if (lki_cas_seq_cst(&slot->word, &headed, lki_word(LKI_DONE, 0, 0) | stamp << 4)) /* P11 */
-        lki_slot_finish(segment, thread);
+        lki_slots_finish(segment, thread, 1);
 }

@@ -118,7 +118,11 @@ void lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_fo
  * is visible by it gets its ready entry. Caller: in a write section with 8 retirements reserved. */
 lk_status lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane,
                          const lki_found_job *job, lki_state *to, uint64_t now);
-/* Takes a plain job out. LK_OK, LK_RACE. Caller: as above. */
+/* Takes a plain job out: as a part of it, which lki_jobs_ended follows in the same section, for all of one
+ * segment; or at once. LK_OK, LK_RACE, LK_NO_MEMORY. Caller: as above. */
+lk_status lki_job_end(lki_store *store, lki_thread *thread, lki_lane *lane,
+                      const lki_found_job *job);
+void lki_jobs_ended(lki_thread *thread, lki_segment *segment, uint32_t count);
 lk_status lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane,
                          const lki_found_job *job);
 /* Takes a job out that had expired when it was found; as lki_sweep_cell. */

@@ -129,6 +129,20 @@ void lki_lanes_visit(lki_store *store, lki_thread *thread, size_t count, bool wh
                      lki_lane_visit visit);
 void lki_lanes_close(lki_store *store);
 
+/* The slot of a place as a key has it; NULL: none, not any more, or not yet. */
+lki_slot *lki_lane_slot_slow(lki_lane *lane, uint64_t place, lki_segment **segment);
+LKI_INLINE lki_slot *
+lki_lane_slot(lki_lane *lane, uint64_t place, lki_segment **segment)
+{
+    lki_segment *front = lki_load_acquire(&lane->frontier); /* P13 */
+    uint32_t at = (uint32_t)place & ((1u << LKI_SEGMENT_BITS) - 1);
+    if (LKI_UNLIKELY(front == NULL || at >= front->capacity ||
+                     ((front->number << LKI_SEGMENT_BITS | at) & LKI_ULID_MASK) != place))
+        return lki_lane_slot_slow(lane, place, segment);
+    *segment = front;
+    return &front->slots[at];
+}
+
 LKI_INLINE void
 lki_lane_count(lki_lane *lane, lki_thread *thread, enum lki_lane_counter which, uint64_t n)
 {

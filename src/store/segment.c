@@ -6,7 +6,7 @@
  *   lki_places_reserve  one compare-and-swap of the tail's word: {ms, sealed, slots reserved}
  *   lane_grow           under the lane's latch: new segments, planted in their pages and in the
  *                       directory, linked; then the old tail is sealed; then the tail moves
- *   lki_slot_finish     the last slot of a sealed segment sends it off: a ticket, two epochs, out
+ *   lki_slots_finish    the last slot of a sealed segment sends it off: a ticket, two epochs, out
  *                       of its page; two more, the frontier is not on it; two more, freed
  *
  * The segments are a linked list with one compare-and-swap per element, after Michael, Scott,
@@ -203,26 +203,21 @@ lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reve
 }
 
 lki_slot *
-lki_lane_slot(lki_lane *lane, uint64_t place, lki_segment **found)
+lki_lane_slot_slow(lki_lane *lane, uint64_t place, lki_segment **found)
 {
     uint64_t number = place >> LKI_SEGMENT_BITS;
     uint32_t index = (uint32_t)place & ((1u << LKI_SEGMENT_BITS) - 1);
     const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
-    lki_segment *segment = lki_load_acquire(&lane->frontier); /* P13 */
-    if (segment == NULL)
+    lki_segment *segment = lki_load_acquire(&lane->tail);                /* P13 */
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    if (segment == NULL || directory == NULL)
         return NULL;
-    if (LKI_UNLIKELY((segment->number & mask) != number)) {
-        segment = lki_load_acquire(&lane->tail);                             /* P13 */
-        const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-        if (segment == NULL || directory == NULL)
+    number = segment->number - ((segment->number - number) & mask);
+    if (number != segment->number) {
+        size_t at = directory_position(directory, number);
+        if (at == directory->count || number < directory->page[at]->first)
             return NULL;
-        number = segment->number - ((segment->number - number) & mask);
-        if (number != segment->number) {
-            size_t at = directory_position(directory, number);
-            if (at == directory->count || number < directory->page[at]->first)
-                return NULL;
-            segment = page_segment(directory->page[at], number);
-        }
+        segment = page_segment(directory->page[at], number);
     }
     if (segment == NULL || index >= segment->capacity)
         return NULL;
@@ -315,9 +310,9 @@ segment_leave_if_done(lki_segment *segment, lki_thread *thread, uint32_t finishe
 }
 
 void
-lki_slot_finish(lki_segment *segment, lki_thread *thread)
+lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count)
 {
-    uint32_t finished = lki_add_seq_cst(&segment->finished, 1) + 1; /* P14 */
+    uint32_t finished = lki_add_seq_cst(&segment->finished, count) + count; /* P14 */
     segment_leave_if_done(segment, thread, finished);
 }
 

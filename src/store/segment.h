@@ -89,16 +89,14 @@ lki_slab_cell(const lki_segment *segment, uint32_t slot)
 /* Jobs that are there when the word of the tail was `word`, those with keys too; a little more than
  * the truth while jobs go. */
 uint64_t lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word);
-/* The slot of a place as a key has it; NULL: none, not any more, or not yet. */
-lki_slot *lki_lane_slot(lki_lane *lane, uint64_t place, lki_segment **segment);
 /* The word of a slot, for who says that no job is there, or not as of his snapshot. A place that is reserved
  * and not published is passed over: its job comes after that. LKI_WORD_EMPTY: it is not reserved. */
 uint64_t lki_slot_look(lki_segment *segment, lki_slot *slot);
 /* The next segment that has not left. `next` is only for places that are reserved: a successor may have
  * left before. Caller: in a section. */
 lki_segment *lki_segment_next(const lki_segment *segment);
-/* One slot is done with. Caller: in a write section with 1 retirement reserved. */
-void lki_slot_finish(lki_segment *segment, lki_thread *thread);
+/* So many slots are done with. Caller: in a write section with 1 retirement reserved. */
+void lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count);
 /* No places are given out any more; the last segment stays with the lane. */
 void lki_lane_seal_latched(lki_lane *lane);
 /* The sk of a place; all of it but its milliseconds. */
