@@ -21,7 +21,8 @@ claim_check(const lk_db *db, const lk_claim *claim)
 static bool
 bytes_are_equal(lk_bytes left, lk_bytes right)
 {
-    return left.size == right.size && lk_bytes_compare(left, right) == 0;
+    return left.size == right.size &&
+           (LKI_LIKELY(left.data == right.data) || lk_bytes_compare(left, right) == 0);
 }
 
 lk_status

@@ -44,7 +44,7 @@ acknowledge_plain(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
     enum { CLAIM_BITS = (1 << LKI_TIME_SHIFT) - 1 }; /* of a word: all but its time */
     lki_store *store = a->store;
     uint64_t token = claim->token;
-    if ((token & (LKI_PLAIN_TOKEN | (0xffff & ~LKI_RECEIVES_MAX))) != LKI_PLAIN_TOKEN ||
+    if ((token & ~(LKI_ULID_MASK << 16 | LKI_RECEIVES_MAX)) != LKI_PLAIN_TOKEN ||
         claim->key.sk.size != LK_ULID_SIZE)
         return false;
     lki_found_job job;

@@ -299,21 +299,11 @@ segment_leave(lki_thread *thread, void *object)
     return true;
 }
 
-static void
-segment_leave_if_done(lki_segment *segment, lki_thread *thread, uint32_t finished)
+void
+lki_segment_leave(lki_segment *segment, lki_thread *thread)
 {
-    uint64_t word = lki_load_seq_cst(&segment->word); /* P14 */
-    if ((word & LKI_SEALED) == 0 || finished != LKI_RESERVED(word))
-        return;
     if (lki_swap_seq_cst(&segment->leaving, 1) == 0) /* P14 */
         lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
-}
-
-void
-lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count)
-{
-    uint32_t finished = lki_add_seq_cst(&segment->finished, count) + count; /* P14 */
-    segment_leave_if_done(segment, thread, finished);
 }
 
 /* ---- growth ---- */
@@ -537,7 +527,7 @@ lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, 
     if (tail != NULL && even_closed)
         lki_store_seq_cst(&tail->leaving, 0); /* P14: it need not stay any more */
     if (tail != NULL)
-        segment_leave_if_done(tail, thread, lki_load_seq_cst(&tail->finished)); /* P14 */
+        lki_slots_finish(tail, thread, 0);
     return LK_OK;
 }
 

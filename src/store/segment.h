@@ -6,6 +6,7 @@
 #ifndef LKI_STORE_SEGMENT_H
 #define LKI_STORE_SEGMENT_H
 
+#include "base/reclaim.h"
 #include "base/ulid.h"
 #include "store/times.h"
 
@@ -96,7 +97,15 @@ uint64_t lki_slot_look(lki_segment *segment, lki_slot *slot);
  * left before. Caller: in a section. */
 lki_segment *lki_segment_next(const lki_segment *segment);
 /* So many slots are done with. Caller: in a write section with 1 retirement reserved. */
-void lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count);
+void lki_segment_leave(lki_segment *segment, lki_thread *thread);
+LKI_INLINE void
+lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count)
+{
+    uint32_t finished = lki_add_seq_cst(&segment->finished, count) + count; /* P14 */
+    uint64_t word = lki_load_seq_cst(&segment->word);                       /* P14 */
+    if (LKI_UNLIKELY((word & LKI_SEALED) != 0 && finished == LKI_RESERVED(word)))
+        lki_segment_leave(segment, thread);
+}
 /* No places are given out any more; the last segment stays with the lane. */
 void lki_lane_seal_latched(lki_lane *lane);
 /* The sk of a place; all of it but its milliseconds. */

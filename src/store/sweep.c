@@ -22,7 +22,7 @@
 #include "base/cancel.h"
 #include "store/record.h"
 
-enum { CHUNK = 64, WRITES_PER_STEP = 16, ROUND_MS = 1000, STEPS_PER_TEND = 8 };
+enum { CHUNK = 64, ROUND_MS = 1000, STEPS_PER_TEND = 8 };
 
 /* When what `record` says is over; 0: never. A lock that lapses under a live item stays with it: it costs
  * nothing but its 16 bytes. */
@@ -157,7 +157,7 @@ round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *sw
 void
 lki_sweep_soon(lki_thread *thread)
 {
-    thread->sweep_tick += WRITES_PER_STEP;
+    thread->sweep_tick += LKI_WRITES_PER_STEP;
     thread->tend_tick |= STEPS_PER_TEND - 1;
 }
 
@@ -190,12 +190,11 @@ sweep_step(lki_store *store, lki_thread *thread)
 }
 
 void
-lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
+lki_sweep_step_slow(lki_store *store, lki_thread *thread)
 {
-    thread->sweep_tick += (uint32_t)writes;
-    if (LKI_UNLIKELY(thread->sweep_tick >= WRITES_PER_STEP) && thread->epoch.active == 0)
+    if (thread->sweep_tick >= LKI_WRITES_PER_STEP && thread->epoch.active == 0)
         sweep_step(store, thread);
-    if (LKI_UNLIKELY(thread->unsettled_count != 0)) /* by the call, or by the sweep */
+    if (thread->unsettled_count != 0) /* by the call, or by the sweep */
         store->settle(store, thread);
 }
 

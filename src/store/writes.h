@@ -70,7 +70,15 @@ lk_status lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, i
                          int64_t *next_ms);
 
 /* A little of a sweep, now and then; writers call it outside of their sections. */
-void lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes);
+void lki_sweep_step_slow(lki_store *store, lki_thread *thread);
+enum { LKI_WRITES_PER_STEP = 16 };
+LKI_INLINE void
+lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
+{
+    thread->sweep_tick += (uint32_t)writes;
+    if (LKI_UNLIKELY(thread->sweep_tick >= LKI_WRITES_PER_STEP || thread->unsettled_count != 0))
+        lki_sweep_step_slow(store, thread);
+}
 /* The thread's next step comes with its next write, and looks at queues. */
 void lki_sweep_soon(lki_thread *thread);
 lk_status lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *swept);
