@@ -180,6 +180,7 @@ part_put_unfitting(lki_part *part, uint32_t half, uint64_t tag, const void *obje
     }
     /* P3: ck_hs_put_unique does not order the object before its slot on weakly ordered machines */
     ck_pr_fence_store();
+    LKI_TSAN_RELEASE(object); /* to lki_part_walk_unfitting */
     return ck_hs_put_unique(&part->unfitting, half,
                             (const void *)((uintptr_t)object | (uintptr_t)(tag << 48)));
 }
