@@ -323,8 +323,10 @@ step_judge(plan *p, const step *s, lki_record *over)
 static LKI_APART lki_record *
 step_record_any(plan *p, const step *s, const lki_lock *bumped, lki_record *over)
 {
-    lki_change change = {
-        .item = s->item, .job = s->job != NULL && !s->gone ? &s->job->to : NULL, .gone = s->gone};
+    lki_change change = {.item = s->item,
+                         .job = s->job != NULL && !s->gone ? &s->job->to : NULL,
+                         .gone = s->gone,
+                         .now = &p->now};
     change.lock = bumped;
     return lki_record_over(p->store, p->thread, s->cell, &change, over);
 }

@@ -265,9 +265,8 @@ lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_
     if (LKI_UNLIKELY(change->gone))
         return tombstone_new(thread, over != NULL ? lki_record_version(over) : 0);
     const lki_lock *lock = change->lock;
-    lki_time now = {0, false, false};
     bool all = change->job == NULL || change->item != NULL; /* not only another state of the job */
-    if (LKI_UNLIKELY(over != NULL && all && lki_record_is_over(store, over, &now))) {
+    if (LKI_UNLIKELY(over != NULL && all && lki_record_is_over(store, over, change->now))) {
         if (lock == NULL)
             version_keep(store, cell, over);
         over = NULL;

@@ -127,6 +127,7 @@ typedef struct lki_change {
         *job; /* the state that comes, of the job that the item then is; NULL: as it is */
     const lki_lock *lock; /* the lock that comes; NULL: that which is there */
     bool gone;            /* neither item nor lock: a tombstone */
+    lki_time *now; /* the call's; NULL where only a job's state changes, or the key is gone */
 } lki_change;
 
 /* The record that has to come over `over` (NULL: nothing): inside the cell if that is free and large

@@ -50,7 +50,8 @@ set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const l
     } else {
         cell = lki_shard_find(store, hashed);
     }
-    const lki_change change = {.item = item};
+    lki_time now = {0, false, false};
+    const lki_change change = {.item = item, .now = &now};
     for (bool looked = true;; looked = false) {
         bool fresh = cell == NULL;
         if (!lki_reserve(thread, 4))
