@@ -91,8 +91,8 @@ lk_queue_acknowledge(lk_db *db, const lk_claim *claims, size_t count)
         return LK_INVALID;
     if (db->operations.acknowledge == NULL)
         return lki_db_lacks(db);
-    for (size_t i = 0; i < count; i++) {
-        lk_status status = claim_check(db, &claims[i]);
+    for (const lk_claim *claim = claims, *end = claims + count; claim != end; claim++) {
+        lk_status status = lki_check_key(db, &claim->key);
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
     }

@@ -28,7 +28,7 @@ typedef struct acknowledgement {
     uint32_t ended;
 } acknowledgement;
 
-static void
+LKI_INLINE void
 ended_flush(acknowledgement *a)
 {
     if (a->ended != 0)
@@ -64,10 +64,9 @@ acknowledge_plain(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
     job.state.identity = word;
     job.state.phase = LKI_CLAIMED;
     job.pinned = false;
-    if (LKI_UNLIKELY(a->segment != job.segment)) {
+    if (LKI_UNLIKELY(a->ended != 0 && a->segment != job.segment))
         ended_flush(a);
-        a->segment = job.segment;
-    }
+    a->segment = job.segment;
     if (LKI_UNLIKELY(lki_job_end(store, a->thread, lane, &job) != LK_OK))
         return false;
     a->ended++;
@@ -108,18 +107,18 @@ lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *clai
     lk_status first = LK_OK, status = LK_OK;
     for (size_t i = 0; i < count && status >= LK_OK;) {
         size_t began = i, end = count - i < GROUP ? count : i + GROUP;
-        acknowledgement a = {store, thread, lki_ticks_read(store), NULL, 0};
+        acknowledgement a = {.store = store, .thread = thread, .ticks = lki_ticks_read(store)};
         if (!lki_memory_is_bounded(thread))
             return LK_BUSY;
         lki_write_enter(thread);
         do {
             const lk_claim *claim = &claims[i++];
             lki_lane *lane = lki_lane_find_known(store, thread, claim->key.pk);
-            status = LK_OK;
-            if (LKI_UNLIKELY(lane == NULL || !acknowledge_plain(&a, lane, claim)))
+            if (LKI_UNLIKELY(lane == NULL || !acknowledge_plain(&a, lane, claim))) {
                 status = acknowledge_long(&a, lane, claim);
-            first = first == LK_OK ? status : first;
-        } while (i < end && status >= LK_OK && !lki_section_is_full(thread));
+                first = first == LK_OK ? status : first;
+            }
+        } while (LKI_UNLIKELY(i < end) && status >= LK_OK && !lki_section_is_full(thread));
         ended_flush(&a);
         lki_write_leave(thread);
         lki_sweep_step(store, thread, i - began);

@@ -272,8 +272,6 @@ LKI_INLINE void
 job_put(pull *p, const lki_cell *cell, const lki_record *record, lk_claim claim)
 {
     lk_result *result = p->result;
-    if (p->taken++ == 0)
-        (void)lki_result_begin(result, 0, 0);
     lki_result_put(result, cell->bytes, cell->pk_size, cell->sk_size, lki_record_data(record),
                    record->size, lki_record_expires(record));
     claim.key = result->items[result->count - 1].key;
@@ -305,6 +303,8 @@ job_claim(pull *p, const lki_found_job *job)
         lki_count(p->thread, LKI_CLAIM_COLLISIONS, status == LK_RACE);
         return status;
     }
+    if (p->taken++ == 0)
+        (void)lki_result_begin(p->result, 0, 0);
     job_put(p, cell, job->record,
             (lk_claim){.token = to.token,
                        .deadline_ms = lki_tick_to_ms(p->store, to.time),
@@ -381,12 +381,15 @@ front_claim(pull *p)
             lki_count(p->thread, LKI_CLAIM_COLLISIONS, 1);
             break;
         }
+        if (i == 0 && p->taken == 0)
+            (void)lki_result_begin(p->result, 0, 0);
         job_put(p, slot[i].cell, record[i], claim);
     }
     lki_job_cover(segment, p->deadline); /* P12 */
     /* Nothing below is FRONT, nor will be. */
     lki_store_relaxed(&segment->cursor, (uint32_t)(slot - segment->slots + (ptrdiff_t)i));
     p->visited += (uint32_t)i;
+    p->taken += i;
     return i == count ? LK_OK : LK_RACE;
 }
 
