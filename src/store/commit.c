@@ -265,10 +265,21 @@ plan_job(plan *p, size_t i)
     return LK_OK;
 }
 
+/* Items under the locks of their own keys, in one order, as most commits are. How many, from the first on. */
+LKI_INLINE size_t
+plan_items(plan *p)
+{
+    const lk_item *items = p->writes->items;
+    size_t count = items == NULL ? 0 : p->writes->count, i = 0;
+    for (; i < count && i < p->lock_count && key_is_same(&items[i].key, &p->locks[i].key); i++)
+        p->steps[i].item = &items[i];
+    return i;
+}
+
 static lk_status
 plan_writes(plan *p)
 {
-    for (size_t i = 0; i < p->writes->count; i++) {
+    for (size_t i = plan_items(p); i < p->writes->count; i++) {
         if (LKI_UNLIKELY(write_is_of_queue(p->writes, i))) {
             lk_status planned = plan_job(p, i);
             if (planned != LK_OK)
