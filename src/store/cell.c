@@ -120,18 +120,19 @@ cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
                      .pk_size = (uint16_t)key->pk.size,
                      .sk_size = (uint16_t)key->sk.size,
                      .room = (uint32_t)room};
-    if (room != 0) { /* what an allocator rounds up to is room too: a lock may come */
-        size_t size = lki_cell_size(&head);
-        head.room += (uint32_t)(lki_alloc_rounded(size) - size);
+    size_t size = lki_cell_size(&head);
+    if (LKI_LIKELY(room != 0)) { /* what an allocator rounds up to is room too: a lock may come */
+        size_t rounded = lki_alloc_rounded(size);
+        head.room += (uint32_t)(rounded - size);
+        size = rounded;
     }
-    lki_cell *cell = lki_alloc(&store->domain.allocator, lki_cell_size(&head));
+    lki_cell *cell = lki_alloc(&store->domain.allocator, size);
     if (cell == NULL)
         return NULL;
     memcpy(cell, &head, LKI_CELL_HEADER);
     lki_store_relaxed(&cell->flags, room != 0 ? LKI_CELL_ROOM : 0);
-    memcpy(cell->bytes, key->pk.data, key->pk.size);
-    if (key->sk.size != 0)
-        memcpy(cell->bytes + key->pk.size, key->sk.data, key->sk.size);
+    lki_copy(cell->bytes, key->pk.data, key->pk.size);
+    lki_copy(cell->bytes + key->pk.size, key->sk.data, key->sk.size);
     return cell;
 }
 
