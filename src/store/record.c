@@ -359,10 +359,11 @@ record_bring_home(lki_thread *thread, lki_cell *cell)
         return false;
     lki_record *apart = (lki_record *)head, *home = lki_cell_record(cell);
     uint64_t word = lki_load_acquire(&apart->word); /* P2 */
-    size_t payload = (apart->flags & LKI_FLAGS_BEFORE_DATA) + (size_t)apart->size;
     if (LKI_UNLIKELY(!lki_word_is_stamp(word)) || LKI_UNLIKELY(apart->kind != LKI_VALUE) ||
-        LKI_UNLIKELY((apart->flags & (LKI_FLAG_JOB | LKI_FLAG_INLINE)) != 0) ||
-        LKI_UNLIKELY(payload > cell->room) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
+        LKI_UNLIKELY((apart->flags & (LKI_FLAG_JOB | LKI_FLAG_INLINE)) != 0))
+        return false;
+    size_t payload = (apart->flags & LKI_FLAGS_BEFORE_DATA) + (size_t)apart->size;
+    if (LKI_UNLIKELY(payload > cell->room) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
         return false;
     home->prev = LKI_LIKELY(apart->prev != (uintptr_t)home) ? apart->prev : LKI_EMPTY;
     lki_store_relaxed(&home->word, word); /* published with the head */
