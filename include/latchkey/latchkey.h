@@ -374,8 +374,8 @@ LK_API void lk_close(lk_db *db);
 
 /* ---- results ---- */
 
-/* A reusable owner of what reads return. It grows to the largest answer seen and then allocates no
- * more. lk_result_new: NULL when memory ran out. lk_result_free: NULL is allowed. */
+/* A reusable owner of what reads return. It grows to the largest answer seen, of queries to two of them (the
+ * one before stays until the new one is whole), and then allocates no more. lk_result_new: NULL when memory ran out. lk_result_free: NULL is allowed. */
 LK_API lk_result *lk_result_new(void);
 LK_API void lk_result_free(lk_result *result);
 
@@ -462,9 +462,9 @@ lk_view(lk_db *db, lk_key key, lk_item *item)
 
 /* The lock of a key; created where there is none or the old one has lapsed; renewed (a new
  * version) within lock_refresh_ms of its end; gone with its item when that expires, as with lk_delete.
- * Concurrent callers get the same version. `lock->key`
- * is a copy of `key`, and borrows the bytes; `key` may be that of `lock`. LK_OK, LK_INVALID, LK_TOO_BIG,
- * LK_NO_MEMORY, LK_BUSY. Progress: lock-free for a key that exists. Optimistic concurrency: Kung,
+ * Concurrent callers get the same version. `lock->key` is a copy of `key`, and borrows the bytes; `key` may
+ * be that of `lock`. LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. Progress: lock-free for a key
+ * that exists; what has an item copies it once, to put the lock beside it. Optimistic concurrency: Kung,
  * Robinson, "On Optimistic Methods for Concurrency Control", 1981. */
 LK_API LK_CHECKED lk_status lk_get_lock_at(lk_db *db, const lk_key *key, lk_lock *lock);
 static inline LK_CHECKED lk_status

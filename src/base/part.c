@@ -96,6 +96,7 @@ map_allocate(size_t size)
         return NULL;
     header->block = (lki_block){.object = {lki_block_dispose}, .size = sizeof *header + size};
     header->number = number_next(running.set);
+    LKI_TSAN_RELEASE(header + 1); /* ck publishes it behind a fence */
     return header + 1;
 }
 
@@ -338,6 +339,7 @@ lki_part_walk_unfitting(lki_part *part, lki_set_position *at, void **objects, si
     void *word;
     if (view.map == NULL)
         return 0;
+    LKI_TSAN_ACQUIRE(view.map);
     const map_header *header = (const map_header *)(const void *)view.map - 1;
     if (at->map != header->number)
         at->offset = 0;

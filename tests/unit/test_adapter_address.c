@@ -5,6 +5,7 @@
  */
 #include <latchkey/adapter.h>
 
+#include "support/earlier.h"
 #include "support/fake.h"
 
 /* ---- an adapter that notes what was called ---- */
@@ -462,16 +463,6 @@ test_a_key_may_lie_in_what_the_call_fills(void **state)
 
 /* ---- programs that were compiled before ---- */
 
-/* The functions that the library exported under these names, which the headers define inline by now. */
-#define EARLIER(name) __asm__(#name)
-lk_status earlier_get(lk_db *db, lk_key key, lk_result *result) EARLIER(lk_get);
-lk_status earlier_get_into(lk_db *db, lk_key key, void *buffer, size_t capacity, size_t *size)
-    EARLIER(lk_get_into);
-lk_status earlier_view(lk_db *db, lk_key key, lk_item *item) EARLIER(lk_view);
-lk_status earlier_get_lock(lk_db *db, lk_key key, lk_lock *lock) EARLIER(lk_get_lock);
-lk_status earlier_adapter_pass(const lk_db *inner, lk_operations *operations, lk_adapter *adapter)
-    EARLIER(lk_adapter_pass);
-
 static void
 test_the_functions_by_value_are_there_for_programs_compiled_before(void **state)
 {
@@ -486,16 +477,16 @@ test_the_functions_by_value_are_there_for_programs_compiled_before(void **state)
     lk_lock lock = {0};
     lk_item item = {0};
     assert_status(LK_OK, noting_open(&n, &o, both_groups, &db));
-    assert_status(LK_OK, earlier_get(db, the_key, result));
-    assert_status(LK_OK, earlier_get_into(db, the_key, buffer, sizeof buffer, &size));
-    assert_status(LK_OK, earlier_get_lock(db, the_key, &lock));
-    assert_status(LK_OK, earlier_view(db, the_key, &item));
+    assert_status(LK_OK, earlier.get(db, the_key, result));
+    assert_status(LK_OK, earlier.get_into(db, the_key, buffer, sizeof buffer, &size));
+    assert_status(LK_OK, earlier.get_lock(db, the_key, &lock));
+    assert_status(LK_OK, earlier.view(db, the_key, &item));
     assert_true(lk_result_count(result) == 1 && size == 4 && lock.version == 7);
     assert_true(is_the_key(lock.key) && item.data.size == 4);
     for (int i = 0; i < OPERATIONS; i++)
         assert_int_equal(n.by_address[i], 1);
     memset(&passing, 0x5a, sizeof passing);
-    assert_status(LK_OK, earlier_adapter_pass(db, &passing, &adapter));
+    assert_status(LK_OK, earlier.adapter_pass(db, &passing, &adapter));
     assert_int_equal(passing.size, offsetof(lk_operations, get_at));
     for (size_t i = passing.size; i < sizeof passing; i++)
         assert_int_equal(((unsigned char *)&passing)[i], 0x5a);
