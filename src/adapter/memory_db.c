@@ -315,7 +315,7 @@ seen_copy(lki_seen *seen, size_t count, size_t bytes, lk_lock *locks, lk_result 
                                seen[i].hashed.sizes >> 16, lki_record_data(record), record->size,
                                lki_record_expires(record));
         else
-            *item = (lk_item){{{NULL, 0}, {NULL, 0}}, {NULL, 0}, 0};
+            lki_item_hole(item);
     }
     result->count = count;
     result->used = bytes;
@@ -371,19 +371,18 @@ locked_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, 
     return seen_copy(seen, count, bytes, locks, result);
 }
 
-/* The locks of all keys are made where there are none, or renewed. */
+/* The locks of all keys are made where there are none, or renewed; *last: that of the last key. */
 static LKI_APART lk_status
-locks_make(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count)
+locks_make(lki_store *store, lki_thread *thread, const lki_seen *seen, size_t count, lk_lock *last)
 {
     lk_status status = LK_OK;
-    lk_lock made;
     lki_memory_look(thread); /* judged where a lock has to be made */
     bool judged = false;
     do {
         lki_time now = {lki_now(store), true, store->precise_ms == NULL};
         lki_write_enter(thread);
         for (size_t i = 0; status == LK_OK && i < count; i++)
-            status = lki_store_get_lock(store, thread, &seen[i].hashed, NULL, judged, &now, &made);
+            status = lki_store_get_lock(store, thread, &seen[i].hashed, NULL, judged, &now, last);
         lki_write_leave(thread);
     } while (memory_is_judged(thread, &status, &judged));
     lki_sweep_step(store, thread, 0);
@@ -399,6 +398,7 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
     if (LKI_UNLIKELY(thread == NULL))
         return status;
     lki_scratch scratch;
+    lk_lock made;
     lki_seen *seen = seen_prepare(store, thread, keys, count, &scratch);
     if (LKI_UNLIKELY(seen == NULL))
         return LK_NO_MEMORY;
@@ -408,7 +408,7 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
         lki_leave(thread);
         if (LKI_LIKELY(status != LK_NOT_FOUND))
             break;
-        status = locks_make(store, thread, seen, count);
+        status = locks_make(store, thread, seen, count, &made);
         if (status != LK_OK)
             break; /* else they are read with their items; unless one has gone again meanwhile */
     }
@@ -426,16 +426,8 @@ memory_get_lock(void *state, const lk_key *key, lk_lock *lock)
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    lki_hashed hashed = lki_hashed_of(&store->secret, key);
-    lki_memory_look(thread); /* judged where the lock has to be made */
-    bool judged = false;
-    do {
-        lki_time now = {lki_now(store), true, store->precise_ms == NULL};
-        lki_write_enter(thread);
-        status = lki_store_get_lock(store, thread, &hashed, NULL, judged, &now, lock);
-        lki_write_leave(thread);
-    } while (memory_is_judged(thread, &status, &judged));
-    lki_sweep_step(store, thread, 0);
+    const lki_seen seen = {.hashed = lki_hashed_of(&store->secret, key)};
+    status = locks_make(store, thread, &seen, 1, lock);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
 }

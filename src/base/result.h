@@ -177,9 +177,15 @@ void lki_result_swap(lk_result *result, lk_result *from);
 void lki_result_drop(lk_result *result);
 
 LKI_INLINE void
+lki_item_hole(lk_item *item)
+{
+    *item = (lk_item){{{NULL, 0}, {NULL, 0}}, {NULL, 0}, 0};
+}
+
+LKI_INLINE void
 lki_result_put_hole(lk_result *result)
 {
-    result->items[result->count++] = (lk_item){{{NULL, 0}, {NULL, 0}}, {NULL, 0}, 0};
+    lki_item_hole(&result->items[result->count++]);
 }
 
 #endif

@@ -221,7 +221,6 @@ plan_locks(plan *p, lk_conflict *conflict)
     return LK_OK;
 }
 
-/* The step of a write; where its key is that of the lock of the same number, it is that one's. */
 static LKI_APART lk_status
 write_step_find(plan *p, const lk_item *item, bool gone, step **found)
 {
@@ -238,16 +237,15 @@ write_step_find(plan *p, const lk_item *item, bool gone, step **found)
     return status;
 }
 
+/* The step of a write; where its key is that of the lock of the same number, it is that one's. If its cell is
+ * dead, the installation will tell. */
 LKI_INLINE lk_status
 write_step(plan *p, size_t i, const lk_item *item, bool gone, step **found)
 {
-    if (LKI_LIKELY(i < p->lock_count && key_is_same(&item->key, &p->locks[i].key))) {
-        *found = &p->steps[i];
-        if (LKI_LIKELY(!lki_cell_is_dead((*found)->cell)))
-            return LK_OK; /* if it dies, the installation will tell */
-        return LK_NOT_FOUND;
-    }
-    return write_step_find(p, item, gone, found);
+    if (i >= p->lock_count || !key_is_same(&item->key, &p->locks[i].key))
+        return write_step_find(p, item, gone, found);
+    *found = &p->steps[i];
+    return LK_OK;
 }
 
 /* A push or an acknowledgement: the queue room says which record is to be there, and what comes. */
@@ -334,11 +332,11 @@ step_judge(plan *p, const step *s, lki_record *over)
 static LKI_APART lki_record *
 step_record_any(plan *p, const step *s, const lki_lock *bumped, lki_record *over)
 {
-    lki_change change = {.item = s->item,
-                         .job = s->job != NULL && !s->gone ? &s->job->to : NULL,
-                         .gone = s->gone,
-                         .now = &p->now};
-    change.lock = bumped;
+    const lki_change change = {.item = s->item,
+                               .job = s->job != NULL && !s->gone ? &s->job->to : NULL,
+                               .lock = bumped,
+                               .gone = s->gone,
+                               .now = &p->now};
     return lki_record_over(p->store, p->thread, s->cell, &change, over);
 }
 

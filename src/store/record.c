@@ -451,33 +451,34 @@ head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, l
     return LK_OK;
 }
 
-lk_status
-lki_head_change(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_change *change,
-                lki_record **made)
+/* `expected`: what has to be effective; NULL: whatever is. */
+static lk_status
+head_change(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *const *expected,
+            const lki_change *change, lki_record **made)
 {
     for (;;) {
         uintptr_t seen;
         lki_record *over;
         lk_status status = head_look(store, thread, cell, &seen, &over);
         if (LKI_LIKELY(status == LK_OK))
-            status = head_try(store, thread, cell, seen, over, change, made);
+            status = expected != NULL && over != *expected
+                         ? LK_RACE
+                         : head_try(store, thread, cell, seen, over, change, made);
         if (LKI_LIKELY(status != LK_BUSY))
             return status;
     }
 }
 
 lk_status
+lki_head_change(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_change *change,
+                lki_record **made)
+{
+    return head_change(store, thread, cell, NULL, change, made);
+}
+
+lk_status
 lki_head_change_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *expected,
                    const lki_change *change, lki_record **made)
 {
-    for (;;) {
-        uintptr_t seen;
-        lki_record *over;
-        lk_status status = head_look(store, thread, cell, &seen, &over);
-        if (status == LK_OK)
-            status = over != expected ? LK_RACE
-                                      : head_try(store, thread, cell, seen, over, change, made);
-        if (status != LK_BUSY)
-            return status;
-    }
+    return head_change(store, thread, cell, &expected, change, made);
 }

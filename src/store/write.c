@@ -36,19 +36,16 @@ set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *i
     return true;
 }
 
+/* `none`: the key was looked for a moment ago, and was not there. */
 static LKI_APART lk_status
 set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item,
          bool none)
 {
     lki_cell *cell = NULL;
-    if (none) {
-        ; /* as it was a moment ago */
-    } else if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key))) {
+    if (!none) {
         lk_status status = lki_find_headed(store, thread, hashed, &cell);
         if (status != LK_OK)
             return status;
-    } else {
-        cell = lki_shard_find(store, hashed);
     }
     lki_time now = {0, false, false};
     const lki_change change = {.item = item, .now = &now};

@@ -18,7 +18,6 @@
 
 static struct {
     kit k;
-    lk_result *its; /* of the other thread */
     unsigned long yields, stop_at, came_home;
     bool is_counting, has_met;
     void (*step)(void); /* what the other thread is to do */
@@ -343,12 +342,11 @@ setup(void **state)
     (void)state;
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     kit_open(&m.k, &options);
-    m.its = lk_result_new();
     m.over = m.is_counting = false;
     m.came_home = 0;
     sem_init(&m.asked, 0, 0);
     sem_init(&m.done, 0, 0);
-    if (m.its == NULL || pthread_create(&m.other, NULL, other_main, NULL) != 0)
+    if (pthread_create(&m.other, NULL, other_main, NULL) != 0)
         return -1;
     lki_yield_hook = yield_hook;
     return 0;
@@ -362,7 +360,6 @@ teardown(void **state)
     m.over = true;
     sem_post(&m.asked);
     pthread_join(m.other, NULL);
-    lk_result_free(m.its);
     kit_close(&m.k);
     return 0;
 }
