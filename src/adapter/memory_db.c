@@ -261,19 +261,21 @@ memory_view(void *state, const lk_key *key, lk_item *item)
 
 /* ---- several keys ---- */
 
-/* Hashes; the scratch holds the answers. NULL: no memory. */
-static lki_seen *
-seen_prepare(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count,
-             lki_scratch *scratch)
+/* Room for the answers, in the scratch. NULL: no memory. */
+LKI_INLINE lki_seen *
+seen_take(lki_thread *thread, size_t count, lki_scratch *scratch)
 {
     size_t size;
     if (__builtin_mul_overflow(count, sizeof(lki_seen), &size) ||
         !lki_scratch_take(thread, scratch, size))
         return NULL;
-    lki_seen *seen = scratch->memory;
-    for (size_t i = 0; i < count; i++)
-        seen[i].hashed = lki_hashed_of(&store->secret, &keys[i]);
-    return seen;
+    return scratch->memory;
+}
+
+static LKI_APART bool
+lock_is_fresh(const lki_store *store, lki_record *record, lki_time *now)
+{
+    return lki_fresh_lock(store, record, now) != NULL;
 }
 
 /* Looks at what was seen: what is no live item becomes a hole; *bytes: of the others. `locked`: false where
@@ -282,22 +284,27 @@ LKI_INLINE bool
 seen_judge(const lki_store *store, lki_seen *seen, size_t count, bool locked, size_t *bytes)
 {
     lki_time now = {0, false, false};
-    *bytes = 0;
+    int64_t horizon_ms = locked ? lki_lock_horizon(store, &now, store->lock_refresh_ms) : 0;
+    size_t sum = 0;
     for (size_t i = 0; i < count; i++) {
         lki_record *record = seen[i].record;
-        if (locked && LKI_UNLIKELY(lki_fresh_lock(store, record, &now) == NULL))
+        if (locked && LKI_UNLIKELY(lki_plain_lock(record, horizon_ms) == NULL) &&
+            !lock_is_fresh(store, record, &now))
             return false;
-        if (LKI_LIKELY(lki_record_is_live(store, record, &now)))
-            *bytes += (uint16_t)seen[i].hashed.sizes + (seen[i].hashed.sizes >> 16) + record->size;
+        if (locked ? LKI_LIKELY(record->kind == LKI_VALUE)
+                   : LKI_LIKELY(lki_record_is_live(store, record, &now)))
+            sum += (uint16_t)seen[i].hashed.sizes + (seen[i].hashed.sizes >> 16) + record->size;
         else if (!locked)
             seen[i].record = NULL;
     }
+    *bytes = sum;
     return true;
 }
 
-/* `locks`: of what was judged with them; else NULL. */
+/* `locked`: of what was judged so; the locks go to `locks`. */
 LKI_INLINE lk_status
-seen_copy(lki_seen *seen, size_t count, size_t bytes, lk_lock *locks, lk_result *result)
+seen_copy(lki_seen *seen, size_t count, size_t bytes, bool locked, lk_lock *locks,
+          lk_result *result)
 {
     if (LKI_UNLIKELY(!lki_result_begin(result, count, bytes)))
         return LK_NO_MEMORY;
@@ -305,15 +312,25 @@ seen_copy(lki_seen *seen, size_t count, size_t bytes, lk_lock *locks, lk_result 
     unsigned char *to = result->bytes;
     for (size_t i = 0; i < count; i++, item++) {
         lki_record *record = seen[i].record;
-        if (locks != NULL) {
-            const lki_lock *lock = lki_record_lock(record);
+        if (!locked && LKI_UNLIKELY(record == NULL)) {
+            lki_item_hole(item);
+            continue;
+        }
+        const lki_lock *lock = (const lki_lock *)(const void *)record->data;
+        const unsigned char *data = record->data + (record->flags & LKI_FLAG_LOCKED);
+        int64_t expires_at_ms = 0;
+        if (LKI_UNLIKELY((record->flags & (LKI_FLAG_JOB | LKI_FLAG_EXPIRES)) != 0)) {
+            lock = lki_record_lock(record);
+            data = lki_record_data(record);
+            expires_at_ms = lki_record_expires(record);
+        }
+        if (locked) {
             locks[i].version = lock->version;
             locks[i].expires_at_ms = lock->expires_at_ms;
         }
-        if (LKI_LIKELY(record != NULL) && LKI_LIKELY(record->kind == LKI_VALUE))
+        if (LKI_LIKELY(record->kind == LKI_VALUE))
             to = lki_item_fill(item, to, seen[i].cell->bytes, (uint16_t)seen[i].hashed.sizes,
-                               seen[i].hashed.sizes >> 16, lki_record_data(record), record->size,
-                               lki_record_expires(record));
+                               seen[i].hashed.sizes >> 16, data, record->size, expires_at_ms);
         else
             lki_item_hole(item);
     }
@@ -331,14 +348,14 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
     if (thread == NULL)
         return status;
     lki_scratch scratch;
-    lki_seen *seen = seen_prepare(store, thread, keys, count, &scratch);
+    lki_seen *seen = seen_take(thread, count, &scratch);
     if (seen == NULL)
         return LK_NO_MEMORY;
     size_t bytes;
     lki_enter(thread);
-    lki_read_many(store, thread, seen, count);
+    lki_read_many(store, thread, keys, seen, count);
     (void)seen_judge(store, seen, count, false, &bytes);
-    status = seen_copy(seen, count, bytes, NULL, result);
+    status = seen_copy(seen, count, bytes, false, NULL, result);
     lki_leave(thread);
     lki_scratch_give(thread, &scratch);
     lki_count(thread, LKI_MULTI_GETS, count);
@@ -360,15 +377,15 @@ memory_is_judged(lki_thread *thread, lk_status *status, bool *judged)
 
 /* Items and locks at one instant: a record says both, and what has a good lock is no expired item.
  * LK_NOT_FOUND: a lock has to be made first. */
-static lk_status
-locked_read(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, lk_lock *locks,
-            lk_result *result)
+LKI_INLINE lk_status
+locked_read(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen, size_t count,
+            lk_lock *locks, lk_result *result)
 {
     size_t bytes;
-    lki_read_many(store, thread, seen, count);
+    lki_read_many(store, thread, keys, seen, count);
     if (LKI_UNLIKELY(!seen_judge(store, seen, count, true, &bytes)))
         return LK_NOT_FOUND;
-    return seen_copy(seen, count, bytes, locks, result);
+    return seen_copy(seen, count, bytes, true, locks, result);
 }
 
 /* The locks of all keys are made where there are none, or renewed; *last: that of the last key. */
@@ -399,12 +416,12 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
         return status;
     lki_scratch scratch;
     lk_lock made;
-    lki_seen *seen = seen_prepare(store, thread, keys, count, &scratch);
+    lki_seen *seen = seen_take(thread, count, &scratch);
     if (LKI_UNLIKELY(seen == NULL))
         return LK_NO_MEMORY;
     for (;;) {
         lki_enter(thread);
-        status = locked_read(store, thread, seen, count, locks, result);
+        status = locked_read(store, thread, keys, seen, count, locks, result);
         lki_leave(thread);
         if (LKI_LIKELY(status != LK_NOT_FOUND))
             break;
@@ -463,7 +480,11 @@ memory_remove(void *state, const lk_key *keys, size_t count)
 static lk_status
 commit_count(lki_thread *thread, lk_status status)
 {
-    lki_count(thread, LKI_COMMITS, status == LK_OK || status == LK_LATE);
+    if (LKI_LIKELY(status == LK_OK)) {
+        lki_count(thread, LKI_COMMITS, 1);
+        return LK_OK;
+    }
+    lki_count(thread, LKI_COMMITS, status == LK_LATE);
     lki_count(thread, LKI_RACES, status == LK_RACE);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;

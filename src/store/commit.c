@@ -41,8 +41,16 @@ typedef struct step {
     const lk_item *item;     /* that comes; NULL: it stays, or goes */
     lk_lock *lock;           /* to be validated, and bumped; NULL: none */
     const lki_job_step *job; /* of a push or an acknowledgement; NULL: neither */
+    uint64_t version;        /* of the lock on the head */
     bool gone;               /* the item goes, and the lock with it */
+    bool plain;              /* a value came over one, neither expires, nor is a job */
 } step;
+
+/* The key of a lock, and where it is to be found. */
+typedef struct sought {
+    lki_hashed hashed;
+    lki_bucket *bucket;
+} sought;
 
 typedef struct plan {
     lki_store *store;
@@ -50,17 +58,18 @@ typedef struct plan {
     const lki_writes *writes;
     lk_lock *locks;
     size_t lock_count;
-    lki_hashed *hashed; /* of the locks */
+    sought *sought;     /* of the locks; room for the writes, too */
     step *steps;        /* of the locks, then of the writes of other keys */
     lki_job_step *jobs; /* of the writes, where there are pushes or acknowledgements */
     step **order;       /* by address of the cell */
     size_t step_count;  /* in steps */
     size_t count;       /* in order */
+    size_t paired; /* so many of the first items have the steps of the locks of their numbers */
     lki_time now;
+    int64_t horizon_ms;    /* a lock that ends behind it has not lapsed */
     int64_t expires_at_ms; /* of the locks that it bumps */
     bool judged;           /* the locks were looked at before the installation */
     lki_commit *commit;
-    uint64_t installed;
 } plan;
 
 static const lk_item *
@@ -112,7 +121,12 @@ static step *
 step_add(plan *p, lki_cell *cell)
 {
     step *s = &p->steps[p->step_count];
-    *s = (step){.cell = cell};
+    s->cell = cell;
+    s->record = NULL;
+    s->item = NULL;
+    s->lock = NULL;
+    s->job = NULL;
+    s->gone = false;
     p->order[p->step_count++] = s;
     return s;
 }
@@ -193,30 +207,60 @@ steps_merge(plan *p)
     return LK_OK;
 }
 
-/* Finds the cells of all locks, in the caller's order. LK_RACE: `conflict` names the first that is stale.
- * Whether they are is told by the installation too: only where that failed they are all looked at here. */
+/* LK_RACE: the lock is stale, and `conflict` names it. */
+static LKI_APART lk_status
+lock_judge(plan *p, size_t i, lki_cell *cell, lk_conflict *conflict)
+{
+    uintptr_t head = cell != NULL ? lki_load_acquire(&cell->item) : LKI_EMPTY; /* P1 */
+    lki_record *record = lki_effective(p->store, head, NULL);
+    const lki_lock *lock = lki_good_lock(p->store, record, &p->now);
+    uint64_t version = lock != NULL ? lock->version : 0;
+    if (version == p->locks[i].version && version != 0)
+        return LK_OK;
+    *conflict = (lk_conflict){i, version};
+    return LK_RACE;
+}
+
+/* The cell of a lock's key. */
+LKI_INLINE lki_cell *
+lock_find(plan *p, size_t i)
+{
+    const sought *at = &p->sought[i];
+    if (LKI_LIKELY(at->hashed.is_short) && LKI_LIKELY(!p->judged)) {
+        unsigned matches;
+        bool none;
+        lki_cell *cell =
+            lki_bucket_first(at->bucket, &at->hashed, LKI_CELL_HEADER, &matches, &none);
+        if (LKI_LIKELY(cell != NULL))
+            return cell;
+    }
+    return lki_find_any(p->store, &at->hashed);
+}
+
+/* Finds the cells of all locks, in the caller's order, and pairs items that have their keys and numbers, as most
+ * commits have. LK_RACE: `conflict` names the first that is stale. Whether they are is told by the
+ * installation too: only where that failed they are all looked at here. */
 static lk_status
 plan_locks(plan *p, lk_conflict *conflict)
 {
-    p->step_count = p->count = 0;
+    const lk_item *items = p->writes->items;
+    size_t item_count = items != NULL ? p->writes->count : 0;
+    p->step_count = p->paired = 0;
     for (size_t i = 0; i < p->lock_count; i++) {
-        lki_cell *cell = lki_find(p->store, &p->hashed[i]);
-        bool stale = cell == NULL || p->locks[i].version == 0;
-        if (LKI_UNLIKELY(stale && !p->judged)) {
+        lki_cell *cell = lock_find(p, i);
+        if (LKI_UNLIKELY(cell == NULL || p->locks[i].version == 0) && !p->judged) {
             p->judged = true; /* an earlier one may be stale too */
             return plan_locks(p, conflict);
         }
-        if (LKI_UNLIKELY(p->judged)) {
-            uintptr_t head = cell != NULL ? lki_load_acquire(&cell->item) : LKI_EMPTY; /* P1 */
-            lki_record *record = lki_effective(p->store, head, NULL);
-            const lki_lock *lock = lki_good_lock(p->store, record, &p->now);
-            uint64_t version = lock != NULL ? lock->version : 0;
-            if (version != p->locks[i].version || version == 0) {
-                *conflict = (lk_conflict){i, version};
-                return LK_RACE;
-            }
+        if (LKI_UNLIKELY(p->judged) && lock_judge(p, i, cell, conflict) != LK_OK)
+            return LK_RACE;
+        step *s = step_add(p, cell);
+        s->lock = &p->locks[i];
+        if (LKI_LIKELY(i < item_count) && LKI_LIKELY(p->paired == i) &&
+            key_is_same(&items[i].key, &p->locks[i].key)) {
+            s->item = &items[i];
+            p->paired = i + 1;
         }
-        step_add(p, cell)->lock = &p->locks[i];
     }
     return LK_OK;
 }
@@ -263,21 +307,20 @@ plan_job(plan *p, size_t i)
     return LK_OK;
 }
 
-/* Items under the locks of their own keys, in one order, as most commits are. How many, from the first on. */
-LKI_INLINE size_t
-plan_items(plan *p)
+/* Room for all that writes of new keys and an attempt retire. */
+LKI_INLINE bool
+plan_reserve(plan *p)
 {
-    const lk_item *items = p->writes->items;
-    size_t count = items == NULL ? 0 : p->writes->count, i = 0;
-    for (; i < count && i < p->lock_count && key_is_same(&items[i].key, &p->locks[i].key); i++)
-        p->steps[i].item = &items[i];
-    return i;
+    size_t apart = p->writes->count - p->paired;
+    return lki_reserve(p->thread, 4 * p->lock_count + 6 * apart + 4);
 }
 
 static lk_status
 plan_writes(plan *p)
 {
-    for (size_t i = plan_items(p); i < p->writes->count; i++) {
+    if (LKI_UNLIKELY(!plan_reserve(p)))
+        return LK_NO_MEMORY;
+    for (size_t i = p->paired; i < p->writes->count; i++) {
         if (LKI_UNLIKELY(write_is_of_queue(p->writes, i))) {
             lk_status planned = plan_job(p, i);
             if (planned != LK_OK)
@@ -299,33 +342,14 @@ plan_writes(plan *p)
 
 /* ---- one attempt ---- */
 
-/* Room for all that is retired, and the commit. */
-static bool
-attempt_begin(plan *p)
+/* May the lock of a step be bumped over `over`? */
+LKI_INLINE bool
+lock_is_held(plan *p, const step *s, lki_record *over)
 {
-    if (!lki_reserve(p->thread, 4 * p->count + 4))
-        return false;
-    p->commit = lki_chunk_alloc(p->thread, sizeof *p->commit);
-    if (p->commit == NULL)
-        return false;
-    lki_store_relaxed(&p->commit->state, LKI_INSTALLING);
-    lki_store_relaxed(&p->commit->installed, 0);
-    p->installed = 0;
-    return true;
-}
-
-/* May the step be taken over `over`? */
-static lk_status
-step_judge(plan *p, const step *s, lki_record *over)
-{
-    if (s->lock != NULL) {
-        const lki_lock *lock = lki_good_lock(p->store, over, &p->now);
-        if (LKI_UNLIKELY(lock == NULL || lock->version != s->lock->version))
-            return LK_RACE;
-    }
-    if (LKI_UNLIKELY(s->job != NULL && over != s->job->expected))
-        return LK_NOT_FOUND; /* the job's state has changed: it is judged anew */
-    return LKI_LIKELY(lki_load_acquire(&p->commit->state) != LKI_ABORTED) ? LK_OK : LK_BUSY;
+    const lki_lock *lock = lki_plain_lock(over, p->horizon_ms);
+    if (LKI_UNLIKELY(lock == NULL))
+        lock = lki_good_lock(p->store, over, &p->now);
+    return LKI_LIKELY(lock != NULL) && LKI_LIKELY(lock->version == s->lock->version);
 }
 
 /* The record of the step over `over`, under the commit. */
@@ -341,17 +365,18 @@ step_record_any(plan *p, const step *s, const lki_lock *bumped, lki_record *over
 }
 
 LKI_INLINE lki_record *
-step_record(plan *p, const step *s, lki_record *over)
+step_record(plan *p, step *s, lki_record *over)
 {
     lki_lock bumped, *lock = NULL;
     lki_record *record = NULL;
     if (LKI_LIKELY(s->lock != NULL)) {
-        bumped.version = lki_version_above(p->thread, s->lock->version);
+        bumped.version = s->version = lki_version_above(p->thread, s->lock->version);
         bumped.expires_at_ms = p->expires_at_ms;
         lock = &bumped;
     }
     if (LKI_LIKELY(s->item != NULL) && LKI_LIKELY(s->job == NULL) && LKI_LIKELY(over != NULL))
         record = lki_record_over_plain(p->thread, s->cell, s->item, lock, over);
+    s->plain = record != NULL;
     if (LKI_UNLIKELY(record == NULL))
         record = step_record_any(p, s, lock, over);
     if (LKI_UNLIKELY(record == NULL))
@@ -361,9 +386,20 @@ step_record(plan *p, const step *s, lki_record *over)
     return record;
 }
 
-/* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead; LK_BUSY: this attempt was
- * aborted; LK_NO_MEMORY. */
-static lk_status
+/* Waits for who is in the way. False: this attempt was aborted meanwhile. */
+static LKI_APART bool
+step_wait(plan *p, lki_commit *blocker)
+{
+    if (blocker != NULL)
+        lki_commit_resolve(p->thread, blocker);
+    else
+        lki_count(p->thread, LKI_HEAD_CONFLICTS, 1);
+    return lki_load_acquire(&p->commit->state) != LKI_ABORTED; /* P2; else the end would tell */
+}
+
+/* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead, or the job's state has changed; LK_BUSY:
+ * this attempt was aborted; LK_NO_MEMORY. */
+LKI_INLINE lk_status
 step_install(plan *p, step *s)
 {
     for (;;) {
@@ -372,11 +408,13 @@ step_install(plan *p, step *s)
             return LK_NOT_FOUND;
         lki_commit *blocker = NULL;
         lki_record *over = lki_effective(p->store, seen, &blocker);
-        lk_status status = step_judge(p, s, over);
-        if (LKI_UNLIKELY(status != LK_OK))
-            return status;
+        if (LKI_LIKELY(s->lock != NULL) && LKI_UNLIKELY(!lock_is_held(p, s, over)))
+            return LK_RACE;
+        if (LKI_UNLIKELY(s->job != NULL) && over != s->job->expected)
+            return LK_NOT_FOUND; /* it is judged anew */
         if (LKI_UNLIKELY(blocker != NULL)) {
-            lki_commit_resolve(p->thread, blocker);
+            if (!step_wait(p, blocker))
+                return LK_BUSY;
             continue;
         }
         lki_record *record = step_record(p, s, over);
@@ -385,16 +423,16 @@ step_install(plan *p, step *s)
         if (LKI_LIKELY(lki_cas_seq_cst(&s->cell->item, &seen, (uintptr_t)record))) { /* P1 */
             s->record = record;
             s->over = over;
-            lki_store_relaxed(&p->commit->installed, ++p->installed);
             return LK_OK;
         }
         lki_record_discard(p->thread, s->cell, record);
-        lki_count(p->thread, LKI_HEAD_CONFLICTS, 1);
+        if (!step_wait(p, NULL))
+            return LK_BUSY;
     }
 }
 
 /* Nothing of the attempt stays. */
-static void
+static LKI_APART void
 attempt_undo(plan *p)
 {
     uint64_t installing = LKI_INSTALLING;
@@ -413,33 +451,41 @@ attempt_undo(plan *p)
     p->commit = NULL;
 }
 
-static void
-step_settle(plan *p, step *s, uint64_t stamp)
+/* What is unusual of a step that has happened. */
+static LKI_APART void
+step_settle_rest(plan *p, const step *s)
 {
-    lki_record *record = s->record;
-    lki_store_release(&record->word, stamp << 1); /* P2 */
-    if (LKI_LIKELY(s->over != NULL) &&
-        LKI_LIKELY(((s->over->flags | record->flags) & LKI_FLAG_JOB) == 0))
-        lki_record_retire(p->thread, s->cell, s->over);
-    else
-        lki_record_replaced(p->store, p->thread, s->cell, s->over, record);
-    if (s->lock != NULL) {
-        const lki_lock *lock = lki_record_lock(record);
-        s->lock->version = lock != NULL ? lock->version : 0;
-        s->lock->expires_at_ms = lock != NULL ? lock->expires_at_ms : 0;
-    }
-    if (LKI_UNLIKELY(s->gone)) {
-        lki_removal_schedule(p->thread, s->cell, record);
-    } else if (LKI_UNLIKELY(s->item != NULL && s->item->expires_at_ms != 0)) {
+    lki_record_replaced(p->store, p->thread, s->cell, s->over, s->record);
+    if (s->gone) {
+        if (s->lock != NULL) {
+            s->lock->version = 0;
+            s->lock->expires_at_ms = 0;
+        }
+        lki_removal_schedule(p->thread, s->cell, s->record);
+    } else if (s->item != NULL && s->item->expires_at_ms != 0) {
         lki_expiry_note(p->store, s->cell, s->item->expires_at_ms);
         p->thread->expiring_writes++;
-    } else if (LKI_UNLIKELY(record->kind == LKI_LOCK)) {
+    } else if (s->record->kind == LKI_LOCK) {
         lki_expiry_note(p->store, s->cell, p->expires_at_ms);
     }
 }
 
+LKI_INLINE void
+step_settle(plan *p, const step *s, uint64_t stamp)
+{
+    lki_store_release(&s->record->word, stamp << 1); /* P2 */
+    if (LKI_LIKELY(s->lock != NULL)) {
+        s->lock->version = s->version;
+        s->lock->expires_at_ms = p->expires_at_ms;
+    }
+    if (LKI_LIKELY(s->plain))
+        lki_record_retire(p->thread, s->cell, s->over);
+    else
+        step_settle_rest(p, s);
+}
+
 /* The commit has happened. */
-static void
+LKI_INLINE void
 attempt_settle(plan *p)
 {
     uint64_t ready = LKI_READY;
@@ -455,17 +501,23 @@ attempt_settle(plan *p)
 }
 
 /* LK_OK, LK_NO_MEMORY, and what step_install says; on anything but LK_OK nothing of it stays. */
-static lk_status
+LKI_INLINE lk_status
 attempt(plan *p)
 {
-    if (!attempt_begin(p))
+    lki_commit *commit = p->commit = lki_chunk_alloc(p->thread, sizeof *commit);
+    if (LKI_UNLIKELY(commit == NULL))
         return LK_NO_MEMORY;
+    lki_store_relaxed(&commit->state, LKI_INSTALLING);
     lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
+        lki_store_relaxed(&commit->installed, i);
         status = step_install(p, p->order[i]);
+        if (LKI_UNLIKELY(status != LK_OK))
+            break;
+    }
     uint64_t installing = LKI_INSTALLING;
     if (LKI_LIKELY(status == LK_OK) &&
-        !lki_cas_seq_cst(&p->commit->state, &installing, LKI_READY)) /* P2 */
+        LKI_UNLIKELY(!lki_cas_seq_cst(&commit->state, &installing, LKI_READY))) /* P2 */
         status = LK_BUSY;
     if (LKI_LIKELY(status == LK_OK))
         attempt_settle(p);
@@ -488,18 +540,18 @@ static bool
 keys_repeat(plan *p)
 {
     size_t writes = p->writes->count, locks = p->lock_count;
-    lki_hashed *hashed = p->hashed;
     for (size_t i = 0; i < writes; i++)
-        hashed[locks + i] = lki_hashed_of(&p->store->secret, write_key(p->writes, i));
+        p->sought[locks + i].hashed = lki_hashed_of(&p->store->secret, write_key(p->writes, i));
     for (size_t i = 0; i < locks + writes; i++) {
         size_t end = i < locks ? locks : locks + writes;
         for (size_t j = i + 1; j < end; j++) {
-            const lk_key *a = hashed[i].key, *b = hashed[j].key;
+            const lki_hashed *left = &p->sought[i].hashed, *right = &p->sought[j].hashed;
+            const lk_key *a = left->key, *b = right->key;
             if (i >= locks && (write_is_generated(p->writes, i - locks) ||
                                write_is_generated(p->writes, j - locks)))
                 continue;
-            if (hashed[i].hash == hashed[j].hash && a->pk.size == b->pk.size &&
-                a->sk.size == b->sk.size && lki_bytes_equal(a->pk.data, b->pk.data, a->pk.size) &&
+            if (left->hash == right->hash && a->pk.size == b->pk.size && a->sk.size == b->sk.size &&
+                lki_bytes_equal(a->pk.data, b->pk.data, a->pk.size) &&
                 lki_bytes_equal(a->sk.data, b->sk.data, a->sk.size))
                 return true;
         }
@@ -507,16 +559,18 @@ keys_repeat(plan *p)
     return false;
 }
 
-static lk_status
+LKI_INLINE lk_status
 plan_attempts(plan *p)
 {
-    lk_status status = attempt(p);
-    for (unsigned i = 0; status == LK_BUSY && i < ATTEMPTS; i++) {
+    for (unsigned i = 0;; i++) {
+        lk_status status = attempt(p);
+        if (LKI_LIKELY(status != LK_BUSY) || i == ATTEMPTS)
+            return status;
         lki_count(p->thread, LKI_RETRIES, 1);
         lk_backoff(i);
-        status = attempt(p);
+        if (!plan_reserve(p))
+            return LK_NO_MEMORY;
     }
-    return status;
 }
 
 /* LK_BUSY: aborted too often; the caller leaves the section, so that the epoch can move, and comes
@@ -525,11 +579,8 @@ static lk_status
 plan_run(plan *p, lk_conflict *conflict)
 {
     for (;;) {
-        lk_status status = lki_reserve(p->thread, 2 * p->writes->count + 4) ? LK_OK : LK_NO_MEMORY;
-        p->step_count = p->count = 0;
         lk_conflict found;
-        if (status == LK_OK)
-            status = plan_locks(p, &found);
+        lk_status status = plan_locks(p, &found);
         if (status == LK_RACE && keys_repeat(p))
             status = LK_INVALID;
         if (status == LK_RACE && conflict != NULL)
@@ -560,7 +611,7 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     size_t jobs = writes->plan != NULL ? writes->count : 0;
     lki_scratch scratch;
     if (!lki_scratch_take(thread, &scratch,
-                          keys * (sizeof(lki_hashed) + sizeof(step) + sizeof(step *)) +
+                          keys * (sizeof(sought) + sizeof(step) + sizeof(step *)) +
                               jobs * sizeof(lki_job_step)))
         return LK_NO_MEMORY;
     char *memory = scratch.memory;
@@ -569,20 +620,22 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
               .writes = writes,
               .locks = locks,
               .lock_count = lock_count};
-    p.hashed = (lki_hashed *)(void *)memory;
-    p.steps = (step *)(void *)(memory + keys * sizeof(lki_hashed));
+    p.sought = (sought *)(void *)memory;
+    p.steps = (step *)(void *)(memory + keys * sizeof(sought));
     p.order = (step **)(void *)(p.steps + keys);
     p.jobs = (lki_job_step *)(void *)(p.order + keys);
     if (lock_count > 0) {
-        (void)lki_is_past(store, &p.now, INT64_MAX);
+        p.horizon_ms = lki_lock_horizon(store, &p.now, 0);
         p.expires_at_ms = lki_lock_deadline(store, p.now.ms);
     }
     lk_status status;
     for (unsigned i = 0;; i++) {
         lki_write_enter(thread);
         for (size_t k = 0; k < lock_count; k++) {
-            p.hashed[k] = lki_hashed_of(&store->secret, &locks[k].key);
-            LKI_PREFETCH(lki_shard_bucket(store, p.hashed[k].hash));
+            sought *at = &p.sought[k];
+            at->hashed = lki_hashed_of(&store->secret, &locks[k].key);
+            at->bucket = lki_shard_bucket(store, at->hashed.hash);
+            LKI_PREFETCH(at->bucket);
         }
         status = plan_run(&p, conflict);
         lki_write_leave(thread);

@@ -7,6 +7,27 @@
 
 #include "store/record.h"
 
+/* What ends behind this has not passed, by whichever clock, for `ms` more, which is not below 0. */
+LKI_INLINE int64_t
+lki_lock_horizon(const lki_store *store, lki_time *now, int64_t ms)
+{
+    if (!now->read)
+        *now = (lki_time){lki_now(store), true, store->precise_ms == NULL};
+    return lki_time_after(now->ms, ms > LKI_COARSE_LAG_MS ? ms : LKI_COARSE_LAG_MS);
+}
+
+/* The lock that a record says, if that tells by itself that it is good: no expiry, no job, and it ends behind
+ * the horizon. NULL: ask lki_good_lock. */
+LKI_INLINE const lki_lock *
+lki_plain_lock(const lki_record *record, int64_t horizon_ms)
+{
+    const unsigned mask = LKI_FLAG_LOCKED | LKI_FLAG_EXPIRES | LKI_FLAG_JOB;
+    if (LKI_UNLIKELY(record == NULL) || LKI_UNLIKELY((record->flags & mask) != LKI_FLAG_LOCKED))
+        return NULL;
+    const lki_lock *lock = (const lki_lock *)(const void *)record->data;
+    return LKI_LIKELY(lock->expires_at_ms > horizon_ms) ? lock : NULL;
+}
+
 /* The lock that a record says; NULL: there is none, it has lapsed, or it went with its item. */
 LKI_INLINE const lki_lock *
 lki_good_lock(const lki_store *store, lki_record *record, lki_time *now)

@@ -38,54 +38,64 @@ cell_prefetch(const lki_cell *cell)
     LKI_PREFETCH_FAR((uintptr_t)cell + 2 * LKI_LINE);
 }
 
-/* The cells of a group, and their heads. */
-static void
-group_collect(lki_store *store, lki_seen *seen, size_t count)
+/* The cell of a key that is not short, or not the first that the bucket names. */
+static LKI_APART lki_cell *
+cell_otherwise(lki_store *store, const lki_seen *seen)
+{
+    if (LKI_UNLIKELY(lki_hashed_is_generated(store, &seen->hashed)))
+        return lki_find(store, &seen->hashed);
+    return lki_shard_find(store, &seen->hashed);
+}
+
+/* The cells of a group, and their heads. False: one is not settled. */
+LKI_INLINE bool
+group_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count)
 {
     lki_bucket *bucket[GROUP];
     lki_cell *guess[GROUP];
+    bool settled = true;
     for (size_t i = 0; i < count; i++) {
+        seen[i].hashed = lki_hashed_of(&store->secret, &keys[i]);
         bucket[i] = lki_shard_bucket(store, seen[i].hashed.hash);
         LKI_PREFETCH(bucket[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        guess[i] = lki_bucket_guess(bucket[i], lki_set_tag(seen[i].hashed.hash));
+        guess[i] = lki_bucket_guess(bucket[i], seen[i].hashed.hash >> 32);
         cell_prefetch(guess[i]);
     }
     for (size_t i = 0; i < count; i++) {
         lki_cell *cell = guess[i];
-        if (LKI_UNLIKELY(lki_hashed_is_generated(store, &seen[i].hashed)))
-            cell = lki_find(store, &seen[i].hashed);
-        else if (LKI_UNLIKELY(cell == NULL) ||
-                 LKI_UNLIKELY(!lki_keyed_is(cell, LKI_CELL_HEADER, &seen[i].hashed)))
-            cell = lki_shard_find_in(store, bucket[i], &seen[i].hashed);
-        uintptr_t head = cell == NULL ? LKI_EMPTY : lki_load_acquire(&cell->item); /* P1 */
-        if (LKI_UNLIKELY(head == LKI_DEAD)) {
-            cell = NULL; /* absent; the second pass looks the key up again */
-            head = LKI_EMPTY;
+        if (LKI_UNLIKELY(!seen[i].hashed.is_short) || LKI_UNLIKELY(cell == NULL) ||
+            LKI_UNLIKELY(!lki_keyed_is(cell, LKI_CELL_HEADER, &seen[i].hashed)))
+            cell = cell_otherwise(store, &seen[i]);
+        uintptr_t head = LKI_EMPTY;
+        if (LKI_LIKELY(cell != NULL)) {
+            head = lki_load_acquire(&cell->item); /* P1 */
+            if (LKI_UNLIKELY(head == LKI_DEAD)) {
+                cell = NULL; /* absent; the second pass looks the key up again */
+                head = LKI_EMPTY;
+            }
         }
-        LKI_PREFETCH(head);
         seen[i].cell = cell;
         seen[i].record = (lki_record *)head;
-    }
-}
-
-/* First pass. False: something is not settled. */
-static bool
-heads_collect(lki_store *store, lki_seen *seen, size_t count)
-{
-    bool settled = true;
-    for (size_t i = 0; i < count; i += GROUP) {
-        size_t group = count - i < GROUP ? count - i : GROUP;
-        group_collect(store, seen + i, group);
-        for (size_t j = i; j < i + group; j++)
-            settled &= lki_head_is_settled((uintptr_t)seen[j].record);
+        if (LKI_UNLIKELY(!lki_head_is_settled(head)))
+            settled = false;
     }
     return settled;
 }
 
+/* First pass. False: something is not settled. */
+LKI_INLINE bool
+heads_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count)
+{
+    bool settled = true;
+    for (; LKI_UNLIKELY(count > GROUP); count -= GROUP, keys += GROUP, seen += GROUP)
+        settled &= group_collect(store, keys, seen, GROUP);
+    return group_collect(store, keys, seen, count) && settled;
+}
+
 /* Second pass. */
-static bool
+LKI_INLINE bool
 heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
 {
     /* The loads of the first pass were acquire: none of these can be done before them. */
@@ -124,9 +134,10 @@ record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
 }
 
 void
-lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count)
+lki_read_many(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
+              size_t count)
 {
-    if (LKI_LIKELY(heads_collect(store, seen, count)) &&
+    if (LKI_LIKELY(heads_collect(store, keys, seen, count)) &&
         LKI_LIKELY(heads_are_unchanged(store, seen, count)))
         return;
     uint64_t snapshot = lki_snapshot(store, thread);

@@ -209,13 +209,14 @@ typedef struct lki_found {
     const lki_record *record; /* NULL: no item */
 } lki_found;
 
-/* The records of `count` keys at one instant; see read.c. Caller: sets `hashed`; is in a section. */
+/* The records of `count` keys at one instant; see read.c. Caller: in a section. */
 typedef struct lki_seen {
     lki_hashed hashed;
     lki_cell *cell;     /* NULL: there is none */
     lki_record *record; /* which counts, be it a live item or not; NULL: none */
 } lki_seen;
-void lki_read_many(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count);
+void lki_read_many(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
+                   size_t count);
 
 /* One page of a query: up to `limit` live items from about `max_cells` cells, and up to the
  * one that exceeds `max_bytes` of data, at the end of `into`, which is empty; all share one copy of the
