@@ -34,10 +34,10 @@ typedef struct schedule_scenario {
     uint64_t limit; /* points of a schedule beyond which it is a livelock; 0: by those of a run
                        without switches */
     schedule_memory memory;
-    bool stops;   /* also stop each fiber for good at each of its points: the others have to end
-                       nevertheless, in as many points as `limit` */
-    bool is_twin; /* it is broken: that no schedule fails, is the failure */
-    uint32_t all; /* not 0: all schedules with fewer unasked switches than that; no seeds */
+    uint32_t stops; /* also stop each of the first so many fibers at each of its points: the others
+                       have to end meanwhile, in no more points than `limit` */
+    const char *fails; /* not NULL: it is broken, and some schedule has to fail with these words */
+    uint32_t all;      /* not 0: all schedules with fewer unasked switches than that; no seeds */
 } schedule_scenario;
 
 /* The last one has no name. */
@@ -57,6 +57,8 @@ uint32_t schedule_choose(uint32_t n);
 uint64_t schedule_random(void);
 /* The fiber that runs: 1 is body[0]; 0: none. */
 uint32_t schedule_self(void);
+/* Points of all fibers so far: an order of all that happens in a schedule. */
+uint64_t schedule_step(void);
 /* A point where others are preferred. */
 void schedule_yield(void);
 

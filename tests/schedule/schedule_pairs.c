@@ -3,77 +3,82 @@
  * Two commits over the same two keys, and a reader of both as one snapshot: the two values are
  * always alike.
  */
-#include <latchkey/latchkey.h>
-
-#include <stdio.h>
-#include <string.h>
-
-#include "schedule/schedule.h"
+#include "schedule/store.h"
 
 static lk_db *db;
 static lk_key keys[2];
 
 static void
-must(lk_status status)
+pair_write(uint64_t number)
 {
-    if (status != LK_OK)
-        schedule_fail("a call that has to succeed gives %s", lk_status_string(status));
-}
-
-static void
-pair_write(const char *text)
-{
-    lk_item items[2];
+    lk_write writes[2];
     for (int i = 0; i < 2; i++)
-        items[i] = (lk_item){.key = keys[i], .data = lk_string(text)};
-    lk_write writes[2] = {{.kind = LK_PUT, .item = items[0]}, {.kind = LK_PUT, .item = items[1]}};
-    schedule_note("commit %s", text);
-    lk_status status = lk_commit(db, writes, 2, NULL, 0, NULL);
-    schedule_note("commit %s: %s", text, lk_status_string(status));
-    must(status);
+        writes[i] = (lk_write){.kind = LK_PUT, .item = store_item(keys[i], &number)};
+    schedule_note("commit %d", (int)number);
+    STORE_MUST(lk_commit(db, writes, 2, NULL, 0, NULL));
+    schedule_note("commit %d ends", (int)number);
 }
 
 static void
-write_a(void)
+write_1(void)
 {
-    pair_write("a");
+    pair_write(1);
 }
 
 static void
-write_b(void)
+write_2(void)
 {
-    pair_write("b");
-}
-
-static char
-first_of(const lk_item *item)
-{
-    if (item == NULL || item->data.size != 1)
-        schedule_fail("a key has no item, or another one");
-    return *(const char *)item->data.data;
+    pair_write(2);
 }
 
 static void
 read_both(void)
 {
-    lk_result *result = lk_result_new();
-    must(lk_get_many(db, keys, 2, result));
-    char left = first_of(lk_result_item(result, 0)), right = first_of(lk_result_item(result, 1));
-    schedule_note("read %c %c", left, right);
-    if (left != right)
-        schedule_fail("one snapshot has %c and %c", left, right);
+    lk_result *result = store_result();
+    STORE_MUST(lk_get_many(db, keys, 2, result));
+    uint64_t left = store_number(lk_result_item(result, 0)),
+             right = store_number(lk_result_item(result, 1));
+    schedule_note("read %d %d", (int)left, (int)right);
+    if (left != right || left == 0)
+        schedule_fail("one snapshot has %d and %d", (int)left, (int)right);
+    lk_result_free(result);
+}
+
+/* The keys one by one, which are no snapshot. */
+static void
+read_apart(void)
+{
+    lk_result *result = store_result();
+    uint64_t number[2];
+    for (int i = 0; i < 2; i++) {
+        STORE_MUST(lk_get(db, keys[i], result));
+        number[i] = store_number(lk_result_item(result, 0));
+    }
+    lk_result_free(result);
+    if (number[0] != number[1])
+        schedule_fail("two reads see %d and %d", (int)number[0], (int)number[1]);
+}
+
+static void
+query_both(void)
+{
+    lk_result *result = store_result();
+    lk_query query = {.pk = keys[0].pk};
+    STORE_MUST(lk_query_items(db, &query, result));
+    if (lk_result_count(result) != 2 ||
+        store_number(lk_result_item(result, 0)) != store_number(lk_result_item(result, 1)))
+        schedule_fail("a query sees %d items, not two that are alike",
+                      (int)lk_result_count(result));
     lk_result_free(result);
 }
 
 static void
 prepare(void)
 {
-    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
-    options.shards = 1;
-    must(lk_memory_open(&options, &db));
+    db = store_open();
     keys[0] = lk_key_of("pair", "left");
     keys[1] = lk_key_of("pair", "right");
-    pair_write("0");
+    pair_write(9);
 }
 
 static void
@@ -82,11 +87,15 @@ teardown(void)
     lk_close(db);
 }
 
+#define PAIRS(title, reader, ...)                                                                  \
+    {                                                                                              \
+        .name = title, .prepare = prepare, .body = {write_1, write_2, reader}, .check = read_both, \
+        .teardown = teardown, __VA_ARGS__                                                          \
+    }
+
 const schedule_scenario schedule_scenarios[] = {
-    {.name = "pairs",
-     .prepare = prepare,
-     .body = {write_a, write_b, read_both},
-     .check = read_both,
-     .teardown = teardown},
+    PAIRS("pairs", read_both, .count = 40000),
+    PAIRS("pairs_query", query_both, .count = 20000),
+    PAIRS("pairs_apart", read_apart, .fails = "two reads see"),
     {0},
 };

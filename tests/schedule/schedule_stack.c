@@ -112,6 +112,6 @@ const schedule_scenario schedule_scenarios[] = {
      .body = {pop_one, pop_two_push_one},
      .check = check,
      .count = 100000,
-     .is_twin = true},
+     .fails = "is there"},
     {0},
 };
