@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Recorded histories of single keys against what a register with a lock may do. Threads note when each call began and ended and what
- * it gave; a checker looks for an order of the calls that explains it (Wing, Gong, "Testing and Verifying Concurrent Objects",
- * 1993; just in time, with a set of what was reached before: Lowe, "Testing for Linearizability", 2017). Its teeth: stores
- * that are broken in one place each must be refused.
+ * Recorded histories of single keys against what a key with a lock may do (check/items.h). Threads read, write, delete, lock and commit
+ * few keys; in one scenario items expire and locks lapse, are renewed and go with their items, while a clock is moved by all; in
+ * another allocations fail, and a call that says so has done nothing; in two more all of them go through a cache that is too small,
+ * whose reads of several keys are linearizable for each key.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -12,414 +12,237 @@
 #include <string.h>
 #include <time.h>
 
+#include "check/items.h"
+#include "check/record.h"
 #include "support/crowd.h"
 
-enum { THREADS = 5, KEYS = 3, ROUNDS = 8, REACHED_MAX = 1 << 14 };
-
-enum call_kind { CALL_GET, CALL_SET, CALL_DELETE, CALL_LOCK, CALL_COMMIT };
-
-typedef struct call {
-    int64_t begin, end; /* nanoseconds */
-    uint64_t value;     /* read or written; 0: absent */
-    uint64_t version;   /* of the lock that was got, or that was to be committed */
-    uint64_t after;     /* the version that a commit gave, or found instead */
-    uint8_t kind, key, thread;
-    bool succeeded;
-} call;
-
-/* What is called: the store, or a broken imitation. */
-typedef struct subject {
-    void (*open)(void);
-    void (*close)(void);
-    void (*run)(call *c, lk_result *result); /* fills in what the call gave */
-} subject;
+enum { THREADS = 5, KEYS = 3, TTL_MS = 40, REFRESH_MS = 10, LIFE_MS = 12, SCARCE = 40 };
 
 static struct {
-    const subject *subject;
+    bool expires, scarce, cached;
     size_t calls; /* of each thread in a round */
     uint64_t round;
-    call *log[THREADS];
-    atomic_ullong values;
+    lk_key keys[KEYS];
+    record_world world;
+    recorder recorders[THREADS];
+    atomic_ullong values, failed;
+    _Atomic(int64_t) now_ms;
+    atomic_uint allocations;
 } test;
 
-static int64_t
-now_ns(void)
+static uint64_t
+stamp_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* ---- the checker ---- */
-
-typedef struct state {
-    uint64_t value, version;
-    uint64_t highest; /* version so far */
-    uint32_t made;    /* bit of each thread whose running call has taken effect */
-} state;
-
-typedef struct checker {
-    state *reached; /* distinct states that explain all so far */
-    size_t count;
-    const call *running[THREADS];
-} checker;
-
-/* Can the call take effect now? The state after it. */
-static bool
-call_apply(const call *c, state *s)
+static int64_t
+test_now(void)
 {
-    switch (c->kind) {
-    case CALL_GET:
-        return s->value == c->value;
-    case CALL_SET:
-        s->value = c->value;
-        return true;
-    case CALL_DELETE:
-        s->value = s->version = 0;
-        return true;
-    case CALL_LOCK:
-        if (s->version == c->version)
-            return true;
-        if (s->version != 0 || c->version <= s->highest)
-            return false;
-        s->version = s->highest = c->version;
-        return true;
-    default:
-        if (!c->succeeded)
-            return s->version == c->after && c->after != c->version;
-        if (s->version != c->version || c->after <= s->highest)
-            return false;
-        s->value = c->value;
-        s->version = s->highest = c->after;
-        return true;
+    return atomic_load(&test.now_ms);
+}
+
+static int64_t
+clock_now(void *unused)
+{
+    (void)unused;
+    return test_now();
+}
+
+/* Nothing fails before the threads run: the store is open then. */
+static void *
+scarce_allocate(void *unused, size_t size)
+{
+    (void)unused;
+    unsigned turn = atomic_fetch_add_explicit(&test.allocations, 1, memory_order_relaxed);
+    return turn >= 1U << 20 && turn % SCARCE == 0 ? NULL : malloc(size);
+}
+
+static void
+scarce_deallocate(void *unused, void *memory, size_t size)
+{
+    (void)unused;
+    (void)size;
+    free(memory);
+}
+
+static void
+commit(recorder *r, uint32_t key, uint64_t version, uint64_t value, int64_t expires_ms,
+       uint64_t *after)
+{
+    lk_lock lock = {test.keys[key], version, 0};
+    record_write write = {.key = key, .value = value, .expires_ms = expires_ms};
+    if (value % 8 == 0)
+        write.value = 0; /* a delete under its own lock */
+    lk_status status = record_commit(r, &write, 1, &lock, &key, 1);
+    *after = status == LK_OK ? lock.version : 0;
+}
+
+/* One call; `versions`: what this thread knows of locks. */
+static lk_status
+call_make(crowd_member *m, recorder *r, uint64_t *versions)
+{
+    uint64_t random = crowd_random(&m->random), what = random / KEYS % 16;
+    uint32_t key = (uint32_t)(random % KEYS);
+    uint64_t value = atomic_fetch_add_explicit(&test.values, 1, memory_order_relaxed) + 1;
+    bool mortal = test.expires && random >> 40 & 1;
+    int64_t expires_ms = mortal ? test_now() + (int64_t)(random >> 41) % LIFE_MS : 0;
+    lk_lock lock;
+    lk_status status;
+    if (what < 3 && test.cached && random >> 60 == 0) {
+        const uint32_t all[KEYS] = {0, 1, 2};
+        return record_get_many(r, all, KEYS);
     }
-}
-
-static bool
-state_equals(const state *a, const state *b)
-{
-    return a->value == b->value && a->version == b->version && a->highest == b->highest &&
-           a->made == b->made;
-}
-
-/* Adds a state unless it was reached before. */
-static void
-reached_add(checker *k, const state *s)
-{
-    for (size_t i = 0; i < k->count; i++)
-        if (state_equals(&k->reached[i], s))
-            return;
-    EXPECT(k->count < REACHED_MAX, k->count, 0);
-    if (k->count < REACHED_MAX)
-        k->reached[k->count++] = *s;
-}
-
-/* All that running calls can lead to, in any order. */
-static void
-reached_close(checker *k)
-{
-    for (size_t i = 0; i < k->count; i++)
-        for (size_t t = 0; t < THREADS; t++) {
-            state s = k->reached[i];
-            if (k->running[t] == NULL || (s.made >> t & 1) != 0 || !call_apply(k->running[t], &s))
-                continue;
-            s.made |= 1U << t;
-            reached_add(k, &s);
-        }
-}
-
-/* The call of thread `t` returned: only states in which it took effect remain. False: there is none. */
-static bool
-reached_return(checker *k, size_t t)
-{
-    state *from = k->reached;
-    size_t count = k->count;
-    k->count = 0;
-    for (size_t i = 0; i < count; i++) {
-        state s = from[i];
-        if ((s.made >> t & 1) == 0)
-            continue;
-        s.made &= ~(1U << t);
-        reached_add(k, &s); /* never writes behind what was read: it only drops states */
-    }
-    k->running[t] = NULL;
-    return k->count > 0;
-}
-
-typedef struct event {
-    int64_t at;
-    const call *call;
-    bool returns;
-} event;
-
-/* By time; where two are at once, calls begin before others return. */
-static int
-event_order(const void *left, const void *right)
-{
-    const event *a = left, *b = right;
-    if (a->at != b->at)
-        return a->at < b->at ? -1 : 1;
-    return (int)a->returns - (int)b->returns;
-}
-
-/* The number of calls that an order explains: all of them, or fewer. */
-static size_t
-history_check(const event *events, size_t count)
-{
-    checker k = {.reached = calloc(REACHED_MAX, sizeof(state)), .count = 1};
-    size_t explained = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t t = events[i].call->thread;
-        if (!events[i].returns) {
-            k.running[t] = events[i].call;
-            continue;
-        }
-        reached_close(&k);
-        if (!reached_return(&k, t))
-            break;
-        explained++;
-    }
-    free(k.reached);
-    return explained;
-}
-
-/* All keys of a round. True: explained. */
-static bool
-round_check(bool tell)
-{
-    event *events = calloc(2 * THREADS * test.calls, sizeof *events);
-    bool explained = true;
-    for (size_t key = 0; key < KEYS; key++) {
-        size_t count = 0;
-        for (size_t t = 0; t < THREADS; t++)
-            for (size_t i = 0; i < test.calls; i++) {
-                const call *c = &test.log[t][i];
-                if (c->key != key)
-                    continue;
-                events[count++] = (event){c->begin, c, false};
-                events[count++] = (event){c->end, c, true};
-            }
-        qsort(events, count, sizeof *events, event_order);
-        size_t done = history_check(events, count);
-        explained = explained && done == count / 2;
-        if (tell)
-            EXPECT(done == count / 2, done, count / 2);
-    }
-    free(events);
-    return explained;
-}
-
-/* ---- the store ---- */
-
-static lk_db *db;
-
-static void
-store_open(void)
-{
-    EXPECT_OK(lk_memory_open(NULL, &db));
-}
-
-static void
-store_close(void)
-{
-    lk_close(db);
-}
-
-static lk_key
-store_key(const call *c)
-{
-    static const char *const names[KEYS] = {"x", "y", "z"};
-    return lk_key_of("linear", names[c->key]);
-}
-
-static void
-store_run(call *c, lk_result *result)
-{
-    unsigned char bytes[CROWD_VALUE_MAX];
-    lk_key key = store_key(c);
-    lk_lock lock = {key, c->version, 0};
-    lk_item item = {.key = key, .data = {bytes, 0}};
-    lk_conflict conflict = {0, 0};
-    lk_status status = LK_OK;
-    switch (c->kind) {
-    case CALL_GET:
-        c->value = 0;
-        status = lk_get(db, key, result);
+    if (what < 3)
+        return record_get(r, key);
+    if (what < 5)
+        return record_get_into(r, key);
+    if (what < 8)
+        return record_set(r, key, value, expires_ms);
+    if (what < 9)
+        return record_delete(r, key, 0);
+    if (what < 12 || versions[key] == 0) {
+        status = record_get_lock(r, key, &lock);
         if (status == LK_OK)
-            EXPECT(crowd_value_check(lk_result_item(result, 0)->data, c->key, &c->value), c->key,
-                   c->value);
-        status = status == LK_NOT_FOUND ? LK_OK : status;
-        break;
-    case CALL_SET:
-        status = crowd_set(db, key, c->key, c->value);
-        break;
-    case CALL_DELETE:
-        status = lk_delete(db, &key, 1);
-        break;
-    case CALL_LOCK:
-        status = lk_get_lock(db, key, &lock);
-        c->version = lock.version;
-        break;
-    default:
-        item.data.size = crowd_value(bytes, c->key, c->value);
-        status = lk_set_atomic(db, &item, 1, &lock, 1, &conflict);
-        c->succeeded = status == LK_OK;
-        c->after = c->succeeded ? lock.version : conflict.current_version;
-        status = status == LK_RACE ? LK_OK : status;
+            versions[key] = lock.version;
+        return status;
     }
-    EXPECT_OK(status);
+    commit(r, key, versions[key], value, expires_ms, &versions[key]);
+    return LK_OK;
 }
-
-/* ---- broken imitations ---- */
-
-enum fault {
-    FAULT_NONE,
-    FAULT_STALE_READ,
-    FAULT_LOST_CAS,
-    FAULT_LOCK_SURVIVES,
-    FAULT_LOST_WRITE,
-    FAULTS
-};
-
-static struct {
-    pthread_mutex_t latch;
-    enum fault fault;
-    uint64_t random, version;
-    uint64_t value[KEYS], before[KEYS], lock[KEYS];
-} fake = {.latch = PTHREAD_MUTEX_INITIALIZER};
-
-static void
-fake_open(void)
-{
-    fake.random = crowd_seed();
-    memset(fake.value, 0, sizeof fake.value);
-    memset(fake.lock, 0, sizeof fake.lock);
-}
-
-static void
-fake_close(void)
-{
-}
-
-static void
-fake_write(size_t key, uint64_t value)
-{
-    fake.before[key] = fake.value[key];
-    fake.value[key] = value;
-}
-
-static void
-fake_run(call *c, lk_result *result)
-{
-    (void)result;
-    pthread_mutex_lock(&fake.latch);
-    size_t key = c->key;
-    bool fails = crowd_random(&fake.random) % 200 == 0;
-    switch (c->kind) {
-    case CALL_GET:
-        c->value = fails && fake.fault == FAULT_STALE_READ ? fake.before[key] : fake.value[key];
-        break;
-    case CALL_SET:
-        if (!fails || fake.fault != FAULT_LOST_WRITE)
-            fake_write(key, c->value);
-        break;
-    case CALL_DELETE:
-        fake_write(key, 0);
-        if (!fails || fake.fault != FAULT_LOCK_SURVIVES)
-            fake.lock[key] = 0;
-        break;
-    case CALL_LOCK:
-        if (fake.lock[key] == 0)
-            fake.lock[key] = ++fake.version;
-        c->version = fake.lock[key];
-        break;
-    default:
-        c->succeeded = fake.lock[key] == c->version || (fails && fake.fault == FAULT_LOST_CAS);
-        if (c->succeeded) {
-            fake_write(key, c->value);
-            fake.lock[key] = ++fake.version;
-        }
-        c->after = fake.lock[key];
-    }
-    pthread_mutex_unlock(&fake.latch);
-}
-
-/* ---- recording ---- */
 
 static void
 member(crowd_member *m)
 {
-    uint64_t version[KEYS] = {0};
+    uint64_t versions[KEYS] = {0};
+    recorder *r = &test.recorders[m->index];
     m->random += test.round << 32;
+    record_begin(r, &test.world, (uint32_t)m->index, m->result);
+    history_reserve(&r->history, test.calls, test.calls * 2);
     for (size_t i = 0; i < test.calls; i++) {
-        uint64_t random = crowd_random(&m->random), kind = random / KEYS % 16;
-        call *c = &test.log[m->index][i];
-        *c = (call){.key = (uint8_t)(random % KEYS), .thread = (uint8_t)m->index};
-        c->kind = kind < 5    ? CALL_GET
-                  : kind < 8  ? CALL_SET
-                  : kind < 10 ? CALL_DELETE
-                  : kind < 13 ? CALL_LOCK
-                              : CALL_COMMIT;
-        if (c->kind == CALL_COMMIT && version[c->key] == 0)
-            c->kind = CALL_LOCK;
-        c->version = c->kind == CALL_COMMIT ? version[c->key] : 0;
-        c->value = c->kind == CALL_GET ? 0 : atomic_fetch_add(&test.values, 1) + 1;
-        c->begin = now_ns();
-        test.subject->run(c, m->result);
-        c->end = now_ns();
-        if (c->kind == CALL_LOCK)
-            version[c->key] = c->version;
-        else if (c->kind == CALL_COMMIT)
-            version[c->key] = c->succeeded ? c->after : 0;
-        if (random >> 32 & 63)
-            continue;
-        sched_yield();
+        lk_status status = call_make(m, r, versions);
+        if (status == LK_NO_MEMORY)
+            atomic_fetch_add_explicit(&test.failed, 1, memory_order_relaxed);
+        EXPECT(status != LK_NO_MEMORY || test.scarce, i, 0);
+        uint64_t random = crowd_random(&m->random);
+        if (test.expires && random % 16 == 0)
+            atomic_fetch_add(&test.now_ms, (int64_t)(random >> 8) % 4);
+        if ((random >> 32) % 64 == 0)
+            sched_yield();
     }
 }
 
-static size_t
-rounds_run(const subject *s, size_t rounds, size_t calls, bool tell)
+static void
+round_judge(history *all, const items_options *options)
 {
-    size_t refused = 0;
-    test.subject = s;
+    report r = {.size = 0};
+    const recorder *wrong = record_merge(test.recorders, THREADS, all);
+    if (wrong != NULL)
+        fprintf(stderr, "thread %u: %s (%s)\n", wrong->thread, wrong->wrong,
+                lk_status_string(wrong->wrong_status));
+    EXPECT(wrong == NULL, test.round, 0);
+    verdict v = items_check_each(all, KEYS, options, &r);
+    fputs(r.text, stderr);
+    EXPECT(v == VERDICT_HOLDS, v, test.round);
+}
+
+static void
+rounds_run(size_t rounds, size_t calls)
+{
+    static const char *const names[KEYS] = {"x", "y", "z"};
+    items_options judged = {.lock_ttl_ms = test.expires ? TTL_MS : 0,
+                            .lock_refresh_ms = REFRESH_MS};
+    history all = {0};
     test.calls = calls;
-    for (size_t t = 0; t < THREADS; t++)
-        test.log[t] = calloc(calls, sizeof(call));
+    for (size_t i = 0; i < KEYS; i++)
+        test.keys[i] = lk_key_of("linear", names[i]);
     for (test.round = 0; test.round < rounds && crowd_is_well(); test.round++) {
-        s->open();
+        lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+        test.world = (record_world){.keys = test.keys, .key_count = KEYS, .stamp = stamp_ns};
+        test.world.spread = 600;
+        atomic_store(&test.now_ms, INT64_C(1700000000000));
+        if (test.expires) {
+            options.realtime_ms = options.monotonic_ms = clock_now;
+            options.lock_ttl_ms = TTL_MS;
+            options.lock_refresh_ms = REFRESH_MS;
+            test.world.now_ms = test_now;
+        }
+        if (test.scarce) {
+            options.allocate = scarce_allocate;
+            options.deallocate = scarce_deallocate;
+        }
+        lk_db *store;
+        atomic_store(&test.allocations, 0);
+        EXPECT_OK(lk_memory_open(&options, &store));
+        test.world.db = store;
+        if (test.cached) {
+            lk_cache_options cache = {.max_items = 2, .keep_missing = test.round % 2 == 0};
+            EXPECT_OK(lk_cache_open(store, &cache, &test.world.db));
+        }
+        atomic_store(&test.allocations, 1U << 20);
         crowd_run(THREADS, member, NULL);
-        s->close();
-        refused += !round_check(tell);
+        if (test.cached)
+            lk_close(test.world.db);
+        lk_close(store);
+        round_judge(&all, &judged);
     }
     for (size_t t = 0; t < THREADS; t++)
-        free(test.log[t]);
-    return refused;
+        record_free(&test.recorders[t]);
+    history_free(&all);
+    crowd_note("calls", rounds * calls * THREADS);
+}
+
+static void
+run(bool expires, bool scarce, bool cached, size_t rounds, uint64_t calls)
+{
+    test.expires = expires;
+    test.scarce = scarce;
+    test.cached = cached;
+    atomic_store(&test.failed, 0);
+    rounds_run(rounds, test_scaled(calls));
+    if (scarce)
+        crowd_note("failed", test.failed);
 }
 
 static void
 run_store(void)
 {
-    static const subject store = {store_open, store_close, store_run};
-    size_t calls = test_scaled(40000);
-    EXPECT(rounds_run(&store, ROUNDS, calls, true) == 0, 0, 0);
-    crowd_note("calls", ROUNDS * calls * THREADS);
+    run(false, false, false, 8, 40000);
 }
 
 static void
-run_twins(void)
+run_expiry(void)
 {
-    static const subject imitation = {fake_open, fake_close, fake_run};
-    for (int fault = FAULT_NONE; fault < FAULTS; fault++) {
-        fake.fault = (enum fault)fault;
-        size_t refused = rounds_run(&imitation, 2, 4000, false);
-        EXPECT(refused == (fault == FAULT_NONE ? 0 : 2), fault, refused);
-    }
-    crowd_note("twins refused", FAULTS - 1);
+    run(true, false, false, 4, 20000);
+}
+
+static void
+run_memory_out(void)
+{
+    run(false, true, false, 2, 20000);
+}
+
+static void
+run_cache(void)
+{
+    run(false, false, true, 4, 20000);
+}
+
+static void
+run_cache_expiry(void)
+{
+    run(true, false, true, 4, 20000);
 }
 
 int
 main(int argc, char **argv)
 {
-    static const crowd_scenario scenarios[] = {{"twins", run_twins}, {"store", run_store}};
+    static const crowd_scenario scenarios[] = {{"store", run_store},
+                                               {"expiry", run_expiry},
+                                               {"memory_out", run_memory_out},
+                                               {"cache", run_cache},
+                                               {"cache_expiry", run_cache_expiry}};
     return crowd_main(argc, argv, scenarios, sizeof scenarios / sizeof scenarios[0]);
 }

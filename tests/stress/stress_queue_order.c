@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Order: each producer's jobs come to each consumer in the order of their pushes; a single consumer gets the smallest of what is there,
- * and LK_EMPTY only if nothing is; generated keys grow with time, over all threads, and batches of them are contiguous, whatever the
- * wall clock does; a limit of the depth holds at every instant.
+ * Generated keys grow with time, over all threads, and batches of them are contiguous, whatever the wall clock does; a limit of the
+ * depth holds at every instant. (The order of pulls, and LK_EMPTY: stress_queue_laws.c.)
  */
 #include <pthread.h>
 #include <sched.h>
@@ -153,145 +152,6 @@ produce(crowd_member *m)
     atomic_fetch_sub(&test.producing, 1);
 }
 
-/* ---- many consumers: the order of each producer ---- */
-
-static letter
-letter_of(const lk_item *item)
-{
-    letter l = {PRODUCERS_MAX, 0};
-    EXPECT(item->data.size == sizeof l, item->data.size, 0);
-    if (item->data.size == sizeof l)
-        memcpy(&l, item->data.data, sizeof l);
-    EXPECT(l.producer < test.producers && l.number < test.jobs, l.producer, l.number);
-    l.producer %= test.producers;
-    return l;
-}
-
-static void
-consume_in_order(crowd_member *m)
-{
-    uint64_t next[PRODUCERS_MAX] = {0};
-    for (;;) {
-        bool producing = atomic_load(&test.producing) > 0;
-        lk_pull_options options = {.pk = lk_string("q"), .max_jobs = 1 + pick(m, 2) * pick(m, 9)};
-        lk_status status = lk_queue_pull(test.db, &options, m->result);
-        if (status == LK_EMPTY) {
-            if (!producing || !crowd_is_well())
-                return;
-            sched_yield();
-            continue;
-        }
-        EXPECT_OK(status);
-        for (size_t i = 0; status == LK_OK && i < lk_result_count(m->result); i++) {
-            letter l = letter_of(lk_result_item(m->result, i));
-            EXPECT(l.number >= next[l.producer], l.number, next[l.producer]);
-            next[l.producer] = l.number + 1;
-            EXPECT(lk_result_claim(m->result, i)->receives == 1, l.producer, l.number);
-            EXPECT_OK(lk_queue_acknowledge(test.db, lk_result_claim(m->result, i), 1));
-            atomic_fetch_add(&test.pulled, 1);
-        }
-    }
-}
-
-static void
-in_order_member(crowd_member *m)
-{
-    if (m->index < test.producers)
-        produce(m);
-    else
-        consume_in_order(m);
-}
-
-static void
-run_in_order(void)
-{
-    test_open(4, 5, 60000, BATCH_LARGE);
-    crowd_run(9, in_order_member, NULL);
-    EXPECT(test.pulled == test.producers * test.jobs, test.pulled, test.jobs);
-    crowd_note("jobs", test.pulled);
-    test_close();
-}
-
-/* ---- one consumer: the smallest of what is there ---- */
-
-/* `key` was pulled, or LK_EMPTY said (NULL): no job whose push had returned before the pull began was smaller. */
-static void
-smallest_check(const uint64_t *next, const uint64_t *returned, const char *key)
-{
-    for (size_t i = 0; i < test.producers; i++) {
-        if (next[i] >= returned[i])
-            continue;
-        EXPECT(key != NULL, i, next[i]); /* empty, and yet it was there */
-        EXPECT(key == NULL || memcmp(test.sources[i].keys[next[i]].text, key, ULID) > 0, i,
-               next[i]);
-    }
-}
-
-static void
-consume_alone(crowd_member *m)
-{
-    uint64_t next[PRODUCERS_MAX] = {0}, returned[PRODUCERS_MAX];
-    lk_pull_options options = {.pk = lk_string("q")};
-    while (crowd_is_well()) {
-        bool producing = atomic_load(&test.producing) > 0;
-        for (size_t i = 0; i < test.producers; i++)
-            returned[i] = atomic_load(&test.sources[i].returned);
-        lk_status status = lk_queue_pull(test.db, &options, m->result);
-        if (status == LK_EMPTY) {
-            smallest_check(next, returned, NULL);
-            atomic_fetch_add(&test.empty, 1);
-            if (!producing)
-                return;
-            if (pick(m, 4) == 0)
-                sched_yield();
-            continue;
-        }
-        EXPECT_OK(status);
-        letter l = letter_of(lk_result_item(m->result, 0));
-        EXPECT(l.number == next[l.producer], l.number, next[l.producer]);
-        EXPECT(l.number < atomic_load(&test.sources[l.producer].begun), l.number, l.producer);
-        next[l.producer]++;
-        smallest_check(next, returned, lk_result_claim(m->result, 0)->key.sk.data);
-        lk_claim claim = *lk_result_claim(m->result, 0);
-        if (pick(m, 4) == 0)
-            EXPECT_OK(lk_queue_extend(test.db, &claim, LK_HOURS(1)));
-        EXPECT_OK(lk_queue_acknowledge(test.db, &claim, 1));
-        atomic_fetch_add(&test.pulled, 1);
-    }
-}
-
-static void
-alone_member(crowd_member *m)
-{
-    if (m->index < test.producers)
-        produce(m);
-    else
-        consume_alone(m);
-}
-
-static void
-alone_run(size_t producers, uint64_t jobs, uint64_t largest)
-{
-    test_open(producers, 1, jobs, largest);
-    crowd_run(producers + 1, alone_member, NULL);
-    EXPECT(test.pulled == producers * test.jobs, test.pulled, test.jobs);
-    crowd_note("jobs", test.pulled);
-    crowd_note("empty", test.empty);
-    test_close();
-}
-
-static void
-run_alone(void)
-{
-    alone_run(4, 60000, 1);
-}
-
-static void
-run_alone_with_batches(void)
-{
-    alone_run(3, 60000, BATCH_LARGE);
-}
-
 /* ---- generated keys of all ---- */
 
 typedef struct origin {
@@ -440,10 +300,7 @@ run_depth_keyed(void)
 int
 main(int argc, char **argv)
 {
-    static const crowd_scenario scenarios[] = {{"in_order", run_in_order},
-                                               {"alone", run_alone},
-                                               {"alone_with_batches", run_alone_with_batches},
-                                               {"keys", run_keys},
+    static const crowd_scenario scenarios[] = {{"keys", run_keys},
                                                {"depth_generated", run_depth_generated},
                                                {"depth_keyed", run_depth_keyed}};
     return crowd_main(argc, argv, scenarios, sizeof scenarios / sizeof scenarios[0]);

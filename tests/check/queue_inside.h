@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The halves of the queue's checker: queue.c follows each job, queue_order.c puts all of them on one line of time.
+ */
+#ifndef LATCHKEY_TESTS_CHECK_QUEUE_INSIDE_H
+#define LATCHKEY_TESTS_CHECK_QUEUE_INSIDE_H
+
+#include "check/queue.h"
+
+/* What happened to one job, in order: by receive, then by time. */
+typedef struct job_event {
+    const history_op *op;
+    const history_step *step;
+} job_event;
+
+typedef struct job_life {
+    const history_op *pushed; /* NULL: never */
+    const history_step *push;
+    uint64_t rank;
+    bool generated;
+    job_event *events;
+    size_t count;
+    uint64_t gone_from; /* the beginning of what may have taken it out without a claim */
+    uint64_t gone_to;   /* the earliest end of such; HISTORY_NEVER: none for sure */
+} job_life;
+
+/* A job is surely visible between these stamps. `to` is left out, and `from` too unless time alone made it visible: the clock is
+ * read before the stamp. */
+typedef struct sure_span {
+    uint64_t from, to, rank;
+    bool from_included;
+} sure_span;
+
+typedef struct clock_sample {
+    uint64_t stamp;
+    int64_t now_ms; /* at least */
+} clock_sample;
+
+typedef struct queue_view {
+    const history *history;
+    report *report;
+    job_life *jobs;
+    uint32_t job_count;
+    job_event *events;
+    clock_sample *clock;
+    size_t samples;
+    sure_span *sure;
+    size_t sure_count, sure_room;
+} queue_view;
+
+/* The first stamp at which the clock had surely passed `at_ms`. */
+uint64_t queue_past(const queue_view *q, int64_t at_ms);
+/* Q4, Q5 over all sure spans. */
+bool queue_order_holds(queue_view *q);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See queue.h: Q4 and Q5. At each instant there is a smallest job that is surely visible. A pull is right if at one instant of
+ * its call that job is not smaller than what it got, or if there was none. Instants are numbered: each stamp an even number, what
+ * lies between two an odd one. O(n log n).
+ */
+#include "check/queue_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct line {
+    uint64_t *stamps; /* sorted, distinct */
+    size_t count;
+    uint64_t *least; /* at each instant: the rank of the smallest job; HISTORY_NEVER: none */
+    size_t instants;
+    uint64_t *most; /* a tree over `least`: the greatest of each part */
+    size_t leaves;
+} line;
+
+static int
+stamp_order(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+static void *
+memory_of(size_t count, size_t size)
+{
+    void *memory = calloc(count + 1, size);
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static void
+stamps_make(line *l, const queue_view *q)
+{
+    const history *h = q->history;
+    l->stamps = memory_of(2 * h->count + 1, sizeof *l->stamps);
+    size_t count = 0;
+    for (size_t i = 0; i < h->count; i++) {
+        l->stamps[count++] = h->ops[i].begin;
+        l->stamps[count++] = h->ops[i].end;
+    }
+    l->stamps[count++] = HISTORY_NEVER;
+    qsort(l->stamps, count, sizeof *l->stamps, stamp_order);
+    for (size_t i = 0; i < count; i++)
+        if (l->count == 0 || l->stamps[l->count - 1] != l->stamps[i])
+            l->stamps[l->count++] = l->stamps[i];
+    l->instants = 2 * l->count;
+}
+
+static size_t
+instant_of(const line *l, uint64_t stamp)
+{
+    const uint64_t *at = bsearch(&stamp, l->stamps, l->count, sizeof stamp, stamp_order);
+    return at == NULL ? 0 : 2 * (size_t)(at - l->stamps);
+}
+
+/* ---- the smallest job at each instant: a heap of what is visible, whose dead are thrown out at the top ---- */
+
+typedef struct visible {
+    size_t from, to; /* instants, inclusive */
+    uint64_t rank;
+} visible;
+
+static int
+visible_order(const void *left, const void *right)
+{
+    const visible *a = left, *b = right;
+    return a->from < b->from ? -1 : a->from > b->from;
+}
+
+static void
+heap_push(visible *heap, size_t *count, visible v)
+{
+    size_t i = (*count)++;
+    for (; i > 0 && heap[(i - 1) / 2].rank > v.rank; i = (i - 1) / 2)
+        heap[i] = heap[(i - 1) / 2];
+    heap[i] = v;
+}
+
+static void
+heap_pop(visible *heap, size_t *count)
+{
+    visible last = heap[--*count];
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < *count; i = child) {
+        if (child + 1 < *count && heap[child + 1].rank < heap[child].rank)
+            child++;
+        if (heap[child].rank >= last.rank)
+            break;
+        heap[i] = heap[child];
+    }
+    heap[i] = last;
+}
+
+static void
+least_make(line *l, const queue_view *q)
+{
+    visible *all = memory_of(q->sure_count, sizeof *all),
+            *heap = memory_of(q->sure_count, sizeof *heap);
+    size_t count = 0, next = 0, held = 0;
+    for (size_t i = 0; i < q->sure_count; i++) {
+        size_t from = instant_of(l, q->sure[i].from) + !q->sure[i].from_included;
+        size_t to = instant_of(l, q->sure[i].to);
+        if (from < to)
+            all[count++] = (visible){from, to - 1, q->sure[i].rank};
+    }
+    qsort(all, count, sizeof *all, visible_order);
+    l->least = memory_of(l->instants, sizeof *l->least);
+    for (size_t at = 0; at < l->instants; at++) {
+        while (next < count && all[next].from <= at)
+            heap_push(heap, &held, all[next++]);
+        while (held > 0 && heap[0].to < at)
+            heap_pop(heap, &held);
+        l->least[at] = held > 0 ? heap[0].rank : HISTORY_NEVER;
+    }
+    free(all);
+    free(heap);
+}
+
+static void
+most_make(line *l)
+{
+    for (l->leaves = 1; l->leaves < l->instants; l->leaves *= 2) {}
+    l->most = memory_of(2 * l->leaves, sizeof *l->most);
+    memcpy(l->most + l->leaves, l->least, l->instants * sizeof *l->most);
+    for (size_t i = l->leaves - 1; i > 0; i--)
+        l->most[i] = l->most[2 * i] > l->most[2 * i + 1] ? l->most[2 * i] : l->most[2 * i + 1];
+}
+
+/* The greatest of `least` from `from` to `to`, both included. */
+static uint64_t
+most_within(const line *l, size_t from, size_t to)
+{
+    uint64_t most = 0;
+    for (from += l->leaves, to += l->leaves + 1; from < to; from /= 2, to /= 2) {
+        if (from & 1) {
+            most = l->most[from] > most ? l->most[from] : most;
+            from++;
+        }
+        if (to & 1) {
+            to--;
+            most = l->most[to] > most ? l->most[to] : most;
+        }
+    }
+    return most;
+}
+
+/* ---- the laws ---- */
+
+/* Whose job of a smaller rank was there all the time? Any that overlaps will do. */
+static void
+failure_tell(const queue_view *q, const char *what, const history_op *op, uint64_t rank)
+{
+    report_add(q->report, "queue: %s:\n", what);
+    report_op(q->report, q->history, op);
+    for (uint32_t j = 0, told = 0; j < q->job_count && told < 4; j++) {
+        const job_life *life = &q->jobs[j];
+        bool overlaps = false;
+        for (size_t i = 0; i < q->sure_count && !overlaps; i++)
+            overlaps = q->sure[i].rank == life->rank && q->sure[i].from < op->end &&
+                       q->sure[i].to > op->begin;
+        if (life->pushed == NULL || life->rank >= rank || !overlaps)
+            continue;
+        told++;
+        report_add(q->report, " job %u was there:\n", j);
+        report_op(q->report, q->history, life->pushed);
+    }
+}
+
+static bool
+pull_holds(const queue_view *q, const line *l, const history_op *op, const history_step *s)
+{
+    uint64_t from = op->begin, rank = HISTORY_NEVER;
+    if (s->kind == STEP_PULL) {
+        const job_life *j = &q->jobs[s->key];
+        rank = j->rank;
+        if (s->value == 1 && j->pushed != NULL && j->pushed->begin > from)
+            from = j->pushed->begin;
+    }
+    if (most_within(l, instant_of(l, from), instant_of(l, op->end)) >= rank)
+        return true;
+    failure_tell(q,
+                 s->kind == STEP_PULL ? "Q4: a job came before a smaller one that was visible"
+                                      : "Q5: empty, though at each instant a job was visible",
+                 op, rank);
+    return false;
+}
+
+/* The jobs of one pull come in order. */
+static bool
+batch_holds(const queue_view *q, const history_op *op)
+{
+    const history_step *steps = &q->history->steps[op->first];
+    for (uint32_t k = 1; k < op->count; k++)
+        if (steps[k].kind == STEP_PULL && steps[k - 1].kind == STEP_PULL &&
+            q->jobs[steps[k].key].rank <= q->jobs[steps[k - 1].key].rank) {
+            report_add(q->report, "queue: Q4: the jobs of one pull are not in order:\n");
+            report_op(q->report, q->history, op);
+            return false;
+        }
+    return true;
+}
+
+static int
+pushed_order(const void *left, const void *right)
+{
+    const job_life *a = *(const job_life *const *)left, *b = *(const job_life *const *)right;
+    return a->pushed->end < b->pushed->end ? -1 : a->pushed->end > b->pushed->end;
+}
+
+static int
+begun_order(const void *left, const void *right)
+{
+    const job_life *a = *(const job_life *const *)left, *b = *(const job_life *const *)right;
+    return a->pushed->begin < b->pushed->begin ? -1 : a->pushed->begin > b->pushed->begin;
+}
+
+/* Of generated keys: whose push had ended before another began has the smaller one. */
+static bool
+keys_hold(const queue_view *q)
+{
+    const job_life **ended = memory_of(q->job_count, sizeof *ended);
+    const job_life **begun = memory_of(q->job_count, sizeof *begun), *greatest = NULL;
+    size_t count = 0, next = 0;
+    bool holds = true;
+    for (uint32_t j = 0; j < q->job_count; j++)
+        if (q->jobs[j].pushed != NULL && q->jobs[j].generated)
+            ended[count++] = &q->jobs[j];
+    memcpy(begun, ended, count * sizeof *begun);
+    qsort(ended, count, sizeof *ended, pushed_order);
+    qsort(begun, count, sizeof *begun, begun_order);
+    for (size_t i = 0; i < count && holds; i++) {
+        for (; next < count && ended[next]->pushed->end < begun[i]->pushed->begin; next++)
+            if (greatest == NULL || ended[next]->rank > greatest->rank)
+                greatest = ended[next];
+        if (greatest == NULL || greatest->rank < begun[i]->rank)
+            continue;
+        report_add(q->report, "queue: Q4: a later push got a smaller key:\n");
+        report_op(q->report, q->history, begun[i]->pushed);
+        report_op(q->report, q->history, greatest->pushed);
+        holds = false;
+    }
+    free(ended);
+    free(begun);
+    return holds;
+}
+
+bool
+queue_order_holds(queue_view *q)
+{
+    const history *h = q->history;
+    line l = {0};
+    bool holds = keys_hold(q);
+    stamps_make(&l, q);
+    least_make(&l, q);
+    most_make(&l);
+    for (size_t i = 0; i < h->count && holds; i++) {
+        const history_op *op = &h->ops[i];
+        holds = batch_holds(q, op);
+        for (uint32_t k = 0; k < op->count && holds; k++) {
+            const history_step *s = &h->steps[op->first + k];
+            if (s->kind == STEP_PULL || s->kind == STEP_EMPTY)
+                holds = pull_holds(q, &l, op, s);
+        }
+    }
+    free(l.stamps);
+    free(l.least);
+    free(l.most);
+    return holds;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See record_jobs.h.
+ */
+#include "check/record_jobs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/queue.h"
+
+static void
+name_add(recorder *r, uint32_t job, lk_bytes sk)
+{
+    if (r->name_count == r->name_room) {
+        r->name_room = r->name_room * 2 + 64;
+        r->names = realloc(r->names, r->name_room * sizeof *r->names);
+        if (r->names == NULL)
+            abort();
+    }
+    record_name *n = &r->names[r->name_count++];
+    memset(n, 0, sizeof *n);
+    n->job = job;
+    if (sk.size > RECORD_SK_ROOM)
+        record_wrong(r, "a key is too long", LK_OK);
+    else
+        memcpy(n->sk, sk.data, sk.size);
+}
+
+static void
+step_add(recorder *r, history_kind kind, uint32_t job, uint64_t receive, int64_t time_ms)
+{
+    history_add(&r->history,
+                (history_step){.kind = kind, .key = job, .value = receive, .expires_ms = time_ms});
+}
+
+static void
+pushed_add(recorder *r, uint32_t first, uint32_t count, bool generated, int64_t delay_ms)
+{
+    for (uint32_t i = 0; i < count; i++)
+        history_add(&r->history, (history_step){.kind = STEP_PUSH,
+                                                .key = first + i,
+                                                .after = generated,
+                                                .expires_ms = delay_ms});
+}
+
+static lk_status
+push_done(recorder *r, lk_status status)
+{
+    if (status == LK_CLOSED) {
+        r->history.step_count -= r->history.ops[r->history.count - 1].count;
+        r->history.ops[r->history.count - 1].count = 0;
+        step_add(r, STEP_REFUSED, 0, 0, 0);
+    }
+    if (status != LK_UNKNOWN)
+        record_done(r, status == LK_OK || status == LK_LATE || status == LK_CLOSED);
+    return status;
+}
+
+static const lk_item *
+batch_make(recorder *r, uint32_t first, uint32_t count, const char *sk)
+{
+    if (r->batch_room < count) {
+        r->batch = realloc(r->batch, count * (sizeof *r->batch + sizeof first));
+        r->batch_room = count;
+        if (r->batch == NULL)
+            abort();
+    }
+    uint32_t *numbers = (uint32_t *)(void *)(r->batch + count);
+    for (uint32_t i = 0; i < count; i++) {
+        numbers[i] = first + i;
+        r->batch[i] = (lk_item){.key = {r->world->queue, lk_string(sk)},
+                                .data = {&numbers[i], sizeof numbers[i]}};
+    }
+    return r->batch;
+}
+
+lk_status
+record_push(recorder *r, uint32_t first, uint32_t count, const char *sk,
+            const lk_push_options *options)
+{
+    const lk_item *items = batch_make(r, first, count, sk);
+    record_call(r, "push");
+    pushed_add(r, first, count, sk == NULL, options != NULL ? options->delay_ms : 0);
+    lk_status status = lk_queue_push(r->world->db, items, count, options, r->result);
+    if (status > LK_OK && status != LK_CLOSED)
+        record_wrong(r, "a push ended in a status that it has not", status);
+    status = push_done(r, status);
+    for (uint32_t i = 0; i < count && status == LK_OK; i++) {
+        const lk_item *item = lk_result_item(r->result, i);
+        if (item == NULL)
+            record_wrong(r, "a push did not tell what it stored", status);
+        else
+            name_add(r, first + i, item->key.sk);
+    }
+    return status;
+}
+
+static lk_claim
+claim_of(const recorder *r, const record_claim *c)
+{
+    lk_claim claim = c->claim;
+    claim.key = (lk_key){r->world->queue, {c->sk, c->sk_size}};
+    return claim;
+}
+
+lk_status
+record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_claim *done)
+{
+    uint32_t numbers[RECORD_MANY];
+    lk_write writes[RECORD_MANY + 1];
+    lk_claim claim;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        numbers[i] = first + i;
+        writes[used++] = (lk_write){.kind = LK_PUSH,
+                                    .item = {.key = {r->world->queue, {NULL, 0}},
+                                             .data = {&numbers[i], sizeof numbers[i]}}};
+    }
+    if (done != NULL) {
+        claim = claim_of(r, done);
+        writes[used++] = (lk_write){.kind = LK_ACKNOWLEDGE, .claim = &claim};
+    }
+    record_call(r, done != NULL ? "commit: push, acknowledge" : "commit: push");
+    pushed_add(r, first, count, true, 0);
+    if (done != NULL)
+        step_add(r, STEP_ACKNOWLEDGE, done->job, done->claim.receives, 0);
+    lk_status status = lk_commit(r->world->db, writes, used, NULL, 0, NULL);
+    history_op *op = &r->history.ops[r->history.count - 1];
+    if (done != NULL && status == LK_LATE)
+        r->history.steps[op->first + op->count - 1].kind = STEP_LATE;
+    if (done != NULL && status == LK_LOST) {
+        r->history.step_count = op->first;
+        op->count = 0;
+        step_add(r, STEP_LOST, done->job, done->claim.receives, 0);
+        record_done(r, true);
+        return status;
+    }
+    if (status > LK_OK && status != LK_CLOSED && (status != LK_LATE || done == NULL))
+        record_wrong(r, "a commit ended in a status that it has not", status);
+    return push_done(r, status);
+}
+
+/* ---- pulls ---- */
+
+static void
+pulled_add(recorder *r, uint32_t i, record_claim *c)
+{
+    const lk_item *item = lk_result_item(r->result, i);
+    const lk_claim *claim = lk_result_claim(r->result, i);
+    memset(c, 0, sizeof *c);
+    if (item == NULL || claim == NULL || item->data.size != sizeof c->job ||
+        claim->key.sk.size > RECORD_SK_ROOM) {
+        record_wrong(r, "a pulled job is not whole", LK_OK);
+        return;
+    }
+    memcpy(&c->job, item->data.data, sizeof c->job);
+    c->claim = *claim;
+    c->sk_size = claim->key.sk.size;
+    memcpy(c->sk, claim->key.sk.data, c->sk_size);
+    name_add(r, c->job, claim->key.sk);
+    step_add(r, STEP_PULL, c->job, claim->receives, claim->deadline_ms);
+}
+
+lk_status
+record_pull(recorder *r, const lk_pull_options *options, record_claim *claims, uint32_t *count)
+{
+    *count = 0;
+    record_call(r, "pull");
+    lk_status status = lk_queue_pull(r->world->db, options, r->result);
+    bool seen =
+        status == LK_OK || status == LK_EMPTY || status == LK_TIMED_OUT || status == LK_CLOSED;
+    if (status == LK_OK) {
+        *count = (uint32_t)lk_result_count(r->result);
+        if (*count == 0 || *count > (options->max_jobs > 1 ? options->max_jobs : 1)) {
+            record_wrong(r, "a pull gave too many jobs, or none", status);
+            *count = 0;
+        }
+        for (uint32_t i = 0; i < *count; i++)
+            pulled_add(r, i, &claims[i]);
+    } else if (seen) {
+        step_add(r, status == LK_CLOSED ? STEP_OVER : STEP_EMPTY, 0, 0, 0);
+    } else if (status > LK_OK) {
+        record_wrong(r, "a pull ended in a status that it has not", status);
+    }
+    record_done(r, seen);
+    return status;
+}
+
+/* ---- claims ---- */
+
+static lk_status
+claim_done(recorder *r, lk_status status, history_kind good, history_kind late,
+           const record_claim *c, int64_t time_ms)
+{
+    bool is_late = status == LK_LATE;
+    if (status == LK_OK || is_late)
+        step_add(r, is_late ? late : good, c->job, c->claim.receives, time_ms);
+    else if (status == LK_LOST)
+        step_add(r, STEP_LOST, c->job, c->claim.receives, 0);
+    else if (status > LK_OK)
+        record_wrong(r, "a claim ended in a status that it has not", status);
+    if (is_late && late == STEP_RELEASE)
+        r->history.steps[r->history.step_count - 1].before = 1;
+    record_done(r, status == LK_OK || is_late || status == LK_LOST);
+    return status;
+}
+
+lk_status
+record_acknowledge(recorder *r, const record_claim *c)
+{
+    lk_claim claim = claim_of(r, c);
+    record_call(r, "acknowledge");
+    return claim_done(r, lk_queue_acknowledge(r->world->db, &claim, 1), STEP_ACKNOWLEDGE, STEP_LATE,
+                      c, 0);
+}
+
+lk_status
+record_release(recorder *r, const record_claim *c, int64_t delay_ms)
+{
+    lk_claim claim = claim_of(r, c);
+    record_call(r, "release");
+    return claim_done(r, lk_queue_release(r->world->db, &claim, delay_ms), STEP_RELEASE,
+                      STEP_RELEASE, c, delay_ms);
+}
+
+lk_status
+record_extend(recorder *r, record_claim *c, int64_t visibility_ms)
+{
+    lk_claim claim = claim_of(r, c);
+    record_call(r, "extend");
+    lk_status status = lk_queue_extend(r->world->db, &claim, visibility_ms);
+    if (status == LK_LATE)
+        record_wrong(r, "an extension is never late", status);
+    c->claim.deadline_ms = claim.deadline_ms;
+    return claim_done(r, status, STEP_EXTEND, STEP_EXTEND, c, claim.deadline_ms);
+}
+
+lk_status
+record_take_out(recorder *r, const record_claim *c, bool deletes)
+{
+    lk_claim claim = claim_of(r, c);
+    claim.token = 0;
+    record_call(r, deletes ? "delete of a job" : "acknowledge by key");
+    lk_status status = deletes ? lk_delete(r->world->db, &claim.key, 1)
+                               : lk_queue_acknowledge(r->world->db, &claim, 1);
+    if (status == LK_OK)
+        step_add(r, STEP_TAKE_OUT, c->job, 0, 0);
+    record_done(r, status == LK_OK);
+    return status;
+}
+
+lk_status
+record_close(recorder *r)
+{
+    record_call(r, "close");
+    step_add(r, STEP_CLOSE, 0, 0, 0);
+    lk_status status = lk_queue_close(r->world->db, r->world->queue);
+    record_done(r, status == LK_OK);
+    return status;
+}
+
+bool
+record_rank(const recorder *all, size_t count, history *merged)
+{
+    uint32_t jobs = history_keys(merged);
+    char *keys = calloc(jobs + 1, RECORD_SK_ROOM);
+    bool known = true;
+    if (keys == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        for (size_t n = 0; n < all[i].name_count; n++)
+            if (all[i].names[n].job < jobs)
+                memcpy(keys + all[i].names[n].job * RECORD_SK_ROOM, all[i].names[n].sk,
+                       RECORD_SK_ROOM);
+    for (size_t i = 0; i < merged->step_count; i++)
+        if (merged->steps[i].kind == STEP_PUSH)
+            known = known && keys[merged->steps[i].key * RECORD_SK_ROOM] != 0;
+    queue_rank(merged, keys, RECORD_SK_ROOM, jobs);
+    free(keys);
+    return known;
+}

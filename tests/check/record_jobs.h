@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Calls of one queue that record themselves: see record.h. A job is a number, which is its data.
+ */
+#ifndef LATCHKEY_TESTS_CHECK_RECORD_JOBS_H
+#define LATCHKEY_TESTS_CHECK_RECORD_JOBS_H
+
+#include "check/record.h"
+
+enum { RECORD_SK_ROOM = 32 };
+
+/* A job's key, as a push or a pull told it. */
+typedef struct record_name {
+    uint32_t job;
+    char sk[RECORD_SK_ROOM]; /* filled up with zeros */
+} record_name;
+
+/* A claim that outlives its result. */
+typedef struct record_claim {
+    uint32_t job;
+    size_t sk_size;
+    char sk[RECORD_SK_ROOM];
+    lk_claim claim; /* its key: record_claim_of */
+} record_claim;
+
+/* Jobs first, first + 1, ... `sk` NULL: generated, else the key of the one job. */
+lk_status record_push(recorder *r, uint32_t first, uint32_t count, const char *sk,
+                      const lk_push_options *options);
+/* The same by lk_commit, which does not tell a generated key. `done` not NULL: acknowledges that claim in the same step. */
+lk_status record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_claim *done);
+/* `claims` has room for max_jobs; *count: how many came. */
+lk_status record_pull(recorder *r, const lk_pull_options *options, record_claim *claims,
+                      uint32_t *count);
+lk_status record_acknowledge(recorder *r, const record_claim *claim);
+lk_status record_release(recorder *r, const record_claim *claim, int64_t delay_ms);
+lk_status record_extend(recorder *r, record_claim *claim, int64_t visibility_ms);
+/* By key: `token` 0 acknowledges, else lk_delete. */
+lk_status record_take_out(recorder *r, const record_claim *claim, bool deletes);
+lk_status record_close(recorder *r);
+
+/* Fills in the places of all pushes, once the recorders have been merged. False: a job's key is not known; it has none then. */
+bool record_rank(const recorder *all, size_t count, history *merged);
+
+#endif

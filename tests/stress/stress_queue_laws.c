@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The laws of a queue over recorded histories (check/queue.h): producers push singly, in batches, by commits, delayed, some with keys
+ * of their own; consumers pull one or several, acknowledge, release, extend, let claims lapse, delete, hand over by a commit, while all of
+ * them move the monotonic clock. Then the queue is closed, and drained until it is over: what was lost would be missed.
+ */
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "check/queue.h"
+#include "check/record_jobs.h"
+#include "support/crowd.h"
+
+enum {
+    PRODUCERS = 2,
+    CONSUMERS = 3,
+    THREADS = PRODUCERS + CONSUMERS,
+    ROUNDS = 6,
+    VISIBILITY_MS = 6,
+    EMPTY_MAX = 20000,
+    BATCH_LARGE = 700 /* more than a segment */
+};
+
+static struct {
+    uint32_t jobs; /* pushed by producers, in all */
+    uint64_t round;
+    bool timely; /* nothing lapses, nothing is delayed, keys are generated: the plain path */
+    record_world world;
+    recorder recorders[THREADS];
+    atomic_uint next, handed, producing, over;
+    _Atomic(int64_t) now_ms;
+    atomic_ullong calls;
+} test;
+
+static uint64_t
+stamp_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int64_t
+test_now(void)
+{
+    return atomic_load(&test.now_ms);
+}
+
+static int64_t
+clock_now(void *unused)
+{
+    (void)unused;
+    return test_now();
+}
+
+static uint64_t
+pick(crowd_member *m, uint64_t below)
+{
+    return crowd_random(&m->random) % below;
+}
+
+/* ---- producers ---- */
+
+static void
+push_some(crowd_member *m, recorder *r)
+{
+    bool large = pick(m, 256) == 0;
+    uint32_t count = pick(m, 2) == 0 ? 1 : 1 + (uint32_t)pick(m, large ? BATCH_LARGE : RECORD_MANY);
+    uint32_t first = atomic_fetch_add(&test.next, count);
+    lk_push_options options = {
+        .delay_ms = !test.timely && pick(m, 6) == 0 ? 1 + (int64_t)pick(m, VISIBILITY_MS) : 0};
+    char sk[RECORD_SK_ROOM];
+    if (first >= test.jobs)
+        return;
+    count = count < test.jobs - first ? count : test.jobs - first;
+    if (!test.timely && count == 1 && pick(m, 3) == 0) {
+        snprintf(sk, sizeof sk, "%c%03u-%u", "0Z"[first % 2], (unsigned)pick(m, 1000), first);
+        EXPECT_OK(record_push(r, first, 1, sk, &options));
+    } else if (count <= RECORD_MANY && pick(m, 4) == 0) {
+        EXPECT_OK(record_push_commit(r, first, count, NULL));
+    } else {
+        EXPECT_OK(record_push(r, first, count, NULL, &options));
+    }
+}
+
+static void
+produce(crowd_member *m, recorder *r)
+{
+    while (atomic_load(&test.next) < test.jobs && crowd_is_well()) {
+        push_some(m, r);
+        if (pick(m, 32) == 0)
+            sched_yield();
+    }
+    if (atomic_fetch_sub(&test.producing, 1) == 1)
+        EXPECT_OK(record_close(r));
+}
+
+/* ---- consumers ---- */
+
+/* What becomes of a job. Those that a consumer pushes have numbers above the producers'. */
+static void
+job_treat(crowd_member *m, recorder *r, record_claim *claim)
+{
+    uint64_t what = pick(m, test.timely ? 22 : 32);
+    if (what < 18) {
+        record_acknowledge(r, claim);
+    } else if (what < 22) {
+        record_release(r, claim, !test.timely && pick(m, 2) == 0 ? 1 + (int64_t)pick(m, 5) : 0);
+        if (pick(m, 4) == 0)
+            record_acknowledge(r, claim);
+    } else if (what < 25) {
+        record_extend(r, claim, 1 + (int64_t)pick(m, 2 * VISIBILITY_MS));
+        if (pick(m, 2) == 0)
+            record_acknowledge(r, claim);
+    } else if (what < 27) {
+        uint32_t job = atomic_fetch_add(&test.handed, 1);
+        if (job < 2 * test.jobs)
+            record_push_commit(r, job, 1, claim);
+    } else if (what < 28) {
+        record_take_out(r, claim, pick(m, 2) == 0);
+    }
+}
+
+static void
+consume(crowd_member *m, recorder *r)
+{
+    record_claim claims[4];
+    uint32_t count, empty = 0;
+    /* A queue that has lost a job is never over; whoever has waited long has shown it. */
+    while (crowd_is_well() && empty < EMPTY_MAX) {
+        lk_pull_options options = {.pk = test.world.queue,
+                                   .max_jobs = pick(m, 2) == 0 ? 1 : 1 + pick(m, 4),
+                                   .visibility_ms = test.timely ? LK_HOURS(1) : VISIBILITY_MS};
+        lk_status status = record_pull(r, &options, claims, &count);
+        if (status == LK_CLOSED)
+            return;
+        EXPECT(status == LK_OK || status == LK_EMPTY, (unsigned)status, 0);
+        for (uint32_t i = 0; i < count; i++)
+            job_treat(m, r, &claims[i]);
+        empty = status == LK_EMPTY && atomic_load(&test.producing) == 0 ? empty + 1 : 0;
+        if (status == LK_EMPTY)
+            sched_yield();
+        if (!test.timely && pick(m, status == LK_EMPTY ? 2 : 8) == 0)
+            atomic_fetch_add(&test.now_ms, (int64_t)pick(m, 4));
+    }
+}
+
+static void
+member(crowd_member *m)
+{
+    recorder *r = &test.recorders[m->index];
+    m->random += test.round << 32;
+    record_begin(r, &test.world, (uint32_t)m->index, m->result);
+    if (m->index < PRODUCERS)
+        produce(m, r);
+    else
+        consume(m, r);
+    atomic_fetch_add(&test.calls, r->history.count);
+}
+
+/* A job of which no key is known was never pulled: "over" was said too early, and that is told. */
+static void
+round_judge(history *all)
+{
+    report r = {.size = 0};
+    const recorder *wrong = record_merge(test.recorders, THREADS, all);
+    if (wrong != NULL)
+        fprintf(stderr, "thread %u: %s (%s)\n", wrong->thread, wrong->wrong,
+                lk_status_string(wrong->wrong_status));
+    EXPECT(wrong == NULL, test.round, 0);
+    record_rank(test.recorders, THREADS, all);
+    verdict v = queue_check(all, &r);
+    fputs(r.text, stderr);
+    EXPECT(v == VERDICT_HOLDS, v, test.round);
+}
+
+static void
+rounds_run(bool timely, uint64_t jobs)
+{
+    history all = {0};
+    test.timely = timely;
+    test.jobs = (uint32_t)test_scaled(jobs);
+    atomic_store(&test.calls, 0);
+    for (test.round = 0; test.round < ROUNDS && crowd_is_well(); test.round++) {
+        lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+        options.monotonic_ms = clock_now;
+        atomic_store(&test.now_ms, 1000);
+        atomic_store(&test.next, 0);
+        atomic_store(&test.handed, test.jobs);
+        atomic_store(&test.producing, PRODUCERS);
+        test.world = (record_world){.queue = lk_string("q"), .stamp = stamp_ns, .now_ms = test_now};
+        EXPECT_OK(lk_memory_open(&options, &test.world.db));
+        crowd_run(THREADS, member, NULL);
+        lk_close(test.world.db);
+        round_judge(&all);
+    }
+    for (size_t t = 0; t < THREADS; t++)
+        record_free(&test.recorders[t]);
+    history_free(&all);
+    crowd_note("jobs", ROUNDS * test.jobs);
+    crowd_note("calls", test.calls);
+}
+
+static void
+run_timely(void)
+{
+    rounds_run(true, 30000);
+}
+
+static void
+run_troubled(void)
+{
+    rounds_run(false, 20000);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const crowd_scenario scenarios[] = {{"timely", run_timely}, {"troubled", run_troubled}};
+    return crowd_main(argc, argv, scenarios, sizeof scenarios / sizeof scenarios[0]);
+}
