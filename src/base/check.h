@@ -27,6 +27,13 @@
 #define LK_ASSERT(condition) ((void)sizeof(condition))
 #endif
 
+/* A constant; in builds that make rare branches common (LKI_SMALL, for tests) another one. */
+#ifdef LKI_SMALL
+#define LKI_OR_SMALL(usual, small) (small)
+#else
+#define LKI_OR_SMALL(usual, small) (usual)
+#endif
+
 #define LKI_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define LKI_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define LKI_PREFETCH(address) __builtin_prefetch((const void *)(uintptr_t)(address), 0, 3)

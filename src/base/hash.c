@@ -59,7 +59,8 @@ lki_hash_any(const lki_secret *secret, const lk_key *key)
         return lki_hash_four(secret, word, (uint32_t)sizes);
     }
     return lki_hash_fold(lki_hash_bytes(secret, key->pk) ^ secret->fold[4] ^ sizes,
-                         lki_hash_bytes(secret, key->sk) ^ secret->fold[5]);
+                         lki_hash_bytes(secret, key->sk) ^ secret->fold[5]) &
+           LKI_HASH_BITS;
 }
 
 bool

@@ -60,13 +60,16 @@ lki_key_is_short(const lk_key *key)
            LKI_LIKELY(key->sk.size - 8 <= LKI_SHORT - 8);
 }
 
+/* All bits; or of those that tell keys in a bucket apart only two. */
+#define LKI_HASH_BITS LKI_OR_SMALL(UINT64_MAX, UINT64_C(0x3ffffffff))
+
 LKI_INLINE uint64_t
 lki_hash_four(const lki_secret *secret, const uint64_t word[4], uint32_t sizes)
 {
     const uint64_t *fold = secret->fold;
     uint64_t pk = lki_hash_fold(word[0] ^ fold[0], word[1] ^ fold[1]);
     uint64_t sk = lki_hash_fold(word[2] ^ fold[2], word[3] ^ fold[3]);
-    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
+    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]) & LKI_HASH_BITS;
 }
 
 /* Two words of a short half, its first eight bytes and its last eight, as one. */
@@ -89,7 +92,7 @@ lki_hash_short(const lki_secret *secret, const lk_key *key, uint32_t sizes)
     const uint64_t *fold = secret->fold;
     uint64_t pk = lki_hash_half(fold, &key->pk);
     uint64_t sk = lki_hash_half(fold + 2, &key->sk);
-    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]);
+    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]) & LKI_HASH_BITS;
 }
 
 /* Of another one; the same values as for a short one. */

@@ -47,9 +47,10 @@ _Atomic(uint32_t) lki_fence_word;
 #endif
 
 enum {
-    SPARES = 2,         /* empty batches that a limbo keeps */
-    ADVANCE_EVERY = 16, /* writes between attempts to move the epoch, while something waits */
-    CREDIT_SHIFT = 10,  /* so many bytes retired, as an exponent of two, count as one write */
+    SPARES = 2, /* empty batches that a limbo keeps */
+    /* writes between attempts to move the epoch, while something waits */
+    ADVANCE_EVERY = LKI_OR_SMALL(16, 1),
+    CREDIT_SHIFT = 10, /* so many bytes retired, as an exponent of two, count as one write */
     CREDIT_HURRY = ADVANCE_EVERY + (1 << (20 - CREDIT_SHIFT)), /* 1 MiB does not wait */
     /* Before LK_BUSY: */
     YIELDS = 8,

@@ -63,7 +63,8 @@ void lki_upkeep(lki_thread *thread, enum lki_upkeep_need need);
 /* Closes the open batch, if there is anything in it. Caller: owns the limbo. */
 void lki_limbo_seal(lki_thread *thread, lki_limbo *limbo);
 
-enum { LKI_SEAL_BYTES = 64 * 1024 }; /* an open batch of more bytes does not wait to be full */
+/* An open batch of more bytes does not wait to be full. */
+enum { LKI_SEAL_BYTES = LKI_OR_SMALL(64 * 1024, 1) };
 
 LKI_INLINE void
 lki_write_leave(lki_thread *thread)

@@ -24,8 +24,10 @@
 #include "base/part.h"
 
 enum {
-    LOAD_SMALL = 4,    /* objects for each bucket; beyond that a part grows: 2 % do not fit */
-    LOAD_MAX = 5,      /* the same of the largest parts: 5 %, but what counts there is memory */
+    LOAD_SMALL =
+        LKI_OR_SMALL(4, 1), /* objects for each bucket; beyond that a part grows: 2 % do not fit */
+    LOAD_MAX = LKI_OR_SMALL(
+        5, 2),         /* the same of the largest parts: 5 %, but what counts there is memory */
     BUCKETS_MAX = 512, /* of a part */
     BITS_MAX = 32 - 9  /* of the directory; the last nine bits of a half are those of buckets */
 };

@@ -42,7 +42,7 @@ typedef struct attachment {
 } attachment;
 
 /* A thread's attachments from number ATTACHED_FEW on. */
-enum { ATTACHED_FEW = 4 };
+enum { ATTACHED_FEW = LKI_OR_SMALL(4, 1) };
 typedef struct attached_more {
     struct attached_more *next, **link; /* [latch] of all threads */
     size_t room;                        /* [thread] */

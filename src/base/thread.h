@@ -80,7 +80,7 @@ typedef struct lki_limbo {
 #define LKI_ASAN 1
 #endif
 #endif
-#ifdef LKI_ASAN
+#if defined(LKI_ASAN) || defined(LKI_SMALL)
 #define LKI_STOCK 0 /* each use its own memory, so that a use after free is seen */
 #else
 #define LKI_STOCK 1
@@ -89,7 +89,7 @@ typedef struct lki_limbo {
 /* Records and commits of up to 256 bytes are kept in stock by each thread, in classes of 16 bytes. */
 enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 48 };
 
-enum { LKI_LANES_KNOWN = 4, LKI_LANES_UNSETTLED = 8 };
+enum { LKI_LANES_KNOWN = LKI_OR_SMALL(4, 1), LKI_LANES_UNSETTLED = LKI_OR_SMALL(8, 1) };
 
 struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */

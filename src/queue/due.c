@@ -21,7 +21,12 @@
 
 #include "queue/queue.h"
 
-enum { NOTICE = 64, EXPIRE_SEGMENTS = 2, KEYED_CELLS = 1024, RECHECK_MS = 250 };
+enum {
+    NOTICE = LKI_OR_SMALL(64, 2),
+    EXPIRE_SEGMENTS = LKI_OR_SMALL(2, 512), /* these are small */
+    KEYED_CELLS = 1024,
+    RECHECK_MS = 250
+};
 
 uint64_t
 lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)

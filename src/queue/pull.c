@@ -33,8 +33,8 @@
 enum {
     NEAR = 16,
     RUN = 16,
-    PUBLISH_SPINS = 200,
-    MORE_SPINS = 16, /* of who has something already */
+    PUBLISH_SPINS = LKI_OR_SMALL(200, 2),
+    MORE_SPINS = LKI_OR_SMALL(16, 1), /* of who has something already */
     PULLS_PER_EXPIRY = 16,
     HOOKED_SLICE_MS = 5,
     SLICE_MAX_MS = 60 * 1000

@@ -31,7 +31,7 @@
 
 #include <string.h>
 
-enum { ATTEMPTS = 8 }; /* of one plan, in one section */
+enum { ATTEMPTS = LKI_OR_SMALL(8, 1) }; /* of one plan, in one section */
 
 /* One key. */
 typedef struct step {

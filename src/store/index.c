@@ -37,8 +37,9 @@
 #include "store/index_edit.h"
 
 enum {
-    LEAF_SMALL = 15, /* a leaf that shrinks to this looks for a neighbour to merge with, .. */
-    LEAF_MERGED = 30 /* .. if both together are not more than this */
+    LEAF_SMALL = LKI_OR_SMALL(
+        15, 2), /* a leaf that shrinks to this looks for a neighbour to merge with, .. */
+    LEAF_MERGED = LKI_OR_SMALL(30, 4) /* .. if both together are not more than this */
 };
 
 /* ---- insertion ---- */

@@ -6,12 +6,13 @@
 #include "store/index_edit.h"
 
 enum {
-    LEAF_FIRST = 14,     /* room of a leaf that begins with one appended key */
-    RECUT = 4,           /* with so many bytes in common a split cuts slices anew */
-    INNER_BYTES = 16384, /* more separators split an inner node, if it has .. */
-    INNER_SPLIT = 8,     /* .. so many children */
-    INNER_SMALL = 16,    /* shrunk to this, it looks for a neighbour to merge with, .. */
-    INNER_MERGED = 32    /* .. if both together have not more than this */
+    LEAF_FIRST = LKI_OR_SMALL(14, 2), /* room of a leaf that begins with one appended key */
+    RECUT = 4,                        /* with so many bytes in common a split cuts slices anew */
+    INNER_BYTES = 16384,              /* more separators split an inner node, if it has .. */
+    INNER_SPLIT = LKI_OR_SMALL(8, 4), /* .. so many children */
+    INNER_SMALL =
+        LKI_OR_SMALL(16, 1), /* shrunk to this, it looks for a neighbour to merge with, .. */
+    INNER_MERGED = LKI_OR_SMALL(32, 3) /* .. if both together have not more than this */
 };
 
 /* jemalloc's size classes: what is asked for is what is used. */

@@ -18,8 +18,8 @@ enum {
     TAGS = 15,    /* of a word: bit 0 as above, bits 1 to 3 the size of a leaf; 0: an inner node */
     PREFETCH_UNIT = 152, /* bytes of a leaf for each step of that size, as far as it matters */
     START_ROOM = 24,     /* bytes of the common prefix that a node holds itself */
-    LEAF_MAX = 62,       /* 1,024 bytes */
-    INNER_MAX = 64
+    LEAF_MAX = LKI_OR_SMALL(62, 6), /* 1,024 bytes */
+    INNER_MAX = LKI_OR_SMALL(64, 4)
 };
 _Static_assert(_Alignof(max_align_t) > TAGS, "words have four bits for tags");
 
@@ -50,7 +50,7 @@ typedef struct inner {
 
 enum { LEAF_HEADER = sizeof(leaf), ENTRY = 16, INNER_ENTRY = 8 + 8 + 4 };
 /* Memory comes aligned like malloc's: 16 bytes on all machines of 64 bits. */
-_Static_assert(LEAF_HEADER == 32 && LEAF_HEADER + LEAF_MAX * ENTRY == 1024,
+_Static_assert(LEAF_HEADER == 32 && LEAF_HEADER + LEAF_MAX * ENTRY == LKI_OR_SMALL(1024, 128),
                "a full leaf fills its size class");
 
 /* ---- bytes and keys ---- */

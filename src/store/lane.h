@@ -41,7 +41,7 @@ enum lki_lane_counter {
     LKI_LANE_REMOVED, /* jobs that had a place and are gone */
     LKI_LANE_COUNTERS
 };
-enum { LKI_LANE_LINES = 64 };
+enum { LKI_LANE_LINES = LKI_OR_SMALL(64, 2) };
 typedef struct lki_lane_line {
     _Atomic(uint64_t) counter[LKI_LANE_COUNTERS]; /* [stat] */
 } lki_lane_line;

@@ -21,7 +21,7 @@
 
 #include <string.h>
 
-enum { RESOLVE_SPINS = 400 };
+enum { RESOLVE_SPINS = LKI_OR_SMALL(400, 2) };
 
 static uint64_t
 commit_stamp(uint64_t state)

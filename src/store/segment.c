@@ -26,7 +26,7 @@
 
 #include "store/job.h"
 
-enum { SLOTS_FIRST = 16, SLOTS_SECOND = 128 };
+enum { SLOTS_FIRST = LKI_OR_SMALL(16, 1), SLOTS_SECOND = LKI_OR_SMALL(128, 2) };
 
 static size_t
 segment_head_size(uint32_t capacity)

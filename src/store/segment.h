@@ -11,7 +11,11 @@
 #include "store/times.h"
 
 /* The slots of a segment of the full size are 8 KB; behind them is memory for as many cells. */
-enum { LKI_SEGMENT_BITS = 9, LKI_SEGMENT_SLOTS = 500, LKI_PAGE_SEGMENTS = 64 };
+enum {
+    LKI_SEGMENT_BITS = 9,
+    LKI_SEGMENT_SLOTS = LKI_OR_SMALL(500, 3),
+    LKI_PAGE_SEGMENTS = LKI_OR_SMALL(64, 2)
+};
 
 typedef struct lki_lane_page lki_lane_page;
 typedef struct lki_segment lki_segment;
