@@ -20,6 +20,7 @@ static struct {
     unsigned depth; /* choices of this execution so far */
     unsigned fixed; /* how many of them are given */
     bool raced;
+    uint64_t random; /* not 0: choices are drawn, not enumerated */
 } search;
 
 /* Each in 8 bytes of its own. */
@@ -39,6 +40,10 @@ enum { ORDERS = sizeof(orders) / sizeof(orders[0]) };
 uint32_t
 schedule_choose(uint32_t n)
 {
+    if (search.random != 0) {
+        search.random = search.random * UINT64_C(6364136223846793005) + 1442695040888963407U;
+        return (uint32_t)(search.random >> 33) % n;
+    }
     unsigned at = search.depth++;
     if (at >= CHOICES_MAX)
         abort();
@@ -311,6 +316,16 @@ bool
 litmus_raced(void)
 {
     return search.raced;
+}
+
+void
+litmus_sample(void (*run)(void *context), void *context, uint64_t seed)
+{
+    search.random = seed * 2 + 1;
+    search.raced = false;
+    memory_reset();
+    run(context);
+    search.random = 0;
 }
 
 struct exploration {

@@ -56,6 +56,8 @@ typedef struct litmus_result {
 
 /* Runs `run` once for each way to answer its calls of schedule_choose. */
 void litmus_explore(void (*run)(void *context), void *context);
+/* Runs it once, with choices by the seed. */
+void litmus_sample(void (*run)(void *context), void *context, uint64_t seed);
 /* Has the running execution had a data race so far? */
 bool litmus_raced(void);
 

@@ -9,8 +9,13 @@
  * words. A message carries the clock that whoever acquires from it joins.
  *
  * One part of each clock counts seq_cst accesses instead of a fiber's steps: a message notes the
- * number of the first seq_cst access that saw or made it. A seq_cst access takes all of these for
- * known; a seq_cst fence sets the fiber's part to the number reached.
+ * number of the first seq_cst access that saw or made it, and a seq_cst fence sets the fiber's part
+ * to the number reached.
+ *
+ * Of the last seq_cst accesses it is noted which must come before which in S: by happens-before, or
+ * since one saw of a word what the other replaced. A seq_cst access may see what leaves S without a
+ * circle. Accesses that are not remembered any more come before all others, but for those of which
+ * it was noted that they come before them.
  *
  * Invariants
  *   I1  The words of a history lie in the order of modification; `base` is older than all of them.
@@ -23,32 +28,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schedule/races.h"
+
 enum {
-    PARTS = MEMORY_FIBERS + 1,
-    S_PART = MEMORY_FIBERS, /* counts seq_cst accesses */
     NEVER = INT32_MAX,
-    ACCESSES = 6,
-    PAGE_GRANULES = 512,
-    PAGES = 2048,
-    HISTORIES = 1 << 16
-};
-
-enum { KIND_WRITE = 1, KIND_ATOMIC = 2 };
-
-struct clock {
-    int32_t at[PARTS];
+    HISTORIES = 1 << 16,
+    EVENTS = 32, /* seq_cst accesses that are remembered: bits of a uint32_t */
+    BASE = 0xff  /* instead of a slot */
 };
 
 struct message {
-    struct clock view; /* what its acquirer learns */
-    struct clock seen; /* when each fiber first saw it, or NEVER */
-    uint64_t value;    /* its bytes at their places in the granule */
-    uint8_t mask;      /* its bytes */
-    bool rmw;          /* a read-modify-write: nothing comes between it and the one before */
+    races_clock view; /* what its acquirer learns */
+    races_clock seen; /* when each fiber first saw it, or NEVER */
+    uint64_t value;   /* its bytes at their places in the granule */
+    uint32_t serial;  /* no two messages have the same */
+    uint8_t mask;     /* its bytes */
+    bool rmw;         /* a read-modify-write: nothing comes between it and the one before */
 };
 
 struct history {
-    struct clock base_view;
+    races_clock base_view;
     uint64_t base;
     uint8_t base_stale; /* bytes of base that are to be read from memory first */
     uint8_t base_mask;  /* bytes whose messages base_view comes from */
@@ -57,46 +56,35 @@ struct history {
     struct message messages[MEMORY_STORES];
 };
 
-struct access {
+/* A seq_cst access. */
+struct event {
+    const struct history *history;
+    uint32_t serial; /* of the message that it saw or made */
+    uint32_t before; /* events that come before it in S */
     int32_t epoch;
     uint8_t fiber;
-    uint8_t mask; /* 0: none */
-    uint8_t kind;
+    uint8_t mask;
+    uint8_t slot; /* of the message; BASE */
+    bool write;
 };
 
-/* 8 bytes of memory, or (lowest bit of the key set) an object of memory_release. */
-struct shadow {
-    uint64_t key;
-    uint32_t generation; /* of another one it is free */
-    uint32_t history;    /* 0: none */
-    struct access accesses[ACCESSES];
-};
-
-static struct shadow shadows[PAGES * PAGE_GRANULES];
 static struct history histories[HISTORIES];
-static uint32_t generation = 1;
 static uint32_t histories_used;
-static unsigned victim; /* which access of a full shadow goes next */
 static unsigned depth_max = MEMORY_STORES + 1;
 
-static struct clock now[MEMORY_FIBERS];
-static struct clock fence_released[MEMORY_FIBERS]; /* clock at the last release fence */
-static struct clock fence_pending[MEMORY_FIBERS];  /* what an acquire fence will learn */
-static struct clock fences;                        /* what seq_cst fences know */
-static int32_t s_count;                            /* seq_cst accesses so far */
-
-static void
-clock_join(struct clock *restrict to, const struct clock *restrict from)
-{
-    for (unsigned i = 0; i < PARTS; i++)
-        to->at[i] = to->at[i] > from->at[i] ? to->at[i] : from->at[i];
-}
+static races_clock fence_released[MEMORY_FIBERS]; /* clock at the last release fence */
+static races_clock fence_pending[MEMORY_FIBERS];  /* what an acquire fence will learn */
+static races_clock fences;                        /* what seq_cst fences know */
+static int32_t s_count;                           /* seq_cst accesses so far */
+static uint32_t serials;                          /* messages so far */
+static struct event events[EVENTS];               /* the last ones of s_count */
+static uint32_t s_first;                          /* events that come before all that is to come */
 
 static bool
-clock_knows(const struct clock *clock, const struct message *message)
+clock_knows(const races_clock *clock, const struct message *message)
 {
     int32_t found = 0;
-    for (unsigned i = 0; i < PARTS; i++)
+    for (unsigned i = 0; i < RACES_PARTS; i++)
         found |= message->seen.at[i] <= clock->at[i];
     return found != 0;
 }
@@ -112,29 +100,6 @@ static bool
 order_releases(int order)
 {
     return order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
-}
-
-static struct shadow *
-shadow_find(uint64_t key, bool make)
-{
-    uint64_t page = ((key >> 12) * UINT64_C(0x9e3779b97f4a7c15)) >> 53;
-    size_t place = (size_t)page * PAGE_GRANULES + (key >> 3) % PAGE_GRANULES;
-    for (unsigned tries = 0; tries < PAGES; tries++) {
-        struct shadow *shadow = &shadows[place];
-        if (shadow->generation != generation) {
-            if (!make)
-                return NULL;
-            memset(shadow, 0, sizeof(*shadow));
-            shadow->key = key;
-            shadow->generation = generation;
-            return shadow;
-        }
-        if (shadow->key == key)
-            return shadow;
-        place = (place + PAGE_GRANULES) % (PAGES * PAGE_GRANULES);
-    }
-    schedule_fail("memory model: too many words");
-    abort();
 }
 
 static uint64_t
@@ -155,7 +120,7 @@ mask_bits(uint8_t mask)
 }
 
 static struct history *
-history_of(struct shadow *shadow)
+history_of(races_shadow *shadow)
 {
     if (shadow->history == 0) {
         if (histories_used + 1 == HISTORIES) {
@@ -215,7 +180,7 @@ history_shorten(struct history *history)
     if ((history->base_mask & ~message->mask) == 0)
         history->base_view = message->view;
     else
-        clock_join(&history->base_view, &message->view);
+        races_join(&history->base_view, &message->view);
     history->base_mask |= message->mask;
     message_drop(history, 0);
 }
@@ -279,50 +244,6 @@ memory_put(volatile void *p, unsigned size, uint64_t value)
     }
 }
 
-static const char *
-kind_text(unsigned kind)
-{
-    static const char *const texts[] = {"read", "write", "atomic read", "atomic write"};
-    return texts[kind & 3U];
-}
-
-/* FastTrack's rule: of the accesses that are ordered before this one, those that conflict with less
- * are forgotten. */
-static void
-access_note(struct shadow *shadow, unsigned fiber, uint8_t mask, uint8_t kind)
-{
-    const struct clock *clock = &now[fiber];
-    struct access *free_place = NULL;
-    for (struct access *access = shadow->accesses; access < shadow->accesses + ACCESSES; access++) {
-        if (access->mask == 0) {
-            if (free_place == NULL)
-                free_place = access;
-            break;
-        }
-        bool own = access->fiber == fiber;
-        if (own && access->epoch == clock->at[fiber] && access->kind == kind &&
-            (mask & ~access->mask) == 0)
-            return;
-        bool ordered = own || access->epoch <= clock->at[access->fiber];
-        bool conflict = ((access->kind | kind) & KIND_WRITE) != 0 &&
-                        (access->kind & kind & KIND_ATOMIC) == 0 && (access->mask & mask) != 0;
-        if (!ordered && conflict) {
-            schedule_fail("data race at %#llx: %s by fiber %u, after %s by fiber %u",
-                          (unsigned long long)shadow->key, kind_text(kind), fiber,
-                          kind_text(access->kind), access->fiber);
-            ordered = true; /* told once */
-        }
-        if (ordered && (access->mask & ~mask) == 0 &&
-            (access->kind & KIND_WRITE) <= (kind & KIND_WRITE) &&
-            (access->kind & KIND_ATOMIC) >= (kind & KIND_ATOMIC) && free_place == NULL)
-            free_place = access;
-    }
-    if (free_place == NULL)
-        free_place = &shadow->accesses[victim++ % ACCESSES];
-    *free_place = (struct access){
-        .epoch = clock->at[fiber], .fiber = (uint8_t)fiber, .mask = mask, .kind = kind};
-}
-
 /* The newest message that overlaps the word; count: none. */
 static unsigned
 word_newest(const struct word *word)
@@ -361,7 +282,7 @@ word_settle(const struct word *word)
     history->base_stale &= (uint8_t)~word->mask;
     history->base_mask |= word->mask;
     for (unsigned i = 0; i < MEMORY_FIBERS; i++)
-        clock_join(&history->base_view, &now[i]);
+        races_join(&history->base_view, &races_now[i]);
 }
 
 static struct word
@@ -373,10 +294,10 @@ word_of(unsigned fiber, const volatile void *p, unsigned size, uint8_t kind)
                       (const void *)(uintptr_t)p);
         abort();
     }
-    struct shadow *shadow = shadow_find(granule_of(p), true);
+    races_shadow *shadow = races_find(granule_of(p), true);
     unsigned offset = (uintptr_t)p % 8;
     uint8_t mask = (uint8_t)(((1U << size) - 1U) << offset);
-    access_note(shadow, fiber, mask, kind | KIND_ATOMIC);
+    races_note(shadow, fiber, mask, kind | RACES_ATOMIC);
     struct word word = {.history = history_of(shadow),
                         .p = (volatile void *)(uintptr_t)p,
                         .fiber = fiber,
@@ -395,42 +316,137 @@ word_value(const struct word *word, uint64_t granule)
 }
 
 /* What an access with this order knows already. */
-static struct clock
+static races_clock
 clock_of(unsigned fiber, int order)
 {
-    struct clock clock = now[fiber];
+    races_clock clock = races_now[fiber];
     if (order == __ATOMIC_SEQ_CST) {
-        clock_join(&clock, &fences);
-        clock.at[S_PART] = NEVER - 1;
+        races_join(&clock, &fences);
+        if (clock.at[RACES_S] < s_count - EVENTS)
+            clock.at[RACES_S] = s_count - EVENTS;
     }
     return clock;
+}
+
+/* Where the message of an event lies: twice its place, plus 1; less than that of all others where it
+ * is not there any more. */
+static int
+event_rank(const struct event *event)
+{
+    const struct history *history = event->history;
+    if (event->slot == BASE || history->messages[event->slot].serial != event->serial)
+        return -1;
+    int place = 0;
+    while (history->order[place] != event->slot)
+        place++;
+    return place < history->count ? 2 * place + 1 : -1;
+}
+
+/* Of an access of the word that ranks there among its messages (a read as the message that it sees, a
+ * write between two): which events come before it, and after it. */
+static void
+events_judge(const struct word *word, int rank, uint32_t *before, uint32_t *after)
+{
+    const races_clock *clock = &races_now[word->fiber];
+    *before = s_first;
+    *after = 0;
+    for (unsigned i = 0; i < EVENTS && (int32_t)i < s_count; i++) {
+        const struct event *event = &events[i];
+        bool earlier = event->epoch <= clock->at[event->fiber];
+        if (event->history == word->history && (event->mask & word->mask) != 0) {
+            int other = event_rank(event);
+            earlier |= other < rank || (other == rank && event->write);
+            if (other > rank)
+                *after |= UINT32_C(1) << i;
+        }
+        if (earlier)
+            *before |= UINT32_C(1) << i | event->before;
+    }
+}
+
+/* Makes place for an event: what stands there comes before all others that it need not follow. */
+static unsigned
+event_forget(void)
+{
+    unsigned at = (unsigned)s_count % EVENTS;
+    uint32_t bit = UINT32_C(1) << at;
+    if (s_count < EVENTS)
+        return at;
+    s_first |= events[at].before;
+    for (unsigned i = 0; i < EVENTS; i++)
+        if ((events[at].before & UINT32_C(1) << i) == 0)
+            events[i].before |= events[at].before;
+    for (unsigned i = 0; i < EVENTS; i++)
+        events[i].before &= ~bit;
+    s_first &= ~bit;
+    return at;
+}
+
+static bool
+event_fits(const struct word *word, int rank, int order)
+{
+    uint32_t before, after;
+    if (order != __ATOMIC_SEQ_CST)
+        return true;
+    events_judge(word, rank, &before, &after);
+    return (before & after) == 0;
+}
+
+/* Of a seq_cst access that fits: before it takes place. The message is told afterwards. */
+static struct event *
+event_add(const struct word *word, int rank)
+{
+    uint32_t before, after;
+    unsigned at = event_forget();
+    uint32_t bit = UINT32_C(1) << at;
+    events[at] = (struct event){.history = NULL, .epoch = NEVER};
+    events_judge(word, rank, &before, &after);
+    for (unsigned i = 0; after != 0 && i < EVENTS && (int32_t)i < s_count; i++)
+        if ((after & UINT32_C(1) << i) != 0 || (events[i].before & after) != 0)
+            events[i].before |= before | bit;
+    s_count++;
+    events[at] = (struct event){.history = word->history,
+                                .before = before,
+                                .epoch = races_now[word->fiber].at[word->fiber],
+                                .fiber = (uint8_t)word->fiber,
+                                .mask = word->mask,
+                                .slot = BASE};
+    return &events[at];
 }
 
 static void
 message_saw(struct message *message, unsigned fiber, int order)
 {
     if (message->seen.at[fiber] == NEVER)
-        message->seen.at[fiber] = now[fiber].at[fiber];
-    if (order == __ATOMIC_SEQ_CST && message->seen.at[S_PART] == NEVER)
-        message->seen.at[S_PART] = s_count;
+        message->seen.at[fiber] = races_now[fiber].at[fiber];
+    if (order == __ATOMIC_SEQ_CST && message->seen.at[RACES_S] == NEVER)
+        message->seen.at[RACES_S] = s_count;
 }
 
 static void
-view_learn(unsigned fiber, const struct clock *view, int order)
+view_learn(unsigned fiber, const races_clock *view, int order)
 {
-    clock_join(order_acquires(order) ? &now[fiber] : &fence_pending[fiber], view);
+    races_join(order_acquires(order) ? &races_now[fiber] : &fence_pending[fiber], view);
 }
 
-/* Reads the message at that place; count: the base. */
+/* Reads the message at that place; count: the base. `rmw`: the event is that of the write. */
 static uint64_t
-message_read(const struct word *word, unsigned place, int order)
+message_read(const struct word *word, unsigned place, int order, bool rmw)
 {
     struct history *history = word->history;
-    if (place >= history->count) {
+    bool base = place >= history->count;
+    struct event *event = NULL;
+    if (order == __ATOMIC_SEQ_CST && depth_max > 1 && !rmw)
+        event = event_add(word, base ? -1 : 2 * (int)place + 1);
+    if (base) {
         view_learn(word->fiber, &history->base_view, order);
         return word_value(word, history->base);
     }
     struct message *message = message_at(history, place);
+    if (event != NULL) {
+        event->slot = history->order[place];
+        event->serial = message->serial;
+    }
     message_saw(message, word->fiber, order);
     view_learn(word->fiber, &message->view, order);
     return word_value(word, message->value);
@@ -441,9 +457,13 @@ static uint64_t
 mixed_read(const struct word *word, int order)
 {
     struct history *history = word->history;
-    for (unsigned i = 0; i < history->count; i++)
-        if ((message_at(history, i)->mask & word->mask) != 0)
-            (void)message_read(word, i, order);
+    for (unsigned i = 0; i < history->count; i++) {
+        struct message *message = message_at(history, i);
+        if ((message->mask & word->mask) == 0)
+            continue;
+        message_saw(message, word->fiber, order);
+        view_learn(word->fiber, &message->view, order);
+    }
     view_learn(word->fiber, &history->base_view, order);
     return memory_get(word->p, word->size);
 }
@@ -460,7 +480,7 @@ static unsigned
 candidates_find(const struct word *word, int order, unsigned places[MEMORY_STORES + 1])
 {
     struct history *history = word->history;
-    struct clock clock = clock_of(word->fiber, order);
+    races_clock clock = clock_of(word->fiber, order);
     unsigned n = 0;
     for (unsigned i = history->count; i-- > 0 && n < depth_max;) {
         const struct message *message = message_at(history, i);
@@ -468,11 +488,12 @@ candidates_find(const struct word *word, int order, unsigned places[MEMORY_STORE
             continue;
         if ((word->mask & ~message->mask) != 0)
             return n;
-        places[n++] = i;
+        if (n == 0 || event_fits(word, 2 * (int)i + 1, order))
+            places[n++] = i;
         if (clock_knows(&clock, message))
             return n;
     }
-    if (n < depth_max)
+    if (n == 0 || (n < depth_max && event_fits(word, -1, order)))
         places[n++] = history->count;
     return n;
 }
@@ -485,44 +506,53 @@ choose(unsigned n)
 
 /* The message that a read-modify-write follows, or nothing: then the view of all. */
 static uint64_t
-newest_read(const struct word *word, int order, struct clock *view)
+newest_read(const struct word *word, int order, races_clock *view)
 {
     struct history *history = word->history;
     unsigned newest = word_newest(word);
     if (word_mixed(word, newest)) {
         *view = history->base_view;
         for (unsigned i = 0; i < history->count; i++)
-            clock_join(view, &message_at(history, i)->view);
+            races_join(view, &message_at(history, i)->view);
         return mixed_read(word, order);
     }
     *view = newest < history->count ? message_at(history, newest)->view : history->base_view;
-    return message_read(word, newest, order);
+    return message_read(word, newest, order, true);
 }
 
-/* Fills a new message. `before`: the view of the message that a read-modify-write follows. */
+/* A new message at that place. `before`: the view of the message that a read-modify-write follows. */
 static void
-message_fill(struct message *message, const struct word *word, uint64_t value, int order,
-             const struct clock *before)
+message_add(const struct word *word, unsigned place, uint64_t value, int order,
+            const races_clock *before)
 {
     unsigned fiber = word->fiber;
+    struct event *event = NULL;
+    if (order == __ATOMIC_SEQ_CST && depth_max > 1)
+        event = event_add(word, 2 * (int)place);
+    struct message *message = message_insert(word->history, place);
+    message->serial = ++serials;
+    if (event != NULL) {
+        event->slot = (uint8_t)(message - word->history->messages);
+        event->serial = message->serial;
+        event->write = true;
+    }
     message->value = value << word->shift;
     message->mask = word->mask;
     message->rmw = before != NULL;
-    for (unsigned i = 0; i < PARTS; i++)
+    for (unsigned i = 0; i < RACES_PARTS; i++)
         message->seen.at[i] = NEVER;
     message_saw(message, fiber, order);
-    message->view = order_releases(order) ? now[fiber] : fence_released[fiber];
+    message->view = order_releases(order) ? races_now[fiber] : fence_released[fiber];
     if (before != NULL)
-        clock_join(&message->view, before);
+        races_join(&message->view, before);
     if (order_releases(order))
-        now[fiber].at[fiber]++;
+        races_now[fiber].at[fiber]++;
 }
 
 static void
-rmw_write(const struct word *word, uint64_t value, int order, const struct clock *before)
+rmw_write(const struct word *word, uint64_t value, int order, const races_clock *before)
 {
-    struct message *message = message_insert(word->history, word->history->count);
-    message_fill(message, word, value, order, before);
+    message_add(word, word->history->count, value, order, before);
     memory_put(word->p, word->size, value);
 }
 
@@ -530,24 +560,22 @@ uint64_t
 memory_load(unsigned fiber, const volatile void *p, unsigned size, int order)
 {
     struct word word = word_of(fiber, p, size, 0);
-    s_count += order == __ATOMIC_SEQ_CST;
     if (word_mixed(&word, word_newest(&word)))
         return mixed_read(&word, order);
     unsigned places[MEMORY_STORES + 1];
     unsigned n = candidates_find(&word, order, places);
-    return message_read(&word, places[choose(n)], order);
+    return message_read(&word, places[choose(n)], order, false);
 }
 
 void
 memory_store(unsigned fiber, volatile void *p, unsigned size, uint64_t value, int order)
 {
-    struct word word = word_of(fiber, p, size, KIND_WRITE);
+    struct word word = word_of(fiber, p, size, RACES_WRITE);
     struct history *history = word.history;
-    s_count += order == __ATOMIC_SEQ_CST;
     /* Places where it may stand: behind all, or before messages that the fiber does not know. */
     unsigned places[MEMORY_STORES + 1] = {history->count};
     unsigned n = 1;
-    struct clock clock = clock_of(fiber, order);
+    races_clock clock = clock_of(fiber, order);
     for (unsigned i = history->count; i-- > 0 && n < depth_max;) {
         const struct message *message = message_at(history, i);
         if ((message->mask & word.mask) == 0)
@@ -555,11 +583,12 @@ memory_store(unsigned fiber, volatile void *p, unsigned size, uint64_t value, in
         if (message->mask != word.mask || clock_knows(&clock, message))
             break;
         /* Of a full history the oldest is about to become the base, and nothing comes before that. */
-        if (!message->rmw && (i > 0 || history->count < MEMORY_STORES))
+        if (!message->rmw && (i > 0 || history->count < MEMORY_STORES) &&
+            event_fits(&word, 2 * (int)i, order))
             places[n++] = i;
     }
     unsigned choice = choose(n);
-    message_fill(message_insert(history, places[choice]), &word, value, order, NULL);
+    message_add(&word, places[choice], value, order, NULL);
     if (choice == 0)
         memory_put(p, size, value);
 }
@@ -590,9 +619,8 @@ uint64_t
 memory_rmw(unsigned fiber, volatile void *p, unsigned size, enum memory_op op, uint64_t value,
            int order)
 {
-    struct word word = word_of(fiber, p, size, KIND_WRITE);
-    s_count += order == __ATOMIC_SEQ_CST;
-    struct clock before;
+    struct word word = word_of(fiber, p, size, RACES_WRITE);
+    races_clock before;
     uint64_t old = newest_read(&word, order, &before);
     uint64_t result = op_result(op, old, value);
     rmw_write(&word, word_value(&word, result << word.shift), order, &before);
@@ -603,9 +631,8 @@ bool
 memory_cas(unsigned fiber, volatile void *p, unsigned size, uint64_t *expected, uint64_t desired,
            int success, int failure)
 {
-    struct word word = word_of(fiber, p, size, KIND_WRITE);
-    s_count += success == __ATOMIC_SEQ_CST;
-    struct clock before;
+    struct word word = word_of(fiber, p, size, RACES_WRITE);
+    races_clock before;
     unsigned newest = word_newest(&word);
     uint64_t value = memory_get(p, size);
     unsigned places[MEMORY_STORES + 1];
@@ -627,7 +654,8 @@ memory_cas(unsigned fiber, volatile void *p, unsigned size, uint64_t *expected, 
         rmw_write(&word, desired, success, &before);
         return true;
     }
-    *expected = n == 0 ? mixed_read(&word, failure) : message_read(&word, places[choice], failure);
+    *expected =
+        n == 0 ? mixed_read(&word, failure) : message_read(&word, places[choice], failure, false);
     return false;
 }
 
@@ -635,15 +663,15 @@ void
 memory_fence(unsigned fiber, int order)
 {
     if (order_acquires(order))
-        clock_join(&now[fiber], &fence_pending[fiber]);
+        races_join(&races_now[fiber], &fence_pending[fiber]);
     if (order == __ATOMIC_SEQ_CST) {
-        clock_join(&now[fiber], &fences);
-        now[fiber].at[S_PART] = s_count;
-        fences = now[fiber];
+        races_join(&races_now[fiber], &fences);
+        races_now[fiber].at[RACES_S] = s_count;
+        fences = races_now[fiber];
     }
     if (order_releases(order)) {
-        fence_released[fiber] = now[fiber];
-        now[fiber].at[fiber]++;
+        fence_released[fiber] = races_now[fiber];
+        races_now[fiber].at[fiber]++;
     }
 }
 
@@ -656,9 +684,9 @@ plain_access(unsigned fiber, const volatile void *p, size_t size, uint8_t kind)
         unsigned first = at % 8;
         unsigned last = end - at + first < 8 ? (unsigned)(end - at) + first : 8;
         uint8_t mask = (uint8_t)(((1U << (last - first)) - 1U) << first);
-        struct shadow *shadow = shadow_find(at - first, true);
-        access_note(shadow, fiber, mask, kind);
-        if (kind == KIND_WRITE && shadow->history != 0)
+        races_shadow *shadow = races_find(at - first, true);
+        races_note(shadow, fiber, mask, kind);
+        if (kind == RACES_WRITE && shadow->history != 0)
             history_end(history_of(shadow), mask);
         at += last - first;
     }
@@ -673,30 +701,30 @@ memory_read(unsigned fiber, const volatile void *p, size_t size)
 void
 memory_write(unsigned fiber, volatile void *p, size_t size)
 {
-    plain_access(fiber, p, size, KIND_WRITE);
+    plain_access(fiber, p, size, RACES_WRITE);
 }
 
 void
 memory_sync(unsigned fiber, unsigned other)
 {
-    clock_join(&now[fiber], &now[other]);
-    now[other].at[other]++;
+    races_join(&races_now[fiber], &races_now[other]);
+    races_now[other].at[other]++;
 }
 
 void
 memory_release(unsigned fiber, const volatile void *object)
 {
-    struct history *history = history_of(shadow_find((uint64_t)(uintptr_t)object | 1, true));
-    clock_join(&history->base_view, &now[fiber]);
-    now[fiber].at[fiber]++;
+    struct history *history = history_of(races_find((uint64_t)(uintptr_t)object | 1, true));
+    races_join(&history->base_view, &races_now[fiber]);
+    races_now[fiber].at[fiber]++;
 }
 
 void
 memory_acquire(unsigned fiber, const volatile void *object)
 {
-    struct shadow *shadow = shadow_find((uint64_t)(uintptr_t)object | 1, false);
+    races_shadow *shadow = races_find((uint64_t)(uintptr_t)object | 1, false);
     if (shadow != NULL && shadow->history != 0)
-        clock_join(&now[fiber], &history_of(shadow)->base_view);
+        races_join(&races_now[fiber], &history_of(shadow)->base_view);
 }
 
 void
@@ -704,7 +732,7 @@ memory_fresh(void *p, size_t size)
 {
     uint64_t end = (uint64_t)(uintptr_t)p + size;
     for (uint64_t at = granule_of(p); at < end; at += 8) {
-        struct shadow *shadow = shadow_find(at, false);
+        races_shadow *shadow = races_find(at, false);
         if (shadow == NULL)
             continue;
         memset(shadow->accesses, 0, sizeof(shadow->accesses));
@@ -722,17 +750,12 @@ memory_depth(unsigned stores)
 void
 memory_reset(void)
 {
-    if (++generation == 0) {
-        memset(shadows, 0, sizeof(shadows));
-        generation = 1;
-    }
+    races_reset();
     histories_used = 0;
-    victim = 0;
     s_count = 0;
-    memset(now, 0, sizeof(now));
+    s_first = 0;
+    serials = 0;
     memset(fence_released, 0, sizeof(fence_released));
     memset(fence_pending, 0, sizeof(fence_pending));
     memset(&fences, 0, sizeof(fences));
-    for (unsigned i = 0; i < MEMORY_FIBERS; i++)
-        now[i].at[i] = 1;
 }

@@ -11,20 +11,21 @@
  *       not know. Choice 0 is always the newest: with it alone memory is sequentially consistent.
  *   G2  Release stores, release fences, release sequences (C++20: read-modify-writes only), acquire
  *       loads, acquire fences, failed compare-and-swaps (a load that may be stale): as in C++20.
- *   G3  The order S of seq_cst is the order in which the fibers ran. A seq_cst access of a word sees
- *       what earlier seq_cst accesses of the same word saw, and what happened before earlier
- *       seq_cst fences; a seq_cst fence gives what follows all of both, for every word. So seq_cst
- *       accesses forbid store buffering; a seq_cst store, even a seq_cst read-modify-write, with a
- *       relaxed or acquire load after it does not. That is C++20 (and x86 but for the
- *       read-modify-write, which there is a fence).
+ *   G3  There is an order S of all seq_cst accesses that agrees with happens-before and with what
+ *       they saw of each word. A seq_cst fence is stronger than it need be: what follows it sees all
+ *       that seq_cst accesses had seen when it ran, and what happened before earlier seq_cst fences;
+ *       the latter also a seq_cst access sees of its word. So seq_cst accesses forbid store
+ *       buffering; a seq_cst store, even a seq_cst read-modify-write, with a relaxed or acquire load
+ *       after it does not. That is C++20 (and x86 but for the read-modify-write, a fence there).
  *   G4  A read-modify-write reads the newest store and is the next after it.
  *   G5  Real memory holds the newest store after each call. A load that finds something else there
  *       takes it for a store by code that is not instrumented, which synchronises with everybody.
  *   G6  Plain accesses race with whatever accesses the same bytes, if one writes and neither
  *       happens before the other: schedule_fail. A plain write ends the history of its bytes.
- * Not modelled: load buffering; read-modify-writes of what is not the newest; a store that stays
- * hidden for longer than MEMORY_STORES later ones; accesses of different sizes to the same bytes
- * (the newest bytes are read, and synchronise).
+ * Not modelled: load buffering; C++20's "strongly happens before" (it is happens-before, as in
+ * C++17); read-modify-writes of what is not the newest; a store that stays hidden for longer than
+ * MEMORY_STORES later ones; accesses of different sizes to the same bytes (the newest bytes are
+ * read, and synchronise).
  * Progress: no allocation; a load looks at no more than MEMORY_STORES stores.
  *
  * The rules come from: Lahav, Vafeiadis, Kang, Hur, Dreyer, "Repairing sequential consistency in

@@ -88,6 +88,14 @@ static const struct row {
      "a=1 b=0",
      {"x=1 seq_cst; y=1 relaxed", "a=y acquire; b=x acquire"}},
     {"MP+sc", FORBIDDEN, "a=1 b=0", {"x=1 seq_cst; y=1 seq_cst", "a=y seq_cst; b=x seq_cst"}},
+    {"MP+sc, relaxed between",
+     ALLOWED,
+     "a=1 b=0",
+     {"x=1 seq_cst; y=1 relaxed", "a=y relaxed; b=x seq_cst"}},
+    {"MP+sc, release, acquire between",
+     FORBIDDEN,
+     "a=1 b=0",
+     {"x=1 seq_cst; y=1 release", "a=y acquire; b=x seq_cst"}},
     {"MP+fence+fence",
      FORBIDDEN,
      "a=1 b=0",
@@ -258,6 +266,14 @@ static const struct row {
      "a=1 b=0 c=0",
      {"x=1 relaxed", "a=x relaxed; fence seq_cst; b=y relaxed",
       "y=1 relaxed; fence seq_cst; c=x relaxed"}},
+    {"RWC+sc, a chain",
+     FORBIDDEN,
+     "a=0 b=1 c=0",
+     {"x=1 seq_cst; a=y seq_cst", "y=1 seq_cst; z=1 seq_cst", "b=z seq_cst; c=x seq_cst"}},
+    {"RWC+sc, a chain, one load acquire",
+     ALLOWED,
+     "a=0 b=1 c=0",
+     {"x=1 seq_cst; a=y acquire", "y=1 seq_cst; z=1 seq_cst", "b=z seq_cst; c=x seq_cst"}},
     {"W+RWC",
      FORBIDDEN,
      "a=1 b=0 c=0",
@@ -313,6 +329,11 @@ static const struct row {
      LEFT_OUT,
      "a=0 b=1 c=3",
      {"x=1 seq_cst; y=1 release", "b=y+1 seq_cst; c=y relaxed", "y=3 seq_cst; a=x seq_cst"}},
+
+    {"MP+sc, relaxed between, fence",
+     LEFT_OUT,
+     "a=1 b=0",
+     {"x=1 seq_cst; y=1 relaxed", "a=y relaxed; fence seq_cst; b=x relaxed"}},
 
     /* Data races. */
     {"race: relaxed", RACES, "", {"x=1 plain; y=1 relaxed", "a=y relaxed; a?b=x plain"}},
@@ -511,6 +532,52 @@ test_memory_mixed_sizes_read_the_newest(void **state)
     assert_true(found[1] > 0);
 }
 
+/* Longer than what is remembered: two fibers that each store to a word of their own and load the
+ * other's; a third one that reads both. All seq_cst. */
+enum { ROUNDS = 60 };
+static uint64_t behind; /* stale loads: the test would be void without them */
+
+static void
+long_run(void *context)
+{
+    (void)context;
+    uint64_t seen[2][ROUNDS + 1] = {{0}}, at[3] = {0};
+    uint64_t *const words[2] = {&word.granule, &other};
+    begin();
+    while (at[0] + at[1] < 4 * ROUNDS) {
+        uint32_t fiber = schedule_choose(3);
+        if (fiber == 2) {
+            uint64_t first = memory_load(3, words[1], 8, __ATOMIC_SEQ_CST);
+            uint64_t second = memory_load(3, words[0], 8, __ATOMIC_SEQ_CST);
+            /* Who stored the first had loaded the second before, a round ago. */
+            assert_true(first < 2 || second >= seen[1][first - 1]);
+            continue;
+        }
+        if (at[fiber] == 2 * ROUNDS)
+            continue;
+        uint64_t round = at[fiber]++ / 2 + 1;
+        if (at[fiber] % 2 != 0) {
+            memory_store(fiber + 1, words[fiber], 8, round, __ATOMIC_SEQ_CST);
+        } else {
+            seen[fiber][round] = memory_load(fiber + 1, words[1 - fiber], 8, __ATOMIC_SEQ_CST);
+            behind += seen[fiber][round] != *words[1 - fiber];
+        }
+    }
+    for (unsigned i = 1; i <= ROUNDS; i++)
+        for (unsigned k = 1; k <= ROUNDS; k++)
+            assert_false(seen[0][i] < k && seen[1][k] < i);
+}
+
+static void
+test_memory_many_seq_cst_accesses_have_one_order(void **state)
+{
+    (void)state;
+    behind = 0;
+    for (uint64_t seed = 1; seed <= 500; seed++)
+        litmus_sample(long_run, NULL, seed);
+    assert_true(behind > 500);
+}
+
 /* What is allocated anew has no history, and races with none of those who used it before. */
 static unsigned races;
 
@@ -567,6 +634,59 @@ test_memory_latch_orders_plain_accesses(void **state)
     assert_true(races > 0);
 }
 
+/* Who starts another one hands over what it has done, not what it does from then on. */
+static void
+start_run(void *context)
+{
+    bool late = *(bool *)context;
+    begin();
+    if (!late)
+        memory_write(1, &other, 8);
+    memory_sync(2, 1);
+    if (late)
+        memory_write(1, &other, 8);
+    memory_read(2, &other, 8);
+    races += litmus_raced();
+}
+
+static void
+test_memory_start_hands_over_what_was_done(void **state)
+{
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        bool is_late = late != 0;
+        races = 0;
+        litmus_explore(start_run, &is_late);
+        assert_int_equal(races > 0, late);
+    }
+}
+
+/* What was released stays so, however many stores to its neighbour follow. */
+static void
+neighbour_run(void *context)
+{
+    (void)context;
+    begin();
+    memory_write(1, &other, 8);
+    memory_store(1, &word.halves[0], 4, 1, __ATOMIC_RELEASE);
+    for (unsigned i = 1; i < 2 * MEMORY_STORES; i++)
+        memory_store(3, &word.halves[1], 4, i, __ATOMIC_RELAXED);
+    if (memory_load(2, &word.halves[0], 4, __ATOMIC_ACQUIRE) == 1)
+        memory_read(2, &other, 8);
+    find(memory_load(2, &word.halves[0], 4, __ATOMIC_RELAXED));
+    races += litmus_raced();
+}
+
+static void
+test_memory_neighbours_take_no_view_away(void **state)
+{
+    (void)state;
+    races = 0;
+    explore(neighbour_run);
+    assert_int_equal(races, 0);
+    assert_true(found[1] > 0);
+}
+
 /* Accesses of parts of 8 bytes race only where they meet. */
 static void
 parts_run(void *context)
@@ -599,8 +719,11 @@ main(void)
         cmocka_unit_test(test_memory_halves_have_histories_of_their_own),
         cmocka_unit_test(test_memory_many_bytes_of_one_granule),
         cmocka_unit_test(test_memory_mixed_sizes_read_the_newest),
+        cmocka_unit_test(test_memory_many_seq_cst_accesses_have_one_order),
         cmocka_unit_test(test_memory_fresh_bytes_are_forgotten),
         cmocka_unit_test(test_memory_latch_orders_plain_accesses),
+        cmocka_unit_test(test_memory_start_hands_over_what_was_done),
+        cmocka_unit_test(test_memory_neighbours_take_no_view_away),
         cmocka_unit_test(test_memory_parts_race_where_they_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

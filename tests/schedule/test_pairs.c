@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Each ordering pair of src/README.md as a litmus program (litmus.h), as small as it can be. The
+ * verbs and their orders are those of the code; a section's entry (ck_epoch_begin) is a relaxed
+ * store and a fence, its end a release store, a call of a database's a release or an acquire.
+ *
+ * A pair holds if no execution ends in its outcome, and none has a data race. Then each of its
+ * orders is weakened in turn, and the pair has to break exactly where the text says so:
+ *   seq_cst*   one step weaker (acquire, release, acq_rel; a fence left out) breaks it
+ *   acquire*   relaxed breaks it
+ *   seq_cst+   one step weaker would do in this program, relaxed breaks it
+ *   seq_cst    relaxed would do in this program
+ * A `+`, or no mark, is not a reason to weaken the code: other programs run over the same words.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "schedule/litmus.h"
+
+static const struct row {
+    const char *pair;
+    const char *what;
+    const char *outcome; /* what must not be */
+    const char *threads[LITMUS_THREADS];
+} rows[] = {
+    /* x record, y head */
+    {"P1",
+     "a record's bytes before its head",
+     "a=1 b=0",
+     {"x=1 plain; c=y:0>1 seq_cst+", "a=y acquire*; a?b=x plain"}},
+    /* x head, commit's state or places of a push; y clock, which is the writer's stamp */
+    {"P2",
+     "a stamp above each snapshot that missed the record",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y:0>1 seq_cst; fence seq_cst*; d=x acquire"}},
+    /* The same, by who finds a record without a stamp. (C++20 needs the acquire; the memory orders
+     * what comes after a seq_cst fence as it ran.) */
+    {"P2",
+     "a stamp of a helper that found the record",
+     "d=0 f=0 e=1",
+     {"a=x:0>1 seq_cst*", "c=y:0>1 seq_cst; fence seq_cst*; d=x acquire",
+      "e=x acquire; f=y seq_cst*"}},
+    /* x cell, y slot, z tags */
+    {"P3",
+     "a cell before its slot",
+     "a=1 b=0",
+     {"x=1 plain; y=1 release*", "a=y acquire*; a?b=x plain"}},
+    {"P3",
+     "a slot before its tag",
+     "a=1 b=0",
+     {"y=1 release; z=1 release*", "a=z acquire*; b=y acquire"}},
+    /* x part, y its word in the directory, z directory */
+    {"P3",
+     "a part before its word, a word before its directory",
+     "a=1 b=0",
+     {"x=1 plain; y=1 release; z=1 release*", "a=z acquire*; a?b=y acquire; b?c=x plain"}},
+    /* x node, y its pointer */
+    {"P4",
+     "a node before its pointer",
+     "a=1 b=0",
+     {"x=1 plain; y=1 release*", "a=y acquire*; a?b=x plain"}},
+    /* x entry, y count */
+    {"P4b",
+     "an entry before the count",
+     "a=1 b=0",
+     {"x=1 plain; y=1 release*", "a=y acquire*; a?b=x plain"}},
+    /* x stamp, y tag */
+    {"P5",
+     "a stamp before the tag",
+     "a=1 b=0",
+     {"c=x:0>1 seq_cst; y=1 release*", "a=y acquire*; b=x relaxed"}},
+    /* x head, z flags: 1 is no ticket; who installs makes one only if there is none */
+    {"P6",
+     "a tombstone is seen by the handler, or gets a ticket",
+     "a=0 c=0",
+     {"d=x:0>1 seq_cst; c=z&0 seq_cst+", "b=z|1 seq_cst+; a=x acquire"}},
+    /* x cell's memory, z flags: 1 ROOM, 2 GONE; the second one frees */
+    {"P6",
+     "the second of two frees a cell",
+     "a=0 b=0",
+     {"c=x plain; a=z|1 seq_cst+; a?x=1 plain", "d=x plain; b=z|2 seq_cst+; b?x=2 plain"}},
+    /* x head or place in the set, y floor */
+    {"P7",
+     "the floor before a version goes",
+     "a=1 b=0",
+     {"c=y:0>1 seq_cst; d=x:0>1 seq_cst+", "a=x acquire*; b=y acquire"}},
+    /* x request, y section flag, z limbo */
+    {"P8",
+     "a limbo has one user",
+     "x=9",
+     {"y=1 relaxed; fence seq_cst*; c=x acquire*; c!z=2 plain; y=0 release*",
+      "a=x:0>1 seq_cst; fence seq_cst*; b=y relaxed; fence acquire*; b!z=1 plain; x=0 release*"}},
+    /* x record, y list */
+    {"P9",
+     "a thread's record before its place in the list",
+     "a=1 b=0",
+     {"x=1 plain; c=y:0>1 seq_cst+", "a=y acquire*; a?b=x plain"}},
+    /* x entry, y link */
+    {"P10",
+     "an entry before its link",
+     "a=1 b=0",
+     {"x=1 plain; c=y:0>1 seq_cst+", "a=y acquire*; a?b=x plain"}},
+    /* x mark above, y mark below */
+    {"P10",
+     "the marks above before those below",
+     "a=1 b=0",
+     {"c=x|1 seq_cst; d=y|1 seq_cst+", "a=y seq_cst+; b=x seq_cst"}},
+    /* x first link, y what a thread announces */
+    {"P10",
+     "an insertion and an announcement: one sees the other",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y+1 seq_cst*; d=x seq_cst*"}},
+    /* x, y last link or mark of each party, z done */
+    {"P10b",
+     "the second party sees what the first has linked",
+     "a=1 c=0",
+     {"x=1 seq_cst; a=z+1 seq_cst+; a?c=y relaxed", "y=1 seq_cst; b=z+1 seq_cst+; b?d=x relaxed"}},
+    /* x entry's memory, z done */
+    {"P10b",
+     "the second party frees",
+     "a=0 b=0",
+     {"c=x plain; a=z+1 seq_cst+; a?x=1 plain", "d=x plain; b=z+1 seq_cst+; b?x=2 plain"}},
+    /* x cell and record, y the slot's word */
+    {"P11",
+     "a cell before its slot's word",
+     "a=1 b=0",
+     {"x=1 plain; c=y:0>1 seq_cst+", "a=y acquire*; a?b=x plain"}},
+    /* x word, y bound with its mark */
+    {"P12",
+     "a claim and a tender: one sees the other",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y:0>1 seq_cst*; d=x seq_cst*"}},
+    /* x contents, y pointer */
+    {"P13",
+     "a segment, page, directory, lane before its pointer",
+     "a=1 b=0",
+     {"x=1 plain; y=1 release*", "a=y acquire*; a?b=x plain"}},
+    /* x pointer of the lane (1: gone), y lanes_gone */
+    {"P13",
+     "who reads lanes_gone before the search remembers no lane that went before",
+     "a=1 b=0",
+     {"x=1 seq_cst; c=y+1 seq_cst+", "a=y seq_cst+; b=x acquire"}},
+    /* x lane's memory, y lanes_gone, s section flag */
+    {"P13",
+     "a remembered lane is not freed under its section",
+     "x=9",
+     {"s=1 relaxed; fence seq_cst*; a=y seq_cst; a!b=x plain; s=0 release*",
+      "c=y+1 seq_cst; fence seq_cst*; d=s relaxed; fence acquire*; d!x=1 plain"}},
+    /* x finished, y segment's word */
+    {"P14",
+     "the last slot and the seal: one sees the other",
+     "b=0 d=0",
+     {"a=x+1 seq_cst*; b=y seq_cst*", "c=y|1 seq_cst*; d=x seq_cst*"}},
+    /* x job's word, y waiters; the look is in a section of its own */
+    {"P15",
+     "a job and a sleeper: one sees the other",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y+1 seq_cst; fence seq_cst*; d=x acquire"}},
+    /* x job's word, z signal, which the kernel compares with the noted one */
+    {"P15",
+     "a sleeper notes the signal before it looks",
+     "e=1 d=0",
+     {"a=x:0>1 seq_cst; b=z+1 seq_cst+", "e=z seq_cst+; d=x acquire"}},
+    /* x first link of the ready entries, which are looked at without a fence in between */
+    {"P15",
+     "a ready entry and a sleeper: one sees the other",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y+1 seq_cst*; d=x seq_cst*"}},
+    /* x pushing, y closed, z depth */
+    {"P16",
+     "no job after the last pull was told that none will come",
+     "b=0 c=1 d=0 e=0",
+     {"a=x+1 seq_cst*; b=y seq_cst*; b!z=1 seq_cst; f=x-1 seq_cst+", "y=1 seq_cst",
+      "c=y seq_cst+; d=x seq_cst*; e=z seq_cst"}},
+    /* x depth, y closed */
+    {"P16",
+     "who takes the last job and who closes: one sees the other",
+     "b=0 d=0",
+     {"a=x+1 seq_cst*; b=y seq_cst*", "y=1 seq_cst*; d=x seq_cst*"}},
+    /* x bound of expiry, y closed */
+    {"P16",
+     "an expiry and who closes: one sees the other",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "y=1 seq_cst*; d=x seq_cst*"}},
+    /* x mark of the entry, y the database's item */
+    {"P17",
+     "no old item from the cache after the new one from the database",
+     "a=1 b=0",
+     {"x=1 seq_cst; y=1 release*", "a=y acquire*; b=x seq_cst"}},
+    /* x word of the partition, y the database's item */
+    {"P18",
+     "what was read in a window is not entered as read after it",
+     "a=2 b=0",
+     {"c=x+1 seq_cst; y=1 release; d=x+1 seq_cst+", "a=x seq_cst+; b=y acquire"}},
+    {"P18",
+     "no old item from the cache after the new one from the database",
+     "a=1 b=0",
+     {"c=x+1 seq_cst; y=1 release*", "a=y acquire*; b=x seq_cst"}},
+};
+enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+
+static bool
+breaks(const litmus_program *program, const struct row *row, litmus_result *result)
+{
+    litmus_run(program, row->outcome, result);
+    return result->shown != 0 || result->races != 0;
+}
+
+/* How much of the statement's order the program needs: as the marks say it. */
+static char
+need_of(const litmus_program *program, const struct row *row, unsigned thread, unsigned i)
+{
+    litmus_result result;
+    litmus_program weaker = *program;
+    litmus_statement *statement = &weaker.statements[thread][i];
+    (void)litmus_weaken(statement, false);
+    if (breaks(&weaker, row, &result))
+        return '*';
+    *statement = program->statements[thread][i];
+    (void)litmus_weaken(statement, true);
+    return breaks(&weaker, row, &result) ? '+' : ' ';
+}
+
+static void
+test_pairs_hold_and_their_weakened_twins_do_not(void **state)
+{
+    (void)state;
+    unsigned wrong = 0, twins = 0;
+    for (unsigned r = 0; r < ROWS; r++) {
+        const struct row *row = &rows[r];
+        litmus_program program;
+        litmus_result result;
+        char needs[400] = "";
+        size_t length = 0;
+        unsigned broken = 0;
+        litmus_parse(&program, row->threads);
+        if (breaks(&program, row, &result)) {
+            print_error("%s, %s: broken in %llu of %llu executions\n", row->pair, row->what,
+                        (unsigned long long)(result.shown + result.races),
+                        (unsigned long long)result.executions);
+            wrong++;
+        }
+        for (unsigned t = 0; t < program.threads; t++)
+            for (unsigned i = 0; i < program.counts[t]; i++) {
+                litmus_statement statement = program.statements[t][i];
+                if (!litmus_weaken(&statement, false))
+                    continue;
+                statement = program.statements[t][i];
+                char need = need_of(&program, row, t, i);
+                broken += need != ' ';
+                if (need != statement.mark) {
+                    print_error("%s, %s: \"%s\" of thread %u is '%c', not '%c'\n", row->pair,
+                                row->what, litmus_text(&statement), t + 1, need, statement.mark);
+                    wrong++;
+                }
+                if (need != ' ')
+                    length += (size_t)snprintf(needs + length, sizeof(needs) - length, "%s%s",
+                                               length != 0 ? "; " : "", litmus_text(&statement));
+            }
+        /* A pair none of whose orders is needed would be no pair. */
+        if (broken == 0)
+            wrong++;
+        twins += broken;
+        print_message("%-4s %-70s %6llu executions, %u twins fail: %s\n", row->pair, row->what,
+                      (unsigned long long)result.executions, broken, needs);
+    }
+    assert_int_equal(wrong, 0);
+    assert_true(twins > 2 * ROWS);
+}
+
+static void
+test_pairs_are_all_there(void **state)
+{
+    (void)state;
+    for (unsigned number = 1; number <= 18; number++) {
+        char pair[8];
+        unsigned count = 0;
+        (void)snprintf(pair, sizeof(pair), "P%u", number);
+        for (unsigned r = 0; r < ROWS; r++)
+            count += strcmp(rows[r].pair, pair) == 0;
+        assert_true(count > 0);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pairs_hold_and_their_weakened_twins_do_not),
+        cmocka_unit_test(test_pairs_are_all_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
