@@ -71,7 +71,7 @@ struct lki_record {
         uint64_t version;      /* tombstones: of the last lock, or 0; [const] */
         lki_record *source;    /* jobs: a value that is none; [const] */
         int64_t expires_at_ms; /* values with LKI_FLAG_EXPIRES; [const] */
-        unsigned char data[8]; /* expiry and lock, where there are, and the data; [const] */
+        unsigned char data[1]; /* as many: expiry and lock, where there are, and data; [const] */
     };
 };
 enum { LKI_RECORD_HEADER = 24 };

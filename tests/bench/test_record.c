@@ -168,7 +168,8 @@ test_record_numbers_out_of_range_are_cut(void **state)
     (void)state;
     used += (size_t)snprintf(text, sizeof text,
                              "{\"format\": \"%s\", \"machine\": 3, \"rows\": [7, {\"workload\": "
-                             "\"w\", \"threads\": 1e30, \"planned\": -1, \"figures\": 5, "
+                             "\"w\", \"threads\": 1e30, \"planned\": -1, \"ratio\": 1e999, "
+                             "\"figures\": 5, "
                              "\"hot_keys\": [1, 2, 3, 4, 5, 6, 7, 8, 9], "
                              "\"attempts\": [1, -1, 1e99, \"x\", 5, 6, 7, 8], "
                              "\"targets\": [1, 2, 3, 4, 5], \"latency\": {\"buckets\": [[1], "
@@ -183,6 +184,7 @@ test_record_numbers_out_of_range_are_cut(void **state)
     assert_int_equal(record.row_count, 2);
     const struct record_row *row = record.rows[1];
     assert_int_equal(row->threads, RECORD_THREADS_MAX);
+    assert_true(row->ratio == 0);
     assert_int_equal(row->repeats, RECORD_REPEATS_MAX);
     assert_int_equal(row->target_count, RECORD_TARGETS_MAX);
     assert_int_equal(row->hot_count, RECORD_HOT_MAX);

@@ -257,12 +257,38 @@ kit_random_of(uint64_t otherwise)
 {
     const char *text = getenv("LK_TEST_SEED");
     uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : otherwise;
-    return (kit_random){seed, (seed + 1) * 0x9e3779b97f4a7c15U};
+    return (kit_random){.seed = seed, .state = (seed + 1) * 0x9e3779b97f4a7c15U};
+}
+
+kit_random
+kit_random_bytes(const unsigned char *bytes, size_t size)
+{
+    static const unsigned char none[1];
+    bytes = size > 0 ? bytes : none;
+    return (kit_random){.bytes = bytes, .end = bytes + size};
+}
+
+bool
+kit_random_ended(const kit_random *random)
+{
+    return random->bytes != NULL && random->bytes == random->end;
+}
+
+/* As many bytes as `below` needs, so that a small change of them is a small change of what they say. */
+static uint64_t
+bytes_draw(kit_random *random, uint64_t below)
+{
+    uint64_t value = 0;
+    for (uint64_t rest = below - 1; rest != 0 && random->bytes < random->end; rest >>= 8)
+        value = value << 8 | *random->bytes++;
+    return value % below;
 }
 
 uint64_t
 kit_draw(kit_random *random, uint64_t below)
 {
+    if (random->bytes != NULL)
+        return bytes_draw(random, below);
     random->state ^= random->state << 13;
     random->state ^= random->state >> 7;
     random->state ^= random->state << 17;

@@ -91,10 +91,15 @@ bool kit_is_filled(const void *memory, size_t size);
 
 typedef struct kit_random {
     uint64_t seed, state;
+    const unsigned char *bytes, *end; /* if given, draws are made of these, and 0 behind them */
 } kit_random;
 
 /* LK_TEST_SEED, else `otherwise`; printed by who fails. */
 kit_random kit_random_of(uint64_t otherwise);
+/* Somebody else's choices, as a fuzzer's. */
+kit_random kit_random_bytes(const unsigned char *bytes, size_t size);
+/* All bytes were drawn; never where there are none. */
+bool kit_random_ended(const kit_random *random);
 /* Below `below`, which is not 0. */
 uint64_t kit_draw(kit_random *random, uint64_t below);
 

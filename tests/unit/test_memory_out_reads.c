@@ -2,6 +2,8 @@
  *
  * Reads, locks and upkeep without memory; see support/scarce.h.
  */
+#include <latchkey/adapter.h>
+
 #include "support/scarce.h"
 
 static bool
@@ -134,6 +136,14 @@ call_query(rig *it)
     return lk_query_items(it->k.db, &query, it->out);
 }
 
+static lk_status
+call_page(rig *it)
+{
+    lk_query query = {.pk = lk_string("pk")};
+    lk_page page = {.query = &query, .max_visits = SIZE_MAX, .max_bytes = SIZE_MAX};
+    return lk_query_page(it->k.db, &page, it->out);
+}
+
 static bool
 out_is_growth(rig *it)
 {
@@ -230,6 +240,7 @@ static const scenario scenarios[] = {
     {"get", scarce_prepare_old, call_get, out_is_untouched, out_is_one},
     {"get_many", scarce_prepare_old, call_get_many, out_is_untouched, out_is_many},
     {"query", prepare_growth, call_query, out_is_untouched, out_is_growth},
+    {"page", prepare_growth, call_page, out_is_untouched, out_is_growth},
     {"get_into", scarce_prepare_old, call_get_into, always, always},
     {"view", scarce_prepare_old, call_view, always, always},
     {"stream", prepare_growth, call_stream, always, stream_is_after},
