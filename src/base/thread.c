@@ -300,7 +300,9 @@ lki_thread_detach_all(void)
             const attachment *at = attachment_at(domain->number);
             if (at == NULL || at->id != domain->id || !lki_domain_is_ours(domain))
                 continue;
-            at->thread->epoch.active = 0; /* a thread that exits inside a section reads no more */
+            /* A thread that exits inside a section reads no more: ends it, as ck_epoch_end does. */
+            ck_pr_fence_release();
+            ck_pr_store_uint(&at->thread->epoch.active, 0);
             thread_hand_over(at->thread);
         }
         if (attached.more != NULL && lki_load_relaxed(&exit_state) != EXIT_GONE)

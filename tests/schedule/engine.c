@@ -242,6 +242,8 @@ fiber_main(void)
 {
     engine_fiber *self = &engine.fiber[engine.current];
     self->body();
+    if (engine.current == engine.freeze_fiber)
+        engine.freeze_fiber = 0; /* it has not stopped, or goes on; its exit may take latches */
     threads_exit();
     self->state = ENGINE_DONE;
     engine.runnable &= ~(1U << engine.current);

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The progress table of the public header. Fiber 1 does one operation, and stops at each of its
+ * points in turn; fiber 2 meanwhile reads in all ways, writes keys that exist, and works on a
+ * queue: it has to get through. What is there in the end is what some order of both gives.
+ *
+ * The stopped one may hold latches: what fiber 2 does wants none.
+ */
+#include "schedule/store.h"
+
+enum { KEYS = 4, OTHERS = 7 };
+
+static lk_db *db;
+static lk_key key[KEYS];
+static lk_lock lock[2];
+static lk_result *held; /* of claims */
+static lk_claim claim[2];
+static bool writes;
+
+/* ---- what is there before ---- */
+
+static lk_item
+job_of(const uint64_t *number)
+{
+    return store_item((lk_key){.pk = lk_string("queue")}, number);
+}
+
+static void
+push(uint64_t number)
+{
+    lk_item job = job_of(&number);
+    STORE_MUST(lk_queue_push(db, &job, 1, NULL, NULL));
+}
+
+static lk_status
+pull(lk_result *result)
+{
+    lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    options.pk = lk_string("queue");
+    return lk_queue_pull(db, &options, result);
+}
+
+static void
+prepare(void)
+{
+    static const char *const names[KEYS] = {"a", "b", "c", "d"};
+    db = store_open();
+    for (int i = 0; i < KEYS; i++)
+        key[i] = lk_key_of("pk", names[i]);
+    for (int i = 0; i < KEYS - 1; i++)
+        store_set(db, key[i], 1);
+    for (uint64_t i = 0; i < 6; i++)
+        push(i + 1);
+    held = store_result();
+    lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    options.pk = lk_string("queue");
+    options.max_jobs = 2;
+    STORE_MUST(lk_queue_pull(db, &options, held));
+    for (size_t i = 0; i < 2; i++)
+        claim[i] = *lk_result_claim(held, i);
+}
+
+static void
+prepare_locks(void)
+{
+    prepare();
+    for (int i = 0; i < 2; i++)
+        STORE_MUST(lk_get_lock(db, key[i], &lock[i]));
+}
+
+/* Removals that are soon due, and something that has expired. */
+static void
+prepare_removals(void)
+{
+    static const char *const gone[] = {"e", "f", "g", "h"};
+    prepare();
+    uint64_t number = 1;
+    lk_item expired = store_item(lk_key_of("expired", "x"), &number);
+    expired.expires_at_ms = 1;
+    STORE_MUST(lk_set(db, &expired, 1));
+    for (int i = 0; i < 4; i++) {
+        lk_key one = lk_key_of("gone", gone[i]);
+        store_set(db, one, 1);
+        STORE_MUST(lk_delete(db, &one, 1));
+    }
+}
+
+static void
+setup(void)
+{
+    writes = schedule_random() % 2 == 0;
+}
+
+static void
+teardown(void)
+{
+    lk_result_free(held);
+    lk_close(db);
+}
+
+/* ---- the operations ---- */
+
+static void
+run_set(void)
+{
+    store_set(db, key[0], 100);
+}
+
+static void
+run_delete(void)
+{
+    STORE_MUST(lk_delete(db, &key[0], 1));
+}
+
+static void
+run_get_lock(void)
+{
+    lk_lock mine;
+    STORE_MUST(lk_get_lock(db, key[0], &mine));
+}
+
+static void
+run_set_atomic(void)
+{
+    uint64_t number = 100;
+    lk_item items[2] = {store_item(key[0], &number), store_item(key[1], &number)};
+    lk_status status = lk_set_atomic(db, items, 2, lock, 2, NULL);
+    if (status != LK_RACE)
+        STORE_MUST(status);
+}
+
+static void
+run_commit(void)
+{
+    uint64_t number = 100;
+    lk_write both[2] = {{.kind = LK_PUT, .item = store_item(key[0], &number)},
+                        {.kind = LK_DELETE, .item = {.key = key[1]}}};
+    STORE_MUST(lk_commit(db, both, 2, NULL, 0, NULL));
+}
+
+static void
+run_get_many(void)
+{
+    lk_result *result = store_result();
+    STORE_MUST(lk_get_many(db, key, KEYS, result));
+    lk_result_free(result);
+}
+
+static void
+run_query(void)
+{
+    lk_result *result = store_result();
+    lk_query query = {.pk = key[0].pk};
+    STORE_MUST(lk_query_items(db, &query, result));
+    lk_result_free(result);
+}
+
+static void
+run_new_key(void)
+{
+    store_set(db, key[3], 100);
+}
+
+static void
+run_new_partition(void)
+{
+    store_set(db, lk_key_of("new", "x"), 100);
+}
+
+static void
+run_sweep(void)
+{
+    STORE_MUST(lk_sweep(db, 0, NULL));
+}
+
+static void
+run_upkeep(void)
+{
+    for (int i = 0; i < 20; i++)
+        store_set(db, key[2], 1);
+}
+
+static void
+run_push(void)
+{
+    push(7);
+}
+
+static void
+run_pull(void)
+{
+    lk_result *result = store_result();
+    (void)!pull(result);
+    lk_result_free(result);
+}
+
+static void
+run_acknowledge(void)
+{
+    STORE_MUST(lk_queue_acknowledge(db, &claim[0], 1));
+}
+
+static void
+run_release(void)
+{
+    STORE_MUST(lk_queue_release(db, &claim[0], 0));
+}
+
+static void
+run_extend(void)
+{
+    STORE_MUST(lk_queue_extend(db, &claim[0], 1000));
+}
+
+static void
+run_push_commit(void)
+{
+    uint64_t number = 100;
+    lk_write both[2] = {{.kind = LK_PUSH, .item = store_item(lk_key_of("queue", "k"), &number)},
+                        {.kind = LK_ACKNOWLEDGE, .claim = &claim[0]}};
+    STORE_MUST(lk_commit(db, both, 2, NULL, 0, NULL));
+}
+
+/* ---- what the other one does ---- */
+
+static void
+read_all(void)
+{
+    lk_result *result = store_result();
+    lk_query query = {.pk = key[0].pk};
+    lk_stream *stream = NULL;
+    lk_item item;
+    for (int i = 0; i < KEYS; i++) {
+        lk_status status = lk_get(db, key[i], result);
+        SCHEDULE_EXPECT(status == LK_OK || status == LK_NOT_FOUND);
+    }
+    STORE_MUST(lk_get_many(db, key, KEYS, result));
+    STORE_MUST(lk_query_items(db, &query, result));
+    query.relaxed = true;
+    STORE_MUST(lk_query_items(db, &query, result));
+    STORE_MUST(lk_stream_open(db, &query, &stream));
+    while (lk_stream_next(stream, &item) == LK_OK) {}
+    lk_stream_close(stream);
+    lk_read_begin(db);
+    for (int i = 0; i < KEYS; i++)
+        (void)!lk_view(db, key[i], &item);
+    lk_read_end(db);
+    lk_result_free(result);
+}
+
+static void
+write_all(void)
+{
+    lk_lock mine[2];
+    for (int i = 0; i < 2; i++) {
+        store_set(db, key[i], OTHERS);
+        STORE_MUST(lk_get_lock(db, key[i], &mine[i]));
+    }
+    uint64_t number = OTHERS;
+    lk_item items[2] = {store_item(key[0], &number), store_item(key[1], &number)};
+    lk_status status = lk_set_atomic(db, items, 2, mine, 2, NULL);
+    if (status != LK_RACE)
+        STORE_MUST(status);
+    lk_write both[2] = {{.kind = LK_PUT, .item = items[0]}, {.kind = LK_PUT, .item = items[1]}};
+    STORE_MUST(lk_commit(db, both, 2, NULL, 0, NULL));
+}
+
+static void
+work_all(void)
+{
+    lk_result *result = store_result();
+    for (int i = 0; i < 2; i++) {
+        STORE_MUST(pull(result)); /* the stopped one has no more than two of six */
+        lk_claim mine = *lk_result_claim(result, 0);
+        STORE_MUST(lk_queue_extend(db, &mine, 2000));
+        if (i == 0)
+            STORE_MUST(lk_queue_release(db, &mine, 0));
+        else
+            STORE_MUST(lk_queue_acknowledge(db, &mine, 1));
+    }
+    lk_result_free(result);
+}
+
+static void
+others(void)
+{
+    read_all();
+    if (writes) {
+        write_all();
+        work_all();
+    }
+    read_all();
+}
+
+static void
+check(void)
+{
+    lk_result *result = store_result();
+    uint64_t number[2];
+    for (int i = 0; i < 2; i++) {
+        lk_status status = lk_get(db, key[i], result);
+        number[i] = status == LK_OK ? store_number(lk_result_item(result, 0)) : 0;
+        SCHEDULE_EXPECT(number[i] == 0 || number[i] == 1 || number[i] == 100 ||
+                        number[i] == OTHERS);
+        SCHEDULE_EXPECT(!writes || number[i] != 1);
+    }
+    lk_result_free(result);
+}
+
+#define STOPS(title, before, operation)                                                \
+    {                                                                                  \
+        .name = title, .prepare = before, .setup = setup, .body = {operation, others}, \
+        .check = check, .teardown = teardown, .count = 500, .limit = 20000, .stops = 1 \
+    }
+
+const schedule_scenario schedule_scenarios[] = {
+    STOPS("stop_set", prepare, run_set),
+    STOPS("stop_delete", prepare, run_delete),
+    STOPS("stop_delete_locked", prepare_locks, run_delete),
+    STOPS("stop_get_lock", prepare_locks, run_get_lock),
+    STOPS("stop_get_lock_new", prepare, run_get_lock),
+    STOPS("stop_set_atomic", prepare_locks, run_set_atomic),
+    STOPS("stop_commit", prepare_locks, run_commit),
+    STOPS("stop_get_many", prepare, run_get_many),
+    STOPS("stop_query", prepare, run_query),
+    STOPS("stop_new_key", prepare, run_new_key),
+    STOPS("stop_new_partition", prepare, run_new_partition),
+    STOPS("stop_sweep", prepare_removals, run_sweep),
+    STOPS("stop_upkeep", prepare_removals, run_upkeep),
+    STOPS("stop_push", prepare, run_push),
+    STOPS("stop_pull", prepare, run_pull),
+    STOPS("stop_acknowledge", prepare, run_acknowledge),
+    STOPS("stop_release", prepare, run_release),
+    STOPS("stop_extend", prepare, run_extend),
+    STOPS("stop_push_commit", prepare, run_push_commit),
+    {0},
+};
