@@ -93,15 +93,15 @@ cache_get(void *state, const lk_key *key, lk_result *result)
     if (LKI_UNLIKELY(!lki_cache_knows_self(c)) || LKI_UNLIKELY(!lki_key_is_short(key)))
         return get_all(c, key, result);
     lki_hashed hashed = lki_hashed_of_short(&c->cache->secret, key);
-    size_t pk_size = key->pk.size, sk_size = key->sk.size; /* the key may lie in the result */
     lki_enter(thread);
     lki_cached *entry = lki_cache_find_plain(c->cache, &hashed);
-    if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(entry->data_size > LKI_COPY_STEPS_MAX) ||
-        LKI_UNLIKELY(!lki_result_has_room(result, 1, pk_size + sk_size + entry->data_size)))
+    size_t keys = key->pk.size + key->sk.size, size;
+    if (LKI_UNLIKELY(entry == NULL) ||
+        LKI_UNLIKELY((size = entry->data_size) > LKI_COPY_STEPS_MAX) ||
+        LKI_UNLIKELY(!lki_result_has_room_for_one(result, keys + size)))
         return get_rest(c, thread, key, result);
-    lki_result_clear(result);
-    lki_result_put_short(result, entry->bytes, pk_size, sk_size, entry->bytes + pk_size + sk_size,
-                         entry->data_size);
+    lki_result_put_short(result, entry->bytes, key->pk.size, key->sk.size, entry->bytes + keys,
+                         size);
     lki_cache_hit(c->cache, entry);
     lki_leave(thread);
     lki_count(thread, LKI_HITS, 1);

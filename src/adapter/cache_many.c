@@ -32,7 +32,7 @@ many_find(many *m)
     }
     for (size_t i = 0; i < m->count; i++) {
         uint64_t hash = m->misses[i].hashed.hash;
-        LKI_PREFETCH(lki_bucket_guess(lki_cache_bucket(cache, hash), lki_set_tag(hash)));
+        LKI_PREFETCH(lki_bucket_guess(lki_cache_bucket(cache, hash), hash));
     }
     m->missing = 0;
     for (size_t i = 0; i < m->count; i++) {

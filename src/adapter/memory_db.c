@@ -38,19 +38,7 @@ result_put(lk_result *result, const lki_found *found)
                    lki_record_data(found->record), found->record->size, found_expires(found));
 }
 
-/* ---- reads of one key ----
- *
- * They go straight on while nothing is unusual: the key is short, its cell the first that the bucket names,
- * its record a plain value. Where something is, they go on from there in a function apart. So the straight
- * way calls nothing, and has nothing to keep over a call. */
-
-/* The section of a read ends. */
-LKI_INLINE void
-read_end(lki_thread *thread, bool found)
-{
-    lki_leave(thread);
-    lki_count(thread, found ? LKI_HITS : LKI_MISSES, 1);
-}
+/* ---- reads of one key; their straight way is in memory_db.h ---- */
 
 /* The section may have begun with a key that is not short; `key` NULL: with a cell. */
 static const lki_record *
@@ -64,66 +52,32 @@ read_rest(lki_store *store, const lk_key *key, lki_cell **cell)
     return *cell == NULL ? NULL : lki_read_cell(store, *cell, &now);
 }
 
-/* From where `cell` is known, or (NULL) from the section's beginning on. */
-static LKI_APART lk_status
-get_into_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, void *buffer, size_t capacity,
-              size_t *size)
+lk_status
+lki_memory_get_into_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, void *buffer,
+                         size_t capacity, size_t *size)
 {
     lk_status status = LK_NOT_FOUND;
     const lki_record *record = read_rest(lki_thread_store(thread), key, &cell);
     if (record != NULL)
         status = lki_copy_into((lk_bytes){lki_record_data(record), record->size}, buffer, capacity,
                                size);
-    read_end(thread, record != NULL);
+    lki_memory_read_end(thread, record != NULL);
     return status;
 }
 
-static LKI_APART lk_status
-get_into_all(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+lk_status
+lki_memory_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
     lk_status why;
     lki_thread *thread = self_of(state, &why);
     if (LKI_UNLIKELY(thread == NULL))
         return why;
     lki_enter(thread);
-    return get_into_rest(thread, key, NULL, buffer, capacity, size);
+    return lki_memory_get_into_rest(thread, key, NULL, buffer, capacity, size);
 }
 
 lk_status
-lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, size_t capacity,
-                          size_t *size)
-{
-    lki_thread *thread = lki_self.thread;
-    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
-        return get_into_all(store, key, buffer, capacity, size);
-    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
-    bool none;
-    lki_enter(thread);
-    lki_cell *cell = lki_find_first(store, &hashed, &none);
-    if (LKI_UNLIKELY(none)) {
-        read_end(thread, false);
-        return LK_NOT_FOUND;
-    }
-    const lki_record *record;
-    const unsigned char *data;
-    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)) ||
-        LKI_UNLIKELY(record->size > LKI_COPY_STEPS_MAX) || LKI_UNLIKELY(record->size > capacity))
-        return get_into_rest(thread, key, cell, buffer, capacity, size);
-    *size = record->size;
-    lki_copy_steps(buffer, data, record->size);
-    read_end(thread, true);
-    return LK_OK;
-}
-
-static lk_status
-memory_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
-{
-    return lki_key_is_short(key) ? lki_memory_get_into_short(state, key, buffer, capacity, size)
-                                 : get_into_all(state, key, buffer, capacity, size);
-}
-
-static LKI_APART lk_status
-get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, lk_result *result)
+lki_memory_get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, lk_result *result)
 {
     lk_status status = LK_NOT_FOUND;
     const lki_record *record = read_rest(lki_thread_store(thread), key, &cell);
@@ -135,53 +89,19 @@ get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, lk_result *resul
             status = LK_OK;
         }
     }
-    read_end(thread, record != NULL);
+    lki_memory_read_end(thread, record != NULL);
     return status;
 }
 
-static LKI_APART lk_status
-get_all(void *state, const lk_key *key, lk_result *result)
+lk_status
+lki_memory_get(void *state, const lk_key *key, lk_result *result)
 {
     lk_status why;
     lki_thread *thread = self_of(state, &why);
     if (LKI_UNLIKELY(thread == NULL))
         return why;
     lki_enter(thread);
-    return get_rest(thread, key, NULL, result);
-}
-
-lk_status
-lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
-{
-    lki_thread *thread = lki_self.thread;
-    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
-        return get_all(store, key, result);
-    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
-    size_t pk_size = key->pk.size, sk_size = key->sk.size; /* the key may lie in the result */
-    bool none;
-    lki_enter(thread);
-    lki_cell *cell = lki_find_first(store, &hashed, &none);
-    if (LKI_UNLIKELY(none)) {
-        read_end(thread, false);
-        return LK_NOT_FOUND;
-    }
-    const lki_record *record;
-    const unsigned char *data;
-    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)) ||
-        LKI_UNLIKELY(record->size > LKI_COPY_STEPS_MAX) ||
-        LKI_UNLIKELY(!lki_result_has_room(result, 1, pk_size + sk_size + record->size)))
-        return get_rest(thread, key, cell, result);
-    lki_result_clear(result);
-    lki_result_put_short(result, cell->bytes, pk_size, sk_size, data, record->size);
-    read_end(thread, true);
-    return LK_OK;
-}
-
-static lk_status
-memory_get(void *state, const lk_key *key, lk_result *result)
-{
-    return lki_key_is_short(key) ? lki_memory_get_short(state, key, result)
-                                 : get_all(state, key, result);
+    return lki_memory_get_rest(thread, key, NULL, result);
 }
 
 static void
@@ -213,8 +133,8 @@ memory_read_end(void *state)
     }
 }
 
-static LKI_APART lk_status
-view_all(void *state, const lk_key *key, lk_item *item)
+lk_status
+lki_memory_view(void *state, const lk_key *key, lk_item *item)
 {
     lk_status why;
     lki_thread *thread = self_of(state, &why);
@@ -231,32 +151,6 @@ view_all(void *state, const lk_key *key, lk_item *item)
                    lki_record_expires(record));
     item->data.data = lki_record_data(record);
     return LK_OK;
-}
-
-lk_status
-lki_memory_view_short(lki_store *store, const lk_key *key, lk_item *item)
-{
-    lki_thread *thread = lki_self.thread;
-    if (LKI_UNLIKELY(lki_self.id != store->domain.id) || LKI_UNLIKELY(thread->pins == 0))
-        return view_all(store, key, item);
-    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
-    bool none;
-    lki_cell *cell = lki_find_first(store, &hashed, &none);
-    const lki_record *record;
-    const unsigned char *data;
-    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)))
-        return view_all(store, key, item);
-    lki_count(thread, LKI_HITS, 1);
-    lki_item_point(item, cell->bytes, key->pk.size, key->sk.size, record->size, 0);
-    item->data.data = data;
-    return LK_OK;
-}
-
-static lk_status
-memory_view(void *state, const lk_key *key, lk_item *item)
-{
-    return lki_key_is_short(key) ? lki_memory_view_short(state, key, item)
-                                 : view_all(state, key, item);
 }
 
 /* ---- several keys ---- */
@@ -678,10 +572,10 @@ memory_close(void *state)
 static const lk_operations memory_operations = {
     .size = sizeof memory_operations,
     .close = memory_close,
-    .get_at = memory_get,
+    .get_at = lki_memory_get,
     .set = memory_set,
     .remove = memory_remove,
-    .get_into_at = memory_get_into,
+    .get_into_at = lki_memory_get_into,
     .get_many = memory_get_many,
     .query = memory_query,
     .get_lock_at = memory_get_lock,
@@ -699,7 +593,7 @@ static const lk_operations memory_operations = {
     .queue_fd = memory_queue_fd,
     .read_begin = memory_read_begin,
     .read_end = memory_read_end,
-    .view_at = memory_view,
+    .view_at = lki_memory_view,
     .sweep = memory_sweep,
     .statistics = memory_statistics,
 };

@@ -1,18 +1,113 @@
 /* SPDX-License-Identifier: MIT
  *
  * The reads of one key of the embedded store, for the api to call where it has seen that the key is short
- * (lki_key_is_short) and good, and that the handle is the embedded store's (lk_db.embedded). What the
- * operations do for other keys they do for these too; this spares a look at the key and the table.
+ * (lki_key_is_short) and good, and that the handle is the embedded store's (lk_db.embedded).
+ *
+ * They are inlined there and go straight on while nothing is unusual: the thread is known, the key's cell the
+ * first that the bucket names, its record a plain value. Where something is, they go on from there in a
+ * function apart (memory_db.c), which is the general way. So the straight one calls nothing, and has nothing
+ * to keep over a call.
  */
 #ifndef LKI_ADAPTER_MEMORY_DB_H
 #define LKI_ADAPTER_MEMORY_DB_H
 
 #include "adapter/handle.h"
+#include "base/result.h"
+#include "store/record.h"
 
-struct lki_store;
-lk_status lki_memory_get_short(struct lki_store *store, const lk_key *key, lk_result *result);
-lk_status lki_memory_get_into_short(struct lki_store *store, const lk_key *key, void *buffer,
-                                    size_t capacity, size_t *size);
-lk_status lki_memory_view_short(struct lki_store *store, const lk_key *key, lk_item *item);
+/* Operations; keys of any size. */
+lk_status lki_memory_get(void *store, const lk_key *key, lk_result *result);
+lk_status lki_memory_get_into(void *store, const lk_key *key, void *buffer, size_t capacity,
+                              size_t *size);
+lk_status lki_memory_view(void *store, const lk_key *key, lk_item *item);
+
+/* The rest of the first two in a section that has begun, which they end: from where `cell` is known, or
+ * (NULL) from the hash on. */
+lk_status lki_memory_get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell,
+                              lk_result *result);
+lk_status lki_memory_get_into_rest(lki_thread *thread, const lk_key *key, lki_cell *cell,
+                                   void *buffer, size_t capacity, size_t *size);
+
+/* The section of a read ends. */
+LKI_INLINE void
+lki_memory_read_end(lki_thread *thread, bool found)
+{
+    lki_leave(thread);
+    lki_count(thread, found ? LKI_HITS : LKI_MISSES, 1);
+}
+
+LKI_INLINE lk_status
+lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
+{
+    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
+        return lki_memory_get(store, key, result);
+    lki_thread *thread = lki_self.thread;
+    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
+    bool none;
+    lki_enter(thread);
+    lki_cell *cell = lki_find_first(store, &hashed, &none);
+    if (LKI_UNLIKELY(none)) {
+        lki_memory_read_end(thread, false);
+        return LK_NOT_FOUND;
+    }
+    const lki_record *record;
+    const unsigned char *data;
+    size_t bytes;
+    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)) ||
+        LKI_UNLIKELY((bytes = record->size) > LKI_COPY_STEPS_MAX) ||
+        LKI_UNLIKELY(!lki_result_has_room_for_one(result, key->pk.size + key->sk.size + bytes)))
+        return lki_memory_get_rest(thread, key, cell, result);
+    lki_result_put_short(result, cell->bytes, key->pk.size, key->sk.size, data, bytes);
+    lki_memory_read_end(thread, true);
+    return LK_OK;
+}
+
+LKI_INLINE lk_status
+lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, size_t capacity,
+                          size_t *size)
+{
+    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
+        return lki_memory_get_into(store, key, buffer, capacity, size);
+    lki_thread *thread = lki_self.thread;
+    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
+    bool none;
+    lki_enter(thread);
+    lki_cell *cell = lki_find_first(store, &hashed, &none);
+    if (LKI_UNLIKELY(none)) {
+        lki_memory_read_end(thread, false);
+        return LK_NOT_FOUND;
+    }
+    const lki_record *record;
+    const unsigned char *data;
+    size_t bytes;
+    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)) ||
+        LKI_UNLIKELY((bytes = record->size) > LKI_COPY_STEPS_MAX) || LKI_UNLIKELY(bytes > capacity))
+        return lki_memory_get_into_rest(thread, key, cell, buffer, capacity, size);
+    *size = bytes;
+    lki_copy_steps(buffer, data, bytes);
+    lki_memory_read_end(thread, true);
+    return LK_OK;
+}
+
+LKI_INLINE lk_status
+lki_memory_view_short(lki_store *store, const lk_key *key, lk_item *item)
+{
+    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
+        return lki_memory_view(store, key, item);
+    lki_thread *thread = lki_self.thread;
+    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
+    bool none;
+    if (LKI_UNLIKELY(thread->pins == 0))
+        return lki_memory_view(store, key, item);
+    lki_cell *cell = lki_find_first(store, &hashed, &none);
+    const lki_record *record;
+    const unsigned char *data;
+    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)))
+        return lki_memory_view(store, key, item);
+    lki_count(thread, LKI_HITS, 1);
+    lki_item_point(item, cell->bytes, key->pk.size, key->sk.size, record->size, 0);
+    item->data.data = data;
+    return LK_OK;
+}
 
 #endif

@@ -34,16 +34,25 @@ lki_item_fault(const lk_db *db, const lk_item *item)
     return item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
 }
 
+/* The embedded store that a handle is; NULL: it is none. */
+LKI_INLINE lki_store *
+db_embedded(const lk_db *db)
+{
+    return LKI_LIKELY(db != NULL) ? db->embedded : NULL;
+}
+
 /* ---- items ---- */
 
-/* A key that is not good at first sight, or an adapter that takes keys by value. */
-static LKI_COLD lk_status
+/* Another database, another size of the key, or a fault. */
+static LKI_APART lk_status
 get_otherwise(lk_db *db, const lk_key *key, lk_result *result)
 {
+    if (LKI_UNLIKELY(db == NULL || key == NULL || result == NULL))
+        return LK_INVALID;
     lk_status status = lki_check_key(db, key);
-    if (status != LK_OK)
+    if (LKI_UNLIKELY(status != LK_OK))
         return status;
-    if (db->operations.get_at != NULL)
+    if (LKI_LIKELY(db->operations.get_at != NULL))
         return db->operations.get_at(db->state, key, result);
     return db->operations.get == NULL ? lki_db_lacks(db)
                                       : db->operations.get(db->state, *key, result);
@@ -52,13 +61,10 @@ get_otherwise(lk_db *db, const lk_key *key, lk_result *result)
 lk_status
 lk_get_at(lk_db *db, const lk_key *key, lk_result *result)
 {
-    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(key == NULL) || LKI_UNLIKELY(result == NULL))
-        return LK_INVALID;
-    if (LKI_LIKELY(db->embedded != NULL) && lki_key_is_good_short(key))
+    if (LKI_LIKELY(db != NULL) && LKI_LIKELY(db->embedded != NULL) && LKI_LIKELY(key != NULL) &&
+        lki_key_is_good_short(key) && LKI_LIKELY(result != NULL))
         return lki_memory_get_short(db->embedded, key, result);
-    if (LKI_UNLIKELY(!lki_key_is_good(db, key)) || LKI_UNLIKELY(db->operations.get_at == NULL))
-        return get_otherwise(db, key, result);
-    return db->operations.get_at(db->state, key, result);
+    return get_otherwise(db, key, result);
 }
 
 static lk_status
@@ -85,13 +91,16 @@ lk_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
     return db->operations.get_many(db->state, keys, count, result);
 }
 
-static LKI_COLD lk_status
+static LKI_APART lk_status
 get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
+    if (LKI_UNLIKELY(db == NULL || key == NULL || size == NULL) ||
+        LKI_UNLIKELY(buffer == NULL && capacity != 0))
+        return LK_INVALID;
     lk_status status = lki_check_key(db, key);
-    if (status != LK_OK)
+    if (LKI_UNLIKELY(status != LK_OK))
         return status;
-    if (db->operations.get_into_at != NULL)
+    if (LKI_LIKELY(db->operations.get_into_at != NULL))
         return db->operations.get_into_at(db->state, key, buffer, capacity, size);
     return db->operations.get_into == NULL
                ? lki_compose_get_into(db, key, buffer, capacity, size)
@@ -101,16 +110,14 @@ get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, 
 lk_status
 lk_get_into_at(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(key == NULL) || LKI_UNLIKELY(size == NULL))
-        return LK_INVALID;
-    if (LKI_LIKELY(buffer != NULL) && LKI_LIKELY(db->embedded != NULL) &&
-        lki_key_is_good_short(key))
-        return lki_memory_get_into_short(db->embedded, key, buffer, capacity, size);
-    if (buffer == NULL && capacity != 0)
-        return LK_INVALID;
-    if (LKI_UNLIKELY(!lki_key_is_good(db, key)) || LKI_UNLIKELY(db->operations.get_into_at == NULL))
-        return get_into_otherwise(db, key, buffer, capacity, size);
-    return db->operations.get_into_at(db->state, key, buffer, capacity, size);
+    lki_store *store = db_embedded(db);
+    if (LKI_LIKELY(store != NULL) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key) &&
+        LKI_LIKELY(buffer != NULL)) {
+        LKI_RELOAD();
+        if (LKI_LIKELY(size != NULL))
+            return lki_memory_get_into_short(store, key, buffer, capacity, size);
+    }
+    return get_into_otherwise(db, key, buffer, capacity, size);
 }
 
 LKI_INLINE lk_status
@@ -164,14 +171,16 @@ lk_read_end(lk_db *db)
         db->operations.read_end(db->state);
 }
 
-static LKI_COLD lk_status
+static LKI_APART lk_status
 view_otherwise(lk_db *db, const lk_key *key, lk_item *item)
 {
+    if (LKI_UNLIKELY(db == NULL || key == NULL || item == NULL))
+        return LK_INVALID;
     const lk_operations *o = &db->operations;
     if (o->view_at == NULL && o->view == NULL)
         return lki_db_lacks(db);
     lk_status status = lki_check_key(db, key);
-    if (status != LK_OK)
+    if (LKI_UNLIKELY(status != LK_OK))
         return status;
     return o->view_at != NULL ? o->view_at(db->state, key, item) : o->view(db->state, *key, item);
 }
@@ -179,13 +188,10 @@ view_otherwise(lk_db *db, const lk_key *key, lk_item *item)
 lk_status
 lk_view_at(lk_db *db, const lk_key *key, lk_item *item)
 {
-    if (LKI_UNLIKELY(db == NULL) || LKI_UNLIKELY(key == NULL) || LKI_UNLIKELY(item == NULL))
-        return LK_INVALID;
-    if (LKI_LIKELY(db->embedded != NULL) && lki_key_is_good_short(key))
+    if (LKI_LIKELY(db != NULL) && LKI_LIKELY(db->embedded != NULL) && LKI_LIKELY(key != NULL) &&
+        lki_key_is_good_short(key) && LKI_LIKELY(item != NULL))
         return lki_memory_view_short(db->embedded, key, item);
-    if (LKI_UNLIKELY(!lki_key_is_good(db, key)) || LKI_UNLIKELY(db->operations.view_at == NULL))
-        return view_otherwise(db, key, item);
-    return db->operations.view_at(db->state, key, item);
+    return view_otherwise(db, key, item);
 }
 
 /* ---- locks ---- */

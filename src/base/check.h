@@ -49,6 +49,9 @@
 #endif
 /* `offset` bytes behind a pointer that may be NULL, to which nothing may be added. */
 #define LKI_PREFETCH_AT(address, offset) LKI_PREFETCH((uintptr_t)(address) + (offset))
+/* What is needed behind this is loaded again, by the instruction that needs it, and does not keep a register till
+ * then: where there are too few, the function saves and restores its caller's. */
+#define LKI_RELOAD() __asm__ volatile("" ::: "memory")
 #define LKI_COLD __attribute__((cold, noinline))
 #define LKI_APART __attribute__((noinline)) /* its registers are not its caller's */
 #define LKI_INLINE static inline __attribute__((always_inline))

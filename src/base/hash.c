@@ -52,15 +52,16 @@ short_words(const lk_bytes *bytes, uint64_t word[2])
 uint64_t
 lki_hash_any(const lki_secret *secret, const lk_key *key)
 {
-    uint64_t word[4], sizes = lki_key_sizes(key);
-    if (key->pk.size <= 16 && key->sk.size <= 16) {
-        short_words(&key->pk, word);
-        short_words(&key->sk, word + 2);
-        return lki_hash_four(secret, word, (uint32_t)sizes);
-    }
-    return lki_hash_fold(lki_hash_bytes(secret, key->pk) ^ secret->fold[4] ^ sizes,
-                         lki_hash_bytes(secret, key->sk) ^ secret->fold[5]) &
-           LKI_HASH_BITS;
+    const uint64_t *fold = secret->fold;
+    uint64_t word[4];
+    if (key->pk.size > 16 || key->sk.size > 16)
+        /* Under one secret, but pk and sk are not to be exchanged. */
+        return lki_hash_halves(key, lki_hash_bytes(secret, key->pk) ^ fold[0],
+                               lki_hash_bytes(secret, key->sk) ^ fold[2]);
+    short_words(&key->pk, word);
+    short_words(&key->sk, word + 2);
+    return lki_hash_halves(key, lki_hash_fold(word[0] ^ fold[0], word[1] ^ fold[1]),
+                           lki_hash_fold(word[2] ^ fold[2], word[3] ^ fold[3]));
 }
 
 bool

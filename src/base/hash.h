@@ -3,7 +3,7 @@
  * Keyed hashing of keys, under a secret of the store's own, drawn at open. Each half of a key is
  * hashed for itself, so that the two do not wait for each other: up to 16 bytes by one folded wide
  * multiplication of its keyed words (the round of wyhash, Wang), longer ones by XXH3 (Collet) with
- * the secret; a last multiplication folds the two. Sizes go in, so keys that differ in where pk
+ * the secret; a last multiplication folds the two, each with its size, so keys that differ in where pk
  * ends differ. A partition is found by XXH3 of its pk alone.
  */
 #ifndef LKI_BASE_HASH_H
@@ -25,7 +25,8 @@ enum { LKI_SECRET_SIZE = 192 };
 
 typedef struct lki_secret {
     unsigned char bytes[LKI_SECRET_SIZE];
-    uint64_t fold[6];
+    uint64_t fold[4];
+    uint64_t other; /* not for hashes */
 } lki_secret;
 
 /* From the kernel's random numbers; false: it has none. */
@@ -40,8 +41,15 @@ lki_hash_bytes(const lki_secret *secret, lk_bytes bytes)
 LKI_INLINE uint64_t
 lki_hash_fold(uint64_t left, uint64_t right)
 {
+#ifdef __x86_64__
+    /* gcc 12 keeps registers over a pair of words that it does not use. */
+    uint64_t high;
+    __asm__("mulq %2" : "+a"(left), "=d"(high) : "r"(right) : "cc");
+    return left ^ high;
+#else
     unsigned __int128 product = (unsigned __int128)left * right;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+#endif
 }
 
 /* Both sizes of a key as one number: they have at most 16 bits. */
@@ -60,16 +68,13 @@ lki_key_is_short(const lk_key *key)
            LKI_LIKELY(key->sk.size - 8 <= LKI_SHORT - 8);
 }
 
-/* All bits; or of those that tell keys in a bucket apart only two. */
-#define LKI_HASH_BITS LKI_OR_SMALL(UINT64_MAX, UINT64_C(0x3ffffffff))
+/* All bits; or of the tag (lki_set_tag) only two. */
+#define LKI_HASH_BITS LKI_OR_SMALL(UINT64_MAX, ~UINT64_C(0xfc000000))
 
 LKI_INLINE uint64_t
-lki_hash_four(const lki_secret *secret, const uint64_t word[4], uint32_t sizes)
+lki_hash_halves(const lk_key *key, uint64_t pk, uint64_t sk)
 {
-    const uint64_t *fold = secret->fold;
-    uint64_t pk = lki_hash_fold(word[0] ^ fold[0], word[1] ^ fold[1]);
-    uint64_t sk = lki_hash_fold(word[2] ^ fold[2], word[3] ^ fold[3]);
-    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]) & LKI_HASH_BITS;
+    return lki_hash_fold(sk ^ key->sk.size, pk ^ key->pk.size) & LKI_HASH_BITS;
 }
 
 /* Two words of a short half, its first eight bytes and its last eight, as one. */
@@ -87,12 +92,10 @@ lki_hash_half(const uint64_t fold[2], const lk_bytes *half)
 
 /* Of a short key. */
 LKI_INLINE uint64_t
-lki_hash_short(const lki_secret *secret, const lk_key *key, uint32_t sizes)
+lki_hash_short(const lki_secret *secret, const lk_key *key)
 {
-    const uint64_t *fold = secret->fold;
-    uint64_t pk = lki_hash_half(fold, &key->pk);
-    uint64_t sk = lki_hash_half(fold + 2, &key->sk);
-    return lki_hash_fold(pk ^ fold[4] ^ sizes, sk ^ fold[5]) & LKI_HASH_BITS;
+    uint64_t pk = lki_hash_half(secret->fold, &key->pk);
+    return lki_hash_halves(key, pk, lki_hash_half(secret->fold + 2, &key->sk));
 }
 
 /* Of another one; the same values as for a short one. */
@@ -101,8 +104,7 @@ uint64_t lki_hash_any(const lki_secret *secret, const lk_key *key);
 LKI_INLINE uint64_t
 lki_hash_key(const lki_secret *secret, const lk_key *key)
 {
-    return lki_key_is_short(key) ? lki_hash_short(secret, key, lki_key_sizes(key))
-                                 : lki_hash_any(secret, key);
+    return lki_key_is_short(key) ? lki_hash_short(secret, key) : lki_hash_any(secret, key);
 }
 
 /* A key with its hash, for the time of a call. The key stays where it is: 32 bytes that a caller has just
@@ -120,12 +122,14 @@ lki_hashed_of(const lki_secret *secret, const lk_key *key)
     return (lki_hashed){key, lki_hash_key(secret, key), lki_key_sizes(key), lki_key_is_short(key)};
 }
 
-/* The same of a key that is known to be short. */
+/* The same of a key that is known to be short, for who has few registers. */
 LKI_INLINE lki_hashed
 lki_hashed_of_short(const lki_secret *secret, const lk_key *key)
 {
-    uint32_t sizes = lki_key_sizes(key);
-    return (lki_hashed){key, lki_hash_short(secret, key, sizes), sizes, true};
+    uint64_t pk = lki_hash_half(secret->fold, &key->pk);
+    uint64_t sk = lki_hash_half(secret->fold + 2, &key->sk);
+    LKI_RELOAD();
+    return (lki_hashed){key, lki_hash_halves(key, pk, sk), lki_key_sizes(key), true};
 }
 
 /* Word by word: a caller has often just stored the words, and a vector that is loaded over them would wait
@@ -137,6 +141,14 @@ lki_key_copy(lk_key *to, const lk_key *from)
     size_t pk_size = from->pk.size, sk_size = from->sk.size;
     __asm__("" : "+r"(pk), "+r"(sk), "+r"(pk_size), "+r"(sk_size)); /* no vectors */
     *to = (lk_key){{pk, pk_size}, {sk, sk_size}};
+}
+
+LKI_INLINE uint64_t
+lki_word_at(const unsigned char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
 }
 
 /* Equal bytes? */

@@ -217,13 +217,14 @@ lki_part_put(lki_set *set, lki_thread *thread, lki_part *part, uint32_t half, ui
     return true;
 }
 
-/* Slot of the object in its bucket; negative: it is not in it. */
+/* Slot of the object in its bucket; negative: it is not in it. What a slot without a tag names is over. */
 static int
 bucket_slot(lki_bucket *bucket, const void *object)
 {
     int slot = LKI_BUCKET_SLOTS - 1;
-    while (slot >= 0 &&
-           lki_load_relaxed(&bucket->object[slot]) != (uintptr_t)object) /* under the latch */
+    uint64_t tags = lki_load_relaxed(&bucket->tags); /* under the latch, as below */
+    while (slot >= 0 && ((tags >> 8 * slot & 0xff) == 0 ||
+                         lki_load_relaxed(&bucket->object[slot]) != (uintptr_t)object))
         slot--;
     return slot;
 }
@@ -268,10 +269,9 @@ lki_part_take(lki_set *set, lki_thread *thread, lki_part *part, const void *obje
     lki_bucket *bucket = lki_part_bucket(part, half);
     int slot = bucket_slot(bucket, object);
     if (slot >= 0) {
-        /* The tag first, the object second. */
+        /* The object stays named, for who has seen the tag: until another one comes. */
         uint64_t tags = lki_load_relaxed(&bucket->tags); /* under the latch */
         lki_store_release(&bucket->tags, tags & ~((uint64_t)0xff << 8 * slot)); /* P3 */
-        lki_store_release(&bucket->object[slot], 0);                            /* P3 */
     } else {
         probe p = {NULL, object, 0, NULL};
         running_set(set, thread);
@@ -286,11 +286,11 @@ lki_part_take(lki_set *set, lki_thread *thread, lki_part *part, const void *obje
 /* ---- reading ---- */
 
 bool
-lki_part_has(lki_part *part, uint32_t half, uint64_t tag, const void *object)
+lki_part_has(lki_part *part, uint32_t half, uint64_t hash, const void *object)
 {
     lki_bucket *bucket = lki_part_bucket(part, half);
     uint64_t tags = lki_load_relaxed(&bucket->tags); /* under the latch, as below */
-    for (unsigned m = lki_bucket_matches(tags, tag); m != 0; m &= m - 1)
+    for (unsigned m = lki_bucket_matches(tags, hash); m != 0; m &= m - 1)
         if (lki_load_relaxed(lki_bucket_object(bucket, m)) == (uintptr_t)object)
             return true;
     probe p = {NULL, object, 0, NULL};
@@ -301,18 +301,17 @@ lki_part_has(lki_part *part, uint32_t half, uint64_t tag, const void *object)
 void *
 lki_part_get(lki_part *part, const lki_hashed *hashed, lki_is is)
 {
-    uint32_t half = (uint32_t)hashed->hash;
-    lki_bucket *bucket = lki_part_bucket(part, half);
-    uint64_t tags = lki_load_acquire(&bucket->tags), tag = lki_set_tag(hashed->hash); /* P3 */
-    for (unsigned m = lki_bucket_matches(tags, tag); m != 0; m &= m - 1) {
+    lki_bucket *bucket = lki_part_bucket(part, (uint32_t)(hashed->hash / LKI_LINE));
+    uint64_t tags = lki_load_acquire(&bucket->tags); /* P3 */
+    for (unsigned m = lki_bucket_matches(tags, hashed->hash); m != 0; m &= m - 1) {
         void *object = (void *)lki_load_acquire(lki_bucket_object(bucket, m)); /* P3 */
-        if (object != NULL && is(object, hashed))
+        if (is(object, hashed))
             return object;
     }
     if (LKI_LIKELY((tags & LKI_BUCKET_FULL) == 0))
         return NULL;
-    probe p = {hashed, NULL, tag, is};
-    return word_pointer(ck_hs_get(&part->unfitting, half, probe_key(&p)));
+    probe p = {hashed, NULL, lki_set_tag(hashed->hash), is};
+    return word_pointer(ck_hs_get(&part->unfitting, lki_half_of(hashed->hash), probe_key(&p)));
 }
 
 size_t
@@ -322,7 +321,7 @@ lki_bucket_walk(lki_bucket *bucket, void **objects)
     uint64_t tags = lki_load_acquire(&bucket->tags) & LKI_BUCKET_TAGS; /* P3 */
     for (unsigned i = 0; tags != 0; i++, tags >>= 8) {
         objects[count] = (void *)lki_load_acquire(&bucket->object[i]); /* P3 */
-        if ((tags & 0xff) == 0 || objects[count] == NULL)
+        if ((tags & 0xff) == 0)
             continue;
         LKI_PREFETCH(objects[count]);
         count++;
@@ -358,7 +357,7 @@ lki_part_walk_unfitting(lki_part *part, lki_set_position *at, void **objects, si
 /* ---- checking ---- */
 
 /* Each object has the first bits of the part, which are those of `first`, and the last bits of its
- * bucket; a slot without a tag has no object; what is in the ck_hs has a full mark and no slot. */
+ * bucket; what is in the ck_hs has a full mark and no slot. */
 size_t
 lki_part_check(lki_part *part)
 {
@@ -370,10 +369,10 @@ lki_part_check(lki_part *part)
         uint64_t tags = lki_load_relaxed(&buckets[i].tags); /* under the latch, as below */
         for (unsigned j = 0; j < LKI_BUCKET_SLOTS; j++) {
             void *object = (void *)lki_load_relaxed(&buckets[i].object[j]);
-            if ((object == NULL) != ((tags >> 8 * j & 0xff) == 0))
-                return SIZE_MAX;
-            if (object == NULL)
+            if ((tags >> 8 * j & 0xff) == 0)
                 continue;
+            if (object == NULL)
+                return SIZE_MAX;
             count++;
             first = first != NULL ? first : object;
             uint64_t other = lki_object_half(object) ^ lki_object_half(first);

@@ -15,13 +15,13 @@ struct lki_part {
     lki_block block;   /* first: its lines are the buckets */
     uint64_t number;   /* [const] no other part or map of the set has it */
     uint32_t buckets;  /* [const] a power of two */
-    uint32_t depth;    /* [const] first bits that the low halves of its objects share */
+    uint32_t depth;    /* [const] first bits that the halves of its objects share */
     size_t count;      /* [latch] */
     size_t taken_out;  /* [latch] of the ck_hs, so far */
     ck_hs_t unfitting; /* without a map while there are none */
 };
 
-/* Objects begin with the low half of their hash. */
+/* Objects begin with the half of their hash. */
 LKI_INLINE uint32_t
 lki_object_half(const void *object)
 {
@@ -52,7 +52,7 @@ void lki_part_take(lki_set *set, lki_thread *thread, lki_part *part, const void 
 bool lki_part_spread(lki_set *set, const lki_part *old, lki_part *made[2]);
 
 /* Is this very object in the part? */
-bool lki_part_has(lki_part *part, uint32_t half, uint64_t tag, const void *object);
+bool lki_part_has(lki_part *part, uint32_t half, uint64_t hash, const void *object);
 void *lki_part_get(lki_part *part, const lki_hashed *hashed, lki_is is);
 /* What is in one bucket, and what is in the ck_hs: up to `room`, fewer only at the end. */
 size_t lki_bucket_walk(lki_bucket *bucket, void **objects);

@@ -74,6 +74,7 @@ room_for(size_t room, size_t wanted)
 bool
 lki_result_grow(lk_result *result, size_t items, size_t bytes)
 {
+    items += items == 0; /* bytes only where there is room for an item */
     size_t item_room =
         items > result->item_room ? room_for(result->item_room, items) : result->item_room;
     size_t byte_room =
@@ -125,6 +126,7 @@ static bool
 result_widen(lk_result *result, size_t count, size_t used)
 {
     void *items = result->items, *memory = result->bytes;
+    count += count == 0;
     bool wide = array_widen(&items, &result->item_room, result->count, count, sizeof(lk_item));
     result->items = items;
     if (!wide || used <= result->byte_room)

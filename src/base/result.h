@@ -16,8 +16,8 @@ struct lk_result {
     lk_item *items; /* a hole has no pk.data */
     unsigned char *bytes;
     size_t count;
-    size_t item_room, byte_room;
-    size_t used;      /* bytes */
+    size_t item_room, byte_room; /* bytes only where there is room for an item */
+    size_t used;                 /* bytes */
     lk_claim *claims; /* of the first claim_count items; their keys are filled in at the end */
     size_t claim_room, claim_count;
     bool has_more; /* of a page: there may be more behind the sk in `bytes` at `resume` */
@@ -33,6 +33,13 @@ LKI_INLINE bool
 lki_result_has_room(const lk_result *result, size_t items, size_t bytes)
 {
     return LKI_LIKELY(items <= result->item_room) && LKI_LIKELY(bytes <= result->byte_room);
+}
+
+/* For one item and its bytes, which are not none. */
+LKI_INLINE bool
+lki_result_has_room_for_one(const lk_result *result, size_t bytes)
+{
+    return bytes <= result->byte_room;
 }
 
 LKI_INLINE void
@@ -138,12 +145,13 @@ lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, siz
                         data_size, expires_at_ms);
 }
 
-/* The same of a short key, whose sizes come from the caller, and up to LKI_COPY_STEPS_MAX bytes that never
- * expire. */
+/* The one item of an answer: of a short key, whose sizes come from the caller, and up to LKI_COPY_STEPS_MAX
+ * bytes that never expire. */
 LKI_INLINE void
 lki_result_put_short(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size,
                      const unsigned char *data, size_t data_size)
 {
+    lki_result_clear(result);
     unsigned char *to = lki_result_place(result, pk_size, sk_size, data_size, 0);
     lki_copy_pair(to, keys, pk_size + sk_size);
     lki_copy_steps(to + pk_size + sk_size, data, data_size);

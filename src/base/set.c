@@ -3,7 +3,7 @@
  * Sets of keyed objects. Called by store/shard.c and cache/table.c.
  *
  * A set is extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979). A directory, indexed by the
- * first bits of an object's low half, names parts; a part is an array of buckets, indexed by the last
+ * first bits of an object's half, names parts; a part is an array of buckets, indexed by the last
  * bits, and a ck_hs of what did not fit into them (part.c).
  *
  * Nothing in a part moves. A part that is too small is replaced by one with twice the buckets, and the
@@ -27,23 +27,22 @@ enum {
     LOAD_SMALL =
         LKI_OR_SMALL(4, 1), /* objects for each bucket; beyond that a part grows: 2 % do not fit */
     LOAD_MAX = LKI_OR_SMALL(
-        5, 2),         /* the same of the largest parts: 5 %, but what counts there is memory */
-    BUCKETS_MAX = 512, /* of a part */
-    BITS_MAX = 32 - 9  /* of the directory; the last nine bits of a half are those of buckets */
+        5, 2), /* the same of the largest parts: 5 %, but what counts there is memory */
+    BUCKETS_MAX = LKI_HALF_BUCKETS,      /* of a part */
+    BITS_MAX = 32 - LKI_HALF_BUCKET_BITS /* of the directory */
 };
-_Static_assert(BUCKETS_MAX == 1 << (32 - BITS_MAX),
-               "a part is found by bits that buckets do not use");
+_Static_assert((BUCKETS_MAX - 1) * sizeof(lki_bucket) <= UINT16_MAX, "a mask fits into a word");
 
 /* ---- the directory ---- */
 
-/* An index has so many bits. */
+/* An index has so many bits, 1 at least. */
 static unsigned
 directory_bits(uintptr_t directory)
 {
-    return 32 - (unsigned)(directory & 63);
+    return 64 - (unsigned)(directory & 63);
 }
 
-/* Two arrays: the words that readers probe by ({first bucket | log2 of their number}), and the parts
+/* Two arrays: the words that readers probe by (lki_word_of), and the parts
  * themselves. */
 static _Atomic(uintptr_t) *
 directory_words(uintptr_t directory)
@@ -68,14 +67,13 @@ static uintptr_t
 directory_make(const lki_allocator *allocator, unsigned bits)
 {
     void *memory = lki_alloc_lines(allocator, directory_size(bits));
-    return memory == NULL ? 0 : (uintptr_t)memory | (32 - bits);
+    return memory == NULL ? 0 : (uintptr_t)memory | (64 - bits);
 }
 
 static void
 directory_put(uintptr_t directory, size_t i, lki_part *part)
 {
-    uintptr_t word =
-        part == NULL ? 0 : (uintptr_t)part->block.lines | (uintptr_t)__builtin_ctz(part->buckets);
+    uintptr_t word = part == NULL ? 0 : lki_word_of(part->block.lines, part->buckets);
     /* The part first: who finds a word finds that part, or a later one. */
     lki_store_release(&directory_parts(directory)[i], part); /* P3: to part_of */
     lki_store_release(&directory_words(directory)[i], word); /* P3: to lki_set_bucket */
@@ -105,11 +103,10 @@ directory_double_latched(lki_set *set, lki_thread *thread)
 }
 
 static lki_part *
-part_of(const lki_set *set, uint32_t half)
+part_of(const lki_set *set, uint64_t hash)
 {
-    uintptr_t directory = lki_load_acquire(&set->directory); /* P3 */
-    return lki_load_acquire(
-        &directory_parts(directory)[(uint64_t)half >> (directory & 63)]); /* P3 */
+    uintptr_t directory = lki_load_acquire(&set->directory);                        /* P3 */
+    return lki_load_acquire(&directory_parts(directory)[hash >> (directory & 63)]); /* P3 */
 }
 
 /* ---- changes ---- */
@@ -158,6 +155,13 @@ part_replace(lki_set *set, lki_thread *thread, lki_part *old, uint32_t half, uns
 
 /* ---- adding and removing ---- */
 
+/* A half tells no more. */
+static bool
+part_is_largest(const lki_part *part)
+{
+    return part->depth == BITS_MAX && part->buckets == BUCKETS_MAX;
+}
+
 static bool
 part_grow(lki_set *set, lki_thread *thread, lki_part *part, uint32_t half)
 {
@@ -169,26 +173,26 @@ part_grow(lki_set *set, lki_thread *thread, lki_part *part, uint32_t half)
 lki_set_added
 lki_set_add_latched(lki_set *set, lki_thread *thread, const void *object, uint64_t hash)
 {
-    uint32_t half = (uint32_t)hash;
-    uint64_t tag = lki_set_tag(hash);
-    lki_part *part = part_of(set, half);
+    uint32_t half = lki_half_of(hash);
+    lki_part *part = part_of(set, hash);
     size_t load = part->buckets < set->buckets_max ? LOAD_SMALL : LOAD_MAX;
     LK_ASSERT(lki_object_half(object) == half);
-    if (lki_part_has(part, half, tag, object))
+    if (lki_part_has(part, half, hash, object))
         return LKI_SET_HAS_IT;
-    if (LKI_UNLIKELY(part->count >= part->buckets * load)) {
+    if (LKI_UNLIKELY(part->count >= part->buckets * load) && !part_is_largest(part)) {
         if (!part_grow(set, thread, part, half))
             return LKI_SET_NO_MEMORY;
-        part = part_of(set, half);
+        part = part_of(set, hash);
     }
-    return lki_part_put(set, thread, part, half, tag, object) ? LKI_SET_ADDED : LKI_SET_NO_MEMORY;
+    return lki_part_put(set, thread, part, half, lki_set_tag(hash), object) ? LKI_SET_ADDED
+                                                                            : LKI_SET_NO_MEMORY;
 }
 
 void
 lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object)
 {
     uint32_t half = lki_object_half(object);
-    lki_part *part = part_of(set, half);
+    lki_part *part = part_of(set, lki_half_hash(half));
     lki_part_take(set, thread, part, object);
     /* Where memory runs out here, or the directory is held, the part stays as it is, and the next
      * removal tries again. What is taken out of a ck_hs leaves a tombstone there, and the mark. */
@@ -204,7 +208,7 @@ void *
 lki_set_get(const lki_set *set, const lki_hashed *hashed)
 {
     /* All in one part: what a caller has seen of an earlier one does not count. */
-    return lki_part_get(part_of(set, (uint32_t)hashed->hash), hashed, set->is);
+    return lki_part_get(part_of(set, hashed->hash), hashed, set->is);
 }
 
 size_t
@@ -212,7 +216,7 @@ lki_set_walk(const lki_set *set, lki_set_position *at, void **objects, size_t ro
 {
     size_t count = 0, looked = 0;
     while (!lki_set_is_end(at) && looked < room) {
-        lki_part *part = part_of(set, (uint32_t)at->half);
+        lki_part *part = part_of(set, lki_half_hash((uint32_t)at->half));
         if (at->number != part->number) {
             at->number = part->number;
             at->bucket = at->offset = at->map = 0;
@@ -255,6 +259,7 @@ lki_set_open(lki_set *set, const lki_allocator *allocator, lki_is is, unsigned b
              uint64_t expected)
 {
     size_t buckets = 1;
+    bits += bits == 0;
     while (bits < BITS_MAX && (expected >> bits) > (uint64_t)BUCKETS_MAX * LOAD_MAX)
         bits++;
     while (buckets < BUCKETS_MAX && (expected >> bits) > buckets * LOAD_SMALL)
@@ -303,7 +308,7 @@ lki_set_check(lki_set *set)
         lki_part *part = lki_load_relaxed(&directory_parts(directory)[i]);
         size_t places = (size_t)1 << (bits - part->depth), objects = lki_part_check(part);
         uintptr_t word = lki_load_relaxed(&directory_words(directory)[i]);
-        if (objects == SIZE_MAX || i % places != 0 || (word & ~(uintptr_t)63) == 0)
+        if (objects == SIZE_MAX || i % places != 0 || word >> 16 == 0)
             return SIZE_MAX;
         for (size_t j = i; j < i + places; j++)
             if (lki_load_relaxed(&directory_parts(directory)[j]) != part ||

@@ -115,7 +115,7 @@ lki_cached_size(const lki_cached *entry)
 LKI_INLINE size_t
 lki_cache_shard_number(const lki_cache *cache, uint64_t hash)
 {
-    return (size_t)((hash & UINT32_MAX) >> (32 - cache->shard_bits));
+    return (size_t)(hash >> 1 >> (63 - cache->shard_bits));
 }
 
 LKI_INLINE lki_bucket *

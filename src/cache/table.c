@@ -136,7 +136,7 @@ lki_cached_new(const lki_cache *cache, const lki_hashed *hashed, const lk_item *
         return NULL;
     memset(entry, 0, sizeof *entry);
     entry->keyed =
-        (lki_keyed){(uint32_t)hashed->hash, (uint16_t)key->pk.size, (uint16_t)key->sk.size};
+        (lki_keyed){lki_half_of(hashed->hash), (uint16_t)key->pk.size, (uint16_t)key->sk.size};
     entry->data_size = (uint32_t)data.size;
     entry->absent = item == NULL;
     entry->expires_at_ms = item != NULL ? item->expires_at_ms : 0;

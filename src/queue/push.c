@@ -193,7 +193,7 @@ static void
 cells_finish(push *p, lki_places places, lk_result *pushed)
 {
     lki_thread *thread = p->thread;
-    uint64_t stamp = lki_load_seq_cst(&p->store->clock) << 1; /* P2: after the places */
+    uint64_t stamp = lki_load_seq_cst(&p->store->clock); /* P2: after the places */
     if (LKI_UNLIKELY(thread->ulid_ms != places.ms || places.ms == 0)) {
         lki_ulid_write_ms(thread->ulid_text, places.ms);
         thread->ulid_ms = places.ms;

@@ -116,7 +116,7 @@ cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
 {
     const lk_key *key = hashed->key;
     size_t room = data_size <= LKI_INLINE_MAX ? (data_size + 7) & ~(size_t)7 : 0;
-    lki_cell head = {.hash = (uint32_t)hashed->hash,
+    lki_cell head = {.hash = lki_half_of(hashed->hash),
                      .pk_size = (uint16_t)key->pk.size,
                      .sk_size = (uint16_t)key->sk.size,
                      .room = (uint32_t)room};
@@ -146,7 +146,7 @@ lki_partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
     lki_partition *made = lki_alloc_zeroed(&store->domain.allocator, sizeof *made + pk.size);
     if (made == NULL)
         return NULL;
-    made->hash = (uint32_t)hash;
+    made->hash = lki_half_of(hash);
     made->pk_size = (uint16_t)pk.size;
     memcpy(made->pk, pk.data, pk.size);
     lki_latch *latch = lki_shard_latch(store, hash);
@@ -165,7 +165,7 @@ lki_partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
 void
 lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition)
 {
-    lki_latch *outer = lki_shard_latch(store, partition->hash);
+    lki_latch *outer = lki_shard_latch(store, lki_half_hash(partition->hash));
     lki_latch *inner = lki_partition_latch(store, partition);
     lki_latch_take(outer, thread);
     lki_latch_take(inner, thread);
@@ -193,7 +193,7 @@ index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
             lki_index_insert_latched(&partition->index, thread, *cell, lki_cell_is_dead, &existing);
     lki_latch_drop(latch);
     if (dead) {
-        lki_shard_wait(store, thread, partition->hash);
+        lki_shard_wait(store, thread, lki_half_hash(partition->hash));
         return LK_RACE;
     }
     if (found == LKI_INDEX_EXISTS) {

@@ -35,11 +35,11 @@ struct lki_commit {
         installed; /* [stat] records so far; who waits looks whether the owner gets on */
 };
 
-/* A record's word: 0 not stamped yet; odd: lki_commit * | 1; even: stamp << 1. */
-#define LKI_WORD_COMMIT ((uint64_t)1)
+/* A record's word: 0 not stamped yet; negative: lki_commit * | LKI_WORD_COMMIT; positive: the stamp. */
+#define LKI_WORD_COMMIT ((uint64_t)1 << 63)
 
 /* A value may have a lock; a lock alone has no item; a tombstone has neither, and keeps the last version. */
-enum lki_record_kind { LKI_VALUE = 1, LKI_TOMBSTONE, LKI_LOCK };
+enum lki_record_kind { LKI_VALUE, LKI_TOMBSTONE, LKI_LOCK };
 
 /* The last two are the bytes that they put before the data. */
 enum {
@@ -65,8 +65,8 @@ struct lki_record {
         uint32_t size;         /* value: bytes of data; [const] */
         _Atomic(uint32_t) tag; /* [P5] tombstone: when it may be buried, see store/removal.c */
     };
-    uint8_t kind;  /* [const] */
     uint8_t flags; /* [const] */
+    uint8_t kind;  /* [const] */
     union {
         uint64_t version;      /* tombstones: of the last lock, or 0; [const] */
         lki_record *source;    /* jobs: a value that is none; [const] */
@@ -114,7 +114,7 @@ enum {
 };
 
 struct lki_cell {
-    uint32_t hash;             /* [const] low half of the key's hash */
+    uint32_t hash;             /* [const] half of the key's hash: lki_half_of */
     uint16_t pk_size, sk_size; /* [const] */
     lki_head item;             /* [P1] */
     _Atomic(uint32_t) flags;   /* [P6] */
@@ -124,6 +124,13 @@ struct lki_cell {
 };
 enum { LKI_CELL_HEADER = 24 };
 _Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "keys begin behind three words");
+
+/* Both in one load: 0 but for the flags, of a value. */
+LKI_INLINE uint32_t
+lki_record_shape(const lki_record *record)
+{
+    return (uint32_t)record->flags | (uint32_t)record->kind << 8;
+}
 
 /* These two never change. */
 LKI_INLINE bool

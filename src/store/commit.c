@@ -473,7 +473,7 @@ step_settle_rest(plan *p, const step *s)
 LKI_INLINE void
 step_settle(plan *p, const step *s, uint64_t stamp)
 {
-    lki_store_release(&s->record->word, stamp << 1); /* P2 */
+    lki_store_release(&s->record->word, stamp); /* P2 */
     if (LKI_LIKELY(s->lock != NULL)) {
         s->lock->version = s->version;
         s->lock->expires_at_ms = p->expires_at_ms;

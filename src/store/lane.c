@@ -352,7 +352,7 @@ lane_take_out_latched(lki_store *store, lki_thread *thread, lki_lane *lane)
 static bool
 lane_take_out(lki_store *store, lki_thread *thread, lki_lane *lane)
 {
-    lki_latch *shard = lki_shard_latch(store, lane->partition->hash);
+    lki_latch *shard = lki_shard_latch(store, lki_half_hash(lane->partition->hash));
     lki_latch *partition = lki_partition_latch(store, lane->partition);
     bool gone = false;
     if (!lki_reserve(thread, 8) || !lki_latch_try(shard))

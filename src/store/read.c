@@ -60,7 +60,7 @@ group_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count
         LKI_PREFETCH(bucket[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        guess[i] = lki_bucket_guess(bucket[i], seen[i].hashed.hash >> 32);
+        guess[i] = lki_bucket_guess(bucket[i], seen[i].hashed.hash);
         cell_prefetch(guess[i]);
     }
     for (size_t i = 0; i < count; i++) {

@@ -66,7 +66,7 @@ record_stamp(lki_record *record)
 {
     uint64_t word = lki_load_acquire(&record->word); /* P2 */
     if ((word & LKI_WORD_COMMIT) == 0)
-        return word >> 1;
+        return word;
     lki_commit *commit = (lki_commit *)(uintptr_t)(word & ~LKI_WORD_COMMIT);
     return commit_stamp(lki_load_seq_cst(&commit->state));
 }

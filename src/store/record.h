@@ -19,12 +19,11 @@
 #include "store/find.h"
 #include "store/writes.h"
 
-/* A record's word: neither 0 nor a commit, which is odd? One test: with its lowest bit moved to the top
- * the one is 0, and the other negative. */
+/* A record's word: neither 0 nor a commit? */
 LKI_INLINE bool
 lki_word_is_stamp(uint64_t word)
 {
-    return (int64_t)(word >> 1 | word << 63) > 0;
+    return (int64_t)word > 0;
 }
 
 /* Slow part of lki_effective: the head is not stamped, or belongs to a commit. */
@@ -68,7 +67,7 @@ lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
         return NULL;
     lki_record *record = (lki_record *)head;
     uint64_t word = lki_load_acquire(&record->word); /* P2 */
-    if (LKI_LIKELY(word != 0 && (word & LKI_WORD_COMMIT) == 0 && word >> 1 <= snapshot))
+    if (LKI_LIKELY(lki_word_is_stamp(word)) && LKI_LIKELY(word <= snapshot))
         return record;
     return lki_record_at_slow(store, head, snapshot);
 }
@@ -103,11 +102,12 @@ lki_read_plain(const lki_cell *cell, const lki_record **record, const unsigned c
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
     *record = (const lki_record *)head;
     if (LKI_UNLIKELY(head <= LKI_DEAD) ||
-        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&(*record)->word))) || /* P2 */
-        LKI_UNLIKELY((*record)->kind != LKI_VALUE) ||
-        LKI_UNLIKELY(((*record)->flags & ~(LKI_FLAG_INLINE | LKI_FLAG_LOCKED)) != 0))
+        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&(*record)->word)))) /* P2 */
         return false;
-    *data = (*record)->data + ((*record)->flags & LKI_FLAG_LOCKED); /* flags are sizes */
+    uint32_t shape = lki_record_shape(*record);
+    if (LKI_UNLIKELY((shape & ~(uint32_t)(LKI_FLAG_INLINE | LKI_FLAG_LOCKED)) != 0))
+        return false;
+    *data = (*record)->data + (shape & LKI_FLAG_LOCKED); /* flags are sizes */
     return true;
 }
 
@@ -209,7 +209,7 @@ lki_record_stamp(lki_store *store, lki_record *record)
 {
     uint64_t none = 0;
     uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after the swap of the head */
-    lki_cas_seq_cst(&record->word, &none, stamp << 1);
+    lki_cas_seq_cst(&record->word, &none, stamp);
 }
 
 /* Changes what is effective on the head of a cell, whatever it is, stamps it, retires what it replaces.

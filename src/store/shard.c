@@ -28,8 +28,7 @@ partition_is(const void *object, const lki_hashed *hashed)
 {
     const lki_partition *partition = object;
     const lk_bytes *pk = &hashed->key->pk;
-    return partition->hash == (uint32_t)hashed->hash && partition->pk_size == pk->size &&
-           lki_bytes_equal(partition->pk, pk->data, pk->size);
+    return partition->pk_size == pk->size && lki_bytes_equal(partition->pk, pk->data, pk->size);
 }
 
 /* ---- for the other rooms ---- */

@@ -16,7 +16,7 @@ void lki_shards_close(lki_store *store);
 /* One cell, with what is on its head. */
 void lki_shard_cell_free(lki_store *store, lki_cell *cell);
 
-/* A shard is found by the low half of a hash. */
+/* A shard is found by the first bits of a hash. */
 lki_latch *lki_shard_latch(lki_store *store, uint64_t hash);
 lki_cell *lki_shard_get_slow(lki_store *store, const lki_hashed *hashed);
 
@@ -41,7 +41,7 @@ size_t lki_shard_count(const lki_store *store);
 LKI_INLINE size_t
 lki_shard_number(const lki_store *store, uint64_t hash)
 {
-    return (size_t)((hash & UINT32_MAX) >> (32 - store->shard_bits));
+    return (size_t)(hash >> 1 >> (63 - store->shard_bits));
 }
 
 LKI_INLINE lki_bucket *

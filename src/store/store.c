@@ -107,7 +107,7 @@ lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settl
     lki_latch_init(&store->sweep.latch);
     lki_latch_init(&store->lanes_latch);
     unsigned char mark[LKI_ULID_WORD];
-    lki_ulid_write(mark, store->secret.fold[0]);
+    lki_ulid_write(mark, store->secret.other);
     memcpy(store->ulid_mark, mark, sizeof store->ulid_mark);
     store->token_mark = store_number() << 48;
     lki_store_relaxed(&store->sweep.earliest_ms, INT64_MAX);

@@ -31,7 +31,7 @@ typedef struct lki_shard lki_shard;
 enum { LKI_PARTITION_LATCHES = 256, LKI_INLINE_MAX = 256 };
 
 struct lki_partition {
-    uint32_t hash;    /* [const] low half of the hash of pk */
+    uint32_t hash;    /* [const] half of the hash of pk */
     uint16_t pk_size; /* [const] */
     bool dead;        /* [latch] of the partition: out of use, on its way out of the set */
     lki_index index;

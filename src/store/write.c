@@ -99,7 +99,7 @@ set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t cou
     }
     for (size_t i = 0; count > 1 && i < count; i++) {
         const lki_cell *guess =
-            lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash), lki_set_tag(hashed[i].hash));
+            lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash), hashed[i].hash);
         LKI_PREFETCH(guess);
         LKI_PREFETCH_AT(guess, LKI_LINE);
     }

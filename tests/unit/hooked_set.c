@@ -274,7 +274,8 @@ schedule_run(uint64_t schedule)
     for (unsigned i = 0; i < OBJECTS; i++) {
         object *o = &test.objects[i];
         uint64_t half = (uint64_t)(i % 2) << 31 | random_below(1 << 10) << 21 | random_below(last);
-        *o = (object){{(uint32_t)half, 8, 0}, i, half | random_below(tags) << 32, false, ABSENT, 0};
+        uint64_t hash = lki_half_hash((uint32_t)half) | random_below(tags) << 24;
+        *o = (object){{(uint32_t)half, 8, 0}, i, hash, false, ABSENT, 0};
         o->stays = random_below(2) == 0;
         if (random_below(3) == 0)
             object_change(test.record, o);

@@ -140,7 +140,7 @@ rig_begin(rig *r, unsigned bits, size_t buckets_max, unsigned first, unsigned la
         half |= rig_random(r, (uint64_t)1 << last);
         if (last < 6) /* but different places in the ck_hs */
             half |= rig_random(r, 64) << 6;
-        uint64_t hash = half | rig_random(r, (uint64_t)1 << tags) << 32;
+        uint64_t hash = lki_half_hash((uint32_t)half) | rig_random(r, (uint64_t)1 << tags) << 24;
         r->objects[i] = (object){{(uint32_t)half, 8, 0}, i, hash, false, 0};
     }
     r->count = 0;
