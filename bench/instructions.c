@@ -96,7 +96,8 @@ getrandom(void *buffer, size_t size, unsigned flags)
 
 lk_status measured_get_into(void), measured_get(void), measured_view(void), measured_get_many(void);
 lk_status measured_set(void), measured_new_key(void), measured_delete(void);
-lk_status measured_get_locked(void), measured_set_atomic(void), measured_query(void);
+lk_status measured_get_locked(void), measured_set_atomic(void), measured_commit(void);
+lk_status measured_query(void);
 lk_status measured_cache_hit(void), measured_push(void), measured_pull(void);
 lk_status measured_acknowledge(void), measured_push_batch(void), measured_pull_batch(void);
 lk_status measured_acknowledge_batch(void);
@@ -206,6 +207,20 @@ measured_set_atomic(void)
 
     for (size_t i = 0; i < KEYS; i += 2)
         BOTH(status, lk_set_atomic(handle, &items[i], 2, &locks[i], 2, NULL));
+    return status;
+}
+
+MEASURED lk_status
+measured_commit(void)
+{
+    lk_status status = LK_OK;
+    lk_db *handle = db;
+    lk_result *into = result;
+
+    for (size_t i = 0; i < KEYS; i += 2) {
+        BOTH(status, lk_get_locked(handle, &keys[i], 2, &locks[i], into));
+        BOTH(status, lk_set_atomic(handle, &items[i], 2, &locks[i], 2, NULL));
+    }
     return status;
 }
 
@@ -357,6 +372,7 @@ static const struct row {
     {"set", NULL, measured_set, KEYS, false},
     {"get_locked", NULL, measured_get_locked, KEYS / 2, false},
     {"set_atomic", NULL, measured_set_atomic, KEYS / 2, true},
+    {"commit", NULL, measured_commit, KEYS / 2, false},
     {"push", NULL, measured_push, JOBS, false},
     {"pull", NULL, measured_pull, JOBS, true},
     {"acknowledge", claims_prepare, measured_acknowledge, JOBS, true},

@@ -166,33 +166,19 @@ seen_take(lki_thread *thread, size_t count, lki_scratch *scratch)
     return scratch->memory;
 }
 
-static LKI_APART bool
-lock_is_fresh(const lki_store *store, lki_record *record, lki_time *now)
-{
-    return lki_fresh_lock(store, record, now) != NULL;
-}
-
-/* Looks at what was seen: what is no live item becomes a hole; *bytes: of the others. `locked`: false where
- * a lock is not there, or to be renewed. */
-LKI_INLINE bool
-seen_judge(const lki_store *store, lki_seen *seen, size_t count, bool locked, size_t *bytes)
+/* What is no live item becomes a hole. Bytes of the others. */
+LKI_INLINE size_t
+seen_judge(const lki_store *store, lki_seen *seen, size_t count)
 {
     lki_time now = {0, false, false};
-    int64_t horizon_ms = locked ? lki_lock_horizon(store, &now, store->lock_refresh_ms) : 0;
-    size_t sum = 0;
+    size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        lki_record *record = seen[i].record;
-        if (locked && LKI_UNLIKELY(lki_plain_lock(record, horizon_ms) == NULL) &&
-            !lock_is_fresh(store, record, &now))
-            return false;
-        if (locked ? LKI_LIKELY(record->kind == LKI_VALUE)
-                   : LKI_LIKELY(lki_record_is_live(store, record, &now)))
-            sum += (uint16_t)seen[i].hashed.sizes + (seen[i].hashed.sizes >> 16) + record->size;
-        else if (!locked)
+        if (LKI_LIKELY(lki_record_is_live(store, seen[i].record, &now)))
+            bytes += lki_hashed_size(&seen[i].hashed) + seen[i].record->size;
+        else
             seen[i].record = NULL;
     }
-    *bytes = sum;
-    return true;
+    return bytes;
 }
 
 /* `locked`: of what was judged so; the locks go to `locks`. */
@@ -245,10 +231,9 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
     lki_seen *seen = seen_take(thread, count, &scratch);
     if (seen == NULL)
         return LK_NO_MEMORY;
-    size_t bytes;
     lki_enter(thread);
     lki_read_many(store, thread, keys, seen, count);
-    (void)seen_judge(store, seen, count, false, &bytes);
+    size_t bytes = seen_judge(store, seen, count);
     status = seen_copy(seen, count, bytes, false, NULL, result);
     lki_leave(thread);
     lki_scratch_give(thread, &scratch);
@@ -269,19 +254,6 @@ memory_is_judged(lki_thread *thread, lk_status *status, bool *judged)
     return *judged;
 }
 
-/* Items and locks at one instant: a record says both, and what has a good lock is no expired item.
- * LK_NOT_FOUND: a lock has to be made first. */
-LKI_INLINE lk_status
-locked_read(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen, size_t count,
-            lk_lock *locks, lk_result *result)
-{
-    size_t bytes;
-    lki_read_many(store, thread, keys, seen, count);
-    if (LKI_UNLIKELY(!seen_judge(store, seen, count, true, &bytes)))
-        return LK_NOT_FOUND;
-    return seen_copy(seen, count, bytes, true, locks, result);
-}
-
 /* The locks of all keys are made where there are none, or renewed; *last: that of the last key. */
 static LKI_APART lk_status
 locks_make(lki_store *store, lki_thread *thread, const lki_seen *seen, size_t count, lk_lock *last)
@@ -300,6 +272,9 @@ locks_make(lki_store *store, lki_thread *thread, const lki_seen *seen, size_t co
     return status;
 }
 
+enum { FEW = 4 };
+
+/* Items and locks at one instant: a record says both, and what has a good lock is no expired item. */
 static lk_status
 memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
@@ -308,24 +283,29 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
     lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
         return status;
-    lki_scratch scratch;
-    lk_lock made;
-    lki_seen *seen = seen_take(thread, count, &scratch);
-    if (LKI_UNLIKELY(seen == NULL))
+    lki_scratch scratch = {NULL, 0};
+    lki_seen few[FEW], *seen = few;
+    if (LKI_UNLIKELY(count > FEW) && (seen = seen_take(thread, count, &scratch)) == NULL)
         return LK_NO_MEMORY;
     for (;;) {
+        size_t bytes;
         lki_enter(thread);
-        status = locked_read(store, thread, keys, seen, count, locks, result);
+        bool locked = lki_read_locked(store, thread, keys, seen, count, &bytes);
+        if (LKI_LIKELY(locked))
+            status = seen_copy(seen, count, bytes, true, locks, result);
         lki_leave(thread);
-        if (LKI_LIKELY(status != LK_NOT_FOUND))
+        if (LKI_LIKELY(locked))
             break;
+        lk_lock made;
         status = locks_make(store, thread, seen, count, &made);
         if (status != LK_OK)
             break; /* else they are read with their items; unless one has gone again meanwhile */
     }
-    lki_scratch_give(thread, &scratch);
+    if (LKI_UNLIKELY(seen != few))
+        lki_scratch_give(thread, &scratch);
     lki_count(thread, LKI_MULTI_GETS, count);
-    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    if (LKI_UNLIKELY(status == LK_BUSY))
+        lki_count(thread, LKI_BUSY_CALLS, 1);
     return status;
 }
 

@@ -116,6 +116,13 @@ typedef struct lki_hashed {
     bool is_short;  /* lki_key_is_short; false may also stand for not known */
 } lki_hashed;
 
+/* Bytes of the key. */
+LKI_INLINE size_t
+lki_hashed_size(const lki_hashed *hashed)
+{
+    return (uint16_t)hashed->sizes + (hashed->sizes >> 16);
+}
+
 LKI_INLINE lki_hashed
 lki_hashed_of(const lki_secret *secret, const lk_key *key)
 {

@@ -283,13 +283,17 @@ limbo_dispose(lki_thread *thread, size_t budget)
         if (!lki_epoch_passed(domain, batch->tag))
             break;
         LKI_TSAN_ACQUIRE(domain);
-        unsigned before = batch->cursor - batch->kept; /* disposed of */
-        for (; batch->cursor < batch->count && budget > 0; batch->cursor++, budget--) {
-            uintptr_t entry = batch->entry[batch->cursor];
+        size_t left = (size_t)batch->count - batch->cursor, kept = batch->kept;
+        size_t now = left < budget ? left : budget;
+        const uintptr_t *at = batch->entry + batch->cursor, *end = at + now;
+        for (; at < end; at++) {
+            uintptr_t entry = *at;
             if (LKI_UNLIKELY(!domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7))))
                 batch->entry[batch->kept++] = entry;
         }
-        lki_count(thread, LKI_FREED, batch->cursor - batch->kept - before);
+        budget -= now;
+        batch->cursor = (uint16_t)(batch->cursor + now);
+        lki_count(thread, LKI_FREED, now - (batch->kept - kept));
         if (batch->cursor < batch->count)
             break;
         limbo->sealed = batch->next;
@@ -327,28 +331,45 @@ lki_upkeep_need(lki_thread *thread)
     return ++thread->advance_credit < wanted ? LKI_UPKEEP_WAIT : LKI_UPKEEP_ADVANCE;
 }
 
-void
-lki_upkeep(lki_thread *thread, enum lki_upkeep_need need)
+/* So many that what is retired goes faster than it comes. */
+static size_t
+upkeep_budget(const lki_thread *thread)
 {
-    lki_domain *domain = thread->domain;
-    if (need == LKI_UPKEEP_ADVANCE) {
-        bool hurry = thread->advance_credit >= CREDIT_HURRY;
-        thread->advance_credit = 0;
-        bool moved = epoch_advance(thread);
-        if (!moved && ++thread->upkeep_tick % ADVANCE_EVERY == 0 &&
-            lki_load_relaxed(&domain->retired_bytes) > domain->max_retired_bytes / 16)
-            lki_stalls_note(domain);
-        if (!moved || !hurry || !epoch_advance(thread))
-            return;
-    }
-    size_t budget = 8 + 2 * (size_t)thread->retired_in_call;
-    lki_write_enter(thread);
+    return 8 + 2 * (size_t)thread->retired_in_call;
+}
+
+/* Caller: in a write section. */
+static void
+upkeep_dispose(lki_thread *thread, size_t budget)
+{
     if (thread->may_splice)
         limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
-    if (++thread->theft_tick % ADVANCE_EVERY == 0) {
+    if (++thread->theft_tick % ADVANCE_EVERY == 0)
         limbo_steal_next(thread);
-    }
     limbo_dispose(thread, budget);
+}
+
+void
+lki_upkeep_dispose(lki_thread *thread)
+{
+    upkeep_dispose(thread, upkeep_budget(thread));
+}
+
+void
+lki_upkeep_advance(lki_thread *thread)
+{
+    lki_domain *domain = thread->domain;
+    size_t budget = upkeep_budget(thread);
+    bool hurry = thread->advance_credit >= CREDIT_HURRY;
+    thread->advance_credit = 0;
+    bool moved = epoch_advance(thread);
+    if (!moved && ++thread->upkeep_tick % ADVANCE_EVERY == 0 &&
+        lki_load_relaxed(&domain->retired_bytes) > domain->max_retired_bytes / 16)
+        lki_stalls_note(domain);
+    if (!moved || !hurry || !epoch_advance(thread))
+        return;
+    lki_write_enter(thread);
+    upkeep_dispose(thread, budget);
     lki_leave(thread);
 }
 

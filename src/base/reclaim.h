@@ -63,7 +63,8 @@ lki_write_enter(lki_thread *thread)
  * thief's. */
 enum lki_upkeep_need { LKI_UPKEEP_NONE, LKI_UPKEEP_WAIT, LKI_UPKEEP_ADVANCE, LKI_UPKEEP_DISPOSE };
 enum lki_upkeep_need lki_upkeep_need(lki_thread *thread);
-void lki_upkeep(lki_thread *thread, enum lki_upkeep_need need);
+void lki_upkeep_dispose(lki_thread *thread); /* in the section of the write */
+void lki_upkeep_advance(lki_thread *thread); /* behind it */
 
 /* Closes the open batch, if there is anything in it. Caller: owns the limbo. */
 void lki_limbo_seal(lki_thread *thread, lki_limbo *limbo);
@@ -77,9 +78,11 @@ lki_write_leave(lki_thread *thread)
         lki_limbo_seal(thread, thread->limbo);
     enum lki_upkeep_need need =
         thread->limbo->sealed == NULL ? LKI_UPKEEP_NONE : lki_upkeep_need(thread);
+    if (need == LKI_UPKEEP_DISPOSE)
+        lki_upkeep_dispose(thread);
     lki_leave(thread);
-    if (need > LKI_UPKEEP_WAIT)
-        lki_upkeep(thread, need);
+    if (LKI_UNLIKELY(need == LKI_UPKEEP_ADVANCE))
+        lki_upkeep_advance(thread);
 }
 
 /* Room for `count` retirements from now on, and for LKI_BATCH_ROOM more, from which the few fixed

@@ -89,7 +89,11 @@ typedef struct lki_limbo {
 /* Records and commits of up to 256 bytes are kept in stock by each thread, in classes of 16 bytes. */
 enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 48 };
 
-enum { LKI_LANES_KNOWN = LKI_OR_SMALL(4, 1), LKI_LANES_UNSETTLED = LKI_OR_SMALL(8, 1) };
+enum {
+    LKI_LANES_KNOWN = LKI_OR_SMALL(4, 1),
+    LKI_LANES_UNSETTLED = LKI_OR_SMALL(8, 1),
+    LKI_CELLS_KNOWN = LKI_OR_SMALL(8, 1)
+};
 
 struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */
@@ -105,6 +109,10 @@ struct lki_thread {
     uint32_t upkeep_tick, theft_tick, sweep_tick, tend_tick, expire_tick;
     uint32_t advance_credit;  /* writes, and bytes retired, since it last tried to move the epoch */
     uint32_t expiring_writes; /* since the last step of a sweep */
+    /* cells of the keys under the locks that it read last, and of which epoch; see store/find.h */
+    void *cells[LKI_CELLS_KNOWN];
+    uint32_t cell_count, cell_epoch;
+    int64_t cell_ms;
     void *lanes[LKI_LANES_KNOWN]; /* queues used last, as of lanes_gone; see store/lane.c */
     uint64_t lanes_gone;
     /* queues whose descriptors this thread's call has to set right before it ends; of the store; the first
@@ -180,6 +188,15 @@ lki_thread_self(lki_domain *domain, lk_status *why)
         return thread;
     }
     return lki_thread_attach(domain, why);
+}
+
+/* The epoch of the thread's section. What it has found in one is not freed before the end of a later one of the
+ * same epoch: it was unlinked after it was found, so its tag is at least that epoch, and while the later one
+ * runs the epoch is at most one more. */
+LKI_INLINE uint32_t
+lki_section_epoch(const lki_thread *thread)
+{
+    return thread->epoch.epoch;
 }
 
 /* The queue that is noted as the i-th, 0 the first. */

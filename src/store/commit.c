@@ -58,12 +58,13 @@ typedef struct plan {
     const lki_writes *writes;
     lk_lock *locks;
     size_t lock_count;
-    sought *sought;     /* of the locks; room for the writes, too */
+    sought *sought;     /* of the locks from `known` on; room for the writes, too */
     step *steps;        /* of the locks, then of the writes of other keys */
     lki_job_step *jobs; /* of the writes, where there are pushes or acknowledgements */
     step **order;       /* by address of the cell */
     size_t step_count;  /* in steps */
     size_t count;       /* in order */
+    size_t known;       /* so many of the first locks have their cells in the thread, perhaps */
     size_t paired; /* so many of the first items have the steps of the locks of their numbers */
     lki_time now;
     int64_t horizon_ms;    /* a lock that ends behind it has not lapsed */
@@ -221,20 +222,44 @@ lock_judge(plan *p, size_t i, lki_cell *cell, lk_conflict *conflict)
     return LK_RACE;
 }
 
-/* The cell of a lock's key. */
+/* Hashes of the locks' keys whose cells are not known; their buckets are asked for. */
+static LKI_APART void
+locks_seek(plan *p)
+{
+    for (size_t i = p->known; i < p->lock_count; i++) {
+        sought *at = &p->sought[i];
+        at->hashed = lki_hashed_of(&p->store->secret, &p->locks[i].key);
+        at->bucket = lki_shard_bucket(p->store, at->hashed.hash);
+        LKI_PREFETCH(at->bucket);
+    }
+}
+
+/* The cell of a lock's key, as the table has it. */
+static LKI_APART lki_cell *
+lock_find_any(plan *p, size_t i)
+{
+    lki_hashed hashed = lki_hashed_of(&p->store->secret, &p->locks[i].key);
+    return lki_find_any(p->store, &hashed);
+}
+
+/* The same; the thread has often just read it under its lock. */
 LKI_INLINE lki_cell *
 lock_find(plan *p, size_t i)
 {
-    const sought *at = &p->sought[i];
-    if (LKI_LIKELY(at->hashed.is_short) && LKI_LIKELY(!p->judged)) {
-        unsigned matches;
-        bool none;
-        lki_cell *cell =
-            lki_bucket_first(at->bucket, &at->hashed, LKI_CELL_HEADER, &matches, &none);
-        if (LKI_LIKELY(cell != NULL))
-            return cell;
+    lki_cell *cell = NULL;
+    unsigned matches;
+    bool none;
+    if (LKI_LIKELY(i < p->known)) {
+        const lk_key *key = &p->locks[i].key;
+        const lki_hashed of = {key, 0, lki_key_sizes(key), true};
+        if (LKI_LIKELY(lki_key_is_short(key)) &&
+            LKI_LIKELY(lki_keyed_is(p->thread->cells[i], LKI_CELL_HEADER, &of)))
+            cell = p->thread->cells[i];
+    } else if (LKI_LIKELY(p->sought[i].hashed.is_short)) {
+        cell = lki_bucket_first(p->sought[i].bucket, &p->sought[i].hashed, LKI_CELL_HEADER,
+                                &matches, &none);
     }
-    return lki_find_any(p->store, &at->hashed);
+    return LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(p->judged) ? lock_find_any(p, i) : cell;
 }
 
 /* Finds the cells of all locks, in the caller's order, and pairs items that have their keys and numbers, as most
@@ -540,8 +565,9 @@ static bool
 keys_repeat(plan *p)
 {
     size_t writes = p->writes->count, locks = p->lock_count;
-    for (size_t i = 0; i < writes; i++)
-        p->sought[locks + i].hashed = lki_hashed_of(&p->store->secret, write_key(p->writes, i));
+    for (size_t i = 0; i < locks + writes; i++)
+        p->sought[i].hashed = lki_hashed_of(
+            &p->store->secret, i < locks ? &p->locks[i].key : write_key(p->writes, i - locks));
     for (size_t i = 0; i < locks + writes; i++) {
         size_t end = i < locks ? locks : locks + writes;
         for (size_t j = i + 1; j < end; j++) {
@@ -603,27 +629,49 @@ plan_run(plan *p, lk_conflict *conflict)
     }
 }
 
+/* Room for few keys, without pushes and acknowledgements. */
+enum { FEW = 8 };
+typedef struct room {
+    sought sought[FEW];
+    step steps[FEW];
+    step *order[FEW];
+} room;
+
+/* False: no memory. */
+static LKI_APART bool
+plan_take(plan *p, lki_scratch *scratch, size_t keys, size_t jobs)
+{
+    if (!lki_scratch_take(p->thread, scratch,
+                          keys * (sizeof(sought) + sizeof(step) + sizeof(step *)) +
+                              jobs * sizeof(lki_job_step)))
+        return false;
+    char *memory = scratch->memory;
+    p->sought = (sought *)(void *)memory;
+    p->steps = (step *)(void *)(memory + keys * sizeof(sought));
+    p->order = (step **)(void *)(p->steps + keys);
+    p->jobs = (lki_job_step *)(void *)(p->order + keys);
+    return true;
+}
+
 lk_status
 lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes, lk_lock *locks,
                  size_t lock_count, lk_conflict *conflict)
 {
     size_t keys = lock_count + writes->count;
-    size_t jobs = writes->plan != NULL ? writes->count : 0;
-    lki_scratch scratch;
-    if (!lki_scratch_take(thread, &scratch,
-                          keys * (sizeof(sought) + sizeof(step) + sizeof(step *)) +
-                              jobs * sizeof(lki_job_step)))
-        return LK_NO_MEMORY;
-    char *memory = scratch.memory;
+    lki_scratch scratch = {NULL, 0};
+    room few;
     plan p = {.store = store,
               .thread = thread,
               .writes = writes,
               .locks = locks,
-              .lock_count = lock_count};
-    p.sought = (sought *)(void *)memory;
-    p.steps = (step *)(void *)(memory + keys * sizeof(sought));
-    p.order = (step **)(void *)(p.steps + keys);
-    p.jobs = (lki_job_step *)(void *)(p.order + keys);
+              .lock_count = lock_count,
+              .sought = few.sought,
+              .steps = few.steps,
+              .order = few.order};
+    bool large = keys > FEW || writes->plan != NULL;
+    if (LKI_UNLIKELY(large) &&
+        !plan_take(&p, &scratch, keys, writes->plan != NULL ? writes->count : 0))
+        return LK_NO_MEMORY;
     if (lock_count > 0) {
         p.horizon_ms = lki_lock_horizon(store, &p.now, 0);
         p.expires_at_ms = lki_lock_deadline(store, p.now.ms);
@@ -631,19 +679,17 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     lk_status status;
     for (unsigned i = 0;; i++) {
         lki_write_enter(thread);
-        for (size_t k = 0; k < lock_count; k++) {
-            sought *at = &p.sought[k];
-            at->hashed = lki_hashed_of(&store->secret, &locks[k].key);
-            at->bucket = lki_shard_bucket(store, at->hashed.hash);
-            LKI_PREFETCH(at->bucket);
-        }
+        p.known = lki_cells_known(thread, p.now.ms);
+        if (LKI_UNLIKELY(p.known < lock_count))
+            locks_seek(&p);
         status = plan_run(&p, conflict);
         lki_write_leave(thread);
         if (LKI_LIKELY(status != LK_BUSY))
             break;
         lk_backoff(i + ATTEMPTS);
     }
-    lki_scratch_give(thread, &scratch);
+    if (LKI_UNLIKELY(large))
+        lki_scratch_give(thread, &scratch);
     lki_sweep_step(store, thread, keys);
     return status;
 }

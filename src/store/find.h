@@ -88,4 +88,28 @@ lki_find_headed(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
     return LK_OK;
 }
 
+/* A commit mostly comes under the locks that its thread has just read, whose cells it finds remembered here, in
+ * their order. Caller of both: in a section; `now_ms`: the call's. */
+LKI_INLINE void
+lki_cells_remember(lki_thread *thread, const lki_seen *seen, size_t count, int64_t now_ms)
+{
+    size_t known = count < LKI_CELLS_KNOWN ? count : LKI_CELLS_KNOWN;
+    for (size_t i = 0; i < known; i++)
+        thread->cells[i] = seen[i].cell;
+    thread->cell_count = (uint32_t)known;
+    thread->cell_epoch = lki_section_epoch(thread);
+    thread->cell_ms = now_ms;
+}
+
+/* How many of them there still are. Each is the cell of whatever key it says, unless it is dead. Epochs go in a
+ * circle, but not within a second. */
+enum { LKI_CELLS_KNOWN_MS = 1000 };
+LKI_INLINE size_t
+lki_cells_known(const lki_thread *thread, int64_t now_ms)
+{
+    bool same = thread->cell_epoch == lki_section_epoch(thread) &&
+                (uint64_t)now_ms - (uint64_t)thread->cell_ms < LKI_CELLS_KNOWN_MS;
+    return same ? thread->cell_count : 0;
+}
+
 #endif

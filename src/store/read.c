@@ -15,7 +15,7 @@
  * Invariants  I-read1: whatever is returned was settled, so no later snapshot is without it.
  * Ordering    P1, P2 (record.h).
  */
-#include "store/record.h"
+#include "store/lock.h"
 
 enum { GROUP = 16 };
 
@@ -94,6 +94,18 @@ heads_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count
     return group_collect(store, keys, seen, count) && settled;
 }
 
+/* A key without a cell, or one that is not short: a job may be gone though its head is as it was. */
+static LKI_APART bool
+head_is_unchanged(lki_store *store, const lki_seen *seen)
+{
+    lki_cell *cell = seen->cell;
+    if (cell == NULL || lki_hashed_is_generated(store, &seen->hashed))
+        cell = lki_find(store, &seen->hashed);
+    if (seen->cell == NULL)
+        return cell == NULL || lki_load_acquire(&cell->item) <= LKI_DEAD;                  /* P1 */
+    return cell == seen->cell && lki_load_acquire(&cell->item) == (uintptr_t)seen->record; /* P1 */
+}
+
 /* Second pass. */
 LKI_INLINE bool
 heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
@@ -101,18 +113,12 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
     /* The loads of the first pass were acquire: none of these can be done before them. */
     for (size_t i = 0; i < count; i++) {
         const lki_cell *cell = seen[i].cell;
-        if (cell != NULL) {
-            /* A job may be gone though its head is as it was. */
-            if (LKI_UNLIKELY(lki_hashed_is_generated(store, &seen[i].hashed)) &&
-                lki_find(store, &seen[i].hashed) != cell)
-                return false;
+        if (LKI_LIKELY(cell != NULL) && LKI_LIKELY(seen[i].hashed.is_short)) {
             if (LKI_UNLIKELY(lki_load_acquire(&cell->item) != (uintptr_t)seen[i].record)) /* P1 */
                 return false;
-            continue;
-        }
-        cell = lki_find(store, &seen[i].hashed);
-        if (cell != NULL && lki_load_acquire(&cell->item) > LKI_DEAD) /* P1 */
+        } else if (!head_is_unchanged(store, &seen[i])) {
             return false;
+        }
     }
     return true;
 }
@@ -133,14 +139,69 @@ record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
     return lki_record_at(store, head, snapshot);
 }
 
+static LKI_APART void
+heads_at_snapshot(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count)
+{
+    uint64_t snapshot = lki_snapshot(store, thread);
+    for (size_t i = 0; i < count; i++)
+        seen[i].record = record_at_snapshot(store, &seen[i], snapshot);
+}
+
+/* The first pass was made: the second, or else a snapshot. */
+LKI_INLINE void
+heads_confirm(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, bool settled)
+{
+    if (LKI_UNLIKELY(!settled) || LKI_UNLIKELY(!heads_are_unchanged(store, seen, count)))
+        heads_at_snapshot(store, thread, seen, count);
+}
+
 void
 lki_read_many(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
               size_t count)
 {
-    if (LKI_LIKELY(heads_collect(store, keys, seen, count)) &&
-        LKI_LIKELY(heads_are_unchanged(store, seen, count)))
-        return;
-    uint64_t snapshot = lki_snapshot(store, thread);
-    for (size_t i = 0; i < count; i++)
-        seen[i].record = record_at_snapshot(store, &seen[i], snapshot);
+    bool settled = heads_collect(store, keys, seen, count);
+    heads_confirm(store, thread, seen, count, settled);
+}
+
+/* The clock is read when the records were chosen. */
+static LKI_APART bool
+locked_rest(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, bool settled,
+            size_t *bytes)
+{
+    lki_time now = {0, false, false};
+    size_t sum = 0;
+    heads_confirm(store, thread, seen, count, settled);
+    for (size_t i = 0; i < count; i++) {
+        const lki_record *record = seen[i].record;
+        if (lki_fresh_lock(store, seen[i].record, &now) == NULL)
+            return false;
+        if (record->kind == LKI_VALUE)
+            sum += lki_hashed_size(&seen[i].hashed) + record->size;
+    }
+    *bytes = sum;
+    return true;
+}
+
+/* The second pass looks at the locks as well. */
+bool
+lki_read_locked(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
+                size_t count, size_t *bytes)
+{
+    lki_time now = {0, false, false};
+    size_t sum = 0;
+    bool settled = heads_collect(store, keys, seen, count);
+    int64_t horizon_ms = lki_lock_horizon(store, &now, store->lock_refresh_ms);
+    for (size_t i = 0; i < count; i++) {
+        const lki_cell *cell = seen[i].cell;
+        const lki_record *record = seen[i].record;
+        if (LKI_UNLIKELY(!settled) || LKI_UNLIKELY(lki_plain_lock(record, horizon_ms) == NULL) ||
+            LKI_UNLIKELY(lki_load_acquire(&cell->item) != (uintptr_t)record) || /* P1 */
+            lki_hashed_is_generated(store, &seen[i].hashed))
+            return locked_rest(store, thread, seen, count, settled, bytes);
+        if (LKI_LIKELY(record->kind == LKI_VALUE))
+            sum += lki_hashed_size(&seen[i].hashed) + record->size;
+    }
+    lki_cells_remember(thread, seen, count, now.ms);
+    *bytes = sum;
+    return true;
 }

@@ -217,6 +217,10 @@ typedef struct lki_seen {
 } lki_seen;
 void lki_read_many(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
                    size_t count);
+/* The same of keys that have fresh locks, whose items do not expire before; *bytes: of the items and their
+ * keys. False: one has none. */
+bool lki_read_locked(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
+                     size_t count, size_t *bytes);
 
 /* One page of a query: up to `limit` live items from about `max_cells` cells, and up to the
  * one that exceeds `max_bytes` of data, at the end of `into`, which is empty; all share one copy of the

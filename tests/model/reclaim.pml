@@ -4,10 +4,12 @@
  *
  * MODELLED   An owner (process 0) replaces the object behind a shared pointer ROUNDS times, each time in a section of its
  *            own, and puts the old one into its limbo: into slot A, or into slot B while `request` is set. A reader
- *            (1) uses what the pointer shows, in sections. THIEVES thieves (2, 3) claim slot A by an exchange of `request`,
+ *            (1) uses what the pointer shows, in sections, and what it showed in the section before if that was of the
+ *            same epoch. THIEVES thieves (2, 3) claim slot A by an exchange of `request`,
  *            look whether the owner is in a section, and if not free what is mature in slot A. Owner and thieves advance
  *            the epoch: only if everybody in a section is at the current one.
  *              entry    active = 1 + epoch; full fence; read request        (one word for both)
+ *              reader's active, with the epoch of the section before; full fence; read the epoch and store it
  *              retire   unlink by exchange; tag = epoch; free when epoch >= tag + 2
  *            Memory is NOT sequentially consistent for the words of the handshakes: a plain store goes into a store buffer
  *            of one entry, which drains at any time, at the next plain store, and at a fence or a read-modify-write.
@@ -31,6 +33,9 @@
  *   TAG_BEFORE_UNLINK      the epoch is read before the object is unlinked         I1
  *   UNLINK_BY_STORE        unlink is a plain store, without a fence                I1
  *   ADVANCE_UNSEEN         the epoch advances without looking at sections          I1
+ *   KEPT_INTO_ANY_EPOCH    the reader uses what it saw before, whatever the epoch   I1
+ *   KEPT_INTO_THE_NEXT     the same, also where the epoch is one more               I1
+ *   EPOCH_BEFORE_ACTIVE    the reader reads the epoch, then sets active            I1
  */
 
 #ifndef ROUNDS
@@ -113,6 +118,32 @@ inline enter() {
 #endif
     t = 0
 }
+
+/* As ck does it: `last` is what the record says of the section before. */
+inline enter_reading() {
+#ifdef TWIN_EPOCH_BEFORE_ACTIVE
+    t = epoch;
+    store(ACTIVE(me), 1 + t);
+    drain(me);
+#else
+    store(ACTIVE(me), 1 + last);
+    drain(me);
+    t = epoch;
+    store(ACTIVE(me), 1 + t);
+#endif
+    last = t;
+    t = 0
+}
+
+#ifdef TWIN_KEPT_INTO_ANY_EPOCH
+#define MAY_USE_KEPT (kept_at != 0)
+#else
+#ifdef TWIN_KEPT_INTO_THE_NEXT
+#define MAY_USE_KEPT (kept_at == last || kept_at + 1 == last)
+#else
+#define MAY_USE_KEPT (kept_at == last)
+#endif
+#endif
 
 inline leave() { store(ACTIVE(me), 0) }
 
@@ -220,14 +251,19 @@ proctype Owner(byte me) {
 }
 
 proctype Reader(byte me) {
-    byte t, r, n;
+    byte t, r, n, last, kept, kept_at;
     do
     :: n < READS ->
-        enter();
-        r = LOAD(ROOT);
+        enter_reading();
+        if
+        :: MAY_USE_KEPT -> r = kept
+        :: r = LOAD(ROOT)
+        fi;
         assert(where[r] != FREED); /* I1 */
         skip;
         assert(where[r] != FREED); /* I1 */
+        kept = r;
+        kept_at = last;
         r = 0;
         leave();
         n++

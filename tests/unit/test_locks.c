@@ -371,6 +371,95 @@ test_versions_are_unique_when_a_thread_failed_to_attach(void **state)
     pthread_barrier_destroy(&l.leave);
 }
 
+/* ---- commits behind a locked read, which knows the cells of their keys ---- */
+
+/* Short keys, so that cells are known. */
+static const char *const read_sk[] = {"number-0001", "number-0002", "number-0003", "number-0004"};
+enum { READ = KIT_COUNT(read_sk) };
+
+static void
+keys_read(kit *k, lk_key keys[READ], lk_item items[READ], lk_lock locks[READ])
+{
+    for (size_t i = 0; i < READ; i++) {
+        items[i] = kit_item("partition", read_sk[i], "value");
+        keys[i] = items[i].key;
+    }
+    assert_status(LK_OK, lk_set(k->db, items, READ));
+    assert_status(LK_OK, lk_get_locked(k->db, keys, READ, locks, k->result));
+}
+
+/* Their cells are freed: under AddressSanitizer nobody may look at them any more. */
+static void
+test_commit_under_locks_read_before_their_keys_went_and_cells_were_freed_is_a_race(void **state)
+{
+    kit *k = *state;
+    lk_key keys[READ];
+    lk_item items[READ];
+    lk_lock locks[READ];
+    lk_conflict conflict = {99, 99};
+    keys_read(k, keys, items, locks);
+    assert_status(LK_OK, lk_delete(k->db, keys, READ));
+    kit_sweep(k);
+    assert_int_equal(kit_statistics(k).cells, 0);
+    assert_status(LK_RACE, lk_set_atomic(k->db, items, READ, locks, READ, &conflict));
+    assert_int_equal(conflict.index, 0);
+    assert_true(conflict.current_version == 0);
+}
+
+static void
+test_commit_under_locks_read_before_their_keys_came_anew_names_the_new_version(void **state)
+{
+    kit *k = *state;
+    lk_key keys[READ];
+    lk_item items[READ];
+    lk_lock locks[READ];
+    lk_conflict conflict = {99, 99};
+    keys_read(k, keys, items, locks);
+    assert_status(LK_OK, lk_delete(k->db, &keys[2], 1));
+    assert_status(LK_OK, lk_set(k->db, &items[2], 1));
+    lk_lock anew = kit_lock(k, keys[2]);
+    assert_status(LK_RACE, lk_set_atomic(k->db, items, READ, locks, READ, &conflict));
+    assert_int_equal(conflict.index, 2);
+    assert_true(conflict.current_version == anew.version && anew.version > locks[2].version);
+}
+
+static void
+test_commit_under_locks_in_another_order_than_they_were_read_in_finds_each_key(void **state)
+{
+    kit *k = *state;
+    lk_key keys[READ];
+    lk_item items[READ];
+    lk_lock locks[READ], turned[READ + 1];
+    keys_read(k, keys, items, locks);
+    for (size_t i = 0; i < READ; i++)
+        turned[i] = locks[READ - 1 - i];
+    turned[READ] = kit_lock(k, kit_key("partition", "number-0005"));
+    items[1].data = lk_string("other");
+    assert_status(LK_OK, lk_set_atomic(k->db, items, READ, turned, READ + 1, NULL));
+    assert_true(kit_holds(k, keys[1], "other") && kit_holds(k, keys[0], "value"));
+    for (size_t i = 0; i < READ; i++)
+        assert_true(kit_lock(k, turned[i].key).version == turned[i].version);
+    assert_status(LK_RACE, lk_set_atomic(k->db, items, READ, locks, READ, NULL));
+}
+
+/* The same keys, at the same time, in two stores. */
+static void
+test_commit_behind_a_locked_read_of_another_store_writes_to_its_own(void **state)
+{
+    kit *k = *state, other;
+    lk_key keys[READ];
+    lk_item items[READ];
+    lk_lock locks[READ], of_other[READ];
+    kit_open(&other, NULL);
+    keys_read(&other, keys, items, of_other);
+    keys_read(k, keys, items, locks);
+    items[0].data = lk_string("here");
+    assert_status(LK_OK, lk_get_locked(other.db, keys, READ, of_other, other.result));
+    assert_status(LK_OK, lk_set_atomic(k->db, items, READ, locks, READ, NULL));
+    assert_true(kit_holds(k, keys[0], "here") && kit_holds(&other, keys[0], "value"));
+    kit_close(&other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int
@@ -390,6 +479,10 @@ main(void)
         TEST(test_versions_of_many_locks_and_threads_are_unique),
         TEST(test_concurrent_callers_get_one_version),
         cmocka_unit_test(test_versions_are_unique_when_a_thread_failed_to_attach),
+        TEST(test_commit_under_locks_read_before_their_keys_went_and_cells_were_freed_is_a_race),
+        TEST(test_commit_under_locks_read_before_their_keys_came_anew_names_the_new_version),
+        TEST(test_commit_under_locks_in_another_order_than_they_were_read_in_finds_each_key),
+        TEST(test_commit_behind_a_locked_read_of_another_store_writes_to_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
