@@ -43,7 +43,8 @@ typedef struct step {
     const lki_job_step *job; /* of a push or an acknowledgement; NULL: neither */
     uint64_t version;        /* of the lock on the head */
     bool gone;               /* the item goes, and the lock with it */
-    bool plain;              /* a value came over one, neither expires, nor is a job */
+    bool simple;             /* a plain item under the lock of its key */
+    bool plain;              /* installed so, over a plain value */
 } step;
 
 /* The key of a lock, and where it is to be found. */
@@ -118,16 +119,23 @@ key_is_same(const lk_key *left, const lk_key *right)
 
 /* ---- the plan ---- */
 
+/* A step that changes nothing yet. */
+LKI_INLINE void
+step_begin(step *s, lki_cell *cell, lk_lock *lock)
+{
+    s->cell = cell;
+    s->record = NULL;
+    s->item = NULL;
+    s->lock = lock;
+    s->job = NULL;
+    s->gone = s->simple = s->plain = false;
+}
+
 static step *
 step_add(plan *p, lki_cell *cell)
 {
     step *s = &p->steps[p->step_count];
-    s->cell = cell;
-    s->record = NULL;
-    s->item = NULL;
-    s->lock = NULL;
-    s->job = NULL;
-    s->gone = false;
+    step_begin(s, cell, NULL);
     p->order[p->step_count++] = s;
     return s;
 }
@@ -270,8 +278,8 @@ plan_locks(plan *p, lk_conflict *conflict)
 {
     const lk_item *items = p->writes->items;
     size_t item_count = items != NULL ? p->writes->count : 0;
-    p->step_count = p->paired = 0;
-    for (size_t i = 0; i < p->lock_count; i++) {
+    size_t count = p->lock_count, paired = 0;
+    for (size_t i = 0; i < count; i++) {
         lki_cell *cell = lock_find(p, i);
         if (LKI_UNLIKELY(cell == NULL || p->locks[i].version == 0) && !p->judged) {
             p->judged = true; /* an earlier one may be stale too */
@@ -279,14 +287,17 @@ plan_locks(plan *p, lk_conflict *conflict)
         }
         if (LKI_UNLIKELY(p->judged) && lock_judge(p, i, cell, conflict) != LK_OK)
             return LK_RACE;
-        step *s = step_add(p, cell);
-        s->lock = &p->locks[i];
-        if (LKI_LIKELY(i < item_count) && LKI_LIKELY(p->paired == i) &&
+        step *s = p->order[i] = &p->steps[i];
+        step_begin(s, cell, &p->locks[i]);
+        if (LKI_LIKELY(i < item_count) && LKI_LIKELY(paired == i) &&
             key_is_same(&items[i].key, &p->locks[i].key)) {
             s->item = &items[i];
-            p->paired = i + 1;
+            s->simple = lki_item_is_plain(&items[i]);
+            paired++;
         }
     }
+    p->step_count = count;
+    p->paired = paired;
     return LK_OK;
 }
 
@@ -368,51 +379,74 @@ plan_writes(plan *p)
 /* ---- one attempt ---- */
 
 /* May the lock of a step be bumped over `over`? */
-LKI_INLINE bool
+static bool
 lock_is_held(plan *p, const step *s, lki_record *over)
 {
-    const lki_lock *lock = lki_plain_lock(over, p->horizon_ms);
-    if (LKI_UNLIKELY(lock == NULL))
-        lock = lki_good_lock(p->store, over, &p->now);
+    const lki_lock *lock = lki_good_lock(p->store, over, &p->now);
     return LKI_LIKELY(lock != NULL) && LKI_LIKELY(lock->version == s->lock->version);
 }
 
-/* The record of the step over `over`, under the commit. */
-static LKI_APART lki_record *
-step_record_any(plan *p, const step *s, const lki_lock *bumped, lki_record *over)
+/* The record goes under the commit, over `over`. */
+LKI_INLINE void
+record_commit(plan *p, lki_record *record, lki_record *over)
 {
-    const lki_change change = {.item = s->item,
-                               .job = s->job != NULL && !s->gone ? &s->job->to : NULL,
-                               .lock = bumped,
-                               .gone = s->gone,
-                               .now = &p->now};
-    return lki_record_over(p->store, p->thread, s->cell, &change, over);
-}
-
-LKI_INLINE lki_record *
-step_record(plan *p, step *s, lki_record *over)
-{
-    lki_lock bumped, *lock = NULL;
-    lki_record *record = NULL;
-    if (LKI_LIKELY(s->lock != NULL)) {
-        bumped.version = s->version = lki_version_above(p->thread, s->lock->version);
-        bumped.expires_at_ms = p->expires_at_ms;
-        lock = &bumped;
-    }
-    if (LKI_LIKELY(s->item != NULL) && LKI_LIKELY(s->job == NULL) && LKI_LIKELY(over != NULL))
-        record = lki_record_over_plain(p->thread, s->cell, s->item, lock, over);
-    s->plain = record != NULL;
-    if (LKI_UNLIKELY(record == NULL))
-        record = step_record_any(p, s, lock, over);
-    if (LKI_UNLIKELY(record == NULL))
-        return NULL;
     record->prev = (uintptr_t)over;
     lki_store_relaxed(&record->word, (uint64_t)(uintptr_t)p->commit | LKI_WORD_COMMIT);
+}
+
+/* An item under the lock of its key over a plain value, as most steps are. False: something is not so, and
+ * nothing was done. */
+LKI_INLINE bool
+step_install_plain(plan *p, step *s)
+{
+    uintptr_t seen = lki_load_acquire(&s->cell->item); /* P1 */
+    lki_record *over = (lki_record *)seen;
+    if (LKI_UNLIKELY(!s->simple) || LKI_UNLIKELY(seen <= LKI_DEAD) ||
+        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&over->word))) || /* P2 */
+        LKI_UNLIKELY(over->kind != LKI_VALUE))
+        return false;
+    const lki_lock *lock = lki_plain_lock(over, p->horizon_ms);
+    if (LKI_UNLIKELY(lock == NULL) || LKI_UNLIKELY(lock->version != s->lock->version))
+        return false;
+    uint64_t version = lock->version;
+    lki_record *record = lki_record_plain(p->thread, s->cell, s->item, LKI_FLAG_LOCKED);
+    if (LKI_UNLIKELY(record == NULL))
+        return false;
+    lki_lock *bumped = (lki_lock *)(void *)record->data;
+    s->version = bumped->version = lki_version_above(p->thread, version);
+    bumped->expires_at_ms = p->expires_at_ms;
+    record_commit(p, record, over);
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&s->cell->item, &seen, (uintptr_t)record))) { /* P1 */
+        lki_record_discard(p->thread, s->cell, record);
+        lki_count(p->thread, LKI_HEAD_CONFLICTS, 1);
+        return false;
+    }
+    s->record = record;
+    s->over = over;
+    s->plain = true;
+    return true;
+}
+
+/* The record of any step over `over`. */
+static lki_record *
+step_record(plan *p, step *s, lki_record *over)
+{
+    lki_lock bumped = {0, p->expires_at_ms};
+    if (s->lock != NULL)
+        bumped.version = s->version = lki_version_above(p->thread, s->lock->version);
+    const lki_change change = {.item = s->item,
+                               .job = s->job != NULL && !s->gone ? &s->job->to : NULL,
+                               .lock = s->lock != NULL ? &bumped : NULL,
+                               .gone = s->gone,
+                               .now = &p->now};
+    lki_record *record = lki_record_over(p->store, p->thread, s->cell, &change, over);
+    if (LKI_LIKELY(record != NULL))
+        record_commit(p, record, over);
     return record;
 }
 
 /* Waits for who is in the way. False: this attempt was aborted meanwhile. */
-static LKI_APART bool
+static bool
 step_wait(plan *p, lki_commit *blocker)
 {
     if (blocker != NULL)
@@ -424,18 +458,19 @@ step_wait(plan *p, lki_commit *blocker)
 
 /* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead, or the job's state has changed; LK_BUSY:
  * this attempt was aborted; LK_NO_MEMORY. */
-LKI_INLINE lk_status
+static LKI_APART lk_status
 step_install(plan *p, step *s)
 {
+    s->plain = false;
     for (;;) {
         uintptr_t seen = lki_load_acquire(&s->cell->item); /* P1 */
         if (LKI_UNLIKELY(seen == LKI_DEAD))
             return LK_NOT_FOUND;
         lki_commit *blocker = NULL;
         lki_record *over = lki_effective(p->store, seen, &blocker);
-        if (LKI_LIKELY(s->lock != NULL) && LKI_UNLIKELY(!lock_is_held(p, s, over)))
+        if (s->lock != NULL && LKI_UNLIKELY(!lock_is_held(p, s, over)))
             return LK_RACE;
-        if (LKI_UNLIKELY(s->job != NULL) && over != s->job->expected)
+        if (s->job != NULL && LKI_UNLIKELY(over != s->job->expected))
             return LK_NOT_FOUND; /* it is judged anew */
         if (LKI_UNLIKELY(blocker != NULL)) {
             if (!step_wait(p, blocker))
@@ -481,11 +516,11 @@ static LKI_APART void
 step_settle_rest(plan *p, const step *s)
 {
     lki_record_replaced(p->store, p->thread, s->cell, s->over, s->record);
+    if (s->lock != NULL) {
+        s->lock->version = s->gone ? 0 : s->version;
+        s->lock->expires_at_ms = s->gone ? 0 : p->expires_at_ms;
+    }
     if (s->gone) {
-        if (s->lock != NULL) {
-            s->lock->version = 0;
-            s->lock->expires_at_ms = 0;
-        }
         lki_removal_schedule(p->thread, s->cell, s->record);
     } else if (s->item != NULL && s->item->expires_at_ms != 0) {
         lki_expiry_note(p->store, s->cell, s->item->expires_at_ms);
@@ -499,14 +534,13 @@ LKI_INLINE void
 step_settle(plan *p, const step *s, uint64_t stamp)
 {
     lki_store_release(&s->record->word, stamp); /* P2 */
-    if (LKI_LIKELY(s->lock != NULL)) {
-        s->lock->version = s->version;
-        s->lock->expires_at_ms = p->expires_at_ms;
-    }
-    if (LKI_LIKELY(s->plain))
-        lki_record_retire(p->thread, s->cell, s->over);
-    else
+    if (LKI_UNLIKELY(!s->plain)) {
         step_settle_rest(p, s);
+        return;
+    }
+    s->lock->version = s->version;
+    s->lock->expires_at_ms = p->expires_at_ms;
+    lki_record_retire(p->thread, s->cell, s->over);
 }
 
 /* The commit has happened. */
@@ -536,6 +570,8 @@ attempt(plan *p)
     lk_status status = LK_OK;
     for (size_t i = 0; i < p->count; i++) {
         lki_store_relaxed(&commit->installed, i);
+        if (LKI_LIKELY(step_install_plain(p, p->order[i])))
+            continue;
         status = step_install(p, p->order[i]);
         if (LKI_UNLIKELY(status != LK_OK))
             break;

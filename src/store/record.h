@@ -135,20 +135,12 @@ typedef struct lki_change {
  * one. NULL: no memory. Caller: in a section. */
 lki_record *lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell,
                             const lki_change *change, lki_record *over);
-/* The same where nothing is unusual: a short value that never expires over a plain one, apart, from the
- * thread's stock. Neither prev nor word is set. NULL: ask lki_record_over. */
+/* A value of up to LKI_COPY_STEPS_MAX bytes that never expires, apart, from the thread's stock, behind `before`
+ * bytes (0, or LKI_FLAG_LOCKED) that the caller fills in, as prev and word. NULL: ask lki_record_over. */
 LKI_INLINE lki_record *
-lki_record_over_plain(lki_thread *thread, const lki_cell *cell, const lk_item *item,
-                      const lki_lock *lock, lki_record *over)
+lki_record_plain(lki_thread *thread, const lki_cell *cell, const lk_item *item, size_t before)
 {
     size_t size = item->data.size;
-    if (LKI_UNLIKELY(over->kind != LKI_VALUE) ||
-        LKI_UNLIKELY((over->flags & (LKI_FLAG_EXPIRES | LKI_FLAG_JOB)) != 0) ||
-        LKI_UNLIKELY(item->expires_at_ms != 0) || LKI_UNLIKELY(size > LKI_COPY_STEPS_MAX))
-        return NULL;
-    if (lock == NULL)
-        lock = lki_record_lock(over);
-    size_t before = lock != NULL ? LKI_FLAG_LOCKED : 0;
     if (LKI_UNLIKELY((lki_load_relaxed(&cell->flags) & LKI_CELL_ROOM) != 0) &&
         before + size <= cell->room)
         return NULL;
@@ -164,9 +156,31 @@ lki_record_over_plain(lki_thread *thread, const lki_cell *cell, const lk_item *i
     record->size = (uint32_t)size;
     record->kind = LKI_VALUE;
     record->flags = (uint8_t)before;
-    if (before != 0)
-        memcpy(record->data, lock, sizeof *lock);
     lki_copy_steps(record->data + before, item->data.data, size);
+    return record;
+}
+
+/* May it be such a value? */
+LKI_INLINE bool
+lki_item_is_plain(const lk_item *item)
+{
+    return LKI_LIKELY(item->expires_at_ms == 0) &&
+           LKI_LIKELY(item->data.size <= LKI_COPY_STEPS_MAX);
+}
+
+/* The record of a set where nothing is unusual: such a value over a plain one, whose lock it takes over. */
+LKI_INLINE lki_record *
+lki_record_over_plain(lki_thread *thread, const lki_cell *cell, const lk_item *item,
+                      lki_record *over)
+{
+    if (LKI_UNLIKELY(over->kind != LKI_VALUE) ||
+        LKI_UNLIKELY((over->flags & (LKI_FLAG_EXPIRES | LKI_FLAG_JOB)) != 0) ||
+        LKI_UNLIKELY(!lki_item_is_plain(item)))
+        return NULL;
+    size_t before = over->flags & LKI_FLAG_LOCKED;
+    lki_record *record = lki_record_plain(thread, cell, item, before);
+    if (LKI_LIKELY(record != NULL) && before != 0)
+        memcpy(record->data, over->data, sizeof(lki_lock));
     return record;
 }
 

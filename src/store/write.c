@@ -22,7 +22,7 @@ set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *i
     if (LKI_UNLIKELY(head <= LKI_DEAD) ||
         LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&over->word)))) /* P2 */
         return false;
-    lki_record *record = lki_record_over_plain(thread, cell, item, NULL, over);
+    lki_record *record = lki_record_over_plain(thread, cell, item, over);
     if (LKI_UNLIKELY(record == NULL))
         return false;
     record->prev = head;
