@@ -71,6 +71,7 @@ typedef struct plan {
     int64_t horizon_ms;    /* a lock that ends behind it has not lapsed */
     int64_t expires_at_ms; /* of the locks that it bumps */
     bool judged;           /* the locks were looked at before the installation */
+    bool sorted;           /* the steps of the locks are in order as they came */
     lki_commit *commit;
 } plan;
 
@@ -279,6 +280,8 @@ plan_locks(plan *p, lk_conflict *conflict)
     const lk_item *items = p->writes->items;
     size_t item_count = items != NULL ? p->writes->count : 0;
     size_t count = p->lock_count, paired = 0;
+    uintptr_t last = 0;
+    bool sorted = true;
     for (size_t i = 0; i < count; i++) {
         lki_cell *cell = lock_find(p, i);
         if (LKI_UNLIKELY(cell == NULL || p->locks[i].version == 0) && !p->judged) {
@@ -289,6 +292,8 @@ plan_locks(plan *p, lk_conflict *conflict)
             return LK_RACE;
         step *s = p->order[i] = &p->steps[i];
         step_begin(s, cell, &p->locks[i]);
+        sorted &= (uintptr_t)cell > last;
+        last = (uintptr_t)cell;
         if (LKI_LIKELY(i < item_count) && LKI_LIKELY(paired == i) &&
             key_is_same(&items[i].key, &p->locks[i].key)) {
             s->item = &items[i];
@@ -298,6 +303,7 @@ plan_locks(plan *p, lk_conflict *conflict)
     }
     p->step_count = count;
     p->paired = paired;
+    p->sorted = sorted;
     return LK_OK;
 }
 
@@ -373,6 +379,8 @@ plan_writes(plan *p)
         s->item = gone ? NULL : item;
     }
     p->count = p->step_count;
+    if (p->sorted && p->step_count == p->lock_count)
+        return LK_OK;
     return LKI_UNLIKELY(steps_sort(p->order, p->step_count)) ? steps_merge(p) : LK_OK;
 }
 
@@ -696,14 +704,18 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     size_t keys = lock_count + writes->count;
     lki_scratch scratch = {NULL, 0};
     room few;
-    plan p = {.store = store,
-              .thread = thread,
-              .writes = writes,
-              .locks = locks,
-              .lock_count = lock_count,
-              .sought = few.sought,
-              .steps = few.steps,
-              .order = few.order};
+    plan p; /* not zeroed as a whole: that is a string instruction */
+    p.store = store;
+    p.thread = thread;
+    p.writes = writes;
+    p.locks = locks;
+    p.lock_count = lock_count;
+    p.sought = few.sought;
+    p.steps = few.steps;
+    p.order = few.order;
+    p.now = (lki_time){0, false, false};
+    p.horizon_ms = p.expires_at_ms = 0;
+    p.judged = false;
     bool large = keys > FEW || writes->plan != NULL;
     if (LKI_UNLIKELY(large) &&
         !plan_take(&p, &scratch, keys, writes->plan != NULL ? writes->count : 0))
