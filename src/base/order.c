@@ -59,6 +59,7 @@
  *             `done` (RMW); the second RMW, then the last walk.
  */
 #include "base/order.h"
+#include "base/stock.h"
 
 #include <string.h>
 

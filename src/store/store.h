@@ -22,6 +22,7 @@
 #include "base/reclaim.h"
 #include "base/scratch.h"
 #include "base/set.h"
+#include "base/stock.h"
 #include "base/ulid.h"
 #include "store/cell.h"
 #include "store/index.h"

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory in steady use: each thread keeps free chunks of up to 256 bytes, in classes of 16, and gives back to
+ * the allocator what it has too many of. A chunk is freed with the size that it was asked for with, by
+ * whichever thread.
+ */
+#ifndef LKI_BASE_STOCK_H
+#define LKI_BASE_STOCK_H
+
+#include "base/thread.h"
+
+/* NULL: no memory. */
+LKI_INLINE void *
+lki_chunk_alloc(lki_thread *thread, size_t size)
+{
+    size_t class = (size + 15) / 16;
+    if (LKI_UNLIKELY(class >= LKI_STOCK_CLASSES))
+        return lki_alloc(&thread->domain->allocator, size);
+    void *chunk = thread->stock[class];
+    if (LKI_UNLIKELY(chunk == NULL))
+        return lki_alloc(&thread->domain->allocator, class * 16);
+    memcpy(&thread->stock[class], chunk, sizeof chunk);
+    thread->stock_count[class]--;
+    return chunk;
+}
+
+/* Frees a chunk at once, for want of a thread. */
+LKI_INLINE void
+lki_chunk_release(const lki_allocator *allocator, void *chunk, size_t size)
+{
+    size_t class = (size + 15) / 16;
+    lki_free(allocator, chunk, class >= LKI_STOCK_CLASSES ? size : class * 16);
+}
+
+LKI_INLINE void
+lki_chunk_free(lki_thread *thread, void *chunk, size_t size)
+{
+    size_t class = (size + 15) / 16;
+    if (!LKI_STOCK || LKI_UNLIKELY(class >= LKI_STOCK_CLASSES) ||
+        LKI_UNLIKELY(thread->stock_count[class] == LKI_STOCK_MAX)) {
+        lki_chunk_release(&thread->domain->allocator, chunk, size);
+        return;
+    }
+    memcpy(chunk, &thread->stock[class], sizeof chunk);
+    thread->stock[class] = chunk;
+    thread->stock_count[class]++;
+}
+
+#endif
