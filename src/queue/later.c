@@ -118,7 +118,7 @@ entry_move(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_entry
         lki_entry_discard(thread, ready);
         return LK_NO_MEMORY;
     }
-    if (due && !lki_order_insert(&lane->ready, thread, ready)) {
+    if (due && !lki_ready_insert(lane, thread, ready)) {
         lki_entry_discard(thread, ready);
     } else if (due) {
         lki_lane_count(lane, thread, LKI_LANE_LAPSES, job.state.phase == LKI_CLAIMED);

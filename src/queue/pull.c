@@ -8,7 +8,8 @@
  * is made before that, so nothing is claimed that cannot be handed out.
  *
  * Why LK_EMPTY is right: the frontier was found empty, then no ready entry, then no place had been
- * reserved since: at the moment between the last two nothing was visible.
+ * reserved since: at the moment between the last two nothing was visible. Where there are entries they are
+ * looked at one by one, so besides nothing may have become visible behind that look (ready_was_empty).
  *
  * Order: no job is claimed while a smaller one is visible that was visible before it. A job J is
  * taken only after a look for smaller ones that began when J was already seen in its state: whatever
@@ -187,12 +188,19 @@ job_expire(pull *p, const lki_found_job *job)
     return lki_job_expire(p->store, p->thread, p->lane, job, lki_now_precise(p->store), &next_ms);
 }
 
-/* The first ready entry whose job may be claimed. *first: there was no entry before it when the job
- * had been judged. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
+/* One look at the ready entries. */
+typedef struct ready_look {
+    uint32_t announced; /* when it began */
+    uint32_t left;      /* entries that stay, as what they announce is not visible */
+    bool first; /* there was no entry before the one that was found, when its job had been judged */
+} ready_look;
+
+/* The first ready entry whose job may be claimed. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
 static lk_status
-ready_find(pull *p, lki_found_job *job, bool *first)
+ready_find(pull *p, lki_found_job *job, ready_look *look)
 {
     lk_bytes pk = {p->lane->partition->pk, p->lane->partition->pk_size};
+    *look = (ready_look){.announced = lki_load_seq_cst(&p->lane->announced)}; /* P19 */
     const lki_entry *entry = lki_order_first(&p->lane->ready), *next;
     for (; entry != NULL; entry = next) {
         next = lki_order_next(entry);
@@ -205,10 +213,12 @@ ready_find(pull *p, lki_found_job *job, bool *first)
             /* Of a clock that lags it may not be visible yet. */
             if (job->state.time != 0)
                 (void)lki_ticks_past(p->store, &p->ticks, job->state.time);
-            if (!lki_state_is_visible(&job->state, p->ticks.now))
+            if (!lki_state_is_visible(&job->state, p->ticks.now)) {
+                look->left++;
                 continue;
+            }
             if (LKI_LIKELY(lki_job_is_live(p->store, job))) {
-                *first = lki_order_first(&p->lane->ready) == entry;
+                look->first = lki_order_first(&p->lane->ready) == entry;
                 return LK_OK;
             }
             lk_status status = job_expire(p, job);
@@ -219,6 +229,7 @@ ready_find(pull *p, lki_found_job *job, bool *first)
                 continue;
             }
         } else if (verdict == LKI_ENTRY_PENDING) {
+            look->left++;
             continue; /* whoever made it has not come to the swap yet */
         }
         if (!portion_goes_on(p, 1, 0))
@@ -230,6 +241,17 @@ ready_find(pull *p, lki_found_job *job, bool *first)
     return LK_EMPTY;
 }
 
+/* Nothing was found, neither at the frontier nor by an entry. Was there an instant at which nothing was visible? Not if
+ * something has become visible since that look began, in a place that it had passed. Then another entry was announced; or an entry that was
+ * waited for is not any more, which only the next look can tell. */
+static bool
+ready_was_empty(pull *p, const ready_look *look, const ready_look *before)
+{
+    if (lki_load_seq_cst(&p->lane->announced) != look->announced) /* P19 */
+        return false;
+    return look->left == 0 || (before->left == look->left && before->announced == look->announced);
+}
+
 /* ---- one job ---- */
 
 /* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The frontier first, the ready entries second, and
@@ -238,27 +260,29 @@ static lk_status
 next_find(pull *p, lki_found_job *job)
 {
     lki_found_job seen = {.cell = NULL}; /* the ready job that the look before found */
+    ready_look before = {.left = 0};
     for (;;) {
         lki_found_job ready;
-        bool first;
+        ready_look look;
         p->front = NULL;
-        bool at_front = front_find(p, job);
-        lk_status status =
-            lki_order_first(&p->lane->ready) == NULL ? LK_EMPTY : ready_find(p, &ready, &first);
+        bool at_front = front_find(p, job), none = lki_order_first(&p->lane->ready) == NULL;
+        lk_status status = none ? LK_EMPTY : ready_find(p, &ready, &look);
         if (status == LK_NO_MEMORY || p->again || p->enough)
             return status;
         if (status == LK_OK && (!at_front || lk_bytes_compare(ready.key.sk, job->key.sk) < 0)) {
             bool again = ready.cell == seen.cell && ready.state.identity == seen.state.identity;
             *job = seen = ready;
-            if (LKI_LIKELY(first && (at_front || !front_has_moved(p))) || again)
+            if (LKI_LIKELY(look.first && (at_front || !front_has_moved(p))) || again)
                 return LK_OK;
             continue;
         }
         seen.cell = NULL;
-        if (!at_front && !front_has_moved(p))
-            return LK_EMPTY;
-        if (!at_front)
+        if (!at_front) {
+            if (LKI_LIKELY(none || ready_was_empty(p, &look, &before)) && !front_has_moved(p))
+                return LK_EMPTY;
+            before = none ? (ready_look){.left = 0} : look;
             continue;
+        }
         if (LKI_LIKELY(lki_job_is_live(p->store, job)))
             return LK_OK;
         status = job_expire(p, job);
@@ -418,12 +442,13 @@ is_ahead(const lki_notice *notice, const lki_found_job *job)
             (notice->headed.data != NULL && lk_bytes_compare(job->key.sk, notice->headed) > 0));
 }
 
-/* Does the job come before the last one that this pull has taken? Then it has become visible since. */
+/* Does the job come before the last one that this pull has taken, or is it that one? Then it has become visible since: a claim of
+ * a moment can lapse before the pull has ended. */
 static bool
 is_behind_time(const pull *p, const lki_found_job *job)
 {
     return p->taken != 0 &&
-           lk_bytes_compare(job->key.sk, p->result->items[p->result->count - 1].key.sk) < 0;
+           lk_bytes_compare(job->key.sk, p->result->items[p->result->count - 1].key.sk) <= 0;
 }
 
 /* What is due is noticed, and the next job is looked for everywhere, one by one. `before`: taken in earlier

@@ -35,7 +35,8 @@ lki_job_announce(lki_lane *lane, lki_thread *thread, lk_bytes sk, uint64_t from,
     lki_entry *entry = lki_entry_new(thread, visible ? 0 : to->time, sk, from, to->identity);
     if (entry == NULL)
         return LK_NO_MEMORY;
-    if (!lki_order_insert(visible ? &lane->ready : &lane->later, thread, entry))
+    if (!(visible ? lki_ready_insert(lane, thread, entry)
+                  : lki_order_insert(&lane->later, thread, entry)))
         lki_entry_discard(thread, entry);
     else if (!visible && lki_order_first(&lane->later) == entry)
         lki_lane_sooner(lane);

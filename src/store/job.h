@@ -132,6 +132,14 @@ lk_status lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane,
 lk_status lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane,
                        const lki_found_job *job);
 
+/* Puts an entry into `ready`; what it announces becomes visible afterwards. As lki_order_insert. */
+LKI_INLINE bool
+lki_ready_insert(lki_lane *lane, lki_thread *thread, lki_entry *entry)
+{
+    lki_add_seq_cst(&lane->announced, 1); /* P19: before the entry */
+    return lki_order_insert(&lane->ready, thread, entry);
+}
+
 /* The entries of a state. `remove` of what is not there does nothing. */
 lk_status lki_job_announce(lki_lane *lane, lki_thread *thread, lk_bytes sk, uint64_t from,
                            const lki_state *to, uint64_t now);

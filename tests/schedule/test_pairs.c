@@ -202,6 +202,12 @@ static const struct row {
      "no old item from the cache after the new one from the database",
      "a=1 b=0",
      {"c=x+1 seq_cst; y=1 release*", "a=y acquire*; b=x seq_cst"}},
+    /* z announced, x place of the new entry, y word of the job that is claimed then */
+    {"P19",
+     "a job behind a look is announced before one in front of it is claimed",
+     "d=0 e=1 f=0",
+     {"a=z+1 seq_cst; b=x:0>1 seq_cst; c=y:0>1 seq_cst+",
+      "d=x acquire; e=y acquire*; f=z seq_cst"}},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -278,7 +284,7 @@ static void
 test_pairs_are_all_there(void **state)
 {
     (void)state;
-    for (unsigned number = 1; number <= 18; number++) {
+    for (unsigned number = 1; number <= 19; number++) {
         char pair[8];
         unsigned count = 0;
         (void)snprintf(pair, sizeof(pair), "P%u", number);
