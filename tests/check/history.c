@@ -87,6 +87,13 @@ history_also(history *h, const history_op *like, history_step step)
     history_end(h, op.end, op.now_end);
 }
 
+uint64_t
+history_next_stamp(void)
+{
+    static uint64_t stamp;
+    return ++stamp;
+}
+
 void
 history_append(history *h, const history *from)
 {

@@ -82,6 +82,9 @@ void history_drop(history *h);
 /* One step, with the stamps of an operation that has ended. */
 void history_also(history *h, const history_op *like, history_step step);
 
+/* A stamp for whoever has one thread only, fibers on it included: 1, 2, 3, ... */
+uint64_t history_next_stamp(void);
+
 /* Appends all of `from`, which may come from any thread that has stopped. */
 void history_append(history *h, const history *from);
 /* The operations of one key, with its steps only. `out` is cleared first. */

@@ -182,7 +182,7 @@ typedef struct walk {
     int64_t deadline_ms;       /* of the last receive, as far as is sure */
     int64_t deadline_least_ms; /* with extensions that may not have happened yet */
     uint64_t visible_from;
-    bool from_included;
+    bool by_time;
 } walk;
 
 static void
@@ -197,7 +197,7 @@ sure_add(queue_view *q, const job_life *j, const walk *w, uint64_t to)
         if (q->sure == NULL)
             abort();
     }
-    q->sure[q->sure_count++] = (sure_span){w->visible_from, to, j->rank, w->from_included};
+    q->sure[q->sure_count++] = (sure_span){w->visible_from, to, j->rank, w->by_time};
 }
 
 /* Visible from the end of `op` on, and once the clock has surely passed `at_ms` (0: at once). */
@@ -205,7 +205,7 @@ static void
 visible_set(const queue_view *q, walk *w, const history_op *op, int64_t at_ms)
 {
     uint64_t past = at_ms != 0 ? queue_past(q, at_ms) : 0;
-    w->from_included = past > op->end;
+    w->by_time = past > op->end;
     w->visible_from = past > op->end ? past : op->end;
 }
 
@@ -380,6 +380,19 @@ job_outlives(const job_life *j, const history_op *over)
     return true;
 }
 
+/* Did somebody try to push meanwhile, in vain? Until he is told, it may seem that a job is coming. */
+static bool
+meets_a_push(const history *h, const history_op *op)
+{
+    for (size_t i = 0; i < h->count; i++) {
+        const history_op *o = &h->ops[i];
+        bool in_vain = o->count == 0 || h->steps[o->first].kind == STEP_REFUSED;
+        if (in_vain && o->begin < op->end && o->end > op->begin)
+            return true;
+    }
+    return false;
+}
+
 /* Q7. */
 static bool
 ending_holds(queue_view *q)
@@ -396,8 +409,8 @@ ending_holds(queue_view *q)
             return broken(q, "Q7: refused by a queue that nobody had closed", op, NULL);
         if (kind == STEP_OVER && (e.first_close == NULL || op->end < e.first_close->begin))
             return broken(q, "Q7: over, of a queue that nobody had closed", op, NULL);
-        if ((kind == STEP_PULL || kind == STEP_EMPTY) && e.first_over != NULL &&
-            op->begin > e.first_over->end)
+        if (e.first_over != NULL && op->begin > e.first_over->end &&
+            (kind == STEP_PULL || (kind == STEP_EMPTY && !meets_a_push(h, op))))
             return broken(q, "Q7: a pull went on after the queue was over", op, e.first_over);
     }
     for (uint32_t j = 0; j < q->job_count && e.first_over != NULL; j++)

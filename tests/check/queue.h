@@ -10,7 +10,8 @@
  *   Q4  a pull gives the smallest visible job; generated keys grow with time
  *   Q5  empty only if nothing was visible at some instant of the call
  *   Q6  a claim lapses when its deadline has passed: not before (Q2), and then it is visible (Q4, Q5); LK_LATE exactly then
- *   Q7  closed: no push comes in, and "over" is said only when no job is left, and then for ever
+ *   Q7  closed: no push comes in, and "over" is said only when no job is left, and then for ever (but for
+ *       LK_EMPTY beside a push that is about to be refused: an operation without steps is one that failed)
  *
  * "Nothing is lost" is Q5 and Q7: who drains the queue until it is empty was told so of a job that is there.
  *

@@ -24,11 +24,11 @@ typedef struct job_life {
     uint64_t gone_to;   /* the earliest end of such; HISTORY_NEVER: none for sure */
 } job_life;
 
-/* A job is surely visible between these stamps. `to` is left out, and `from` too unless time alone made it visible: the clock is
- * read before the stamp. */
+/* A job is surely visible between these stamps, both left out; or, where time made it visible, from a stamp on at which the clock
+ * had been read: then to calls that began there or later only, as a call judges all by one time. */
 typedef struct sure_span {
     uint64_t from, to, rank;
-    bool from_included;
+    bool by_time;
 } sure_span;
 
 typedef struct clock_sample {

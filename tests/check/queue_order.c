@@ -2,7 +2,8 @@
  *
  * See queue.h: Q4 and Q5. At each instant there is a smallest job that is surely visible. A pull is right if at one instant of
  * its call that job is not smaller than what it got, or if there was none. Instants are numbered: each stamp an even number, what
- * lies between two an odd one. O(n log n).
+ * lies between two an odd one. What time made visible counts for calls that began afterwards: such a call has to be right at an
+ * instant at which all of these that are smaller are gone. O(n log n).
  */
 #include "check/queue_inside.h"
 
@@ -104,9 +105,8 @@ least_make(line *l, const queue_view *q)
             *heap = memory_of(q->sure_count, sizeof *heap);
     size_t count = 0, next = 0, held = 0;
     for (size_t i = 0; i < q->sure_count; i++) {
-        size_t from = instant_of(l, q->sure[i].from) + !q->sure[i].from_included;
-        size_t to = instant_of(l, q->sure[i].to);
-        if (from < to)
+        size_t from = instant_of(l, q->sure[i].from) + 1, to = instant_of(l, q->sure[i].to);
+        if (from < to && !q->sure[i].by_time)
             all[count++] = (visible){from, to - 1, q->sure[i].rank};
     }
     qsort(all, count, sizeof *all, visible_order);
@@ -150,6 +150,74 @@ most_within(const line *l, size_t from, size_t to)
     return most;
 }
 
+/* ---- what time made visible: for each pull, the instant from which on none of these that are smaller is there ---- */
+
+typedef struct asking {
+    uint64_t begin, rank;
+    const history_op *op;
+    const history_step *step;
+    size_t free_from; /* an instant */
+} asking;
+
+static int
+asking_order(const void *left, const void *right)
+{
+    const asking *a = left, *b = right;
+    return a->begin < b->begin ? -1 : a->begin > b->begin;
+}
+
+static int
+span_order(const void *left, const void *right)
+{
+    const sure_span *a = left, *b = right;
+    return a->from < b->from ? -1 : a->from > b->from;
+}
+
+/* How many of the sorted ranks are below `rank`. */
+static size_t
+ranks_below(const uint64_t *ranks, size_t count, uint64_t rank)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ranks[middle] < rank)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* A tree of greatest instants over ranks (Fenwick, 1994): the spans that began before each pull, by their ends. */
+static void
+free_from_find(const line *l, const queue_view *q, asking *all, size_t count)
+{
+    sure_span *spans = memory_of(q->sure_count, sizeof *spans);
+    uint64_t *ranks = memory_of(q->sure_count, sizeof *ranks);
+    size_t made = 0, next = 0;
+    for (size_t i = 0; i < q->sure_count; i++)
+        if (q->sure[i].by_time)
+            spans[made++] = q->sure[i];
+    qsort(spans, made, sizeof *spans, span_order);
+    for (size_t i = 0; i < made; i++)
+        ranks[i] = spans[i].rank;
+    qsort(ranks, made, sizeof *ranks, stamp_order);
+    size_t *tree = memory_of(made + 1, sizeof *tree);
+    for (size_t i = 0; i < count; i++) {
+        for (; next < made && spans[next].from <= all[i].begin; next++) {
+            size_t to = instant_of(l, spans[next].to);
+            for (size_t at = ranks_below(ranks, made, spans[next].rank) + 1; at <= made;
+                 at += at & -at)
+                tree[at] = to > tree[at] ? to : tree[at];
+        }
+        for (size_t at = ranks_below(ranks, made, all[i].rank); at > 0; at -= at & -at)
+            all[i].free_from = tree[at] > all[i].free_from ? tree[at] : all[i].free_from;
+    }
+    free(spans);
+    free(ranks);
+    free(tree);
+}
+
 /* ---- the laws ---- */
 
 /* Whose job of a smaller rank was there all the time? Any that overlaps will do. */
@@ -173,22 +241,46 @@ failure_tell(const queue_view *q, const char *what, const history_op *op, uint64
 }
 
 static bool
-pull_holds(const queue_view *q, const line *l, const history_op *op, const history_step *s)
+pull_holds(const queue_view *q, const line *l, const asking *a)
 {
-    uint64_t from = op->begin, rank = HISTORY_NEVER;
-    if (s->kind == STEP_PULL) {
+    const history_step *s = a->step;
+    uint64_t from = a->begin;
+    if (s->kind == STEP_PULL && s->value == 1) {
         const job_life *j = &q->jobs[s->key];
-        rank = j->rank;
-        if (s->value == 1 && j->pushed != NULL && j->pushed->begin > from)
-            from = j->pushed->begin;
+        from = j->pushed != NULL && j->pushed->begin > from ? j->pushed->begin : from;
     }
-    if (most_within(l, instant_of(l, from), instant_of(l, op->end)) >= rank)
+    size_t first = instant_of(l, from), last = instant_of(l, a->op->end);
+    first = a->free_from > first ? a->free_from : first;
+    if (first <= last && most_within(l, first, last) >= a->rank)
         return true;
     failure_tell(q,
                  s->kind == STEP_PULL ? "Q4: a job came before a smaller one that was visible"
                                       : "Q5: empty, though at each instant a job was visible",
-                 op, rank);
+                 a->op, a->rank);
     return false;
+}
+
+static bool
+pulls_hold(const queue_view *q, const line *l)
+{
+    const history *h = q->history;
+    asking *all = memory_of(h->step_count, sizeof *all);
+    size_t count = 0;
+    bool holds = true;
+    for (size_t i = 0; i < h->count; i++)
+        for (uint32_t k = 0; k < h->ops[i].count; k++) {
+            const history_op *op = &h->ops[i];
+            const history_step *s = &h->steps[op->first + k];
+            uint64_t rank = s->kind == STEP_PULL ? q->jobs[s->key].rank : HISTORY_NEVER;
+            if (s->kind == STEP_PULL || s->kind == STEP_EMPTY)
+                all[count++] = (asking){op->begin, rank, op, s, 0};
+        }
+    qsort(all, count, sizeof *all, asking_order);
+    free_from_find(l, q, all, count);
+    for (size_t i = 0; i < count && holds; i++)
+        holds = pull_holds(q, l, &all[i]);
+    free(all);
+    return holds;
 }
 
 /* The jobs of one pull come in order. */
@@ -259,15 +351,9 @@ queue_order_holds(queue_view *q)
     stamps_make(&l, q);
     least_make(&l, q);
     most_make(&l);
-    for (size_t i = 0; i < h->count && holds; i++) {
-        const history_op *op = &h->ops[i];
-        holds = batch_holds(q, op);
-        for (uint32_t k = 0; k < op->count && holds; k++) {
-            const history_step *s = &h->steps[op->first + k];
-            if (s->kind == STEP_PULL || s->kind == STEP_EMPTY)
-                holds = pull_holds(q, &l, op, s);
-        }
-    }
+    for (size_t i = 0; i < h->count && holds; i++)
+        holds = batch_holds(q, &h->ops[i]);
+    holds = holds && pulls_hold(q, &l);
     free(l.stamps);
     free(l.least);
     free(l.most);

@@ -24,6 +24,13 @@ record_begin(recorder *r, const record_world *world, uint32_t thread, lk_result 
 }
 
 void
+record_reserve(recorder *r, size_t ops, size_t steps)
+{
+    history_reserve(&r->history, ops, steps);
+    record_jobs_reserve(r, ops);
+}
+
+void
 record_free(recorder *r)
 {
     history_free(&r->history);

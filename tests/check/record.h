@@ -48,6 +48,8 @@ typedef struct record_write {
 
 /* The room of `r` is kept from the recorder before, if it is zeroed or was in use. */
 void record_begin(recorder *r, const record_world *world, uint32_t thread, lk_result *result);
+/* So many operations and steps, and as many jobs' names as operations, then fit without an allocation. */
+void record_reserve(recorder *r, size_t ops, size_t steps);
 void record_free(recorder *r);
 /* All histories, one after the other. The first that was wrong, or NULL. */
 const recorder *record_merge(const recorder *all, size_t count, history *out);

@@ -10,14 +10,38 @@
 #include "check/queue.h"
 
 static void
+names_reserve(recorder *r, size_t count)
+{
+    if (r->name_count + count <= r->name_room)
+        return;
+    r->name_room = r->name_room * 2 + count;
+    r->names = realloc(r->names, r->name_room * sizeof *r->names);
+    if (r->names == NULL)
+        abort();
+}
+
+static void
+batch_reserve(recorder *r, uint32_t count)
+{
+    if (r->batch_room >= count)
+        return;
+    r->batch = realloc(r->batch, count * (sizeof *r->batch + sizeof(uint32_t)));
+    r->batch_room = count;
+    if (r->batch == NULL)
+        abort();
+}
+
+void
+record_jobs_reserve(recorder *r, size_t names)
+{
+    names_reserve(r, names);
+    batch_reserve(r, RECORD_MANY);
+}
+
+static void
 name_add(recorder *r, uint32_t job, lk_bytes sk)
 {
-    if (r->name_count == r->name_room) {
-        r->name_room = r->name_room * 2 + 64;
-        r->names = realloc(r->names, r->name_room * sizeof *r->names);
-        if (r->names == NULL)
-            abort();
-    }
+    names_reserve(r, 1);
     record_name *n = &r->names[r->name_count++];
     memset(n, 0, sizeof *n);
     n->job = job;
@@ -44,28 +68,26 @@ pushed_add(recorder *r, uint32_t first, uint32_t count, bool generated, int64_t 
                                                 .expires_ms = delay_ms});
 }
 
+/* One that failed stays in the history, without steps. */
 static lk_status
 push_done(recorder *r, lk_status status)
 {
-    if (status == LK_CLOSED) {
-        r->history.step_count -= r->history.ops[r->history.count - 1].count;
-        r->history.ops[r->history.count - 1].count = 0;
-        step_add(r, STEP_REFUSED, 0, 0, 0);
+    history_op *op = &r->history.ops[r->history.count - 1];
+    if (status != LK_OK && status != LK_LATE && status != LK_UNKNOWN) {
+        r->history.step_count = op->first;
+        op->count = 0;
+        if (status == LK_CLOSED)
+            step_add(r, STEP_REFUSED, 0, 0, 0);
     }
     if (status != LK_UNKNOWN)
-        record_done(r, status == LK_OK || status == LK_LATE || status == LK_CLOSED);
+        record_done(r, true);
     return status;
 }
 
 static const lk_item *
 batch_make(recorder *r, uint32_t first, uint32_t count, const char *sk)
 {
-    if (r->batch_room < count) {
-        r->batch = realloc(r->batch, count * (sizeof *r->batch + sizeof first));
-        r->batch_room = count;
-        if (r->batch == NULL)
-            abort();
-    }
+    batch_reserve(r, count);
     uint32_t *numbers = (uint32_t *)(void *)(r->batch + count);
     for (uint32_t i = 0; i < count; i++) {
         numbers[i] = first + i;

@@ -38,6 +38,9 @@ lk_status record_extend(recorder *r, record_claim *claim, int64_t visibility_ms)
 lk_status record_take_out(recorder *r, const record_claim *claim, bool deletes);
 lk_status record_close(recorder *r);
 
+/* Of record_reserve: names of so many jobs, and batches up to RECORD_MANY. */
+void record_jobs_reserve(recorder *r, size_t names);
+
 /* Fills in the places of all pushes, once the recorders have been merged. False: a job's key is not known; it has none then. */
 bool record_rank(const recorder *all, size_t count, history *merged);
 

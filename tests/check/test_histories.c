@@ -372,7 +372,7 @@ test_queue_orderBrokenInOnePlace_isRefused(void **state)
          "0 1 2 P1|0 1 2 P5|1 4 10 G5.1~90|0 5 6 K4=2|2 7 8 G1.1~90|2 11 12 G4.1~90", "queue: Q4"},
         {"overtaken where it came back", "0 1 2 P1|0 1 2 P2|1 3 4 G1.1~90|1 5 9 r1.1|2 7 8 G2.1~90",
          "0 1 2 P1|0 1 2 P2|1 3 4 G1.1~90|1 5 6 r1.1|2 7 8 G2.1~90", "queue: Q4"},
-        {"overtaken where it lapsed", "0 1 2 P1|0 1 2 P2|1 3 4 G1.1~9|2 9 12 G2.1~90",
+        {"overtaken where it lapsed", "0 1 2 P1|0 1 2 P2|1 3 4 G1.1~9|2 9 12 G2.1~90|0 10 11 P3",
          "0 1 2 P1|0 1 2 P2|1 3 4 G1.1~9|2 10 12 G2.1~90|2 13 14 G1.2~90", "queue: Q4"},
         {"own key before generated ones", "0 1 2 P5|0 3 4 K6=1|1 5 6 G6.1~90",
          "0 1 2 P5|0 3 4 K6=1|1 5 6 G5.1~90", "queue: Q4"},
@@ -396,6 +396,8 @@ test_queue_orderBrokenInOnePlace_isRefused(void **state)
          "0 1 2 P1|0 3 4 C|1 5 6 G1.1~90|1 11 12 A1.1|2 8 10 O", "queue: Q7"},
         {"goes on after the end", "0 1 2 P1|0 3 4 C|1 5 6 G1.1~90|1 7 8 A1.1|2 9 10 O|2 11 12 O",
          "0 1 2 P1|0 3 4 C|1 5 6 G1.1~90|1 7 8 A1.1|2 9 10 O|2 11 12 Z", "queue: Q7"},
+        {"empty after the end, beside a push that fails", "0 3 4 C|2 9 10 O|0 11 14 F|2 12 13 Z",
+         "0 3 4 C|2 9 10 O|0 14 15 F|2 12 13 Z", "queue: Q7"},
         {"unknown outcome", "0 1 2 P1|1 3 4 G1.1~9|1 5 ? A1.1|2 11 12 Z",
          "0 1 2 P1|1 3 4 G1.1~9|1 5 6 r1.1|2 11 12 Z", "queue: Q5"},
     };

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Swarms over a queue: each seed draws what its fibers do - pushes one by one, in batches, by commits, delayed, with keys of their own; pulls of
+ * one or two, with and without a wait; acknowledgements, releases, extensions, deletes, a close - and how time passes, and which
+ * allocation fails. Then the queue is drained, and tests/check/queue.h judges the history: Q1 to Q7.
+ */
+#include <stdio.h>
+
+#include "check/queue.h"
+#include "schedule/recorded.h"
+
+enum { FIBERS = 3, CALLS_MAX = 5, HELD_MAX = 4, VISIBILITY_MS = 5, DRAIN_MAX = 200 };
+
+typedef enum act {
+    ACT_PUSH,
+    ACT_PUSH_BATCH,
+    ACT_PUSH_COMMIT,
+    ACT_PUSH_KEYED,
+    ACT_PUSH_DELAYED,
+    ACT_PULL,
+    ACT_PULL_TWO,
+    ACT_PULL_WAIT,
+    ACT_ACKNOWLEDGE,
+    ACT_RELEASE,
+    ACT_EXTEND,
+    ACT_HAND_ON, /* acknowledges and pushes in one step */
+    ACT_TAKE_OUT,
+    ACT_CLOSE,
+    ACT_TIME,
+    ACT_SWEEP,
+    ACTS
+} act;
+
+static struct {
+    uint32_t weight[ACTS], total, calls;
+} mix;
+
+/* What a fiber holds, newest last, and how many jobs it has pushed; claims may be used again after their end. */
+typedef struct hand {
+    record_claim claims[HELD_MAX];
+    uint32_t count, pushed;
+} hand;
+
+static uint64_t
+draw(uint64_t below)
+{
+    return schedule_random() % below;
+}
+
+/* ---- calls ---- */
+
+static void
+push(recorder *r, act a, hand *h)
+{
+    lk_push_options options = {.delay_ms = a == ACT_PUSH_DELAYED ? 1 + (int64_t)draw(4) : 0};
+    uint32_t first = recorded_number(&h->pushed);
+    uint32_t count = a == ACT_PUSH_BATCH ? 2 + (uint32_t)draw(3) : 1;
+    char sk[RECORD_SK_ROOM];
+    if (a == ACT_PUSH_COMMIT)
+        count += (uint32_t)draw(2);
+    h->pushed += count - 1;
+    if (a == ACT_PUSH_COMMIT) {
+        (void)record_push_commit(r, first, count, NULL);
+        return;
+    }
+    snprintf(sk, sizeof sk, "%c%u-%u", "0Z"[draw(2)], (unsigned)draw(3), first);
+    (void)record_push(r, first, count, a == ACT_PUSH_KEYED ? sk : NULL, &options);
+}
+
+static void
+pull(recorder *r, act a, hand *h)
+{
+    record_claim claims[2];
+    uint32_t count;
+    lk_pull_options options = {.pk = recorded_world.queue,
+                               .visibility_ms = 1 + (int64_t)draw(VISIBILITY_MS),
+                               .max_jobs = a == ACT_PULL_TWO ? 2 : 1,
+                               .wait_ms = a == ACT_PULL_WAIT ? (int64_t)draw(4) : 0};
+    (void)record_pull(r, &options, claims, &count);
+    for (uint32_t i = 0; i < count; i++)
+        h->claims[h->count < HELD_MAX ? h->count++ : draw(HELD_MAX)] = claims[i];
+}
+
+static void
+claim_use(recorder *r, act a, hand *h)
+{
+    if (h->count == 0) {
+        pull(r, ACT_PULL, h);
+        return;
+    }
+    record_claim *c = &h->claims[h->count - 1 - draw(h->count)];
+    if (a == ACT_ACKNOWLEDGE)
+        (void)record_acknowledge(r, c);
+    else if (a == ACT_RELEASE)
+        (void)record_release(r, c, draw(2) == 0 ? 0 : 1 + (int64_t)draw(3));
+    else if (a == ACT_EXTEND)
+        (void)record_extend(r, c, 1 + (int64_t)draw(2 * VISIBILITY_MS));
+    else if (a == ACT_HAND_ON)
+        (void)record_push_commit(r, recorded_number(&h->pushed), 1, c);
+    else
+        (void)record_take_out(r, c, draw(2) == 0);
+}
+
+static void
+act_do(recorder *r, act a, hand *h)
+{
+    if (a <= ACT_PUSH_DELAYED)
+        push(r, a, h);
+    else if (a <= ACT_PULL_WAIT)
+        pull(r, a, h);
+    else if (a <= ACT_TAKE_OUT)
+        claim_use(r, a, h);
+    else if (a == ACT_CLOSE)
+        (void)record_close(r);
+    else if (a == ACT_TIME)
+        schedule_time_pass(1 + (int64_t)draw(VISIBILITY_MS));
+    else
+        (void)!lk_sweep(recorded_world.db, 0, NULL);
+}
+
+static void
+calls_make(uint32_t count)
+{
+    recorder *r = recorded_mine();
+    hand h = {.count = 0};
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t at = draw(mix.total);
+        act a = ACT_PUSH;
+        for (; at >= mix.weight[a]; a++)
+            at -= mix.weight[a];
+        act_do(r, a, &h);
+    }
+}
+
+static void
+body(void)
+{
+    calls_make(1 + (uint32_t)draw(mix.calls));
+}
+
+/* ---- around a schedule ---- */
+
+static void
+setup(void)
+{
+    mix.total = 0;
+    for (uint32_t a = 0; a < ACTS; a++) {
+        bool often = a == ACT_PUSH || a == ACT_PULL || a == ACT_ACKNOWLEDGE;
+        mix.weight[a] = draw(2) == 0 ? often : 1 + (uint32_t)draw(4);
+        mix.total += mix.weight[a];
+    }
+    if (draw(3) != 0) { /* a close ends most of what is interesting */
+        mix.total -= mix.weight[ACT_CLOSE];
+        mix.weight[ACT_CLOSE] = 0;
+    }
+    mix.calls = 1 + (uint32_t)draw(CALLS_MAX);
+    calls_make((uint32_t)draw(6));
+    if (draw(4) == 0)
+        schedule_fail_allocation(1 + draw(12), draw(4) == 0);
+}
+
+/* All that is left comes out, in time. */
+static void
+drain(void)
+{
+    recorder *r = &recorded[0];
+    record_claim claim;
+    uint32_t count;
+    lk_pull_options options = {.pk = recorded_world.queue};
+    (void)record_close(r);
+    for (int i = 0; i < DRAIN_MAX; i++) {
+        lk_status status = record_pull(r, &options, &claim, &count);
+        if (status == LK_CLOSED)
+            return;
+        if (status == LK_OK)
+            STORE_MUST(record_acknowledge(r, &claim));
+        else
+            schedule_time_pass(4);
+    }
+    schedule_fail("a closed queue is never over");
+}
+
+static void
+check(void)
+{
+    report r = {.size = 0};
+    schedule_fail_allocation(0, false);
+    drain();
+    recorded_merge(FIBERS);
+    bool known = record_rank(recorded, FIBERS + 1, &recorded_all);
+    recorded_verdict(queue_check(&recorded_all, &r), &r);
+    (void)known; /* of a job that was deleted before anybody saw it, no key is known */
+}
+
+static void
+prepare(void)
+{
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    options.shards = 1;
+    STORE_MUST(lk_memory_open(&options, &recorded_world.db));
+    recorded_world.queue = lk_string("q");
+    recorded_world.now_ms = schedule_monotonic_ms;
+    recorded_prepare(FIBERS);
+}
+
+static void
+teardown(void)
+{
+    recorded_teardown(FIBERS);
+    lk_close(recorded_world.db);
+}
+
+/* ---- what swarms have found, once ---- */
+
+static void
+pull_some(size_t max_jobs, int64_t visibility_ms)
+{
+    record_claim claims[2];
+    uint32_t count;
+    lk_pull_options options = {
+        .pk = recorded_world.queue, .visibility_ms = visibility_ms, .max_jobs = max_jobs};
+    (void)record_pull(recorded_mine(), &options, claims, &count);
+}
+
+/* A claim lapses before the pull that made it has ended: the job is not taken twice. */
+static void
+setup_two(void)
+{
+    (void)record_push(&recorded[0], 1, 2, NULL, NULL);
+}
+
+static void
+pull_one_and_two(void)
+{
+    pull_some(1, 1);
+    pull_some(2, 1);
+}
+
+static void
+pull_later(void)
+{
+    schedule_time_pass(5);
+    pull_some(1, 1);
+}
+
+/* A job comes where a look has been before the one ahead of that look is claimed: there is always one. */
+static void
+setup_one(void)
+{
+    (void)record_push(&recorded[0], 1, 1, "/b", NULL); /* before all that are generated */
+}
+
+static void
+pull_one(void)
+{
+    pull_some(1, 5);
+}
+
+static void
+push_and_pull(void)
+{
+    (void)record_push(recorded_mine(), 2, 1, "/c", NULL);
+    pull_some(1, 5);
+}
+
+static void
+push_generated_and_pull(void)
+{
+    (void)record_push(recorded_mine(), 2, 1, NULL, NULL);
+    pull_some(1, 5);
+}
+
+/* A job in front of all others comes while one is about to be pulled, and then one behind. */
+static void
+push_front_and_behind(void)
+{
+    (void)record_push(recorded_mine(), 2, 1, NULL, NULL);
+    (void)record_push(recorded_mine(), 3, 1, "z", NULL);
+}
+
+/* A commit pushes while the queue is closed, and somebody is told that it is over. */
+static void
+close_and_pull(void)
+{
+    (void)record_close(recorded_mine());
+    pull_some(1, 5);
+}
+
+static void
+push_by_commit(void)
+{
+    (void)record_push_commit(recorded_mine(), 1, 1, NULL);
+}
+
+/* A call by key while its queue comes to be. */
+static void
+push_keyed(void)
+{
+    (void)record_push(recorded_mine(), 1, 1, "k", NULL);
+}
+
+static void
+release_by_key(void)
+{
+    lk_claim claim = {.key = {recorded_world.queue, lk_string("k")}};
+    lk_status status = lk_queue_release(recorded_world.db, &claim, 0);
+    if (status != LK_OK && status != LK_LOST)
+        schedule_fail("a release by key is %s", lk_status_string(status));
+}
+
+#define QUEUE(title, begin, a, b, c, ...)                                                     \
+    {                                                                                         \
+        .name = title, .prepare = prepare, .setup = begin, .body = {a, b, c}, .check = check, \
+        .teardown = teardown, .memory = SCHEDULE_SC, __VA_ARGS__                              \
+    }
+
+const schedule_scenario schedule_scenarios[] = {
+    QUEUE("queue_laws", setup, body, body, body, .count = 20000),
+    QUEUE("lapse_in_a_pull", setup_two, pull_one_and_two, pull_later, NULL, .count = 3000),
+    QUEUE("empty_in_turns", setup_one, pull_one, push_and_pull, NULL, .count = 3000),
+    QUEUE("empty_at_the_front", setup_one, pull_one, push_generated_and_pull, NULL, .count = 3000),
+    QUEUE("close_and_push", NULL, close_and_pull, push_by_commit, NULL, .count = 10000),
+    QUEUE("before_and_behind", NULL, push_front_and_behind, pull_one, NULL, .count = 10000),
+    QUEUE("release_by_key", NULL, push_keyed, release_by_key, NULL, .count = 10000),
+    {0},
+};
