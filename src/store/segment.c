@@ -239,12 +239,18 @@ lki_slot_look(lki_segment *segment, lki_slot *slot)
 
 /* ---- the end of a segment ---- */
 
-/* The segment behind this one that is still in its page. NULL: there is none, or not yet. */
+/* The segment behind this one that is still in its page. NULL: there is none, or not yet.
+ * A large batch fills several in, in their order. A look that began before the first came may find the second; so where it has found
+ * one that is further off, a second look finds those in between, unless they have left. */
 lki_segment *
 lki_segment_next(const lki_segment *segment)
 {
     const lki_directory *directory = lki_load_acquire(&segment->lane->directory); /* P13 */
-    return lki_lane_segment_from(directory, segment->number + 1, false);
+    uint64_t number = segment->number + 1;
+    lki_segment *next = lki_lane_segment_from(directory, number, false);
+    if (LKI_UNLIKELY(next != NULL && next->number != number))
+        next = lki_lane_segment_from(directory, number, false);
+    return next;
 }
 
 /* The frontier must not stay here. */

@@ -52,16 +52,24 @@ recorded_merge(uint32_t fibers)
                       lk_status_string(wrong->wrong_status));
 }
 
+/* The history, for who reads of a failure. */
 static inline void
-recorded_verdict(verdict v, const report *r)
+recorded_tell(uint32_t fibers)
 {
-    if (v == VERDICT_HOLDS)
-        return;
+    (void)record_merge(recorded, fibers + 1, &recorded_all);
     for (size_t i = 0; i < recorded_all.count; i++) {
         char text[256];
         history_tell(&recorded_all, &recorded_all.ops[i], text, sizeof text);
         schedule_note("%s", text);
     }
+}
+
+static inline void
+recorded_verdict(verdict v, const report *r, uint32_t fibers)
+{
+    if (v == VERDICT_HOLDS)
+        return;
+    recorded_tell(fibers);
     schedule_fail("%s", r->text);
 }
 

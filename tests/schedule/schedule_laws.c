@@ -180,7 +180,7 @@ check(void)
     recorded_merge(FIBERS);
     recorded_verdict(cached ? items_check_each(&recorded_all, mix.keys, &options, &r)
                             : items_check(&recorded_all, mix.keys, &options, &r),
-                     &r);
+                     &r, FIBERS);
 }
 
 static void
@@ -216,6 +216,7 @@ teardown(void)
     if (cached)
         lk_close(recorded_world.db);
     lk_close(store);
+    lk_thread_detach(); /* of several handles: what it keeps of them goes with the thread */
 }
 
 #define SWARM(title, begin)                                                          \

@@ -177,6 +177,7 @@ drain(void)
         else
             schedule_time_pass(4);
     }
+    recorded_tell(FIBERS);
     schedule_fail("a closed queue is never over");
 }
 
@@ -188,7 +189,7 @@ check(void)
     drain();
     recorded_merge(FIBERS);
     bool known = record_rank(recorded, FIBERS + 1, &recorded_all);
-    recorded_verdict(queue_check(&recorded_all, &r), &r);
+    recorded_verdict(queue_check(&recorded_all, &r), &r, FIBERS);
     (void)known; /* of a job that was deleted before anybody saw it, no key is known */
 }
 
@@ -292,6 +293,20 @@ push_by_commit(void)
     (void)record_push_commit(recorded_mine(), 1, 1, NULL);
 }
 
+/* A batch that fills several segments (of the small library) while others look for the next one. */
+static void
+push_four(void)
+{
+    (void)record_push(recorded_mine(), 3, 4, NULL, NULL);
+}
+
+static void
+pull_twice(void)
+{
+    pull_some(1, 5);
+    pull_some(1, 5);
+}
+
 /* A call by key while its queue comes to be. */
 static void
 push_keyed(void)
@@ -320,6 +335,7 @@ const schedule_scenario schedule_scenarios[] = {
     QUEUE("empty_in_turns", setup_one, pull_one, push_and_pull, NULL, .count = 3000),
     QUEUE("empty_at_the_front", setup_one, pull_one, push_generated_and_pull, NULL, .count = 3000),
     QUEUE("close_and_push", NULL, close_and_pull, push_by_commit, NULL, .count = 10000),
+    QUEUE("batch_over_segments", setup_two, push_four, pull_twice, pull_one, .count = 10000),
     QUEUE("before_and_behind", NULL, push_front_and_behind, pull_one, NULL, .count = 10000),
     QUEUE("release_by_key", NULL, push_keyed, release_by_key, NULL, .count = 10000),
     {0},
