@@ -5,6 +5,7 @@
  * as one object of a few keys; the same through a cache, key by key.
  */
 #include "check/items.h"
+#include "check/snapshot.h"
 #include "schedule/recorded.h"
 
 enum { FIBERS = 3, KEYS = 3, CALLS_MAX = 5, TTL_MS = 40, REFRESH_MS = 10 };
@@ -219,6 +220,51 @@ teardown(void)
     lk_thread_detach(); /* of several handles: what it keeps of them goes with the thread */
 }
 
+/* ---- one writer for each key, who numbers what it writes: what others see is of one instant ---- */
+
+static void
+write_numbered(void)
+{
+    recorder *r = recorded_mine();
+    uint64_t number[KEYS] = {0};
+    for (uint32_t i = 0; i < 4; i++) {
+        record_write writes[2];
+        uint32_t first = (uint32_t)draw(KEYS), count = 1 + (uint32_t)draw(2);
+        for (uint32_t k = 0; k < count; k++) {
+            uint32_t key = (first + k) % KEYS;
+            writes[k] = (record_write){.key = key, .number = ++number[key]};
+            writes[k].value = draw(3) == 0 ? 0 : number[key];
+        }
+        (void)record_commit(r, writes, count, NULL, NULL, 0);
+    }
+}
+
+static void
+read_numbered(void)
+{
+    const uint32_t all[KEYS] = {2, 0, 1};
+    for (uint32_t i = 0; i < 3; i++) {
+        if (draw(2) == 0)
+            (void)record_get_many(recorded_mine(), all, KEYS);
+        else
+            query(recorded_mine());
+    }
+}
+
+static void
+setup_numbered(void)
+{
+    mix.keys = recorded_world.key_count = KEYS;
+}
+
+static void
+check_numbered(void)
+{
+    report r = {.size = 0};
+    recorded_merge(FIBERS);
+    recorded_verdict(snapshot_check(&recorded_all, KEYS, &r), &r, FIBERS);
+}
+
 #define SWARM(title, begin)                                                          \
     {                                                                                \
         .name = title, .prepare = begin, .setup = setup, .body = {body, body, body}, \
@@ -228,5 +274,12 @@ teardown(void)
 const schedule_scenario schedule_scenarios[] = {
     SWARM("items", prepare),
     SWARM("items_cached", prepare_cached),
+    {.name = "snapshots",
+     .prepare = prepare,
+     .setup = setup_numbered,
+     .body = {write_numbered, read_numbered, read_numbered},
+     .check = check_numbered,
+     .teardown = teardown,
+     .memory = SCHEDULE_SC},
     {0},
 };
