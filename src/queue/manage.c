@@ -260,6 +260,22 @@ lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purge
 
 /* ---- close, descriptor ---- */
 
+/* Who ends a job counts it by a plain store, adds to `finished` of its segment, and loads `closed`. Where
+ * that addition comes after ours, `closed` is seen there; where it comes before, we have the count, and
+ * with us who is told to look again. Without this a waiter could miss the count of the last job, and who
+ * ended that miss `closed`: the addition alone orders no other words in C11. */
+static void
+finishers_meet(lki_lane *lane)
+{
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    lki_segment *segment = lki_lane_segment_from(directory, 0, false);
+    for (; segment != NULL; segment = lki_segment_next(segment))
+        lki_add_seq_cst(&segment->finished, 0); /* P16: to lki_slots_finish */
+    /* P15: before the load of `waiters`, as in lki_lane_tell_over: a sleeper that we do not find there
+     * sees what we have learned here. */
+    lki_fence_seq_cst();
+}
+
 lk_status
 lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
@@ -276,6 +292,7 @@ lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
             /* First no more places, then the word: who reads it may count what there is. */
             lki_lane_seal_latched(lane);
             lki_store_seq_cst(&lane->closed, 1); /* P16 */
+            finishers_meet(lane);
         }
         lki_latch_drop(&lane->latch);
         if (!first)

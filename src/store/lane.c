@@ -234,6 +234,10 @@ lki_lane_is_over(lki_lane *lane)
 LKI_COLD void
 lki_lane_tell_over(lki_lane *lane)
 {
+    /* P15: before the load of `waiters`. The last job may have been counted by a plain store; a sleeper
+     * has a fence between its own count and the look at ours. Without this one both could miss the
+     * other, and the sleeper would wait for what has ended. */
+    lki_fence_seq_cst();
     if (lki_lane_is_over(lane))
         lki_wait_notify(&lane->wait, SIZE_MAX);
 }

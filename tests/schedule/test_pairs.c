@@ -162,6 +162,12 @@ static const struct row {
      "a job and a sleeper: one sees the other",
      "b=0 d=0",
      {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y+1 seq_cst; fence seq_cst*; d=x acquire"}},
+    /* x count of jobs that are gone, z finished, y waiters */
+    {"P15",
+     "the count of the last job and a sleeper: one sees the other",
+     "b=0 d=0",
+     {"x=1 relaxed; a=z+1 seq_cst; fence seq_cst*; b=y seq_cst",
+      "c=y+1 seq_cst; fence seq_cst*; d=x relaxed"}},
     /* x job's word, z signal, which the kernel compares with the noted one */
     {"P15",
      "a sleeper notes the signal before it looks",
@@ -183,6 +189,12 @@ static const struct row {
      "who takes the last job and who closes: one sees the other",
      "b=0 d=0",
      {"a=x+1 seq_cst*; b=y seq_cst*", "y=1 seq_cst*; d=x seq_cst*"}},
+    /* x depth, z finished of the segment, y closed, s signal */
+    {"P16",
+     "who takes the last job tells it, or the waiters that are told to look again see it",
+     "b=0 e=1 f=0",
+     {"x=1 relaxed; a=z+1 seq_cst+; b=y seq_cst", "y=1 seq_cst; c=z+0 seq_cst+; d=s+1 seq_cst+",
+      "e=s seq_cst+; f=x relaxed"}},
     /* x bound of expiry, y closed */
     {"P16",
      "an expiry and who closes: one sees the other",
