@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "schedule/audit.h"
 #include "schedule/clock.h"
 #include "schedule/data.h"
 #include "schedule/engine.h"
@@ -399,7 +400,7 @@ part_run(const char *what, void (*job)(void))
     bool failed = job_run(job) != 0;
     if (job != job_count)
         figures_print(what);
-    if (failed && is_expected() && options.scenario == NULL)
+    if (failed && is_expected() && (options.scenario == NULL || audit_is_on))
         printf("%-20s fails, as it has to: %s\n", scenario->name, report->message);
     else if (failed)
         failure_print();

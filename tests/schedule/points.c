@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "schedule/audit.h"
 #include "schedule/data.h"
 #include "schedule/engine.h"
 #include "schedule/heap.h"
@@ -210,29 +211,32 @@ atomic(enum report_kind kind, const volatile void *p, size_t size, const void *w
     return true;
 }
 
-#define RMW(bits, type, name, op, direct)                                                  \
-    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order);            \
-    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order)             \
-    {                                                                                      \
-        if (atomic(REPORT_CHANGE, p, sizeof *p, HERE))                                     \
-            return (type)memory_rmw(engine.current, p, sizeof *p, op, (type)value, order); \
-        return direct(p, value, __ATOMIC_SEQ_CST);                                         \
+#define RMW(bits, type, name, op, direct)                                          \
+    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order);    \
+    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order)     \
+    {                                                                              \
+        if (atomic(REPORT_CHANGE, p, sizeof *p, HERE))                             \
+            return (type)memory_rmw(engine.current, p, sizeof *p, op, (type)value, \
+                                    audit_order(REPORT_CHANGE, HERE, order));      \
+        return direct(p, value, __ATOMIC_SEQ_CST);                                 \
     }
 
-#define CAS(bits, type, name)                                                                  \
-    int __tsan_atomic##bits##_compare_exchange_##name(volatile type *p, type *expected,        \
-                                                      type desired, int success, int failure); \
-    int __tsan_atomic##bits##_compare_exchange_##name(volatile type *p, type *expected,        \
-                                                      type desired, int success, int failure)  \
-    {                                                                                          \
-        if (!atomic(REPORT_CHANGE, p, sizeof *p, HERE))                                        \
-            return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_SEQ_CST,  \
-                                               __ATOMIC_SEQ_CST);                              \
-        uint64_t found = *expected;                                                            \
-        bool swapped =                                                                         \
-            memory_cas(engine.current, p, sizeof *p, &found, desired, success, failure);       \
-        *expected = (type)found;                                                               \
-        return swapped;                                                                        \
+#define CAS(bits, type, name)                                                                      \
+    int __tsan_atomic##bits##_compare_exchange_##name(volatile type *p, type *expected,            \
+                                                      type desired, int success, int failure);     \
+    int __tsan_atomic##bits##_compare_exchange_##name(volatile type *p, type *expected,            \
+                                                      type desired, int success, int failure)      \
+    {                                                                                              \
+        if (!atomic(REPORT_CHANGE, p, sizeof *p, HERE))                                            \
+            return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_SEQ_CST,      \
+                                               __ATOMIC_SEQ_CST);                                  \
+        int weaker = audit_order(REPORT_CHANGE, HERE, success);                                    \
+        if (weaker != success)                                                                     \
+            failure = weaker == __ATOMIC_ACQ_REL ? __ATOMIC_ACQUIRE : __ATOMIC_RELAXED;            \
+        uint64_t found = *expected;                                                                \
+        bool swapped = memory_cas(engine.current, p, sizeof *p, &found, desired, weaker, failure); \
+        *expected = (type)found;                                                                   \
+        return swapped;                                                                            \
     }
 
 #define ATOMIC(bits, type)                                                                         \
@@ -240,14 +244,16 @@ atomic(enum report_kind kind, const volatile void *p, size_t size, const void *w
     type __tsan_atomic##bits##_load(const volatile type *p, int order)                             \
     {                                                                                              \
         if (atomic(REPORT_LOAD, p, sizeof *p, HERE))                                               \
-            return (type)memory_load(engine.current, p, sizeof *p, order);                         \
+            return (type)memory_load(engine.current, p, sizeof *p,                                 \
+                                     audit_order(REPORT_LOAD, HERE, order));                       \
         return __atomic_load_n(p, __ATOMIC_RELAXED);                                               \
     }                                                                                              \
     void __tsan_atomic##bits##_store(volatile type *p, type value, int order);                     \
     void __tsan_atomic##bits##_store(volatile type *p, type value, int order)                      \
     {                                                                                              \
         if (atomic(REPORT_STORE, p, sizeof *p, HERE))                                              \
-            memory_store(engine.current, p, sizeof *p, value, order);                              \
+            memory_store(engine.current, p, sizeof *p, value,                                      \
+                         audit_order(REPORT_STORE, HERE, order));                                  \
         else                                                                                       \
             __atomic_store_n(p, value, __ATOMIC_RELAXED);                                          \
     }                                                                                              \
@@ -278,7 +284,7 @@ void
 __tsan_atomic_thread_fence(int order)
 {
     if (atomic(REPORT_FENCE, NULL, 0, HERE))
-        memory_fence(engine.current, order);
+        memory_fence(engine.current, audit_order(REPORT_FENCE, HERE, order));
 }
 
 void __tsan_atomic_signal_fence(int order);

@@ -254,6 +254,46 @@ gone_check(void)
         schedule_fail("a lock outlives its item");
 }
 
+/* A snapshot in which the first key is old has the second one, too, however soon it is buried. P5. */
+static void
+buried_prepare(void)
+{
+    store_open();
+    put(db, "a", "aa");
+    put(db, "k", "kk");
+}
+
+static void
+buried_delete(void)
+{
+    put(db, "a", "bb");
+    gone_delete();
+}
+
+static void
+buried_read(void)
+{
+    lk_result *result = lk_result_new();
+    lk_key keys[2] = {lk_key_of("p", "a"), lk_key_of("p", "k")};
+    lk_query query = {.pk = lk_string("p")};
+    for (int i = 0; i < 2; i++) {
+        bool old, there;
+        if (i == 0) {
+            must(lk_query_items(db, &query, result));
+            there = lk_result_count(result) == 2;
+        } else {
+            must(lk_get_many(db, keys, 2, result));
+            there = lk_result_item(result, 1) != NULL;
+        }
+        old = letter_of(lk_result_item(result, 0)) == 'a';
+        schedule_note("%s, %s", old ? "old" : "new", there ? "there" : "gone");
+        if (old && !there)
+            schedule_fail(
+                "one snapshot has the old item, and not the one that went after it changed");
+    }
+    lk_result_free(result);
+}
+
 /* ---- queues: P11 to P16 ---- */
 
 static lk_status
@@ -399,6 +439,60 @@ lapse_check(void)
     must(pull_one(0, 0, &claims[0], claim_sk[0]));
 }
 
+/* One has lapsed, and is noticed, while the next is claimed: it lapses, too. P12. */
+static void
+lapses_prepare(void)
+{
+    queue_prepare();
+    push(2);
+    must(pull_one(0, 10, &claims[0], claim_sk[0]));
+}
+
+static void
+lapses_claim(void)
+{
+    (void)pull_one(0, 15, &claims[1], claim_sk[1]);
+}
+
+static void
+lapses_notice(void)
+{
+    schedule_time_pass(30);
+    (void)pull_one(0, 100000, &claims[2], claim_sk[2]); /* so late that it covers no other claim */
+}
+
+static void
+lapses_check(void)
+{
+    schedule_time_pass(1000);
+    if (pull_one(0, 0, &claims[0], claim_sk[0]) != LK_OK)
+        schedule_fail("a claim does not lapse");
+}
+
+/* Two jobs, one after the other, and who looks at the queue as items: P2 of places. */
+static void
+push_one_and_one(void)
+{
+    push(1);
+    push(1);
+}
+
+static void
+jobs_look(void)
+{
+    lk_result *result = lk_result_new();
+    lk_query query = {.pk = lk_string("q")};
+    size_t last = 0;
+    for (int i = 0; i < 3; i++) {
+        must(lk_query_items(db, &query, result));
+        schedule_note("%zu jobs", lk_result_count(result));
+        if (lk_result_count(result) < last)
+            schedule_fail("%zu jobs after %zu", lk_result_count(result), last);
+        last = lk_result_count(result);
+    }
+    lk_result_free(result);
+}
+
 /* Jobs that are given back: the ordered sets. P10, P10b. */
 static void
 back_prepare(void)
@@ -508,6 +602,14 @@ push_by_commit(void)
 }
 
 static void
+close_check(void)
+{
+    if (done[3].told_closed && pull_one(0, 0, &claims[0], claim_sk[0]) == LK_OK)
+        schedule_fail("a job after the last pull was told that none will come");
+    rest_check();
+}
+
+static void
 take_until_closed(void)
 {
     for (int i = 0; i < 4 && !DONE.told_closed; i++)
@@ -548,11 +650,41 @@ cache_look(void)
         schedule_fail("the database has the new item, the cache the old one");
 }
 
+/* The same of a job that a purge takes out, which names none. */
+static void
+purge_prepare(void)
+{
+    cache_prepare();
+    lk_item job = {.key = lk_key_of("p", "j"), .data = lk_string("jj")};
+    must(lk_queue_push(cache, &job, 1, NULL, NULL));
+}
+
+static void
+purge(void)
+{
+    must(lk_queue_purge(cache, lk_string("p"), NULL));
+}
+
+static void
+purge_fill(void)
+{
+    (void)get(cache, "j");
+}
+
+static void
+purge_look(void)
+{
+    char inside = get(db, "j"), through = get(cache, "j");
+    if (inside == 0 && through != 0)
+        schedule_fail("the database has no job any more, the cache still has it");
+}
+
 static void
 cache_close(void)
 {
     lk_close(cache);
     lk_close(db);
+    lk_thread_detach(); /* what it remembers of two handles may be memory of its own */
 }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -580,6 +712,10 @@ const schedule_scenario schedule_scenarios[] = {
      .prepare = gone_prepare,
      .body = {gone_delete, gone_lock, gone_delete},
      .check = gone_check,
+     .teardown = store_close},
+    {.name = "buried",
+     .prepare = buried_prepare,
+     .body = {buried_delete, buried_read},
      .teardown = store_close},
     {.name = "queue",
      .prepare = queue_prepare,
@@ -616,6 +752,15 @@ const schedule_scenario schedule_scenarios[] = {
      .body = {lapse_claim, lapse_look},
      .check = lapse_check,
      .teardown = store_close},
+    {.name = "lapses",
+     .prepare = lapses_prepare,
+     .body = {lapses_claim, lapses_notice},
+     .check = lapses_check,
+     .teardown = store_close},
+    {.name = "queue_look",
+     .prepare = queue_prepare,
+     .body = {push_one_and_one, jobs_look},
+     .teardown = store_close},
     {.name = "back",
      .prepare = back_prepare,
      .body = {back_1, back_2, back_take},
@@ -628,7 +773,7 @@ const schedule_scenario schedule_scenarios[] = {
     {.name = "close",
      .prepare = queue_prepare,
      .body = {push_by_commit, close_queue, take_until_closed},
-     .check = rest_check,
+     .check = close_check,
      .teardown = store_close},
     {.name = "close_wait",
      .prepare = lapse_prepare,
@@ -637,6 +782,10 @@ const schedule_scenario schedule_scenarios[] = {
     {.name = "cache",
      .prepare = cache_prepare,
      .body = {cache_set, cache_look, cache_look},
+     .teardown = cache_close},
+    {.name = "cache_purge",
+     .prepare = purge_prepare,
+     .body = {purge, purge_look, purge_fill},
      .teardown = cache_close},
     {0},
 };
