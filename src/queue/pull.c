@@ -191,8 +191,8 @@ job_expire(pull *p, const lki_found_job *job)
 /* One look at the ready entries. */
 typedef struct ready_look {
     uint32_t announced; /* when it began */
-    uint32_t left;      /* entries that stay, as what they announce is not visible */
-    bool first; /* there was no entry before the one that was found, when its job had been judged */
+    bool first;    /* no entry was before the one that was found, when its job had been judged */
+    uint64_t left; /* the sum of the entries that stay, as their jobs are not visible; 0: none */
 } ready_look;
 
 /* The first ready entry whose job may be claimed. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
@@ -214,7 +214,7 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
             if (job->state.time != 0)
                 (void)lki_ticks_past(p->store, &p->ticks, job->state.time);
             if (!lki_state_is_visible(&job->state, p->ticks.now)) {
-                look->left++;
+                look->left += (uintptr_t)entry;
                 continue;
             }
             if (LKI_LIKELY(lki_job_is_live(p->store, job))) {
@@ -229,7 +229,7 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
                 continue;
             }
         } else if (verdict == LKI_ENTRY_PENDING) {
-            look->left++;
+            look->left += (uintptr_t)entry;
             continue; /* whoever made it has not come to the swap yet */
         }
         if (!portion_goes_on(p, 1, 0))
@@ -241,9 +241,11 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
     return LK_EMPTY;
 }
 
-/* Nothing was found, neither at the frontier nor by an entry. Was there an instant at which nothing was visible? Not if
- * something has become visible since that look began, in a place that it had passed. Then another entry was announced; or an entry that was
- * waited for is not any more, which only the next look can tell. */
+/* Nothing was found, neither at the frontier nor by an entry. Was there an instant at which nothing
+ * was visible? What is visible at the end of this look has an entry. If that went in meanwhile, it was
+ * announced meanwhile. If it was there, its job was about to become visible when it was judged, and it
+ * is one of those that are left: none of them has, if two looks in a row leave the same ones. (Who looks
+ * is in a section, so an entry's place is not used again.) */
 static bool
 ready_was_empty(pull *p, const ready_look *look, const ready_look *before)
 {

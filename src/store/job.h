@@ -132,12 +132,14 @@ lk_status lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane,
 lk_status lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane,
                        const lki_found_job *job);
 
-/* Puts an entry into `ready`; what it announces becomes visible afterwards. As lki_order_insert. */
+/* Puts an entry into `ready`; what it announces becomes visible afterwards. As lki_order_insert. Also who finds it there
+ * says so: whoever put it in may not have come to that yet. */
 LKI_INLINE bool
 lki_ready_insert(lki_lane *lane, lki_thread *thread, lki_entry *entry)
 {
-    lki_add_seq_cst(&lane->announced, 1); /* P19: before the entry */
-    return lki_order_insert(&lane->ready, thread, entry);
+    bool inserted = lki_order_insert(&lane->ready, thread, entry);
+    lki_add_seq_cst(&lane->announced, 1); /* P19: after the entry, before the state */
+    return inserted;
 }
 
 /* The entries of a state. `remove` of what is not there does nothing. */

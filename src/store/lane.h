@@ -76,7 +76,7 @@ struct lki_lane {
     lki_bound expires;                           /* of all segments */
     _Atomic(uint32_t) expire_hand; /* [stat] the segment to begin a look at expiry with */
     lki_order ready;               /* by sk: what is visible and not at the frontier */
-    _Atomic(uint32_t) announced;   /* [P19] entries that were about to go into it */
+    _Atomic(uint32_t) announced;   /* [P19] entries that went into it */
     lki_order later;               /* by time and sk: headed jobs */
     lki_order avoided;             /* ms to come for which users have keys of their own */
     /* jobs with keys in the low half; in the upper half who needs the lane beyond a section */

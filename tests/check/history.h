@@ -30,7 +30,7 @@ typedef enum history_kind {
     STEP_BUMP, /* found the lock at `before`, left it at `after` (0: erased with its item) until `expires_ms` */
     STEP_STALE, /* expected the lock at `before`, and was told `after` (0: gone) */
     /* of jobs: `key` is the job, `value` the how manieth receive, 0 where no claim is shown */
-    STEP_PUSH,        /* visible after a delay of `expires_ms`; 0: at once */
+    STEP_PUSH, /* visible after a delay of `expires_ms`; 0: at once. `value`: expires then; 0: never */
     STEP_PULL,        /* claimed until `expires_ms` */
     STEP_EMPTY,       /* no job (`key` means nothing) */
     STEP_ACKNOWLEDGE, /* taken out by its holder */

@@ -114,22 +114,17 @@ step_apply(items_cell *c, const history_op *op, const history_step *s, int64_t n
 /* What happens changes only where `now` passes the end of something: way 0 is the beginning, the others the first millisecond
  * after each end that lies inside of the operation, and each beginning of a lock's renewal. */
 static bool
-way_time(const items_cell *cells, uint32_t keys, const history_op *op, const items_options *o,
-         unsigned way, int64_t *now_ms)
+way_time(const items_cell *cells, const history_op *op, const items_options *o, unsigned way,
+         int64_t *now_ms)
 {
     *now_ms = op->now_begin;
     if (way == 0)
         return true;
     const items_cell *c = &cells[(way - 1) / 3];
-    if (way % 3 == 1)
-        *now_ms = c->value != 0 && c->expires_ms != 0 ? c->expires_ms + 1 : 0;
-    else if (way % 3 == 2)
-        *now_ms = c->lock_expires_ms != 0 ? c->lock_expires_ms + 1 : 0;
-    else
-        *now_ms = c->lock_expires_ms != 0 && o->lock_refresh_ms >= 0
-                      ? c->lock_expires_ms - o->lock_refresh_ms
-                      : 0;
-    (void)keys;
+    int64_t ends = way % 3 == 1 ? (c->value != 0 ? c->expires_ms : 0) : c->lock_expires_ms;
+    if (ends == 0 || ends == INT64_MAX || (way % 3 == 0 && o->lock_refresh_ms < 0))
+        return false;
+    *now_ms = way % 3 == 0 ? ends - o->lock_refresh_ms : ends + 1;
     return *now_ms > op->now_begin && *now_ms <= op->now_end;
 }
 
@@ -148,7 +143,7 @@ op_apply(const search_spec *spec, const history *h, const history_op *op, unsign
     int64_t now_ms;
     memcpy(cells, state, context->keys * sizeof *cells);
     *more = op->now_end > op->now_begin && way < 3 * context->keys;
-    if (!way_time(cells, context->keys, op, &context->options, way, &now_ms))
+    if (!way_time(cells, op, &context->options, way, &now_ms))
         return false;
     for (unsigned phase = 0; phase < 2; phase++)
         for (uint32_t i = 0; i < op->count; i++) {

@@ -99,6 +99,19 @@ queue_past(const queue_view *q, int64_t at_ms)
     return low < q->samples ? q->clock[low].stamp : HISTORY_NEVER;
 }
 
+/* The first beginning of a call that may have judged by a later time. */
+static uint64_t
+queue_perhaps_past(const queue_view *q, int64_t at_ms)
+{
+    uint64_t first = HISTORY_NEVER;
+    for (size_t i = 0; i < q->history->count; i++) {
+        const history_op *op = &q->history->ops[i];
+        if (op->begin < first && (op->now_end > at_ms || op->end == HISTORY_NEVER))
+            first = op->begin;
+    }
+    return first;
+}
+
 /* ---- lives ---- */
 
 static bool
@@ -136,6 +149,10 @@ life_note(queue_view *q, const history_op *op, const history_step *s, size_t *co
         j->push = s;
         j->rank = s->before;
         j->generated = s->after != 0;
+        if (s->value != 0) {
+            uint64_t from = queue_perhaps_past(q, (int64_t)s->value);
+            j->gone_from = from < j->gone_from ? from : j->gone_from;
+        }
         return true;
     }
     if (s->kind == STEP_TAKE_OUT || unknown) {
@@ -205,7 +222,7 @@ static void
 visible_set(const queue_view *q, walk *w, const history_op *op, int64_t at_ms)
 {
     uint64_t past = at_ms != 0 ? queue_past(q, at_ms) : 0;
-    w->by_time = past > op->end;
+    w->by_time = at_ms != 0;
     w->visible_from = past > op->end ? past : op->end;
 }
 
@@ -231,6 +248,8 @@ pull_holds(queue_view *q, const job_life *j, walk *w, const job_event *e)
                       w->pull != NULL ? w->pull->op : j->pushed);
     if (j->gone_to < op->begin)
         return broken(q, "Q3: a job came after it had been taken out", op, j->pushed);
+    if (j->push->value != 0 && op->now_begin > (int64_t)j->push->value)
+        return broken(q, "Q6: a job came after it had expired", op, j->pushed);
     if (w->pull == NULL) {
         if (j->push->expires_ms != 0 && op->now_end < j->pushed->now_begin + j->push->expires_ms)
             return broken(q, "Q6: a delayed job came before its time", op, j->pushed);

@@ -21,6 +21,7 @@ typedef struct record_world {
     lk_bytes queue; /* of record_jobs.h */
     uint64_t (*stamp)(void);
     int64_t (*now_ms)(void); /* the store's clock; NULL: time stands still */
+    int64_t unix_ms;         /* what its Unix clock is ahead of that, for jobs that expire */
     size_t spread;           /* values are up to so many bytes longer than 16 */
 } record_world;
 

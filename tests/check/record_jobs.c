@@ -59,12 +59,14 @@ step_add(recorder *r, history_kind kind, uint32_t job, uint64_t receive, int64_t
 }
 
 static void
-pushed_add(recorder *r, uint32_t first, uint32_t count, bool generated, int64_t delay_ms)
+pushed_add(recorder *r, uint32_t first, uint32_t count, bool generated, int64_t delay_ms,
+           int64_t expires_ms)
 {
     for (uint32_t i = 0; i < count; i++)
         history_add(&r->history, (history_step){.kind = STEP_PUSH,
                                                 .key = first + i,
                                                 .after = generated,
+                                                .value = (uint64_t)expires_ms,
                                                 .expires_ms = delay_ms});
 }
 
@@ -85,25 +87,28 @@ push_done(recorder *r, lk_status status)
 }
 
 static const lk_item *
-batch_make(recorder *r, uint32_t first, uint32_t count, const char *sk)
+batch_make(recorder *r, uint32_t first, uint32_t count, const char *sk, int64_t expires_ms)
 {
     batch_reserve(r, count);
     uint32_t *numbers = (uint32_t *)(void *)(r->batch + count);
     for (uint32_t i = 0; i < count; i++) {
         numbers[i] = first + i;
         r->batch[i] = (lk_item){.key = {r->world->queue, lk_string(sk)},
-                                .data = {&numbers[i], sizeof numbers[i]}};
+                                .data = {&numbers[i], sizeof numbers[i]},
+                                .expires_at_ms = expires_ms};
     }
     return r->batch;
 }
 
 lk_status
 record_push(recorder *r, uint32_t first, uint32_t count, const char *sk,
-            const lk_push_options *options)
+            const lk_push_options *options, int64_t life_ms)
 {
-    const lk_item *items = batch_make(r, first, count, sk);
+    int64_t expires_ms = life_ms != 0 ? r->world->now_ms() + life_ms : 0;
+    const lk_item *items =
+        batch_make(r, first, count, sk, expires_ms != 0 ? expires_ms + r->world->unix_ms : 0);
     record_call(r, "push");
-    pushed_add(r, first, count, sk == NULL, options != NULL ? options->delay_ms : 0);
+    pushed_add(r, first, count, sk == NULL, options != NULL ? options->delay_ms : 0, expires_ms);
     lk_status status = lk_queue_push(r->world->db, items, count, options, r->result);
     if (status > LK_OK && status != LK_CLOSED)
         record_wrong(r, "a push ended in a status that it has not", status);
@@ -144,7 +149,7 @@ record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_cla
         writes[used++] = (lk_write){.kind = LK_ACKNOWLEDGE, .claim = &claim};
     }
     record_call(r, done != NULL ? "commit: push, acknowledge" : "commit: push");
-    pushed_add(r, first, count, true, 0);
+    pushed_add(r, first, count, true, 0, 0);
     if (done != NULL)
         step_add(r, STEP_ACKNOWLEDGE, done->job, done->claim.receives, 0);
     lk_status status = lk_commit(r->world->db, writes, used, NULL, 0, NULL);

@@ -23,9 +23,9 @@ typedef struct record_claim {
     lk_claim claim; /* its key: record_claim_of */
 } record_claim;
 
-/* Jobs first, first + 1, ... `sk` NULL: generated, else the key of the one job. */
+/* Jobs first, first + 1, ... `sk` NULL: generated, else the key of the one job. life_ms 0: they do not expire. */
 lk_status record_push(recorder *r, uint32_t first, uint32_t count, const char *sk,
-                      const lk_push_options *options);
+                      const lk_push_options *options, int64_t life_ms);
 /* The same by lk_commit, which does not tell a generated key. `done` not NULL: acknowledges that claim in the same step. */
 lk_status record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_claim *done);
 /* `claims` has room for max_jobs; *count: how many came. */

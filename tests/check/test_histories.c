@@ -10,6 +10,7 @@
  *   L0>7~90 B0:7>8 S0:7>8    lock got at 7, bumped from 7 to 8, stale at 7 with 8 there
  *   P1 P1~50 K1=9        job 1 pushed (its place in the order is 1), with a delay of 50; with the key at place 9
  *   G1.1~90 A1.1 T1.1 r1.1:1~50 x1.1~99 l1.1    got as receive 1 until 90, acknowledged, late, released (late), extended, lost
+ *   P1=30                job 1 pushed, expires at 30
  *   D1 Z C F O           taken out, empty, closed, refused, over
  */
 #include <setjmp.h>
@@ -66,9 +67,10 @@ step_read(history *h, const char **text)
     s.after = number_after(text, '>', s.after);
     s.expires_ms = (int64_t)number_after(text, '~', 0);
     if (s.kind == STEP_PUSH) {
+        uint64_t expires_ms = letter == 'P' ? s.value : 0;
         s.before = letter == 'K' ? s.value : s.key;
         s.after = letter == 'P';
-        s.value = 0;
+        s.value = expires_ms;
     }
     history_add(h, s);
 }
@@ -350,6 +352,8 @@ test_queue_jobsBrokenInOnePlace_areRefused(void **state)
          "0 1 2 P1|1 3 4 G1.1~9|1 8 9 T1.1", "queue: Q6"},
         {"given back late before the deadline", "0 1 2 P1|1 3 4 G1.1~9|1 8 10 r1.1:1",
          "0 1 2 P1|1 3 4 G1.1~9|1 8 9 r1.1:1", "queue: Q6"},
+        {"came after it had expired", "0 1 2 P1=20|1 19 22 G1.1~90", "0 1 2 P1=20|1 21 22 G1.1~90",
+         "queue: Q6"},
         {"delay cut short", "0 1 2 P1~20|1 19 21 G1.1~90", "0 1 2 P1~20|1 19 20 G1.1~90",
          "queue: Q6"},
         {"delay of a release cut short", "0 1 2 P1|1 3 4 G1.1~90|1 5 6 r1.1~20|2 19 25 G1.2~90",
@@ -386,6 +390,7 @@ test_queue_orderBrokenInOnePlace_isRefused(void **state)
          "0 1 2 P1|1 5 9 Z|0 6 7 P2|2 8 10 G1.1~90", "queue: Q5"},
         {"empty after a lapse", "0 1 2 P1|1 3 4 G1.1~9|2 9 12 Z",
          "0 1 2 P1|1 3 4 G1.1~9|2 5 10 Z|2 11 12 Z", "queue: Q5"},
+        {"empty before it expired", "0 1 2 P1=9|2 8 10 Z", "0 1 2 P1=9|2 8 9 Z", "queue: Q5"},
         {"empty after a delay", "0 1 2 P1~9|2 10 12 Z", "0 1 2 P1~9|2 11 12 Z", "queue: Q5"},
         {"lost", "0 1 2 P1|1 3 4 G1.1~90|1 5 6 A1.1|1 7 8 Z",
          "0 1 2 P1|0 1 2 P2|1 3 4 G1.1~90|1 5 6 A1.1|1 7 8 Z", "queue: Q5"},

@@ -218,8 +218,12 @@ static const struct row {
     {"P19",
      "a job behind a look is announced before one in front of it is claimed",
      "d=0 e=1 f=0",
-     {"a=z+1 seq_cst; b=x:0>1 seq_cst; c=y:0>1 seq_cst+",
+     {"a=x:0>1 seq_cst; b=z+1 seq_cst; c=y:0>1 seq_cst+",
       "d=x acquire; e=y acquire*; f=z seq_cst"}},
+    {"P19",
+     "what was announced before a look is found by it",
+     "g=1 d=0",
+     {"a=x:0>1 seq_cst; b=z+1 seq_cst+", "g=z seq_cst+; d=x acquire"}},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 

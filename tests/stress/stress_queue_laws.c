@@ -78,11 +78,11 @@ push_some(crowd_member *m, recorder *r)
     count = count < test.jobs - first ? count : test.jobs - first;
     if (!test.timely && count == 1 && pick(m, 3) == 0) {
         snprintf(sk, sizeof sk, "%c%03u-%u", "0Z"[first % 2], (unsigned)pick(m, 1000), first);
-        EXPECT_OK(record_push(r, first, 1, sk, &options));
+        EXPECT_OK(record_push(r, first, 1, sk, &options, 0));
     } else if (count <= RECORD_MANY && pick(m, 4) == 0) {
         EXPECT_OK(record_push_commit(r, first, count, NULL));
     } else {
-        EXPECT_OK(record_push(r, first, count, NULL, &options));
+        EXPECT_OK(record_push(r, first, count, NULL, &options, 0));
     }
 }
 
