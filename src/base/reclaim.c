@@ -41,6 +41,13 @@
 
 #ifdef LKI_TEST_HOOKS
 void (*lki_yield_hook)(void);
+
+void
+lki_yield(void)
+{
+    if (lki_yield_hook != NULL)
+        lki_yield_hook();
+}
 #endif
 #ifdef LKI_TSAN
 _Atomic(uint32_t) lki_fence_word;

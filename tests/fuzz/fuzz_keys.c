@@ -74,7 +74,7 @@ static void
 key_make(made *key, size_t at, kit_random *random)
 {
     key->size = key->pk_size = 0;
-    switch (kit_draw(random, at > 0 ? 4 : 2)) {
+    switch (kit_draw(random, at > 0 ? 6 : 2)) {
     case 0:
         bytes_append(key, random, 1 + kit_draw(random, 20));
         key->pk_size = key->size;
@@ -83,8 +83,16 @@ key_make(made *key, size_t at, kit_random *random)
     case 1:
         key_long(key, random);
         break;
-    default:
+    case 2:
+    case 3:
         key_like(key, &keys[kit_draw(random, at)], random);
+        break;
+    default: /* the next one of many that begin alike */
+        *key = keys[at - 1];
+        if (key->size > key->pk_size)
+            key->bytes[key->size - 1]++;
+        else
+            same_append(key, 0, 1);
         break;
     }
     if (key->pk_size > SIZE_MAX_PK)
@@ -100,7 +108,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     lk_key of[ITEMS_KEYS];
     kit_random random = kit_random_bytes(data, size);
     fuzz_random = (unsigned)kit_draw(&random, 4);
-    size_t count = 8 + kit_draw(&random, 32);
+    size_t count = 8 + kit_draw(&random, ITEMS_KEYS - 7);
     lk_memory_options options =
         items_rig_options((size_t)1 << kit_draw(&random, 3), ITEMS_REFRESH_MS);
     options.max_pk_size = SIZE_MAX_PK;
@@ -112,6 +120,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     items_rig_open(&r, random, &options);
     items_rig_keys(&r, of, count);
+    if (kit_draw(&r.random, 2) != 0)
+        items_rig_fill(&r);
     items_rig_run(&r, STEPS_MAX);
     items_rig_close(&r);
     return 0;

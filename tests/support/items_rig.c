@@ -217,6 +217,15 @@ step_set(rig *r)
     EXPECT(r, lk_set(r->k.db, items, count) == wanted);
 }
 
+void
+items_rig_fill(rig *r)
+{
+    for (size_t i = 0; i < r->key_count; i++) {
+        lk_item item = {.key = r->keys[i], .data = {"filled", i % 7}};
+        EXPECT(r, lk_set(r->k.db, &item, 1) == model_set(r->m, &item, 1));
+    }
+}
+
 static void
 step_delete(rig *r)
 {

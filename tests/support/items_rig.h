@@ -50,6 +50,8 @@ lk_memory_options items_rig_options(size_t shards, int64_t refresh_ms);
 void items_rig_open(items_rig *r, kit_random random, const lk_memory_options *options);
 /* Other keys than its own, at most ITEMS_KEYS, which are read until the end. Before the first step. */
 void items_rig_keys(items_rig *r, const lk_key *keys, size_t count);
+/* Sets an item of each key. */
+void items_rig_fill(items_rig *r);
 /* So many steps, or as far as the bytes go. */
 void items_rig_run(items_rig *r, uint64_t steps);
 void items_rig_close(items_rig *r);

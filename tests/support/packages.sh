@@ -15,6 +15,7 @@ packages_of()
     build) echo gcc g++ libc6-dev make cmake pkgconf libck-dev libxxhash-dev ;;
     tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev spin ;;
     bench) echo libjemalloc-dev libcjson-dev ;;
+    coverage) echo python3 ;;
     budget) echo valgrind ;;    # counts instructions
     maps) echo liburcu-dev libtbb-dev libcuckoo-dev liblmdb-dev ;; # the best rivals of the benchmark; it goes on without
     browser) echo chromium fonts-dejavu-core ;; # opens the benchmark's report; large
