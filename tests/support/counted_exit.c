@@ -3,16 +3,13 @@
  * For the coverage tree, which is linked with --wrap=_exit: a child that ends without exit() writes what it has run. Nobody else links
  * this file.
  */
-#include <stddef.h>
-
-__attribute__((weak)) void __gcov_dump(void);
+void __gcov_dump(void);
 _Noreturn void __real__exit(int status);
 _Noreturn void __wrap__exit(int status);
 
 _Noreturn void
 __wrap__exit(int status)
 {
-    if (__gcov_dump != NULL)
-        __gcov_dump();
+    __gcov_dump();
     __real__exit(status);
 }
