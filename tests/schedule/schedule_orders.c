@@ -183,6 +183,12 @@ keys_prepare(void)
 }
 
 static void
+key_add_first(void)
+{
+    put(db, "01", "xxxx");
+}
+
+static void
 keys_add(void)
 {
     put(db, "01", "xxxx");
@@ -234,6 +240,13 @@ gone_delete(void)
 }
 
 static void
+gone_set(void)
+{
+    put(db, "k", "cccc");
+    gone_delete();
+}
+
+static void
 gone_lock(void)
 {
     for (int i = 0; i < 2; i++) {
@@ -246,12 +259,26 @@ gone_lock(void)
     }
 }
 
+/* Whatever the threads did, in the end the key goes, and its cell: no ticket was lost. P6. */
+static void
+gone_for_good(void)
+{
+    lk_statistics statistics = {0};
+    for (int i = 0; i < 3; i++) {
+        gone_delete();
+        must(lk_statistics_read(db, &statistics));
+    }
+    if (statistics.cells != 0)
+        schedule_fail("the cell of a key that is gone stays");
+}
+
 static void
 gone_check(void)
 {
     lk_item item = {.key = lk_key_of("p", "k"), .data = lk_string("z")};
     if (lk_set_atomic(db, &item, 1, &old_lock, 1, NULL) != LK_RACE)
         schedule_fail("a lock outlives its item");
+    gone_for_good();
 }
 
 /* A snapshot in which the first key is old has the second one, too, however soon it is buried. P5. */
@@ -409,34 +436,11 @@ rest_check(void)
         schedule_fail("%u jobs pushed, %u pulled", pushed, pulled);
 }
 
-/* A claim that lapses, and comes again. */
 static void
 lapse_prepare(void)
 {
     queue_prepare();
     push(1);
-}
-
-static void
-lapse_claim(void)
-{
-    lk_status status = pull_one(0, 10, &claims[1], claim_sk[1]);
-    if (status != LK_OK && status != LK_EMPTY)
-        must(status);
-}
-
-static void
-lapse_look(void)
-{
-    schedule_time_pass(5);
-    (void)pull_one(0, 20, &claims[2], claim_sk[2]);
-}
-
-static void
-lapse_check(void)
-{
-    schedule_time_pass(1000);
-    must(pull_one(0, 0, &claims[0], claim_sk[0]));
 }
 
 /* One has lapsed, and is noticed, while the next is claimed: it lapses, too. P12. */
@@ -708,10 +712,20 @@ const schedule_scenario schedule_scenarios[] = {
      .body = {keys_add, queries, keys_add_more},
      .check = queries,
      .teardown = store_close},
+    {.name = "key_first",
+     .prepare = store_open,
+     .body = {key_add_first, queries},
+     .check = queries,
+     .teardown = store_close},
     {.name = "gone",
      .prepare = gone_prepare,
      .body = {gone_delete, gone_lock, gone_delete},
      .check = gone_check,
+     .teardown = store_close},
+    {.name = "gone_again",
+     .prepare = gone_prepare,
+     .body = {gone_delete, gone_set},
+     .check = gone_for_good,
      .teardown = store_close},
     {.name = "buried",
      .prepare = buried_prepare,
@@ -746,11 +760,6 @@ const schedule_scenario schedule_scenarios[] = {
      .prepare = queue_prepare,
      .body = {push_two, take_waiting_1, take_waiting_2},
      .check = rest_check,
-     .teardown = store_close},
-    {.name = "lapse",
-     .prepare = lapse_prepare,
-     .body = {lapse_claim, lapse_look},
-     .check = lapse_check,
      .teardown = store_close},
     {.name = "lapses",
      .prepare = lapses_prepare,
