@@ -84,14 +84,21 @@ group_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count
     return settled;
 }
 
+static LKI_APART bool
+groups_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count)
+{
+    bool settled = true;
+    for (; count > GROUP; count -= GROUP, keys += GROUP, seen += GROUP)
+        settled &= group_collect(store, keys, seen, GROUP);
+    return group_collect(store, keys, seen, count) && settled;
+}
+
 /* First pass. False: something is not settled. */
 LKI_INLINE bool
 heads_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count)
 {
-    bool settled = true;
-    for (; LKI_UNLIKELY(count > GROUP); count -= GROUP, keys += GROUP, seen += GROUP)
-        settled &= group_collect(store, keys, seen, GROUP);
-    return group_collect(store, keys, seen, count) && settled;
+    return LKI_LIKELY(count <= GROUP) ? group_collect(store, keys, seen, count)
+                                      : groups_collect(store, keys, seen, count);
 }
 
 /* A key without a cell, or one that is not short: a job may be gone though its head is as it was. */
@@ -189,15 +196,16 @@ lki_read_locked(lki_store *store, lki_thread *thread, const lk_key *keys, lki_se
 {
     lki_time now = {0, false, false};
     size_t sum = 0;
-    bool settled = heads_collect(store, keys, seen, count);
+    if (LKI_UNLIKELY(!heads_collect(store, keys, seen, count)))
+        return locked_rest(store, thread, seen, count, false, bytes);
     int64_t horizon_ms = lki_lock_horizon(store, &now, store->lock_refresh_ms);
     for (size_t i = 0; i < count; i++) {
         const lki_cell *cell = seen[i].cell;
         const lki_record *record = seen[i].record;
-        if (LKI_UNLIKELY(!settled) || LKI_UNLIKELY(lki_plain_lock(record, horizon_ms) == NULL) ||
+        if (LKI_UNLIKELY(lki_plain_lock(record, horizon_ms) == NULL) ||
             LKI_UNLIKELY(lki_load_acquire(&cell->item) != (uintptr_t)record) || /* P1 */
             lki_hashed_is_generated(store, &seen[i].hashed))
-            return locked_rest(store, thread, seen, count, settled, bytes);
+            return locked_rest(store, thread, seen, count, true, bytes);
         if (LKI_LIKELY(record->kind == LKI_VALUE))
             sum += lki_hashed_size(&seen[i].hashed) + record->size;
     }
