@@ -83,6 +83,16 @@ get_all(const lki_cache_db *c, const lk_key *key, lk_result *result)
     return get_rest(c, thread, key, result);
 }
 
+/* What is left of a long hit. */
+static LKI_APART lk_status
+hit_long(lki_thread *thread, unsigned char *to, const unsigned char *from, size_t size)
+{
+    memcpy(to, from, size);
+    lki_leave(thread);
+    lki_count(thread, LKI_HITS, 1);
+    return LK_OK;
+}
+
 /* A hit goes straight on, as a read of the embedded store does (memory_db.c): what is unusual goes on in
  * get_rest. */
 static lk_status
@@ -95,14 +105,14 @@ cache_get(void *state, const lk_key *key, lk_result *result)
     lki_hashed hashed = lki_hashed_of_short(&c->cache->secret, key);
     lki_enter(thread);
     lki_cached *entry = lki_cache_find_plain(c->cache, &hashed);
-    size_t keys = key->pk.size + key->sk.size, size;
-    if (LKI_UNLIKELY(entry == NULL) ||
-        LKI_UNLIKELY((size = entry->data_size) > LKI_COPY_STEPS_MAX) ||
-        LKI_UNLIKELY(!lki_result_has_room_for_one(result, keys + size)))
+    if (LKI_UNLIKELY(entry == NULL))
         return get_rest(c, thread, key, result);
-    lki_result_put_short(result, entry->bytes, key->pk.size, key->sk.size, entry->bytes + keys,
-                         size);
+    lki_copying copy = {NULL, entry->bytes + key->pk.size + key->sk.size, entry->data_size};
+    if (LKI_UNLIKELY(!lki_result_put_short(result, key, entry, LKI_CACHED_HEADER, &copy)))
+        return get_rest(c, thread, key, result);
     lki_cache_hit(c->cache, entry);
+    if (LKI_UNLIKELY(!lki_copy_short(&copy)))
+        return hit_long(thread, copy.to, copy.from, copy.size);
     lki_leave(thread);
     lki_count(thread, LKI_HITS, 1);
     return LK_OK;
@@ -162,12 +172,13 @@ cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, si
     size_t keys = key->pk.size + key->sk.size;
     lki_enter(thread);
     lki_cached *entry = lki_cache_find_plain(c->cache, &hashed);
-    if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(entry->data_size > LKI_COPY_STEPS_MAX) ||
-        LKI_UNLIKELY(entry->data_size > capacity))
+    if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(entry->data_size > capacity))
         return get_into_rest(c, thread, key, buffer, capacity, size);
     *size = entry->data_size;
-    lki_copy_steps(buffer, entry->bytes + keys, entry->data_size);
     lki_cache_hit(c->cache, entry);
+    lki_copying copy = {buffer, entry->bytes + keys, entry->data_size};
+    if (LKI_UNLIKELY(!lki_copy_short(&copy)))
+        return hit_long(thread, copy.to, copy.from, copy.size);
     lki_leave(thread);
     lki_count(thread, LKI_HITS, 1);
     return LK_OK;

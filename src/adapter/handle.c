@@ -47,6 +47,7 @@ handle_disarm(lk_db *db)
     memset(&db->operations, 0, sizeof db->operations);
     db->state = NULL;
     db->embedded = NULL;
+    db->embedded_id = LKI_NO_DOMAIN;
     db->capabilities = 0;
     db->realtime_ms = lki_realtime_ms;
     db->monotonic_ms = lki_monotonic_ms;
@@ -175,6 +176,7 @@ lk_adapter_open(const lk_operations *operations, const lk_adapter *adapter, lk_d
         return status;
     }
     db->holders = 1;
+    db->embedded_id = LKI_NO_DOMAIN;
     pthread_once(&handles_once, handles_begin);
     pthread_mutex_lock(&handles.latch);
     db->next = handles.open;

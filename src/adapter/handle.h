@@ -14,11 +14,16 @@
 
 #include "base/check.h"
 
+#define LKI_NO_DOMAIN UINT64_MAX
+
 struct lk_db {
     /* [const] until the handle is closed, with no other call running then */
     size_t max_pk_size, max_sk_size, max_data_size;
     void *state;
-    struct lki_store *embedded; /* the state, if it is that and takes all short keys; else NULL */
+    /* The state, if it is the embedded store and takes all short keys, and the number of its domain, by which a
+     * thread knows itself there; else NULL and LKI_NO_DOMAIN, which is nobody's. */
+    struct lki_store *embedded;
+    uint64_t embedded_id;
     lk_operations operations; /* all NULL: closed */
     uint64_t capabilities;
     const char *name;

@@ -77,6 +77,14 @@ lki_memory_get_into(void *state, const lk_key *key, void *buffer, size_t capacit
 }
 
 lk_status
+lki_memory_get_long(lki_thread *thread, unsigned char *to, const unsigned char *from, size_t size)
+{
+    memcpy(to, from, size);
+    lki_memory_read_end(thread, true);
+    return LK_OK;
+}
+
+lk_status
 lki_memory_get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, lk_result *result)
 {
     lk_status status = LK_NOT_FOUND;
@@ -602,7 +610,9 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     status = lk_adapter_open(&memory_operations, &adapter, db);
     if (status != LK_OK)
         lki_store_close(store);
-    else if (store->max_pk_size >= LKI_SHORT && store->max_sk_size >= LKI_SHORT)
+    else if (store->max_pk_size >= LKI_SHORT && store->max_sk_size >= LKI_SHORT) {
         (*db)->embedded = store;
+        (*db)->embedded_id = store->domain.id;
+    }
     return status;
 }

@@ -28,6 +28,10 @@ lk_status lki_memory_get_rest(lki_thread *thread, const lk_key *key, lki_cell *c
 lk_status lki_memory_get_into_rest(lki_thread *thread, const lk_key *key, lki_cell *cell,
                                    void *buffer, size_t capacity, size_t *size);
 
+/* What is left of a long value, and the section's end. */
+lk_status lki_memory_get_long(lki_thread *thread, unsigned char *to, const unsigned char *from,
+                              size_t size);
+
 /* The section of a read ends. */
 LKI_INLINE void
 lki_memory_read_end(lki_thread *thread, bool found)
@@ -39,8 +43,6 @@ lki_memory_read_end(lki_thread *thread, bool found)
 LKI_INLINE lk_status
 lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
 {
-    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
-        return lki_memory_get(store, key, result);
     lki_thread *thread = lki_self.thread;
     lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
     bool none;
@@ -52,12 +54,15 @@ lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
     }
     const lki_record *record;
     const unsigned char *data;
-    size_t bytes;
-    if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)) ||
-        LKI_UNLIKELY((bytes = record->size) > LKI_COPY_STEPS_MAX) ||
-        LKI_UNLIKELY(!lki_result_has_room_for_one(result, key->pk.size + key->sk.size + bytes)))
+    if (LKI_UNLIKELY(cell == NULL))
+        return lki_memory_get_rest(thread, key, NULL, result);
+    if (LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)))
         return lki_memory_get_rest(thread, key, cell, result);
-    lki_result_put_short(result, cell->bytes, key->pk.size, key->sk.size, data, bytes);
+    lki_copying c = {NULL, data, record->size};
+    if (LKI_UNLIKELY(!lki_result_put_short(result, key, cell, LKI_CELL_HEADER, &c)))
+        return lki_memory_get_rest(thread, key, cell, result);
+    if (LKI_UNLIKELY(!lki_copy_short(&c)))
+        return lki_memory_get_long(thread, c.to, c.from, c.size);
     lki_memory_read_end(thread, true);
     return LK_OK;
 }
@@ -66,8 +71,6 @@ LKI_INLINE lk_status
 lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, size_t capacity,
                           size_t *size)
 {
-    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
-        return lki_memory_get_into(store, key, buffer, capacity, size);
     lki_thread *thread = lki_self.thread;
     lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
     bool none;
@@ -81,10 +84,12 @@ lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, siz
     const unsigned char *data;
     size_t bytes;
     if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)) ||
-        LKI_UNLIKELY((bytes = record->size) > LKI_COPY_STEPS_MAX) || LKI_UNLIKELY(bytes > capacity))
+        LKI_UNLIKELY((bytes = record->size) > capacity))
         return lki_memory_get_into_rest(thread, key, cell, buffer, capacity, size);
     *size = bytes;
-    lki_copy_steps(buffer, data, bytes);
+    lki_copying c = {buffer, data, bytes};
+    if (LKI_UNLIKELY(!lki_copy_short(&c)))
+        return lki_memory_get_long(thread, c.to, c.from, c.size);
     lki_memory_read_end(thread, true);
     return LK_OK;
 }
@@ -92,20 +97,19 @@ lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, siz
 LKI_INLINE lk_status
 lki_memory_view_short(lki_store *store, const lk_key *key, lk_item *item)
 {
-    if (LKI_UNLIKELY(lki_self.id != store->domain.id))
-        return lki_memory_view(store, key, item);
     lki_thread *thread = lki_self.thread;
-    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
-    bool none;
     if (LKI_UNLIKELY(thread->pins == 0))
         return lki_memory_view(store, key, item);
+    lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
+    bool none;
     lki_cell *cell = lki_find_first(store, &hashed, &none);
     const lki_record *record;
     const unsigned char *data;
+    size_t sk_size = key->sk.size; /* just compared */
     if (LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(!lki_read_plain(cell, &record, &data)))
         return lki_memory_view(store, key, item);
     lki_count(thread, LKI_HITS, 1);
-    lki_item_point(item, cell->bytes, key->pk.size, key->sk.size, record->size, 0);
+    lki_item_point(item, cell->bytes, key->pk.size, sk_size, record->size, 0);
     item->data.data = data;
     return LK_OK;
 }

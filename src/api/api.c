@@ -34,11 +34,11 @@ lki_item_fault(const lk_db *db, const lk_item *item)
     return item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
 }
 
-/* The embedded store that a handle is; NULL: it is none. */
-LKI_INLINE lki_store *
-db_embedded(const lk_db *db)
+/* Is the handle the embedded store, and does this thread know itself there (lki_self)? */
+LKI_INLINE bool
+db_is_embedded(const lk_db *db)
 {
-    return LKI_LIKELY(db != NULL) ? db->embedded : NULL;
+    return LKI_LIKELY(db != NULL) && LKI_LIKELY(lki_self.id == db->embedded_id);
 }
 
 /* ---- items ---- */
@@ -61,9 +61,11 @@ get_otherwise(lk_db *db, const lk_key *key, lk_result *result)
 lk_status
 lk_get_at(lk_db *db, const lk_key *key, lk_result *result)
 {
-    if (LKI_LIKELY(db != NULL) && LKI_LIKELY(db->embedded != NULL) && LKI_LIKELY(key != NULL) &&
-        lki_key_is_good_short(key) && LKI_LIKELY(result != NULL))
-        return lki_memory_get_short(db->embedded, key, result);
+    if (db_is_embedded(db) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key)) {
+        LKI_RELOAD();
+        if (LKI_LIKELY(result != NULL))
+            return lki_memory_get_short(db->embedded, key, result);
+    }
     return get_otherwise(db, key, result);
 }
 
@@ -110,12 +112,11 @@ get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, 
 lk_status
 lk_get_into_at(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    lki_store *store = db_embedded(db);
-    if (LKI_LIKELY(store != NULL) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key) &&
+    if (db_is_embedded(db) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key) &&
         LKI_LIKELY(buffer != NULL)) {
         LKI_RELOAD();
         if (LKI_LIKELY(size != NULL))
-            return lki_memory_get_into_short(store, key, buffer, capacity, size);
+            return lki_memory_get_into_short(db->embedded, key, buffer, capacity, size);
     }
     return get_into_otherwise(db, key, buffer, capacity, size);
 }
@@ -188,9 +189,10 @@ view_otherwise(lk_db *db, const lk_key *key, lk_item *item)
 lk_status
 lk_view_at(lk_db *db, const lk_key *key, lk_item *item)
 {
-    if (LKI_LIKELY(db != NULL) && LKI_LIKELY(db->embedded != NULL) && LKI_LIKELY(key != NULL) &&
-        lki_key_is_good_short(key) && LKI_LIKELY(item != NULL))
-        return lki_memory_view_short(db->embedded, key, item);
+    if (db_is_embedded(db) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key)) {
+        if (LKI_LIKELY(item != NULL))
+            return lki_memory_view_short(db->embedded, key, item);
+    }
     return view_otherwise(db, key, item);
 }
 

@@ -7,6 +7,7 @@
 #ifndef LKI_BASE_COPY_H
 #define LKI_BASE_COPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -14,21 +15,36 @@
 
 enum { LKI_COPY_STEPS_MAX = 127 };
 
-/* Up to LKI_COPY_STEPS_MAX bytes. `from` may be NULL where size is 0. */
-LKI_INLINE void
-lki_copy_steps(unsigned char *to, const unsigned char *from, size_t size)
+/* What is left to copy, and where. */
+typedef struct lki_copying {
+    unsigned char *to;
+    const unsigned char *from;
+    size_t size;
+} lki_copying;
+
+/* All of it, if that is up to LKI_COPY_STEPS_MAX bytes; else false, and some is left. `from` may be NULL where
+ * size is 0. */
+LKI_INLINE bool
+lki_copy_short(lki_copying *c)
 {
+    unsigned char *to = c->to;
+    const unsigned char *from = c->from;
+    size_t size = c->size;
 /* The compiler must not reckon `to` as a distance from `from`, which may come late as well. */
-#define LKI_COPY_STEP(width)           \
-    if ((size & (width)) != 0) {       \
-        memcpy(to, from, width);       \
-        if ((size & ((width)-1)) == 0) \
-            return;                    \
-        to += (width);                 \
-        from += (width);               \
-        __asm__("" : "+r"(to));        \
+#define LKI_COPY_STEP(width)                 \
+    if ((size & (width)) != 0) {             \
+        memcpy(to, from, width);             \
+        if ((size &= ~(size_t)(width)) == 0) \
+            return true;                     \
+        to += (width);                       \
+        from += (width);                     \
+        __asm__("" : "+r"(to));              \
     }
     LKI_COPY_STEP(64)
+    if (LKI_UNLIKELY(size > LKI_COPY_STEPS_MAX)) {
+        *c = (lki_copying){to, from, size};
+        return false;
+    }
     LKI_COPY_STEP(32)
     LKI_COPY_STEP(16)
     LKI_COPY_STEP(8)
@@ -36,15 +52,15 @@ lki_copy_steps(unsigned char *to, const unsigned char *from, size_t size)
     LKI_COPY_STEP(2)
     LKI_COPY_STEP(1)
 #undef LKI_COPY_STEP
+    return true;
 }
 
 LKI_INLINE void
 lki_copy(unsigned char *to, const unsigned char *from, size_t size)
 {
-    if (LKI_LIKELY(size <= LKI_COPY_STEPS_MAX))
-        lki_copy_steps(to, from, size);
-    else
-        memcpy(to, from, size);
+    lki_copying c = {to, from, size};
+    if (LKI_UNLIKELY(!lki_copy_short(&c)))
+        memcpy(c.to, c.from, c.size);
 }
 
 /* 16 to 32 bytes, where the size has been known for a while, as that of a key has. */

@@ -19,8 +19,9 @@ struct lk_result {
     size_t item_room, byte_room; /* bytes only where there is room for an item */
     size_t used;                 /* bytes */
     lk_claim *claims; /* of the first claim_count items; their keys are filled in at the end */
-    size_t claim_room, claim_count;
-    bool has_more; /* of a page: there may be more behind the sk in `bytes` at `resume` */
+    size_t claim_room;
+    uint32_t claim_count;
+    uint32_t has_more; /* of a page: there may be more behind the sk in `bytes` at `resume` */
     size_t resume, resume_size;
     lk_result *draft; /* what adapters fill before it is published; made when first needed */
 };
@@ -35,20 +36,13 @@ lki_result_has_room(const lk_result *result, size_t items, size_t bytes)
     return LKI_LIKELY(items <= result->item_room) && LKI_LIKELY(bytes <= result->byte_room);
 }
 
-/* For one item and its bytes, which are not none. */
-LKI_INLINE bool
-lki_result_has_room_for_one(const lk_result *result, size_t bytes)
-{
-    return bytes <= result->byte_room;
-}
-
 LKI_INLINE void
 lki_result_clear(lk_result *result)
 {
     result->count = 0;
     result->used = 0;
     result->claim_count = 0;
-    result->has_more = false;
+    result->has_more = 0;
 }
 
 LKI_INLINE bool
@@ -145,16 +139,41 @@ lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, siz
                         data_size, expires_at_ms);
 }
 
-/* The one item of an answer: of a short key, whose sizes come from the caller, and up to LKI_COPY_STEPS_MAX
- * bytes that never expire. */
-LKI_INLINE void
-lki_result_put_short(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size,
-                     const unsigned char *data, size_t data_size)
+/* The answer is one item: of a short key, which stands at an offset in `object`, and with data that never
+ * expire; all of this in steps that leave registers to who is in a hurry. False: there is no room, nothing has
+ * changed. Else *c: what is left to copy. `key` may lie in the result. */
+LKI_INLINE bool
+lki_result_put_short(lk_result *result, const lk_key *key, const void *object, size_t offset,
+                     lki_copying *c)
 {
+    size_t pk_size = key->pk.size, sk_size = key->sk.size, keys_size = pk_size + sk_size;
+    if (LKI_UNLIKELY(keys_size + c->size >
+                     result->byte_room)) /* else there is room for an item, too */
+        return false;
     lki_result_clear(result);
-    unsigned char *to = lki_result_place(result, pk_size, sk_size, data_size, 0);
-    lki_copy_pair(to, keys, pk_size + sk_size);
-    lki_copy_steps(to + pk_size + sk_size, data, data_size);
+    result->count = 1;
+    result->used = keys_size + c->size;
+    lk_item *item = result->items;
+    unsigned char *to = result->bytes;
+    size_t size = c->size;
+    const unsigned char *from = object;
+    memcpy(to, from + offset, 16);
+    item->key.pk.data = to;
+    item->key.pk.size = pk_size;
+    to += pk_size;
+    from += pk_size;
+    __asm__("" : "+r"(to), "+r"(from)); /* step by step */
+    item->key.sk.data = to;
+    item->key.sk.size = sk_size;
+    to += sk_size;
+    __asm__("" : "+r"(to));
+    memcpy(to - 16, from + sk_size + offset - 16, 16);
+    item->data.data = to;
+    item->data.size = size;
+    item->expires_at_ms = 0;
+    __asm__("" : "+r"(size)); /* its bits are tested behind this */
+    *c = (lki_copying){to, c->from, size};
+    return true;
 }
 
 /* The same from the caller's pieces. */
@@ -172,7 +191,7 @@ lki_result_put_item(lk_result *result, lk_bytes pk, lk_bytes sk, lk_bytes data,
 LKI_INLINE void
 lki_result_put_more(lk_result *result, const unsigned char *sk, size_t size)
 {
-    result->has_more = true;
+    result->has_more = 1;
     result->resume = result->used;
     result->resume_size = size;
     lki_copy(result->bytes + result->used, sk, size);

@@ -156,7 +156,7 @@ lki_record_plain(lki_thread *thread, const lki_cell *cell, const lk_item *item, 
     record->size = (uint32_t)size;
     record->kind = LKI_VALUE;
     record->flags = (uint8_t)before;
-    lki_copy_steps(record->data + before, item->data.data, size);
+    lki_copy(record->data + before, item->data.data, size);
     return record;
 }
 
