@@ -16,6 +16,12 @@ __thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-exec")))
 
 /* ---- one key ---- */
 
+static const lki_cache_db *
+owner_of(const lki_thread *thread)
+{
+    return ((const lki_cache *)thread->domain->store)->owner;
+}
+
 /* A held entry that was good a moment ago, and is let go. */
 static lk_status
 entry_hand_over(const lki_cache_db *c, lki_cached *entry, lk_result *result)
@@ -55,10 +61,10 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
     return status;
 }
 
-/* In the section that the caller began: from the look at the table on. */
-static LKI_APART lk_status
-get_rest(const lki_cache_db *c, lki_thread *thread, const lk_key *key, lk_result *result)
+lk_status
+lki_cache_get_rest(lki_thread *thread, const lk_key *key, lk_result *result)
 {
+    const lki_cache_db *c = owner_of(thread);
     lk_status status = LK_OK;
     lki_hashed hashed = lki_hashed_of(&c->cache->secret, key);
     lki_cached *entry = lki_cache_find(c->cache, &hashed);
@@ -72,47 +78,22 @@ get_rest(const lki_cache_db *c, lki_thread *thread, const lk_key *key, lk_result
     return hit ? status : get_missed(c, thread, &hashed, result);
 }
 
-static LKI_APART lk_status
-get_all(const lki_cache_db *c, const lk_key *key, lk_result *result)
+static lk_status
+cache_get(void *state, const lk_key *key, lk_result *result)
 {
+    const lki_cache_db *c = state;
     lk_status why;
     lki_thread *thread = lki_cache_self(c, &why);
     if (thread == NULL)
         return why;
     lki_enter(thread);
-    return get_rest(c, thread, key, result);
+    return lki_cache_get_rest(thread, key, result);
 }
 
-/* What is left of a long hit. */
-static LKI_APART lk_status
-hit_long(lki_thread *thread, unsigned char *to, const unsigned char *from, size_t size)
+lk_status
+lki_cache_get_long(lki_thread *thread, unsigned char *to, const unsigned char *from, size_t size)
 {
     memcpy(to, from, size);
-    lki_leave(thread);
-    lki_count(thread, LKI_HITS, 1);
-    return LK_OK;
-}
-
-/* A hit goes straight on, as a read of the embedded store does (memory_db.c): what is unusual goes on in
- * get_rest. */
-static lk_status
-cache_get(void *state, const lk_key *key, lk_result *result)
-{
-    const lki_cache_db *c = state;
-    lki_thread *thread = lki_self.thread;
-    if (LKI_UNLIKELY(!lki_cache_knows_self(c)) || LKI_UNLIKELY(!lki_key_is_short(key)))
-        return get_all(c, key, result);
-    lki_hashed hashed = lki_hashed_of_short(&c->cache->secret, key);
-    lki_enter(thread);
-    lki_cached *entry = lki_cache_find_plain(c->cache, &hashed);
-    if (LKI_UNLIKELY(entry == NULL))
-        return get_rest(c, thread, key, result);
-    lki_copying copy = {NULL, entry->bytes + key->pk.size + key->sk.size, entry->data_size};
-    if (LKI_UNLIKELY(!lki_result_put_short(result, key, entry, LKI_CACHED_HEADER, &copy)))
-        return get_rest(c, thread, key, result);
-    lki_cache_hit(c->cache, entry);
-    if (LKI_UNLIKELY(!lki_copy_short(&copy)))
-        return hit_long(thread, copy.to, copy.from, copy.size);
     lki_leave(thread);
     lki_count(thread, LKI_HITS, 1);
     return LK_OK;
@@ -132,10 +113,11 @@ get_into_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *has
     return status;
 }
 
-static LKI_APART lk_status
-get_into_rest(const lki_cache_db *c, lki_thread *thread, const lk_key *key, void *buffer,
-              size_t capacity, size_t *size)
+lk_status
+lki_cache_get_into_rest(lki_thread *thread, const lk_key *key, void *buffer, size_t capacity,
+                        size_t *size)
 {
+    const lki_cache_db *c = owner_of(thread);
     lk_status status = LK_OK;
     lki_hashed hashed = lki_hashed_of(&c->cache->secret, key);
     lki_cached *entry = lki_cache_find(c->cache, &hashed);
@@ -150,38 +132,16 @@ get_into_rest(const lki_cache_db *c, lki_thread *thread, const lk_key *key, void
     return hit ? status : get_into_missed(c, thread, &hashed, buffer, capacity, size);
 }
 
-static LKI_APART lk_status
-get_into_all(const lki_cache_db *c, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+static lk_status
+cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
+    const lki_cache_db *c = state;
     lk_status why;
     lki_thread *thread = lki_cache_self(c, &why);
     if (thread == NULL)
         return why;
     lki_enter(thread);
-    return get_into_rest(c, thread, key, buffer, capacity, size);
-}
-
-static lk_status
-cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
-{
-    const lki_cache_db *c = state;
-    lki_thread *thread = lki_self.thread;
-    if (LKI_UNLIKELY(!lki_cache_knows_self(c)) || LKI_UNLIKELY(!lki_key_is_short(key)))
-        return get_into_all(c, key, buffer, capacity, size);
-    lki_hashed hashed = lki_hashed_of_short(&c->cache->secret, key);
-    size_t keys = key->pk.size + key->sk.size;
-    lki_enter(thread);
-    lki_cached *entry = lki_cache_find_plain(c->cache, &hashed);
-    if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(entry->data_size > capacity))
-        return get_into_rest(c, thread, key, buffer, capacity, size);
-    *size = entry->data_size;
-    lki_cache_hit(c->cache, entry);
-    lki_copying copy = {buffer, entry->bytes + keys, entry->data_size};
-    if (LKI_UNLIKELY(!lki_copy_short(&copy)))
-        return hit_long(thread, copy.to, copy.from, copy.size);
-    lki_leave(thread);
-    lki_count(thread, LKI_HITS, 1);
-    return LK_OK;
+    return lki_cache_get_into_rest(thread, key, buffer, capacity, size);
 }
 
 /* ---- writes ---- */
@@ -477,8 +437,11 @@ lk_cache_open(lk_db *inner, const lk_cache_options *options, lk_db **db)
         status = lki_cache_open(options, &adapter, &c->cache);
     }
     if (status == LK_OK)
+        c->cache->owner = c;
+    if (status == LK_OK)
         status = lk_adapter_open(&operations, &adapter, &c->self);
     if (status == LK_OK) {
+        lki_handle_know(c->self, LKI_KNOWN_CACHE, c->cache, c->cache->domain.id, inner);
         *db = c->self;
     } else {
         if (c->cache != NULL)

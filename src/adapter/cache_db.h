@@ -27,14 +27,6 @@ lki_cache_self(const lki_cache_db *c, lk_status *why)
     return lki_thread_self(&c->cache->domain, why);
 }
 
-/* Is it lki_self's, and the database open? */
-LKI_INLINE bool
-lki_cache_knows_self(const lki_cache_db *c)
-{
-    return LKI_LIKELY(lki_self.id == c->cache->domain.id) &&
-           LKI_LIKELY(c->inner->operations.set != NULL);
-}
-
 /* The entry of a short key where its bucket names it first, and it needs no second look: it is an item that
  * never expires, valid, in a cache without an age. NULL: ask lki_cache_find. Caller: in a section. */
 LKI_INLINE lki_cached *
@@ -45,8 +37,7 @@ lki_cache_find_plain(const lki_cache *cache, const lki_hashed *hashed)
     lki_cached *entry = lki_bucket_first(lki_cache_bucket(cache, hashed->hash), hashed,
                                          LKI_CACHED_HEADER, &matches, &none);
     if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(!lki_cached_is_valid(cache, entry)) ||
-        LKI_UNLIKELY(entry->expires_at_ms != 0) || LKI_UNLIKELY(entry->absent) ||
-        LKI_UNLIKELY(cache->max_age_ms != 0))
+        LKI_UNLIKELY(!entry->plain))
         return NULL;
     return entry;
 }
@@ -127,6 +118,55 @@ LKI_INLINE void
 lki_loads_begin(lki_thread *thread)
 {
     thread->asks++;
+}
+
+/* ---- reads of one key: as those of the embedded store, see memory_db.h ---- */
+
+/* In a section that has begun, which they end: from the hash on; what is left of a long hit. */
+lk_status lki_cache_get_rest(lki_thread *thread, const lk_key *key, lk_result *result);
+lk_status lki_cache_get_into_rest(lki_thread *thread, const lk_key *key, void *buffer,
+                                  size_t capacity, size_t *size);
+lk_status lki_cache_get_long(lki_thread *thread, unsigned char *to, const unsigned char *from,
+                             size_t size);
+
+LKI_INLINE lk_status
+lki_cache_get_short(lki_cache *cache, const lk_key *key, lk_result *result)
+{
+    lki_thread *thread = lki_self.thread;
+    lki_hashed hashed = lki_hashed_of_short(&cache->secret, key);
+    lki_enter(thread);
+    lki_cached *entry = lki_cache_find_plain(cache, &hashed);
+    if (LKI_UNLIKELY(entry == NULL))
+        return lki_cache_get_rest(thread, key, result);
+    lki_cache_hit(cache, entry);
+    lki_copying copy = {NULL, NULL, entry->data_size}; /* which lie behind the key */
+    if (LKI_UNLIKELY(!lki_result_put_short(result, key, entry, LKI_CACHED_HEADER, &copy)))
+        return lki_cache_get_rest(thread, key, result);
+    if (LKI_UNLIKELY(!lki_copy_short(&copy)))
+        return lki_cache_get_long(thread, copy.to, copy.from, copy.size);
+    lki_leave(thread);
+    lki_count(thread, LKI_HITS, 1);
+    return LK_OK;
+}
+
+LKI_INLINE lk_status
+lki_cache_get_into_short(lki_cache *cache, const lk_key *key, void *buffer, size_t capacity,
+                         size_t *size)
+{
+    lki_thread *thread = lki_self.thread;
+    lki_hashed hashed = lki_hashed_of_short(&cache->secret, key);
+    lki_enter(thread);
+    lki_cached *entry = lki_cache_find_plain(cache, &hashed);
+    if (LKI_UNLIKELY(entry == NULL) || LKI_UNLIKELY(entry->data_size > capacity))
+        return lki_cache_get_into_rest(thread, key, buffer, capacity, size);
+    *size = entry->data_size;
+    lki_cache_hit(cache, entry);
+    lki_copying copy = {buffer, entry->bytes + key->pk.size + key->sk.size, entry->data_size};
+    if (LKI_UNLIKELY(!lki_copy_short(&copy)))
+        return lki_cache_get_long(thread, copy.to, copy.from, copy.size);
+    lki_leave(thread);
+    lki_count(thread, LKI_HITS, 1);
+    return LK_OK;
 }
 
 /* cache_pass.c: calls that only go through. */

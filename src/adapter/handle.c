@@ -18,6 +18,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/limits.h"
 
 static struct {
@@ -42,12 +43,18 @@ fork_parent(void)
 }
 
 static void
+handle_forget(lk_db *db)
+{
+    for (int kind = 0; kind < LKI_KNOWN; kind++)
+        db->known[kind] = (struct lki_known){LKI_NO_DOMAIN, NULL};
+}
+
+static void
 handle_disarm(lk_db *db)
 {
     memset(&db->operations, 0, sizeof db->operations);
     db->state = NULL;
-    db->embedded = NULL;
-    db->embedded_id = LKI_NO_DOMAIN;
+    handle_forget(db);
     db->capabilities = 0;
     db->realtime_ms = lki_realtime_ms;
     db->monotonic_ms = lki_monotonic_ms;
@@ -176,7 +183,7 @@ lk_adapter_open(const lk_operations *operations, const lk_adapter *adapter, lk_d
         return status;
     }
     db->holders = 1;
-    db->embedded_id = LKI_NO_DOMAIN;
+    handle_forget(db);
     pthread_once(&handles_once, handles_begin);
     pthread_mutex_lock(&handles.latch);
     db->next = handles.open;
@@ -202,6 +209,9 @@ lk_close(lk_db *db)
     while (*link != db)
         link = &(*link)->next;
     *link = db->next;
+    for (lk_db *other = handles.open; other != NULL; other = other->next)
+        if (other->inner == db)
+            handle_forget(other);
     pthread_mutex_unlock(&handles.latch);
     void (*close)(void *state) = db->operations.close;
     void *state = db->state;
@@ -234,6 +244,17 @@ lk_adapter_release(lk_db *db)
     pthread_mutex_unlock(&handles.latch);
     if (last)
         lki_free(NULL, db, sizeof *db);
+}
+
+void
+lki_handle_know(lk_db *db, enum lki_known_kind kind, void *state, uint64_t domain, lk_db *inner)
+{
+    if (db->max_pk_size < LKI_SHORT || db->max_sk_size < LKI_SHORT)
+        return;
+    pthread_mutex_lock(&handles.latch);
+    db->known[kind] = (struct lki_known){domain, state};
+    db->inner = inner;
+    pthread_mutex_unlock(&handles.latch);
 }
 
 /* ---- what a handle tells ---- */

@@ -14,16 +14,21 @@
 
 #include "base/check.h"
 
+/* What the api calls without a look at the operations, if the handle is that and takes all short keys: its state, and
+ * the number of its domain, by which a thread knows itself there (lki_self); else LKI_NO_DOMAIN, which is nobody's. */
+enum lki_known_kind { LKI_KNOWN_STORE, LKI_KNOWN_CACHE, LKI_KNOWN };
 #define LKI_NO_DOMAIN UINT64_MAX
+struct lki_known {
+    uint64_t domain;
+    void *state;
+};
 
 struct lk_db {
     /* [const] until the handle is closed, with no other call running then */
     size_t max_pk_size, max_sk_size, max_data_size;
     void *state;
-    /* The state, if it is the embedded store and takes all short keys, and the number of its domain, by which a
-     * thread knows itself there; else NULL and LKI_NO_DOMAIN, which is nobody's. */
-    struct lki_store *embedded;
-    uint64_t embedded_id;
+    struct lki_known known[LKI_KNOWN];
+    lk_db *inner;             /* of a cache */
     lk_operations operations; /* all NULL: closed */
     uint64_t capabilities;
     const char *name;
@@ -46,6 +51,11 @@ lki_operations_size_is_known(size_t size)
 /* Of a table that began as lk_adapter_pass's: where an operation by value was replaced, the passing form by
  * address goes, which would be called in its place. */
 void lki_pass_give_way(lk_operations *operations);
+
+/* A handle that nobody else has yet is of that kind. `inner`: what it stands in front of, or NULL; when that is
+ * closed, the handle is not known any more, and its operations find out. */
+void lki_handle_know(lk_db *db, enum lki_known_kind kind, void *state, uint64_t domain,
+                     lk_db *inner);
 
 /* What a call answers that finds its operation NULL. */
 LKI_COLD lk_status lki_db_lacks(const lk_db *db);

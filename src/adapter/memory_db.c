@@ -610,9 +610,7 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     status = lk_adapter_open(&memory_operations, &adapter, db);
     if (status != LK_OK)
         lki_store_close(store);
-    else if (store->max_pk_size >= LKI_SHORT && store->max_sk_size >= LKI_SHORT) {
-        (*db)->embedded = store;
-        (*db)->embedded_id = store->domain.id;
-    }
+    else
+        lki_handle_know(*db, LKI_KNOWN_STORE, store, store->domain.id, NULL);
     return status;
 }

@@ -4,6 +4,7 @@
  * the handle's operation runs, by one indirect call. No policy, and nothing that knows what stands
  * behind the handle. What some databases lack and others can do is put together in compose.c.
  */
+#include "adapter/cache_db.h"
 #include "adapter/memory_db.h"
 #include "api/check.h"
 #include "api/compose.h"
@@ -34,11 +35,11 @@ lki_item_fault(const lk_db *db, const lk_item *item)
     return item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
 }
 
-/* Is the handle the embedded store, and does this thread know itself there (lki_self)? */
+/* Is the handle of that kind, and does this thread know itself there? */
 LKI_INLINE bool
-db_is_embedded(const lk_db *db)
+db_is_known(const lk_db *db, enum lki_known_kind kind)
 {
-    return LKI_LIKELY(db != NULL) && LKI_LIKELY(lki_self.id == db->embedded_id);
+    return LKI_LIKELY(lki_self.id == db->known[kind].domain);
 }
 
 /* ---- items ---- */
@@ -47,7 +48,7 @@ db_is_embedded(const lk_db *db)
 static LKI_APART lk_status
 get_otherwise(lk_db *db, const lk_key *key, lk_result *result)
 {
-    if (LKI_UNLIKELY(db == NULL || key == NULL || result == NULL))
+    if (LKI_UNLIKELY(key == NULL || result == NULL))
         return LK_INVALID;
     lk_status status = lki_check_key(db, key);
     if (LKI_UNLIKELY(status != LK_OK))
@@ -58,15 +59,29 @@ get_otherwise(lk_db *db, const lk_key *key, lk_result *result)
                                       : db->operations.get(db->state, *key, result);
 }
 
+/* The cache, or something else. */
+static LKI_APART lk_status
+get_cached(lk_db *db, const lk_key *key, lk_result *result)
+{
+    if (db_is_known(db, LKI_KNOWN_CACHE) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key)) {
+        LKI_RELOAD();
+        if (LKI_LIKELY(result != NULL))
+            return lki_cache_get_short(db->known[LKI_KNOWN_CACHE].state, key, result);
+    }
+    return get_otherwise(db, key, result);
+}
+
 lk_status
 lk_get_at(lk_db *db, const lk_key *key, lk_result *result)
 {
-    if (db_is_embedded(db) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key)) {
+    if (LKI_UNLIKELY(db == NULL))
+        return LK_INVALID;
+    if (db_is_known(db, LKI_KNOWN_STORE) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key)) {
         LKI_RELOAD();
         if (LKI_LIKELY(result != NULL))
-            return lki_memory_get_short(db->embedded, key, result);
+            return lki_memory_get_short(db->known[LKI_KNOWN_STORE].state, key, result);
     }
-    return get_otherwise(db, key, result);
+    return get_cached(db, key, result);
 }
 
 static lk_status
@@ -96,8 +111,7 @@ lk_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
 static LKI_APART lk_status
 get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    if (LKI_UNLIKELY(db == NULL || key == NULL || size == NULL) ||
-        LKI_UNLIKELY(buffer == NULL && capacity != 0))
+    if (LKI_UNLIKELY(key == NULL || size == NULL) || LKI_UNLIKELY(buffer == NULL && capacity != 0))
         return LK_INVALID;
     lk_status status = lki_check_key(db, key);
     if (LKI_UNLIKELY(status != LK_OK))
@@ -109,16 +123,32 @@ get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, 
                : db->operations.get_into(db->state, *key, buffer, capacity, size);
 }
 
-lk_status
-lk_get_into_at(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+static LKI_APART lk_status
+get_into_cached(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    if (db_is_embedded(db) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key) &&
+    if (db_is_known(db, LKI_KNOWN_CACHE) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key) &&
         LKI_LIKELY(buffer != NULL)) {
         LKI_RELOAD();
         if (LKI_LIKELY(size != NULL))
-            return lki_memory_get_into_short(db->embedded, key, buffer, capacity, size);
+            return lki_cache_get_into_short(db->known[LKI_KNOWN_CACHE].state, key, buffer, capacity,
+                                            size);
     }
     return get_into_otherwise(db, key, buffer, capacity, size);
+}
+
+lk_status
+lk_get_into_at(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+{
+    if (LKI_UNLIKELY(db == NULL))
+        return LK_INVALID;
+    if (db_is_known(db, LKI_KNOWN_STORE) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key) &&
+        LKI_LIKELY(buffer != NULL)) {
+        LKI_RELOAD();
+        if (LKI_LIKELY(size != NULL))
+            return lki_memory_get_into_short(db->known[LKI_KNOWN_STORE].state, key, buffer,
+                                             capacity, size);
+    }
+    return get_into_cached(db, key, buffer, capacity, size);
 }
 
 LKI_INLINE lk_status
@@ -175,7 +205,7 @@ lk_read_end(lk_db *db)
 static LKI_APART lk_status
 view_otherwise(lk_db *db, const lk_key *key, lk_item *item)
 {
-    if (LKI_UNLIKELY(db == NULL || key == NULL || item == NULL))
+    if (LKI_UNLIKELY(key == NULL || item == NULL))
         return LK_INVALID;
     const lk_operations *o = &db->operations;
     if (o->view_at == NULL && o->view == NULL)
@@ -189,9 +219,11 @@ view_otherwise(lk_db *db, const lk_key *key, lk_item *item)
 lk_status
 lk_view_at(lk_db *db, const lk_key *key, lk_item *item)
 {
-    if (db_is_embedded(db) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key)) {
+    if (LKI_UNLIKELY(db == NULL))
+        return LK_INVALID;
+    if (db_is_known(db, LKI_KNOWN_STORE) && LKI_LIKELY(key != NULL) && lki_key_is_good_short(key)) {
         if (LKI_LIKELY(item != NULL))
-            return lki_memory_view_short(db->embedded, key, item);
+            return lki_memory_view_short(db->known[LKI_KNOWN_STORE].state, key, item);
     }
     return view_otherwise(db, key, item);
 }

@@ -141,7 +141,7 @@ lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, siz
 
 /* The answer is one item: of a short key, which stands at an offset in `object`, and with data that never
  * expire; all of this in steps that leave registers to who is in a hurry. False: there is no room, nothing has
- * changed. Else *c: what is left to copy. `key` may lie in the result. */
+ * changed. Else *c: what is left to copy, from behind the key where it does not say. `key` may lie in the result. */
 LKI_INLINE bool
 lki_result_put_short(lk_result *result, const lk_key *key, const void *object, size_t offset,
                      lki_copying *c)
@@ -172,7 +172,7 @@ lki_result_put_short(lk_result *result, const lk_key *key, const void *object, s
     item->data.size = size;
     item->expires_at_ms = 0;
     __asm__("" : "+r"(size)); /* its bits are tested behind this */
-    *c = (lki_copying){to, c->from, size};
+    *c = (lki_copying){to, c->from != NULL ? c->from : from + sk_size + offset, size};
     return true;
 }
 

@@ -18,9 +18,7 @@
  * LOADS A read that misses leads the load of its key: others that miss meanwhile wait for its answer,
  * unless a write came in between. A load that somebody has waited for in vain is late: nobody joins it
  * any more, and who waited leads one of his own. Of several loads of a key the first answer is kept;
- * what began before that is not.
- *
- * AGES count on the monotonic clock, from before the database was asked.
+ * what began before that is not. Ages count on the monotonic clock, from before the database was asked.
  *
  * RE-ENTRANCE A database may use the cache in front of it inside its operations. Such a read is not
  * patient: the load that it would wait for may be its own thread's, or wait for it.
@@ -47,15 +45,16 @@
 typedef struct lki_cached lki_cached;
 struct lki_cached {
     lki_keyed keyed;
-    uint32_t data_size;           /* [const] */
-    bool absent;                  /* [const] the database has no such item */
-    uint8_t list;                 /* [latch] which one of the policy; see policy.h */
-    _Atomic(uint8_t) stale;       /* [P17] */
-    _Atomic(uint8_t) hits;        /* [stat] the lower bits: as many as there were hits, up to two */
-    int64_t expires_at_ms;        /* [const] of the item */
-    int64_t read_at_ms;           /* [const] monotonic; where there is a max_age_ms */
-    uint64_t partition_word;      /* [const] of its partition's window when it was read */
-    uint32_t partition;           /* [const] number of that window */
+    uint32_t data_size;      /* [const] */
+    bool absent;             /* [const] the database has no such item */
+    uint8_t list;            /* [latch] which one of the policy; see policy.h */
+    _Atomic(uint8_t) stale;  /* [P17] */
+    _Atomic(uint8_t) hits;   /* [stat] the lower bits: as many as there were hits, up to two */
+    int64_t expires_at_ms;   /* [const] of the item */
+    int64_t read_at_ms;      /* [const] monotonic; where there is a max_age_ms */
+    uint64_t partition_word; /* [const] of its partition's window when it was read */
+    uint16_t partition;      /* [const] number of that window */
+    bool plain; /* [const] an item of which time tells nothing: no expiry, no max_age_ms */
     _Atomic(uint32_t) references; /* the table's, and one for each load or read that keeps it */
     union {
         struct {
@@ -74,23 +73,24 @@ enum { LKI_CACHED_HEADER = 72 };
 _Static_assert(sizeof(lki_cached) == LKI_CACHED_HEADER, "bytes begin behind the header");
 
 typedef struct lki_cache_shard lki_cache_shard;
+enum { LKI_CACHE_PARTITIONS = 4096 };
 
 typedef struct lki_cache {
     lki_domain domain;
     /* [const] from here */
     lki_secret secret;
+    void *owner; /* who made it */
     unsigned shard_bits;
     bool keep_missing, exact_lru;
     int64_t max_age_ms;
     int64_t load_wait_ms;
     lki_cache_shard *shards;
-    _Atomic(uint64_t) *partitions;        /* [P18] windows of partitions: begun << 16 | open */
     _Atomic(int64_t) *unsettled_until_ms; /* of partitions: a call may take effect until then */
     lki_set entries __attribute__((aligned(LKI_LINE)));
     _Atomic(uint64_t) tick __attribute__((aligned(LKI_LINE))); /* [stat] exact LRU: of finds */
+    /* [P18] windows of partitions: begun << 16 | open */
+    _Atomic(uint64_t) partitions[LKI_CACHE_PARTITIONS] __attribute__((aligned(LKI_LINE)));
 } lki_cache;
-
-enum { LKI_CACHE_PARTITIONS = 4096 };
 
 /* `options` checked; `of`: whose clocks are used. LK_OK, LK_NO_MEMORY. */
 lk_status lki_cache_open(const lk_cache_options *options, const lk_adapter *of, lki_cache **cache);
@@ -170,12 +170,12 @@ lki_cache_find(lki_cache *cache, const lki_hashed *hashed)
 LKI_INLINE void
 lki_cache_hit(lki_cache *cache, lki_cached *entry)
 {
-    if (LKI_UNLIKELY(cache->exact_lru)) {
-        lki_store_relaxed(&entry->used, lki_add_relaxed(&cache->tick, 1)); /* a hint */
+    uint8_t hits = lki_load_relaxed(&entry->hits); /* a hint; of an exact LRU always 0 */
+    if (LKI_LIKELY(hits >= 3))
         return;
-    }
-    uint8_t hits = lki_load_relaxed(&entry->hits); /* a hint */
-    if (LKI_UNLIKELY(hits < 3))
+    if (LKI_UNLIKELY(cache->exact_lru))
+        lki_store_relaxed(&entry->used, lki_add_relaxed(&cache->tick, 1)); /* a hint */
+    else
         lki_store_relaxed(&entry->hits, (uint8_t)(hits << 1 | 1)); /* a hint */
 }
 

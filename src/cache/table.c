@@ -142,7 +142,8 @@ lki_cached_new(const lki_cache *cache, const lki_hashed *hashed, const lk_item *
     entry->expires_at_ms = item != NULL ? item->expires_at_ms : 0;
     entry->read_at_ms = read_at_ms;
     entry->partition_word = word;
-    entry->partition = partition_number(cache, key->pk);
+    entry->partition = (uint16_t)partition_number(cache, key->pk);
+    entry->plain = item != NULL && item->expires_at_ms == 0 && cache->max_age_ms == 0;
     lki_store_relaxed(&entry->references, 1); /* nobody else has it yet */
     memcpy(entry->bytes, key->pk.data, key->pk.size);
     if (key->sk.size != 0)
@@ -279,12 +280,10 @@ lki_cache_open(const lk_cache_options *o, const lk_adapter *of, lki_cache **open
     cache->domain.clock_context = of->clock_context;
     lki_domain_open(&cache->domain);
     cache->shards = lki_alloc_lines(allocator, shards * sizeof *cache->shards);
-    cache->partitions =
-        lki_alloc_zeroed(allocator, LKI_CACHE_PARTITIONS * sizeof *cache->partitions);
     cache->unsettled_until_ms =
         lki_alloc_zeroed(allocator, LKI_CACHE_PARTITIONS * sizeof *cache->unsettled_until_ms);
-    bool whole = cache->shards != NULL && cache->partitions != NULL &&
-                 cache->unsettled_until_ms != NULL && lki_secret_draw(&cache->secret) &&
+    bool whole = cache->shards != NULL && cache->unsettled_until_ms != NULL &&
+                 lki_secret_draw(&cache->secret) &&
                  lki_set_open(&cache->entries, allocator, entry_is, cache->shard_bits, 0);
     for (size_t i = 0; whole && i < shards; i++)
         whole = shard_open(cache, i, shards, o);
@@ -330,7 +329,6 @@ lki_cache_close(lki_cache *cache)
     for (size_t i = 0; cache->shards != NULL && i < shards; i++)
         shard_close(cache, &cache->shards[i]);
     lki_free_lines(&allocator, cache->shards, shards * sizeof *cache->shards);
-    lki_free(&allocator, cache->partitions, LKI_CACHE_PARTITIONS * sizeof *cache->partitions);
     lki_free(&allocator, cache->unsettled_until_ms,
              LKI_CACHE_PARTITIONS * sizeof *cache->unsettled_until_ms);
     lki_free_lines(NULL, cache, sizeof *cache);
