@@ -41,7 +41,12 @@ static inline void
 heap_check(const volatile void *p, size_t size)
 {
     uintptr_t offset = (uintptr_t)p - HEAP_BASE;
-    if (offset < HEAP_SIZE && (offset % HEAP_GRAIN) + size > heap_shadow[offset / HEAP_GRAIN])
+    if (offset >= HEAP_SIZE)
+        return;
+    const uint8_t *shadow = &heap_shadow[offset / HEAP_GRAIN];
+    size_t end = offset % HEAP_GRAIN + size;
+    if (end > shadow[0] &&
+        (end > 2 * HEAP_GRAIN || shadow[0] < HEAP_GRAIN || end > HEAP_GRAIN + (size_t)shadow[1]))
         heap_judge(p, size);
 }
 
