@@ -23,6 +23,7 @@
 #include "schedule/memory.h"
 #include "schedule/report.h"
 #include "schedule/schedule.h"
+#include "schedule/threads.h"
 #include "support/scale.h"
 
 enum {
@@ -47,6 +48,7 @@ static struct {
 static const schedule_scenario *scenario;
 static uint64_t points; /* of a run without switches */
 static unsigned char *kept_data, *kept_zero, kept_local[ENGINE_LOCAL];
+static void *kept_specific[ENGINE_KEYS];
 
 /* ---- one schedule ---- */
 
@@ -73,6 +75,7 @@ state_keep(void)
     memcpy(kept_data, schedule_data_first, data_size());
     memcpy(kept_zero, schedule_zero_first, zero_size());
     memcpy(kept_local, (void *)engine.local_low, engine.local_size);
+    memcpy(kept_specific, engine.fiber[0].specific, sizeof kept_specific);
 }
 
 static void
@@ -82,6 +85,7 @@ state_reset(void)
     memcpy(schedule_data_first, kept_data, data_size());
     memcpy(schedule_zero_first, kept_zero, zero_size());
     memcpy((void *)engine.local_low, kept_local, engine.local_size);
+    memcpy(engine.fiber[0].specific, kept_specific, sizeof kept_specific);
     clock_reset(START_NS);
 }
 
@@ -116,6 +120,7 @@ schedule_run(policy_kind kind, uint64_t seed)
         scenario->check();
     if (scenario->teardown != NULL) {
         scenario->teardown();
+        threads_exit(); /* of the thread that prepared */
         if (heap_live() != 0 && !(engine.frozen && engine.freeze_kills))
             heap_fail_leaks();
     }

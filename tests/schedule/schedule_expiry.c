@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Time passes while three threads are at work: an item is there until its expiry and not a
+ * millisecond longer, whoever sweeps or writes it anew; its lock goes with it; a sleeping pull is
+ * woken by a delay that ends.
+ */
+#include "schedule/store.h"
+
+enum { LIFE_MS = 4, READS = 4 };
+
+static lk_db *db;
+static lk_key key, lasting;
+static lk_lock lock;
+static int64_t end_ms; /* the item is there while now <= end_ms */
+static bool renewed;
+
+static void
+prepare(void)
+{
+    db = store_open();
+    key = lk_key_of("pk", "goes");
+    lasting = lk_key_of("pk", "stays");
+    store_set(db, lasting, 1);
+    uint64_t number = 1;
+    lk_item item = store_item(key, &number);
+    end_ms = item.expires_at_ms = schedule_unix_ms() + LIFE_MS;
+    STORE_MUST(lk_set(db, &item, 1));
+    STORE_MUST(lk_get_lock(db, key, &lock));
+}
+
+static void
+teardown(void)
+{
+    lk_close(db);
+}
+
+static void
+time_passes(void)
+{
+    for (int i = 0; i < 2 * LIFE_MS; i++) {
+        schedule_time_pass(1);
+        if (schedule_choose(2) == 1)
+            schedule_yield();
+    }
+}
+
+/* A call that began and ended then says whether the item is there. */
+static void
+judge(bool found, int64_t began, int64_t ended)
+{
+    schedule_note("from %d to %d: %s", (int)(began - end_ms), (int)(ended - end_ms),
+                  found ? "there" : "gone");
+    if (found && began > end_ms)
+        schedule_fail("an item is read %d ms after its end", (int)(began - end_ms));
+    if (!found && ended <= end_ms)
+        schedule_fail("an item is gone %d ms before its end", (int)(end_ms - ended));
+}
+
+static void
+read_some(void)
+{
+    lk_result *result = store_result();
+    for (int i = 0; i < READS; i++) {
+        int64_t began = schedule_unix_ms();
+        bool found;
+        if (i % 2 == 0) {
+            lk_status status = lk_get(db, key, result);
+            SCHEDULE_EXPECT(status == LK_OK || status == LK_NOT_FOUND);
+            found = status == LK_OK;
+        } else {
+            lk_query query = {.pk = key.pk};
+            STORE_MUST(lk_query_items(db, &query, result));
+            found = lk_result_count(result) == 2;
+            SCHEDULE_EXPECT(found || lk_result_count(result) == 1);
+        }
+        judge(found, began, schedule_unix_ms());
+    }
+    lk_result_free(result);
+}
+
+static void
+sweep(void)
+{
+    for (int i = 0; i < 2; i++) {
+        STORE_MUST(lk_sweep(db, 0, NULL));
+        schedule_yield();
+    }
+}
+
+/* Under the lock: goes well until the end, and is LK_RACE after it. */
+static void
+set_under_lock(void)
+{
+    if (schedule_choose(2) == 1)
+        schedule_yield();
+    uint64_t number = 2;
+    lk_item item = store_item(key, &number);
+    item.expires_at_ms = end_ms;
+    int64_t began = schedule_unix_ms();
+    lk_status status = lk_set_atomic(db, &item, 1, &lock, 1, NULL);
+    if (status != LK_RACE)
+        STORE_MUST(status);
+    judge(status == LK_OK, began, schedule_unix_ms());
+}
+
+static void
+check_gone(void)
+{
+    schedule_time_pass(LIFE_MS);
+    lk_result *result = store_result();
+    SCHEDULE_EXPECT(lk_get(db, key, result) == LK_NOT_FOUND);
+    STORE_MUST(lk_get(db, lasting, result));
+    lk_result_free(result);
+    lk_statistics statistics = {.cells = 0};
+    for (int i = 0; i < 6; i++)
+        STORE_MUST(lk_sweep(db, 0, NULL));
+    STORE_MUST(lk_statistics_read(db, &statistics));
+    SCHEDULE_EXPECT(statistics.cells == 1);
+}
+
+/* The end is taken away, or a new item comes: that one stays. */
+static void
+renew(void)
+{
+    store_set(db, key, 3);
+    renewed = true;
+}
+
+static void
+check_renewed(void)
+{
+    SCHEDULE_EXPECT(renewed);
+    schedule_time_pass(LIFE_MS);
+    for (int i = 0; i < 6; i++)
+        STORE_MUST(lk_sweep(db, 0, NULL));
+    lk_result *result = store_result();
+    STORE_MUST(lk_get(db, key, result));
+    SCHEDULE_EXPECT(store_number(lk_result_item(result, 0)) == 3);
+    lk_result_free(result);
+}
+
+/* ---- delays ---- */
+
+static int64_t due_ms;
+
+static void
+push_late(void)
+{
+    uint64_t number = 1;
+    lk_item job = store_item((lk_key){.pk = lk_string("queue")}, &number);
+    lk_push_options options = {.delay_ms = LIFE_MS};
+    due_ms = schedule_monotonic_ms() + LIFE_MS;
+    STORE_MUST(lk_queue_push(db, &job, 1, &options, NULL));
+}
+
+static void
+pull_and_wait(void)
+{
+    lk_result *result = store_result();
+    lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    options.pk = lk_string("queue");
+    options.wait_ms = -1;
+    STORE_MUST(lk_queue_pull(db, &options, result));
+    lk_result_free(result);
+}
+
+static void
+check_delay(void)
+{
+    if (schedule_monotonic_ms() <= due_ms - 1)
+        schedule_fail("a job came %d ms early", (int)(due_ms - schedule_monotonic_ms()));
+    if (schedule_monotonic_ms() > due_ms + 1)
+        schedule_fail("a job came %d ms late", (int)(schedule_monotonic_ms() - due_ms));
+}
+
+#define EXPIRY(title, ...)                                                                   \
+    {                                                                                        \
+        .name = title, .prepare = prepare, .teardown = teardown, .count = 10000, __VA_ARGS__ \
+    }
+
+const schedule_scenario schedule_scenarios[] = {
+    EXPIRY("expiry", .body = {time_passes, read_some, sweep}, .check = check_gone),
+    EXPIRY("expiry_lock", .body = {time_passes, set_under_lock, sweep}, .check = check_gone),
+    EXPIRY("expiry_renewed", .body = {time_passes, renew, sweep, sweep}, .check = check_renewed),
+    EXPIRY("expiry_delay", .body = {pull_and_wait, push_late}, .check = check_delay),
+    {0},
+};
