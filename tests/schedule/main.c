@@ -116,6 +116,7 @@ schedule_run(policy_kind kind, uint64_t seed)
     while (fibers < SCHEDULE_FIBERS && scenario->body[fibers] != NULL)
         fibers++;
     engine_run_all(scenario->body, fibers);
+    engine.weak = false; /* nobody else is there any more, and memory holds what is newest */
     if (scenario->check != NULL)
         scenario->check();
     if (scenario->teardown != NULL) {

@@ -96,6 +96,7 @@ teardown(void)
 const schedule_scenario schedule_scenarios[] = {
     PAIRS("pairs", read_both, .count = 40000),
     PAIRS("pairs_query", query_both, .count = 20000),
+    PAIRS("pairs_all", read_both, .all = 3, .memory = SCHEDULE_SC),
     PAIRS("pairs_apart", read_apart, .fails = "two reads see"),
     {0},
 };
