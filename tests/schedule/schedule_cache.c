@@ -9,7 +9,7 @@
 
 #include "schedule/store.h"
 
-enum { LAST = 3 };
+enum { LAST = 3, READS = 4 };
 
 static lk_db *inner, *db;
 static lk_key key, other;
@@ -89,12 +89,26 @@ commit_all(void)
     }
 }
 
+/* From the database, whatever the cache has. */
+static uint64_t
+get_past(void)
+{
+    lk_lock lock;
+    lk_result *result = store_result();
+    STORE_MUST(lk_get_locked(db, &key, 1, &lock, result));
+    uint64_t number = store_number(lk_result_item(result, 0));
+    lk_result_free(result);
+    schedule_note("read %d past the cache", (int)number);
+    return number;
+}
+
 static void
 read_some(void)
 {
-    uint64_t last = 0;
-    for (int i = 0; i < 3; i++) {
-        uint64_t ended = atomic_load(&written), number = get(db, key);
+    uint64_t last = 0, draw = schedule_random();
+    for (int i = 0; i < READS; i++) {
+        uint64_t ended = atomic_load(&written);
+        uint64_t number = (draw >> i & 1) != 0 ? get_past() : get(db, key);
         if (number < ended)
             schedule_fail("%d is read after %d was written", (int)number, (int)ended);
         if (number < last)

@@ -17,6 +17,7 @@ typedef struct pull {
 } pull;
 
 static lk_db *db;
+static int64_t began_ms;
 static struct {
     uint64_t began, ended; /* of its push */
 } pushed[JOBS_MAX + 1];
@@ -131,6 +132,12 @@ prepare(void)
 }
 
 static void
+setup(void)
+{
+    began_ms = schedule_monotonic_ms();
+}
+
+static void
 teardown(void)
 {
     lk_close(db);
@@ -187,11 +194,14 @@ push_two(void)
     push_some(1, 2);
 }
 
+/* Whoever slept was woken: a sleeper that is not looks again by itself after a while. */
 static void
 check_two(void)
 {
     each_is_done_once(2);
     order_check();
+    if (schedule_monotonic_ms() != began_ms)
+        schedule_fail("somebody slept for %d ms", (int)(schedule_monotonic_ms() - began_ms));
 }
 
 static void
@@ -328,10 +338,10 @@ wait_for_lapse(void)
 const schedule_scenario schedule_scenarios[] = {
     QUEUE("queue", prepare, .body = {push_1_2, work_twice, work_twice, push_3_4},
           .check = check_four, .count = 20000),
-    QUEUE("queue_wait", prepare, .body = {wait_and_work, wait_and_work, push_two},
+    QUEUE("queue_wait", prepare, .setup = setup, .body = {wait_and_work, wait_and_work, push_two},
           .check = check_two),
-    QUEUE("queue_close", prepare, .body = {work_until_closed, work_until_closed, push_and_close},
-          .check = check_two),
+    QUEUE("queue_close", prepare, .setup = setup,
+          .body = {work_until_closed, work_until_closed, push_and_close}, .check = check_two),
     QUEUE("lapse", prepare_lapse, .setup = setup_lapse,
           .body = {lapse_first, lapse_second, time_passes}, .check = check_lapse, .count = 20000),
     QUEUE("lapse_all", prepare_lapse, .setup = setup_lapse,
