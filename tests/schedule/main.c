@@ -461,7 +461,7 @@ scenario_run(void)
         return scenario_replay();
     uint64_t count = scenario->count != 0 ? scenario->count : COUNT;
     if (options.count == 0)
-        options.count = test_scaled(count);
+        options.count = scenario->fails != NULL ? count : test_scaled(count);
     if (scenario->all != 0 || options.policy == POLICY_ALL) {
         if (options.bound == 0)
             options.bound = scenario->all != 0 ? scenario->all - 1 : 2;
