@@ -64,6 +64,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/stock.h"
 
 typedef _Atomic(uintptr_t) link_word;
 

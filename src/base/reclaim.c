@@ -55,8 +55,9 @@ _Atomic(uint32_t) lki_fence_word;
 
 enum {
     SPARES = 2, /* empty batches that a limbo keeps */
-    /* writes between attempts to move the epoch, while something waits */
-    ADVANCE_EVERY = LKI_OR_SMALL(16, 1),
+    /* credit between attempts to move the epoch, while something waits */
+    ADVANCE_EVERY = LKI_OR_SMALL(32, 1),
+    STEAL_EVERY = 4,   /* upkeeps between looks at another thread */
     CREDIT_SHIFT = 10, /* so many bytes retired, as an exponent of two, count as one write */
     CREDIT_HURRY = ADVANCE_EVERY + (1 << (20 - CREDIT_SHIFT)), /* 1 MiB does not wait */
     /* Before LK_BUSY: */
@@ -181,9 +182,15 @@ lki_limbo_seal(lki_thread *thread, lki_limbo *limbo)
     lki_batch *batch = limbo->open;
     if (batch == NULL || batch->count == 0)
         return;
+    /* P20: the stamps, then the epoch, behind a full fence. A snapshot that is below `stamp` was taken, in its
+     * section, before that was read: its section is waited for. The other way round one could begin, and
+     * take a snapshot, in between. */
+    batch->stamp = domain->stamps != NULL ? lki_load_seq_cst(domain->stamps) : 0;
     batch->tag = lki_epoch_now(domain);
     batch->bytes += sizeof *batch;
-    thread->advance_credit += ADVANCE_EVERY + (uint32_t)(batch->bytes >> CREDIT_SHIFT);
+    uint32_t credit = (uint32_t)(batch->bytes >> CREDIT_SHIFT);
+    thread->upkeep_credit += credit;
+    thread->advance_credit += ADVANCE_EVERY + credit;
     sealed_append(limbo, batch, batch);
     limbo->open = spare_pop(limbo);
     size_t bytes = lki_add_relaxed(&domain->retired_bytes, batch->bytes) + batch->bytes;
@@ -290,6 +297,7 @@ limbo_dispose(lki_thread *thread, size_t budget)
         if (!lki_epoch_passed(domain, batch->tag))
             break;
         LKI_TSAN_ACQUIRE(domain);
+        thread->stamp = batch->stamp;
         size_t left = (size_t)batch->count - batch->cursor, kept = batch->kept;
         size_t now = left < budget ? left : budget;
         const uintptr_t *at = batch->entry + batch->cursor, *end = at + now;
@@ -318,12 +326,16 @@ limbo_dispose(lki_thread *thread, size_t budget)
         if (was_last)
             break; /* what comes now was sealed, or kept, in this call */
     }
+    if (limbo->open != NULL &&
+        limbo->open->bytes >= LKI_SEAL_BYTES) /* what was retired meanwhile */
+        lki_limbo_seal(thread, limbo);
 }
 
 enum lki_upkeep_need
 lki_upkeep_need(lki_thread *thread)
 {
     const lki_limbo *limbo = thread->limbo;
+    uint32_t credit = thread->upkeep_credit;
     if (thread->epoch.active > 1) {
         thread->retired_in_pair = true; /* inside of a longer section: its end will do it */
         return LKI_UPKEEP_WAIT;
@@ -335,14 +347,20 @@ lki_upkeep_need(lki_thread *thread)
     uint32_t records = lki_load_relaxed(&thread->domain->thread_count);
     uint32_t wanted =
         records <= ADVANCE_EVERY ? ADVANCE_EVERY : 4 * (records - ADVANCE_EVERY) + ADVANCE_EVERY;
-    return ++thread->advance_credit < wanted ? LKI_UPKEEP_WAIT : LKI_UPKEEP_ADVANCE;
+    thread->advance_credit += credit;
+    if (thread->advance_credit >= wanted)
+        return LKI_UPKEEP_ADVANCE;
+    thread->upkeep_credit = 0;
+    return LKI_UPKEEP_WAIT;
 }
 
 /* So many that what is retired goes faster than it comes. */
 static size_t
-upkeep_budget(const lki_thread *thread)
+upkeep_budget(lki_thread *thread)
 {
-    return 8 + 2 * (size_t)thread->retired_in_call;
+    size_t credit = thread->upkeep_credit, most = 2 * LKI_UPKEEP_CREDIT + thread->retired_in_call;
+    thread->upkeep_credit = 0;
+    return 8 + 2 * (credit < most ? credit : most);
 }
 
 /* Caller: in a write section. */
@@ -351,7 +369,7 @@ upkeep_dispose(lki_thread *thread, size_t budget)
 {
     if (thread->may_splice)
         limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
-    if (++thread->theft_tick % ADVANCE_EVERY == 0)
+    if (++thread->theft_tick % STEAL_EVERY == 0)
         limbo_steal_next(thread);
     limbo_dispose(thread, budget);
 }
@@ -542,6 +560,7 @@ batches_drain(lki_thread *thread, lki_batch *batch)
 void
 lki_thread_drain(lki_thread *thread)
 {
+    thread->stamp = 0; /* nothing comes home any more */
     for (size_t i = 0; i < 2; i++) {
         batches_drain(thread, thread->slots[i].sealed);
         batches_drain(thread, thread->slots[i].open);

@@ -59,25 +59,29 @@ lki_write_enter(lki_thread *thread)
     thread->retired_in_call = 0;
 }
 
-/* What upkeep there is to do, found out inside the section: outside of it the limbo may be a
- * thief's. */
+/* What there is to do, found out inside the section: outside of it the limbo may be a thief's. */
 enum lki_upkeep_need { LKI_UPKEEP_NONE, LKI_UPKEEP_WAIT, LKI_UPKEEP_ADVANCE, LKI_UPKEEP_DISPOSE };
 enum lki_upkeep_need lki_upkeep_need(lki_thread *thread);
 void lki_upkeep_dispose(lki_thread *thread); /* in the section of the write */
 void lki_upkeep_advance(lki_thread *thread); /* behind it */
 
-/* Closes the open batch, if there is anything in it. Caller: owns the limbo. */
+/* Closes the open batch, if it is not empty. Caller: owns the limbo. */
 void lki_limbo_seal(lki_thread *thread, lki_limbo *limbo);
 
 enum { LKI_SEAL_BYTES = LKI_OR_SMALL(64 * 1024, 1) }; /* more do not wait for a full batch */
+enum { LKI_UPKEEP_CREDIT = LKI_OR_SMALL(16, 1) };     /* writes and objects retired until upkeep */
 
 LKI_INLINE void
 lki_write_leave(lki_thread *thread)
 {
-    if (LKI_UNLIKELY(thread->limbo->open != NULL && thread->limbo->open->bytes >= LKI_SEAL_BYTES))
+    const lki_batch *open = thread->limbo->open;
+    uint32_t retired = thread->retired_in_call;
+    if (retired != 0 && open != NULL && LKI_UNLIKELY(open->bytes >= LKI_SEAL_BYTES))
         lki_limbo_seal(thread, thread->limbo);
-    enum lki_upkeep_need need =
-        thread->limbo->sealed == NULL ? LKI_UPKEEP_NONE : lki_upkeep_need(thread);
+    enum lki_upkeep_need need = LKI_UPKEEP_NONE;
+    if (thread->limbo->sealed != NULL &&
+        LKI_UNLIKELY((thread->upkeep_credit += 1 + retired) >= LKI_UPKEEP_CREDIT))
+        need = lki_upkeep_need(thread);
     if (need == LKI_UPKEEP_DISPOSE)
         lki_upkeep_dispose(thread);
     lki_leave(thread);

@@ -61,6 +61,7 @@ typedef struct lki_batch {
     uint16_t cursor; /* entries that were looked at */
     uint16_t kept;   /* of these, that could not be disposed of: entry[0] to entry[kept - 1] */
     size_t bytes;
+    uint64_t stamp; /* [P20] what the owner's clock of stamps said before the tag was read */
     uintptr_t entry[LKI_BATCH_ROOM]; /* pointer | kind */
 } lki_batch;
 
@@ -103,9 +104,11 @@ struct lki_thread {
     uint64_t sequence; /* of versions: Lamport, "Time, Clocks, and the Ordering of Events", 1978 */
     uint32_t slot;     /* number of this record in its domain; never reused by another record */
     uint32_t retired_in_call;
-    uint32_t pins;        /* lk_read_begin pairs that are open */
-    bool retired_in_pair; /* something was retired inside of them */
-    bool may_splice;      /* the running write may use both slots */
+    uint32_t upkeep_credit; /* writes, and objects that they retired, since the last upkeep */
+    uint32_t pins;          /* lk_read_begin pairs that are open */
+    bool retired_in_pair;   /* something was retired inside of them */
+    bool may_splice;        /* the running write may use both slots */
+    uint64_t stamp;         /* of the batch that is being disposed of */
     uint32_t upkeep_tick, theft_tick, sweep_tick, tend_tick, expire_tick;
     uint32_t advance_credit;  /* writes, and bytes retired, since it last tried to move the epoch */
     uint32_t expiring_writes; /* since the last step of a sweep */
@@ -151,6 +154,7 @@ struct lki_domain {
     lki_allocator allocator; /* [const] */
     lki_dispose dispose[LKI_KINDS]; /* [const] */
     void *store;                    /* [const] */
+    _Atomic(uint64_t) *stamps;      /* [const] the owner's clock of stamps; NULL: it has none */
     size_t max_retired_bytes;       /* [const] */
     lk_clock monotonic_ms;          /* [const] */
     void *clock_context;            /* [const] */

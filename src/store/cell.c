@@ -49,16 +49,16 @@ lki_cell_dispose(lki_thread *thread, void *object)
     lki_cell *cell = object;
     /* P6: the record inside may still wait for its own grace period, counted by another thread:
      * the last frees. */
-    uint32_t flags = lki_load_relaxed(&cell->flags);
-    if ((flags & LKI_CELL_SLAB) != 0)
+    _Atomic(uint16_t) *flags = lki_cell_flags(cell);
+    if (lki_cell_is_in_slab(cell))
         return true;
-    if ((flags & LKI_CELL_LANE) != 0) {
-        if (cell_head_free(&thread->domain->allocator, cell) || cell->room == 0 ||
-            (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0) /* P6: as below */
+    if (lki_cell_is_in_lane(cell)) {
+        if (cell_head_free(&thread->domain->allocator, cell) ||
+            (lki_or_seq_cst(flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0) /* P6: as below */
             lki_chunk_free(thread, cell, lki_cell_size(cell));
         return true;
     }
-    if (cell->room == 0 || (lki_or_seq_cst(&cell->flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0)
+    if ((lki_or_seq_cst(flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0)
         lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
     return true;
 }
@@ -80,12 +80,10 @@ lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
 }
 
 static void
-cell_fill_in_lane(lki_cell *cell, const lk_item *item, uint32_t flags)
+cell_fill_in_lane(lki_cell *cell, const lk_item *item, unsigned flags)
 {
-    *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size,
-                       .sk_size = LK_ULID_SIZE,
-                       .room = (uint32_t)lki_cell_room_in_lane(item)};
-    lki_store_relaxed(&cell->flags, LKI_CELL_LANE | flags); /* nobody knows it yet */
+    *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size, .sk_size = LK_ULID_SIZE};
+    lki_cell_set_flags(cell, LKI_CELL_LANE | flags, lki_cell_room_in_lane(item));
     lki_copy(cell->bytes, item->key.pk.data, item->key.pk.size);
 }
 
@@ -105,9 +103,7 @@ lki_cell_new_in_lane(lki_thread *thread, const lk_item *item)
     lki_cell *cell = lki_chunk_alloc(thread, lki_cell_size_in_lane(item));
     if (cell == NULL)
         return NULL;
-    cell_fill_in_lane(cell, item, 0);
-    if (cell->room != 0)
-        lki_store_relaxed(&cell->flags, LKI_CELL_LANE | LKI_CELL_ROOM); /* nobody knows it yet */
+    cell_fill_in_lane(cell, item, LKI_CELL_ROOM);
     return cell;
 }
 
@@ -116,21 +112,17 @@ cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
 {
     const lk_key *key = hashed->key;
     size_t room = data_size <= LKI_INLINE_MAX ? (data_size + 7) & ~(size_t)7 : 0;
-    lki_cell head = {.hash = lki_half_of(hashed->hash),
-                     .pk_size = (uint16_t)key->pk.size,
-                     .sk_size = (uint16_t)key->sk.size,
-                     .room = (uint32_t)room};
-    size_t size = lki_cell_size(&head);
-    if (LKI_LIKELY(room != 0)) { /* what an allocator rounds up to is room too: a lock may come */
-        size_t rounded = lki_alloc_rounded(size);
-        head.room += (uint32_t)(rounded - size);
-        size = rounded;
-    }
-    lki_cell *cell = lki_alloc(&store->domain.allocator, size);
+    if (lki_load_relaxed(&store->has_locks) != 0 && room != 0)
+        room += sizeof(lki_lock);
+    size_t size = lki_cell_size_of(key->pk.size, key->sk.size, room);
+    size_t rounded = lki_alloc_rounded(size); /* what an allocator rounds up to is room, too */
+    lki_cell *cell = lki_alloc(&store->domain.allocator, rounded);
     if (cell == NULL)
         return NULL;
-    memcpy(cell, &head, LKI_CELL_HEADER);
-    lki_store_relaxed(&cell->flags, room != 0 ? LKI_CELL_ROOM : 0);
+    *cell = (lki_cell){.hash = lki_half_of(hashed->hash),
+                       .pk_size = (uint16_t)key->pk.size,
+                       .sk_size = (uint16_t)key->sk.size};
+    lki_cell_set_flags(cell, LKI_CELL_ROOM, room + (rounded - size));
     lki_copy(cell->bytes, key->pk.data, key->pk.size);
     lki_copy(cell->bytes + key->pk.size, key->sk.data, key->sk.size);
     return cell;

@@ -398,7 +398,7 @@ lock_is_held(plan *p, const step *s, lki_record *over)
 LKI_INLINE void
 record_commit(plan *p, lki_record *record, lki_record *over)
 {
-    record->prev = (uintptr_t)over;
+    lki_record_put_over(record, over);
     lki_store_relaxed(&record->word, (uint64_t)(uintptr_t)p->commit | LKI_WORD_COMMIT);
 }
 
@@ -417,7 +417,7 @@ step_install_plain(plan *p, step *s)
     if (LKI_UNLIKELY(lock == NULL) || LKI_UNLIKELY(lock->version != s->lock->version))
         return false;
     uint64_t version = lock->version;
-    lki_record *record = lki_record_plain(p->thread, s->cell, s->item, LKI_FLAG_LOCKED);
+    lki_record *record = lki_record_plain(p->thread, s->item, LKI_FLAG_LOCKED);
     if (LKI_UNLIKELY(record == NULL))
         return false;
     lki_lock *bumped = (lki_lock *)(void *)record->data;

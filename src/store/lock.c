@@ -37,6 +37,8 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
     lk_status status = lki_head_change_if(store, thread, cell, old, &change, &record);
     if (status != LK_OK)
         return status;
+    if (LKI_UNLIKELY(lki_load_relaxed(&store->has_locks) == 0)) /* only a hint */
+        lki_store_relaxed(&store->has_locks, 1);
     thread->sweep_tick++;
     if (record->kind == LKI_LOCK)
         lki_expiry_note(store, cell, made.expires_at_ms);

@@ -35,7 +35,6 @@ cell_prefetch(const lki_cell *cell)
 {
     LKI_PREFETCH_FAR(cell);
     LKI_PREFETCH_FAR((uintptr_t)cell + LKI_LINE);
-    LKI_PREFETCH_FAR((uintptr_t)cell + 2 * LKI_LINE);
 }
 
 /* The cell of a key that is not short, or not the first that the bucket names. */

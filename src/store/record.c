@@ -12,7 +12,8 @@
  *             a time: LKI_CELL_ROOM is taken by who fills it; when its grace period is over, who
  *             counted that gives the room to the record that is effective then, or sets the flag.
  *             I-record4: a record that comes home says what the one it replaces says, and carries
- *             its stamp.
+ *             its stamp. I-record5: nobody needs a record from before that of a cell's inside: it
+ *             was the first, or no snapshot is below its stamp.
  * Ordering    P1, P2 (record.h); P6: the flags of a cell, read-modify-writes on both sides; P7: the
  *             floor of versions is raised before the head is swapped.
  */
@@ -56,7 +57,7 @@ lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker)
     if (state == LKI_INSTALLING && blocker != NULL)
         *blocker = commit;
     if (state == LKI_INSTALLING || state == LKI_ABORTED)
-        return (lki_record *)record->prev;
+        return lki_record_prev(record);
     return record;
 }
 
@@ -88,33 +89,47 @@ lki_record_at_slow(lki_store *store, uintptr_t head, uint64_t snapshot)
 {
     lki_record *record = lki_effective(store, head, NULL);
     while (record != NULL && record_stamp(record) > snapshot)
-        record = (lki_record *)record->prev;
+        record = lki_record_prev(record);
     return record;
 }
 
 /* ---- making and unmaking ---- */
 
-/* In the room of the cell, if that is free and large enough, else apart. */
+/* Takes the room of a cell, if it is free. */
+static bool
+room_take(lki_cell *cell)
+{
+    _Atomic(uint16_t) *flags = lki_cell_flags(cell);
+    return (lki_load_relaxed(flags) & LKI_CELL_ROOM) != 0 &&
+           (lki_and_seq_cst(flags, (uint16_t)~LKI_CELL_ROOM) & LKI_CELL_ROOM) != 0; /* P6 */
+}
+
+static lki_record *
+record_apart(lki_thread *thread, size_t payload)
+{
+    char *chunk = lki_chunk_alloc(thread, LKI_RECORD_BEFORE + LKI_RECORD_HEADER + payload);
+    if (chunk == NULL)
+        return NULL;
+    lki_record *record = (lki_record *)(void *)(chunk + LKI_RECORD_BEFORE);
+    record->flags = 0;
+    *lki_record_before(record) = LKI_EMPTY;
+    return record;
+}
+
+/* In the room of `cell` (NULL: of none), if that is large enough and free, else apart. */
 static lki_record *
 record_room(lki_thread *thread, lki_cell *cell, size_t payload)
 {
-    if (payload <= cell->room && (lki_load_relaxed(&cell->flags) & LKI_CELL_ROOM) != 0 &&
-        (lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_ROOM) & LKI_CELL_ROOM) !=
-            0) { /* P6: to dispose_inline */
-        lki_record *record = lki_cell_record(cell);
-        record->flags = LKI_FLAG_INLINE;
-        return record;
-    }
-    lki_record *record = lki_chunk_alloc(thread, LKI_RECORD_HEADER + payload);
-    if (record != NULL)
-        record->flags = 0;
+    if (cell == NULL || payload > lki_cell_room(cell) || !room_take(cell))
+        return record_apart(thread, payload);
+    lki_record *record = lki_cell_record(cell);
+    record->flags = LKI_FLAG_INLINE;
     return record;
 }
 
 static void
 record_begin(lki_record *record, enum lki_record_kind kind, uint32_t size)
 {
-    record->prev = LKI_EMPTY;
     lki_store_relaxed(&record->word, 0);
     record->size = size;
     record->kind = (uint8_t)kind;
@@ -174,11 +189,11 @@ lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item)
 
 /* The bytes and the expiry of `over`, under another lock. */
 static lki_record *
-value_copy(lki_thread *thread, lki_cell *cell, const lki_record *over, const lki_lock *lock)
+value_copy(lki_thread *thread, const lki_record *over, const lki_lock *lock)
 {
     lk_item item = {.data = {lki_record_data(over), over->size},
                     .expires_at_ms = lki_record_expires(over)};
-    return value_new(thread, cell, &item, lock);
+    return value_new(thread, NULL, &item, lock);
 }
 
 /* `borrowed`: the source is that of what it is to replace. */
@@ -186,25 +201,24 @@ static lki_record *
 job_new(lki_thread *thread, lki_record *source, bool borrowed, const lki_state *state,
         const lki_lock *lock)
 {
-    lki_job *job =
-        lki_chunk_alloc(thread, sizeof *job + (lock != NULL ? (size_t)LKI_FLAG_LOCKED : 0));
-    if (job == NULL)
+    lki_record *record = record_apart(thread, sizeof(lki_job) - LKI_RECORD_HEADER +
+                                                  (lock != NULL ? (size_t)LKI_FLAG_LOCKED : 0));
+    if (record == NULL)
         return NULL;
-    job->record.flags = LKI_FLAG_JOB | (borrowed ? LKI_FLAG_BORROWED : 0);
-    record_begin(&job->record, LKI_VALUE, source->size);
-    job->record.source = source;
-    job->state = *state;
-    lock_put(&job->record, lock);
-    return &job->record;
+    record->flags = LKI_FLAG_JOB | (borrowed ? LKI_FLAG_BORROWED : 0);
+    record_begin(record, LKI_VALUE, source->size);
+    record->source = source;
+    ((lki_job *)(void *)record)->state = *state;
+    lock_put(record, lock);
+    return record;
 }
 
 static lki_record *
 tombstone_new(lki_thread *thread, uint64_t version)
 {
-    lki_record *record = lki_chunk_alloc(thread, sizeof *record);
+    lki_record *record = record_apart(thread, sizeof record->version);
     if (record == NULL)
         return NULL;
-    record->flags = 0;
     record_begin(record, LKI_TOMBSTONE, 0);
     lki_store_relaxed(&record->tag, 0);
     record->version = version;
@@ -214,10 +228,9 @@ tombstone_new(lki_thread *thread, uint64_t version)
 static lki_record *
 lock_new(lki_thread *thread, const lki_lock *lock)
 {
-    lki_record *record = lki_chunk_alloc(thread, LKI_RECORD_HEADER + sizeof *lock);
+    lki_record *record = record_apart(thread, sizeof *lock);
     if (record == NULL)
         return NULL;
-    record->flags = 0;
     record_begin(record, LKI_LOCK, 0);
     lock_put(record, lock);
     return record;
@@ -225,15 +238,14 @@ lock_new(lki_thread *thread, const lki_lock *lock)
 
 /* The item of `over` stays: as the job that it is, or becomes, or as the value. */
 static lki_record *
-item_kept(lki_thread *thread, lki_cell *cell, const lki_state *job, lki_record *over,
-          const lki_lock *lock)
+item_kept(lki_thread *thread, const lki_state *job, lki_record *over, const lki_lock *lock)
 {
     if (job == NULL && lki_record_is_job(over))
         job = lki_record_state(over);
     if (job != NULL)
         return job_new(thread, lki_record_value(over), true, job, lock);
     if (over != NULL && over->kind == LKI_VALUE)
-        return value_copy(thread, cell, over, lock);
+        return value_copy(thread, over, lock);
     return lock_new(thread, lock);
 }
 
@@ -265,6 +277,7 @@ lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_
     if (LKI_UNLIKELY(change->gone))
         return tombstone_new(thread, over != NULL ? lki_record_version(over) : 0);
     const lki_lock *lock = change->lock;
+    lki_cell *home = over == NULL ? cell : NULL; /* what lies there has nothing before it */
     bool all = change->job == NULL || change->item != NULL; /* not only another state of the job */
     if (LKI_UNLIKELY(over != NULL && all && lki_record_is_over(store, over, change->now))) {
         if (lock == NULL)
@@ -274,13 +287,13 @@ lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_
     if (over != NULL && lock == NULL)
         lock = lki_record_lock(over);
     if (LKI_UNLIKELY(change->item == NULL))
-        return item_kept(thread, cell, change->job, over, lock);
+        return item_kept(thread, change->job, over, lock);
     const lki_state *state = change->job;
     if (LKI_UNLIKELY(state == NULL && lki_record_is_job(over)))
         state = lki_record_state(over);
     if (LKI_UNLIKELY(state != NULL))
         return job_put(thread, cell, change->item, state, lock);
-    return value_new(thread, cell, change->item, lock);
+    return value_new(thread, home, change->item, lock);
 }
 
 void
@@ -291,7 +304,7 @@ lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record)
     if (lki_record_is_job(record) && (record->flags & LKI_FLAG_BORROWED) == 0)
         lki_record_discard(thread, cell, record->source);
     if ((record->flags & LKI_FLAG_INLINE) != 0)
-        lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM); /* P6 */
+        lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_ROOM); /* P6 */
     else
         lki_record_dispose(thread, record);
 }
@@ -328,13 +341,13 @@ lki_record_free(const lki_allocator *allocator, lki_record *record)
     if (lki_record_is_job(record))
         lki_record_free(allocator, record->source);
     if ((record->flags & LKI_FLAG_INLINE) == 0)
-        lki_chunk_release(allocator, record, lki_record_size(record));
+        lki_chunk_release(allocator, lki_record_before(record), lki_record_size(record));
 }
 
 bool
 lki_record_dispose(lki_thread *thread, void *object)
 {
-    lki_chunk_free(thread, object, lki_record_size(object));
+    lki_chunk_free(thread, lki_record_before(object), lki_record_size(object));
     return true;
 }
 
@@ -348,24 +361,26 @@ lki_commit_dispose(lki_thread *thread, void *object)
 /* The room of a cell is free, and nobody else's: what is effective moves there, so that reading it costs no
  * line more than it did before it was written, and what lay apart can be freed.
  *
- * The copy has the stamp of what it replaces: to a reader, at whatever snapshot, they are one. What lay in
- * the room has had its grace period, so no snapshot goes back to it, and nobody follows the copy there. */
+ * The copy has the stamp of what it replaces: to a reader, at whatever snapshot, they are one. It has nothing
+ * before it: no snapshot is below the clock as it was when the batch was sealed whose grace period is over
+ * (P20), so none is below a stamp that is not above that. */
 LKI_INLINE bool
 record_bring_home(lki_thread *thread, lki_cell *cell)
 {
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
-    if (LKI_UNLIKELY(head <= LKI_DEAD) || LKI_UNLIKELY(lki_thread_store(thread)->closing) ||
-        LKI_UNLIKELY(lki_cell_is_in_lane(cell))) /* whose head only its job changes */
+    if (LKI_UNLIKELY(head <= LKI_DEAD))
         return false;
     lki_record *apart = (lki_record *)head, *home = lki_cell_record(cell);
     uint64_t word = lki_load_acquire(&apart->word); /* P2 */
-    if (LKI_UNLIKELY(!lki_word_is_stamp(word)) || LKI_UNLIKELY(apart->kind != LKI_VALUE) ||
-        LKI_UNLIKELY((apart->flags & (LKI_FLAG_JOB | LKI_FLAG_INLINE)) != 0))
+    /* A stamp, neither 0 nor a commit, that is not above? At the close none is. Of a value, no job, apart? */
+    if (LKI_UNLIKELY(word - 1 >= thread->stamp) || /* P20 */
+        LKI_UNLIKELY((lki_record_shape(apart) & ~(uint32_t)LKI_FLAGS_BEFORE_DATA) != 0))
         return false;
     size_t payload = (apart->flags & LKI_FLAGS_BEFORE_DATA) + (size_t)apart->size;
-    if (LKI_UNLIKELY(payload > cell->room) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
+    unsigned flags = lki_load_relaxed(&home->cell);   /* what is looked at never changes */
+    if (LKI_UNLIKELY((flags & LKI_CELL_LANE) != 0) || /* whose head only its job changes */
+        LKI_UNLIKELY(payload > lki_room_of(flags)) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
         return false;
-    home->prev = LKI_LIKELY(apart->prev != (uintptr_t)home) ? apart->prev : LKI_EMPTY;
     lki_store_relaxed(&home->word, word); /* published with the head */
     home->size = apart->size;
     home->kind = LKI_VALUE;
@@ -373,7 +388,7 @@ record_bring_home(lki_thread *thread, lki_cell *cell)
     lki_copy(home->data, apart->data, payload);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)home))) /* P1 */
         return false;
-    lki_retire(thread, LKI_RECORD, apart, LKI_RECORD_HEADER + payload);
+    lki_retire(thread, LKI_RECORD, apart, LKI_RECORD_BEFORE + LKI_RECORD_HEADER + payload);
     return true;
 }
 
@@ -385,9 +400,16 @@ lki_record_dispose_inline(lki_thread *thread, void *object)
         return true;
     /* P6: the cell may have been disposed of before (its grace period can be counted by another
      * thread): the last frees. */
-    if ((lki_or_seq_cst(&cell->flags, LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
+    if ((lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
         lki_cell_free(&thread->domain->allocator, cell);
     return true;
+}
+
+LKI_COLD void
+lki_record_leave_room(lki_thread *thread, lki_cell *cell)
+{
+    if (room_take(cell)) /* P6 */
+        lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
 }
 
 /* ---- replacing ---- */
@@ -438,7 +460,7 @@ head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, l
     lki_record *record = lki_record_over(store, thread, cell, change, over);
     if (LKI_UNLIKELY(record == NULL))
         return LK_NO_MEMORY;
-    record->prev = (uintptr_t)over;
+    lki_record_put_over(record, over);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &seen, (uintptr_t)record))) { /* P1, P2 */
         lki_count(thread, LKI_HEAD_CONFLICTS, 1);
         lki_record_discard(thread, cell, record);

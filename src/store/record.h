@@ -11,6 +11,9 @@
  *       heads and states. All of them sequentially consistent: either the writer's stamp is
  *       greater than the snapshot, or the snapshot sees the record. What breaks otherwise: a stamp
  *       not greater than a snapshot that read the key without it: the snapshot tears.
+ *   P20 clock of stamps and epoch. Who seals a batch loads the clock, then the epoch; who takes a
+ *       snapshot enters its section first. What breaks otherwise: a record comes home without the
+ *       one before it, which a snapshot still needs.
  */
 #ifndef LKI_STORE_RECORD_H
 #define LKI_STORE_RECORD_H
@@ -130,29 +133,28 @@ typedef struct lki_change {
     lki_time *now; /* the call's; NULL where only a job's state changes, or the key is gone */
 } lki_change;
 
-/* The record that has to come over `over` (NULL: nothing): inside the cell if that is free and large
- * enough, else apart. What is over is not carried on, nor is its lock; what is put over a live job stays
+/* The record that has to come over `over` (NULL: nothing): apart; or over nothing inside the cell, if that
+ * is free and large enough. What is over is not carried on, nor is its lock; what is put over a live job stays
  * one. NULL: no memory. Caller: in a section. */
 lki_record *lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell,
                             const lki_change *change, lki_record *over);
 /* A value of up to LKI_COPY_STEPS_MAX bytes that never expires, apart, from the thread's stock, behind `before`
  * bytes (0, or LKI_FLAG_LOCKED) that the caller fills in, as prev and word. NULL: ask lki_record_over. */
 LKI_INLINE lki_record *
-lki_record_plain(lki_thread *thread, const lki_cell *cell, const lk_item *item, size_t before)
+lki_record_plain(lki_thread *thread, const lk_item *item, size_t before)
 {
     size_t size = item->data.size;
-    if (LKI_UNLIKELY((lki_load_relaxed(&cell->flags) & LKI_CELL_ROOM) != 0) &&
-        before + size <= cell->room)
-        return NULL;
-    size_t class = (LKI_RECORD_HEADER + before + size + 15) / 16;
-    _Static_assert(LKI_RECORD_HEADER + LKI_FLAG_LOCKED + LKI_COPY_STEPS_MAX + 15 <
+    size_t class = (LKI_RECORD_BEFORE + LKI_RECORD_HEADER + before + size + 15) / 16;
+    _Static_assert(LKI_RECORD_BEFORE + LKI_RECORD_HEADER + LKI_FLAG_LOCKED + LKI_COPY_STEPS_MAX +
+                           15 <
                        LKI_STOCK_CLASSES * 16,
                    "a class of the stock");
-    lki_record *record = thread->stock[class];
-    if (LKI_UNLIKELY(record == NULL))
+    char *chunk = thread->stock[class];
+    if (LKI_UNLIKELY(chunk == NULL))
         return NULL;
-    memcpy(&thread->stock[class], record, sizeof thread->stock[class]);
+    memcpy(&thread->stock[class], chunk, sizeof thread->stock[class]);
     thread->stock_count[class]--;
+    lki_record *record = (lki_record *)(void *)(chunk + LKI_RECORD_BEFORE);
     record->size = (uint32_t)size;
     record->kind = LKI_VALUE;
     record->flags = (uint8_t)before;
@@ -170,15 +172,14 @@ lki_item_is_plain(const lk_item *item)
 
 /* The record of a set where nothing is unusual: such a value over a plain one, whose lock it takes over. */
 LKI_INLINE lki_record *
-lki_record_over_plain(lki_thread *thread, const lki_cell *cell, const lk_item *item,
-                      lki_record *over)
+lki_record_over_plain(lki_thread *thread, const lk_item *item, lki_record *over)
 {
     if (LKI_UNLIKELY(over->kind != LKI_VALUE) ||
         LKI_UNLIKELY((over->flags & (LKI_FLAG_EXPIRES | LKI_FLAG_JOB)) != 0) ||
         LKI_UNLIKELY(!lki_item_is_plain(item)))
         return NULL;
     size_t before = over->flags & LKI_FLAG_LOCKED;
-    lki_record *record = lki_record_plain(thread, cell, item, before);
+    lki_record *record = lki_record_plain(thread, item, before);
     if (LKI_LIKELY(record != NULL) && before != 0)
         memcpy(record->data, over->data, sizeof(lki_lock));
     return record;
@@ -197,14 +198,23 @@ void lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *re
  * where a job is gone, it is counted. NULL is allowed. Retires up to 4 objects. */
 void lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
                          const lki_record *by);
-/* The same of a value that is no job, nor is `by`. */
+/* The room of a cell is free though a record lies apart: two epochs later another one may come home. */
+void lki_record_leave_room(lki_thread *thread, lki_cell *cell);
+/* The same of a value that is no job, nor is `by`. Retires up to 2 objects. */
 LKI_INLINE void
 lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
-    if (LKI_LIKELY((record->flags & LKI_FLAG_INLINE) == 0))
-        lki_retire(thread, LKI_RECORD, record, lki_record_size(record));
-    else if (!lki_cell_is_in_slab(cell))
-        lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
+    if ((record->flags & LKI_FLAG_INLINE) != 0) {
+        if (!lki_cell_is_in_slab(cell))
+            lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
+        return;
+    }
+    size_t payload = lki_record_payload(record);
+    lki_retire(thread, LKI_RECORD, record, LKI_RECORD_BEFORE + LKI_RECORD_HEADER + payload);
+    unsigned flags = lki_load_relaxed(lki_cell_flags(cell));
+    if (LKI_UNLIKELY((flags & (LKI_CELL_ROOM | LKI_CELL_LANE)) == LKI_CELL_ROOM) &&
+        payload <= lki_room_of(flags))
+        lki_record_leave_room(thread, cell);
 }
 /* Frees what is on a head at once: nobody can see it. */
 void lki_record_free(const lki_allocator *allocator, lki_record *record);

@@ -40,7 +40,8 @@ static void
 ticket_retire(lki_thread *thread, lki_cell *cell)
 {
     enum { PLACES = 48 };
-    lki_retire(thread, LKI_TICKET, cell, lki_cell_size(cell) + sizeof(lki_record) + PLACES);
+    lki_retire(thread, LKI_TICKET, cell,
+               lki_cell_size(cell) + LKI_RECORD_BEFORE + sizeof(lki_record) + PLACES);
 }
 
 void
@@ -49,7 +50,7 @@ lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *tombstone)
     if (tombstone != NULL)
         lki_store_release(&tombstone->tag,
                           lki_epoch_now(thread->domain) << 1 | 1); /* P5: after the stamp */
-    if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) == 0) /* P6 */
+    if ((lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_PENDING) & LKI_CELL_PENDING) == 0) /* P6 */
         ticket_retire(thread, cell);
 }
 
@@ -137,12 +138,13 @@ dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 static bool
 cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
-    lki_and_seq_cst(&cell->flags, ~(uint32_t)LKI_CELL_PENDING); /* P6: first */
-    uintptr_t head = lki_load_acquire(&cell->item);             /* P1 */
+    _Atomic(uint16_t) *flags = lki_cell_flags(cell);
+    lki_and_seq_cst(flags, (uint16_t)~LKI_CELL_PENDING); /* P6: first */
+    uintptr_t head = lki_load_acquire(&cell->item);      /* P1 */
     enum verdict verdict = head_verdict(store, head);
     if (verdict == HEAD_ALIVE)
         return false;
-    if ((lki_or_seq_cst(&cell->flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */
+    if ((lki_or_seq_cst(flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */
         return false; /* somebody has made another ticket meanwhile */
     /* The flag stays set on a dead cell: nobody makes a ticket for it any more. */
     bool killed = false, in_lane = lki_cell_is_in_lane(cell);
@@ -166,7 +168,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
     }
     lki_count(thread, LKI_CELLS_REMOVED, !in_lane);
     if (head != LKI_EMPTY)
-        lki_retire(thread, LKI_RECORD, (lki_record *)head, sizeof(lki_record));
+        lki_retire(thread, LKI_RECORD, (lki_record *)head, lki_record_size((lki_record *)head));
     return true;
 }
 

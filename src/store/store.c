@@ -61,6 +61,7 @@ domain_prepare(lki_store *store)
 {
     lki_domain *domain = &store->domain;
     domain->store = store;
+    domain->stamps = &store->clock;
     domain->dispose[LKI_RECORD] = lki_record_dispose;
     domain->dispose[LKI_CELL] = lki_cell_dispose;
     domain->dispose[LKI_NODE] = lki_index_dispose;

@@ -91,6 +91,7 @@ typedef struct lki_store {
     _Atomic(uint64_t) lanes_gone;   /* lanes taken out: what remembers one is stale */
     _Atomic(int64_t) ulid_floor_ms; /* no lane that is gone has given out more */
     lki_sweep_state sweep;
+    _Atomic(uint32_t) has_locks; /* [stat] one was made: cells that come have room for theirs */
     lki_set cells __attribute__((aligned(LKI_LINE))), partitions;
     /* The clock of stamps. Advanced only by those who take a snapshot. */
     _Atomic(uint64_t) clock __attribute__((aligned(LKI_LINE))); /* [P2] */
@@ -167,7 +168,7 @@ bool lki_cell_dispose(lki_thread *thread, void *object);
 LKI_INLINE void
 lki_cell_free(const lki_allocator *allocator, lki_cell *cell)
 {
-    uint32_t flags = lki_load_relaxed(&cell->flags); /* these two never change */
+    unsigned flags = lki_load_relaxed(lki_cell_flags(cell)); /* these two never change */
     if ((flags & LKI_CELL_SLAB) != 0)
         return;
     if ((flags & LKI_CELL_LANE) != 0)
@@ -183,15 +184,12 @@ LKI_INLINE size_t
 lki_cell_room_in_lane(const lk_item *item)
 {
     size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-    /* A record begins with 8 bytes of payload, be it empty. */
     return payload <= LKI_INLINE_MAX ? (payload + 7) & ~(size_t)7 : 0;
 }
 LKI_INLINE size_t
 lki_cell_size_in_lane(const lk_item *item)
 {
-    size_t keys = (item->key.pk.size + LK_ULID_SIZE + 7) & ~(size_t)7;
-    size_t room = lki_cell_room_in_lane(item);
-    return LKI_CELL_HEADER + keys + (room != 0 ? LKI_RECORD_HEADER + room : 0);
+    return lki_cell_size_of(item->key.pk.size, LK_ULID_SIZE, lki_cell_room_in_lane(item));
 }
 void lki_cell_make_in_slab(lki_cell *cell, const lk_item *item);
 lki_cell *lki_cell_new_in_lane(lki_thread *thread, const lk_item *item);

@@ -22,10 +22,10 @@ set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *i
     if (LKI_UNLIKELY(head <= LKI_DEAD) ||
         LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&over->word)))) /* P2 */
         return false;
-    lki_record *record = lki_record_over_plain(thread, cell, item, over);
+    lki_record *record = lki_record_over_plain(thread, item, over);
     if (LKI_UNLIKELY(record == NULL))
         return false;
-    record->prev = head;
+    *lki_record_before(record) = head;
     lki_store_relaxed(&record->word, 0);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)record))) { /* P1, P2 */
         lki_record_discard(thread, cell, record);
@@ -94,10 +94,9 @@ set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t cou
     lki_hashed hashed[GROUP];
     for (size_t i = 0; i < count; i++) {
         hashed[i] = lki_hashed_of(&store->secret, &items[i].key);
-        if (count > 1)
-            LKI_PREFETCH(lki_shard_bucket(store, hashed[i].hash));
+        LKI_PREFETCH(lki_shard_bucket(store, hashed[i].hash));
     }
-    for (size_t i = 0; count > 1 && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const lki_cell *guess =
             lki_bucket_guess(lki_shard_bucket(store, hashed[i].hash), hashed[i].hash);
         LKI_PREFETCH(guess);
@@ -114,9 +113,26 @@ set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t cou
     return LK_OK;
 }
 
+/* Without what a batch needs. */
+LKI_INLINE lk_status
+set_single(lki_store *store, lki_thread *thread, const lk_item *item)
+{
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    lki_write_enter(thread);
+    lki_hashed hashed = lki_hashed_of(&store->secret, &item->key);
+    lk_status status = set_one(store, thread, &hashed, item);
+    lki_count(thread, LKI_SETS, status == LK_OK);
+    lki_write_leave(thread);
+    lki_sweep_step(store, thread, 1);
+    return status;
+}
+
 lk_status
 lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count)
 {
+    if (LKI_LIKELY(count == 1))
+        return set_single(store, thread, items);
     lk_status status = LK_OK;
     for (size_t i = 0, done; status == LK_OK && i < count; i += done) {
         size_t group = count - i < GROUP ? count - i : GROUP;

@@ -12,8 +12,9 @@
  *              Sweep   tombstone over the expired A            Tick   time passes: A and B (one commit) expire together
  *              Get     plain get of A                          Snap   A and B at a snapshot of the clock
  *              Many    A and B by double collect; a snapshot where that fails
- *              Home    the first record of A lies in the room inside the cell; when it is replaced and its grace period
- *                      is over, a copy of what is effective comes into the room; -DHOME=2: and then again
+ *              Home    the first record of A lies in the room inside the cell; when it was replaced, the room is sealed with
+ *                      the clock; when its grace period is over, a copy of what is effective comes into the room, if its
+ *                      stamp is not above that; -DHOME=2: and then again
  *            A configuration is a choice of processes: -DTXN=n -DPUT -DDEL -DSET -DRENEW -DSWEEP -DGET -DSNAP -DMANY -DHOME=n,
  *            with -DATTEMPTS=n tries for each commit that others abort, and what A starts with: -DSTART=LIVE (item and
  *            lock), BARE (item), LOCK (lock), GONE (tombstone) or NONE (nothing). The first Txn may not write A but only
@@ -79,7 +80,8 @@
  *   HOME_BEFORE_GRACE         the room is written while the first record may still be read              I1
  *   HOME_OVER_UNSETTLED       a record comes home with a word that is no stamp yet                      I15
  *   HOME_NEW_STAMP            the copy gets a stamp of its own, from the clock                          I15
- *   HOME_DROPS_PREV           the copy is the first of its key                                          I8
+ *   HOME_WHATEVER_STAMP       the copy comes, the first of its key, whatever its stamp                  I9
+ *   HOME_CLOCK_AFTER_EPOCH    the clock of the seal is read after the epoch                             I9
  *   HOME_DROPS_LOCK           the copy is of the item only                                              I15
  *   HOME_BY_STORE             the copy is stored over whatever the head is by now                       I15
  *   HOME_FORGETS_RETIRE       what was copied is not retired                                            I13
@@ -493,13 +495,29 @@ proctype Sweep(byte me) {
 #else
 #define ROOM_IS_LEFT (grave[inside] == RETIRED)
 #endif
+#ifdef TWIN_HOME_WHATEVER_STAMP
+#define IS_NEEDED_BEFORE(stamp_) false
+#else
+#define IS_NEEDED_BEFORE(stamp_) ((stamp_) > sealed)
+#endif
+/* The clock, then the epoch: who is in a section by then is waited for. */
+inline seal() {
+#ifdef TWIN_HOME_CLOCK_AFTER_EPOCH
+    grave[inside] = grave[inside] | sections;
+    sealed = clock
+#else
+    sealed = clock;
+    grave[inside] = grave[inside] | sections
+#endif
+}
 /* Whoever disposes of the record inside; perhaps after all others have ended. */
 proctype Home(byte me) {
     LOCALS;
-    byte n, copy, inside = INSIDE;
+    byte n, copy, inside = INSIDE, sealed;
     bool ok;
     do
-    :: n < HOME && ROOM_IS_LEFT ->
+    :: n < HOME && sealed == 0 && (grave[inside] & RETIRED) -> seal()
+    :: n < HOME && sealed != 0 && ROOM_IS_LEFT ->
         copy = HOMED(n);
 #ifndef TWIN_HOME_OUTSIDE_SECTION
         enter();
@@ -524,7 +542,7 @@ proctype Home(byte me) {
 #ifdef TWIN_HOME_OVER_UNSETTLED
         :: tomb[h] -> skip
 #else
-        :: w == 0 || tomb[h] -> skip
+        :: w == 0 || tomb[h] || IS_NEEDED_BEFORE(w) -> skip
 #endif
         :: else ->
             d_step {
@@ -532,11 +550,6 @@ proctype Home(byte me) {
                 grave[inside] = RETIRED; /* its bytes are gone, for everybody */
                 word[copy] = w; item[copy] = item[h]; version[copy] = version[h]; mortal[copy] = mortal[h];
                 lapsed[copy] = lapsed[h];
-#ifdef TWIN_HOME_DROPS_PREV
-                prev[copy] = EMPTY;
-#else
-                prev[copy] = (prev[h] == inside -> EMPTY : prev[h]);
-#endif
 #ifdef TWIN_HOME_DROPS_LOCK
                 version[copy] = 0;
 #endif
@@ -574,7 +587,7 @@ proctype Home(byte me) {
             fi
         fi;
         leave();
-        atomic { if :: ok -> n++; inside = copy; ok = false :: else -> n = HOME fi; copy = 0 }
+        atomic { if :: ok -> n++; inside = copy; ok = false :: else -> n = HOME fi; copy = 0; sealed = 0 }
     :: n == HOME -> break
     :: _nr_pr == 2 -> break
     od

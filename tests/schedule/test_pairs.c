@@ -224,6 +224,11 @@ static const struct row {
      "what was announced before a look is found by it",
      "g=1 d=0",
      {"a=x:0>1 seq_cst; b=z+1 seq_cst+", "g=z seq_cst+; d=x acquire"}},
+    /* x epoch, y clock. What orders epoch and tag by fences besides is not in it. */
+    {"P20",
+     "a seal that saw a snapshot's step is not tagged below its epoch",
+     "a=1 b=1 d=0",
+     {"x=1 seq_cst", "a=x relaxed; c=y:0>1 seq_cst+", "b=y seq_cst+; d=x relaxed"}},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -300,7 +305,7 @@ static void
 test_pairs_are_all_there(void **state)
 {
     (void)state;
-    for (unsigned number = 1; number <= 19; number++) {
+    for (unsigned number = 1; number <= 20; number++) {
         char pair[8];
         unsigned count = 0;
         (void)snprintf(pair, sizeof(pair), "P%u", number);

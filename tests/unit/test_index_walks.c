@@ -17,7 +17,7 @@ typedef struct open_walk {
 static bool
 cell_is_fixed(const lki_cell *cell)
 {
-    return cell->room == 1;
+    return cell->hash == 1;
 }
 
 static void
@@ -93,7 +93,7 @@ test_index_open_walks_see_what_stays(void **state)
             rig_insert_number(r, "user:%011llu", i * 7919 % 100000);
             if (i % 300 == 0)
                 for (size_t j = 0; j < r->count; j++)
-                    r->model[j]->room = j % every == 0;
+                    r->model[j]->hash = j % every == 0;
         }
         lki_enter(r->thread);
         for (uint64_t step = 0; step < STEPS; step++) {
@@ -111,7 +111,7 @@ test_index_open_walks_see_what_stays(void **state)
         while (dead > 0)
             free(graveyard[--dead]);
         for (size_t i = 0; i < r->count; i++)
-            r->model[i]->room = 0;
+            r->model[i]->hash = 0;
         rig_empty(r);
     }
     free(graveyard);
