@@ -161,8 +161,8 @@ static size_t
 row_draw(unsigned char *into, size_t i)
 {
     lki_lmdb_lock lock = {(uint64_t)number_draw(), number_draw(), number_draw()};
-    lki_lmdb_job job = {number_draw(),    (uint64_t)number_draw(), (uint32_t)number_draw(),
-                        (uint8_t)draw(6), (uint8_t)draw(3),        {0, 0}};
+    lki_lmdb_job waits = {number_draw(),    (uint64_t)number_draw(), (uint32_t)number_draw(),
+                          (uint8_t)draw(6), (uint8_t)draw(3),        {0, 0}};
     lki_lmdb_queue queue = {
         .depth = (uint64_t)number_draw(), .used = number_draw(), .closed = (uint8_t)draw(3)};
     lki_lmdb_meta meta = {
@@ -180,8 +180,8 @@ row_draw(unsigned char *into, size_t i)
         memcpy(into, &lock, sizeof lock);
         return sizeof lock;
     case 2:
-        memcpy(into, &job, sizeof job);
-        return sizeof job;
+        memcpy(into, &waits, sizeof waits);
+        return sizeof waits;
     case 5:
         memcpy(into, &queue, sizeof queue);
         return sizeof queue;
