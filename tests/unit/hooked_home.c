@@ -179,6 +179,16 @@ static void (*const calls[])(void) = {call_get,        call_get_many, call_query
 
 /* ---- the other side ---- */
 
+static void
+epochs_pass(lki_thread *thread)
+{
+    for (int i = 0; i < 3; i++) {
+        ck_epoch_begin(&thread->epoch, NULL);
+        (void)ck_epoch_poll(&thread->epoch);
+        ck_epoch_end(&thread->epoch, NULL);
+    }
+}
+
 /* The record inside the cell is replaced, and its grace period passes; it is not yet disposed of. */
 static void
 key_write_apart(void)
@@ -190,11 +200,7 @@ key_write_apart(void)
     lki_write_enter(thread);
     lki_limbo_seal(thread, thread->limbo);
     lki_leave(thread);
-    for (int i = 0; i < 3; i++) {
-        ck_epoch_begin(&thread->epoch, NULL);
-        (void)ck_epoch_poll(&thread->epoch);
-        ck_epoch_end(&thread->epoch, NULL);
-    }
+    epochs_pass(thread);
     if (status != LK_OK)
         m.value = "not written";
 }
@@ -310,6 +316,30 @@ test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same(void *
     assert_true(m.came_home > 10);
 }
 
+/* P20: a snapshot may need what is before a record whose stamp is above the clock of the seal. */
+static void
+test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again(void **state)
+{
+    (void)state;
+    ready_make();
+    lki_thread *thread = own_thread();
+    kit_set(&m.k, "p", "k", "new");
+    lki_write_enter(thread);
+    lki_limbo_seal(thread, thread->limbo);
+    (void)lki_snapshot(m.k.db->state, thread);
+    lki_leave(thread);
+    kit_set(&m.k, "p", "k", "newer");
+    epochs_pass(thread);
+    lki_reclaim_portion(thread, 1000);
+    assert_false(is_home());
+    assert_true(kit_holds(&m.k, kit_key("p", "k"), "newer"));
+    kit_set(&m.k, "p", "k", "newest");
+    kit_sweep(&m.k);
+    assert_true(is_home());
+    m.value = "newest";
+    end_check();
+}
+
 /* However often it is written, in whatever order, an item costs what it did. */
 static void
 test_item_that_is_written_often_costs_what_it_did(void **state)
@@ -374,6 +404,9 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(
+            test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again, setup,
             teardown),
         cmocka_unit_test_setup_teardown(test_item_that_is_written_often_costs_what_it_did, setup,
                                         teardown),
