@@ -11,16 +11,12 @@
  * reserved since: at the moment between the last two nothing was visible. Where there are entries they are
  * looked at one by one, so besides nothing may have become visible behind that look (ready_was_empty).
  *
- * Order: no job is claimed while a smaller one is visible that was visible before it. A job J is
- * taken only after a look for smaller ones that began when J was already seen in its state: whatever
- * was visible before J is found by that look, or was claimed or put off meanwhile.
- *   J at the frontier: smaller places were not FRONT before it was; a smaller job that is visible
- *     has a ready entry (also one whose place was passed over), and the ready entries are looked at
- *     after J was found.
- *   J by a ready entry: after J was judged its entry is still the first, so nothing smaller has one;
- *     and where nothing was found at the frontier no place has been reserved since. Else the whole
- *     look is made again, and J is taken if it is found again. That each time something else is found
- *     means that somebody has pushed, claimed or released.
+ * Order: a job is claimed that was the smallest of all that were visible, at an instant of the call.
+ *   By a ready entry: after its job was judged it is still the first one; or nothing has become visible
+ *     behind that look. Where nothing was found at the frontier no place has been reserved since.
+ *   At the frontier: smaller places were not FRONT before it was; the ready entries are looked at after
+ *     it was found, and nothing smaller became visible behind that look.
+ * Else the whole look is made again: somebody has pushed, claimed or released.
  * Times are judged by the one `now` of the pull: what becomes due after that is not visible to it.
  * The jobs of one pull come in order: it ends early where the next one belongs before the last.
  *
@@ -241,13 +237,13 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
     return LK_EMPTY;
 }
 
-/* Nothing was found, neither at the frontier nor by an entry. Was there an instant at which nothing
- * was visible? What is visible at the end of this look has an entry. If that went in meanwhile, it was
- * announced meanwhile. If it was there, its job was about to become visible when it was judged, and it
- * is one of those that are left: none of them has, if two looks in a row leave the same ones. (Who looks
- * is in a section, so an entry's place is not used again.) */
+/* Was there an instant in this look at which no job was visible that it has passed? What is visible at its
+ * end has an entry. If that went in meanwhile, it was announced meanwhile. If it was there, its job was
+ * about to become visible when it was judged, and it is one of those that are left: none of them has, if
+ * two looks in a row leave the same ones. (Who looks is in a section, so an entry's place is not used
+ * again.) */
 static bool
-ready_was_empty(pull *p, const ready_look *look, const ready_look *before)
+ready_was_still(pull *p, const ready_look *look, const ready_look *before)
 {
     if (lki_load_seq_cst(&p->lane->announced) != look->announced) /* P19 */
         return false;
@@ -256,35 +252,30 @@ ready_was_empty(pull *p, const ready_look *look, const ready_look *before)
 
 /* ---- one job ---- */
 
-/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The frontier first, the ready entries second, and
- * then, if the job is one of these, whatever may have come before it meanwhile: see above. */
+/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The frontier first, the ready entries second; then there
+ * has to be an instant at which nothing else came before it. */
 static lk_status
 next_find(pull *p, lki_found_job *job)
 {
-    lki_found_job seen = {.cell = NULL}; /* the ready job that the look before found */
     ready_look before = {.left = 0};
     for (;;) {
         lki_found_job ready;
-        ready_look look;
+        ready_look look = {.left = 0};
         p->front = NULL;
-        bool at_front = front_find(p, job), none = lki_order_first(&p->lane->ready) == NULL;
-        lk_status status = none ? LK_EMPTY : ready_find(p, &ready, &look);
+        bool at_front = front_find(p, job), still = lki_order_first(&p->lane->ready) == NULL;
+        lk_status status = still ? LK_EMPTY : ready_find(p, &ready, &look);
         if (status == LK_NO_MEMORY || p->again || p->enough)
             return status;
+        still = still || (status == LK_OK && look.first) || ready_was_still(p, &look, &before);
+        before = look;
+        if (LKI_UNLIKELY(!still) || (!at_front && LKI_UNLIKELY(front_has_moved(p))))
+            continue;
         if (status == LK_OK && (!at_front || lk_bytes_compare(ready.key.sk, job->key.sk) < 0)) {
-            bool again = ready.cell == seen.cell && ready.state.identity == seen.state.identity;
-            *job = seen = ready;
-            if (LKI_LIKELY(look.first && (at_front || !front_has_moved(p))) || again)
-                return LK_OK;
-            continue;
+            *job = ready;
+            return LK_OK;
         }
-        seen.cell = NULL;
-        if (!at_front) {
-            if (LKI_LIKELY(none || ready_was_empty(p, &look, &before)) && !front_has_moved(p))
-                return LK_EMPTY;
-            before = none ? (ready_look){.left = 0} : look;
-            continue;
-        }
+        if (!at_front)
+            return LK_EMPTY;
         if (LKI_LIKELY(lki_job_is_live(p->store, job)))
             return LK_OK;
         status = job_expire(p, job);

@@ -3,22 +3,26 @@
  * Which job a pull takes: the frontier and the ready entries as one order (src/queue/pull.c).
  *
  * MODELLED   Three jobs, by rank: 1 with a key, 2 without an sk (a place at the frontier), 3 with a key. Every access to a shared word is one
- *            step. A producer makes two of them, the smaller one first, or both by one commit whose entries go in in either order; a job with a
- *            key has its entry before it is visible. A place is reserved, then published; where the consumer has passed it over, it is published
- *            with an entry. The consumer looks at the frontier, walks the entries one by one, looks again as pull.c does, and claims; twice.
+ *            step. A producer makes two of them, the smaller one first or last, or both by one commit whose entries go in in either order; a job with
+ *            a key has its entry, and is announced, before it is visible. A place is reserved, then published; where the consumer has passed it
+ *            over, it is published with an entry. The consumer looks at the frontier, walks the entries one by one, looks again as pull.c does,
+ *            and claims; twice. A thief claims one job, the smallest, at any time.
  *
  * ABSTRACTED Memory is sequentially consistent. A claim is one step and takes the entry along. "Spin a little" is a choice. Times, stale entries
- *            and other consumers are claim.pml's and headed.pml's.
+ *            and what else consumers do are claim.pml's and headed.pml's.
  *
  * INVARIANTS (an assert each, found by its label)
- *   I1  no job is claimed while a smaller one is visible that became visible before it
+ *   I1  a job that is claimed was the smallest that was visible, at an instant of the pull
+ *   I2  a pull is empty only if nothing was visible, at an instant of it
  *
  * TWINS (-DTWIN_name; each must fail)
- *   TAKES_AT_ONCE       the ready job is taken without another look                         I1
+ *   TAKES_AT_ONCE       what is found is taken without another look                         I1
  *   NO_FRONT_AGAIN      nobody asks whether a place was reserved since                      I1
- *   NO_ENTRY_AGAIN      nobody asks whether the job's entry is still the first              I1
+ *   NO_ENTRY_AGAIN      nobody asks whether something became visible behind the look        I1
  *   READY_FIRST         the entries are looked at before the frontier                       I1
  *   PASSED_WITHOUT      a place that was passed over is published without an entry          I1
+ *   ANNOUNCES_FIRST     a job is announced before its entry goes in                         I1
+ *   LOOKS_ONCE          entries that are left do not ask for a second look                  I1
  */
 
 #define RANKS 4 /* 1..3 */
@@ -31,20 +35,31 @@ bool reserved;
 byte word = EMPTY; /* of the place */
 bool entry[RANKS], visible[RANKS], taken[RANKS];
 
-/* Ghost state. */
-byte now = 1, since[RANKS]; /* when it became visible */
-byte made;
+byte announced;
 
 #define THERE(k_) (visible[k_] && !taken[k_])
+#define SMALLEST (THERE(1) -> 1 : (THERE(2) -> 2 : (THERE(3) -> 3 : 0)))
+
+/* Ghost state: which jobs (0: none) were the smallest at an instant of the consumer's pull. */
+bool was[RANKS];
 
 inline appear(k_) {
     visible[k_] = true;
-    since[k_] = now;
-    now++
+    was[SMALLEST] = true
+}
+
+inline enter(k_) {
+#ifdef TWIN_ANNOUNCES_FIRST
+    announced++;
+    entry[k_] = true
+#else
+    entry[k_] = true;
+    announced++
+#endif
 }
 
 inline push_key(k_) {
-    entry[k_] = true;
+    enter(k_);
     atomic { appear(k_) }
 }
 
@@ -54,7 +69,7 @@ inline push_place() {
     :: atomic { word == EMPTY -> word = FRONT; appear(2) }
     :: atomic { word == PASSED -> skip }
 #ifndef TWIN_PASSED_WITHOUT
-        ; entry[2] = true
+        ; enter(2)
 #endif
         ; atomic { word = OVER; appear(2) }
     fi
@@ -65,28 +80,38 @@ proctype Producer() {
     :: push_place(); push_key(3)
     :: push_key(1); push_key(3)
     :: push_key(1); push_place()
-    :: if :: entry[1] = true; entry[3] = true :: entry[3] = true; entry[1] = true fi;
-       atomic { visible[1] = true; visible[3] = true; since[1] = now; since[3] = now; now++ }
-    fi;
-    made++
+    :: push_key(3); push_key(1)
+    :: if :: enter(1); enter(3) :: enter(3); enter(1) fi;
+       atomic { visible[1] = true; visible[3] = true; was[SMALLEST] = true }
+    fi
+}
+
+proctype Thief() {
+    byte k;
+end: atomic { SMALLEST != 0 -> k = SMALLEST; taken[k] = true; entry[k] = false; was[SMALLEST] = true; k = 0 }
 }
 
 #define FIRST (entry[1] -> 1 : (entry[2] -> 2 : (entry[3] -> 3 : 0)))
 
+inline walk() {
+    i = 1; found = 0; left = 0; an = announced;
+    none = (FIRST == 0);
+    do
+    :: i == RANKS || found != 0 || none -> break
+    :: else -> if :: entry[i] -> if :: THERE(i) -> found = i :: else -> left = left | (1 << i) fi :: else fi; i++
+    od
+}
+
 proctype Consumer() {
-    byte pulls, found, again, i, at_front;
-    bool saw;
+    byte pulls, found, i, at_front, an, left, an0, left0;
+    bool saw, none, still;
     do
     :: pulls == 2 -> break
     :: else ->
-        again = 0;
+        d_step { an0 = 0; left0 = 0; was[0] = false; was[1] = false; was[2] = false; was[3] = false; was[SMALLEST] = true }
 look:
 #ifdef TWIN_READY_FIRST
-        i = 1; found = 0;
-        do
-        :: i == RANKS || found != 0 -> break
-        :: else -> if :: entry[i] -> if :: THERE(i) -> found = i :: else fi :: else fi; i++
-        od;
+        walk();
 #endif
         at_front = 0;
         saw = reserved;
@@ -100,43 +125,40 @@ look:
         :: else
         fi;
 #ifndef TWIN_READY_FIRST
-        i = 1; found = 0;
-        do
-        :: i == RANKS || found != 0 -> break
-        :: else -> if :: entry[i] -> if :: THERE(i) -> found = i :: else fi :: else fi; i++
-        od;
+        walk();
 #endif
-        if
-        :: at_front != 0 && (found == 0 || found > 2) -> found = 2
-        :: found == 0 && at_front == 0 -> skip /* LK_EMPTY */
-        :: else -> /* a ready job: whatever may have come before it */
-#ifndef TWIN_TAKES_AT_ONCE
-            if
-            :: again == found
-            :: else ->
-                again = found;
-#ifndef TWIN_NO_ENTRY_AGAIN
-                if :: FIRST != found -> goto look :: else fi;
+        /* Whatever may have come before what was found. */
+        still = none;
+#if defined(TWIN_TAKES_AT_ONCE) || defined(TWIN_NO_ENTRY_AGAIN)
+        still = true;
 #endif
-#ifndef TWIN_NO_FRONT_AGAIN
-                if :: at_front == 0 && reserved != saw -> goto look :: else fi
+        if :: !still && found != 0 && FIRST == found -> still = true :: else fi;
+#ifdef TWIN_LOOKS_ONCE
+        if :: !still && announced == an -> still = true :: else fi;
+#else
+        if :: !still && announced == an && (left == 0 || (left == left0 && an == an0)) -> still = true :: else fi;
 #endif
-            fi
+        left0 = left; an0 = an;
+        if :: !still -> goto look :: else fi;
+#if !defined(TWIN_TAKES_AT_ONCE) && !defined(TWIN_NO_FRONT_AGAIN)
+        if :: at_front == 0 && reserved != saw -> goto look :: else fi;
 #endif
-        fi;
+        if :: at_front != 0 && (found == 0 || found > 2) -> found = 2 :: else fi;
         if
         :: found != 0 ->
-            d_step {
-                assert(!(THERE(1) && found > 1 && since[1] < since[found]) && !(THERE(2) && found > 2 && since[2] < since[found])); /* I1 */
-                taken[found] = true;
-                entry[found] = false
-            }
-        :: else
+            if
+            :: d_step { THERE(found) ->
+                   assert(was[found]); /* I1 */
+                   taken[found] = true;
+                   entry[found] = false }
+            :: !THERE(found) -> goto look /* somebody was faster */
+            fi
+        :: else -> assert(was[0]) /* I2 */
         fi;
         pulls++
     od
 }
 
 init {
-    atomic { run Producer(); run Consumer() }
+    atomic { run Producer(); run Consumer(); run Thief() }
 }

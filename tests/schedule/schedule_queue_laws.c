@@ -350,6 +350,21 @@ push_front_and_behind(void)
     (void)record_push(recorded_mine(), 3, 1, "z", NULL, 0);
 }
 
+/* The same, with a job behind both: it is not taken while there is always one before it. */
+static void
+setup_two_keyed(void)
+{
+    (void)record_push(&recorded[0], 1, 1, "/c", NULL, 0);
+    (void)record_push(&recorded[0], 3, 1, "/d", NULL, 0);
+}
+
+static void
+push_between_and_pull(void)
+{
+    (void)record_push(recorded_mine(), 2, 1, "/cc", NULL, 0);
+    pull_some(1, 5);
+}
+
 /* A commit pushes while the queue is closed, and somebody is told that it is over. */
 static void
 close_and_pull(void)
@@ -405,6 +420,8 @@ const schedule_scenario schedule_scenarios[] = {
     QUEUE("lapse_in_a_pull", setup_two, pull_one_and_two, pull_later, NULL, .count = 3000),
     QUEUE("empty_in_turns", setup_one, pull_one, push_and_pull, NULL, .count = 10000),
     QUEUE("empty_at_the_front", setup_one, pull_one, push_generated_and_pull, NULL, .count = 20000),
+    QUEUE("overtaken_in_turns", setup_two_keyed, pull_one, push_between_and_pull, NULL,
+          .count = 10000),
     QUEUE("close_and_push", NULL, close_and_pull, push_by_commit, NULL, .count = 10000),
     QUEUE("batch_over_segments", setup_two, push_four, pull_twice, pull_one, .count = 10000),
     QUEUE("before_and_behind", NULL, push_front_and_behind, pull_one, NULL, .count = 10000),
