@@ -147,8 +147,8 @@ cells_give_up(push *p, lki_places places)
 }
 
 /* A consumer has passed the place over. The job is visible when the push returns all the same: by a
- * ready entry, or, where there is no memory for one, by its time, which is now. Nobody else changes a
- * word that is PASSED. */
+ * ready entry, or, where there is no memory for one, by its time, which has just passed (in the first
+ * millisecond of a store: which passes with the next). Nobody else changes a word that is PASSED. */
 static LKI_COLD void
 slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
@@ -158,8 +158,10 @@ slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
     to.identity = lki_word(LKI_WAITING, 0, time);
     if (time == 0 && (!lki_reserve(p->thread, 8) ||
                       lki_job_announce(p->lane, p->thread, sk, lki_word(LKI_PASSED, 0, 0), &to,
-                                       lki_tick(p->store)) != LK_OK))
-        time = lki_tick(p->store);
+                                       lki_tick(p->store)) != LK_OK)) {
+        uint64_t now = lki_tick(p->store);
+        time = now > 1 ? now - 1 : 1; /* 0 would be no time */
+    }
     if (time != 0)
         lki_job_cover(segment, time);                               /* P12: before, and after */
     lki_store_relaxed(&record->word, 0);                            /* nobody looks at it yet */

@@ -178,6 +178,7 @@ body(void)
 static void
 setup(void)
 {
+    schedule_time_pass(5); /* a store's first millisecond is a special one */
     mix.total = 0;
     for (uint32_t a = 0; a < ACTS; a++) {
         bool often = a == ACT_PUSH || a == ACT_PULL || a == ACT_ACKNOWLEDGE;
@@ -365,6 +366,23 @@ push_between_and_pull(void)
     pull_some(1, 5);
 }
 
+/* A place is passed over, and there is no memory for the entry that its job then needs. */
+static void
+setup_later(void)
+{
+    schedule_time_pass(5);
+    (void)record_push(&recorded[0], 2, 1, NULL, NULL, 0);
+    pull_some(1, 1);
+}
+
+static void
+push_scarcely(void)
+{
+    schedule_fail_allocation(1 + draw(12), draw(2) == 0);
+    (void)record_push(recorded_mine(), 1, 1, NULL, NULL, 0);
+    schedule_fail_allocation(0, false);
+}
+
 /* A commit pushes while the queue is closed, and somebody is told that it is over. */
 static void
 close_and_pull(void)
@@ -422,6 +440,7 @@ const schedule_scenario schedule_scenarios[] = {
     QUEUE("empty_at_the_front", setup_one, pull_one, push_generated_and_pull, NULL, .count = 20000),
     QUEUE("overtaken_in_turns", setup_two_keyed, pull_one, push_between_and_pull, NULL,
           .count = 10000),
+    QUEUE("passed_without_memory", setup_later, push_scarcely, pull_one, NULL, .count = 20000),
     QUEUE("close_and_push", NULL, close_and_pull, push_by_commit, NULL, .count = 10000),
     QUEUE("batch_over_segments", setup_two, push_four, pull_twice, pull_one, .count = 10000),
     QUEUE("before_and_behind", NULL, push_front_and_behind, pull_one, NULL, .count = 10000),
