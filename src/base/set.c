@@ -123,11 +123,13 @@ directory_replace(lki_set *set, lki_thread *thread, uint32_t half, lki_part *mad
     unsigned depth = made[0]->depth, two = made[1] != NULL;
     bool room = depth <= directory_bits(lki_load_relaxed(&set->directory)) ||
                 directory_double_latched(set, thread);
-    uintptr_t directory = lki_load_relaxed(&set->directory); /* under the latch */
-    unsigned more = directory_bits(directory) - depth;
-    size_t first = ((uint64_t)half >> (32 - depth) & ~(uint64_t)two) << more;
-    for (size_t i = 0; room && i < (size_t)(1 + two) << more; i++)
-        directory_put(directory, first + i, made[i >> more]);
+    if (LKI_LIKELY(room)) {
+        uintptr_t directory = lki_load_relaxed(&set->directory); /* under the latch */
+        unsigned more = directory_bits(directory) - depth;
+        size_t first = ((uint64_t)half >> (32 - depth) & ~(uint64_t)two) << more;
+        for (size_t i = 0; i < (size_t)(1 + two) << more; i++)
+            directory_put(directory, first + i, made[i >> more]);
+    }
     lki_latch_drop(&set->latch);
     return room;
 }
