@@ -12,7 +12,8 @@ is_past(int64_t expires_ms, int64_t now_ms)
     return expires_ms != 0 && now_ms > expires_ms;
 }
 
-/* What is there at this time: an item that has expired is over with its lock. */
+/* What is there at this time: an item that has expired is over with its lock. Who only looks takes nothing out: a call that
+ * read its clock before may still find it. */
 static void
 cell_age(items_cell *c, int64_t now_ms)
 {
@@ -103,9 +104,15 @@ step_apply(items_cell *c, const history_op *op, const history_step *s, int64_t n
         c->version = 0;
         c->lock_expires_ms = 0;
         return true;
-    case STEP_STALE:
-        cell_age(c, now_ms);
-        return s->before != s->after && cell_is_at(c, s->after);
+    case STEP_STALE: {
+        items_cell seen = *c;
+        cell_age(&seen, now_ms);
+        if (s->before == s->after || !cell_is_at(&seen, s->after))
+            return false;
+        if (seen.version != 0) /* perhaps it is known only now */
+            *c = seen;
+        return true;
+    }
     default:
         return false;
     }

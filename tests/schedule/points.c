@@ -32,8 +32,10 @@ point(enum report_kind kind, const volatile void *p, size_t size, const void *wh
     engine.hash ^= engine.hash >> 32;
     if (__builtin_expect(engine.verbose, 0))
         report_point(kind, p, size, where);
-    if (__builtin_expect(++engine.count >= engine.event, 0))
+    if (__builtin_expect(++engine.count >= engine.event, 0)) {
         engine_event();
+        heap_check(p, size); /* others have run meanwhile */
+    }
     return true;
 }
 

@@ -107,7 +107,7 @@ disturbed(bool moves, void (*body)(void))
 static void
 rounds_run(void)
 {
-    for (uint64_t i = 0; i < test_scaled(ROUNDS); i++)
+    for (uint64_t i = 0; i < test_scaled(ROUNDS) || atomic_load(&handled) == 0; i++)
         round_run(i);
 }
 
