@@ -44,7 +44,7 @@ locking_open(void)
     lk_lock lock;
     lk_db *db = store_open();
 
-    if (db == NULL || lk_get_lock(db, lk_key_of("latchkey-locking", "first"), &lock) == LK_OK)
+    if (db == NULL || lk_get_lock(db, lk_key_of("locks", "first"), &lock) == LK_OK)
         return db;
     lk_close(db);
     return NULL;
@@ -365,7 +365,7 @@ static const struct bench_contender contender_view = {
 BENCH_CONTENDER(contender_view)
 
 static const struct bench_contender contender_locking = {
-    .name = "latchkey-locking",
+    .name = "latchkey-locks",
     .what = "this library, where a lock was made before the items came",
     .order = 1,
     .open = locking_open,

@@ -32,6 +32,8 @@ number_get(const cJSON *object, const char *name)
     return cJSON_IsNumber(item) && isfinite(item->valuedouble) ? item->valuedouble : 0;
 }
 
+#define EXACT_MOST UINT64_C(1000000000000000) /* the numbers of a file have 15 digits */
+
 /* The nearest number that a conversion stands. */
 static uint64_t
 number_whole(double number)
@@ -125,10 +127,12 @@ histogram_get(const cJSON *row, struct histogram *histogram)
 
     cJSON_ArrayForEach(pair, cJSON_GetObjectItemCaseSensitive(object, "buckets"))
     {
-        const cJSON *value = cJSON_GetArrayItem(pair, 0), *count = cJSON_GetArrayItem(pair, 1);
-        if (cJSON_IsNumber(value) && cJSON_IsNumber(count))
-            histogram_add_many(histogram, number_whole(value->valuedouble),
-                               number_whole(count->valuedouble));
+        const cJSON *value = cJSON_GetArrayItem(pair, 0), *number = cJSON_GetArrayItem(pair, 1);
+        if (!cJSON_IsNumber(value) || !cJSON_IsNumber(number))
+            continue;
+        uint64_t count = number_whole(number->valuedouble), most = EXACT_MOST - histogram->total;
+        histogram_add_many(histogram, number_whole(value->valuedouble),
+                           count < most ? count : most);
     }
     histogram->maximum = whole_get(object, "maximum_ns");
 }

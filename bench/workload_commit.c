@@ -68,7 +68,7 @@ ring_step(struct bench_worker *worker, size_t count)
     }
 }
 
-#define COMMIT_CONTENDERS "latchkey,latchkey-locking,striped,versions"
+#define COMMIT_CONTENDERS "latchkey,latchkey-locks,striped,versions"
 
 static const struct bench_workload workload_commit2 = {
     .name = "commit2",

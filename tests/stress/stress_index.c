@@ -132,7 +132,7 @@ number_remove(lki_thread *thread, uint64_t number)
         require(lki_index_remove_latched(&test.index, thread, cell) && lki_reserve(thread, 1),
                 "no memory", number);
         test.by_number[number] = NULL;
-        lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
+        lki_retire(thread, LKI_CELL, cell, sizeof *cell + 1 + cell->sk_size);
     }
     pthread_mutex_unlock(&test.latch);
     lki_write_leave(thread);
