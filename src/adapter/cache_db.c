@@ -73,8 +73,7 @@ lki_cache_get_rest(lki_thread *thread, const lk_key *key, lk_result *result)
         status = lki_cached_copy(entry, result);
         lki_cache_hit(c->cache, entry);
     }
-    lki_leave(thread);
-    lki_count(thread, hit ? LKI_HITS : LKI_MISSES, 1);
+    lki_read_end(thread, hit);
     return hit ? status : get_missed(c, thread, &hashed, result);
 }
 
@@ -88,15 +87,6 @@ cache_get(void *state, const lk_key *key, lk_result *result)
         return why;
     lki_enter(thread);
     return lki_cache_get_rest(thread, key, result);
-}
-
-lk_status
-lki_cache_get_long(lki_thread *thread, unsigned char *to, const unsigned char *from, size_t size)
-{
-    memcpy(to, from, size);
-    lki_leave(thread);
-    lki_count(thread, LKI_HITS, 1);
-    return LK_OK;
 }
 
 static LKI_COLD lk_status
@@ -127,8 +117,7 @@ lki_cache_get_into_rest(lki_thread *thread, const lk_key *key, void *buffer, siz
                                : lki_copy_into(lki_cached_item(entry).data, buffer, capacity, size);
         lki_cache_hit(c->cache, entry);
     }
-    lki_leave(thread);
-    lki_count(thread, hit ? LKI_HITS : LKI_MISSES, 1);
+    lki_read_end(thread, hit);
     return hit ? status : get_into_missed(c, thread, &hashed, buffer, capacity, size);
 }
 

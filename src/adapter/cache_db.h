@@ -122,12 +122,10 @@ lki_loads_begin(lki_thread *thread)
 
 /* ---- reads of one key: as those of the embedded store, see memory_db.h ---- */
 
-/* In a section that has begun, which they end: from the hash on; what is left of a long hit. */
+/* In a section that has begun, which they end: from the hash on. */
 lk_status lki_cache_get_rest(lki_thread *thread, const lk_key *key, lk_result *result);
 lk_status lki_cache_get_into_rest(lki_thread *thread, const lk_key *key, void *buffer,
                                   size_t capacity, size_t *size);
-lk_status lki_cache_get_long(lki_thread *thread, unsigned char *to, const unsigned char *from,
-                             size_t size);
 
 LKI_INLINE lk_status
 lki_cache_get_short(lki_cache *cache, const lk_key *key, lk_result *result)
@@ -143,9 +141,8 @@ lki_cache_get_short(lki_cache *cache, const lk_key *key, lk_result *result)
     if (LKI_UNLIKELY(!lki_result_put_short(result, key, entry, LKI_CACHED_HEADER, &copy)))
         return lki_cache_get_rest(thread, key, result);
     if (LKI_UNLIKELY(!lki_copy_short(&copy)))
-        return lki_cache_get_long(thread, copy.to, copy.from, copy.size);
-    lki_leave(thread);
-    lki_count(thread, LKI_HITS, 1);
+        return lki_read_end_long(thread, copy.to, copy.from, copy.size);
+    lki_read_end(thread, true);
     return LK_OK;
 }
 
@@ -163,9 +160,8 @@ lki_cache_get_into_short(lki_cache *cache, const lk_key *key, void *buffer, size
     lki_cache_hit(cache, entry);
     lki_copying copy = {buffer, entry->bytes + key->pk.size + key->sk.size, entry->data_size};
     if (LKI_UNLIKELY(!lki_copy_short(&copy)))
-        return lki_cache_get_long(thread, copy.to, copy.from, copy.size);
-    lki_leave(thread);
-    lki_count(thread, LKI_HITS, 1);
+        return lki_read_end_long(thread, copy.to, copy.from, copy.size);
+    lki_read_end(thread, true);
     return LK_OK;
 }
 

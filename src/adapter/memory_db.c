@@ -61,7 +61,7 @@ lki_memory_get_into_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, 
     if (record != NULL)
         status = lki_copy_into((lk_bytes){lki_record_data(record), record->size}, buffer, capacity,
                                size);
-    lki_memory_read_end(thread, record != NULL);
+    lki_read_end(thread, record != NULL);
     return status;
 }
 
@@ -77,14 +77,6 @@ lki_memory_get_into(void *state, const lk_key *key, void *buffer, size_t capacit
 }
 
 lk_status
-lki_memory_get_long(lki_thread *thread, unsigned char *to, const unsigned char *from, size_t size)
-{
-    memcpy(to, from, size);
-    lki_memory_read_end(thread, true);
-    return LK_OK;
-}
-
-lk_status
 lki_memory_get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, lk_result *result)
 {
     lk_status status = LK_NOT_FOUND;
@@ -97,7 +89,7 @@ lki_memory_get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell, lk_re
             status = LK_OK;
         }
     }
-    lki_memory_read_end(thread, record != NULL);
+    lki_read_end(thread, record != NULL);
     return status;
 }
 

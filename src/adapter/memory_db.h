@@ -28,18 +28,6 @@ lk_status lki_memory_get_rest(lki_thread *thread, const lk_key *key, lki_cell *c
 lk_status lki_memory_get_into_rest(lki_thread *thread, const lk_key *key, lki_cell *cell,
                                    void *buffer, size_t capacity, size_t *size);
 
-/* What is left of a long value, and the section's end. */
-lk_status lki_memory_get_long(lki_thread *thread, unsigned char *to, const unsigned char *from,
-                              size_t size);
-
-/* The section of a read ends. */
-LKI_INLINE void
-lki_memory_read_end(lki_thread *thread, bool found)
-{
-    lki_leave(thread);
-    lki_count(thread, found ? LKI_HITS : LKI_MISSES, 1);
-}
-
 LKI_INLINE lk_status
 lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
 {
@@ -49,7 +37,7 @@ lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
     lki_enter(thread);
     lki_cell *cell = lki_find_first(store, &hashed, &none);
     if (LKI_UNLIKELY(none)) {
-        lki_memory_read_end(thread, false);
+        lki_read_end(thread, false);
         return LK_NOT_FOUND;
     }
     const lki_record *record;
@@ -62,8 +50,8 @@ lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
     if (LKI_UNLIKELY(!lki_result_put_short(result, key, cell, LKI_CELL_HEADER, &c)))
         return lki_memory_get_rest(thread, key, cell, result);
     if (LKI_UNLIKELY(!lki_copy_short(&c)))
-        return lki_memory_get_long(thread, c.to, c.from, c.size);
-    lki_memory_read_end(thread, true);
+        return lki_read_end_long(thread, c.to, c.from, c.size);
+    lki_read_end(thread, true);
     return LK_OK;
 }
 
@@ -77,7 +65,7 @@ lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, siz
     lki_enter(thread);
     lki_cell *cell = lki_find_first(store, &hashed, &none);
     if (LKI_UNLIKELY(none)) {
-        lki_memory_read_end(thread, false);
+        lki_read_end(thread, false);
         return LK_NOT_FOUND;
     }
     const lki_record *record;
@@ -89,8 +77,8 @@ lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, siz
     *size = bytes;
     lki_copying c = {buffer, data, bytes};
     if (LKI_UNLIKELY(!lki_copy_short(&c)))
-        return lki_memory_get_long(thread, c.to, c.from, c.size);
-    lki_memory_read_end(thread, true);
+        return lki_read_end_long(thread, c.to, c.from, c.size);
+    lki_read_end(thread, true);
     return LK_OK;
 }
 

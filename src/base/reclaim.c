@@ -571,3 +571,11 @@ lki_thread_drain(lki_thread *thread)
         }
     }
 }
+
+lk_status
+lki_read_end_long(lki_thread *thread, unsigned char *to, const unsigned char *from, size_t size)
+{
+    memcpy(to, from, size);
+    lki_read_end(thread, true);
+    return LK_OK;
+}

@@ -217,4 +217,15 @@ lki_count(lki_thread *thread, enum lki_counter which, uint64_t n)
     lki_stat_add(&thread->counter[which], n);
 }
 
+/* The section of a read of one key ends. */
+LKI_INLINE void
+lki_read_end(lki_thread *thread, bool found)
+{
+    lki_leave(thread);
+    lki_count(thread, found ? LKI_HITS : LKI_MISSES, 1);
+}
+/* The same, when what is left of a long value was copied. LK_OK. */
+lk_status lki_read_end_long(lki_thread *thread, unsigned char *to, const unsigned char *from,
+                            size_t size);
+
 #endif
