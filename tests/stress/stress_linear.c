@@ -10,7 +10,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "check/items.h"
 #include "check/record.h"
@@ -29,14 +28,6 @@ static struct {
     _Atomic(int64_t) now_ms;
     atomic_uint allocations;
 } test;
-
-static uint64_t
-stamp_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static int64_t
 test_now(void)
@@ -160,7 +151,7 @@ rounds_run(size_t rounds, size_t calls)
         test.keys[i] = lk_key_of("linear", names[i]);
     for (test.round = 0; test.round < rounds && crowd_is_well(); test.round++) {
         lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
-        test.world = (record_world){.keys = test.keys, .key_count = KEYS, .stamp = stamp_ns};
+        test.world = (record_world){.keys = test.keys, .key_count = KEYS, .stamp = crowd_now_ns};
         test.world.spread = 600;
         atomic_store(&test.now_ms, INT64_C(1700000000000));
         if (test.expires) {

@@ -56,12 +56,6 @@ line_monotonic(void *unused)
     return atomic_load(&line.monotonic_ms);
 }
 
-static uint64_t
-pick(crowd_member *m, uint64_t below)
-{
-    return crowd_random(&m->random) % below;
-}
-
 static void
 count(atomic_ullong *counter)
 {
@@ -90,7 +84,7 @@ fate_publish(uint64_t job, lk_bytes sk)
 static lk_item
 job_make(crowd_member *m, uint64_t job, char sk[SK_ROOM], unsigned char *value)
 {
-    bool keyed = pick(m, 16) < line.keyed;
+    bool keyed = crowd_pick(m, 16) < line.keyed;
     uint64_t scrambled = job * UINT64_C(0x9e3779b97f4a7c15) % 1000;
     if (keyed)
         snprintf(sk, SK_ROOM, "%c%03llu-%llu", "0Z"[job % 2], (unsigned long long)scrambled,
@@ -106,9 +100,10 @@ produce(crowd_member *m)
     unsigned char values[BATCH_MAX][CROWD_VALUE_MAX];
     lk_item items[BATCH_MAX];
     for (;;) {
-        uint64_t batch = 1 + pick(m, BATCH_MAX), first = atomic_fetch_add(&line.next, batch);
-        lk_push_options options = {.delay_ms = pick(m, 4) == 0 ? (int64_t)pick(m, 40) : 0,
-                                   .unique = pick(m, 2) == 0};
+        uint64_t batch = 1 + crowd_pick(m, BATCH_MAX), first = atomic_fetch_add(&line.next, batch);
+        lk_push_options options = {.delay_ms =
+                                       crowd_pick(m, 4) == 0 ? (int64_t)crowd_pick(m, 40) : 0,
+                                   .unique = crowd_pick(m, 2) == 0};
         if (first >= line.jobs || !crowd_is_well())
             break;
         batch = batch < line.jobs - first ? batch : line.jobs - first;
@@ -117,7 +112,7 @@ produce(crowd_member *m)
         EXPECT_OK(lk_queue_push(line.db, items, batch, &options, m->result));
         for (uint64_t i = 0; i < batch; i++)
             fate_publish(first + i, lk_result_item(m->result, i)->key.sk);
-        if (pick(m, 8) == 0)
+        if (crowd_pick(m, 8) == 0)
             sched_yield();
     }
     atomic_fetch_sub(&line.producing, 1);
@@ -230,10 +225,10 @@ static void
 do_release(crowd_member *m, holding *h)
 {
     let_go(h);
-    int64_t delay_ms = pick(m, 2) == 0 ? 0 : (int64_t)pick(m, 30);
+    int64_t delay_ms = crowd_pick(m, 2) == 0 ? 0 : (int64_t)crowd_pick(m, 30);
     if (outcome_check(h, lk_queue_release(line.db, &h->claim, delay_ms)))
         count(&line.released);
-    if (pick(m, 4) == 0)
+    if (crowd_pick(m, 4) == 0)
         EXPECT(lk_queue_acknowledge(line.db, &h->claim, 1) == LK_LOST, h->job, h->claim.token);
 }
 
@@ -311,7 +306,7 @@ do_hand_over(crowd_member *m, holding *h)
 static void
 do_something(crowd_member *m, holding *h)
 {
-    uint64_t what = pick(m, 32);
+    uint64_t what = crowd_pick(m, 32);
     if (what < 16)
         do_acknowledge(h);
     else if (what < 21)
@@ -320,14 +315,14 @@ do_something(crowd_member *m, holding *h)
         do_hand_over(m, h);
     else if (what < 27)
         do_rewrite(m, h);
-    else if (what < 29 && do_extend(h, 1 + (int64_t)pick(m, VISIBILITY_MAX_MS)))
+    else if (what < 29 && do_extend(h, 1 + (int64_t)crowd_pick(m, VISIBILITY_MAX_MS)))
         do_acknowledge(h);
     else if (what == 29)
         count(&line.abandoned); /* whoever comes next waits for the deadline */
     else {
         /* Late, as far as the others let it. */
-        atomic_fetch_add(&line.monotonic_ms, (int64_t)pick(m, VISIBILITY_MAX_MS + 2));
-        for (uint64_t i = pick(m, 8); i > 0; i--)
+        atomic_fetch_add(&line.monotonic_ms, (int64_t)crowd_pick(m, VISIBILITY_MAX_MS + 2));
+        for (uint64_t i = crowd_pick(m, 8); i > 0; i--)
             sched_yield();
         if (what == 30)
             do_acknowledge(h);
@@ -340,10 +335,12 @@ static lk_status
 consume(crowd_member *m, const char *pk)
 {
     holding h[BATCH_MAX];
-    int64_t visibility_ms = 1 + (int64_t)pick(m, pick(m, 2) == 0 ? 5 : VISIBILITY_MAX_MS);
+    int64_t visibility_ms =
+        1 + (int64_t)crowd_pick(m, crowd_pick(m, 2) == 0 ? 5 : VISIBILITY_MAX_MS);
     lk_pull_options options = {.pk = lk_string(pk),
                                .visibility_ms = visibility_ms,
-                               .max_jobs = 1 + (pick(m, 4) == 0 ? pick(m, BATCH_MAX) : 0)};
+                               .max_jobs =
+                                   1 + (crowd_pick(m, 4) == 0 ? crowd_pick(m, BATCH_MAX) : 0)};
     lk_status status = lk_queue_pull(line.db, &options, m->result);
     EXPECT(status == LK_OK || status == LK_EMPTY, (unsigned)status, 0);
     if (status != LK_OK)
@@ -354,7 +351,7 @@ consume(crowd_member *m, const char *pk)
         hold(m, &h[i], i);
     for (size_t i = 0; i < pulled && i < BATCH_MAX; i++) {
         if (i + 1 < pulled) /* the result lends the keys: it is not used before the last one */
-            pick(m, 8) == 0 ? do_release(m, &h[i]) : do_acknowledge(&h[i]);
+            crowd_pick(m, 8) == 0 ? do_release(m, &h[i]) : do_acknowledge(&h[i]);
         else
             do_something(m, &h[i]);
     }
@@ -367,14 +364,14 @@ consume_all(crowd_member *m)
     unsigned empty = 0;
     while (crowd_is_well() && empty < 20) {
         bool producing = atomic_load(&line.producing) > 0;
-        lk_status status = consume(m, pick(m, 3) == 0 ? "second" : "first");
-        uint64_t stride = pick(m, 8);
+        lk_status status = consume(m, crowd_pick(m, 3) == 0 ? "second" : "first");
+        uint64_t stride = crowd_pick(m, 8);
         if (status == LK_EMPTY)
-            atomic_fetch_add(&line.monotonic_ms, (int64_t)pick(m, 20));
+            atomic_fetch_add(&line.monotonic_ms, (int64_t)crowd_pick(m, 20));
         else if (stride < 3)
             atomic_fetch_add(&line.monotonic_ms, (int64_t)stride);
         empty = status == LK_EMPTY && !producing ? empty + 1 : 0;
-        if (status == LK_EMPTY || pick(m, 16) == 0)
+        if (status == LK_EMPTY || crowd_pick(m, 16) == 0)
             sched_yield();
     }
 }
@@ -404,10 +401,10 @@ read_one(crowd_member *m, uint64_t job)
 static void
 read_all(crowd_member *m)
 {
-    lk_query query = {.pk = lk_string(pick(m, 2) == 0 ? "first" : "second"),
-                      .limit = pick(m, 2) == 0 ? 0 : 1 + pick(m, 100),
-                      .reverse = pick(m, 2) == 0,
-                      .relaxed = pick(m, 2) == 0};
+    lk_query query = {.pk = lk_string(crowd_pick(m, 2) == 0 ? "first" : "second"),
+                      .limit = crowd_pick(m, 2) == 0 ? 0 : 1 + crowd_pick(m, 100),
+                      .reverse = crowd_pick(m, 2) == 0,
+                      .relaxed = crowd_pick(m, 2) == 0};
     EXPECT_OK(lk_query_items(line.db, &query, m->result));
     for (size_t i = 0; i < lk_result_count(m->result); i++) {
         const lk_item *item = lk_result_item(m->result, i);
@@ -442,17 +439,17 @@ static void
 read_until_done(crowd_member *m)
 {
     while (atomic_load(&line.producing) > 0 && crowd_is_well()) {
-        uint64_t next = atomic_load(&line.next), job = pick(m, next + 1) % line.jobs;
-        if (pick(m, 2) == 0 && next > 64) /* one of the last */
-            job = (next - 1 - pick(m, 64)) % line.jobs;
-        if (pick(m, 64) == 0)
+        uint64_t next = atomic_load(&line.next), job = crowd_pick(m, next + 1) % line.jobs;
+        if (crowd_pick(m, 2) == 0 && next > 64) /* one of the last */
+            job = (next - 1 - crowd_pick(m, 64)) % line.jobs;
+        if (crowd_pick(m, 64) == 0)
             read_all(m);
-        else if (pick(m, 8) == 0)
+        else if (crowd_pick(m, 8) == 0)
             delete_one(m, job);
         else
             read_one(m, job);
         count(&line.reads);
-        if (pick(m, 8) == 0)
+        if (crowd_pick(m, 8) == 0)
             sched_yield();
     }
 }

@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "check/queue.h"
 #include "check/record_jobs.h"
@@ -35,14 +34,6 @@ static struct {
     atomic_ullong calls;
 } test;
 
-static uint64_t
-stamp_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static int64_t
 test_now(void)
 {
@@ -56,30 +47,26 @@ clock_now(void *unused)
     return test_now();
 }
 
-static uint64_t
-pick(crowd_member *m, uint64_t below)
-{
-    return crowd_random(&m->random) % below;
-}
-
 /* ---- producers ---- */
 
 static void
 push_some(crowd_member *m, recorder *r)
 {
-    bool large = pick(m, 256) == 0;
-    uint32_t count = pick(m, 2) == 0 ? 1 : 1 + (uint32_t)pick(m, large ? BATCH_LARGE : RECORD_MANY);
+    bool large = crowd_pick(m, 256) == 0;
+    uint32_t count =
+        crowd_pick(m, 2) == 0 ? 1 : 1 + (uint32_t)crowd_pick(m, large ? BATCH_LARGE : RECORD_MANY);
     uint32_t first = atomic_fetch_add(&test.next, count);
-    lk_push_options options = {
-        .delay_ms = !test.timely && pick(m, 6) == 0 ? 1 + (int64_t)pick(m, VISIBILITY_MS) : 0};
+    lk_push_options options = {.delay_ms = !test.timely && crowd_pick(m, 6) == 0
+                                               ? 1 + (int64_t)crowd_pick(m, VISIBILITY_MS)
+                                               : 0};
     char sk[RECORD_SK_ROOM];
     if (first >= test.jobs)
         return;
     count = count < test.jobs - first ? count : test.jobs - first;
-    if (!test.timely && count == 1 && pick(m, 3) == 0) {
-        snprintf(sk, sizeof sk, "%c%03u-%u", "0Z"[first % 2], (unsigned)pick(m, 1000), first);
+    if (!test.timely && count == 1 && crowd_pick(m, 3) == 0) {
+        snprintf(sk, sizeof sk, "%c%03u-%u", "0Z"[first % 2], (unsigned)crowd_pick(m, 1000), first);
         EXPECT_OK(record_push(r, first, 1, sk, &options, 0));
-    } else if (count <= RECORD_MANY && pick(m, 4) == 0) {
+    } else if (count <= RECORD_MANY && crowd_pick(m, 4) == 0) {
         EXPECT_OK(record_push_commit(r, first, count, NULL));
     } else {
         EXPECT_OK(record_push(r, first, count, NULL, &options, 0));
@@ -91,7 +78,7 @@ produce(crowd_member *m, recorder *r)
 {
     while (atomic_load(&test.next) < test.jobs && crowd_is_well()) {
         push_some(m, r);
-        if (pick(m, 32) == 0)
+        if (crowd_pick(m, 32) == 0)
             sched_yield();
     }
     if (atomic_fetch_sub(&test.producing, 1) == 1)
@@ -104,23 +91,24 @@ produce(crowd_member *m, recorder *r)
 static void
 job_treat(crowd_member *m, recorder *r, record_claim *claim)
 {
-    uint64_t what = pick(m, test.timely ? 22 : 32);
+    uint64_t what = crowd_pick(m, test.timely ? 22 : 32);
     if (what < 18) {
         record_acknowledge(r, claim);
     } else if (what < 22) {
-        record_release(r, claim, !test.timely && pick(m, 2) == 0 ? 1 + (int64_t)pick(m, 5) : 0);
-        if (pick(m, 4) == 0)
+        record_release(r, claim,
+                       !test.timely && crowd_pick(m, 2) == 0 ? 1 + (int64_t)crowd_pick(m, 5) : 0);
+        if (crowd_pick(m, 4) == 0)
             record_acknowledge(r, claim);
     } else if (what < 25) {
-        record_extend(r, claim, 1 + (int64_t)pick(m, 2 * VISIBILITY_MS));
-        if (pick(m, 2) == 0)
+        record_extend(r, claim, 1 + (int64_t)crowd_pick(m, 2 * VISIBILITY_MS));
+        if (crowd_pick(m, 2) == 0)
             record_acknowledge(r, claim);
     } else if (what < 27) {
         uint32_t job = atomic_fetch_add(&test.handed, 1);
         if (job < 2 * test.jobs)
             record_push_commit(r, job, 1, claim);
     } else if (what < 28) {
-        record_take_out(r, claim, pick(m, 2) == 0);
+        record_take_out(r, claim, crowd_pick(m, 2) == 0);
     }
 }
 
@@ -132,7 +120,7 @@ consume(crowd_member *m, recorder *r)
     /* A queue that has lost a job is never over; whoever has waited long has shown it. */
     while (crowd_is_well() && empty < EMPTY_MAX) {
         lk_pull_options options = {.pk = test.world.queue,
-                                   .max_jobs = pick(m, 2) == 0 ? 1 : 1 + pick(m, 4),
+                                   .max_jobs = crowd_pick(m, 2) == 0 ? 1 : 1 + crowd_pick(m, 4),
                                    .visibility_ms = test.timely ? LK_HOURS(1) : VISIBILITY_MS};
         lk_status status = record_pull(r, &options, claims, &count);
         if (status == LK_CLOSED)
@@ -143,8 +131,8 @@ consume(crowd_member *m, recorder *r)
         empty = status == LK_EMPTY && atomic_load(&test.producing) == 0 ? empty + 1 : 0;
         if (status == LK_EMPTY)
             sched_yield();
-        if (!test.timely && pick(m, status == LK_EMPTY ? 2 : 8) == 0)
-            atomic_fetch_add(&test.now_ms, (int64_t)pick(m, 4));
+        if (!test.timely && crowd_pick(m, status == LK_EMPTY ? 2 : 8) == 0)
+            atomic_fetch_add(&test.now_ms, (int64_t)crowd_pick(m, 4));
     }
 }
 
@@ -191,7 +179,8 @@ rounds_run(bool timely, uint64_t jobs)
         atomic_store(&test.next, 0);
         atomic_store(&test.handed, test.jobs);
         atomic_store(&test.producing, PRODUCERS);
-        test.world = (record_world){.queue = lk_string("q"), .stamp = stamp_ns, .now_ms = test_now};
+        test.world =
+            (record_world){.queue = lk_string("q"), .stamp = crowd_now_ns, .now_ms = test_now};
         EXPECT_OK(lk_memory_open(&options, &test.world.db));
         crowd_run(THREADS, member, NULL);
         lk_close(test.world.db);

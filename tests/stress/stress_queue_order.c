@@ -51,12 +51,6 @@ test_realtime(void *unused)
     return atomic_load(&test.realtime_ms);
 }
 
-static uint64_t
-pick(crowd_member *m, uint64_t below)
-{
-    return crowd_random(&m->random) % below;
-}
-
 static void
 test_open(size_t producers, size_t consumers, uint64_t jobs, uint64_t largest)
 {
@@ -138,15 +132,15 @@ produce(crowd_member *m)
 {
     uint32_t batch = 0;
     for (uint64_t first = 0; first < test.jobs && crowd_is_well(); batch++) {
-        uint64_t size = test.largest == 1  ? 1
-                        : pick(m, 64) == 0 ? 1 + pick(m, test.largest)
-                                           : 1 + pick(m, BATCH_MAX);
+        uint64_t size = test.largest == 1        ? 1
+                        : crowd_pick(m, 64) == 0 ? 1 + crowd_pick(m, test.largest)
+                                                 : 1 + crowd_pick(m, BATCH_MAX);
         size = size < test.jobs - first ? size : test.jobs - first;
         push_batch(m, first, size, batch);
         first += size;
-        if (pick(m, 8) == 0)
-            atomic_fetch_add(&test.realtime_ms, (int64_t)pick(m, 20) - 9);
-        if (pick(m, 16) == 0)
+        if (crowd_pick(m, 8) == 0)
+            atomic_fetch_add(&test.realtime_ms, (int64_t)crowd_pick(m, 20) - 9);
+        if (crowd_pick(m, 16) == 0)
             sched_yield();
     }
     atomic_fetch_sub(&test.producing, 1);
@@ -218,7 +212,7 @@ depth_produce(crowd_member *m)
     lk_item items[5];
     char sk[5][24];
     for (uint64_t pushed = 0; pushed < test.jobs && crowd_is_well();) {
-        size_t size = 1 + pick(m, 5);
+        size_t size = 1 + crowd_pick(m, 5);
         for (size_t i = 0; i < size; i++) {
             snprintf(sk[i], sizeof sk[i], "%zu-%llu", m->index, (unsigned long long)(pushed + i));
             items[i] = (lk_item){.key = lk_key_of("q", test.keyed ? sk[i] : NULL)};

@@ -24,16 +24,10 @@ static struct {
     atomic_uint producing;
 } pool;
 
-static uint64_t
-pick(crowd_member *m, uint64_t below)
-{
-    return crowd_random(&m->random) % below;
-}
-
 static void
 pause_a_little(crowd_member *m)
 {
-    struct timespec pause = {0, (long)pick(m, 300000)};
+    struct timespec pause = {0, (long)crowd_pick(m, 300000)};
     nanosleep(&pause, NULL);
 }
 
@@ -68,10 +62,11 @@ static void
 produce(crowd_member *m)
 {
     for (;;) {
-        uint64_t numbers[8], size = 1 + pick(m, 8), first = atomic_fetch_add(&pool.next, size);
+        uint64_t numbers[8], size = 1 + crowd_pick(m, 8),
+                             first = atomic_fetch_add(&pool.next, size);
         char sk[8][24];
         lk_item items[8];
-        lk_push_options options = {.delay_ms = pool.troubled && pick(m, 4) == 0 ? 2 : 0};
+        lk_push_options options = {.delay_ms = pool.troubled && crowd_pick(m, 4) == 0 ? 2 : 0};
         if (first >= pool.jobs || !crowd_is_well())
             break;
         size = size < pool.jobs - first ? size : pool.jobs - first;
@@ -82,7 +77,7 @@ produce(crowd_member *m)
                                  .data = {&numbers[i], sizeof numbers[i]}};
         }
         EXPECT_OK(lk_queue_push(pool.db, items, size, &options, NULL));
-        if (pick(m, 8) == 0)
+        if (crowd_pick(m, 8) == 0)
             pause_a_little(m); /* the workers fall asleep */
     }
     /* Once all is done, by workers that nobody but time wakes any more, the queue is closed. */
@@ -101,11 +96,11 @@ finish(crowd_member *m, size_t i)
     EXPECT(number < pool.jobs, number, pool.jobs);
     if (number >= pool.jobs)
         return;
-    if (pool.troubled && pick(m, 16) == 0)
+    if (pool.troubled && crowd_pick(m, 16) == 0)
         return; /* it lapses, and wakes another */
-    if (pool.troubled && pick(m, 16) == 0) {
+    if (pool.troubled && crowd_pick(m, 16) == 0) {
         lk_status status =
-            lk_queue_release(pool.db, lk_result_claim(m->result, i), (int64_t)pick(m, 3));
+            lk_queue_release(pool.db, lk_result_claim(m->result, i), (int64_t)crowd_pick(m, 3));
         EXPECT(status == LK_OK || status == LK_LATE || status == LK_LOST, (unsigned)status, number);
         return;
     }
@@ -127,8 +122,8 @@ work(crowd_member *m)
     options.pk = lk_string("pool");
     options.visibility_ms = pool.visibility_ms;
     while (crowd_is_well()) {
-        options.max_jobs = 1 + pick(m, 2) * pick(m, 4);
-        options.wait_ms = pick(m, 8) == 0 ? 1 : -1;
+        options.max_jobs = 1 + crowd_pick(m, 2) * crowd_pick(m, 4);
+        options.wait_ms = crowd_pick(m, 8) == 0 ? 1 : -1;
         lk_status status = lk_queue_pull(pool.db, &options, m->result);
         if (status == LK_CLOSED) {
             atomic_fetch_add(&pool.closed, 1);
@@ -239,7 +234,7 @@ gate_member(crowd_member *m)
 {
     lk_pull_options options = {.pk = lk_string("gate"), .wait_ms = m->index % 2 == 0 ? -1 : 600000};
     if (m->index == 0) {
-        for (uint64_t i = pick(m, 200); i > 0; i--)
+        for (uint64_t i = crowd_pick(m, 200); i > 0; i--)
             sched_yield();
         EXPECT_OK(lk_queue_close(gate.db, options.pk));
         return;

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "check/record.h"
 #include "check/serial.h"
@@ -23,14 +22,6 @@ static struct {
     recorder recorders[THREADS];
     atomic_ullong races;
 } test;
-
-static uint64_t
-stamp_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* ---- transactions ---- */
 
@@ -168,7 +159,7 @@ run_store(void)
         test.keys[key] = lk_key_of(key < EVENS ? "even" : "odd", test.name[key]);
     }
     test.world =
-        (record_world){.keys = test.keys, .key_count = KEYS, .stamp = stamp_ns, .spread = 300};
+        (record_world){.keys = test.keys, .key_count = KEYS, .stamp = crowd_now_ns, .spread = 300};
     for (test.round = 0; test.round < ROUNDS && crowd_is_well(); test.round++) {
         EXPECT_OK(lk_memory_open(NULL, &test.world.db));
         crowd_run(THREADS, member, NULL);

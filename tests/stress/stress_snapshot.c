@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "check/record.h"
 #include "check/snapshot.h"
@@ -24,31 +23,18 @@ static struct {
     recorder recorders[THREADS];
 } test;
 
-static uint64_t
-stamp_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t
-pick(crowd_member *m, uint64_t below)
-{
-    return crowd_random(&m->random) % below;
-}
-
 /* One to three of the writer's own keys, each written or deleted. */
 static void
 commit(crowd_member *m, recorder *r, uint64_t *numbers)
 {
     record_write writes[3];
-    uint32_t first = (uint32_t)pick(m, KEYS / WRITERS), count = 1 + (uint32_t)pick(m, 3);
+    uint32_t first = (uint32_t)crowd_pick(m, KEYS / WRITERS),
+             count = 1 + (uint32_t)crowd_pick(m, 3);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t own = (first + i) % (KEYS / WRITERS);
         uint64_t number = ++numbers[own];
         writes[i] = (record_write){.key = own * WRITERS + (uint32_t)m->index, .number = number};
-        writes[i].value = pick(m, 3) == 0 ? 0 : number;
+        writes[i].value = crowd_pick(m, 3) == 0 ? 0 : number;
     }
     EXPECT_OK(record_commit(r, writes, count, NULL, NULL, 0));
 }
@@ -56,9 +42,9 @@ commit(crowd_member *m, recorder *r, uint64_t *numbers)
 static void
 write_one(crowd_member *m, recorder *r, uint64_t *numbers)
 {
-    uint32_t own = (uint32_t)pick(m, KEYS / WRITERS);
+    uint32_t own = (uint32_t)crowd_pick(m, KEYS / WRITERS);
     uint32_t key = own * WRITERS + (uint32_t)m->index;
-    uint64_t what = pick(m, 4);
+    uint64_t what = crowd_pick(m, 4);
     if (what == 0)
         EXPECT_OK(record_set(r, key, ++numbers[own], 0));
     else if (what == 1)
@@ -71,19 +57,19 @@ static void
 read_one(crowd_member *m, recorder *r)
 {
     uint32_t keys[RECORD_MANY];
-    if (pick(m, 3) == 0) {
+    if (crowd_pick(m, 3) == 0) {
         for (uint32_t i = 0; i < RECORD_MANY; i++)
-            keys[i] = (uint32_t)pick(m, KEYS);
-        EXPECT_OK(record_get_many(r, keys, 2 + (uint32_t)pick(m, RECORD_MANY - 1)));
+            keys[i] = (uint32_t)crowd_pick(m, KEYS);
+        EXPECT_OK(record_get_many(r, keys, 2 + (uint32_t)crowd_pick(m, RECORD_MANY - 1)));
         return;
     }
     lk_query query = {.pk = lk_string("keys"),
-                      .reverse = pick(m, 2) == 0,
-                      .limit = pick(m, 3) == 0 ? 1 + pick(m, 4) : 0};
-    if (pick(m, 3) == 0)
+                      .reverse = crowd_pick(m, 2) == 0,
+                      .limit = crowd_pick(m, 3) == 0 ? 1 + crowd_pick(m, 4) : 0};
+    if (crowd_pick(m, 3) == 0)
         query.sk_prefix = lk_string("0");
-    if (pick(m, 3) == 0)
-        query.after = test.keys[pick(m, KEYS)].sk;
+    if (crowd_pick(m, 3) == 0)
+        query.after = test.keys[crowd_pick(m, KEYS)].sk;
     EXPECT_OK(record_query(r, &query));
 }
 
@@ -102,7 +88,7 @@ member(crowd_member *m)
             write_one(m, r, numbers);
         else
             read_one(m, r);
-        if (pick(m, 64) == 0)
+        if (crowd_pick(m, 64) == 0)
             sched_yield();
     }
 }
@@ -131,7 +117,7 @@ run_store(void)
         test.keys[key] = lk_key_of("keys", test.name[key]);
     }
     test.world =
-        (record_world){.keys = test.keys, .key_count = KEYS, .stamp = stamp_ns, .spread = 200};
+        (record_world){.keys = test.keys, .key_count = KEYS, .stamp = crowd_now_ns, .spread = 200};
     for (test.round = 0; test.round < ROUNDS && crowd_is_well(); test.round++) {
         EXPECT_OK(lk_memory_open(NULL, &test.world.db));
         crowd_run(THREADS, member, NULL);

@@ -55,6 +55,20 @@ crowd_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+uint64_t
+crowd_pick(crowd_member *m, uint64_t below)
+{
+    return crowd_random(&m->random) % below;
+}
+
+uint64_t
+crowd_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static void *
 member_main(void *argument)
 {
@@ -106,14 +120,11 @@ crowd_main(int argc, char **argv, const crowd_scenario *scenarios, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (!is_named(argc, argv, scenarios[i].name))
             continue;
-        struct timespec begin, end;
-        clock_gettime(CLOCK_MONOTONIC, &begin);
+        uint64_t begin = crowd_now_ns();
         printf("%-24s", scenarios[i].name);
         fflush(stdout);
         scenarios[i].run();
-        clock_gettime(CLOCK_MONOTONIC, &end);
-        double seconds =
-            (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+        double seconds = (double)(crowd_now_ns() - begin) / 1e9;
         printf("  %.1f s%s\n", seconds, crowd_is_well() ? "" : "  FAILED");
         if (!crowd_is_well())
             return 1;

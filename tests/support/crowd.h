@@ -35,6 +35,10 @@ void crowd_expect_ok(const char *file, int line, const char *what, lk_status sta
 bool crowd_is_well(void);
 uint64_t crowd_seed(void);
 uint64_t crowd_random(uint64_t *state);
+/* A number of the member's below `below`. */
+uint64_t crowd_pick(crowd_member *m, uint64_t below);
+/* Of the monotonic clock. */
+uint64_t crowd_now_ns(void);
 
 /* `count` threads run `body` from a common start; returns when all have ended. */
 void crowd_run(size_t count, void (*body)(crowd_member *), void *context);
