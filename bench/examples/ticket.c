@@ -9,7 +9,7 @@
  * The benchmark loads the store, runs the threads, and checks that every value proves itself: a lock
  * that lets two writers in ends the run with 1.
  */
-#include "string_map.h"
+#include "contenders/parts/string_map.h"
 
 #include <sched.h>
 #include <stdatomic.h>

@@ -6,8 +6,8 @@
  * `confused` now and then reads the value of another key, `damaged` changes a byte of what it reads,
  * `forgetful` drops a set.
  */
-#include "data.h"
-#include "queue.h"
+#include "driver/data.h"
+#include "driver/queue.h"
 
 #include <stdatomic.h>
 

@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "compare.h"
-#include "options.h"
-#include "random.h"
-#include "record.h"
+#include "driver/options.h"
+#include "driver/random.h"
+#include "record/compare.h"
+#include "record/record.h"
 
 enum { REPEATS = 5, ROWS = 20, RUNS = 400 };
 

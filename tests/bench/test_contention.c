@@ -4,10 +4,10 @@
  * counts. The counters of a store: totals as their growth, levels as the most. Classes of attempts.
  * A call that the library refuses for now is made again, with an end.
  */
-#include "contention.h"
+#include "driver/contention.h"
 
-#include "contender_latchkey.h"
-#include "random.h"
+#include "contenders/latchkey.h"
+#include "driver/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

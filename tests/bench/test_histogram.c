@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "histogram.h"
-#include "random.h"
+#include "driver/random.h"
+#include "record/histogram.h"
 
 #define SAMPLES 50000
 

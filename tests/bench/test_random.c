@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "random.h"
+#include "driver/random.h"
 
 enum { BOUND = 100, DRAWS = 200000 };
 

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "record.h"
+#include "record/record.h"
 
 static char first[] = "/tmp/latchkey-bench-XXXXXX";
 static char second[] = "/tmp/latchkey-bench-XXXXXX";

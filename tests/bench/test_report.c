@@ -3,8 +3,8 @@
  * What the report computes and how it writes: the fit of the scalability law, numbers for people,
  * escapes. How the page looks is for tests/bench/report.
  */
-#include "report/fit.h"
-#include "report/page.h"
+#include "page/fit.h"
+#include "page/page.h"
 
 #include <math.h>
 #include <setjmp.h>

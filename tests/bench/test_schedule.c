@@ -11,9 +11,9 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "bench.h"
-#include "pin.h"
-#include "schedule.h"
+#include "driver/bench.h"
+#include "driver/pin.h"
+#include "driver/schedule.h"
 
 #define SECOND UINT64_C(1000000000)
 

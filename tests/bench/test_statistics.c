@@ -11,8 +11,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "record.h"
-#include "statistics.h"
+#include "record/record.h"
+#include "record/statistics.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

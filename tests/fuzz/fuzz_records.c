@@ -9,36 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bench.h"
-#include "driver.h"
 #include "fuzz/fuzz.h"
-#include "random.h"
-#include "record.h"
-
-/* What a record is made of while the benchmark runs; reading one wants none of it. */
-struct bench_options bench_options;
-const struct bench_workload *bench_workloads[BENCH_WORKLOADS_MAX];
-size_t bench_workload_count;
-
-bool
-bench_interrupted(void)
-{
-    return false;
-}
-
-bool
-driver_sleep(double seconds)
-{
-    (void)seconds;
-    return false;
-}
-
-const char *
-distribution_text(const struct distribution *distribution, char *buffer, size_t size)
-{
-    (void)distribution, (void)buffer, (void)size;
-    return "";
-}
+#include "record/record.h"
 
 /* Read from a file, as there is no other way. */
 static bool

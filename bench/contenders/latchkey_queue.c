@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * latchkey's queue through its public API, as a worker would call it: jobs without an sk, one
+ * result per thread, claims acknowledged in one call for each pull.
+ */
+#include "contenders/latchkey.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOCK_START_MS 1000000
+
+struct queue {
+    lk_db *db;
+    int64_t visibility_ms;
+    _Atomic int64_t now_ms; /* the manual clock; threads of the store may read it */
+};
+
+struct client {
+    struct queue *queue;
+    lk_result *result;
+    size_t count; /* jobs of the last pull */
+    size_t capacity;
+    lk_claim *claims; /* of a pull of several, in one piece */
+};
+
+static const lk_bytes queue_pk = {"jobs", 4};
+
+static int64_t
+clock_manual(void *context)
+{
+    struct queue *queue = context;
+
+    return atomic_load(&queue->now_ms);
+}
+
+/* One job through a queue of its own, to see what this build of the library can do. */
+static lk_status
+queue_probe(lk_db *db)
+{
+    lk_bytes pk = {"probe", 5};
+    lk_item job = {{pk, {NULL, 0}}, {"job", 3}, 0};
+    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
+    lk_result *result = lk_result_new();
+    lk_status status;
+
+    if (result == NULL)
+        return LK_NO_MEMORY;
+    pull.pk = pk;
+    status = lk_queue_push(db, &job, 1, NULL, NULL);
+    if (status == LK_OK)
+        status = lk_queue_pull(db, &pull, result);
+    if (status == LK_OK)
+        status = lk_queue_acknowledge(db, lk_result_claim(result, 0), 1);
+    lk_result_free(result);
+    return status;
+}
+
+static void *
+queue_new(const struct queue_setup *setup, const char **missing)
+{
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    struct queue *queue = calloc(1, sizeof *queue);
+
+    if (queue == NULL)
+        return NULL;
+    queue->visibility_ms = setup->visibility_ms;
+    atomic_store(&queue->now_ms, CLOCK_START_MS);
+    if (setup->manual_clock) {
+        options.monotonic_ms = clock_manual;
+        options.clock_context = queue;
+    }
+    if (lk_memory_open(&options, &queue->db) != LK_OK) {
+        free(queue);
+        return NULL;
+    }
+    lk_status status = queue_probe(queue->db);
+    if (status == LK_OK)
+        return queue;
+    if (status == LK_UNSUPPORTED)
+        *missing = "LK_UNSUPPORTED";
+    lk_close(queue->db);
+    free(queue);
+    return NULL;
+}
+
+static void
+queue_free(void *handle)
+{
+    struct queue *queue = handle;
+
+    lk_close(queue->db);
+    free(queue);
+}
+
+static void
+queue_advance(void *handle, int64_t ms)
+{
+    struct queue *queue = handle;
+
+    atomic_fetch_add(&queue->now_ms, ms);
+}
+
+static void *
+client_attach(void *queue)
+{
+    struct client *client = calloc(1, sizeof *client);
+
+    if (client == NULL)
+        return NULL;
+    client->queue = queue;
+    client->result = lk_result_new();
+    if (client->result == NULL) {
+        free(client);
+        return NULL;
+    }
+    return client;
+}
+
+static void
+client_detach(void *handle)
+{
+    struct client *client = handle;
+
+    lk_result_free(client->result);
+    free(client->claims);
+    free(client);
+}
+
+static bool
+client_push(void *handle, const struct queue_job *jobs, size_t count)
+{
+    struct client *client = handle;
+    lk_item items[QUEUE_BATCH];
+    unsigned attempt = 0;
+    lk_status status;
+
+    if (count > QUEUE_BATCH)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        items[i].key.pk = queue_pk;
+        items[i].key.sk.data = NULL;
+        items[i].key.sk.size = 0;
+        items[i].data.data = &jobs[i];
+        items[i].data.size = sizeof jobs[i];
+        items[i].expires_at_ms = 0;
+    }
+    do
+        status = lk_queue_push(client->queue->db, items, count, NULL, NULL);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK;
+}
+
+static size_t
+pull_up_to(struct client *client, struct queue_job *jobs, size_t count, int64_t wait_ms)
+{
+    lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    unsigned attempt = 0;
+    lk_status status;
+
+    options.pk = queue_pk;
+    options.visibility_ms = client->queue->visibility_ms;
+    options.max_jobs = count;
+    options.wait_ms = wait_ms;
+    client->count = 0;
+    do
+        status = lk_queue_pull(client->queue->db, &options, client->result);
+    while (latchkey_again(status, &attempt));
+    if (status == LK_EMPTY)
+        return 0;
+    if (status != LK_OK)
+        return QUEUE_FAILED;
+    client->count = lk_result_count(client->result);
+    if (client->count > count)
+        return QUEUE_FAILED;
+    for (size_t i = 0; i < client->count; i++) {
+        lk_bytes data = lk_result_item(client->result, i)->data;
+        if (data.size != sizeof *jobs)
+            return QUEUE_FAILED;
+        memcpy(&jobs[i], data.data, sizeof *jobs);
+    }
+    return client->count;
+}
+
+static size_t
+client_pull(void *handle, struct queue_job *jobs, size_t count)
+{
+    return pull_up_to(handle, jobs, count, 0);
+}
+
+static size_t
+client_pull_wait(void *handle, struct queue_job *job)
+{
+    return pull_up_to(handle, job, 1, -1);
+}
+
+static bool
+claims_reserve(struct client *client)
+{
+    if (client->count <= client->capacity)
+        return true;
+    lk_claim *claims = realloc(client->claims, client->count * sizeof *claims);
+    if (claims == NULL)
+        return false;
+    client->claims = claims;
+    client->capacity = client->count;
+    return true;
+}
+
+static bool
+client_acknowledge(void *handle)
+{
+    struct client *client = handle;
+    const lk_claim *claims = client->claims;
+    unsigned attempt = 0;
+    lk_status status;
+
+    if (client->count == 1) {
+        claims = lk_result_claim(client->result, 0);
+    } else {
+        if (!claims_reserve(client))
+            return false;
+        for (size_t i = 0; i < client->count; i++)
+            client->claims[i] = *lk_result_claim(client->result, i);
+        claims = client->claims;
+    }
+    do
+        status = lk_queue_acknowledge(client->queue->db, claims, client->count);
+    while (latchkey_again(status, &attempt));
+    return status == LK_OK;
+}
+
+static size_t
+queue_contention(void *handle, struct bench_counter *counters)
+{
+    struct queue *queue = handle;
+
+    return latchkey_contention(queue->db, counters);
+}
+
+const struct queue_operations latchkey_queue = {
+    .claims = true,
+    .open = queue_new,
+    .close = queue_free,
+    .attach = client_attach,
+    .detach = client_detach,
+    .push = client_push,
+    .pull = client_pull,
+    .pull_wait = client_pull_wait,
+    .acknowledge = client_acknowledge,
+    .advance = queue_advance,
+    .contention = queue_contention,
+};

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What all rooms use: the registry of contenders and workloads, lists, the clock, the pause after a
+ * race, and whether somebody wants the program to end.
+ */
+#include "driver/bench.h"
+#include "driver/random.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const struct bench_contender *bench_contenders[BENCH_CONTENDERS_MAX];
+size_t bench_contender_count;
+const struct bench_workload *bench_workloads[BENCH_WORKLOADS_MAX];
+size_t bench_workload_count;
+bool bench_refusals;
+size_t bench_items_expected;
+
+/* Both tables are kept sorted by `order`. Called before main. */
+void
+bench_contender_add(const struct bench_contender *contender)
+{
+    size_t at = bench_contender_count;
+
+    if (at == BENCH_CONTENDERS_MAX)
+        abort();
+    for (; at > 0 && bench_contenders[at - 1]->order > contender->order; at--)
+        bench_contenders[at] = bench_contenders[at - 1];
+    bench_contenders[at] = contender;
+    bench_contender_count++;
+}
+
+void
+bench_workload_add(const struct bench_workload *workload)
+{
+    size_t at = bench_workload_count;
+
+    if (at == BENCH_WORKLOADS_MAX)
+        abort();
+    for (; at > 0 && bench_workloads[at - 1]->order > workload->order; at--)
+        bench_workloads[at] = bench_workloads[at - 1];
+    bench_workloads[at] = workload;
+    bench_workload_count++;
+}
+
+const struct bench_contender *
+bench_contender_find(const char *name)
+{
+    for (size_t i = 0; i < bench_contender_count; i++)
+        if (strcmp(bench_contenders[i]->name, name) == 0)
+            return bench_contenders[i];
+    return NULL;
+}
+
+bool
+bench_list_has(const char *list, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, size) == 0 && (at[size] == ',' || at[size] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+size_t
+bench_threads_parse(const char *text, unsigned *threads)
+{
+    size_t count = 0;
+    char *end;
+
+    for (; count < BENCH_THREADS_MAX; text = end + 1) {
+        unsigned long number = strtoul(text, &end, 10);
+        if (end == text || number < 1 || number > BENCH_THREADS_MAX)
+            return 0;
+        threads[count++] = (unsigned)number;
+        if (*end != ',')
+            return *end == '\0' ? count : 0;
+    }
+    return 0;
+}
+
+uint64_t
+bench_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* A random pause out of a span that doubles with each attempt, then the processor for somebody
+ * else. */
+void
+bench_backoff(unsigned attempt)
+{
+    static _Thread_local uint64_t state;
+    unsigned span = 32u << (attempt < 5 ? attempt : 5);
+
+    if (state == 0)
+        state = (uint64_t)(uintptr_t)&state;
+    state = random_mix(state);
+    if (attempt >= 6) {
+        sched_yield();
+        return;
+    }
+    for (unsigned pause = span / 2 + (unsigned)(state % span); pause > 0; pause--) {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#else
+        __asm__ volatile("" ::: "memory");
+#endif
+    }
+}
+
+/* ---- the wish to end ------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted;
+
+static void
+interrupt_note(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+void
+bench_interrupt_begin(void)
+{
+    struct sigaction action = {.sa_handler = interrupt_note, .sa_flags = (int)SA_RESETHAND};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool
+bench_interrupted(void)
+{
+    return interrupted != 0;
+}

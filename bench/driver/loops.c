@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loops of contenders without loops of their own, which call its functions through its table.
+ */
+#include "driver/loops.h"
+
+static void
+plain_get(struct bench_worker *worker, size_t count)
+{
+    loop_get(worker, count, worker->contender->get);
+}
+
+static void
+plain_get_many(struct bench_worker *worker, size_t count)
+{
+    loop_get_many(worker, count, worker->contender->get, worker->contender->get_many);
+}
+
+static void
+plain_set50(struct bench_worker *worker, size_t count)
+{
+    loop_mixed(worker, count, worker->contender->get, worker->contender->set, 2);
+}
+
+static void
+plain_set5(struct bench_worker *worker, size_t count)
+{
+    loop_mixed(worker, count, worker->contender->get, worker->contender->set, 20);
+}
+
+static void
+plain_set(struct bench_worker *worker, size_t count)
+{
+    loop_set(worker, count, worker->contender->set);
+}
+
+static const struct bench_loops plain_loops = {plain_get, plain_get_many, plain_set50, plain_set5,
+                                               plain_set};
+
+const struct bench_loops *
+loops_of(const struct bench_contender *contender)
+{
+    return contender->loops != NULL ? contender->loops : &plain_loops;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Single keys: get, mixtures of get and set, and 16 gets at once. The loops are compiled into the
+ * contenders (loops.h); every value that is read proves itself.
+ */
+#include "driver/loops.h"
+#include "workloads/parts/steps.h"
+
+#define POINT_BATCH 512 /* operations between looks at the clock */
+#define POINT_LOOKS 256 /* whole values that are looked at after a run */
+#define BEST_MAPS "tbb-map,tbb-fixed,libcuckoo,urcu,ck_hs,bound"
+
+static void
+get_step(struct bench_worker *worker, size_t count)
+{
+    loops_of(worker->contender)->get(worker, count);
+}
+
+static void
+get_many_step(struct bench_worker *worker, size_t count)
+{
+    loops_of(worker->contender)->get_many(worker, count);
+}
+
+static void
+set50_step(struct bench_worker *worker, size_t count)
+{
+    loops_of(worker->contender)->set50(worker, count);
+}
+
+static void
+set5_step(struct bench_worker *worker, size_t count)
+{
+    loops_of(worker->contender)->set5(worker, count);
+}
+
+/* Whether all bytes of a value are those of data_value: nothing but zeros between its numbers. */
+static bool
+value_is_whole(lk_bytes value, const char *sk)
+{
+    const char *bytes = value.data;
+    uint64_t number;
+
+    if (!data_proves(value, sk, &number))
+        return false;
+    for (size_t i = 16; i < value.size - 8; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+/* The loops look at three numbers of each value; here some values are looked at as a whole. */
+static void
+point_finish(struct bench_worker *worker)
+{
+    const struct requests *requests = &worker->requests;
+
+    for (size_t i = 0; i < POINT_LOOKS; i++) {
+        size_t place = (requests->at + i) & requests->mask;
+        const lk_key *key =
+            requests->items != NULL ? &requests->items[place].key : &requests->keys[place];
+        lk_bytes value;
+        if (!worker->contender->get(worker->client, key, &value))
+            worker->counts.failed++;
+        else if (!value_is_whole(value, requests->bodies[place].sk))
+            worker->counts.wrong++;
+    }
+}
+
+static const struct bench_workload workload_get = {
+    .name = "get",
+    .what = "point get",
+    .order = 10,
+    .unit = "M ops/s",
+    .threads = "1,2",
+    .distribution = "uniform",
+    .source = &data_source,
+    .requests = REQUESTS_READ,
+    .contenders = "latchkey,latchkey-into,latchkey-view,striped," BEST_MAPS,
+    .batch = POINT_BATCH,
+    .targets = {{"tbb-fixed", 2, 0.95, false, NULL},
+                {"tbb-fixed", 2, 1.0, false, "latchkey-into"},
+                {"ck_hs", 2, 1.35, false, "latchkey-into"},
+                {"tbb-map", 2, 1.1, true, NULL},
+                {"libcuckoo", 2, 1.1, true, NULL},
+                {"urcu", 2, 1.1, true, NULL},
+                {"bound", 2, 0.65, true, "latchkey-into"}},
+    .can = step_can_get,
+    .reads_only = true,
+    .step = get_step,
+    .finish = point_finish,
+};
+BENCH_WORKLOAD(workload_get)
+
+static const struct bench_workload workload_get_in_cache = {
+    .name = "get-in-cache",
+    .what = "point get of 1,000 items",
+    .order = 11,
+    .unit = "M ops/s",
+    .threads = "1,2",
+    .distribution = "uniform",
+    .source = &data_thousand_source,
+    .requests = REQUESTS_READ,
+    .contenders = "latchkey,latchkey-into,tbb-fixed,urcu,ck_hs,bound",
+    .batch = POINT_BATCH,
+    .targets = {{"tbb-fixed", 2, 1.4, false, "latchkey-into"}},
+    .can = step_can_get,
+    .reads_only = true,
+    .step = get_step,
+    .finish = point_finish,
+};
+BENCH_WORKLOAD(workload_get_in_cache)
+
+static const struct bench_workload workload_get_many = {
+    .name = "get-many",
+    .what = "multiple get of 16 keys, counted in keys (ck_hs: 16 single gets)",
+    .order = 12,
+    .unit = "M keys/s",
+    .threads = "1,2",
+    .distribution = "uniform",
+    .source = &data_source,
+    .requests = REQUESTS_READ,
+    .contenders = "latchkey,ck_hs,bound",
+    .weight = BENCH_GROUP,
+    .batch = POINT_BATCH / BENCH_GROUP,
+    .targets = {{"ck_hs", 2, 4.5, false, NULL}, {"bound", 2, 0.8, true, NULL}},
+    .can = step_can_get,
+    .reads_only = true,
+    .step = get_many_step,
+    .finish = point_finish,
+};
+BENCH_WORKLOAD(workload_get_many)
+
+static const struct bench_workload workload_set50 = {
+    .name = "set50",
+    .what = "a set, a get, and so on",
+    .order = 13,
+    .unit = "M ops/s",
+    .threads = "1,2",
+    .distribution = "uniform",
+    .source = &data_source,
+    .requests = REQUESTS_WRITE,
+    .contenders = "latchkey,striped," BEST_MAPS,
+    .batch = POINT_BATCH,
+    .targets = {{"tbb-fixed", 2, 0.85, false, NULL},
+                {"ck_hs", 2, 1.6, false, NULL},
+                {"tbb-fixed", 2, 1.0, true, NULL}},
+    .can = step_can_set,
+    .step = set50_step,
+    .finish = point_finish,
+};
+BENCH_WORKLOAD(workload_set50)
+
+static const struct bench_workload workload_set5 = {
+    .name = "set5",
+    .on_request = true,
+    .what = "a set, 19 gets, and so on",
+    .order = 14,
+    .unit = "M ops/s",
+    .threads = "2",
+    .distribution = "uniform",
+    .source = &data_source,
+    .requests = REQUESTS_WRITE,
+    .contenders = "latchkey,striped," BEST_MAPS,
+    .batch = POINT_BATCH,
+    .can = step_can_set,
+    .step = set5_step,
+    .finish = point_finish,
+};
+BENCH_WORKLOAD(workload_set5)
