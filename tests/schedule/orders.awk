@@ -5,8 +5,9 @@
 #   FILE LINE KIND ORDER FUNCTION ACCESS
 #
 # KIND is load, store, change (read-modify-write) or fence; ORDER its number in __ATOMIC_; ACCESS the verb and its first
-# argument without spaces, with #2, #3, ... where a function has the same text again. LINE is where the statement's line with
-# the verb begins. Verbs are those of src/base/atomic.h, the fences of Concurrency Kit, and whatever src/lmdb/atomic.h has.
+# argument without spaces, with #2, #3, ... where a function has the same text again. LINE is where the line of the statement
+# that has the verb begins. With -v relaxed=1 the relaxed ones are among them, with order 0. Verbs are those of
+# src/base/atomic.h, the fences of Concurrency Kit, and whatever src/lmdb/atomic.h has.
 function flush(    i, n) {
     for (i = 1; i <= lines; i++) {
         if (match(text[i], /^[a-zA-Z_][a-zA-Z_0-9]*\(/))
@@ -26,7 +27,7 @@ function flush(    i, n) {
                 order = verb
             order = order ~ /seq_cst/ ? 5 : order ~ /acq_rel/ ? 4 : order ~ /release|fence_store/ ? 3 : \
                 order ~ /acquire|fence_load/ ? 2 : 0
-            if (order == 0)
+            if (order == 0 && !relaxed)
                 continue
             kind = verb ~ /fence/ ? "fence" : verb ~ /_load/ ? "load" : verb ~ /_store/ ? "store" : "change"
             access = verb "(" first ")"
@@ -65,7 +66,7 @@ function arguments(rest, i,    depth, c, k) {
     }
 }
 BEGIN {
-    verbs = "(^|[^a-zA-Z_0-9])(lki_(load|store|swap|or|and|add|sub|cas|fence)_(acquire|release|acq_rel|seq_cst)|ck_pr_fence_[a-z_]+)\\("
+    verbs = "(^|[^a-zA-Z_0-9])(lki_(load|store|swap|or|and|add|sub|cas|fence)_(relaxed|acquire|release|acq_rel|seq_cst)|ck_pr_fence_[a-z_]+)\\("
     explicit = "(^|[^a-zA-Z_0-9])atomic_[a-z_]+\\("
 }
 FNR == 1 { flush(); file = FILENAME; comment = 0; name = "-" }
