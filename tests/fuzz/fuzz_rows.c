@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The adapter for LMDB over rows that it did not write. The input's rows are put into a good environment by LMDB alone: keys and rows as
- * src/lmdb/row.h has them with fields of the input's, or any bytes. Then the database is opened, any calls are made on it, it is
- * closed, and perhaps all again. Whatever lies there, a call ends, within bounded work, with a status that the headers have, and what it gives out can be
- * read to the last byte.
+ * The adapter for LMDB over a file that it did not write. The input's rows are put into a good environment by LMDB alone: keys and rows as
+ * src/lmdb/row.h has them with fields of the input's, or any bytes. If the input's last byte says so, pages of the file are damaged
+ * then: the adapter looks at what LMDB would trust in a small file before LMDB maps it (src/lmdb/pages.h). Then the database is
+ * opened, any calls are made on it, it is closed, and perhaps all again. Whatever lies there, a call ends, within bounded work, with a
+ * status that the headers have, and what it gives out can be read to the last byte.
  */
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -218,6 +220,69 @@ rows_put(void)
     mdb_env_close(env);
 }
 
+/* ---- pages ---- */
+
+enum { PAGE = 4096, DAMAGED = 0xf0, DAMAGE_BYTES = 5 };
+
+/* Five bytes: what, which page, where, what is written. */
+static void
+page_damage(unsigned char *file, size_t pages, const uint8_t *bytes)
+{
+    size_t at = bytes[2] | (size_t)bytes[3] << 8;
+    unsigned char *page = file + bytes[1] % pages * PAGE;
+    switch (bytes[0] % 6) {
+    case 0:
+        page[at % PAGE] ^= (unsigned char)(1U << bytes[4] % 8);
+        break;
+    case 1: /* where LMDB keeps what it trusts */
+        page[at % 160] = bytes[4];
+        break;
+    case 2:
+        page[at % 160] ^= (unsigned char)(1U << bytes[4] % 8);
+        break;
+    case 3:
+        memset(page + at % PAGE, bytes[4], PAGE - at % PAGE);
+        break;
+    case 4:
+        memmove(page, file + bytes[4] % pages * PAGE, PAGE);
+        break;
+    default:
+        memset(page + at % 160, bytes[4], 2 + at / 160 % 8);
+        break;
+    }
+}
+
+/* How much of the input's end says what becomes of the pages: nothing, unless the last byte is 0xf0 or more. */
+static size_t
+damages_size(const uint8_t *data, size_t size)
+{
+    if (size == 0 || data[size - 1] < DAMAGED)
+        return 0;
+    size_t taken = 1 + (1 + (size_t)data[size - 1] % 4) * DAMAGE_BYTES;
+    return taken <= size ? taken : 1;
+}
+
+/* Damages, and whether the file then loses its last page, or gets one more. */
+static void
+pages_damage(const uint8_t *bytes, size_t size)
+{
+    const char *path = lmdb_path(t.rig.folder, file_names[0]);
+    unsigned last = bytes[size - 1];
+    struct stat status;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    must(fd >= 0 && fstat(fd, &status) == 0);
+    size_t length = (size_t)status.st_size;
+    unsigned char *file = malloc(length);
+    must(file != NULL && pread(fd, file, length, 0) == (ssize_t)length);
+    for (size_t at = 0; at + DAMAGE_BYTES < size; at += DAMAGE_BYTES)
+        page_damage(file, length / PAGE, bytes + at);
+    must(pwrite(fd, file, length, 0) == (ssize_t)length);
+    if ((last & 12) >= 8)
+        must(ftruncate(fd, (off_t)((last & 12) == 12 ? length - PAGE : length + PAGE)) == 0);
+    must(close(fd) == 0);
+    free(file);
+}
+
 /* ---- calls ---- */
 
 /* A status that is none, or that no call may end with here. */
@@ -423,8 +488,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     atomic_store(&t.rig.k.monotonic_ms, KIT_START_MS);
     for (size_t i = 0; i < 2; i++)
         file_put(i);
-    t.random = kit_random_bytes(data, size);
+    size_t damages = damages_size(data, size);
+    t.random = kit_random_bytes(data, size - damages);
     rows_put();
+    if (damages > 0)
+        pages_damage(data + size - damages, damages);
     for (uint64_t openings = 1 + draw(2); openings > 0; openings--) {
         lk_db *db;
         if (said(lk_lmdb_open(t.rig.folder, &t.rig.options, &db)) != LK_OK)

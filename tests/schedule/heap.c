@@ -29,15 +29,7 @@ typedef struct block {
 
 uint8_t *heap_shadow;
 
-typedef struct heap_state {
-    size_t used; /* bytes of the arena */
-    uint64_t live;
-    uint32_t last; /* grain of the last header */
-} heap_state;
-
-static heap_state now, kept;
-static unsigned char *kept_bytes;
-static uint8_t *kept_shadow;
+static heap_state now;
 static uint64_t allocations, fail_at;
 static bool fail_forever;
 
@@ -54,24 +46,26 @@ heap_open(void)
 }
 
 void
-heap_keep(void)
+heap_keep(heap_copy *copy)
 {
-    kept = now;
-    kept_bytes = malloc(now.used);
-    kept_shadow = malloc(now.used / HEAP_GRAIN);
-    if (kept_bytes == NULL || kept_shadow == NULL)
+    copy->state = now;
+    copy->bytes = malloc(now.used);
+    copy->shadow = malloc(now.used / HEAP_GRAIN);
+    if (copy->bytes == NULL || copy->shadow == NULL)
         report_misuse("no memory for a copy of the arena");
-    memcpy(kept_bytes, (void *)HEAP_BASE, now.used);
-    memcpy(kept_shadow, heap_shadow, now.used / HEAP_GRAIN);
+    memcpy(copy->bytes, (void *)HEAP_BASE, now.used);
+    memcpy(copy->shadow, heap_shadow, now.used / HEAP_GRAIN);
 }
 
 void
-heap_reset(void)
+heap_reset(const heap_copy *copy)
 {
-    memcpy((void *)HEAP_BASE, kept_bytes, kept.used);
-    memcpy(heap_shadow, kept_shadow, kept.used / HEAP_GRAIN);
-    memset(heap_shadow + kept.used / HEAP_GRAIN, 0, (now.used - kept.used) / HEAP_GRAIN);
-    now = kept;
+    size_t used = copy->state.used;
+    memcpy((void *)HEAP_BASE, copy->bytes, used);
+    memcpy(heap_shadow, copy->shadow, used / HEAP_GRAIN);
+    if (now.used > used)
+        memset(heap_shadow + used / HEAP_GRAIN, 0, (now.used - used) / HEAP_GRAIN);
+    now = copy->state;
     allocations = fail_at = 0;
     fail_forever = false;
 }

@@ -20,11 +20,23 @@ enum { HEAP_GRAIN = 16 };
 /* For each grain: how many of its first bytes may be accessed. */
 extern uint8_t *heap_shadow;
 
+typedef struct heap_state {
+    size_t used; /* bytes of the arena */
+    uint64_t live;
+    uint32_t last; /* grain of the last header */
+} heap_state;
+
+typedef struct heap_copy {
+    heap_state state;
+    unsigned char *bytes;
+    uint8_t *shadow;
+} heap_copy;
+
 /* Once. */
 void heap_open(void);
 /* Notes the state of now; brings it back. */
-void heap_keep(void);
-void heap_reset(void);
+void heap_keep(heap_copy *copy);
+void heap_reset(const heap_copy *copy);
 
 /* Allocations that are there. */
 uint64_t heap_live(void);

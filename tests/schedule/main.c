@@ -16,14 +16,9 @@
 #include <unistd.h>
 
 #include "schedule/audit.h"
-#include "schedule/clock.h"
-#include "schedule/data.h"
 #include "schedule/engine.h"
-#include "schedule/heap.h"
-#include "schedule/memory.h"
 #include "schedule/report.h"
-#include "schedule/schedule.h"
-#include "schedule/threads.h"
+#include "schedule/run.h"
 #include "support/scale.h"
 
 enum {
@@ -33,7 +28,6 @@ enum {
     SHRINK_S = 20,
     CHOICES_SHOWN = 400,
 };
-#define START_NS INT64_C(3600000000000)
 
 static struct {
     const char *scenario, *program;
@@ -46,48 +40,7 @@ static struct {
 } options = {.seed = 1, .memory = -1};
 
 static const schedule_scenario *scenario;
-static uint64_t points; /* of a run without switches */
-static unsigned char *kept_data, *kept_zero, kept_local[ENGINE_LOCAL];
-static void *kept_specific[ENGINE_KEYS];
-
-/* ---- one schedule ---- */
-
-static size_t
-data_size(void)
-{
-    return (size_t)(schedule_data_last - schedule_data_first);
-}
-
-static size_t
-zero_size(void)
-{
-    return (size_t)(schedule_zero_last - schedule_zero_first);
-}
-
-static void
-state_keep(void)
-{
-    heap_keep();
-    kept_data = malloc(data_size());
-    kept_zero = malloc(zero_size());
-    if (kept_data == NULL || kept_zero == NULL)
-        report_misuse("no memory for copies of variables");
-    memcpy(kept_data, schedule_data_first, data_size());
-    memcpy(kept_zero, schedule_zero_first, zero_size());
-    memcpy(kept_local, (void *)engine.local_low, engine.local_size);
-    memcpy(kept_specific, engine.fiber[0].specific, sizeof kept_specific);
-}
-
-static void
-state_reset(void)
-{
-    heap_reset();
-    memcpy(schedule_data_first, kept_data, data_size());
-    memcpy(schedule_zero_first, kept_zero, zero_size());
-    memcpy((void *)engine.local_low, kept_local, engine.local_size);
-    memcpy(engine.fiber[0].specific, kept_specific, sizeof kept_specific);
-    clock_reset(START_NS);
-}
+static run_start start;
 
 static bool
 memory_is_weak(uint64_t seed)
@@ -99,77 +52,7 @@ memory_is_weak(uint64_t seed)
 static void
 schedule_run(policy_kind kind, uint64_t seed)
 {
-    state_reset();
-    report->seed = seed;
-    policy_begin(kind, seed, points);
-    engine.weak = memory_is_weak(seed);
-    engine.plain_points = kind == POLICY_ALL ? false : seed / 2 % (engine.weak ? 4 : 2) == 0;
-    engine.hash = engine.switches = 0;
-    engine.slice = (uint32_t)(points * 4 + 500);
-    engine.limit = scenario->limit != 0 ? scenario->limit : points * 100 + 20000;
-    engine.freeze_budget = engine.limit;
-    if (engine.weak)
-        memory_reset();
-    if (scenario->setup != NULL)
-        scenario->setup();
-    uint32_t fibers = 0;
-    while (fibers < SCHEDULE_FIBERS && scenario->body[fibers] != NULL)
-        fibers++;
-    engine_run_all(scenario->body, fibers);
-    engine.weak = false; /* nobody else is there any more, and memory holds what is newest */
-    if (scenario->check != NULL)
-        scenario->check();
-    if (scenario->teardown != NULL) {
-        scenario->teardown();
-        threads_exit(); /* of the thread that prepared */
-        if (heap_live() != 0 && !(engine.frozen && engine.freeze_kills))
-            heap_fail_leaks();
-    }
-    report->schedules++;
-    report->points += engine.steps;
-    report->switches += engine.switches;
-}
-
-uint64_t
-schedule_random(void)
-{
-    return policy_random();
-}
-
-uint32_t
-schedule_self(void)
-{
-    return engine.current;
-}
-
-uint64_t
-schedule_step(void)
-{
-    return engine_steps();
-}
-
-void
-schedule_yield(void)
-{
-    engine_yield();
-}
-
-void
-schedule_fail_allocation(uint64_t n, bool forever)
-{
-    heap_fail_at(n, forever);
-}
-
-uint64_t
-schedule_allocations(void)
-{
-    return heap_allocations();
-}
-
-uint64_t
-schedule_live(void)
-{
-    return heap_live();
+    run_once(&start, kind, seed, memory_is_weak(seed));
 }
 
 /* ---- jobs: each in a process of its own ---- */
@@ -208,16 +91,10 @@ wall_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* How many points a run has in which nobody gives way; of the first seeds, the most. */
 static void
 job_count(void)
 {
-    uint64_t most = 0;
-    for (uint64_t seed = 2; seed < 10; seed++) {
-        schedule_run(POLICY_NONE, seed);
-        most = engine.steps > most ? engine.steps : most;
-    }
-    report->points = most;
+    report->points = run_count(&start, memory_is_weak);
 }
 
 static void
@@ -448,15 +325,10 @@ static bool
 scenario_run(void)
 {
     policy_traces(&report->noted, &report->replayed);
-    clock_reset(START_NS);
-    policy_begin(POLICY_NONE, 0, 0);
-    if (scenario->prepare != NULL)
-        scenario->prepare();
-    state_keep();
-    points = 1000;
+    run_prepare(&start, scenario);
     if (part_run("straight", job_count))
         return true;
-    points = report->points;
+    start.points = report->points;
     if (options.replay != NULL)
         return scenario_replay();
     uint64_t count = scenario->count != 0 ? scenario->count : COUNT;
@@ -556,9 +428,7 @@ int
 main(int argc, char **argv)
 {
     options_parse(argc, argv);
-    report_open();
-    engine_open();
-    heap_open();
+    run_open();
     unsigned ran = 0, failed = 0;
     for (scenario = schedule_scenarios; scenario->name != NULL; scenario++) {
         if (options.scenario != NULL && strcmp(options.scenario, scenario->name) != 0)

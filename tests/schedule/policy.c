@@ -20,7 +20,8 @@ static struct {
     const policy_trace *replayed;
     uint32_t mean; /* random walk: points between switches */
     uint32_t lowest, changes, changed;
-    uint64_t change[DEPTH_MAX]; /* PCT: steps, ascending */
+    uint64_t change[DEPTH_MAX];  /* PCT: steps, ascending */
+    const uint8_t *front, *back; /* bytes: those that are left */
     /* all */
     uint32_t bound, unasked;
     uint32_t depth, known; /* choices of this run so far; those that the last run left */
@@ -42,9 +43,24 @@ random_below(uint32_t n)
     return (uint32_t)((random_of(&policy.state) >> 32) * n >> 32);
 }
 
+void
+policy_bytes(const uint8_t *bytes, size_t size)
+{
+    policy.front = bytes;
+    policy.back = bytes + size;
+}
+
+static uint32_t
+byte_chosen(void)
+{
+    return policy.front < policy.back ? *--policy.back : 0;
+}
+
 uint64_t
 policy_random(void)
 {
+    if (policy.kind == POLICY_BYTES)
+        return policy.front < policy.back ? *policy.front++ : 0;
     return random_of(&policy.wishes);
 }
 
@@ -204,6 +220,9 @@ schedule_choose(uint32_t n)
         case POLICY_MIX:
             value = random_below(2) == 0 ? 0 : random_below(n);
             break;
+        case POLICY_BYTES:
+            value = byte_chosen() % n;
+            break;
         case POLICY_ALL:
             value = all_choose(n);
             break;
@@ -256,6 +275,9 @@ policy_forced(void)
     case POLICY_MIX:
         next = n > 1 ? circle_nth(engine.current, random_below(n)) : usual;
         break;
+    case POLICY_BYTES:
+        next = n > 1 ? circle_nth(engine.current, byte_chosen() % n) : usual;
+        break;
     case POLICY_PCT:
         if (engine.current != 0) /* who gives way stays behind */
             engine.fiber[engine.current].priority = --policy.lowest;
@@ -286,6 +308,12 @@ policy_next_event(void)
     case POLICY_RANDOM:
     case POLICY_MIX:
         at = (uint64_t)engine.count + 1 + random_below(2 * policy.mean);
+        break;
+    case POLICY_BYTES: /* 1 to 4,096 points, small ones exactly */
+        if (policy.front < policy.back) {
+            uint32_t byte = byte_chosen();
+            at = (uint64_t)engine.count + ((1 + byte % 32) << byte / 32);
+        }
         break;
     case POLICY_PCT: {
         uint64_t steps = engine_steps();
@@ -336,6 +364,10 @@ policy_next(void)
     case POLICY_MIX:
         if (n > 1)
             next = circle_nth(self, random_below(n - 1));
+        break;
+    case POLICY_BYTES:
+        if (n > 1)
+            next = circle_nth(self, byte_chosen() % (n - 1));
         break;
     case POLICY_PCT:
         next = pct_next();

@@ -9,6 +9,7 @@
  * Guarantees of Finding Bugs", 2010.
  * All: depth first over all choices with at most so many switches that nobody asked for. Musuvathi,
  * Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", 2007.
+ * Bytes: those of a fuzzer.
  * Replay: the choices of a list, 0 elsewhere.
  */
 #ifndef LKI_SCHEDULE_POLICY_H
@@ -24,7 +25,8 @@ typedef enum policy_kind {
     POLICY_PCT,
     POLICY_ALL,
     POLICY_REPLAY,
-    POLICY_NONE, /* each fiber to its end: to count points */
+    POLICY_BYTES, /* choices and what policy_random gives are somebody's bytes */
+    POLICY_NONE,  /* each fiber to its end: to count points */
 } policy_kind;
 
 /* What fiber chose at its point number `count`, where it was not 0. Of a switch: the fiber that
@@ -54,6 +56,10 @@ void policy_bound(uint32_t switches);
 uint64_t policy_random(void);
 /* A number below n (n > 0). 0 is the choice that is least remarkable. */
 uint32_t schedule_choose(uint32_t n);
+
+/* Of POLICY_BYTES: what is drawn comes from their front, what is chosen from their back, so that a change of the one moves nothing of the
+ * other. Where the two meet, all is 0, and there are no more switches that nobody asked for. Before policy_begin. */
+void policy_bytes(const uint8_t *bytes, size_t size);
 
 /* Called by the engine. */
 void policy_started(void);         /* the fibers of a run are there */

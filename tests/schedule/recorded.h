@@ -11,7 +11,7 @@
 #include "check/record_jobs.h"
 #include "schedule/store.h"
 
-enum { RECORDED_OPS = 96, RECORDED_STEPS = 768, RECORDED_NUMBERS = 100 };
+enum { RECORDED_OPS = 512, RECORDED_STEPS = 1536, RECORDED_NUMBERS = 100 };
 
 static record_world recorded_world;
 static recorder recorded[SCHEDULE_FIBERS + 1];
@@ -46,6 +46,10 @@ recorded_number(uint32_t *own)
 static inline void
 recorded_merge(uint32_t fibers)
 {
+    for (uint32_t i = 0; i <= fibers; i++) /* else it has moved, which is not brought back */
+        if (recorded[i].history.count > RECORDED_OPS || recorded[i].name_count > RECORDED_OPS ||
+            recorded[i].history.step_count > RECORDED_STEPS)
+            schedule_fail("the room of a recorder is too small");
     const recorder *wrong = record_merge(recorded, fibers + 1, &recorded_all);
     if (wrong != NULL)
         schedule_fail("fiber %u: %s (%s)", wrong->thread, wrong->wrong,

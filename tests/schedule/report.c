@@ -19,6 +19,7 @@ enum { FRAMES_SHOWN = 4, LINE = 512, LOOKED_UP = 200 };
 
 report_board *report;
 bool report_records;
+void (*report_ended)(void);
 const void *report_last;
 
 void
@@ -117,6 +118,8 @@ schedule_fail(const char *format, ...)
         if (event != NULL)
             frames_note(event->frame);
     }
+    if (report_ended != NULL)
+        report_ended();
     _exit(1);
 }
 

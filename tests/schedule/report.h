@@ -49,7 +49,9 @@ typedef struct report_board {
 } report_board;
 
 extern report_board *report;
-extern bool report_records;     /* is a history kept? */
+extern bool report_records; /* is a history kept? */
+extern void (*report_ended)(
+    void); /* not NULL: called when a schedule has failed; may end the process in its own way */
 extern const void *report_last; /* where the last access was */
 
 static inline void
