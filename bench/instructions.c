@@ -94,13 +94,21 @@ getrandom(void *buffer, size_t size, unsigned flags)
 #define MEASURED __attribute__((noinline, noclone))
 #define BOTH(status, call) (status) = (lk_status)((int)(status) | (int)(call))
 
-lk_status measured_get_into(void), measured_get(void), measured_view(void), measured_get_many(void);
-lk_status measured_set(void), measured_new_key(void), measured_delete(void);
-lk_status measured_get_locked(void), measured_set_atomic(void), measured_commit(void);
-lk_status measured_query(void);
-lk_status measured_cache_hit(void), measured_push(void), measured_pull(void);
-lk_status measured_acknowledge(void), measured_push_batch(void), measured_pull_batch(void);
-lk_status measured_acknowledge_batch(void);
+/* measured_NAME: `call`, again and again, on the handle `on`, with `i` from 0 to `count` in steps of `step`. */
+#define MEASURE(name, handle, count, step, call)     \
+    lk_status measured_##name(void);                 \
+    MEASURED lk_status measured_##name(void)         \
+    {                                                \
+        lk_status status = LK_OK;                    \
+        lk_db *on = (handle);                        \
+        lk_result *into = result;                    \
+        (void)into;                                  \
+        for (size_t i = 0; i < (count); i += (step)) \
+            BOTH(status, call);                      \
+        return status;                               \
+    }
+
+lk_status measured_get_into(void), measured_view(void), measured_commit(void);
 void measured_end(void);
 
 MEASURED lk_status
@@ -113,18 +121,6 @@ measured_get_into(void)
 
     for (size_t i = 0; i < KEYS; i++)
         BOTH(status, lk_get_into_at(handle, &keys[i], buffer, sizeof buffer, &size));
-    return status;
-}
-
-MEASURED lk_status
-measured_get(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-    lk_result *into = result;
-
-    for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_get_at(handle, &keys[i], into));
     return status;
 }
 
@@ -143,74 +139,6 @@ measured_view(void)
 }
 
 MEASURED lk_status
-measured_get_many(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-    lk_result *into = result;
-
-    for (size_t i = 0; i < KEYS; i += MANY)
-        BOTH(status, lk_get_many(handle, &keys[i], MANY, into));
-    return status;
-}
-
-MEASURED lk_status
-measured_set(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-
-    for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_set(handle, &items[i], 1));
-    return status;
-}
-
-MEASURED lk_status
-measured_new_key(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = fresh;
-
-    for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_set(handle, &items[i], 1));
-    return status;
-}
-
-MEASURED lk_status
-measured_delete(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = fresh;
-
-    for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_delete(handle, &keys[i], 1));
-    return status;
-}
-
-MEASURED lk_status
-measured_get_locked(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-    lk_result *into = result;
-
-    for (size_t i = 0; i < KEYS; i += 2)
-        BOTH(status, lk_get_locked(handle, &keys[i], 2, &locks[i], into));
-    return status;
-}
-
-MEASURED lk_status
-measured_set_atomic(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-
-    for (size_t i = 0; i < KEYS; i += 2)
-        BOTH(status, lk_set_atomic(handle, &items[i], 2, &locks[i], 2, NULL));
-    return status;
-}
-
-MEASURED lk_status
 measured_commit(void)
 {
     lk_status status = LK_OK;
@@ -224,95 +152,21 @@ measured_commit(void)
     return status;
 }
 
-MEASURED lk_status
-measured_query(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-    lk_result *into = result;
-
-    for (size_t i = 0; i < SCANS; i++)
-        BOTH(status, lk_query_items(handle, &queries[i], into));
-    return status;
-}
-
-MEASURED lk_status
-measured_cache_hit(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = cache;
-    lk_result *into = result;
-
-    for (size_t i = 0; i < KEYS; i++)
-        BOTH(status, lk_get_at(handle, &keys[i], into));
-    return status;
-}
-
-MEASURED lk_status
-measured_push(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-
-    for (size_t i = 0; i < JOBS; i++)
-        BOTH(status, lk_queue_push(handle, &jobs[i], 1, NULL, NULL));
-    return status;
-}
-
-MEASURED lk_status
-measured_pull(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-
-    for (size_t i = 0; i < JOBS; i++)
-        BOTH(status, lk_queue_pull(handle, &pull_one, results[i]));
-    return status;
-}
-
-MEASURED lk_status
-measured_acknowledge(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-
-    for (size_t i = 0; i < JOBS; i++)
-        BOTH(status, lk_queue_acknowledge(handle, &claims[i], 1));
-    return status;
-}
-
-MEASURED lk_status
-measured_push_batch(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-
-    for (size_t i = 0; i < JOBS; i += MANY)
-        BOTH(status, lk_queue_push(handle, &jobs[i], MANY, NULL, NULL));
-    return status;
-}
-
-MEASURED lk_status
-measured_pull_batch(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-
-    for (size_t i = 0; i < JOBS; i += MANY)
-        BOTH(status, lk_queue_pull(handle, &pull_many, results[i]));
-    return status;
-}
-
-MEASURED lk_status
-measured_acknowledge_batch(void)
-{
-    lk_status status = LK_OK;
-    lk_db *handle = db;
-
-    for (size_t i = 0; i < JOBS; i += MANY)
-        BOTH(status, lk_queue_acknowledge(handle, &claims[i], MANY));
-    return status;
-}
+MEASURE(get, db, KEYS, 1, lk_get_at(on, &keys[i], into))
+MEASURE(get_many, db, KEYS, MANY, lk_get_many(on, &keys[i], MANY, into))
+MEASURE(set, db, KEYS, 1, lk_set(on, &items[i], 1))
+MEASURE(new_key, fresh, KEYS, 1, lk_set(on, &items[i], 1))
+MEASURE(delete, fresh, KEYS, 1, lk_delete(on, &keys[i], 1))
+MEASURE(get_locked, db, KEYS, 2, lk_get_locked(on, &keys[i], 2, &locks[i], into))
+MEASURE(set_atomic, db, KEYS, 2, lk_set_atomic(on, &items[i], 2, &locks[i], 2, NULL))
+MEASURE(query, db, SCANS, 1, lk_query_items(on, &queries[i], into))
+MEASURE(cache_hit, cache, KEYS, 1, lk_get_at(on, &keys[i], into))
+MEASURE(push, db, JOBS, 1, lk_queue_push(on, &jobs[i], 1, NULL, NULL))
+MEASURE(pull, db, JOBS, 1, lk_queue_pull(on, &pull_one, results[i]))
+MEASURE(acknowledge, db, JOBS, 1, lk_queue_acknowledge(on, &claims[i], 1))
+MEASURE(push_batch, db, JOBS, MANY, lk_queue_push(on, &jobs[i], MANY, NULL, NULL))
+MEASURE(pull_batch, db, JOBS, MANY, lk_queue_pull(on, &pull_many, results[i]))
+MEASURE(acknowledge_batch, db, JOBS, MANY, lk_queue_acknowledge(on, &claims[i], MANY))
 
 /* The mark of an end: the tool counts from the entry of a function to the entry of this one. */
 MEASURED void

@@ -2,7 +2,7 @@
 //
 // tbb::concurrent_hash_map of oneTBB: a reader-writer lock in each element, held by accessors;
 // values are copied out and assigned under it. No commits. tbb-map has strings for keys and values,
-// tbb-fixed arrays. Its queue is in tbb.cpp.
+// tbb-fixed arrays.
 // Needs: pkg-config tbb
 #include "contenders/parts/item_key.hpp"
 

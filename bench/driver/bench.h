@@ -68,7 +68,7 @@ typedef bool bench_set(void *client, const lk_item *put);
  * operations, or groups of BENCH_GROUP keys, with the worker's next requests. */
 typedef void bench_loop(struct bench_worker *worker, size_t count);
 struct bench_loops {
-    bench_loop *get, *get_many, *set50, *set5, *set;
+    bench_loop *get, *get_many, *set50, *set;
 };
 
 /* A store under test. A call that is NULL is one that the contender does not have; it then sits
@@ -319,8 +319,8 @@ struct bench_options {
     bool processor_time;       /* rates are per second of processor, not of the clock */
     const char *pin;           /* none, compact or spread; NULL: nothing was asked for */
 
-    const char *json, *csv, *hgrm, *html; /* files to write; NULL: none */
-    const char *baseline;                 /* a record to compare with; NULL: none */
+    const char *json, *csv, *html; /* files to write; NULL: none */
+    const char *baseline;          /* a record to compare with; NULL: none */
     double worse_most;       /* a row worse than that part fails the run; below 0: none does */
     const char *compared[2]; /* of the command compare */
 };

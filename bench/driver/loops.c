@@ -19,13 +19,7 @@ plain_get_many(struct bench_worker *worker, size_t count)
 static void
 plain_set50(struct bench_worker *worker, size_t count)
 {
-    loop_mixed(worker, count, worker->contender->get, worker->contender->set, 2);
-}
-
-static void
-plain_set5(struct bench_worker *worker, size_t count)
-{
-    loop_mixed(worker, count, worker->contender->get, worker->contender->set, 20);
+    loop_set50(worker, count, worker->contender->get, worker->contender->set);
 }
 
 static void
@@ -34,8 +28,7 @@ plain_set(struct bench_worker *worker, size_t count)
     loop_set(worker, count, worker->contender->set);
 }
 
-static const struct bench_loops plain_loops = {plain_get, plain_get_many, plain_set50, plain_set5,
-                                               plain_set};
+static const struct bench_loops plain_loops = {plain_get, plain_get_many, plain_set50, plain_set};
 
 const struct bench_loops *
 loops_of(const struct bench_contender *contender)

@@ -56,9 +56,9 @@ loop_get(struct bench_worker *worker, size_t count, bench_get *get)
     loop_end(worker, at, doubt, failed);
 }
 
-/* Every `every`-th operation is a set, the others are gets. */
+/* A set, a get, and so on. */
 BENCH_INLINE void
-loop_mixed(struct bench_worker *worker, size_t count, bench_get *get, bench_set *set, size_t every)
+loop_set50(struct bench_worker *worker, size_t count, bench_get *get, bench_set *set)
 {
     const struct requests requests = worker->requests;
     void *client = worker->client;
@@ -71,7 +71,7 @@ loop_mixed(struct bench_worker *worker, size_t count, bench_get *get, bench_set 
         size_t place = at & requests.mask;
         const lk_item *item = &requests.items[place];
         lk_bytes value;
-        if (at % every == 0)
+        if (at % 2 == 0)
             failed += !set(client, item);
         else if (!get(client, &item->key, &value) || value.size != requests.value_size)
             failed++;
@@ -127,29 +127,24 @@ loop_get_many(struct bench_worker *worker, size_t count, bench_get *get, bench_g
 }
 
 /* A table `name` of loops over a contender's functions, which are BENCH_INLINE. */
-#define BENCH_LOOPS(name, get, get_many, set)                                          \
-    static void name##_get(struct bench_worker *w, size_t n)                           \
-    {                                                                                  \
-        loop_get(w, n, get);                                                           \
-    }                                                                                  \
-    static void name##_get_many(struct bench_worker *w, size_t n)                      \
-    {                                                                                  \
-        loop_get_many(w, n, get, get_many);                                            \
-    }                                                                                  \
-    static void name##_set50(struct bench_worker *w, size_t n)                         \
-    {                                                                                  \
-        loop_mixed(w, n, get, set, 2);                                                 \
-    }                                                                                  \
-    static void name##_set5(struct bench_worker *w, size_t n)                          \
-    {                                                                                  \
-        loop_mixed(w, n, get, set, 20);                                                \
-    }                                                                                  \
-    static void name##_set(struct bench_worker *w, size_t n)                           \
-    {                                                                                  \
-        loop_set(w, n, set);                                                           \
-    }                                                                                  \
-    static const struct bench_loops name = {name##_get, name##_get_many, name##_set50, \
-                                            name##_set5, name##_set};
+#define BENCH_LOOPS(name, get, get_many, set)                     \
+    static void name##_get(struct bench_worker *w, size_t n)      \
+    {                                                             \
+        loop_get(w, n, get);                                      \
+    }                                                             \
+    static void name##_get_many(struct bench_worker *w, size_t n) \
+    {                                                             \
+        loop_get_many(w, n, get, get_many);                       \
+    }                                                             \
+    static void name##_set50(struct bench_worker *w, size_t n)    \
+    {                                                             \
+        loop_set50(w, n, get, set);                               \
+    }                                                             \
+    static void name##_set(struct bench_worker *w, size_t n)      \
+    {                                                             \
+        loop_set(w, n, set);                                      \
+    }                                                             \
+    static const struct bench_loops name = {name##_get, name##_get_many, name##_set50, name##_set};
 
 /* The contender's loops, or some that call its functions through its table. */
 const struct bench_loops *loops_of(const struct bench_contender *contender);

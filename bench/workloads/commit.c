@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Read-modify-write under locks: with one lock an increment, with two or more a transfer among the
- * items, in which one more arrives than is given. So the sum of all numbers grows by the number of
+ * Read-modify-write under locks: a transfer among two or more items, in which one more arrives than is given. So the sum of all numbers grows by the number of
  * commits, whichever of them was torn or lost; the driver checks that after the runs.
  */
 #include "workloads/parts/steps.h"
 
 #define DRAWS_MOST 10000 /* a stream may be short of different indexes, for a while */
-
-static void
-increment_step(struct bench_worker *worker, size_t count)
-{
-    static const uint64_t numbers[1] = {1};
-
-    for (size_t i = 0; i < count; i++) {
-        uint32_t index = worker_next(worker);
-        step_commit(worker, &index, numbers, 1);
-    }
-}
 
 /* Between neighbours of the requests, whose indexes lie at the same places of the stream. */
 static void
@@ -68,22 +56,21 @@ ring_step(struct bench_worker *worker, size_t count)
     }
 }
 
-#define COMMIT_CONTENDERS "latchkey,latchkey-locks,striped,versions"
+/* What these workloads have in common. */
+#define COMMIT_ALL                                                                               \
+    .unit = "M commits/s", .source = &data_source,                                               \
+    .contenders = "latchkey,latchkey-locks,striped,versions", .transacts = true, .increment = 1, \
+    .can = step_can_commit
 
 static const struct bench_workload workload_commit2 = {
     .name = "commit2",
     .what = "transfer: 2 items written under 2 locks",
     .order = 20,
-    .unit = "M commits/s",
     .threads = "1,2",
     .distribution = "uniform",
-    .source = &data_source,
     .requests = REQUESTS_PAIRS,
-    .contenders = COMMIT_CONTENDERS,
-    .transacts = true,
-    .increment = 1,
     .targets = {{"striped", 2, 1.15, false, NULL}, {"versions", 2, 1.0, true, NULL}},
-    .can = step_can_commit,
+    COMMIT_ALL,
     .step = transfer_step,
 };
 BENCH_WORKLOAD(workload_commit2)
@@ -92,15 +79,10 @@ static const struct bench_workload workload_commit = {
     .name = "commit",
     .what = "transfer among --locks-per-commit items (4), as many locks",
     .order = 22,
-    .unit = "M commits/s",
     .threads = "1,2,8",
     .distribution = "uniform",
-    .source = &data_source,
-    .contenders = COMMIT_CONTENDERS,
     .on_request = true,
-    .transacts = true,
-    .increment = 1,
-    .can = step_can_commit,
+    COMMIT_ALL,
     .step = ring_step,
 };
 BENCH_WORKLOAD(workload_commit)
@@ -109,16 +91,11 @@ static const struct bench_workload workload_commit2_zipf = {
     .name = "commit2-zipf",
     .what = "transfer: 2 items written under 2 locks",
     .order = 21,
-    .unit = "M commits/s",
     .threads = "1,2",
     .distribution = "zipf:0.99",
-    .source = &data_source,
     .requests = REQUESTS_PAIRS,
-    .contenders = COMMIT_CONTENDERS,
-    .transacts = true,
-    .increment = 1,
     .targets = {{"striped", 2, 1.0, false, NULL}, {"versions", 2, 1.0, true, NULL}},
-    .can = step_can_commit,
+    COMMIT_ALL,
     .step = transfer_step,
 };
 BENCH_WORKLOAD(workload_commit2_zipf)
@@ -127,50 +104,11 @@ static const struct bench_workload workload_hot_pair = {
     .name = "commit2-hot",
     .what = "transfer between the same 2 items by all threads, with back-off after a race",
     .order = 25,
-    .unit = "M commits/s",
     .threads = "1,2",
     .distribution = "hot:2",
-    .source = &data_source,
     .requests = REQUESTS_PAIRS,
-    .contenders = COMMIT_CONTENDERS,
-    .transacts = true,
-    .increment = 1,
     .targets = {{"striped", 2, 0.9, false, NULL}, {"versions", 2, 1.0, true, NULL}},
-    .can = step_can_commit,
+    COMMIT_ALL,
     .step = transfer_step,
 };
 BENCH_WORKLOAD(workload_hot_pair)
-
-static const struct bench_workload workload_commit1 = {
-    .name = "commit1",
-    .on_request = true,
-    .what = "increment: 1 item written under 1 lock",
-    .order = 23,
-    .unit = "M commits/s",
-    .threads = "2",
-    .distribution = "uniform",
-    .source = &data_source,
-    .contenders = "latchkey,striped,versions",
-    .transacts = true,
-    .increment = 1,
-    .can = step_can_commit,
-    .step = increment_step,
-};
-BENCH_WORKLOAD(workload_commit1)
-
-static const struct bench_workload workload_commit1_zipf = {
-    .name = "commit1-zipf",
-    .on_request = true,
-    .what = "increment: 1 item written under 1 lock",
-    .order = 24,
-    .unit = "M commits/s",
-    .threads = "2",
-    .distribution = "zipf:0.99",
-    .source = &data_source,
-    .contenders = "latchkey,striped,versions",
-    .transacts = true,
-    .increment = 1,
-    .can = step_can_commit,
-    .step = increment_step,
-};
-BENCH_WORKLOAD(workload_commit1_zipf)

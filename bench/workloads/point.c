@@ -28,12 +28,6 @@ set50_step(struct bench_worker *worker, size_t count)
     loops_of(worker->contender)->set50(worker, count);
 }
 
-static void
-set5_step(struct bench_worker *worker, size_t count)
-{
-    loops_of(worker->contender)->set5(worker, count);
-}
-
 /* Whether all bytes of a value are those of data_value: nothing but zeros between its numbers. */
 static bool
 value_is_whole(lk_bytes value, const char *sk)
@@ -150,21 +144,3 @@ static const struct bench_workload workload_set50 = {
     .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_set50)
-
-static const struct bench_workload workload_set5 = {
-    .name = "set5",
-    .on_request = true,
-    .what = "a set, 19 gets, and so on",
-    .order = 14,
-    .unit = "M ops/s",
-    .threads = "2",
-    .distribution = "uniform",
-    .source = &data_source,
-    .requests = REQUESTS_WRITE,
-    .contenders = "latchkey,striped," BEST_MAPS,
-    .batch = POINT_BATCH,
-    .can = step_can_set,
-    .step = set5_step,
-    .finish = point_finish,
-};
-BENCH_WORKLOAD(workload_set5)

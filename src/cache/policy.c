@@ -7,7 +7,7 @@
  * more than nine tenths of the entries ago does not count. An overwritten ghost only costs a little
  * of the policy's judgement, as do two keys of one hash.
  *
- * Measured in bench/workloads/cache_policy.c: `sh bench/run --workload cache-policy`.
+ * Measured in bench/workloads/cache_rate.c: `sh bench/run --workload cache-rate`.
  */
 #include "cache/policy.h"
 

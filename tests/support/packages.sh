@@ -17,12 +17,10 @@ packages_of()
     bench) echo libjemalloc-dev libcjson-dev ;;
     coverage) echo python3 ;;
     budget) echo valgrind ;;    # counts instructions
-    maps) echo liburcu-dev libtbb-dev libcuckoo-dev liblmdb-dev ;; # the best rivals of the benchmark; it goes on without
-    browser) echo chromium fonts-dejavu-core ;; # opens the benchmark's report; large
-    contenders) # optional ones of the benchmark; each is built if found
-        echo liburcu-dev libtbb-dev libglib2.0-dev libconcurrentqueue-dev libcuckoo-dev liblmdb-dev librocksdb-dev \
-            libsqlite3-dev
+    maps) # the best rivals of the benchmark; it goes on without
+        echo liburcu-dev libtbb-dev libcuckoo-dev liblmdb-dev libconcurrentqueue-dev
         ;;
+    browser) echo chromium fonts-dejavu-core ;; # opens the benchmark's report; large
     *)
         echo "no such group of packages: $1" >&2
         return 1

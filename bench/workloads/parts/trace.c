@@ -11,8 +11,8 @@
 const char *
 trace_name(enum trace_kind kind)
 {
-    static const char *const names[TRACE_KINDS] = {
-        "zipf", "+ scan, mixed", "+ scan, bursts", "+ scan, table", "shifting", "drifting"};
+    static const char *const names[TRACE_KINDS] = {"zipf", "+ scan, mixed", "+ scan, bursts",
+                                                   "+ scan, table"};
 
     return names[kind];
 }
@@ -21,19 +21,6 @@ static size_t
 share_of_keys(const struct trace *trace, size_t part)
 {
     return trace->keys / part > 0 ? trace->keys / part : 1;
-}
-
-/* Where a key of the distribution has moved to after so many zipf requests. */
-static uint32_t
-zipf_key(const struct trace *trace, uint32_t key, size_t asked)
-{
-    uint64_t moved = 0;
-
-    if (trace->kind == TRACE_SHIFT)
-        moved = random_mix(asked / trace->keys) >> 32;
-    else if (trace->kind == TRACE_DRIFT)
-        moved = random_scatter(asked / share_of_keys(trace, 100), trace->keys);
-    return (uint32_t)((key + moved) % trace->keys);
 }
 
 static bool
@@ -65,15 +52,13 @@ trace_open(struct trace *trace, enum trace_kind kind, size_t keys, size_t reques
     distribution_draw(&distribution, seed, keys, draws, requests);
     for (size_t i = 0; i < requests; i++) {
         if (!request_is_scan(trace, i)) {
-            trace->asks[i] = zipf_key(trace, draws[asked], asked);
-            asked++;
+            trace->asks[i] = draws[asked++];
             continue;
         }
         size_t key = kind == TRACE_SCAN_TABLE ? scanned % keys : keys + scanned;
         trace->asks[i] = (uint32_t)key | TRACE_SCAN;
         scanned++;
     }
-    trace->bound = kind == TRACE_SCAN_TABLE ? keys : keys + scanned;
     free(draws);
     return true;
 }

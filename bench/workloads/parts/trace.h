@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Traces of requests, with which caches are compared: the workloads cache-policy* and cache-rate.
+ * Traces of requests, with which the workload cache-rate compares caches.
  *
  * A "zipf" request asks for a key by rank. Scan requests, a quarter of all where there are any,
  * walk over keys in order.
@@ -19,15 +19,12 @@ enum trace_kind {
     TRACE_SCAN_MIXED,  /* every fourth request is of a scan over keys that never come again */
     TRACE_SCAN_BURSTS, /* the same, keys/50 of them at once */
     TRACE_SCAN_TABLE,  /* keys/50 at once, round and round over the zipf's own keys */
-    TRACE_SHIFT,       /* after so many requests as there are keys all ranks belong to others */
-    TRACE_DRIFT,       /* after keys/100 requests each key gets the next better rank */
     TRACE_KINDS
 };
 
 struct trace {
     enum trace_kind kind;
-    size_t keys;  /* of the zipf requests */
-    size_t bound; /* all keys are below */
+    size_t keys; /* of the zipf requests */
     size_t count, warmup;
     uint32_t *asks;
 };
