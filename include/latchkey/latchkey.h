@@ -624,7 +624,8 @@ LK_API LK_CHECKED lk_status lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purge
  * delayed, a pull without wait is LK_EMPTY and a waiting one sleeps on, for a claim may lapse or be
  * released. When the last job is gone (acknowledged, deleted, purged, expired, moved to a dead_pk)
  * the queue is empty for good: pulls are LK_CLOSED, and every waiting thread wakes. So "close, then
- * join the workers" loses no job. (Only a dead letter may still come to a closed dead_pk.) A closed
+ * join the workers" loses no job. (Only a dead letter may still come to a closed dead_pk. Beside a
+ * push that is about to be LK_CLOSED a pull may still be LK_EMPTY, or sleep until that.) A closed
  * queue stays in memory (5 to 270 KiB). LK_OK, also when it was closed before. LK_INVALID,
  * LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_close(lk_db *db, lk_bytes pk);

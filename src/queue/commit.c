@@ -85,9 +85,8 @@ lane_pin(lki_store *store, lki_thread *thread, const lk_item *item, planned *p)
     lk_status status = lki_lane_obtain_pinned(store, thread, item->key.pk, LKI_LANE_KEYED, &lane);
     if (status != LK_OK)
         return status;
-    lki_add_seq_cst(&lane->pushing, 1); /* P16: before the look at `closed` */
     p->lane = lane;
-    return lki_load_seq_cst(&lane->closed) != 0 ? LK_CLOSED : LK_OK; /* P16 */
+    return lki_load_seq_cst(&lane->closed) != 0 ? LK_CLOSED : LK_OK; /* P16: after the pin */
 }
 
 /* More jobs than the caller wants, with those that are planned up to write `i`? Each of these counts
@@ -158,9 +157,8 @@ place_fill(lki_lane *lane, planned *p, const lki_places *at)
     unsigned char *sk = p->cell->bytes + p->cell->pk_size;
     lki_sk_write(sk, at->segment, at->slot, at->ms);
     memcpy(p->sk, sk, sizeof p->sk);
-    if (p->lane == NULL) { /* write `first` keeps the lane */
-        lki_add_seq_cst(&lane->pins, LKI_LANE_KEYED);
-        lki_add_seq_cst(&lane->pushing, 1); /* P16 */
+    if (p->lane == NULL) {                            /* write `first` keeps the lane */
+        lki_add_seq_cst(&lane->pins, LKI_LANE_KEYED); /* P16 */
         p->lane = lane;
     }
     p->generated = true;
@@ -313,21 +311,19 @@ push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done, bool
         /* A place is counted by the segment; what replaces a job was counted with that. A cell in a
          * slot whose job was gone counts anew. */
         if (p->in_lane && !p->generated && !p->replaces)
-            lki_add_seq_cst(&lane->returned, 1);
-        if (p->in_lane || p->replaces)
-            lki_lane_unpin(lane, LKI_LANE_KEYED);
+            lki_add_seq_cst(&lane->returned, 1); /* P16: before the unpin */
         if (p->to.time == 0)
             lki_wait_notify(&lane->wait, 1);
+        if (!p->in_lane && !p->replaces)
+            return; /* the pin is the job's from now on, or was, if that is gone */
     } else {
         if (p->announced && room)
             lki_job_forget(lane, thread,
                            p->generated ? (lk_bytes){p->sk, sizeof p->sk} : item->key.sk, &p->to);
         if (p->generated)
             place_give_up(thread, p, room);
-        lki_lane_unpin(lane, LKI_LANE_KEYED);
     }
-    lki_add_seq_cst(&lane->pushing, (uint32_t)-1); /* P16: after all of it */
-    lki_lane_left(lane);                           /* it may have come and gone meanwhile */
+    lki_lane_key_left(lane); /* what is counted instead may be gone */
 }
 
 static lk_status

@@ -178,7 +178,7 @@ lki_lane_obtain_pinned(lki_store *store, lki_thread *thread, lk_bytes pk, uint64
         lk_status status = lki_lane_obtain(store, thread, pk, lane);
         if (status != LK_OK)
             return status;
-        if ((lki_add_seq_cst(&(*lane)->pins, pin) & LKI_LANE_DEAD) == 0)
+        if ((lki_add_seq_cst(&(*lane)->pins, pin) & LKI_LANE_DEAD) == 0) /* P16 */
             return LK_OK;
         lki_lane_unpin(*lane, pin); /* it is being taken out, under the latch of the shard */
         lki_shard_wait(store, thread, lki_hash_bytes(&store->secret, pk));
@@ -188,7 +188,7 @@ lki_lane_obtain_pinned(lki_store *store, lki_thread *thread, lk_bytes pk, uint64
 void
 lki_lane_unpin(lki_lane *lane, uint64_t pin)
 {
-    lki_add_seq_cst(&lane->pins, (uint64_t)0 - pin);
+    lki_add_seq_cst(&lane->pins, (uint64_t)0 - pin); /* P16: after what counts instead */
 }
 
 /* ---- counters ---- */
@@ -219,16 +219,22 @@ lki_lane_sum(lki_lane *lane, enum lki_lane_counter which)
 
 /* ---- the end of a closed queue, the descriptor ---- */
 
-/* `pushing` first: who has not counted himself by then finds the queue closed. A place that is reserved
- * counts until it is given up, a key until its unpin. */
+/* A push by a commit, or of a dead letter, holds a pin until its job is counted otherwise; who has
+ * not pinned by then finds the queue closed. A job goes from pin to place to what is gone; so these
+ * are read the other way, the places last. Then there was nothing when the pins were read
+ * (tests/model/close.pml). */
 bool
 lki_lane_is_over(lki_lane *lane)
 {
-    if (lki_load_seq_cst(&lane->closed) == 0 || lki_load_seq_cst(&lane->pushing) != 0) /* P16 */
+    if (lki_load_seq_cst(&lane->closed) == 0) /* P16 */
+        return false;
+    uint64_t removed = lki_lane_sum(lane, LKI_LANE_REMOVED);
+    lki_fence_seq_cst(); /* P16: these loads before those of the pins */
+    if ((uint32_t)lki_load_seq_cst(&lane->pins) != 0) /* P16 */
         return false;
     lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
     uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
-    return lki_lane_depth(lane, tail, word) == 0;
+    return lki_lane_places(lane, tail, word) == removed;
 }
 
 LKI_COLD void

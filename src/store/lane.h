@@ -14,8 +14,8 @@
  *   P12  bounds. A claimer swaps a word, then loads the bound; a tender marks the bound, then loads
  *        the words (all seq_cst): one of the two sees the other. Else a claim that nobody covers.
  *   P13  segment, page, directory, lane: contents, then the pointer (release, acquire).
- *   P16  closing: a push by a commit counts itself in `pushing`, then loads `closed`; a pull loads
- *        `closed`, then `pushing`, then the depth. A job that goes is counted (by or before a
+ *   P16  closing: a push by a commit pins, then loads `closed`; a pull loads `closed`, then what is
+ *        gone, then the pins, then the places. A job that goes is counted (by or before a
  *        read-modify-write), then `closed` is loaded; who closes stores it, then loads the counts
  *        (seq_cst). Else a job comes after the last pull, or an end wakes nobody.
  *   P14  sealing: who finishes a slot adds to `finished`, then loads the segment's word; who seals
@@ -55,7 +55,6 @@ struct lki_lane {
     unsigned char owner[LKI_ULID_WORD];
     lki_latch latch;                                /* guards growth, closing, the end */
     _Atomic(uint32_t) closed;                       /* [P16] written under the latch */
-    _Atomic(uint32_t) pushing;                      /* [P16] pushes by commits on their way */
     bool dead;                                      /* [latch] taken out for want of use */
     lki_lane *next, **link;                         /* [latch] of the store's lanes */
     _Atomic(uint32_t) used;                         /* [stat] since it was last looked at */
@@ -79,7 +78,8 @@ struct lki_lane {
     _Atomic(uint32_t) announced;   /* [P19] entries that went into it */
     lki_order later;               /* by time and sk: headed jobs */
     lki_order avoided;             /* ms to come for which users have keys of their own */
-    /* jobs with keys in the low half; in the upper half who needs the lane beyond a section */
+    /* [P16] jobs with keys, and pushes by commits on their way, in the low half; in the upper half
+     * who needs the lane beyond a section */
     _Atomic(uint64_t) pins __attribute__((aligned(LKI_LINE)));
 };
 #define LKI_LANE_KEYED ((uint64_t)1)

@@ -538,13 +538,19 @@ lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, 
 }
 
 uint64_t
+lki_lane_places(lki_lane *lane, const lki_segment *tail, uint64_t word)
+{
+    return (tail != NULL ? tail->before + LKI_RESERVED(word) : 0) +
+           lki_load_seq_cst(&lane->returned); /* P16: after the pins */
+}
+
+uint64_t
 lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word)
 {
     uint64_t removed = lki_lane_sum(lane, LKI_LANE_REMOVED);
     lki_store_relaxed(&lane->removed_seen, removed);
     uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins); /* the low half */
-    uint64_t places = tail != NULL ? tail->before + LKI_RESERVED(word) : 0;
-    places += lki_load_seq_cst(&lane->returned);
+    uint64_t places = lki_lane_places(lane, tail, word);
     /* Jobs may have come and gone since the word was read. */
     return (places > removed ? places - removed : 0) + keyed;
 }
@@ -554,7 +560,7 @@ static bool
 is_too_deep(lki_lane *lane, const lki_segment *tail, uint64_t word, size_t count, size_t max_depth)
 {
     uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins);
-    uint64_t places = tail->before + LKI_RESERVED(word) + lki_load_seq_cst(&lane->returned);
+    uint64_t places = lki_lane_places(lane, tail, word);
     if (count > max_depth)
         return true;
     if (places - lki_load_relaxed(&lane->removed_seen) + keyed + count <= max_depth)

@@ -94,6 +94,8 @@ lki_slab_cell(const lki_segment *segment, uint32_t slot)
 /* Jobs that are there when the word of the tail was `word`, those with keys too; a little more than
  * the truth while jobs go. */
 uint64_t lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word);
+/* Places that jobs have come into so far, one that came again into its own counted again. */
+uint64_t lki_lane_places(lki_lane *lane, const lki_segment *tail, uint64_t word);
 /* The word of a slot, for who says that no job is there, or not as of his snapshot. A place that is reserved
  * and not published is passed over: its job comes after that. LKI_WORD_EMPTY: it is not reserved. */
 uint64_t lki_slot_look(lki_segment *segment, lki_slot *slot);
