@@ -502,7 +502,8 @@ lki_memory_wait(lki_thread *thread)
     if (stall_is_known(domain) && !epoch_advance(thread)) {
         /* A caller that tries again at once would take the time that the reader needs. */
         others_run(UINT_MAX);
-        if (!epoch_advance(thread))
+        /* Asked last: others may have moved it meanwhile, and then it stands for another reader. */
+        if (!epoch_advance(thread) && stall_is_known(domain))
             return is_bounded(domain);
     }
     if (lki_reclaim_now(thread))
