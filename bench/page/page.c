@@ -1,223 +1,81 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing with escapes, and numbers as people like to read them. See page.h.
+ * The record as one HTML page that needs nothing but itself: no font, script, picture or style from
+ * elsewhere, and a policy in its head that keeps browsers from asking. page.html is the template,
+ * facts.c and tables.c what it says, page.js draws the charts from the record, which is in the page
+ * as JSON. Verdict and tables are there without the script.
  */
-#include "page/page.h"
+#include "bench_page.h"
+#include "page/facts.h"
+#include "page/template.h"
+#include "record/output.h"
 
-#include <math.h>
-#include <stdarg.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define NARROW "\u202f" /* a narrow space that does not break, between a number and its unit */
-
-static void
-text_escape(FILE *out, const char *text)
+/* A text inside of a script: no name in it can end the element. */
+static char *
+script_safe(const char *text)
 {
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        case '\'':
-            fputs("&#39;", out);
-            break;
-        default:
-            /* Control characters are not allowed in HTML. */
-            fputc((unsigned char)*text < ' ' && *text != '\n' ? ' ' : *text, out);
-        }
-    }
-}
+    char *safe = malloc(strlen(text) * 6 + 1), *to = safe;
 
-/* One directive of a format, `spec` without its length. */
-static void
-directive_print(FILE *out, const char *spec, char kind, size_t longs, va_list *arguments)
-{
-    char full[32];
-    double number = 0;
-    unsigned long long whole = 0;
-
-    switch (kind) {
-    case '%':
-        fputc('%', out);
-        return;
-    case 's':
-        text_escape(out, va_arg(*arguments, const char *));
-        return;
-    case 'c':
-        fputc(va_arg(*arguments, int), out);
-        return;
-    case 'd':
-        snprintf(full, sizeof full, "%sd", spec);
-        fprintf(out, full, va_arg(*arguments, int));
-        return;
-    case 'u':
-        whole = longs == 0   ? va_arg(*arguments, unsigned)
-                : longs == 1 ? va_arg(*arguments, size_t)
-                             : va_arg(*arguments, unsigned long long);
-        snprintf(full, sizeof full, "%sllu", spec);
-        fprintf(out, full, whole);
-        return;
-    default:
-        number = va_arg(*arguments, double);
-        snprintf(full, sizeof full, "%s%c", spec, kind);
-        fprintf(out, full, isfinite(number) ? number : 0.0);
-    }
-}
-
-void
-page_print(struct page *page, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    while (*format != '\0') {
-        size_t plain = strcspn(format, "%");
-        fwrite(format, 1, plain, page->out);
-        format += plain;
-        if (*format == '\0')
-            break;
-        char spec[16] = "";
-        size_t size = 1 + strspn(format + 1, "0123456789.+- #");
-        snprintf(spec, sizeof spec, "%.*s", (int)size, format);
-        size_t longs = strspn(format + size, "lz");
-        directive_print(page->out, spec, format[size + longs], longs, &arguments);
-        format += size + longs + 1;
-    }
-    va_end(arguments);
-}
-
-/* ---- numbers --------------------------------------------------------------------------------- */
-
-struct text
-text_count(uint64_t number)
-{
-    char digits[24];
-    struct text text = {""};
-    size_t used = 0;
-    int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
-
-    for (int i = 0; i < size; i++) {
-        if (i > 0 && (size - i) % 3 == 0)
-            text.s[used++] = ',';
-        text.s[used++] = digits[i];
-    }
-    return text;
-}
-
-struct text
-text_number(double number)
-{
-    struct text text = {""};
-    double size = fabs(number);
-
-    if (!isfinite(number))
-        snprintf(text.s, sizeof text.s, "–");
-    else if (size >= 999.5 && size < 1e18) {
-        snprintf(text.s, sizeof text.s, "%s%.24s", number < 0 ? "−" : "",
-                 text_count((uint64_t)(size + 0.5)).s);
-    } else {
-        int digits = size >= 99.95    ? 0
-                     : size >= 9.995  ? 1
-                     : size >= 0.9995 ? 2
-                     : size >= 0.1    ? 3
-                                      : -1;
-        if (size == 0)
-            digits = 0;
-        if (digits >= 0)
-            snprintf(text.s, sizeof text.s, "%.*f", digits, number);
+    for (; safe != NULL && *text != '\0'; text++) {
+        if (*text == '<')
+            to = memcpy(to, "\\u003c", 6), to += 6;
         else
-            snprintf(text.s, sizeof text.s, "%.2g", number);
+            *to++ = *text;
     }
-    return text;
+    if (safe != NULL)
+        *to = '\0';
+    return safe;
 }
 
-struct text
-text_ratio(double ratio)
+static void
+text_add(cJSON *root, const char *name, const unsigned char *text)
 {
-    struct text text;
-
-    if (ratio < 0.0995)
-        snprintf(text.s, sizeof text.s, "%.2g", ratio);
-    else
-        snprintf(text.s, sizeof text.s, "%.*f", ratio >= 99.5 ? 0 : ratio >= 9.95 ? 1 : 2, ratio);
-    return text;
+    cJSON_AddItemToObject(root, name, cJSON_CreateStringReference((const char *)text));
 }
 
-struct text
-text_short(double number)
+static bool
+page_write(FILE *out, const struct record *record)
 {
-    static const char *const units[] = {"", NARROW "k", NARROW "M", NARROW "G", NARROW "T"};
-    struct text text;
-    size_t unit = 0;
+    cJSON *root = record_json(record);
+    struct duel *duels = duels_fight(record);
+    char *json = NULL, *safe = NULL;
+    bool good = false;
 
-    if (!isfinite(number) || (number >= 999.5 && number < 9999.5))
-        return text_number(number);
-    for (; number >= 999.5 && unit < 4; unit++)
-        number /= 1000;
-    snprintf(text.s, sizeof text.s, "%.3g%s", number, units[unit]);
-    return text;
+    if (root != NULL && duels != NULL) {
+        facts_judge(root, record, duels);
+        json = cJSON_PrintUnformatted(root);
+        safe = json != NULL ? script_safe(json) : NULL;
+    }
+    if (safe != NULL) {
+        facts_tell(root, record, duels);
+        cJSON_AddItemToObject(root, "json", cJSON_CreateStringReference(safe));
+        text_add(root, "style", page_css);
+        text_add(root, "script", page_js);
+        good = template_fill(out, (const char *)page_html, root);
+    }
+    cJSON_Delete(root);
+    free(safe);
+    free(json);
+    free(duels);
+    return good && !ferror(out);
 }
 
-struct text
-text_share(double fraction)
+bool
+report_html(const struct record *record, const char *path)
 {
-    struct text text;
-    double percent = isfinite(fraction) ? fraction * 100 : 0;
+    struct output output;
 
-    if (fabs(percent) >= 9.95)
-        snprintf(text.s, sizeof text.s, "%.0f" NARROW "%%", percent);
-    else
-        snprintf(text.s, sizeof text.s, "%.2g" NARROW "%%", percent);
-    return text;
-}
-
-struct text
-text_duration(double ns)
-{
-    static const char *const units[] = {"ns", "µs", "ms", "s"};
-    struct text text;
-    size_t unit = 0;
-
-    for (; ns >= 999.5 && unit < 3; unit++)
-        ns /= 1000;
-    snprintf(text.s, sizeof text.s, "%.32s" NARROW "%s", text_short(ns).s, units[unit]);
-    return text;
-}
-
-struct text
-text_bytes(double bytes)
-{
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    struct text text;
-    size_t unit = 0;
-
-    for (; bytes >= 1024 && unit < 4; unit++)
-        bytes /= 1024;
-    snprintf(text.s, sizeof text.s, "%.32s" NARROW "%s", text_number(bytes).s, units[unit]);
-    return text;
-}
-
-struct text
-text_threads(unsigned threads)
-{
-    struct text text = {""};
-
-    if (threads != 0)
-        snprintf(text.s, sizeof text.s, "%u thread%s", threads, plural(threads));
-    return text;
-}
-
-const char *
-plural(uint64_t count)
-{
-    return count == 1 ? "" : "s";
+    errno = 0;
+    bool good = output_open(&output, path);
+    if (good)
+        good = output_close(&output, page_write(output.file, record));
+    if (!good)
+        fprintf(stderr, "latchkey-bench: %s: %s\n", path,
+                errno != 0 ? strerror(errno) : "could not be written");
+    return good;
 }

@@ -233,7 +233,8 @@ void record_fairness(const uint64_t *operations, unsigned threads, double *jain,
 
 /* Each writes the file; false: it could not, and stderr says why. */
 bool report_json(const struct record *record, const char *path);
-/* What report_json writes, for free(). NULL: no memory. */
+/* What report_json writes, as a value and as a text, for cJSON_Delete and free(). NULL: no memory. */
+struct cJSON *record_json(const struct record *record);
 char *record_json_text(const struct record *record);
 bool report_csv(const struct record *record, const char *path);
 /* One page that needs no network. */

@@ -222,8 +222,8 @@ row_add(cJSON *array, const struct record_row *row)
     cJSON_AddItemToArray(array, object);
 }
 
-static cJSON *
-record_to_json(const struct record *record)
+cJSON *
+record_json(const struct record *record)
 {
     cJSON *root = cJSON_CreateObject();
 
@@ -250,7 +250,7 @@ record_to_json(const struct record *record)
 char *
 record_json_text(const struct record *record)
 {
-    cJSON *root = record_to_json(record);
+    cJSON *root = record_json(record);
     char *text = cJSON_Print(root);
 
     cJSON_Delete(root);

@@ -10,8 +10,11 @@ addEventListener("load", () => {
     const expect = (holds, ...what) => holds || wrong.push(what.join(" "));
 
     /* ---- charts: drawn, named, as many marks as the table has figures ---- */
+    const scripted = all("button").length > 0;
     const charts = all("svg.chart");
-    expect(charts.length > 0, "chart: there is none");
+    all("details").forEach((one) => { one.open = true; });
+    dispatchEvent(new Event("resize"));
+    expect(charts.length > 0 || !scripted, "chart: there is none");
     for (const chart of charts) {
         const name = chart.querySelector(":scope > title")?.textContent ?? "";
         const frame = chart.getBoundingClientRect();
@@ -45,13 +48,36 @@ addEventListener("load", () => {
     }
     for (const figure of all("figure")) {
         expect(figure.querySelector("figcaption")?.textContent, "figure: no caption");
-        expect(figure.querySelector("table"), "figure: no table");
         expect(figure.querySelector("svg.chart"), "figure: no chart");
     }
-    for (const figure of all("figure:is(.pair, .many):has(td .main)")) {
-        const cells = all("td .main", figure).length, marks = all(".chart .mark", figure).length;
-        expect(cells === marks, "chart:", marks, "marks for", cells, "figures:",
-            figure.querySelector("title").textContent);
+    for (const section of all(".workload")) {
+        const rates = all("table.rows td.main", section).filter((cell) => cell.textContent !== "–").length;
+        const marks = all(".chart.throughput .mark", section).length;
+        expect(section.querySelector("table"), "table: none:", section.id);
+        expect(!scripted || rates === marks, "chart:", marks, "marks for", rates, "rates:", section.id);
+    }
+
+    /* ---- the fit of the scalability law: exact rates give their terms, rough ones are near, bounds hold ---- */
+    if (scripted) {
+        const { fitRates, fitPeak, rateOf, text } = window.latchkeyPage, threads = [1, 2, 4, 8, 16];
+        const fitted = (lambda, sigma, kappa, error) => fitRates(threads.map((n, i) =>
+            ({ n, rate: rateOf({ lambda, sigma, kappa }, n) * (1 + (i % 2 === 0 ? error : -error)) })));
+        for (const [lambda, sigma, kappa] of [[1e7, .05, .01], [2e6, .25, 0], [5e5, 0, 0], [3e6, 0, .02], [1e6, 1, 0], [1e6, 1, .3]]) {
+            const fit = fitted(lambda, sigma, kappa, 0);
+            expect(Math.abs(fit.lambda / lambda - 1) < 1e-6 && Math.abs(fit.sigma - sigma) < 1e-6 &&
+                Math.abs(fit.kappa - kappa) < 1e-6 && fit.r2 > 0.999999, "fit:", lambda, sigma, kappa);
+        }
+        const rough = fitted(1e7, .05, .01, .03), peak = fitPeak(rough);
+        expect(Math.abs(rough.lambda / 1e7 - 1) < .06 && rough.sigma >= 0 && rough.sigma < .15 && rough.kappa > .005 &&
+            rough.kappa < .02 && rough.r2 > .95 && rough.r2 < 1, "fit: rough rates");
+        expect(rateOf(rough, peak) > rateOf(rough, peak * 1.01) && rateOf(rough, peak) > rateOf(rough, peak * .99), "fit: no peak");
+        const better = fitRates(threads.map((n) => ({ n, rate: 1e6 * n ** 1.2 })));
+        const worse = fitRates(threads.map((n) => ({ n, rate: 1e6 / n })));
+        expect(better.sigma === 0 && better.kappa === 0 && worse.sigma <= 1 && worse.kappa > 0 && fitPeak(worse) === 1, "fit: bounds");
+        expect(fitRates([1, 2, 4].map((n) => ({ n, rate: n }))) === null, "fit: of three points");
+        const said = [text.number(9.996), text.number(1459.6), text.short(1.5e6), text.share(.05), text.share(1.866), text.ratio(.0671),
+            text.duration(1148), text.bytes(25276510208)].join(" ").replaceAll("\u202f", "_");
+        expect(said === "10.0 1,460 1.5_M 5_% 187_% 0.067 1.15_µs 23.5_GiB", "numbers:", said);
     }
 
     /* ---- structure ---- */
@@ -94,11 +120,11 @@ addEventListener("load", () => {
     expect(all("i, u").length === 0, "escape: a name became an element");
     expect(window.hacked === undefined, "escape: a script ran");
     const record = JSON.parse(document.getElementById("record").textContent);
-    expect(record.rows.length === all("#rows tbody tr").length, "record: not all rows");
+    expect(record.rows.length === all(".workload table.rows tbody tr").length + record.rows.filter((row) =>
+        !(row.median > 0) && row.fault === "" && row.missing === "").length, "record: not all rows");
 
     /* ---- what scrolls says so, and nothing else does: by the page's script, as animations stand still in a frame that
        is not in view ---- */
-    const scripted = all("button").length > 0;
     for (const box of all(".scroll")) {
         const table = box.querySelector("table"), more = box.querySelector(".more");
         const says = getComputedStyle(more).visibility === "visible" && more.getBoundingClientRect().height > 8;

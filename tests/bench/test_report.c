@@ -1,99 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the report computes and how it writes: the fit of the scalability law, numbers for people,
- * escapes. How the page looks is for tests/bench/report.
+ * How the page is written: numbers for people, templates, escapes. How it looks, and the fit of the
+ * scalability law, is for tests/bench/report.
  */
-#include "page/fit.h"
-#include "page/page.h"
+#include "page/template.h"
+#include "page/text.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
-
-static const double threads[] = {1, 2, 4, 8, 16};
-
-/* Rates that follow the law, each off by a factor of 1 + error or 1 - error in turn. */
-static void
-rates_make(double lambda, double sigma, double kappa, double error, double *rates)
-{
-    for (size_t i = 0; i < 5; i++) {
-        double n = threads[i];
-        rates[i] = lambda * n / (1 + sigma * (n - 1) + kappa * n * (n - 1));
-        rates[i] *= 1 + (i % 2 == 0 ? error : -error);
-    }
-}
-
-static void
-test_fit_exact_rates_gives_their_terms(void **state)
-{
-    static const double terms[][3] = {{1e7, 0.05, 0.01}, {2e6, 0.25, 0}, {5e5, 0, 0},
-                                      {3e6, 0, 0.02},    {1e6, 1, 0},    {1e6, 1, 0.3}};
-    double rates[5];
-    struct fit fit;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
-        rates_make(terms[i][0], terms[i][1], terms[i][2], 0, rates);
-        assert_true(fit_rates(threads, rates, 5, &fit));
-        assert_true(fabs(fit.lambda / terms[i][0] - 1) < 1e-6);
-        assert_true(fabs(fit.sigma - terms[i][1]) < 1e-6);
-        assert_true(fabs(fit.kappa - terms[i][2]) < 1e-6);
-        assert_true(fit.r2 > 0.999999);
-    }
-}
-
-static void
-test_fit_rough_rates_is_near_and_within_bounds(void **state)
-{
-    double rates[5];
-    struct fit fit;
-
-    (void)state;
-    rates_make(1e7, 0.05, 0.01, 0.03, rates);
-    assert_true(fit_rates(threads, rates, 5, &fit));
-    assert_true(fabs(fit.lambda / 1e7 - 1) < 0.06);
-    assert_true(fit.sigma >= 0 && fit.sigma < 0.15 && fit.kappa > 0.005 && fit.kappa < 0.02);
-    assert_true(fit.r2 > 0.95 && fit.r2 < 1);
-    /* Better than in step with the threads, and worse than one thread: the bounds hold. */
-    for (size_t i = 0; i < 5; i++)
-        rates[i] = 1e6 * pow(threads[i], 1.2);
-    assert_true(fit_rates(threads, rates, 5, &fit));
-    assert_true(fit.sigma == 0 && fit.kappa == 0);
-    for (size_t i = 0; i < 5; i++)
-        rates[i] = 1e6 / threads[i];
-    assert_true(fit_rates(threads, rates, 5, &fit));
-    assert_true(fit.sigma <= 1 && fit.kappa > 0);
-    assert_true(fit_peak(&fit) == 1);
-}
-
-static void
-test_fit_peak_is_where_the_rate_is_highest(void **state)
-{
-    struct fit fit = {1e7, 0.05, 0.01, 1};
-    double peak = fit_peak(&fit);
-
-    (void)state;
-    assert_true(fit_rate(&fit, peak) > fit_rate(&fit, peak * 1.01));
-    assert_true(fit_rate(&fit, peak) > fit_rate(&fit, peak * 0.99));
-    fit.kappa = 0;
-    assert_true(fit_peak(&fit) == 0);
-}
-
-static void
-test_fit_few_points_is_refused(void **state)
-{
-    double rates[5];
-    struct fit fit;
-
-    (void)state;
-    rates_make(1e7, 0.05, 0.01, 0, rates);
-    assert_false(fit_rates(threads, rates, FIT_LEAST - 1, &fit));
-    assert_true(fit_rates(threads, rates, FIT_LEAST, &fit));
-}
 
 #define NARROW "\u202f"
 
@@ -118,37 +39,87 @@ test_text_numbers_have_three_digits(void **state)
     assert_string_equal(text_duration(190).s, "190" NARROW "ns");
     assert_string_equal(text_duration(1148).s, "1.15" NARROW "µs");
     assert_string_equal(text_duration(2e10).s, "20" NARROW "s");
-    assert_string_equal(text_bytes(25276510208).s, "23.5" NARROW "GiB");
 }
 
-static void
-test_page_texts_are_escaped_and_markup_is_not(void **state)
+/* What becomes of a template with these values; NULL: it is not well formed. For free(). */
+static char *
+filled(const char *template, const char *json)
 {
     char *text = NULL;
     size_t size;
-    struct page page = {.out = open_memstream(&text, &size)};
+    FILE *out = open_memstream(&text, &size);
+    cJSON *value = cJSON_Parse(json);
+
+    assert_non_null(out);
+    assert_non_null(value);
+    bool good = template_fill(out, template, value);
+    fclose(out);
+    cJSON_Delete(value);
+    if (good)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static void
+test_template_fills_texts_numbers_and_sections(void **state)
+{
+    static const struct {
+        const char *template, *json, *text;
+    } cases[] = {
+        {"a {{b}} {{c.d}} {{none}}.", "{\"b\":\"x\",\"c\":{\"d\":1.5}}", "a x 1.5 ."},
+        {"{{#l}}[{{n}}{{o}}]{{/l}}", "{\"o\":\"!\",\"l\":[{\"n\":1},{\"n\":2,\"o\":\"?\"}]}",
+         "[1!][2?]"},
+        {"{{#o}}{{a}}{{/o}}{{^o}}none{{/o}}", "{\"o\":{\"a\":7}}", "7"},
+        {"{{#f}}yes{{/f}}{{^f}}no{{/f}}", "{\"f\":false}", "no"},
+        {"{{#f}}yes{{/f}}{{^f}}no{{/f}}", "{\"f\":\"\"}", "no"},
+        {"{{#f}}yes{{/f}}{{^f}}no{{/f}}", "{\"f\":0}", "no"},
+        {"{{#f}}yes{{/f}}{{^f}}no{{/f}}", "{\"f\":[]}", "no"},
+        {"{{#f}}yes {{f}}{{/f}}{{^f}}no{{/f}}", "{\"f\":3}", "yes 3"},
+        {"{{#a}}{{#a}}x{{/a}}y{{/a}}", "{\"a\":true}", "xy"},
+        {"} { }} {", "{}", "} { }} {"},
+    };
 
     (void)state;
-    assert_non_null(page.out);
-    page_print(&page, "<b title=\"%s\">%u %5.2f%% %zu %llu %c %s</b>", "a\"b'c\001", 7u, 1.5,
-               (size_t)8, 9ull, 'x', "</b><script>&");
-    page_print(&page, "%f", (double)INFINITY);
-    fclose(page.out);
-    assert_string_equal(text, "<b title=\"a&quot;b&#39;c \">7  1.50% 8 9 x "
-                              "&lt;/b&gt;&lt;script&gt;&amp;</b>0.000000");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = filled(cases[i].template, cases[i].json);
+        assert_non_null(text);
+        assert_string_equal(text, cases[i].text);
+        free(text);
+    }
+}
+
+static void
+test_template_texts_are_escaped_and_not_read_for_tags(void **state)
+{
+    char *text = filled("<b title=\"{{t}}\">{{&t}}</b>", "{\"t\":\"a\\\"b'c\\u0001{{t}}<&>\"}");
+
+    (void)state;
+    assert_non_null(text);
+    assert_string_equal(text,
+                        "<b title=\"a&quot;b&#39;c {{t}}&lt;&amp;&gt;\">a\"b'c\001{{t}}<&></b>");
     free(text);
+}
+
+static void
+test_template_broken_is_refused(void **state)
+{
+    static const char *const broken[] = {
+        "{{a", "{{#a}}x", "{{/a}}", "{{#a}}{{#b}}{{/a}}{{/b}}", "{{}}", "{{#a}}{{b{{/a}}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        assert_null(filled(broken[i], "{\"a\":true,\"b\":true}"));
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fit_exact_rates_gives_their_terms),
-        cmocka_unit_test(test_fit_rough_rates_is_near_and_within_bounds),
-        cmocka_unit_test(test_fit_peak_is_where_the_rate_is_highest),
-        cmocka_unit_test(test_fit_few_points_is_refused),
         cmocka_unit_test(test_text_numbers_have_three_digits),
-        cmocka_unit_test(test_page_texts_are_escaped_and_markup_is_not),
+        cmocka_unit_test(test_template_fills_texts_numbers_and_sections),
+        cmocka_unit_test(test_template_texts_are_escaped_and_not_read_for_tags),
+        cmocka_unit_test(test_template_broken_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
