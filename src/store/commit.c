@@ -189,11 +189,11 @@ steps_sort(step **order, size_t count)
     return true;
 }
 
-/* A step that only holds a lock. */
+/* A step that only holds a lock: nothing comes, nothing goes. */
 static bool
 step_is_lock(const step *s)
 {
-    return s->lock != NULL && s->item == NULL && s->job == NULL && !s->gone;
+    return s->item == NULL && !s->gone;
 }
 
 /* One step per key: what is written under its own lock is one step. LK_INVALID: a key was named
@@ -284,7 +284,7 @@ plan_locks(plan *p, lk_conflict *conflict)
     bool sorted = true;
     for (size_t i = 0; i < count; i++) {
         lki_cell *cell = lock_find(p, i);
-        if (LKI_UNLIKELY(cell == NULL || p->locks[i].version == 0) && !p->judged) {
+        if (LKI_UNLIKELY(cell == NULL) && !p->judged) {
             p->judged = true; /* an earlier one may be stale too */
             return plan_locks(p, conflict);
         }

@@ -66,15 +66,12 @@ head_verdict(lki_store *store, uintptr_t head)
 {
     if (head == LKI_EMPTY)
         return HEAD_OLD;
-    /* Under a commit that is not done yet there may be a tombstone, and the commit may be undone:
-     * then this ticket is the only one. */
-    bool settled = lki_head_is_settled(head);
     lki_record *record = lki_effective(store, head, NULL);
-    if (record == NULL)
-        return settled ? HEAD_ALIVE : HEAD_YOUNG;
-    if (record->kind != LKI_TOMBSTONE)
+    if (record != NULL && record->kind != LKI_TOMBSTONE)
         return HEAD_ALIVE;
-    if (!settled || record != (lki_record *)head)
+    /* Under a commit that is not done yet there is a tombstone, or nothing, and the commit may be undone: then this
+     * ticket is the only one. */
+    if (record != (lki_record *)head)
         return HEAD_YOUNG;
     uint32_t tag = lki_load_acquire(&record->tag); /* P5 */
     if ((tag & 1) == 0)
@@ -113,8 +110,7 @@ index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
     lki_latch *inner = partition != NULL ? lki_partition_latch(store, partition) : NULL;
     if (inner != NULL && lki_latch_try(inner)) {
         left = lki_index_remove_latched(&partition->index, thread, cell);
-        if (left)
-            lki_partition_bury_latched(store, thread, partition);
+        lki_partition_bury_latched(store, thread, partition); /* if it is empty */
         lki_latch_drop(inner);
     }
     lki_latch_drop(outer);
@@ -179,7 +175,9 @@ lki_removal_ticket(lki_thread *thread, void *object)
     lki_cell *cell = object;
     if (store->closing) {
         /* The cells of the set go with the set; a dead one is not in it any more. */
-        return !lki_cell_is_dead(cell) || lki_cell_dispose(thread, cell);
+        if (lki_cell_is_dead(cell))
+            lki_cell_dispose(thread, cell);
+        return true;
     }
     if (!lki_reserve(thread, 16))
         return false;

@@ -60,7 +60,8 @@ kit_deallocate(void *context, void *pointer, size_t size)
         return;
     }
     block->owner = NULL;
-    memset(pointer, 0xdd, size < 4096 ? size : 4096);
+    /* Neither is it a cell that is a segment's, or lies in a lane. */
+    memset(pointer, 0xa7, size < 4096 ? size : 4096);
     atomic_fetch_sub(&memory->bytes, size);
     atomic_fetch_sub(&memory->blocks, 1);
     free(block);

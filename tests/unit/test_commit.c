@@ -190,6 +190,77 @@ test_commit_that_names_a_key_twice_is_invalid_also_when_stale(void **state)
     assert_status(LK_INVALID, lk_set_atomic(k->db, items, 1, twice, 2, NULL));
 }
 
+/* The write of a key is one with its lock wherever it stands, however many there are; and a key that is named twice is found. */
+static void
+test_writes_find_their_locks_in_any_order(void **state)
+{
+    kit *k = kit_of(state);
+    static const size_t counts[] = {2, 3, 8, 15, 16, 17, 18, 31, 64, 200};
+    enum { MAX = 200, ROUNDS = 10 };
+    static lk_item items[MAX + 1];
+    static lk_lock locks[MAX];
+    static char sk[MAX][8];
+    kit_random random = kit_random_of(1);
+    for (size_t i = 0; i < MAX; i++) {
+        snprintf(sk[i], sizeof sk[i], "%zu", i);
+        locks[i] = kit_lock(k, lk_key_of("p", sk[i]));
+    }
+    for (size_t c = 0; c < ROUNDS * KIT_COUNT(counts); c++) {
+        size_t count = counts[c % KIT_COUNT(counts)];
+        for (size_t i = 0; i < count; i++) {
+            size_t other = kit_draw(&random, i + 1);
+            items[i] = items[other];
+            items[other] = kit_item("p", sk[i], sk[i]);
+        }
+        uint64_t before = locks[0].version;
+        assert_status(LK_OK, lk_set_atomic(k->db, items, count, locks, count, NULL));
+        assert_true(locks[0].version > before);
+        items[count] = items[kit_draw(&random, count)];
+        assert_status(LK_INVALID, lk_set_atomic(k->db, items, count + 1, locks, count, NULL));
+        for (size_t i = 0; i < count; i++)
+            assert_true(kit_holds(k, locks[i].key, sk[i]) &&
+                        kit_lock(k, locks[i].key).version == locks[i].version);
+    }
+}
+
+/* One that begins where the other does, and ends before it. */
+static void
+test_keys_in_the_same_bytes_are_not_the_same(void **state)
+{
+    kit *k = kit_of(state);
+    for (int form = 0; form < 2; form++) {
+        lk_key longer = lk_key_of("pp", "ss"), shorter = longer;
+        if (form == 0)
+            shorter.pk.size = 1;
+        else
+            shorter.sk.size = 1;
+        lk_lock lock = kit_lock(k, longer);
+        lk_item item = {.key = shorter, .data = lk_string("shorter")};
+        assert_status(LK_OK, lk_set_atomic(k->db, &item, 1, &lock, 1, NULL));
+        assert_true(kit_holds(k, longer, NULL) && kit_holds(k, shorter, "shorter"));
+        assert_true(kit_lock(k, longer).version == lock.version);
+    }
+}
+
+/* Also where the thread has just read that one, and knows its place. */
+static void
+test_version_of_another_key_is_stale(void **state)
+{
+    kit *k = kit_of(state);
+    lk_key keys[2] = {lk_key_of("p", "a"), lk_key_of("p", "b")};
+    lk_lock locks[2], forged[2];
+    lk_item item = kit_item("p", "c", "x");
+    kit_set(k, "p", "c", "old");
+    for (size_t i = 0; i < 2; i++) {
+        assert_status(LK_OK, lk_get_locked(k->db, keys, 2, locks, k->result));
+        memcpy(forged, locks, sizeof forged);
+        forged[i].key = item.key;
+        assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, forged, 2, NULL));
+        assert_true(kit_lock(k, keys[i]).version == locks[i].version);
+        assert_true(kit_holds(k, item.key, "old"));
+    }
+}
+
 static void
 test_commit_of_unknown_kinds_is_invalid(void **state)
 {
@@ -287,6 +358,9 @@ main(void)
         TEST(test_commit_of_too_much_or_nothing_says_so),
         TEST(test_commit_that_names_a_key_twice_is_invalid),
         TEST(test_commit_that_names_a_key_twice_is_invalid_also_when_stale),
+        TEST(test_writes_find_their_locks_in_any_order),
+        TEST(test_keys_in_the_same_bytes_are_not_the_same),
+        TEST(test_version_of_another_key_is_stale),
         TEST(test_commit_of_unknown_kinds_is_invalid),
         TEST(test_commit_without_locks_writes_all),
         TEST(test_commit_that_deletes_the_key_of_its_lock_checks_it_and_makes_it_zero),

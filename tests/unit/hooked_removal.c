@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A ticket of a cell falls due in the midst of a call on its key. The key was deleted, or its cell was made in vain; the call stops at its n-th
+ * access to a shared word, for each n, and there another thread looks at all tickets; or who looks at the tickets stops, and there a call is made.
+ *
+ * Whatever meets: the call says what it would have said alone; a tombstone younger than two epochs keeps its cell; and in the end, when all keys
+ * are gone, so are their cells, and the memory is what it was.
+ */
+#include "support/kit.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "adapter/handle.h"
+#include "base/atomic.h"
+#include "store/record.h"
+
+enum { KEYS = 6 };
+
+static struct {
+    kit k;
+    unsigned long yields, stop_at;
+    bool is_counting, has_met;
+    void (*step)(void); /* what the other thread is to do */
+    sem_t asked, done;
+    pthread_t other;
+    bool over;
+    lk_lock lock, stale; /* of key "lock", as it is and as it was */
+    const char *value;   /* of the keys, in the end; NULL: gone */
+    void (*call)(void);  /* NULL: it was made */
+    char job_sk[64];     /* of a job whose key was generated */
+    size_t job_sk_size;
+    int64_t fails_at; /* the other thread's allocation */
+} m;
+
+static __thread bool is_other;
+
+static void
+step_do(void (*step)(void))
+{
+    m.step = step;
+    sem_post(&m.asked);
+    while (sem_wait(&m.done) != 0) {}
+}
+
+static void *
+other_main(void *unused)
+{
+    (void)unused;
+    is_other = true;
+    for (;;) {
+        while (sem_wait(&m.asked) != 0) {}
+        if (m.over)
+            return NULL;
+        m.step();
+        sem_post(&m.done);
+    }
+}
+
+static void
+yield_hook(void)
+{
+    if (is_other || !m.is_counting || ++m.yields != m.stop_at)
+        return;
+    m.is_counting = false;
+    m.has_met = true;
+    step_do(m.step);
+    m.is_counting = true;
+}
+
+static lki_thread *
+own_thread(void)
+{
+    lk_status why;
+    lki_store *store = m.k.db->state;
+    return lki_thread_self(&store->domain, &why);
+}
+
+/* ---- the keys, and their tickets ---- */
+
+static lk_item
+item_of(size_t i, const char *value)
+{
+    static const char *const names[KEYS] = {"a", "b", "c", "d", "e", "f"};
+    return kit_item("p", names[i], value);
+}
+
+static void
+items_of(lk_item *items, const char *value)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        items[i] = item_of(i, value);
+}
+
+static lk_status
+keys_delete(void)
+{
+    lk_key keys[KEYS];
+    for (size_t i = 0; i < KEYS; i++)
+        keys[i] = item_of(i, "").key;
+    return lk_delete(m.k.db, keys, KEYS);
+}
+
+/* One epoch passes: what was retired before this is due in the next. */
+static void
+epoch_pass(void)
+{
+    lki_thread *thread = own_thread();
+    lki_write_enter(thread);
+    lki_limbo_seal(thread, thread->limbo);
+    lki_leave(thread);
+    ck_epoch_begin(&thread->epoch, NULL);
+    (void)ck_epoch_poll(&thread->epoch);
+    ck_epoch_end(&thread->epoch, NULL);
+}
+
+/* The tickets of tombstones. */
+static void
+prepare_deleted(void)
+{
+    lk_item items[KEYS];
+    items_of(items, "old");
+    assert_status(LK_OK, lk_set(m.k.db, items, KEYS));
+    assert_status(LK_OK, keys_delete());
+    epoch_pass();
+}
+
+/* Tickets of keys that are there again. */
+static void
+prepare_alive(void)
+{
+    lk_item items[KEYS];
+    items_of(items, "old");
+    assert_status(LK_OK, lk_set(m.k.db, items, KEYS));
+    assert_status(LK_OK, keys_delete());
+    assert_status(LK_OK, lk_set(m.k.db, items, KEYS));
+    epoch_pass();
+}
+
+/* Tickets of cells that a commit has made, before it saw that its lock is stale. */
+static void
+prepare_void(void)
+{
+    lk_item items[KEYS];
+    lk_lock stale = m.stale;
+    items_of(items, "in vain");
+    assert_status(LK_RACE, lk_set_atomic(m.k.db, items, KEYS, &stale, 1, NULL));
+    epoch_pass();
+}
+
+/* The ticket of a cell in a lane: its job has a head, since somebody had a lock of its key, and was deleted. */
+static void
+prepare_job(void)
+{
+    lk_item job = {.key = {lk_string("q"), {NULL, 0}}, .data = lk_string("job")};
+    assert_status(LK_OK, lk_queue_push(m.k.db, &job, 1, NULL, m.k.result));
+    lk_bytes sk = lk_result_item(m.k.result, 0)->key.sk;
+    assert_true(sk.size <= sizeof m.job_sk);
+    memcpy(m.job_sk, sk.data, sk.size);
+    m.job_sk_size = sk.size;
+    lk_key key = {lk_string("q"), {m.job_sk, m.job_sk_size}};
+    (void)kit_lock(&m.k, key);
+    assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
+    epoch_pass();
+}
+
+/* An epoch passes, and the tickets are looked at. */
+static void
+tickets_fall_due(void)
+{
+    lki_reclaim_portion(own_thread(), 1000);
+}
+
+/* ---- calls ---- */
+
+static void
+call_set(void)
+{
+    lk_item item = item_of(0, "new");
+    lk_item others[KEYS];
+    items_of(others, "new");
+    assert_status(LK_OK, lk_set(m.k.db, &item, 1));
+    m.is_counting = false;
+    assert_status(LK_OK, lk_set(m.k.db, others, KEYS));
+    m.value = "new";
+}
+
+static void
+call_commit(void)
+{
+    lk_item items[KEYS];
+    items_of(items, "committed");
+    assert_status(LK_OK, lk_set_atomic(m.k.db, items, KEYS, &m.lock, 1, NULL));
+    m.value = "committed";
+}
+
+/* What it has installed until it comes to the lock is undone. */
+static void
+call_race(void)
+{
+    lk_item items[KEYS];
+    lk_lock stale = m.stale;
+    items_of(items, "in vain");
+    assert_status(LK_RACE, lk_set_atomic(m.k.db, items, KEYS, &stale, 1, NULL));
+}
+
+/* Not all at once: of each tombstone it is told whether its cell is still there. */
+static void
+call_delete(void)
+{
+    lki_store *store = m.k.db->state;
+    lk_key key = item_of(0, "").key;
+    assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
+    m.is_counting = false;
+    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
+    lki_enter(own_thread());
+    lki_cell *cell = lki_find(store, &hashed);
+    assert_true(cell != NULL && !lki_cell_is_dead(cell));
+    lki_leave(own_thread());
+    assert_status(LK_OK, keys_delete());
+    m.value = NULL;
+}
+
+static void
+call_read(void)
+{
+    lk_key keys[KEYS];
+    lk_query query = {.pk = lk_string("p")};
+    for (size_t i = 0; i < KEYS; i++) {
+        keys[i] = item_of(i, "").key;
+        assert_true(kit_holds(&m.k, keys[i], m.value));
+    }
+    assert_status(LK_OK, lk_get_many(m.k.db, keys, KEYS, m.k.result));
+    for (size_t i = 0; i < KEYS; i++)
+        assert_true((lk_result_item(m.k.result, i) != NULL) == (m.value != NULL));
+    assert_status(LK_OK, lk_query_items(m.k.db, &query, m.k.result));
+    assert_int_equal(lk_result_count(m.k.result), m.value != NULL ? KEYS : 0);
+}
+
+/* An item where the job was. */
+static void
+call_set_job(void)
+{
+    lk_item item = {.key = {lk_string("q"), {m.job_sk, m.job_sk_size}}, .data = lk_string("item")};
+    assert_status(LK_OK, lk_set(m.k.db, &item, 1));
+}
+
+/* It is there, and goes. */
+static void
+job_check(void)
+{
+    lk_key key = {lk_string("q"), {m.job_sk, m.job_sk_size}};
+    lk_query query = {.pk = key.pk};
+    if (m.job_sk_size == 0)
+        return;
+    assert_true(kit_holds(&m.k, key, "item"));
+    assert_status(LK_OK, lk_query_items(m.k.db, &query, m.k.result));
+    assert_int_equal(lk_result_count(m.k.result), 1);
+    assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
+}
+
+typedef struct meeting {
+    void (*prepare)(void), (*call)(void);
+    const char *value; /* before the call */
+} meeting;
+static const meeting meetings[] = {
+    {prepare_deleted, call_set, NULL},   {prepare_deleted, call_commit, NULL},
+    {prepare_deleted, call_race, NULL},  {prepare_deleted, call_read, NULL},
+    {prepare_void, call_set, NULL},      {prepare_void, call_commit, NULL},
+    {prepare_void, call_race, NULL},     {prepare_void, call_read, NULL},
+    {prepare_alive, call_delete, "old"}, {prepare_alive, call_commit, "old"},
+    {prepare_alive, call_race, "old"},   {prepare_alive, call_read, "old"},
+    {prepare_job, call_set_job, NULL},
+};
+
+static void
+end_check(void)
+{
+    call_read();
+    kit_sweep(&m.k);
+    call_read();
+    job_check();
+    assert_status(LK_OK, keys_delete());
+    kit_sweep(&m.k);
+    lk_statistics s = kit_statistics(&m.k);
+    assert_int_equal(s.cells, 1);
+    assert_int_equal(s.partitions, m.job_sk_size != 0 ? 2 : 1); /* a queue stays */
+}
+
+static void
+test_call_in_whose_midst_a_ticket_falls_due(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < KIT_COUNT(meetings); c++)
+        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+            step_do(meetings[c].prepare);
+            m.value = meetings[c].value;
+            m.yields = 0;
+            m.has_met = false;
+            m.step = tickets_fall_due;
+            m.is_counting = true;
+            meetings[c].call();
+            m.is_counting = false;
+            end_check();
+        }
+}
+
+static bool
+latch_is_free(lki_latch *latch)
+{
+    bool free = lki_latch_try(latch);
+    if (free)
+        lki_latch_drop(latch);
+    return free;
+}
+
+/* Does who is stopped hold none of the latches that a call on the key may wait for? */
+static bool
+key_is_free(lk_key key)
+{
+    lki_store *store = m.k.db->state;
+    uint64_t hash = lki_hash_bytes(&store->secret, key.pk);
+    lki_enter(own_thread());
+    lki_partition *partition = lki_shard_partition(store, key.pk, hash);
+    bool free = latch_is_free(lki_shard_latch(store, hash)) &&
+                latch_is_free(lki_shard_latch(store, lki_hashed_of(&store->secret, &key).hash)) &&
+                (partition == NULL || latch_is_free(lki_partition_latch(store, partition)));
+    lki_leave(own_thread());
+    return free;
+}
+
+static void
+call_if_free(void)
+{
+    lk_key job = {lk_string("q"), {m.job_sk, m.job_sk_size}};
+    bool free = key_is_free(job);
+    for (size_t i = 0; i < KEYS; i++)
+        free &= key_is_free(item_of(i, "").key);
+    if (free) {
+        m.call();
+        m.call = NULL;
+    }
+}
+
+static void
+test_ticket_in_whose_midst_a_call_is_made(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < KIT_COUNT(meetings); c++)
+        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+            meetings[c].prepare();
+            epoch_pass();
+            m.value = meetings[c].value;
+            m.yields = 0;
+            m.has_met = false;
+            m.call = meetings[c].call;
+            m.step = call_if_free;
+            m.is_counting = true;
+            tickets_fall_due();
+            m.is_counting = false;
+            if (m.call != NULL)
+                m.call();
+            end_check();
+        }
+}
+
+/* ---- without memory ---- */
+
+static lk_status
+new_set(const char *sk, int64_t fails_at)
+{
+    lk_item item = kit_item("new", sk, "x");
+    kit_memory_fail(&m.k.memory, fails_at, true);
+    return lk_set(m.k.db, &item, 1);
+}
+
+static void
+new_set_other(void)
+{
+    if (key_is_free(kit_key("new", "own")) && key_is_free(kit_key("new", "other")))
+        (void)!new_set("other", m.fails_at);
+}
+
+/* Each may be the one that takes out the partition in which it could not enter its key. */
+static void
+test_two_without_memory_in_the_same_new_partition(void **state)
+{
+    (void)state;
+    lk_key keys[2] = {kit_key("new", "own"), kit_key("new", "other")};
+    for (int64_t n = 0; n < 36; n++)
+        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+            m.yields = 0;
+            m.has_met = false;
+            m.fails_at = n / 6 + 1;
+            m.step = new_set_other;
+            m.is_counting = true;
+            (void)!new_set("own", n % 6 + 1);
+            m.is_counting = false;
+            assert_status(LK_OK, new_set("own", 0));
+            assert_true(kit_holds(&m.k, keys[0], "x"));
+            assert_status(LK_OK, lk_delete(m.k.db, keys, 2));
+            kit_sweep(&m.k);
+            assert_int_equal(kit_statistics(&m.k).partitions, 1);
+        }
+}
+
+/* ---- */
+
+static int
+setup(void **state)
+{
+    (void)state;
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    kit_open(&m.k, &options);
+    m.over = m.is_counting = false;
+    m.job_sk_size = 0;
+    kit_set(&m.k, "other", "lock", "x");
+    m.stale = m.lock = kit_lock(&m.k, kit_key("other", "lock"));
+    assert_status(LK_OK, lk_set_atomic(m.k.db, NULL, 0, &m.lock, 1, NULL));
+    sem_init(&m.asked, 0, 0);
+    sem_init(&m.done, 0, 0);
+    if (pthread_create(&m.other, NULL, other_main, NULL) != 0)
+        return -1;
+    step_do(epoch_pass); /* the thread's record is there from now on */
+    lki_yield_hook = yield_hook;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    lki_yield_hook = NULL;
+    m.over = true;
+    sem_post(&m.asked);
+    pthread_join(m.other, NULL);
+    kit_close(&m.k);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_call_in_whose_midst_a_ticket_falls_due, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_ticket_in_whose_midst_a_call_is_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_without_memory_in_the_same_new_partition, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests_name("hooked_removal", tests, NULL, NULL);
+}
