@@ -36,10 +36,10 @@ enum { ATTEMPTS = LKI_OR_SMALL(8, 1) }; /* of one plan, in one section */
 /* One key. */
 typedef struct step {
     lki_cell *cell;
-    lki_record *record;      /* on the head; NULL: not installed */
-    lki_record *over;        /* what was effective when it was */
-    const lk_item *item;     /* that comes; NULL: it stays, or goes */
-    lk_lock *lock;           /* to be validated, and bumped; NULL: none */
+    lki_record *record;  /* on the head; NULL: not installed */
+    lki_record *over;    /* what was effective when it was */
+    const lk_item *item; /* that comes, or whose key goes; NULL: nothing is written but the lock */
+    lk_lock *lock;       /* to be validated, and bumped; NULL: none */
     const lki_job_step *job; /* of a push or an acknowledgement; NULL: neither */
     uint64_t version;        /* of the lock on the head */
     bool gone;               /* the item goes, and the lock with it */
@@ -189,11 +189,11 @@ steps_sort(step **order, size_t count)
     return true;
 }
 
-/* A step that only holds a lock: nothing comes, nothing goes. */
+/* A step that only holds a lock. */
 static bool
 step_is_lock(const step *s)
 {
-    return s->item == NULL && !s->gone;
+    return s->item == NULL;
 }
 
 /* One step per key: what is written under its own lock is one step. LK_INVALID: a key was named
@@ -345,7 +345,7 @@ plan_job(plan *p, size_t i)
     step *s = step_add(p, job->cell);
     s->job = job;
     s->gone = p->writes->writes[i].kind == LK_ACKNOWLEDGE;
-    s->item = s->gone ? NULL : write_item(p->writes, i);
+    s->item = write_item(p->writes, i);
     return LK_OK;
 }
 
@@ -376,7 +376,7 @@ plan_writes(plan *p)
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
         s->gone = gone;
-        s->item = gone ? NULL : item;
+        s->item = item;
     }
     p->count = p->step_count;
     if (p->sorted && p->step_count == p->lock_count)
@@ -443,7 +443,7 @@ step_record(plan *p, step *s, lki_record *over)
     if (s->lock != NULL)
         bumped.version = s->version = lki_version_above(p->thread, s->lock->version);
     const lki_change change = {.item = s->item,
-                               .job = s->job != NULL && !s->gone ? &s->job->to : NULL,
+                               .job = s->job != NULL ? &s->job->to : NULL,
                                .lock = s->lock != NULL ? &bumped : NULL,
                                .gone = s->gone,
                                .now = &p->now};
@@ -653,7 +653,7 @@ plan_run(plan *p, lk_conflict *conflict)
         lk_status status = plan_locks(p, &found);
         if (status == LK_RACE && keys_repeat(p))
             status = LK_INVALID;
-        if (status == LK_RACE && conflict != NULL)
+        if (status == LK_RACE)
             *conflict = found;
         if (status != LK_OK)
             return status;

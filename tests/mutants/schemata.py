@@ -133,7 +133,7 @@ class Source:
     # ---- mutants ----
 
     def add(self, kind, first, last, before, after, sync, shown=None):
-        text = " ".join((shown or self.piece(first, last)).split())
+        text = " ".join(re.sub(r"/\*.*?\*/", " ", shown or self.piece(first, last), flags=re.S).split())
         name = "%s %s %s: %s" % (self.name, self.function, kind, text)
         count = self.counts[name] = self.counts.get(name, 0) + 1
         line = self.text.count("\n", 0, self.tokens[first][1]) + 1

@@ -8,61 +8,18 @@
  * Whatever meets, the call says what it would have said alone, no version is lost, nothing is a race, and in the end the memory is what it was.
  */
 #include "support/kit.h"
-
-#include <pthread.h>
-#include <semaphore.h>
+#include "support/meeting.h"
 
 #include "adapter/handle.h"
-#include "base/atomic.h"
 #include "store/record.h"
 
 static struct {
     kit k;
-    unsigned long yields, stop_at, came_home;
-    bool is_counting, has_met;
-    void (*step)(void); /* what the other thread is to do */
-    sem_t asked, done;
-    pthread_t other;
-    bool over;
+    unsigned long came_home;
     lk_lock lock, pair_lock; /* as the call found them */
     const char *value;       /* of the key, in the end; NULL: gone */
     int64_t expires_at_ms;   /* of what is written apart */
 } m;
-
-static __thread bool is_other;
-
-static void
-step_do(void (*step)(void))
-{
-    m.step = step;
-    sem_post(&m.asked);
-    while (sem_wait(&m.done) != 0) {}
-}
-
-static void *
-other_main(void *unused)
-{
-    (void)unused;
-    is_other = true;
-    for (;;) {
-        while (sem_wait(&m.asked) != 0) {}
-        if (m.over)
-            return NULL;
-        m.step();
-        sem_post(&m.done);
-    }
-}
-
-static void
-yield_hook(void)
-{
-    if (is_other || !m.is_counting || ++m.yields != m.stop_at)
-        return;
-    m.is_counting = false;
-    m.has_met = true;
-    step_do(m.step);
-    m.is_counting = true;
-}
 
 static lki_thread *
 own_thread(void)
@@ -244,16 +201,12 @@ test_call_in_whose_midst_the_record_comes_home(void **state)
 {
     (void)state;
     for (size_t c = 0; c < KIT_COUNT(calls); c++)
-        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+        MEETING_EACH
+        {
             ready_make();
-            step_do(key_write_apart);
+            meeting_do(key_write_apart);
             assert_false(is_home());
-            m.yields = 0;
-            m.has_met = false;
-            m.step = home_come;
-            m.is_counting = true;
-            calls[c]();
-            m.is_counting = false;
+            MEETING(home_come, calls[c]());
             end_check();
         }
     print_message("%lu came home in the midst of a call\n", m.came_home);
@@ -265,16 +218,12 @@ test_move_home_in_whose_midst_a_call_is_made(void **state)
 {
     (void)state;
     for (size_t c = 0; c < KIT_COUNT(calls); c++)
-        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+        MEETING_EACH
+        {
             ready_make();
             key_write_apart();
             assert_false(is_home());
-            m.yields = 0;
-            m.has_met = false;
-            m.step = calls[c];
-            m.is_counting = true;
-            (void)!lk_sweep(m.k.db, 1, NULL);
-            m.is_counting = false;
+            MEETING(calls[c], (void)!lk_sweep(m.k.db, 1, NULL));
             end_check();
         }
 }
@@ -294,19 +243,15 @@ test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same(void *
 {
     (void)state;
     size_t swept;
-    for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+    MEETING_EACH
+    {
         ready_make();
         m.expires_at_ms = m.k.now_ms + 10;
-        step_do(key_write_apart);
+        meeting_do(key_write_apart);
         m.expires_at_ms = 0;
         assert_false(is_home());
         kit_advance(&m.k, 11);
-        m.yields = 0;
-        m.has_met = false;
-        m.step = home_move;
-        m.is_counting = true;
-        assert_status(LK_OK, lk_sweep(m.k.db, 0, &swept));
-        m.is_counting = false;
+        MEETING(home_move, assert_status(LK_OK, lk_sweep(m.k.db, 0, &swept)));
         kit_advance(&m.k, 2000);
         for (int i = 0; i < 400; i++)
             kit_set(&m.k, "p", "pair", "pair");
@@ -372,13 +317,8 @@ setup(void **state)
     (void)state;
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     kit_open(&m.k, &options);
-    m.over = m.is_counting = false;
     m.came_home = 0;
-    sem_init(&m.asked, 0, 0);
-    sem_init(&m.done, 0, 0);
-    if (pthread_create(&m.other, NULL, other_main, NULL) != 0)
-        return -1;
-    lki_yield_hook = yield_hook;
+    meeting_open();
     return 0;
 }
 
@@ -386,10 +326,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    lki_yield_hook = NULL;
-    m.over = true;
-    sem_post(&m.asked);
-    pthread_join(m.other, NULL);
+    meeting_close();
     kit_close(&m.k);
     return 0;
 }

@@ -7,66 +7,23 @@
  * are gone, so are their cells, and the memory is what it was.
  */
 #include "support/kit.h"
-
-#include <pthread.h>
-#include <semaphore.h>
+#include "support/meeting.h"
 
 #include "adapter/handle.h"
-#include "base/atomic.h"
 #include "store/record.h"
 
 enum { KEYS = 6 };
 
 static struct {
     kit k;
-    unsigned long yields, stop_at;
-    bool is_counting, has_met;
-    void (*step)(void); /* what the other thread is to do */
-    sem_t asked, done;
-    pthread_t other;
-    bool over;
     lk_lock lock, stale; /* of key "lock", as it is and as it was */
-    const char *value;   /* of the keys, in the end; NULL: gone */
-    void (*call)(void);  /* NULL: it was made */
-    char job_sk[64];     /* of a job whose key was generated */
+    lk_lock locks[KEYS];
+    const char *value;  /* of the keys, in the end; NULL: gone */
+    void (*call)(void); /* NULL: it was made */
+    char job_sk[64];    /* of a job whose key was generated */
     size_t job_sk_size;
     int64_t fails_at; /* the other thread's allocation */
 } m;
-
-static __thread bool is_other;
-
-static void
-step_do(void (*step)(void))
-{
-    m.step = step;
-    sem_post(&m.asked);
-    while (sem_wait(&m.done) != 0) {}
-}
-
-static void *
-other_main(void *unused)
-{
-    (void)unused;
-    is_other = true;
-    for (;;) {
-        while (sem_wait(&m.asked) != 0) {}
-        if (m.over)
-            return NULL;
-        m.step();
-        sem_post(&m.done);
-    }
-}
-
-static void
-yield_hook(void)
-{
-    if (is_other || !m.is_counting || ++m.yields != m.stop_at)
-        return;
-    m.is_counting = false;
-    m.has_met = true;
-    step_do(m.step);
-    m.is_counting = true;
-}
 
 static lki_thread *
 own_thread(void)
@@ -125,6 +82,19 @@ prepare_deleted(void)
     epoch_pass();
 }
 
+/* The same; who comes has locks of what was deleted. */
+static void
+prepare_deleted_locked(void)
+{
+    lk_item items[KEYS];
+    items_of(items, "old");
+    assert_status(LK_OK, lk_set(m.k.db, items, KEYS));
+    for (size_t i = 0; i < KEYS; i++)
+        m.locks[i] = kit_lock(&m.k, items[i].key);
+    assert_status(LK_OK, keys_delete());
+    epoch_pass();
+}
+
 /* Tickets of keys that are there again. */
 static void
 prepare_alive(void)
@@ -164,6 +134,21 @@ prepare_job(void)
     epoch_pass();
 }
 
+/* Freed tombstones lie at hand, for the next ones. */
+static void
+stock_fill(void)
+{
+    for (int i = 0; i < 4; i++) {
+        lk_key key = kit_key("stock", "x");
+        kit_set(&m.k, "stock", "x", "x");
+        assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
+        for (int round = 0; round < 6; round++) {
+            epoch_pass();
+            lki_reclaim_portion(own_thread(), 1000);
+        }
+    }
+}
+
 /* An epoch passes, and the tickets are looked at. */
 static void
 tickets_fall_due(void)
@@ -180,7 +165,7 @@ call_set(void)
     lk_item others[KEYS];
     items_of(others, "new");
     assert_status(LK_OK, lk_set(m.k.db, &item, 1));
-    m.is_counting = false;
+    meeting.counts = false;
     assert_status(LK_OK, lk_set(m.k.db, others, KEYS));
     m.value = "new";
 }
@@ -204,6 +189,16 @@ call_race(void)
     assert_status(LK_RACE, lk_set_atomic(m.k.db, items, KEYS, &stale, 1, NULL));
 }
 
+static void
+call_late(void)
+{
+    lk_item items[KEYS];
+    lk_conflict conflict = {9, 9};
+    items_of(items, "in vain");
+    assert_status(LK_RACE, lk_set_atomic(m.k.db, items, KEYS, m.locks, KEYS, &conflict));
+    assert_true(conflict.index == 0 && conflict.current_version == 0);
+}
+
 /* Not all at once: of each tombstone it is told whether its cell is still there. */
 static void
 call_delete(void)
@@ -211,7 +206,7 @@ call_delete(void)
     lki_store *store = m.k.db->state;
     lk_key key = item_of(0, "").key;
     assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
-    m.is_counting = false;
+    meeting.counts = false;
     lki_hashed hashed = lki_hashed_of(&store->secret, &key);
     lki_enter(own_thread());
     lki_cell *cell = lki_find(store, &hashed);
@@ -259,17 +254,24 @@ job_check(void)
     assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
 }
 
-typedef struct meeting {
+typedef struct visit {
     void (*prepare)(void), (*call)(void);
     const char *value; /* before the call */
-} meeting;
-static const meeting meetings[] = {
-    {prepare_deleted, call_set, NULL},   {prepare_deleted, call_commit, NULL},
-    {prepare_deleted, call_race, NULL},  {prepare_deleted, call_read, NULL},
-    {prepare_void, call_set, NULL},      {prepare_void, call_commit, NULL},
-    {prepare_void, call_race, NULL},     {prepare_void, call_read, NULL},
-    {prepare_alive, call_delete, "old"}, {prepare_alive, call_commit, "old"},
-    {prepare_alive, call_race, "old"},   {prepare_alive, call_read, "old"},
+} visit;
+static const visit meetings[] = {
+    {prepare_deleted, call_set, NULL},
+    {prepare_deleted, call_commit, NULL},
+    {prepare_deleted, call_race, NULL},
+    {prepare_deleted, call_read, NULL},
+    {prepare_void, call_set, NULL},
+    {prepare_void, call_commit, NULL},
+    {prepare_void, call_race, NULL},
+    {prepare_void, call_read, NULL},
+    {prepare_alive, call_delete, "old"},
+    {prepare_alive, call_commit, "old"},
+    {prepare_alive, call_race, "old"},
+    {prepare_alive, call_read, "old"},
+    {prepare_deleted_locked, call_late, NULL},
     {prepare_job, call_set_job, NULL},
 };
 
@@ -292,15 +294,12 @@ test_call_in_whose_midst_a_ticket_falls_due(void **state)
 {
     (void)state;
     for (size_t c = 0; c < KIT_COUNT(meetings); c++)
-        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
-            step_do(meetings[c].prepare);
+        MEETING_EACH
+        {
+            stock_fill();
+            meeting_do(meetings[c].prepare);
             m.value = meetings[c].value;
-            m.yields = 0;
-            m.has_met = false;
-            m.step = tickets_fall_due;
-            m.is_counting = true;
-            meetings[c].call();
-            m.is_counting = false;
+            MEETING(tickets_fall_due, meetings[c].call());
             end_check();
         }
 }
@@ -347,21 +346,57 @@ test_ticket_in_whose_midst_a_call_is_made(void **state)
 {
     (void)state;
     for (size_t c = 0; c < KIT_COUNT(meetings); c++)
-        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
+        MEETING_EACH
+        {
             meetings[c].prepare();
             epoch_pass();
             m.value = meetings[c].value;
-            m.yields = 0;
-            m.has_met = false;
             m.call = meetings[c].call;
-            m.step = call_if_free;
-            m.is_counting = true;
-            tickets_fall_due();
-            m.is_counting = false;
+            MEETING(call_if_free, tickets_fall_due());
             if (m.call != NULL)
                 m.call();
             end_check();
         }
+}
+
+/* ---- the room in a cell ---- */
+
+static void
+call_set_once(void)
+{
+    lk_item item = item_of(0, "new");
+    assert_status(LK_OK, lk_set(m.k.db, &item, 1));
+}
+
+static void
+step_set_once(void)
+{
+    lk_item item = item_of(0, "its");
+    assert_status(LK_OK, lk_set(m.k.db, &item, 1));
+}
+
+/* Both would like to lie in it. Until the grace period of who does is over it is nobody else's. */
+static void
+test_two_over_an_empty_head(void **state)
+{
+    (void)state;
+    lki_store *store = m.k.db->state;
+    lk_key key = item_of(0, "").key;
+    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
+    MEETING_EACH
+    {
+        prepare_void();
+        MEETING(step_set_once, call_set_once());
+        lki_enter(own_thread());
+        unsigned flags = lki_load_relaxed(lki_cell_flags(lki_find(store, &hashed)));
+        lki_leave(own_thread());
+        assert_true((flags & LKI_CELL_ROOM) == 0);
+        m.value = kit_holds(&m.k, key, "its") ? "its" : "new";
+        kit_sweep(&m.k);
+        assert_true(kit_holds(&m.k, key, m.value));
+        assert_status(LK_OK, keys_delete());
+        kit_sweep(&m.k);
+    }
 }
 
 /* ---- without memory ---- */
@@ -388,14 +423,10 @@ test_two_without_memory_in_the_same_new_partition(void **state)
     (void)state;
     lk_key keys[2] = {kit_key("new", "own"), kit_key("new", "other")};
     for (int64_t n = 0; n < 36; n++)
-        for (m.stop_at = 1, m.has_met = true; m.has_met; m.stop_at++) {
-            m.yields = 0;
-            m.has_met = false;
+        MEETING_EACH
+        {
             m.fails_at = n / 6 + 1;
-            m.step = new_set_other;
-            m.is_counting = true;
-            (void)!new_set("own", n % 6 + 1);
-            m.is_counting = false;
+            MEETING(new_set_other, new_set("own", n % 6 + 1));
             assert_status(LK_OK, new_set("own", 0));
             assert_true(kit_holds(&m.k, keys[0], "x"));
             assert_status(LK_OK, lk_delete(m.k.db, keys, 2));
@@ -412,17 +443,12 @@ setup(void **state)
     (void)state;
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     kit_open(&m.k, &options);
-    m.over = m.is_counting = false;
     m.job_sk_size = 0;
     kit_set(&m.k, "other", "lock", "x");
     m.stale = m.lock = kit_lock(&m.k, kit_key("other", "lock"));
     assert_status(LK_OK, lk_set_atomic(m.k.db, NULL, 0, &m.lock, 1, NULL));
-    sem_init(&m.asked, 0, 0);
-    sem_init(&m.done, 0, 0);
-    if (pthread_create(&m.other, NULL, other_main, NULL) != 0)
-        return -1;
-    step_do(epoch_pass); /* the thread's record is there from now on */
-    lki_yield_hook = yield_hook;
+    meeting_open();
+    meeting_do(epoch_pass); /* the thread's record is there from now on */
     return 0;
 }
 
@@ -430,10 +456,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    lki_yield_hook = NULL;
-    m.over = true;
-    sem_post(&m.asked);
-    pthread_join(m.other, NULL);
+    meeting_close();
     kit_close(&m.k);
     return 0;
 }
@@ -445,6 +468,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_call_in_whose_midst_a_ticket_falls_due, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_ticket_in_whose_midst_a_call_is_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_over_an_empty_head, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_without_memory_in_the_same_new_partition, setup,
                                         teardown),
     };

@@ -252,13 +252,103 @@ test_version_of_another_key_is_stale(void **state)
     lk_item item = kit_item("p", "c", "x");
     kit_set(k, "p", "c", "old");
     for (size_t i = 0; i < 2; i++) {
-        assert_status(LK_OK, lk_get_locked(k->db, keys, 2, locks, k->result));
+        for (int twice = 0; twice < 2; twice++)
+            assert_status(LK_OK, lk_get_locked(k->db, keys, 2, locks, k->result));
         memcpy(forged, locks, sizeof forged);
         forged[i].key = item.key;
         assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, forged, 2, NULL));
         assert_true(kit_lock(k, keys[i]).version == locks[i].version);
         assert_true(kit_holds(k, item.key, "old"));
     }
+}
+
+/* Each commit begins the time of its locks anew, and says so. */
+static void
+test_locks_that_are_used_do_not_lapse(void **state)
+{
+    kit *k = kit_of(state);
+    lk_lock locks[3];
+    static const char *const sk[3] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++)
+        locks[i] = kit_lock(k, lk_key_of("p", sk[i]));
+    for (int round = 0; round < 40; round++) {
+        lk_item items[2] = {kit_item("p", "a", "x"), kit_item("p", "b", "y")};
+        kit_advance(k, LK_HOURS(20));
+        size_t count = (size_t)round % 4 == 3 ? 3 : 2;
+        assert_status(LK_OK, lk_set_atomic(k->db, items, 2, locks, count, NULL));
+        for (size_t i = 0; i < count; i++)
+            assert_true(locks[i].expires_at_ms == k->now_ms + LK_HOURS(24));
+        if (count == 2) /* of this one nothing is written but the lock */
+            assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &locks[2], 1, NULL));
+        assert_true(locks[2].expires_at_ms == k->now_ms + LK_HOURS(24));
+    }
+    kit_advance(k, LK_HOURS(25));
+    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, locks, 1, NULL));
+    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &locks[2], 1, NULL));
+    kit_sweep(k);
+    assert_int_equal(kit_statistics(k).cells, 2);
+}
+
+/* Its cell is there, made for a commit that failed. */
+static void
+test_version_of_a_key_that_never_was_is_stale(void **state)
+{
+    kit *k = kit_of(state);
+    lk_lock stale = kit_lock(k, lk_key_of("p", "a")), now = stale, forged = stale;
+    lk_item item = kit_item("p", "new", "x");
+    lk_conflict conflict = {9, 9};
+    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &now, 1, NULL));
+    assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, &stale, 1, NULL));
+    forged.key = item.key;
+    assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, &forged, 1, &conflict));
+    assert_true(conflict.index == 0 && conflict.current_version == 0);
+    assert_true(kit_holds(k, item.key, NULL));
+}
+
+/* Without a sweep: what a commit makes for its keys goes, where it fails. */
+static void
+test_commits_that_fail_leave_no_cells(void **state)
+{
+    kit *k = kit_of(state);
+    lk_lock stale = kit_lock(k, lk_key_of("p", "a")), now = stale;
+    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &now, 1, NULL));
+    for (uint64_t i = 0; i < 2000; i++) {
+        lk_item item = {.key = kit_numbered("new", i), .data = lk_string("x")};
+        assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, &stale, 1, NULL));
+    }
+    for (int i = 0; i < 2000; i++)
+        kit_set(k, "p", "b", "x");
+    assert_true(kit_statistics(k).cells < 200);
+}
+
+/* A push whose sk is to be generated is not the item whose sk is empty. */
+static void
+test_generated_key_is_no_key_twice(void **state)
+{
+    kit *k = kit_of(state);
+    lk_lock stale = kit_lock(k, lk_key_of("p", "a")), now = stale;
+    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &now, 1, NULL));
+    for (int form = 0; form < 3; form++) {
+        lk_write writes[2] = {put("q", "", "item"), put("q", "", "job")};
+        if (form != 1)
+            writes[0].kind = LK_PUSH;
+        if (form != 0)
+            writes[1].kind = LK_PUSH;
+        assert_status(LK_RACE, lk_commit(k->db, writes, 2, &stale, 1, NULL));
+        assert_status(LK_OK, lk_commit(k->db, writes, 2, &now, 1, NULL));
+    }
+    lk_write puts[2] = {put("q", "", "a"), put("q", "", "b")};
+    lk_write pushes[2] = {put("q", "own", "a"), put("q", "own", "b")};
+    pushes[0].kind = pushes[1].kind = LK_PUSH;
+    lk_lock never = {.key = lk_key_of("p", "never"), .version = now.version};
+    for (int form = 0; form < 2; form++) {
+        assert_status(LK_INVALID, lk_commit(k->db, puts, 2, form ? &never : &stale, 1, NULL));
+        assert_status(LK_INVALID, lk_commit(k->db, pushes, 2, form ? &never : &stale, 1, NULL));
+    }
+    puts[1].kind = LK_PUSH;
+    assert_status(LK_RACE, lk_commit(k->db, puts, 2, &never, 1, NULL));
+    puts[0].kind = LK_PUSH;
+    assert_status(LK_RACE, lk_commit(k->db, puts, 2, &never, 1, NULL));
 }
 
 static void
@@ -361,6 +451,10 @@ main(void)
         TEST(test_writes_find_their_locks_in_any_order),
         TEST(test_keys_in_the_same_bytes_are_not_the_same),
         TEST(test_version_of_another_key_is_stale),
+        TEST(test_locks_that_are_used_do_not_lapse),
+        TEST(test_version_of_a_key_that_never_was_is_stale),
+        TEST(test_commits_that_fail_leave_no_cells),
+        TEST(test_generated_key_is_no_key_twice),
         TEST(test_commit_of_unknown_kinds_is_invalid),
         TEST(test_commit_without_locks_writes_all),
         TEST(test_commit_that_deletes_the_key_of_its_lock_checks_it_and_makes_it_zero),
