@@ -247,10 +247,10 @@ static void
 test_version_of_another_key_is_stale(void **state)
 {
     kit *k = kit_of(state);
-    lk_key keys[2] = {lk_key_of("p", "a"), lk_key_of("p", "b")};
+    lk_key keys[2] = {lk_key_of("partition", "sort-key-a"), lk_key_of("partition", "sort-key-b")};
     lk_lock locks[2], forged[2];
-    lk_item item = kit_item("p", "c", "x");
-    kit_set(k, "p", "c", "old");
+    lk_item item = kit_item("partition", "sort-key-c", "x");
+    kit_set(k, "partition", "sort-key-c", "old");
     for (size_t i = 0; i < 2; i++) {
         for (int twice = 0; twice < 2; twice++)
             assert_status(LK_OK, lk_get_locked(k->db, keys, 2, locks, k->result));

@@ -214,6 +214,25 @@ test_memory_of_a_store_whose_items_expire_is_flat(void **state)
     assert_true(most <= early + early / 4);
 }
 
+/* A second is long: where much expires in it, its end is not waited for, whoever wrote it. */
+static void
+test_many_that_expire_within_a_second_are_swept(void **state)
+{
+    kit *k = kit_of(state);
+    for (int form = 0; form < 2; form++)
+        for (uint64_t i = 0; i < 50000; i++) {
+            lk_write write = {.kind = LK_PUT,
+                              .item = {kit_numbered("p", i), lk_string("x"), k->now_ms + 10}};
+            if (form == 0)
+                assert_status(LK_OK, lk_set(k->db, &write.item, 1));
+            else
+                assert_status(LK_OK, lk_commit(k->db, &write, 1, NULL, 0, NULL));
+            if (i % 100 == 0)
+                kit_advance(k, 1); /* 1,000 are live */
+            assert_true(i % 1000 != 0 || kit_statistics(k).cells < 10000);
+        }
+}
+
 /* A holder's lock is stale once its item has expired, and for ever: `then` is what happens next. */
 static void
 lock_of_expired_is_gone(kit *k, const char *sk, void (*then)(kit *k, lk_key key))
@@ -321,6 +340,7 @@ main(void)
         TEST(test_sweep_with_a_limit_stops_and_goes_on_later),
         TEST(test_expired_items_are_swept_by_ordinary_writes_alone),
         TEST(test_writes_still_sweep_after_the_clock_jumped_ahead_and_back),
+        TEST(test_many_that_expire_within_a_second_are_swept),
         TEST(test_memory_of_a_store_whose_items_expire_is_flat),
         TEST(test_lock_goes_with_its_expired_item),
         TEST(test_lock_that_lapses_under_a_live_item_is_stale),
