@@ -3,7 +3,8 @@
  * Recorded histories of single keys against what a key with a lock may do (check/items.h). Threads read, write, delete, lock and commit
  * few keys; in one scenario items expire and locks lapse, are renewed and go with their items, while a clock is moved by all; in
  * another allocations fail, and a call that says so has done nothing; in two more all of them go through a cache that is too small,
- * whose reads of several keys are linearizable for each key.
+ * whose reads of several keys are linearizable for each key. In the last two the database fails at random: LK_UNAVAILABLE has done
+ * nothing, of LK_UNKNOWN nobody knows, and what a cache in front of it says stays true.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -13,17 +14,27 @@
 
 #include "check/items.h"
 #include "check/record.h"
+#include "support/counted_db.h"
 #include "support/crowd.h"
 
-enum { THREADS = 5, KEYS = 3, TTL_MS = 40, REFRESH_MS = 10, LIFE_MS = 12, SCARCE = 40 };
+enum {
+    THREADS = 5,
+    KEYS = 3,
+    TTL_MS = 40,
+    REFRESH_MS = 10,
+    LIFE_MS = 12,
+    SCARCE = 40,
+    FAULTS = 40
+};
 
 static struct {
-    bool expires, scarce, cached;
+    bool expires, scarce, cached, faults;
     size_t calls; /* of each thread in a round */
     uint64_t round;
     lk_key keys[KEYS];
     record_world world;
     recorder recorders[THREADS];
+    counted_db counted; /* what fails */
     atomic_ullong values, failed;
     _Atomic(int64_t) now_ms;
     atomic_uint allocations;
@@ -114,7 +125,7 @@ member(crowd_member *m)
     history_reserve(&r->history, test.calls, test.calls * 2);
     for (size_t i = 0; i < test.calls; i++) {
         lk_status status = call_make(m, r, versions);
-        if (status == LK_NO_MEMORY)
+        if (status == LK_NO_MEMORY || status == LK_UNAVAILABLE || status == LK_UNKNOWN)
             atomic_fetch_add_explicit(&test.failed, 1, memory_order_relaxed);
         EXPECT(status != LK_NO_MEMORY || test.scarce, i, 0);
         uint64_t random = crowd_random(&m->random);
@@ -168,14 +179,21 @@ rounds_run(size_t rounds, size_t calls)
         atomic_store(&test.allocations, 0);
         EXPECT_OK(lk_memory_open(&options, &store));
         test.world.db = store;
+        if (test.faults) {
+            EXPECT_OK(counted_open(&test.counted, store, 0));
+            test.world.db = test.counted.db;
+            atomic_store(&test.counted.fail_one_in, FAULTS);
+        }
         if (test.cached) {
             lk_cache_options cache = {.max_items = 2, .keep_missing = test.round % 2 == 0};
-            EXPECT_OK(lk_cache_open(store, &cache, &test.world.db));
+            EXPECT_OK(lk_cache_open(test.world.db, &cache, &test.world.db));
         }
         atomic_store(&test.allocations, 1U << 20);
         crowd_run(THREADS, member, NULL);
         if (test.cached)
             lk_close(test.world.db);
+        if (test.faults)
+            counted_close(&test.counted);
         lk_close(store);
         round_judge(&all, &judged);
     }
@@ -227,6 +245,32 @@ run_cache_expiry(void)
     run(true, false, true, 4, 20000);
 }
 
+/* Short rounds: each call whose outcome nobody knows may have happened at any time after it. */
+static void
+run_faults(void)
+{
+    test.faults = true;
+    test.expires = test.scarce = false;
+    atomic_store(&test.failed, 0);
+    rounds_run(test_scaled(250), 120);
+    test.faults = false;
+    crowd_note("failed", test.failed);
+}
+
+static void
+run_faults_behind(void)
+{
+    test.cached = false;
+    run_faults();
+}
+
+static void
+run_faults_behind_cache(void)
+{
+    test.cached = true;
+    run_faults();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -234,6 +278,8 @@ main(int argc, char **argv)
                                                {"expiry", run_expiry},
                                                {"memory_out", run_memory_out},
                                                {"cache", run_cache},
-                                               {"cache_expiry", run_cache_expiry}};
+                                               {"cache_expiry", run_cache_expiry},
+                                               {"faults", run_faults_behind},
+                                               {"faults_cache", run_faults_behind_cache}};
     return crowd_main(argc, argv, scenarios, sizeof scenarios / sizeof scenarios[0]);
 }
