@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Fibers: stacks between which one thread goes to and fro. A switch is a dozen instructions and no
- * system call (but where the processor is neither x86-64 nor AArch64: there it is ucontext's).
+ * system call (but where the processor is not x86-64: there it is ucontext's).
  */
 #ifndef LKI_SCHEDULE_FIBER_H
 #define LKI_SCHEDULE_FIBER_H
