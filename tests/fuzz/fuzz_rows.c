@@ -222,7 +222,7 @@ rows_put(void)
 
 /* ---- pages ---- */
 
-enum { PAGE = 4096, DAMAGED = 0xf0, DAMAGE_BYTES = 5 };
+enum { PAGE = 4096, PAGE_HEADER = 16, DAMAGED = 0xf0, DAMAGE_BYTES = 5 };
 
 /* Five bytes: what, which page, where, what is written. */
 static void
@@ -230,15 +230,17 @@ page_damage(unsigned char *file, size_t pages, const uint8_t *bytes)
 {
     size_t at = bytes[2] | (size_t)bytes[3] << 8;
     unsigned char *page = file + bytes[1] % pages * PAGE;
+    uint16_t node;
     switch (bytes[0] % 6) {
     case 0:
         page[at % PAGE] ^= (unsigned char)(1U << bytes[4] % 8);
         break;
-    case 1: /* where LMDB keeps what it trusts */
-        page[at % 160] = bytes[4];
+    case 1: /* the page's header, and where its nodes are */
+        page[at % 64] = bytes[4];
         break;
-    case 2:
-        page[at % 160] ^= (unsigned char)(1U << bytes[4] % 8);
+    case 2: /* a node: sizes and flags, the first bytes of its key */
+        memcpy(&node, page + PAGE_HEADER + at % 16 * sizeof node, sizeof node);
+        page[(node + at / 16 % 16) % PAGE] = bytes[4];
         break;
     case 3:
         memset(page + at % PAGE, bytes[4], PAGE - at % PAGE);
@@ -247,7 +249,7 @@ page_damage(unsigned char *file, size_t pages, const uint8_t *bytes)
         memmove(page, file + bytes[4] % pages * PAGE, PAGE);
         break;
     default:
-        memset(page + at % 160, bytes[4], 2 + at / 160 % 8);
+        memset(page + at % PAGE, bytes[4], at / PAGE < 8 && at % PAGE < PAGE - 8 ? 8 : 1);
         break;
     }
 }

@@ -181,7 +181,7 @@ run_all(void)
     options.realtime_ms = options.monotonic_ms = clock_read;
     options.lock_ttl_ms = LIFE_MS;
     crowd_allocator(&options);
-    test.steps = test_scaled(60000);
+    test.steps = test_scaled(40000);
     atomic_store(&test.now_ms, 1000000);
     EXPECT_OK(lk_memory_open(&options, &test.db));
     for (test.round = 0; test.round < WARM + ROUNDS && crowd_is_well(); test.round++) {

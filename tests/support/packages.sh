@@ -14,6 +14,7 @@ packages_of()
     case $1 in
     build) echo gcc g++ libc6-dev make cmake pkgconf libck-dev libxxhash-dev ;;
     tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev spin ;;
+    models) echo tcc ;; # compiles the small models in no time; tests/model/run goes on without
     bench) echo libjemalloc-dev libcjson-dev ;;
     coverage) echo python3 ;;
     budget) echo valgrind ;;    # counts instructions

@@ -9,7 +9,7 @@
 #include "base/atomic.h"
 #include "support/kit.h"
 
-enum { WORDS = 4, IN_ONE = 800000, IN_MANY = 200000, TWIN = 6000 };
+enum { WORDS = 4, IN_ONE = 800000, IN_MANY = 200000, TWIN = 2000 };
 
 static uint64_t accesses;
 static bool secret_is_zero;
