@@ -144,6 +144,7 @@ lki_wait_lower(lki_wait *wait, int64_t ms)
     /* After the drain and before the caller's look: who still saw it raised, and did not write,
      * had published before, and the look finds that. */
     lki_store_seq_cst(&wait->raised, 0); /* P15 */
+    lki_fence_seq_cst(); /* P15: also before the pointers of the look, loaded with acquire */
 }
 
 void

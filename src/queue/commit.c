@@ -106,8 +106,8 @@ lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size
     if (added == 0)
         return false; /* however many there are */
     for (int again = 0;; again++) {
-        lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
-        uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+        lki_segment *tail = lki_load_seq_cst(&lane->tail);                /* P21: after the pin */
+        uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P21 */
         if (lki_lane_depth(lane, tail, word) + added <= c->options->max_depth + counted)
             return false;
         if (again != 0)

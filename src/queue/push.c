@@ -267,14 +267,14 @@ places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
 }
 
 /* Jobs with an sk are not counted by the segments: one may have come between the judgement and the
- * reservation. Such a push pins the lane, then looks at the segment's word (seq_cst, as here): it sees
- * these places, or they see it. */
+ * reservation. Such a push pins the lane, then looks at the last segment and its word: it sees these
+ * places, or they see it. */
 static bool
 places_are_too_many(const push *p, const lki_places *places, size_t max_depth)
 {
     if (LKI_LIKELY(max_depth == 0))
         return false;
-    uint64_t keyed = (uint32_t)lki_load_seq_cst(&p->lane->pins); /* the low half */
+    uint64_t keyed = (uint32_t)lki_load_seq_cst(&p->lane->pins); /* P21: the low half */
     if (keyed == 0)
         return false;
     uint64_t there =

@@ -98,6 +98,7 @@ lki_bound_begin(lki_bound *bound)
         begun = seen >> LKI_TIME_SHIFT << LKI_TIME_SHIFT |
                 (((seen >> 1) + 1) << 1 & LKI_VERSION_MASK) | 1;
     while (!lki_cas_seq_cst(bound, &seen, begun)); /* P12 */
+    lki_fence_seq_cst(); /* P12: also before the pointers that lead to the words, loaded with acquire */
     return begun;
 }
 

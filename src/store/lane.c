@@ -178,7 +178,7 @@ lki_lane_obtain_pinned(lki_store *store, lki_thread *thread, lk_bytes pk, uint64
         lk_status status = lki_lane_obtain(store, thread, pk, lane);
         if (status != LK_OK)
             return status;
-        if ((lki_add_seq_cst(&(*lane)->pins, pin) & LKI_LANE_DEAD) == 0) /* P16 */
+        if ((lki_add_seq_cst(&(*lane)->pins, pin) & LKI_LANE_DEAD) == 0) /* P16, P21 */
             return LK_OK;
         lki_lane_unpin(*lane, pin); /* it is being taken out, under the latch of the shard */
         lki_shard_wait(store, thread, lki_hash_bytes(&store->secret, pk));

@@ -18,6 +18,8 @@
  *        gone, then the pins, then the places. A job that goes is counted (by or before a
  *        read-modify-write), then `closed` is loaded; who closes stores it, then loads the counts
  *        (seq_cst). Else a job comes after the last pull, or an end wakes nobody.
+ *   P21  depth: a push of a job with a place reserves it, then loads the pins; one of a job with a key
+ *        pins, then loads the last segment and its word (all seq_cst). Else both are too many.
  *   P14  sealing: who finishes a slot adds to `finished`, then loads the segment's word; who seals
  *        swaps the word, then loads `finished` (all seq_cst). Else a segment that stays for ever.
  */

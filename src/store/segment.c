@@ -443,7 +443,7 @@ growth_plant_latched(lki_lane *lane, lki_thread *thread, lki_segment *tail, grow
         count -= here;
     }
     if (tail != NULL)
-        lki_store_seq_cst(&tail->next, g->first); /* P13: before the seal */
+        lki_store_seq_cst(&tail->next, g->first); /* P13 */
     else
         lki_store_seq_cst(&lane->frontier, g->first); /* P13 */
 }
@@ -529,7 +529,7 @@ lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, 
     growth_plant_latched(lane, thread, tail, &g,
                          tail != NULL ? tail->before + LKI_RESERVED(word) : 0, ms, count);
     *places = (lki_places){g.first, 0, ms};
-    lki_store_seq_cst(&lane->tail, g.last); /* P13 */
+    lki_store_seq_cst(&lane->tail, g.last); /* P13, P21 */
     if (tail != NULL && even_closed)
         lki_store_seq_cst(&tail->leaving, 0); /* P14: it need not stay any more */
     if (tail != NULL)
@@ -595,7 +595,7 @@ lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
         if (LKI_UNLIKELY(lki_order_first(&lane->avoided) != NULL))
             later = ms_avoid(lane, thread, later, (int64_t)(word >> 16));
         if (LKI_LIKELY(lki_cas_seq_cst(&tail->word, &word,
-                                       (uint64_t)later << 16 | (slot + count)))) { /* P14 */
+                                       (uint64_t)later << 16 | (slot + count)))) { /* P14, P21 */
             *places = (lki_places){tail, slot, later};
             return LK_OK;
         }

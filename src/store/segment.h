@@ -37,7 +37,7 @@ struct lki_segment {
     lki_lane *lane;       /* [const] */
     lki_bound *due;       /* [const] its bound, in its page */
     unsigned char text[2 * LKI_ULID_WORD]; /* [const] of slot 0's sk, behind the milliseconds */
-    _Atomic(lki_segment *) next;           /* [P13] set before the seal */
+    _Atomic(lki_segment *) next;           /* [P13] set soon after the seal */
     /* ms of the last ULID << 16 | sealed << 15 | slots reserved */
     _Atomic(uint64_t) word __attribute__((aligned(LKI_LINE)));   /* [P14] */
     _Atomic(uint32_t) cursor __attribute__((aligned(LKI_LINE))); /* [stat] no FRONT below it */

@@ -543,31 +543,6 @@ back_take_waiting(void)
     take(3, -1);
 }
 
-/* A queue that was not used for long is taken out; who used it last comes again. */
-static void
-idle_sweep(void)
-{
-    schedule_time_pass(200000);
-    for (int i = 0; i < 3; i++) {
-        lk_status status = lk_sweep(db, 0, NULL);
-        if (status != LK_BUSY)
-            must(status);
-    }
-}
-
-static void
-idle_use(void)
-{
-    push(1);
-    push(1);
-    lk_claim claim;
-    char sk[32];
-    if (pull_one(0, 0, &claim, sk) == LK_OK) {
-        DONE.pulled++;
-        must(lk_queue_acknowledge(db, &claim, 1));
-    }
-}
-
 /* A segment with one place left: its successor, and its end. */
 enum { FIRST_SEGMENT = 16 };
 
@@ -739,11 +714,6 @@ const schedule_scenario schedule_scenarios[] = {
     {.name = "queue_pushers",
      .prepare = queue_prepare,
      .body = {push_two, push_one, take_2},
-     .check = rest_check,
-     .teardown = store_close},
-    {.name = "queue_idle",
-     .prepare = queue_prepare,
-     .body = {idle_use, idle_sweep},
      .check = rest_check,
      .teardown = store_close},
     {.name = "queue_full",

@@ -136,6 +136,11 @@ static const struct row {
      "a claim and a tender: one sees the other",
      "b=0 d=0",
      {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y:0>1 seq_cst*; d=x seq_cst*"}},
+    /* x pointer to the segment of the claim, y bound: the tender loads pointers with acquire */
+    {"P12",
+     "a claim in a new segment and a tender: one sees the other",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y:0>1 seq_cst; fence seq_cst*; d=x acquire"}},
     /* x contents, y pointer */
     {"P13",
      "a segment, page, directory, lane before its pointer",
@@ -168,6 +173,21 @@ static const struct row {
      "b=0 d=0",
      {"x=1 relaxed; a=z+1 seq_cst; fence seq_cst*; b=y seq_cst",
       "c=y+1 seq_cst; fence seq_cst*; d=x relaxed"}},
+    /* x job's word, stored by a producer who was late, y waiters */
+    {"P15",
+     "a job that comes late and a sleeper: one sees the other",
+     "b=0 d=0",
+     {"x=1 seq_cst*; b=y seq_cst*", "c=y+1 seq_cst; fence seq_cst*; d=x acquire"}},
+    /* x pointer to the segment of the job, y raised, which is 0 for who need not raise it */
+    {"P15",
+     "a job and a descriptor that is lowered: one sees the other",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "y=1 seq_cst; fence seq_cst*; d=x acquire"}},
+    /* x the descriptors below, y poll_fd */
+    {"P15",
+     "the descriptors before the one over them",
+     "a=1 b=0",
+     {"x=1 plain; y=1 seq_cst+", "a=y acquire*; a?b=x plain"}},
     /* x job's word, z signal, which the kernel compares with the noted one */
     {"P15",
      "a sleeper notes the signal before it looks",
@@ -178,7 +198,7 @@ static const struct row {
      "a ready entry and a sleeper: one sees the other",
      "b=0 d=0",
      {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y+1 seq_cst*; d=x seq_cst*"}},
-    /* x pushing, y closed, z depth */
+    /* x pins, y closed, z places */
     {"P16",
      "no job after the last pull was told that none will come",
      "b=0 c=1 d=0 e=0",
@@ -229,6 +249,18 @@ static const struct row {
      "a seal that saw a snapshot's step is not tagged below its epoch",
      "a=1 b=1 d=0",
      {"x=1 seq_cst", "a=x relaxed; c=y:0>1 seq_cst+", "b=y seq_cst+; d=x relaxed"}},
+    /* The same, where another one has moved the clock: x epoch, y clock. Nothing synchronises; by the two fences C++20 orders the
+     * loads of the epoch (C11 did not yet, all its compilers' fences do). */
+    {"P20",
+     "a seal that saw a stranger's step is not tagged below the epoch of a snapshot before it",
+     "a=1 b=0 e=1 d=0",
+     {"x=1 relaxed", "a=x relaxed; fence seq_cst*; b=y seq_cst", "c=y:0>1 seq_cst",
+      "e=y seq_cst; fence seq_cst*; d=x relaxed"}},
+    /* x places, y pins */
+    {"P21",
+     "a job with a place and one with a key: one counts the other",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y+1 seq_cst*; d=x seq_cst*"}},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -305,7 +337,7 @@ static void
 test_pairs_are_all_there(void **state)
 {
     (void)state;
-    for (unsigned number = 1; number <= 20; number++) {
+    for (unsigned number = 1; number <= 21; number++) {
         char pair[8];
         unsigned count = 0;
         (void)snprintf(pair, sizeof(pair), "P%u", number);
