@@ -173,11 +173,14 @@ part_put_unfitting(lki_part *part, uint32_t half, uint64_t tag, const void *obje
         if (!ck_hs_init(&made, CK_HS_MODE_SPMC | CK_HS_MODE_DIRECT, word_hash, word_compare,
                         &map_allocator, MAP_MIN, 0))
             return false;
-        struct ck_hs_map *map = made.map;
-        made.map = NULL;
-        part->unfitting = made;
+        /* All but the map, which walks look for meanwhile. */
+        part->unfitting.m = made.m;
+        part->unfitting.mode = made.mode;
+        part->unfitting.seed = made.seed;
+        part->unfitting.hf = made.hf;
+        part->unfitting.compare = made.compare;
         ck_pr_fence_store();
-        ck_pr_store_ptr(&part->unfitting.map, map); /* walks look for it */
+        ck_pr_store_ptr(&part->unfitting.map, made.map);
     }
     /* P3: ck_hs_put_unique does not order the object before its slot on weakly ordered machines */
     ck_pr_fence_store();
