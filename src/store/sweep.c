@@ -14,6 +14,7 @@
  *
  * Progress    one thread sweeps at a time (a latch, which steps only try); each chunk is a section
  *             of its own.
+ * Ordering    P22 (writes.h): the bound is taken away, then heads are looked at.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -137,8 +138,9 @@ round_begin_latched(lki_store *store, int64_t now)
     sweep->round_lag_ms = 0;
     sweep->round_began_ms = now;
     lki_store_relaxed(&sweep->expiring, 0);
-    lki_store_seq_cst(&sweep->earliest_ms,
-                      INT64_MAX); /* each expiry that is met, or written, is noted anew */
+    /* P22: before the section in which heads are looked at, which begins with a fence. Each expiry that is met, or
+     * written, is noted anew. */
+    lki_store_seq_cst(&sweep->earliest_ms, INT64_MAX);
 }
 
 /* The next chunk of the running round. */

@@ -53,13 +53,17 @@ bool lki_removal_ticket(lki_thread *thread, void *cell);
  * shard of the pk, then that of the partition (the one place where two are held). */
 bool lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition);
 
-/* An item or lock that expires was written. */
+/* An item or lock that expires was written.
+ *
+ * P22: its head was swapped, then the bound is loaded; a round of the sweep takes the bound away, then loads the
+ * heads. Without the order the writer could find the old bound, the round the old head, and nobody would ever
+ * come for what expires. */
 LKI_INLINE void
 lki_sweep_note(lki_store *store, int64_t expires_at_ms)
 {
-    int64_t earliest = lki_load_relaxed(&store->sweep.earliest_ms);
+    int64_t earliest = lki_load_seq_cst(&store->sweep.earliest_ms); /* P22 */
     while (expires_at_ms < earliest &&
-           !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {}
+           !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {} /* P22 */
 }
 
 /* The same for a record of `cell`, which may lie in a lane. Caller: in a section. */

@@ -261,6 +261,21 @@ static const struct row {
      "a job with a place and one with a key: one counts the other",
      "b=0 d=0",
      {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y+1 seq_cst*; d=x seq_cst*"}},
+    /* x head of what expires, y bound of the sweep */
+    {"P22",
+     "an expiry is noted, or met by the round",
+     "b=0 d=0",
+     {"a=x:0>1 seq_cst*; b=y seq_cst*", "y=1 seq_cst; fence seq_cst*; d=x acquire"}},
+    /* Of the adapter for LMDB (src/lmdb/atomic.h). x transaction of a place, y its flag (1: nobody's) */
+    {"L1",
+     "a place is left before it is taken",
+     "a=1 b=0",
+     {"x=1 plain; y=1 release*", "a=y:1>0 acquire*; a?b=x plain"}},
+    /* x meta page, y number of the last commit */
+    {"L2",
+     "who has copied half of a page sees that a commit has come",
+     "a=1 b=0",
+     {"y=1 relaxed; fence release*; x=1 relaxed", "a=x relaxed; fence acquire*; b=y relaxed"}},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -337,7 +352,7 @@ static void
 test_pairs_are_all_there(void **state)
 {
     (void)state;
-    for (unsigned number = 1; number <= 21; number++) {
+    for (unsigned number = 1; number <= 22; number++) {
         char pair[8];
         unsigned count = 0;
         (void)snprintf(pair, sizeof(pair), "P%u", number);
