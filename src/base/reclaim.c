@@ -250,10 +250,11 @@ static void
 limbo_steal_next(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
-    lki_thread *victim = lki_load_relaxed(&domain->theft_cursor);
+    lki_thread *victim =
+        lki_load_acquire(&domain->theft_cursor); /* P9: of who found it in the list */
     if (victim == NULL)
-        victim = lki_load_acquire(&domain->threads); /* P9 */
-    lki_store_relaxed(&domain->theft_cursor, victim->next);
+        victim = lki_load_acquire(&domain->threads);        /* P9 */
+    lki_store_release(&domain->theft_cursor, victim->next); /* P9 */
     if (victim == thread)
         return;
     uint64_t mark = lki_load_relaxed(&victim->counter[LKI_RETIRED]);

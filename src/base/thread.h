@@ -165,7 +165,7 @@ struct lki_domain {
     _Atomic(size_t) retired_bytes __attribute__((aligned(LKI_LINE))); /* [stat] in sealed batches */
     _Atomic(lki_thread *) threads; /* [P9] all records ever made */
     _Atomic(uint32_t) thread_count;
-    _Atomic(lki_thread *) theft_cursor; /* [stat] whom a thief looks at next; NULL: the first */
+    _Atomic(lki_thread *) theft_cursor; /* [P9] whom a thief looks at next; NULL: the first */
     lki_domain *next_open;              /* under the registry's latch */
 };
 

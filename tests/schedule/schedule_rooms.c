@@ -78,12 +78,10 @@ typedef struct thing {
 
 static lki_domain domain;
 static _Atomic(thing *) current;
-static uint64_t disposed;
 
 static bool
 thing_dispose(lki_thread *thread, void *object)
 {
-    disposed++;
     lki_free(&thread->domain->allocator, object, sizeof(thing));
     return true;
 }
@@ -159,6 +157,21 @@ replace_and_reclaim(void)
     lki_retire(thread, LKI_RECORD, old, sizeof *old);
     lki_write_leave(thread);
     (void)lki_reclaim_now(thread);
+}
+
+/* So often that upkeep comes by, which looks at other threads' garbage in turn. */
+static void
+replace_many(void)
+{
+    lki_thread *thread = self();
+    for (uint64_t number = 2; number < 14; number++) {
+        thing *made = thing_new(number);
+        lki_write_enter(thread);
+        SCHEDULE_EXPECT(lki_reserve(thread, 1));
+        thing *old = lki_swap_seq_cst(&current, made);
+        lki_retire(thread, LKI_RECORD, old, sizeof *old);
+        lki_write_leave(thread);
+    }
 }
 
 static void
@@ -556,6 +569,7 @@ const schedule_scenario schedule_scenarios[] = {
     RECLAIM("reclaim", .body = {read_in_sections, replace_and_reclaim}, .count = 20000),
     RECLAIM("reclaim_theft", .body = {read_in_sections, replace_and_reclaim, reclaim_others},
             .count = 20000),
+    RECLAIM("reclaim_turns", .body = {replace_many, replace_many, replace_many}, .count = 3000),
     RECLAIM("reclaim_outside", .body = {read_outside, replace_and_reclaim}, .fails = "freed",
             .memory = SCHEDULE_SC),
     SET("set", set_prepare, .body = {set_add, set_remove_one, set_look}, .check = set_check,
