@@ -402,7 +402,7 @@ record_commit(plan *p, lki_record *record, lki_record *over)
     lki_store_relaxed(&record->word, (uint64_t)(uintptr_t)p->commit | LKI_WORD_COMMIT);
 }
 
-/* An item under the lock of its key over a plain value, as most steps are. False: something is not so, and
+/* An item under the lock of its key over a plain value, or over the lock alone, as most steps are. False: something is not so, and
  * nothing was done. */
 LKI_INLINE bool
 step_install_plain(plan *p, step *s)
@@ -410,8 +410,7 @@ step_install_plain(plan *p, step *s)
     uintptr_t seen = lki_load_acquire(&s->cell->item); /* P1 */
     lki_record *over = (lki_record *)seen;
     if (LKI_UNLIKELY(!s->simple) || LKI_UNLIKELY(seen <= LKI_DEAD) ||
-        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&over->word))) || /* P2 */
-        LKI_UNLIKELY(over->kind != LKI_VALUE))
+        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&over->word)))) /* P2 */
         return false;
     const lki_lock *lock = lki_plain_lock(over, p->horizon_ms);
     if (LKI_UNLIKELY(lock == NULL) || LKI_UNLIKELY(lock->version != s->lock->version))

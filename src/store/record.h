@@ -114,11 +114,11 @@ lki_read_plain(const lki_cell *cell, const lki_record **record, const unsigned c
     return true;
 }
 
-/* What is over: nothing, a tombstone, an item that has expired, and with it its lock. */
+/* What is over: a tombstone, an item that has expired, and with it its lock. */
 LKI_INLINE bool
 lki_record_is_over(const lki_store *store, const lki_record *record, lki_time *now)
 {
-    if (LKI_UNLIKELY(record == NULL || record->kind == LKI_TOMBSTONE))
+    if (LKI_UNLIKELY(record->kind == LKI_TOMBSTONE))
         return true;
     return record->kind == LKI_VALUE && !lki_record_is_live(store, record, now);
 }

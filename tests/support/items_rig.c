@@ -20,7 +20,7 @@ enum {
 typedef items_rig rig;
 typedef items_held held;
 
-static const lk_bytes pks[PKS] = {{"p", 1}, {"p\0", 2}, {"\xff\x61", 2}};
+static const lk_bytes pks[PKS] = {{"p", 1}, {"p\0", 2}, {"\xff\x61 partition", 12}};
 
 #define EXPECT(r, condition)                                                                    \
     do {                                                                                        \
@@ -37,7 +37,8 @@ draw(rig *r, uint64_t below)
     return kit_draw(&r->random, below);
 }
 
-/* All strings of up to three of 0x00, 'a' and 0xff. */
+/* All strings of up to three of 0x00, 'a' and 0xff; of the last pk behind eight bytes, so that these keys have the lengths
+ * that the store is quick with. */
 static void
 keys_make(rig *r)
 {
@@ -46,10 +47,13 @@ keys_make(rig *r)
     for (size_t size = 0; size <= 3; size++) {
         size_t count = size == 0 ? 1 : size == 1 ? 3 : size == 2 ? 9 : 27;
         for (size_t i = 0; i < count; i++, made++) {
+            memcpy(r->sk[made], "sort-key", 8);
             for (size_t at = 0, rest = i; at < size; at++, rest /= 3)
-                r->sk[made][at] = letters[rest % 3];
-            for (size_t pk = 0; pk < PKS; pk++)
-                r->keys[pk * SKS + made] = (lk_key){pks[pk], {r->sk[made], size}};
+                r->sk[made][8 + at] = letters[rest % 3];
+            for (size_t pk = 0; pk < PKS; pk++) {
+                lk_bytes sk = {r->sk[made] + 8, size}, longer = {r->sk[made], 8 + size};
+                r->keys[pk * SKS + made] = (lk_key){pks[pk], pk + 1 < PKS ? sk : longer};
+            }
         }
     }
     r->key_count = KEYS;
@@ -467,8 +471,8 @@ items_rig_options(size_t shards, int64_t refresh_ms)
     options.shards = shards;
     options.lock_ttl_ms = TTL_MS;
     options.lock_refresh_ms = refresh_ms;
-    options.max_pk_size = 8;
-    options.max_sk_size = 8;
+    options.max_pk_size = 16;
+    options.max_sk_size = 16;
     options.max_data_size = DATA_MAX;
     return options;
 }

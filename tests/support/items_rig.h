@@ -33,7 +33,7 @@ typedef struct items_rig {
     kit_random random;
     uint64_t step;
     lk_memory_options options;
-    unsigned char sk[ITEMS_SKS][4];
+    unsigned char sk[ITEMS_SKS][12];
     lk_key keys[ITEMS_KEYS];
     size_t key_count;
     items_held pool[ITEMS_POOL];

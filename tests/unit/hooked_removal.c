@@ -38,8 +38,9 @@ own_thread(void)
 static lk_item
 item_of(size_t i, const char *value)
 {
-    static const char *const names[KEYS] = {"a", "b", "c", "d", "e", "f"};
-    return kit_item("p", names[i], value);
+    static const char *const names[KEYS] = {"sort-key-a", "sort-key-b", "sort-key-c",
+                                            "sort-key-d", "sort-key-e", "sort-key-f"};
+    return kit_item("partition", names[i], value);
 }
 
 static void
@@ -220,7 +221,7 @@ static void
 call_read(void)
 {
     lk_key keys[KEYS];
-    lk_query query = {.pk = lk_string("p")};
+    lk_query query = {.pk = lk_string("partition")};
     for (size_t i = 0; i < KEYS; i++) {
         keys[i] = item_of(i, "").key;
         assert_true(kit_holds(&m.k, keys[i], m.value));
