@@ -514,13 +514,13 @@ statistics(void)
         STORE_MUST(lk_statistics_read(db, &read));
 }
 
-#define PLAIN(title, ...)                                                                         \
-    {                                                                                             \
-        .name = title, .prepare = plain_prepare, .teardown = teardown, .count = 1000, __VA_ARGS__ \
+#define PLAIN(title, ...)                                                                        \
+    {                                                                                            \
+        .name = title, .prepare = plain_prepare, .teardown = teardown, .count = 500, __VA_ARGS__ \
     }
-#define HOME(title, how, ...)                                                           \
-    {                                                                                   \
-        .name = title, .prepare = how, .teardown = teardown, .count = 1000, __VA_ARGS__ \
+#define HOME(title, how, ...)                                                          \
+    {                                                                                  \
+        .name = title, .prepare = how, .teardown = teardown, .count = 500, __VA_ARGS__ \
     }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -533,13 +533,13 @@ const schedule_scenario schedule_scenarios[] = {
      .body = {transfer, transfer, sum_read},
      .check = sum_read,
      .teardown = teardown,
-     .count = 1000},
+     .count = 500},
     {.name = "transfers",
      .prepare = transfer_prepare,
      .body = {transfers, sum_query},
      .check = sum_read,
      .teardown = teardown,
-     .count = 1000},
+     .count = 500},
     PLAIN("commits", .body = {commits, commits_read, commits_read_into}),
     PLAIN("come_and_go", .body = {delete_and_set, delete_and_sweep, one_set}, .check = sweep),
     HOME("home_get", home_prepare, .body = {sweep, one_read, one_read}),
