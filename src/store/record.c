@@ -219,8 +219,7 @@ tombstone_new(lki_thread *thread, uint64_t version)
     lki_record *record = record_apart(thread, sizeof record->version);
     if (record == NULL)
         return NULL;
-    record_begin(record, LKI_TOMBSTONE, 0);
-    lki_store_relaxed(&record->tag, 0);
+    record_begin(record, LKI_TOMBSTONE, 0); /* and its tag */
     record->version = version;
     return record;
 }

@@ -211,7 +211,7 @@ class Source:
                 before == ")" and words[self.match[i - 1] - 1] in CONTROL)
             inside_for = any(words[a - 1] == "for" and a < i < self.match[a]
                              for a in range(first, i) if words[a] == "(" and self.match.get(a, 0) > i)
-            if begins and not inside_for and word not in CONTROL | {"return", "do", "else", "break", "continue"}:
+            if begins and not inside_for and word != ")" and word not in CONTROL | {"return", "do", "else", "break", "continue"}:
                 self.statement(i, last)
             if word in ("if", "while"):
                 self.condition(i + 2, self.match[i + 1] - 1, always=word == "if")

@@ -311,6 +311,30 @@ test_commit_that_is_aborted_many_times(void **state)
     assert_true(most > 10); /* more than in one section */
 }
 
+static void
+its_lock(void)
+{
+    m.bumped = kit_lock(&m.k, key_of(0)).version;
+}
+
+/* Also where the key was deleted, and set again, and who asks has never made a version that high. */
+static void
+test_versions_rise_over_a_delete(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 8; round++) {
+        keys_prepare(AT_HOME);
+        keys_commit();
+        keys_commit();
+        uint64_t before = m.locks[0].version;
+        call_delete();
+        if (round % 2 == 0)
+            call_set();
+        meeting_do(its_lock);
+        assert_true(m.bumped > before);
+    }
+}
+
 /* ---- a snapshot in the midst ---- */
 
 /* Not where it lies: it may come home meanwhile. */
@@ -444,6 +468,7 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_push_in_whose_midst_its_keys_are_written, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_versions_rise_over_a_delete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commit_that_is_aborted_many_times, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_snapshot_in_the_midst_of_a_write_sees_the_same_for_ever, setup, teardown),
