@@ -147,8 +147,7 @@ cells_give_up(push *p, lki_places places)
 }
 
 /* A consumer has passed the place over. The job is visible when the push returns all the same: by a
- * ready entry, or, where there is no memory for one, by its time, which has just passed (in the first
- * millisecond of a store: which passes with the next). Nobody else changes a word that is PASSED. */
+ * ready entry, or, where there is no memory for one, by its time, which has just passed. Nobody else changes a word that is PASSED. */
 static LKI_COLD void
 slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
@@ -160,7 +159,8 @@ slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
                       lki_job_announce(p->lane, p->thread, sk, lki_word(LKI_PASSED, 0, 0), &to,
                                        lki_tick(p->store)) != LK_OK)) {
         uint64_t now = lki_tick(p->store);
-        time = now > 1 ? now - 1 : 1; /* 0 would be no time */
+        time = now > 1 ? now - 1
+                       : 1; /* 0 would be no time; now is 1 only where the clock was set back */
     }
     if (time != 0)
         lki_job_cover(segment, time);                               /* P12: before, and after */

@@ -125,4 +125,14 @@ lki_cell_size(const lki_cell *cell)
     return lki_cell_size_of(cell->pk_size, cell->sk_size, lki_cell_room(cell));
 }
 
+/* P2b: what leads to a cell, and the clock of stamps. Who puts the first record into a cell has found it
+ * (by set or index, whoever has put it there), then fences, then swaps the head that was `seen`. A snapshot moves the
+ * clock, fences, then looks the cell up. What breaks otherwise: half of a commit, as the cell is not found. */
+LKI_INLINE void
+lki_head_before(uintptr_t seen)
+{
+    if (LKI_UNLIKELY(seen == LKI_EMPTY))
+        lki_fence_seq_cst(); /* P2b: after the look, before the swap */
+}
+
 #endif

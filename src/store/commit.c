@@ -25,7 +25,7 @@
  *             I-commit2: the stamp is taken after READY, so a snapshot that saw INSTALLING is
  *             below it. I-commit3: nothing that the caller can see fails after READY. I-commit4:
  *             LK_RACE only for a lock that really is at another version, gone, or lapsed.
- * Ordering    P1, P2 (record.h).
+ * Ordering    P1, P2, P2b (record.h).
  */
 #include "store/lock.h"
 
@@ -487,6 +487,7 @@ step_install(plan *p, step *s)
         lki_record *record = step_record(p, s, over);
         if (LKI_UNLIKELY(record == NULL))
             return LK_NO_MEMORY;
+        lki_head_before(seen);
         if (LKI_LIKELY(lki_cas_seq_cst(&s->cell->item, &seen, (uintptr_t)record))) { /* P1 */
             s->record = record;
             s->over = over;

@@ -14,7 +14,7 @@
  *             I-record4: a record that comes home says what the one it replaces says, and carries
  *             its stamp. I-record5: nobody needs a record from before that of a cell's inside: it
  *             was the first, or no snapshot is below its stamp.
- * Ordering    P1, P2 (record.h); P6: the flags of a cell, read-modify-writes on both sides; P7: the
+ * Ordering    P1, P2, P2b (record.h); P6: the flags of a cell, read-modify-writes on both sides; P7: the
  *             floor of versions is raised before the head is swapped.
  */
 #include "base/result.h"
@@ -80,7 +80,7 @@ lki_snapshot(lki_store *store, lki_thread *thread)
     uint64_t expected = snapshot;
     /* Where this fails, somebody else has moved the clock past the snapshot. */
     lki_cas_seq_cst(&store->clock, &expected, snapshot + 1); /* P2 */
-    lki_fence_seq_cst();                                     /* P2: before the loads of heads */
+    lki_fence_seq_cst(); /* P2, P2b: before the loads of heads, and of what leads to them */
     return snapshot;
 }
 
@@ -460,6 +460,7 @@ head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, l
     if (LKI_UNLIKELY(record == NULL))
         return LK_NO_MEMORY;
     lki_record_put_over(record, over);
+    lki_head_before(seen);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &seen, (uintptr_t)record))) { /* P1, P2 */
         lki_count(thread, LKI_HEAD_CONFLICTS, 1);
         lki_record_discard(thread, cell, record);

@@ -37,8 +37,8 @@ options_apply(lki_store *store, const lk_memory_options *o)
     domain->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : lki_monotonic_ms;
     store->monotonic_ms = o->monotonic_ms != NULL ? o->monotonic_ms : lki_monotonic_coarse_ms;
     store->monotonic_precise_ms = o->monotonic_ms != NULL ? NULL : lki_monotonic_ms;
-    store->monotonic_base_ms = domain->monotonic_ms(o->clock_context);
-    store->monotonic_base_ms -= store->monotonic_base_ms > INT64_MIN;
+    int64_t opened_ms = domain->monotonic_ms(o->clock_context);
+    store->monotonic_base_ms = opened_ms > INT64_MIN + 1 ? opened_ms - 2 : INT64_MIN;
     domain->max_retired_bytes = o->max_retired_bytes != 0 ? o->max_retired_bytes : RETIRED_BYTES;
     store->lock_ttl_ms = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
     store->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);

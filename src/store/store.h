@@ -70,7 +70,7 @@ typedef struct lki_store {
     lk_clock realtime_ms;
     lk_clock precise_ms; /* where realtime_ms lags by up to LKI_COARSE_LAG_MS; NULL: it does not */
     lk_clock monotonic_ms, monotonic_precise_ms; /* the same for the monotonic clock */
-    int64_t monotonic_base_ms;                   /* just before the store was opened */
+    int64_t monotonic_base_ms;                   /* two before the store was opened */
     void *clock_context;
     unsigned char ulid_mark[3]; /* in every sk that this store generates */
     uint64_t token_mark;        /* in every token of a headed claim */

@@ -11,7 +11,7 @@
 /* Times of jobs have 44 bits; the last one never passes. */
 #define LKI_TIME_MAX (((uint64_t)1 << 44) - 1)
 
-/* Of the monotonic clock: milliseconds since the store was opened, plus 1. */
+/* Of the monotonic clock: milliseconds since the store was opened, plus 2: so that there is one that has passed. */
 LKI_INLINE uint64_t
 lki_tick_of(const lki_store *store, int64_t monotonic_ms)
 {

@@ -71,6 +71,9 @@ engine_event_at(uint64_t count)
         count = slice;
     if (engine.current == engine.freeze_fiber && !engine.frozen && count > engine.freeze_count)
         count = engine.freeze_count;
+    uint64_t left = engine.heal_at > engine_steps() ? engine.heal_at - engine_steps() : 0;
+    if (count > engine.count + left)
+        count = engine.count + left;
     engine.event = count > engine.count ? (uint32_t)count : engine.count + 1;
 }
 
@@ -105,16 +108,17 @@ static void
 engine_give_way(void)
 {
     engine.count++;
-    if (engine.runnable == 0)
+    if (engine.runnable == 0 && !(fiber_is_stopped() && engine.freeze_yields))
         clock_jump();
     if (engine.runnable == 0 && fiber_is_stopped() && !engine.freeze_kills) {
-        for (uint32_t i = 1; i <= engine.fibers; i++)
+        for (uint32_t i = 1; i <= engine.fibers && !engine.freeze_yields; i++)
             if (engine.fiber[i].state == ENGINE_WAITING)
                 schedule_fail("fiber %u waits for %p, and cannot go on while fiber %u is stopped",
                               i, engine.fiber[i].waits_for, engine.freeze_fiber);
-        engine.fiber[engine.freeze_fiber].state = ENGINE_RUNNABLE; /* all others have ended */
+        engine.fiber[engine.freeze_fiber].state =
+            ENGINE_RUNNABLE; /* the others have ended, or wait */
         engine.runnable = 1U << engine.freeze_fiber;
-        engine.limit += engine.freeze_budget;
+        engine.limit = engine_steps() + engine.budget;
     }
     if (engine.runnable == 0) {
         for (uint32_t i = 1; i <= engine.fibers; i++)
@@ -150,18 +154,34 @@ fiber_freeze(void)
     engine.frozen = true;
     engine.fiber[engine.current].state = ENGINE_FROZEN;
     engine.runnable &= ~(1U << engine.current);
-    engine.limit = engine_steps() + engine.freeze_budget;
+    engine.limit = engine_steps() + engine.budget;
     engine_give_way();
+}
+
+/* The end of the faulty phase: nothing new goes wrong, what has failed for ever stays so, and everybody gets a turn. */
+static void
+faults_end(void)
+{
+    engine.healed = true;
+    engine.heal_at = ENGINE_NEVER;
+    if (!engine.frozen)
+        engine.freeze_fiber = 0;
+    heap_heal();
+    policy_heal();
+    engine.limit = engine_steps() + engine.budget;
 }
 
 void
 engine_event(void)
 {
     if (engine_steps() >= engine.limit)
-        schedule_fail(fiber_is_stopped()
-                          ? "fiber %u is stopped, and the others have not ended in time"
-                          : "livelock: fiber %u and others take too many steps",
-                      fiber_is_stopped() ? engine.freeze_fiber : engine.current);
+        schedule_fail(
+            fiber_is_stopped() ? "fiber %u is stopped, and the others have not ended in time"
+            : engine.healed    ? "no end: fiber %u and others go on, and nothing is in the way"
+                               : "livelock: fiber %u and others take too many steps",
+            fiber_is_stopped() ? engine.freeze_fiber : engine.current);
+    if (engine_steps() >= engine.heal_at)
+        faults_end();
     if (engine.current == engine.freeze_fiber && !engine.frozen &&
         engine.count >= engine.freeze_count) {
         fiber_freeze();
@@ -255,7 +275,7 @@ void
 engine_run_all(void (*const *bodies)(void), uint32_t count)
 {
     engine.fibers = count;
-    engine.frozen = false;
+    engine.frozen = engine.healed = false;
     engine.count = engine.since = 0;
     engine.steps = 0;
     for (uint32_t i = 1; i <= count; i++) {
@@ -263,6 +283,7 @@ engine_run_all(void (*const *bodies)(void), uint32_t count)
         fiber->body = bodies[i - 1];
         fiber->state = ENGINE_RUNNABLE;
         fiber->count = 0;
+        fiber->keeps_on = false;
         memset(fiber->specific, 0, sizeof fiber->specific);
         memcpy(fiber->local, pristine, engine.local_size);
         fiber_prepare(&fiber->context, fiber->stack, ENGINE_STACK, fiber_main);

@@ -42,6 +42,7 @@ typedef struct engine_fiber {
     bool timed_out;        /* how the last wait ended */
     uint32_t priority;     /* of PCT; the highest runs */
     uint32_t replayed;     /* the next choice of a replay that is this fiber's */
+    bool keeps_on;         /* it cannot be cancelled now */
     void *specific[ENGINE_KEYS];
     _Alignas(16) unsigned char local[ENGINE_LOCAL]; /* thread-local variables while it rests */
     unsigned char *stack;
@@ -65,8 +66,11 @@ typedef struct engine_run {
     uint64_t switches;
     uint32_t freeze_fiber, freeze_count; /* 0: nobody is */
     bool freeze_kills;                   /* it never goes on */
-    uint64_t freeze_budget;              /* points of the others, until they have ended */
+    bool freeze_yields;                  /* it goes on where others wait for it */
     bool frozen;                         /* it has happened */
+    uint64_t heal_at;                    /* steps; from then on nothing new goes wrong */
+    bool healed;
+    uint64_t budget; /* points after a stop, or after the last fault, until all others have ended */
     engine_fiber fiber[ENGINE_FIBERS];
 } engine_run;
 

@@ -83,6 +83,13 @@ heap_fail_at(uint64_t n, bool forever)
     fail_forever = forever;
 }
 
+void
+heap_heal(void)
+{
+    if (!fail_forever || allocations < fail_at)
+        fail_at = 0;
+}
+
 uint64_t
 heap_allocations(void)
 {

@@ -44,6 +44,8 @@ uint64_t heap_live(void);
 void heap_fail_leaks(void);
 /* The n-th allocation from now on fails (1: the next), and with `forever` all after it. 0: none. */
 void heap_fail_at(uint64_t n, bool forever);
+/* No allocation fails any more that would not have failed for ever. */
+void heap_heal(void);
 uint64_t heap_allocations(void);
 
 /* The slow side of the check: fails if it is right that the access is wrong. */

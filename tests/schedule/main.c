@@ -137,8 +137,8 @@ job_stops(void)
     uint64_t begun = wall_ns();
     for (uint32_t fiber = 1; fiber <= scenario->stops; fiber++)
         for (uint32_t count = 1;; count++) {
-            engine.freeze_fiber = fiber;
-            engine.freeze_count = count;
+            start.stop_fiber = fiber;
+            start.stop_count = count;
             report->freeze_fiber = fiber;
             report->freeze_count = count;
             schedule_run(options.policy, options.seed + count);
@@ -146,15 +146,15 @@ job_stops(void)
             if (!engine.frozen)
                 break;
         }
-    engine.freeze_fiber = 0;
+    start.stop_fiber = 0;
     report->freeze_fiber = 0;
 }
 
 static void
 job_replay(void)
 {
-    engine.freeze_fiber = (uint32_t)report->freeze_fiber;
-    engine.freeze_count = (uint32_t)report->freeze_count;
+    start.stop_fiber = (uint32_t)report->freeze_fiber;
+    start.stop_count = (uint32_t)report->freeze_count;
     schedule_run(POLICY_REPLAY, report->seed);
 }
 

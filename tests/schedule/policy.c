@@ -9,7 +9,7 @@
 #include "schedule/engine.h"
 #include "schedule/report.h"
 
-enum { DEPTH_MAX = 5, STACK_MAX = 1 << 16 };
+enum { DEPTH_MAX = 5, STACK_MAX = 1 << 16, TURN = 32 /* points */ };
 
 static struct {
     policy_kind kind;
@@ -75,6 +75,12 @@ void
 policy_bound(uint32_t switches)
 {
     policy.bound = switches;
+}
+
+void
+policy_heal(void)
+{
+    policy.kind = POLICY_FAIR;
 }
 
 static void
@@ -230,6 +236,7 @@ schedule_choose(uint32_t n)
             value = replay_take() % n;
             break;
         case POLICY_NONE:
+        case POLICY_FAIR:
             break;
         }
     }
@@ -293,6 +300,7 @@ policy_forced(void)
         break;
     }
     case POLICY_NONE:
+    case POLICY_FAIR:
         break;
     }
     if (next != usual)
@@ -329,6 +337,9 @@ policy_next_event(void)
         break;
     case POLICY_REPLAY:
         at = replay_event();
+        break;
+    case POLICY_FAIR:
+        at = (uint64_t)engine.count + TURN;
         break;
     case POLICY_NONE:
         break;
@@ -387,12 +398,15 @@ policy_next(void)
             next = wanted;
         break;
     }
+    case POLICY_FAIR:
+        next = circle_next(self);
+        break;
     case POLICY_NONE:
         break;
     }
-    if (next != self)
+    if (next != self && policy.kind != POLICY_FAIR)
         choice_note(next);
-    else
+    if (next == self)
         policy_next_event();
     return next;
 }

@@ -27,6 +27,7 @@ typedef enum policy_kind {
     POLICY_REPLAY,
     POLICY_BYTES, /* choices and what policy_random gives are somebody's bytes */
     POLICY_NONE,  /* each fiber to its end: to count points */
+    POLICY_FAIR,  /* everybody in turn */
 } policy_kind;
 
 /* What fiber chose at its point number `count`, where it was not 0. Of a switch: the fiber that
@@ -50,7 +51,8 @@ void policy_traces(policy_trace *noted, const policy_trace *replayed);
 bool policy_advance(void);
 /* Of POLICY_ALL: so many switches that nobody asked for. */
 void policy_bound(uint32_t switches);
-/* One more run of the same seed follows, which is to be the same. */
+/* From now on everybody has his turn, and all choices are the least remarkable. */
+void policy_heal(void);
 
 /* A number of the seed: the same in each run of it, whatever is chosen. */
 uint64_t policy_random(void);

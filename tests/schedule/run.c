@@ -13,7 +13,7 @@
 #include "schedule/report.h"
 #include "schedule/threads.h"
 
-enum { POINTS = 1000, SEEDS_COUNTED = 8 };
+enum { POINTS = 1000, SEEDS_COUNTED = 8, PHASE = 50 /* points; what is shorter has no phases */ };
 #define START_NS INT64_C(3600000000000)
 
 void
@@ -69,6 +69,40 @@ run_restore(const run_start *start)
     clock_reset(START_NS);
 }
 
+/* The liveness phase: from some point on nothing new goes wrong, each fiber gets its turns, and all have to end within a budget. In each
+ * fourth schedule that point is drawn, in the others it comes late; in each fourth a fiber is stopped before, and stays so until nobody else
+ * can go on. As TigerBeetle's simulator does it: first safety, then liveness. */
+static void
+faults_draw(const run_start *start, policy_kind kind, uint32_t fibers)
+{
+    uint64_t points = start->points;
+    engine.freeze_fiber = start->stop_fiber;
+    engine.freeze_count = start->stop_count;
+    engine.freeze_kills = start->scenario->kills;
+    engine.freeze_yields = start->stop_fiber == 0;
+    engine.heal_at = ENGINE_NEVER;
+    bool draws =
+        kind == POLICY_MIX || kind == POLICY_RANDOM || kind == POLICY_PCT || kind == POLICY_REPLAY;
+    if (start->stop_fiber != 0 || !draws || points < PHASE)
+        return;
+    uint64_t draw = policy_random(),
+             most = points >> policy_random() % 4; /* schedules differ in length */
+    engine.heal_at = draw % 4 == 0 ? (draw >> 32) % most : 2 * points;
+    if (draw / 4 % 4 == 0 && !start->scenario->spins) {
+        engine.freeze_fiber = 1 + (uint32_t)(draw / 16 % fibers);
+        engine.freeze_count = 1 + (uint32_t)((draw >> 40) % (most / fibers + 1));
+    }
+}
+
+static uint32_t
+fibers_count(const schedule_scenario *scenario)
+{
+    uint32_t fibers = 0;
+    while (fibers < SCHEDULE_FIBERS && scenario->body[fibers] != NULL)
+        fibers++;
+    return fibers;
+}
+
 void
 run_once(const run_start *start, policy_kind kind, uint64_t seed, bool weak)
 {
@@ -76,28 +110,27 @@ run_once(const run_start *start, policy_kind kind, uint64_t seed, bool weak)
     uint64_t points = start->points;
     run_restore(start);
     report->seed = seed;
+    uint32_t fibers = fibers_count(scenario);
     policy_begin(kind, seed, points);
+    faults_draw(start, kind, fibers);
     engine.weak = weak;
     engine.plain_points = kind == POLICY_ALL ? false : seed / 2 % (engine.weak ? 4 : 2) == 0;
     engine.hash = engine.switches = 0;
     engine.slice = (uint32_t)(points * 4 + 500);
     engine.limit = scenario->limit != 0 ? scenario->limit : points * 100 + 20000;
-    engine.freeze_budget = engine.limit;
+    engine.budget = scenario->limit != 0 ? scenario->limit : points * 10 + 20000;
     if (engine.weak)
         memory_reset();
     if (scenario->setup != NULL)
         scenario->setup();
-    uint32_t fibers = 0;
-    while (fibers < SCHEDULE_FIBERS && scenario->body[fibers] != NULL)
-        fibers++;
     engine_run_all(scenario->body, fibers);
     engine.weak = false; /* nobody else is there any more, and memory holds what is newest */
     if (scenario->check != NULL)
         scenario->check();
-    if (scenario->teardown != NULL) {
+    if (scenario->teardown != NULL && !(engine.frozen && engine.freeze_kills)) {
         scenario->teardown();
         threads_exit(); /* of the thread that prepared */
-        if (heap_live() != 0 && !(engine.frozen && engine.freeze_kills))
+        if (heap_live() != 0)
             heap_fail_leaks();
     }
     report->schedules++;
@@ -134,6 +167,12 @@ uint64_t
 schedule_step(void)
 {
     return engine_steps();
+}
+
+bool
+schedule_is_weak(void)
+{
+    return engine.weak;
 }
 
 void

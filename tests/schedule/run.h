@@ -19,7 +19,8 @@
 /* A scenario that has been prepared. */
 typedef struct run_start {
     const schedule_scenario *scenario;
-    uint64_t points; /* of a run without switches, about */
+    uint64_t points;                 /* of a run without switches, about */
+    uint32_t stop_fiber, stop_count; /* who has to stop, and at which of its points; 0: nobody */
     heap_copy heap;
     unsigned char *data, *zero; /* variables */
     unsigned char local[ENGINE_LOCAL];

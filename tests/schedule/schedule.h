@@ -36,6 +36,8 @@ typedef struct schedule_scenario {
     schedule_memory memory;
     uint32_t stops; /* also stop each of the first so many fibers at each of its points: the others
                        have to end meanwhile, in no more points than `limit` */
+    bool kills;     /* and never lets it go on: then only `check` comes, no `teardown` */
+    bool spins;     /* they wait for each other without sleeping: nobody is stopped by the seed */
     const char *fails; /* not NULL: it is broken, and some schedule has to fail with these words */
     uint32_t all;      /* not 0: all schedules with fewer unasked switches than that; no seeds */
 } schedule_scenario;
@@ -59,6 +61,8 @@ uint64_t schedule_random(void);
 uint32_t schedule_self(void);
 /* Points of all fibers so far: an order of all that happens in a schedule. */
 uint64_t schedule_step(void);
+/* Are stale reads possible in this schedule? */
+bool schedule_is_weak(void);
 /* A point where others are preferred. */
 void schedule_yield(void);
 

@@ -56,12 +56,21 @@ check_two(void)
 }
 
 static void
-wait_for_one(void)
+wait_and_may_die(void)
 {
     pthread_mutex_lock(&latch[0]);
     while (!wanted)
         pthread_cond_wait(&condition, &latch[0]);
     pthread_mutex_unlock(&latch[0]);
+}
+
+static void
+wait_for_one(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    wait_and_may_die();
+    pthread_setcancelstate(before, &before);
 }
 
 static void
@@ -77,7 +86,9 @@ set_one(void)
 static void
 wait_wrongly(void)
 {
+    int before;
     if (atomic_load(&x) == 0) {
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
         pthread_mutex_lock(&latch[0]);
         pthread_cond_wait(&condition, &latch[0]);
         pthread_mutex_unlock(&latch[0]);
@@ -103,6 +114,30 @@ static void
 set_x(void)
 {
     atomic_store(&x, 1);
+}
+
+static void
+spin_a_while(void)
+{
+    for (int i = 0; i < 100; i++)
+        (void)atomic_load(&x);
+}
+
+/* All that is there of it is one failure that lasts: who tries again and again never ends. */
+static void
+allocate_in_vain(void)
+{
+    void *mine = NULL;
+    while ((mine = malloc(20)) == NULL)
+        (void)atomic_load(&x);
+    free(mine);
+}
+
+static void
+fail_for_ever(void)
+{
+    if (schedule_random() % 64 == 0)
+        schedule_fail_allocation(1, true);
 }
 
 static void
@@ -187,6 +222,13 @@ static void
 add_in_one_step(void)
 {
     atomic_fetch_add(&x, 1);
+}
+
+/* One of them may have been killed before. */
+static void
+check_x_some(void)
+{
+    SCHEDULE_EXPECT(atomic_load(&x) == 1 || atomic_load(&x) == 2);
 }
 
 static void
@@ -302,8 +344,15 @@ const schedule_scenario schedule_scenarios[] = {
     TWO("latches_crossed", take_01, take_10, .setup = latches_make, .fails = "deadlock"),
     TWO("condition", wait_for_one, set_one, .setup = latches_make),
     TWO("condition_missed", wait_wrongly, set_wrongly, .setup = latches_make, .fails = "deadlock"),
-    TWO("spin", spin_until_x, set_x, .check = nothing),
+    TWO("cancelled", wait_and_may_die, set_one, .setup = latches_make, .fails = "be cancelled"),
+    TWO("spin", spin_until_x, set_x, .check = nothing, .spins = true),
+    TWO("spin_stopped", spin_until_x, set_x, .check = nothing, .fails = "is stopped"),
     TWO("spin_for_ever", spin_until_x, nothing, .fails = "livelock"),
+    TWO("in_vain", allocate_in_vain, spin_a_while, .setup = fail_for_ever, .fails = "no end"),
+    TWO("kills", add_without_latch, add_without_latch, .check = check_x_some, .stops = 1,
+        .kills = true),
+    TWO("kills_latch", hold_latch, hold_latch, .setup = latches_make, .stops = 1, .kills = true,
+        .fails = "deadlock"),
     TWO("free", free_when_set, read_then_set, .setup = memory_make),
     TWO("free_too_early", free_when_set, set_then_read, .setup = memory_make, .fails = "were freed",
         .memory = SCHEDULE_SC),

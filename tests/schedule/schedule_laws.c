@@ -168,6 +168,7 @@ setup(void)
     calls_make((uint32_t)draw(4)); /* what is there at the beginning */
     if (draw(4) == 0)
         schedule_fail_allocation(1 + draw(12), draw(4) == 0);
+    recorded_begin(FIBERS);
 }
 
 static void
@@ -176,6 +177,7 @@ check(void)
     static const items_options options = {.lock_ttl_ms = TTL_MS, .lock_refresh_ms = REFRESH_MS};
     report r = {.size = 0};
     schedule_fail_allocation(0, false);
+    recorded_end();
     for (uint32_t key = 0; key < mix.keys; key++)
         (void)record_get(&recorded[0], key);
     recorded_merge(FIBERS);
@@ -255,31 +257,66 @@ static void
 setup_numbered(void)
 {
     mix.keys = recorded_world.key_count = KEYS;
+    recorded_begin(FIBERS);
 }
 
 static void
 check_numbered(void)
 {
     report r = {.size = 0};
+    recorded_end();
     recorded_merge(FIBERS);
     recorded_verdict(snapshot_check(&recorded_all, KEYS, &r), &r, FIBERS);
+}
+
+/* ---- what swarms have found, once ---- */
+
+/* A key that is new is committed with one that is there, while others take a snapshot of both. */
+static void
+setup_new_key(void)
+{
+    mix.keys = recorded_world.key_count = 2;
+    (void)record_set(&recorded[0], 0, 1, 0);
+    recorded_begin(FIBERS);
+}
+
+static void
+commit_new_key(void)
+{
+    const record_write writes[3] = {
+        {.key = 0, .value = 2}, {.key = 0, .value = 3}, {.key = 1, .value = 4}};
+    (void)record_commit(recorded_mine(), writes, 1, NULL, NULL, 0);
+    (void)record_commit(recorded_mine(), writes + 1, 2, NULL, NULL, 0);
+}
+
+static void
+read_new_key(void)
+{
+    const uint32_t both[2] = {1, 0};
+    (void)record_get_many(recorded_mine(), both, 2);
 }
 
 #define SWARM(title, begin)                                                          \
     {                                                                                \
         .name = title, .prepare = begin, .setup = setup, .body = {body, body, body}, \
-        .check = check, .teardown = teardown, .memory = SCHEDULE_SC, .count = 20000  \
+        .check = check, .teardown = teardown, .count = 20000                         \
     }
 
 const schedule_scenario schedule_scenarios[] = {
     SWARM("items", prepare),
     SWARM("items_cached", prepare_cached),
+    {.name = "new_key",
+     .prepare = prepare,
+     .setup = setup_new_key,
+     .body = {commit_new_key, read_new_key},
+     .check = check,
+     .teardown = teardown,
+     .memory = SCHEDULE_WEAK},
     {.name = "snapshots",
      .prepare = prepare,
      .setup = setup_numbered,
      .body = {write_numbered, read_numbered, read_numbered},
      .check = check_numbered,
-     .teardown = teardown,
-     .memory = SCHEDULE_SC},
+     .teardown = teardown},
     {0},
 };

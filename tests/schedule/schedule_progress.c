@@ -5,10 +5,22 @@
  * queue: it has to get through. What is there in the end is what some order of both gives.
  *
  * The stopped one may hold latches: what fiber 2 does wants none.
+ *
+ * `kill_*`: fiber 1 never goes on. What it holds back of memory is bounded, and its claims lapse. `exit`: its thread ends between two
+ * calls, with a section open, claims and records in hand: nothing is held back, and its claims lapse.
  */
 #include "schedule/store.h"
 
-enum { KEYS = 4, OTHERS = 7 };
+enum {
+    KEYS = 4,
+    OTHERS = 7,
+    JOBS = 6,
+    CALLS = 9, /* of `leave` */
+    RETIRED_BYTES = 64 << 10,
+    RETIRED_SLACK = 32 << 10,
+    VALUE_BYTES = 4 << 10,
+    REPLACED = 40 /* values, which are more than RETIRED_BYTES */
+};
 
 static lk_db *db;
 static lk_key key[KEYS];
@@ -16,6 +28,8 @@ static lk_lock lock[2];
 static lk_result *held; /* of claims */
 static lk_claim claim[2];
 static bool writes;
+static uint32_t steps;        /* of fiber 1, before its thread ends */
+static uint32_t taken_out[3]; /* jobs that each fiber has acknowledged, a bit each */
 
 /* ---- what is there before ---- */
 
@@ -44,12 +58,12 @@ static void
 prepare(void)
 {
     static const char *const names[KEYS] = {"a", "b", "c", "d"};
-    db = store_open();
+    db = store_open_bounded(RETIRED_BYTES);
     for (int i = 0; i < KEYS; i++)
         key[i] = lk_key_of("pk", names[i]);
     for (int i = 0; i < KEYS - 1; i++)
         store_set(db, key[i], 1);
-    for (uint64_t i = 0; i < 6; i++)
+    for (uint64_t i = 0; i < JOBS; i++)
         push(i + 1);
     held = store_result();
     lk_pull_options options = LK_PULL_OPTIONS_INIT;
@@ -272,6 +286,7 @@ work_all(void)
     for (int i = 0; i < 2; i++) {
         STORE_MUST(pull(result)); /* the stopped one has no more than two of six */
         lk_claim mine = *lk_result_claim(result, 0);
+        taken_out[2] |= i == 0 ? 0 : 1U << store_number(lk_result_item(result, 0));
         STORE_MUST(lk_queue_extend(db, &mine, 2000));
         if (i == 0)
             STORE_MUST(lk_queue_release(db, &mine, 0));
@@ -307,10 +322,95 @@ check(void)
     lk_result_free(result);
 }
 
+/* ---- what is left of a thread that never comes back ---- */
+
+/* All jobs come, once each, but for those in `may_be_gone`, which may be gone, or new. */
+static void
+jobs_come_back(uint32_t may_be_gone)
+{
+    lk_result *result = store_result();
+    uint32_t seen = 0;
+    schedule_time_pass(LK_HOURS(1));
+    while (pull(result) == LK_OK) {
+        uint64_t job = store_number(lk_result_item(result, 0));
+        if (job < 32 && (seen >> job & 1) != 0)
+            schedule_fail("job %d comes twice", (int)job);
+        seen |= job < 32 ? 1U << job : 0;
+    }
+    for (uint32_t job = 1; job <= JOBS; job++)
+        if (((seen | may_be_gone) >> job & 1) == 0)
+            schedule_fail("job %u does not come back", job);
+    lk_result_free(result);
+}
+
+/* Values of a key are replaced. False: LK_BUSY, as too much is held back. */
+static bool
+values_replace(void)
+{
+    static const char bytes[VALUE_BYTES];
+    lk_statistics now;
+    lk_status status = LK_OK;
+    for (int i = 0; i < REPLACED && status == LK_OK; i++) {
+        lk_item item = {.key = key[2], .data = {bytes, sizeof bytes}};
+        status = lk_set(db, &item, 1);
+        if (status != LK_BUSY)
+            STORE_MUST(status);
+        STORE_MUST(lk_statistics_read(db, &now));
+        if (now.retired_bytes > RETIRED_BYTES + RETIRED_SLACK)
+            schedule_fail("%d bytes are held back", (int)now.retired_bytes);
+    }
+    return status == LK_OK;
+}
+
+static void
+check_killed(void)
+{
+    read_all();
+    jobs_come_back(1U << 1); /* the one that fiber 1 worked on */
+    (void)values_replace();
+    read_all();
+}
+
+/* Calls up to some number, in a section; the claim is fiber 1's own. */
+static void
+leave(void)
+{
+    static void (*const operations[CALLS])(void) = {run_set,     run_delete, run_get_lock,
+                                                    run_commit,  run_pull,   run_push,
+                                                    run_new_key, run_query,  run_acknowledge};
+    lk_item item;
+    lk_read_begin(db);
+    (void)!lk_view(db, key[0], &item);
+    for (uint32_t i = 0; i < steps; i++)
+        operations[(i + steps) % CALLS]();
+}
+
+static void
+setup_exit(void)
+{
+    steps = (uint32_t)(schedule_random() % (CALLS + 1));
+    writes = schedule_random() % 2 == 0;
+}
+
+static void
+check_exit(void)
+{
+    jobs_come_back(1U << 1 | taken_out[2]);
+    if (!values_replace())
+        schedule_fail("a thread that has ended holds memory back");
+}
+
 #define STOPS(title, before, operation)                                                \
     {                                                                                  \
         .name = title, .prepare = before, .setup = setup, .body = {operation, others}, \
         .check = check, .teardown = teardown, .count = 500, .limit = 20000, .stops = 1 \
+    }
+
+/* It reads only: what is there in the end is known. */
+#define KILLS(title, before, operation)                                                       \
+    {                                                                                         \
+        .name = title, .prepare = before, .body = {operation, others}, .check = check_killed, \
+        .teardown = teardown, .count = 50, .limit = 20000, .stops = 1, .kills = true          \
     }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -333,5 +433,31 @@ const schedule_scenario schedule_scenarios[] = {
     STOPS("stop_release", prepare, run_release),
     STOPS("stop_extend", prepare, run_extend),
     STOPS("stop_push_commit", prepare, run_push_commit),
+    KILLS("kill_set", prepare, run_set),
+    KILLS("kill_delete", prepare, run_delete),
+    KILLS("kill_delete_locked", prepare_locks, run_delete),
+    KILLS("kill_get_lock", prepare_locks, run_get_lock),
+    KILLS("kill_get_lock_new", prepare, run_get_lock),
+    KILLS("kill_set_atomic", prepare_locks, run_set_atomic),
+    KILLS("kill_commit", prepare_locks, run_commit),
+    KILLS("kill_get_many", prepare, run_get_many),
+    KILLS("kill_query", prepare, run_query),
+    KILLS("kill_new_key", prepare, run_new_key),
+    KILLS("kill_new_partition", prepare, run_new_partition),
+    KILLS("kill_sweep", prepare_removals, run_sweep),
+    KILLS("kill_upkeep", prepare_removals, run_upkeep),
+    KILLS("kill_push", prepare, run_push),
+    KILLS("kill_pull", prepare, run_pull),
+    KILLS("kill_acknowledge", prepare, run_acknowledge),
+    KILLS("kill_release", prepare, run_release),
+    KILLS("kill_extend", prepare, run_extend),
+    KILLS("kill_push_commit", prepare, run_push_commit),
+    {.name = "exit",
+     .prepare = prepare,
+     .setup = setup_exit,
+     .body = {leave, others},
+     .check = check_exit,
+     .teardown = teardown,
+     .count = 5000},
     {0},
 };

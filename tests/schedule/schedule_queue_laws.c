@@ -178,7 +178,6 @@ body(void)
 static void
 setup(void)
 {
-    schedule_time_pass(5); /* a store's first millisecond is a special one */
     mix.total = 0;
     for (uint32_t a = 0; a < ACTS; a++) {
         bool often = a == ACT_PUSH || a == ACT_PULL || a == ACT_ACKNOWLEDGE;
@@ -203,6 +202,7 @@ setup(void)
     calls_make((uint32_t)draw(6));
     if (draw(4) == 0)
         schedule_fail_allocation(1 + draw(12), draw(4) == 0);
+    recorded_begin(FIBERS);
 }
 
 /* All that is left comes out, in time. */
@@ -255,6 +255,7 @@ check(void)
 {
     report r = {.size = 0};
     schedule_fail_allocation(0, false);
+    recorded_end();
     drain();
     if (mix.limited)
         dead_note(&recorded[0]);
@@ -370,7 +371,6 @@ push_between_and_pull(void)
 static void
 setup_later(void)
 {
-    schedule_time_pass(5);
     (void)record_push(&recorded[0], 2, 1, NULL, NULL, 0);
     pull_some(1, 1);
 }
@@ -430,7 +430,7 @@ release_by_key(void)
 #define QUEUE(title, begin, a, b, c, ...)                                                     \
     {                                                                                         \
         .name = title, .prepare = prepare, .setup = begin, .body = {a, b, c}, .check = check, \
-        .teardown = teardown, .memory = SCHEDULE_SC, __VA_ARGS__                              \
+        .teardown = teardown, __VA_ARGS__                                                     \
     }
 
 const schedule_scenario schedule_scenarios[] = {

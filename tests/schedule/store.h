@@ -17,14 +17,22 @@ store_must_at(const char *file, int line, const char *call, lk_status status)
 }
 #define STORE_MUST(call) store_must_at(__FILE__, __LINE__, #call, (call))
 
+/* `retired_bytes`: what may be held back; 0: as usual. */
 static inline lk_db *
-store_open(void)
+store_open_bounded(size_t retired_bytes)
 {
     lk_db *db = NULL;
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     options.shards = 1;
+    options.max_retired_bytes = retired_bytes;
     STORE_MUST(lk_memory_open(&options, &db));
     return db;
+}
+
+static inline lk_db *
+store_open(void)
+{
+    return store_open_bounded(0);
 }
 
 /* A value that is a number. */

@@ -46,6 +46,12 @@ static const struct row {
      "d=0 f=0 e=1",
      {"a=x:0>1 seq_cst*", "c=y:0>1 seq_cst; fence seq_cst*; d=x acquire",
       "e=x acquire; f=y seq_cst*"}},
+    /* x what leads to the cell, by whoever made it; y clock. What is found and goes on is `a`. */
+    {"P2b",
+     "a stamp above each snapshot that missed the cell",
+     "a=1 b=0 d=0",
+     {"x=1 release", "a=x acquire; fence seq_cst*; b=y seq_cst",
+      "c=y:0>1 seq_cst; fence seq_cst*; d=x acquire"}},
     /* x cell, y slot, z tags */
     {"P3",
      "a cell before its slot",

@@ -121,6 +121,9 @@ condition_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t deadline_ns)
 {
     points_sync(c);
     bool in_time = true;
+    if (engine.current != 0 && !engine.fiber[engine.current].keeps_on)
+        schedule_fail("fiber %u could be cancelled where it waits, inside of a call",
+                      engine.current);
     latch_drop(m);
     if (deadline_ns > clock_now_ns())
         in_time = engine_wait(c, deadline_ns);
@@ -234,8 +237,9 @@ threads_exit(void)
 int
 schedule_pthread_setcancelstate(int state, int *before)
 {
-    (void)state;
-    *before = 0;
+    engine_fiber *self = &engine.fiber[engine.current];
+    *before = self->keeps_on ? PTHREAD_CANCEL_DISABLE : PTHREAD_CANCEL_ENABLE;
+    self->keeps_on = state == PTHREAD_CANCEL_DISABLE;
     return 0;
 }
 
