@@ -398,8 +398,10 @@ lki_queue_commit(lki_store *store, lki_thread *thread, const lk_write *writes, s
 lk_status
 lki_job_remove(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
 {
-    if (job->plain)
-        return lki_job_finish(store, thread, lane, job) == LK_OK ? LK_OK : LK_LOST;
+    if (job->plain) {
+        lk_status status = lki_job_finish(store, thread, lane, job);
+        return status == LK_RACE ? LK_LOST : status; /* one that is pinned may need memory */
+    }
     lk_claim claim = {.key = job->key};
     lk_write write = {.kind = LK_ACKNOWLEDGE, .claim = &claim};
     job_commit c = {.writes = &write, .count = 1, .exactly = job};

@@ -159,8 +159,7 @@ slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
                       lki_job_announce(p->lane, p->thread, sk, lki_word(LKI_PASSED, 0, 0), &to,
                                        lki_tick(p->store)) != LK_OK)) {
         uint64_t now = lki_tick(p->store);
-        time = now > 1 ? now - 1
-                       : 1; /* 0 would be no time; now is 1 only where the clock was set back */
+        time = now > 1 ? now - 1 : 1; /* 0 would be no time */
     }
     if (time != 0)
         lki_job_cover(segment, time);                               /* P12: before, and after */

@@ -158,9 +158,9 @@ static int
 step_tell(const history_step *s, char *text, size_t size)
 {
     static const char *const names[STEP_KINDS] = {
-        "read",   "write", "erase",    "lock",        "bump",    "stale",
-        "push",   "pull",  "empty",    "acknowledge", "late",    "release",
-        "extend", "lost",  "take out", "close",       "refused", "over"};
+        "read",    "write",       "erase", "lock",    "bump",   "stale", "push",     "pull",
+        "empty",   "acknowledge", "late",  "release", "extend", "lost",  "take out", "close",
+        "refused", "over",        "purge", "there",   "full",   "room",  "figure"};
     char value[24] = "none";
     if (s->value != 0)
         snprintf(value, sizeof value, "%" PRIu64, s->value);
@@ -180,6 +180,13 @@ step_tell(const history_step *s, char *text, size_t size)
     case STEP_REFUSED:
     case STEP_OVER:
         return snprintf(text, size, " %s;", names[s->kind]);
+    case STEP_PURGE:
+    case STEP_FULL:
+    case STEP_ROOM:
+        return snprintf(text, size, " %s: %" PRIu64 ", %" PRIu64 ";", names[s->kind], s->value,
+                        s->before);
+    case STEP_FIGURE:
+        return snprintf(text, size, " %s %u is %" PRIu64 ";", names[s->kind], s->key, s->value);
     default:
         return snprintf(text, size, " job %u %s, receive %" PRIu64 ", time %" PRId64 ";", s->key,
                         names[s->kind], s->value, s->expires_ms);

@@ -37,13 +37,33 @@ typedef enum history_kind {
     STEP_LATE,        /* the same, after the deadline */
     STEP_RELEASE,     /* given back by its holder, with a delay like a push; `before` 1: late */
     STEP_EXTEND,      /* held until `expires_ms` from now on */
-    STEP_LOST,        /* was told that the claim is lost */
+    STEP_LOST,        /* was told that the claim is lost; `before`: jobs that were to be pushed */
     STEP_TAKE_OUT,    /* deleted, purged, expired or acknowledged by key */
     STEP_CLOSE,       /* the queue was closed (`key` means nothing) */
     STEP_REFUSED,     /* a push was told that the queue is closed */
     STEP_OVER,        /* a pull was told that it is closed and empty for good */
+    STEP_PURGE,       /* took `value` jobs out; `before` 1: all of them (`key` means nothing) */
+    STEP_EXISTS,      /* a push was told that a job of its key is there; `before`: its place */
+    STEP_FULL,        /* a push of `before` jobs was told that there are more than `value` */
+    STEP_ROOM,        /* such a push came in (`key` means nothing in either) */
+    STEP_FIGURE,      /* the statistics say `value` of the figure `key` */
     STEP_KINDS
 } history_kind;
+
+/* In `after` of a STEP_PUSH. */
+enum { STEP_GENERATED = 1, STEP_UNIQUE = 2 };
+
+/* Of a queue's statistics. The last two are sums of what is there, the others of what was done. */
+typedef enum history_figure {
+    FIGURE_PUSHES,
+    FIGURE_PULLS,
+    FIGURE_LATE,
+    FIGURE_LOST,
+    FIGURE_EMPTY,
+    FIGURE_DONE, /* how many there are so far */
+    FIGURE_JOBS = FIGURE_DONE,
+    FIGURE_READY
+} history_figure;
 
 typedef struct history_step {
     history_kind kind;

@@ -48,13 +48,17 @@ queue_rank(history *h, const char *keys, size_t room, uint32_t jobs)
 {
     ranked *all = memory_of(jobs, sizeof *all);
     uint64_t *rank = memory_of(jobs, sizeof *rank);
+    uint32_t known = 0;
     for (uint32_t i = 0; i < jobs; i++)
-        all[i] = (ranked){keys + i * room, room, i};
-    qsort(all, jobs, sizeof *all, ranked_order);
-    for (uint32_t i = 0; i < jobs; i++)
-        rank[all[i].job] = i + 1;
+        if (keys[i * room] != 0)
+            all[known++] = (ranked){keys + i * room, room, i};
+    qsort(all, known, sizeof *all, ranked_order);
+    for (uint32_t i = 0; i < known; i++) {
+        bool same = i > 0 && memcmp(all[i - 1].key, all[i].key, room) == 0;
+        rank[all[i].job] = same ? rank[all[i - 1].job] : i + 1;
+    }
     for (size_t i = 0; i < h->step_count; i++)
-        if (h->steps[i].kind == STEP_PUSH)
+        if (h->steps[i].kind == STEP_PUSH || h->steps[i].kind == STEP_EXISTS)
             h->steps[i].before = rank[h->steps[i].key];
     free(all);
     free(rank);
@@ -148,7 +152,7 @@ life_note(queue_view *q, const history_op *op, const history_step *s, size_t *co
         j->pushed = op;
         j->push = s;
         j->rank = s->before;
-        j->generated = s->after != 0;
+        j->generated = (s->after & STEP_GENERATED) != 0 && j->rank != 0;
         if (s->value != 0) {
             uint64_t from = queue_perhaps_past(q, (int64_t)s->value);
             j->gone_from = from < j->gone_from ? from : j->gone_from;
@@ -206,7 +210,7 @@ static void
 sure_add(queue_view *q, const job_life *j, const walk *w, uint64_t to)
 {
     to = to < j->gone_from ? to : j->gone_from;
-    if (w->visible_from >= to)
+    if (w->visible_from >= to || j->rank == 0)
         return;
     if (q->sure_count == q->sure_room) {
         q->sure_room = q->sure_room * 2 + 64;
@@ -399,14 +403,20 @@ job_outlives(const job_life *j, const history_op *over)
     return true;
 }
 
+bool
+queue_is_in_vain(const history *h, const history_op *op)
+{
+    history_kind kind = op->count > 0 ? h->steps[op->first].kind : STEP_REFUSED;
+    return kind == STEP_REFUSED || kind == STEP_EXISTS || kind == STEP_FULL;
+}
+
 /* Did somebody try to push meanwhile, in vain? Until he is told, it may seem that a job is coming. */
 static bool
 meets_a_push(const history *h, const history_op *op)
 {
     for (size_t i = 0; i < h->count; i++) {
         const history_op *o = &h->ops[i];
-        bool in_vain = o->count == 0 || h->steps[o->first].kind == STEP_REFUSED;
-        if (in_vain && o->begin < op->end && o->end > op->begin)
+        if (queue_is_in_vain(h, o) && o->begin < op->end && o->end > op->begin)
             return true;
     }
     return false;
@@ -444,9 +454,11 @@ queue_check(const history *h, report *r)
     queue_view q = {.history = h, .report = r};
     clock_make(&q);
     bool holds = lives_make(&q);
+    if (holds)
+        queue_others_note(&q);
     for (uint32_t j = 0; j < q.job_count && holds; j++)
         holds = life_holds(&q, &q.jobs[j]);
-    holds = holds && ending_holds(&q) && queue_order_holds(&q);
+    holds = holds && queue_sums_hold(&q) && ending_holds(&q) && queue_order_holds(&q);
     free(q.clock);
     free(q.jobs);
     free(q.events);

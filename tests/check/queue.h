@@ -12,12 +12,18 @@
  *   Q6  a claim lapses when its deadline has passed: not before (Q2), and then it is visible (Q4, Q5); LK_LATE exactly then
  *   Q7  closed: no push comes in, and "over" is said only when no job is left, and then for ever (but for
  *       LK_EMPTY beside a push that is about to be refused: an operation without steps is one that failed)
+ *   Q8  a key has one job: another push replaces it, and its claims are lost (Q3); a unique one comes in if there was none, and is told
+ *       LK_EXISTS if there was one
+ *   Q9  with max_depth a push comes in if there was room at some instant, and is told LK_BUSY if there was none at some
+ *   Q10 the statistics lie between what has surely been done, or is there, and what perhaps; a purge counts what it takes out, and
+ *       what was there when it began is gone when it ends (Q3)
  *
  * "Nothing is lost" is Q5 and Q7: who drains the queue until it is empty was told so of a job that is there.
  *
  * Time is the monotonic clock. It is read before the stamp at an operation's beginning, and before the stamp at its end.
- * Each STEP_PUSH carries its place in the order in `before`, and 1 in `after` where the key was generated (queue_rank fills in the
- * first). An operation of which the outcome is not known (HISTORY_NEVER) may have taken its jobs out, or not.
+ * Each STEP_PUSH carries its place in the order in `before` (queue_rank fills it in; jobs of one key have one place; 0: its
+ * key is not known, as a purge took it out before anybody saw it), and in `after`
+ * STEP_GENERATED, STEP_UNIQUE. An operation of which the outcome is not known (HISTORY_NEVER) may have taken its jobs out, or not.
  */
 #ifndef LATCHKEY_TESTS_CHECK_QUEUE_H
 #define LATCHKEY_TESTS_CHECK_QUEUE_H

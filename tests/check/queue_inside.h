@@ -21,6 +21,8 @@ typedef struct job_life {
     job_event *events;
     size_t count;
     uint64_t gone_from; /* the beginning of what may have taken it out without a claim */
+    uint32_t takers;    /* how many other calls may have taken it out, and */
+    uint64_t gone_last; /* the last end of them */
     uint64_t gone_to;   /* the earliest end of such; HISTORY_NEVER: none for sure */
 } job_life;
 
@@ -48,6 +50,12 @@ typedef struct queue_view {
     size_t sure_count, sure_room;
 } queue_view;
 
+/* A push of which nothing came: until it is told so, others may count its jobs. */
+bool queue_is_in_vain(const history *h, const history_op *op);
+/* What calls take out that name no claim: after the lives have been made, before they are judged. */
+void queue_others_note(queue_view *q);
+/* Q8, Q9, Q10, after all lives have been judged. */
+bool queue_sums_hold(queue_view *q);
 /* The first stamp at which the clock had surely passed `at_ms`. */
 uint64_t queue_past(const queue_view *q, int64_t at_ms);
 /* Q4, Q5 over all sure spans. */

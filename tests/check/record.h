@@ -19,6 +19,8 @@ typedef struct record_world {
     const lk_key *keys; /* key number i is keys[i]; those of one partition ascend */
     uint32_t key_count;
     lk_bytes queue; /* of record_jobs.h */
+    lk_bytes
+        beside; /* a commit that acknowledges job 7 puts item "7" of this partition, too; empty: it does not */
     uint64_t (*stamp)(void);
     int64_t (*now_ms)(void); /* the store's clock; NULL: time stands still */
     int64_t unix_ms;         /* what its Unix clock is ahead of that, for jobs that expire */

@@ -4,6 +4,7 @@
  */
 #include "check/record_jobs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +60,7 @@ step_add(recorder *r, history_kind kind, uint32_t job, uint64_t receive, int64_t
 }
 
 static void
-pushed_add(recorder *r, uint32_t first, uint32_t count, bool generated, int64_t delay_ms,
+pushed_add(recorder *r, uint32_t first, uint32_t count, uint64_t generated, int64_t delay_ms,
            int64_t expires_ms)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -70,9 +71,28 @@ pushed_add(recorder *r, uint32_t first, uint32_t count, bool generated, int64_t 
                                                 .expires_ms = delay_ms});
 }
 
+/* What comes of the wish to have no more jobs than that, or no other of the key. */
+static void
+wish_add(recorder *r, uint32_t first, uint32_t count, const lk_push_options *options,
+         lk_status status)
+{
+    history_step s = {.kind = STEP_KINDS, .value = options->max_depth, .before = count};
+    if (options->max_depth != 0 && status == LK_OK)
+        s.kind = STEP_ROOM;
+    else if (options->max_depth != 0 && status == LK_BUSY)
+        s.kind = STEP_FULL;
+    else if (options->unique && status == LK_EXISTS)
+        s = (history_step){.kind = STEP_EXISTS, .key = first};
+    else if (status == LK_EXISTS)
+        record_wrong(r, "a push that need not be unique found another job", status);
+    if (s.kind != STEP_KINDS)
+        history_add(&r->history, s);
+}
+
 /* One that failed stays in the history, without steps. */
 static lk_status
-push_done(recorder *r, lk_status status)
+push_done(recorder *r, lk_status status, uint32_t first, uint32_t count,
+          const lk_push_options *options)
 {
     history_op *op = &r->history.ops[r->history.count - 1];
     if (status != LK_OK && status != LK_LATE && status != LK_UNKNOWN) {
@@ -81,6 +101,8 @@ push_done(recorder *r, lk_status status)
         if (status == LK_CLOSED)
             step_add(r, STEP_REFUSED, 0, 0, 0);
     }
+    if (options != NULL)
+        wish_add(r, first, count, options, status);
     if (status != LK_UNKNOWN)
         record_done(r, true);
     return status;
@@ -108,11 +130,16 @@ record_push(recorder *r, uint32_t first, uint32_t count, const char *sk,
     const lk_item *items =
         batch_make(r, first, count, sk, expires_ms != 0 ? expires_ms + r->world->unix_ms : 0);
     record_call(r, "push");
-    pushed_add(r, first, count, sk == NULL, options != NULL ? options->delay_ms : 0, expires_ms);
+    pushed_add(r, first, count,
+               (sk == NULL ? STEP_GENERATED : 0) |
+                   (sk != NULL && options != NULL && options->unique ? STEP_UNIQUE : 0),
+               options != NULL ? options->delay_ms : 0, expires_ms);
     lk_status status = lk_queue_push(r->world->db, items, count, options, r->result);
-    if (status > LK_OK && status != LK_CLOSED)
+    if (status > LK_OK && status != LK_CLOSED && status != LK_EXISTS)
         record_wrong(r, "a push ended in a status that it has not", status);
-    status = push_done(r, status);
+    status = push_done(r, status, first, count, options);
+    if (status == LK_EXISTS)
+        name_add(r, first, lk_string(sk));
     for (uint32_t i = 0; i < count && status == LK_OK; i++) {
         const lk_item *item = lk_result_item(r->result, i);
         if (item == NULL)
@@ -131,11 +158,51 @@ claim_of(const recorder *r, const record_claim *c)
     return claim;
 }
 
+static const char handed_on[] = "commit: push, acknowledge";
+
+static lk_key
+beside_key(const recorder *r, uint32_t job, char text[16])
+{
+    snprintf(text, 16, "%u", (unsigned)job);
+    return (lk_key){r->world->beside, lk_string(text)};
+}
+
+bool
+record_beside(const history *merged, recorder *r, uint32_t *job)
+{
+    uint32_t jobs = history_keys(merged);
+    bool *done = calloc(jobs + 1, sizeof *done), right = true;
+    if (done == NULL)
+        abort();
+    for (size_t i = 0; i < merged->count; i++)
+        for (uint32_t k = 0; k < merged->ops[i].count; k++) {
+            const history_step *s = &merged->steps[merged->ops[i].first + k];
+            if (merged->ops[i].call == handed_on &&
+                (s->kind == STEP_ACKNOWLEDGE || s->kind == STEP_LATE))
+                done[s->key] = true;
+        }
+    lk_query all = {.pk = r->world->beside};
+    size_t found = 0;
+    lk_status status = lk_query_items(r->world->db, &all, r->result);
+    for (size_t i = 0; i < lk_result_count(r->result) && status == LK_OK && right; i++, found++) {
+        memcpy(job, lk_result_item(r->result, i)->data.data, sizeof *job);
+        right = *job < jobs && done[*job];
+    }
+    for (uint32_t j = 0; j < jobs && right; j++)
+        if (done[j] && found-- == 0) {
+            *job = j;
+            right = false;
+        }
+    free(done);
+    return right;
+}
+
 lk_status
 record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_claim *done)
 {
     uint32_t numbers[RECORD_MANY];
-    lk_write writes[RECORD_MANY + 1];
+    lk_write writes[RECORD_MANY + 2];
+    char beside[16];
     lk_claim claim;
     uint32_t used = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -148,8 +215,12 @@ record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_cla
         claim = claim_of(r, done);
         writes[used++] = (lk_write){.kind = LK_ACKNOWLEDGE, .claim = &claim};
     }
-    record_call(r, done != NULL ? "commit: push, acknowledge" : "commit: push");
-    pushed_add(r, first, count, true, 0, 0);
+    if (done != NULL && r->world->beside.size != 0)
+        writes[used++] = (lk_write){.kind = LK_PUT,
+                                    .item = {.key = beside_key(r, done->job, beside),
+                                             .data = {&done->job, sizeof done->job}}};
+    record_call(r, done != NULL ? handed_on : "commit: push");
+    pushed_add(r, first, count, STEP_GENERATED, 0, 0);
     if (done != NULL)
         step_add(r, STEP_ACKNOWLEDGE, done->job, done->claim.receives, 0);
     lk_status status = lk_commit(r->world->db, writes, used, NULL, 0, NULL);
@@ -160,12 +231,13 @@ record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_cla
         r->history.step_count = op->first;
         op->count = 0;
         step_add(r, STEP_LOST, done->job, done->claim.receives, 0);
+        r->history.steps[op->first].before = count;
         record_done(r, true);
         return status;
     }
     if (status > LK_OK && status != LK_CLOSED && (status != LK_LATE || done == NULL))
         record_wrong(r, "a commit ended in a status that it has not", status);
-    return push_done(r, status);
+    return push_done(r, status, first, count, NULL);
 }
 
 /* ---- pulls ---- */
@@ -283,6 +355,40 @@ record_close(recorder *r)
     record_call(r, "close");
     step_add(r, STEP_CLOSE, 0, 0, 0);
     lk_status status = lk_queue_close(r->world->db, r->world->queue);
+    record_done(r, status == LK_OK);
+    return status;
+}
+
+lk_status
+record_purge(recorder *r)
+{
+    size_t purged = 0;
+    record_call(r, "purge");
+    lk_status status = lk_queue_purge(r->world->db, r->world->queue, &purged);
+    history_add(&r->history,
+                (history_step){.kind = STEP_PURGE, .value = purged, .before = status == LK_OK});
+    if (status > LK_OK)
+        record_wrong(r, "a purge ended in a status that it has not", status);
+    record_done(r, true);
+    return status;
+}
+
+lk_status
+record_stats(recorder *r)
+{
+    lk_queue_statistics now;
+    record_call(r, "statistics");
+    lk_status status = lk_queue_stats(r->world->db, r->world->queue, &now);
+    const uint64_t figures[] = {
+        [FIGURE_PUSHES] = now.pushes,     [FIGURE_PULLS] = now.pulls,
+        [FIGURE_LATE] = now.late,         [FIGURE_LOST] = now.lost,
+        [FIGURE_EMPTY] = now.empty_pulls, [FIGURE_JOBS] = now.ready + now.claimed + now.delayed,
+        [FIGURE_READY] = now.ready};
+    for (uint32_t i = 0; i < sizeof figures / sizeof figures[0] && status == LK_OK; i++)
+        history_add(&r->history,
+                    (history_step){.kind = STEP_FIGURE, .key = i, .value = figures[i]});
+    if (status > LK_OK)
+        record_wrong(r, "statistics ended in a status that they have not", status);
     record_done(r, status == LK_OK);
     return status;
 }

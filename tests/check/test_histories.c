@@ -12,6 +12,9 @@
  *   G1.1~90 A1.1 T1.1 r1.1:1~50 x1.1~99 l1.1    got as receive 1 until 90, acknowledged, late, released (late), extended, lost
  *   P1=30                job 1 pushed, expires at 30
  *   D1 Z C F O           taken out, empty, closed, refused, over
+ *   U1=9 e1=9            job 1 pushed as the only one with the key at place 9; told that there is another one
+ *   m2:1 f2:1            one job came in where 2 are enough; was told that there are
+ *   p3:1 n0=2            purged, 3 jobs and all; figure 0 is 2
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,27 +54,31 @@ number_after(const char **text, char mark, uint64_t otherwise)
 static void
 step_read(history *h, const char **text)
 {
-    static const char letters[] = "RWELBSPGZATrxlDCFO";
+    static const char letters[] = "RWELBSPGZATrxlDCFOpefmn";
     char letter = *(*text)++;
     history_step s = {.kind = STEP_PUSH, .after = 1};
-    if (letter != 'K') {
+    if (letter != 'K' && letter != 'U') {
         const char *at = strchr(letters, letter);
         assert_non_null(at);
         s.kind = (history_kind)(at - letters);
     }
-    if (strchr("ZCFO", letter) == NULL)
+    if (strchr("ZCFOpfm", letter) == NULL)
         s.key = (uint32_t)number_read(text);
-    s.value = number_after(text, '=', 0);
+    else if (strchr("pfm", letter) != NULL)
+        s.value = number_read(text);
+    s.value = number_after(text, '=', s.value);
     s.value = number_after(text, '.', s.value);
     s.before = number_after(text, ':', 0);
     s.after = number_after(text, '>', s.after);
     s.expires_ms = (int64_t)number_after(text, '~', 0);
     if (s.kind == STEP_PUSH) {
         uint64_t expires_ms = letter == 'P' ? s.value : 0;
-        s.before = letter == 'K' ? s.value : s.key;
-        s.after = letter == 'P';
+        s.before = letter == 'P' ? s.key : s.value;
+        s.after = letter == 'P' ? STEP_GENERATED : letter == 'U' ? STEP_UNIQUE : 0;
         s.value = expires_ms;
     }
+    if (s.kind == STEP_EXISTS)
+        s.before = s.value;
     history_add(h, s);
 }
 
@@ -410,6 +417,50 @@ test_queue_orderBrokenInOnePlace_isRefused(void **state)
     CASES(queue_check, cases);
 }
 
+static void
+test_queue_keysAndSumsBrokenInOnePlace_areRefused(void **state)
+{
+    static const history_case cases[] = {
+        {"replaced, and its claim is good", "0 1 2 K1=1|1 3 4 G1.1~90|0 5 6 K2=1|1 7 8 l1.1",
+         "0 1 2 K1=1|1 3 4 G1.1~90|0 5 6 K2=1|1 7 8 A1.1", "queue: Q3"},
+        {"replaced, and comes again", "0 1 2 K1=1|0 3 4 K2=1|1 5 6 G2.1~90",
+         "0 1 2 K1=1|0 3 4 K2=1|1 5 6 G1.1~90", "queue: Q3"},
+        {"not visible after it was replaced", "0 1 2 K1=1|1 3 4 G1.1~90|0 5 8 K2=1|2 7 9 Z",
+         "0 1 2 K1=1|1 3 4 G1.1~90|0 5 6 K2=1|2 7 9 Z", "queue: Q5"},
+        {"two of a key", "0 1 4 K1=1|0 3 5 U2=1", "0 1 2 K1=1|0 3 5 U2=1", "queue: Q8"},
+        {"two of a key, one after the other", "0 1 2 K1=1|1 3 4 G1.1~90|1 5 6 A1.1|0 7 8 U2=1",
+         "0 1 2 K1=1|1 3 4 G1.1~90|1 7 8 A1.1|0 5 6 U2=1", "queue: Q3"},
+        {"there, and it is not", "0 1 4 K1=1|0 3 5 e2=1", "0 4 6 K1=1|0 2 3 e2=1", "queue: Q8"},
+        {"there, and it was done", "0 1 2 K1=1|1 3 4 G1.1~90|1 5 8 A1.1|0 7 9 e2=1",
+         "0 1 2 K1=1|1 3 4 G1.1~90|1 5 6 A1.1|0 7 9 e2=1", "queue: Q8"},
+        {"more than wanted", "0 1 2 P1|0 3 6 P2|0 5 7 P3 m2:1", "0 1 2 P1|0 3 4 P2|0 5 7 P3 m2:1",
+         "queue: Q9"},
+        {"full, and it is not", "0 1 2 P1|0 3 6 P2|0 5 7 f2:1", "0 1 2 P1|0 8 9 P2|0 5 7 f2:1",
+         "queue: Q9"},
+        {"full, beside one that is refused", "0 1 2 P1|1 3 6 f1:1|0 5 7 f2:1",
+         "0 1 2 P1|1 3 4 f1:1|0 5 7 f2:1", "queue: Q9"},
+        {"purged, and comes", "0 1 4 P1|0 3 5 p1:1|1 6 7 G1.1~90",
+         "0 1 2 P1|0 3 5 p1:1|1 6 7 G1.1~90", "queue: Q3"},
+        {"purged, and its claim is good", "0 1 2 P1|1 3 4 G1.1~90|0 5 7 p1:1|1 8 9 l1.1",
+         "0 1 2 P1|1 3 4 G1.1~90|0 5 7 p1:1|1 8 9 A1.1", "queue: Q3"},
+        {"purged more than there were", "0 1 2 P1|0 3 5 p1:1", "0 1 2 P1|0 3 5 p2:1", "queue: Q10"},
+        {"purged, and missed one", "0 1 2 P1 P2|0 3 5 p2:1", "0 1 2 P1 P2|0 3 5 p1:1",
+         "queue: Q10"},
+        {"pushes miscounted", "0 1 2 P1|0 3 6 P2|1 5 7 n0=2", "0 1 2 P1|0 3 4 P2|1 5 7 n0=1",
+         "queue: Q10"},
+        {"pulls counted twice", "0 1 2 P1|1 3 4 G1.1~90|1 5 7 n1=1",
+         "0 1 2 P1|1 3 4 G1.1~90|1 5 7 n1=2", "queue: Q10"},
+        {"a late end forgotten", "0 1 2 P1|1 3 4 G1.1~9|1 8 14 T1.1|1 13 15 n2=0",
+         "0 1 2 P1|1 3 4 G1.1~9|1 8 12 T1.1|1 13 15 n2=0", "queue: Q10"},
+        {"a job forgotten", "0 1 2 P1|1 3 4 G1.1~90|1 5 8 A1.1|1 6 7 n5=0",
+         "0 1 2 P1|1 3 4 G1.1~90|1 8 9 A1.1|1 6 7 n5=0", "queue: Q10"},
+        {"ready, and not told", "0 1 2 P1|1 3 6 G1.1~90|2 5 7 n6=0",
+         "0 1 2 P1|1 8 9 G1.1~90|2 5 7 n6=0", "queue: Q10"},
+    };
+    (void)state;
+    CASES(queue_check, cases);
+}
+
 int
 main(void)
 {
@@ -421,6 +472,7 @@ main(void)
         cmocka_unit_test(test_snapshots_ofNoInstant_areRefused),
         cmocka_unit_test(test_queue_jobsBrokenInOnePlace_areRefused),
         cmocka_unit_test(test_queue_orderBrokenInOnePlace_isRefused),
+        cmocka_unit_test(test_queue_keysAndSumsBrokenInOnePlace_areRefused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,7 +104,7 @@ job_seeds(void)
     for (uint64_t i = 0; i < options.count; i++) {
         uint64_t seed = options.seed + i;
         schedule_run(options.policy, seed);
-        if (i < TWICE) {
+        if (i < test_scaled(TWICE)) {
             uint64_t hash = engine.hash;
             schedule_run(options.policy, seed);
             if (hash != engine.hash)

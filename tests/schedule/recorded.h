@@ -16,7 +16,7 @@
 #include "check/record_jobs.h"
 #include "schedule/store.h"
 
-enum { RECORDED_OPS = 512, RECORDED_STEPS = 1536, RECORDED_NUMBERS = 100 };
+enum { RECORDED_OPS = 512, RECORDED_STEPS = 1536, RECORDED_NUMBERS = 32 };
 
 static record_world recorded_world;
 static recorder recorded[SCHEDULE_FIBERS + 1];
@@ -88,6 +88,7 @@ recorded_mine(void)
 static inline uint32_t
 recorded_number(uint32_t *own)
 {
+    SCHEDULE_EXPECT(*own + 1 < RECORDED_NUMBERS);
     return ++*own + schedule_self() * RECORDED_NUMBERS;
 }
 

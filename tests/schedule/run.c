@@ -81,12 +81,12 @@ faults_draw(const run_start *start, policy_kind kind, uint32_t fibers)
     engine.freeze_kills = start->scenario->kills;
     engine.freeze_yields = start->stop_fiber == 0;
     engine.heal_at = ENGINE_NEVER;
-    bool draws =
-        kind == POLICY_MIX || kind == POLICY_RANDOM || kind == POLICY_PCT || kind == POLICY_REPLAY;
-    if (start->stop_fiber != 0 || !draws || points < PHASE)
+    if (kind == POLICY_BYTES)
+        return; /* they are the caller's */
+    uint64_t draw = policy_random();
+    uint64_t most = points >> policy_random() % 4; /* schedules differ in length */
+    if (start->stop_fiber != 0 || kind == POLICY_ALL || kind == POLICY_NONE || points < PHASE)
         return;
-    uint64_t draw = policy_random(),
-             most = points >> policy_random() % 4; /* schedules differ in length */
     engine.heal_at = draw % 4 == 0 ? (draw >> 32) % most : 2 * points;
     if (draw / 4 % 4 == 0 && !start->scenario->spins) {
         engine.freeze_fiber = 1 + (uint32_t)(draw / 16 % fibers);

@@ -26,6 +26,8 @@ typedef enum act {
     ACT_PUSH_KEYED,
     ACT_PUSH_DELAYED,
     ACT_PUSH_EXPIRING,
+    ACT_PUSH_UNIQUE,
+    ACT_PUSH_BOUNDED,
     ACT_PULL,
     ACT_PULL_TWO,
     ACT_PULL_WAIT,
@@ -37,6 +39,8 @@ typedef enum act {
     ACT_SET,  /* the item of a job anew */
     ACT_LOCK, /* its lock */
     ACT_CLOSE,
+    ACT_PURGE,
+    ACT_STATS,
     ACT_TIME,
     ACT_SWEEP,
     ACTS
@@ -45,6 +49,7 @@ typedef enum act {
 static struct {
     uint32_t weight[ACTS], total, calls;
     bool limited;   /* how often a job is received */
+    bool shared;    /* jobs have keys that others have had */
     uint64_t began; /* stamp */
 } mix;
 
@@ -65,9 +70,15 @@ draw(uint64_t below)
 static void
 push(recorder *r, act a, hand *h)
 {
-    lk_push_options options = {.delay_ms = a == ACT_PUSH_DELAYED ? 1 + (int64_t)draw(4) : 0};
+    lk_push_options options = {.delay_ms = a == ACT_PUSH_DELAYED ? 1 + (int64_t)draw(4) : 0,
+                               .max_depth = a == ACT_PUSH_BOUNDED ? 1 + draw(4) : 0,
+                               .unique = a == ACT_PUSH_UNIQUE};
+    bool keyed =
+        a == ACT_PUSH_KEYED || a == ACT_PUSH_UNIQUE || (a == ACT_PUSH_BOUNDED && draw(2) == 0);
     uint32_t first = recorded_number(&h->pushed);
-    uint32_t count = a == ACT_PUSH_BATCH ? 2 + (uint32_t)draw(3) : 1;
+    uint32_t count = a == ACT_PUSH_BATCH || (a == ACT_PUSH_BOUNDED && !keyed && draw(2) == 0)
+                         ? 2 + (uint32_t)draw(3)
+                         : 1;
     char sk[RECORD_SK_ROOM];
     if (a == ACT_PUSH_COMMIT)
         count += (uint32_t)draw(2);
@@ -76,8 +87,8 @@ push(recorder *r, act a, hand *h)
         (void)record_push_commit(r, first, count, NULL);
         return;
     }
-    snprintf(sk, sizeof sk, "%c%u-%u", "0Z"[draw(2)], (unsigned)draw(3), first);
-    (void)record_push(r, first, count, a == ACT_PUSH_KEYED ? sk : NULL, &options,
+    snprintf(sk, sizeof sk, "%c%u-%u", "0Z"[draw(2)], (unsigned)draw(3), mix.shared ? 0 : first);
+    (void)record_push(r, first, count, keyed ? sk : NULL, &options,
                       a == ACT_PUSH_EXPIRING ? 1 + (int64_t)draw(6) : 0);
 }
 
@@ -139,7 +150,7 @@ claim_use(recorder *r, act a, hand *h)
 static void
 act_do(recorder *r, act a, hand *h)
 {
-    if (a <= ACT_PUSH_EXPIRING)
+    if (a <= ACT_PUSH_BOUNDED)
         push(r, a, h);
     else if (a <= ACT_PULL_WAIT)
         pull(r, a, h);
@@ -147,6 +158,10 @@ act_do(recorder *r, act a, hand *h)
         claim_use(r, a, h);
     else if (a == ACT_CLOSE)
         (void)record_close(r);
+    else if (a == ACT_PURGE)
+        (void)record_purge(r);
+    else if (a == ACT_STATS)
+        (void)record_stats(r);
     else if (a == ACT_TIME)
         schedule_time_pass(1 + (int64_t)draw(VISIBILITY_MS));
     else
@@ -193,7 +208,9 @@ setup(void)
         mix.total -= mix.weight[ACT_PUSH_EXPIRING];
         mix.weight[ACT_PUSH_EXPIRING] = 0;
     }
-    if (mix.weight[ACT_PUSH_EXPIRING] != 0) { /* a write gives a job another expiry */
+    mix.shared = draw(2) == 0;
+    if (mix.weight[ACT_PUSH_EXPIRING] != 0 ||
+        mix.shared) { /* a write gives a job another expiry, or number */
         mix.total -= mix.weight[ACT_SET] + mix.weight[ACT_LOCK];
         mix.weight[ACT_SET] = mix.weight[ACT_LOCK] = 0;
     }
@@ -210,17 +227,17 @@ static void
 drain(void)
 {
     recorder *r = &recorded[0];
-    record_claim claim;
+    record_claim claims[RECORD_MANY];
     uint32_t count;
-    lk_pull_options options = {.pk = recorded_world.queue};
+    lk_pull_options options = {.pk = recorded_world.queue, .max_jobs = RECORD_MANY};
     (void)record_close(r);
     for (int i = 0; i < DRAIN_MAX; i++) {
-        lk_status status = record_pull(r, &options, &claim, &count);
+        lk_status status = record_pull(r, &options, claims, &count);
         if (status == LK_CLOSED)
             return;
-        if (status == LK_OK)
-            STORE_MUST(record_acknowledge(r, &claim));
-        else
+        for (uint32_t k = 0; k < count; k++)
+            STORE_MUST(record_acknowledge(r, &claims[k]));
+        if (status != LK_OK)
             schedule_time_pass(4);
     }
     recorded_tell(FIBERS);
@@ -257,11 +274,15 @@ check(void)
     schedule_fail_allocation(0, false);
     recorded_end();
     drain();
+    (void)record_stats(&recorded[0]);
     if (mix.limited)
         dead_note(&recorded[0]);
     recorded_merge(FIBERS);
     bool known = record_rank(recorded, FIBERS + 1, &recorded_all);
     recorded_verdict(queue_check(&recorded_all, &r), &r, FIBERS);
+    uint32_t job;
+    if (!record_beside(&recorded_all, &recorded[0], &job))
+        schedule_fail("job %u and the item beside it were not one step", job);
     (void)known; /* of a job that was deleted before anybody saw it, no key is known */
 }
 
@@ -272,6 +293,7 @@ prepare(void)
     options.shards = 1;
     STORE_MUST(lk_memory_open(&options, &recorded_world.db));
     recorded_world.queue = lk_string("q");
+    recorded_world.beside = lk_string("beside");
     recorded_world.now_ms = schedule_monotonic_ms;
     recorded_world.unix_ms = schedule_unix_ms() - schedule_monotonic_ms();
     recorded_prepare(FIBERS);
@@ -301,6 +323,12 @@ static void
 setup_two(void)
 {
     (void)record_push(&recorded[0], 1, 2, NULL, NULL, 0);
+}
+
+static void
+setup_plain(void)
+{
+    (void)record_push(&recorded[0], 1, 1, NULL, NULL, 0);
 }
 
 static void
@@ -383,6 +411,19 @@ push_scarcely(void)
     schedule_fail_allocation(0, false);
 }
 
+/* A write to a job as an item has pinned it, and had no memory for the rest; nor has the purge then. */
+static void
+set_and_purge(void)
+{
+    const record_name *name = &recorded[0].names[0];
+    uint32_t number = 1;
+    lk_item item = {.key = {recorded_world.queue, lk_string(name->sk)},
+                    .data = {&number, sizeof number}};
+    schedule_fail_allocation(1 + draw(4), true);
+    (void)!lk_set(recorded_world.db, &item, 1);
+    (void)record_purge(recorded_mine());
+}
+
 /* A commit pushes while the queue is closed, and somebody is told that it is over. */
 static void
 close_and_pull(void)
@@ -441,6 +482,7 @@ const schedule_scenario schedule_scenarios[] = {
     QUEUE("overtaken_in_turns", setup_two_keyed, pull_one, push_between_and_pull, NULL,
           .count = 10000),
     QUEUE("passed_without_memory", setup_later, push_scarcely, pull_one, NULL, .count = 20000),
+    QUEUE("purge_without_memory", setup_plain, set_and_purge, pull_one, NULL, .count = 3000),
     QUEUE("close_and_push", NULL, close_and_pull, push_by_commit, NULL, .count = 10000),
     QUEUE("batch_over_segments", setup_two, push_four, pull_twice, pull_one, .count = 10000),
     QUEUE("before_and_behind", NULL, push_front_and_behind, pull_one, NULL, .count = 10000),

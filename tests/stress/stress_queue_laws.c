@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The laws of a queue over recorded histories (check/queue.h): producers push singly, in batches, by commits, delayed, some with keys
- * of their own; consumers pull one or several, acknowledge, release, extend, let claims lapse, delete, hand over by a commit, while all of
- * them move the monotonic clock. Then the queue is closed, and drained until it is over: what was lost would be missed.
+ * of their own, which others may have had (unique, or in place of those), some only where there is room; consumers pull one or several,
+ * acknowledge, release, extend, let claims lapse, delete, hand over by a commit with an item beside it, purge, ask for statistics, while
+ * all of them move the monotonic clock. Then the queue is closed, and drained until it is over: what was lost would be missed.
  */
 #include <sched.h>
 #include <stdatomic.h>
@@ -20,7 +21,9 @@ enum {
     ROUNDS = 6,
     VISIBILITY_MS = 6,
     EMPTY_MAX = 20000,
-    BATCH_LARGE = 700 /* more than a segment */
+    BATCH_LARGE = 700, /* more than a segment */
+    DEPTH = 40,
+    RARE = 3000
 };
 
 static struct {
@@ -56,20 +59,29 @@ push_some(crowd_member *m, recorder *r)
     uint32_t count =
         crowd_pick(m, 2) == 0 ? 1 : 1 + (uint32_t)crowd_pick(m, large ? BATCH_LARGE : RECORD_MANY);
     uint32_t first = atomic_fetch_add(&test.next, count);
-    lk_push_options options = {.delay_ms = !test.timely && crowd_pick(m, 6) == 0
-                                               ? 1 + (int64_t)crowd_pick(m, VISIBILITY_MS)
-                                               : 0};
+    lk_push_options options = {
+        .delay_ms =
+            !test.timely && crowd_pick(m, 6) == 0 ? 1 + (int64_t)crowd_pick(m, VISIBILITY_MS) : 0,
+        .max_depth = !test.timely && crowd_pick(m, 8) == 0 ? 1 + (size_t)crowd_pick(m, DEPTH) : 0,
+        .unique = crowd_pick(m, 2) == 0};
+    lk_status status;
     char sk[RECORD_SK_ROOM];
     if (first >= test.jobs)
         return;
     count = count < test.jobs - first ? count : test.jobs - first;
     if (!test.timely && count == 1 && crowd_pick(m, 3) == 0) {
-        snprintf(sk, sizeof sk, "%c%03u-%u", "0Z"[first % 2], (unsigned)crowd_pick(m, 1000), first);
-        EXPECT_OK(record_push(r, first, 1, sk, &options, 0));
+        snprintf(sk, sizeof sk, "%c%03u-%u", "0Z"[first % 2], (unsigned)crowd_pick(m, 1000),
+                 crowd_pick(m, 2) == 0 ? 0 : first);
+        status = record_push(r, first, 1, sk, &options, 0);
+        EXPECT(status == LK_OK || (status == LK_EXISTS && options.unique) ||
+                   (status == LK_BUSY && options.max_depth != 0),
+               (unsigned)status, 0);
     } else if (count <= RECORD_MANY && crowd_pick(m, 4) == 0) {
         EXPECT_OK(record_push_commit(r, first, count, NULL));
     } else {
-        EXPECT_OK(record_push(r, first, count, NULL, &options, 0));
+        status = record_push(r, first, count, NULL, &options, 0);
+        EXPECT(status == LK_OK || (status == LK_BUSY && options.max_depth != 0), (unsigned)status,
+               0);
     }
 }
 
@@ -128,6 +140,10 @@ consume(crowd_member *m, recorder *r)
         EXPECT(status == LK_OK || status == LK_EMPTY, (unsigned)status, 0);
         for (uint32_t i = 0; i < count; i++)
             job_treat(m, r, &claims[i]);
+        if (!test.timely && crowd_pick(m, RARE) == 0)
+            EXPECT_OK(record_purge(r));
+        if (crowd_pick(m, RARE) == 0)
+            EXPECT_OK(record_stats(r));
         empty = status == LK_EMPTY && atomic_load(&test.producing) == 0 ? empty + 1 : 0;
         if (status == LK_EMPTY)
             sched_yield();
@@ -163,6 +179,10 @@ round_judge(history *all)
     verdict v = queue_check(all, &r);
     fputs(r.text, stderr);
     EXPECT(v == VERDICT_HOLDS, v, test.round);
+    uint32_t job = 0;
+    test.recorders[0].result = lk_result_new();
+    EXPECT(record_beside(all, &test.recorders[0], &job), job, test.round);
+    lk_result_free(test.recorders[0].result);
 }
 
 static void
@@ -179,12 +199,14 @@ rounds_run(bool timely, uint64_t jobs)
         atomic_store(&test.next, 0);
         atomic_store(&test.handed, test.jobs);
         atomic_store(&test.producing, PRODUCERS);
-        test.world =
-            (record_world){.queue = lk_string("q"), .stamp = crowd_now_ns, .now_ms = test_now};
+        test.world = (record_world){.queue = lk_string("q"),
+                                    .beside = lk_string("beside"),
+                                    .stamp = crowd_now_ns,
+                                    .now_ms = test_now};
         EXPECT_OK(lk_memory_open(&options, &test.world.db));
         crowd_run(THREADS, member, NULL);
-        lk_close(test.world.db);
         round_judge(&all);
+        lk_close(test.world.db);
     }
     for (size_t t = 0; t < THREADS; t++)
         record_free(&test.recorders[t]);
