@@ -259,7 +259,9 @@ places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
         }
         if (LKI_LIKELY(status != LK_NOT_FOUND))
             return status;
-        status = lki_lane_obtain(p->store, p->thread, pk, &p->lane); /* it was just taken out */
+        /* It is being taken out, under the latch of the shard. */
+        lki_shard_wait(p->store, p->thread, lki_hash_bytes(&p->store->secret, pk));
+        status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
         if (status != LK_OK)
             return status;
     }
