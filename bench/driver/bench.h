@@ -319,8 +319,8 @@ struct bench_options {
     bool processor_time;       /* rates are per second of processor, not of the clock */
     const char *pin;           /* none, compact or spread; NULL: nothing was asked for */
 
-    const char *json, *csv, *html; /* files to write; NULL: none */
-    const char *baseline;          /* a record to compare with; NULL: none */
+    const char *json, *csv, *hgrm, *html; /* files to write; NULL: none */
+    const char *baseline;                 /* a record to compare with; NULL: none */
     double worse_most;       /* a row worse than that part fails the run; below 0: none does */
     const char *compared[2]; /* of the command compare */
 };

@@ -45,6 +45,7 @@ enum option_key {
     OPTION_SEED,
     OPTION_JSON,
     OPTION_CSV,
+    OPTION_HGRM,
     OPTION_BASELINE,
     OPTION_WORSE,
     OPTION_LIST,
@@ -82,6 +83,10 @@ static const struct argp_option option_table[] = {
     {"json", OPTION_JSON, "FILE", 0, "Write all of it, to be compared later", 3},
     {"html", OPTION_HTML, "FILE", 0, "Write a page with charts, to be opened in a browser", 3},
     {"csv", OPTION_CSV, "FILE", 0, "Write a line for each row and repeat", 3},
+    {"hgrm", OPTION_HGRM, "PREFIX", 0,
+     "Write latencies in HdrHistogram's format, a file for each row: PREFIX-NAME.hgrm, or "
+     "NAME.hgrm in a folder",
+     3},
     {"baseline", OPTION_BASELINE, "FILE", 0, "Compare with this record (of --json) at the end", 3},
     {"fail-if-worse", OPTION_WORSE, "PERCENT", 0,
      "Exit with 3 if a row of latchkey regressed since the baseline by more than that", 3},
@@ -243,6 +248,9 @@ option_parse_outcome(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_CSV:
         options->csv = argument;
+        return 0;
+    case OPTION_HGRM:
+        options->hgrm = argument;
         return 0;
     case OPTION_BASELINE:
         options->baseline = argument;

@@ -336,6 +336,8 @@ files_write(const struct record *record)
         good = report_json(record, bench_options.json) && good;
     if (bench_options.csv != NULL)
         good = report_csv(record, bench_options.csv) && good;
+    if (bench_options.hgrm != NULL)
+        good = report_hgrm(record, bench_options.hgrm) && good;
     if (bench_options.html != NULL && report_html(record, bench_options.html))
         printf("report: %s\n", bench_options.html);
     else if (bench_options.html != NULL)

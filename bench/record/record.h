@@ -2,7 +2,7 @@
  *
  * The whole run as one value: the machine, the options, the workloads and a row for each workload,
  * contender and number of threads. The plan and the workloads fill it (`record_current`); every
- * form of report (tables, JSON, CSV, HTML) and every comparison takes it. A JSON file is the
+ * form of report (tables, JSON, CSV, .hgrm, HTML) and every comparison takes it. A JSON file is the
  * same value on disk.
  *
  * Invariants
@@ -237,6 +237,9 @@ bool report_json(const struct record *record, const char *path);
 struct cJSON *record_json(const struct record *record);
 char *record_json_text(const struct record *record);
 bool report_csv(const struct record *record, const char *path);
+/* One .hgrm file (HdrHistogram's percentile format, microseconds) for each row with latencies:
+ * <path>/<name>.hgrm where `path` is a folder or ends with '/', else <path>-<name>.hgrm. */
+bool report_hgrm(const struct record *record, const char *path);
 /* One page that needs no network. */
 bool report_html(const struct record *record, const char *path);
 

@@ -30,6 +30,30 @@ step_can_remove(const struct bench_contender *contender)
     return step_can_set(contender) && contender->remove != NULL;
 }
 
+void
+step_get_many(struct bench_worker *worker)
+{
+    struct data_text texts[BENCH_GROUP];
+    lk_key keys[BENCH_GROUP];
+    lk_bytes values[BENCH_GROUP];
+    uint64_t number;
+
+    if (worker->contender->get_many == NULL) {
+        for (size_t i = 0; i < BENCH_GROUP; i++)
+            step_get(worker, worker_next(worker));
+        return;
+    }
+    for (size_t i = 0; i < BENCH_GROUP; i++)
+        keys[i] = data_key(worker_next(worker), &texts[i]);
+    if (!worker->contender->get_many(worker->client, keys, BENCH_GROUP, values)) {
+        worker->counts.failed++;
+        return;
+    }
+    for (size_t i = 0; i < BENCH_GROUP; i++)
+        if (!data_proves(values[i], texts[i].sk, &number))
+            worker->counts.wrong++;
+}
+
 /* ---- commits ---- */
 
 static enum bench_commit

@@ -47,6 +47,9 @@ step_set(struct bench_worker *worker, uint32_t index)
         worker->counts.failed++;
 }
 
+/* BENCH_GROUP keys in one call, or one by one where the contender has no such call. */
+void step_get_many(struct bench_worker *worker);
+
 /* Adds `numbers` to those of different items, at most BENCH_GROUP of them, again and again until it
  * succeeds. */
 void step_commit(struct bench_worker *worker, const uint32_t *indexes, const uint64_t *numbers,
