@@ -227,10 +227,12 @@ lk_status
 lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size,
                 bool looked, lki_cell **cell)
 {
-    bool avoided = false;
+    bool avoided = false, coming = false;
     for (;; looked = false) {
         lk_status status = LK_OK;
         *cell = NULL;
+        if (LKI_UNLIKELY(avoided)) /* before the look: if it has come since, that finds it */
+            coming = lki_lane_place_is_coming(store, hashed->key);
         if (!looked)
             status = lki_find_headed(store, thread, hashed, cell);
         if (status != LK_OK)
@@ -248,6 +250,8 @@ lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
             avoided = true;
             continue; /* it may have been given out just before */
         }
+        if (LKI_UNLIKELY(coming))
+            return LK_BUSY;
         lki_cell *made = cell_new(store, hashed, data_size);
         if (made == NULL || !lki_reserve(thread, 8)) {
             lki_free(&store->domain.allocator, made, made != NULL ? lki_cell_size(made) : 0);

@@ -318,6 +318,8 @@ write_step_find(plan *p, const lk_item *item, bool gone, step **found)
         return status;
     if (LKI_UNLIKELY(cell == NULL || lki_cell_is_dead(cell)))
         status = lki_cell_obtain(p->store, p->thread, &hashed, payload, cell == NULL, &cell);
+    if (LKI_UNLIKELY(status == LK_BUSY)) /* that would have the commit come again */
+        status = LK_END;
     if (status == LK_OK)
         *found = step_add(p, cell);
     return status;
@@ -739,5 +741,5 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     if (LKI_UNLIKELY(large))
         lki_scratch_give(thread, &scratch);
     lki_sweep_step(store, thread, keys);
-    return status;
+    return LKI_LIKELY(status != LK_END) ? status : LK_BUSY;
 }

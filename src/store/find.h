@@ -38,6 +38,8 @@ lk_status lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_ke
 /* Somebody makes an item of a key that a lane may yet generate: it will not. LK_OK, LK_NO_MEMORY.
  * Caller: as above. */
 lk_status lki_lane_avoid(lki_store *store, lki_thread *thread, const lk_key *key);
+/* Is the place of the key given out, and its job not there yet? It may come to have this very key. */
+bool lki_lane_place_is_coming(lki_store *store, const lk_key *key);
 
 /* The cell of a short key, where its bucket names it first. NULL: it does not; *none: there is none. Caller:
  * in a section. */

@@ -526,6 +526,15 @@ lki_lane_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key, lk
     return LK_OK;
 }
 
+bool
+lki_lane_place_is_coming(lki_store *store, const lk_key *key)
+{
+    lki_lane *lane;
+    lki_segment *segment;
+    lki_slot *slot = key_slot(store, key, &lane, &segment); /* if it is empty it is passed over */
+    return slot != NULL && lki_word_phase(lki_load_acquire(&slot->word)) == LKI_PASSED; /* P11 */
+}
+
 /* No place that is given out from here on has this ms, or a smaller one. False: there is no segment to
  * say so to, or the lane grows just now. */
 static bool

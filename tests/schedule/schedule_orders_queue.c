@@ -384,6 +384,48 @@ idle_check(void)
     lk_result_free(result);
 }
 
+/* ---- a key that the queue is about to give itself ---- */
+
+static char next_sk[27];
+
+static void
+own_prepare(void)
+{
+    idle_prepare();
+    lk_bytes sk = lk_result_item(held, 0)->key.sk;
+    memcpy(next_sk, sk.data, 26);
+    next_sk[25]++;
+}
+
+static void
+own_push(void)
+{
+    lk_item job = {.key = lk_key_of("a", next_sk), .data = lk_string("mine")};
+    lk_status status = lk_queue_push(db, &job, 1, NULL, NULL);
+    schedule_note("mine %s: %s", next_sk, lk_status_string(status));
+    SCHEDULE_EXPECT(status == LK_OK || status == LK_BUSY);
+    pushed[schedule_self()] = status == LK_OK;
+}
+
+static void
+own_check(void)
+{
+    lk_result *result = store_result();
+    bool mine = false;
+    while (pull_from("a", result, NULL) == LK_OK) {
+        const lk_item *item = lk_result_item(result, 0);
+        bool here = memcmp(item->key.sk.data, next_sk, 26) == 0;
+        schedule_note("%.*s %.*s", 26, (const char *)item->key.sk.data, (int)item->data.size,
+                      (const char *)item->data.data);
+        if (here && pushed[2] && (mine || item->data.size != 4))
+            schedule_fail("a key of the users' own was given out, too");
+        mine |= here;
+    }
+    if (!mine && pushed[2])
+        schedule_fail("a job with a key of the users' own is lost");
+    lk_result_free(result);
+}
+
 #define QUEUE(title, ...)                                               \
     {                                                                   \
         .name = title, .teardown = teardown, .count = 2000, __VA_ARGS__ \
@@ -404,5 +446,6 @@ const schedule_scenario schedule_scenarios[] = {
           .check = depth_check),
     QUEUE("idle", .prepare = idle_prepare, .setup = idle_setup,
           .body = {idle_sweep, push_two, push_key}, .check = idle_check),
+    QUEUE("own", .prepare = own_prepare, .body = {push_two, own_push}, .check = own_check),
     {0},
 };
