@@ -427,8 +427,6 @@ lk_status
 lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
                 const lk_push_options *options, lk_result *pushed)
 {
-    if (count > LK_COMMIT_MAX)
-        return LK_TOO_BIG;
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
     const lki_allocator *allocator = &store->domain.allocator;

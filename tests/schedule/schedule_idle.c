@@ -4,7 +4,8 @@
  * is taken out while others push to it, look at it, close it and pull: no job is lost, none comes twice, and a closed queue takes none.
  * `headed`: a job in a place is set, locked, moved forward in time and deleted by its key while others claim and end it: it has one
  * holder, and ends once. `pages`: segments and pages of a queue leave while others look for old jobs by their keys, and from them on, in
-both directions: what is there is found, and nothing else.
+both directions: what is there is found, and nothing else. `flat`: however many jobs have passed through, also through a
+ * closed queue as dead letters, they leave nothing.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -15,7 +16,7 @@ enum { ULID = 26, IDLE_MS = 61 * 1000, VISIBLE_MS = 1000, JOBS_MAX = 8 };
 
 static lk_db *db;
 static _Atomic(uint32_t) pushed[JOBS_MAX + 1], done[JOBS_MAX + 1];
-static _Atomic(bool) is_closed;
+static _Atomic(bool) is_closed, is_over;
 static char sk[ULID + 1];
 static _Atomic(uint32_t) ended;
 
@@ -37,10 +38,15 @@ work_one(lk_result *result)
 {
     lk_pull_options options = LK_PULL_OPTIONS_INIT;
     options.pk = lk_string("queue");
+    bool was_over = is_over;
     lk_status status = lk_queue_pull(db, &options, result);
+    if (status == LK_CLOSED)
+        is_over = true;
     if (status == LK_EMPTY || status == LK_CLOSED)
         return false;
     STORE_MUST(status);
+    if (was_over)
+        schedule_fail("a job comes after the queue was over");
     uint64_t job = store_number(lk_result_item(result, 0));
     STORE_MUST(lk_queue_acknowledge(db, lk_result_claim(result, 0), 1));
     done[job]++;
@@ -154,6 +160,7 @@ close_it(void)
 {
     is_closed = true;
     STORE_MUST(lk_queue_close(db, lk_string("queue")));
+    work_some();
 }
 
 static void
@@ -382,16 +389,125 @@ check_pages(void)
     lk_result_free(result);
 }
 
+/* ---- what passed through leaves nothing ---- */
+
+enum { ROUNDS = 12, MUCH = 4 };
+
+static void
+sweep_all(void)
+{
+    for (int i = 0; i < 12; i++)
+        STORE_MUST(lk_sweep(db, 0, NULL));
+}
+
+static void
+live_check(uint64_t before)
+{
+    if (schedule_live() > before)
+        schedule_fail("%d allocations were live, and %d are", (int)before, (int)schedule_live());
+}
+
+/* Batches that come and go; `flood`: they go when the last has come. */
+static void
+churn(uint64_t rounds, bool flood)
+{
+    lk_result *result = store_result();
+    for (uint64_t i = 0; i < rounds; i++) {
+        push_many();
+        while (!flood && work_one(result)) {}
+    }
+    while (work_one(result)) {}
+    sweep_all();
+    lk_result_free(result);
+}
+
+static void
+churn_some(void)
+{
+    churn(ROUNDS, false);
+}
+
+/* Through a closed queue: dead letters come, and are taken out. */
+static void
+letters(uint64_t rounds)
+{
+    lk_result *result = store_result();
+    lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    options.pk = lk_string("source");
+    options.dead_pk = lk_string("closed");
+    options.max_receives = 1;
+    for (uint64_t i = 0; i < rounds; i++) {
+        lk_item item = store_item(lk_key_of("source", NULL), &i);
+        STORE_MUST(lk_queue_push(db, &item, 1, NULL, NULL));
+        lk_status status = lk_queue_pull(db, &options, result);
+        if (status == LK_OK)
+            status = lk_queue_release(db, lk_result_claim(result, 0), 0);
+        SCHEDULE_EXPECT(status == LK_OK || status == LK_EMPTY);
+        while ((status = lk_queue_pull(db, &options, result)) == LK_OK)
+            STORE_MUST(lk_queue_acknowledge(db, lk_result_claim(result, 0), 1));
+        SCHEDULE_EXPECT(status == LK_EMPTY);
+    }
+    lk_result_free(result);
+}
+
+static void
+letters_purge(uint64_t rounds)
+{
+    letters(rounds);
+    STORE_MUST(lk_queue_purge(db, lk_string("closed"), NULL));
+    sweep_all();
+}
+
+static void
+letters_some(void)
+{
+    letters(ROUNDS / 2);
+}
+
+static void
+prepare_closed(void)
+{
+    db = store_open();
+    uint64_t number = 1;
+    lk_item item = store_item(lk_key_of("closed", NULL), &number);
+    STORE_MUST(lk_queue_push(db, &item, 1, NULL, NULL));
+    STORE_MUST(lk_queue_close(db, lk_string("closed")));
+}
+
+static void
+check_closed(void)
+{
+    letters_purge(ROUNDS);
+    uint64_t before = schedule_live();
+    letters_purge(MUCH * ROUNDS);
+    live_check(before + 2);
+    lk_queue_statistics s;
+    STORE_MUST(lk_queue_stats(db, lk_string("closed"), &s));
+    SCHEDULE_EXPECT(s.ready == 0);
+}
+
+static void
+check_flat(void)
+{
+    churn(ROUNDS, false);
+    uint64_t before = schedule_live();
+    churn(MUCH * ROUNDS, false);
+    live_check(before + 2);
+    churn(MUCH * ROUNDS, true);
+    live_check(before + 2);
+    check_all_done();
+}
+
 /* ---- */
 
 #define IDLE(title, ...)                                                                      \
     {                                                                                         \
         .name = title, .prepare = prepare_idle, .setup = setup_idle, .check = check_all_done, \
-        .teardown = teardown, .count = 1500, __VA_ARGS__                                      \
+        .teardown = teardown, .count = 800, __VA_ARGS__                                       \
     }
-#define HEADED(title, ...)                                                                         \
-    {                                                                                              \
-        .name = title, .prepare = prepare_headed, .teardown = teardown, .count = 1500, __VA_ARGS__ \
+#define HEADED(title, ...)                                                                        \
+    {                                                                                             \
+        .name = title, .prepare = prepare_headed, .teardown = teardown, .count = 800, __VA_ARGS__ \
     }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -407,6 +523,18 @@ const schedule_scenario schedule_scenarios[] = {
      .body = {end_odd, end_even, look_around},
      .check = check_pages,
      .teardown = teardown,
-     .count = 1500},
+     .count = 800},
+    {.name = "flat",
+     .prepare = prepare_idle,
+     .body = {churn_some, churn_some},
+     .check = check_flat,
+     .teardown = teardown,
+     .count = 20},
+    {.name = "flat_closed",
+     .prepare = prepare_closed,
+     .body = {letters_some, letters_some},
+     .check = check_closed,
+     .teardown = teardown,
+     .count = 20},
     {0},
 };

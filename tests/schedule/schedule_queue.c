@@ -217,6 +217,93 @@ push_and_close(void)
     STORE_MUST(lk_queue_close(db, lk_string("queue")));
 }
 
+/* ---- a push and snapshots ---- */
+
+static bool writer_saw_job, reader_saw_job, reader_saw_item;
+
+static lk_key
+item_key(void)
+{
+    return lk_key_of("queue", "~");
+}
+
+static void
+queue_look(bool *job, bool *item)
+{
+    lk_result *result = store_result();
+    lk_query query = {.pk = lk_string("queue")};
+    STORE_MUST(lk_query_items(db, &query, result));
+    for (size_t i = 0; i < lk_result_count(result); i++)
+        *(lk_result_item(result, i)->key.sk.size == 1 ? item : job) = true;
+    lk_result_free(result);
+}
+
+static void
+setup_snapshots(void)
+{
+    writer_saw_job = reader_saw_job = reader_saw_item = false;
+}
+
+static void
+push_one(void)
+{
+    push_some(1, 1);
+}
+
+static void
+write_and_look(void)
+{
+    bool item = false;
+    store_set(db, item_key(), 9);
+    queue_look(&writer_saw_job, &item);
+    SCHEDULE_EXPECT(item);
+}
+
+static void
+look_once(void)
+{
+    queue_look(&reader_saw_job, &reader_saw_item);
+}
+
+static char claim_sk[32];
+static lk_claim held;
+
+static void
+prepare_held(void)
+{
+    prepare();
+    push_some(1, 1);
+    lk_result *result = store_result();
+    STORE_MUST(pull_into(result, 0, 0));
+    held = *lk_result_claim(result, 0);
+    SCHEDULE_EXPECT(held.key.sk.size < sizeof claim_sk);
+    memcpy(claim_sk, held.key.sk.data, held.key.sk.size);
+    held.key = (lk_key){lk_string("queue"), {claim_sk, held.key.sk.size}};
+    lk_result_free(result);
+}
+
+static void
+acknowledge_held(void)
+{
+    STORE_MUST(lk_queue_acknowledge(db, &held, 1));
+}
+
+/* Who wrote the item saw the job after that: so the job went after the item. */
+static void
+check_ends(void)
+{
+    if (writer_saw_job && !reader_saw_job && !reader_saw_item)
+        schedule_fail("a snapshot lacks the job, and lacks what was there before it went");
+}
+
+/* Who wrote the item saw no job after that: so the job came after the item. */
+static void
+check_snapshots(void)
+{
+    if (!writer_saw_job && reader_saw_job && !reader_saw_item)
+        schedule_fail("a snapshot has the job, and lacks what was there before it");
+}
+
 /* ---- a claim lapses ---- */
 
 enum { VISIBLE_MS = 10 };
@@ -342,6 +429,11 @@ const schedule_scenario schedule_scenarios[] = {
           .check = check_two),
     QUEUE("queue_close", prepare, .setup = setup,
           .body = {work_until_closed, work_until_closed, push_and_close}, .check = check_two),
+    QUEUE("snapshots", prepare, .setup = setup_snapshots,
+          .body = {push_one, write_and_look, look_once}, .check = check_snapshots, .count = 4000),
+    QUEUE("ends", prepare_held, .setup = setup_snapshots,
+          .body = {acknowledge_held, write_and_look, look_once}, .check = check_ends,
+          .count = 4000),
     QUEUE("lapse", prepare_lapse, .setup = setup_lapse,
           .body = {lapse_first, lapse_second, time_passes}, .check = check_lapse, .count = 20000),
     QUEUE("lapse_all", prepare_lapse, .setup = setup_lapse,

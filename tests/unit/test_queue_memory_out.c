@@ -495,7 +495,102 @@ call_query(rig *it)
     return status == LK_END ? LK_OK : status;
 }
 
+/* ---- what is in the way ---- */
+
+enum { EXPIRED = 80 };
+
+static void
+prepare_named(rig *it)
+{
+    kit_set(&it->k, "names", "n", "q");
+    jobs_push(&it->k, "q", NULL, "old");
+}
+
+/* The name of the queue lies in what the pull will overwrite. */
+static lk_status
+call_pull_named(rig *it)
+{
+    lk_status status = lk_get(it->k.db, kit_key("names", "n"), it->out);
+    if (status != LK_OK)
+        return status;
+    lk_pull_options options = {.pk = lk_result_item(it->out, 0)->data};
+    return lk_queue_pull(it->k.db, &options, it->out);
+}
+
+static bool
+named_is_ready(rig *it)
+{
+    return holds(it, "q", 1, 0, 0);
+}
+
+static bool
+named_is_claimed(rig *it)
+{
+    return holds(it, "q", 0, 1, 0);
+}
+
+static void
+prepare_expired(rig *it)
+{
+    for (uint64_t i = 0; i < EXPIRED; i++) {
+        lk_item item = {kit_numbered("q", i), {"x", 1}, it->k.now_ms + 1};
+        if (i % 8 == 0)
+            item.key.sk = (lk_bytes){NULL, 0};
+        assert_status(LK_OK, lk_queue_push(it->k.db, &item, 1, NULL, NULL));
+    }
+    kit_advance(&it->k, 2);
+}
+
+static lk_status
+call_push_deep(rig *it)
+{
+    lk_push_options options = {.max_depth = EXPIRED};
+    return jobs_try_push(&it->k, "q", NULL, "x", &options);
+}
+
+static bool
+has_one_alone(rig *it)
+{
+    return holds(it, "q", 1, 0, 0);
+}
+
+static char ahead[JOB_ROOM];
+
+/* A key as the queue will generate it in a thousand years. */
+static void
+prepare_ahead(rig *it)
+{
+    lk_item item = kit_item("q", NULL, "x");
+    assert_status(LK_OK, lk_queue_push(it->k.db, &item, 1, NULL, it->k.result));
+    memcpy(ahead, lk_result_item(it->k.result, 0)->key.sk.data, ULID_SIZE);
+    ahead[ULID_SIZE] = '\0';
+    ahead[0] = '1';
+}
+
+static lk_status
+call_set_ahead(rig *it)
+{
+    lk_item item = kit_item("q", ahead, "mine");
+    return lk_set(it->k.db, &item, 1);
+}
+
+static bool
+ahead_is_free(rig *it)
+{
+    return kit_holds(&it->k, kit_key("q", ahead), NULL) && has_one_alone(it);
+}
+
+static bool
+ahead_is_mine(rig *it)
+{
+    return kit_holds(&it->k, kit_key("q", ahead), "mine") && depths_are(it, "q", 1, 0, 0);
+}
+
 static const scenario scenarios[] = {
+    {"pull by a name in its result", prepare_named, call_pull_named, named_is_ready,
+     named_is_claimed},
+    {"push over expired ones", prepare_expired, call_push_deep, is_empty, has_one_alone},
+    {"a key ahead of the queue's", prepare_ahead, call_set_ahead, ahead_is_free, ahead_is_mine},
     {"push", prepare_nothing, call_push_one, is_empty, has_one},
     {"push of a thousand", prepare_nothing, call_push_long, is_empty, has_long},
     {"push with keys", prepare_nothing, call_push_keyed, is_empty, has_delayed},
@@ -552,11 +647,46 @@ test_close_of_a_store_with_jobs_in_every_state_leaks_nothing(void **state)
     kit_close(&k);
 }
 
+/* Segments and pages that leave, and claims that end, while there is none: they do so later. */
+static void
+test_segments_that_leave_without_memory_leave_later(void **state)
+{
+    (void)state;
+    enum { JOBS = 4000, BATCH_JOBS = 500 };
+    kit k;
+    kit_open(&k, NULL);
+    lk_pull_options options = {.pk = lk_string("q"), .max_jobs = JOBS};
+    assert_status(LK_OK, jobs_try_push_batch(&k, "q", 0, JOBS, NULL, NULL));
+    assert_status(LK_OK, lk_queue_pull(k.db, &options, k.result));
+    size_t done = 0, refused = 0;
+    for (bool scarce = false; done < JOBS; scarce = !scarce) {
+        kit_memory_fail(&k.memory, scarce ? 1 : 0, scarce);
+        size_t end = done + BATCH_JOBS < JOBS ? done + BATCH_JOBS : JOBS;
+        lk_status status = LK_OK;
+        while (done < end && status == LK_OK) {
+            status = lk_queue_acknowledge(k.db, lk_result_claim(k.result, done), 1);
+            done += status == LK_OK;
+        }
+        assert_true(status == LK_OK || (scarce && status == LK_NO_MEMORY));
+        for (int i = 0; i < 4; i++) {
+            status = lk_sweep(k.db, 0, NULL);
+            refused += status != LK_OK;
+            assert_true(status == LK_OK || (scarce && status == LK_NO_MEMORY));
+        }
+    }
+    kit_memory_fail(&k.memory, 0, false);
+    kit_sweep(&k);
+    assert_int_equal(kit_statistics(&k).retired_bytes, 0);
+    assert_int_equal(jobs_items(&k, "q"), 0);
+    kit_close(&k);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queue_calls_without_memory_change_all_or_nothing),
+        cmocka_unit_test(test_segments_that_leave_without_memory_leave_later),
         cmocka_unit_test(test_close_of_a_store_with_jobs_in_every_state_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,44 @@ test_all_that_a_reader_holds_back_is_counted(void **state)
     free(w);
 }
 
+/* Its last segment, pages, directory, and counters. */
+static void
+test_queue_that_goes_counts_with_all_it_has(void **state)
+{
+    (void)state;
+    enum { QUEUES = 8, JOBS = 700, IDLE_MS = 61 * 1000 };
+    kit k;
+    reader r;
+    kit_open(&k, NULL);
+    lk_pull_options options = {.max_jobs = JOBS};
+    static lk_item items[JOBS];
+    static lk_claim claims[JOBS];
+    for (uint64_t q = 0; q < QUEUES; q++) {
+        options.pk = kit_numbered("q", q).sk;
+        for (size_t i = 0; i < JOBS; i++)
+            items[i] = (lk_item){.key.pk = options.pk, .data = lk_string("sixteen bytes...")};
+        assert_status(LK_OK, lk_queue_push(k.db, items, JOBS, NULL, NULL));
+        assert_status(LK_OK, lk_queue_pull(k.db, &options, k.result));
+        for (size_t i = 0; i < JOBS; i++)
+            claims[i] = *lk_result_claim(k.result, i);
+        assert_status(LK_OK, lk_queue_acknowledge(k.db, claims, JOBS));
+    }
+    for (int i = 0; i < 2; i++) { /* looked at once as used */
+        kit_sweep(&k);
+        kit_advance(&k, IDLE_MS);
+    }
+    reader_start(&r, &k, false);
+    size_t before = atomic_load(&k.memory.bytes);
+    assert_status(LK_OK, lk_sweep(k.db, 0, NULL));
+    size_t said = kit_statistics(&k).retired_bytes;
+    reader_end(&r);
+    kit_sweep(&k);
+    size_t freed = before - atomic_load(&k.memory.bytes);
+    if (freed < QUEUES * 8000 || said < freed / 20 * 19 || said > freed / 20 * 23)
+        fail_msg("%zu bytes were said to be retired, %zu were freed", said, freed);
+    kit_close(&k);
+}
+
 static void
 test_big_jobs_come_back_at_once_without_a_reader(void **state)
 {
@@ -580,6 +618,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_that_a_reader_holds_back_is_counted),
+        cmocka_unit_test(test_queue_that_goes_counts_with_all_it_has),
         cmocka_unit_test(test_big_jobs_come_back_at_once_without_a_reader),
         cmocka_unit_test(test_no_call_is_busy_by_its_own_garbage),
         cmocka_unit_test(test_a_call_of_many_stops_at_the_limit_while_a_reader_stays),

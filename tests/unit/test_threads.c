@@ -210,6 +210,33 @@ test_garbage_of_an_idle_thread_comes_back_when_others_write(void **state)
     free(large);
 }
 
+/* Each has made one write, so that none has looked after its own. */
+static void
+test_garbage_of_several_idle_threads_comes_back(void **state)
+{
+    enum { IDLE = 5, SIZE = 100000 };
+    kit *k = kit_of(state);
+    helper h[IDLE];
+    char *large = calloc(1, SIZE);
+    assert_non_null(large);
+    memset(large, 'x', SIZE - 1);
+    for (int i = 0; i < IDLE; i++) {
+        helper_start(&h[i], k);
+        kit_set(k, "p", "s", large);
+        h[i].count = 1;
+        helper_do(&h[i], replace_many);
+        assert_status(LK_OK, h[i].status);
+    }
+    size_t before = atomic_load(&k->memory.bytes);
+    assert_true(before > IDLE * SIZE);
+    for (int i = 0; i < 10000; i++)
+        kit_set(k, "p", "other", i % 2 ? "odd" : "even");
+    assert_true(atomic_load(&k->memory.bytes) < before - (IDLE - 1) * SIZE);
+    for (int i = 0; i < IDLE; i++)
+        helper_end(&h[i]);
+    free(large);
+}
+
 /* ---- stalled readers ---- */
 
 static void
@@ -370,6 +397,7 @@ main(void)
         TEST(test_thread_that_exits_inside_a_pair_holds_back_nothing),
         TEST(test_threads_of_closed_stores_go_on_with_others),
         TEST(test_garbage_of_an_idle_thread_comes_back_when_others_write),
+        TEST(test_garbage_of_several_idle_threads_comes_back),
         cmocka_unit_test(test_stalled_reader_makes_writers_busy_until_it_ends),
         cmocka_unit_test(test_own_pair_makes_a_writer_busy_until_it_ends),
         cmocka_unit_test(test_garbage_over_the_limit_without_a_reader_makes_nobody_busy),

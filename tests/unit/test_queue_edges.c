@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Places that a queue seldom comes to: a lapsed claim that is extended to its old deadline, keys of users' own that almost look like
+ * generated ones, tours over keys of all sizes, a clock of the caller's under who waits for the end of a closed queue.
+ */
+#include "support/jobs.h"
+
+#include <pthread.h>
+
+/* Two claims lapse, one job is pulled; the clock is set back, and the other one's holder extends its claim. */
+static void
+test_lapsed_claim_is_extended_to_its_old_deadline(void **state)
+{
+    kit *k = *state;
+    job first, second, again;
+    jobs_push(k, "q", NULL, "first");
+    jobs_push(k, "q", NULL, "second");
+    assert_pull(k, "q", "first", &first);
+    assert_pull(k, "q", "second", &second);
+    kit_advance(k, JOB_VISIBILITY_MS + 1);
+    assert_pull(k, "q", "first", &again); /* both were noticed */
+    assert_lost(k, &first);
+    assert_status(LK_OK, lk_queue_acknowledge(k->db, &again.claim, 1));
+    int64_t deadline = second.claim.deadline_ms;
+    for (int i = 0; i < 2; i++) { /* once where it has lapsed, once where it is claimed */
+        atomic_store(&k->monotonic_ms, deadline - 5000);
+        assert_status(LK_OK, lk_queue_extend(k->db, &second.claim, 5000));
+        assert_true(second.claim.deadline_ms == deadline);
+        assert_empty(k, "q");
+    }
+    kit_advance(k, 5000);
+    assert_empty(k, "q");
+    assert_status(LK_OK, jobs_touch(k, &second));
+    atomic_store(&k->monotonic_ms, second.claim.deadline_ms + 1);
+    assert_pull(k, "q", "second", NULL);
+    assert_lost(k, &second);
+}
+
+/* ---- keys that almost look like generated ones ---- */
+
+static void
+ulid_push(kit *k, char sk[JOB_ROOM])
+{
+    lk_item item = kit_item("q", NULL, "job");
+    assert_status(LK_OK, lk_queue_push(k->db, &item, 1, NULL, k->result));
+    memcpy(sk, lk_result_item(k->result, 0)->key.sk.data, ULID_SIZE);
+    sk[ULID_SIZE] = '\0';
+}
+
+static void
+test_keys_that_almost_look_generated_are_keys_like_others(void **state)
+{
+    kit *k = *state;
+    char last[JOB_ROOM], sk[JOB_ROOM];
+    ulid_push(k, last);
+    static const struct {
+        size_t at;
+        const char *with;
+    } changes[] = {
+        {0, "8"},          /* more than 48 bits of milliseconds */
+        {0, "7ZZZZZZZZZ"}, /* the last millisecond of all */
+        {3, "u"},          /* no digit of base 32 */
+        {10, "0"},         /* another queue's */
+        {25, "!"},         /* no place */
+        {18, "ZZZZZZZZ"},  /* a place that never was */
+    };
+    for (size_t i = 0; i < KIT_COUNT(changes); i++)
+        for (int as_job = 0; as_job < 2; as_job++) {
+            memcpy(sk, last, sizeof sk);
+            memcpy(sk + changes[i].at, changes[i].with, strlen(changes[i].with));
+            if (strcmp(sk, last) == 0)
+                continue;
+            if (as_job)
+                jobs_push(k, "q", sk, "mine");
+            else
+                kit_set(k, "q", sk, "mine");
+            assert_true(kit_holds(k, kit_key("q", sk), "mine"));
+            char next[JOB_ROOM];
+            ulid_push(k, next);
+            assert_true(strcmp(last, next) < 0);
+            assert_true(kit_holds(k, kit_key("q", sk), "mine"));
+            memcpy(last, next, sizeof last);
+        }
+}
+
+/* There the last segment gives out nothing any more, but to dead letters. */
+static void
+test_key_of_a_closed_queue_stays_free_of_letters(void **state)
+{
+    kit *k = *state;
+    char sk[JOB_ROOM];
+    job j;
+    ulid_push(k, sk);
+    assert_status(LK_OK, lk_queue_close(k->db, lk_string("q")));
+    sk[9] = sk[9] == 'Z' ? 'Y' : 'Z'; /* the end of this 32 ms */
+    kit_set(k, "q", sk, "mine");
+    for (int i = 0; i < 40; i++) {
+        jobs_push(k, "source", NULL, "letter");
+        assert_pull(k, "source", "letter", &j);
+        assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
+        assert_status(LK_EMPTY, jobs_try_pull_limited(k, "source", 1, "q", NULL));
+        kit_advance(k, 1);
+    }
+    assert_true(kit_holds(k, kit_key("q", sk), "mine"));
+    assert_int_equal(jobs_items(k, "q"), 42);
+}
+
+/* ---- tours ---- */
+
+/* More than one run of keys, each longer than those before. */
+static void
+test_statistics_and_purge_go_over_keys_of_all_sizes(void **state)
+{
+    kit *k = *state;
+    enum { KEYS = 300 };
+    char sk[KEYS + 8];
+    for (int i = 0; i < KEYS; i++) {
+        int size = snprintf(sk, sizeof sk, "%03d", i);
+        memset(sk + size, 'x', (size_t)(i % 250));
+        lk_item item = {.key = {lk_string("q"), {sk, (size_t)(size + i % 250)}},
+                        .data = lk_string("x")};
+        assert_status(LK_OK, lk_queue_push(k->db, &item, 1, NULL, NULL));
+    }
+    static const char *const no_ulids[] = {"00000000000000000000000000",  /* of 1970 */
+                                           "01HF7YAT00u000000000000000",  /* no digit */
+                                           "01HF7YAT000000000u00000000",  /* nor here */
+                                           "01HF7YAT00000000000000000!",  /* nor here */
+                                           "81HF7YAT000000000000000000"}; /* too late */
+    for (size_t i = 0; i < KIT_COUNT(no_ulids); i++)
+        jobs_push(k, "q", no_ulids[i], "x");
+    kit_advance(k, 1000);
+    lk_queue_statistics s = jobs_statistics(k, "q");
+    assert_int_equal(s.ready, KEYS + KIT_COUNT(no_ulids));
+    assert_int_equal(s.oldest_age_ms, 0);
+    size_t purged = 0;
+    assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), &purged));
+    assert_int_equal(purged, KEYS + KIT_COUNT(no_ulids));
+}
+
+/* ---- a clock of the caller's ---- */
+
+static _Atomic(int64_t) now_ms = KIT_START_MS;
+
+static int64_t
+own_clock(void *context)
+{
+    (void)context;
+    return atomic_load(&now_ms);
+}
+
+static void *
+wait_run(void *context)
+{
+    lk_db *db = context;
+    lk_result *result = lk_result_new();
+    lk_pull_options options = {.pk = lk_string("q"), .wait_ms = -1};
+    lk_status status = lk_queue_pull(db, &options, result);
+    lk_result_free(result);
+    return status == LK_CLOSED ? db : NULL;
+}
+
+/* The last job is in somebody's hands, and expires by a clock that is set. */
+static void
+test_waiting_at_a_closed_queue_ends_when_the_clock_is_set(void **state)
+{
+    (void)state;
+    lk_db *db = NULL;
+    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
+    options.realtime_ms = own_clock;
+    assert_status(LK_OK, lk_memory_open(&options, &db));
+    lk_result *result = lk_result_new();
+    lk_item item = {lk_key_of("q", NULL), lk_string("x"), KIT_START_MS + LK_HOURS(1)};
+    assert_status(LK_OK, lk_queue_push(db, &item, 1, NULL, NULL));
+    lk_pull_options pull = {.pk = lk_string("q"), .visibility_ms = LK_HOURS(2)};
+    assert_status(LK_OK, lk_queue_pull(db, &pull, result));
+    assert_status(LK_OK, lk_queue_close(db, lk_string("q")));
+    pthread_t thread;
+    void *closed = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, wait_run, db), 0);
+    atomic_store(&now_ms, KIT_START_MS + LK_HOURS(1) + 1);
+    pthread_join(thread, &closed);
+    assert_true(closed == db);
+    lk_result_free(result);
+    lk_close(db);
+}
+
+int
+main(void)
+{
+#define WITH_KIT(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_KIT(test_lapsed_claim_is_extended_to_its_old_deadline),
+        WITH_KIT(test_keys_that_almost_look_generated_are_keys_like_others),
+        WITH_KIT(test_key_of_a_closed_queue_stays_free_of_letters),
+        WITH_KIT(test_statistics_and_purge_go_over_keys_of_all_sizes),
+        cmocka_unit_test(test_waiting_at_a_closed_queue_ends_when_the_clock_is_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
