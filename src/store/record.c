@@ -452,7 +452,7 @@ head_look(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t *seen,
 }
 
 /* LK_BUSY: the head was swapped by another one meanwhile. */
-static lk_status
+LKI_INLINE lk_status
 head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, lki_record *over,
          const lki_change *change, lki_record **made)
 {
