@@ -78,13 +78,11 @@ lki_bound_cover_slow(lki_bound *bound, uint64_t time)
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
     for (;;) {
         bool news = seen >> LKI_TIME_SHIFT > time;
-        if (!news && (seen & 1) == 0)
-            return false;
         /* Also where it is low enough: who is looking has perhaps been past the word already. */
         uint64_t least = news ? time : seen >> LKI_TIME_SHIFT;
-        uint64_t version = (seen >> 1) + 1;
+        /* The version stays: a mark that comes after this has the next one. */
         if (lki_cas_seq_cst(bound, &seen,
-                            least << LKI_TIME_SHIFT | (version << 1 & LKI_VERSION_MASK))) /* P12 */
+                            least << LKI_TIME_SHIFT | (seen & LKI_VERSION_MASK))) /* P12 */
             return news;
     }
 }
@@ -113,8 +111,6 @@ void
 lki_job_cover_slow(lki_segment *segment, uint64_t time)
 {
     lki_lane *lane = segment->lane;
-    if (time >= LKI_TIME_MAX) /* that is never */
-        return;
     lki_bound_cover(segment->due, time);
     if (LKI_UNLIKELY(lki_bound_cover(&lane->due, time)))
         lki_lane_sooner(lane);
@@ -133,15 +129,14 @@ void
 lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms)
 {
     lki_sweep_note(store, expires_at_ms);
-    bool in_lane = lki_cell_is_in_lane(cell);
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
-    if (LKI_LIKELY(!in_lane && !lki_record_is_job(lki_effective(store, head, NULL))))
-        return;
+    if (LKI_LIKELY(!lki_record_is_job(lki_effective(store, head, NULL))))
+        return; /* nor is it a plain job's: whoever writes to one has made it headed */
     lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
     lki_segment *segment;
     if (lane == NULL)
         return;
-    if (!in_lane)
+    if (!lki_cell_is_in_lane(cell))
         lki_bound_cover(&lane->keyed_expires, lki_expiry_time(expires_at_ms));
     else if (lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
         lki_job_cover_expiry(segment, expires_at_ms);
@@ -187,13 +182,21 @@ lki_keyed_hand_new(lki_store *store, const lki_cell *at, uint64_t begun, int64_t
 
 /* ---- found ---- */
 
+/* Of a job that is DONE; whoever is first, sets it. */
+LKI_INLINE void
+stamp_set(lki_store *store, lki_slot *slot)
+{
+    uint64_t done = lki_word(LKI_DONE, 0, 0);
+    uint64_t stamp = lki_load_seq_cst(&store->clock);             /* P2: after DONE was seen */
+    (void)lki_cas_seq_cst(&slot->word, &done, done | stamp << 4); /* P2 */
+}
+
 uint64_t
 lki_done_stamp(lki_store *store, lki_slot *slot, uint64_t word)
 {
     if (LKI_UNLIKELY(word >> 4 == 0)) {
-        uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after DONE was seen */
-        if (lki_cas_seq_cst(&slot->word, &word, lki_word(LKI_DONE, 0, 0) | stamp << 4)) /* P2 */
-            return stamp;
+        stamp_set(store, slot);
+        word = lki_load_acquire(&slot->word); /* P2 */
     }
     return word >> 4;
 }
@@ -376,7 +379,7 @@ lki_job_end(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_foun
     }
     if (!lki_cas_seq_cst(&job->slot->word, &word, done)) /* P11, P2 */
         return LK_RACE;
-    (void)lki_done_stamp(store, job->slot, done);
+    stamp_set(store, job->slot);
     plain_forget(thread, lane, job);
     lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
     if (!lki_cell_is_in_slab(job->cell))

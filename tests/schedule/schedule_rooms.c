@@ -4,7 +4,7 @@
  * many run. `wait`: nobody sleeps past what came (P15). `reclaim`: an object that a section may
  * see is not freed (P8 and the epochs). `set`: what is there throughout a look is found (P3), also where a
  * directory grows (`set_double`) and where buckets are full (`set_full`). `order`: walks and searches between
- * insertions and removals (P10).
+ * insertions and removals (P10). `bound`: it is never above what it bounds (P12).
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -16,6 +16,7 @@
 #include "base/reclaim.h"
 #include "base/wait.h"
 #include "schedule/store.h"
+#include "store/times.h"
 
 /* ---- wait ---- */
 
@@ -544,6 +545,66 @@ order_teardown(void)
     lki_domain_close(&domain);
 }
 
+/* ---- bound ---- */
+
+enum { CLAIMS = 3, CLAIMED_MS = 10 }; /* the later ones lapse earlier */
+
+static lki_bound due;
+static _Atomic(uint64_t) lapses[CLAIMS];
+
+static void
+bound_prepare(void)
+{
+    for (uint64_t i = 0; i < CLAIMS; i++)
+        atomic_store_explicit(&lapses[i], LKI_TIME_MAX, memory_order_relaxed);
+    uint64_t begin = schedule_random() % 2 == 0 ? LKI_NEVER : 0;
+    atomic_store_explicit(&due, begin, memory_order_relaxed);
+}
+
+static void
+bound_claim_with(bool again)
+{
+    uint64_t i = schedule_self() - 1, time = CLAIMED_MS - i;
+    lki_bound_cover(&due, time);
+    (void)lki_swap_seq_cst(&lapses[i], time);
+    if (again)
+        lki_bound_cover(&due, time);
+}
+
+static void
+bound_claim(void)
+{
+    bound_claim_with(true);
+}
+
+/* A tender may have reset the bound in between. */
+static void
+bound_claim_once(void)
+{
+    bound_claim_with(false);
+}
+
+static void
+bound_tend(void)
+{
+    uint64_t begun = lki_bound_begin(&due), least = LKI_TIME_MAX;
+    for (uint64_t i = 0; i < CLAIMS; i++) {
+        uint64_t time = lki_load_seq_cst(&lapses[i]);
+        least = time < least ? time : least;
+    }
+    (void)lki_bound_end(&due, begun, least);
+}
+
+static void
+bound_check(void)
+{
+    for (uint64_t i = 0; i < CLAIMS; i++) {
+        uint64_t time = lki_load_relaxed(&lapses[i]);
+        if (lki_bound_time(&due) > time)
+            schedule_fail("a claim until %d, and the bound is above", (int)time);
+    }
+}
+
 #define WAIT(title, ...)                                                                 \
     {                                                                                    \
         .name = title, .check = check_nothing_left, .memory = SCHEDULE_BOTH, __VA_ARGS__ \
@@ -559,6 +620,11 @@ order_teardown(void)
 #define ORDER(title, ...)                                                                \
     {                                                                                    \
         .name = title, .prepare = order_prepare, .teardown = order_teardown, __VA_ARGS__ \
+    }
+
+#define BOUND(title, ...)                                                        \
+    {                                                                            \
+        .name = title, .setup = bound_prepare, .check = bound_check, __VA_ARGS__ \
     }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -587,5 +653,8 @@ const schedule_scenario schedule_scenarios[] = {
           .count = 3000),
     ORDER("order_behind", .body = {order_behind, order_walk_again, order_walk_again},
           .check = order_walk_again, .count = 3000),
+    BOUND("bound", .body = {bound_claim, bound_claim, bound_claim, bound_tend}, .count = 20000),
+    BOUND("bound_two", .body = {bound_claim, bound_tend, bound_tend}, .count = 20000),
+    BOUND("bound_once", .body = {bound_claim_once, bound_tend}, .fails = "and the bound is above"),
     {0},
 };
