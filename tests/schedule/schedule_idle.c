@@ -173,6 +173,49 @@ look(void)
     SCHEDULE_EXPECT(status == LK_OK || status == LK_LOST);
 }
 
+/* The last job of the queue, which somebody holds. */
+static lk_claim last;
+
+static void
+prepare_last(void)
+{
+    db = store_open();
+    lk_result *result = store_result();
+    lk_pull_options options = {.pk = lk_string("queue"), .visibility_ms = VISIBLE_MS};
+    STORE_MUST(push("key", 4));
+    STORE_MUST(lk_queue_pull(db, &options, result));
+    last = *lk_result_claim(result, 0);
+    last.key = lk_key_of("queue", "key");
+    lk_result_free(result);
+}
+
+static void
+extend_last(void)
+{
+    lk_status status = lk_queue_extend(db, &last, 2 * VISIBLE_MS);
+    SCHEDULE_EXPECT(status == LK_OK || status == LK_LOST);
+}
+
+static void
+set_last(void)
+{
+    uint64_t job = 4;
+    lk_item item = store_item(last.key, &job);
+    item.expires_at_ms = schedule_unix_ms() + VISIBLE_MS;
+    STORE_MUST(lk_set(db, &item, 1));
+}
+
+static void
+delete_last(void)
+{
+    STORE_MUST(lk_delete(db, &last.key, 1));
+    done[4]++;
+    schedule_time_pass(4 * VISIBLE_MS);
+    work_some(); /* what its states have left behind goes */
+    setup_idle();
+    sweep();
+}
+
 /* ---- a job that changes its form ---- */
 
 static void
@@ -505,6 +548,11 @@ check_flat(void)
         .name = title, .prepare = prepare_idle, .setup = setup_idle, .check = check_all_done, \
         .teardown = teardown, .count = 800, __VA_ARGS__                                       \
     }
+#define LAST(title, how)                                                               \
+    {                                                                                  \
+        .name = title, .prepare = prepare_last, .body = {how, delete_last},            \
+        .check = check_all_done, .teardown = teardown, .all = 2, .memory = SCHEDULE_SC \
+    }
 #define HEADED(title, ...)                                                                        \
     {                                                                                             \
         .name = title, .prepare = prepare_headed, .teardown = teardown, .count = 800, __VA_ARGS__ \
@@ -515,6 +563,8 @@ const schedule_scenario schedule_scenarios[] = {
     IDLE("idle_commit", .body = {sweep, push_by_commit, push_many, look}),
     IDLE("idle_close", .body = {sweep, close_it, push_plain, push_by_commit}),
     IDLE("idle_all", .body = {sweep, push_plain}, .all = 2, .memory = SCHEDULE_SC),
+    LAST("idle_last", extend_last),
+    LAST("idle_last_set", set_last),
     HEADED("headed_set", .body = {set_it, hold_it, hold_it}, .check = check_headed),
     HEADED("headed_lock", .body = {lock_it, hold_it, end_by_key}, .check = check_headed),
     HEADED("headed_delete", .body = {delete_it, hold_it, lock_it}, .check = check_headed),

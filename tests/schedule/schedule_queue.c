@@ -288,6 +288,34 @@ acknowledge_held(void)
     STORE_MUST(lk_queue_acknowledge(db, &held, 1));
 }
 
+static void
+write_and_acknowledge(void)
+{
+    store_set(db, item_key(), 9);
+    acknowledge_held();
+}
+
+static void
+check_ends_after(void)
+{
+    if (!reader_saw_job && !reader_saw_item)
+        schedule_fail("a snapshot lacks the job, and what was written before it went");
+}
+
+/* Who learns that the job has ended does not find it afterwards. */
+static void
+learn_and_look(void)
+{
+    lk_claim claim = held;
+    bool job = false, item;
+    lk_status status = lk_queue_extend(db, &claim, LK_HOURS(1));
+    SCHEDULE_EXPECT(status == LK_OK || status == LK_LOST);
+    if (status == LK_LOST)
+        queue_look(&job, &item);
+    if (job)
+        schedule_fail("a job has ended, and is there afterwards");
+}
+
 /* Who wrote the item saw the job after that: so the job went after the item. */
 static void
 check_ends(void)
@@ -434,6 +462,11 @@ const schedule_scenario schedule_scenarios[] = {
     QUEUE("ends", prepare_held, .setup = setup_snapshots,
           .body = {acknowledge_held, write_and_look, look_once}, .check = check_ends,
           .count = 4000),
+    QUEUE("ends_learnt", prepare_held, .body = {acknowledge_held, learn_and_look}, .all = 2,
+          .memory = SCHEDULE_SC),
+    QUEUE("ends_after", prepare_held, .setup = setup_snapshots,
+          .body = {look_once, write_and_acknowledge}, .check = check_ends_after, .all = 3,
+          .memory = SCHEDULE_SC),
     QUEUE("lapse", prepare_lapse, .setup = setup_lapse,
           .body = {lapse_first, lapse_second, time_passes}, .check = check_lapse, .count = 20000),
     QUEUE("lapse_all", prepare_lapse, .setup = setup_lapse,

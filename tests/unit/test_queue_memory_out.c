@@ -681,12 +681,40 @@ test_segments_that_leave_without_memory_leave_later(void **state)
     kit_close(&k);
 }
 
+/* A push looks for expired jobs among more keys than it looks at in one go: without memory for how far it has come, the next one
+ * begins anew. */
+static void
+test_tour_over_keys_without_memory_is_made_later(void **state)
+{
+    (void)state;
+    enum { KEYS = 1500 };
+    kit k;
+    kit_open(&k, NULL);
+    for (size_t i = 0; i < KEYS; i++) {
+        lk_item item = {kit_numbered("q", i), {"x", 1}, k.now_ms + LK_HOURS(1)};
+        assert_status(LK_OK, lk_queue_push(k.db, &item, 1, NULL, NULL));
+    }
+    jobs_push_expiring(&k, "q", "zz", "x", k.now_ms + 1);
+    kit_advance(&k, 2);
+    lk_push_options limit = {.max_depth = KEYS + 1};
+    kit_memory_fail(&k.memory, 1, true);
+    for (int i = 0; i < 4; i++) {
+        lk_status status = jobs_try_push(&k, "q", NULL, "x", &limit);
+        assert_true(status == LK_BUSY || status == LK_NO_MEMORY);
+    }
+    kit_memory_fail(&k.memory, 0, false);
+    assert_status(LK_BUSY, jobs_try_push(&k, "q", NULL, "x", &limit));
+    assert_status(LK_OK, jobs_try_push(&k, "q", NULL, "x", &limit));
+    kit_close(&k);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queue_calls_without_memory_change_all_or_nothing),
         cmocka_unit_test(test_segments_that_leave_without_memory_leave_later),
+        cmocka_unit_test(test_tour_over_keys_without_memory_is_made_later),
         cmocka_unit_test(test_close_of_a_store_with_jobs_in_every_state_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
