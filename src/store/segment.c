@@ -90,10 +90,11 @@ directory_dispose(lki_thread *thread, void *object)
 
 /* ---- the directory ---- */
 
+/* The last segment of a lane is live in its page until its successor is in its own: no more come here. */
 static bool
 page_is_over(lki_lane_page *page)
 {
-    return lki_load_seq_cst(&page->full) != 0 && lki_load_seq_cst(&page->live) == 0; /* P13 */
+    return lki_load_seq_cst(&page->live) == 0; /* P13 */
 }
 
 /* A new directory without the pages that are over, with room for `added` more. NULL: no memory. */
@@ -113,23 +114,16 @@ directory_copy(lki_lane *lane, size_t added)
     return made;
 }
 
-static bool
-directory_has(const lki_directory *directory, const lki_lane_page *page)
-{
-    for (size_t i = 0; i < directory->count; i++)
-        if (directory->page[i] == page)
-            return true;
-    return false;
-}
-
 /* Puts `made` in place; what it lacks is retired. Caller: with retirements reserved for all. */
 static void
 directory_replace_latched(lki_lane *lane, lki_thread *thread, lki_directory *made)
 {
     lki_directory *old = lki_load_acquire(&lane->directory); /* P13 */
     lki_store_seq_cst(&lane->directory, made);               /* P13 */
-    for (size_t i = 0; old != NULL && i < old->count; i++)
-        if (!directory_has(made, old->page[i]))
+    for (size_t i = 0, kept = 0; old != NULL && i < old->count; i++)
+        if (made->page[kept] == old->page[i]) /* in the same order, and there is as much room */
+            kept++;
+        else
             lki_retire(thread, LKI_OBJECT, old->page[i], sizeof(lki_lane_page));
     if (old != NULL)
         lki_retire(thread, LKI_OBJECT, old, directory_size(old->room));
@@ -170,7 +164,7 @@ page_segment(lki_lane_page *page, uint64_t number)
 lki_segment *
 lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reverse)
 {
-    if (directory == NULL || directory->count == 0)
+    if (directory == NULL)
         return NULL;
     size_t at = directory_position(directory, number);
     if (reverse) {
@@ -208,10 +202,10 @@ lki_lane_slot_slow(lki_lane *lane, uint64_t place, lki_segment **found)
     uint64_t number = place >> LKI_SEGMENT_BITS;
     uint32_t index = (uint32_t)place & ((1u << LKI_SEGMENT_BITS) - 1);
     const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
-    lki_segment *segment = lki_load_acquire(&lane->tail);                /* P13 */
-    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-    if (segment == NULL || directory == NULL)
+    lki_segment *segment = lki_load_acquire(&lane->tail); /* P13 */
+    if (segment == NULL)
         return NULL;
+    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
     number = segment->number - ((segment->number - number) & mask);
     if (number != segment->number) {
         size_t at = directory_position(directory, number);
@@ -435,9 +429,7 @@ growth_plant_latched(lki_lane *lane, lki_thread *thread, lki_segment *tail, grow
         s->page = directory->page[directory_position(directory, s->number)];
         s->due = &s->page->due[s->number % LKI_PAGE_SEGMENTS];
         lki_store_relaxed(&s->word, (uint64_t)ms << 16 | (sealed ? LKI_SEALED : 0) | here);
-        lki_add_seq_cst(&s->page->live, 1); /* P13 */
-        if (s->number % LKI_PAGE_SEGMENTS == LKI_PAGE_SEGMENTS - 1)
-            lki_store_seq_cst(&s->page->full, 1);                               /* P13 */
+        lki_add_seq_cst(&s->page->live, 1);                                     /* P13 */
         lki_store_seq_cst(&s->page->segment[s->number % LKI_PAGE_SEGMENTS], s); /* P13 */
         before += here;
         count -= here;
@@ -458,11 +450,11 @@ lki_lane_seal_latched(lki_lane *lane)
     lki_or_seq_cst(&tail->word, LKI_SEALED); /* P14 */
 }
 
+/* Under the latch of a lane that is open: then its last segment is not sealed. */
 static bool
 has_room(lki_segment *tail, size_t count)
 {
-    uint64_t word = lki_load_seq_cst(&tail->word); /* P14 */
-    return (word & LKI_SEALED) == 0 && count <= tail->capacity - LKI_RESERVED(word);
+    return count <= tail->capacity - LKI_RESERVED(lki_load_seq_cst(&tail->word)); /* P14 */
 }
 
 /* The next ms for which there is no key of the users' own. Those that lie behind `passed` go. */
@@ -480,7 +472,7 @@ ms_avoid(lki_lane *lane, lki_thread *thread, int64_t ms, int64_t passed)
     }
     for (; entry != NULL && (int64_t)entry->rank <= ms; entry = lki_order_next(entry))
         ms += (int64_t)entry->rank == ms;
-    return ms < LKI_ULID_MS_MAX ? ms : LKI_ULID_MS_MAX;
+    return ms;
 }
 
 /* ULIDs of a lane begin above those of its predecessors of the same name. */
@@ -492,7 +484,9 @@ growth_ms(lki_lane *lane, const lki_segment *tail, uint64_t word, int64_t ms)
     const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
     if (tail != NULL && ((tail->number + 1) & mask) == 0)
         least++; /* places begin anew */
-    return ms > least ? ms : least;
+    if (ms < least)
+        ms = least;
+    return ms < LKI_ULID_MS_MAX ? ms : LKI_ULID_MS_MAX;
 }
 
 static lk_status
@@ -561,8 +555,6 @@ is_too_deep(lki_lane *lane, const lki_segment *tail, uint64_t word, size_t count
 {
     uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins);
     uint64_t places = lki_lane_places(lane, tail, word);
-    if (count > max_depth)
-        return true;
     if (places - lki_load_relaxed(&lane->removed_seen) + keyed + count <= max_depth)
         return false;
     return lki_lane_depth(lane, tail, word) + count > max_depth;
@@ -572,8 +564,6 @@ lk_status
 lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
                    size_t cell_size, lki_places *places)
 {
-    if (ms < 0)
-        ms = 0;
     if (LKI_UNLIKELY(ms > LKI_ULID_MS_MAX))
         ms = LKI_ULID_MS_MAX;
     for (;;) {
@@ -609,9 +599,7 @@ lki_places_reserve_closed(lki_lane *lane, lki_thread *thread, int64_t ms, lki_pl
     lk_status status;
     lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
     uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
-    if (lki_load_acquire(&lane->closed) == 0) {                       /* P16 */
-        status = LK_CLOSED; /* that is not for this verb */
-    } else if (tail != NULL && LKI_RESERVED(word) < tail->capacity) {
+    if (tail != NULL && LKI_RESERVED(word) < tail->capacity) {
         /* It is sealed, so that nobody else gives out more of it. */
         ms = growth_ms(lane, tail, word, ms);
         ms = ms_avoid(lane, thread, ms, (int64_t)(word >> 16));

@@ -53,7 +53,6 @@ struct lki_lane_page {
     lki_object object;
     uint64_t first;         /* [const] number of its first segment, a multiple of 64 */
     _Atomic(uint32_t) live; /* [P13] segments in it */
-    _Atomic(uint32_t) full; /* [P13] no more segments will come */
     _Atomic(lki_segment *) segment[LKI_PAGE_SEGMENTS]; /* [P13] */
     lki_bound due[LKI_PAGE_SEGMENTS];                  /* of plain words */
     lki_bound expires[LKI_PAGE_SEGMENTS];              /* of plain jobs */
@@ -75,7 +74,7 @@ typedef struct lki_places {
  * section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the lane is dead. */
 lk_status lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
                              size_t max_depth, size_t cell_size, lki_places *places);
-/* One, for a dead letter, in a closed lane. LK_OK, LK_NO_MEMORY; LK_CLOSED: it is not closed. */
+/* One, for a dead letter, in a lane that is closed. LK_OK, LK_NO_MEMORY. */
 lk_status lki_places_reserve_closed(lki_lane *lane, lki_thread *thread, int64_t ms, lki_places *to);
 LKI_INLINE void
 lki_places_next(lki_places *places)
