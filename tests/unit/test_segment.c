@@ -277,6 +277,100 @@ test_pages_go_with_their_jobs(void **state)
     }
 }
 
+static lki_thread *
+thread_of(kit *k)
+{
+    lk_status why;
+    lki_thread *thread = lki_thread_self(&((lki_store *)k->db->state)->domain, &why);
+    assert_non_null(thread);
+    return thread;
+}
+
+/* Others have the lane's latch: the page goes with the next one. */
+static void
+test_page_that_is_over_stays_while_others_have_the_latch(void **state)
+{
+    kit *k = *state;
+    push_many(k, "q", FIRST);
+    push_many(k, "q", (OF_PAGE - 1) * FULL);
+    push_many(k, "q", FULL);
+    purge(k, "q");
+    lki_lane *lane = lane_of(k, "q");
+    lki_latch_take(&lane->latch, thread_of(k));
+    kit_sweep(k);
+    expect_pages(lane, 0, 2, 1);
+    assert_false(lki_latch_try(&lane->latch));
+    lki_latch_drop(&lane->latch);
+    push_many(k, "q", OF_PAGE * FULL);
+    expect_pages(lane, OF_PAGE, 2, OF_PAGE + 1);
+    purge(k, "q");
+    kit_sweep(k);
+    expect_pages(lane, 2 * OF_PAGE, 1, 1);
+}
+
+/* ---- no room for what is retired ---- */
+
+/* The next reservation fails, and, for ever, all that allocate. */
+static uint32_t
+room_take(kit *k, lki_thread *thread, bool for_ever)
+{
+    uint32_t spare = (uint32_t)thread->limbo->spare_count;
+    thread->limbo->spare_count = 0;
+    kit_memory_fail(&k->memory, 1, for_ever);
+    return spare;
+}
+
+static void
+room_give(kit *k, lki_thread *thread, uint32_t spare)
+{
+    kit_memory_fail(&k->memory, 0, false);
+    thread->limbo->spare_count = spare;
+}
+
+/* Here by hand what comes two epochs after a segment was done with, and two more: where it cannot go on it changes nothing, and is to
+ * come again. */
+static void
+test_segment_stays_as_it_is_without_room(void **state)
+{
+    kit *k = *state;
+    push_many(k, "q", FIRST);
+    jobs_push(k, "q", NULL, "x");
+    lki_lane *lane = lane_of(k, "q");
+    lki_thread *thread = thread_of(k);
+    lki_lane_page *page = lki_load_acquire(&lane->directory)->page[0];
+    lki_segment *segment = lki_load_acquire(&page->segment[0]);
+    for (int step = 0; step < 2; step++) {
+        lki_write_enter(thread);
+        uint32_t spare = room_take(k, thread, true);
+        assert_false(segment->object.dispose(thread, segment));
+        room_give(k, thread, spare);
+        assert_ptr_equal(lki_load_acquire(&page->segment[0]), step == 0 ? segment : NULL);
+        assert_int_equal(lki_load_seq_cst(&page->live), 2);
+        assert_true(step == 1 || segment->object.dispose(thread, segment));
+        lki_write_leave(thread);
+    }
+    kit_sweep(k);
+    expect_pages(lane, 0, 1, 1);
+    assert_pull(k, "q", "x", NULL);
+}
+
+static void
+test_lane_does_not_grow_without_room(void **state)
+{
+    kit *k = *state;
+    lki_places places;
+    push_many(k, "q", FIRST);
+    lki_lane *lane = lane_of(k, "q");
+    lki_thread *thread = thread_of(k);
+    lki_write_enter(thread);
+    uint32_t spare = room_take(k, thread, false);
+    assert_status(LK_NO_MEMORY, lki_places_reserve(lane, thread, 1, k->now_ms, 0, 64, &places));
+    room_give(k, thread, spare);
+    lki_write_leave(thread);
+    lki_segment *tail = expect_tail(lane, 0, FIRST, FIRST);
+    assert_int_equal(lki_load_seq_cst(&tail->word) & LKI_SEALED, 0);
+}
+
 /* Its jobs were done before it was sealed: whoever seals it sends it off. */
 static void
 test_segment_that_was_done_before_its_seal_goes(void **state)
@@ -380,14 +474,11 @@ static void
 test_jobs_that_are_gone_make_room_at_once(void **state)
 {
     kit *k = *state;
-    lki_store *store = k->db->state;
-    lk_status why;
     lki_places places;
     push_many(k, "q", 1);
     purge(k, "q");
     lki_lane *lane = lane_of(k, "q");
-    lki_thread *thread = lki_thread_self(&store->domain, &why);
-    assert_non_null(thread);
+    lki_thread *thread = thread_of(k);
     lki_write_enter(thread);
     assert_status(LK_OK, lki_places_reserve(lane, thread, 1, k->now_ms, 1, 64, &places));
     assert_int_equal(places.slot, 1);
@@ -541,6 +632,13 @@ test_keys_to_come_are_forgotten_when_they_have_passed(void **state)
     k->now_ms = begin_ms + 2 * KEYS - 2;
     push_above(k, "q", last);
     assert_int_equal(jobs_ulid_ms(lk_string(last)), begin_ms + 2 * KEYS - 1);
+    lki_thread *thread = thread_of(k);
+    lki_places places;
+    lki_write_enter(thread);
+    uint32_t spare = room_take(k, thread, true); /* they stay */
+    assert_status(LK_OK, lki_places_reserve(lane, thread, 1, k->now_ms, 0, 64, &places));
+    room_give(k, thread, spare);
+    lki_write_leave(thread);
     for (size_t left = KEYS - 1; left != 0;) {
         size_t now = 0;
         push_above(k, "q", last);
@@ -561,6 +659,9 @@ main(void)
         cmocka_unit_test(test_look_at_a_slot_passes_it_over_only_where_it_is_reserved),
         IN_A_STORE(test_lane_grows_by_what_it_needs),
         cmocka_unit_test(test_pages_go_with_their_jobs),
+        IN_A_STORE(test_page_that_is_over_stays_while_others_have_the_latch),
+        IN_A_STORE(test_segment_stays_as_it_is_without_room),
+        IN_A_STORE(test_lane_does_not_grow_without_room),
         IN_A_STORE(test_segment_that_was_done_before_its_seal_goes),
         IN_A_STORE(test_closed_queue_grows_by_letters_and_keeps_its_last_segment),
         IN_A_STORE(test_depth_is_kept_to_the_job),
