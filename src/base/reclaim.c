@@ -206,7 +206,7 @@ limbo_splice(lki_thread *thread, lki_limbo *to, lki_limbo *from)
     lki_limbo_seal(thread, from);
     if (from->sealed != NULL) {
         sealed_append(to, from->sealed, from->sealed_last);
-        from->sealed = from->sealed_last = NULL;
+        from->sealed = NULL;
     }
 }
 
@@ -313,8 +313,6 @@ limbo_dispose(lki_thread *thread, size_t budget)
         if (batch->cursor < batch->count)
             break;
         limbo->sealed = batch->next;
-        if (limbo->sealed == NULL)
-            limbo->sealed_last = NULL;
         batch->next = NULL;
         bool was_last = batch == last;
         if (batch->kept == 0) {

@@ -66,7 +66,7 @@ typedef struct lki_batch {
 } lki_batch;
 
 /* One owner's retired objects: `open` is being filled, `sealed` waits for its epochs, oldest
- * first. */
+ * first; `sealed_last` is its last, where there is one. */
 typedef struct lki_limbo {
     lki_batch *open;
     lki_batch *sealed, *sealed_last;
