@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reclamation by itself: accounts, portions, what cannot be disposed of yet, room, the limit, when upkeep does what, since when
+ * somebody holds the epoch back. What runs at once is in tests/schedule.
+ */
+#include "support/things.h"
+
+enum { ADVANCE_EVERY = 32, CREDIT_HURRY = 1056, SPARES = 2 }; /* of reclaim.c */
+
+/* ---- objects ---- */
+
+static void
+test_objects_go_two_epochs_after_they_were_retired(void **state)
+{
+    (void)state;
+    begin(LARGE);
+    retire(t.own, 3, 100, true);
+    assert_int_equal(retired_bytes(), 300 + sizeof(lki_batch));
+    lki_reclaim_portion(t.own, SIZE_MAX);
+    assert_int_equal(disposed(), 0);
+    lki_reclaim_portion(t.own, SIZE_MAX);
+    assert_int_equal(disposed(), 3);
+    assert_int_equal(retired_bytes(), 0);
+    assert_int_equal(lki_load_relaxed(&t.own->counter[LKI_RETIRED]), 3);
+    assert_int_equal(lki_load_relaxed(&t.own->counter[LKI_FREED]), 3);
+    end();
+}
+
+static void
+test_portion_disposes_of_as_many_as_it_says(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {0, 3, 3, 4, 1, 57, 58, 2};
+    begin(LARGE);
+    for (int i = 0; i < 4; i++)
+        retire(t.own, i == 0 ? 10 : 50, 8, true);
+    epoch_move(2);
+    size_t wanted = 0;
+    for (size_t i = 0; i < KIT_COUNT(counts); i++) {
+        lki_reclaim_portion(t.own, counts[i]);
+        assert_int_equal(disposed(), wanted += counts[i]);
+        assert_int_equal(lki_load_relaxed(&t.own->counter[LKI_FREED]), wanted);
+        retire(t.own, 1, 8, true); /* behind what is there */
+    }
+    epoch_move(2);
+    lki_reclaim_portion(t.own, SIZE_MAX);
+    assert_int_equal(disposed(), t.used);
+    assert_int_equal(retired_bytes(), 0);
+    lki_write_enter(t.own);
+    retire(t.own, 1, 8, true);
+    lki_reclaim_portion(t.own, SIZE_MAX); /* in a section: nothing */
+    lki_leave(t.own);
+    assert_int_equal(disposed(), t.used - 1);
+    end();
+}
+
+static void
+test_what_cannot_go_now_is_kept_behind_the_rest(void **state)
+{
+    (void)state;
+    begin(LARGE);
+    retire(t.own, 5, 8, true);
+    t.things[1].refused = t.things[3].refused = true;
+    retire(t.own, 4, 8, true);
+    size_t bytes = retired_bytes();
+    epoch_move(2);
+    lki_reclaim_portion(t.own, 2); /* the first, and one that stays */
+    assert_int_equal(disposed(), 1);
+    assert_int_equal(lki_load_relaxed(&t.own->counter[LKI_FREED]), 1);
+    lki_reclaim_portion(t.own, SIZE_MAX);
+    assert_int_equal(disposed(), 7);
+    assert_true(t.things[1].asked == 1 && t.things[3].asked == 1);
+    assert_int_equal(lki_load_relaxed(&t.own->counter[LKI_FREED]), 7);
+    assert_int_equal(retired_bytes(), bytes - 4 * 8 - sizeof(lki_batch));
+    t.things[1].refused = false;
+    lki_reclaim_portion(t.own, SIZE_MAX);
+    assert_int_equal(disposed(), 8);
+    assert_true(t.things[1].asked == 2 && t.things[3].asked == 2);
+    t.things[3].refused = false;
+    lki_reclaim_portion(t.own, SIZE_MAX);
+    assert_int_equal(disposed(), 9);
+    assert_int_equal(retired_bytes(), 0);
+    end();
+}
+
+/* In the midst of a batch, some of it kept; batches were in use before, and full. */
+static void
+test_close_disposes_of_the_rest_of_a_batch_once(void **state)
+{
+    (void)state;
+    for (size_t done = 0; done <= 10; done++) {
+        begin(LARGE);
+        for (int i = 4; i > 0; i--) {
+            retire(t.own, (size_t)i * LKI_BATCH_ROOM, 8, true);
+            assert_true(lki_reclaim_now(t.own));
+        }
+        size_t first = t.used;
+        retire(t.own, 10, 8, true);
+        t.things[first + 1].refused = t.things[first + 4].refused = true;
+        epoch_move(2);
+        lki_reclaim_portion(t.own, done);
+        t.things[first + 1].refused = t.things[first + 4].refused = false;
+        retire(t.own, 2, 8, false);
+        retire(t.other, 2, 8, done % 2 == 0);
+        end();
+    }
+}
+
+static void
+test_what_disposal_retires_goes_in_the_same_call(void **state)
+{
+    (void)state;
+    begin(LARGE);
+    retire(t.own, 1, 8, true);
+    t.things[0].next = &t.things[t.used++];
+    assert_true(lki_reclaim_now(t.own));
+    assert_int_equal(disposed(), 2);
+    /* A large one is sealed at once, in its turn. */
+    for (size_t below = 0; below < 2; below++) {
+        retire(t.own, 1, 8, true);
+        t.things[t.used - 1].next = &t.things[t.used];
+        t.things[t.used - 1].next_size = LKI_SEAL_BYTES - below;
+        t.used++;
+        epoch_move(2);
+        lki_reclaim_portion(t.own, SIZE_MAX);
+        assert_int_equal(disposed(), t.used - 1);
+        assert_int_equal(retired_bytes() != 0, below == 0);
+        assert_true(lki_reclaim_now(t.own));
+        assert_int_equal(disposed(), t.used);
+    }
+    end();
+}
+
+/* ---- room ---- */
+
+static void
+test_room_is_what_was_reserved(void **state)
+{
+    (void)state;
+    begin(LARGE);
+    size_t before = atomic_load(&t.memory.blocks);
+    lki_write_enter(t.own);
+    kit_memory_fail(&t.memory, 2, false);
+    assert_false(lki_reserve(t.own, 100));
+    assert_int_equal(t.own->slots[0].spare_count, 1);
+    assert_true(lki_reserve(t.own, 100));
+    assert_int_equal(t.own->slots[0].spare_count, 2);
+    assert_int_equal(atomic_load(&t.memory.blocks), before + 3);
+    lki_leave(t.own);
+    retire(t.own, 100, 8, true);
+    assert_true(lki_reclaim_now(t.own));
+    /* The last spare one is open: then there is none. */
+    retire(t.own, LKI_BATCH_ROOM * 3, 8, true);
+    while (t.own->slots[0].spare_count > 0)
+        retire(t.own, LKI_BATCH_ROOM - 1, 8, true);
+    assert_true(lki_reclaim_now(t.own));
+    assert_int_equal(disposed(), t.used);
+    assert_int_equal(t.own->slots[0].spare_count, SPARES);
+    assert_in_range(atomic_load(&t.memory.blocks), before + SPARES, before + SPARES + 1);
+    end();
+}
+
+static void
+test_last_batch_is_sealed_without_another(void **state)
+{
+    (void)state;
+    begin(LARGE);
+    lki_write_enter(t.own);
+    assert_true(lki_reserve(t.own, 1));
+    for (int i = 0; i <= LKI_BATCH_ROOM; i++)
+        lki_retire(t.own, LKI_RECORD, &t.things[t.used++], 8);
+    assert_int_equal(t.own->slots[0].spare_count, 0);
+    lki_leave(t.own);
+    for (int i = 0; i < 2; i++) {
+        assert_true(lki_reclaim_now(t.own));
+        assert_int_equal(disposed(), t.used);
+        assert_int_equal(retired_bytes(), 0);
+    }
+    end();
+}
+
+static void
+test_stock_is_given_back(void **state)
+{
+    (void)state;
+    begin(LARGE);
+    size_t before = atomic_load(&t.memory.blocks);
+    for (size_t class = 1; class < LKI_STOCK_CLASSES; class ++)
+        for (int i = 0; i < 2; i++) {
+            void *chunk = lki_alloc(&t.domain.allocator, class * 16);
+            assert_non_null(chunk);
+            memcpy(chunk, &t.own->stock[class], sizeof chunk);
+            t.own->stock[class] = chunk;
+            t.own->stock_count[class]++;
+        }
+    assert_true(lki_reclaim_now(t.own));
+    assert_int_equal(atomic_load(&t.memory.blocks), before);
+    for (size_t class = 0; class < LKI_STOCK_CLASSES; class ++)
+        assert_true(t.own->stock[class] == NULL && t.own->stock_count[class] == 0);
+    end();
+}
+
+/* ---- the limit ---- */
+
+static void
+test_pressure_is_on_exactly_beyond_the_limit(void **state)
+{
+    (void)state;
+    const size_t batch = 100 + sizeof(lki_batch);
+    begin(2 * batch);
+    retire(t.own, 1, 100, true);
+    retire(t.own, 1, 100, true);
+    assert_false(pressure());
+    epoch_move(1);
+    lki_enter(t.other); /* it holds back what is retired from here on */
+    retire(t.own, 1, 100, true);
+    retire(t.own, 1, 100, true);
+    assert_true(pressure());
+    lki_reclaim_portion(t.own, 1);
+    assert_int_equal(retired_bytes(), 3 * batch);
+    assert_true(pressure());
+    lki_reclaim_portion(t.own, SIZE_MAX);
+    assert_int_equal(retired_bytes(), 2 * batch);
+    assert_false(pressure());
+    assert_true(lki_reclaim_now(t.own));
+    retire(t.own, 1, 1, true);
+    assert_true(pressure());
+    assert_false(lki_reclaim_now(t.own));
+    assert_true(pressure());
+    lki_leave(t.other);
+    lki_write_enter(t.own);
+    assert_false(lki_reclaim_now(t.own)); /* inside it only judges */
+    assert_false(lki_memory_wait(t.own));
+    lki_leave(t.own);
+    assert_int_equal(disposed(), 2);
+    assert_true(lki_memory_wait(t.own));
+    assert_int_equal(disposed(), t.used);
+    assert_false(pressure());
+    lki_store_relaxed(&t.domain.pressure, 1); /* by who was slow to say so */
+    assert_true(lki_reclaim_now(t.own));
+    assert_false(pressure());
+    end();
+}
+
+/* Of who is known to stay; then nothing is sealed, or looked for. */
+static void
+test_writer_does_not_wait_for_who_is_known_to_stay(void **state)
+{
+    (void)state;
+    begin(100);
+    retire(t.own, 1, 100, true);
+    retire(t.own, 1, 8, false);
+    size_t bytes = retired_bytes();
+    lki_enter(t.other);
+    epoch_move_by_own();
+    stall_is_known();
+    assert_false(lki_memory_wait(t.own));
+    assert_int_equal(retired_bytes(), bytes);
+    int before;
+    assert_int_equal(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before), 0);
+    assert_int_equal(before, PTHREAD_CANCEL_ENABLE);
+    lki_leave(t.other);
+    assert_true(lki_memory_wait(t.own));
+    assert_int_equal(disposed(), t.used);
+    end();
+}
+
+static void
+test_memory_is_looked_for_where_it_helps(void **state)
+{
+    (void)state;
+    begin(100);
+    retire(t.own, 1, 8, false);
+    lki_memory_look(t.own); /* no pressure */
+    assert_int_equal(disposed(), 0);
+    retire(t.own, 1, 100, true);
+    retire(t.own, 1, 8, false);
+    size_t bytes = retired_bytes();
+    stall_is_known();
+    lki_memory_look(t.own); /* somebody stays */
+    assert_int_equal(retired_bytes(), bytes);
+    epoch_move(1); /* no longer */
+    lki_memory_look(t.own);
+    assert_int_equal(retired_bytes(), 0);
+    assert_int_equal(disposed(), t.used);
+    assert_false(pressure());
+    end();
+}
+
+/* ---- when upkeep does what ---- */
+
+static void
+needs(uint32_t credit, uint32_t advance_credit, enum lki_upkeep_need wanted)
+{
+    t.own->upkeep_credit = credit;
+    t.own->advance_credit = advance_credit;
+    assert_int_equal(lki_upkeep_need(t.own), wanted);
+}
+
+static void
+test_upkeep_moves_the_epoch_as_often_as_it_says(void **state)
+{
+    (void)state;
+    begin(LARGE);
+    retire(t.own, 1, 8, true);
+    lki_write_enter(t.own);
+    needs(5, ADVANCE_EVERY - 6, LKI_UPKEEP_WAIT);
+    assert_true(t.own->upkeep_credit == 0 && t.own->advance_credit == ADVANCE_EVERY - 1);
+    needs(5, ADVANCE_EVERY - 5, LKI_UPKEEP_ADVANCE);
+    assert_int_equal(t.own->upkeep_credit, 5);
+    lki_store_relaxed(&t.domain.thread_count, ADVANCE_EVERY + 8); /* so many records were made */
+    needs(1, ADVANCE_EVERY + 30, LKI_UPKEEP_WAIT);
+    needs(1, ADVANCE_EVERY + 31, LKI_UPKEEP_ADVANCE);
+    lki_store_relaxed(&t.domain.thread_count, 2);
+    assert_false(t.own->retired_in_pair);
+    lki_enter(t.own);
+    needs(1, 10 * ADVANCE_EVERY, LKI_UPKEEP_WAIT);
+    assert_true(t.own->retired_in_pair);
+    lki_leave(t.own);
+    lki_leave(t.own);
+    epoch_move(2);
+    lki_write_enter(t.own);
+    needs(1, 0, LKI_UPKEEP_DISPOSE);
+    lki_leave(t.own);
+    end();
+}
+
+static void
+test_upkeep_disposes_of_as_many_as_it_says(void **state)
+{
+    (void)state;
+    enum { MOST = 2 * LKI_UPKEEP_CREDIT };
+    static const struct {
+        uint32_t credit, retired;
+        size_t wanted;
+    } cases[] = {{0, 0, 8},
+                 {10, 0, 28},
+                 {MOST - 1, 0, 6 + 2 * MOST},
+                 {1000, 0, 8 + 2 * MOST},
+                 {1000, 3, 14 + 2 * MOST}};
+    begin(LARGE);
+    retire(t.own, 500, 8, true);
+    epoch_move(2);
+    size_t wanted = 0;
+    for (size_t i = 0; i < KIT_COUNT(cases); i++) {
+        lki_write_enter(t.own);
+        t.own->upkeep_credit = cases[i].credit;
+        t.own->retired_in_call = cases[i].retired;
+        lki_upkeep_dispose(t.own);
+        lki_leave(t.own);
+        assert_int_equal(disposed(), wanted += cases[i].wanted);
+        assert_int_equal(t.own->upkeep_credit, 0);
+    }
+    end();
+}
+
+static void
+test_upkeep_in_a_hurry_moves_the_epoch_twice(void **state)
+{
+    (void)state;
+    for (uint32_t below = 0; below < 2; below++) {
+        begin(LARGE);
+        retire(t.own, 1, 8, true);
+        uint32_t before = ck_epoch_value(&t.domain.epoch);
+        t.own->advance_credit = CREDIT_HURRY - below;
+        lki_upkeep_advance(t.own);
+        assert_int_equal(ck_epoch_value(&t.domain.epoch), before + 2 - below);
+        assert_int_equal(disposed(), 1 - below);
+        assert_int_equal(t.own->advance_credit, 0);
+        assert_int_equal(t.own->epoch.active, 0);
+        end();
+    }
+}
+
+/* ---- who holds the epoch back, and since when ---- */
+
+static int64_t
+stalled_since(void)
+{
+    lki_stalls_note(&t.domain);
+    return lki_load_relaxed(&t.other->stalled_since_ms);
+}
+
+static void
+test_stall_is_noted_with_its_beginning(void **state)
+{
+    (void)state;
+    begin(LARGE);
+    lki_enter(t.other);
+    assert_int_equal(stalled_since(), 0); /* it is there, and holds nothing back */
+    lki_reclaim_portion(t.own, 0);
+    assert_int_equal(stalled_since(), 1000);
+    t.now_ms = 1100;
+    assert_int_equal(stalled_since(), 1000);
+    lki_leave(t.other);
+    lki_enter(t.other); /* another section, and nobody has looked in between */
+    lki_reclaim_portion(t.own, 0);
+    t.now_ms = 1200;
+    assert_int_equal(stalled_since(), 1200);
+    lki_store_relaxed(&t.other->stalled_since_ms,
+                      0); /* by who looked before the epoch moved, and was slow */
+    t.now_ms = 1300;
+    assert_int_equal(stalled_since(), 1300);
+    lki_leave(t.other);
+    assert_int_equal(stalled_since(), 0);
+    t.now_ms = 0;
+    lki_enter(t.other);
+    lki_reclaim_portion(t.own, 0);
+    assert_true(stalled_since() != 0);
+    lki_leave(t.other);
+    t.now_ms = 500;
+    lki_enter(t.other);
+    lki_reclaim_portion(t.own, 0);
+    (void)lki_reclaim_now(t.own);
+    assert_int_equal(lki_load_relaxed(&t.other->stalled_since_ms), 500);
+    lki_leave(t.other);
+    end();
+}
+
+static void
+test_upkeep_notes_a_stall_where_much_is_retired(void **state)
+{
+    (void)state;
+    const size_t batch = 100 + sizeof(lki_batch);
+    begin(16 * batch);
+    retire(t.own, 1, 100, true);
+    lki_enter(t.other);
+    lki_reclaim_portion(t.own, 0);
+    for (int i = 0; i < 2 * ADVANCE_EVERY; i++)
+        lki_upkeep_advance(t.own);
+    assert_int_equal(lki_load_relaxed(&t.other->stalled_since_ms), 0); /* it is a sixteenth */
+    retire(t.own, 1, 1, true);
+    for (int i = 0; i < ADVANCE_EVERY; i++) {
+        assert_int_equal(lki_load_relaxed(&t.other->stalled_since_ms), 0);
+        lki_upkeep_advance(t.own);
+    }
+    assert_int_equal(lki_load_relaxed(&t.other->stalled_since_ms), 1000);
+    lki_leave(t.other);
+    end();
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_objects_go_two_epochs_after_they_were_retired),
+        cmocka_unit_test(test_portion_disposes_of_as_many_as_it_says),
+        cmocka_unit_test(test_what_cannot_go_now_is_kept_behind_the_rest),
+        cmocka_unit_test(test_close_disposes_of_the_rest_of_a_batch_once),
+        cmocka_unit_test(test_what_disposal_retires_goes_in_the_same_call),
+        cmocka_unit_test(test_room_is_what_was_reserved),
+        cmocka_unit_test(test_last_batch_is_sealed_without_another),
+        cmocka_unit_test(test_stock_is_given_back),
+        cmocka_unit_test(test_pressure_is_on_exactly_beyond_the_limit),
+        cmocka_unit_test(test_writer_does_not_wait_for_who_is_known_to_stay),
+        cmocka_unit_test(test_memory_is_looked_for_where_it_helps),
+        cmocka_unit_test(test_upkeep_moves_the_epoch_as_often_as_it_says),
+        cmocka_unit_test(test_upkeep_disposes_of_as_many_as_it_says),
+        cmocka_unit_test(test_upkeep_in_a_hurry_moves_the_epoch_twice),
+        cmocka_unit_test(test_stall_is_noted_with_its_beginning),
+        cmocka_unit_test(test_upkeep_notes_a_stall_where_much_is_retired),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    end_if_failed();
+    return failed;
+}
