@@ -88,10 +88,7 @@ acknowledge_long(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
             break;
         if (!lki_reserve(thread, 8))
             return LK_NO_MEMORY;
-        if (LKI_LIKELY(job.plain))
-            status = lki_job_finish(store, thread, lane, &job);
-        else
-            status = lki_job_remove(store, thread, lane, &job);
+        status = lki_job_remove(store, thread, lane, &job);
         if (status == LK_NO_MEMORY || status == LK_BUSY)
             return status;
     } while (status != LK_OK);

@@ -358,14 +358,14 @@ lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     return headed_change(store, thread, lane, job, to, now);
 }
 
-/* Nobody changes the head of a plain job: what lies on it goes with the cell. */
+/* Nobody changes the head of a plain job: the record that lies on it goes with the cell. */
 static size_t
 plain_size(lki_cell *cell)
 {
-    uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
+    const lki_record *record = (lki_record *)lki_load_acquire(&cell->item); /* P1 */
     size_t size = lki_cell_size(cell);
-    if (head > LKI_DEAD && (((lki_record *)head)->flags & LKI_FLAG_INLINE) == 0)
-        size += lki_record_size((lki_record *)head);
+    if ((record->flags & LKI_FLAG_INLINE) == 0)
+        size += lki_record_size(record);
     return size;
 }
 
@@ -404,8 +404,7 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
     return status;
 }
 
-/* While a job is plain nobody changes its head: exactly this word means exactly the record that has
- * expired. */
+/* While a job is plain nobody changes its head: what had expired still has, whatever its word is. */
 lk_status
 lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *found,
                int64_t now_ms, int64_t *next_ms)
@@ -418,11 +417,6 @@ lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
             return LK_NO_MEMORY;
         if (!job.plain)
             return lki_sweep_cell(store, thread, job.cell, now_ms, next_ms);
-        int64_t expires = lki_record_expires(job.record);
-        if (!job.pinned && (expires == 0 || now_ms <= expires)) {
-            *next_ms = expires != 0 && expires < *next_ms ? expires : *next_ms;
-            return LK_RACE;
-        }
         lk_status status = lki_job_finish(store, thread, lane, &job);
         lki_count(thread, LKI_EXPIRED_SWEPT, status == LK_OK);
         if (status != LK_RACE)
