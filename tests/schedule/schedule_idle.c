@@ -173,6 +173,14 @@ look(void)
     SCHEDULE_EXPECT(status == LK_OK || status == LK_LOST);
 }
 
+/* A call by key while its queue goes and comes anew, with a job of that key. */
+static void
+sweep_and_push(void)
+{
+    sweep();
+    push_keyed();
+}
+
 /* The last job of the queue, which somebody holds. */
 static lk_claim last;
 
@@ -563,6 +571,7 @@ const schedule_scenario schedule_scenarios[] = {
     IDLE("idle_commit", .body = {sweep, push_by_commit, push_many, look}),
     IDLE("idle_close", .body = {sweep, close_it, push_plain, push_by_commit}),
     IDLE("idle_all", .body = {sweep, push_plain}, .all = 2, .memory = SCHEDULE_SC),
+    IDLE("idle_key", .body = {look, sweep_and_push}, .all = 2, .memory = SCHEDULE_SC),
     LAST("idle_last", extend_last),
     LAST("idle_last_set", set_last),
     HEADED("headed_set", .body = {set_it, hold_it, hold_it}, .check = check_headed),

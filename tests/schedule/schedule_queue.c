@@ -266,7 +266,32 @@ look_once(void)
 }
 
 static char claim_sk[32];
-static lk_claim held;
+static lk_claim held; /* or the key of the job that comes next */
+
+static void
+prepare_next(void)
+{
+    prepare();
+    uint64_t number = 7;
+    lk_item item = store_item((lk_key){.pk = lk_string("queue")}, &number);
+    lk_result *result = store_result();
+    STORE_MUST(lk_queue_push(db, &item, 1, NULL, result));
+    held.key = lk_result_item(result, 0)->key;
+    memcpy(claim_sk, held.key.sk.data, held.key.sk.size);
+    held.key = (lk_key){lk_string("queue"), {claim_sk, held.key.sk.size}};
+    STORE_MUST(lk_queue_acknowledge(db, &held, 1));
+    claim_sk[held.key.sk.size - 1]++;
+    lk_result_free(result);
+}
+
+/* As write_and_look, by the key of a job that is perhaps on its way. */
+static void
+write_and_release(void)
+{
+    lk_claim claim = held;
+    store_set(db, item_key(), 9);
+    writer_saw_job = lk_queue_release(db, &claim, 0) == LK_OK;
+}
 
 static void
 prepare_held(void)
@@ -330,6 +355,14 @@ check_snapshots(void)
 {
     if (!writer_saw_job && reader_saw_job && !reader_saw_item)
         schedule_fail("a snapshot has the job, and lacks what was there before it");
+}
+
+static void
+check_next(void)
+{
+    lk_claim claim = held;
+    STORE_MUST(lk_queue_release(db, &claim, 0)); /* it was that key */
+    check_snapshots();
 }
 
 /* ---- a claim lapses ---- */
@@ -445,6 +478,18 @@ wait_for_lapse(void)
     lk_result_free(result);
 }
 
+/* Who sleeps wakes when what is released for a moment comes back. */
+static void
+wait_for_released(void)
+{
+    lk_result *result = store_result();
+    int64_t began = schedule_monotonic_ms();
+    STORE_MUST(lk_queue_release(db, &held, 1));
+    STORE_MUST(pull_into(result, VISIBLE_MS, -1));
+    SCHEDULE_EXPECT(schedule_monotonic_ms() - began <= VISIBLE_MS);
+    lk_result_free(result);
+}
+
 #define QUEUE(title, begin, ...)                                           \
     {                                                                      \
         .name = title, .prepare = begin, .teardown = teardown, __VA_ARGS__ \
@@ -459,6 +504,8 @@ const schedule_scenario schedule_scenarios[] = {
           .body = {work_until_closed, work_until_closed, push_and_close}, .check = check_two),
     QUEUE("snapshots", prepare, .setup = setup_snapshots,
           .body = {push_one, write_and_look, look_once}, .check = check_snapshots, .count = 4000),
+    QUEUE("snapshots_by_key", prepare_next, .setup = setup_snapshots,
+          .body = {push_one, write_and_release, look_once}, .check = check_next, .count = 4000),
     QUEUE("ends", prepare_held, .setup = setup_snapshots,
           .body = {acknowledge_held, write_and_look, look_once}, .check = check_ends,
           .count = 4000),
@@ -475,5 +522,6 @@ const schedule_scenario schedule_scenarios[] = {
     QUEUE("lapse_exactly", prepare_lapse, .body = {lapse_exactly}, .count = 10),
     QUEUE("lapse_wait", prepare_lapse, .body = {wait_for_lapse, wait_for_lapse, wait_for_lapse},
           .count = 5000),
+    QUEUE("release_wait", prepare_held, .body = {wait_for_released}, .count = 10),
     {0},
 };

@@ -9,7 +9,24 @@
 
 /* ---- queues that are used once ---- */
 
-typedef enum use { BY_PUSH, BY_KEY, BY_COMMIT, BY_DEAD_LETTER, USES } use;
+typedef enum use { BY_PUSH, BY_KEY, BY_COMMIT, BY_DEAD_LETTER, BY_PURGE, USES } use;
+
+/* Jobs that are to be pulled again, and are not: one was released, one has lapsed, and one that had lapsed is held. */
+static void
+queue_purge_once(kit *k, const char *pk)
+{
+    job j[3];
+    for (size_t i = 0; i < 3; i++)
+        jobs_push(k, pk, NULL, "x");
+    for (size_t i = 0; i < 3; i++)
+        assert_pull(k, pk, "x", &j[i]);
+    assert_status(LK_OK, lk_queue_release(k->db, &j[2].claim, 0));
+    kit_advance(k, JOB_VISIBILITY_MS + 1);
+    assert_pull(k, pk, "x", &j[0]);
+    size_t purged = 0;
+    assert_status(LK_OK, lk_queue_purge(k->db, lk_string(pk), &purged));
+    assert_int_equal(purged, 3);
+}
 
 /* The life of a queue: a job comes and goes. */
 static void
@@ -30,6 +47,9 @@ queue_use_once(kit *k, size_t i, use how)
         kit_advance(k, JOB_VISIBILITY_MS + 1);
         assert_status(LK_EMPTY, jobs_try_pull_limited(k, "work", 1, pk, NULL));
         break;
+    case BY_PURGE:
+        queue_purge_once(k, pk);
+        return;
     default:
         jobs_push(k, pk, sk, "x");
         break;

@@ -216,6 +216,32 @@ test_closed_queue_with_delayed_jobs_is_not_over(void **state)
     assert_true(is_readable(k));
 }
 
+/* A claim that has lapsed, and is good again. */
+static void
+test_descriptor_follows_a_late_extension(void **state)
+{
+    kit *k = *state;
+    job j[2];
+    for (size_t i = 0; i < 2; i++)
+        jobs_push(k, "q", NULL, "x");
+    assert_false(!is_readable(k));
+    for (size_t i = 0; i < 2; i++)
+        assert_pull(k, "q", "x", &j[i]);
+    assert_false(is_readable(k));
+    kit_advance(k, JOB_VISIBILITY_MS + 1);
+    assert_pull(k, "q", "x", &j[0]);
+    assert_true(is_readable(k));
+    assert_status(LK_OK, lk_queue_extend(k->db, &j[1].claim, JOB_VISIBILITY_MS));
+    assert_false(is_readable(k));
+    assert_empty(k, "q");
+    kit_advance(k, JOB_VISIBILITY_MS + 1);
+    assert_pull(k, "q", "x", &j[0]);
+    assert_true(is_readable(k));
+    lk_claim claim = {.key = j[1].claim.key};
+    assert_status(LK_OK, lk_queue_acknowledge(k->db, &claim, 1));
+    assert_false(is_readable(k));
+}
+
 /* A push that came to nothing leaves nothing behind that would be waited for. */
 static void
 test_refused_pushes_do_not_keep_a_closed_queue_open(void **state)
@@ -307,6 +333,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whatever_takes_the_last_job_out_ends_a_closed_queue),
         TEST(test_closed_queue_with_delayed_jobs_is_not_over),
+        TEST(test_descriptor_follows_a_late_extension),
         TEST(test_refused_pushes_do_not_keep_a_closed_queue_open),
         TEST(test_closed_queue_of_many_jobs_is_over_after_the_last),
         cmocka_unit_test(test_expiry_that_is_set_later_ends_a_closed_queue),

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Places that a queue seldom comes to: a lapsed claim that is extended to its old deadline, keys of users' own that almost look like
- * generated ones, tours over keys of all sizes, a clock of the caller's under who waits for the end of a closed queue.
+ * Places that a queue seldom comes to: a lapsed claim that is extended to its old deadline, claims of other keys, of many segments in
+ * one call, and of who does nothing else; keys of users' own that almost look like generated ones, tours over keys of all sizes, a clock of the caller's under who waits for the end of a closed queue.
  */
 #include "support/jobs.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 /* Two claims lapse, one job is pulled; the clock is set back, and the other one's holder extends its claim. */
 static void
@@ -34,6 +35,119 @@ test_lapsed_claim_is_extended_to_its_old_deadline(void **state)
     atomic_store(&k->monotonic_ms, second.claim.deadline_ms + 1);
     assert_pull(k, "q", "second", NULL);
     assert_lost(k, &second);
+}
+
+static void
+test_claim_of_another_key_is_lost(void **state)
+{
+    kit *k = *state;
+    job j;
+    jobs_push(k, "q", NULL, "x");
+    assert_pull(k, "q", "x", &j);
+    char sk[ULID_SIZE + 1];
+    memcpy(sk, j.claim.key.sk.data, ULID_SIZE);
+    sk[ULID_SIZE] = '0';
+    for (size_t size = ULID_SIZE - 1; size <= ULID_SIZE + 1; size++) {
+        lk_claim claim = j.claim;
+        claim.key.sk = (lk_bytes){sk, size};
+        sk[0] ^= size == ULID_SIZE;
+        assert_status(LK_LOST, lk_queue_acknowledge(k->db, &claim, 1));
+        assert_status(LK_LOST, lk_queue_release(k->db, &claim, 0));
+        sk[0] ^= size == ULID_SIZE;
+    }
+    assert_held(k, &j);
+}
+
+/* Of two segments in turn: each leaves when its own have ended. */
+static void
+test_one_call_acknowledges_jobs_of_many_segments(void **state)
+{
+    kit *k = *state;
+    enum { JOBS = 3000, ROUNDS = 8 };
+    lk_claim *claims = calloc(JOBS, sizeof *claims);
+    size_t before = 0;
+    assert_non_null(claims);
+    for (int round = 0; round < ROUNDS; round++) {
+        assert_status(LK_OK, jobs_try_push_batch(k, "q", 0, JOBS, NULL, NULL));
+        lk_pull_options all = {.pk = lk_string("q"), .max_jobs = JOBS};
+        assert_status(LK_OK, lk_queue_pull(k->db, &all, k->result));
+        assert_int_equal(lk_result_count(k->result), JOBS);
+        for (size_t i = 0; i < JOBS; i++)
+            claims[i] = *lk_result_claim(k->result, i / 2 + i % 2 * (JOBS / 2));
+        assert_status(LK_OK, lk_queue_acknowledge(k->db, claims, JOBS));
+        assert_depths(k, "q", 0, 0, 0);
+        kit_sweep(k);
+        if (round == 2)
+            before = atomic_load(&k->memory.bytes);
+    }
+    assert_true(atomic_load(&k->memory.bytes) < before + before / 4);
+    free(claims);
+}
+
+static void
+test_large_job_that_has_ended_counts_as_garbage(void **state)
+{
+    kit *k = *state;
+    enum { LARGE = 100000 };
+    char *bytes = calloc(1, LARGE);
+    assert_non_null(bytes);
+    lk_item item = {lk_key_of("q", NULL), {bytes, LARGE}, 0};
+    assert_status(LK_OK, lk_queue_push(k->db, &item, 1, NULL, NULL));
+    lk_pull_options options = {.pk = lk_string("q")};
+    assert_status(LK_OK, lk_queue_pull(k->db, &options, k->result));
+    uint64_t before = kit_statistics(k).retired_bytes;
+    assert_status(LK_OK, lk_queue_acknowledge(k->db, lk_result_claim(k->result, 0), 1));
+    assert_true(kit_statistics(k).retired_bytes >= before + LARGE);
+    free(bytes);
+}
+
+/* Beyond what the word of a place can count, too, each claim is another one. */
+static void
+test_job_is_received_more_often_than_a_word_counts(void **state)
+{
+    kit *k = *state;
+    enum { TIMES = 32768 + 3 };
+    job first, j;
+    jobs_push(k, "q", NULL, "x");
+    assert_pull(k, "q", "x", &first);
+    assert_status(LK_OK, lk_queue_release(k->db, &first.claim, 0));
+    for (uint32_t i = 2; i <= TIMES; i++) {
+        assert_status(LK_OK, jobs_try_pull(k, "q", &j));
+        assert_int_equal(j.claim.receives, i);
+        assert_status(LK_LOST, lk_queue_release(k->db, &first.claim, 0));
+        assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
+    }
+}
+
+typedef enum holder { ACKNOWLEDGES, RELEASES, EXTENDS, HOLDERS } holder;
+
+/* Upkeep falls due in whatever is called. */
+static void
+test_calls_of_holders_take_out_what_has_expired(void **state)
+{
+    (void)state;
+    enum { JOBS = 2000 };
+    for (holder how = 0; how < HOLDERS; how++) {
+        kit k;
+        kit_open(&k, NULL);
+        for (size_t i = 0; i < JOBS; i++) {
+            lk_item item = {kit_numbered("items", i), lk_string("x"), k.now_ms + 1};
+            assert_status(LK_OK, lk_set(k.db, &item, 1));
+        }
+        assert_status(LK_OK, jobs_try_push_batch(&k, "q", 0, JOBS, NULL, NULL));
+        lk_pull_options all = {.pk = lk_string("q"), .max_jobs = JOBS};
+        assert_status(LK_OK, lk_queue_pull(k.db, &all, k.result));
+        kit_advance(&k, 1000);
+        uint64_t before = kit_statistics(&k).expired_swept;
+        for (size_t i = 0; i < JOBS; i++) {
+            lk_claim claim = *lk_result_claim(k.result, i);
+            assert_status(LK_OK, how == ACKNOWLEDGES ? lk_queue_acknowledge(k.db, &claim, 1)
+                                 : how == RELEASES   ? lk_queue_release(k.db, &claim, 0)
+                                                     : lk_queue_extend(k.db, &claim, LK_HOURS(1)));
+        }
+        assert_true(kit_statistics(&k).expired_swept > before);
+        kit_close(&k);
+    }
 }
 
 /* ---- keys that almost look like generated ones ---- */
@@ -191,6 +305,11 @@ main(void)
 #define WITH_KIT(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         WITH_KIT(test_lapsed_claim_is_extended_to_its_old_deadline),
+        WITH_KIT(test_claim_of_another_key_is_lost),
+        WITH_KIT(test_one_call_acknowledges_jobs_of_many_segments),
+        WITH_KIT(test_large_job_that_has_ended_counts_as_garbage),
+        WITH_KIT(test_job_is_received_more_often_than_a_word_counts),
+        cmocka_unit_test(test_calls_of_holders_take_out_what_has_expired),
         WITH_KIT(test_keys_that_almost_look_generated_are_keys_like_others),
         WITH_KIT(test_key_of_a_closed_queue_stays_free_of_letters),
         WITH_KIT(test_statistics_and_purge_go_over_keys_of_all_sizes),
