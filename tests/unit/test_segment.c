@@ -349,7 +349,10 @@ test_segment_stays_as_it_is_without_room(void **state)
         assert_true(step == 1 || segment->object.dispose(thread, segment));
         lki_write_leave(thread);
     }
+    assert_ptr_equal(lki_load_acquire(&lane->frontier), lki_load_acquire(&page->segment[1]));
+    lki_store_relaxed(&lane->frontier, segment); /* as by a pull that saw it in its page */
     kit_sweep(k);
+    assert_ptr_equal(lki_load_acquire(&lane->frontier), lki_load_acquire(&page->segment[1]));
     expect_pages(lane, 0, 1, 1);
     assert_pull(k, "q", "x", NULL);
 }
@@ -369,6 +372,110 @@ test_lane_does_not_grow_without_room(void **state)
     lki_write_leave(thread);
     lki_segment *tail = expect_tail(lane, 0, FIRST, FIRST);
     assert_int_equal(lki_load_seq_cst(&tail->word) & LKI_SEALED, 0);
+}
+
+static bool
+nothing_dispose(lki_thread *thread, void *object)
+{
+    (void)thread;
+    (void)object;
+    return true;
+}
+
+/* Fills the open batch, but for `left`, and leaves one spare; how many there were. */
+static size_t
+room_leave(lki_thread *thread, size_t left)
+{
+    static lki_object nothing = {nothing_dispose};
+    lki_limbo *limbo = thread->limbo;
+    do {
+        assert_true(lki_reserve(thread, 1));
+        lki_retire(thread, LKI_OBJECT, &nothing, 0);
+    } while (limbo->open == NULL || limbo->open->count != LKI_BATCH_ROOM - left);
+    size_t spare = limbo->spare_count;
+    limbo->spare_count = 1;
+    return spare;
+}
+
+/* It makes room for one of each page of the directory, too: where the open batch has none for that one, there is one batch more. */
+static void
+test_growth_has_room_for_all_pages(void **state)
+{
+    kit *k = *state;
+    lki_places places;
+    push_many(k, "q", FIRST);
+    lki_lane *lane = lane_of(k, "q");
+    lki_thread *thread = thread_of(k);
+    lki_write_enter(thread);
+    size_t spare = room_leave(thread, 9);
+    assert_status(LK_OK, lki_places_reserve(lane, thread, 1, k->now_ms, 0, 64, &places));
+    assert_int_equal(thread->limbo->spare_count, 2);
+    thread->limbo->spare_count = spare + 1;
+    lki_write_leave(thread);
+}
+
+/* A segment of a page that is over otherwise, as it is two epochs after it has left. */
+static lki_segment *
+segment_that_left(kit *k, lki_lane *lane, lki_lane_page *page)
+{
+    lki_store *store = k->db->state;
+    lki_thread *thread = thread_of(k);
+    size_t size = sizeof(lki_segment) + sizeof(lki_slot);
+    lki_segment *segment = lki_alloc_lines_partly(&store->domain.allocator, size, size);
+    assert_non_null(segment);
+    segment->capacity = 1;
+    segment->lane = lane;
+    segment->page = page;
+    lki_store_relaxed(&page->live, 1);
+    push_many(k, "other", FIRST);
+    jobs_push(k, "other", NULL, "x");
+    lki_segment *other = lki_load_acquire(&lane_of(k, "other")->frontier);
+    lki_write_enter(thread);
+    assert_true(other->object.dispose(thread, other)); /* it is what comes then */
+    segment->object.dispose = other->object.dispose;
+    lki_write_leave(thread);
+    return segment;
+}
+
+/* With room for all pages, or, where there is none, with the next page. */
+static void
+page_goes(kit *k, bool scarce)
+{
+    push_many(k, "q", FIRST);
+    push_many(k, "q", (OF_PAGE - 1) * FULL);
+    push_many(k, "q", FULL);
+    purge(k, "q");
+    lki_lane *lane = lane_of(k, "q");
+    lki_thread *thread = thread_of(k);
+    lki_latch_take(&lane->latch, thread);
+    kit_sweep(k);
+    lki_latch_drop(&lane->latch);
+    expect_pages(lane, 0, 2, 1);
+    lki_segment *segment = segment_that_left(k, lane, lki_load_acquire(&lane->directory)->page[0]);
+    lki_write_enter(thread);
+    size_t spare = room_leave(thread, 6);
+    kit_memory_fail(&k->memory, scarce, false);
+    assert_true(segment->object.dispose(thread, segment));
+    kit_memory_fail(&k->memory, 0, false);
+    assert_int_equal(thread->limbo->spare_count, scarce ? 1 : 2);
+    thread->limbo->spare_count = spare + !scarce;
+    lki_write_leave(thread);
+    kit_sweep(k);
+    expect_pages(lane, scarce ? 0 : OF_PAGE, scarce ? 2 : 1, 1);
+    push_many(k, "q", OF_PAGE * FULL);
+    expect_pages(lane, OF_PAGE, 2, OF_PAGE + 1);
+}
+
+static void
+test_page_goes_with_room_for_all_pages(void **state)
+{
+    page_goes(*state, false);
+}
+
+static void
+test_page_without_room_goes_with_the_next_one(void **state)
+{
+    page_goes(*state, true);
 }
 
 /* Its jobs were done before it was sealed: whoever seals it sends it off. */
@@ -662,6 +769,9 @@ main(void)
         IN_A_STORE(test_page_that_is_over_stays_while_others_have_the_latch),
         IN_A_STORE(test_segment_stays_as_it_is_without_room),
         IN_A_STORE(test_lane_does_not_grow_without_room),
+        IN_A_STORE(test_growth_has_room_for_all_pages),
+        IN_A_STORE(test_page_goes_with_room_for_all_pages),
+        IN_A_STORE(test_page_without_room_goes_with_the_next_one),
         IN_A_STORE(test_segment_that_was_done_before_its_seal_goes),
         IN_A_STORE(test_closed_queue_grows_by_letters_and_keeps_its_last_segment),
         IN_A_STORE(test_depth_is_kept_to_the_job),
