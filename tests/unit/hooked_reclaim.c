@@ -242,29 +242,6 @@ test_pressure_is_on_exactly_beyond_the_limit(void **state)
     end();
 }
 
-/* Of who is known to stay; then nothing is sealed, or looked for. */
-static void
-test_writer_does_not_wait_for_who_is_known_to_stay(void **state)
-{
-    (void)state;
-    begin(100);
-    retire(t.own, 1, 100, true);
-    retire(t.own, 1, 8, false);
-    size_t bytes = retired_bytes();
-    lki_enter(t.other);
-    epoch_move_by_own();
-    stall_is_known();
-    assert_false(lki_memory_wait(t.own));
-    assert_int_equal(retired_bytes(), bytes);
-    int before;
-    assert_int_equal(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before), 0);
-    assert_int_equal(before, PTHREAD_CANCEL_ENABLE);
-    lki_leave(t.other);
-    assert_true(lki_memory_wait(t.own));
-    assert_int_equal(disposed(), t.used);
-    end();
-}
-
 static void
 test_memory_is_looked_for_where_it_helps(void **state)
 {
@@ -452,7 +429,6 @@ main(void)
         cmocka_unit_test(test_last_batch_is_sealed_without_another),
         cmocka_unit_test(test_stock_is_given_back),
         cmocka_unit_test(test_pressure_is_on_exactly_beyond_the_limit),
-        cmocka_unit_test(test_writer_does_not_wait_for_who_is_known_to_stay),
         cmocka_unit_test(test_memory_is_looked_for_where_it_helps),
         cmocka_unit_test(test_upkeep_moves_the_epoch_as_often_as_it_says),
         cmocka_unit_test(test_upkeep_disposes_of_as_many_as_it_says),

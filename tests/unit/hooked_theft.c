@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Garbage that changes hands: whose slots a thief may take, and when; the owner comes, leaves, or writes at each access to a
- * shared word of the thief; the one that was known to stay goes, and another comes.
+ * shared word of the thief.
  */
 #include "support/things.h"
 
@@ -130,22 +130,6 @@ test_upkeep_takes_from_who_is_idle_only(void **state)
 /* ---- what meets a thief, at each of its steps ---- */
 
 static void
-yields(void)
-{
-    if (t.meets != NULL && t.yields_left-- == 0) {
-        void (*meets)(void) = t.meets;
-        t.meets = NULL;
-        meets();
-    }
-}
-
-static void
-other_leaves(void)
-{
-    lki_leave(t.other);
-}
-
-static void
 other_retires(void)
 {
     retire(t.other, 2, 8, false);
@@ -187,39 +171,6 @@ test_garbage_comes_back_whenever_its_owner_comes_or_leaves(void **state)
     lki_yield_hook = NULL;
 }
 
-/* The one that is known to stay goes, and another comes, who may be on its way. */
-static void
-other_comes_anew(void)
-{
-    lki_leave(t.other);
-    epoch_move(1);
-    lki_enter(t.other);
-    retire(t.other, 1, 100, true);
-    epoch_move_by_own();
-    t.yields_left = 40;
-    t.meets = other_leaves;
-}
-
-static void
-test_writer_waits_for_another_than_the_one_that_stays(void **state)
-{
-    (void)state;
-    lki_yield_hook = yields;
-    for (long at = 0; at < 2; at++) {
-        begin(100);
-        retire(t.own, 1, 100, true);
-        lki_enter(t.other);
-        epoch_move_by_own();
-        stall_is_known();
-        t.yields_left = at;
-        t.meets = other_comes_anew;
-        assert_true(lki_memory_wait(t.own));
-        assert_true(t.meets == NULL && disposed() == t.used);
-        end();
-    }
-    lki_yield_hook = NULL;
-}
-
 static void
 test_owner_writes_in_the_midst_of_a_theft(void **state)
 {
@@ -254,7 +205,6 @@ main(void)
         cmocka_unit_test(test_thief_takes_both_slots_of_who_is_outside),
         cmocka_unit_test(test_upkeep_takes_from_who_is_idle_only),
         cmocka_unit_test(test_garbage_comes_back_whenever_its_owner_comes_or_leaves),
-        cmocka_unit_test(test_writer_waits_for_another_than_the_one_that_stays),
         cmocka_unit_test(test_owner_writes_in_the_midst_of_a_theft),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

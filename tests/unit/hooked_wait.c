@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How long a writer waits before it is told LK_BUSY, to the millisecond, and how: the system's clock and its pauses are this program's.
+ */
+#include <sched.h>
+#include <time.h>
+
+#include "support/things.h"
+
+enum { YIELDS = 8, FIRST_NS = 50000, MS_NS = 1000000 }; /* of reclaim.c */
+
+static struct {
+    int64_t now_ns, first_ns, longest_ns;
+    unsigned yields, pauses;
+} clocked;
+
+int
+clock_gettime(clockid_t which, struct timespec *at)
+{
+    (void)which;
+    *at =
+        (struct timespec){clocked.now_ns / 1000 / MS_NS, clocked.now_ns % ((int64_t)1000 * MS_NS)};
+    return 0;
+}
+
+int
+nanosleep(const struct timespec *pause, struct timespec *rest)
+{
+    (void)rest;
+    assert_int_equal(pause->tv_sec, 0);
+    clocked.now_ns += pause->tv_nsec;
+    clocked.first_ns = clocked.pauses++ == 0 ? pause->tv_nsec : clocked.first_ns;
+    clocked.longest_ns = pause->tv_nsec > clocked.longest_ns ? pause->tv_nsec : clocked.longest_ns;
+    assert_in_range(clocked.pauses, 1, 2 * LKI_WAIT_MAX_MS);
+    return 0;
+}
+
+int
+sched_yield(void)
+{
+    clocked.yields++;
+    return 0;
+}
+
+static bool
+waits(void)
+{
+    memset(&clocked, 0, sizeof clocked);
+    return lki_memory_wait(t.own);
+}
+
+static int64_t
+waited_ms(void)
+{
+    return clocked.now_ns / MS_NS;
+}
+
+/* A batch beyond the limit, held back. */
+static void
+begin_with_reader(void)
+{
+    begin(100);
+    retire(t.own, 1, 100, true);
+    lki_enter(t.other);
+    epoch_move_by_own();
+}
+
+static void
+test_who_stays_is_waited_for_once(void **state)
+{
+    (void)state;
+    begin_with_reader();
+    assert_false(waits());
+    assert_int_equal(waited_ms(), LKI_STALL_MS);
+    assert_int_equal(clocked.yields, YIELDS);
+    assert_int_equal(clocked.first_ns, FIRST_NS);
+    assert_int_equal(clocked.longest_ns, MS_NS);
+    retire(t.own, 1, 8, false);
+    size_t bytes = retired_bytes();
+    assert_false(waits()); /* it is known: a pause, and nothing is sealed, or looked for */
+    assert_int_equal(clocked.now_ns, MS_NS);
+    assert_true(clocked.pauses == 1 && clocked.yields == 0);
+    assert_int_equal(retired_bytes(), bytes);
+    int before;
+    assert_int_equal(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before), 0);
+    assert_int_equal(before, PTHREAD_CANCEL_ENABLE);
+    lki_leave(t.other);
+    assert_true(waits());
+    assert_true(clocked.pauses == 0 && clocked.yields == 0);
+    assert_int_equal(disposed(), t.used);
+    end();
+}
+
+/* What cannot be disposed of is not somebody who stays. */
+static void
+test_wait_ends_though_the_epoch_goes_on(void **state)
+{
+    (void)state;
+    begin(100);
+    retire(t.own, 1, 100, true);
+    t.things[0].refused = true;
+    assert_false(waits());
+    assert_int_equal(waited_ms(), LKI_WAIT_MAX_MS);
+    assert_int_equal(lki_load_relaxed(&t.domain.stalled_at), 0);
+    t.things[0].refused = false;
+    assert_true(waits());
+    end();
+}
+
+/* The one that is known to stay goes, and another comes, who may be on its way. */
+static void
+other_comes_anew(void)
+{
+    lki_leave(t.other);
+    epoch_move(1);
+    lki_enter(t.other);
+    retire(t.other, 1, 100, true);
+    epoch_move_by_own();
+    t.yields_left = 40;
+    t.meets = other_leaves;
+}
+
+static void
+test_another_than_the_one_that_stays_is_waited_for(void **state)
+{
+    (void)state;
+    enum { MEETINGS = 150 };
+    lki_yield_hook = yields;
+    for (long at = 0; at < MEETINGS; at++) {
+        begin_with_reader();
+        if (at < 2)
+            stall_is_known();
+        t.yields_left = at;
+        t.meets = other_comes_anew;
+        assert_true(waits());
+        assert_true(t.meets == NULL && disposed() == t.used);
+        end();
+    }
+    lki_yield_hook = NULL;
+}
+
+static void
+other_disposes(void)
+{
+    upkeep(t.other);
+}
+
+/* What others find out, or free, ends the wait of all. */
+static void
+test_wait_ends_with_that_of_others(void **state)
+{
+    (void)state;
+    lki_yield_hook = yields;
+    begin_with_reader();
+    t.yields_left = 150; /* in the midst of the wait */
+    t.meets = stall_is_known;
+    assert_false(waits());
+    assert_in_range(waited_ms(), 1, LKI_STALL_MS - 1);
+    lki_leave(t.other);
+    end();
+    begin(100);
+    retire(t.other, 1, 100, true);
+    epoch_move(2);
+    lki_enter(t.other);
+    t.yields_left = 150;
+    t.meets = other_disposes;
+    assert_true(waits());
+    assert_in_range(waited_ms(), 1, LKI_STALL_MS - 1);
+    assert_int_equal(disposed(), 1);
+    lki_leave(t.other);
+    end();
+    lki_yield_hook = NULL;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who_stays_is_waited_for_once),
+        cmocka_unit_test(test_wait_ends_though_the_epoch_goes_on),
+        cmocka_unit_test(test_wait_ends_with_that_of_others),
+        cmocka_unit_test(test_another_than_the_one_that_stays_is_waited_for),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    end_if_failed();
+    return failed;
+}
