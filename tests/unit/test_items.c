@@ -135,24 +135,34 @@ test_get_of_a_missing_item_leaves_the_result(void **state)
     assert_true(kit_bytes_are(lk_result_item(k->result, 0)->data, "x"));
 }
 
+/* Keys of 8 to 16 bytes each are read in a way of their own. */
 static void
 test_set_of_each_size_is_read_back(void **state)
 {
     kit *k = kit_of(state);
-    static unsigned char data[70000];
+    static unsigned char data[70000], buffer[70000];
+    static const char *const keys[][2] = {{"p", "s"}, {"partition", "sort key"}};
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (unsigned char)(i * 131 + i / 251);
     for (size_t size = 0; size < sizeof data; size = size < 300 ? size + 1 : size * 3 / 2) {
-        for (int expires = 0; expires < 2; expires++) {
-            lk_item item = {.key = lk_key_of("p", expires ? "e" : "s"),
+        for (unsigned i = 0; i < 4; i++) {
+            lk_item item = {.key = lk_key_of(keys[i / 2][0], keys[i / 2][1]),
                             .data = {data, size},
-                            .expires_at_ms = expires ? INT64_MAX : 0};
+                            .expires_at_ms = i % 2 ? INT64_MAX : 0};
             assert_status(LK_OK, lk_set(k->db, &item, 1));
             assert_status(LK_OK, lk_get(k->db, item.key, k->result));
             assert_true(kit_bytes_equal(lk_result_item(k->result, 0)->data, item.data));
             assert_true(lk_result_item(k->result, 0)->expires_at_ms == item.expires_at_ms);
+            size_t got = 0;
+            memset(buffer, 0xa5, size + 1);
+            assert_status(LK_OK, lk_get_into(k->db, item.key, buffer, sizeof buffer, &got));
+            assert_true(got == size && memcmp(buffer, data, size) == 0 && buffer[size] == 0xa5);
         }
     }
+    lk_statistics s = kit_statistics(k); /* no read has left its section open */
+    assert_int_equal(s.oldest_reader_thread, 0);
+    kit_sweep(k);
+    assert_int_equal(kit_statistics(k).retired_bytes, 0);
 }
 
 static void
