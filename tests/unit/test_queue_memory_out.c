@@ -5,6 +5,8 @@
 #include "support/jobs.h"
 #include "support/scarce.h"
 
+#include <stdlib.h>
+
 enum { HELD = 20, LONG = 600 };
 
 static job held[HELD];
@@ -708,6 +710,34 @@ test_tour_over_keys_without_memory_is_made_later(void **state)
     }
 }
 
+/* Some were not looked at, which says more than that one before was lost. */
+static void
+test_lack_of_memory_is_told_behind_a_lost_claim(void **state)
+{
+    (void)state;
+    enum { JOBS = 600 };
+    kit k;
+    lk_claim *claims = calloc(JOBS, sizeof *claims);
+    assert_non_null(claims);
+    kit_open(&k, NULL);
+    for (size_t i = 0; i < JOBS; i++) {
+        lk_item item = {kit_numbered("q", i), {"x", 1}, 0};
+        assert_status(LK_OK, lk_queue_push(k.db, &item, 1, NULL, NULL));
+    }
+    lk_pull_options all = {.pk = lk_string("q"), .max_jobs = JOBS};
+    assert_status(LK_OK, lk_queue_pull(k.db, &all, k.result));
+    for (size_t i = 0; i < JOBS; i++)
+        claims[i] = *lk_result_claim(k.result, i);
+    claims[0].token++;
+    kit_memory_fail(&k.memory, 1, true);
+    assert_status(LK_NO_MEMORY, lk_queue_acknowledge(k.db, claims, JOBS));
+    kit_memory_fail(&k.memory, 0, false);
+    assert_status(LK_LOST, lk_queue_acknowledge(k.db, claims, JOBS));
+    assert_int_equal(jobs_items(&k, "q"), 1);
+    free(claims);
+    kit_close(&k);
+}
+
 int
 main(void)
 {
@@ -715,6 +745,7 @@ main(void)
         cmocka_unit_test(test_queue_calls_without_memory_change_all_or_nothing),
         cmocka_unit_test(test_segments_that_leave_without_memory_leave_later),
         cmocka_unit_test(test_tour_over_keys_without_memory_is_made_later),
+        cmocka_unit_test(test_lack_of_memory_is_told_behind_a_lost_claim),
         cmocka_unit_test(test_close_of_a_store_with_jobs_in_every_state_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
