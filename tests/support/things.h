@@ -18,7 +18,8 @@ typedef struct thing {
     struct thing *next; /* retired as this one is disposed of */
     size_t next_size;
     unsigned asked, disposed;
-    bool refused; /* it cannot be disposed of now */
+    uint64_t stamp; /* of the thread, as it was disposed of */
+    bool refused;   /* it cannot be disposed of now */
 } thing;
 
 static struct {
@@ -42,6 +43,7 @@ thing_dispose(lki_thread *thread, void *object)
     if (it->refused)
         return false;
     it->disposed++;
+    it->stamp = thread->stamp;
     if (it->next != NULL) {
         assert_true(lki_reserve(thread, 1));
         lki_retire(thread, LKI_RECORD, it->next, it->next_size);

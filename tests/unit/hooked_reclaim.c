@@ -102,7 +102,9 @@ test_close_disposes_of_the_rest_of_a_batch_once(void **state)
         t.things[first + 1].refused = t.things[first + 4].refused = false;
         retire(t.own, 2, 8, false);
         retire(t.other, 2, 8, done % 2 == 0);
+        t.own->stamp = 7; /* of the batch before */
         end();
+        assert_int_equal(t.things[first + 11].stamp, 0); /* nothing comes home any more */
     }
 }
 
