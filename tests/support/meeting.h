@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Two threads that meet at each access to a shared word (over latchkey_hooked): a call stops at its n-th, there the other thread makes a step
- * from beginning to end, then the call goes on; for each n until the call has fewer.
+ * from beginning to end, then the call goes on; for each n until the call has fewer. Where the step would wait for what the call holds,
+ * `can` says so, and they meet at the next access at which it does not.
  */
 #ifndef LATCHKEY_TESTS_MEETING_H
 #define LATCHKEY_TESTS_MEETING_H
@@ -15,6 +16,7 @@ static struct {
     unsigned long yields, stop_at;
     bool counts, met, over;
     void (*step)(void);
+    bool (*can)(void); /* NULL: always */
     sem_t asked, done;
     pthread_t other;
 } meeting;
@@ -47,11 +49,13 @@ meeting_main(void *unused)
 static inline void
 meeting_yield(void)
 {
-    if (meeting_is_other || !meeting.counts || ++meeting.yields != meeting.stop_at)
+    if (meeting_is_other || !meeting.counts || ++meeting.yields < meeting.stop_at || meeting.met)
         return;
     meeting.counts = false;
-    meeting.met = true;
-    meeting_do(meeting.step);
+    if (meeting.can == NULL || meeting.can()) {
+        meeting.met = true;
+        meeting_do(meeting.step);
+    }
     meeting.counts = true;
 }
 

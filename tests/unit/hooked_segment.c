@@ -7,36 +7,16 @@
 #include "adapter/handle.h"
 #include "store/job.h"
 
-#include <pthread.h>
-#include <semaphore.h>
-
 #include "support/jobs.h" /* its `job` would be hidden by parameters of job.h */
+#include "support/meeting.h"
 
 enum { FIRST = 16, SECOND = 128, SWEEPS = 4, POINTS_MAX = 2000 };
 
 static struct {
     kit k;
     lk_result *its;
-    unsigned long stop_at, yields;
-    bool is_counting, has_met, over;
     enum { LATCH, ROOM, NOTHING } needs; /* the part */
-    void (*part)(void);
-    sem_t asked, done;
-    pthread_t other;
 } test;
-
-static void *
-other_main(void *unused)
-{
-    (void)unused;
-    for (;;) {
-        while (sem_wait(&test.asked) != 0) {}
-        if (test.over)
-            return NULL;
-        test.part();
-        sem_post(&test.done);
-    }
-}
 
 static lki_lane *
 lane_get(void)
@@ -65,31 +45,13 @@ part_can_run(void)
             (lki_load_seq_cst(&tail->word) & LKI_SEALED) == 0);
 }
 
-/* At that access, or the next one where the part can run. The other thread counts none: it runs while this one waits. */
 static void
-yield_hook(void)
-{
-    if (!test.is_counting || ++test.yields < test.stop_at || test.has_met)
-        return;
-    test.is_counting = false;
-    if (part_can_run()) {
-        test.has_met = true;
-        sem_post(&test.asked);
-        while (sem_wait(&test.done) != 0) {}
-    }
-    test.is_counting = true;
-}
-
-static void
-meeting_begin(unsigned long at, void (*part)(void))
+part_begin(unsigned long at, void (*part)(void))
 {
     assert_in_range(at, 1, POINTS_MAX);
-    test.stop_at = at;
-    test.yields = 0;
-    test.has_met = false;
-    test.part = part;
     test.needs = LATCH;
-    test.is_counting = true;
+    meeting.stop_at = at;
+    meeting_begin(part);
 }
 
 static void
@@ -126,18 +88,18 @@ test_pushes_that_meet_at_the_end_of_a_segment_share_the_next_one(void **state)
         for (unsigned long at = 1;; at++) {
             kit_open(&test.k, NULL);
             push_many(FIRST);
-            meeting_begin(at, full ? part_push_all_but_one : part_push);
+            part_begin(at, full ? part_push_all_but_one : part_push);
             lk_status status = jobs_try_push(&test.k, "q", NULL, "x", NULL);
-            test.is_counting = false;
+            meeting.counts = false;
             assert_status(LK_OK, status);
             const lki_segment *tail = lki_load_acquire(&lane_get()->tail);
             /* Where the one is there first, the many have no room in the small one either. */
             assert_int_equal(tail->number, 1);
-            assert_int_equal(LKI_RESERVED(lki_load_seq_cst(&tail->word)), !test.has_met ? 1
-                                                                          : full        ? SECOND
-                                                                                        : 2);
+            assert_int_equal(LKI_RESERVED(lki_load_seq_cst(&tail->word)), !meeting.met ? 1
+                                                                          : full       ? SECOND
+                                                                                       : 2);
             kit_close(&test.k);
-            if (!test.has_met)
+            if (!meeting.met)
                 break;
         }
 }
@@ -150,23 +112,23 @@ test_push_into_a_segment_that_is_being_sealed_counts(void **state)
     for (unsigned long at = 1;; at++) {
         kit_open(&test.k, NULL);
         push_many(FIRST - 1);
-        meeting_begin(at, part_push);
+        part_begin(at, part_push);
         test.needs = ROOM;
         lk_status status = jobs_try_push_batch(&test.k, "q", 0, 2, NULL, NULL);
-        test.is_counting = false;
+        meeting.counts = false;
         assert_status(LK_OK, status);
-        assert_int_equal(jobs_items(&test.k, "q"), FIRST + 1 + test.has_met);
+        assert_int_equal(jobs_items(&test.k, "q"), FIRST + 1 + meeting.met);
         const lki_segment *tail = lki_load_acquire(&lane_get()->tail);
         uint64_t word = lki_load_seq_cst(&tail->word);
         assert_int_equal(tail->number, 1);
-        assert_int_equal(tail->before + LKI_RESERVED(word), FIRST + 1 + test.has_met);
+        assert_int_equal(tail->before + LKI_RESERVED(word), FIRST + 1 + meeting.met);
         purge();
         for (int i = 0; i < 2 * SWEEPS; i++)
             assert_status(LK_OK, lk_sweep(test.k.db, 0, NULL));
         assert_int_equal(lki_load_seq_cst(&lki_load_acquire(&lane_get()->directory)->page[0]->live),
                          1);
         kit_close(&test.k);
-        if (!test.has_met)
+        if (!meeting.met)
             break;
     }
 }
@@ -197,12 +159,12 @@ test_segment_that_ends_while_the_next_one_comes_goes_once(void **state)
         for (size_t i = 0; i < FIRST - 1; i++)
             assert_status(LK_OK,
                           lk_queue_acknowledge(test.k.db, lk_result_claim(test.k.result, i), 1));
-        meeting_begin(at, part_acknowledge);
+        part_begin(at, part_acknowledge);
         test.needs = NOTHING;
         lk_status status = jobs_try_push(&test.k, "q", NULL, "x", NULL);
-        test.is_counting = false;
+        meeting.counts = false;
         assert_status(LK_OK, status);
-        if (!test.has_met)
+        if (!meeting.met)
             part_acknowledge();
         for (int i = 0; i < 2 * SWEEPS; i++)
             assert_status(LK_OK, lk_sweep(test.k.db, 0, NULL));
@@ -210,7 +172,7 @@ test_segment_that_ends_while_the_next_one_comes_goes_once(void **state)
         assert_null(lki_load_acquire(&page->segment[0]));
         assert_int_equal(lki_load_seq_cst(&page->live), 1);
         kit_close(&test.k);
-        if (!test.has_met)
+        if (!meeting.met)
             break;
     }
 }
@@ -237,15 +199,15 @@ test_look_says_of_a_job_that_comes_what_its_place_says(void **state)
     for (unsigned long at = 1;; at++) {
         lki_store_relaxed(&looked_at->word, 1);
         lki_store_relaxed(&looked_at->slots[0].word, LKI_WORD_EMPTY);
-        meeting_begin(at, part_publish);
+        part_begin(at, part_publish);
         test.needs = NOTHING;
         uint64_t word = lki_slot_look(looked_at, &looked_at->slots[0]);
-        test.is_counting = false;
-        if (test.has_met && was == LKI_WORD_EMPTY)
+        meeting.counts = false;
+        if (meeting.met && was == LKI_WORD_EMPTY)
             assert_true(word == lki_word(LKI_WAITING, 0, 0));
         else
             assert_true(word == lki_word(LKI_PASSED, 0, 0));
-        if (!test.has_met)
+        if (!meeting.met)
             break;
     }
     free(looked_at);
@@ -279,13 +241,13 @@ test_jobs_that_come_and_go_meanwhile_do_not_count(void **state)
         lki_thread *thread = lki_thread_self(&((lki_store *)test.k.db->state)->domain, &why);
         assert_non_null(thread);
         lki_write_enter(thread);
-        meeting_begin(at, part_come_and_go);
+        part_begin(at, part_come_and_go);
         lk_status status = lki_places_reserve(lane, thread, 1, test.k.now_ms, 1, 64, &places);
-        test.is_counting = false;
+        meeting.counts = false;
         lki_write_leave(thread);
         assert_status(LK_OK, status);
         kit_close(&test.k);
-        if (!test.has_met)
+        if (!meeting.met)
             break;
     }
 }
@@ -322,9 +284,9 @@ test_frontier_does_not_stay_on_a_segment_that_leaves(void **state)
             assert_status(LK_OK, lk_delete(test.k.db, keys, SECOND));
             for (int i = 0; i < sweeps; i++)
                 part_sweep();
-            meeting_begin(at, part_sweep);
+            part_begin(at, part_sweep);
             lk_status status = jobs_try_pull(&test.k, "q", NULL);
-            test.is_counting = false;
+            meeting.counts = false;
             assert_status(LK_OK, status);
             for (int i = 0; i < 2 * SWEEPS; i++)
                 part_sweep();
@@ -339,7 +301,7 @@ test_frontier_does_not_stay_on_a_segment_that_leaves(void **state)
             push_many(1);
             assert_status(LK_OK, jobs_try_pull(&test.k, "q", NULL));
             kit_close(&test.k);
-            if (!test.has_met)
+            if (!meeting.met)
                 break;
         }
 }
@@ -351,12 +313,10 @@ setup(void **state)
 {
     (void)state;
     test.its = lk_result_new();
-    test.over = test.is_counting = false;
-    sem_init(&test.asked, 0, 0);
-    sem_init(&test.done, 0, 0);
-    if (test.its == NULL || pthread_create(&test.other, NULL, other_main, NULL) != 0)
+    if (test.its == NULL)
         return -1;
-    lki_yield_hook = yield_hook;
+    meeting.can = part_can_run;
+    meeting_open();
     return 0;
 }
 
@@ -364,10 +324,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    lki_yield_hook = NULL;
-    test.over = true;
-    sem_post(&test.asked);
-    pthread_join(test.other, NULL);
+    meeting_close();
     lk_result_free(test.its);
     return 0;
 }
