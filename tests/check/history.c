@@ -10,6 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+void *
+check_memory(size_t count, size_t size)
+{
+    void *memory = calloc(count + 1, size);
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
 static void *
 room_make(void *memory, size_t count, size_t *room, size_t wanted, size_t size)
 {

@@ -117,6 +117,9 @@ uint32_t history_keys(const history *h);
 /* "thread 2 [104, 117] get_many: key 3 read 7; key 4 read none", cut to `size`. */
 void history_tell(const history *h, const history_op *op, char *text, size_t size);
 
+/* `count` zeroed things of `size` bytes, at least one, for free(); there is no checker without memory. */
+void *check_memory(size_t count, size_t size);
+
 /* What a checker says. */
 typedef enum verdict {
     VERDICT_HOLDS,

@@ -8,17 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *
-memory_of(size_t count, size_t size)
-{
-    void *memory = calloc(count + 1, size);
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
-static bool
-broken(queue_view *q, const char *what, const history_op *one, const history_op *other)
+bool
+queue_broken(const queue_view *q, const char *what, const history_op *one, const history_op *other)
 {
     report_add(q->report, "queue: %s:\n", what);
     report_op(q->report, q->history, one);
@@ -46,8 +37,8 @@ ranked_order(const void *left, const void *right)
 void
 queue_rank(history *h, const char *keys, size_t room, uint32_t jobs)
 {
-    ranked *all = memory_of(jobs, sizeof *all);
-    uint64_t *rank = memory_of(jobs, sizeof *rank);
+    ranked *all = check_memory(jobs, sizeof *all);
+    uint64_t *rank = check_memory(jobs, sizeof *rank);
     uint32_t known = 0;
     for (uint32_t i = 0; i < jobs; i++)
         if (keys[i * room] != 0)
@@ -77,7 +68,7 @@ static void
 clock_make(queue_view *q)
 {
     const history *h = q->history;
-    q->clock = memory_of(2 * h->count, sizeof *q->clock);
+    q->clock = check_memory(2 * h->count, sizeof *q->clock);
     for (size_t i = 0; i < h->count; i++) {
         q->clock[q->samples++] = (clock_sample){h->ops[i].begin, h->ops[i].now_begin};
         if (h->ops[i].end != HISTORY_NEVER)
@@ -148,7 +139,7 @@ life_note(queue_view *q, const history_op *op, const history_step *s, size_t *co
     bool unknown = op->end == HISTORY_NEVER;
     if (s->kind == STEP_PUSH) {
         if (j->pushed != NULL)
-            return broken(q, "the history pushes a job twice", op, j->pushed);
+            return queue_broken(q, "the history pushes a job twice", op, j->pushed);
         j->pushed = op;
         j->push = s;
         j->rank = s->before;
@@ -175,8 +166,8 @@ lives_make(queue_view *q)
     const history *h = q->history;
     size_t count = 0;
     q->job_count = history_keys(h);
-    q->jobs = memory_of(q->job_count, sizeof *q->jobs);
-    q->events = memory_of(h->step_count, sizeof *q->events);
+    q->jobs = check_memory(q->job_count, sizeof *q->jobs);
+    q->events = check_memory(h->step_count, sizeof *q->events);
     for (uint32_t j = 0; j < q->job_count; j++)
         q->jobs[j].gone_from = q->jobs[j].gone_to = HISTORY_NEVER;
     for (size_t i = 0; i < h->count; i++)
@@ -244,28 +235,29 @@ pull_holds(queue_view *q, const job_life *j, walk *w, const job_event *e)
     const history_op *op = e->op;
     uint64_t receive = e->step->value, before = w->pull != NULL ? w->pull->step->value : 0;
     if (j->pushed == NULL || j->pushed->begin > op->end)
-        return broken(q, "Q1: a job was pulled that nobody had pushed", op, j->pushed);
+        return queue_broken(q, "Q1: a job was pulled that nobody had pushed", op, j->pushed);
     if (before == receive)
-        return broken(q, "Q1: one receive was given twice", op, w->pull->op);
+        return queue_broken(q, "Q1: one receive was given twice", op, w->pull->op);
     if (receive != before + 1 && j->gone_from == HISTORY_NEVER)
-        return broken(q, "Q1: a receive was counted that nobody got", op,
-                      w->pull != NULL ? w->pull->op : j->pushed);
+        return queue_broken(q, "Q1: a receive was counted that nobody got", op,
+                            w->pull != NULL ? w->pull->op : j->pushed);
     if (j->gone_to < op->begin)
-        return broken(q, "Q3: a job came after it had been taken out", op, j->pushed);
+        return queue_broken(q, "Q3: a job came after it had been taken out", op, j->pushed);
     if (j->push->value != 0 && op->now_begin > (int64_t)j->push->value)
-        return broken(q, "Q6: a job came after it had expired", op, j->pushed);
+        return queue_broken(q, "Q6: a job came after it had expired", op, j->pushed);
     if (w->pull == NULL) {
         if (j->push->expires_ms != 0 && op->now_end < j->pushed->now_begin + j->push->expires_ms)
-            return broken(q, "Q6: a delayed job came before its time", op, j->pushed);
+            return queue_broken(q, "Q6: a delayed job came before its time", op, j->pushed);
     } else if (w->ended != NULL && w->ended->step->kind != STEP_RELEASE) {
-        return broken(q, "Q3: a job came again after its acknowledgement", op, w->ended->op);
+        return queue_broken(q, "Q3: a job came again after its acknowledgement", op, w->ended->op);
     } else if (w->ended != NULL) {
         if (w->ended->step->expires_ms != 0 &&
             op->now_end < w->ended->op->now_begin + w->ended->step->expires_ms)
-            return broken(q, "Q6: a job that was given back came before its time", op,
-                          w->ended->op);
+            return queue_broken(q, "Q6: a job that was given back came before its time", op,
+                                w->ended->op);
     } else if (op->now_end <= w->deadline_least_ms) {
-        return broken(q, "Q2: a job has two holders: the claim had not lapsed", op, w->pull->op);
+        return queue_broken(q, "Q2: a job has two holders: the claim had not lapsed", op,
+                            w->pull->op);
     }
     return true;
 }
@@ -290,24 +282,25 @@ claim_holds(queue_view *q, const job_life *j, walk *w, const job_event *e, const
 {
     const history_op *op = e->op;
     if (w->pull == NULL || w->pull->step->value != e->step->value)
-        return broken(q, "Q3: a claim that nobody was given was good", op, j->pushed);
+        return queue_broken(q, "Q3: a claim that nobody was given was good", op, j->pushed);
     if (w->ended != NULL)
-        return broken(q,
-                      w->ended->step->kind == STEP_RELEASE
-                          ? "Q3: a claim was good after it had been given back"
-                          : "Q3: a job was acknowledged, and its claim was good afterwards",
-                      op, w->ended->op);
+        return queue_broken(q,
+                            w->ended->step->kind == STEP_RELEASE
+                                ? "Q3: a claim was good after it had been given back"
+                                : "Q3: a job was acknowledged, and its claim was good afterwards",
+                            op, w->ended->op);
     if (next != NULL && next->op->end < op->begin)
-        return broken(q, "Q3: who had lost the job could still change it", op, next->op);
+        return queue_broken(q, "Q3: who had lost the job could still change it", op, next->op);
     if (j->gone_to < op->begin)
-        return broken(q, "Q3: a job was acknowledged after it had been taken out", op, j->pushed);
+        return queue_broken(q, "Q3: a job was acknowledged after it had been taken out", op,
+                            j->pushed);
     bool late =
         e->step->kind == STEP_LATE || (e->step->kind == STEP_RELEASE && e->step->before != 0);
     bool judged = late || e->step->kind == STEP_ACKNOWLEDGE || e->step->kind == STEP_RELEASE;
     if (judged && !late && op->now_begin > w->deadline_ms)
-        return broken(q, "Q6: in time after the deadline", op, w->pull->op);
+        return queue_broken(q, "Q6: in time after the deadline", op, w->pull->op);
     if (late && op->now_end <= w->deadline_ms)
-        return broken(q, "Q6: late before the deadline", op, w->pull->op);
+        return queue_broken(q, "Q6: late before the deadline", op, w->pull->op);
     return true;
 }
 
@@ -317,8 +310,8 @@ lost_holds(queue_view *q, const job_life *j, const walk *w, const job_event *e,
 {
     bool taken = (next != NULL && next->op->begin <= e->op->end) || j->gone_from <= e->op->end ||
                  (w->ended != NULL && w->ended->op->begin <= e->op->end);
-    return taken || broken(q, "Q3: lost, though nobody had taken it", e->op,
-                           w->pull != NULL ? w->pull->op : j->pushed);
+    return taken || queue_broken(q, "Q3: lost, though nobody had taken it", e->op,
+                                 w->pull != NULL ? w->pull->op : j->pushed);
 }
 
 static bool
@@ -433,18 +426,18 @@ ending_holds(queue_view *q)
         const history_op *op = &h->ops[i];
         history_kind kind = op->count > 0 ? h->steps[op->first].kind : STEP_KINDS;
         if (kind == STEP_PUSH && e.sure_close != NULL && op->begin > e.sure_close->end)
-            return broken(q, "Q7: a job was pushed into a closed queue", op, e.sure_close);
+            return queue_broken(q, "Q7: a job was pushed into a closed queue", op, e.sure_close);
         if (kind == STEP_REFUSED && (e.first_close == NULL || op->end < e.first_close->begin))
-            return broken(q, "Q7: refused by a queue that nobody had closed", op, NULL);
+            return queue_broken(q, "Q7: refused by a queue that nobody had closed", op, NULL);
         if (kind == STEP_OVER && (e.first_close == NULL || op->end < e.first_close->begin))
-            return broken(q, "Q7: over, of a queue that nobody had closed", op, NULL);
+            return queue_broken(q, "Q7: over, of a queue that nobody had closed", op, NULL);
         if (e.first_over != NULL && op->begin > e.first_over->end &&
             (kind == STEP_PULL || (kind == STEP_EMPTY && !meets_a_push(h, op))))
-            return broken(q, "Q7: a pull went on after the queue was over", op, e.first_over);
+            return queue_broken(q, "Q7: a pull went on after the queue was over", op, e.first_over);
     }
     for (uint32_t j = 0; j < q->job_count && e.first_over != NULL; j++)
         if (job_outlives(&q->jobs[j], e.first_over))
-            return broken(q, "Q7: over, and a job was left", e.first_over, q->jobs[j].pushed);
+            return queue_broken(q, "Q7: over, and a job was left", e.first_over, q->jobs[j].pushed);
     return true;
 }
 

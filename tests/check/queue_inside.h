@@ -50,6 +50,9 @@ typedef struct queue_view {
     size_t sure_count, sure_room;
 } queue_view;
 
+/* Says what is broken, by which calls; false. `other` may be NULL. */
+bool queue_broken(const queue_view *q, const char *what, const history_op *one,
+                  const history_op *other);
 /* A push of which nothing came: until it is told so, others may count its jobs. */
 bool queue_is_in_vain(const history *h, const history_op *op);
 /* What calls take out that name no claim: after the lives have been made, before they are judged. */

@@ -26,20 +26,11 @@ stamp_order(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-static void *
-memory_of(size_t count, size_t size)
-{
-    void *memory = calloc(count + 1, size);
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
 static void
 stamps_make(line *l, const queue_view *q)
 {
     const history *h = q->history;
-    l->stamps = memory_of(2 * h->count + 1, sizeof *l->stamps);
+    l->stamps = check_memory(2 * h->count + 1, sizeof *l->stamps);
     size_t count = 0;
     for (size_t i = 0; i < h->count; i++) {
         l->stamps[count++] = h->ops[i].begin;
@@ -101,8 +92,8 @@ heap_pop(visible *heap, size_t *count)
 static void
 least_make(line *l, const queue_view *q)
 {
-    visible *all = memory_of(q->sure_count, sizeof *all),
-            *heap = memory_of(q->sure_count, sizeof *heap);
+    visible *all = check_memory(q->sure_count, sizeof *all),
+            *heap = check_memory(q->sure_count, sizeof *heap);
     size_t count = 0, next = 0, held = 0;
     for (size_t i = 0; i < q->sure_count; i++) {
         size_t from = instant_of(l, q->sure[i].from) + 1, to = instant_of(l, q->sure[i].to);
@@ -110,7 +101,7 @@ least_make(line *l, const queue_view *q)
             all[count++] = (visible){from, to - 1, q->sure[i].rank};
     }
     qsort(all, count, sizeof *all, visible_order);
-    l->least = memory_of(l->instants, sizeof *l->least);
+    l->least = check_memory(l->instants, sizeof *l->least);
     for (size_t at = 0; at < l->instants; at++) {
         while (next < count && all[next].from <= at)
             heap_push(heap, &held, all[next++]);
@@ -126,7 +117,7 @@ static void
 most_make(line *l)
 {
     for (l->leaves = 1; l->leaves < l->instants; l->leaves *= 2) {}
-    l->most = memory_of(2 * l->leaves, sizeof *l->most);
+    l->most = check_memory(2 * l->leaves, sizeof *l->most);
     memcpy(l->most + l->leaves, l->least, l->instants * sizeof *l->most);
     for (size_t i = l->leaves - 1; i > 0; i--)
         l->most[i] = l->most[2 * i] > l->most[2 * i + 1] ? l->most[2 * i] : l->most[2 * i + 1];
@@ -192,8 +183,8 @@ ranks_below(const uint64_t *ranks, size_t count, uint64_t rank)
 static void
 free_from_find(const line *l, const queue_view *q, asking *all, size_t count)
 {
-    sure_span *spans = memory_of(q->sure_count, sizeof *spans);
-    uint64_t *ranks = memory_of(q->sure_count, sizeof *ranks);
+    sure_span *spans = check_memory(q->sure_count, sizeof *spans);
+    uint64_t *ranks = check_memory(q->sure_count, sizeof *ranks);
     size_t made = 0, next = 0;
     for (size_t i = 0; i < q->sure_count; i++)
         if (q->sure[i].by_time)
@@ -202,7 +193,7 @@ free_from_find(const line *l, const queue_view *q, asking *all, size_t count)
     for (size_t i = 0; i < made; i++)
         ranks[i] = spans[i].rank;
     qsort(ranks, made, sizeof *ranks, stamp_order);
-    size_t *tree = memory_of(made + 1, sizeof *tree);
+    size_t *tree = check_memory(made + 1, sizeof *tree);
     for (size_t i = 0; i < count; i++) {
         for (; next < made && spans[next].from <= all[i].begin; next++) {
             size_t to = instant_of(l, spans[next].to);
@@ -264,7 +255,7 @@ static bool
 pulls_hold(const queue_view *q, const line *l)
 {
     const history *h = q->history;
-    asking *all = memory_of(h->step_count, sizeof *all);
+    asking *all = check_memory(h->step_count, sizeof *all);
     size_t count = 0;
     bool holds = true;
     for (size_t i = 0; i < h->count; i++)
@@ -316,8 +307,8 @@ begun_order(const void *left, const void *right)
 static bool
 keys_hold(const queue_view *q)
 {
-    const job_life **ended = memory_of(q->job_count, sizeof *ended);
-    const job_life **begun = memory_of(q->job_count, sizeof *begun), *greatest = NULL;
+    const job_life **ended = check_memory(q->job_count, sizeof *ended);
+    const job_life **begun = check_memory(q->job_count, sizeof *begun), *greatest = NULL;
     size_t count = 0, next = 0;
     bool holds = true;
     for (uint32_t j = 0; j < q->job_count; j++)

@@ -21,25 +21,6 @@ typedef struct sums {
     turn *sure, *maybe; /* how many jobs are there; two turns for each */
 } sums;
 
-static void *
-memory_of(size_t count, size_t size)
-{
-    void *memory = calloc(count + 1, size);
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
-static bool
-broken(const queue_view *q, const char *what, const history_op *one, const history_op *other)
-{
-    report_add(q->report, "queue: %s:\n", what);
-    report_op(q->report, q->history, one);
-    if (other != NULL)
-        report_op(q->report, q->history, other);
-    return false;
-}
-
 static uint64_t
 least(uint64_t a, uint64_t b)
 {
@@ -58,7 +39,7 @@ rank_order(const void *left, const void *right)
 static void
 by_rank_make(const queue_view *q, sums *s)
 {
-    s->by_rank = memory_of(q->job_count, sizeof(job_life *));
+    s->by_rank = check_memory(q->job_count, sizeof(job_life *));
     for (uint32_t j = 0; j < q->job_count; j++)
         if (q->jobs[j].pushed != NULL)
             s->by_rank[s->count++] = &q->jobs[j];
@@ -185,8 +166,8 @@ turn_order(const void *left, const void *right)
 static void
 turns_make(sums *s)
 {
-    s->sure = memory_of(2 * s->count, sizeof *s->sure);
-    s->maybe = memory_of(2 * s->count, sizeof *s->maybe);
+    s->sure = check_memory(2 * s->count, sizeof *s->sure);
+    s->maybe = check_memory(2 * s->count, sizeof *s->maybe);
     for (size_t i = 0; i < s->count; i++) {
         const job_life *j = s->by_rank[i];
         uint64_t until = sure_until(j);
@@ -266,12 +247,13 @@ key_holds(const queue_view *q, const sums *s, const history_op *op, const histor
          i < s->count && s->by_rank[i]->rank == step->before; i++) {
         const job_life *j = s->by_rank[i];
         if (step->kind == STEP_PUSH && j->pushed->end < op->begin && sure_until(j) > op->end)
-            return broken(q, "Q8: a unique job came in beside another one of its key", op,
-                          j->pushed);
+            return queue_broken(q, "Q8: a unique job came in beside another one of its key", op,
+                                j->pushed);
         may_be = may_be || (j->pushed->begin < op->end && maybe_until(j) > op->begin);
     }
     return step->kind == STEP_PUSH || step->before == 0 || may_be ||
-           broken(q, "Q8: a job of that key is there, it was said, and there was none", op, NULL);
+           queue_broken(q, "Q8: a job of that key is there, it was said, and there was none", op,
+                        NULL);
 }
 
 /* Of the jobs that `op` pushes, how many may have come in place of others? */
@@ -301,11 +283,11 @@ depth_holds(const queue_view *q, const sums *s, const history_op *op, const hist
     if (step->kind == STEP_ROOM) { /* what replaces others may come in however many there are */
         wanted -= replacing(q, s, op);
         return wanted == 0 || extreme_within(s->sure, 2 * s->count, op, -1) + wanted <= most ||
-               broken(q, "Q9: more jobs came in than the push wanted in the queue", op, NULL);
+               queue_broken(q, "Q9: more jobs came in than the push wanted in the queue", op, NULL);
     }
     int64_t there = extreme_within(s->maybe, 2 * s->count, op, 1);
     return there + wanted > most || there + wanted + jobs_in_vain(q, op) > most ||
-           broken(q, "Q9: too many jobs, it was said, and there were fewer", op, NULL);
+           queue_broken(q, "Q9: too many jobs, it was said, and there were fewer", op, NULL);
 }
 
 /* How many of the steps that a figure counts lie before the end of `op`; surely: before its beginning. */
@@ -369,7 +351,7 @@ figure_holds(const queue_view *q, const sums *s, const history_op *op, const his
     }
     if (step->value >= least_sum && step->value <= most_sum)
         return true;
-    (void)broken(q, purge ? "Q10: a purge miscounts" : "Q10: a figure is wrong", op, NULL);
+    (void)queue_broken(q, purge ? "Q10: a purge miscounts" : "Q10: a figure is wrong", op, NULL);
     report_add(q->report, " it is between %llu and %llu\n", (unsigned long long)least_sum,
                (unsigned long long)most_sum);
     return false;

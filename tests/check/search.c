@@ -140,9 +140,7 @@ event_order(const void *left, const void *right)
 static event *
 events_make(const history *h, size_t *count)
 {
-    event *events = calloc(2 * h->count + 1, sizeof *events);
-    if (events == NULL)
-        abort();
+    event *events = check_memory(2 * h->count, sizeof *events);
     *count = 0;
     for (uint32_t i = 0; i < h->count; i++) {
         events[(*count)++] = (event){h->ops[i].begin, i, false};

@@ -34,15 +34,6 @@ typedef struct moment {
     bool ends;
 } moment;
 
-static void *
-memory_of(size_t count, size_t size)
-{
-    void *memory = calloc(count + 1, size);
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
 static void
 edge_add(graph *g, size_t from, size_t to)
 {
@@ -75,7 +66,7 @@ moment_order(const void *left, const void *right)
 static void
 time_edges(graph *g, const history *h)
 {
-    moment *moments = memory_of(2 * h->count, sizeof *moments);
+    moment *moments = check_memory(2 * h->count, sizeof *moments);
     for (uint32_t i = 0; i < h->count; i++) {
         moments[2 * i] = (moment){h->ops[i].begin, i, false};
         moments[2 * i + 1] = (moment){h->ops[i].end, i, true};
@@ -166,8 +157,8 @@ step_reading(const history_step *s)
 static void
 data_edges(graph *g, const history *h)
 {
-    places made = {memory_of(h->step_count, sizeof(place)), 0};
-    places replaced = {memory_of(h->step_count, sizeof(place)), 0};
+    places made = {check_memory(h->step_count, sizeof(place)), 0};
+    places replaced = {check_memory(h->step_count, sizeof(place)), 0};
     for (uint32_t i = 0; i < h->count; i++)
         for (uint32_t k = 0; k < h->ops[i].count; k++) {
             reading r = step_reading(&h->steps[h->ops[i].first + k]);
@@ -194,13 +185,13 @@ data_edges(graph *g, const history *h)
 static void
 graph_index(graph *g)
 {
-    g->first = memory_of(g->nodes + 1, sizeof *g->first);
-    g->next = memory_of(g->edges, sizeof *g->next);
+    g->first = check_memory(g->nodes + 1, sizeof *g->first);
+    g->next = check_memory(g->edges, sizeof *g->next);
     for (size_t e = 0; e < g->edges; e++)
         g->first[g->from[e] + 1]++;
     for (size_t n = 0; n < g->nodes; n++)
         g->first[n + 1] += g->first[n];
-    uint32_t *at = memory_of(g->nodes + 1, sizeof *at);
+    uint32_t *at = check_memory(g->nodes + 1, sizeof *at);
     memcpy(at, g->first, (g->nodes + 1) * sizeof *at);
     for (size_t e = 0; e < g->edges; e++)
         g->next[at[g->from[e]]++] = g->to[e];
@@ -302,9 +293,9 @@ cycle_from(const graph *g, const tarjan *t, size_t ops, uint32_t start, size_t b
 static void
 cycle_tell(const graph *g, const tarjan *t, const history *h, report *r)
 {
-    uint32_t *parent = memory_of(g->nodes, sizeof *parent);
-    uint32_t *distance = memory_of(g->nodes, sizeof *distance);
-    uint32_t *queue = memory_of(2 * g->nodes + 1, sizeof *queue);
+    uint32_t *parent = check_memory(g->nodes, sizeof *parent);
+    uint32_t *distance = check_memory(g->nodes, sizeof *distance);
+    uint32_t *queue = check_memory(2 * g->nodes + 1, sizeof *queue);
     uint32_t best = 0;
     size_t shortest = SIZE_MAX;
     for (uint32_t n = 0, searched = 0; n < h->count && searched < SEARCHED_MAX; n++) {
@@ -346,7 +337,7 @@ serial_check(const history *h, report *r)
     time_edges(&g, h);
     data_edges(&g, h);
     graph_index(&g);
-    uint32_t *memory = memory_of(6 * g.nodes, sizeof *memory), clock = 0;
+    uint32_t *memory = check_memory(6 * g.nodes, sizeof *memory), clock = 0;
     tarjan t = {.index = memory,
                 .low = memory + g.nodes,
                 .stack = memory + 2 * g.nodes,

@@ -115,9 +115,7 @@ timeline_order(timeline *t)
 static timeline *
 timelines_make(const history *h, uint32_t keys)
 {
-    timeline *all = calloc(keys + 1, sizeof *all);
-    if (all == NULL)
-        abort();
+    timeline *all = check_memory(keys, sizeof *all);
     for (unsigned pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < h->step_count && pass == 0; i++) {
             const history_step *s = &h->steps[i];
@@ -126,8 +124,7 @@ timelines_make(const history *h, uint32_t keys)
                 all[s->key].count = s->value;
         }
         for (uint32_t key = 0; key < keys && pass == 0; key++)
-            if ((all[key].writes = calloc(all[key].count + 1, sizeof(write_span))) == NULL)
-                abort();
+            all[key].writes = check_memory(all[key].count, sizeof(write_span));
         for (uint32_t i = 0; i < h->count && pass == 1; i++)
             for (uint32_t k = 0; k < h->ops[i].count; k++) {
                 const history_step *s = &h->steps[h->ops[i].first + k];

@@ -127,18 +127,25 @@ plain_many(void)
     }
 }
 
-/* By queries, which are always snapshots. */
+/* By a query, which is always a snapshot. */
+static void
+pair_queried(lk_result *result, uint64_t *first, uint64_t *second)
+{
+    lk_query query = {.pk = lk_string("partition")};
+    STORE_MUST(lk_query_items(db, &query, result));
+    SCHEDULE_EXPECT(lk_result_count(result) == 2);
+    *first = store_number(lk_result_item(result, 0));
+    *second = store_number(lk_result_item(result, 1));
+    schedule_note("%d and %d", (int)*first, (int)*second);
+}
+
 static void
 pair_query(void)
 {
     lk_result *result = store_result();
-    lk_query query = {.pk = lk_string("partition")};
     for (int i = 0; i < 3; i++) {
-        STORE_MUST(lk_query_items(db, &query, result));
-        SCHEDULE_EXPECT(lk_result_count(result) == 2);
-        uint64_t first = store_number(lk_result_item(result, 0));
-        uint64_t second = store_number(lk_result_item(result, 1));
-        schedule_note("%d and %d", (int)first, (int)second);
+        uint64_t first, second;
+        pair_queried(result, &first, &second);
         if (first != second && first != second + 1)
             schedule_fail("one snapshot has %d and %d", (int)first, (int)second);
     }
@@ -253,13 +260,9 @@ static void
 sum_query(void)
 {
     lk_result *result = store_result();
-    lk_query query = {.pk = lk_string("partition")};
     for (int i = 0; i < 3; i++) {
-        STORE_MUST(lk_query_items(db, &query, result));
-        SCHEDULE_EXPECT(lk_result_count(result) == 2);
-        uint64_t first = store_number(lk_result_item(result, 0));
-        uint64_t second = store_number(lk_result_item(result, 1));
-        schedule_note("%d and %d", (int)first, (int)second);
+        uint64_t first, second;
+        pair_queried(result, &first, &second);
         if (first + second != 20)
             schedule_fail("a commit is torn: %d and %d", (int)first, (int)second);
     }
