@@ -114,7 +114,8 @@ typedef enum lk_status {
     LK_TOO_BIG = -2,   /* a pk, sk, data or count above its limit */
     LK_TOO_SMALL = -3, /* the caller's buffer; the needed size was set */
     LK_NO_MEMORY = -4, /* nothing was written, the store goes on working */
-    /* memory held back by a reader that stays has reached its limit, or a queue is full */
+    /* memory held back by a reader that stays has reached its limit, or a queue is full, or is just
+     * giving this very key, which looks generated, to a job of its own */
     LK_BUSY = -5,
     LK_UNSUPPORTED = -6, /* the database behind the handle lacks this call */
     LK_UNAVAILABLE = -7, /* the database behind the handle cannot be reached */
@@ -564,8 +565,9 @@ LK_API void lk_stream_close(lk_stream *stream);
  * never received, its claims LK_LOST; with options->unique any item there is LK_EXISTS. `pushed`
  * (may be NULL) receives the jobs as they are stored. All jobs have the same pk, else LK_INVALID.
  * count 0: LK_OK, and `pushed` is empty. delay_ms negative: LK_INVALID.
- * LK_OK. LK_CLOSED. LK_EXISTS. LK_BUSY: it would be more than max_depth jobs (one that a
- * call under way takes out may still count, one that it pushes even twice), or retired memory is at its limit. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. On anything but LK_OK nothing was pushed.
+ * LK_OK. LK_CLOSED. LK_EXISTS. LK_BUSY: it would be more than max_depth jobs (one that a call
+ * under way takes out may still count, one that it pushes even twice), or retired memory is at its
+ * limit. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. On anything but LK_OK nothing was pushed.
  * Segmented queue: after Michael, Scott, "Simple, Fast, and Practical Non-Blocking and Blocking
  * Concurrent Queue Algorithms", 1996; ULID: github.com/ulid/spec, 2016. */
 LK_API LK_CHECKED lk_status lk_queue_push(lk_db *db, const lk_item *jobs, size_t count,

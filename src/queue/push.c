@@ -147,7 +147,8 @@ cells_give_up(push *p, lki_places places)
 }
 
 /* A consumer has passed the place over. The job is visible when the push returns all the same: by a
- * ready entry, or, where there is no memory for one, by its time, which has just passed. Nobody else changes a word that is PASSED. */
+ * ready entry, or, where there is no memory for one, by its time, which has just passed. Nobody else
+ * changes a word that is PASSED. */
 static LKI_COLD void
 slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {

@@ -404,8 +404,8 @@ record_commit(plan *p, lki_record *record, lki_record *over)
     lki_store_relaxed(&record->word, (uint64_t)(uintptr_t)p->commit | LKI_WORD_COMMIT);
 }
 
-/* An item under the lock of its key over a plain value, or over the lock alone, as most steps are. False: something is not so, and
- * nothing was done. */
+/* An item under the lock of its key over a plain value, or over the lock alone, as most steps are.
+ * False: something is not so, and nothing was done. */
 LKI_INLINE bool
 step_install_plain(plan *p, step *s)
 {
