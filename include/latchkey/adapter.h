@@ -84,7 +84,7 @@ extern "C" {
 #define LK_COMMITS_JOBS ((uint64_t)1 << 18)
 /* commit, set_atomic and push find keys that are named twice by themselves (LK_INVALID): the library does
  * not look. */
-#define LK_FINDS_TWINS ((uint64_t)1 << 19)
+#define LK_CHECKS_DUPLICATES ((uint64_t)1 << 19)
 
 /* ---- operations ---- */
 

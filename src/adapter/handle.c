@@ -83,7 +83,7 @@ handles_begin(void)
 #define ALL_CAPABILITIES                                                                \
     (LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES | LK_HAS_QUEUE_FD |  \
      LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT | LK_IS_DURABLE | \
-     LK_COMMITS_JOBS | LK_FINDS_TWINS)
+     LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES)
 
 /* `given` operations of a group of `all` are there. */
 static bool

@@ -584,14 +584,14 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     if (db == NULL)
         return LK_INVALID;
     lki_store *store = NULL;
-    lk_status status = lki_store_open(options, lki_queues_tend, lki_queues_settle, &store);
+    lk_status status = lki_store_open(options, lki_queues_tend, lki_queues_refresh, &store);
     if (status != LK_OK)
         return status;
     lk_adapter adapter = LK_ADAPTER_INIT;
     adapter.name = "memory";
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
                            LK_HAS_QUEUE_FD | LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS |
-                           LK_IS_SNAPSHOT | LK_COMMITS_JOBS | LK_FINDS_TWINS;
+                           LK_IS_SNAPSHOT | LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES;
     adapter.state = store;
     adapter.max_pk_size = store->max_pk_size;
     adapter.max_sk_size = store->max_sk_size;

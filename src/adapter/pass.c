@@ -233,7 +233,7 @@ lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations, size_t size
     lk_status status = lk_adapter_read(inner, adapter);
     if (status != LK_OK)
         return status;
-    adapter->capabilities |= LK_FINDS_TWINS; /* the inner handle looks */
+    adapter->capabilities |= LK_CHECKS_DUPLICATES; /* the inner handle looks */
     lk_operations passing = {
         .size = size,
         .get = pass_get,

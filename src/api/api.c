@@ -306,8 +306,8 @@ lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks
     conflict = conflict != NULL ? conflict : &ignored;
     if (LKI_UNLIKELY(db->operations.set_atomic == NULL))
         return lki_compose_set_atomic(db, items, item_count, locks, lock_count, conflict);
-    if (LKI_UNLIKELY((db->capabilities & LK_FINDS_TWINS) == 0))
-        status = lki_check_twin_items(items, item_count, false, locks, lock_count);
+    if (LKI_UNLIKELY((db->capabilities & LK_CHECKS_DUPLICATES) == 0))
+        status = lki_check_duplicate_items(items, item_count, false, locks, lock_count);
     return LKI_UNLIKELY(status != LK_OK) ? status
                                          : db->operations.set_atomic(db->state, items, item_count,
                                                                      locks, lock_count, conflict);
@@ -360,8 +360,8 @@ lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks,
         return status;
     if (LKI_UNLIKELY(db->operations.commit == NULL))
         return lki_db_lacks(db);
-    if (LKI_UNLIKELY((db->capabilities & LK_FINDS_TWINS) == 0))
-        status = lki_check_twins(writes, write_count, locks, lock_count);
+    if (LKI_UNLIKELY((db->capabilities & LK_CHECKS_DUPLICATES) == 0))
+        status = lki_check_duplicates(writes, write_count, locks, lock_count);
     return status != LK_OK
                ? status
                : db->operations.commit(db->state, writes, write_count, locks, lock_count,

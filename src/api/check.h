@@ -85,9 +85,9 @@ lki_check_item(const lk_db *db, const lk_item *item)
 lk_status lki_check_query(const lk_db *db, const lk_query *query);
 /* Is a key named by two writes (items; `jobs`: without an sk they have none), or by two locks? LK_OK,
  * LK_INVALID, LK_NO_MEMORY. */
-lk_status lki_check_twins(const lk_write *writes, size_t write_count, const lk_lock *locks,
-                          size_t lock_count);
-lk_status lki_check_twin_items(const lk_item *items, size_t item_count, bool jobs,
-                               const lk_lock *locks, size_t lock_count);
+lk_status lki_check_duplicates(const lk_write *writes, size_t write_count, const lk_lock *locks,
+                               size_t lock_count);
+lk_status lki_check_duplicate_items(const lk_item *items, size_t item_count, bool jobs,
+                                    const lk_lock *locks, size_t lock_count);
 
 #endif

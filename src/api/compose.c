@@ -62,8 +62,8 @@ lki_compose_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lo
     for (size_t i = 0; i < item_count; i++)
         writes[i] = (lk_write){.kind = LK_PUT, .item = items[i]};
     lk_status status = LK_OK;
-    if ((db->capabilities & LK_FINDS_TWINS) == 0)
-        status = lki_check_twins(writes, item_count, locks, lock_count);
+    if ((db->capabilities & LK_CHECKS_DUPLICATES) == 0)
+        status = lki_check_duplicates(writes, item_count, locks, lock_count);
     if (status == LK_OK)
         status = db->operations.commit(db->state, writes, item_count, locks, lock_count, conflict);
     lki_free(NULL, writes, size);
@@ -81,7 +81,7 @@ key_compare(const void *left, const void *right)
 }
 
 static bool
-keys_have_twins(const lk_key **keys, size_t count)
+keys_have_duplicates(const lk_key **keys, size_t count)
 {
     qsort(keys, count, sizeof *keys, key_compare);
     for (size_t i = 1; i < count; i++)
@@ -92,12 +92,13 @@ keys_have_twins(const lk_key **keys, size_t count)
 
 /* Of the keys that are there; `locks` besides. */
 static lk_status
-twins_find(const lk_key **keys, size_t count, size_t room, const lk_lock *locks, size_t lock_count)
+duplicates_find(const lk_key **keys, size_t count, size_t room, const lk_lock *locks,
+                size_t lock_count)
 {
-    bool twins = keys_have_twins(keys, count);
+    bool twins = keys_have_duplicates(keys, count);
     for (size_t i = 0; i < lock_count; i++)
         keys[i] = &locks[i].key;
-    twins = twins || keys_have_twins(keys, lock_count);
+    twins = twins || keys_have_duplicates(keys, lock_count);
     lki_free(NULL, keys, room * sizeof *keys);
     return twins ? LK_INVALID : LK_OK;
 }
@@ -111,7 +112,8 @@ keys_room(size_t one, size_t other, size_t *room)
 }
 
 lk_status
-lki_check_twins(const lk_write *writes, size_t write_count, const lk_lock *locks, size_t lock_count)
+lki_check_duplicates(const lk_write *writes, size_t write_count, const lk_lock *locks,
+                     size_t lock_count)
 {
     size_t room, count = 0;
     if (write_count < 2 && lock_count < 2)
@@ -125,12 +127,12 @@ lki_check_twins(const lk_write *writes, size_t write_count, const lk_lock *locks
         if (write->kind != LK_PUSH || key->sk.size != 0) /* a job without an sk has no key yet */
             keys[count++] = key;
     }
-    return twins_find(keys, count, room, locks, lock_count);
+    return duplicates_find(keys, count, room, locks, lock_count);
 }
 
 lk_status
-lki_check_twin_items(const lk_item *items, size_t item_count, bool jobs, const lk_lock *locks,
-                     size_t lock_count)
+lki_check_duplicate_items(const lk_item *items, size_t item_count, bool jobs, const lk_lock *locks,
+                          size_t lock_count)
 {
     size_t room, count = 0;
     if (item_count < 2 && lock_count < 2)
@@ -141,5 +143,5 @@ lki_check_twin_items(const lk_item *items, size_t item_count, bool jobs, const l
     for (size_t i = 0; i < item_count; i++)
         if (!jobs || items[i].key.sk.size != 0)
             keys[count++] = &items[i].key;
-    return twins_find(keys, count, room, locks, lock_count);
+    return duplicates_find(keys, count, room, locks, lock_count);
 }

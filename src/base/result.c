@@ -185,7 +185,7 @@ lk_result_draft(lk_result *result)
 }
 
 static lk_result *
-draft_obtain(lk_result *result)
+draft_find_or_create(lk_result *result)
 {
     if (result->draft == NULL)
         result->draft = lk_result_new();
@@ -195,7 +195,7 @@ draft_obtain(lk_result *result)
 lk_result *
 lki_result_draft(lk_result *result)
 {
-    lk_result *draft = draft_obtain(result);
+    lk_result *draft = draft_find_or_create(result);
     if (draft != NULL)
         (void)lki_result_begin(draft, 0, 0);
     return draft;
@@ -205,7 +205,7 @@ lki_result_draft(lk_result *result)
 static lk_result *
 draft_widen(lk_result *result, size_t items, size_t bytes)
 {
-    lk_result *draft = draft_obtain(result);
+    lk_result *draft = draft_find_or_create(result);
     return draft != NULL && lki_result_extend(draft, items, bytes) ? draft : NULL;
 }
 
@@ -226,7 +226,7 @@ lk_result_add(lk_result *result, const lk_item *item)
 lk_status
 lk_result_add_claimed(lk_result *result, const lk_item *item, const lk_claim *claim)
 {
-    lk_result *draft = draft_obtain(result);
+    lk_result *draft = draft_find_or_create(result);
     if (draft == NULL || !claims_widen(draft, draft->count + 1))
         return LK_NO_MEMORY;
     lk_status status = lk_result_add(result, item);

@@ -247,31 +247,31 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
 /* ---- queues whose descriptors have to be set right ---- */
 
 bool
-lki_unsettled_has_room(lki_thread *thread)
+lki_noted_has_room(lki_thread *thread)
 {
-    uint32_t room = thread->unsettled_room;
-    if (thread->unsettled_count < LKI_LANES_UNSETTLED + room)
+    uint32_t room = thread->noted_room;
+    if (thread->noted_count < LKI_NOTED_HERE + room)
         return true;
-    uint32_t wider = room == 0 ? 8 * LKI_LANES_UNSETTLED : 2 * room;
+    uint32_t wider = room == 0 ? 8 * LKI_NOTED_HERE : 2 * room;
     void **more = lki_alloc(&thread->domain->allocator, wider * sizeof *more);
     if (more == NULL)
         return false;
     if (room != 0) {
-        memcpy(more, thread->unsettled_more, room * sizeof *more);
-        lki_free(&thread->domain->allocator, thread->unsettled_more, room * sizeof *more);
+        memcpy(more, thread->noted_more, room * sizeof *more);
+        lki_free(&thread->domain->allocator, thread->noted_more, room * sizeof *more);
     }
-    thread->unsettled_more = more;
-    thread->unsettled_room = wider;
+    thread->noted_more = more;
+    thread->noted_room = wider;
     return true;
 }
 
 static void
-unsettled_free(lki_thread *thread)
+noted_free(lki_thread *thread)
 {
-    lki_free(&thread->domain->allocator, thread->unsettled_more,
-             thread->unsettled_room * sizeof *thread->unsettled_more);
-    thread->unsettled_more = NULL;
-    thread->unsettled_room = 0;
+    lki_free(&thread->domain->allocator, thread->noted_more,
+             thread->noted_room * sizeof *thread->noted_more);
+    thread->noted_more = NULL;
+    thread->noted_room = 0;
 }
 
 /* The record, with what was retired into it, goes to the next new thread; until then thieves may
@@ -282,7 +282,7 @@ thread_hand_over(lki_thread *thread)
     LK_ASSERT(thread->epoch.active == 0);
     lki_stock_free(thread);
     lki_scratch_free(thread);
-    unsettled_free(thread);
+    noted_free(thread);
     thread->pins = 0;
     lki_store_relaxed(&thread->kernel_id, 0);
     lki_store_relaxed(&thread->stalled_since_ms, 0);
@@ -372,7 +372,7 @@ lki_domain_close(lki_domain *domain)
         lki_thread *next = thread->next;
         lki_stock_free(thread);
         lki_scratch_free(thread);
-        unsettled_free(thread);
+        noted_free(thread);
         lki_free_lines(&domain->allocator, thread, sizeof *thread);
         thread = next;
     }

@@ -91,8 +91,8 @@ typedef struct lki_limbo {
 enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 48 };
 
 enum {
-    LKI_LANES_KNOWN = LKI_OR_SMALL(4, 1),
-    LKI_LANES_UNSETTLED = LKI_OR_SMALL(8, 1),
+    LKI_QUEUES_KNOWN = LKI_OR_SMALL(4, 1),
+    LKI_NOTED_HERE = LKI_OR_SMALL(8, 1),
     LKI_CELLS_KNOWN = LKI_OR_SMALL(8, 1)
 };
 
@@ -116,13 +116,13 @@ struct lki_thread {
     void *cells[LKI_CELLS_KNOWN];
     uint32_t cell_count, cell_epoch;
     int64_t cell_ms;
-    void *lanes[LKI_LANES_KNOWN]; /* queues used last, as of lanes_gone; see store/lane.c */
-    uint64_t lanes_gone;
+    void *queues[LKI_QUEUES_KNOWN]; /* queues used last, as of queues_gone; see store/queue.c */
+    uint64_t queues_gone;
     /* queues whose descriptors this thread's call has to set right before it ends; of the store; the first
      * few, and an array of those beyond, which grows */
-    void *unsettled[LKI_LANES_UNSETTLED];
-    void **unsettled_more;
-    uint32_t unsettled_count, unsettled_room;
+    void *noted[LKI_NOTED_HERE];
+    void **noted_more;
+    uint32_t noted_count, noted_room;
     int64_t ulid_ms; /* of ulid_text, which are the characters of an sk for it */
     unsigned char ulid_text[10];
     void *scratch; /* kept between calls, while no call has taken it: scratch.h */
@@ -205,13 +205,12 @@ lki_section_epoch(const lki_thread *thread)
 
 /* The queue that is noted as the i-th, 0 the first. */
 LKI_INLINE void **
-lki_unsettled_at(lki_thread *thread, uint32_t i)
+lki_noted_at(lki_thread *thread, uint32_t i)
 {
-    return i < LKI_LANES_UNSETTLED ? &thread->unsettled[i]
-                                   : &thread->unsettled_more[i - LKI_LANES_UNSETTLED];
+    return i < LKI_NOTED_HERE ? &thread->noted[i] : &thread->noted_more[i - LKI_NOTED_HERE];
 }
 /* May one more be noted? False: no memory. */
-bool lki_unsettled_has_room(lki_thread *thread);
+bool lki_noted_has_room(lki_thread *thread);
 
 /* `domain` is zeroed memory with its [const] fields but id and forks set. */
 void lki_domain_open(lki_domain *domain);

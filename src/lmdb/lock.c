@@ -110,7 +110,7 @@ typedef struct made_locks {
 
 /* As it is, or made, or renewed. */
 static lk_status
-lock_obtain(lki_lmdb_txn *t, const lk_key *of, lk_lock *lock, made_locks *made)
+lock_find_or_create(lki_lmdb_txn *t, const lk_key *of, lk_lock *lock, made_locks *made)
 {
     lki_lmdb_key key;
     lki_lmdb_lock row;
@@ -165,7 +165,7 @@ lki_lmdb_get_lock(void *state, const lk_key *key, lk_lock *lock)
         status = lki_lmdb_begin(store, &t);
         if (status != LK_OK)
             return status;
-        status = lock_obtain(&t, key, &got, &made);
+        status = lock_find_or_create(&t, key, &got, &made);
         if (status == LK_OK)
             made_count(store, &made);
         status = lki_lmdb_end(&t, status);
@@ -218,7 +218,7 @@ locked_write(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, 
     if (status != LK_OK)
         return status;
     for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = lock_obtain(&t, &keys[i], &locks[i], &made);
+        status = lock_find_or_create(&t, &keys[i], &locks[i], &made);
     lk_result_draft(result);
     for (size_t i = 0; status == LK_OK && i < count; i++) {
         lki_lmdb_key key;

@@ -10,10 +10,10 @@
 #include "queue/queue.h"
 
 static void
-outcome_count(lki_thread *thread, lki_lane *lane, lk_status status)
+outcome_count(lki_thread *thread, lki_queue *queue, lk_status status)
 {
-    if (lane != NULL && LKI_UNLIKELY(status == LK_LATE || status == LK_LOST))
-        lki_lane_count(lane, thread, status == LK_LATE ? LKI_LANE_LATE : LKI_LANE_LOST, 1);
+    if (queue != NULL && LKI_UNLIKELY(status == LK_LATE || status == LK_LOST))
+        lki_queue_count(queue, thread, status == LK_LATE ? LKI_QUEUE_LATE : LKI_QUEUE_LOST, 1);
 }
 
 /* ---- acknowledge ---- */
@@ -39,7 +39,7 @@ ended_flush(acknowledgement *a)
 /* The way of nearly all: a plain job whose claim is the one that was handed out last, and in time.
  * False: judge it the long way. */
 LKI_INLINE bool
-acknowledge_plain(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
+acknowledge_plain(acknowledgement *a, lki_queue *queue, const lk_claim *claim)
 {
     enum { CLAIM_BITS = (1 << LKI_TIME_SHIFT) - 1 }; /* of a word: all but its time */
     lki_store *store = a->store;
@@ -48,9 +48,9 @@ acknowledge_plain(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
         claim->key.sk.size != LK_ULID_SIZE)
         return false;
     lki_found_job job;
-    job.slot = lki_lane_slot(lane, token >> 16 & LKI_ULID_MASK, &job.segment);
+    job.slot = lki_queue_slot(queue, token >> 16 & LKI_ULID_MASK, &job.segment);
     uint64_t word = job.slot != NULL ? lki_load_acquire(&job.slot->word) : 0; /* P11 */
-    if ((word & CLAIM_BITS) != lki_word(LKI_CLAIMED, (uint32_t)token & LKI_RECEIVES_MAX, 0) ||
+    if ((word & CLAIM_BITS) != lki_job_word(LKI_CLAIMED, (uint32_t)token & LKI_RECEIVES_MAX, 0) ||
         lki_ticks_past(store, &a->ticks, word >> LKI_TIME_SHIFT))
         return false;
     job.cell = job.slot->cell;
@@ -67,14 +67,14 @@ acknowledge_plain(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
     if (LKI_UNLIKELY(a->ended != 0 && a->segment != job.segment))
         ended_flush(a);
     a->segment = job.segment;
-    if (LKI_UNLIKELY(lki_job_end(store, a->thread, lane, &job) != LK_OK))
+    if (LKI_UNLIKELY(lki_job_end(store, a->thread, queue, &job) != LK_OK))
         return false;
     a->ended++;
     return true;
 }
 
 static LKI_APART lk_status
-acknowledge_long(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
+acknowledge_long(acknowledgement *a, lki_queue *queue, const lk_claim *claim)
 {
     lki_store *store = a->store;
     lki_thread *thread = a->thread;
@@ -82,17 +82,17 @@ acknowledge_long(acknowledgement *a, lki_lane *lane, const lk_claim *claim)
     ended_flush(a);
     do {
         lki_found_job job;
-        lki_job_find(store, &lane, claim->key, &job);
+        lki_job_find(store, &queue, claim->key, &job);
         judged = lki_claim_judge(store, &job, claim->token, &a->ticks);
         if (judged == LK_LOST)
             break;
         if (!lki_reserve(thread, 8))
             return LK_NO_MEMORY;
-        status = lki_job_remove(store, thread, lane, &job);
+        status = lki_job_remove(store, thread, queue, &job);
         if (status == LK_NO_MEMORY || status == LK_BUSY)
             return status;
     } while (status != LK_OK);
-    outcome_count(thread, lane, judged);
+    outcome_count(thread, queue, judged);
     return judged;
 }
 
@@ -110,9 +110,9 @@ lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *clai
         lki_write_enter(thread);
         do {
             const lk_claim *claim = &claims[i++];
-            lki_lane *lane = lki_lane_find_known(store, thread, claim->key.pk);
-            if (LKI_UNLIKELY(lane == NULL || !acknowledge_plain(&a, lane, claim))) {
-                status = acknowledge_long(&a, lane, claim);
+            lki_queue *queue = lki_queue_find_known(store, thread, claim->key.pk);
+            if (LKI_UNLIKELY(queue == NULL || !acknowledge_plain(&a, queue, claim))) {
+                status = acknowledge_long(&a, queue, claim);
                 first = first == LK_OK ? status : first;
             }
         } while (LKI_UNLIKELY(i < end) && status >= LK_OK && !lki_section_is_full(thread));
@@ -143,11 +143,11 @@ static lk_status
 claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ticks *ticks,
              const lki_state *change, lki_state *to)
 {
-    lki_lane *lane = lki_lane_find_known(store, thread, claim->key.pk);
+    lki_queue *queue = lki_queue_find_known(store, thread, claim->key.pk);
     lk_status judged, status;
     do {
         lki_found_job job;
-        lki_job_find(store, &lane, claim->key, &job);
+        lki_job_find(store, &queue, claim->key, &job);
         judged = lki_claim_judge(store, &job, claim->token, ticks);
         if (judged == LK_LOST)
             break;
@@ -160,16 +160,16 @@ claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ti
             job.state.phase == LKI_CLAIMED)
             return judged; /* there it is already */
         if (job.plain && is_unsteady(&job.state, to))
-            status = lki_job_head(store, thread, lane, &job) == LK_OK ? LK_RACE : LK_NO_MEMORY;
+            status = lki_job_head(store, thread, queue, &job) == LK_OK ? LK_RACE : LK_NO_MEMORY;
         else
-            status = lki_job_change(store, thread, lane, &job, to, ticks->now);
+            status = lki_job_change(store, thread, queue, &job, to, ticks->now);
         if (status == LK_NO_MEMORY)
             return status;
     } while (status != LK_OK);
     if (judged != LK_LOST && to->phase == LKI_WAITING && to->time == 0)
-        lki_wait_notify(&lane->wait, 1);
+        lki_wait_notify(&queue->wait, 1);
     if (judged != LK_LATE || to->phase == LKI_WAITING) /* an extension is never late */
-        outcome_count(thread, lane, judged);
+        outcome_count(thread, queue, judged);
     return judged;
 }
 

@@ -6,7 +6,7 @@
  * store/commit.c asks, each time it plans, which record has to be effective and which state comes:
  *
  *   acknowledge  the job, headed, as it was judged; it gets the tombstones of a delete
- *   push         the cell of the key, or, where the sk is to be generated, a place in the lane whose
+ *   push         the cell of the key, or, where the sk is to be generated, a place in the queue whose
  *                slot is headed from the start, reserved with those of the other pushes to the
  *                same queue, so that they are contiguous; the ready entry goes in now, before the record can
  *                be effective, so that whoever sees one write of the commit finds the job too
@@ -14,15 +14,15 @@
  * Afterwards entries that were made in vain go, and places that were reserved in vain are given up
  * by the burial of their cells.
  *
- * Progress    as store/commit.c; a lane has to be made, or a segment: latches.
+ * Progress    as store/commit.c; a queue has to be made, or a segment: latches.
  */
 #include <string.h>
 
 #include "queue/queue.h"
 
 typedef struct planned {
-    lki_lane *lane; /* of a push: pinned by it, as a job with a key */
-    lki_cell *cell; /* in a place, where the sk is generated */
+    lki_queue *queue; /* of a push: pinned by it, as a job with a key */
+    lki_cell *cell;   /* in a place, where the sk is generated */
     lki_state to;
     lk_status judged;               /* of an acknowledgement */
     unsigned char sk[LK_ULID_SIZE]; /* generated */
@@ -30,7 +30,7 @@ typedef struct planned {
     bool displaced; /* a dead letter whose key is taken: its sk is generated */
     bool replaces;  /* a job by a job */
     bool adds;      /* one that was not there, or had expired */
-    bool in_lane;   /* the cell lies in a slot */
+    bool in_queue;  /* the cell lies in a slot */
 } planned;
 
 typedef struct job_commit job_commit;
@@ -51,18 +51,18 @@ plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, 
 {
     const lk_claim *claim = c->writes[i].claim;
     planned *p = &c->planned[i];
-    lki_lane *lane = lki_lane_find(store, claim->key.pk);
+    lki_queue *queue = lki_queue_find(store, claim->key.pk);
     for (;;) {
         lki_found_job job;
-        lki_job_find(store, &lane, claim->key, &job);
-        p->lane = lane;
+        lki_job_find(store, &queue, claim->key, &job);
+        p->queue = queue;
         if (c->exactly == NULL)
             p->judged = lki_claim_judge(store, &job, claim->token, &c->ticks);
         else if (job.state.identity != c->exactly->state.identity)
             p->judged = LK_LOST;
         if (p->judged == LK_LOST) {
-            if (lane != NULL && c->exactly == NULL)
-                lki_lane_count(lane, thread, LKI_LANE_LOST, 1);
+            if (queue != NULL && c->exactly == NULL)
+                lki_queue_count(queue, thread, LKI_QUEUE_LOST, 1);
             return LK_LOST;
         }
         if (!job.plain) {
@@ -70,7 +70,7 @@ plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, 
             step->expected = job.record;
             return LK_OK;
         }
-        lk_status status = lki_job_head(store, thread, lane, &job);
+        lk_status status = lki_job_head(store, thread, queue, &job);
         if (status != LK_OK)
             return status;
     }
@@ -79,40 +79,41 @@ plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, 
 /* ---- push ---- */
 
 static lk_status
-lane_pin(lki_store *store, lki_thread *thread, const lk_item *item, planned *p)
+queue_pin(lki_store *store, lki_thread *thread, const lk_item *item, planned *p)
 {
-    lki_lane *lane;
-    lk_status status = lki_lane_obtain_pinned(store, thread, item->key.pk, LKI_LANE_KEYED, &lane);
+    lki_queue *queue;
+    lk_status status =
+        lki_queue_find_or_create_pinned(store, thread, item->key.pk, LKI_QUEUE_KEYED, &queue);
     if (status != LK_OK)
         return status;
-    p->lane = lane;
-    return lki_load_seq_cst(&lane->closed) != 0 ? LK_CLOSED : LK_OK; /* P16: after the pin */
+    p->queue = queue;
+    return lki_load_seq_cst(&queue->closed) != 0 ? LK_CLOSED : LK_OK; /* P16: after the pin */
 }
 
 /* More jobs than the caller wants, with those that are planned up to write `i`? Each of these counts
  * already, by its pin and perhaps by its place; in the end one that replaces a job adds none. */
 static bool
-lane_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size_t i)
+queue_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size_t i)
 {
     if (c->options == NULL || c->options->max_depth == 0)
         return false;
-    lki_lane *lane = c->planned[i].lane;
+    lki_queue *queue = c->planned[i].queue;
     uint64_t counted = 0, added = 0;
     for (size_t k = 0; k < c->count; k++) {
-        if (c->planned[k].lane == lane && c->writes[k].kind == LK_PUSH)
+        if (c->planned[k].queue == queue && c->writes[k].kind == LK_PUSH)
             counted += c->planned[k].generated ? 2 : 1; /* perhaps by an earlier plan */
         added += k <= i && c->planned[k].adds;
     }
     if (added == 0)
         return false; /* however many there are */
     for (int again = 0;; again++) {
-        lki_segment *tail = lki_load_seq_cst(&lane->tail);                /* P21: after the pin */
+        lki_segment *tail = lki_load_seq_cst(&queue->tail);               /* P21: after the pin */
         uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P21 */
-        if (lki_lane_depth(lane, tail, word) + added <= c->options->max_depth + counted)
+        if (lki_queue_depth(queue, tail, word) + added <= c->options->max_depth + counted)
             return false;
         if (again != 0)
             return true;
-        lki_due_make_room(store, thread, lane, c->count);
+        lki_due_make_room(store, thread, queue, c->count);
     }
 }
 
@@ -151,50 +152,50 @@ cells_discard(job_commit *c, lki_store *store, size_t first, size_t end)
 
 /* The cell of write `i` into its place. */
 static void
-place_fill(lki_lane *lane, planned *p, const lki_places *at)
+place_fill(lki_queue *queue, planned *p, const lki_places *at)
 {
     lki_slot *slot = &at->segment->slots[at->slot];
     unsigned char *sk = p->cell->bytes + p->cell->pk_size;
     lki_sk_write(sk, at->segment, at->slot, at->ms);
     memcpy(p->sk, sk, sizeof p->sk);
-    if (p->lane == NULL) {                            /* write `first` keeps the lane */
-        lki_add_seq_cst(&lane->pins, LKI_LANE_KEYED); /* P16 */
-        p->lane = lane;
+    if (p->queue == NULL) {                             /* write `first` keeps the queue */
+        lki_add_seq_cst(&queue->pins, LKI_QUEUE_KEYED); /* P16 */
+        p->queue = queue;
     }
     p->generated = true;
     slot->cell = p->cell;
     /* Over nothing, or over the mark of a consumer that has passed. */
-    lki_swap_seq_cst(&slot->word, lki_word(LKI_HEADED, 0, 0)); /* P11 */
+    lki_swap_seq_cst(&slot->word, lki_job_word(LKI_HEADED, 0, 0)); /* P11 */
     lki_slot_pass(at->segment, slot);
 }
 
 /* Places for jobs whose sk is to be generated, in one step, so that no other job comes between them. They
  * are the commit's until its end, however often it is planned: its section keeps the cells. */
 static lk_status
-places_obtain(job_commit *c, lki_store *store, lki_thread *thread, size_t first)
+places_reserve(job_commit *c, lki_store *store, lki_thread *thread, size_t first)
 {
-    lki_lane *lane = c->planned[first].lane;
+    lki_queue *queue = c->planned[first].queue;
     size_t end = run_end(c, first), count = 0;
     lk_status status = LK_OK;
     for (size_t i = first; status == LK_OK && i < end; i++) {
         if (!write_is_generated(c, i))
             continue;
-        c->planned[i].cell = lki_cell_new_in_lane(thread, &c->writes[i].item);
+        c->planned[i].cell = lki_cell_new_in_queue(thread, &c->writes[i].item);
         status = c->planned[i].cell != NULL ? LK_OK : LK_NO_MEMORY;
         count++;
     }
     lki_places places;
     if (status == LK_OK)
-        status = lki_places_reserve(lane, thread, count, lki_now(store), 0, 0, &places);
+        status = lki_places_reserve(queue, thread, count, lki_now(store), 0, 0, &places);
     if (status == LK_CLOSED && c->exactly != NULL)
-        status = lki_places_reserve_closed(lane, thread, lki_now(store), &places);
+        status = lki_places_reserve_closed(queue, thread, lki_now(store), &places);
     if (status != LK_OK) {
         cells_discard(c, store, first, end);
         return status == LK_NOT_FOUND ? LK_CLOSED : status; /* it is pinned: it cannot be dead */
     }
     for (size_t i = first; i < end; i++)
         if (write_is_generated(c, i)) {
-            place_fill(lane, &c->planned[i], &places);
+            place_fill(queue, &c->planned[i], &places);
             lki_places_next(&places);
         }
     return LK_OK;
@@ -209,7 +210,7 @@ push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cel
     if (!write_is_generated(c, i)) {
         lki_hashed hashed = lki_hashed_of(&store->secret, &item->key);
         size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-        lk_status status = lki_cell_obtain(store, thread, &hashed, payload, false, cell);
+        lk_status status = lki_cell_find_or_create(store, thread, &hashed, payload, false, cell);
         if (status != LK_OK || c->exactly == NULL)
             return status;
         lki_time now = {0, false, false};
@@ -219,11 +220,11 @@ push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cel
             return LK_OK; /* what comes between is seen by the installation */
         p->displaced = true;
         if (p->announced) {
-            lki_job_forget(p->lane, thread, item->key.sk, &p->to);
+            lki_job_forget(p->queue, thread, item->key.sk, &p->to);
             p->announced = false;
         }
     }
-    lk_status status = p->generated ? LK_OK : places_obtain(c, store, thread, i);
+    lk_status status = p->generated ? LK_OK : places_reserve(c, store, thread, i);
     *cell = p->cell;
     return status;
 }
@@ -243,17 +244,17 @@ push_prepare(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_
         return LK_EXISTS;
     lk_bytes sk = {lki_cell_sk(cell), cell->sk_size};
     if (p->announced)
-        lki_job_forget(p->lane, thread, sk, &p->to);
-    p->in_lane = lki_cell_is_in_lane(cell);
+        lki_job_forget(p->queue, thread, sk, &p->to);
+    p->in_queue = lki_cell_is_in_queue(cell);
     p->replaces = lki_record_is_job(record);
     p->adds = !p->replaces || !live;
     p->to = (lki_state){.identity = lki_identity_new(thread), .phase = LKI_WAITING};
     if (c->options != NULL && c->options->delay_ms > 0)
         p->to.time = lki_ticks_after(store, &c->ticks, c->options->delay_ms) - 1;
-    if (lane_is_too_deep(c, store, thread, i))
+    if (queue_is_too_deep(c, store, thread, i))
         return LK_BUSY;
     uint64_t from = p->replaces ? lki_record_state(record)->identity : 0;
-    lk_status status = lki_job_announce(p->lane, thread, sk, from, &p->to, c->ticks.now);
+    lk_status status = lki_job_announce(p->queue, thread, sk, from, &p->to, c->ticks.now);
     p->announced = status == LK_OK;
     *step = (lki_job_step){cell, record, p->to};
     return status;
@@ -264,7 +265,7 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
 {
     const lk_item *item = &c->writes[i].item;
     planned *p = &c->planned[i];
-    lk_status status = p->lane == NULL ? lane_pin(store, thread, item, p) : LK_OK;
+    lk_status status = p->queue == NULL ? queue_pin(store, thread, item, p) : LK_OK;
     if (status == LK_CLOSED && c->exactly != NULL)
         status = LK_OK; /* dead letters go there all the same */
     lki_cell *cell = NULL;
@@ -294,50 +295,50 @@ job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_
 static void
 place_give_up(lki_thread *thread, planned *p, bool room)
 {
-    lki_lane_place_left(p->lane, thread);
+    lki_queue_place_left(p->queue, thread);
     if (room)
         lki_removal_schedule(thread, p->cell, NULL);
 }
 
 /* What a push pinned, reserved and announced. */
 static void
-push_settle(lki_thread *thread, const lk_item *item, planned *p, bool done, bool room)
+push_finish(lki_thread *thread, const lk_item *item, planned *p, bool done, bool room)
 {
-    lki_lane *lane = p->lane;
+    lki_queue *queue = p->queue;
     if (done) {
-        lki_lane_count(lane, thread, LKI_LANE_PUSHES, 1);
-        if (item->expires_at_ms != 0 && !p->in_lane)
-            lki_bound_cover(&lane->keyed_expires, lki_expiry_time(item->expires_at_ms));
+        lki_queue_count(queue, thread, LKI_QUEUE_PUSHES, 1);
+        if (item->expires_at_ms != 0 && !p->in_queue)
+            lki_next_due_cover(&queue->keyed_expires, lki_expiry_time(item->expires_at_ms));
         /* A place is counted by the segment; what replaces a job was counted with that. A cell in a
          * slot whose job was gone counts anew. */
-        if (p->in_lane && !p->generated && !p->replaces)
-            lki_add_seq_cst(&lane->returned, 1); /* P16: before the unpin */
+        if (p->in_queue && !p->generated && !p->replaces)
+            lki_add_seq_cst(&queue->returned, 1); /* P16: before the unpin */
         if (p->to.time == 0)
-            lki_wait_notify(&lane->wait, 1);
-        if (!p->in_lane && !p->replaces)
+            lki_wait_notify(&queue->wait, 1);
+        if (!p->in_queue && !p->replaces)
             return; /* the pin is the job's from now on, or was, if that is gone */
     } else {
         if (p->announced && room)
-            lki_job_forget(lane, thread,
+            lki_job_forget(queue, thread,
                            p->generated ? (lk_bytes){p->sk, sizeof p->sk} : item->key.sk, &p->to);
         if (p->generated)
             place_give_up(thread, p, room);
     }
-    lki_lane_key_left(lane); /* what is counted instead may be gone */
+    lki_queue_key_left(queue); /* what is counted instead may be gone */
 }
 
 static lk_status
-commit_settle(job_commit *c, lki_thread *thread, lk_status status, bool room)
+commit_finish(job_commit *c, lki_thread *thread, lk_status status, bool room)
 {
     bool done = status == LK_OK;
     for (size_t i = 0; i < c->count; i++) {
         planned *p = &c->planned[i];
-        if (p->lane == NULL)
+        if (p->queue == NULL)
             continue;
         if (c->writes[i].kind == LK_PUSH)
-            push_settle(thread, &c->writes[i].item, p, done, room);
+            push_finish(thread, &c->writes[i].item, p, done, room);
         else if (c->writes[i].kind == LK_ACKNOWLEDGE && done && p->judged == LK_LATE) {
-            lki_lane_count(p->lane, thread, LKI_LANE_LATE, 1);
+            lki_queue_count(p->queue, thread, LKI_QUEUE_LATE, 1);
             status = LK_LATE;
         }
     }
@@ -369,12 +370,12 @@ commit_run(job_commit *c, lki_store *store, lki_thread *thread, lk_lock *locks, 
         c->planned[i] = (planned){.judged = LK_OK};
     c->ticks = lki_ticks_read(store);
     lki_writes writes = {.writes = c->writes, .count = c->count, .plan = job_plan, .context = c};
-    lki_write_enter(thread); /* lanes that were found stay */
+    lki_write_enter(thread); /* queues that were found stay */
     lk_status status = lki_store_commit(store, thread, &writes, locks, lock_count, conflict);
     /* Where there is no room entries stay that announce nothing, and cells without an item; a pull
      * and a sweep find them. */
     bool room = lki_reserve(thread, 3 * c->count + 8);
-    status = commit_settle(c, thread, status == LK_END ? LK_BUSY : status, room);
+    status = commit_finish(c, thread, status == LK_END ? LK_BUSY : status, room);
     if (status == LK_OK && c->pushed != NULL)
         pushed_fill(c, c->pushed);
     lki_write_leave(thread);
@@ -396,10 +397,10 @@ lki_queue_commit(lki_store *store, lki_thread *thread, const lk_write *writes, s
 }
 
 lk_status
-lki_job_remove(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+lki_job_remove(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
     if (job->plain) {
-        lk_status status = lki_job_finish(store, thread, lane, job);
+        lk_status status = lki_job_finish(store, thread, queue, job);
         return status == LK_RACE ? LK_LOST : status; /* one that is pinned may need memory */
     }
     lk_claim claim = {.key = job->key};

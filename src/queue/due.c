@@ -14,7 +14,7 @@
  *             the next one looks again. A claimer that stops between its swap and its second look
  *             at the bound is covered because a segment in which something can be claimed is
  *             looked at again after RECHECK_MS.
- * Ordering    P12 (lane.h).
+ * Ordering    P12 (queue.h).
  */
 #include <stddef.h>
 #include <string.h>
@@ -40,11 +40,11 @@ lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
     return time < LKI_TIME_MAX ? time : LKI_TIME_MAX;
 }
 
-/* One look at a lane. */
+/* One look at a queue. */
 typedef struct look {
     lki_store *store;
     lki_thread *thread;
-    lki_lane *lane;
+    lki_queue *queue;
     lki_ticks *ticks;
     size_t room;    /* how many more may be noticed; of expiry: segments */
     int64_t now_ms; /* of expiry */
@@ -61,7 +61,7 @@ word_notice(look *l, lki_segment *segment, lki_slot *slot)
     lki_job_read(l->store, segment, slot, &job);
     bool lapsed = job.state.phase == LKI_CLAIMED;
     if (job.pinned)
-        return lki_job_head(l->store, l->thread, l->lane, &job);
+        return lki_job_head(l->store, l->thread, l->queue, &job);
     if (!job.plain || !(lapsed || (job.state.phase == LKI_WAITING && job.state.time != 0)) ||
         !lki_ticks_past(l->store, l->ticks, job.state.time))
         return LK_RACE; /* somebody else has been here */
@@ -70,10 +70,10 @@ word_notice(look *l, lki_segment *segment, lki_slot *slot)
     lki_state to = job.state;
     to.phase = lapsed ? LKI_LAPSED : LKI_WAITING;
     to.time = lapsed ? to.time : 0;
-    lk_status status = lki_job_change(l->store, l->thread, l->lane, &job, &to, l->ticks->now);
+    lk_status status = lki_job_change(l->store, l->thread, l->queue, &job, &to, l->ticks->now);
     if (status == LK_OK) {
-        lki_lane_count(l->lane, l->thread, LKI_LANE_LAPSES, lapsed);
-        lki_wait_notify(&l->lane->wait, 1);
+        lki_queue_count(l->queue, l->thread, LKI_QUEUE_LAPSES, lapsed);
+        lki_wait_notify(&l->queue->wait, 1);
     }
     return status;
 }
@@ -89,10 +89,10 @@ segment_look(look *l, lki_segment *segment)
     for (uint32_t i = 0; i < reserved; i++) {
         lki_slot *slot = &segment->slots[i];
         uint64_t word = lki_load_seq_cst(&slot->word); /* P12: after the mark */
-        enum lki_phase phase = lki_word_phase(word);
+        enum lki_phase phase = lki_job_word_phase(word);
         uint64_t time = word >> LKI_TIME_SHIFT;
         if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
-            if ((word & LKI_WORD_PINNED) != 0 || lki_ticks_past(l->store, l->ticks, time)) {
+            if ((word & LKI_JOB_WORD_PINNED) != 0 || lki_ticks_past(l->store, l->ticks, time)) {
                 if (l->room == 0) {
                     l->notice->more = l->notice->placed = true;
                     return 0;
@@ -128,20 +128,20 @@ due_is_past(look *l, uint64_t time)
  * time is past as long as there is room: lowest first, or, with a hand, from where the last look has
  * ended. `visit`: the least time that is left. */
 static void
-lane_look(look *l, lki_bound *of_lane, size_t offset, _Atomic(uint32_t) *hand,
-          bool (*is_past)(look *, uint64_t), uint64_t (*visit)(look *, lki_segment *))
+queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *hand,
+           bool (*is_past)(look *, uint64_t), uint64_t (*visit)(look *, lki_segment *))
 {
-    uint64_t begun = lki_bound_begin(of_lane);                              /* P12 */
-    const lki_directory *directory = lki_load_acquire(&l->lane->directory); /* P13 */
+    uint64_t begun = lki_next_due_begin(of_queue);                           /* P12 */
+    const lki_directory *directory = lki_load_acquire(&l->queue->directory); /* P13 */
     uint64_t least = LKI_TIME_MAX;
     size_t count = directory != NULL ? directory->count * LKI_PAGE_SEGMENTS : 0;
     size_t first = hand != NULL && count != 0 ? lki_load_relaxed(hand) % count : 0; /* a hint */
     for (size_t done = 0; done < count; done++) {
         size_t i = first + done < count ? first + done : first + done - count;
-        lki_lane_page *page = directory->page[i / LKI_PAGE_SEGMENTS];
+        lki_queue_page *page = directory->page[i / LKI_PAGE_SEGMENTS];
         size_t at = i % LKI_PAGE_SEGMENTS;
-        lki_bound *bound = (lki_bound *)(void *)((char *)page + offset) + at;
-        uint64_t time = lki_bound_time(bound); /* P12 */
+        lki_next_due *bound = (lki_next_due *)(void *)((char *)page + offset) + at;
+        uint64_t time = lki_next_due_time(bound); /* P12 */
         bool past = is_past(l, time);
         if (LKI_UNLIKELY(past && l->room == 0)) { /* the rest is for who comes next */
             l->notice->more = l->notice->placed = true;
@@ -152,43 +152,43 @@ lane_look(look *l, lki_bound *of_lane, size_t offset, _Atomic(uint32_t) *hand,
         }
         if (LKI_UNLIKELY(past)) {
             lki_segment *segment = lki_load_acquire(&page->segment[at]); /* P13 */
-            uint64_t mark = lki_bound_begin(bound);                      /* P12 */
+            uint64_t mark = lki_next_due_begin(bound);                   /* P12 */
             uint64_t left = segment != NULL ? visit(l, segment) : LKI_TIME_MAX;
-            if (lki_bound_end(bound, mark, left)) /* P12 */
+            if (lki_next_due_end(bound, mark, left)) /* P12 */
                 time = left;
         }
         if (time < least)
             least = time;
     }
-    (void)lki_bound_end(of_lane, begun, least); /* P12 */
+    (void)lki_next_due_end(of_queue, begun, least); /* P12 */
 }
 
 lk_status
-lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks, size_t least,
-               lki_notice *notice)
+lki_due_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
+               size_t least, lki_notice *notice)
 {
     look l = {.store = store,
               .thread = thread,
-              .lane = lane,
+              .queue = queue,
               .ticks = ticks,
               .notice = notice,
               .status = LK_OK};
     *notice = (lki_notice){.more = false};
     /* While there is a store of what was noticed before, no more than is taken: entries are memory. */
-    l.room = least > NOTICE || lki_order_first(&lane->ready) != NULL ? least : NOTICE;
+    l.room = least > NOTICE || lki_order_first(&queue->ready) != NULL ? least : NOTICE;
     l.room += l.room == 0;
-    if (LKI_UNLIKELY(due_is_past(&l, lki_bound_time(&lane->due)))) /* P12 */
-        lane_look(&l, &lane->due, offsetof(lki_lane_page, due), NULL, due_is_past, segment_look);
-    if (LKI_UNLIKELY(lki_order_first(&lane->later) != NULL) && l.status == LK_OK)
-        l.status = lki_later_notice(store, thread, lane, ticks, least, notice);
+    if (LKI_UNLIKELY(due_is_past(&l, lki_next_due_time(&queue->due)))) /* P12 */
+        queue_look(&l, &queue->due, offsetof(lki_queue_page, due), NULL, due_is_past, segment_look);
+    if (LKI_UNLIKELY(lki_order_first(&queue->later) != NULL) && l.status == LK_OK)
+        l.status = lki_later_notice(store, thread, queue, ticks, least, notice);
     return l.status;
 }
 
 uint64_t
-lki_due_next(lki_lane *lane)
+lki_due_next(lki_queue *queue)
 {
-    uint64_t due = lki_bound_time(&lane->due); /* P12 */
-    const lki_entry *entry = lki_order_first(&lane->later);
+    uint64_t due = lki_next_due_time(&queue->due); /* P12 */
+    const lki_entry *entry = lki_order_first(&queue->later);
     return entry != NULL && entry->rank < due ? entry->rank : due;
 }
 
@@ -218,7 +218,8 @@ segment_expire(look *l, lki_segment *segment)
             if (!l->needed && !lki_memory_has_room(l->thread))
                 return 0;
         }
-        if (lki_job_expire(l->store, l->thread, l->lane, &job, l->now_ms, &next_ms) == LK_NO_MEMORY)
+        if (lki_job_expire(l->store, l->thread, l->queue, &job, l->now_ms, &next_ms) ==
+            LK_NO_MEMORY)
             return 0;
     }
     lki_count(l->thread, LKI_SLOTS_VISITED, reserved);
@@ -232,26 +233,26 @@ expiry_is_past(look *l, uint64_t time)
 }
 
 static void
-lane_expire(lki_store *store, lki_thread *thread, lki_lane *lane, bool needed)
+queue_expire(lki_store *store, lki_thread *thread, lki_queue *queue, bool needed)
 {
     lki_notice ignored = {.more = false}; /* whoever comes next goes on */
     look l = {.store = store,
               .thread = thread,
-              .lane = lane,
+              .queue = queue,
               .notice = &ignored,
               .room = EXPIRE_SEGMENTS,
               .needed = needed,
               .now_ms = lki_now(store)};
-    if (expiry_is_past(&l, lki_bound_time(&lane->expires))) /* P12 */
-        lane_look(&l, &lane->expires, offsetof(lki_lane_page, expires), &lane->expire_hand,
-                  expiry_is_past, segment_expire);
+    if (expiry_is_past(&l, lki_next_due_time(&queue->expires))) /* P12 */
+        queue_look(&l, &queue->expires, offsetof(lki_queue_page, expires), &queue->expire_hand,
+                   expiry_is_past, segment_expire);
 }
 
 void
-lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane)
+lki_due_expire(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
     if (lki_memory_has_room(thread))
-        lane_expire(store, thread, lane, false);
+        queue_expire(store, thread, queue, false);
 }
 
 /* ---- expiry of jobs with keys ---- */
@@ -265,7 +266,8 @@ keyed_walk(look *l, const lki_keyed_hand *at, int64_t *next_ms, const lki_cell *
     lki_cell *cells[RUN];
     lki_index_walk walk;
     const lk_bytes from = at != NULL ? (lk_bytes){at->sk, at->size} : (lk_bytes){NULL, 0};
-    lki_index_walk_begin(&walk, &l->lane->partition->index, at != NULL ? &from : NULL, true, false);
+    lki_index_walk_begin(&walk, &l->queue->partition->index, at != NULL ? &from : NULL, true,
+                         false);
     *last = NULL;
     for (size_t visited = 0; visited < KEYED_CELLS; visited += RUN) {
         size_t count = lki_index_walk_next(&walk, cells, RUN);
@@ -287,14 +289,14 @@ keyed_walk(look *l, const lki_keyed_hand *at, int64_t *next_ms, const lki_cell *
 
 /* Only for who has to know how many there are: memory comes back by the sweep of the store. */
 static void
-due_expire_keyed(lki_store *store, lki_thread *thread, lki_lane *lane)
+due_expire_keyed(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
-    look l = {.store = store, .thread = thread, .lane = lane, .now_ms = lki_now(store)};
-    if (!lki_expiry_is_past(lki_bound_time(&lane->keyed_expires), /* P12 */
+    look l = {.store = store, .thread = thread, .queue = queue, .now_ms = lki_now(store)};
+    if (!lki_expiry_is_past(lki_next_due_time(&queue->keyed_expires), /* P12 */
                             lki_expiry_time(l.now_ms)))
         return;
-    lki_keyed_hand *at = lki_load_acquire(&lane->keyed_hand), *moved = NULL;         /* P13 */
-    uint64_t begun = at != NULL ? at->begun : lki_bound_begin(&lane->keyed_expires); /* P12 */
+    lki_keyed_hand *at = lki_load_acquire(&queue->keyed_hand), *moved = NULL;            /* P13 */
+    uint64_t begun = at != NULL ? at->begun : lki_next_due_begin(&queue->keyed_expires); /* P12 */
     int64_t next_ms = at != NULL ? at->next_ms : INT64_MAX;
     const lki_cell *last;
     if (keyed_walk(&l, at, &next_ms, &last) != LK_OK || !lki_reserve(thread, 8))
@@ -305,28 +307,28 @@ due_expire_keyed(lki_store *store, lki_thread *thread, lki_lane *lane)
             return;
     }
     lki_keyed_hand *expected = at;
-    if (!lki_cas_seq_cst(&lane->keyed_hand, &expected, moved)) { /* P13 */
-        lki_keyed_hand_free(store, moved);                       /* somebody else has come as far */
+    if (!lki_cas_seq_cst(&queue->keyed_hand, &expected, moved)) { /* P13 */
+        lki_keyed_hand_free(store, moved); /* somebody else has come as far */
         return;
     }
     if (at != NULL)
         lki_retire(thread, LKI_OBJECT, at, lki_keyed_hand_size(at));
     if (last == NULL)
-        (void)lki_bound_end(&lane->keyed_expires, begun,
-                            next_ms == INT64_MAX ? LKI_TIME_MAX
-                                                 : lki_expiry_time(next_ms)); /* P12 */
+        (void)lki_next_due_end(&queue->keyed_expires, begun,
+                               next_ms == INT64_MAX ? LKI_TIME_MAX
+                                                    : lki_expiry_time(next_ms)); /* P12 */
 }
 
 /* A portion of work, and another one as long as that finds much: it costs in proportion to what it
  * takes out, and that is in proportion to what comes. */
 void
-lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane, size_t jobs)
+lki_due_make_room(lki_store *store, lki_thread *thread, lki_queue *queue, size_t jobs)
 {
     enum { PORTIONS = 4, MUCH = 128 };
     for (size_t i = 0; i < PORTIONS + jobs / MUCH; i++) {
         uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
-        lane_expire(store, thread, lane, true);
-        due_expire_keyed(store, thread, lane);
+        queue_expire(store, thread, queue, true);
+        due_expire_keyed(store, thread, queue);
         if (lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) - before < MUCH)
             return;
     }
@@ -336,10 +338,10 @@ lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane, size_t j
 
 /* True: there may be more. */
 static bool
-lane_visit(lki_store *store, lki_thread *thread, lki_lane *lane)
+queue_visit(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
     uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
-    lki_due_expire(store, thread, lane);
+    lki_due_expire(store, thread, queue);
     return lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) != before;
 }
 
@@ -348,10 +350,10 @@ lki_queues_tend(lki_store *store, lki_thread *thread, bool all)
 {
     enum { LOOKS = 16 };
     uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
-    uint64_t lanes = lki_load_seq_cst(&store->lane_count) - lki_load_seq_cst(&store->lanes_gone);
-    if (lanes == 0)
+    uint64_t queues = lki_load_seq_cst(&store->queue_count) - lki_load_seq_cst(&store->queues_gone);
+    if (queues == 0)
         return 0;
-    lki_lanes_visit(store, thread, all ? lanes : 1, all, lane_visit);
-    (void)lki_lanes_expel(store, thread, all ? lanes : LOOKS);
+    lki_queues_visit(store, thread, all ? queues : 1, all, queue_visit);
+    (void)lki_queues_expel(store, thread, all ? queues : LOOKS);
     return (size_t)(lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) - before);
 }

@@ -84,15 +84,15 @@ heap_advance(heap *h)
 
 /* The runs that are due, those whose time came first. False: there are more. */
 static bool
-runs_find(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks, heap *h)
+runs_find(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks, heap *h)
 {
-    const lki_entry *entry = lki_order_first(&lane->later);
+    const lki_entry *entry = lki_order_first(&queue->later);
     bool due = entry != NULL && lki_ticks_past(store, ticks, entry->rank);
     while (due && heap_has_room(thread, h)) {
         h->entry[h->count++] = entry;
         const lki_entry *next = lki_order_next(entry);
         if (next != NULL && next->rank == entry->rank) /* else that is the next run */
-            next = lki_order_from(&lane->later, entry->rank + 1);
+            next = lki_order_from(&queue->later, entry->rank + 1);
         entry = next;
         due = entry != NULL && lki_ticks_past(store, ticks, entry->rank);
     }
@@ -103,10 +103,10 @@ runs_find(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks
 
 /* Moves an entry, or takes it out if it is stale. LK_OK; LK_RACE: it stays; LK_NO_MEMORY. */
 static lk_status
-entry_move(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_entry *entry)
+entry_move(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_entry *entry)
 {
-    const lk_key key = {{lane->partition->pk, lane->partition->pk_size}, entry_sk(entry)};
-    lki_lane *found = lane;
+    const lk_key key = {{queue->partition->pk, queue->partition->pk_size}, entry_sk(entry)};
+    lki_queue *found = queue;
     lki_found_job job;
     lki_job_find(store, &found, key, &job);
     enum lki_verdict verdict = lki_entry_judge(entry, &job);
@@ -118,18 +118,18 @@ entry_move(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_entry
         lki_entry_discard(thread, ready);
         return LK_NO_MEMORY;
     }
-    if (due && !lki_ready_insert(lane, thread, ready)) {
+    if (due && !lki_ready_insert(queue, thread, ready)) {
         lki_entry_discard(thread, ready);
     } else if (due) {
-        lki_lane_count(lane, thread, LKI_LANE_LAPSES, job.state.phase == LKI_CLAIMED);
-        lki_wait_notify(&lane->wait, 1);
+        lki_queue_count(queue, thread, LKI_QUEUE_LAPSES, job.state.phase == LKI_CLAIMED);
+        lki_wait_notify(&queue->wait, 1);
     }
-    (void)lki_order_remove(&lane->later, thread, entry->rank, key.sk, entry->to);
+    (void)lki_order_remove(&queue->later, thread, entry->rank, key.sk, entry->to);
     return LK_OK;
 }
 
 lk_status
-lki_later_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
+lki_later_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
                  size_t least, lki_notice *notice)
 {
     heap h;
@@ -138,15 +138,15 @@ lki_later_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks
     h.count = 0;
     h.scratch = (lki_scratch){NULL, 0};
     lk_status status = LK_OK;
-    bool all = runs_find(store, thread, lane, ticks, &h);
-    size_t stock = lki_order_first(&lane->ready) != NULL ? 1 : STOCK;
+    bool all = runs_find(store, thread, queue, ticks, &h);
+    size_t stock = lki_order_first(&queue->ready) != NULL ? 1 : STOCK;
     size_t room = least > stock ? least : stock;
     lki_count(thread, LKI_SLOTS_VISITED, h.count);
     notice->more |= !all;
     if (room < h.count)
         room = h.count < RUNS ? h.count : RUNS > room ? RUNS : room;
     for (; h.count != 0 && room > 0; heap_advance(&h)) {
-        status = entry_move(store, thread, lane, h.entry[0]);
+        status = entry_move(store, thread, queue, h.entry[0]);
         lki_count(thread, LKI_SLOTS_VISITED, 1);
         if (status == LK_NO_MEMORY)
             break;

@@ -15,7 +15,7 @@ enum { RUN = 64 };
 typedef struct tour {
     lki_store *store;
     lki_thread *thread;
-    lki_lane *lane;
+    lki_queue *queue;
     lk_status (*visit)(struct tour *tour, const lki_found_job *job);
     void *context;
 } tour;
@@ -51,10 +51,10 @@ places_tour(tour *t)
         if (!lki_memory_is_bounded(t->thread))
             return LK_BUSY;
         lki_write_enter(t->thread);
-        const lki_directory *directory = lki_load_acquire(&t->lane->directory); /* P13 */
-        lki_segment *segment = lki_lane_segment_from(directory, number, false);
+        const lki_directory *directory = lki_load_acquire(&t->queue->directory); /* P13 */
+        lki_segment *segment = lki_queue_segment_from(directory, number, false);
         if (last == UINT64_MAX) {
-            lki_segment *tail = lki_load_acquire(&t->lane->tail); /* P13 */
+            lki_segment *tail = lki_load_acquire(&t->queue->tail); /* P13 */
             last = tail != NULL ? tail->number : 0;
         }
         more = segment != NULL && segment->number <= last;
@@ -77,7 +77,7 @@ index_tour(tour *t, unsigned char **sk, size_t *room, size_t *size, bool *more)
     lki_index_walk walk;
     lk_bytes after = {*sk, *size};
     lk_status status = LK_OK;
-    lki_index_walk_begin(&walk, &t->lane->partition->index, *sk != NULL ? &after : NULL, true,
+    lki_index_walk_begin(&walk, &t->queue->partition->index, *sk != NULL ? &after : NULL, true,
                          false);
     size_t count = lki_index_walk_next(&walk, cells, RUN), i = 0;
     while (status == LK_OK && i < count) {
@@ -127,14 +127,14 @@ keys_tour(tour *t)
     return status;
 }
 
-/* The lane is pinned meanwhile. LK_NOT_FOUND: there is none. */
+/* The queue is pinned meanwhile. LK_NOT_FOUND: there is none. */
 static lk_status
 queue_tour(tour *t, lk_bytes pk)
 {
     lk_status status = LK_NOT_FOUND;
     lki_write_enter(t->thread);
-    if (lki_lane_find(t->store, pk) != NULL)
-        status = lki_lane_obtain_pinned(t->store, t->thread, pk, LKI_LANE_PIN, &t->lane);
+    if (lki_queue_find(t->store, pk) != NULL)
+        status = lki_queue_find_or_create_pinned(t->store, t->thread, pk, LKI_QUEUE_PIN, &t->queue);
     lki_write_leave(t->thread);
     if (status != LK_OK)
         return status;
@@ -193,20 +193,20 @@ lki_queue_stats(lki_store *store, lki_thread *thread, lk_bytes pk, lk_queue_stat
     census c = {.stats = &counted, .ticks = lki_ticks_read(store), .oldest_ms = INT64_MAX};
     tour t = {.store = store, .thread = thread, .visit = job_count, .context = &c};
     lk_status status = queue_tour(&t, pk);
-    if (t.lane != NULL && status == LK_OK) {
-        counted.pushes = lki_lane_sum(t.lane, LKI_LANE_PUSHES);
-        counted.pulls = lki_lane_sum(t.lane, LKI_LANE_PULLS);
-        counted.empty_pulls = lki_lane_sum(t.lane, LKI_LANE_EMPTY);
-        counted.lapses = lki_lane_sum(t.lane, LKI_LANE_LAPSES);
-        counted.late = lki_lane_sum(t.lane, LKI_LANE_LATE);
-        counted.lost = lki_lane_sum(t.lane, LKI_LANE_LOST);
-        counted.dead = lki_lane_sum(t.lane, LKI_LANE_DEADS);
+    if (t.queue != NULL && status == LK_OK) {
+        counted.pushes = lki_queue_sum(t.queue, LKI_QUEUE_PUSHES);
+        counted.pulls = lki_queue_sum(t.queue, LKI_QUEUE_PULLS);
+        counted.empty_pulls = lki_queue_sum(t.queue, LKI_QUEUE_EMPTY);
+        counted.lapses = lki_queue_sum(t.queue, LKI_QUEUE_LAPSES);
+        counted.late = lki_queue_sum(t.queue, LKI_QUEUE_LATE);
+        counted.lost = lki_queue_sum(t.queue, LKI_QUEUE_LOST);
+        counted.dead = lki_queue_sum(t.queue, LKI_QUEUE_DEADS);
         int64_t now_ms = lki_now(store);
         if (c.oldest_ms < now_ms)
             counted.oldest_age_ms = now_ms - c.oldest_ms;
     }
-    if (t.lane != NULL)
-        lki_lane_unpin(t.lane, LKI_LANE_PIN);
+    if (t.queue != NULL)
+        lki_queue_unpin(t.queue, LKI_QUEUE_PIN);
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
     *stats = counted;
@@ -224,12 +224,12 @@ job_purge(tour *t, const lki_found_job *found)
             return LK_NO_MEMORY;
         if (!lki_job_is_live(t->store, &job)) { /* it was gone before */
             int64_t next_ms;
-            return lki_job_expire(t->store, t->thread, t->lane, &job, lki_now_precise(t->store),
+            return lki_job_expire(t->store, t->thread, t->queue, &job, lki_now_precise(t->store),
                                   &next_ms) == LK_NO_MEMORY
                        ? LK_NO_MEMORY
                        : LK_OK;
         }
-        lk_status status = lki_job_remove(t->store, t->thread, t->lane, &job);
+        lk_status status = lki_job_remove(t->store, t->thread, t->queue, &job);
         if (status == LK_OK)
             ++*(size_t *)t->context;
         if (status != LK_LOST)
@@ -238,7 +238,7 @@ job_purge(tour *t, const lki_found_job *found)
         if (job.slot != NULL)
             lki_job_read(t->store, job.segment, job.slot, &job);
         else
-            lki_job_find(t->store, &t->lane, job.key, &job);
+            lki_job_find(t->store, &t->queue, job.key, &job);
         if (job.cell == NULL || job.state.phase == LKI_NO_JOB)
             return LK_OK;
     }
@@ -250,8 +250,8 @@ lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purge
     size_t count = 0;
     tour t = {.store = store, .thread = thread, .visit = job_purge, .context = &count};
     lk_status status = queue_tour(&t, pk);
-    if (t.lane != NULL)
-        lki_lane_unpin(t.lane, LKI_LANE_PIN);
+    if (t.queue != NULL)
+        lki_queue_unpin(t.queue, LKI_QUEUE_PIN);
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
     *purged = count;
@@ -265,13 +265,13 @@ lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purge
  * with us who is told to look again. Without this a waiter could miss the count of the last job, and who
  * ended that miss `closed`: the addition alone orders no other words in C11. */
 static void
-finishers_meet(lki_lane *lane)
+finishers_meet(lki_queue *queue)
 {
-    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
-    lki_segment *segment = lki_lane_segment_from(directory, 0, false);
+    const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
+    lki_segment *segment = lki_queue_segment_from(directory, 0, false);
     for (; segment != NULL; segment = lki_segment_next(segment))
         lki_add_seq_cst(&segment->finished, 0); /* P16: to lki_slots_finish */
-    /* P15: before the load of `waiters`, as in lki_lane_tell_over: a sleeper that we do not find there
+    /* P15: before the load of `waiters`, as in lki_queue_tell_over: a sleeper that we do not find there
      * sees what we have learned here. */
     lki_fence_seq_cst();
 }
@@ -279,27 +279,27 @@ finishers_meet(lki_lane *lane)
 lk_status
 lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
-    lki_lane *lane;
+    lki_queue *queue;
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
     lki_write_enter(thread);
     /* The pin stays: a closed queue is closed for good. */
-    lk_status status = lki_lane_obtain_pinned(store, thread, pk, LKI_LANE_PIN, &lane);
+    lk_status status = lki_queue_find_or_create_pinned(store, thread, pk, LKI_QUEUE_PIN, &queue);
     if (status == LK_OK) {
-        lki_latch_take(&lane->latch, thread);
-        bool first = lki_load_seq_cst(&lane->closed) == 0; /* P16 */
+        lki_latch_take(&queue->latch, thread);
+        bool first = lki_load_seq_cst(&queue->closed) == 0; /* P16 */
         if (first) {
             /* First no more places, then the word: who reads it may count what there is. */
-            lki_lane_seal_latched(lane);
-            lki_store_seq_cst(&lane->closed, 1); /* P16 */
-            finishers_meet(lane);
+            lki_queue_seal_latched(queue);
+            lki_store_seq_cst(&queue->closed, 1); /* P16 */
+            finishers_meet(queue);
         }
-        lki_latch_drop(&lane->latch);
+        lki_latch_drop(&queue->latch);
         if (!first)
-            lki_lane_unpin(lane, LKI_LANE_PIN);
+            lki_queue_unpin(queue, LKI_QUEUE_PIN);
         lki_wait_look_again(
-            &lane->wait); /* it is over at once, or by the time that things expire */
-        lki_lane_unsettle(lane, thread);
+            &queue->wait); /* it is over at once, or by the time that things expire */
+        lki_queue_note_change(queue, thread);
     }
     lki_write_leave(thread);
     lki_sweep_step(store, thread, 0);
@@ -309,20 +309,20 @@ lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
 lk_status
 lki_queue_fd(lki_store *store, lki_thread *thread, lk_bytes pk, int *fd)
 {
-    lki_lane *lane;
+    lki_queue *queue;
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
     lki_write_enter(thread);
-    lk_status status = lki_lane_obtain_pinned(store, thread, pk, LKI_LANE_PIN, &lane);
+    lk_status status = lki_queue_find_or_create_pinned(store, thread, pk, LKI_QUEUE_PIN, &queue);
     if (status == LK_OK) {
-        lki_latch_take(&lane->latch, thread);
-        bool there = lki_wait_is_polled(&lane->wait);
-        status = lki_wait_open_latched(&lane->wait, fd);
-        lki_latch_drop(&lane->latch);
+        lki_latch_take(&queue->latch, thread);
+        bool there = lki_wait_is_polled(&queue->wait);
+        status = lki_wait_open_latched(&queue->wait, fd);
+        lki_latch_drop(&queue->latch);
         if (there || status != LK_OK)
-            lki_lane_unpin(lane, LKI_LANE_PIN); /* the first one's stays */
+            lki_queue_unpin(queue, LKI_QUEUE_PIN); /* the first one's stays */
         if (status == LK_OK && !there)
-            lki_queue_settle(store, thread, lane);
+            lki_queue_refresh(store, thread, queue);
     }
     lki_write_leave(thread);
     return status;

@@ -2,19 +2,19 @@
  *
  * Jobs are claimed. Called by memory_db.c.
  *
- * The next job is the smaller of two: the first at the frontier (plain jobs that nobody has ever
+ * The next job is the smaller of two: the first at the head segment (plain jobs that nobody has ever
  * claimed, in the order of their places), and the first of the ready entries (everything else that
  * is visible). It is claimed by one swap from the state that was judged. Room in the caller's result
  * is made before that, so nothing is claimed that cannot be handed out.
  *
- * Why LK_EMPTY is right: the frontier was found empty, then no ready entry, then no place had been
+ * Why LK_EMPTY is right: the head segment was found empty, then no ready entry, then no place had been
  * reserved since: at the moment between the last two nothing was visible. Where there are entries they are
  * looked at one by one, so besides nothing may have become visible behind that look (ready_was_empty).
  *
  * Order: a job is claimed that was the smallest of all that were visible, at an instant of the call.
  *   By a ready entry: after its job was judged it is still the first one; or nothing has become visible
- *     behind that look. Where nothing was found at the frontier no place has been reserved since.
- *   At the frontier: smaller places were not FRONT before it was; the ready entries are looked at after
+ *     behind that look. Where nothing was found at the head segment no place has been reserved since.
+ *   At the head segment: smaller places were not FRONT before it was; the ready entries are looked at after
  *     it was found, and nothing smaller became visible behind that look.
  * Else the whole look is made again: somebody has pushed, claimed or released.
  * Times are judged by the one `now` of the pull: what becomes due after that is not visible to it.
@@ -44,7 +44,7 @@ enum { PORTION = 256, LETTER = 16, PORTION_BYTES = 4096, PORTION_GARBAGE = 1024,
 typedef struct pull {
     lki_store *store;
     lki_thread *thread;
-    lki_lane *lane;
+    lki_queue *queue;
     const lk_pull_options *options;
     lk_result *result;
     bool waits;
@@ -54,19 +54,19 @@ typedef struct pull {
     uint32_t visited;
     uint32_t worked; /* expired jobs taken out, and dead letters moved, in this section */
     bool again;      /* it ended because that was a portion: the next one is for another section */
-    bool enough;     /* a place at the frontier is not published yet: what was taken is given out */
-    lki_segment *front;  /* where the frontier ended */
+    bool enough; /* a place at the head segment is not published yet: what was taken is given out */
+    lki_segment *front;  /* where the head segment ended */
     uint64_t front_word; /* its word then */
 } pull;
 
-/* ---- the frontier ---- */
+/* ---- the head segment ---- */
 
 /* Waits a little for a place that is reserved to be published. Its word; empty: still not. */
 static uint64_t
 slot_wait(lki_slot *slot, unsigned spins)
 {
     uint64_t word = lki_load_acquire(&slot->word); /* P11 */
-    for (unsigned i = 0; word == LKI_WORD_EMPTY && i < spins; i++) {
+    for (unsigned i = 0; word == LKI_JOB_WORD_EMPTY && i < spins; i++) {
         lki_pause();
         word = lki_load_acquire(&slot->word); /* P11 */
     }
@@ -77,8 +77,8 @@ slot_wait(lki_slot *slot, unsigned spins)
 static uint64_t
 slot_await(lki_slot *slot)
 {
-    uint64_t word = slot_wait(slot, PUBLISH_SPINS), passed = lki_word(LKI_PASSED, 0, 0);
-    if (word != LKI_WORD_EMPTY)
+    uint64_t word = slot_wait(slot, PUBLISH_SPINS), passed = lki_job_word(LKI_PASSED, 0, 0);
+    if (word != LKI_JOB_WORD_EMPTY)
         return word;
     return lki_cas_seq_cst(&slot->word, &word, passed) ? passed : word; /* P11 */
 }
@@ -97,7 +97,7 @@ segment_front(pull *p, lki_segment *segment, bool *over)
             break;
         }
         uint64_t word = lki_load_acquire(&segment->slots[i].word); /* P11 */
-        if (LKI_UNLIKELY(word == LKI_WORD_EMPTY)) {
+        if (LKI_UNLIKELY(word == LKI_JOB_WORD_EMPTY)) {
             if (i >= reserved) {
                 p->front_word = lki_load_seq_cst(&segment->word); /* P14 */
                 reserved = LKI_RESERVED(p->front_word);
@@ -108,12 +108,12 @@ segment_front(pull *p, lki_segment *segment, bool *over)
             }
             word = p->taken == 0 ? slot_await(&segment->slots[i])
                                  : slot_wait(&segment->slots[i], MORE_SPINS);
-            if (word == LKI_WORD_EMPTY) {
+            if (word == LKI_JOB_WORD_EMPTY) {
                 p->enough = true;
                 break;
             }
         }
-        if (lki_word_phase(word) == LKI_FRONT) {
+        if (lki_job_word_phase(word) == LKI_FRONT) {
             found = &segment->slots[i];
             break;
         }
@@ -124,11 +124,11 @@ segment_front(pull *p, lki_segment *segment, bool *over)
     return found;
 }
 
-/* The first job of the frontier. False: none. */
+/* The first job of the head segment. False: none. */
 static bool
 front_find(pull *p, lki_found_job *job)
 {
-    lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
+    lki_segment *segment = lki_load_acquire(&p->queue->head_segment); /* P13 */
     while (segment != NULL) {
         bool over;
         p->front = segment;
@@ -144,17 +144,17 @@ front_find(pull *p, lki_found_job *job)
         lki_segment *next = lki_segment_next(segment);
         if (next == NULL)
             return false; /* the last one of a closed queue, or its successor is on its way */
-        lki_cas_seq_cst(&p->lane->frontier, &segment, next); /* P13 */
-        segment = lki_load_acquire(&p->lane->frontier);      /* P13 */
+        lki_cas_seq_cst(&p->queue->head_segment, &segment, next); /* P13 */
+        segment = lki_load_acquire(&p->queue->head_segment);      /* P13 */
     }
     return false;
 }
 
-/* Has a place been reserved since the frontier was found empty? */
+/* Has a place been reserved since the head segment was found empty? */
 static bool
 front_has_moved(const pull *p)
 {
-    lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
+    lki_segment *segment = lki_load_acquire(&p->queue->head_segment); /* P13 */
     if (segment == NULL || segment != p->front)
         return segment != p->front;
     return lki_load_seq_cst(&segment->word) != p->front_word || /* P14 */
@@ -181,7 +181,7 @@ job_expire(pull *p, const lki_found_job *job)
     bool value = job->record != NULL && job->record->kind == LKI_VALUE;
     if (!portion_goes_on(p, job->plain ? 1 : 6, value ? job->record->size : 0))
         return LK_EMPTY;
-    return lki_job_expire(p->store, p->thread, p->lane, job, lki_now_precise(p->store), &next_ms);
+    return lki_job_expire(p->store, p->thread, p->queue, job, lki_now_precise(p->store), &next_ms);
 }
 
 /* One look at the ready entries. */
@@ -195,15 +195,15 @@ typedef struct ready_look {
 static lk_status
 ready_find(pull *p, lki_found_job *job, ready_look *look)
 {
-    lk_bytes pk = {p->lane->partition->pk, p->lane->partition->pk_size};
-    *look = (ready_look){.announced = lki_load_seq_cst(&p->lane->announced)}; /* P19 */
-    const lki_entry *entry = lki_order_first(&p->lane->ready), *next;
+    lk_bytes pk = {p->queue->partition->pk, p->queue->partition->pk_size};
+    *look = (ready_look){.announced = lki_load_seq_cst(&p->queue->announced)}; /* P19 */
+    const lki_entry *entry = lki_order_first(&p->queue->ready), *next;
     for (; entry != NULL; entry = next) {
         next = lki_order_next(entry);
         lk_bytes sk = {lki_entry_key(entry), entry->size};
         p->visited++;
-        lki_lane *lane = p->lane;
-        lki_job_find(p->store, &lane, (lk_key){pk, sk}, job);
+        lki_queue *queue = p->queue;
+        lki_job_find(p->store, &queue, (lk_key){pk, sk}, job);
         enum lki_verdict verdict = lki_entry_judge(entry, job);
         if (LKI_LIKELY(verdict == LKI_ENTRY_CURRENT && job->state.phase != LKI_NO_JOB)) {
             /* Of a clock that lags it may not be visible yet. */
@@ -214,7 +214,7 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
                 continue;
             }
             if (LKI_LIKELY(lki_job_is_live(p->store, job))) {
-                look->first = lki_order_first(&p->lane->ready) == entry;
+                look->first = lki_order_first(&p->queue->ready) == entry;
                 return LK_OK;
             }
             lk_status status = job_expire(p, job);
@@ -232,7 +232,7 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
             return LK_EMPTY;
         if (!lki_reserve(p->thread, 8))
             return LK_NO_MEMORY;
-        (void)lki_order_remove(&p->lane->ready, p->thread, entry->rank, sk, entry->to);
+        (void)lki_order_remove(&p->queue->ready, p->thread, entry->rank, sk, entry->to);
     }
     return LK_EMPTY;
 }
@@ -245,14 +245,14 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
 static bool
 ready_was_still(pull *p, const ready_look *look, const ready_look *before)
 {
-    if (lki_load_seq_cst(&p->lane->announced) != look->announced) /* P19 */
+    if (lki_load_seq_cst(&p->queue->announced) != look->announced) /* P19 */
         return false;
     return look->left == 0 || (before->left == look->left && before->announced == look->announced);
 }
 
 /* ---- one job ---- */
 
-/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The frontier first, the ready entries second; then there
+/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The head segment first, the ready entries second; then there
  * has to be an instant at which nothing else came before it. */
 static lk_status
 next_find(pull *p, lki_found_job *job)
@@ -262,7 +262,7 @@ next_find(pull *p, lki_found_job *job)
         lki_found_job ready;
         ready_look look = {.left = 0};
         p->front = NULL;
-        bool at_front = front_find(p, job), still = lki_order_first(&p->lane->ready) == NULL;
+        bool at_front = front_find(p, job), still = lki_order_first(&p->queue->ready) == NULL;
         lk_status status = still ? LK_EMPTY : ready_find(p, &ready, &look);
         if (status == LK_NO_MEMORY || p->again || p->enough)
             return status;
@@ -306,7 +306,7 @@ job_claim(pull *p, const lki_found_job *job)
             return LK_EMPTY;
         lk_status moved = lki_job_move(p->store, p->thread, job, p->options->dead_pk);
         if (moved == LK_OK)
-            lki_lane_count(p->lane, p->thread, LKI_LANE_DEADS, 1);
+            lki_queue_count(p->queue, p->thread, LKI_QUEUE_DEADS, 1);
         return moved == LK_OK || moved == LK_LOST ? LK_RACE : moved;
     }
     size_t bytes = (size_t)cell->pk_size + cell->sk_size + job->record->size;
@@ -315,7 +315,7 @@ job_claim(pull *p, const lki_found_job *job)
     lki_state to = {.phase = LKI_CLAIMED, .receives = job->state.receives + 1, .time = p->deadline};
     if (LKI_UNLIKELY(to.receives == 0))
         to.receives = UINT32_MAX; /* it has been received four thousand million times */
-    lk_status status = lki_job_change(p->store, p->thread, p->lane, job, &to, p->ticks.now);
+    lk_status status = lki_job_change(p->store, p->thread, p->queue, job, &to, p->ticks.now);
     if (LKI_UNLIKELY(status != LK_OK)) {
         lki_count(p->thread, LKI_CLAIM_COLLISIONS, status == LK_RACE);
         return status;
@@ -333,12 +333,12 @@ job_claim(pull *p, const lki_found_job *job)
 
 /* Nothing was found. Is the queue closed, and empty for good? */
 static bool
-lane_is_over(pull *p)
+queue_is_over(pull *p)
 {
-    if (LKI_LIKELY(lki_load_seq_cst(&p->lane->closed) == 0)) /* P16 */
+    if (LKI_LIKELY(lki_load_seq_cst(&p->queue->closed) == 0)) /* P16 */
         return false;
-    lki_due_make_room(p->store, p->thread, p->lane, 0);
-    return lki_lane_is_over(p->lane);
+    lki_due_make_room(p->store, p->thread, p->queue, 0);
+    return lki_queue_is_over(p->queue);
 }
 
 /* The jobs in a row that lie at `slot`, up to `count`: all FRONT, and live. How many; *bytes: what they
@@ -349,7 +349,7 @@ front_look(pull *p, lki_slot *slot, size_t count, lki_record **record, size_t *b
     lki_time now = {0, false, false};
     size_t found = 0;
     while (found < count &&
-           lki_load_acquire(&slot[found].word) == lki_word(LKI_FRONT, 0, 0)) { /* P11 */
+           lki_load_acquire(&slot[found].word) == lki_job_word(LKI_FRONT, 0, 0)) { /* P11 */
         lki_cell *cell = slot[found].cell;
         lki_record *live = lki_effective(p->store, lki_load_acquire(&cell->item), NULL); /* P1 */
         if (LKI_UNLIKELY(!lki_record_is_live(p->store, live, &now)))
@@ -360,30 +360,30 @@ front_look(pull *p, lki_slot *slot, size_t count, lki_record **record, size_t *b
     return found;
 }
 
-/* The way of nearly all: nothing but the frontier, and the jobs in a row that lie there are claimed. LK_OK:
+/* The way of nearly all: nothing but the head segment, and the jobs in a row that lie there are claimed. LK_OK:
  * some; LK_EMPTY: none is there yet; LK_NO_MEMORY; LK_RACE: the long way. */
 static LKI_APART lk_status
 front_claim(pull *p)
 {
-    lki_lane *lane = p->lane;
-    lki_segment *segment = lki_load_acquire(&lane->frontier); /* P13 */
+    lki_queue *queue = p->queue;
+    lki_segment *segment = lki_load_acquire(&queue->head_segment); /* P13 */
     if (segment == NULL || p->options->max_receives != 0)
         return LK_RACE;
     uint32_t at = lki_load_relaxed(&segment->cursor), left = segment->capacity - at;
     lki_slot *slot = &segment->slots[at];
     size_t count = p->wanted - p->taken, bytes = 0, i = 0;
-    uint64_t word = LKI_WORD_EMPTY;
+    uint64_t word = LKI_JOB_WORD_EMPTY;
     for (unsigned passed = 0; passed <= NEAR && left != 0; passed++, slot++, left--) {
         word = lki_load_acquire(&slot->word); /* P11 */
-        if (LKI_LIKELY(word == lki_word(LKI_FRONT, 0, 0) || word == LKI_WORD_EMPTY))
+        if (LKI_LIKELY(word == lki_job_word(LKI_FRONT, 0, 0) || word == LKI_JOB_WORD_EMPTY))
             break; /* others have claimed those before it since */
     }
-    if (left == 0 || word != lki_word(LKI_FRONT, 0, 0))
-        return left != 0 && word == LKI_WORD_EMPTY ? LK_EMPTY : LK_RACE;
+    if (left == 0 || word != lki_job_word(LKI_FRONT, 0, 0))
+        return left != 0 && word == LKI_JOB_WORD_EMPTY ? LK_EMPTY : LK_RACE;
     lki_record *record[RUN];
     count = count < left ? count : left;
     count = front_look(p, slot, count < RUN ? count : RUN, record, &bytes);
-    if (count == 0 || lki_order_first(&lane->ready) != NULL) /* after the words: see next_find */
+    if (count == 0 || lki_order_first(&queue->ready) != NULL) /* after the words: see next_find */
         return LK_RACE;
     if (LKI_UNLIKELY(!lki_result_widen(p->result, count, bytes, p->taken != 0)))
         return LK_NO_MEMORY;
@@ -392,9 +392,9 @@ front_claim(pull *p)
                       .receives = 1};
     lki_job_cover(segment, p->deadline); /* P12: before, and after */
     for (; i < count; i++, claim.token += (uint64_t)1 << 16) {
-        word = lki_word(LKI_FRONT, 0, 0);
-        if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot[i].word, &word,
-                                          lki_word(LKI_CLAIMED, 1, p->deadline)))) { /* P11, P12 */
+        word = lki_job_word(LKI_FRONT, 0, 0);
+        if (LKI_UNLIKELY(!lki_cas_seq_cst(
+                &slot[i].word, &word, lki_job_word(LKI_CLAIMED, 1, p->deadline)))) { /* P11, P12 */
             lki_count(p->thread, LKI_CLAIM_COLLISIONS, 1);
             break;
         }
@@ -415,14 +415,14 @@ front_claim(pull *p)
 static LKI_APART lk_status
 front_await(pull *p)
 {
-    lki_segment *segment = lki_load_acquire(&p->lane->frontier); /* P13 */
-    uint64_t word = lki_load_seq_cst(&segment->word);            /* P14 */
+    lki_segment *segment = lki_load_acquire(&p->queue->head_segment); /* P13 */
+    uint64_t word = lki_load_seq_cst(&segment->word);                 /* P14 */
     uint32_t at = lki_load_relaxed(&segment->cursor);
     lk_status none = p->taken != 0 ? LK_EMPTY : LK_RACE;
     if (at >= LKI_RESERVED(word))
         return (word & LKI_SEALED) != 0 ? LK_RACE : none;
     word = slot_wait(&segment->slots[at], p->taken != 0 ? MORE_SPINS : PUBLISH_SPINS);
-    return word == lki_word(LKI_FRONT, 0, 0) ? LK_OK : none;
+    return word == lki_job_word(LKI_FRONT, 0, 0) ? LK_OK : none;
 }
 
 /* Does the job come behind something that is due and was not noticed yet? */
@@ -454,7 +454,7 @@ pull_long(pull *p, size_t before)
     do {
         lki_found_job job;
         if (status == LK_EMPTY || LKI_LIKELY(p->taken == before && status == LK_RACE))
-            status = lki_due_notice(p->store, p->thread, p->lane, &p->ticks, p->wanted, &notice);
+            status = lki_due_notice(p->store, p->thread, p->queue, &p->ticks, p->wanted, &notice);
         else
             status = LK_OK;
         if (status == LK_OK)
@@ -474,13 +474,13 @@ pull_jobs(pull *p)
 {
     lk_status status = LK_OK;
     size_t before = p->taken;
-    if (LKI_UNLIKELY(lki_bound_time(&p->lane->expires) < LKI_TIME_MAX) && /* P12 */
+    if (LKI_UNLIKELY(lki_next_due_time(&p->queue->expires) < LKI_TIME_MAX) && /* P12 */
         p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
-        lki_due_expire(p->store, p->thread, p->lane);
+        lki_due_expire(p->store, p->thread, p->queue);
     /* Judged for the whole of the pull: what is due in it was not when it began. */
     if (LKI_LIKELY(before == 0 && /* else the next one may belong before the last */
-                   lki_bound_time(&p->lane->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
-                   lki_order_first(&p->lane->later) == NULL))
+                   lki_next_due_time(&p->queue->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
+                   lki_order_first(&p->queue->later) == NULL))
         do {
             status = front_claim(p);
             if (LKI_UNLIKELY(status == LK_EMPTY))
@@ -493,7 +493,7 @@ pull_jobs(pull *p)
 
 /* Is there something to pull, or will there never be? */
 static bool
-lane_is_ready(pull *p)
+queue_is_ready(pull *p)
 {
     lki_found_job job;
     p->ticks = lki_ticks_read(p->store);
@@ -502,21 +502,21 @@ lane_is_ready(pull *p)
     bool found = false;
     lki_notice notice = {.more = true};
     while (!found && notice.more) {
-        if (lki_due_notice(p->store, p->thread, p->lane, &p->ticks, 0, &notice) != LK_OK)
+        if (lki_due_notice(p->store, p->thread, p->queue, &p->ticks, 0, &notice) != LK_OK)
             return true;                                 /* no memory to find out */
         found = next_find(p, &job) == LK_OK || p->again; /* the next pull finds out */
     }
-    return found || lane_is_over(p);
+    return found || queue_is_over(p);
 }
 
 /* Of a closed queue: milliseconds until a job expires, which may be the last; LKI_TIME_MAX: never. */
 static uint64_t
 expiry_in_ms(pull *p)
 {
-    uint64_t next = lki_bound_time(&p->lane->expires);        /* P12 */
-    uint64_t keyed = lki_bound_time(&p->lane->keyed_expires); /* P12 */
+    uint64_t next = lki_next_due_time(&p->queue->expires);        /* P12 */
+    uint64_t keyed = lki_next_due_time(&p->queue->keyed_expires); /* P12 */
     next = keyed < next ? keyed : next;
-    if (lki_load_seq_cst(&p->lane->closed) == 0 || next >= LKI_TIME_MAX) /* P16 */
+    if (lki_load_seq_cst(&p->queue->closed) == 0 || next >= LKI_TIME_MAX) /* P16 */
         return LKI_TIME_MAX;
     uint64_t now = lki_expiry_time(lki_now(p->store));
     return next < now ? 0 : next - now + LKI_COARSE_LAG_MS;
@@ -526,7 +526,7 @@ expiry_in_ms(pull *p)
 static int64_t
 due_in_ms(pull *p)
 {
-    uint64_t next = lki_due_next(p->lane), now = lki_tick_precise(p->store);
+    uint64_t next = lki_due_next(p->queue), now = lki_tick_precise(p->store);
     uint64_t in_ms = next >= LKI_TIME_MAX ? LKI_TIME_MAX : next < now ? 0 : next - now;
     uint64_t expiry_ms = expiry_in_ms(p);
     in_ms = in_ms < expiry_ms ? in_ms : expiry_ms;
@@ -535,18 +535,18 @@ due_in_ms(pull *p)
 
 /* The descriptor is readable iff a pull would not be LK_EMPTY. */
 static void
-descriptor_settle(pull *p)
+descriptor_refresh(pull *p)
 {
     int64_t due_ms, after_ms;
-    if (lane_is_ready(p)) {
-        lki_wait_raise(&p->lane->wait);
+    if (queue_is_ready(p)) {
+        lki_wait_raise(&p->queue->wait);
         return;
     }
     do {
         due_ms = due_in_ms(p);
-        lki_wait_lower(&p->lane->wait, due_ms);
-        if (lane_is_ready(p)) { /* P15: after it was lowered */
-            lki_wait_raise(&p->lane->wait);
+        lki_wait_lower(&p->queue->wait, due_ms);
+        if (queue_is_ready(p)) { /* P15: after it was lowered */
+            lki_wait_raise(&p->queue->wait);
             return;
         }
         /* Another one may have set the timer in between, to what has changed since. */
@@ -555,24 +555,24 @@ descriptor_settle(pull *p)
 }
 
 void
-lki_queue_settle(lki_store *store, lki_thread *thread, lki_lane *lane)
+lki_queue_refresh(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
     static const lk_pull_options defaults = LK_PULL_OPTIONS_INIT;
-    pull p = {.store = store, .thread = thread, .lane = lane, .options = &defaults};
-    descriptor_settle(&p);
+    pull p = {.store = store, .thread = thread, .queue = queue, .options = &defaults};
+    descriptor_refresh(&p);
 }
 
 void
-lki_queues_settle(lki_store *store, lki_thread *thread)
+lki_queues_refresh(lki_store *store, lki_thread *thread)
 {
     /* It stays noted meanwhile: what it takes out of its queue is no news, else one call would take out
      * all that has expired. */
-    for (uint32_t i = 0; i < thread->unsettled_count; i++) {
+    for (uint32_t i = 0; i < thread->noted_count; i++) {
         lki_write_enter(thread);
-        lki_queue_settle(store, thread, *lki_unsettled_at(thread, i));
+        lki_queue_refresh(store, thread, *lki_noted_at(thread, i));
         lki_write_leave(thread);
     }
-    thread->unsettled_count = 0;
+    thread->noted_count = 0;
 }
 
 static lk_status
@@ -586,28 +586,28 @@ pull_once(pull *p)
     p->visited = p->worked = 0;
     p->again = p->enough = false;
     lk_status status = pull_jobs(p);
-    if (status == LK_EMPTY && !p->again && lane_is_over(p))
+    if (status == LK_EMPTY && !p->again && queue_is_over(p))
         status = LK_CLOSED;
     lki_count(p->thread, LKI_SLOTS_VISITED, p->visited);
     if (LKI_LIKELY(p->taken != 0)) {
-        lki_lane_count(p->lane, p->thread, LKI_LANE_PULLS, p->taken - before);
-        lki_lane_used(p->lane);
+        lki_queue_count(p->queue, p->thread, LKI_QUEUE_PULLS, p->taken - before);
+        lki_queue_used(p->queue);
     }
-    lki_lane_unsettle(p->lane, p->thread);
+    lki_queue_note_change(p->queue, p->thread);
     return status;
 }
 
-/* A pull counts once, however often it looked. The lane is there: it is pinned, or in a section. */
+/* A pull counts once, however often it looked. The queue is there: it is pinned, or in a section. */
 static void
 empty_count(pull *p, lk_status status)
 {
     if (status == LK_EMPTY || status == LK_CLOSED || status == LK_TIMED_OUT)
-        lki_lane_count(p->lane, p->thread, LKI_LANE_EMPTY, 1);
+        lki_queue_count(p->queue, p->thread, LKI_QUEUE_EMPTY, 1);
 }
 
 /* As many as are there. Each portion is a section of its own, so that garbage can go in between. They are a
  * bounded number: LK_EMPTY if nothing but what has expired or was received too often was found in them;
- * but who waits goes on until there is a job, or nothing. `pinned`: the lane is. */
+ * but who waits goes on until there is a job, or nothing. `pinned`: the queue is. */
 static lk_status
 pull_sections(pull *p, bool pinned)
 {
@@ -618,12 +618,12 @@ pull_sections(pull *p, bool pinned)
         p->again = false;
         lki_write_enter(p->thread);
         if (!pinned)
-            p->lane = lki_lane_find_known(p->store, p->thread, p->options->pk);
-        if (LKI_LIKELY(p->lane != NULL))
+            p->queue = lki_queue_find_known(p->store, p->thread, p->options->pk);
+        if (LKI_LIKELY(p->queue != NULL))
             status = pull_once(p);
         bool last = !p->again || (status != LK_OK && status != LK_EMPTY) || p->taken == p->wanted ||
                     (sections >= SECTIONS && (p->taken != 0 || !pinned));
-        if (LKI_UNLIKELY(status != LK_OK) && last && !pinned && p->lane != NULL &&
+        if (LKI_UNLIKELY(status != LK_OK) && last && !pinned && p->queue != NULL &&
             !(status == LK_EMPTY && p->waits))
             empty_count(p, status);
         lki_write_leave(p->thread);
@@ -635,11 +635,11 @@ pull_sections(pull *p, bool pinned)
 
 /* ---- waiting ---- */
 
-/* The lane is pinned; *thread outside of sections. */
+/* The queue is pinned; *thread outside of sections. */
 static lk_status
 pull_wait(pull *p)
 {
-    lki_wait *wait = &p->lane->wait;
+    lki_wait *wait = &p->queue->wait;
     int64_t wait_ms = p->options->wait_ms;
     lki_ticks ticks = {lki_tick_precise(p->store), true};
     uint64_t end = wait_ms < 0 ? LKI_TIME_MAX : lki_ticks_after(p->store, &ticks, wait_ms);
@@ -662,7 +662,7 @@ pull_wait(pull *p)
             sleep_ms = (int64_t)(end - now);
         /* A clock of the caller's may move at any time: it is looked at now and then. */
         bool hooked = p->store->monotonic_precise_ms == NULL ||
-                      (p->store->precise_ms == NULL && lki_load_seq_cst(&p->lane->closed) != 0);
+                      (p->store->precise_ms == NULL && lki_load_seq_cst(&p->queue->closed) != 0);
         int64_t slice_ms = hooked ? HOOKED_SLICE_MS : SLICE_MAX_MS; /* P16: see expiry_in_ms */
         lki_wait_sleep(wait, signal, sleep_ms < slice_ms ? sleep_ms : slice_ms);
     }
@@ -687,7 +687,8 @@ pull_with(lki_store *store, lki_thread *thread, const lk_pull_options *options, 
     bool pinned = false;
     if (LKI_UNLIKELY(status == LK_EMPTY && p.waits)) {
         lki_write_enter(thread);
-        status = lki_lane_obtain_pinned(store, thread, options->pk, LKI_LANE_PIN, &p.lane);
+        status =
+            lki_queue_find_or_create_pinned(store, thread, options->pk, LKI_QUEUE_PIN, &p.queue);
         pinned = status == LK_OK;
         lki_write_leave(thread);
     }
@@ -696,7 +697,7 @@ pull_with(lki_store *store, lki_thread *thread, const lk_pull_options *options, 
         return status;
     status = pull_wait(&p);
     empty_count(&p, status);
-    lki_lane_unpin(p.lane, LKI_LANE_PIN);
+    lki_queue_unpin(p.queue, LKI_QUEUE_PIN);
     lki_sweep_step(store, thread, p.taken);
     return status;
 }

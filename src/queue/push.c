@@ -19,7 +19,7 @@
  *             the job gets another stamp. So whoever has not seen the job comes before its stamp
  *             (tests/model/push.pml). What breaks otherwise: a snapshot that has the job and lacks
  *             what somebody wrote who then found no job.
- * Progress    lock-free but for the growth of the lane.
+ * Progress    lock-free but for the growth of the queue.
  */
 #include <string.h>
 
@@ -31,7 +31,7 @@ enum { FEW = 16 };
 typedef struct push {
     lki_store *store;
     lki_thread *thread;
-    lki_lane *lane;
+    lki_queue *queue;
     const lk_item *jobs;
     size_t count;
     size_t cell_size; /* of the largest */
@@ -52,7 +52,7 @@ cells_discard(push *p, size_t count)
 static lki_cell *
 cell_new(push *p, const lk_item *job)
 {
-    lki_cell *cell = lki_cell_new_in_lane(p->thread, job);
+    lki_cell *cell = lki_cell_new_in_queue(p->thread, job);
     lki_record *record = cell != NULL ? lki_record_new_value(p->thread, cell, job) : NULL;
     if (record != NULL) {
         lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */
@@ -90,7 +90,7 @@ cells_measure(push *p)
     for (const lk_item *job = p->jobs, *end = job + p->count; job != end; job++) {
         if (job->key.sk.size != 0)
             return false;
-        size_t size = lki_cell_size_in_lane(job);
+        size_t size = lki_cell_size_in_queue(job);
         largest = size > largest ? size : largest;
         /* Empty data, which have no record inside, are very long here. */
         long_data = job->data.size - 1 > long_data ? job->data.size - 1 : long_data;
@@ -105,7 +105,7 @@ cells_measure(push *p)
 static bool
 cells_fit(const push *p, const lk_result *pushed)
 {
-    const lki_segment *tail = lki_load_acquire(&p->lane->tail); /* P13 */
+    const lki_segment *tail = lki_load_acquire(&p->queue->tail); /* P13 */
     return p->small && pushed == NULL && (tail == NULL || p->cell_size <= tail->cell_size);
 }
 
@@ -137,11 +137,11 @@ cells_give_up(push *p, lki_places places)
         if (p->cells[i] != NULL)
             lki_shard_cell_free(
                 p->store, p->cells[i]); /* Gone before any snapshot: nobody looks for its cell. */
-        lki_store_seq_cst(&slot->word, lki_word(LKI_DONE, 0, 0) | (uint64_t)1 << 4); /* P11 */
-        lki_lane_place_left(p->lane, p->thread);
+        lki_store_seq_cst(&slot->word, lki_job_word(LKI_DONE, 0, 0) | (uint64_t)1 << 4); /* P11 */
+        lki_queue_place_left(p->queue, p->thread);
         lki_segment *segment = places.segment;
         lki_places_next(&places);
-        if (lki_reserve(p->thread, 2)) /* else the segment stays with its lane */
+        if (lki_reserve(p->thread, 2)) /* else the segment stays with its queue */
             lki_slots_finish(segment, p->thread, 1);
     }
 }
@@ -155,18 +155,18 @@ slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
     lki_state to = {.phase = LKI_WAITING, .time = time};
     lki_record *record = (lki_record *)lki_load_relaxed(&slot->cell->item); /* ours as yet */
     lk_bytes sk = {lki_cell_sk(slot->cell), LK_ULID_SIZE};
-    to.identity = lki_word(LKI_WAITING, 0, time);
+    to.identity = lki_job_word(LKI_WAITING, 0, time);
     if (time == 0 && (!lki_reserve(p->thread, 8) ||
-                      lki_job_announce(p->lane, p->thread, sk, lki_word(LKI_PASSED, 0, 0), &to,
+                      lki_job_announce(p->queue, p->thread, sk, lki_job_word(LKI_PASSED, 0, 0), &to,
                                        lki_tick(p->store)) != LK_OK)) {
         uint64_t now = lki_tick(p->store);
         time = now > 1 ? now - 1 : 1; /* 0 would be no time */
     }
     if (time != 0)
-        lki_job_cover(segment, time);                               /* P12: before, and after */
-    lki_store_relaxed(&record->word, 0);                            /* nobody looks at it yet */
-    lki_store_seq_cst(&slot->word, lki_word(LKI_WAITING, 0, time)); /* P11, P15 */
-    lki_record_stamp(p->store, record);                             /* P2: after the word */
+        lki_job_cover(segment, time);                                   /* P12: before, and after */
+    lki_store_relaxed(&record->word, 0);                                /* nobody looks at it yet */
+    lki_store_seq_cst(&slot->word, lki_job_word(LKI_WAITING, 0, time)); /* P11, P15 */
+    lki_record_stamp(p->store, record);                                 /* P2: after the word */
     if (time != 0)
         lki_job_cover(segment, time); /* P12 */
 }
@@ -175,9 +175,9 @@ slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 static void
 slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
-    uint64_t empty = LKI_WORD_EMPTY;
+    uint64_t empty = LKI_JOB_WORD_EMPTY;
     uint64_t word =
-        LKI_LIKELY(time == 0) ? lki_word(LKI_FRONT, 0, 0) : lki_word(LKI_WAITING, 0, time);
+        LKI_LIKELY(time == 0) ? lki_job_word(LKI_FRONT, 0, 0) : lki_job_word(LKI_WAITING, 0, time);
     if (LKI_UNLIKELY(time != 0))
         lki_job_cover(segment, time);                                /* P12: before, and after */
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &empty, word))) { /* P11, P2, P15 */
@@ -244,44 +244,44 @@ cells_publish(push *p, lki_places places, uint64_t time)
 
 /* Places; what has expired does not count against `max_depth`. */
 static lk_status
-places_obtain(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
+places_reserve(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
 {
     int64_t ms = lki_now(p->store);
     for (;;) {
-        if (LKI_UNLIKELY(lki_load_acquire(&p->lane->closed) != 0)) /* P16 */
+        if (LKI_UNLIKELY(lki_load_acquire(&p->queue->closed) != 0)) /* P16 */
             return LK_CLOSED;
         lk_status status;
         status =
-            lki_places_reserve(p->lane, p->thread, p->count, ms, max_depth, p->cell_size, places);
+            lki_places_reserve(p->queue, p->thread, p->count, ms, max_depth, p->cell_size, places);
         if (LKI_UNLIKELY(status == LK_BUSY)) {
-            lki_due_make_room(p->store, p->thread, p->lane, p->count);
-            status = lki_places_reserve(p->lane, p->thread, p->count, ms, max_depth, p->cell_size,
+            lki_due_make_room(p->store, p->thread, p->queue, p->count);
+            status = lki_places_reserve(p->queue, p->thread, p->count, ms, max_depth, p->cell_size,
                                         places);
         }
         if (LKI_LIKELY(status != LK_NOT_FOUND))
             return status;
         /* It is being taken out, under the latch of the shard. */
         lki_shard_wait(p->store, p->thread, lki_hash_bytes(&p->store->secret, pk));
-        status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
+        status = lki_queue_find_or_create(p->store, p->thread, pk, &p->queue);
         if (status != LK_OK)
             return status;
     }
 }
 
 /* Jobs with an sk are not counted by the segments: one may have come between the judgement and the
- * reservation. Such a push pins the lane, then looks at the last segment and its word: it sees these
+ * reservation. Such a push pins the queue, then looks at the last segment and its word: it sees these
  * places, or they see it. */
 static bool
 places_are_too_many(const push *p, const lki_places *places, size_t max_depth)
 {
     if (LKI_LIKELY(max_depth == 0))
         return false;
-    uint64_t keyed = (uint32_t)lki_load_seq_cst(&p->lane->pins); /* P21: the low half */
+    uint64_t keyed = (uint32_t)lki_load_seq_cst(&p->queue->pins); /* P21: the low half */
     if (keyed == 0)
         return false;
     uint64_t there =
-        places->segment->before + places->slot + p->count + lki_load_seq_cst(&p->lane->returned);
-    uint64_t removed = lki_lane_sum(p->lane, LKI_LANE_REMOVED);
+        places->segment->before + places->slot + p->count + lki_load_seq_cst(&p->queue->returned);
+    uint64_t removed = lki_queue_sum(p->queue, LKI_QUEUE_REMOVED);
     return (there > removed ? there - removed : 0) + keyed > max_depth;
 }
 
@@ -294,9 +294,9 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
     lk_status status = LK_OK;
     if (!lki_reserve(p->thread, 8))
         return LK_NO_MEMORY;
-    p->lane = lki_lane_find_known(p->store, p->thread, pk);
-    if (LKI_UNLIKELY(p->lane == NULL))
-        status = lki_lane_obtain(p->store, p->thread, pk, &p->lane);
+    p->queue = lki_queue_find_known(p->store, p->thread, pk);
+    if (LKI_UNLIKELY(p->queue == NULL))
+        status = lki_queue_find_or_create(p->store, p->thread, pk, &p->queue);
     if (status != LK_OK)
         return status;
     bool inside = cells_fit(p, pushed);
@@ -310,7 +310,7 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
         lki_ticks ticks = lki_ticks_read(p->store);
         time = lki_ticks_after(p->store, &ticks, options->delay_ms) - 1;
     }
-    status = places_obtain(p, pk, options->max_depth, &places);
+    status = places_reserve(p, pk, options->max_depth, &places);
     if (LKI_UNLIKELY(status != LK_OK)) {
         if (!inside)
             cells_discard(p, p->count);
@@ -332,10 +332,10 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
     cells_publish(p, places, time);
     if (p->count > 1)
         cells_prefetch(p, places);
-    lki_lane_count(p->lane, p->thread, LKI_LANE_PUSHES, p->count);
-    lki_lane_used(p->lane);
+    lki_queue_count(p->queue, p->thread, LKI_QUEUE_PUSHES, p->count);
+    lki_queue_used(p->queue);
     if (LKI_LIKELY(time == 0))
-        lki_wait_notify(&p->lane->wait, p->count);
+        lki_wait_notify(&p->queue->wait, p->count);
     return LK_OK;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The queue room: what may happen to a job, and when. The README beside this file has the life of a
- * job; where jobs lie is store/lane.h, how their states change store/job.h.
+ * job; where jobs lie is store/queue.h, how their states change store/job.h.
  *
  *   push.c    jobs come
  *   pull.c    jobs are claimed, and waited for
@@ -97,35 +97,35 @@ typedef struct lki_notice {
 /* due.c: notices what is due, a part of it: up to 64 jobs of either kind (one, if there are ready entries),
  * or `least` if that is more, or as many as different times had to be looked at. LK_OK,
  * LK_NO_MEMORY. Caller: in a write section. */
-lk_status lki_due_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
+lk_status lki_due_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
                          size_t least, lki_notice *notice);
 /* later.c: its part of headed jobs. */
-lk_status lki_later_notice(lki_store *store, lki_thread *thread, lki_lane *lane, lki_ticks *ticks,
+lk_status lki_later_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
                            size_t least, lki_notice *notice);
 /* When there may be something to notice; LKI_TIME_MAX: not by time alone. */
-uint64_t lki_due_next(lki_lane *lane);
+uint64_t lki_due_next(lki_queue *queue);
 /* Takes out what has expired of the jobs with places, a little at a time. Caller: in a write section. */
-void lki_due_expire(lki_store *store, lki_thread *thread, lki_lane *lane);
+void lki_due_expire(lki_store *store, lki_thread *thread, lki_queue *queue);
 /* What has expired does not count against max_depth: takes some of it out, of all kinds of jobs, the more
  * the more `jobs` are to come. A push that is refused all the same has brought the next one nearer. Caller:
  * in a write section. */
-void lki_due_make_room(lki_store *store, lki_thread *thread, lki_lane *lane, size_t jobs);
+void lki_due_make_room(lki_store *store, lki_thread *thread, lki_queue *queue, size_t jobs);
 /* The same for the next queue in turn, or for all of them: how many jobs. Caller: outside of
  * sections. */
 size_t lki_queues_tend(lki_store *store, lki_thread *thread, bool all);
 
 /* pull.c: sets the descriptor to what it has to say. Caller: in a write section. */
-void lki_queue_settle(lki_store *store, lki_thread *thread, lki_lane *lane);
+void lki_queue_refresh(lki_store *store, lki_thread *thread, lki_queue *queue);
 /* The same for all queues that the thread's call has noted. Caller: outside of sections, or in a read
  * pair. */
-void lki_queues_settle(lki_store *store, lki_thread *thread);
+void lki_queues_refresh(lki_store *store, lki_thread *thread);
 
 /* commit.c: moves a job to another queue in one step. LK_OK; LK_LOST: its state has changed. */
 lk_status lki_job_move(lki_store *store, lki_thread *thread, const lki_found_job *job,
                        lk_bytes to_pk);
 /* Takes a job out that is in this state, whatever it is. LK_OK; LK_LOST. Caller: in a write
  * section. */
-lk_status lki_job_remove(lki_store *store, lki_thread *thread, lki_lane *lane,
+lk_status lki_job_remove(lki_store *store, lki_thread *thread, lki_queue *queue,
                          const lki_found_job *job);
 /* A push of jobs of which some have an sk, as one commit. */
 lk_status lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,

@@ -52,7 +52,7 @@ lki_cell_dispose(lki_thread *thread, void *object)
     _Atomic(uint16_t) *flags = lki_cell_flags(cell);
     if (lki_cell_is_in_slab(cell))
         return true;
-    if (lki_cell_is_in_lane(cell)) {
+    if (lki_cell_is_in_queue(cell)) {
         if (cell_head_free(&thread->domain->allocator, cell) ||
             (lki_or_seq_cst(flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0) /* P6: as below */
             lki_chunk_free(thread, cell, lki_cell_size(cell));
@@ -80,17 +80,17 @@ lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
 }
 
 static void
-cell_fill_in_lane(lki_cell *cell, const lk_item *item, unsigned flags)
+cell_fill_in_queue(lki_cell *cell, const lk_item *item, unsigned flags)
 {
     *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size, .sk_size = LK_ULID_SIZE};
-    lki_cell_set_flags(cell, LKI_CELL_LANE | flags, lki_cell_room_in_lane(item));
+    lki_cell_set_flags(cell, LKI_CELL_QUEUE | flags, lki_cell_room_in_queue(item));
     lki_copy(cell->bytes, item->key.pk.data, item->key.pk.size);
 }
 
 void
 lki_cell_make_in_slab(lki_cell *cell, const lk_item *item)
 {
-    cell_fill_in_lane(cell, item, LKI_CELL_SLAB);
+    cell_fill_in_queue(cell, item, LKI_CELL_SLAB);
     lki_record *record = lki_cell_record(cell);
     record->flags = LKI_FLAG_INLINE;
     lki_record_fill(record, item, NULL);
@@ -98,12 +98,12 @@ lki_cell_make_in_slab(lki_cell *cell, const lk_item *item)
 }
 
 lki_cell *
-lki_cell_new_in_lane(lki_thread *thread, const lk_item *item)
+lki_cell_new_in_queue(lki_thread *thread, const lk_item *item)
 {
-    lki_cell *cell = lki_chunk_alloc(thread, lki_cell_size_in_lane(item));
+    lki_cell *cell = lki_chunk_alloc(thread, lki_cell_size_in_queue(item));
     if (cell == NULL)
         return NULL;
-    cell_fill_in_lane(cell, item, LKI_CELL_ROOM);
+    cell_fill_in_queue(cell, item, LKI_CELL_ROOM);
     return cell;
 }
 
@@ -129,7 +129,7 @@ cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
 }
 
 lki_partition *
-lki_partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk)
+lki_partition_find_or_create(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
     uint64_t hash = lki_hash_bytes(&store->secret, pk);
     lki_partition *partition = lki_shard_partition(store, pk, hash);
@@ -172,7 +172,7 @@ static lk_status
 index_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
 {
     lk_bytes pk = {(*cell)->bytes, (*cell)->pk_size};
-    lki_partition *partition = lki_partition_obtain(store, thread, pk);
+    lki_partition *partition = lki_partition_find_or_create(store, thread, pk);
     if (partition == NULL)
         return LK_NO_MEMORY;
     lki_cell *existing = NULL;
@@ -224,15 +224,15 @@ set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
 }
 
 lk_status
-lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size,
-                bool looked, lki_cell **cell)
+lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
+                        size_t data_size, bool looked, lki_cell **cell)
 {
     bool avoided = false, coming = false;
     for (;; looked = false) {
         lk_status status = LK_OK;
         *cell = NULL;
         if (LKI_UNLIKELY(avoided)) /* before the look: if it has come since, that finds it */
-            coming = lki_lane_place_is_coming(store, hashed->key);
+            coming = lki_queue_place_is_coming(store, hashed->key);
         if (!looked)
             status = lki_find_headed(store, thread, hashed, cell);
         if (status != LK_OK)
@@ -244,7 +244,7 @@ lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed, 
             continue;
         }
         if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key)) && !avoided) {
-            status = lki_lane_avoid(store, thread, hashed->key);
+            status = lki_queue_avoid(store, thread, hashed->key);
             if (status != LK_OK)
                 return status;
             avoided = true;

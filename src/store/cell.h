@@ -17,7 +17,7 @@
 typedef struct lki_commit lki_commit;
 typedef struct lki_cell lki_cell;
 typedef struct lki_partition lki_partition;
-typedef struct lki_lane lki_lane;
+typedef struct lki_queue lki_queue;
 
 /* A head: 0 is empty, LKI_DEAD says that the cell has left the table, else a lki_record *. */
 typedef _Atomic(uintptr_t) lki_head;
@@ -38,7 +38,7 @@ enum {
     LKI_CELL_ROOM = 2,    /* the record inside the cell is free to be used */
     LKI_CELL_GONE = 4,
     /* the cell was disposed of while its inner record was not: that one frees the cell */
-    LKI_CELL_LANE = 8,  /* [const] lies in a slot of a lane, neither in the set nor in the index */
+    LKI_CELL_QUEUE = 8, /* [const] lies in a slot of a queue, neither in the set nor in the index */
     LKI_CELL_SLAB = 16, /* [const] and its memory, with the record inside, is the segment's */
     LKI_CELL_ROOM_SHIFT = 5,
     LKI_CELL_ROOM_UNIT = 8
@@ -102,9 +102,9 @@ lki_cell_room(const lki_cell *cell)
 
 /* These two never change. */
 LKI_INLINE bool
-lki_cell_is_in_lane(const lki_cell *cell)
+lki_cell_is_in_queue(const lki_cell *cell)
 {
-    return (lki_load_relaxed(lki_cell_flags(cell)) & LKI_CELL_LANE) != 0;
+    return (lki_load_relaxed(lki_cell_flags(cell)) & LKI_CELL_QUEUE) != 0;
 }
 
 LKI_INLINE bool

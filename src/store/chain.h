@@ -65,7 +65,7 @@ _Static_assert(LKI_FLAG_EXPIRES == sizeof(int64_t) && LKI_FLAG_LOCKED == sizeof(
 
 enum lki_phase {
     LKI_NO_JOB = 0,
-    LKI_FRONT = 1,   /* plain: visible, never received, found by the frontier */
+    LKI_FRONT = 1,   /* plain: visible, never received, found by the head segment */
     LKI_WAITING = 2, /* visible once `time` has passed; plain: 0: has its ready entry */
     LKI_CLAIMED = 3, /* visible again once `time` has passed */
     LKI_PASSED = 4,  /* plain: reserved, the producer was late */

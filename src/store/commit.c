@@ -317,7 +317,8 @@ write_step_find(plan *p, const lk_item *item, bool gone, step **found)
     if (status != LK_OK)
         return status;
     if (LKI_UNLIKELY(cell == NULL || lki_cell_is_dead(cell)))
-        status = lki_cell_obtain(p->store, p->thread, &hashed, payload, cell == NULL, &cell);
+        status =
+            lki_cell_find_or_create(p->store, p->thread, &hashed, payload, cell == NULL, &cell);
     if (LKI_UNLIKELY(status == LK_BUSY)) /* that would have the commit come again */
         status = LK_END;
     if (status == LK_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * States of jobs. Called by lane.c, record.c, removal.c and the queue room.
+ * States of jobs. Called by queue.c, record.c, removal.c and the queue room.
  *
  * A state is changed by one compare-and-swap from exactly the state that was judged: of the slot's
  * word where the job is plain, of the item's head where it is headed. What makes the new state be
@@ -19,7 +19,7 @@
  *             identities of records are versions. I-job2: DONE is final until the
  *             segment leaves; the cell of a DONE slot is used only by sections that have seen an
  *             earlier word, or whose snapshot is below its stamp.
- * Ordering    P11, P12 (lane.h).
+ * Ordering    P11, P12 (queue.h).
  */
 #include "store/job.h"
 
@@ -28,52 +28,52 @@
 /* ---- the sets of entries ---- */
 
 lk_status
-lki_job_announce(lki_lane *lane, lki_thread *thread, lk_bytes sk, uint64_t from,
+lki_job_announce(lki_queue *queue, lki_thread *thread, lk_bytes sk, uint64_t from,
                  const lki_state *to, uint64_t now)
 {
     bool visible = to->time < now;
     lki_entry *entry = lki_entry_new(thread, visible ? 0 : to->time, sk, from, to->identity);
     if (entry == NULL)
         return LK_NO_MEMORY;
-    if (!(visible ? lki_ready_insert(lane, thread, entry)
-                  : lki_order_insert(&lane->later, thread, entry)))
+    if (!(visible ? lki_ready_insert(queue, thread, entry)
+                  : lki_order_insert(&queue->later, thread, entry)))
         lki_entry_discard(thread, entry);
-    else if (!visible && lki_order_first(&lane->later) == entry)
-        lki_lane_sooner(lane);
+    else if (!visible && lki_order_first(&queue->later) == entry)
+        lki_queue_sooner(queue);
     return LK_OK;
 }
 
 void
-lki_job_forget(lki_lane *lane, lki_thread *thread, lk_bytes sk, const lki_state *state)
+lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_state *state)
 {
-    if (lki_order_first(&lane->later) != NULL &&
-        lki_order_remove(&lane->later, thread, state->time, sk, state->identity))
+    if (lki_order_first(&queue->later) != NULL &&
+        lki_order_remove(&queue->later, thread, state->time, sk, state->identity))
         return;
-    if (lki_order_first(&lane->ready) != NULL)
-        (void)lki_order_remove(&lane->ready, thread, 0, sk, state->identity);
+    if (lki_order_first(&queue->ready) != NULL)
+        (void)lki_order_remove(&queue->ready, thread, 0, sk, state->identity);
 }
 
 void
 lki_job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_state *state,
                  bool stays)
 {
-    lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
-    if (lane == NULL)
+    lki_queue *queue = lki_queue_find(store, (lk_bytes){cell->bytes, cell->pk_size});
+    if (queue == NULL)
         return;
-    lki_job_forget(lane, thread, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, state);
-    lki_lane_unsettle(lane, thread);
+    lki_job_forget(queue, thread, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, state);
+    lki_queue_note_change(queue, thread);
     if (stays)
         return;
-    if (lki_cell_is_in_lane(cell))
-        lki_lane_place_left(lane, thread);
+    if (lki_cell_is_in_queue(cell))
+        lki_queue_place_left(queue, thread);
     else
-        lki_lane_key_left(lane);
+        lki_queue_key_left(queue);
 }
 
 /* ---- bounds ---- */
 
 LKI_COLD bool
-lki_bound_cover_slow(lki_bound *bound, uint64_t time)
+lki_next_due_cover_slow(lki_next_due *bound, uint64_t time)
 {
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
     for (;;) {
@@ -88,7 +88,7 @@ lki_bound_cover_slow(lki_bound *bound, uint64_t time)
 }
 
 uint64_t
-lki_bound_begin(lki_bound *bound)
+lki_next_due_begin(lki_next_due *bound)
 {
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
     uint64_t begun;
@@ -101,7 +101,7 @@ lki_bound_begin(lki_bound *bound)
 }
 
 bool
-lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time)
+lki_next_due_end(lki_next_due *bound, uint64_t begun, uint64_t time)
 {
     return lki_cas_seq_cst(bound, &begun,
                            time << LKI_TIME_SHIFT | (begun & LKI_VERSION_MASK)); /* P12 */
@@ -110,19 +110,19 @@ lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time)
 void
 lki_job_cover_slow(lki_segment *segment, uint64_t time)
 {
-    lki_lane *lane = segment->lane;
-    lki_bound_cover(segment->due, time);
-    if (LKI_UNLIKELY(lki_bound_cover(&lane->due, time)))
-        lki_lane_sooner(lane);
+    lki_queue *queue = segment->queue;
+    lki_next_due_cover(segment->due, time);
+    if (LKI_UNLIKELY(lki_next_due_cover(&queue->due, time)))
+        lki_queue_sooner(queue);
 }
 
 void
 lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms)
 {
-    lki_lane *lane = segment->lane;
+    lki_queue *queue = segment->queue;
     uint64_t time = lki_expiry_time(expires_at_ms);
-    lki_bound_cover(&segment->page->expires[segment->number % LKI_PAGE_SEGMENTS], time);
-    lki_bound_cover(&lane->expires, time);
+    lki_next_due_cover(&segment->page->expires[segment->number % LKI_PAGE_SEGMENTS], time);
+    lki_next_due_cover(&queue->expires, time);
 }
 
 void
@@ -132,18 +132,18 @@ lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms)
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
     if (LKI_LIKELY(!lki_record_is_job(lki_effective(store, head, NULL))))
         return; /* nor is it a plain job's: whoever writes to one has made it headed */
-    lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
+    lki_queue *queue = lki_queue_find(store, (lk_bytes){cell->bytes, cell->pk_size});
     lki_segment *segment;
-    if (lane == NULL)
+    if (queue == NULL)
         return;
-    if (!lki_cell_is_in_lane(cell))
-        lki_bound_cover(&lane->keyed_expires, lki_expiry_time(expires_at_ms));
-    else if (lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
+    if (!lki_cell_is_in_queue(cell))
+        lki_next_due_cover(&queue->keyed_expires, lki_expiry_time(expires_at_ms));
+    else if (lki_job_slot(queue, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
         lki_job_cover_expiry(segment, expires_at_ms);
     /* Who waits for the end of a closed queue sleeps no longer than to the next expiry; and the
      * descriptor says so. */
-    if (lki_load_seq_cst(&lane->closed) != 0 || lki_wait_is_polled(&lane->wait)) /* P16 */
-        lki_lane_sooner(lane);
+    if (lki_load_seq_cst(&queue->closed) != 0 || lki_wait_is_polled(&queue->wait)) /* P16 */
+        lki_queue_sooner(queue);
 }
 
 size_t
@@ -186,7 +186,7 @@ lki_keyed_hand_new(lki_store *store, const lki_cell *at, uint64_t begun, int64_t
 LKI_INLINE void
 stamp_set(lki_store *store, lki_slot *slot)
 {
-    uint64_t done = lki_word(LKI_DONE, 0, 0);
+    uint64_t done = lki_job_word(LKI_DONE, 0, 0);
     uint64_t stamp = lki_load_seq_cst(&store->clock);             /* P2: after DONE was seen */
     (void)lki_cas_seq_cst(&slot->word, &done, done | stamp << 4); /* P2 */
 }
@@ -202,14 +202,15 @@ lki_done_stamp(lki_store *store, lki_slot *slot, uint64_t word)
 }
 
 lki_slot *
-lki_job_slot(lki_lane *lane, lk_bytes sk, lki_segment **segment)
+lki_job_slot(lki_queue *queue, lk_bytes sk, lki_segment **segment)
 {
     const unsigned char *text = sk.data;
     uint64_t place;
-    if (sk.size != LK_ULID_SIZE || memcmp(text + LKI_ULID_OWNER, lane->owner, LKI_ULID_WORD) != 0 ||
+    if (sk.size != LK_ULID_SIZE ||
+        memcmp(text + LKI_ULID_OWNER, queue->owner, LKI_ULID_WORD) != 0 ||
         !lki_ulid_read(text + LKI_ULID_PLACE, &place))
         return NULL;
-    lki_slot *slot = lki_lane_slot(lane, place, segment);
+    lki_slot *slot = lki_queue_slot(queue, place, segment);
     if (slot != NULL)
         (void)lki_slot_look(*segment, slot);
     return slot;
@@ -219,9 +220,9 @@ void
 lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_job *job)
 {
     uint64_t word = lki_load_acquire(&slot->word); /* P11 */
-    enum lki_phase phase = lki_word_phase(word);
+    enum lki_phase phase = lki_job_word_phase(word);
     *job = (lki_found_job){.slot = slot, .segment = segment};
-    if (LKI_UNLIKELY(word == LKI_WORD_EMPTY || phase == LKI_PASSED || phase == LKI_DONE)) {
+    if (LKI_UNLIKELY(word == LKI_JOB_WORD_EMPTY || phase == LKI_PASSED || phase == LKI_DONE)) {
         if (phase == LKI_DONE)
             (void)lki_done_stamp(store, slot, word);
         job->state.identity = word;
@@ -232,18 +233,18 @@ lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_j
                         {lki_cell_sk(job->cell), job->cell->sk_size}};
     job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
     job->plain = phase != LKI_HEADED;
-    job->pinned = job->plain && (word & LKI_WORD_PINNED) != 0;
+    job->pinned = job->plain && (word & LKI_JOB_WORD_PINNED) != 0;
     if (job->plain)
-        job->state = lki_word_state(word, lki_slot_place(segment, slot));
+        job->state = lki_job_word_state(word, lki_slot_place(segment, slot));
     else if (lki_record_is_job(job->record))
         job->state = *lki_record_state(job->record);
 }
 
 /* Was it taken out, or is somebody about to try? */
 static bool
-lane_is_dead(lki_lane *lane)
+queue_is_dead(lki_queue *queue)
 {
-    return (lki_load_seq_cst(&lane->pins) & LKI_LANE_DEAD) != 0;
+    return (lki_load_seq_cst(&queue->pins) & LKI_QUEUE_DEAD) != 0;
 }
 
 /* What is found in the set: a job with an sk of its own, or an item. */
@@ -258,13 +259,13 @@ keyed_find(lki_store *store, const lki_hashed *hashed, lki_found_job *job)
         job->state = *lki_record_state(job->record);
 }
 
-/* A job with a key pins its lane as long as it is there, so the lane that is found after the job is
+/* A job with a key pins its queue as long as it is there, so the queue that is found after the job is
  * the job's; if the job is gone by then, whoever wants to change its state fails. */
 void
-lki_job_find(lki_store *store, lki_lane **lane, lk_key key, lki_found_job *job)
+lki_job_find(lki_store *store, lki_queue **queue, lk_key key, lki_found_job *job)
 {
     lki_segment *segment;
-    lki_slot *slot = *lane != NULL ? lki_job_slot(*lane, key.sk, &segment) : NULL;
+    lki_slot *slot = *queue != NULL ? lki_job_slot(*queue, key.sk, &segment) : NULL;
     uint64_t unpublished = 0;
     if (slot != NULL) {
         lki_job_read(store, segment, slot, job);
@@ -272,7 +273,7 @@ lki_job_find(lki_store *store, lki_lane **lane, lk_key key, lki_found_job *job)
             job->key = key;
             return;
         }
-        if (job->cell == NULL && lki_word_phase(job->state.identity) != LKI_DONE)
+        if (job->cell == NULL && lki_job_word_phase(job->state.identity) != LKI_DONE)
             unpublished = job->state.identity;
     }
     /* What the place holds decides, not what the sk looks like. */
@@ -283,49 +284,49 @@ lki_job_find(lki_store *store, lki_lane **lane, lk_key key, lki_found_job *job)
             job->state.identity = unpublished; /* for an entry whose maker is about to publish it */
             return;
         }
-        if (*lane == NULL || lane_is_dead(*lane))
-            *lane = lki_lane_find(store, key.pk);
-    } while (LKI_UNLIKELY(*lane == NULL)); /* the job went meanwhile, and its queue with it */
+        if (*queue == NULL || queue_is_dead(*queue))
+            *queue = lki_queue_find(store, key.pk);
+    } while (LKI_UNLIKELY(*queue == NULL)); /* the job went meanwhile, and its queue with it */
 }
 
 /* ---- changed ---- */
 
 static lk_status
-headed_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job,
+headed_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job,
               lki_state *to, uint64_t now)
 {
     to->identity = lki_identity_new(thread);
     if (to->token == 0)
         to->token = lki_token_of(store, to->identity);
-    lk_status status = lki_job_announce(lane, thread, job->key.sk, job->state.identity, to, now);
+    lk_status status = lki_job_announce(queue, thread, job->key.sk, job->state.identity, to, now);
     if (status != LK_OK)
         return status;
     const lki_change change = {.job = to};
     status = lki_head_change_if(store, thread, job->cell, job->record, &change, NULL);
     if (status == LK_OK)
         return LK_OK; /* the entries of the state before went with its record */
-    lki_job_forget(lane, thread, job->key.sk, to);
+    lki_job_forget(queue, thread, job->key.sk, to);
     return status == LK_NO_MEMORY ? status : LK_RACE;
 }
 
 static void
-plain_forget(lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+plain_forget(lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
     const lki_state *state = &job->state;
     if (state->phase == LKI_LAPSED || (state->phase == LKI_WAITING && state->time == 0))
-        (void)lki_order_remove(&lane->ready, thread, 0, job->key.sk, state->identity);
+        (void)lki_order_remove(&queue->ready, thread, 0, job->key.sk, state->identity);
 }
 
 static lk_status
-plain_change(lki_thread *thread, lki_lane *lane, const lki_found_job *job, lki_state *to,
+plain_change(lki_thread *thread, lki_queue *queue, const lki_found_job *job, lki_state *to,
              uint64_t now)
 {
     uint64_t word = job->state.identity;
     bool visible = to->time < now;
-    to->identity = lki_word(to->phase, to->receives, to->time);
+    to->identity = lki_job_word(to->phase, to->receives, to->time);
     to->token = LKI_PLAIN_TOKEN | lki_slot_place(job->segment, job->slot) << 16 | to->receives;
     if (LKI_UNLIKELY(visible)) {
-        lk_status status = lki_job_announce(lane, thread, job->key.sk, word, to, now);
+        lk_status status = lki_job_announce(queue, thread, job->key.sk, word, to, now);
         if (status != LK_OK)
             return status;
     } else {
@@ -333,29 +334,30 @@ plain_change(lki_thread *thread, lki_lane *lane, const lki_found_job *job, lki_s
     }
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&job->slot->word, &word, to->identity))) { /* P11, P12 */
         /* The entry stays if it may be somebody else's too; a pull takes it out when it is stale. */
-        if (visible && (lki_word_phase(word) == LKI_DONE ||
-                        (lki_word_is_plain(word) && lki_word_receives(word) != to->receives)))
-            (void)lki_order_remove(&lane->ready, thread, 0, job->key.sk, to->identity);
+        if (visible &&
+            (lki_job_word_phase(word) == LKI_DONE ||
+             (lki_job_word_is_plain(word) && lki_job_word_receives(word) != to->receives)))
+            (void)lki_order_remove(&queue->ready, thread, 0, job->key.sk, to->identity);
         return LK_RACE;
     }
     if (!visible)
         lki_job_cover(job->segment, to->time); /* P12: a tender may have reset them in between */
-    plain_forget(thread, lane, job);
-    lki_lane_unsettle(lane, thread);
+    plain_forget(thread, queue, job);
+    lki_queue_note_change(queue, thread);
     return LK_OK;
 }
 
 lk_status
-lki_job_change(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job,
+lki_job_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job,
                lki_state *to, uint64_t now)
 {
     if (LKI_LIKELY(job->plain && !job->pinned) && to->receives <= LKI_RECEIVES_MAX)
-        return plain_change(thread, lane, job, to, now);
+        return plain_change(thread, queue, job, to, now);
     if (job->plain) { /* or received so often that its tokens would come again */
-        lk_status status = lki_job_head(store, thread, lane, job);
+        lk_status status = lki_job_head(store, thread, queue, job);
         return status == LK_OK ? LK_RACE : status;
     }
-    return headed_change(store, thread, lane, job, to, now);
+    return headed_change(store, thread, queue, job, to, now);
 }
 
 /* Nobody changes the head of a plain job: the record that lies on it goes with the cell. */
@@ -370,18 +372,18 @@ plain_size(lki_cell *cell)
 }
 
 lk_status
-lki_job_end(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+lki_job_end(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
-    uint64_t word = job->state.identity, done = lki_word(LKI_DONE, 0, 0);
+    uint64_t word = job->state.identity, done = lki_job_word(LKI_DONE, 0, 0);
     if (LKI_UNLIKELY(job->pinned)) {
-        lk_status status = lki_job_head(store, thread, lane, job);
+        lk_status status = lki_job_head(store, thread, queue, job);
         return status == LK_OK ? LK_RACE : status;
     }
     if (!lki_cas_seq_cst(&job->slot->word, &word, done)) /* P11, P2 */
         return LK_RACE;
     stamp_set(store, job->slot);
-    plain_forget(thread, lane, job);
-    lki_lane_count(lane, thread, LKI_LANE_REMOVED, 1);
+    plain_forget(thread, queue, job);
+    lki_queue_count(queue, thread, LKI_QUEUE_REMOVED, 1);
     if (!lki_cell_is_in_slab(job->cell))
         lki_retire(thread, LKI_CELL, job->cell, plain_size(job->cell));
     return LK_OK;
@@ -391,14 +393,14 @@ void
 lki_jobs_ended(lki_thread *thread, lki_segment *segment, uint32_t count)
 {
     lki_slots_finish(segment, thread, count); /* P16: its read-modify-write is between the two */
-    lki_lane_left(segment->lane);
-    lki_lane_unsettle(segment->lane, thread);
+    lki_queue_left(segment->queue);
+    lki_queue_note_change(segment->queue, thread);
 }
 
 lk_status
-lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+lki_job_finish(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
-    lk_status status = lki_job_end(store, thread, lane, job);
+    lk_status status = lki_job_end(store, thread, queue, job);
     if (status == LK_OK)
         lki_jobs_ended(thread, job->segment, 1);
     return status;
@@ -406,7 +408,7 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
 
 /* While a job is plain nobody changes its head: what had expired still has, whatever its word is. */
 lk_status
-lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *found,
+lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *found,
                int64_t now_ms, int64_t *next_ms)
 {
     lki_found_job job = *found;
@@ -417,7 +419,7 @@ lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
             return LK_NO_MEMORY;
         if (!job.plain)
             return lki_sweep_cell(store, thread, job.cell, now_ms, next_ms);
-        lk_status status = lki_job_finish(store, thread, lane, &job);
+        lk_status status = lki_job_finish(store, thread, queue, &job);
         lki_count(thread, LKI_EXPIRED_SWEPT, status == LK_OK);
         if (status != LK_RACE)
             return status;
@@ -430,18 +432,18 @@ lki_job_expire(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_f
 /* First the word is pinned: nothing but this can happen to it any more, and whoever meets it does what
  * is left of it. */
 lk_status
-lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_found_job *job)
+lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
     lki_cell *cell = job->cell;
-    uint64_t word = job->state.identity, pinned = word | LKI_WORD_PINNED;
+    uint64_t word = job->state.identity, pinned = word | LKI_JOB_WORD_PINNED;
     if (!lki_reserve(thread, 8))
         return LK_NO_MEMORY;
     if (!job->pinned && !lki_cas_seq_cst(&job->slot->word, &word, pinned) &&
         word != pinned) /* P11 */
         return LK_OK;   /* it was changed: look again */
     /* The entry first. By a clock that lags: what is taken for later is looked at when it is due. */
-    lk_status status = lki_job_announce(lane, thread, job->key.sk, job->state.identity, &job->state,
-                                        lki_tick(store));
+    lk_status status = lki_job_announce(queue, thread, job->key.sk, job->state.identity,
+                                        &job->state, lki_tick(store));
     if (status != LK_OK)
         return status;
     lki_record *over = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
@@ -454,23 +456,23 @@ lki_job_head(lki_store *store, lki_thread *thread, lki_lane *lane, const lki_fou
         if (status == LK_NO_MEMORY)
             return status; /* on anything else another one's is there */
     }
-    (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_word(LKI_HEADED, 0, 0)); /* P11 */
+    (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_job_word(LKI_HEADED, 0, 0)); /* P11 */
     return LK_OK;
 }
 
 void
 lki_job_bury_latched(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
-    lki_lane *lane = lki_lane_find(store, (lk_bytes){cell->bytes, cell->pk_size});
+    lki_queue *queue = lki_queue_find(store, (lk_bytes){cell->bytes, cell->pk_size});
     lki_segment *segment;
     lki_slot *slot =
-        lane != NULL ? lki_job_slot(lane, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment)
-                     : NULL;
-    uint64_t headed = lki_word(LKI_HEADED, 0, 0);
+        queue != NULL ? lki_job_slot(queue, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment)
+                      : NULL;
+    uint64_t headed = lki_job_word(LKI_HEADED, 0, 0);
     LK_ASSERT(slot != NULL);
     if (slot == NULL)
         return;
     uint64_t stamp = lki_load_seq_cst(&store->clock);
-    if (lki_cas_seq_cst(&slot->word, &headed, lki_word(LKI_DONE, 0, 0) | stamp << 4)) /* P11 */
+    if (lki_cas_seq_cst(&slot->word, &headed, lki_job_word(LKI_DONE, 0, 0) | stamp << 4)) /* P11 */
         lki_slots_finish(segment, thread, 1);
 }

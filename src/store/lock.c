@@ -62,7 +62,7 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
                 return LK_BUSY;
             if (!lki_reserve(thread, 4))
                 return LK_NO_MEMORY;
-            lk_status status = lki_cell_obtain(store, thread, hashed, 0, false, &cell);
+            lk_status status = lki_cell_find_or_create(store, thread, hashed, 0, false, &cell);
             if (status != LK_OK)
                 return status;
         }

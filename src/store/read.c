@@ -23,7 +23,7 @@ lki_cell *
 lki_find_any(lki_store *store, const lki_hashed *hashed)
 {
     if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
-        lki_cell *cell = lki_lane_cell(store, hashed->key);
+        lki_cell *cell = lki_queue_cell(store, hashed->key);
         if (cell != NULL)
             return cell;
     }

@@ -376,8 +376,8 @@ record_bring_home(lki_thread *thread, lki_cell *cell)
         LKI_UNLIKELY((lki_record_shape(apart) & ~(uint32_t)LKI_FLAGS_BEFORE_DATA) != 0))
         return false;
     size_t payload = (apart->flags & LKI_FLAGS_BEFORE_DATA) + (size_t)apart->size;
-    unsigned flags = lki_load_relaxed(&home->cell);   /* what is looked at never changes */
-    if (LKI_UNLIKELY((flags & LKI_CELL_LANE) != 0) || /* whose head only its job changes */
+    unsigned flags = lki_load_relaxed(&home->cell);    /* what is looked at never changes */
+    if (LKI_UNLIKELY((flags & LKI_CELL_QUEUE) != 0) || /* whose head only its job changes */
         LKI_UNLIKELY(payload > lki_room_of(flags)) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
         return false;
     lki_store_relaxed(&home->word, word); /* published with the head */

@@ -212,7 +212,7 @@ lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
     size_t payload = lki_record_payload(record);
     lki_retire(thread, LKI_RECORD, record, LKI_RECORD_BEFORE + LKI_RECORD_HEADER + payload);
     unsigned flags = lki_load_relaxed(lki_cell_flags(cell));
-    if (LKI_UNLIKELY((flags & (LKI_CELL_ROOM | LKI_CELL_LANE)) == LKI_CELL_ROOM) &&
+    if (LKI_UNLIKELY((flags & (LKI_CELL_ROOM | LKI_CELL_QUEUE)) == LKI_CELL_ROOM) &&
         payload <= lki_room_of(flags))
         lki_record_leave_room(thread, cell);
 }

@@ -84,7 +84,7 @@ bool
 lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition)
 {
     if (partition->dead || partition->index.count != 0 ||
-        lki_load_acquire(&partition->lane) != NULL) /* P13 */
+        lki_load_acquire(&partition->queue) != NULL) /* P13 */
         return false;
     partition->dead = true;
     lki_shard_remove_partition_latched(store, thread, partition);
@@ -123,7 +123,7 @@ dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
     if (lki_cell_is_in_slab(cell))
         return; /* its memory is the segment's */
-    if (lki_cell_is_in_lane(cell) || index_leave(store, thread, cell))
+    if (lki_cell_is_in_queue(cell) || index_leave(store, thread, cell))
         lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
     else
         ticket_retire(thread, cell);
@@ -143,7 +143,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
     if ((lki_or_seq_cst(flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */
         return false; /* somebody has made another ticket meanwhile */
     /* The flag stays set on a dead cell: nobody makes a ticket for it any more. */
-    bool killed = false, in_lane = lki_cell_is_in_lane(cell);
+    bool killed = false, in_queue = lki_cell_is_in_queue(cell);
     uint64_t hash = lki_cell_hash(store, cell);
     lki_latch *latch = lki_shard_latch(store, hash);
     if (verdict == HEAD_OLD && lki_latch_try(latch)) {
@@ -152,7 +152,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
             lki_shard_raise_floor(store, hash, ((lki_record *)head)->version);
         uintptr_t expected = head;
         killed = lki_cas_seq_cst(&cell->item, &expected, LKI_DEAD); /* P1 */
-        if (killed && in_lane)
+        if (killed && in_queue)
             lki_job_bury_latched(store, thread, cell);
         else if (killed)
             lki_shard_remove_latched(store, thread, cell, hash);
@@ -162,7 +162,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
         ticket_retire(thread, cell);
         return false;
     }
-    lki_count(thread, LKI_CELLS_REMOVED, !in_lane);
+    lki_count(thread, LKI_CELLS_REMOVED, !in_queue);
     if (head != LKI_EMPTY)
         lki_retire(thread, LKI_RECORD, (lki_record *)head, lki_record_size((lki_record *)head));
     return true;

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * Segments of a lane: places are reserved in order, found by their number, given up, and come back
- * as memory. Called by lane.c, job.c and the queue room.
+ * Segments of a queue: places are reserved in order, found by their number, given up, and come back
+ * as memory. Called by queue.c, job.c and the queue room.
  *
  *   lki_places_reserve  one compare-and-swap of the tail's word: {ms, sealed, slots reserved}
- *   lane_grow           under the lane's latch: new segments, planted in their pages and in the
+ *   queue_grow           under the queue's latch: new segments, planted in their pages and in the
  *                       directory, linked; then the old tail is sealed; then the tail moves
  *   lki_slots_finish    the last slot of a sealed segment sends it off: a ticket, two epochs, out
- *                       of its page; two more, the frontier is not on it; two more, freed
+ *                       of its page; two more, the head segment is not on it; two more, freed
  *
  * The segments are a linked list with one compare-and-swap per element, after Michael, Scott,
  * "Simple, Fast, and Practical Non-Blocking and Blocking Concurrent Queue Algorithms", 1996.
  *
  * Progress    reserving in a segment with room, finding, finishing: lock-free. Growing takes the
- *             lane's latch.
+ *             queue's latch.
  * Invariants  I-segment1: ms of a segment's word never falls, and begins with its predecessor's; a
  *             place is given out once: ULIDs strictly increase. I-segment2: a segment leaves two
  *             epochs after its last slot was given up, so no section is left whose snapshot could
- *             see a job in it. I-segment3: the frontier does not stay on a segment that leaves.
- * Ordering    P13, P14 (lane.h).
+ *             see a job in it. I-segment3: the head segment does not stay on a segment that leaves.
+ * Ordering    P13, P14 (queue.h).
  */
-#include "store/lane.h"
+#include "store/queue.h"
 
 #include <string.h>
 
@@ -56,14 +56,14 @@ segment_dispose(lki_thread *thread, void *object)
 static bool
 page_dispose(lki_thread *thread, void *object)
 {
-    lki_free(&thread->domain->allocator, object, sizeof(lki_lane_page));
+    lki_free(&thread->domain->allocator, object, sizeof(lki_queue_page));
     return true;
 }
 
 static size_t
 directory_size(size_t count)
 {
-    return sizeof(lki_directory) + count * sizeof(lki_lane_page *);
+    return sizeof(lki_directory) + count * sizeof(lki_queue_page *);
 }
 
 size_t
@@ -71,7 +71,7 @@ lki_segments_size(const lki_directory *directory)
 {
     size_t size = directory_size(directory->room);
     for (size_t i = 0; i < directory->count; i++) {
-        size += sizeof(lki_lane_page);
+        size += sizeof(lki_queue_page);
         for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
             const lki_segment *segment =
                 lki_load_acquire(&directory->page[i]->segment[k]); /* P13 */
@@ -90,20 +90,20 @@ directory_dispose(lki_thread *thread, void *object)
 
 /* ---- the directory ---- */
 
-/* The last segment of a lane is live in its page until its successor is in its own: no more come here. */
+/* The last segment of a queue is live in its page until its successor is in its own: no more come here. */
 static bool
-page_is_over(lki_lane_page *page)
+page_is_over(lki_queue_page *page)
 {
     return lki_load_seq_cst(&page->live) == 0; /* P13 */
 }
 
 /* A new directory without the pages that are over, with room for `added` more. NULL: no memory. */
 static lki_directory *
-directory_copy(lki_lane *lane, size_t added)
+directory_copy(lki_queue *queue, size_t added)
 {
-    const lki_directory *old = lki_load_acquire(&lane->directory); /* P13 */
+    const lki_directory *old = lki_load_acquire(&queue->directory); /* P13 */
     size_t room = added + (old != NULL ? old->count : 0);
-    lki_directory *made = lki_alloc_zeroed(&lane->store->domain.allocator, directory_size(room));
+    lki_directory *made = lki_alloc_zeroed(&queue->store->domain.allocator, directory_size(room));
     if (made == NULL)
         return NULL;
     made->object.dispose = directory_dispose;
@@ -116,28 +116,28 @@ directory_copy(lki_lane *lane, size_t added)
 
 /* Puts `made` in place; what it lacks is retired. Caller: with retirements reserved for all. */
 static void
-directory_replace_latched(lki_lane *lane, lki_thread *thread, lki_directory *made)
+directory_replace_latched(lki_queue *queue, lki_thread *thread, lki_directory *made)
 {
-    lki_directory *old = lki_load_acquire(&lane->directory); /* P13 */
-    lki_store_seq_cst(&lane->directory, made);               /* P13 */
+    lki_directory *old = lki_load_acquire(&queue->directory); /* P13 */
+    lki_store_seq_cst(&queue->directory, made);               /* P13 */
     for (size_t i = 0, kept = 0; old != NULL && i < old->count; i++)
         if (made->page[kept] == old->page[i]) /* in the same order, and there is as much room */
             kept++;
         else
-            lki_retire(thread, LKI_OBJECT, old->page[i], sizeof(lki_lane_page));
+            lki_retire(thread, LKI_OBJECT, old->page[i], sizeof(lki_queue_page));
     if (old != NULL)
         lki_retire(thread, LKI_OBJECT, old, directory_size(old->room));
 }
 
 static void
-directory_trim_latched(lki_lane *lane, lki_thread *thread)
+directory_trim_latched(lki_queue *queue, lki_thread *thread)
 {
-    const lki_directory *old = lki_load_acquire(&lane->directory); /* P13 */
+    const lki_directory *old = lki_load_acquire(&queue->directory); /* P13 */
     if (!lki_reserve(thread, old->count + 4))
         return; /* with the next page, then */
-    lki_directory *made = directory_copy(lane, 0);
+    lki_directory *made = directory_copy(queue, 0);
     if (made != NULL)
-        directory_replace_latched(lane, thread, made);
+        directory_replace_latched(queue, thread, made);
 }
 
 /* The first page that ends behind a segment number. */
@@ -156,13 +156,13 @@ directory_position(const lki_directory *directory, uint64_t number)
 }
 
 static lki_segment *
-page_segment(lki_lane_page *page, uint64_t number)
+page_segment(lki_queue_page *page, uint64_t number)
 {
     return lki_load_acquire(&page->segment[number % LKI_PAGE_SEGMENTS]); /* P13 */
 }
 
 lki_segment *
-lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reverse)
+lki_queue_segment_from(const lki_directory *directory, uint64_t number, bool reverse)
 {
     if (directory == NULL)
         return NULL;
@@ -197,15 +197,15 @@ lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reve
 }
 
 lki_slot *
-lki_lane_slot_slow(lki_lane *lane, uint64_t place, lki_segment **found)
+lki_queue_slot_slow(lki_queue *queue, uint64_t place, lki_segment **found)
 {
     uint64_t number = place >> LKI_SEGMENT_BITS;
     uint32_t index = (uint32_t)place & ((1u << LKI_SEGMENT_BITS) - 1);
     const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
-    lki_segment *segment = lki_load_acquire(&lane->tail); /* P13 */
+    lki_segment *segment = lki_load_acquire(&queue->tail); /* P13 */
     if (segment == NULL)
         return NULL;
-    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
     number = segment->number - ((segment->number - number) & mask);
     if (number != segment->number) {
         size_t at = directory_position(directory, number);
@@ -223,11 +223,11 @@ uint64_t
 lki_slot_look(lki_segment *segment, lki_slot *slot)
 {
     uint64_t word = lki_load_acquire(&slot->word); /* P11 */
-    if (LKI_LIKELY(word != LKI_WORD_EMPTY) ||
+    if (LKI_LIKELY(word != LKI_JOB_WORD_EMPTY) ||
         slot - segment->slots >=
             (ptrdiff_t)LKI_RESERVED(lki_load_seq_cst(&segment->word))) /* P14 */
         return word;
-    uint64_t passed = lki_word(LKI_PASSED, 0, 0);
+    uint64_t passed = lki_job_word(LKI_PASSED, 0, 0);
     return lki_cas_seq_cst(&slot->word, &word, passed) ? passed : word; /* P11 */
 }
 
@@ -239,25 +239,25 @@ lki_slot_look(lki_segment *segment, lki_slot *slot)
 lki_segment *
 lki_segment_next(const lki_segment *segment)
 {
-    const lki_directory *directory = lki_load_acquire(&segment->lane->directory); /* P13 */
+    const lki_directory *directory = lki_load_acquire(&segment->queue->directory); /* P13 */
     uint64_t number = segment->number + 1;
-    lki_segment *next = lki_lane_segment_from(directory, number, false);
+    lki_segment *next = lki_queue_segment_from(directory, number, false);
     if (LKI_UNLIKELY(next != NULL && next->number != number))
-        next = lki_lane_segment_from(directory, number, false);
+        next = lki_queue_segment_from(directory, number, false);
     return next;
 }
 
-/* The frontier must not stay here. */
+/* The head segment must not stay here. */
 static void
-frontier_pass(lki_segment *segment)
+head_segment_pass(lki_segment *segment)
 {
     lki_segment *front = segment;
-    if (lki_load_seq_cst(&segment->lane->frontier) == segment)                        /* P13 */
-        lki_cas_seq_cst(&segment->lane->frontier, &front, lki_segment_next(segment)); /* P13 */
+    if (lki_load_seq_cst(&segment->queue->head_segment) == segment)                        /* P13 */
+        lki_cas_seq_cst(&segment->queue->head_segment, &front, lki_segment_next(segment)); /* P13 */
 }
 
-/* Two epochs after it left its page: who saw it there, and could still move the frontier here, is
- * gone. Who finds the frontier here now is waited for by the epochs to come. */
+/* Two epochs after it left its page: who saw it there, and could still move the head segment here, is
+ * gone. Who finds the head segment here now is waited for by the epochs to come. */
 static bool
 segment_retire(lki_thread *thread, void *object)
 {
@@ -266,15 +266,15 @@ segment_retire(lki_thread *thread, void *object)
         return segment_dispose(thread, segment);
     if (!lki_reserve(thread, 4))
         return false;
-    lki_lane *lane = segment->lane;
-    lki_lane_page *page = segment->page;
-    frontier_pass(segment);
+    lki_queue *queue = segment->queue;
+    lki_queue_page *page = segment->page;
+    head_segment_pass(segment);
     segment->object.dispose = segment_dispose;
     lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
-    lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: last: then page and lane may go */
-    if (page_is_over(page) && lki_latch_try(&lane->latch)) {
-        directory_trim_latched(lane, thread);
-        lki_latch_drop(&lane->latch);
+    lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: last: then page and queue may go */
+    if (page_is_over(page) && lki_latch_try(&queue->latch)) {
+        directory_trim_latched(queue, thread);
+        lki_latch_drop(&queue->latch);
     }
     return true;
 }
@@ -285,15 +285,15 @@ segment_leave(lki_thread *thread, void *object)
 {
     lki_segment *segment = object;
     if (lki_thread_store(thread)->closing)
-        return true; /* it is still in its page, and goes with the lane */
+        return true; /* it is still in its page, and goes with the queue */
     if (!lki_reserve(thread, 4))
         return false;
-    lki_lane_page *page = segment->page;
+    lki_queue_page *page = segment->page;
     size_t at = segment->number % LKI_PAGE_SEGMENTS;
     lki_store_seq_cst(&page->segment[at], NULL);      /* P13 */
     lki_store_seq_cst(&page->due[at], LKI_NEVER);     /* P12: no word of it is live */
     lki_store_seq_cst(&page->expires[at], LKI_NEVER); /* P12 */
-    frontier_pass(segment);
+    head_segment_pass(segment);
     segment->object.dispose = segment_retire;
     lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
     return true;
@@ -315,10 +315,10 @@ typedef struct growth {
     size_t segments, kept; /* pages of the directory that are not new */
 } growth;
 
-static lki_lane_page *
-page_new(lki_lane *lane, uint64_t first)
+static lki_queue_page *
+page_new(lki_queue *queue, uint64_t first)
 {
-    lki_lane_page *page = lki_alloc_zeroed(&lane->store->domain.allocator, sizeof *page);
+    lki_queue_page *page = lki_alloc_zeroed(&queue->store->domain.allocator, sizeof *page);
     if (page == NULL)
         return NULL;
     page->object.dispose = page_dispose;
@@ -331,10 +331,10 @@ page_new(lki_lane *lane, uint64_t first)
 }
 
 static lki_segment *
-segment_new(lki_lane *lane, uint32_t capacity, uint32_t cell_size, uint64_t number)
+segment_new(lki_queue *queue, uint32_t capacity, uint32_t cell_size, uint64_t number)
 {
     size_t head = segment_head_size(capacity);
-    lki_segment *segment = lki_alloc_lines_partly(&lane->store->domain.allocator,
+    lki_segment *segment = lki_alloc_lines_partly(&queue->store->domain.allocator,
                                                   head + (size_t)capacity * cell_size, head);
     if (segment == NULL)
         return NULL;
@@ -343,38 +343,38 @@ segment_new(lki_lane *lane, uint32_t capacity, uint32_t cell_size, uint64_t numb
     segment->cell_size = cell_size;
     segment->cells = (unsigned char *)segment + head;
     segment->number = number;
-    segment->lane = lane;
-    memcpy(segment->text, lane->owner, LKI_ULID_WORD);
+    segment->queue = queue;
+    memcpy(segment->text, queue->owner, LKI_ULID_WORD);
     lki_ulid_write(segment->text + LKI_ULID_WORD, (number << LKI_SEGMENT_BITS) & LKI_ULID_MASK);
     return segment;
 }
 
 static void
-growth_discard(lki_lane *lane, growth *g)
+growth_discard(lki_queue *queue, growth *g)
 {
-    const lki_allocator *allocator = &lane->store->domain.allocator;
+    const lki_allocator *allocator = &queue->store->domain.allocator;
     for (lki_segment *s = g->first, *next; s != NULL; s = next) {
         next = lki_load_relaxed(&s->next); /* nobody saw them */
-        lki_segment_free(lane->store, s);
+        lki_segment_free(queue->store, s);
     }
     for (size_t i = g->kept; g->directory != NULL && i < g->directory->count; i++)
-        lki_free(allocator, g->directory->page[i], sizeof(lki_lane_page));
+        lki_free(allocator, g->directory->page[i], sizeof(lki_queue_page));
     if (g->directory != NULL)
         lki_free(allocator, g->directory, directory_size(g->directory->room));
 }
 
 /* A directory with pages for the segments from `first` up to `end`. */
 static bool
-growth_pages_latched(lki_lane *lane, growth *g, uint64_t first, uint64_t end)
+growth_pages_latched(lki_queue *queue, growth *g, uint64_t first, uint64_t end)
 {
     if (first >= end)
         return true;
-    g->directory = directory_copy(lane, (size_t)((end - first) / LKI_PAGE_SEGMENTS) + 1);
+    g->directory = directory_copy(queue, (size_t)((end - first) / LKI_PAGE_SEGMENTS) + 1);
     if (g->directory == NULL)
         return false;
     g->kept = g->directory->count;
     for (; first < end; first += LKI_PAGE_SEGMENTS) {
-        lki_lane_page *page = page_new(lane, first);
+        lki_queue_page *page = page_new(queue, first);
         if (page == NULL)
             return false;
         g->directory->page[g->directory->count++] = page;
@@ -382,9 +382,9 @@ growth_pages_latched(lki_lane *lane, growth *g, uint64_t first, uint64_t end)
     return true;
 }
 
-/* Segments for `count` places behind `tail` (NULL: the first of the lane), and their pages. */
+/* Segments for `count` places behind `tail` (NULL: the first of the queue), and their pages. */
 static bool
-growth_make_latched(lki_lane *lane, const lki_segment *tail, size_t count, size_t cell_size,
+growth_make_latched(lki_queue *queue, const lki_segment *tail, size_t count, size_t cell_size,
                     growth *g)
 {
     uint64_t number = tail != NULL ? tail->number + 1 : 0;
@@ -395,11 +395,11 @@ growth_make_latched(lki_lane *lane, const lki_segment *tail, size_t count, size_
         capacity = LKI_SEGMENT_SLOTS;
     g->segments = (count + capacity - 1) / capacity;
     uint64_t have = tail != NULL ? tail->page->first + LKI_PAGE_SEGMENTS : 0;
-    if (!growth_pages_latched(lane, g, have, number + g->segments))
+    if (!growth_pages_latched(queue, g, have, number + g->segments))
         return false;
     for (size_t i = 0; i < g->segments; i++) {
         lki_segment *segment =
-            segment_new(lane, capacity, (uint32_t)((cell_size + 15) & ~(size_t)15), number + i);
+            segment_new(queue, capacity, (uint32_t)((cell_size + 15) & ~(size_t)15), number + i);
         if (segment == NULL)
             return false;
         if (g->last != NULL)
@@ -413,17 +413,17 @@ growth_make_latched(lki_lane *lane, const lki_segment *tail, size_t count, size_
 
 /* Fills the new segments in: `count` places are reserved in them. */
 static void
-growth_plant_latched(lki_lane *lane, lki_thread *thread, lki_segment *tail, growth *g,
+growth_plant_latched(lki_queue *queue, lki_thread *thread, lki_segment *tail, growth *g,
                      uint64_t before, int64_t ms, size_t count)
 {
     if (g->directory != NULL)
-        directory_replace_latched(lane, thread, g->directory);
-    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+        directory_replace_latched(queue, thread, g->directory);
+    const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
     for (lki_segment *s = g->first; s != NULL; s = lki_load_relaxed(&s->next)) {
         size_t here = count < s->capacity ? count : s->capacity;
-        bool sealed = s != g->last || lki_load_acquire(&lane->closed) != 0; /* P16 */
+        bool sealed = s != g->last || lki_load_acquire(&queue->closed) != 0; /* P16 */
         if (sealed && s == g->last)
-            lki_store_relaxed(&s->leaving, 1); /* nobody sees it yet; it stays with the lane */
+            lki_store_relaxed(&s->leaving, 1); /* nobody sees it yet; it stays with the queue */
         s->before = before;
         s->first_ms = ms;
         s->page = directory->page[directory_position(directory, s->number)];
@@ -437,20 +437,20 @@ growth_plant_latched(lki_lane *lane, lki_thread *thread, lki_segment *tail, grow
     if (tail != NULL)
         lki_store_seq_cst(&tail->next, g->first); /* P13 */
     else
-        lki_store_seq_cst(&lane->frontier, g->first); /* P13 */
+        lki_store_seq_cst(&queue->head_segment, g->first); /* P13 */
 }
 
 void
-lki_lane_seal_latched(lki_lane *lane)
+lki_queue_seal_latched(lki_queue *queue)
 {
-    lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
+    lki_segment *tail = lki_load_acquire(&queue->tail); /* P13 */
     if (tail == NULL)
         return;
     lki_store_seq_cst(&tail->leaving, 1);    /* P14: no ticket for it */
     lki_or_seq_cst(&tail->word, LKI_SEALED); /* P14 */
 }
 
-/* Under the latch of a lane that is open: then its last segment is not sealed. */
+/* Under the latch of a queue that is open: then its last segment is not sealed. */
 static bool
 has_room(lki_segment *tail, size_t count)
 {
@@ -459,15 +459,15 @@ has_room(lki_segment *tail, size_t count)
 
 /* The next ms for which there is no key of the users' own. Those that lie behind `passed` go. */
 static LKI_COLD int64_t
-ms_avoid(lki_lane *lane, lki_thread *thread, int64_t ms, int64_t passed)
+ms_avoid(lki_queue *queue, lki_thread *thread, int64_t ms, int64_t passed)
 {
     enum { AT_ONCE = 64 };
     const lk_bytes none = {"", 0};
-    const lki_entry *entry = lki_order_first(&lane->avoided);
+    const lki_entry *entry = lki_order_first(&queue->avoided);
     for (int i = 0; i < AT_ONCE && entry != NULL && (int64_t)entry->rank < passed; i++) {
         if (!lki_reserve(thread, 8))
             break;
-        (void)lki_order_remove(&lane->avoided, thread, entry->rank, none, 0);
+        (void)lki_order_remove(&queue->avoided, thread, entry->rank, none, 0);
         entry = lki_order_next(entry);
     }
     for (; entry != NULL && (int64_t)entry->rank <= ms; entry = lki_order_next(entry))
@@ -475,12 +475,12 @@ ms_avoid(lki_lane *lane, lki_thread *thread, int64_t ms, int64_t passed)
     return ms;
 }
 
-/* ULIDs of a lane begin above those of its predecessors of the same name. */
+/* ULIDs of a queue begin above those of its predecessors of the same name. */
 static int64_t
-growth_ms(lki_lane *lane, const lki_segment *tail, uint64_t word, int64_t ms)
+growth_ms(lki_queue *queue, const lki_segment *tail, uint64_t word, int64_t ms)
 {
     int64_t least =
-        tail != NULL ? (int64_t)(word >> 16) : lki_load_seq_cst(&lane->store->ulid_floor_ms) + 1;
+        tail != NULL ? (int64_t)(word >> 16) : lki_load_seq_cst(&queue->store->ulid_floor_ms) + 1;
     const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
     if (tail != NULL && ((tail->number + 1) & mask) == 0)
         least++; /* places begin anew */
@@ -490,40 +490,40 @@ growth_ms(lki_lane *lane, const lki_segment *tail, uint64_t word, int64_t ms)
 }
 
 static lk_status
-lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
-                  size_t cell_size, bool even_closed, lki_places *places)
+queue_grow_latched(lki_queue *queue, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
+                   size_t cell_size, bool even_closed, lki_places *places)
 {
     growth g = {NULL, NULL, NULL, 0, 0};
-    lki_segment *tail = lki_load_acquire(&lane->tail); /* P13 */
-    if (lane->dead)
+    lki_segment *tail = lki_load_acquire(&queue->tail); /* P13 */
+    if (queue->dead)
         return LK_NOT_FOUND;
-    if (lki_load_acquire(&lane->closed) != 0 && !even_closed) /* P13 */
+    if (lki_load_acquire(&queue->closed) != 0 && !even_closed) /* P13 */
         return LK_CLOSED;
     if (tail != NULL && has_room(tail, count))
         return LK_RACE;
-    const lki_directory *directory = lki_load_acquire(&lane->directory); /* P13 */
+    const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
     bool made = lki_reserve(thread, (directory != NULL ? directory->count : 0) + 8) &&
-                growth_make_latched(lane, tail, count, cell_size, &g);
+                growth_make_latched(queue, tail, count, cell_size, &g);
     uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
     lk_status status = made ? LK_OK : LK_NO_MEMORY;
     /* The seal, under the depth that was judged; who finds it without a successor comes to the
      * latch. */
     do
-        if (made && max_depth != 0 && lki_lane_depth(lane, tail, word) + count > max_depth)
+        if (made && max_depth != 0 && lki_queue_depth(queue, tail, word) + count > max_depth)
             status = LK_BUSY;
     while (status == LK_OK && tail != NULL &&
            !lki_cas_seq_cst(&tail->word, &word, word | LKI_SEALED)); /* P14 */
     if (status != LK_OK) {
-        growth_discard(lane, &g);
+        growth_discard(queue, &g);
         return status;
     }
-    ms = growth_ms(lane, tail, word, ms);
-    if (LKI_UNLIKELY(lki_order_first(&lane->avoided) != NULL))
-        ms = ms_avoid(lane, thread, ms, (int64_t)(word >> 16));
-    growth_plant_latched(lane, thread, tail, &g,
+    ms = growth_ms(queue, tail, word, ms);
+    if (LKI_UNLIKELY(lki_order_first(&queue->avoided) != NULL))
+        ms = ms_avoid(queue, thread, ms, (int64_t)(word >> 16));
+    growth_plant_latched(queue, thread, tail, &g,
                          tail != NULL ? tail->before + LKI_RESERVED(word) : 0, ms, count);
     *places = (lki_places){g.first, 0, ms};
-    lki_store_seq_cst(&lane->tail, g.last); /* P13, P21 */
+    lki_store_seq_cst(&queue->tail, g.last); /* P13, P21 */
     if (tail != NULL && even_closed)
         lki_store_seq_cst(&tail->leaving, 0); /* P14: it need not stay any more */
     if (tail != NULL)
@@ -532,58 +532,59 @@ lane_grow_latched(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, 
 }
 
 uint64_t
-lki_lane_places(lki_lane *lane, const lki_segment *tail, uint64_t word)
+lki_queue_places(lki_queue *queue, const lki_segment *tail, uint64_t word)
 {
     return (tail != NULL ? tail->before + LKI_RESERVED(word) : 0) +
-           lki_load_seq_cst(&lane->returned); /* P16: after the pins */
+           lki_load_seq_cst(&queue->returned); /* P16: after the pins */
 }
 
 uint64_t
-lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word)
+lki_queue_depth(lki_queue *queue, const lki_segment *tail, uint64_t word)
 {
-    uint64_t removed = lki_lane_sum(lane, LKI_LANE_REMOVED);
-    lki_store_relaxed(&lane->removed_seen, removed);
-    uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins); /* the low half */
-    uint64_t places = lki_lane_places(lane, tail, word);
+    uint64_t removed = lki_queue_sum(queue, LKI_QUEUE_REMOVED);
+    lki_store_relaxed(&queue->removed_seen, removed);
+    uint64_t keyed = (uint32_t)lki_load_seq_cst(&queue->pins); /* the low half */
+    uint64_t places = lki_queue_places(queue, tail, word);
     /* Jobs may have come and gone since the word was read. */
     return (places > removed ? places - removed : 0) + keyed;
 }
 
 /* Is the queue so full that `count` more would be too many? */
 static bool
-is_too_deep(lki_lane *lane, const lki_segment *tail, uint64_t word, size_t count, size_t max_depth)
+is_too_deep(lki_queue *queue, const lki_segment *tail, uint64_t word, size_t count,
+            size_t max_depth)
 {
-    uint64_t keyed = (uint32_t)lki_load_seq_cst(&lane->pins);
-    uint64_t places = lki_lane_places(lane, tail, word);
-    if (places - lki_load_relaxed(&lane->removed_seen) + keyed + count <= max_depth)
+    uint64_t keyed = (uint32_t)lki_load_seq_cst(&queue->pins);
+    uint64_t places = lki_queue_places(queue, tail, word);
+    if (places - lki_load_relaxed(&queue->removed_seen) + keyed + count <= max_depth)
         return false;
-    return lki_lane_depth(lane, tail, word) + count > max_depth;
+    return lki_queue_depth(queue, tail, word) + count > max_depth;
 }
 
 lk_status
-lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
+lki_places_reserve(lki_queue *queue, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
                    size_t cell_size, lki_places *places)
 {
     if (LKI_UNLIKELY(ms > LKI_ULID_MS_MAX))
         ms = LKI_ULID_MS_MAX;
     for (;;) {
-        lki_segment *tail = lki_load_acquire(&lane->tail);                         /* P13 */
+        lki_segment *tail = lki_load_acquire(&queue->tail);                        /* P13 */
         uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : LKI_SEALED; /* P14 */
         uint32_t slot = LKI_RESERVED(word);
         if (LKI_UNLIKELY((word & LKI_SEALED) != 0 || count > tail->capacity - slot)) {
-            lki_latch_take(&lane->latch, thread);
+            lki_latch_take(&queue->latch, thread);
             lk_status status =
-                lane_grow_latched(lane, thread, count, ms, max_depth, cell_size, false, places);
-            lki_latch_drop(&lane->latch);
+                queue_grow_latched(queue, thread, count, ms, max_depth, cell_size, false, places);
+            lki_latch_drop(&queue->latch);
             if (status == LK_RACE)
                 continue;
             return status;
         }
-        if (max_depth != 0 && is_too_deep(lane, tail, word, count, max_depth))
+        if (max_depth != 0 && is_too_deep(queue, tail, word, count, max_depth))
             return LK_BUSY;
         int64_t later = (int64_t)(word >> 16) > ms ? (int64_t)(word >> 16) : ms;
-        if (LKI_UNLIKELY(lki_order_first(&lane->avoided) != NULL))
-            later = ms_avoid(lane, thread, later, (int64_t)(word >> 16));
+        if (LKI_UNLIKELY(lki_order_first(&queue->avoided) != NULL))
+            later = ms_avoid(queue, thread, later, (int64_t)(word >> 16));
         if (LKI_LIKELY(lki_cas_seq_cst(&tail->word, &word,
                                        (uint64_t)later << 16 | (slot + count)))) { /* P14, P21 */
             *places = (lki_places){tail, slot, later};
@@ -593,24 +594,24 @@ lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
 }
 
 lk_status
-lki_places_reserve_closed(lki_lane *lane, lki_thread *thread, int64_t ms, lki_places *places)
+lki_places_reserve_closed(lki_queue *queue, lki_thread *thread, int64_t ms, lki_places *places)
 {
-    lki_latch_take(&lane->latch, thread);
+    lki_latch_take(&queue->latch, thread);
     lk_status status;
-    lki_segment *tail = lki_load_acquire(&lane->tail);                /* P13 */
+    lki_segment *tail = lki_load_acquire(&queue->tail);               /* P13 */
     uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
     if (tail != NULL && LKI_RESERVED(word) < tail->capacity) {
         /* It is sealed, so that nobody else gives out more of it. */
-        ms = growth_ms(lane, tail, word, ms);
-        ms = ms_avoid(lane, thread, ms, (int64_t)(word >> 16));
+        ms = growth_ms(queue, tail, word, ms);
+        ms = ms_avoid(queue, thread, ms, (int64_t)(word >> 16));
         *places = (lki_places){tail, LKI_RESERVED(word), ms};
         lki_store_seq_cst(&tail->word,
                           (uint64_t)ms << 16 | LKI_SEALED | (LKI_RESERVED(word) + 1)); /* P14 */
         status = LK_OK;
     } else {
-        status = lane_grow_latched(lane, thread, 1, ms, 0, 0, true, places);
+        status = queue_grow_latched(queue, thread, 1, ms, 0, 0, true, places);
     }
-    lki_latch_drop(&lane->latch);
+    lki_latch_drop(&queue->latch);
     return status;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Segments of a lane: the slots in which jobs without an sk of their own lie, in the order of their
- * places; pages and the directory, by which places are found. P11 to P14: lane.h.
+ * Segments of a queue: the slots in which jobs without an sk of their own lie, in the order of their
+ * places; pages and the directory, by which places are found. P11 to P14: queue.h.
  */
 #ifndef LKI_STORE_SEGMENT_H
 #define LKI_STORE_SEGMENT_H
@@ -17,7 +17,7 @@ enum {
     LKI_PAGE_SEGMENTS = LKI_OR_SMALL(64, 2)
 };
 
-typedef struct lki_lane_page lki_lane_page;
+typedef struct lki_queue_page lki_queue_page;
 typedef struct lki_segment lki_segment;
 
 typedef struct lki_slot {
@@ -33,9 +33,9 @@ struct lki_segment {
     uint32_t capacity;    /* [const] */
     uint32_t cell_size;   /* [const] of each slot's cell in `cells` */
     unsigned char *cells; /* [const] behind the slots */
-    lki_lane_page *page;  /* [const] */
-    lki_lane *lane;       /* [const] */
-    lki_bound *due;       /* [const] its bound, in its page */
+    lki_queue_page *page; /* [const] */
+    lki_queue *queue;     /* [const] */
+    lki_next_due *due;    /* [const] its bound, in its page */
     unsigned char text[2 * LKI_ULID_WORD]; /* [const] of slot 0's sk, behind the milliseconds */
     _Atomic(lki_segment *) next;           /* [P13] set soon after the seal */
     /* ms of the last ULID << 16 | sealed << 15 | slots reserved */
@@ -49,19 +49,19 @@ struct lki_segment {
 #define LKI_RESERVED(word) ((uint32_t)((word)&0x7fff))
 
 /* Lower bounds of times, dense, for 64 segments. */
-struct lki_lane_page {
+struct lki_queue_page {
     lki_object object;
     uint64_t first;         /* [const] number of its first segment, a multiple of 64 */
     _Atomic(uint32_t) live; /* [P13] segments in it */
     _Atomic(lki_segment *) segment[LKI_PAGE_SEGMENTS]; /* [P13] */
-    lki_bound due[LKI_PAGE_SEGMENTS];                  /* of plain words */
-    lki_bound expires[LKI_PAGE_SEGMENTS];              /* of plain jobs */
+    lki_next_due due[LKI_PAGE_SEGMENTS];               /* of plain words */
+    lki_next_due expires[LKI_PAGE_SEGMENTS];           /* of plain jobs */
 };
 
 typedef struct lki_directory {
     lki_object object;
     size_t room, count;
-    lki_lane_page *page[]; /* [const] ascending by `first` */
+    lki_queue_page *page[]; /* [const] ascending by `first` */
 } lki_directory;
 
 /* Places in a row, from `slot` of `segment` on; what does not fit is in its successors. */
@@ -71,11 +71,12 @@ typedef struct lki_places {
     int64_t ms;
 } lki_places;
 /* `count` > 0; `max_depth` 0: no limit; `cell_size`: of the cells of a new segment. Caller: in a write
- * section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the lane is dead. */
-lk_status lki_places_reserve(lki_lane *lane, lki_thread *thread, size_t count, int64_t ms,
+ * section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the queue is dead. */
+lk_status lki_places_reserve(lki_queue *queue, lki_thread *thread, size_t count, int64_t ms,
                              size_t max_depth, size_t cell_size, lki_places *places);
-/* One, for a dead letter, in a lane that is closed. LK_OK, LK_NO_MEMORY. */
-lk_status lki_places_reserve_closed(lki_lane *lane, lki_thread *thread, int64_t ms, lki_places *to);
+/* One, for a dead letter, in a queue that is closed. LK_OK, LK_NO_MEMORY. */
+lk_status lki_places_reserve_closed(lki_queue *queue, lki_thread *thread, int64_t ms,
+                                    lki_places *to);
 LKI_INLINE void
 lki_places_next(lki_places *places)
 {
@@ -92,11 +93,11 @@ lki_slab_cell(const lki_segment *segment, uint32_t slot)
 }
 /* Jobs that are there when the word of the tail was `word`, those with keys too; a little more than
  * the truth while jobs go. */
-uint64_t lki_lane_depth(lki_lane *lane, const lki_segment *tail, uint64_t word);
+uint64_t lki_queue_depth(lki_queue *queue, const lki_segment *tail, uint64_t word);
 /* Places that jobs have come into so far, one that came again into its own counted again. */
-uint64_t lki_lane_places(lki_lane *lane, const lki_segment *tail, uint64_t word);
+uint64_t lki_queue_places(lki_queue *queue, const lki_segment *tail, uint64_t word);
 /* The word of a slot, for who says that no job is there, or not as of his snapshot. A place that is reserved
- * and not published is passed over: its job comes after that. LKI_WORD_EMPTY: it is not reserved. */
+ * and not published is passed over: its job comes after that. LKI_JOB_WORD_EMPTY: it is not reserved. */
 uint64_t lki_slot_look(lki_segment *segment, lki_slot *slot);
 /* The next segment that has not left. `next` is only for places that are reserved: a successor may have
  * left before. Caller: in a section. */
@@ -111,8 +112,8 @@ lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count)
     if (LKI_UNLIKELY((word & LKI_SEALED) != 0 && finished == LKI_RESERVED(word)))
         lki_segment_leave(segment, thread);
 }
-/* No places are given out any more; the last segment stays with the lane. */
-void lki_lane_seal_latched(lki_lane *lane);
+/* No places are given out any more; the last segment stays with the queue. */
+void lki_queue_seal_latched(lki_queue *queue);
 /* The sk of a place; all of it but its milliseconds. */
 void lki_sk_write(unsigned char *sk, const lki_segment *segment, uint32_t slot, int64_t ms);
 LKI_INLINE void
@@ -134,6 +135,6 @@ void lki_segment_free(lki_store *store, lki_segment *segment);
 /* Bytes of a directory with its pages and what is in them. */
 size_t lki_segments_size(const lki_directory *directory);
 /* The first segment that may hold a key from `number` on, in order; NULL: none. */
-lki_segment *lki_lane_segment_from(const lki_directory *directory, uint64_t number, bool reverse);
+lki_segment *lki_queue_segment_from(const lki_directory *directory, uint64_t number, bool reverse);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "store/lane.h"
+#include "store/queue.h"
 #include "store/record.h"
 #include "store/shard.h"
 
@@ -81,7 +81,7 @@ store_number(void)
 }
 
 lk_status
-lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settle,
+lki_store_open(const lk_memory_options *options, lki_tend tend, lki_refresh refresh,
                lki_store **opened)
 {
     const lk_memory_options defaults = LK_MEMORY_OPTIONS_INIT;
@@ -95,7 +95,7 @@ lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settl
         return LK_NO_MEMORY;
     store->domain.allocator = allocator;
     store->tend = tend;
-    store->settle = settle;
+    store->refresh = refresh;
     status = options_apply(store, o);
     if (status == LK_OK && !lki_secret_draw(&store->secret))
         status = LK_NO_MEMORY;
@@ -106,7 +106,7 @@ lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settl
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
         lki_latch_init(&store->partition_latch[i]);
     lki_latch_init(&store->sweep.latch);
-    lki_latch_init(&store->lanes_latch);
+    lki_latch_init(&store->queues_latch);
     unsigned char mark[LKI_ULID_WORD];
     lki_ulid_write(mark, store->secret.other);
     memcpy(store->ulid_mark, mark, sizeof store->ulid_mark);
@@ -133,12 +133,12 @@ lki_store_close(lki_store *store)
     lki_sweeper_stop(store);
     store->closing = true;
     lki_domain_close(&store->domain);
-    lki_lanes_close(store);
+    lki_queues_close(store);
     lki_shards_close(store);
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
         pthread_mutex_destroy(&store->partition_latch[i]);
     pthread_mutex_destroy(&store->sweep.latch);
-    pthread_mutex_destroy(&store->lanes_latch);
+    pthread_mutex_destroy(&store->queues_latch);
     lki_allocator allocator = store->domain.allocator;
     lki_free_lines(&allocator, store, sizeof *store);
 }

@@ -36,8 +36,8 @@ struct lki_partition {
     uint16_t pk_size; /* [const] */
     bool dead;        /* [latch] of the partition: out of use, on its way out of the set */
     lki_index index;
-    _Atomic(lki_lane *)
-        lane;           /* [P13] of its queue; NULL: none. Written under the partition's latch */
+    _Atomic(lki_queue *)
+        queue;          /* [P13] of its queue; NULL: none. Written under the partition's latch */
     unsigned char pk[]; /* [const] */
 };
 
@@ -59,7 +59,7 @@ typedef struct lki_sweep_state {
 struct lki_store;
 typedef size_t (*lki_tend)(struct lki_store *store, lki_thread *thread, bool all);
 /* The queue room's: sets the descriptors right of the queues that the thread has noted. */
-typedef void (*lki_settle)(struct lki_store *store, lki_thread *thread);
+typedef void (*lki_refresh)(struct lki_store *store, lki_thread *thread);
 
 typedef struct lki_store {
     lki_domain domain;
@@ -80,16 +80,16 @@ typedef struct lki_store {
     lki_latch partition_latch[LKI_PARTITION_LATCHES]; /* by hash of the pk: guards index writers */
     void *sweeper;                                    /* of the background thread; NULL: none */
     bool closing;                                     /* no other thread is there any more */
-    lki_latch lanes_latch;
+    lki_latch queues_latch;
     /* [const] The queue room's part of the sweep; `all`: of all queues. How many jobs it took out. */
     lki_tend tend;
-    lki_settle settle;
-    lki_lane *lanes,
-        **lanes_end;      /* [latch] all, first who was not looked at for the longest time */
-    lki_lane *lanes_hand; /* [latch] whom to visit next */
-    _Atomic(uint64_t) lane_count;   /* lanes ever made: part of their ULIDs */
-    _Atomic(uint64_t) lanes_gone;   /* lanes taken out: what remembers one is stale */
-    _Atomic(int64_t) ulid_floor_ms; /* no lane that is gone has given out more */
+    lki_refresh refresh;
+    lki_queue *queues,
+        **queues_end;       /* [latch] all, first who was not looked at for the longest time */
+    lki_queue *queues_hand; /* [latch] whom to visit next */
+    _Atomic(uint64_t) queue_count;  /* queues ever made: part of their ULIDs */
+    _Atomic(uint64_t) queues_gone;  /* queues taken out: what remembers one is stale */
+    _Atomic(int64_t) ulid_floor_ms; /* no queue that is gone has given out more */
     lki_sweep_state sweep;
     _Atomic(uint32_t) has_locks; /* [stat] one was made: cells that come have room for theirs */
     lki_set cells __attribute__((aligned(LKI_LINE))), partitions;
@@ -150,7 +150,7 @@ lki_partition_latch(lki_store *store, const lki_partition *partition)
 }
 
 /* `options` checked and with its defaults filled in. */
-lk_status lki_store_open(const lk_memory_options *options, lki_tend tend, lki_settle settle,
+lk_status lki_store_open(const lk_memory_options *options, lki_tend tend, lki_refresh refresh,
                          lki_store **store);
 void lki_store_close(lki_store *store);
 void lki_store_statistics(lki_store *store, lk_statistics *statistics);
@@ -160,8 +160,8 @@ void lki_store_statistics(lki_store *store, lk_statistics *statistics);
 /* The cell of a key, made where there is none; room for `data_size` bytes of record inside a new
  * one (0: none). `looked`: the caller has just found none. Caller: in a write section. LK_OK, LK_NO_MEMORY;
  * LK_BUSY: a queue is about to give the key to a job of its own. */
-lk_status lki_cell_obtain(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
-                          size_t data_size, bool looked, lki_cell **cell);
+lk_status lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
+                                  size_t data_size, bool looked, lki_cell **cell);
 /* Is the cell out of the table? */
 bool lki_cell_is_dead(const lki_cell *cell);
 bool lki_cell_dispose(lki_thread *thread, void *object);
@@ -172,7 +172,7 @@ lki_cell_free(const lki_allocator *allocator, lki_cell *cell)
     unsigned flags = lki_load_relaxed(lki_cell_flags(cell)); /* these two never change */
     if ((flags & LKI_CELL_SLAB) != 0)
         return;
-    if ((flags & LKI_CELL_LANE) != 0)
+    if ((flags & LKI_CELL_QUEUE) != 0)
         lki_chunk_release(allocator, cell, lki_cell_size(cell));
     else
         lki_free(allocator, cell, lki_cell_size(cell));
@@ -182,23 +182,23 @@ uint64_t lki_cell_hash(lki_store *store, const lki_cell *cell);
  * in. In memory of the caller's, of at least that size, with the record for the item inside; or apart,
  * with room for a record: NULL: no memory. */
 LKI_INLINE size_t
-lki_cell_room_in_lane(const lk_item *item)
+lki_cell_room_in_queue(const lk_item *item)
 {
     size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
     return payload <= LKI_INLINE_MAX ? (payload + 7) & ~(size_t)7 : 0;
 }
 LKI_INLINE size_t
-lki_cell_size_in_lane(const lk_item *item)
+lki_cell_size_in_queue(const lk_item *item)
 {
-    return lki_cell_size_of(item->key.pk.size, LK_ULID_SIZE, lki_cell_room_in_lane(item));
+    return lki_cell_size_of(item->key.pk.size, LK_ULID_SIZE, lki_cell_room_in_queue(item));
 }
 void lki_cell_make_in_slab(lki_cell *cell, const lk_item *item);
-lki_cell *lki_cell_new_in_lane(lki_thread *thread, const lk_item *item);
+lki_cell *lki_cell_new_in_queue(lki_thread *thread, const lk_item *item);
 /* The partition of a pk, made where there is none. NULL: no memory. Caller: in a write section. */
 void lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition);
 /* Waits until whoever is taking something of this hash out of a set has done so. */
 void lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash);
-lki_partition *lki_partition_obtain(lki_store *store, lki_thread *thread, lk_bytes pk);
+lki_partition *lki_partition_find_or_create(lki_store *store, lki_thread *thread, lk_bytes pk);
 bool lki_partition_dispose(lki_thread *thread, void *object);
 
 /* ---- read.c, query.c ---- */

@@ -196,8 +196,8 @@ lki_sweep_step_slow(lki_store *store, lki_thread *thread)
 {
     if (thread->sweep_tick >= LKI_WRITES_PER_STEP && thread->epoch.active == 0)
         sweep_step(store, thread);
-    if (thread->unsettled_count != 0) /* by the call, or by the sweep */
-        store->settle(store, thread);
+    if (thread->noted_count != 0) /* by the call, or by the sweep */
+        store->refresh(store, thread);
 }
 
 lk_status
@@ -224,8 +224,8 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
         return status;
     if (store->tend != NULL && thread->epoch.active == 0)
         count += store->tend(store, thread, true);
-    if (thread->unsettled_count != 0)
-        store->settle(store, thread);
+    if (thread->noted_count != 0)
+        store->refresh(store, thread);
     (void)lki_reclaim_now(thread);
     if (status == LK_OK)
         *swept = count;

@@ -63,35 +63,36 @@ lki_expiry_is_past(uint64_t time, uint64_t now)
 /* A lower bound of times: time << 20 | version << 1 | somebody is looking at what it bounds. Who
  * adds something lowers it; who looks at all that it bounds may raise it, unless something was
  * added meanwhile. */
-typedef _Atomic(uint64_t) lki_bound; /* [P12] */
+typedef _Atomic(uint64_t) lki_next_due; /* [P12] */
 #define LKI_TIME_SHIFT 20
 #define LKI_VERSION_MASK ((uint64_t)0xffffe)
 #define LKI_NEVER (LKI_TIME_MAX << LKI_TIME_SHIFT)
 
 LKI_INLINE uint64_t
-lki_bound_time(lki_bound *bound)
+lki_next_due_time(lki_next_due *bound)
 {
     return lki_load_seq_cst(bound) >> LKI_TIME_SHIFT; /* P12 */
 }
 
 /* Is it low enough, and nobody looking? */
 LKI_INLINE bool
-lki_bound_covers(lki_bound *bound, uint64_t time)
+lki_next_due_covers(lki_next_due *bound, uint64_t time)
 {
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
     return (seen & 1) == 0 && seen >> LKI_TIME_SHIFT <= time;
 }
 
-bool lki_bound_cover_slow(lki_bound *bound, uint64_t time);
+bool lki_next_due_cover_slow(lki_next_due *bound, uint64_t time);
 /* Something with this time was added, or is about to be. True: that was news. */
 LKI_INLINE bool
-lki_bound_cover(lki_bound *bound, uint64_t time)
+lki_next_due_cover(lki_next_due *bound, uint64_t time)
 {
-    return LKI_LIKELY(lki_bound_covers(bound, time)) ? false : lki_bound_cover_slow(bound, time);
+    return LKI_LIKELY(lki_next_due_covers(bound, time)) ? false
+                                                        : lki_next_due_cover_slow(bound, time);
 }
 /* Looking at all that it bounds: the mark first, then the look, then the end with the time found:
  * false: something was added meanwhile, the bound stays as low as it was. */
-uint64_t lki_bound_begin(lki_bound *bound);
-bool lki_bound_end(lki_bound *bound, uint64_t begun, uint64_t time);
+uint64_t lki_next_due_begin(lki_next_due *bound);
+bool lki_next_due_end(lki_next_due *bound, uint64_t begun, uint64_t time);
 
 #endif

@@ -55,7 +55,8 @@ set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const l
             return LK_NO_MEMORY;
         if (fresh) {
             size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-            lk_status status = lki_cell_obtain(store, thread, hashed, payload, looked, &cell);
+            lk_status status =
+                lki_cell_find_or_create(store, thread, hashed, payload, looked, &cell);
             if (status != LK_OK)
                 return status;
         }

@@ -66,7 +66,7 @@ lki_sweep_note(lki_store *store, int64_t expires_at_ms)
            !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {} /* P22 */
 }
 
-/* The same for a record of `cell`, which may lie in a lane. Caller: in a section. */
+/* The same for a record of `cell`, which may lie in a queue. Caller: in a section. */
 void lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms);
 /* Puts a tombstone over what has expired on a cell's head; *next_ms: the expiry that is left there, if
  * it is earlier. LK_OK: it had. LK_RACE: it had not. LK_NO_MEMORY. */
@@ -80,7 +80,7 @@ LKI_INLINE void
 lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
 {
     thread->sweep_tick += (uint32_t)writes;
-    if (LKI_UNLIKELY(thread->sweep_tick >= LKI_WRITES_PER_STEP || thread->unsettled_count != 0))
+    if (LKI_UNLIKELY(thread->sweep_tick >= LKI_WRITES_PER_STEP || thread->noted_count != 0))
         lki_sweep_step_slow(store, thread);
 }
 /* The thread's next step comes with its next write, and looks at queues. */

@@ -389,7 +389,7 @@ test_queue_orderBrokenInOnePlace_isRefused(void **state)
          "0 1 2 P5|0 3 4 K6=1|1 5 6 G5.1~90", "queue: Q4"},
         {"batch out of order", "0 1 2 P1 P2|1 3 4 G1.1~90 G2.1~90",
          "0 1 2 P1 P2|1 3 4 G2.1~90 G1.1~90", "queue: Q4"},
-        {"frontier skipped", "0 1 2 P1 P2 P3|1 3 4 G1.1~90|2 3 4 G2.1~90|1 5 6 G3.1~90",
+        {"head segment skipped", "0 1 2 P1 P2 P3|1 3 4 G1.1~90|2 3 4 G2.1~90|1 5 6 G3.1~90",
          "0 1 2 P1 P2 P3|1 3 4 G1.1~90|2 3 4 G3.1~90|1 7 8 G2.1~90", "queue: Q4"},
         {"later push, smaller key", "0 1 2 P1|1 3 4 P2", "0 1 2 P2|1 3 4 P1", "queue: Q4"},
         {"empty with a job", "0 1 4 P1|1 3 5 Z", "0 1 2 P1|1 3 5 Z", "queue: Q5"},

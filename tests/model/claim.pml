@@ -15,7 +15,7 @@
  *            received again. Who swaps from one takes its entry out.
  *            At any time at which all but HALTS of them are done everybody stops for ever, and a last pull runs.
  *
- * ABSTRACTED Memory is sequentially consistent. "Spin a little" is a choice. The lane's bound over its segments works as the
+ * ABSTRACTED Memory is sequentially consistent. "Spin a little" is a choice. The queue's bound over its segments works as the
  *            bound of a segment over its words, and is not here. DONE -> stamp. A state is visible once its time has passed.
  *            The version of a bound: it only tells one mark from another, so a mark carries its tender's number, who ends
  *            it before he makes another. A change that makes the job headed is one step, and the end: what is not final of

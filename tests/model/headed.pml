@@ -391,7 +391,7 @@ inline pull(last_) {
     od;
     w = word;
     do
-    :: !won && PHASE(w) == READY -> claim_plain(last_); w = word /* at the frontier */
+    :: !won && PHASE(w) == READY -> claim_plain(last_); w = word /* at the head segment */
     :: else -> break
     od;
     r = 0;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which job a pull takes: the frontier and the ready entries as one order (src/queue/pull.c).
+ * Which job a pull takes: the head segment and the ready entries as one order (src/queue/pull.c).
  *
- * MODELLED   Three jobs, by rank: 1 with a key, 2 without an sk (a place at the frontier), 3 with a key. Every access to a shared word is one
+ * MODELLED   Three jobs, by rank: 1 with a key, 2 without an sk (a place at the head segment), 3 with a key. Every access to a shared word is one
  *            step. A producer makes two of them, the smaller one first or last, or both by one commit whose entries go in in either order; a job with
  *            a key has its entry, and is announced, before it is visible. A place is reserved, then published; where the consumer has passed it
- *            over, it is published with an entry. The consumer looks at the frontier, walks the entries one by one, looks again as pull.c does,
+ *            over, it is published with an entry. The consumer looks at the head segment, walks the entries one by one, looks again as pull.c does,
  *            and claims; twice. A thief claims one job, the smallest, at any time.
  *
  * ABSTRACTED Memory is sequentially consistent. A claim is one step and takes the entry along. "Spin a little" is a choice. Times, stale entries
@@ -19,7 +19,7 @@
  *   TAKES_AT_ONCE       what is found is taken without another look                         I1
  *   NO_FRONT_AGAIN      nobody asks whether a place was reserved since                      I1
  *   NO_ENTRY_AGAIN      nobody asks whether something became visible behind the look        I1
- *   READY_FIRST         the entries are looked at before the frontier                       I1
+ *   READY_FIRST         the entries are looked at before the head segment                       I1
  *   PASSED_WITHOUT      a place that was passed over is published without an entry          I1
  *   ANNOUNCES_FIRST     a job is announced before its entry goes in                         I1
  *   LOOKS_ONCE          entries that are left do not ask for a second look                  I1

@@ -549,7 +549,7 @@ order_teardown(void)
 
 enum { CLAIMS = 3, CLAIMED_MS = 10 }; /* the later ones lapse earlier */
 
-static lki_bound due;
+static lki_next_due due;
 static _Atomic(uint64_t) lapses[CLAIMS];
 
 static void
@@ -565,10 +565,10 @@ static void
 bound_claim_with(bool again)
 {
     uint64_t i = schedule_self() - 1, time = CLAIMED_MS - i;
-    lki_bound_cover(&due, time);
+    lki_next_due_cover(&due, time);
     (void)lki_swap_seq_cst(&lapses[i], time);
     if (again)
-        lki_bound_cover(&due, time);
+        lki_next_due_cover(&due, time);
 }
 
 static void
@@ -587,12 +587,12 @@ bound_claim_once(void)
 static void
 bound_tend(void)
 {
-    uint64_t begun = lki_bound_begin(&due), least = LKI_TIME_MAX;
+    uint64_t begun = lki_next_due_begin(&due), least = LKI_TIME_MAX;
     for (uint64_t i = 0; i < CLAIMS; i++) {
         uint64_t time = lki_load_seq_cst(&lapses[i]);
         least = time < least ? time : least;
     }
-    (void)lki_bound_end(&due, begun, least);
+    (void)lki_next_due_end(&due, begun, least);
 }
 
 static void
@@ -600,7 +600,7 @@ bound_check(void)
 {
     for (uint64_t i = 0; i < CLAIMS; i++) {
         uint64_t time = lki_load_relaxed(&lapses[i]);
-        if (lki_bound_time(&due) > time)
+        if (lki_next_due_time(&due) > time)
             schedule_fail("a claim until %d, and the bound is above", (int)time);
     }
 }

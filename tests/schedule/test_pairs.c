@@ -149,17 +149,17 @@ static const struct row {
      {"a=x:0>1 seq_cst*; b=y seq_cst*", "c=y:0>1 seq_cst; fence seq_cst*; d=x acquire"}},
     /* x contents, y pointer */
     {"P13",
-     "a segment, page, directory, lane before its pointer",
+     "a segment, page, directory, queue before its pointer",
      "a=1 b=0",
      {"x=1 plain; y=1 release*", "a=y acquire*; a?b=x plain"}},
-    /* x pointer of the lane (1: gone), y lanes_gone */
+    /* x pointer of the queue (1: gone), y queues_gone */
     {"P13",
-     "who reads lanes_gone before the search remembers no lane that went before",
+     "who reads queues_gone before the search remembers no queue that went before",
      "a=1 b=0",
      {"x=1 seq_cst; c=y+1 seq_cst+", "a=y seq_cst+; b=x acquire"}},
-    /* x lane's memory, y lanes_gone, s section flag */
+    /* x queue's memory, y queues_gone, s section flag */
     {"P13",
-     "a remembered lane is not freed under its section",
+     "a remembered queue is not freed under its section",
      "x=9",
      {"s=1 relaxed; fence seq_cst*; a=y seq_cst; a!b=x plain; s=0 release*",
       "c=y+1 seq_cst; fence seq_cst*; d=s relaxed; fence acquire*; d!x=1 plain"}},

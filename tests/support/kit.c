@@ -60,7 +60,7 @@ kit_deallocate(void *context, void *pointer, size_t size)
         return;
     }
     block->owner = NULL;
-    /* Neither is it a cell that is a segment's, or lies in a lane. */
+    /* Neither is it a cell that is a segment's, or lies in a queue. */
     memset(pointer, 0xa7, size < 4096 ? size : 4096);
     atomic_fetch_sub(&memory->bytes, size);
     atomic_fetch_sub(&memory->blocks, 1);

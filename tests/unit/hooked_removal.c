@@ -119,7 +119,7 @@ prepare_void(void)
     epoch_pass();
 }
 
-/* The ticket of a cell in a lane: its job has a head, since somebody had a lock of its key, and was deleted. */
+/* The ticket of a cell in a queue: its job has a head, since somebody had a lock of its key, and was deleted. */
 static void
 prepare_job(void)
 {

@@ -18,28 +18,28 @@ static struct {
     enum { LATCH, ROOM, NOTHING } needs; /* the part */
 } test;
 
-static lki_lane *
-lane_get(void)
+static lki_queue *
+queue_get(void)
 {
-    return ((lki_store *)test.k.db->state)->lanes;
+    return ((lki_store *)test.k.db->state)->queues;
 }
 
 /* A latch that the stopped thread holds would hold up the other one. */
 static bool
 latch_is_free(void)
 {
-    lki_lane *lane = lane_get();
-    if (lane == NULL || !lki_latch_try(&lane->latch))
-        return lane == NULL;
-    lki_latch_drop(&lane->latch);
+    lki_queue *queue = queue_get();
+    if (queue == NULL || !lki_latch_try(&queue->latch))
+        return queue == NULL;
+    lki_latch_drop(&queue->latch);
     return true;
 }
 
 static bool
 part_can_run(void)
 {
-    lki_lane *lane = test.needs != NOTHING ? lane_get() : NULL;
-    lki_segment *tail = lane != NULL ? lki_load_acquire(&lane->tail) : NULL;
+    lki_queue *queue = test.needs != NOTHING ? queue_get() : NULL;
+    lki_segment *tail = queue != NULL ? lki_load_acquire(&queue->tail) : NULL;
     return test.needs == NOTHING || latch_is_free() ||
            (test.needs == ROOM && tail != NULL &&
             (lki_load_seq_cst(&tail->word) & LKI_SEALED) == 0);
@@ -92,7 +92,7 @@ test_pushes_that_meet_at_the_end_of_a_segment_share_the_next_one(void **state)
             lk_status status = jobs_try_push(&test.k, "q", NULL, "x", NULL);
             meeting.counts = false;
             assert_status(LK_OK, status);
-            const lki_segment *tail = lki_load_acquire(&lane_get()->tail);
+            const lki_segment *tail = lki_load_acquire(&queue_get()->tail);
             /* Where the one is there first, the many have no room in the small one either. */
             assert_int_equal(tail->number, 1);
             assert_int_equal(LKI_RESERVED(lki_load_seq_cst(&tail->word)), !meeting.met ? 1
@@ -118,15 +118,15 @@ test_push_into_a_segment_that_is_being_sealed_counts(void **state)
         meeting.counts = false;
         assert_status(LK_OK, status);
         assert_int_equal(jobs_items(&test.k, "q"), FIRST + 1 + meeting.met);
-        const lki_segment *tail = lki_load_acquire(&lane_get()->tail);
+        const lki_segment *tail = lki_load_acquire(&queue_get()->tail);
         uint64_t word = lki_load_seq_cst(&tail->word);
         assert_int_equal(tail->number, 1);
         assert_int_equal(tail->before + LKI_RESERVED(word), FIRST + 1 + meeting.met);
         purge();
         for (int i = 0; i < 2 * SWEEPS; i++)
             assert_status(LK_OK, lk_sweep(test.k.db, 0, NULL));
-        assert_int_equal(lki_load_seq_cst(&lki_load_acquire(&lane_get()->directory)->page[0]->live),
-                         1);
+        assert_int_equal(
+            lki_load_seq_cst(&lki_load_acquire(&queue_get()->directory)->page[0]->live), 1);
         kit_close(&test.k);
         if (!meeting.met)
             break;
@@ -168,7 +168,7 @@ test_segment_that_ends_while_the_next_one_comes_goes_once(void **state)
             part_acknowledge();
         for (int i = 0; i < 2 * SWEEPS; i++)
             assert_status(LK_OK, lk_sweep(test.k.db, 0, NULL));
-        lki_lane_page *page = lki_load_acquire(&lane_get()->directory)->page[0];
+        lki_queue_page *page = lki_load_acquire(&queue_get()->directory)->page[0];
         assert_null(lki_load_acquire(&page->segment[0]));
         assert_int_equal(lki_load_seq_cst(&page->live), 1);
         kit_close(&test.k);
@@ -185,7 +185,7 @@ static uint64_t was;
 static void
 part_publish(void)
 {
-    was = lki_swap_seq_cst(&looked_at->slots[0].word, lki_word(LKI_WAITING, 0, 0));
+    was = lki_swap_seq_cst(&looked_at->slots[0].word, lki_job_word(LKI_WAITING, 0, 0));
 }
 
 /* It is passed over, or it is there. */
@@ -198,15 +198,15 @@ test_look_says_of_a_job_that_comes_what_its_place_says(void **state)
     test.k.db = NULL;
     for (unsigned long at = 1;; at++) {
         lki_store_relaxed(&looked_at->word, 1);
-        lki_store_relaxed(&looked_at->slots[0].word, LKI_WORD_EMPTY);
+        lki_store_relaxed(&looked_at->slots[0].word, LKI_JOB_WORD_EMPTY);
         part_begin(at, part_publish);
         test.needs = NOTHING;
         uint64_t word = lki_slot_look(looked_at, &looked_at->slots[0]);
         meeting.counts = false;
-        if (meeting.met && was == LKI_WORD_EMPTY)
-            assert_true(word == lki_word(LKI_WAITING, 0, 0));
+        if (meeting.met && was == LKI_JOB_WORD_EMPTY)
+            assert_true(word == lki_job_word(LKI_WAITING, 0, 0));
         else
-            assert_true(word == lki_word(LKI_PASSED, 0, 0));
+            assert_true(word == lki_job_word(LKI_PASSED, 0, 0));
         if (!meeting.met)
             break;
     }
@@ -237,12 +237,12 @@ test_jobs_that_come_and_go_meanwhile_do_not_count(void **state)
         kit_open(&test.k, NULL);
         push_many(1);
         purge();
-        lki_lane *lane = lane_get();
+        lki_queue *queue = queue_get();
         lki_thread *thread = lki_thread_self(&((lki_store *)test.k.db->state)->domain, &why);
         assert_non_null(thread);
         lki_write_enter(thread);
         part_begin(at, part_come_and_go);
-        lk_status status = lki_places_reserve(lane, thread, 1, test.k.now_ms, 1, 64, &places);
+        lk_status status = lki_places_reserve(queue, thread, 1, test.k.now_ms, 1, 64, &places);
         meeting.counts = false;
         lki_write_leave(thread);
         assert_status(LK_OK, status);
@@ -252,7 +252,7 @@ test_jobs_that_come_and_go_meanwhile_do_not_count(void **state)
     }
 }
 
-/* ---- the frontier ---- */
+/* ---- the head segment ---- */
 
 static void
 part_sweep(void)
@@ -290,9 +290,9 @@ test_frontier_does_not_stay_on_a_segment_that_leaves(void **state)
             assert_status(LK_OK, status);
             for (int i = 0; i < 2 * SWEEPS; i++)
                 part_sweep();
-            lki_lane *lane = lane_get();
-            const lki_directory *directory = lki_load_acquire(&lane->directory);
-            const lki_segment *front = lki_load_acquire(&lane->frontier);
+            lki_queue *queue = queue_get();
+            const lki_directory *directory = lki_load_acquire(&queue->directory);
+            const lki_segment *front = lki_load_acquire(&queue->head_segment);
             bool found = false;
             for (size_t i = 0; i < LKI_PAGE_SEGMENTS; i++)
                 found |= lki_load_acquire(&directory->page[0]->segment[i]) == front;

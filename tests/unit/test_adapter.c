@@ -170,7 +170,7 @@ static void
 test_open_with_bits_that_are_unknown_or_need_others_is_invalid(void **state)
 {
     (void)state;
-    const uint64_t promises = LK_IS_SNAPSHOT | LK_IS_DURABLE | LK_FINDS_TWINS;
+    const uint64_t promises = LK_IS_SNAPSHOT | LK_IS_DURABLE | LK_CHECKS_DUPLICATES;
     lk_operations small = fake_operations_of(0);
     for (unsigned bit = 0; bit < 64; bit++) {
         uint64_t one = (uint64_t)1 << bit, known = FAKE_ALL | promises;

@@ -399,7 +399,7 @@ static void
 test_commit_of_an_adapter_that_finds_twins_gets_them(void **state)
 {
     (void)state;
-    rig *r = rig_open(LK_HAS_LOCKS | LK_FINDS_TWINS);
+    rig *r = rig_open(LK_HAS_LOCKS | LK_CHECKS_DUPLICATES);
     lk_item items[2] = {{.key = key_a}, {.key = key_a}};
     lk_write writes[2] = {{.item = items[0]}, {.item = items[1]}};
     lk_lock lock = {.key = key_a};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Segments of a lane from the inside: what the directory finds, against a look at all of it; how a lane grows, and what is left when
+ * Segments of a queue from the inside: what the directory finds, against a look at all of it; how a queue grows, and what is left when
  * its jobs are gone; depth to the exact job; ULIDs where the clock, or the numbers of places, come to their ends.
  */
 #include "adapter/handle.h"
@@ -17,7 +17,7 @@ enum { PAGES = 4, ROUNDS = 40, SHIFT = 3 };
 static const uint64_t page_numbers[PAGES] = {2, 3, 7, 8};
 
 typedef struct made {
-    lki_lane lane;
+    lki_queue queue;
     lki_directory *directory;
 } made;
 
@@ -38,15 +38,16 @@ made_segment(uint64_t number, uint32_t capacity)
 static void
 made_fill(made *m, kit_random *random, uint64_t base)
 {
-    lki_directory *directory = calloc(1, sizeof *directory + (PAGES + 1) * sizeof(lki_lane_page *));
+    lki_directory *directory =
+        calloc(1, sizeof *directory + (PAGES + 1) * sizeof(lki_queue_page *));
     assert_non_null(directory);
-    memset(&m->lane, 0, sizeof m->lane);
+    memset(&m->queue, 0, sizeof m->queue);
     m->directory = directory;
     directory->room = directory->count = PAGES;
-    directory->page[PAGES] = (lki_lane_page *)8;
+    directory->page[PAGES] = (lki_queue_page *)8;
     uint64_t density = 1 + kit_draw(random, 40), last = kit_draw(random, OF_PAGE);
     for (size_t i = 0; i < PAGES; i++) {
-        lki_lane_page *page = calloc(1, sizeof *page);
+        lki_queue_page *page = calloc(1, sizeof *page);
         assert_non_null(page);
         directory->page[i] = page;
         page->first = base + page_numbers[i] * OF_PAGE;
@@ -55,8 +56,8 @@ made_fill(made *m, kit_random *random, uint64_t base)
                 lki_store_relaxed(&page->segment[k],
                                   made_segment(page->first + k, 1 + (uint32_t)kit_draw(random, 3)));
     }
-    lki_store_relaxed(&m->lane.directory, directory);
-    lki_store_relaxed(&m->lane.tail, lki_load_relaxed(&directory->page[PAGES - 1]->segment[last]));
+    lki_store_relaxed(&m->queue.directory, directory);
+    lki_store_relaxed(&m->queue.tail, lki_load_relaxed(&directory->page[PAGES - 1]->segment[last]));
 }
 
 static void
@@ -89,12 +90,12 @@ made_find(const made *m, uint64_t number, bool reverse)
 static void
 expect_place(made *m, uint64_t number, uint32_t index)
 {
-    lki_segment *tail = lki_load_relaxed(&m->lane.tail), *segment = made_find(m, number, false);
+    lki_segment *tail = lki_load_relaxed(&m->queue.tail), *segment = made_find(m, number, false);
     bool is = number <= tail->number && segment != NULL && segment->number == number &&
               index < segment->capacity;
     lki_segment *found = NULL;
-    lki_slot *slot =
-        lki_lane_slot_slow(&m->lane, (number << LKI_SEGMENT_BITS | index) & LKI_ULID_MASK, &found);
+    lki_slot *slot = lki_queue_slot_slow(
+        &m->queue, (number << LKI_SEGMENT_BITS | index) & LKI_ULID_MASK, &found);
     assert_ptr_equal(slot, is ? &segment->slots[index] : NULL);
     assert_true(!is || found == segment);
 }
@@ -106,39 +107,40 @@ test_directory_finds_what_is_there_and_nothing_else(void **state)
     (void)state;
     made m;
     kit_random random = kit_random_of(1);
-    assert_null(lki_lane_segment_from(NULL, 0, false));
+    assert_null(lki_queue_segment_from(NULL, 0, false));
     for (size_t round = 0; round < ROUNDS; round++) {
         uint64_t base = round % 2 == 0 ? 0 : SHIFT * (number_mask + 1) - 3 * OF_PAGE;
         made_fill(&m, &random, base);
         for (uint64_t i = OF_PAGE; i < 11 * OF_PAGE; i++) {
             uint64_t number = base + i;
             for (int reverse = 0; reverse < 2; reverse++)
-                assert_ptr_equal(lki_lane_segment_from(m.directory, number, reverse),
+                assert_ptr_equal(lki_queue_segment_from(m.directory, number, reverse),
                                  made_find(&m, number, reverse));
             for (uint32_t index = 0; index < 5; index++)
                 expect_place(&m, number, index);
             expect_place(&m, number, (1U << LKI_SEGMENT_BITS) - 1);
         }
-        assert_null(lki_lane_segment_from(m.directory, UINT64_MAX, false));
-        assert_ptr_equal(lki_lane_segment_from(m.directory, UINT64_MAX, true), m.lane.tail);
+        assert_null(lki_queue_segment_from(m.directory, UINT64_MAX, false));
+        assert_ptr_equal(lki_queue_segment_from(m.directory, UINT64_MAX, true), m.queue.tail);
         made_free(&m);
     }
-    lki_lane empty;
+    lki_queue empty;
     lki_segment *found;
     memset(&empty, 0, sizeof empty);
-    assert_null(lki_lane_slot_slow(&empty, 0, &found));
+    assert_null(lki_queue_slot_slow(&empty, 0, &found));
 }
 
 static void
 test_look_at_a_slot_passes_it_over_only_where_it_is_reserved(void **state)
 {
     (void)state;
-    const uint64_t passed = lki_word(LKI_PASSED, 0, 0), waiting = lki_word(LKI_WAITING, 0, 0);
+    const uint64_t passed = lki_job_word(LKI_PASSED, 0, 0),
+                   waiting = lki_job_word(LKI_WAITING, 0, 0);
     lki_segment *segment = made_segment(0, 4);
     lki_store_relaxed(&segment->word, (uint64_t)1 << 16 | LKI_SEALED | 2);
     lki_store_relaxed(&segment->slots[0].word, waiting);
     lki_store_relaxed(&segment->slots[3].word, waiting);
-    const uint64_t wanted[] = {waiting, passed, LKI_WORD_EMPTY, waiting};
+    const uint64_t wanted[] = {waiting, passed, LKI_JOB_WORD_EMPTY, waiting};
     for (int round = 0; round < 2; round++)
         for (size_t i = 0; i < KIT_COUNT(wanted); i++) {
             assert_true(lki_slot_look(segment, &segment->slots[i]) == wanted[i]);
@@ -147,23 +149,23 @@ test_look_at_a_slot_passes_it_over_only_where_it_is_reserved(void **state)
     free(segment);
 }
 
-/* ---- a lane of a store ---- */
+/* ---- a queue of a store ---- */
 
-static lki_lane *
-lane_of(kit *k, const char *pk)
+static lki_queue *
+queue_of(kit *k, const char *pk)
 {
-    lki_lane *lane = ((lki_store *)k->db->state)->lanes;
-    while (lane != NULL &&
-           !kit_bytes_are((lk_bytes){lane->partition->pk, lane->partition->pk_size}, pk))
-        lane = lane->next;
-    return lane;
+    lki_queue *queue = ((lki_store *)k->db->state)->queues;
+    while (queue != NULL &&
+           !kit_bytes_are((lk_bytes){queue->partition->pk, queue->partition->pk_size}, pk))
+        queue = queue->next;
+    return queue;
 }
 
 /* The last segment, as it has to be. */
 static lki_segment *
-expect_tail(lki_lane *lane, uint64_t number, uint32_t capacity, uint32_t reserved)
+expect_tail(lki_queue *queue, uint64_t number, uint32_t capacity, uint32_t reserved)
 {
-    lki_segment *tail = lki_load_acquire(&lane->tail);
+    lki_segment *tail = lki_load_acquire(&queue->tail);
     assert_int_equal(tail->number, number);
     assert_int_equal(tail->capacity, capacity);
     assert_int_equal(LKI_RESERVED(lki_load_seq_cst(&tail->word)), reserved);
@@ -185,13 +187,13 @@ purge(kit *k, const char *pk)
 
 /* Pages that follow each other from `first` on, and so many segments in them. Their sizes are the directory's. */
 static void
-expect_pages(lki_lane *lane, uint64_t first, size_t count, size_t segments)
+expect_pages(lki_queue *queue, uint64_t first, size_t count, size_t segments)
 {
-    const lki_directory *directory = lki_load_acquire(&lane->directory);
-    size_t live = 0, size = sizeof *directory + directory->room * sizeof(lki_lane_page *);
+    const lki_directory *directory = lki_load_acquire(&queue->directory);
+    size_t live = 0, size = sizeof *directory + directory->room * sizeof(lki_queue_page *);
     assert_int_equal(directory->count, count);
     for (size_t i = 0; i < count; i++) {
-        lki_lane_page *page = directory->page[i];
+        lki_queue_page *page = directory->page[i];
         size_t here = 0;
         assert_int_equal(page->first, first + i * OF_PAGE);
         size += sizeof *page;
@@ -212,33 +214,33 @@ expect_pages(lki_lane *lane, uint64_t first, size_t count, size_t segments)
 
 /* Small ones first; a batch that is larger has full ones, no more than it needs; a page is made when one is full. */
 static void
-test_lane_grows_by_what_it_needs(void **state)
+test_queue_grows_by_what_it_needs(void **state)
 {
     kit *k = *state;
     for (size_t i = 0; i < FIRST; i++)
         jobs_push(k, "q", NULL, "x");
-    lki_lane *lane = lane_of(k, "q");
-    (void)expect_tail(lane, 0, FIRST, FIRST);
+    lki_queue *queue = queue_of(k, "q");
+    (void)expect_tail(queue, 0, FIRST, FIRST);
     for (uint32_t i = 1; i <= SECOND; i++) {
         jobs_push(k, "q", NULL, "x");
-        (void)expect_tail(lane, 1, SECOND, i);
+        (void)expect_tail(queue, 1, SECOND, i);
     }
     jobs_push(k, "q", NULL, "x");
-    (void)expect_tail(lane, 2, FULL, 1);
+    (void)expect_tail(queue, 2, FULL, 1);
     push_many(k, "q", 2 * FULL);
-    (void)expect_tail(lane, 4, FULL, FULL);
-    const lki_directory *before = lki_load_acquire(&lane->directory);
+    (void)expect_tail(queue, 4, FULL, FULL);
+    const lki_directory *before = lki_load_acquire(&queue->directory);
     push_many(k, "q", (OF_PAGE - 5) * FULL);
-    (void)expect_tail(lane, OF_PAGE - 1, FULL, FULL);
-    assert_ptr_equal(lki_load_acquire(&lane->directory), before);
-    expect_pages(lane, 0, 1, OF_PAGE);
+    (void)expect_tail(queue, OF_PAGE - 1, FULL, FULL);
+    assert_ptr_equal(lki_load_acquire(&queue->directory), before);
+    expect_pages(queue, 0, 1, OF_PAGE);
     push_many(k, "q", OF_PAGE * FULL);
-    (void)expect_tail(lane, 2 * OF_PAGE - 1, FULL, FULL);
-    expect_pages(lane, 0, 2, 2 * OF_PAGE);
+    (void)expect_tail(queue, 2 * OF_PAGE - 1, FULL, FULL);
+    expect_pages(queue, 0, 2, 2 * OF_PAGE);
     push_many(k, "one", FIRST);
-    (void)expect_tail(lane_of(k, "one"), 0, FIRST, FIRST);
+    (void)expect_tail(queue_of(k, "one"), 0, FIRST, FIRST);
     push_many(k, "more", FIRST + 1);
-    (void)expect_tail(lane_of(k, "more"), 0, FULL, FIRST + 1);
+    (void)expect_tail(queue_of(k, "more"), 0, FULL, FIRST + 1);
 }
 
 /* All segments but the last go, and their pages: at once, or, where memory ran out on the way, with the next page. */
@@ -252,10 +254,10 @@ test_pages_go_with_their_jobs(void **state)
         kit_open(&k, NULL);
         push_many(&k, "q", FIRST);
         push_many(&k, "q", FILLED - FIRST);
-        lki_lane *lane = lane_of(&k, "q");
-        expect_pages(lane, 0, 1, OF_PAGE);
+        lki_queue *queue = queue_of(&k, "q");
+        expect_pages(queue, 0, 1, OF_PAGE);
         push_many(&k, "q", FULL);
-        expect_pages(lane, 0, 2, OF_PAGE + 1);
+        expect_pages(queue, 0, 2, OF_PAGE + 1);
         purge(&k, "q");
         kit_memory_fail(&k.memory, nth, true);
         for (int i = 0; i < 6; i++) {
@@ -266,11 +268,11 @@ test_pages_go_with_their_jobs(void **state)
         kit_sweep(&k);
         if (nth != 0) {
             push_many(&k, "q", OF_PAGE * FULL);
-            assert_int_equal(lki_load_acquire(&lane->directory)->count, 2);
+            assert_int_equal(lki_load_acquire(&queue->directory)->count, 2);
             purge(&k, "q");
             kit_sweep(&k);
         }
-        expect_pages(lane, nth == 0 ? OF_PAGE : 2 * OF_PAGE, 1, 1);
+        expect_pages(queue, nth == 0 ? OF_PAGE : 2 * OF_PAGE, 1, 1);
         jobs_push(&k, "q", NULL, "x");
         assert_pull(&k, "q", "x", NULL);
         kit_close(&k);
@@ -286,7 +288,7 @@ thread_of(kit *k)
     return thread;
 }
 
-/* Others have the lane's latch: the page goes with the next one. */
+/* Others have the queue's latch: the page goes with the next one. */
 static void
 test_page_that_is_over_stays_while_others_have_the_latch(void **state)
 {
@@ -295,17 +297,17 @@ test_page_that_is_over_stays_while_others_have_the_latch(void **state)
     push_many(k, "q", (OF_PAGE - 1) * FULL);
     push_many(k, "q", FULL);
     purge(k, "q");
-    lki_lane *lane = lane_of(k, "q");
-    lki_latch_take(&lane->latch, thread_of(k));
+    lki_queue *queue = queue_of(k, "q");
+    lki_latch_take(&queue->latch, thread_of(k));
     kit_sweep(k);
-    expect_pages(lane, 0, 2, 1);
-    assert_false(lki_latch_try(&lane->latch));
-    lki_latch_drop(&lane->latch);
+    expect_pages(queue, 0, 2, 1);
+    assert_false(lki_latch_try(&queue->latch));
+    lki_latch_drop(&queue->latch);
     push_many(k, "q", OF_PAGE * FULL);
-    expect_pages(lane, OF_PAGE, 2, OF_PAGE + 1);
+    expect_pages(queue, OF_PAGE, 2, OF_PAGE + 1);
     purge(k, "q");
     kit_sweep(k);
-    expect_pages(lane, 2 * OF_PAGE, 1, 1);
+    expect_pages(queue, 2 * OF_PAGE, 1, 1);
 }
 
 /* ---- no room for what is retired ---- */
@@ -335,9 +337,9 @@ test_segment_stays_as_it_is_without_room(void **state)
     kit *k = *state;
     push_many(k, "q", FIRST);
     jobs_push(k, "q", NULL, "x");
-    lki_lane *lane = lane_of(k, "q");
+    lki_queue *queue = queue_of(k, "q");
     lki_thread *thread = thread_of(k);
-    lki_lane_page *page = lki_load_acquire(&lane->directory)->page[0];
+    lki_queue_page *page = lki_load_acquire(&queue->directory)->page[0];
     lki_segment *segment = lki_load_acquire(&page->segment[0]);
     for (int step = 0; step < 2; step++) {
         lki_write_enter(thread);
@@ -349,28 +351,28 @@ test_segment_stays_as_it_is_without_room(void **state)
         assert_true(step == 1 || segment->object.dispose(thread, segment));
         lki_write_leave(thread);
     }
-    assert_ptr_equal(lki_load_acquire(&lane->frontier), lki_load_acquire(&page->segment[1]));
-    lki_store_relaxed(&lane->frontier, segment); /* as by a pull that saw it in its page */
+    assert_ptr_equal(lki_load_acquire(&queue->head_segment), lki_load_acquire(&page->segment[1]));
+    lki_store_relaxed(&queue->head_segment, segment); /* as by a pull that saw it in its page */
     kit_sweep(k);
-    assert_ptr_equal(lki_load_acquire(&lane->frontier), lki_load_acquire(&page->segment[1]));
-    expect_pages(lane, 0, 1, 1);
+    assert_ptr_equal(lki_load_acquire(&queue->head_segment), lki_load_acquire(&page->segment[1]));
+    expect_pages(queue, 0, 1, 1);
     assert_pull(k, "q", "x", NULL);
 }
 
 static void
-test_lane_does_not_grow_without_room(void **state)
+test_queue_does_not_grow_without_room(void **state)
 {
     kit *k = *state;
     lki_places places;
     push_many(k, "q", FIRST);
-    lki_lane *lane = lane_of(k, "q");
+    lki_queue *queue = queue_of(k, "q");
     lki_thread *thread = thread_of(k);
     lki_write_enter(thread);
     uint32_t spare = room_take(k, thread, false);
-    assert_status(LK_NO_MEMORY, lki_places_reserve(lane, thread, 1, k->now_ms, 0, 64, &places));
+    assert_status(LK_NO_MEMORY, lki_places_reserve(queue, thread, 1, k->now_ms, 0, 64, &places));
     room_give(k, thread, spare);
     lki_write_leave(thread);
-    lki_segment *tail = expect_tail(lane, 0, FIRST, FIRST);
+    lki_segment *tail = expect_tail(queue, 0, FIRST, FIRST);
     assert_int_equal(lki_load_seq_cst(&tail->word) & LKI_SEALED, 0);
 }
 
@@ -404,11 +406,11 @@ test_growth_has_room_for_all_pages(void **state)
     kit *k = *state;
     lki_places places;
     push_many(k, "q", FIRST);
-    lki_lane *lane = lane_of(k, "q");
+    lki_queue *queue = queue_of(k, "q");
     lki_thread *thread = thread_of(k);
     lki_write_enter(thread);
     size_t spare = room_leave(thread, 9);
-    assert_status(LK_OK, lki_places_reserve(lane, thread, 1, k->now_ms, 0, 64, &places));
+    assert_status(LK_OK, lki_places_reserve(queue, thread, 1, k->now_ms, 0, 64, &places));
     assert_int_equal(thread->limbo->spare_count, 2);
     thread->limbo->spare_count = spare + 1;
     lki_write_leave(thread);
@@ -416,7 +418,7 @@ test_growth_has_room_for_all_pages(void **state)
 
 /* A segment of a page that is over otherwise, as it is two epochs after it has left. */
 static lki_segment *
-segment_that_left(kit *k, lki_lane *lane, lki_lane_page *page)
+segment_that_left(kit *k, lki_queue *queue, lki_queue_page *page)
 {
     lki_store *store = k->db->state;
     lki_thread *thread = thread_of(k);
@@ -424,12 +426,12 @@ segment_that_left(kit *k, lki_lane *lane, lki_lane_page *page)
     lki_segment *segment = lki_alloc_lines_partly(&store->domain.allocator, size, size);
     assert_non_null(segment);
     segment->capacity = 1;
-    segment->lane = lane;
+    segment->queue = queue;
     segment->page = page;
     lki_store_relaxed(&page->live, 1);
     push_many(k, "other", FIRST);
     jobs_push(k, "other", NULL, "x");
-    lki_segment *other = lki_load_acquire(&lane_of(k, "other")->frontier);
+    lki_segment *other = lki_load_acquire(&queue_of(k, "other")->head_segment);
     lki_write_enter(thread);
     assert_true(other->object.dispose(thread, other)); /* it is what comes then */
     segment->object.dispose = other->object.dispose;
@@ -445,13 +447,14 @@ page_goes(kit *k, bool scarce)
     push_many(k, "q", (OF_PAGE - 1) * FULL);
     push_many(k, "q", FULL);
     purge(k, "q");
-    lki_lane *lane = lane_of(k, "q");
+    lki_queue *queue = queue_of(k, "q");
     lki_thread *thread = thread_of(k);
-    lki_latch_take(&lane->latch, thread);
+    lki_latch_take(&queue->latch, thread);
     kit_sweep(k);
-    lki_latch_drop(&lane->latch);
-    expect_pages(lane, 0, 2, 1);
-    lki_segment *segment = segment_that_left(k, lane, lki_load_acquire(&lane->directory)->page[0]);
+    lki_latch_drop(&queue->latch);
+    expect_pages(queue, 0, 2, 1);
+    lki_segment *segment =
+        segment_that_left(k, queue, lki_load_acquire(&queue->directory)->page[0]);
     lki_write_enter(thread);
     size_t spare = room_leave(thread, 6);
     kit_memory_fail(&k->memory, scarce, false);
@@ -461,9 +464,9 @@ page_goes(kit *k, bool scarce)
     thread->limbo->spare_count = spare + !scarce;
     lki_write_leave(thread);
     kit_sweep(k);
-    expect_pages(lane, scarce ? 0 : OF_PAGE, scarce ? 2 : 1, 1);
+    expect_pages(queue, scarce ? 0 : OF_PAGE, scarce ? 2 : 1, 1);
     push_many(k, "q", OF_PAGE * FULL);
-    expect_pages(lane, OF_PAGE, 2, OF_PAGE + 1);
+    expect_pages(queue, OF_PAGE, 2, OF_PAGE + 1);
 }
 
 static void
@@ -487,7 +490,7 @@ test_segment_that_was_done_before_its_seal_goes(void **state)
     purge(k, "q");
     jobs_push(k, "q", NULL, "x");
     kit_sweep(k);
-    expect_pages(lane_of(k, "q"), 0, 1, 1);
+    expect_pages(queue_of(k, "q"), 0, 1, 1);
     assert_pull(k, "q", "x", NULL);
 }
 
@@ -510,12 +513,12 @@ test_closed_queue_grows_by_letters_and_keeps_its_last_segment(void **state)
     kit *k = *state;
     enum { LETTERS = FIRST + SECOND + 2 };
     assert_status(LK_OK, lk_queue_close(k->db, lk_string("dead")));
-    lki_lane *lane = lane_of(k, "dead");
+    lki_queue *queue = queue_of(k, "dead");
     for (uint32_t i = 1; i <= LETTERS; i++) {
         push_letter(k, "dead");
         assert_status(LK_CLOSED, jobs_try_push(k, "dead", NULL, "x", NULL));
         uint32_t first = i <= FIRST ? 0 : i <= FIRST + SECOND ? FIRST : FIRST + SECOND;
-        const lki_segment *tail = expect_tail(lane,
+        const lki_segment *tail = expect_tail(queue,
                                               i <= FIRST            ? 0
                                               : i <= FIRST + SECOND ? 1
                                                                     : 2,
@@ -529,7 +532,7 @@ test_closed_queue_grows_by_letters_and_keeps_its_last_segment(void **state)
     assert_int_equal(jobs_items(k, "dead"), 2 * LETTERS);
     purge(k, "dead");
     kit_sweep(k);
-    expect_pages(lane, 0, 1, 1);
+    expect_pages(queue, 0, 1, 1);
     push_letter(k, "dead");
     assert_pull(k, "dead", "letter", NULL);
 }
@@ -565,7 +568,7 @@ test_depth_is_kept_to_the_job(void **state)
                     assert_status(LK_OK, jobs_try_push(k, pk, NULL, "x", &options));
             for (int again = 0; again < 2; again++) {
                 job first;
-                lki_segment *tail = lki_load_acquire(&lane_of(k, pk)->tail);
+                lki_segment *tail = lki_load_acquire(&queue_of(k, pk)->tail);
                 assert_status(LK_BUSY, jobs_try_push(k, pk, NULL, "x", &options));
                 assert_status(LK_BUSY, jobs_try_push(k, pk, "key", "x", &options));
                 assert_int_equal(lki_load_seq_cst(&tail->word) & LKI_SEALED, 0);
@@ -584,12 +587,12 @@ test_jobs_that_are_gone_make_room_at_once(void **state)
     lki_places places;
     push_many(k, "q", 1);
     purge(k, "q");
-    lki_lane *lane = lane_of(k, "q");
+    lki_queue *queue = queue_of(k, "q");
     lki_thread *thread = thread_of(k);
     lki_write_enter(thread);
-    assert_status(LK_OK, lki_places_reserve(lane, thread, 1, k->now_ms, 1, 64, &places));
+    assert_status(LK_OK, lki_places_reserve(queue, thread, 1, k->now_ms, 1, 64, &places));
     assert_int_equal(places.slot, 1);
-    assert_status(LK_BUSY, lki_places_reserve(lane, thread, 1, k->now_ms, 1, 64, &places));
+    assert_status(LK_BUSY, lki_places_reserve(queue, thread, 1, k->now_ms, 1, 64, &places));
     lki_write_leave(thread);
 }
 
@@ -610,7 +613,7 @@ push_above(kit *k, const char *pk, char *last)
     assert_true(kit_holds(k, kit_key(pk, last), "x"));
 }
 
-/* The places of a lane have so many numbers; then they begin anew. The lane is put to the end of them. */
+/* The places of a queue have so many numbers; then they begin anew. The queue is put to the end of them. */
 static void
 test_ulids_grow_where_the_numbers_of_places_begin_anew(void **state)
 {
@@ -620,8 +623,8 @@ test_ulids_grow_where_the_numbers_of_places_begin_anew(void **state)
     push_above(k, "q", last);
     purge(k, "q");
     kit_sweep(k);
-    lki_segment *segment = lki_load_acquire(&lane_of(k, "q")->tail);
-    lki_lane_page *page = segment->page;
+    lki_segment *segment = lki_load_acquire(&queue_of(k, "q")->tail);
+    lki_queue_page *page = segment->page;
     lki_store_relaxed(&page->segment[0], NULL);
     lki_store_relaxed(&page->segment[OF_PAGE - 1], segment);
     page->first = number_mask - (OF_PAGE - 1);
@@ -634,7 +637,7 @@ test_ulids_grow_where_the_numbers_of_places_begin_anew(void **state)
         assert_int_equal(jobs_ulid_ms(lk_string(last)), k->now_ms + (i >= FIRST - 1));
     }
     assert_int_equal(jobs_items(k, "q"), JOBS);
-    expect_pages(lane_of(k, "q"), page->first, 2, 2);
+    expect_pages(queue_of(k, "q"), page->first, 2, 2);
     last[0] = 0;
     for (size_t i = 0; i < JOBS; i++) {
         job j;
@@ -651,7 +654,7 @@ static void
 queue_end(kit *k, const char *pk)
 {
     purge(k, pk);
-    while (lane_of(k, pk) != NULL) {
+    while (queue_of(k, pk) != NULL) {
         k->monotonic_ms += LK_MINUTES(2);
         kit_sweep(k);
     }
@@ -726,7 +729,7 @@ test_keys_to_come_are_forgotten_when_they_have_passed(void **state)
     char last[ULID_SIZE + 1] = "", sk[ULID_SIZE + 1];
     for (int i = 0; i < FIRST; i++)
         push_above(k, "q", last);
-    lki_lane *lane = lane_of(k, "q");
+    lki_queue *queue = queue_of(k, "q");
     int64_t begin_ms = k->now_ms + LK_HOURS(48);
     for (int i = 0; i < KEYS + LATER; i++) {
         memcpy(sk, last, sizeof sk);
@@ -743,13 +746,14 @@ test_keys_to_come_are_forgotten_when_they_have_passed(void **state)
     lki_places places;
     lki_write_enter(thread);
     uint32_t spare = room_take(k, thread, true); /* they stay */
-    assert_status(LK_OK, lki_places_reserve(lane, thread, 1, k->now_ms, 0, 64, &places));
+    assert_status(LK_OK, lki_places_reserve(queue, thread, 1, k->now_ms, 0, 64, &places));
     room_give(k, thread, spare);
     lki_write_leave(thread);
     for (size_t left = KEYS - 1; left != 0;) {
         size_t now = 0;
         push_above(k, "q", last);
-        for (const lki_entry *e = lki_order_first(&lane->avoided); e != NULL; e = lki_order_next(e))
+        for (const lki_entry *e = lki_order_first(&queue->avoided); e != NULL;
+             e = lki_order_next(e))
             now++;
         left -= left < AT_ONCE ? left : AT_ONCE;
         assert_int_equal(now, left + LATER);
@@ -764,11 +768,11 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_directory_finds_what_is_there_and_nothing_else),
         cmocka_unit_test(test_look_at_a_slot_passes_it_over_only_where_it_is_reserved),
-        IN_A_STORE(test_lane_grows_by_what_it_needs),
+        IN_A_STORE(test_queue_grows_by_what_it_needs),
         cmocka_unit_test(test_pages_go_with_their_jobs),
         IN_A_STORE(test_page_that_is_over_stays_while_others_have_the_latch),
         IN_A_STORE(test_segment_stays_as_it_is_without_room),
-        IN_A_STORE(test_lane_does_not_grow_without_room),
+        IN_A_STORE(test_queue_does_not_grow_without_room),
         IN_A_STORE(test_growth_has_room_for_all_pages),
         IN_A_STORE(test_page_goes_with_room_for_all_pages),
         IN_A_STORE(test_page_without_room_goes_with_the_next_one),

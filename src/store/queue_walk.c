@@ -11,7 +11,7 @@
  *
  * Progress    never waits.
  */
-#include "store/lane_walk.h"
+#include "store/queue_walk.h"
 
 #include <string.h>
 
@@ -36,18 +36,18 @@ segment_is_above(const lki_segment *segment, lk_bytes key)
  * directions. Found by halving the range of numbers: of what is left of a range the first segment is
  * asked. */
 static lki_segment *
-segment_first(const lki_lane_walk *w)
+segment_first(const lki_queue_walk *w)
 {
     const lki_directory *directory = w->directory;
     if (!w->bounded)
-        return lki_lane_segment_from(directory, w->reverse ? UINT64_MAX : 0, w->reverse);
-    lki_segment *first = lki_lane_segment_from(directory, 0, false), *found = NULL;
+        return lki_queue_segment_from(directory, w->reverse ? UINT64_MAX : 0, w->reverse);
+    lki_segment *first = lki_queue_segment_from(directory, 0, false), *found = NULL;
     uint64_t low = 0, high = 0; /* segments below `low` are not above, those from `high` on are */
     if (first != NULL)
         high = directory->page[directory->count - 1]->first + LKI_PAGE_SEGMENTS;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        lki_segment *segment = lki_lane_segment_from(directory, middle, false);
+        lki_segment *segment = lki_queue_segment_from(directory, middle, false);
         if (segment == NULL || segment->number >= high || segment_is_above(segment, w->from)) {
             high = middle;
         } else {
@@ -61,14 +61,14 @@ segment_first(const lki_lane_walk *w)
 /* The key of a slot from `slot` on whose cell is there; NULL: there is none below `end`. *at: its
  * slot. */
 static const lki_cell *
-slot_known(const lki_lane_walk *w, int64_t slot, int64_t end, int64_t *at)
+slot_known(const lki_queue_walk *w, int64_t slot, int64_t end, int64_t *at)
 {
     for (; slot < end; slot++) {
         lki_slot *here = &w->segment->slots[slot];
         uint64_t word = lki_load_acquire(&here->word); /* P11 */
-        enum lki_phase phase = lki_word_phase(word);
+        enum lki_phase phase = lki_job_word_phase(word);
         *at = slot;
-        if (word != LKI_WORD_EMPTY && phase != LKI_PASSED &&
+        if (word != LKI_JOB_WORD_EMPTY && phase != LKI_PASSED &&
             (phase != LKI_DONE || lki_done_stamp(w->store, here, word) > w->snapshot))
             return here->cell;
     }
@@ -77,7 +77,7 @@ slot_known(const lki_lane_walk *w, int64_t slot, int64_t end, int64_t *at)
 
 /* The first slot whose key is not below `from`; those that are gone count as either. */
 static int64_t
-slot_first(const lki_lane_walk *w, int64_t reserved)
+slot_first(const lki_queue_walk *w, int64_t reserved)
 {
     int64_t low = 0, high = reserved, at;
     while (low < high) {
@@ -92,7 +92,7 @@ slot_first(const lki_lane_walk *w, int64_t reserved)
 }
 
 static void
-segment_enter(lki_lane_walk *w, lki_segment *segment)
+segment_enter(lki_queue_walk *w, lki_segment *segment)
 {
     w->segment = segment;
     if (segment == NULL)
@@ -105,11 +105,11 @@ segment_enter(lki_lane_walk *w, lki_segment *segment)
 
 /* The cell of the slot, if its job counts. */
 static lki_cell *
-slot_cell(const lki_lane_walk *w, lki_slot *slot)
+slot_cell(const lki_queue_walk *w, lki_slot *slot)
 {
     uint64_t word = lki_slot_look(w->segment, slot);
-    enum lki_phase phase = lki_word_phase(word);
-    if (word == LKI_WORD_EMPTY || phase == LKI_PASSED)
+    enum lki_phase phase = lki_job_word_phase(word);
+    if (word == LKI_JOB_WORD_EMPTY || phase == LKI_PASSED)
         return NULL;
     if (phase == LKI_DONE && lki_done_stamp(w->store, slot, word) <= w->snapshot)
         return NULL;
@@ -121,9 +121,9 @@ slot_cell(const lki_lane_walk *w, lki_slot *slot)
     return wanted ? cell : NULL;
 }
 
-/* The next cell of the lane. */
+/* The next cell of the queue. */
 static lki_cell *
-lane_next(lki_lane_walk *w)
+queue_next(lki_queue_walk *w)
 {
     while (w->segment != NULL) {
         lki_segment *segment = w->segment;
@@ -141,23 +141,23 @@ lane_next(lki_lane_walk *w)
         if (w->reverse && number == 0)
             segment_enter(w, NULL);
         else
-            segment_enter(w, lki_lane_segment_from(
+            segment_enter(w, lki_queue_segment_from(
                                  w->directory, w->reverse ? number - 1 : number + 1, w->reverse));
     }
     return NULL;
 }
 
 void
-lki_lane_walk_begin(lki_lane_walk *w, lki_store *store, lki_partition *partition, uint64_t snapshot,
-                    const lk_bytes *from, bool strict, bool reverse)
+lki_queue_walk_begin(lki_queue_walk *w, lki_store *store, lki_partition *partition,
+                     uint64_t snapshot, const lk_bytes *from, bool strict, bool reverse)
 {
-    lki_lane *lane = lki_load_acquire(&partition->lane); /* P13 */
+    lki_queue *queue = lki_load_acquire(&partition->queue); /* P13 */
     lki_index_walk_begin(&w->index, &partition->index, from, strict, reverse);
-    w->lane = lane;
-    if (lane == NULL)
+    w->queue = queue;
+    if (queue == NULL)
         return;
     w->store = store;
-    w->directory = lki_load_acquire(&lane->directory); /* P13 */
+    w->directory = lki_load_acquire(&queue->directory); /* P13 */
     w->snapshot = snapshot;
     w->bounded = from != NULL;
     w->from = from != NULL ? *from : (lk_bytes){NULL, 0};
@@ -165,11 +165,11 @@ lki_lane_walk_begin(lki_lane_walk *w, lki_store *store, lki_partition *partition
     w->reverse = reverse;
     w->index_at = w->index_count = 0;
     segment_enter(w, segment_first(w));
-    w->of_lane = lane_next(w);
+    w->of_queue = queue_next(w);
 }
 
 static lki_cell *
-index_peek(lki_lane_walk *w)
+index_peek(lki_queue_walk *w)
 {
     if (w->index_at == w->index_count) {
         w->index_count = lki_index_walk_next(&w->index, w->of_index, LKI_WALK_RUN);
@@ -179,25 +179,25 @@ index_peek(lki_lane_walk *w)
 }
 
 size_t
-lki_lane_walk_next(lki_lane_walk *w, lki_cell **cells, size_t room)
+lki_queue_walk_next(lki_queue_walk *w, lki_cell **cells, size_t room)
 {
-    if (LKI_LIKELY(w->lane == NULL))
+    if (LKI_LIKELY(w->queue == NULL))
         return lki_index_walk_next(&w->index, cells, room);
     size_t count = 0;
     while (count < room) {
-        lki_cell *of_index = index_peek(w), *of_lane = w->of_lane;
-        if (of_index == NULL && of_lane == NULL)
+        lki_cell *of_index = index_peek(w), *of_queue = w->of_queue;
+        if (of_index == NULL && of_queue == NULL)
             break;
-        int order = of_index == NULL  ? -1
-                    : of_lane == NULL ? 1
-                                      : lk_bytes_compare(cell_sk(of_lane), cell_sk(of_index));
-        if (w->reverse && of_index != NULL && of_lane != NULL)
+        int order = of_index == NULL   ? -1
+                    : of_queue == NULL ? 1
+                                       : lk_bytes_compare(cell_sk(of_queue), cell_sk(of_index));
+        if (w->reverse && of_index != NULL && of_queue != NULL)
             order = -order;
         if (order >= 0)
             w->index_at++; /* of two with one key the job's is the one that was asked for */
         if (order <= 0)
-            w->of_lane = lane_next(w);
-        cells[count++] = order <= 0 ? of_lane : of_index;
+            w->of_queue = queue_next(w);
+        cells[count++] = order <= 0 ? of_queue : of_index;
     }
     return count;
 }

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The queue of a partition: made, found, counted, taken out when nobody needs it; and the cells of
+ * jobs that lie in one, by their keys. Called by find.h, job.c and the queue room.
+ *
+ * A queue is reached through its partition and keeps it alive. It is taken out when it is empty, was
+ * not used for a minute, and nobody has pinned it: jobs with keys, waiting threads, a descriptor
+ * and a closed queue pin. The list of queues is in the order in which they were looked at, so the
+ * first one alone says whether anybody's minute is over. Each queue that comes brings a few looks
+ * with it, so that queues go as fast as they come. Taking out swaps the pins from 0 to DEAD and seals the last segment under
+ * the word that was empty, so neither kind of push can slip in.
+ *
+ * Progress    finding never waits; making and taking out take latches.
+ * Ordering    P13 (queue.h).
+ */
+#include "store/queue.h"
+
+#include <string.h>
+
+#include "store/job.h"
+
+enum { IDLE_MS = 60 * 1000 };
+
+lki_queue *
+lki_queue_find(lki_store *store, lk_bytes pk)
+{
+    const lki_partition *partition =
+        lki_shard_partition(store, pk, lki_hash_bytes(&store->secret, pk));
+    return partition == NULL ? NULL : lki_load_acquire(&partition->queue); /* P13 */
+}
+
+lki_queue *
+lki_queue_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk)
+{
+    uint64_t gone = lki_load_seq_cst(&store->queues_gone); /* P13: before the search */
+    const unsigned char *name = pk.data;
+    if (thread->queues_gone != gone) {
+        memset(thread->queues, 0, sizeof thread->queues);
+        thread->queues_gone = gone;
+    }
+    lki_queue *queue = lki_queue_find(store, pk);
+    thread->queues[name[pk.size - 1] % LKI_QUEUES_KNOWN] = queue;
+    return queue;
+}
+
+/* ---- made and freed ---- */
+
+static void
+queue_free(lki_store *store, lki_queue *queue)
+{
+    const lki_allocator *allocator = &store->domain.allocator;
+    lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
+    for (size_t i = 0; directory != NULL && i < directory->count; i++) {
+        lki_queue_page *page = directory->page[i];
+        for (size_t k = 0; k < LKI_PAGE_SEGMENTS; k++) {
+            lki_segment *segment = lki_load_acquire(&page->segment[k]); /* P13 */
+            if (segment != NULL)
+                lki_segment_free(store, segment);
+        }
+        lki_free(allocator, page, sizeof *page);
+    }
+    if (directory != NULL)
+        lki_free(allocator, directory,
+                 sizeof *directory + directory->room * sizeof *directory->page);
+    for (size_t i = 0; i < LKI_QUEUE_LINES; i++) {
+        lki_queue_line *line = lki_load_acquire(&queue->lines[i]); /* P13 */
+        if (line != NULL)
+            lki_free_lines(allocator, line, sizeof *line);
+    }
+    lki_keyed_hand_free(store, lki_load_acquire(&queue->keyed_hand)); /* P13 */
+    lki_order_close(&queue->ready, allocator);
+    lki_order_close(&queue->later, allocator);
+    lki_order_close(&queue->avoided, allocator);
+    lki_wait_close(&queue->wait);
+    pthread_mutex_destroy(&queue->latch);
+    lki_free_lines(allocator, queue, sizeof *queue);
+}
+
+static bool
+queue_dispose(lki_thread *thread, void *object)
+{
+    queue_free(lki_thread_store(thread), object);
+    return true;
+}
+
+static lki_queue *
+queue_new(lki_store *store, lki_partition *partition)
+{
+    lki_queue *queue = lki_alloc_lines(&store->domain.allocator, sizeof *queue);
+    if (queue == NULL)
+        return NULL;
+    queue->object.dispose = queue_dispose;
+    queue->store = store;
+    queue->partition = partition;
+    /* 15 bits of the store's, 25 of the queue's own. */
+    uint64_t number = lki_add_seq_cst(&store->queue_count, 1);
+    lki_ulid_write(queue->owner, number & 0x1ffffff);
+    memcpy(queue->owner, store->ulid_mark, sizeof store->ulid_mark);
+    lki_latch_init(&queue->latch);
+    lki_store_relaxed(&queue->due, LKI_NEVER);
+    lki_store_relaxed(&queue->expires, LKI_NEVER);
+    lki_store_relaxed(&queue->keyed_expires, LKI_NEVER);
+    queue->used_ms = (int64_t)lki_tick(store);
+    return queue;
+}
+
+/* At the end of the list: it was used last. */
+static void
+queue_append_latched(lki_store *store, lki_queue *queue)
+{
+    queue->next = NULL;
+    queue->link = store->queues != NULL ? store->queues_end : &store->queues;
+    *queue->link = queue;
+    store->queues_end = &queue->next;
+}
+
+static void
+queue_unlink_latched(lki_store *store, lki_queue *queue)
+{
+    *queue->link = queue->next;
+    if (queue->next != NULL)
+        queue->next->link = queue->link;
+    else
+        store->queues_end = queue->link;
+    if (store->queues_hand == queue)
+        store->queues_hand = queue->next;
+}
+
+static void
+queue_link(lki_store *store, lki_thread *thread, lki_queue *queue)
+{
+    lki_latch_take(&store->queues_latch, thread);
+    queue_append_latched(store, queue);
+    lki_latch_drop(&store->queues_latch);
+    lki_sweep_soon(thread); /* where queues come, others go */
+}
+
+lk_status
+lki_queue_find_or_create(lki_store *store, lki_thread *thread, lk_bytes pk, lki_queue **found)
+{
+    for (;;) {
+        *found = lki_queue_find_known(store, thread, pk);
+        if (LKI_LIKELY(*found != NULL))
+            return LK_OK;
+        lki_partition *partition =
+            lki_reserve(thread, 8) ? lki_partition_find_or_create(store, thread, pk) : NULL;
+        if (partition == NULL)
+            return LK_NO_MEMORY;
+        lki_queue *made = queue_new(store, partition);
+        if (made == NULL) {
+            lki_partition_bury_if_empty(store, thread, partition);
+            return LK_NO_MEMORY;
+        }
+        lki_latch *latch = lki_partition_latch(store, partition);
+        lki_latch_take(latch, thread);
+        bool dead = partition->dead, first = false;
+        if (!dead && lki_load_acquire(&partition->queue) == NULL) { /* P13 */
+            lki_store_release(&partition->queue, made);             /* P13 */
+            first = true;
+        }
+        lki_latch_drop(latch);
+        if (first) {
+            queue_link(store, thread, made);
+            *found = made;
+            return LK_OK;
+        }
+        queue_free(store, made);
+        if (dead)
+            lki_shard_wait(store, thread, lki_hash_bytes(&store->secret, pk));
+    }
+}
+
+lk_status
+lki_queue_find_or_create_pinned(lki_store *store, lki_thread *thread, lk_bytes pk, uint64_t pin,
+                                lki_queue **queue)
+{
+    for (;;) {
+        lk_status status = lki_queue_find_or_create(store, thread, pk, queue);
+        if (status != LK_OK)
+            return status;
+        if ((lki_add_seq_cst(&(*queue)->pins, pin) & LKI_QUEUE_DEAD) == 0) /* P16, P21 */
+            return LK_OK;
+        lki_queue_unpin(*queue, pin); /* it is being taken out, under the latch of the shard */
+        lki_shard_wait(store, thread, lki_hash_bytes(&store->secret, pk));
+    }
+}
+
+void
+lki_queue_unpin(lki_queue *queue, uint64_t pin)
+{
+    lki_add_seq_cst(&queue->pins, (uint64_t)0 - pin); /* P16: after what counts instead */
+}
+
+/* ---- counters ---- */
+
+lki_queue_line *
+lki_queue_line_slow(lki_queue *queue, lki_thread *thread)
+{
+    if (thread->slot >= LKI_QUEUE_LINES)
+        return &queue->shared;
+    lki_queue_line *line = lki_alloc_lines(&queue->store->domain.allocator, sizeof *line);
+    if (line == NULL)
+        return &queue->shared;
+    lki_store_release(&queue->lines[thread->slot], line); /* P13; only this thread writes it */
+    return line;
+}
+
+uint64_t
+lki_queue_sum(lki_queue *queue, enum lki_queue_counter which)
+{
+    uint64_t sum = lki_load_relaxed(&queue->shared.counter[which]);
+    for (size_t i = 0; i < LKI_QUEUE_LINES; i++) {
+        lki_queue_line *line = lki_load_acquire(&queue->lines[i]); /* P13 */
+        if (line != NULL)
+            sum += lki_load_relaxed(&line->counter[which]);
+    }
+    return sum;
+}
+
+/* ---- the end of a closed queue, the descriptor ---- */
+
+/* A push by a commit, or of a dead letter, holds a pin until its job is counted otherwise; who has
+ * not pinned by then finds the queue closed. A job goes from pin to place to what is gone; so these
+ * are read the other way, the places last. Then there was nothing when the pins were read
+ * (tests/model/close.pml). */
+bool
+lki_queue_is_over(lki_queue *queue)
+{
+    if (lki_load_seq_cst(&queue->closed) == 0) /* P16 */
+        return false;
+    uint64_t removed = lki_queue_sum(queue, LKI_QUEUE_REMOVED);
+    lki_fence_seq_cst(); /* P16: these loads before those of the pins */
+    if ((uint32_t)lki_load_seq_cst(&queue->pins) != 0) /* P16 */
+        return false;
+    lki_segment *tail = lki_load_acquire(&queue->tail);               /* P13 */
+    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+    return lki_queue_places(queue, tail, word) == removed;
+}
+
+LKI_COLD void
+lki_queue_tell_over(lki_queue *queue)
+{
+    /* P15: before the load of `waiters`. The last job may have been counted by a plain store; a sleeper
+     * has a fence between its own count and the look at ours. Without this one both could miss the
+     * other, and the sleeper would wait for what has ended. */
+    lki_fence_seq_cst();
+    if (lki_queue_is_over(queue))
+        lki_wait_notify(&queue->wait, SIZE_MAX);
+}
+
+void
+lki_queue_place_left(lki_queue *queue, lki_thread *thread)
+{
+    uint32_t slot = thread->slot;
+    lki_queue_line *line =
+        slot < LKI_QUEUE_LINES ? lki_load_acquire(&queue->lines[slot]) : NULL; /* P13 */
+    if (LKI_UNLIKELY(line == NULL))
+        line = lki_queue_line_slow(queue, thread);
+    lki_add_seq_cst(&line->counter[LKI_QUEUE_REMOVED], 1); /* P16 */
+    lki_queue_left(queue);
+}
+
+/* Where there is no memory for it, it says that something is there, and a pull will find out. A queue with
+ * a descriptor is pinned for good. */
+LKI_COLD void
+lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread)
+{
+    uint32_t count = thread->noted_count;
+    for (uint32_t i = 0; i < count; i++)
+        if (*lki_noted_at(thread, i) == queue)
+            return;
+    if (lki_noted_has_room(thread)) {
+        thread->noted_count++;
+        *lki_noted_at(thread, count) = queue;
+    } else {
+        lki_wait_raise(&queue->wait);
+    }
+}
+
+LKI_COLD void
+lki_queue_sooner(lki_queue *queue)
+{
+    lk_status why;
+    lki_wait_look_again(&queue->wait); /* sleepers sleep until then at most */
+    lki_thread *thread =
+        lki_wait_is_polled(&queue->wait) ? lki_thread_self(&queue->store->domain, &why) : NULL;
+    if (thread != NULL)
+        lki_queue_note_change_slow(queue, thread);
+}
+
+/* ---- taken out ---- */
+
+/* The one segment that is left, if nothing lies in it. */
+static bool
+queue_is_empty(lki_queue *queue)
+{
+    const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
+    const lki_segment *tail = lki_load_acquire(&queue->tail);             /* P13 */
+    uint32_t live = 0;
+    for (size_t i = 0; directory != NULL && i < directory->count; i++)
+        live += lki_load_seq_cst(&directory->page[i]->live); /* P13 */
+    return live == (tail != NULL ? 1 : 0) && lki_order_first(&queue->ready) == NULL &&
+           lki_order_first(&queue->later) == NULL;
+}
+
+/* Nobody can reserve a place, or pin it, from here on. False: somebody needs it. */
+static bool
+queue_end_latched(lki_queue *queue)
+{
+    uint64_t none = 0;
+    if (!queue_is_empty(queue) || !lki_cas_seq_cst(&queue->pins, &none, LKI_QUEUE_DEAD))
+        return false;
+    lki_segment *tail = lki_load_acquire(&queue->tail);               /* P13 */
+    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+    bool ended =
+        tail == NULL || (LKI_RESERVED(word) == lki_load_seq_cst(&tail->finished) && /* P14 */
+                         lki_swap_seq_cst(&tail->leaving, 1) == 0 &&                /* P14 */
+                         lki_cas_seq_cst(&tail->word, &word, word | LKI_SEALED));   /* P14 */
+    if (!ended) {
+        if (tail != NULL)
+            lki_store_seq_cst(&tail->leaving, 0); /* P14: not sealed, so nobody could miss it */
+        lki_queue_unpin(queue, LKI_QUEUE_DEAD);
+        return false;
+    }
+    queue->dead = true;
+    int64_t last = (int64_t)(word >> 16), floor = lki_load_seq_cst(&queue->store->ulid_floor_ms);
+    while (floor < last && !lki_cas_seq_cst(&queue->store->ulid_floor_ms, &floor, last)) {}
+    return true;
+}
+
+/* All that goes with it. */
+static size_t
+queue_size(lki_queue *queue)
+{
+    const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
+    size_t size = sizeof *queue + (directory != NULL ? lki_segments_size(directory) : 0);
+    for (size_t i = 0; i < LKI_QUEUE_LINES; i++)
+        size += lki_load_acquire(&queue->lines[i]) != NULL ? sizeof(lki_queue_line) : 0; /* P13 */
+    return size;
+}
+
+/* Caller: holds the latches of the queues, of the pk's shard and of the partition, and has reserved. */
+static bool
+queue_take_out_latched(lki_store *store, lki_thread *thread, lki_queue *queue)
+{
+    lki_partition *partition = queue->partition;
+    if (!lki_latch_try(&queue->latch))
+        return false;
+    bool ended = queue_end_latched(queue);
+    lki_latch_drop(&queue->latch);
+    if (!ended)
+        return false;
+    lki_store_seq_cst(&partition->queue, NULL); /* P13 */
+    lki_add_seq_cst(&store->queues_gone, 1);    /* P13: before it is retired */
+    queue_unlink_latched(store, queue);
+    lki_partition_bury_latched(store, thread, partition);
+    lki_retire(thread, LKI_OBJECT, queue, queue_size(queue));
+    return true;
+}
+
+/* Takes the queue out, if it can go: latches in the order of their ranks, and only tried. */
+static bool
+queue_take_out(lki_store *store, lki_thread *thread, lki_queue *queue)
+{
+    lki_latch *shard = lki_shard_latch(store, lki_half_hash(queue->partition->hash));
+    lki_latch *partition = lki_partition_latch(store, queue->partition);
+    bool gone = false;
+    if (!lki_reserve(thread, 8) || !lki_latch_try(shard))
+        return false;
+    if (lki_latch_try(partition)) {
+        gone = queue_take_out_latched(store, thread, queue);
+        lki_latch_drop(partition);
+    }
+    lki_latch_drop(shard);
+    return gone;
+}
+
+/* The queue that was looked at, or came, the longest time ago. Who is not idle, or cannot go, is looked
+ * at again in a minute. False: nobody's minute is over. */
+static bool
+queue_oldest_look_latched(lki_store *store, lki_thread *thread)
+{
+    lki_queue *queue = store->queues;
+    int64_t now = (int64_t)lki_tick(store);
+    if (queue == NULL || now - queue->used_ms <= IDLE_MS)
+        return false;
+    bool used = lki_load_relaxed(&queue->used) != 0;
+    if (!used && queue_take_out(store, thread, queue))
+        return true;
+    lki_store_relaxed(&queue->used, 0);
+    queue->used_ms = now;
+    queue_unlink_latched(store, queue);
+    queue_append_latched(store, queue);
+    return true;
+}
+
+size_t
+lki_queues_expel(lki_store *store, lki_thread *thread, size_t count)
+{
+    size_t looks = 0;
+    for (bool more = true; more && looks < count; looks += more) {
+        lki_write_enter(thread);
+        more = lki_latch_try(&store->queues_latch);
+        if (more) {
+            more = queue_oldest_look_latched(store, thread);
+            lki_latch_drop(&store->queues_latch);
+        }
+        lki_write_leave(thread);
+    }
+    return looks;
+}
+
+/* The next queue in turn, which cannot go before it is unpinned. NULL: there is none, or somebody else
+ * is at it. */
+static lki_queue *
+queue_next_pinned(lki_store *store)
+{
+    if (!lki_latch_try(&store->queues_latch))
+        return NULL;
+    lki_queue *queue = store->queues_hand != NULL ? store->queues_hand : store->queues;
+    store->queues_hand = queue != NULL ? queue->next : NULL;
+    if (queue != NULL)
+        lki_add_seq_cst(&queue->pins, LKI_QUEUE_PIN);
+    lki_latch_drop(&store->queues_latch);
+    return queue;
+}
+
+void
+lki_queues_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
+                 lki_queue_visit visit)
+{
+    for (size_t i = 0; i < count; i++) {
+        lki_queue *queue = queue_next_pinned(store);
+        if (queue == NULL)
+            return;
+        bool more = true;
+        while (more) {
+            lki_write_enter(thread);
+            more = visit(store, thread, queue) && whole;
+            lki_write_leave(thread);
+        }
+        lki_queue_unpin(queue, LKI_QUEUE_PIN);
+    }
+}
+
+static void
+segment_empty(lki_store *store, lki_segment *segment)
+{
+    for (uint32_t i = 0; i < segment->capacity; i++) {
+        lki_slot *slot = &segment->slots[i];
+        uint64_t word = lki_load_relaxed(&slot->word); /* nobody else is there */
+        if (lki_job_word_is_plain(word) || lki_job_word_phase(word) == LKI_HEADED)
+            lki_shard_cell_free(store, slot->cell);
+    }
+}
+
+void
+lki_queues_close(lki_store *store)
+{
+    for (lki_queue *queue = store->queues, *next; queue != NULL; queue = next) {
+        next = queue->next;
+        const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
+        for (lki_segment *segment = lki_queue_segment_from(directory, 0, false); segment != NULL;
+             segment = lki_segment_next(segment))
+            segment_empty(store, segment);
+        queue_free(store, queue);
+    }
+    store->queues = NULL;
+}
+
+/* ---- cells by their keys ---- */
+
+static lki_slot *
+key_slot(lki_store *store, const lk_key *key, lki_queue **queue, lki_segment **segment)
+{
+    *queue = lki_queue_find(store, key->pk);
+    return *queue != NULL ? lki_job_slot(*queue, key->sk, segment) : NULL;
+}
+
+static bool
+slot_is(const lki_slot *slot, lk_bytes sk)
+{
+    return memcmp(lki_cell_sk(slot->cell), sk.data, LK_ULID_SIZE) == 0;
+}
+
+lki_cell *
+lki_queue_cell_at(lki_store *store, const lk_key *key, uint64_t snapshot)
+{
+    lki_queue *queue;
+    lki_segment *segment;
+    lki_slot *slot = key_slot(store, key, &queue, &segment);
+    uint64_t word = slot != NULL ? lki_load_acquire(&slot->word) : LKI_JOB_WORD_EMPTY; /* P11 */
+    if (word == LKI_JOB_WORD_EMPTY || lki_job_word_phase(word) == LKI_PASSED)
+        return NULL;
+    if (lki_job_word_phase(word) == LKI_DONE && lki_done_stamp(store, slot, word) <= snapshot)
+        return NULL;
+    return slot_is(slot, key->sk) ? slot->cell : NULL;
+}
+
+lki_cell *
+lki_queue_cell(lki_store *store, const lk_key *key)
+{
+    return lki_queue_cell_at(store, key, UINT64_MAX);
+}
+
+lk_status
+lki_queue_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key, lki_cell **cell)
+{
+    lki_queue *queue = lki_queue_find(store, key->pk);
+    lki_segment *segment;
+    lki_slot *slot;
+    *cell = NULL;
+    while (queue != NULL && (slot = lki_job_slot(queue, key->sk, &segment)) != NULL) {
+        lki_found_job job;
+        lki_job_read(store, segment, slot, &job);
+        if (job.cell == NULL || !slot_is(slot, key->sk))
+            return LK_OK;
+        if (!job.plain) {
+            *cell = job.cell;
+            return LK_OK;
+        }
+        lk_status status = lki_job_head(store, thread, queue, &job);
+        if (status != LK_OK)
+            return status;
+    }
+    return LK_OK;
+}
+
+bool
+lki_queue_place_is_coming(lki_store *store, const lk_key *key)
+{
+    lki_queue *queue;
+    lki_segment *segment;
+    lki_slot *slot = key_slot(store, key, &queue, &segment); /* if it is empty it is passed over */
+    return slot != NULL &&
+           lki_job_word_phase(lki_load_acquire(&slot->word)) == LKI_PASSED; /* P11 */
+}
+
+/* No place that is given out from here on has this ms, or a smaller one. False: there is no segment to
+ * say so to, or the queue grows just now. */
+static bool
+ms_pass(lki_queue *queue, int64_t ms)
+{
+    lki_segment *tail = lki_load_acquire(&queue->tail); /* P13 */
+    while (tail != NULL) {
+        uint64_t word = lki_load_seq_cst(&tail->word); /* P14 */
+        if ((int64_t)(word >> 16) > ms)
+            return true;
+        uint64_t above = (uint64_t)(ms + 1) << 16 | (word & 0xffff);
+        if ((word & LKI_SEALED) == 0 && lki_cas_seq_cst(&tail->word, &word, above)) /* P14 */
+            return true;
+        if ((word & LKI_SEALED) != 0)
+            tail = lki_load_acquire(&tail->next); /* P13 */
+    }
+    return false;
+}
+
+/* A key of the users' own that the queue may come to generate: its ms is skipped at once where it is near,
+ * else when the clock comes there (segment.c). */
+lk_status
+lki_queue_avoid(lki_store *store, lki_thread *thread, const lk_key *key)
+{
+    enum { NEAR_MS = 24 * 3600 * 1000 };
+    lki_queue *queue = lki_queue_find(store, key->pk);
+    const unsigned char *sk = key->sk.data;
+    int64_t ms;
+    if (queue == NULL || memcmp(sk + LKI_ULID_OWNER, queue->owner, LKI_ULID_WORD) != 0 ||
+        !lki_ulid_read_ms(sk, &ms) || ms >= LKI_ULID_MS_MAX)
+        return LK_OK;
+    if (ms <= lki_now(store) + NEAR_MS && ms_pass(queue, ms))
+        return LK_OK;
+    const lk_bytes none = {"", 0};
+    lki_entry *entry = NULL;
+    if (lki_reserve(thread, 8))
+        entry = lki_entry_new(thread, (uint64_t)ms, none, 0, 0);
+    if (entry == NULL)
+        return LK_NO_MEMORY;
+    if (!lki_order_insert(&queue->avoided, thread, entry))
+        lki_entry_discard(thread, entry);
+    lki_segment *tail = lki_load_acquire(&queue->tail);                       /* P13 */
+    if (tail != NULL && (int64_t)(lki_load_seq_cst(&tail->word) >> 16) >= ms) /* P14 */
+        (void)ms_pass(queue, ms); /* the clock was there before the entry */
+    return LK_OK;
+}
