@@ -263,7 +263,7 @@ typedef struct lk_memory_options {
     /* A lock is renewed on access within so much of its end; default 1 h, or half of its life where
      * that is shorter; less than lock_ttl_ms; -1: never. */
     int64_t lock_refresh_ms;
-    size_t max_pk_size;   /* bytes; default 2,048; at most 65,535 */
+    size_t max_pk_size; /* bytes; default 2,048; at most 65,535 */
     /* bytes; default 1,024; at most 65,535. An sk of 26 bytes, as queues generate them, is always
      * accepted, and so is a part of one as the prefix or the cursor of a query */
     size_t max_sk_size;
@@ -286,8 +286,8 @@ typedef struct lk_memory_options {
      * machine's memory, LK_NO_MEMORY. Not a limit: more items may come. */
     uint64_t expected_items;
 } lk_memory_options;
-#define LK_MEMORY_OPTIONS_INIT                                     \
-    {                                                              \
+#define LK_MEMORY_OPTIONS_INIT                                        \
+    {                                                                 \
         0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0 \
     }
 

@@ -45,10 +45,7 @@ main(int argc, char **argv)
     const lk_conformance caches[] = {
         {.name = "cache", .open = cached_open, .close = cached_close, .context = &roomy},
         {.name = "cache of 2 items", .open = cached_open, .close = cached_close, .context = &tiny},
-        {.name = "LRU of 1,000 bytes",
-         .open = cached_open,
-         .close = cached_close,
-         .context = &lru},
+        {.name = "LRU of 1,000 bytes", .open = cached_open, .close = cached_close, .context = &lru},
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof caches / sizeof *caches; i++)

@@ -18,8 +18,8 @@ stored(const char *folder, const char *data)
     size_t size = 0;
     if (lk_lmdb_open(folder, NULL, &db) != LK_OK)
         return 0;
-    lk_status status = data != NULL ? lk_set(db, &item, 1)
-                                    : lk_get_into(db, item.key, read, sizeof read, &size);
+    lk_status status =
+        data != NULL ? lk_set(db, &item, 1) : lk_get_into(db, item.key, read, sizeof read, &size);
     lk_close(db);
     return status == LK_OK && (data != NULL || (size == 3 && memcmp(read, "Ada", 3) == 0));
 }

@@ -62,7 +62,8 @@ main(void)
     }
 
     /* All sessions of a user, newest page first, however many there are. */
-    lk_query query = {.pk = lk_string("user#1"), .sk_prefix = lk_string("session-"), .reverse = true};
+    lk_query query = {
+        .pk = lk_string("user#1"), .sk_prefix = lk_string("session-"), .reverse = true};
     lk_stream *stream;
     lk_item item;
     int count = 0;

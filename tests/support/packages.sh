@@ -16,6 +16,7 @@ packages_of()
     tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev spin ;;
     models) echo tcc ;; # compiles the small models in no time; tests/model/run goes on without
     bench) echo libjemalloc-dev libcjson-dev ;;
+    format) echo clang-format-14 ;;
     coverage) echo python3 ;;
     budget) echo valgrind ;;    # counts instructions
     maps) # the best rivals of the benchmark; it goes on without

@@ -164,7 +164,8 @@ static int64_t
 nth_after(int64_t nth, uint64_t *random)
 {
     uint64_t part = 100 / test_scaled(100);
-    return nth < NTH_DENSE || part < 2 ? nth + 1 : nth + 1 + (int64_t)(crowd_random(random) % (2 * part - 1));
+    return nth < NTH_DENSE || part < 2 ? nth + 1
+                                       : nth + 1 + (int64_t)(crowd_random(random) % (2 * part - 1));
 }
 
 void

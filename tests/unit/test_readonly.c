@@ -163,7 +163,8 @@ test_empty_pulls_write_no_shared_memory_and_allocate_nothing(void **unused)
     current = &shared_part;
     assert_int_equal(lk_memory_open(&options, &db), LK_OK);
     lk_result *result = lk_result_new();
-    current = &own_part; /* this thread's record, before the other one comes and leaves one behind */
+    current =
+        &own_part; /* this thread's record, before the other one comes and leaves one behind */
     assert_int_equal(lk_get(db, lk_key_of("a", "b"), result), LK_NOT_FOUND);
     current = &shared_part;
     assert_int_equal(pthread_create(&user, NULL, queue_use, db), 0);
