@@ -16,6 +16,7 @@ packages_of()
     tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev spin ;;
     models) echo tcc ;; # compiles the small models in no time; tests/model/run goes on without
     bench) echo libjemalloc-dev libcjson-dev ;;
+    debugger) echo gdb ;;
     format) echo clang-format-14 ;;
     coverage) echo python3 ;;
     budget) echo valgrind ;;    # counts instructions
