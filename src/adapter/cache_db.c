@@ -3,14 +3,16 @@
  * The cache in front of any handle. Called through the table of operations; arguments are valid.
  *
  * Hits are answered here; misses ask the database once for all who want the key; writes open a
- * window on each key they name, go through, and close it with what the key now holds, or with nothing
- * where that is not known for sure. Locks, queries, streams, views and queues go through; queue calls
- * that take items out open windows too. What the windows are good for: cache/cache.h.
+ * window on each key they name, go through, and close it with what the key now holds, or with
+ * nothing where that is not known for sure. Locks, queries, streams, views and queues go through;
+ * queue calls that take items out open windows too. What the windows are good for: cache/cache.h.
  *
  * Progress: as lk_cache_open says.
  */
 #include "adapter/cache_db.h"
 #include "base/scratch.h"
+#include "cache/flight.h"
+#include "cache/load.h"
 
 __thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-exec")));
 
@@ -143,7 +145,7 @@ typedef struct writing {
     lki_flight *flights; /* in it */
     size_t begun, ended;
     int64_t read_at_ms; /* from before the write */
-    bool unsettled;     /* it may yet take effect */
+    bool in_doubt;      /* it may yet take effect */
 } writing;
 
 /* Room for `count` keys. LK_OK, LK_INVALID, LK_NO_MEMORY: nothing was begun. */
@@ -175,7 +177,7 @@ writing_begin(writing *w, const lk_key *key)
 static void
 writing_end(writing *w, const lk_item *item)
 {
-    lki_flight_end(w->c->cache, w->thread, &w->flights[w->ended++], item, w->unsettled,
+    lki_flight_end(w->c->cache, w->thread, &w->flights[w->ended++], item, w->in_doubt,
                    w->read_at_ms);
 }
 
@@ -183,7 +185,7 @@ writing_end(writing *w, const lk_item *item)
 static lk_status
 writing_forget(writing *w, lk_status status)
 {
-    w->unsettled = status == LK_UNKNOWN;
+    w->in_doubt = status == LK_UNKNOWN;
     while (w->ended < w->begun)
         writing_end(w, NULL);
     return status;
@@ -226,8 +228,8 @@ cache_remove(void *state, const lk_key *keys, size_t count)
     return writing_close(&w, status);
 }
 
-/* Ends a commit. A race: somebody has changed what the locks guard, perhaps not through this cache; a
- * fault: perhaps this commit has. */
+/* Ends a commit. A race: somebody has changed what the locks guard, perhaps not through this cache;
+ * a fault: perhaps this commit has. */
 static lk_status
 commit_end(writing *w, lk_status status, const lk_lock *locks, size_t count)
 {
@@ -292,12 +294,13 @@ cache_statistics(void *state, lk_statistics *stats)
 {
     const lki_cache_db *c = state;
     lk_status status = LK_OK;
-    if (lki_cache_self(c, &status) == NULL)
+    lki_thread *thread = lki_cache_self(c, &status);
+    if (thread == NULL)
         return status;
     if ((lk_capabilities(c->inner) & LK_HAS_STATISTICS) != 0)
         LKI_INNER(c, status = lk_statistics_read(c->inner, stats));
     if (status == LK_OK)
-        lki_cache_statistics(c->cache, stats);
+        lki_cache_statistics(c->cache, thread, stats);
     return status;
 }
 

@@ -8,7 +8,7 @@
 #include "adapter/handle.h"
 #include "base/cancel.h"
 #include "base/result.h"
-#include "cache/cache.h"
+#include "cache/table.h"
 
 typedef struct lki_cache_db {
     lk_db *inner; /* held; first: see lk_adapter_pass */
@@ -27,8 +27,9 @@ lki_cache_self(const lki_cache_db *c, lk_status *why)
     return lki_thread_self(&c->cache->domain, why);
 }
 
-/* The entry of a short key where its bucket names it first, and it needs no second look: it is an item that
- * never expires, valid, in a cache without an age. NULL: ask lki_cache_find. Caller: in a section. */
+/* The entry of a short key where its bucket names it first, and it needs no second look: it is an
+ * item that never expires, valid, in a cache without an age. NULL: ask lki_cache_find. Caller: in a
+ * section. */
 LKI_INLINE lki_cached *
 lki_cache_find_plain(const lki_cache *cache, const lki_hashed *hashed)
 {
@@ -75,10 +76,10 @@ lki_cached_copy(const lki_cached *entry, lk_result *result)
     return LK_OK;
 }
 
-/* The call to a database behind a cache in which this thread is: the database may use the cache in front
- * of it. Two threads that wait for each other's loads are not possible: who is inside such a call waits
- * for no load, in no cache, but for a cache that stands directly behind another one, which waits where
- * that one would. */
+/* The call to a database behind a cache in which this thread is: the database may use the cache in
+ * front of it. Two threads that wait for each other's loads are not possible: who is inside such a
+ * call waits for no load, in no cache, but for a cache that stands directly behind another one,
+ * which waits where that one would. */
 typedef struct lki_inner_call {
     const lk_db *callee; /* NULL: none */
     bool patient;        /* the caller may wait for loads */

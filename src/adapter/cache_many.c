@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Several keys through a cache: all from the table where they are there; else what is missing is asked
- * of the database in one call, but for keys that other threads are reading already. Called through the
- * table of operations in cache_db.c.
+ * Several keys through a cache: all from the table where they are there; else what is missing is
+ * asked of the database in one call, but for keys that other threads are reading already. Called
+ * through the table of operations in cache_db.c.
  */
 #include "adapter/cache_db.h"
 #include "base/scratch.h"
+#include "cache/load.h"
 
 /* A get_many: for each key an entry, which the section protects as long as all are found, and holds
- * after that; where there is none, a miss. What is missing is asked for in one call, then other threads'
- * answers are waited for, and what they had no answer for is asked for in a second call. */
+ * after that; where there is none, a miss. What is missing is asked for in one call, then other
+ * threads' answers are waited for, and what they had no answer for is asked for in a second
+ * call. */
 typedef struct many {
     const lki_cache_db *c;
     lki_thread *thread;
@@ -143,8 +145,8 @@ many_load_vain(many *m, lk_result *answers)
     return many_load(m, answers);
 }
 
-/* Waits for the loads that were joined; after a fault of this call only leaves them. True: some had no
- * answer. */
+/* Waits for the loads that were joined; after a fault of this call only leaves them. True: some had
+ * no answer. */
 static bool
 many_wait(many *m, lk_status status)
 {

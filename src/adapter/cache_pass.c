@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls that go through a cache as they are: what lk_adapter_pass does, and a mark that this thread is
- * in a call of the database's (LKI_INNER). Called through the table of operations in cache_db.c.
+ * Calls that go through a cache as they are: what lk_adapter_pass does, and a mark that this thread
+ * is in a call of the database's (LKI_INNER). Called through the table of operations in cache_db.c.
  */
 #include "adapter/cache_db.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes through a cache: a window is open on each key from before the database is written to until
- * after. Called by adapter/cache_db.c.
+ * Writes through a cache; see flight.h.
  *
  * Ordering    P17: the entry is marked, then the database is written to (table.c).
  */
+#include "cache/flight.h"
+
 #include "cache/shard.h"
 
 void
@@ -28,38 +29,33 @@ lki_flight_begin(lki_cache *cache, lki_thread *thread, lki_flight *flight, const
     lki_leave(thread);
 }
 
-static lk_key
-entry_key(const lki_cached *entry)
-{
-    return (lk_key){{entry->bytes, entry->keyed.pk_size},
-                    {entry->bytes + entry->keyed.pk_size, entry->keyed.sk_size}};
-}
-
 void
 lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, const lk_item *item,
-               bool unsettled, int64_t read_at_ms)
+               bool in_doubt, int64_t read_at_ms)
 {
     lki_cache_shard *shard = lki_cache_shard_of(cache, flight->hash);
     lk_key key = {{NULL, 0}, {NULL, 0}};
     lki_hashed hashed = {&key, flight->hash, 0, false};
     lki_cached *entry = NULL;
     if (flight->entry != NULL)
-        key = entry_key(flight->entry);
+        key = lki_cached_key(flight->entry);
     hashed.sizes = lki_key_sizes(&key);
     if (item != NULL && flight->entry != NULL && flight->alone && lki_memory_is_bounded_now(thread))
         entry = lki_cached_new(cache, &hashed, item, flight->partition_word, read_at_ms);
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
     lki_window *w = lki_window_of(cache, shard, flight->hash);
+    LK_ASSERT(w->open != 0 && w->begun >= flight->begun);
     w->open--;
-    if (unsettled)
-        w->unsettled_until_ms = lki_cache_settles_ms(cache);
+    if (in_doubt)
+        w->in_doubt_until_ms = lki_cache_in_doubt_until_ms(cache);
     lki_cached *old = flight->entry != NULL ? lki_set_get(&cache->entries, &hashed) : NULL;
     if (old != NULL) {
         bool met =
             !lki_windows_are_as(cache, shard, &hashed, flight->begun, flight->partition_word);
-        /* `alone`, above, is not the same: an earlier write that had no memory to remove the entry
-         * leaves it, and may have come later in the database. */
+        LK_ASSERT(lki_load_relaxed(&old->stale) != 0); /* no entry goes in while a window is open */
+        /* `alone`, above, does not say the same: an earlier write that had no memory to remove the
+         * entry left it, and its own change may have come later in the database. */
         if (entry == NULL || met)
             lki_cached_remove_latched(cache, shard, thread, old);
         else

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads of a cache that missed: one asks the database for all who want the key. Called by
- * adapter/cache_db.c and cache_many.c.
+ * Reads of a cache that missed; see load.h.
  *
- * A load is listed in its window while the database works. Who joins it counts itself; the last reader
- * frees it, and with it the reference to the answer. Nobody is told that a leader hangs, or that its
- * thread has ended; what is known is that somebody waited in vain. From then on the load is late, and
- * nobody joins it, nor another load of the same call to the database, nor of calls around that one: a hung
- * call costs the others one wait, not one for each read or key. Where the database is
- * merely slow the late answer is still kept, unless that of another load was since this one began:
- * answers enter the table in the order of their reads, also where others write past the cache.
+ * A load is listed in its window while the database works. Each reader that joins it counts itself;
+ * the last one frees the load, and with it the reference to the answer.
+ *
+ * LATE  Nobody says that a leader hangs, or that its thread has ended. What others know is that
+ * they waited in vain. From then on nobody joins that load, nor another load of the same call to
+ * the database, nor one of a call around it: so a call that hangs costs the others one wait, not
+ * one for each read or key. Where the database is merely slow its late answer is still kept, unless
+ * another load of the key that began later was answered first: answers enter the table in the order
+ * in which they were asked for, also where others write past the cache.
  */
+#include "cache/load.h"
+
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "cache/shard.h"
@@ -20,9 +23,9 @@
 struct lki_load {
     lki_load *next;                 /* [latch] of its window */
     uint64_t begun, partition_word; /* [const] windows as they were when it began */
-    size_t readers;                 /* [latch] who leads it or waits for it */
+    size_t readers;                 /* [latch] that lead it or wait for it */
     int64_t read_at_ms;             /* [const] when it began, for the age */
-    lki_thread *leader;             /* [const] who asks; its record lives as long as the cache */
+    lki_thread *leader;             /* [const] asks; its record lives as long as the cache */
     uint64_t ask;                   /* [const] its number of the call that asks */
     bool overtaken;                 /* [latch] another answer was kept since it began */
     bool ended;                     /* [latch] */
@@ -64,10 +67,11 @@ load_free(lki_cache *cache, lki_load *load)
     lki_free(&cache->domain.allocator, load, sizeof *load + key->pk.size + key->sk.size);
 }
 
-/* Who leads or waits has done so. */
+/* One reader less. True: that was the last one. */
 static bool
 load_leave_latched(lki_load *load)
 {
+    LK_ASSERT(load->readers != 0);
     return --load->readers == 0;
 }
 
@@ -79,8 +83,8 @@ load_is_of(const lki_load *load, const lki_hashed *hashed)
            lk_bytes_compare(load->key.sk, hashed->key->sk) == 0;
 }
 
-/* Somebody has waited in vain for the call to the database that this load is part of, or for one that it
- * made inside: calls of a thread end in the reverse order of their numbers. */
+/* Has somebody waited in vain for the call to the database that this load is part of, or for a call
+ * that was made inside that one? Calls of a thread end in the reverse order of their numbers. */
 static bool
 load_is_late(const lki_load *load)
 {
@@ -95,7 +99,7 @@ load_is_waited_for_in_vain(lki_load *load)
     while (known < load->ask && !lki_cas_seq_cst(late, &known, load->ask)) {}
 }
 
-/* The load of a key that a read which begins now may take part in. */
+/* A load of the key that a read may join which begins now. NULL: there is none. */
 static lki_load *
 load_find_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *hashed)
 {
@@ -108,7 +112,7 @@ load_find_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *ha
     return NULL;
 }
 
-/* An answer was kept: what others that are under way bring is older, or may be. */
+/* An answer was kept: what the key's other loads bring is older, or may be. */
 static void
 loads_overtake_latched(lki_cache *cache, lki_cache_shard *shard, const lki_hashed *hashed)
 {
@@ -169,16 +173,16 @@ lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patien
     lki_count(thread, LKI_LOADS_JOINED, miss->role == LKI_LOAD_JOINED);
 }
 
-/* A queue may yet give such a key to a job, and nobody names it beforehand: that there is none is told to
- * nobody else. */
+/* Not of a key that a queue may generate for a job, which nobody names beforehand: that there is no
+ * such item is told to nobody else. */
 static bool
 absence_is_certain(const lk_key *key)
 {
     return key->sk.size != LK_ULID_SIZE;
 }
 
-/* What others who wait for the same key are told. What one thread lacks memory for, the next may have:
- * LK_RACE, they ask themselves. */
+/* What others are told who wait for the same key. LK_RACE: they ask for themselves, since one
+ * thread may lack memory that the next one has. */
 static lk_status
 answer_for_others(const lki_load *load, lk_status status, const lki_cached *entry)
 {
@@ -206,6 +210,7 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
     bool bounded = lki_memory_is_bounded_now(thread), kept = false;
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
+    LK_ASSERT(!load->ended && load->readers != 0 && load->leader == thread);
     lki_load **link = &lki_window_of(cache, shard, hashed->hash)->loads;
     while (*link != load)
         link = &(*link)->next;
@@ -262,6 +267,17 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
     if (last)
         load_free(cache, load);
     return status;
+}
+
+void
+lki_loads_check(const lki_cache *cache, const lki_window *window, uint64_t number)
+{
+    for (const lki_load *load = window->loads; load != NULL; load = load->next) {
+        LK_ASSERT(!load->ended && load->entry == NULL && load->readers != 0);
+        LK_ASSERT(load->begun <= window->begun && load->ask <= load->leader->asks);
+        LK_ASSERT(lki_hash_key(&cache->secret, &load->key) == load->hashed.hash);
+        LK_ASSERT(lki_window_number(cache, load->hashed.hash) == number);
+    }
 }
 
 void

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * S3-FIFO and exact LRU, for one shard. Called by table.c. No function here is called by two threads
- * at once: the shard's latch is held.
+ * S3-FIFO and exact LRU, for one shard; see policy.h. No function here is called by two threads at
+ * once: the shard's latch is held.
  *
- * The ghosts are a table of hashes with the time of their eviction, in buckets of four; a time that is
- * more than nine tenths of the entries ago does not count. An overwritten ghost only costs a little
- * of the policy's judgement, as do two keys of one hash.
+ * The ghosts are the remembered hashes: a table in buckets of four, each hash with the time when it
+ * was thrown out, counted in such hashes. A ghost that is older than nine tenths of the entries
+ * does not count. A ghost that was overwritten only costs a little of the policy's judgement, as do
+ * two keys of one hash.
  *
  * Measured in bench/workloads/cache_rate.c: `sh bench/run --workload cache-rate`.
  */
@@ -37,6 +38,9 @@ static void
 list_take(lki_policy *policy, lki_cached *entry)
 {
     lki_cached_list *list = &policy->lists[entry->list];
+    LK_ASSERT(list->count != 0 && list->bytes >= lki_cached_size(entry));
+    LK_ASSERT((entry->newer != NULL ? entry->newer->older : list->newest) == entry);
+    LK_ASSERT((entry->older != NULL ? entry->older->newer : list->oldest) == entry);
     if (entry->newer != NULL)
         entry->newer->older = entry->older;
     else
@@ -77,7 +81,7 @@ ghost_add(lki_policy *policy, uint32_t hash)
     *oldest = (lki_ghost){hash, policy->ghost_time};
 }
 
-/* Was it thrown out of the small queue not long ago? It is then remembered no more. */
+/* Was the hash thrown out of the small queue not long ago? Forgets it. */
 static bool
 ghost_take(lki_policy *policy, uint32_t hash)
 {
@@ -92,7 +96,7 @@ ghost_take(lki_policy *policy, uint32_t hash)
     return false;
 }
 
-/* Twice as many places as there are entries. What was remembered is forgotten when it grows. */
+/* Keeps twice as many places as there are entries. Growing forgets what was remembered. */
 static bool
 ghosts_reserve(lki_policy *policy, const lki_allocator *allocator)
 {
@@ -148,6 +152,7 @@ fifo_victim(lki_policy *policy)
 static void
 heap_put(lki_policy *policy, size_t place, lki_cached *entry)
 {
+    LK_ASSERT(place < policy->heap_room);
     policy->heap[place] = entry;
     entry->place = place;
 }
@@ -232,8 +237,10 @@ lki_policy_victim(lki_policy *policy)
 void
 lki_policy_add(lki_policy *policy, lki_cached *entry, uint64_t now)
 {
+    LK_ASSERT(lki_policy_has_place(policy, lki_cached_size(entry)));
     if (policy->exact_lru) {
-        lki_store_relaxed(&entry->used, now); /* nobody has found it yet */
+        LK_ASSERT(policy->count < policy->heap_room); /* reserved */
+        lki_store_relaxed(&entry->used, now);         /* nobody has found it yet */
         entry->ranked = now;
         entry->place = policy->count;
         policy->heap[policy->count] = entry;
@@ -249,9 +256,11 @@ lki_policy_add(lki_policy *policy, lki_cached *entry, uint64_t now)
 void
 lki_policy_remove(lki_policy *policy, lki_cached *entry, bool thrown_out)
 {
+    LK_ASSERT(policy->count != 0 && policy->bytes >= lki_cached_size(entry));
     policy->count--;
     policy->bytes -= lki_cached_size(entry);
     if (policy->exact_lru) {
+        LK_ASSERT(policy->heap[entry->place] == entry);
         lki_cached *last = policy->heap[policy->count];
         if (last != entry) {
             heap_put(policy, entry->place, last);
@@ -275,6 +284,7 @@ lki_policy_replace(lki_policy *policy, lki_cached *old, lki_cached *entry)
     }
     policy->bytes += size - was;
     if (policy->exact_lru) {
+        LK_ASSERT(policy->heap[old->place] == old);
         lki_store_relaxed(&entry->used, lki_load_relaxed(&old->used)); /* a hint */
         entry->ranked = old->ranked;
         heap_put(policy, old->place, entry);
@@ -289,6 +299,52 @@ lki_policy_replace(lki_policy *policy, lki_cached *old, lki_cached *entry)
     *(entry->newer != NULL ? &entry->newer->older : &list->newest) = entry;
     *(entry->older != NULL ? &entry->older->newer : &list->oldest) = entry;
     return true;
+}
+
+static void
+list_check(const lki_cached_list *list, int which, void (*look)(void *context, lki_cached *entry),
+           void *context)
+{
+    size_t count = 0, bytes = 0;
+    const lki_cached *newer = NULL;
+    for (lki_cached *entry = list->newest; entry != NULL; entry = entry->older) {
+        LK_ASSERT(entry->list == which && entry->newer == newer);
+        count++;
+        bytes += lki_cached_size(entry);
+        look(context, entry);
+        newer = entry;
+    }
+    LK_ASSERT(list->oldest == newer && list->count == count && list->bytes == bytes);
+}
+
+static void
+heap_check(const lki_policy *policy, void (*look)(void *context, lki_cached *entry), void *context)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < policy->count; i++) {
+        lki_cached *entry = policy->heap[i];
+        LK_ASSERT(entry->place == i &&
+                  (i == 0 || policy->heap[(i - 1) / 2]->ranked <= entry->ranked));
+        bytes += lki_cached_size(entry);
+        look(context, entry);
+    }
+    LK_ASSERT(policy->bytes == bytes);
+}
+
+void
+lki_policy_check(const lki_policy *policy, void (*look)(void *context, lki_cached *entry),
+                 void *context)
+{
+    const lki_cached_list *lists = policy->lists;
+    LK_ASSERT(policy->count <= policy->max_items && policy->bytes <= policy->max_bytes);
+    if (policy->exact_lru) {
+        heap_check(policy, look, context);
+        return;
+    }
+    for (int which = 0; which < LKI_LISTS; which++)
+        list_check(&lists[which], which, look, context);
+    LK_ASSERT(lists[LKI_LIST_SMALL].count + lists[LKI_LIST_MAIN].count == policy->count);
+    LK_ASSERT(lists[LKI_LIST_SMALL].bytes + lists[LKI_LIST_MAIN].bytes == policy->bytes);
 }
 
 void

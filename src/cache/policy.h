@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who has to go: the lists of one shard of a cache. Called by table.c, under the shard's latch.
+ * Which entry of a shard goes when there is no place for a new one. Called by table.c, under the
+ * shard's latch.
  *
  * S3-FIFO: Yang, Zhang, Qiu, Yue, Rashmi, "FIFO Queues are All You Need for Cache Eviction", 2023.
- * New entries go through a small queue (a tenth of the capacity); who was found there meanwhile goes
- * on to the main queue, who was not is thrown out and its hash remembered for a while; whose hash is
- * remembered goes to the main queue at once. The main queue gives a second chance for each hit, up
- * to two. Here hits are counted in unary, so that a hit writes at most one bit, and one hit in the
- * small queue is enough.
+ * New entries go through a small queue (a tenth of the capacity). An entry that was found there
+ * meanwhile moves on to the main queue. One that was not found is thrown out, and its hash is
+ * remembered for a while; a new entry whose hash is remembered goes to the main queue at once. The
+ * main queue gives a second chance for each hit, up to two. Here hits are counted in unary, so that
+ * a hit writes at most one bit, and one hit in the small queue is enough.
  *
- * Exact LRU: a heap over the times of use as it last saw them. Times only grow, so the least one that
- * is up to date is the least of all (lazily; hits touch no list).
+ * Exact LRU: a heap over the times of use as it last saw them. Hits touch no list. Times only grow,
+ * so an entry whose time is up to date, and the least in the heap, is the least of all.
  */
 #ifndef LKI_CACHE_POLICY_H
 #define LKI_CACHE_POLICY_H
 
-#include "cache/cache.h"
+#include "cache/entry.h"
 
 enum { LKI_LIST_SMALL, LKI_LIST_MAIN, LKI_LISTS };
 
@@ -43,18 +44,22 @@ typedef struct lki_policy {
 
 void lki_policy_close(lki_policy *policy, const lki_allocator *allocator);
 
-/* Room for one more entry in the lists. False: no memory. */
+/* Makes room for the policy's own notes on one more entry. False: no memory. */
 bool lki_policy_reserve(lki_policy *policy, const lki_allocator *allocator);
-/* Is there place for so many bytes more? */
+/* Is there place for one more entry of so many bytes? */
 bool lki_policy_has_place(const lki_policy *policy, size_t bytes);
-/* The next to go: found in the lists, not taken out. NULL: there is none. */
+/* The entry that goes next; it is not taken out. NULL: there is none. */
 lki_cached *lki_policy_victim(lki_policy *policy);
-/* A new entry; there is place for it. `now`: the cache's tick, for exact LRU. */
+/* Adds a new entry, for which there is place. `now`: the cache's tick, for exact LRU. */
 void lki_policy_add(lki_policy *policy, lki_cached *entry, uint64_t now);
-/* `thrown_out`: by the policy's own choice. */
+/* Takes an entry out. `thrown_out`: by the policy's own choice. */
 void lki_policy_remove(lki_policy *policy, lki_cached *entry, bool thrown_out);
-/* `entry` takes the place of `old`, wherever that was, if there is place for it; false: `old` is out
- * and `entry` not in. */
+/* Puts `entry` in the place of `old`, if there is place for its bytes. False: `old` is out and
+ * `entry` is not in. */
 bool lki_policy_replace(lki_policy *policy, lki_cached *old, lki_cached *entry);
+/* For checks at level 2: asserts that lists or heap, counts and bytes agree, and that the shard
+ * keeps to its part. Calls `look` for each entry. */
+void lki_policy_check(const lki_policy *policy, void (*look)(void *context, lki_cached *entry),
+                      void *context);
 
 #endif

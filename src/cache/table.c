@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of a cache. Called by adapter/cache_db.c.
+ * The table of a cache; see table.h.
  *
- * Entries lie in a set (base/set.h). A shard is its part of the entries, the lists of the policy, the
- * windows of its keys and the loads that are under way, all under one latch that is never held while
- * the database is asked. Entries are thrown out before a new one comes in, so a shard is never above its
- * part.
+ * Entries lie in a set (base/set.h). A shard is its part of the entries, the lists of the policy,
+ * the windows of its keys and the loads that are under way. All of these are under one latch, which
+ * is never held while the database is asked. Old entries are thrown out before a new one comes in,
+ * so a shard is never above its part.
  *
  * Ordering    P17: stale. A writer marks the entry (seq_cst), then writes to the database; a reader
  *             loads the mark after it found the entry. Without the order a reader could see the new
  *             item in the database and afterwards the old one here.
- *             P18: the window of a partition. Opened (RMW) before the database changes, closed (RMW)
- *             after; each entry has the word from before it was read, and a reader compares. Without
- *             the order: as P17.
+ *             P18: the window of a partition. A writer opens it (RMW) before the database changes
+ *             and closes it (RMW) afterwards. Each entry has the word from before the database was
+ *             asked, and a reader compares. Without the order: as P17.
  *             P3: base/set.c.
  */
+#include "cache/table.h"
+
 #include "base/clock.h"
 #include "cache/shard.h"
 
@@ -36,10 +38,16 @@ windows_each(const lki_cache *cache)
     return (size_t)WINDOWS_ALL >> cache->shard_bits;
 }
 
+uint64_t
+lki_window_number(const lki_cache *cache, uint64_t hash)
+{
+    return hash & (windows_each(cache) - 1);
+}
+
 lki_window *
 lki_window_of(const lki_cache *cache, lki_cache_shard *shard, uint64_t hash)
 {
-    return &shard->windows[hash & (windows_each(cache) - 1)];
+    return &shard->windows[lki_window_number(cache, hash)];
 }
 
 static uint32_t
@@ -65,25 +73,26 @@ lki_partition_begin(lki_cache *cache, lk_bytes pk)
     return partition;
 }
 
-/* 0 stands for never. */
 int64_t
-lki_cache_settles_ms(const lki_cache *cache)
+lki_cache_in_doubt_until_ms(const lki_cache *cache)
 {
     int64_t until_ms = lki_time_after(lki_cache_now_ms(cache), LK_UNKNOWN_SETTLES_MS);
     return until_ms != 0 ? until_ms : 1;
 }
 
 void
-lki_partition_end(lki_cache *cache, uint32_t partition, bool unsettled)
+lki_partition_end(lki_cache *cache, uint32_t partition, bool in_doubt)
 {
-    if (unsettled)
-        lki_store_relaxed(&cache->unsettled_until_ms[partition],
-                          lki_cache_settles_ms(cache));           /* published by P18 */
-    lki_add_seq_cst(&cache->partitions[partition], (uint64_t)-1); /* P18 */
+    if (in_doubt)
+        lki_store_relaxed(&cache->in_doubt_until_ms[partition],
+                          lki_cache_in_doubt_until_ms(cache)); /* published by P18 */
+    uint64_t before = lki_add_seq_cst(&cache->partitions[partition], (uint64_t)-1); /* P18 */
+    LK_ASSERT((before & PARTITION_OPEN) != 0);
+    (void)before;
 }
 
 static bool
-is_settled(const lki_cache *cache, int64_t until_ms)
+doubt_is_over(const lki_cache *cache, int64_t until_ms)
 {
     return LKI_LIKELY(until_ms == 0) || lki_cache_now_ms(cache) >= until_ms;
 }
@@ -96,10 +105,10 @@ lki_windows_are_as(const lki_cache *cache, lki_cache_shard *shard, const lki_has
     if (w->open != 0 || w->begun != begun || (word & PARTITION_OPEN) != 0 ||
         lki_partition_word(cache, hashed->key->pk) != word)
         return false;
-    /* Read after the word: who closed the partition had stored it before (P18). */
+    /* Read after the word: a call that closed the partition had stored it before (P18). */
     uint32_t partition = partition_number(cache, hashed->key->pk);
-    return is_settled(cache, w->unsettled_until_ms) &&
-           is_settled(cache, lki_load_relaxed(&cache->unsettled_until_ms[partition]));
+    return doubt_is_over(cache, w->in_doubt_until_ms) &&
+           doubt_is_over(cache, lki_load_relaxed(&cache->in_doubt_until_ms[partition]));
 }
 
 /* ---- entries ---- */
@@ -113,7 +122,11 @@ entry_is(const void *object, const lki_hashed *hashed)
 void
 lki_cached_release(lki_cache *cache, lki_cached *entry)
 {
-    if (entry != NULL && lki_add_seq_cst(&entry->references, (uint32_t)-1) == 1)
+    if (entry == NULL)
+        return;
+    uint32_t before = lki_add_seq_cst(&entry->references, (uint32_t)-1);
+    LK_ASSERT(before != 0);
+    if (before == 1)
         lki_free(&cache->domain.allocator, entry, lki_cached_size(entry));
 }
 
@@ -172,13 +185,13 @@ lki_cached_remove_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *
     entry_drop_latched(cache, thread, entry);
 }
 
-/* Throws entries out until there is place. */
+/* Throws entries out until there is place for so many bytes more. */
 static bool
 place_make_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *thread, size_t size)
 {
     lki_policy *policy = &shard->policy;
     if (policy->max_items == 0 || size > policy->max_bytes)
-        return false;
+        return false; /* not even in an empty shard */
     while (!lki_policy_has_place(policy, size)) {
         lki_cached *victim = lki_policy_victim(policy);
         if (victim == NULL || !lki_reserve(thread, 8))
@@ -195,6 +208,7 @@ lki_cached_enter_latched(lki_cache *cache, lki_cache_shard *shard, lki_thread *t
                          uint64_t hash, lki_cached *entry, lki_cached *old)
 {
     bool placed = false;
+    LK_ASSERT(lki_cache_shard_of(cache, hash) == shard && old != entry);
     if (!lki_reserve(thread, 8))
         return false;
     if (old != NULL) {
@@ -235,7 +249,7 @@ shards_for(const lk_cache_options *o)
     return shards;
 }
 
-/* The part of shard `i`; the first ones take what is left over. */
+/* The part of shard `i` in a capacity; the first shards take what is left over. */
 static size_t
 part_of(size_t all, size_t shards, size_t i)
 {
@@ -280,9 +294,9 @@ lki_cache_open(const lk_cache_options *o, const lk_adapter *of, lki_cache **open
     cache->domain.clock_context = of->clock_context;
     lki_domain_open(&cache->domain);
     cache->shards = lki_alloc_lines(allocator, shards * sizeof *cache->shards);
-    cache->unsettled_until_ms =
-        lki_alloc_zeroed(allocator, LKI_CACHE_PARTITIONS * sizeof *cache->unsettled_until_ms);
-    bool whole = cache->shards != NULL && cache->unsettled_until_ms != NULL &&
+    cache->in_doubt_until_ms =
+        lki_alloc_zeroed(allocator, LKI_CACHE_PARTITIONS * sizeof *cache->in_doubt_until_ms);
+    bool whole = cache->shards != NULL && cache->in_doubt_until_ms != NULL &&
                  lki_secret_draw(&cache->secret) &&
                  lki_set_open(&cache->entries, allocator, entry_is, cache->shard_bits, 0);
     for (size_t i = 0; whole && i < shards; i++)
@@ -304,6 +318,7 @@ shard_close(lki_cache *cache, lki_cache_shard *shard)
     lki_free(&cache->domain.allocator, shard->windows, windows_each(cache) * sizeof(lki_window));
 }
 
+/* Of a cache that no other thread is in. */
 static void
 entries_free(lki_cache *cache)
 {
@@ -322,6 +337,9 @@ lki_cache_close(lki_cache *cache)
 {
     size_t shards = (size_t)1 << cache->shard_bits;
     const lki_allocator allocator = cache->domain.allocator;
+    bool is_whole = lki_set_is_open(&cache->entries) && cache->shards[shards - 1].windows != NULL;
+    if (LKI_CHECK > 1 && is_whole)
+        LK_ASSERT(lki_cache_check(cache, NULL) == lki_set_check(&cache->entries)); /* I-cache3 */
     lki_domain_close(&cache->domain);
     if (lki_set_is_open(&cache->entries))
         entries_free(cache);
@@ -329,16 +347,59 @@ lki_cache_close(lki_cache *cache)
     for (size_t i = 0; cache->shards != NULL && i < shards; i++)
         shard_close(cache, &cache->shards[i]);
     lki_free_lines(&allocator, cache->shards, shards * sizeof *cache->shards);
-    lki_free(&allocator, cache->unsettled_until_ms,
-             LKI_CACHE_PARTITIONS * sizeof *cache->unsettled_until_ms);
+    lki_free(&allocator, cache->in_doubt_until_ms,
+             LKI_CACHE_PARTITIONS * sizeof *cache->in_doubt_until_ms);
     lki_free_lines(NULL, cache, sizeof *cache);
 }
 
+/* ---- checking ---- */
+
+/* An entry of a list is the set's of its key, and in the shard of its hash. */
+typedef struct entry_look {
+    lki_cache *cache;
+    lki_cache_shard *shard;
+    size_t count;
+} entry_look;
+
+static void
+entry_check(void *context, lki_cached *entry)
+{
+    entry_look *look = context;
+    lk_key key = lki_cached_key(entry);
+    lki_hashed hashed = lki_hashed_of(&look->cache->secret, &key);
+    LK_ASSERT(lki_cache_shard_of(look->cache, hashed.hash) == look->shard);
+    LK_ASSERT(lki_set_get(&look->cache->entries, &hashed) == entry);
+    LK_ASSERT(entry->partition == partition_number(look->cache, key.pk));
+    LK_ASSERT(lki_load_relaxed(&entry->references) != 0); /* a look */
+    look->count++;
+}
+
+size_t
+lki_cache_check(lki_cache *cache, lki_thread *thread)
+{
+    entry_look look = {.cache = cache};
+    for (size_t i = 0; i < (size_t)1 << cache->shard_bits; i++) {
+        look.shard = &cache->shards[i];
+        if (thread != NULL)
+            lki_enter(thread); /* the latch does not hold the set's directory */
+        pthread_mutex_lock(&look.shard->latch);
+        lki_policy_check(&look.shard->policy, entry_check, &look);
+        for (size_t w = 0; w < windows_each(cache); w++)
+            lki_loads_check(cache, &look.shard->windows[w], w);
+        pthread_mutex_unlock(&look.shard->latch);
+        if (thread != NULL)
+            lki_leave(thread);
+    }
+    return look.count;
+}
+
 void
-lki_cache_statistics(lki_cache *cache, lk_statistics *statistics)
+lki_cache_statistics(lki_cache *cache, lki_thread *thread, lk_statistics *statistics)
 {
     lki_reclaim_report report;
     uint64_t items = 0, bytes = 0;
+    if (LKI_CHECK > 1)
+        (void)lki_cache_check(cache, thread);
     lki_reclaim_read(&cache->domain, &report);
     uint64_t misses = report.counter[LKI_MISSES], hits = report.counter[LKI_HITS];
     for (size_t i = 0; i < (size_t)1 << cache->shard_bits; i++) {
