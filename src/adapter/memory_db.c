@@ -8,7 +8,7 @@
 #include "adapter/memory_db.h"
 
 #include "base/result.h"
-#include "queue/queue.h"
+#include "queue/calls.h"
 #include "store/lock.h"
 
 /* This thread's record of the store; NULL with *why set. */

@@ -116,7 +116,7 @@ struct lki_thread {
     void *cells[LKI_CELLS_KNOWN];
     uint32_t cell_count, cell_epoch;
     int64_t cell_ms;
-    void *queues[LKI_QUEUES_KNOWN]; /* queues used last, as of queues_gone; see store/queue.c */
+    void *queues[LKI_QUEUES_KNOWN]; /* queues used last, as of queues_gone; see queue/queue.c */
     uint64_t queues_gone;
     /* queues whose descriptors this thread's call has to set right before it ends; of the store; the first
      * few, and an array of those beyond, which grows */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading ULIDs: called by store/job.c and queue.c with keys that look like their own, and by
+ * Reading ULIDs: called by queue/job.c and queue.c with keys that look like their own, and by
  * statistics. Making them one after the other: for adapters.
  */
 #include "base/ulid.h"

@@ -7,7 +7,7 @@
  *
  * Progress    lock-free.
  */
-#include "queue/queue.h"
+#include "queue/calls.h"
 
 static void
 outcome_count(lki_thread *thread, lki_queue *queue, lk_status status)

@@ -18,7 +18,7 @@
  */
 #include <string.h>
 
-#include "queue/queue.h"
+#include "queue/calls.h"
 
 typedef struct planned {
     lki_queue *queue; /* of a push: pinned by it, as a job with a key */

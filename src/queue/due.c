@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "queue/queue.h"
+#include "queue/calls.h"
 
 enum {
     NOTICE = LKI_OR_SMALL(64, 2),

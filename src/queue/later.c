@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/scratch.h"
-#include "queue/queue.h"
+#include "queue/calls.h"
 
 enum { RUNS = 1024, RUNS_MOST = 16 * RUNS, STOCK = 64 };
 

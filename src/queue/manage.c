@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "queue/queue.h"
+#include "queue/calls.h"
 
 enum { RUN = 64 };
 

@@ -25,7 +25,7 @@
  */
 #include <string.h>
 
-#include "queue/queue.h"
+#include "queue/calls.h"
 
 enum {
     NEAR = 16,

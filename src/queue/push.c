@@ -23,7 +23,7 @@
  */
 #include <string.h>
 
-#include "queue/queue.h"
+#include "queue/calls.h"
 
 enum { FEW = 16 };
 

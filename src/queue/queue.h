@@ -1,134 +1,164 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue room: what may happen to a job, and when. The README beside this file has the life of a
- * job; where jobs lie is store/queue.h, how their states change store/job.h.
+ * Queues: where the jobs of a queue lie. Structure only; who may do what with a job, and when, is
+ * the queue room's business. src/queue/README.md has the whole picture.
  *
- *   push.c    jobs come
- *   pull.c    jobs are claimed, and waited for
- *   due.c     time passes: lapses, delays, expiry
- *   later.c   time passes for headed jobs
- *   claim.c   acknowledge, release, extend
- *   commit.c  pushes and acknowledgements as steps of a commit; dead letters
- *   manage.c  statistics, purge, close, descriptor
+ *   segment.[ch]  segments, pages, directory: places are reserved, found, given up
+ *   queue.c        the queue of a partition; the store's list of queues
+ *   job.[ch]      states of jobs, plain (the slot's word) and headed (a record on the item's head)
  *
- * Called by memory_db.c, with checked arguments, outside of sections.
+ * Ordering pairs
+ *   P11  word of a slot: cell and record, then the word (compare-and-swap); who loads the word
+ *        (acquire) may use the cell. Who finds a place reserved and its word empty passes it over,
+ *        before he says that there is no job: see P2 of push.c.
+ *   P12  bounds. A claimer swaps a word, then loads the bound; a tender marks the bound, then loads
+ *        the words (all seq_cst): one of the two sees the other. Else a claim that nobody covers.
+ *   P13  segment, page, directory, queue: contents, then the pointer (release, acquire).
+ *   P16  closing: a push by a commit pins, then loads `closed`; a pull loads `closed`, then what is
+ *        gone, then the pins, then the places. A job that goes is counted (by or before a
+ *        read-modify-write), then `closed` is loaded; who closes stores it, then loads the counts
+ *        (seq_cst). Else a job comes after the last pull, or an end wakes nobody.
+ *   P21  depth: a push of a job with a place reserves it, then loads the pins; one of a job with a key
+ *        pins, then loads the last segment and its word (all seq_cst). Else both are too many.
+ *   P14  sealing: who finishes a slot adds to `finished`, then loads the segment's word; who seals
+ *        swaps the word, then loads `finished` (all seq_cst). Else a segment that stays for ever.
  */
 #ifndef LKI_QUEUE_QUEUE_H
 #define LKI_QUEUE_QUEUE_H
 
-#include "base/result.h"
-#include "store/job.h"
+#include "base/order.h"
+#include "base/wait.h"
+#include "store/record.h"
+#include "queue/segment.h"
 
-/* ---- the calls ---- */
+/* What is counted, by each thread in a line of its own. */
+enum lki_queue_counter {
+    LKI_QUEUE_PUSHES,
+    LKI_QUEUE_PULLS,
+    LKI_QUEUE_EMPTY,
+    LKI_QUEUE_LAPSES,
+    LKI_QUEUE_LATE,
+    LKI_QUEUE_LOST,
+    LKI_QUEUE_DEADS,
+    LKI_QUEUE_REMOVED, /* jobs that had a place and are gone */
+    LKI_QUEUE_COUNTERS
+};
+enum { LKI_QUEUE_LINES = LKI_OR_SMALL(64, 2) };
+typedef struct lki_queue_line {
+    _Atomic(uint64_t) counter[LKI_QUEUE_COUNTERS]; /* [stat] */
+} lki_queue_line;
+_Static_assert(sizeof(lki_queue_line) == LKI_LINE, "one line");
 
-lk_status lki_queue_push(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
-                         const lk_push_options *options, lk_result *pushed);
-lk_status lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_options *options,
-                         lk_result *result);
-lk_status lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *claims,
-                                size_t count);
-lk_status lki_queue_release(lki_store *store, lki_thread *thread, const lk_claim *claim,
-                            int64_t delay_ms);
-lk_status lki_queue_extend(lki_store *store, lki_thread *thread, lk_claim *claim,
-                           int64_t visibility_ms);
-lk_status lki_queue_stats(lki_store *store, lki_thread *thread, lk_bytes pk,
-                          lk_queue_statistics *stats);
-lk_status lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purged);
-lk_status lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk);
-lk_status lki_queue_fd(lki_store *store, lki_thread *thread, lk_bytes pk, int *fd);
-/* lki_store_commit, where some writes are pushes or acknowledgements. */
-lk_status lki_queue_commit(lki_store *store, lki_thread *thread, const lk_write *writes,
-                           size_t count, lk_lock *locks, size_t lock_count, lk_conflict *conflict);
+struct lki_queue {
+    lki_object object;
+    /* [const] */
+    lki_store *store;
+    lki_partition *partition; /* outlives the queue */
+    unsigned char owner[LKI_ULID_WORD];
+    lki_latch latch;                                  /* guards growth, closing, the end */
+    _Atomic(uint32_t) closed;                         /* [P16] written under the latch */
+    bool dead;                                        /* [latch] taken out for want of use */
+    lki_queue *next, **link;                          /* [latch] of the store's queues */
+    _Atomic(uint32_t) used;                           /* [stat] since it was last looked at */
+    int64_t used_ms;                                  /* [latch] of the queues: looked at then */
+    _Atomic(lki_directory *) directory;               /* [P13] */
+    _Atomic(lki_queue_line *) lines[LKI_QUEUE_LINES]; /* [P13] */
+    lki_queue_line shared;                            /* of threads beyond, or without memory */
+    lki_wait wait;
+    /* producers */
+    _Atomic(lki_segment *) tail __attribute__((aligned(LKI_LINE))); /* [P13] */
+    _Atomic(uint64_t) removed_seen; /* [stat] a lower bound of what LKI_QUEUE_REMOVED sums to */
+    _Atomic(uint64_t) returned; /* [stat] jobs that came into a place that was counted as removed */
+    /* consumers */
+    _Atomic(lki_segment *) head_segment __attribute__((aligned(LKI_LINE))); /* [P13] */
+    lki_next_due due;                                                       /* of all segments */
+    lki_next_due keyed_expires;                  /* of the jobs with keys */
+    _Atomic(struct lki_keyed_hand *) keyed_hand; /* [P13] how far a look at them has come */
+    lki_next_due expires;                        /* of all segments */
+    _Atomic(uint32_t) expire_hand; /* [stat] the segment to begin a look at expiry with */
+    lki_order ready;               /* by sk: what is visible and not at the head segment */
+    _Atomic(uint32_t) announced;   /* [P19] entries that went into it */
+    lki_order later;               /* by time and sk: headed jobs */
+    lki_order avoided;             /* ms to come for which users have keys of their own */
+    /* [P16] jobs with keys, and pushes by commits on their way, in the low half; in the upper half
+     * who needs the queue beyond a section */
+    _Atomic(uint64_t) pins __attribute__((aligned(LKI_LINE)));
+};
+#define LKI_QUEUE_KEYED ((uint64_t)1)
+#define LKI_QUEUE_PIN ((uint64_t)1 << 32)
+#define LKI_QUEUE_DEAD ((uint64_t)1 << 63)
 
-/* ---- shared by the files of the room ---- */
-
-/* The time as of the last tick; the precise one where that matters. */
-typedef struct lki_ticks {
-    uint64_t now;
-    bool precise;
-} lki_ticks;
-
-LKI_INLINE lki_ticks
-lki_ticks_read(const lki_store *store)
+/* ---- queue.c ---- */
+/* Somebody pushes or pulls. */
+LKI_INLINE void
+lki_queue_used(lki_queue *queue)
 {
-    return (lki_ticks){lki_tick(store), store->monotonic_precise_ms == NULL};
+    if (LKI_UNLIKELY(lki_load_relaxed(&queue->used) == 0))
+        lki_store_relaxed(&queue->used, 1);
 }
 
-/* Has `time` passed? */
-LKI_INLINE bool
-lki_ticks_past(const lki_store *store, lki_ticks *ticks, uint64_t time)
+/* Caller: in a section. NULL: there is none. */
+lki_queue *lki_queue_find(lki_store *store, lk_bytes pk);
+/* The same, for who comes often: the thread remembers a few. */
+lki_queue *lki_queue_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk);
+LKI_INLINE lki_queue *
+lki_queue_find_known(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
-    if (LKI_UNLIKELY(!ticks->precise && ticks->now <= time &&
-                     time < ticks->now + LKI_COARSE_LAG_MS))
-        *ticks = (lki_ticks){lki_tick_precise(store), true};
-    return time < ticks->now;
+    const unsigned char *name = pk.data;
+    lki_queue *queue = thread->queues[name[pk.size - 1] % LKI_QUEUES_KNOWN];
+    /* A queue is retired after that number has moved: while it stands, what was remembered is there,
+     * and in this section it stays. */
+    if (LKI_LIKELY(queue != NULL &&
+                   lki_load_seq_cst(&store->queues_gone) == thread->queues_gone && /* P13 */
+                   queue->partition->pk_size == pk.size &&
+                   lki_bytes_equal(queue->partition->pk, pk.data, pk.size)))
+        return queue;
+    return lki_queue_find_slow(store, thread, pk);
+}
+/* Made where there is none. Caller: in a write section. LK_OK, LK_NO_MEMORY. */
+lk_status lki_queue_find_or_create(lki_store *store, lki_thread *thread, lk_bytes pk,
+                                   lki_queue **queue);
+/* Obtains it, and keeps it from being taken out until the unpin. */
+lk_status lki_queue_find_or_create_pinned(lki_store *store, lki_thread *thread, lk_bytes pk,
+                                          uint64_t pin, lki_queue **queue);
+void lki_queue_unpin(lki_queue *queue, uint64_t pin);
+lki_queue_line *lki_queue_line_slow(lki_queue *queue, lki_thread *thread);
+uint64_t lki_queue_sum(lki_queue *queue, enum lki_queue_counter which);
+/* Looks at up to `count` queues that were not looked at for a minute; those that are empty and were not used
+ * since go. How many. Caller: outside of sections, as below. */
+size_t lki_queues_expel(lki_store *store, lki_thread *thread, size_t count);
+/* Visits `count` queues in turn, in a write section for each visit; `whole`: as long as it returns true. */
+typedef bool (*lki_queue_visit)(lki_store *store, lki_thread *thread, lki_queue *queue);
+void lki_queues_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
+                      lki_queue_visit visit);
+void lki_queues_close(lki_store *store);
+
+/* The slot of a place as a key has it; NULL: none, not any more, or not yet. */
+lki_slot *lki_queue_slot_slow(lki_queue *queue, uint64_t place, lki_segment **segment);
+LKI_INLINE lki_slot *
+lki_queue_slot(lki_queue *queue, uint64_t place, lki_segment **segment)
+{
+    lki_segment *front = lki_load_acquire(&queue->head_segment); /* P13 */
+    uint32_t at = (uint32_t)place & ((1u << LKI_SEGMENT_BITS) - 1);
+    if (LKI_UNLIKELY(front == NULL || at >= front->capacity ||
+                     ((front->number << LKI_SEGMENT_BITS | at) & LKI_ULID_MASK) != place))
+        return lki_queue_slot_slow(queue, place, segment);
+    *segment = front;
+    return &front->slots[at];
 }
 
-/* When `ms` from now will have passed; never earlier. */
-uint64_t lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms);
-
-/* Is the item of a job there, and not expired? */
-LKI_INLINE bool
-lki_job_is_live(const lki_store *store, const lki_found_job *job)
+LKI_INLINE void
+lki_queue_count(lki_queue *queue, lki_thread *thread, enum lki_queue_counter which, uint64_t n)
 {
-    lki_time now = {0, false, false};
-    return job->state.phase != LKI_NO_JOB && lki_record_is_live(store, job->record, &now);
+    uint32_t slot = thread->slot;
+    lki_queue_line *line =
+        slot < LKI_QUEUE_LINES ? lki_load_acquire(&queue->lines[slot]) : NULL; /* P13 */
+    if (LKI_UNLIKELY(line == NULL))
+        line = lki_queue_line_slow(queue, thread);
+    if (LKI_LIKELY(line != &queue->shared))
+        lki_stat_add(&line->counter[which], n);
+    else
+        lki_add_relaxed(&line->counter[which], n);
 }
-
-/* Is it this claim's job, and still its? LK_OK, LK_LATE: its deadline has passed, LK_LOST. Token 0: any
- * job, never late. */
-LKI_INLINE lk_status
-lki_claim_judge(const lki_store *store, const lki_found_job *job, uint64_t token, lki_ticks *ticks)
-{
-    bool claimed = job->state.phase == LKI_CLAIMED || job->state.phase == LKI_LAPSED;
-    if ((token != 0 && !(claimed && job->state.token == token)) || !lki_job_is_live(store, job))
-        return LK_LOST;
-    return token != 0 && lki_ticks_past(store, ticks, job->state.time) ? LK_LATE : LK_OK;
-}
-
-/* How far a look for what is due has come. */
-typedef struct lki_notice {
-    bool more;                        /* it has left something */
-    bool placed;                      /* jobs with places, which do not come before `last` */
-    unsigned char last[LK_ULID_SIZE]; /* the last one of these that it has noticed */
-    lk_bytes
-        headed; /* the first headed one that it has left; data NULL: none. Valid in the section */
-} lki_notice;
-/* due.c: notices what is due, a part of it: up to 64 jobs of either kind (one, if there are ready entries),
- * or `least` if that is more, or as many as different times had to be looked at. LK_OK,
- * LK_NO_MEMORY. Caller: in a write section. */
-lk_status lki_due_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
-                         size_t least, lki_notice *notice);
-/* later.c: its part of headed jobs. */
-lk_status lki_later_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
-                           size_t least, lki_notice *notice);
-/* When there may be something to notice; LKI_TIME_MAX: not by time alone. */
-uint64_t lki_due_next(lki_queue *queue);
-/* Takes out what has expired of the jobs with places, a little at a time. Caller: in a write section. */
-void lki_due_expire(lki_store *store, lki_thread *thread, lki_queue *queue);
-/* What has expired does not count against max_depth: takes some of it out, of all kinds of jobs, the more
- * the more `jobs` are to come. A push that is refused all the same has brought the next one nearer. Caller:
- * in a write section. */
-void lki_due_make_room(lki_store *store, lki_thread *thread, lki_queue *queue, size_t jobs);
-/* The same for the next queue in turn, or for all of them: how many jobs. Caller: outside of
- * sections. */
-size_t lki_queues_tend(lki_store *store, lki_thread *thread, bool all);
-
-/* pull.c: sets the descriptor to what it has to say. Caller: in a write section. */
-void lki_queue_refresh(lki_store *store, lki_thread *thread, lki_queue *queue);
-/* The same for all queues that the thread's call has noted. Caller: outside of sections, or in a read
- * pair. */
-void lki_queues_refresh(lki_store *store, lki_thread *thread);
-
-/* commit.c: moves a job to another queue in one step. LK_OK; LK_LOST: its state has changed. */
-lk_status lki_job_move(lki_store *store, lki_thread *thread, const lki_found_job *job,
-                       lk_bytes to_pk);
-/* Takes a job out that is in this state, whatever it is. LK_OK; LK_LOST. Caller: in a write
- * section. */
-lk_status lki_job_remove(lki_store *store, lki_thread *thread, lki_queue *queue,
-                         const lki_found_job *job);
-/* A push of jobs of which some have an sk, as one commit. */
-lk_status lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_t count,
-                          const lk_push_options *options, lk_result *pushed);
 
 #endif

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/result.h"
-#include "store/queue_walk.h"
+#include "queue/queue_walk.h"
 
 enum { RUN = 128, NEAR = 32, FAR = 64, FEW = 256 };
 

@@ -18,7 +18,7 @@
  *             floor of versions is raised before the head is swapped.
  */
 #include "base/result.h"
-#include "store/job.h"
+#include "queue/job.h"
 
 #include <string.h>
 

@@ -31,7 +31,7 @@
  * Ordering    P5: tag of a tombstone, release by who installed it after the stamp, acquire by the
  * handler. P6, P7.
  */
-#include "store/job.h"
+#include "queue/job.h"
 
 enum verdict { HEAD_ALIVE, HEAD_YOUNG, HEAD_OLD };
 

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 #include "store/record.h"
 #include "store/shard.h"
 

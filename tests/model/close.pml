@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a closed queue: who may say that it is over, and who is told (lki_queue_is_over in src/store/queue.c, src/queue/commit.c).
+ * The end of a closed queue: who may say that it is over, and who is told (lki_queue_is_over in src/queue/queue.c, src/queue/commit.c).
  *
  * MODELLED   A queue with one job, which has a place and is claimed. Its holder acknowledges it. One closes. A commit pushes: it pins, looks whether
  *            the queue is closed, then its job has a place (if it gets one before the seal) or a key, as it likes. A dead letter comes as a commit

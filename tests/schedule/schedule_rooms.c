@@ -15,8 +15,8 @@
 #include "base/part.h"
 #include "base/reclaim.h"
 #include "base/wait.h"
+#include "queue/times.h"
 #include "schedule/store.h"
-#include "store/times.h"
 
 /* ---- wait ---- */
 

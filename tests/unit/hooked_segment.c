@@ -5,7 +5,7 @@
  * more, and not two; it goes once. Jobs that come and go meanwhile are not counted. A segment that leaves is not where pulls begin.
  */
 #include "adapter/handle.h"
-#include "store/job.h"
+#include "queue/job.h"
 
 #include "support/jobs.h" /* its `job` would be hidden by parameters of job.h */
 #include "support/meeting.h"

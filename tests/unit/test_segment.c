@@ -4,7 +4,7 @@
  * its jobs are gone; depth to the exact job; ULIDs where the clock, or the numbers of places, come to their ends.
  */
 #include "adapter/handle.h"
-#include "store/job.h"
+#include "queue/job.h"
 
 #include "support/jobs.h" /* its `job` would be hidden by parameters of job.h */
 

@@ -13,11 +13,11 @@
  * Progress    finding never waits; making and taking out take latches.
  * Ordering    P13 (queue.h).
  */
-#include "store/queue.h"
+#include "queue/queue.h"
 
 #include <string.h>
 
-#include "store/job.h"
+#include "queue/job.h"
 
 enum { IDLE_MS = 60 * 1000 };
 

@@ -21,7 +21,7 @@
  *             earlier word, or whose snapshot is below its stamp.
  * Ordering    P11, P12 (queue.h).
  */
-#include "store/job.h"
+#include "queue/job.h"
 
 #include <string.h>
 

@@ -3,10 +3,10 @@
  * The cells of a partition in the order of their sk: those of the index, and between them those of
  * the jobs that lie in its queue.
  */
-#ifndef LKI_STORE_QUEUE_WALK_H
-#define LKI_STORE_QUEUE_WALK_H
+#ifndef LKI_QUEUE_QUEUE_WALK_H
+#define LKI_QUEUE_QUEUE_WALK_H
 
-#include "store/queue.h"
+#include "queue/queue.h"
 
 enum { LKI_WALK_RUN = 128 };
 

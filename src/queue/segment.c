@@ -20,11 +20,11 @@
  *             see a job in it. I-segment3: the head segment does not stay on a segment that leaves.
  * Ordering    P13, P14 (queue.h).
  */
-#include "store/queue.h"
+#include "queue/queue.h"
 
 #include <string.h>
 
-#include "store/job.h"
+#include "queue/job.h"
 
 enum { SLOTS_FIRST = LKI_OR_SMALL(16, 1), SLOTS_SECOND = LKI_OR_SMALL(128, 2) };
 

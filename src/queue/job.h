@@ -3,11 +3,11 @@
  * States of jobs: read, and changed from exactly the state that was judged. A plain job's is the
  * word of its slot, a headed one's a record on its item's head.
  */
-#ifndef LKI_STORE_JOB_H
-#define LKI_STORE_JOB_H
+#ifndef LKI_QUEUE_JOB_H
+#define LKI_QUEUE_JOB_H
 
 #include "store/lock.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 /* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20; DONE:
  * stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it.

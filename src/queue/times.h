@@ -3,8 +3,8 @@
  * Times of jobs: ticks of the monotonic clock, Unix milliseconds of expiry, and lower bounds of either.
  * All have 44 bits. The clocks may be the caller's, and have any value.
  */
-#ifndef LKI_STORE_TIMES_H
-#define LKI_STORE_TIMES_H
+#ifndef LKI_QUEUE_TIMES_H
+#define LKI_QUEUE_TIMES_H
 
 #include "store/store.h"
 

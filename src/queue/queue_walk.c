@@ -11,11 +11,11 @@
  *
  * Progress    never waits.
  */
-#include "store/queue_walk.h"
+#include "queue/queue_walk.h"
 
 #include <string.h>
 
-#include "store/job.h"
+#include "queue/job.h"
 
 static lk_bytes
 cell_sk(const lki_cell *cell)

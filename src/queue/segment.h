@@ -3,12 +3,12 @@
  * Segments of a queue: the slots in which jobs without an sk of their own lie, in the order of their
  * places; pages and the directory, by which places are found. P11 to P14: queue.h.
  */
-#ifndef LKI_STORE_SEGMENT_H
-#define LKI_STORE_SEGMENT_H
+#ifndef LKI_QUEUE_SEGMENT_H
+#define LKI_QUEUE_SEGMENT_H
 
 #include "base/reclaim.h"
 #include "base/ulid.h"
-#include "store/times.h"
+#include "queue/times.h"
 
 /* The slots of a segment of the full size are 8 KB; behind them is memory for as many cells. */
 enum {
