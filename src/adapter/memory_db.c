@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "queue/calls.h"
+#include "queue/hooks.h"
 #include "store/lock.h"
 
 /* This thread's record of the store; NULL with *why set. */
@@ -584,7 +585,7 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     if (db == NULL)
         return LK_INVALID;
     lki_store *store = NULL;
-    lk_status status = lki_store_open(options, lki_queues_tend, lki_queues_refresh, &store);
+    lk_status status = lki_store_open(options, &lki_queue_hooks, &store);
     if (status != LK_OK)
         return status;
     lk_adapter adapter = LK_ADAPTER_INIT;

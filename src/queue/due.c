@@ -350,7 +350,8 @@ lki_queues_tend(lki_store *store, lki_thread *thread, bool all)
 {
     enum { LOOKS = 16 };
     uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
-    uint64_t queues = lki_load_seq_cst(&store->queue_count) - lki_load_seq_cst(&store->queues_gone);
+    uint64_t queues = lki_load_seq_cst(&lki_queues_of(store)->count) -
+                      lki_load_seq_cst(&lki_queues_of(store)->gone);
     if (queues == 0)
         return 0;
     lki_queues_visit(store, thread, all ? queues : 1, all, queue_visit);

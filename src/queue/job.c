@@ -53,23 +53,6 @@ lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_stat
         (void)lki_order_remove(&queue->ready, thread, 0, sk, state->identity);
 }
 
-void
-lki_job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_state *state,
-                 bool stays)
-{
-    lki_queue *queue = lki_queue_find(store, (lk_bytes){cell->bytes, cell->pk_size});
-    if (queue == NULL)
-        return;
-    lki_job_forget(queue, thread, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, state);
-    lki_queue_note_change(queue, thread);
-    if (stays)
-        return;
-    if (lki_cell_is_in_queue(cell))
-        lki_queue_place_left(queue, thread);
-    else
-        lki_queue_key_left(queue);
-}
-
 /* ---- bounds ---- */
 
 LKI_COLD bool
@@ -123,27 +106,6 @@ lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms)
     uint64_t time = lki_expiry_time(expires_at_ms);
     lki_next_due_cover(&segment->page->expires[segment->number % LKI_PAGE_SEGMENTS], time);
     lki_next_due_cover(&queue->expires, time);
-}
-
-void
-lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms)
-{
-    lki_sweep_note(store, expires_at_ms);
-    uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
-    if (LKI_LIKELY(!lki_record_is_job(lki_effective(store, head, NULL))))
-        return; /* nor is it a plain job's: whoever writes to one has made it headed */
-    lki_queue *queue = lki_queue_find(store, (lk_bytes){cell->bytes, cell->pk_size});
-    lki_segment *segment;
-    if (queue == NULL)
-        return;
-    if (!lki_cell_is_in_queue(cell))
-        lki_next_due_cover(&queue->keyed_expires, lki_expiry_time(expires_at_ms));
-    else if (lki_job_slot(queue, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
-        lki_job_cover_expiry(segment, expires_at_ms);
-    /* Who waits for the end of a closed queue sleeps no longer than to the next expiry; and the
-     * descriptor says so. */
-    if (lki_load_seq_cst(&queue->closed) != 0 || lki_wait_is_polled(&queue->wait)) /* P16 */
-        lki_queue_sooner(queue);
 }
 
 size_t
@@ -458,21 +420,4 @@ lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_f
     }
     (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_job_word(LKI_HEADED, 0, 0)); /* P11 */
     return LK_OK;
-}
-
-void
-lki_job_bury_latched(lki_store *store, lki_thread *thread, lki_cell *cell)
-{
-    lki_queue *queue = lki_queue_find(store, (lk_bytes){cell->bytes, cell->pk_size});
-    lki_segment *segment;
-    lki_slot *slot =
-        queue != NULL ? lki_job_slot(queue, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment)
-                      : NULL;
-    uint64_t headed = lki_job_word(LKI_HEADED, 0, 0);
-    LK_ASSERT(slot != NULL);
-    if (slot == NULL)
-        return;
-    uint64_t stamp = lki_load_seq_cst(&store->clock);
-    if (lki_cas_seq_cst(&slot->word, &headed, lki_job_word(LKI_DONE, 0, 0) | stamp << 4)) /* P11 */
-        lki_slots_finish(segment, thread, 1);
 }

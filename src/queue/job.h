@@ -6,8 +6,8 @@
 #ifndef LKI_QUEUE_JOB_H
 #define LKI_QUEUE_JOB_H
 
-#include "store/lock.h"
 #include "queue/queue.h"
+#include "store/lock.h"
 
 /* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20; DONE:
  * stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it.
@@ -146,11 +146,6 @@ lki_ready_insert(lki_queue *queue, lki_thread *thread, lki_entry *entry)
 lk_status lki_job_announce(lki_queue *queue, lki_thread *thread, lk_bytes sk, uint64_t from,
                            const lki_state *to, uint64_t now);
 void lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_state *state);
-/* A state of a headed job was replaced; `stays`: by another one. Called by record.c. */
-void lki_job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_state *state,
-                      bool stays);
-/* The slot of a cell that is dead. Caller: holds the latch of the key's shard. */
-void lki_job_bury_latched(lki_store *store, lki_thread *thread, lki_cell *cell);
 
 /* ---- the end of a closed queue ---- */
 
@@ -236,7 +231,7 @@ lki_identity_new(lki_thread *thread)
 LKI_INLINE uint64_t
 lki_token_of(const lki_store *store, uint64_t identity)
 {
-    return (identity >> 1) ^ store->token_mark;
+    return (identity >> 1) ^ lki_queues_of(store)->token_mark;
 }
 
 /* The stamp of a DONE word, set if it has none. */

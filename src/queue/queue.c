@@ -32,7 +32,7 @@ lki_queue_find(lki_store *store, lk_bytes pk)
 lki_queue *
 lki_queue_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
-    uint64_t gone = lki_load_seq_cst(&store->queues_gone); /* P13: before the search */
+    uint64_t gone = lki_load_seq_cst(&lki_queues_of(store)->gone); /* P13: before the search */
     const unsigned char *name = pk.data;
     if (thread->queues_gone != gone) {
         memset(thread->queues, 0, sizeof thread->queues);
@@ -93,7 +93,7 @@ queue_new(lki_store *store, lki_partition *partition)
     queue->store = store;
     queue->partition = partition;
     /* 15 bits of the store's, 25 of the queue's own. */
-    uint64_t number = lki_add_seq_cst(&store->queue_count, 1);
+    uint64_t number = lki_add_seq_cst(&lki_queues_of(store)->count, 1);
     lki_ulid_write(queue->owner, number & 0x1ffffff);
     memcpy(queue->owner, store->ulid_mark, sizeof store->ulid_mark);
     lki_latch_init(&queue->latch);
@@ -106,32 +106,33 @@ queue_new(lki_store *store, lki_partition *partition)
 
 /* At the end of the list: it was used last. */
 static void
-queue_append_latched(lki_store *store, lki_queue *queue)
+queue_append_latched(lki_queues *queues, lki_queue *queue)
 {
     queue->next = NULL;
-    queue->link = store->queues != NULL ? store->queues_end : &store->queues;
+    queue->link = queues->first != NULL ? queues->end : &queues->first;
     *queue->link = queue;
-    store->queues_end = &queue->next;
+    queues->end = &queue->next;
 }
 
 static void
-queue_unlink_latched(lki_store *store, lki_queue *queue)
+queue_unlink_latched(lki_queues *queues, lki_queue *queue)
 {
     *queue->link = queue->next;
     if (queue->next != NULL)
         queue->next->link = queue->link;
     else
-        store->queues_end = queue->link;
-    if (store->queues_hand == queue)
-        store->queues_hand = queue->next;
+        queues->end = queue->link;
+    if (queues->hand == queue)
+        queues->hand = queue->next;
 }
 
 static void
 queue_link(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
-    lki_latch_take(&store->queues_latch, thread);
-    queue_append_latched(store, queue);
-    lki_latch_drop(&store->queues_latch);
+    lki_queues *queues = lki_queues_of(store);
+    lki_latch_take(&queues->latch, thread);
+    queue_append_latched(queues, queue);
+    lki_latch_drop(&queues->latch);
     lki_sweep_soon(thread); /* where queues come, others go */
 }
 
@@ -323,8 +324,10 @@ queue_end_latched(lki_queue *queue)
         return false;
     }
     queue->dead = true;
-    int64_t last = (int64_t)(word >> 16), floor = lki_load_seq_cst(&queue->store->ulid_floor_ms);
-    while (floor < last && !lki_cas_seq_cst(&queue->store->ulid_floor_ms, &floor, last)) {}
+    int64_t last = (int64_t)(word >> 16),
+            floor = lki_load_seq_cst(&lki_queues_of(queue->store)->ulid_floor_ms);
+    while (floor < last &&
+           !lki_cas_seq_cst(&lki_queues_of(queue->store)->ulid_floor_ms, &floor, last)) {}
     return true;
 }
 
@@ -350,9 +353,9 @@ queue_take_out_latched(lki_store *store, lki_thread *thread, lki_queue *queue)
     lki_latch_drop(&queue->latch);
     if (!ended)
         return false;
-    lki_store_seq_cst(&partition->queue, NULL); /* P13 */
-    lki_add_seq_cst(&store->queues_gone, 1);    /* P13: before it is retired */
-    queue_unlink_latched(store, queue);
+    lki_store_seq_cst(&partition->queue, NULL);      /* P13 */
+    lki_add_seq_cst(&lki_queues_of(store)->gone, 1); /* P13: before it is retired */
+    queue_unlink_latched(lki_queues_of(store), queue);
     lki_partition_bury_latched(store, thread, partition);
     lki_retire(thread, LKI_OBJECT, queue, queue_size(queue));
     return true;
@@ -380,7 +383,8 @@ queue_take_out(lki_store *store, lki_thread *thread, lki_queue *queue)
 static bool
 queue_oldest_look_latched(lki_store *store, lki_thread *thread)
 {
-    lki_queue *queue = store->queues;
+    lki_queues *queues = lki_queues_of(store);
+    lki_queue *queue = queues->first;
     int64_t now = (int64_t)lki_tick(store);
     if (queue == NULL || now - queue->used_ms <= IDLE_MS)
         return false;
@@ -389,8 +393,8 @@ queue_oldest_look_latched(lki_store *store, lki_thread *thread)
         return true;
     lki_store_relaxed(&queue->used, 0);
     queue->used_ms = now;
-    queue_unlink_latched(store, queue);
-    queue_append_latched(store, queue);
+    queue_unlink_latched(queues, queue);
+    queue_append_latched(queues, queue);
     return true;
 }
 
@@ -400,10 +404,10 @@ lki_queues_expel(lki_store *store, lki_thread *thread, size_t count)
     size_t looks = 0;
     for (bool more = true; more && looks < count; looks += more) {
         lki_write_enter(thread);
-        more = lki_latch_try(&store->queues_latch);
+        more = lki_latch_try(&lki_queues_of(store)->latch);
         if (more) {
             more = queue_oldest_look_latched(store, thread);
-            lki_latch_drop(&store->queues_latch);
+            lki_latch_drop(&lki_queues_of(store)->latch);
         }
         lki_write_leave(thread);
     }
@@ -415,13 +419,14 @@ lki_queues_expel(lki_store *store, lki_thread *thread, size_t count)
 static lki_queue *
 queue_next_pinned(lki_store *store)
 {
-    if (!lki_latch_try(&store->queues_latch))
+    lki_queues *queues = lki_queues_of(store);
+    if (!lki_latch_try(&queues->latch))
         return NULL;
-    lki_queue *queue = store->queues_hand != NULL ? store->queues_hand : store->queues;
-    store->queues_hand = queue != NULL ? queue->next : NULL;
+    lki_queue *queue = queues->hand != NULL ? queues->hand : queues->first;
+    queues->hand = queue != NULL ? queue->next : NULL;
     if (queue != NULL)
         lki_add_seq_cst(&queue->pins, LKI_QUEUE_PIN);
-    lki_latch_drop(&store->queues_latch);
+    lki_latch_drop(&queues->latch);
     return queue;
 }
 
@@ -454,10 +459,27 @@ segment_empty(lki_store *store, lki_segment *segment)
     }
 }
 
+/* Below 2^15, and another one than that of the stores before it. */
+static uint64_t
+store_number(void)
+{
+    static _Atomic(uint64_t) last;
+    return (lki_add_relaxed(&last, 1) + 1) & 0x7fff;
+}
+
+void
+lki_queues_open(lki_store *store)
+{
+    lki_queues *queues = lki_queues_of(store);
+    lki_latch_init(&queues->latch);
+    queues->token_mark = store_number() << 48;
+}
+
 void
 lki_queues_close(lki_store *store)
 {
-    for (lki_queue *queue = store->queues, *next; queue != NULL; queue = next) {
+    lki_queues *queues = lki_queues_of(store);
+    for (lki_queue *queue = queues->first, *next; queue != NULL; queue = next) {
         next = queue->next;
         const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
         for (lki_segment *segment = lki_queue_segment_from(directory, 0, false); segment != NULL;
@@ -465,120 +487,5 @@ lki_queues_close(lki_store *store)
             segment_empty(store, segment);
         queue_free(store, queue);
     }
-    store->queues = NULL;
-}
-
-/* ---- cells by their keys ---- */
-
-static lki_slot *
-key_slot(lki_store *store, const lk_key *key, lki_queue **queue, lki_segment **segment)
-{
-    *queue = lki_queue_find(store, key->pk);
-    return *queue != NULL ? lki_job_slot(*queue, key->sk, segment) : NULL;
-}
-
-static bool
-slot_is(const lki_slot *slot, lk_bytes sk)
-{
-    return memcmp(lki_cell_sk(slot->cell), sk.data, LK_ULID_SIZE) == 0;
-}
-
-lki_cell *
-lki_queue_cell_at(lki_store *store, const lk_key *key, uint64_t snapshot)
-{
-    lki_queue *queue;
-    lki_segment *segment;
-    lki_slot *slot = key_slot(store, key, &queue, &segment);
-    uint64_t word = slot != NULL ? lki_load_acquire(&slot->word) : LKI_JOB_WORD_EMPTY; /* P11 */
-    if (word == LKI_JOB_WORD_EMPTY || lki_job_word_phase(word) == LKI_PASSED)
-        return NULL;
-    if (lki_job_word_phase(word) == LKI_DONE && lki_done_stamp(store, slot, word) <= snapshot)
-        return NULL;
-    return slot_is(slot, key->sk) ? slot->cell : NULL;
-}
-
-lki_cell *
-lki_queue_cell(lki_store *store, const lk_key *key)
-{
-    return lki_queue_cell_at(store, key, UINT64_MAX);
-}
-
-lk_status
-lki_queue_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key, lki_cell **cell)
-{
-    lki_queue *queue = lki_queue_find(store, key->pk);
-    lki_segment *segment;
-    lki_slot *slot;
-    *cell = NULL;
-    while (queue != NULL && (slot = lki_job_slot(queue, key->sk, &segment)) != NULL) {
-        lki_found_job job;
-        lki_job_read(store, segment, slot, &job);
-        if (job.cell == NULL || !slot_is(slot, key->sk))
-            return LK_OK;
-        if (!job.plain) {
-            *cell = job.cell;
-            return LK_OK;
-        }
-        lk_status status = lki_job_head(store, thread, queue, &job);
-        if (status != LK_OK)
-            return status;
-    }
-    return LK_OK;
-}
-
-bool
-lki_queue_place_is_coming(lki_store *store, const lk_key *key)
-{
-    lki_queue *queue;
-    lki_segment *segment;
-    lki_slot *slot = key_slot(store, key, &queue, &segment); /* if it is empty it is passed over */
-    return slot != NULL &&
-           lki_job_word_phase(lki_load_acquire(&slot->word)) == LKI_PASSED; /* P11 */
-}
-
-/* No place that is given out from here on has this ms, or a smaller one. False: there is no segment to
- * say so to, or the queue grows just now. */
-static bool
-ms_pass(lki_queue *queue, int64_t ms)
-{
-    lki_segment *tail = lki_load_acquire(&queue->tail); /* P13 */
-    while (tail != NULL) {
-        uint64_t word = lki_load_seq_cst(&tail->word); /* P14 */
-        if ((int64_t)(word >> 16) > ms)
-            return true;
-        uint64_t above = (uint64_t)(ms + 1) << 16 | (word & 0xffff);
-        if ((word & LKI_SEALED) == 0 && lki_cas_seq_cst(&tail->word, &word, above)) /* P14 */
-            return true;
-        if ((word & LKI_SEALED) != 0)
-            tail = lki_load_acquire(&tail->next); /* P13 */
-    }
-    return false;
-}
-
-/* A key of the users' own that the queue may come to generate: its ms is skipped at once where it is near,
- * else when the clock comes there (segment.c). */
-lk_status
-lki_queue_avoid(lki_store *store, lki_thread *thread, const lk_key *key)
-{
-    enum { NEAR_MS = 24 * 3600 * 1000 };
-    lki_queue *queue = lki_queue_find(store, key->pk);
-    const unsigned char *sk = key->sk.data;
-    int64_t ms;
-    if (queue == NULL || memcmp(sk + LKI_ULID_OWNER, queue->owner, LKI_ULID_WORD) != 0 ||
-        !lki_ulid_read_ms(sk, &ms) || ms >= LKI_ULID_MS_MAX)
-        return LK_OK;
-    if (ms <= lki_now(store) + NEAR_MS && ms_pass(queue, ms))
-        return LK_OK;
-    const lk_bytes none = {"", 0};
-    lki_entry *entry = NULL;
-    if (lki_reserve(thread, 8))
-        entry = lki_entry_new(thread, (uint64_t)ms, none, 0, 0);
-    if (entry == NULL)
-        return LK_NO_MEMORY;
-    if (!lki_order_insert(&queue->avoided, thread, entry))
-        lki_entry_discard(thread, entry);
-    lki_segment *tail = lki_load_acquire(&queue->tail);                       /* P13 */
-    if (tail != NULL && (int64_t)(lki_load_seq_cst(&tail->word) >> 16) >= ms) /* P14 */
-        (void)ms_pass(queue, ms); /* the clock was there before the entry */
-    return LK_OK;
+    pthread_mutex_destroy(&queues->latch);
 }

@@ -28,8 +28,8 @@
 
 #include "base/order.h"
 #include "base/wait.h"
-#include "store/record.h"
 #include "queue/segment.h"
+#include "store/record.h"
 
 /* What is counted, by each thread in a line of its own. */
 enum lki_queue_counter {
@@ -48,6 +48,22 @@ typedef struct lki_queue_line {
     _Atomic(uint64_t) counter[LKI_QUEUE_COUNTERS]; /* [stat] */
 } lki_queue_line;
 _Static_assert(sizeof(lki_queue_line) == LKI_LINE, "one line");
+
+/* All queues of a store: behind it. */
+typedef struct lki_queues {
+    lki_latch latch;
+    lki_queue *first, **end;        /* [latch] the first was not looked at for the longest time */
+    lki_queue *hand;                /* [latch] whom to visit next */
+    _Atomic(uint64_t) count;        /* queues ever made: part of their ULIDs */
+    _Atomic(uint64_t) gone;         /* [P13] queues taken out: what remembers one is stale */
+    _Atomic(int64_t) ulid_floor_ms; /* no queue that is gone has given out more */
+    uint64_t token_mark;            /* [const] in every token of a headed claim */
+} lki_queues;
+LKI_INLINE lki_queues *
+lki_queues_of(const lki_store *store)
+{
+    return (lki_queues *)(uintptr_t)(store + 1);
+}
 
 struct lki_queue {
     lki_object object;
@@ -109,7 +125,7 @@ lki_queue_find_known(lki_store *store, lki_thread *thread, lk_bytes pk)
     /* A queue is retired after that number has moved: while it stands, what was remembered is there,
      * and in this section it stays. */
     if (LKI_LIKELY(queue != NULL &&
-                   lki_load_seq_cst(&store->queues_gone) == thread->queues_gone && /* P13 */
+                   lki_load_seq_cst(&lki_queues_of(store)->gone) == thread->queues_gone && /* P13 */
                    queue->partition->pk_size == pk.size &&
                    lki_bytes_equal(queue->partition->pk, pk.data, pk.size)))
         return queue;
@@ -131,6 +147,7 @@ size_t lki_queues_expel(lki_store *store, lki_thread *thread, size_t count);
 typedef bool (*lki_queue_visit)(lki_store *store, lki_thread *thread, lki_queue *queue);
 void lki_queues_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
                       lki_queue_visit visit);
+void lki_queues_open(lki_store *store);
 void lki_queues_close(lki_store *store);
 
 /* The slot of a place as a key has it; NULL: none, not any more, or not yet. */

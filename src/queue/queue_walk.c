@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Walks over a partition with a queue. Called by query.c, in a section.
+ * Walks over the cells of a queue's jobs that have a place.
  *
  * A place is reserved, in a segment that is in the directory, before the stamp of its job is read, so
  * what is reserved after the snapshot was taken is not in it; and what is reserved and not published when
@@ -36,7 +36,7 @@ segment_is_above(const lki_segment *segment, lk_bytes key)
  * directions. Found by halving the range of numbers: of what is left of a range the first segment is
  * asked. */
 static lki_segment *
-segment_first(const lki_queue_walk *w)
+segment_first(const lki_hooked_walk *w)
 {
     const lki_directory *directory = w->directory;
     if (!w->bounded)
@@ -61,10 +61,11 @@ segment_first(const lki_queue_walk *w)
 /* The key of a slot from `slot` on whose cell is there; NULL: there is none below `end`. *at: its
  * slot. */
 static const lki_cell *
-slot_known(const lki_queue_walk *w, int64_t slot, int64_t end, int64_t *at)
+slot_known(const lki_hooked_walk *w, int64_t slot, int64_t end, int64_t *at)
 {
+    lki_segment *segment = w->segment;
     for (; slot < end; slot++) {
-        lki_slot *here = &w->segment->slots[slot];
+        lki_slot *here = &segment->slots[slot];
         uint64_t word = lki_load_acquire(&here->word); /* P11 */
         enum lki_phase phase = lki_job_word_phase(word);
         *at = slot;
@@ -77,7 +78,7 @@ slot_known(const lki_queue_walk *w, int64_t slot, int64_t end, int64_t *at)
 
 /* The first slot whose key is not below `from`; those that are gone count as either. */
 static int64_t
-slot_first(const lki_queue_walk *w, int64_t reserved)
+slot_first(const lki_hooked_walk *w, int64_t reserved)
 {
     int64_t low = 0, high = reserved, at;
     while (low < high) {
@@ -92,7 +93,7 @@ slot_first(const lki_queue_walk *w, int64_t reserved)
 }
 
 static void
-segment_enter(lki_queue_walk *w, lki_segment *segment)
+segment_enter(lki_hooked_walk *w, lki_segment *segment)
 {
     w->segment = segment;
     if (segment == NULL)
@@ -105,7 +106,7 @@ segment_enter(lki_queue_walk *w, lki_segment *segment)
 
 /* The cell of the slot, if its job counts. */
 static lki_cell *
-slot_cell(const lki_queue_walk *w, lki_slot *slot)
+slot_cell(const lki_hooked_walk *w, lki_slot *slot)
 {
     uint64_t word = lki_slot_look(w->segment, slot);
     enum lki_phase phase = lki_job_word_phase(word);
@@ -121,9 +122,8 @@ slot_cell(const lki_queue_walk *w, lki_slot *slot)
     return wanted ? cell : NULL;
 }
 
-/* The next cell of the queue. */
 static lki_cell *
-queue_next(lki_queue_walk *w)
+slot_next(lki_hooked_walk *w)
 {
     while (w->segment != NULL) {
         lki_segment *segment = w->segment;
@@ -147,57 +147,13 @@ queue_next(lki_queue_walk *w)
     return NULL;
 }
 
-void
-lki_queue_walk_begin(lki_queue_walk *w, lki_store *store, lki_partition *partition,
-                     uint64_t snapshot, const lk_bytes *from, bool strict, bool reverse)
+lki_cell *
+lki_queue_walk_next(lki_hooked_walk *w)
 {
-    lki_queue *queue = lki_load_acquire(&partition->queue); /* P13 */
-    lki_index_walk_begin(&w->index, &partition->index, from, strict, reverse);
-    w->queue = queue;
-    if (queue == NULL)
-        return;
-    w->store = store;
-    w->directory = lki_load_acquire(&queue->directory); /* P13 */
-    w->snapshot = snapshot;
-    w->bounded = from != NULL;
-    w->from = from != NULL ? *from : (lk_bytes){NULL, 0};
-    w->strict = strict;
-    w->reverse = reverse;
-    w->index_at = w->index_count = 0;
-    segment_enter(w, segment_first(w));
-    w->of_queue = queue_next(w);
-}
-
-static lki_cell *
-index_peek(lki_queue_walk *w)
-{
-    if (w->index_at == w->index_count) {
-        w->index_count = lki_index_walk_next(&w->index, w->of_index, LKI_WALK_RUN);
-        w->index_at = 0;
+    if (!w->begun) {
+        w->directory = lki_load_acquire(&w->queue->directory); /* P13 */
+        segment_enter(w, segment_first(w));
+        w->begun = true;
     }
-    return w->index_count == 0 ? NULL : w->of_index[w->index_at];
-}
-
-size_t
-lki_queue_walk_next(lki_queue_walk *w, lki_cell **cells, size_t room)
-{
-    if (LKI_LIKELY(w->queue == NULL))
-        return lki_index_walk_next(&w->index, cells, room);
-    size_t count = 0;
-    while (count < room) {
-        lki_cell *of_index = index_peek(w), *of_queue = w->of_queue;
-        if (of_index == NULL && of_queue == NULL)
-            break;
-        int order = of_index == NULL   ? -1
-                    : of_queue == NULL ? 1
-                                       : lk_bytes_compare(cell_sk(of_queue), cell_sk(of_index));
-        if (w->reverse && of_index != NULL && of_queue != NULL)
-            order = -order;
-        if (order >= 0)
-            w->index_at++; /* of two with one key the job's is the one that was asked for */
-        if (order <= 0)
-            w->of_queue = queue_next(w);
-        cells[count++] = order <= 0 ? of_queue : of_index;
-    }
-    return count;
+    return slot_next(w);
 }

@@ -479,8 +479,9 @@ ms_avoid(lki_queue *queue, lki_thread *thread, int64_t ms, int64_t passed)
 static int64_t
 growth_ms(lki_queue *queue, const lki_segment *tail, uint64_t word, int64_t ms)
 {
-    int64_t least =
-        tail != NULL ? (int64_t)(word >> 16) : lki_load_seq_cst(&queue->store->ulid_floor_ms) + 1;
+    int64_t least = tail != NULL
+                        ? (int64_t)(word >> 16)
+                        : lki_load_seq_cst(&lki_queues_of(queue->store)->ulid_floor_ms) + 1;
     const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
     if (tail != NULL && ((tail->number + 1) & mask) == 0)
         least++; /* places begin anew */

@@ -227,14 +227,15 @@ lk_status
 lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
                         size_t data_size, bool looked, lki_cell **cell)
 {
-    bool avoided = false, coming = false;
+    const lki_hooks *hooks = store->hooks;
     for (;; looked = false) {
         lk_status status = LK_OK;
         *cell = NULL;
-        if (LKI_UNLIKELY(avoided)) /* before the look: if it has come since, that finds it */
-            coming = lki_queue_place_is_coming(store, hashed->key);
         if (!looked)
-            status = lki_find_headed(store, thread, hashed, cell);
+            status = lki_find_to_write(store, thread, hashed, cell);
+        if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed)) && status == LK_OK &&
+            *cell == NULL && hooks->find_to_write != NULL)
+            status = hooks->find_to_write(store, thread, hashed->key, true, cell);
         if (status != LK_OK)
             return status;
         if (*cell != NULL && !lki_cell_is_dead(*cell))
@@ -243,15 +244,6 @@ lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *
             lki_shard_wait(store, thread, hashed->hash);
             continue;
         }
-        if (LKI_UNLIKELY(lki_key_is_generated(store, hashed->key)) && !avoided) {
-            status = lki_queue_avoid(store, thread, hashed->key);
-            if (status != LK_OK)
-                return status;
-            avoided = true;
-            continue; /* it may have been given out just before */
-        }
-        if (LKI_UNLIKELY(coming))
-            return LK_BUSY;
         lki_cell *made = cell_new(store, hashed, data_size);
         if (made == NULL || !lki_reserve(thread, 8)) {
             lki_free(&store->domain.allocator, made, made != NULL ? lki_cell_size(made) : 0);

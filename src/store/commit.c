@@ -313,7 +313,7 @@ write_step_find(plan *p, const lk_item *item, bool gone, step **found)
     size_t payload = gone ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
     lki_hashed hashed = lki_hashed_of(&p->store->secret, &item->key);
     lki_cell *cell;
-    lk_status status = lki_find_headed(p->store, p->thread, &hashed, &cell);
+    lk_status status = lki_find_to_write(p->store, p->thread, &hashed, &cell);
     if (status != LK_OK)
         return status;
     if (LKI_UNLIKELY(cell == NULL || lki_cell_is_dead(cell)))
@@ -534,10 +534,10 @@ step_settle_rest(plan *p, const step *s)
     if (s->gone) {
         lki_removal_schedule(p->thread, s->cell, s->record);
     } else if (s->item != NULL && s->item->expires_at_ms != 0) {
-        lki_expiry_note(p->store, s->cell, s->item->expires_at_ms);
+        lki_sweep_note(p->store, s->item->expires_at_ms);
         p->thread->expiring_writes++;
     } else if (s->record->kind == LKI_LOCK) {
-        lki_expiry_note(p->store, s->cell, p->expires_at_ms);
+        lki_sweep_note(p->store, p->expires_at_ms);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The cell of a key, wherever it lives: in the shard's set, or, if the key is one that a queue of
- * this store generated, in a slot of its queue.
+ * this store generated, where the hooks have it.
  */
 #ifndef LKI_STORE_FIND_H
 #define LKI_STORE_FIND_H
@@ -25,21 +25,6 @@ lki_hashed_is_generated(const lki_store *store, const lki_hashed *hashed)
     _Static_assert(LK_ULID_SIZE > LKI_SHORT, "what a queue has generated is not short");
     return LKI_UNLIKELY(!hashed->is_short) && lki_key_is_generated(store, hashed->key);
 }
-
-/* The cell of a job in a queue, as of now; NULL: there is none. Caller: in a section. */
-lki_cell *lki_queue_cell(lki_store *store, const lk_key *key);
-/* The same as of a snapshot that was taken before: a job that is gone since counts. */
-lki_cell *lki_queue_cell_at(lki_store *store, const lk_key *key, uint64_t snapshot);
-/* The cell of a job in a queue, with its state on its head, as whoever writes to it with others
- * needs it. LK_OK: *cell, or NULL. LK_NO_MEMORY. Caller: in a write section. */
-lk_status lki_queue_cell_headed(lki_store *store, lki_thread *thread, const lk_key *key,
-                                lki_cell **cell);
-
-/* Somebody makes an item of a key that a queue may yet generate: it will not. LK_OK, LK_NO_MEMORY.
- * Caller: as above. */
-lk_status lki_queue_avoid(lki_store *store, lki_thread *thread, const lk_key *key);
-/* Is the place of the key given out, and its job not there yet? It may come to have this very key. */
-bool lki_queue_place_is_coming(lki_store *store, const lk_key *key);
 
 /* The cell of a short key, where its bucket names it first. NULL: it does not; *none: there is none. Caller:
  * in a section. */
@@ -66,23 +51,27 @@ lki_find(lki_store *store, const lki_hashed *hashed)
     return lki_find_any(store, hashed);
 }
 
+/* The same as of a snapshot that was taken before: a job that is gone since counts. */
 LKI_INLINE lki_cell *
 lki_find_at(lki_store *store, const lki_hashed *hashed, uint64_t snapshot)
 {
-    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
-        lki_cell *cell = lki_queue_cell_at(store, hashed->key, snapshot);
+    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed)) && store->hooks->find != NULL) {
+        lki_cell *cell = store->hooks->find(store, hashed->key, snapshot);
         if (cell != NULL)
             return cell;
     }
     return lki_shard_find(store, hashed);
 }
 
+/* The same for who is going to write, alone or with other keys: what the cell is worth is said by its head from now
+ * on. LK_OK: *cell, or NULL. LK_NO_MEMORY. Caller: in a write section. */
 LKI_INLINE lk_status
-lki_find_headed(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell **cell)
+lki_find_to_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell **cell)
 {
     *cell = NULL;
-    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
-        lk_status status = lki_queue_cell_headed(store, thread, hashed->key, cell);
+    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed)) &&
+        store->hooks->find_to_write != NULL) {
+        lk_status status = store->hooks->find_to_write(store, thread, hashed->key, false, cell);
         if (status != LK_OK || *cell != NULL)
             return status;
     }

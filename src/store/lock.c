@@ -41,7 +41,7 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
         lki_store_relaxed(&store->has_locks, 1);
     thread->sweep_tick++;
     if (record->kind == LKI_LOCK)
-        lki_expiry_note(store, cell, made.expires_at_ms);
+        lki_sweep_note(store, made.expires_at_ms);
     lki_count(thread, renewed ? LKI_LOCKS_RENEWED : LKI_LOCKS_CREATED, 1);
     lock_fill(lock, &made);
     return LK_OK;
@@ -52,7 +52,7 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
                    bool judged, lki_time *now, lk_lock *lock)
 {
     if (cell == NULL || lki_key_is_generated(store, hashed->key)) {
-        lk_status status = lki_find_headed(store, thread, hashed, &cell);
+        lk_status status = lki_find_to_write(store, thread, hashed, &cell);
         if (status != LK_OK)
             return status;
     }

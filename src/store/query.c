@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "base/result.h"
-#include "queue/queue_walk.h"
+#include "store/partition.h"
+#include "store/record.h"
+#include "store/shard.h"
 
 enum { RUN = 128, NEAR = 32, FAR = 64, FEW = 256 };
 
@@ -152,20 +154,20 @@ scan_all(scan *s, lki_thread *thread, bounds b)
     lki_page *page = s->page;
     const lk_query *query = page->query;
     lki_cell *cells[RUN + FAR];
-    lki_queue_walk walk;
+    lki_partition_walk walk;
     /* Before the index is looked at. */
     s->snapshot = query->relaxed ? UINT64_MAX : lki_snapshot(s->store, thread);
     lki_partition *partition =
         lki_shard_partition(s->store, query->pk, lki_hash_bytes(&s->store->secret, query->pk));
     if (partition == NULL || b.empty)
         return LK_OK;
-    lki_queue_walk_begin(&walk, s->store, partition, s->snapshot, b.bounded ? &b.from : NULL,
-                         b.strict, query->reverse);
+    lki_partition_walk_begin(&walk, s->store, partition, s->snapshot, b.bounded ? &b.from : NULL,
+                             b.strict, query->reverse);
     lk_status status = LK_OK;
     size_t visited = 0;
     while (status == LK_OK && visited < page->max_cells) {
         size_t left = page->limit - page->into->count;
-        size_t count = lki_queue_walk_next(&walk, cells, left < RUN - 4 ? left + 4 : RUN);
+        size_t count = lki_partition_walk_next(&walk, cells, left < RUN - 4 ? left + 4 : RUN);
         if (count == 0)
             return LK_OK;
         visited += count;

@@ -22,12 +22,7 @@ enum { GROUP = 16 };
 lki_cell *
 lki_find_any(lki_store *store, const lki_hashed *hashed)
 {
-    if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed))) {
-        lki_cell *cell = lki_queue_cell(store, hashed->key);
-        if (cell != NULL)
-            return cell;
-    }
-    return lki_shard_find(store, hashed);
+    return lki_find_at(store, hashed, UINT64_MAX);
 }
 
 static void

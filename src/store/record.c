@@ -17,8 +17,8 @@
  * Ordering    P1, P2, P2b (record.h); P6: the flags of a cell, read-modify-writes on both sides; P7: the
  *             floor of versions is raised before the head is swapped.
  */
+#include "store/record.h"
 #include "base/result.h"
-#include "queue/job.h"
 
 #include <string.h>
 
@@ -318,19 +318,15 @@ lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *record)
 
 void
 lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
-                    const lki_record *by)
+                    lki_record *by)
 {
-    if (record == NULL)
-        return;
-    if (LKI_UNLIKELY(lki_record_is_job(record))) {
-        if (!lki_record_is_job(by) || by->source != record->source)
-            lki_record_retire(thread, cell, record->source);
-        if (!lki_record_is_job(by) ||
-            lki_record_state(by)->identity != lki_record_state(record)->identity)
-            lki_job_replaced(store, thread, cell, lki_record_state(record), lki_record_is_job(by));
-    } else if (lki_record_is_job(by) && by->source == record) {
+    if (LKI_UNLIKELY(lki_record_is_job(by)) || LKI_UNLIKELY(lki_record_is_job(record)))
+        store->hooks->replaced(store, thread, cell, record, by);
+    if (record == NULL || (lki_record_is_job(by) && by->source == record))
         return; /* it lives on as the bytes of a job */
-    }
+    if (LKI_UNLIKELY(lki_record_is_job(record)) &&
+        (!lki_record_is_job(by) || by->source != record->source))
+        lki_record_retire(thread, cell, record->source);
     lki_record_retire(thread, cell, record);
 }
 

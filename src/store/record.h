@@ -197,7 +197,7 @@ void lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *re
 /* `record` is not effective any more: `by` is. Where a job's state was replaced, its entries go;
  * where a job is gone, it is counted. NULL is allowed. Retires up to 4 objects. */
 void lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
-                         const lki_record *by);
+                         lki_record *by);
 /* The room of a cell is free though a record lies apart: two epochs later another one may come home. */
 void lki_record_leave_room(lki_thread *thread, lki_cell *cell);
 /* The same of a value that is no job, nor is `by`. Retires up to 2 objects. */

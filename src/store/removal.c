@@ -31,7 +31,7 @@
  * Ordering    P5: tag of a tombstone, release by who installed it after the stamp, acquire by the
  * handler. P6, P7.
  */
-#include "queue/job.h"
+#include "store/record.h"
 
 enum verdict { HEAD_ALIVE, HEAD_YOUNG, HEAD_OLD };
 
@@ -153,7 +153,7 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
         uintptr_t expected = head;
         killed = lki_cas_seq_cst(&cell->item, &expected, LKI_DEAD); /* P1 */
         if (killed && in_queue)
-            lki_job_bury_latched(store, thread, cell);
+            store->hooks->replaced(store, thread, cell, (lki_record *)head, NULL);
         else if (killed)
             lki_shard_remove_latched(store, thread, cell, hash);
         lki_latch_drop(latch);

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "queue/queue.h"
 #include "store/record.h"
 #include "store/shard.h"
 
@@ -72,17 +71,8 @@ domain_prepare(lki_store *store)
     lki_domain_open(domain);
 }
 
-/* Below 2^15, and another one than that of the stores before it. */
-static uint64_t
-store_number(void)
-{
-    static _Atomic(uint64_t) last;
-    return (lki_add_relaxed(&last, 1) + 1) & 0x7fff;
-}
-
 lk_status
-lki_store_open(const lk_memory_options *options, lki_tend tend, lki_refresh refresh,
-               lki_store **opened)
+lki_store_open(const lk_memory_options *options, const lki_hooks *hooks, lki_store **opened)
 {
     const lk_memory_options defaults = LK_MEMORY_OPTIONS_INIT;
     const lk_memory_options *o = options != NULL ? options : &defaults;
@@ -90,30 +80,29 @@ lki_store_open(const lk_memory_options *options, lki_tend tend, lki_refresh refr
     if (status != LK_OK)
         return status;
     lki_allocator allocator = {o->allocate, o->deallocate, o->allocator_context};
-    lki_store *store = lki_alloc_lines(&allocator, sizeof *store);
+    lki_store *store = lki_alloc_lines(&allocator, sizeof *store + hooks->room);
     if (store == NULL)
         return LK_NO_MEMORY;
     store->domain.allocator = allocator;
-    store->tend = tend;
-    store->refresh = refresh;
+    store->hooks = hooks;
     status = options_apply(store, o);
     if (status == LK_OK && !lki_secret_draw(&store->secret))
         status = LK_NO_MEMORY;
     if (status != LK_OK) {
-        lki_free_lines(&allocator, store, sizeof *store);
+        lki_free_lines(&allocator, store, sizeof *store + hooks->room);
         return status;
     }
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
         lki_latch_init(&store->partition_latch[i]);
     lki_latch_init(&store->sweep.latch);
-    lki_latch_init(&store->queues_latch);
     unsigned char mark[LKI_ULID_WORD];
     lki_ulid_write(mark, store->secret.other);
     memcpy(store->ulid_mark, mark, sizeof store->ulid_mark);
-    store->token_mark = store_number() << 48;
     lki_store_relaxed(&store->sweep.earliest_ms, INT64_MAX);
     lki_store_relaxed(&store->clock, 1);
     domain_prepare(store);
+    if (hooks->open != NULL)
+        hooks->open(store);
     status = lki_shards_open(store, o->shards != 0 ? o->shards : SHARDS, o->expected_items);
     if (status == LK_OK && store->sweep_interval_ms > 0 && !lki_sweeper_start(store))
         status = LK_NO_MEMORY;
@@ -133,14 +122,14 @@ lki_store_close(lki_store *store)
     lki_sweeper_stop(store);
     store->closing = true;
     lki_domain_close(&store->domain);
-    lki_queues_close(store);
+    if (store->hooks->close != NULL)
+        store->hooks->close(store);
     lki_shards_close(store);
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
         pthread_mutex_destroy(&store->partition_latch[i]);
     pthread_mutex_destroy(&store->sweep.latch);
-    pthread_mutex_destroy(&store->queues_latch);
     lki_allocator allocator = store->domain.allocator;
-    lki_free_lines(&allocator, store, sizeof *store);
+    lki_free_lines(&allocator, store, sizeof *store + store->hooks->room);
 }
 
 static void

@@ -25,6 +25,7 @@
 #include "base/stock.h"
 #include "base/ulid.h"
 #include "store/cell.h"
+#include "store/hooks.h"
 #include "store/index.h"
 
 typedef struct lki_shard lki_shard;
@@ -56,12 +57,7 @@ typedef struct lki_sweep_state {
     int64_t round_began_ms;  /* [latch] */
 } lki_sweep_state;
 
-struct lki_store;
-typedef size_t (*lki_tend)(struct lki_store *store, lki_thread *thread, bool all);
-/* The queue room's: sets the descriptors right of the queues that the thread has noted. */
-typedef void (*lki_refresh)(struct lki_store *store, lki_thread *thread);
-
-typedef struct lki_store {
+struct lki_store {
     lki_domain domain;
     /* [const] from here */
     lki_secret secret;
@@ -73,29 +69,19 @@ typedef struct lki_store {
     int64_t monotonic_base_ms;                   /* two before the store was opened */
     void *clock_context;
     unsigned char ulid_mark[3]; /* in every sk that this store generates */
-    uint64_t token_mark;        /* in every token of a headed claim */
     int64_t lock_ttl_ms, lock_refresh_ms;
     int64_t sweep_interval_ms;
     lki_shard *shards;
     lki_latch partition_latch[LKI_PARTITION_LATCHES]; /* by hash of the pk: guards index writers */
     void *sweeper;                                    /* of the background thread; NULL: none */
     bool closing;                                     /* no other thread is there any more */
-    lki_latch queues_latch;
-    /* [const] The queue room's part of the sweep; `all`: of all queues. How many jobs it took out. */
-    lki_tend tend;
-    lki_refresh refresh;
-    lki_queue *queues,
-        **queues_end;       /* [latch] all, first who was not looked at for the longest time */
-    lki_queue *queues_hand; /* [latch] whom to visit next */
-    _Atomic(uint64_t) queue_count;  /* queues ever made: part of their ULIDs */
-    _Atomic(uint64_t) queues_gone;  /* queues taken out: what remembers one is stale */
-    _Atomic(int64_t) ulid_floor_ms; /* no queue that is gone has given out more */
+    const lki_hooks *hooks;                           /* never NULL */
     lki_sweep_state sweep;
     _Atomic(uint32_t) has_locks; /* [stat] one was made: cells that come have room for theirs */
     lki_set cells __attribute__((aligned(LKI_LINE))), partitions;
     /* The clock of stamps. Advanced only by those who take a snapshot. */
     _Atomic(uint64_t) clock __attribute__((aligned(LKI_LINE))); /* [P2] */
-} lki_store;
+};
 
 LKI_INLINE lki_store *
 lki_thread_store(lki_thread *thread)
@@ -149,8 +135,8 @@ lki_partition_latch(lki_store *store, const lki_partition *partition)
     return &store->partition_latch[partition->hash % LKI_PARTITION_LATCHES];
 }
 
-/* `options` checked and with its defaults filled in. */
-lk_status lki_store_open(const lk_memory_options *options, lki_tend tend, lki_refresh refresh,
+/* `options` are checked, and their defaults filled in. `hooks` outlives the store. */
+lk_status lki_store_open(const lk_memory_options *options, const lki_hooks *hooks,
                          lki_store **store);
 void lki_store_close(lki_store *store);
 void lki_store_statistics(lki_store *store, lk_statistics *statistics);

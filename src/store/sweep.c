@@ -168,8 +168,8 @@ sweep_step(lki_store *store, lki_thread *thread)
 {
     lki_sweep_state *sweep = &store->sweep;
     thread->sweep_tick = 0;
-    if (store->tend != NULL && ++thread->tend_tick % STEPS_PER_TEND == 0)
-        (void)store->tend(store, thread, false);
+    if (store->hooks->tend != NULL && ++thread->tend_tick % STEPS_PER_TEND == 0)
+        (void)store->hooks->tend(store, thread, false);
     if (thread->expiring_writes != 0)
         lki_add_relaxed(&sweep->expiring, thread->expiring_writes);
     thread->expiring_writes = 0;
@@ -197,7 +197,7 @@ lki_sweep_step_slow(lki_store *store, lki_thread *thread)
     if (thread->sweep_tick >= LKI_WRITES_PER_STEP && thread->epoch.active == 0)
         sweep_step(store, thread);
     if (thread->noted_count != 0) /* by the call, or by the sweep */
-        store->refresh(store, thread);
+        store->hooks->refresh(store, thread);
 }
 
 lk_status
@@ -222,10 +222,10 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
     lki_latch_drop(&sweep->latch);
     if (status == LK_BUSY)
         return status;
-    if (store->tend != NULL && thread->epoch.active == 0)
-        count += store->tend(store, thread, true);
+    if (store->hooks->tend != NULL && thread->epoch.active == 0)
+        count += store->hooks->tend(store, thread, true);
     if (thread->noted_count != 0)
-        store->refresh(store, thread);
+        store->hooks->refresh(store, thread);
     (void)lki_reclaim_now(thread);
     if (status == LK_OK)
         *swept = count;

@@ -43,7 +43,7 @@ set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const l
 {
     lki_cell *cell = NULL;
     if (!none) {
-        lk_status status = lki_find_headed(store, thread, hashed, &cell);
+        lk_status status = lki_find_to_write(store, thread, hashed, &cell);
         if (status != LK_OK)
             return status;
     }
@@ -71,7 +71,7 @@ set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const l
     }
     if (item->expires_at_ms != 0) {
         thread->expiring_writes++;
-        lki_expiry_note(store, cell, item->expires_at_ms);
+        lki_sweep_note(store, item->expires_at_ms);
     }
     return LK_OK;
 }
@@ -154,7 +154,7 @@ delete_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed)
     const lki_change change = {.gone = true};
     for (;;) {
         lki_cell *cell;
-        lk_status status = lki_find_headed(store, thread, hashed, &cell);
+        lk_status status = lki_find_to_write(store, thread, hashed, &cell);
         if (status != LK_OK)
             return status;
         lki_record *record = cell != NULL

@@ -66,8 +66,6 @@ lki_sweep_note(lki_store *store, int64_t expires_at_ms)
            !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {} /* P22 */
 }
 
-/* The same for a record of `cell`, which may lie in a queue. Caller: in a section. */
-void lki_expiry_note(lki_store *store, lki_cell *cell, int64_t expires_at_ms);
 /* Puts a tombstone over what has expired on a cell's head; *next_ms: the expiry that is left there, if
  * it is earlier. LK_OK: it had. LK_RACE: it had not. LK_NO_MEMORY. */
 lk_status lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now,

@@ -21,7 +21,7 @@ static struct {
 static lki_queue *
 queue_get(void)
 {
-    return ((lki_store *)test.k.db->state)->queues;
+    return lki_queues_of(test.k.db->state)->first;
 }
 
 /* A latch that the stopped thread holds would hold up the other one. */

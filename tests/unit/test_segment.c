@@ -154,7 +154,7 @@ test_look_at_a_slot_passes_it_over_only_where_it_is_reserved(void **state)
 static lki_queue *
 queue_of(kit *k, const char *pk)
 {
-    lki_queue *queue = ((lki_store *)k->db->state)->queues;
+    lki_queue *queue = lki_queues_of(k->db->state)->first;
     while (queue != NULL &&
            !kit_bytes_are((lk_bytes){queue->partition->pk, queue->partition->pk_size}, pk))
         queue = queue->next;

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The queue room as a store sees it.
+ */
+#ifndef LKI_QUEUE_HOOKS_H
+#define LKI_QUEUE_HOOKS_H
+
+#include "store/hooks.h"
+
+extern const lki_hooks lki_queue_hooks;
+
+#endif
