@@ -62,7 +62,8 @@ typedef struct lk_conformance {
 } lk_conformance;
 
 /* Runs the suite, or, with names as arguments (a `*` at the end stands for any), a part of it;
- * "--list" prints the names. Prints like cmocka. 0: all passed; 1: some failed; 2: there is no case
+ * "--list" prints the names. An argument that ends in ".script" is a file of cases of one's own, as
+ * in tests/conformance/scripts. Prints like cmocka. 0: all passed; 1: some failed; 2: there is no case
  * of that name. LK_TEST_SCALE is the volume of the cases with threads in percent (less where a call
  * is a round trip), LK_TEST_SEED the seed of the random ones. */
 int lk_conformance_main(const lk_conformance *adapter, int argc, char **argv);

@@ -87,90 +87,9 @@ test_commits_are_there_after_a_reopening(rig *r)
     assert_status(LK_OK, lk_set_atomic(r->db, NULL, 0, &lock, 1, NULL));
 }
 
-/* Jobs keep their order, their claims, their delays, how often they were received. */
-static void
-test_jobs_and_claims_are_there_after_a_reopening(rig *r)
-{
-    job claimed, lapsed, again;
-    lkc_push(r, "q", "1", "claimed");
-    lkc_push(r, "q", "2", "lapses");
-    lkc_push(r, "q", "3", "released");
-    assert_pull(r, "q", "claimed", &claimed);
-    assert_pull(r, "q", "lapses", &lapsed);
-    assert_pull(r, "q", "released", &again);
-    assert_status(LK_OK, lk_queue_extend(r->db, &claimed.claim, LK_HOURS(1)));
-    assert_status(LK_OK, lk_queue_release(r->db, &again.claim, 0));
-    lkc_push_delayed(r, "q", "0", "delayed", VISIBILITY_MS);
-    lkc_push(r, "q", "4", "done");
-    lk_claim by_key = {.key = lk_key_of("q", "4")};
-    assert_status(LK_OK, lk_queue_acknowledge(r->db, &by_key, 1));
-    lkc_reopen(r);
-    assert_depths(r, "q", 1, 2, 1);
-    assert_pull(r, "q", "released", &again);
-    assert_int_equal(again.claim.receives, 2);
-    assert_empty(r, "q");
-    lkc_advance(r, VISIBILITY_MS + 1);
-    lkc_reopen(r);
-    assert_pull(r, "q", "delayed", NULL);
-    assert_pull(r, "q", "lapses", &again);
-    assert_int_equal(again.claim.receives, 2);
-    assert_lost(r, &lapsed);
-    assert_held(r, &claimed);
-    assert_status(LK_OK, lk_queue_acknowledge(r->db, &claimed.claim, 1));
-    lkc_reopen(r);
-    assert_lost(r, &claimed);
-    assert_holds(r, lk_key_of("q", "1"), NULL);
-    assert_holds(r, lk_key_of("q", "4"), NULL);
-}
-
-/* ULIDs grow "across threads and clock steps": over a reopening with an earlier clock too, also of a
- * queue that was empty. */
-static void
-test_ulids_grow_over_a_reopening(rig *r)
-{
-    char last[JOB_ROOM] = {0}, data[8];
-    job j;
-    for (int turn = 0; turn < 6; turn++) {
-        for (int i = 0; i < 3; i++) {
-            snprintf(data, sizeof data, "%d", i);
-            lkc_push(r, "q", NULL, data);
-        }
-        if (turn % 2 == 0)
-            lkc_reopen(r);
-        for (int i = 0; i < 3; i++) {
-            snprintf(data, sizeof data, "%d", i);
-            assert_pull(r, "q", data, &j);
-            assert_true(strcmp(j.sk, last) > 0);
-            strcpy(last, j.sk);
-            assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
-        }
-        lkc_reopen(r);
-        atomic_fetch_sub(&r->now_ms, LK_HOURS(1));
-    }
-}
-
-/* latchkey.h: lk_queue_close: "For good" */
-static void
-test_closed_queue_stays_closed_over_a_reopening(rig *r)
-{
-    lkc_push(r, "q", NULL, "left");
-    assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
-    lkc_reopen(r);
-    assert_status(LK_CLOSED, lkc_try_push(r, "q", NULL, "x", NULL));
-    job left;
-    assert_pull(r, "q", "left", &left);
-    assert_empty(r, "q");
-    assert_status(LK_OK, lk_queue_acknowledge(r->db, &left.claim, 1));
-    assert_status(LK_CLOSED, lkc_try_pull(r, "q", NULL));
-    lkc_push(r, "other", NULL, "x");
-}
-
 static const lkc_case cases[] = {
     CASE(test_items_are_there_after_a_reopening, LK_IS_DURABLE),
     CASE(test_versions_never_go_back_over_a_reopening, LK_IS_DURABLE | LK_HAS_LOCKS),
     CASE(test_commits_are_there_after_a_reopening, LK_IS_DURABLE | LK_HAS_LOCKS),
-    CASE(test_jobs_and_claims_are_there_after_a_reopening, LK_IS_DURABLE | LK_HAS_QUEUES),
-    CASE(test_ulids_grow_over_a_reopening, LK_IS_DURABLE | LK_HAS_QUEUES),
-    CASE(test_closed_queue_stays_closed_over_a_reopening, LK_IS_DURABLE | LK_HAS_QUEUES),
 };
 AREA(lkc_durable_area, cases);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Area: strangers. A push replaces nothing that it did not name, and what is only put is no job, whatever was there before.
+ * Area: strangers. A push replaces nothing that it did not name.
  */
 #include "suite.h"
 
@@ -98,74 +98,8 @@ test_generated_keys_replace_no_job(rig *r)
     }
 }
 
-/* latchkey.h: "An item that was only put is no job and is never pulled.", and "A job that expires is gone" */
-static void
-test_item_put_over_an_expired_job_is_no_job(rig *r)
-{
-    static const char *const sks[] = {NULL, "own"};
-    for (size_t i = 0; i < 3 * COUNT(sks); i++)
-        for (int puts = 0; puts < 2; puts++) {
-            job j;
-            lk_item item = lkc_item("q", sks[i % COUNT(sks)], "job");
-            size_t form = i / COUNT(sks); /* claimed, released, delayed */
-            item.expires_at_ms = lkc_now(r) + 100;
-            assert_status(LK_OK, lk_queue_push(r->db, &item, 1, NULL, NULL));
-            assert_pull(r, "q", "job", &j);
-            if (form > 0)
-                assert_status(LK_OK,
-                              lk_queue_release(r->db, &j.claim, form == 1 ? 0 : LK_MINUTES(1)));
-            lkc_advance(r, 101);
-            lk_write put = {.kind = LK_PUT,
-                            .item = {.key = j.claim.key, .data = lk_string("item")}};
-            if (puts != 0 && lkc_can(r, LK_HAS_LOCKS))
-                assert_status(LK_OK, lk_commit(r->db, &put, 1, NULL, 0, NULL));
-            else
-                assert_status(LK_OK, lk_set(r->db, &put.item, 1));
-            assert_lost(r, &j);
-            assert_depths(r, "q", 0, 0, 0);
-            assert_empty(r, "q");
-            lkc_advance(r, LK_MINUTES(2));
-            assert_empty(r, "q");
-            lk_claim by_key = {.key = j.claim.key};
-            assert_status(LK_LOST, lk_queue_acknowledge(r->db, &by_key, 1));
-            assert_status(LK_LOST, lk_queue_release(r->db, &by_key, 0));
-            assert_empty(r, "q");
-            assert_holds(r, j.claim.key, "item");
-            size_t purged = 77;
-            assert_status(LK_OK, lk_queue_purge(r->db, lk_string("q"), &purged));
-            assert_int_equal(purged, 0);
-            assert_holds(r, j.claim.key, "item");
-            lkc_delete(r, "q", j.sk);
-        }
-}
-
-/* latchkey.h, of dead letters: "also where that queue is closed" */
-static void
-test_dead_letters_enter_a_closed_queue(rig *r)
-{
-    static const char *const sks[] = {NULL, "own"};
-    assert_status(LK_OK, lk_queue_close(r->db, lk_string("dead")));
-    for (size_t i = 0; i < COUNT(sks); i++) {
-        job j, dead;
-        lkc_push(r, "q", sks[i], "bad");
-        assert_status(LK_OK, lkc_try_pull_limited(r, "q", 1, "dead", &j));
-        assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 0));
-        lkc_push(r, "q", "~", "good");
-        assert_status(LK_OK, lkc_try_pull_limited(r, "q", 1, "dead", &j));
-        assert_string_equal(j.data, "good");
-        assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
-        assert_int_equal(lkc_stats(r, "q").dead, i + 1);
-        assert_pull(r, "dead", "bad", &dead);
-        assert_int_equal(dead.claim.receives, 1);
-        assert_status(LK_OK, lk_queue_acknowledge(r->db, &dead.claim, 1));
-        assert_status(LK_CLOSED, lkc_try_push(r, "dead", NULL, "x", NULL));
-    }
-}
-
 static const lkc_case cases[] = {
     CASE(test_generated_keys_replace_no_item, LK_HAS_QUEUES),
     CASE(test_generated_keys_replace_no_job, LK_HAS_QUEUES),
-    CASE(test_item_put_over_an_expired_job_is_no_job, LK_HAS_QUEUES),
-    CASE(test_dead_letters_enter_a_closed_queue, LK_HAS_QUEUES),
 };
 AREA(lkc_strangers_area, cases);

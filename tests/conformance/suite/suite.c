@@ -4,17 +4,16 @@
  */
 #include "suite.h"
 
-enum { CASES_MAX = 512, BEGIN_MS = 5000 };
+enum { CASES_MAX = 512, SCRIPT_BYTES = 1 << 20, BEGIN_MS = 5000 };
 #define BEGIN_REALTIME_MS INT64_C(1700000000000)
 
 static const lkc_area *const areas[] = {
-    &lkc_handle_area,        &lkc_items_area,         &lkc_items_bad_area, &lkc_many_area,
-    &lkc_query_area,         &lkc_query_threads_area, &lkc_stream_area,    &lkc_view_area,
-    &lkc_locks_area,         &lkc_set_atomic_area,    &lkc_commit_area,    &lkc_threads_area,
-    &lkc_push_area,          &lkc_pull_area,          &lkc_claim_area,     &lkc_queue_area,
-    &lkc_queue_bad_area,     &lkc_job_items_area,     &lkc_wait_area,      &lkc_job_commit_area,
-    &lkc_queue_threads_area, &lkc_durable_area,       &lkc_tokens_area,    &lkc_strangers_area,
-    &lkc_figures_area,       &lkc_errno_area};
+    &lkc_handle_area,    &lkc_items_area,         &lkc_items_bad_area,     &lkc_many_area,
+    &lkc_query_area,     &lkc_query_threads_area, &lkc_stream_area,        &lkc_view_area,
+    &lkc_locks_area,     &lkc_set_atomic_area,    &lkc_commit_area,        &lkc_threads_area,
+
+    &lkc_queue_bad_area, &lkc_wait_area,          &lkc_queue_threads_area, &lkc_durable_area,
+    &lkc_strangers_area, &lkc_figures_area,       &lkc_errno_area,         &lkc_job_results_area};
 
 /* ---- the database ---- */
 
@@ -152,7 +151,10 @@ case_run(void **state)
     const lkc_case *asked = run->asked;
     if (!lkc_can(&run->r, asked->needs) || (run->r.about.capabilities & asked->lacks) != 0)
         skip();
-    asked->run(&run->r);
+    if (asked->script != NULL)
+        lkc_script_run(&run->r, asked);
+    else
+        asked->run(&run->r);
 }
 
 /* ---- all of them ---- */
@@ -182,30 +184,75 @@ lists(int argc, char **argv)
     return false;
 }
 
+static lkc_case script_cases[CASES_MAX]; /* of all scripts */
+static size_t script_case_count;
+
+static void
+script_add(const lkc_script *script)
+{
+    script_case_count +=
+        lkc_script_cases(script, script_cases + script_case_count, CASES_MAX - script_case_count);
+}
+
+/* An argument that ends in .script is a file of somebody's own cases. */
+static void
+file_add(const char *name)
+{
+    static const char ending[] = ".script";
+    size_t size = strlen(name), end = sizeof ending - 1;
+    if (size <= end || strcmp(name + size - end, ending) != 0)
+        return;
+    for (size_t i = 0; i < lkc_script_count; i++)
+        if (strcmp(name, lkc_scripts[i].name) == 0)
+            return; /* one of the suite's */
+    lkc_script *script = calloc(1, sizeof *script);
+    FILE *file = fopen(name, "r");
+    char *text = script != NULL && file != NULL ? calloc(1, SCRIPT_BYTES) : NULL;
+    if (text == NULL) {
+        fprintf(stderr, "%s cannot be read\n", name);
+        exit(2);
+    }
+    *script = (lkc_script){name, text, fread(text, 1, SCRIPT_BYTES, file)};
+    fclose(file);
+    script_add(script);
+}
+
+/* Those of `cases` that are asked for, by their names or by that of their script, behind the first `count` tests. */
+static size_t
+tests_add(struct CMUnitTest *tests, size_t count, const lkc_case *cases, size_t case_count,
+          int argc, char **argv)
+{
+    for (size_t i = 0; i < case_count && count < CASES_MAX; i++) {
+        const lkc_case *one = &cases[i];
+        if (is_asked(one->name, argc, argv) ||
+            (one->script != NULL && is_asked(one->script->name, argc, argv)))
+            tests[count++] = (struct CMUnitTest){one->name, case_run, case_setup, case_teardown,
+                                                 (void *)(uintptr_t)one};
+    }
+    return count;
+}
+
 int
 lk_conformance_main(const lk_conformance *adapter, int argc, char **argv)
 {
     struct CMUnitTest tests[CASES_MAX];
     size_t count = 0;
     memset(tests, 0, sizeof tests);
+    for (size_t i = 0; i < lkc_script_count && adapter_now == NULL; i++)
+        script_add(&lkc_scripts[i]);
+    for (int i = 1; i < argc && adapter_now == NULL; i++)
+        file_add(argv[i]);
+    adapter_now = adapter;
     for (size_t i = 0; i < COUNT(areas); i++)
-        for (size_t j = 0; j < areas[i]->count; j++) {
-            const lkc_case *one = &areas[i]->cases[j];
-            if (!is_asked(one->name, argc, argv))
-                continue;
-            if (lists(argc, argv))
-                printf("%s\n", one->name);
-            else if (count < CASES_MAX)
-                tests[count] = (struct CMUnitTest){one->name, case_run, case_setup, case_teardown,
-                                                   (void *)(uintptr_t)one};
-            count++;
-        }
+        count = tests_add(tests, count, areas[i]->cases, areas[i]->count, argc, argv);
+    count = tests_add(tests, count, script_cases, script_case_count, argc, argv);
+    for (size_t i = 0; i < count && lists(argc, argv); i++)
+        printf("%s\n", tests[i].name);
     if (lists(argc, argv))
         return 0;
-    if (count == 0 || count > CASES_MAX) {
+    if (count == 0 || count == CASES_MAX) {
         fprintf(stderr, "%zu cases were asked for\n", count);
         return 2;
     }
-    adapter_now = adapter;
     return cmocka_run_group_tests_name(adapter->name, tests, NULL, NULL) == 0 ? 0 : 1;
 }

@@ -38,11 +38,19 @@ typedef struct rig {
     atomic_bool ticks; /* the realtime clock moves on by 1 ms each time it is read */
 } rig;
 
+/* A text of cases: script.h. */
+typedef struct lkc_script {
+    const char *name, *text;
+    size_t size;
+} lkc_script;
+
 /* A case runs where all of `needs` are claimed, and none of `lacks`. */
 typedef struct lkc_case {
     const char *name;
     void (*run)(rig *r);
     uint64_t needs, lacks;
+    const lkc_script *script; /* if not NULL, it stands there instead, below this line */
+    size_t line;
 } lkc_case;
 
 typedef struct lkc_area {
@@ -52,19 +60,25 @@ typedef struct lkc_area {
 
 extern const lkc_area lkc_handle_area, lkc_items_area, lkc_items_bad_area, lkc_many_area,
     lkc_query_area, lkc_query_threads_area, lkc_stream_area, lkc_view_area, lkc_locks_area,
-    lkc_set_atomic_area, lkc_commit_area, lkc_threads_area, lkc_push_area, lkc_pull_area,
-    lkc_claim_area, lkc_queue_area, lkc_queue_bad_area, lkc_job_items_area, lkc_wait_area,
-    lkc_job_commit_area, lkc_queue_threads_area, lkc_durable_area, lkc_tokens_area,
-    lkc_strangers_area, lkc_figures_area, lkc_errno_area;
+    lkc_set_atomic_area, lkc_commit_area, lkc_threads_area, lkc_queue_bad_area, lkc_wait_area,
+    lkc_queue_threads_area, lkc_durable_area, lkc_strangers_area, lkc_figures_area, lkc_errno_area,
+    lkc_job_results_area;
 
-#define CASE(name, needs)       \
-    {                           \
-#name, name, (needs), 0 \
+#define CASE(name, needs)                \
+    {                                    \
+#name, name, (needs), 0, NULL, 0 \
     }
-#define CASE_WITHOUT(name, lacks) \
-    {                             \
-#name, name, 0, (lacks)   \
+#define CASE_WITHOUT(name, lacks)        \
+    {                                    \
+#name, name, 0, (lacks), NULL, 0 \
     }
+/* Those that belong to the suite: made of scripts/ when it is built. */
+extern const lkc_script lkc_scripts[];
+extern const size_t lkc_script_count;
+/* How many cases a script has; puts them into `cases`. A script that cannot be read ends the program. */
+size_t lkc_script_cases(const lkc_script *script, lkc_case *cases, size_t room);
+void lkc_script_run(rig *r, const lkc_case *asked);
+
 #define AREA(area, cases) const lkc_area area = {cases, COUNT(cases)}
 
 /* Opens; fails the case where that fails. */
