@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include "support/crowd.h"
+#include "support/operations.h"
 
 /* ---- by chance ---- */
 
@@ -206,162 +207,43 @@ counted_purge(void *state, lk_bytes pk, size_t *purged)
                            : call_end(c, COUNTED_PURGE, lk_queue_purge(c->inner, pk, purged));
 }
 
-/* ---- what only goes through ---- */
-
-static lk_db *
-inner_of(void *state)
-{
-    return ((counted_db *)state)->inner;
-}
-
-static lk_status
-passed_query(void *state, const lk_page *page, lk_result *result)
-{
-    return lk_query_page(inner_of(state), page, result);
-}
-
-static lk_status
-passed_get_lock(void *state, lk_key key, lk_lock *lock)
-{
-    return lk_get_lock(inner_of(state), key, lock);
-}
-
-static lk_status
-passed_release(void *state, const lk_claim *claim, int64_t delay_ms)
-{
-    return lk_queue_release(inner_of(state), claim, delay_ms);
-}
-
-static lk_status
-passed_extend(void *state, lk_claim *claim, int64_t visibility_ms)
-{
-    return lk_queue_extend(inner_of(state), claim, visibility_ms);
-}
-
-static lk_status
-passed_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
-{
-    return lk_queue_stats(inner_of(state), pk, stats);
-}
-
-static lk_status
-passed_queue_close(void *state, lk_bytes pk)
-{
-    return lk_queue_close(inner_of(state), pk);
-}
-
-static lk_status
-passed_queue_fd(void *state, lk_bytes pk, int *fd)
-{
-    return lk_queue_fd(inner_of(state), pk, fd);
-}
-
-static void
-passed_read_begin(void *state)
-{
-    lk_read_begin(inner_of(state));
-}
-
-static void
-passed_read_end(void *state)
-{
-    lk_read_end(inner_of(state));
-}
-
-static lk_status
-passed_view(void *state, lk_key key, lk_item *item)
-{
-    return lk_view(inner_of(state), key, item);
-}
-
-static lk_status
-passed_sweep(void *state, size_t max_items, size_t *swept)
-{
-    return lk_sweep(inner_of(state), max_items, swept);
-}
-
-static lk_status
-passed_statistics(void *state, lk_statistics *stats)
-{
-    return lk_statistics_read(inner_of(state), stats);
-}
-
 /* ---- open and close ---- */
 
-static const lk_operations everything = {.size = sizeof everything,
-                                         .get = counted_get,
-                                         .set = counted_set,
-                                         .remove = counted_remove,
-                                         .get_many = counted_get_many,
-                                         .query = passed_query,
-                                         .get_lock = passed_get_lock,
-                                         .commit = counted_commit,
-                                         .push = counted_push,
-                                         .pull = counted_pull,
-                                         .acknowledge = counted_acknowledge,
-                                         .release = passed_release,
-                                         .extend = passed_extend,
-                                         .queue_stats = passed_queue_stats,
-                                         .queue_purge = counted_purge,
-                                         .queue_close = passed_queue_close,
-                                         .queue_fd = passed_queue_fd,
-                                         .read_begin = passed_read_begin,
-                                         .read_end = passed_read_end,
-                                         .view = passed_view,
-                                         .sweep = passed_sweep,
-                                         .statistics = passed_statistics};
-
-static lk_operations
-operations_for(uint64_t capabilities)
+/* What is counted is replaced; the rest goes through, or is made of what is counted. */
+static void
+operations_replace(lk_operations *o)
 {
-    lk_operations o = everything;
-    if ((capabilities & LK_HAS_GET_MANY) == 0)
-        o.get_many = NULL;
-    if ((capabilities & LK_HAS_QUERY) == 0)
-        o.query = NULL;
-    if ((capabilities & LK_HAS_LOCKS) == 0) {
-        o.get_lock = NULL;
-        o.commit = NULL;
-    }
-    if ((capabilities & LK_HAS_QUEUES) == 0) {
-        o.push = NULL;
-        o.pull = NULL;
-        o.acknowledge = NULL;
-        o.release = NULL;
-        o.extend = NULL;
-        o.queue_stats = NULL;
-        o.queue_purge = NULL;
-        o.queue_close = NULL;
-    }
-    if ((capabilities & LK_HAS_QUEUE_FD) == 0)
-        o.queue_fd = NULL;
-    if ((capabilities & LK_HAS_VIEWS) == 0) {
-        o.read_begin = NULL;
-        o.read_end = NULL;
-        o.view = NULL;
-    }
-    if ((capabilities & LK_HAS_SWEEP) == 0)
-        o.sweep = NULL;
-    if ((capabilities & LK_HAS_STATISTICS) == 0)
-        o.statistics = NULL;
-    return o;
+    o->get = counted_get;
+    o->get_into = NULL;
+    o->set = counted_set;
+    o->remove = counted_remove;
+    o->get_many = counted_get_many;
+    o->get_locked = NULL;
+    o->commit = counted_commit;
+    o->set_atomic = NULL;
+    o->push = counted_push;
+    o->pull = counted_pull;
+    o->acknowledge = counted_acknowledge;
+    o->queue_purge = counted_purge;
 }
 
 lk_status
 counted_open(counted_db *c, lk_db *inner, uint64_t without)
 {
     lk_adapter adapter = LK_ADAPTER_INIT;
+    lk_operations operations;
     memset(c, 0, sizeof *c);
     pthread_mutex_init(&c->latch, NULL);
     pthread_cond_init(&c->moved, NULL);
     c->inner = inner;
-    lk_status status = lk_adapter_read(inner, &adapter);
+    lk_status status = lk_adapter_pass(inner, &operations, &adapter);
     if (status != LK_OK)
         return status;
+    operations_replace(&operations);
     adapter.name = "counted";
     adapter.capabilities &= ~without;
     adapter.state = c;
-    lk_operations operations = operations_for(adapter.capabilities);
+    operations_limit(&operations, adapter.capabilities);
     return lk_adapter_open(&operations, &adapter, &c->db);
 }
 

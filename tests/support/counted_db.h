@@ -40,7 +40,8 @@ typedef struct counted_failure {
 } counted_failure;
 
 typedef struct counted_db {
-    lk_db *db, *inner;
+    lk_db *inner; /* first: lk_adapter_pass */
+    lk_db *db;
     _Atomic(uint64_t) calls[COUNTED_CALLS];
     _Atomic(uint64_t) keys; /* that reads have asked for, by either call */
     /* For crowds: one call in so many gives the processor away, or fails (LK_UNAVAILABLE before the

@@ -4,6 +4,8 @@
  */
 #include "support/fake.h"
 
+#include "support/operations.h"
+
 static lk_status
 noted(void *state, char letter)
 {
@@ -267,38 +269,11 @@ const lk_operations fake_operations = {sizeof fake_operations,
 lk_operations
 fake_operations_of(uint64_t capabilities)
 {
-    const lk_operations *f = &fake_operations;
-    lk_operations o = {.size = sizeof o, .close = f->close, .get = f->get, .set = f->set};
-    o.remove = f->remove;
-    if ((capabilities & LK_HAS_GET_MANY) != 0)
-        o.get_many = f->get_many;
-    if ((capabilities & LK_HAS_QUERY) != 0)
-        o.query = f->query;
-    if ((capabilities & LK_HAS_LOCKS) != 0) {
-        o.get_lock = f->get_lock;
-        o.commit = f->commit;
-    }
-    if ((capabilities & LK_HAS_QUEUES) != 0) {
-        o.push = f->push;
-        o.pull = f->pull;
-        o.acknowledge = f->acknowledge;
-        o.release = f->release;
-        o.extend = f->extend;
-        o.queue_stats = f->queue_stats;
-        o.queue_purge = f->queue_purge;
-        o.queue_close = f->queue_close;
-    }
-    if ((capabilities & LK_HAS_QUEUE_FD) != 0)
-        o.queue_fd = f->queue_fd;
-    if ((capabilities & LK_HAS_VIEWS) != 0) {
-        o.read_begin = f->read_begin;
-        o.read_end = f->read_end;
-        o.view = f->view;
-    }
-    if ((capabilities & LK_HAS_SWEEP) != 0)
-        o.sweep = f->sweep;
-    if ((capabilities & LK_HAS_STATISTICS) != 0)
-        o.statistics = f->statistics;
+    lk_operations o = fake_operations;
+    o.get_into = NULL;
+    o.get_locked = NULL;
+    o.set_atomic = NULL;
+    operations_limit(&o, capabilities);
     return o;
 }
 
@@ -536,3 +511,27 @@ const fake_call fake_calls[] = {
     {"lk_statistics_read", call_statistics, LK_HAS_STATISTICS},
 };
 const size_t fake_call_count = KIT_COUNT(fake_calls);
+
+fake_rig
+fake_rig_of(lk_db *db)
+{
+    fake_rig rig = {.db = db, .result = lk_result_new()};
+    assert_non_null(rig.result);
+    rig.claim = (lk_claim){lk_key_of("p", "s"), 5, 6, 7};
+    kit_fill(&rig.out, sizeof rig.out);
+    return rig;
+}
+
+void
+fake_rig_answers(fake_rig *rig, uint64_t but, lk_status wanted)
+{
+    for (size_t i = 0; i < fake_call_count; i++) {
+        if (but != 0 && (fake_calls[i].needs & ~but) == 0)
+            continue;
+        lk_status status = fake_calls[i].run(rig);
+        if (status != wanted || !kit_is_filled(&rig->out, sizeof rig->out) ||
+            lk_result_count(rig->result) != 0)
+            fail_msg("%s: %s, or it touched its outputs", fake_calls[i].name,
+                     lk_status_string(status));
+    }
+}

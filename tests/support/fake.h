@@ -76,4 +76,8 @@ typedef struct fake_call {
 extern const fake_call fake_calls[];
 extern const size_t fake_call_count;
 
+fake_rig fake_rig_of(lk_db *db);
+/* Every call that needs more than the capabilities `but` (0: every call) answers `wanted` and leaves its outputs. */
+void fake_rig_answers(fake_rig *rig, uint64_t but, lk_status wanted);
+
 #endif

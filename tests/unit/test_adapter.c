@@ -421,44 +421,19 @@ test_clocks_of_the_adapter_are_those_of_the_handle(void **state)
 
 /* ---- every call, on handles of each kind ---- */
 
-static fake_rig
-rig_of(lk_db *db)
-{
-    fake_rig rig = {.db = db, .result = lk_result_new()};
-    assert_non_null(rig.result);
-    rig.claim = (lk_claim){lk_key_of("p", "s"), 5, 6, 7};
-    kit_fill(&rig.out, sizeof rig.out);
-    return rig;
-}
-
-/* Every call that needs none of `capabilities` (0: every one) answers `wanted` and leaves its outputs. */
-static void
-rig_answers(fake_rig *rig, uint64_t but, lk_status wanted)
-{
-    for (size_t i = 0; i < fake_call_count; i++) {
-        if (but != 0 && (fake_calls[i].needs & ~but) == 0)
-            continue;
-        lk_status status = fake_calls[i].run(rig);
-        if (status != wanted || !kit_is_filled(&rig->out, sizeof rig->out) ||
-            lk_result_count(rig->result) != 0)
-            fail_msg("%s: %s, or it touched its outputs", fake_calls[i].name,
-                     lk_status_string(status));
-    }
-}
-
 static void
 test_status_of_each_operation_comes_through_with_outputs_untouched(void **state)
 {
     (void)state;
     fake *f = fake_new();
     lk_db *db = fake_open_with(f, &fake_operations, FAKE_ALL);
-    fake_rig rig = rig_of(db);
+    fake_rig rig = fake_rig_of(db);
     f->answer = LK_UNAVAILABLE;
-    rig_answers(&rig, 0, LK_UNAVAILABLE);
+    fake_rig_answers(&rig, 0, LK_UNAVAILABLE);
     assert_int_equal(f->calls, fake_call_count);
     assert_false(f->optional_is_null);
     f->answer = LK_UNKNOWN;
-    rig_answers(&rig, 0, LK_UNKNOWN);
+    fake_rig_answers(&rig, 0, LK_UNKNOWN);
     lk_read_begin(db);
     lk_read_end(db);
     assert_int_equal(f->calls, 2 * fake_call_count + 2);
@@ -481,8 +456,8 @@ test_calls_that_an_adapter_lacks_are_unsupported(void **state)
         has |= has == LK_COMMITS_JOBS ? LK_HAS_QUEUES | LK_HAS_LOCKS : 0;
         fake *f = fake_new();
         lk_db *db = fake_open(f, has);
-        fake_rig rig = rig_of(db);
-        rig_answers(&rig, has != 0 ? has : (uint64_t)1 << 63, LK_UNSUPPORTED);
+        fake_rig rig = fake_rig_of(db);
+        fake_rig_answers(&rig, has != 0 ? has : (uint64_t)1 << 63, LK_UNSUPPORTED);
         assert_int_equal(f->calls, 0);
         if ((has & LK_HAS_VIEWS) == 0) {
             lk_read_begin(db);
@@ -500,7 +475,7 @@ test_call_of_an_empty_push_and_acknowledge_reaches_no_operation(void **state)
     (void)state;
     fake *f = fake_new();
     lk_db *db = fake_open(f, FAKE_ALL);
-    fake_rig rig = rig_of(db);
+    fake_rig rig = fake_rig_of(db);
     assert_status(LK_OK, lk_get(db, lk_key_of("p", "s"), rig.result));
     assert_status(LK_OK, lk_queue_push(db, NULL, 0, NULL, rig.result));
     assert_int_equal(lk_result_count(rig.result), 0);
@@ -555,14 +530,14 @@ test_handle_that_is_held_stays_after_its_close_and_answers_invalid(void **state)
     fake *f = fake_new();
     memory_count();
     lk_db *db = fake_open_with(f, &fake_operations, FAKE_ALL);
-    fake_rig rig = rig_of(db);
+    fake_rig rig = fake_rig_of(db);
     assert_status(LK_OK, lk_adapter_hold(db));
     assert_status(LK_OK, lk_adapter_hold(db));
     lk_adapter_release(db);
     assert_int_equal(f->closes, 0);
     lk_close(db);
     assert_int_equal(f->closes, 1);
-    rig_answers(&rig, 0, LK_INVALID);
+    fake_rig_answers(&rig, 0, LK_INVALID);
     lk_read_begin(db);
     lk_read_end(db);
     assert_status(LK_INVALID, lk_adapter_hold(db));
@@ -689,7 +664,7 @@ test_child_of_a_fork_gets_invalid_and_close_is_not_called_there(void **state)
     assert_status(LK_OK, lk_adapter_hold(held));
     lk_close(held);
     lk_db *db = fake_open_with(f, &fake_operations, FAKE_ALL);
-    fake_rig rig = rig_of(db);
+    fake_rig rig = fake_rig_of(db);
     assert_status(LK_OK, lk_adapter_hold(db));
     assert_status(LK_OK, lk_stream_open(db, &query, &rig.stream));
     fflush(NULL);

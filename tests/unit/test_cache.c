@@ -34,23 +34,6 @@ test_get_of_a_cached_key_asks_nothing(void **state)
 }
 
 static void
-test_keys_that_differ_in_the_border_only_are_apart(void **state)
-{
-    (void)state;
-    cached_open(&c, NULL);
-    kit_set(&c.k, "ab", "c", "1");
-    kit_set(&c.k, "a", "bc", "2");
-    kit_set(&c.k, "abc", "", "");
-    for (int i = 0; i < 2; i++) {
-        assert_true(cached_holds(&c, lk_key_of("ab", "c"), "1"));
-        assert_true(cached_holds(&c, lk_key_of("a", "bc"), "2"));
-        assert_true(cached_holds(&c, lk_key_of("abc", ""), ""));
-    }
-    assert_int_equal(cached_asked(&c), 3);
-    cached_close(&c);
-}
-
-static void
 test_what_is_no_read_goes_through(void **state)
 {
     (void)state;
@@ -87,66 +70,6 @@ set_until(int64_t expires_at_ms, const char *data)
     lk_item item = kit_item("p", "a", data);
     item.expires_at_ms = expires_at_ms;
     assert_status(LK_OK, lk_set(c.cache, &item, 1));
-}
-
-static void
-test_expiry_of_a_cached_item_ends_its_hits(void **state)
-{
-    (void)state;
-    for (int written = 0; written < 2; written++) {
-        cached_open(&c, NULL);
-        set_until(KIT_START_MS + 10, "x");
-        cached_warm(&c, the_key(), "x");
-        if (written != 0)
-            set_until(KIT_START_MS + 10, "x"); /* the entry is the write's */
-        kit_advance(&c.k, 10);
-        assert_true(cached_hits(&c, the_key(), "x"));
-        kit_advance(&c.k, 1);
-        assert_true(cached_holds(&c, the_key(), NULL));
-        lk_key keys[2] = {the_key(), lk_key_of("p", "b")};
-        assert_status(LK_OK, lk_get_many(c.cache, keys, 2, c.k.result));
-        assert_null(lk_result_item(c.k.result, 0));
-        char byte = 7;
-        size_t size = 9;
-        assert_status(LK_NOT_FOUND, lk_get_into(c.cache, the_key(), &byte, 1, &size));
-        assert_int_equal(size, 9);
-        set_until(0, "again");
-        cached_warm(&c, the_key(), "again");
-        cached_close(&c);
-    }
-}
-
-static void
-test_expiry_of_a_cached_item_is_a_hole_of_get_many(void **state)
-{
-    (void)state;
-    cached_open(&c, NULL);
-    set_until(KIT_START_MS + 10, "x");
-    cached_set(&c, "p", "b", "y");
-    lk_key keys[2] = {the_key(), lk_key_of("p", "b")};
-    for (int i = 0; i < 2; i++) {
-        assert_status(LK_OK, lk_get_many(c.cache, keys, 2, c.k.result));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, "x"));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "y"));
-    }
-    assert_int_equal(cached_asked(&c), 2);
-    kit_advance(&c.k, 11);
-    assert_status(LK_OK, lk_get_many(c.cache, keys, 2, c.k.result));
-    assert_null(lk_result_item(c.k.result, 0));
-    assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "y"));
-    cached_close(&c);
-}
-
-static void
-test_item_that_is_expired_when_written_is_absent(void **state)
-{
-    (void)state;
-    cached_open(&c, NULL);
-    cached_set(&c, "p", "a", "x");
-    cached_warm(&c, the_key(), "x");
-    set_until(1, "y");
-    assert_true(cached_holds(&c, the_key(), NULL));
-    cached_close(&c);
 }
 
 static void
@@ -263,90 +186,7 @@ test_missing_key_that_a_queue_may_generate_is_asked_for(void **state)
 
 /* ---- lk_get_into ---- */
 
-static void
-test_get_into_hit_and_miss_are_alike(void **state)
-{
-    (void)state;
-    for (int hit = 0; hit < 2; hit++)
-        for (size_t capacity = 0; capacity < 6; capacity++) {
-            char buffer[8];
-            size_t size = 77;
-            cached_open(&c, NULL);
-            cached_set(&c, "p", "a", "data");
-            if (hit != 0)
-                cached_warm(&c, the_key(), "data");
-            (void)cached_asked(&c);
-            kit_fill(buffer, sizeof buffer);
-            lk_status status =
-                lk_get_into(c.cache, the_key(), capacity == 0 ? NULL : buffer, capacity, &size);
-            assert_status(capacity < 4 ? LK_TOO_SMALL : LK_OK, status);
-            assert_int_equal(size, 4);
-            assert_int_equal(cached_asked(&c), hit != 0 ? 0 : 1);
-            size_t filled = capacity < 4 ? 0 : 4;
-            assert_memory_equal(buffer, "data", filled);
-            assert_true(kit_is_filled(buffer + filled, sizeof buffer - filled));
-            assert_true(cached_hits(&c, the_key(), "data")); /* kept, also where it was too large */
-            cached_close(&c);
-        }
-}
-
 /* ---- keys in the result that is filled ---- */
-
-static void
-test_get_with_the_key_in_its_result_is_answered(void **state)
-{
-    char large[3000];
-    (void)state;
-    memset(large, 'z', sizeof large - 1);
-    large[sizeof large - 1] = 0;
-    for (int hit = 0; hit < 2; hit++) {
-        cached_open(&c, NULL);
-        cached_set(&c, "p", "next", large);
-        cached_set(&c, "p", "a", "next");
-        if (hit != 0) {
-            cached_warm(&c, lk_key_of("p", "next"), large);
-            lk_result_free(c.k.result);
-            c.k.result = lk_result_new(); /* it has to grow */
-        }
-        assert_true(cached_holds(&c, the_key(), "next"));
-        const lk_item *item = lk_result_item(c.k.result, 0);
-        lk_key key = {item->key.pk, item->data};
-        assert_status(LK_OK, lk_get(c.cache, key, c.k.result));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, large));
-        assert_true(cached_hits(&c, lk_key_of("p", "next"), large));
-        cached_close(&c);
-    }
-}
-
-static void
-test_get_many_with_keys_in_its_result_is_answered(void **state)
-{
-    (void)state;
-    for (int hits = 0; hits < 3; hits++) {
-        cached_open(&c, NULL);
-        cached_set(&c, "p", "a", "b");
-        cached_set(&c, "p", "b", "c");
-        cached_set(&c, "p", "c", "a");
-        const char *const names[3] = {"a", "b", "c"};
-        lk_key keys[3];
-        for (int i = 0; i < hits; i++)
-            cached_warm(&c, lk_key_of("p", names[i]), names[(i + 1) % 3]);
-        for (size_t i = 0; i < 3; i++)
-            keys[i] = lk_key_of("p", names[i]);
-        assert_status(LK_OK, lk_get_many(c.cache, keys, 3, c.k.result));
-        for (size_t turn = 1; turn < 5; turn++) {
-            for (size_t i = 0; i < 3; i++) {
-                const lk_item *item = lk_result_item(c.k.result, i);
-                keys[i] = (lk_key){item->key.pk, item->data};
-            }
-            assert_status(LK_OK, lk_get_many(c.cache, keys, 3, c.k.result));
-            for (size_t i = 0; i < 3; i++)
-                assert_true(
-                    kit_bytes_are(lk_result_item(c.k.result, i)->key.sk, names[(i + turn) % 3]));
-        }
-        cached_close(&c);
-    }
-}
 
 static void
 test_push_with_the_job_in_pushed_drops_its_key(void **state)
@@ -389,19 +229,12 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get_of_a_cached_key_asks_nothing),
-        cmocka_unit_test(test_keys_that_differ_in_the_border_only_are_apart),
         cmocka_unit_test(test_what_is_no_read_goes_through),
-        cmocka_unit_test(test_expiry_of_a_cached_item_ends_its_hits),
-        cmocka_unit_test(test_expiry_of_a_cached_item_is_a_hole_of_get_many),
-        cmocka_unit_test(test_item_that_is_expired_when_written_is_absent),
         cmocka_unit_test(test_max_age_ends_hits),
         cmocka_unit_test(test_max_age_counts_from_before_the_call),
         cmocka_unit_test(test_missing_key_is_asked_for_each_time),
         cmocka_unit_test(test_missing_key_with_keep_missing_is_asked_for_once),
         cmocka_unit_test(test_missing_key_that_a_queue_may_generate_is_asked_for),
-        cmocka_unit_test(test_get_into_hit_and_miss_are_alike),
-        cmocka_unit_test(test_get_with_the_key_in_its_result_is_answered),
-        cmocka_unit_test(test_get_many_with_keys_in_its_result_is_answered),
         cmocka_unit_test(test_push_with_the_job_in_pushed_drops_its_key),
         cmocka_unit_test(test_pull_with_its_queues_in_the_result_closes_their_windows),
     };

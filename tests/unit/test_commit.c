@@ -16,168 +16,6 @@ put(const char *pk, const char *sk, const char *data)
     return (lk_write){.kind = LK_PUT, .item = kit_item(pk, sk, data)};
 }
 
-static lk_write
-removal(const char *pk, const char *sk)
-{
-    return (lk_write){.kind = LK_DELETE, .item.key = lk_key_of(pk, sk)};
-}
-
-static void
-test_set_atomic_writes_all_and_bumps_all(void **state)
-{
-    kit *k = kit_of(state);
-    kit_set(k, "p", "a", "old");
-    lk_lock locks[2] = {kit_lock(k, lk_key_of("p", "a")), kit_lock(k, lk_key_of("q", "z"))},
-            before[2];
-    memcpy(before, locks, sizeof locks);
-    kit_advance(k, 500);
-    lk_item items[3] = {kit_item("p", "a", "1"), kit_item("p", "b", "2"), kit_item("r", "", "3")};
-    assert_status(LK_OK, lk_set_atomic(k->db, items, 3, locks, 2, NULL));
-    for (size_t i = 0; i < 2; i++) {
-        assert_true(locks[i].version > before[i].version);
-        assert_true(locks[i].expires_at_ms == k->now_ms + LK_HOURS(24));
-        assert_true(kit_lock(k, locks[i].key).version == locks[i].version);
-    }
-    assert_true(kit_holds(k, items[0].key, "1") && kit_holds(k, items[1].key, "2") &&
-                kit_holds(k, items[2].key, "3"));
-    assert_status(LK_OK, lk_set_atomic(k->db, items, 3, locks, 2, NULL));
-    assert_int_equal(kit_statistics(k).commits, 2);
-}
-
-static void
-test_race_names_the_first_stale_lock_and_writes_nothing(void **state)
-{
-    kit *k = kit_of(state);
-    enum { LOCKS = 40 };
-    lk_lock locks[LOCKS], copy[LOCKS];
-    char sk[LOCKS][8];
-    for (size_t i = 0; i < LOCKS; i++) {
-        snprintf(sk[i], sizeof sk[i], "%zu", i);
-        locks[i] = kit_lock(k, lk_key_of("p", sk[i]));
-    }
-    for (size_t stale = 0; stale < LOCKS; stale++) {
-        /* `stale` and some behind it are at another version. */
-        memcpy(copy, locks, sizeof copy);
-        for (size_t i = stale; i < LOCKS; i += 3)
-            assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &locks[i], 1, NULL));
-        lk_lock before[LOCKS];
-        memcpy(before, copy, sizeof copy);
-        lk_item items[2] = {kit_item("new", "a", "x"), kit_item("new", "b", "y")};
-        lk_conflict conflict = {99, 99};
-        assert_status(LK_RACE, lk_set_atomic(k->db, items, 2, copy, LOCKS, &conflict));
-        assert_int_equal(conflict.index, stale);
-        assert_true(conflict.current_version == locks[stale].version);
-        assert_memory_equal(copy, before, sizeof copy);
-        assert_status(LK_RACE, lk_set_atomic(k->db, items, 2, copy, LOCKS, NULL));
-        assert_true(kit_holds(k, items[0].key, NULL) && kit_holds(k, items[1].key, NULL));
-    }
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, locks, LOCKS, NULL));
-    kit_sweep(k);
-    assert_int_equal(kit_statistics(k).cells, LOCKS);
-    assert_int_equal(kit_statistics(k).races, 2 * LOCKS);
-}
-
-static void
-test_race_of_a_deleted_lock_says_version_zero(void **state)
-{
-    kit *k = kit_of(state);
-    lk_lock locks[2] = {kit_lock(k, lk_key_of("p", "a")), kit_lock(k, lk_key_of("p", "b"))};
-    lk_conflict conflict = {9, 9};
-    assert_status(LK_OK, lk_delete(k->db, &locks[1].key, 1));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, locks, 2, &conflict));
-    assert_true(conflict.index == 1 && conflict.current_version == 0);
-}
-
-static void
-test_lock_of_version_zero_is_stale(void **state)
-{
-    kit *k = kit_of(state);
-    lk_lock lock = {.key = lk_key_of("p", "s")};
-    lk_conflict conflict = {9, 9};
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-    assert_true(conflict.index == 0 && conflict.current_version == 0);
-    kit_set(k, "p", "s", "an item, no lock");
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-    lk_item item = kit_item("p", "s", "x");
-    assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, &lock, 1, &conflict));
-    assert_true(kit_holds(k, lock.key, "an item, no lock"));
-    lk_lock real = kit_lock(k, lock.key);
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-    assert_true(conflict.current_version == real.version);
-    assert_status(LK_OK, lk_delete(k->db, &lock.key, 1));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-}
-
-static void
-test_commit_of_too_much_or_nothing_says_so(void **state)
-{
-    kit *k = kit_of(state);
-    enum { MAX = LK_COMMIT_MAX + 1 };
-    static lk_item items[MAX];
-    static lk_write writes[MAX];
-    static lk_lock locks[MAX];
-    static char sk[MAX][8];
-    for (size_t i = 0; i < MAX; i++) {
-        snprintf(sk[i], sizeof sk[i], "%zu", i);
-        items[i] = kit_item("p", sk[i], sk[i]);
-        writes[i] = (lk_write){.kind = i % 2 ? LK_PUT : LK_DELETE, .item = items[i]};
-        locks[i] = kit_lock(k, lk_key_of("l", sk[i]));
-    }
-    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 1, NULL, 0, NULL));
-    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 1, locks, 0, NULL));
-    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 1, NULL, 1, NULL));
-    assert_status(LK_INVALID, lk_set_atomic(k->db, NULL, 1, locks, 1, NULL));
-    assert_status(LK_INVALID, lk_set_atomic(NULL, items, 1, locks, 1, NULL));
-    assert_status(LK_INVALID, lk_commit(k->db, NULL, 0, NULL, 0, NULL));
-    assert_status(LK_INVALID, lk_commit(k->db, NULL, 1, locks, 1, NULL));
-    assert_status(LK_INVALID, lk_commit(k->db, writes, 1, NULL, 1, NULL));
-    assert_status(LK_INVALID, lk_commit(NULL, writes, 1, NULL, 0, NULL));
-    assert_status(LK_TOO_BIG, lk_set_atomic(k->db, items, MAX, locks, 1, NULL));
-    assert_status(LK_TOO_BIG, lk_set_atomic(k->db, items, 1, locks, MAX, NULL));
-    assert_status(LK_TOO_BIG, lk_set_atomic(k->db, items, SIZE_MAX, locks, 1, NULL));
-    assert_status(LK_TOO_BIG, lk_commit(k->db, writes, MAX, NULL, 0, NULL));
-    assert_status(LK_TOO_BIG, lk_commit(k->db, NULL, 0, locks, MAX, NULL));
-    assert_true(kit_holds(k, items[0].key, NULL));
-    assert_status(LK_OK, lk_commit(k->db, writes, MAX - 1, locks, MAX - 1, NULL));
-    assert_status(LK_OK, lk_set_atomic(k->db, items, MAX - 1, locks, MAX - 1, NULL));
-    for (size_t i = 0; i < MAX - 1; i++)
-        assert_true(kit_holds(k, items[i].key, sk[i]));
-    assert_true(kit_holds(k, items[MAX - 1].key, NULL));
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, locks, MAX - 1, NULL));
-    /* All that again, the other way round. */
-    for (size_t i = 0; i < MAX; i++)
-        writes[i].kind = LK_DELETE;
-    assert_status(LK_OK, lk_commit(k->db, writes, MAX - 1, NULL, 0, NULL));
-    assert_true(kit_holds(k, items[7].key, NULL));
-}
-
-static void
-test_commit_that_names_a_key_twice_is_invalid(void **state)
-{
-    kit *k = kit_of(state);
-    lk_lock a = kit_lock(k, lk_key_of("p", "a")), b = kit_lock(k, lk_key_of("p", "b"));
-    lk_lock twice[3] = {a, b, a};
-    lk_item items[3] = {kit_item("p", "a", "1"), kit_item("p", "b", "2"), kit_item("p", "a", "3")};
-    lk_write writes[][2] = {{put("p", "x", "1"), put("p", "x", "2")},
-                            {put("p", "x", "1"), removal("p", "x")},
-                            {removal("p", "x"), put("p", "x", "1")},
-                            {removal("p", "x"), removal("p", "x")}};
-    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 3, &a, 1, NULL));
-    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 2, twice, 3, NULL));
-    for (size_t i = 0; i < KIT_COUNT(writes); i++) {
-        assert_status(LK_INVALID, lk_commit(k->db, writes[i], 2, NULL, 0, NULL));
-        assert_status(LK_INVALID, lk_commit(k->db, writes[i], 2, &a, 1, NULL));
-    }
-    assert_status(LK_INVALID, lk_commit(k->db, NULL, 0, twice, 3, NULL));
-    lk_write deletes_a = removal("p", "a");
-    assert_status(LK_INVALID, lk_commit(k->db, &deletes_a, 1, twice, 3, NULL));
-    assert_true(kit_holds(k, items[0].key, NULL) && kit_holds(k, lk_key_of("p", "x"), NULL));
-    assert_status(
-        LK_OK, lk_set_atomic(k->db, items, 2, twice, 2, NULL)); /* items and locks may share keys */
-    kit_sweep(k);
-    assert_int_equal(kit_statistics(k).cells, 2);
-}
-
 static void
 test_commit_that_names_a_key_twice_is_invalid_also_when_stale(void **state)
 {
@@ -352,74 +190,6 @@ test_generated_key_is_no_key_twice(void **state)
 }
 
 static void
-test_commit_of_unknown_kinds_is_invalid(void **state)
-{
-    kit *k = kit_of(state);
-    static const int kinds[] = {4, 17, -1};
-    for (size_t i = 0; i < KIT_COUNT(kinds); i++) {
-        lk_write writes[2] = {put("p", "a", "1"), put("p", "b", "1")};
-        writes[1].kind = (lk_write_kind)kinds[i];
-        assert_status(LK_INVALID, lk_commit(k->db, writes, 2, NULL, 0, NULL));
-    }
-    assert_true(kit_holds(k, lk_key_of("p", "a"), NULL));
-}
-
-static void
-test_commit_without_locks_writes_all(void **state)
-{
-    kit *k = kit_of(state);
-    kit_set(k, "p", "gone", "x");
-    lk_lock lock = kit_lock(k, lk_key_of("p", "gone"));
-    lk_write writes[4] = {put("p", "a", "1"), removal("p", "gone"), removal("p", "never was"),
-                          put("q", "b", "2")};
-    assert_status(LK_OK, lk_commit(k->db, writes, 4, NULL, 0, NULL));
-    assert_true(kit_holds(k, lk_key_of("p", "a"), "1") && kit_holds(k, lk_key_of("q", "b"), "2"));
-    assert_true(kit_holds(k, lk_key_of("p", "gone"), NULL));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    kit_sweep(k);
-    assert_int_equal(kit_statistics(k).cells, 2);
-}
-
-static void
-test_commit_that_deletes_the_key_of_its_lock_checks_it_and_makes_it_zero(void **state)
-{
-    kit *k = kit_of(state);
-    kit_set(k, "p", "s", "x");
-    lk_lock lock = kit_lock(k, lk_key_of("p", "s")), stale = lock,
-            other = kit_lock(k, lk_key_of("p", "t"));
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    lk_write writes[2] = {put("p", "made", "y"), removal("p", "s")};
-    lk_lock both[2] = {other, stale};
-    lk_conflict conflict = {9, 9};
-    assert_status(LK_RACE, lk_commit(k->db, writes, 2, both, 2, &conflict));
-    assert_true(conflict.index == 1 && conflict.current_version == lock.version);
-    assert_true(kit_holds(k, lock.key, "x") && kit_holds(k, writes[0].item.key, NULL));
-    both[1] = lock;
-    assert_status(LK_OK, lk_commit(k->db, writes, 2, both, 2, &conflict));
-    assert_true(both[1].version == 0 && both[1].expires_at_ms == 0 &&
-                both[0].version > other.version);
-    assert_true(kit_holds(k, lock.key, NULL) && kit_holds(k, writes[0].item.key, "y"));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    assert_status(LK_RACE,
-                  lk_set_atomic(k->db, NULL, 0, &both[1], 1, NULL)); /* version 0 is no version */
-    assert_true(kit_lock(k, lock.key).version > lock.version);
-}
-
-static void
-test_commit_of_an_expired_item_is_as_good_as_a_delete(void **state)
-{
-    kit *k = kit_of(state);
-    kit_set(k, "p", "s", "x");
-    lk_lock lock = kit_lock(k, lk_key_of("p", "s"));
-    lk_item item = kit_item("p", "s", "y");
-    item.expires_at_ms = k->now_ms - 1;
-    assert_status(LK_OK, lk_set_atomic(k->db, &item, 1, &lock, 1, NULL));
-    assert_true(kit_holds(k, item.key, NULL));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL)); /* of its lock too */
-    assert_true(kit_lock(k, item.key).version > lock.version);
-}
-
-static void
 test_commits_without_rivals_never_race_or_retry(void **state)
 {
     kit *k = kit_of(state);
@@ -441,12 +211,6 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_set_atomic_writes_all_and_bumps_all),
-        TEST(test_race_names_the_first_stale_lock_and_writes_nothing),
-        TEST(test_race_of_a_deleted_lock_says_version_zero),
-        TEST(test_lock_of_version_zero_is_stale),
-        TEST(test_commit_of_too_much_or_nothing_says_so),
-        TEST(test_commit_that_names_a_key_twice_is_invalid),
         TEST(test_commit_that_names_a_key_twice_is_invalid_also_when_stale),
         TEST(test_writes_find_their_locks_in_any_order),
         TEST(test_keys_in_the_same_bytes_are_not_the_same),
@@ -455,10 +219,6 @@ main(void)
         TEST(test_version_of_a_key_that_never_was_is_stale),
         TEST(test_commits_that_fail_leave_no_cells),
         TEST(test_generated_key_is_no_key_twice),
-        TEST(test_commit_of_unknown_kinds_is_invalid),
-        TEST(test_commit_without_locks_writes_all),
-        TEST(test_commit_that_deletes_the_key_of_its_lock_checks_it_and_makes_it_zero),
-        TEST(test_commit_of_an_expired_item_is_as_good_as_a_delete),
         TEST(test_commits_without_rivals_never_race_or_retry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

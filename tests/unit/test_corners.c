@@ -161,35 +161,6 @@ test_removal_ticket_of_dead_cell_comes_after_its_partition_is_freed(void **state
 
 /* ---- a lock of version 0 ---- */
 
-/* Version 0 is what a commit leaves in the lock of a key that it deleted. It is never current. */
-static void
-test_commit_with_lock_of_version_0_races(void **state)
-{
-    lk_item item = {.key = lk_key_of("zero", "a"), .data = lk_string("x")};
-    (void)state;
-    for (int exists = 0; exists < 2; exists++) {
-        lk_lock lock = {item.key, 0, 0};
-        lk_conflict conflict = {7, 7};
-        assert_int_equal(lk_set_atomic(test.db, &item, 1, &lock, 1, &conflict), LK_RACE);
-        assert_int_equal(conflict.index, 0);
-        assert_int_equal(conflict.current_version, 0);
-        assert_int_equal(lk_set(test.db, &item, 1), LK_OK); /* an item and no lock: the same */
-    }
-}
-
-static void
-test_commit_again_with_lock_of_deleted_key_races(void **state)
-{
-    lk_key key = lk_key_of("zero", "b");
-    lk_write write = {.kind = LK_DELETE, .item = {.key = key}};
-    lk_lock lock;
-    (void)state;
-    assert_int_equal(lk_get_lock(test.db, key, &lock), LK_OK);
-    assert_int_equal(lk_commit(test.db, &write, 1, &lock, 1, NULL), LK_OK);
-    assert_int_equal(lock.version, 0);
-    assert_int_equal(lk_commit(test.db, &write, 1, &lock, 1, NULL), LK_RACE);
-}
-
 /* ---- after a stall ---- */
 
 static void *
@@ -295,10 +266,6 @@ main(void)
         cmocka_unit_test_setup_teardown(
             test_removal_ticket_of_dead_cell_comes_after_its_partition_is_freed, corner_open,
             corner_close),
-        cmocka_unit_test_setup_teardown(test_commit_with_lock_of_version_0_races, corner_open,
-                                        corner_close),
-        cmocka_unit_test_setup_teardown(test_commit_again_with_lock_of_deleted_key_races,
-                                        corner_open, corner_close),
         cmocka_unit_test_setup_teardown(test_get_lock_of_new_key_after_a_stall_recovers,
                                         corner_open, corner_close),
         cmocka_unit_test_setup_teardown(

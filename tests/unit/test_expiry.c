@@ -52,29 +52,6 @@ all_reads_find(kit *k, lk_key key)
 }
 
 static void
-test_item_is_there_until_its_end_and_not_after(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    assert_status(LK_OK, set_expiring(k, key, KIT_START_MS + 1000));
-    assert_true(all_reads_find(k, key));
-    kit_advance(k, 1000);
-    assert_true(all_reads_find(k, key));
-    kit_advance(k, 1);
-    assert_false(all_reads_find(k, key));
-    assert_status(LK_OK, set_expiring(k, key, 1));
-    assert_false(all_reads_find(k, key));
-    assert_status(LK_OK, set_expiring(k, key, k->now_ms));
-    assert_true(all_reads_find(k, key));
-    assert_status(LK_OK, set_expiring(k, key, INT64_MAX));
-    kit_advance(k, TEN_YEARS);
-    assert_true(all_reads_find(k, key));
-    assert_status(LK_OK, set_expiring(k, key, 0));
-    kit_advance(k, TEN_YEARS);
-    assert_true(all_reads_find(k, key));
-}
-
-static void
 test_clock_that_goes_back_expires_nothing_early(void **state)
 {
     kit *k = kit_of(state);
@@ -333,7 +310,6 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_item_is_there_until_its_end_and_not_after),
         TEST(test_clock_that_goes_back_expires_nothing_early),
         TEST(test_clock_that_stands_or_is_before_1970_works),
         TEST(test_sweep_takes_out_what_expired_and_says_how_much),

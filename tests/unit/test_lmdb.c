@@ -367,30 +367,6 @@ test_allocator_is_that_of_the_program(void **state)
     lk_close(memory);
 }
 
-static void
-test_no_call_touches_errno(void **state)
-{
-    lmdb_rig *r = *state;
-    lk_db *db = NULL;
-    lk_lock lock;
-    lk_pull_options pull = {.pk = lk_string("q"), .wait_ms = 1};
-    errno = 4321;
-    assert_status(LK_BUSY, lk_lmdb_open(r->folder, &r->options, &db));
-    assert_status(LK_INVALID, lk_lmdb_open("", &r->options, &db));
-    assert_status(LK_UNAVAILABLE, lk_lmdb_open("/no such place/x", &r->options, &db));
-    kit_set(&r->k, "p", "s", "x");
-    assert_status(LK_OK, lk_get(r->k.db, lk_key_of("p", "s"), r->k.result));
-    assert_status(LK_OK, lk_get_lock(r->k.db, lk_key_of("p", "s"), &lock));
-    assert_status(LK_EMPTY,
-                  lk_queue_pull(r->k.db, &(lk_pull_options){.pk = lk_string("q")}, r->k.result));
-    kit_advance(&r->k, 5);
-    jobs_push_delayed(&r->k, "q", NULL, "x", 5);
-    kit_advance(&r->k, 5);
-    assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
-    lmdb_reopen(r, 0);
-    assert_int_equal(errno, 4321);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_teardown)
 
 int
@@ -409,7 +385,6 @@ main(void)
         TEST(test_newer_format_is_refused_and_kept),
         TEST(test_more_readers_than_places_all_read),
         TEST(test_allocator_is_that_of_the_program),
-        TEST(test_no_call_touches_errno),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,7 @@
  */
 #include <unistd.h>
 
-#include "support/lmdb_check.h"
-#include "support/lmdb_rig.h"
+#include "support/lmdb_checked.h"
 
 static uint64_t
 queues_count(const lmdb_rig *r)
@@ -229,17 +228,7 @@ test_clocks_at_the_ends_of_their_numbers(void **state)
     }
 }
 
-/* What is left keeps the invariants. */
-static int
-checked_teardown(void **state)
-{
-    lmdb_rig *r = *state;
-    lmdb_close(r);
-    assert_int_equal(lmdb_check_file(r->folder), 0);
-    return lmdb_teardown(state);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, checked_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
 
 int
 main(void)

@@ -3,8 +3,7 @@
  * The adapter for LMDB: a lock goes with its item when that expires, whoever meets what has expired
  * first, and takes its job and all its rows along.
  */
-#include "support/lmdb_check.h"
-#include "support/lmdb_rig.h"
+#include "support/lmdb_checked.h"
 
 /* An item, or a job, that expires; `then` is what happens to it next. */
 typedef struct expired {
@@ -191,17 +190,7 @@ test_lock_is_good_again_where_the_clock_goes_back(void **state)
     assert_status(LK_OK, lk_set_atomic(r->k.db, NULL, 0, &lock, 1, NULL));
 }
 
-/* What is left keeps the invariants. */
-static int
-checked_teardown(void **state)
-{
-    lmdb_rig *r = *state;
-    lmdb_close(r);
-    assert_int_equal(lmdb_check_file(r->folder), 0);
-    return lmdb_teardown(state);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, checked_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
 
 int
 main(void)

@@ -11,8 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "support/lmdb_check.h"
-#include "support/lmdb_rig.h"
+#include "support/lmdb_checked.h"
 
 /* ---- a disk that fails ---- */
 
@@ -580,17 +579,7 @@ test_purge_and_sweep_of_many_take_all(void **state)
     assert_int_equal(kit_statistics(&r->k).cells, 1);
 }
 
-/* What is left keeps the invariants. */
-static int
-checked_teardown(void **state)
-{
-    lmdb_rig *r = *state;
-    lmdb_close(r);
-    assert_int_equal(lmdb_check_file(r->folder), 0);
-    return lmdb_teardown(state);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, checked_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
 
 int
 main(void)

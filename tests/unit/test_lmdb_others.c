@@ -9,8 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/lmdb_check.h"
-#include "support/lmdb_rig.h"
+#include "support/lmdb_checked.h"
 
 enum { SIZE = 3000, ITEMS = 50 };
 
@@ -201,17 +200,7 @@ test_onlooker_that_dies_inside_a_read_holds_nothing_back(void **state)
     close(told[1]);
 }
 
-/* What is left keeps the invariants. */
-static int
-checked_teardown(void **state)
-{
-    lmdb_rig *r = *state;
-    lmdb_close(r);
-    assert_int_equal(lmdb_check_file(r->folder), 0);
-    return lmdb_teardown(state);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, checked_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
 
 int
 main(void)

@@ -1,95 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a database of LMDB still knows when it is opened again: items, locks, jobs in every state,
- * the time that deadlines are measured with, the order of generated keys. The clocks are set by
- * hand; what a killed process leaves is stress_lmdb_crash's.
+ * A database of LMDB that is opened again: the time that deadlines are measured with, the order of
+ * generated keys, other limits. The clocks are set by hand. What is there again: the conformance
+ * suite; what a killed process leaves: stress_lmdb_crash.
  */
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <latchkey/adapter.h>
 
-#include "support/lmdb_check.h"
-#include "support/lmdb_rig.h"
-
-static void
-test_items_are_there_again_and_expire_meanwhile(void **state)
-{
-    lmdb_rig *r = *state;
-    lk_item item = kit_item("p", "expires", "x");
-    item.expires_at_ms = KIT_START_MS + 100;
-    kit_set(&r->k, "p", "s", "first");
-    kit_set(&r->k, "p", "s", "second");
-    kit_set(&r->k, "p", "empty", "");
-    assert_status(LK_OK, lk_set(r->k.db, &item, 1));
-    lmdb_reopen(r, 100);
-    assert_true(kit_holds(&r->k, lk_key_of("p", "s"), "second"));
-    assert_true(kit_holds(&r->k, lk_key_of("p", "empty"), ""));
-    assert_true(kit_holds(&r->k, lk_key_of("p", "expires"), "x"));
-    lmdb_reopen(r, 1);
-    assert_true(kit_holds(&r->k, lk_key_of("p", "expires"), NULL));
-    size_t swept = 0;
-    assert_status(LK_OK, lk_sweep(r->k.db, 0, &swept));
-    assert_int_equal(swept, 1);
-    assert_int_equal(kit_statistics(&r->k).cells, 2);
-}
-
-static void
-test_locks_are_good_again_and_versions_go_on(void **state)
-{
-    lmdb_rig *r = *state;
-    lk_key key = lk_key_of("p", "s");
-    lk_item item = kit_item("p", "s", "x");
-    lk_lock lock = kit_lock(&r->k, key), stale = lock, gone = kit_lock(&r->k, lk_key_of("p", "t"));
-    assert_status(LK_OK, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
-    assert_status(LK_OK, lk_delete(r->k.db, &gone.key, 1));
-    uint64_t last = lock.version > gone.version ? lock.version : gone.version;
-    for (int i = 0; i < 3; i++) {
-        lmdb_reopen(r, 10);
-        lk_conflict conflict;
-        assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &stale, 1, &conflict));
-        assert_int_equal(conflict.current_version, lock.version);
-        assert_status(LK_OK, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
-        assert_true(lock.version > last);
-        lk_lock anew = kit_lock(&r->k, gone.key);
-        assert_true(anew.version > lock.version);
-        assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &gone, 1, NULL));
-        last = anew.version;
-        gone = anew;
-        assert_status(LK_OK, lk_delete(r->k.db, &gone.key, 1));
-    }
-    lmdb_reopen(r, LK_HOURS(25));
-    assert_status(LK_RACE, lk_set_atomic(r->k.db, &item, 1, &lock, 1, NULL));
-    assert_true(kit_lock(&r->k, key).version > last);
-}
-
-static void
-test_jobs_are_there_again_in_every_state(void **state)
-{
-    lmdb_rig *r = *state;
-    job held, released;
-    jobs_push(&r->k, "q", "1", "held");
-    jobs_push(&r->k, "q", "2", "released");
-    jobs_push(&r->k, "q", "3", "ready");
-    jobs_push_delayed(&r->k, "q", "4", "delayed", 1000);
-    assert_pull(&r->k, "q", "held", &held);
-    assert_pull(&r->k, "q", "released", &released);
-    assert_status(LK_OK, lk_queue_release(r->k.db, &released.claim, 0));
-    lmdb_reopen(r, 10);
-    assert_depths(&r->k, "q", 2, 1, 1);
-    assert_lost(&r->k, &released);
-    assert_pull(&r->k, "q", "released", &released);
-    assert_int_equal(released.claim.receives, 2);
-    assert_pull(&r->k, "q", "ready", NULL);
-    assert_empty(&r->k, "q");
-    lk_queue_statistics stats = jobs_statistics(&r->k, "q");
-    assert_int_equal(stats.pushes, 4);
-    assert_int_equal(stats.pulls, 4);
-    assert_true(stats.lost > 0);
-    assert_status(LK_OK, lk_queue_acknowledge(r->k.db, &held.claim, 1));
-    kit_advance(&r->k, 990);
-    assert_pull(&r->k, "q", "delayed", NULL);
-}
+#include "support/lmdb_checked.h"
 
 static void
 test_deadlines_go_on_while_it_is_closed(void **state)
@@ -195,25 +115,6 @@ test_generated_keys_grow_when_the_clock_went_back(void **state)
         }
         lmdb_reopen(r, i % 3 == 0 ? LK_MINUTES(1) : -LK_HOURS(5));
     }
-}
-
-static void
-test_closed_queue_stays_closed(void **state)
-{
-    lmdb_rig *r = *state;
-    jobs_push(&r->k, "q", "1", "x");
-    assert_status(LK_OK, lk_queue_close(r->k.db, lk_string("q")));
-    kit_advance(&r->k, LK_HOURS(1));
-    assert_status(LK_OK, lk_sweep(r->k.db, 0, NULL));
-    lmdb_reopen(r, 5);
-    assert_status(LK_CLOSED, jobs_try_push(&r->k, "q", NULL, "y", NULL));
-    assert_pull(&r->k, "q", "x", NULL);
-    assert_empty(&r->k, "q");
-    assert_status(LK_OK, lk_queue_purge(r->k.db, lk_string("q"), NULL));
-    assert_status(LK_CLOSED, jobs_try_pull(&r->k, "q", NULL));
-    kit_advance(&r->k, LK_HOURS(1));
-    assert_status(LK_OK, lk_sweep(r->k.db, 0, NULL));
-    assert_status(LK_CLOSED, jobs_try_push(&r->k, "q", NULL, "y", NULL));
 }
 
 /* Other limits, another size of the map, other lives of locks: what is there stays readable. */
@@ -332,31 +233,17 @@ test_pk_without_room_for_a_generated_sk_is_too_big(void **state)
     }
 }
 
-/* What is left keeps the invariants. */
-static int
-checked_teardown(void **state)
-{
-    lmdb_rig *r = *state;
-    lmdb_close(r);
-    assert_int_equal(lmdb_check_file(r->folder), 0);
-    return lmdb_teardown(state);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, checked_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_items_are_there_again_and_expire_meanwhile),
-        TEST(test_locks_are_good_again_and_versions_go_on),
-        TEST(test_jobs_are_there_again_in_every_state),
         TEST(test_deadlines_go_on_while_it_is_closed),
         TEST(test_claim_that_lapsed_meanwhile_is_late_until_claimed_anew),
         TEST(test_realtime_jumps_move_no_deadline),
         TEST(test_time_of_a_process_that_died_is_a_second_old_at_most),
         TEST(test_generated_keys_grow_when_the_clock_went_back),
-        TEST(test_closed_queue_stays_closed),
         TEST(test_options_may_differ_each_time),
         TEST(test_dead_letter_with_a_longer_sk_than_fits_gets_a_generated_one),
         TEST(test_pk_without_room_for_a_generated_sk_is_too_big),

@@ -4,6 +4,7 @@
  */
 #include <pthread.h>
 
+#include "support/crowd.h"
 #include "support/kit.h"
 
 #define TTL LK_HOURS(24)
@@ -19,75 +20,6 @@ static lk_status
 use(kit *k, lk_lock *lock)
 {
     return lk_set_atomic(k->db, NULL, 0, lock, 1, NULL);
-}
-
-static void
-test_lock_of_a_new_key_is_created_and_is_no_item(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    lk_lock lock = kit_lock(k, key), same = kit_lock(k, key);
-    assert_true(lock.expires_at_ms == KIT_START_MS + TTL);
-    assert_true(same.version == lock.version && same.expires_at_ms == lock.expires_at_ms);
-    assert_ptr_equal(lock.key.pk.data, key.pk.data);
-    assert_ptr_equal(lock.key.sk.data, key.sk.data);
-    assert_true(kit_holds(k, key, NULL));
-    lk_query query = {.pk = key.pk};
-    assert_status(LK_OK, lk_query_items(k->db, &query, k->result));
-    assert_int_equal(lk_result_count(k->result), 0);
-    kit_set(k, "p", "s", "an item does not touch the lock");
-    assert_true(kit_lock(k, key).version == lock.version);
-    assert_int_equal(kit_statistics(k).locks_created, 1);
-}
-
-static void
-test_get_lock_with_null_says_invalid(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    lk_lock lock;
-    assert_status(LK_INVALID, lk_get_lock(NULL, key, &lock));
-    assert_status(LK_INVALID, lk_get_lock(k->db, key, NULL));
-    assert_status(LK_INVALID, lk_get_locked(NULL, &key, 1, &lock, k->result));
-    assert_status(LK_INVALID, lk_get_locked(k->db, NULL, 1, &lock, k->result));
-    assert_status(LK_INVALID, lk_get_locked(k->db, &key, 1, NULL, k->result));
-    assert_status(LK_INVALID, lk_get_locked(k->db, &key, 1, &lock, NULL));
-}
-
-static void
-test_lock_is_renewed_exactly_at_the_border(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    lk_lock lock = kit_lock(k, key);
-    kit_advance(k, TTL - REFRESH - 1);
-    assert_true(kit_lock(k, key).version == lock.version);
-    kit_advance(k, 1);
-    lk_lock renewed = kit_lock(k, key);
-    assert_true(renewed.version > lock.version);
-    assert_true(renewed.expires_at_ms == k->now_ms + TTL);
-    assert_status(LK_RACE, use(k, &lock));
-    assert_status(LK_OK, use(k, &renewed));
-    assert_int_equal(kit_statistics(k).locks_renewed, 1);
-}
-
-static void
-test_lock_lapses_only_after_its_end(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    lk_lock lock = kit_lock(k, key);
-    kit_advance(k, TTL);
-    assert_status(LK_OK, use(k, &lock));
-    assert_true(lock.expires_at_ms == k->now_ms + TTL);
-    kit_advance(k, TTL + 1);
-    lk_conflict conflict = {9, 9};
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-    assert_true(conflict.index == 0 && conflict.current_version == 0);
-    lk_lock anew = kit_lock(k, key);
-    assert_true(anew.version > lock.version);
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-    assert_true(conflict.current_version == anew.version);
 }
 
 static void
@@ -158,48 +90,6 @@ test_version_of_a_key_that_comes_and_goes_only_grows(void **state)
 }
 
 static void
-test_delete_makes_a_lock_stale_also_after_its_cell_has_gone(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    lk_lock lock = kit_lock(k, key);
-    lk_conflict conflict;
-    assert_status(LK_OK, lk_delete(k->db, &key, 1));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-    assert_true(conflict.current_version == 0);
-    kit_sweep(k);
-    assert_int_equal(kit_statistics(k).cells, 0);
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-    assert_true(conflict.current_version == 0);
-    kit_set(k, "p", "s", "an item, no lock");
-    assert_status(LK_RACE, use(k, &lock));
-    lk_lock anew = kit_lock(k, key);
-    assert_true(anew.version > lock.version);
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, &conflict));
-    assert_true(conflict.current_version == anew.version);
-}
-
-static void
-test_get_locked_with_repeated_keys_and_holes_answers_each_position(void **state)
-{
-    kit *k = kit_of(state);
-    kit_set(k, "p", "a", "A");
-    lk_lock known = kit_lock(k, lk_key_of("p", "b"));
-    lk_key keys[] = {lk_key_of("p", "a"), lk_key_of("p", "b"), lk_key_of("p", "c"),
-                     lk_key_of("p", "a")};
-    lk_lock locks[4];
-    assert_status(LK_OK, lk_get_locked(k->db, keys, 4, locks, k->result));
-    assert_int_equal(lk_result_count(k->result), 4);
-    assert_true(locks[1].version == known.version && locks[0].version == locks[3].version);
-    assert_true(locks[2].version != 0 && locks[2].version != locks[0].version);
-    assert_ptr_equal(locks[2].key.sk.data, keys[2].sk.data);
-    assert_true(kit_bytes_are(lk_result_item(k->result, 0)->data, "A"));
-    assert_true(kit_bytes_are(lk_result_item(k->result, 3)->data, "A"));
-    assert_null(lk_result_item(k->result, 1));
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, locks, 3, NULL));
-}
-
-static void
 test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
 {
     kit *k = kit_of(state);
@@ -218,64 +108,26 @@ test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
 
 enum { THREADS = 6, EACH = 4000 };
 
-typedef struct worker {
-    pthread_t thread;
-    kit *k;
-    uint64_t number;
-    uint64_t versions[EACH];
-    uint64_t failures;
-    pthread_barrier_t *start;
-} worker;
+typedef struct numbering {
+    lk_db *db;
+    uint64_t versions[THREADS][EACH];
+} numbering;
 
-static void *
-worker_locks(void *context)
+static void
+numbering_member(crowd_member *m)
 {
-    worker *w = context;
-    pthread_barrier_wait(w->start);
+    numbering *n = m->context;
     for (uint64_t i = 0; i < EACH; i++) {
         lk_lock lock;
-        lk_key key = kit_numbered("p", w->number * EACH + i % 500);
-        w->failures += lk_get_lock(w->k->db, key, &lock) != LK_OK;
-        w->failures += lk_set_atomic(w->k->db, NULL, 0, &lock, 1, NULL) != LK_OK;
-        w->versions[i] = lock.version;
+        lk_key key = kit_numbered("p", m->index * EACH + i % 500);
+        EXPECT_OK(lk_get_lock(n->db, key, &lock));
+        EXPECT_OK(lk_set_atomic(n->db, NULL, 0, &lock, 1, NULL));
+        n->versions[m->index][i] = lock.version;
         if (i % 50 == 0)
             lk_thread_detach();
         if (i % 7 == 0)
-            w->failures += lk_delete(w->k->db, &key, 1) != LK_OK;
+            EXPECT_OK(lk_delete(n->db, &key, 1));
     }
-    return NULL;
-}
-
-static void *
-worker_same(void *context)
-{
-    worker *w = context;
-    pthread_barrier_wait(w->start);
-    for (uint64_t i = 0; i < EACH; i++) {
-        lk_lock lock;
-        w->failures += lk_get_lock(w->k->db, kit_numbered("same", i), &lock) != LK_OK;
-        w->versions[i] = lock.version;
-    }
-    return NULL;
-}
-
-static void
-workers_run(kit *k, worker *workers, void *(*run)(void *))
-{
-    pthread_barrier_t start;
-    pthread_barrier_init(&start, NULL, THREADS);
-    for (uint64_t i = 0; i < THREADS; i++) {
-        workers[i].k = k;
-        workers[i].number = i;
-        workers[i].failures = 0;
-        workers[i].start = &start;
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, run, &workers[i]), 0);
-    }
-    for (size_t i = 0; i < THREADS; i++) {
-        pthread_join(workers[i].thread, NULL);
-        assert_int_equal(workers[i].failures, 0);
-    }
-    pthread_barrier_destroy(&start);
 }
 
 static int
@@ -288,23 +140,14 @@ compare(const void *left, const void *right)
 static void
 test_versions_of_many_locks_and_threads_are_unique(void **state)
 {
-    static worker workers[THREADS];
-    static uint64_t all[THREADS * EACH];
-    workers_run(kit_of(state), workers, worker_locks);
-    for (size_t i = 0; i < THREADS; i++)
-        memcpy(all + i * EACH, workers[i].versions, sizeof workers[i].versions);
-    qsort(all, KIT_COUNT(all), sizeof *all, compare);
-    for (size_t i = 1; i < KIT_COUNT(all); i++)
+    static numbering n;
+    n.db = kit_of(state)->db;
+    crowd_run(THREADS, numbering_member, &n);
+    assert_true(crowd_is_well());
+    uint64_t *all = n.versions[0];
+    qsort(all, THREADS * EACH, sizeof *all, compare);
+    for (size_t i = 1; i < (size_t)THREADS * EACH; i++)
         assert_true(all[i] != all[i - 1]);
-}
-
-static void
-test_concurrent_callers_get_one_version(void **state)
-{
-    static worker workers[THREADS];
-    workers_run(kit_of(state), workers, worker_same);
-    for (size_t i = 1; i < THREADS; i++)
-        assert_memory_equal(workers[i].versions, workers[0].versions, sizeof workers[0].versions);
 }
 
 /* A thread whose record gets no memory must not spoil the numbering of the others: while its allocation fails, another
@@ -466,18 +309,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_lock_of_a_new_key_is_created_and_is_no_item),
-        TEST(test_get_lock_with_null_says_invalid),
-        TEST(test_lock_is_renewed_exactly_at_the_border),
-        TEST(test_lock_lapses_only_after_its_end),
         cmocka_unit_test(test_lock_that_is_never_renewed_lives_to_its_end),
         cmocka_unit_test(test_lock_of_the_longest_life_does_not_overflow),
         TEST(test_version_of_a_key_that_comes_and_goes_only_grows),
-        TEST(test_delete_makes_a_lock_stale_also_after_its_cell_has_gone),
-        TEST(test_get_locked_with_repeated_keys_and_holes_answers_each_position),
         TEST(test_lapsed_locks_of_a_store_that_only_locks_come_back),
         TEST(test_versions_of_many_locks_and_threads_are_unique),
-        TEST(test_concurrent_callers_get_one_version),
         cmocka_unit_test(test_versions_are_unique_when_a_thread_failed_to_attach),
         TEST(test_commit_under_locks_read_before_their_keys_went_and_cells_were_freed_is_a_race),
         TEST(test_commit_under_locks_read_before_their_keys_came_anew_names_the_new_version),

@@ -218,20 +218,6 @@ test_stores_side_by_side_share_nothing(void **state)
 }
 
 static void
-test_result_outlives_its_store(void **state)
-{
-    (void)state;
-    kit k;
-    kit_open(&k, NULL);
-    kit_set(&k, "p", "s", "data");
-    lk_result *result = lk_result_new();
-    assert_status(LK_OK, lk_get(k.db, lk_key_of("p", "s"), result));
-    kit_close(&k);
-    assert_true(kit_bytes_are(lk_result_item(result, 0)->data, "data"));
-    lk_result_free(result);
-}
-
-static void
 test_sweeper_that_runs_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -291,7 +277,6 @@ main(void)
         cmocka_unit_test(test_limits_by_default_are_those_of_the_contract),
         cmocka_unit_test(test_limits_that_were_set_hold),
         cmocka_unit_test(test_stores_side_by_side_share_nothing),
-        cmocka_unit_test(test_result_outlives_its_store),
         cmocka_unit_test(test_statistics_say_which_allocator_it_is),
         cmocka_unit_test(test_sweeper_that_runs_leaves_nothing_behind),
     };

@@ -30,31 +30,6 @@ test_result_that_is_new_or_null_is_empty(void **state)
 }
 
 static void
-test_result_out_of_range_is_null(void **state)
-{
-    kit *k = kit_of(state);
-    kit_set(k, "p", "s", "x");
-    assert_true(kit_holds(k, lk_key_of("p", "s"), "x"));
-    assert_non_null(lk_result_item(k->result, 0));
-    assert_null(lk_result_item(k->result, 1));
-    assert_null(lk_result_item(k->result, SIZE_MAX));
-    assert_null(lk_result_claim(k->result, 0));
-}
-
-static void
-test_result_keeps_its_bytes_while_the_store_changes(void **state)
-{
-    kit *k = kit_of(state);
-    kit_set(k, "p", "s", "before");
-    assert_true(kit_holds(k, lk_key_of("p", "s"), "before"));
-    const lk_item *item = lk_result_item(k->result, 0);
-    kit_set(k, "p", "s", "after!");
-    assert_status(LK_OK, lk_delete(k->db, &item->key, 1));
-    kit_sweep(k);
-    assert_true(kit_bytes_are(item->data, "before") && kit_bytes_are(item->key.sk, "s"));
-}
-
-static void
 test_result_that_has_grown_allocates_no_more(void **state)
 {
     kit *k = kit_of(state);
@@ -210,8 +185,6 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_result_that_is_new_or_null_is_empty),
-        TEST(test_result_out_of_range_is_null),
-        TEST(test_result_keeps_its_bytes_while_the_store_changes),
         TEST(test_result_that_has_grown_allocates_no_more),
         cmocka_unit_test(test_status_string_names_each),
         cmocka_unit_test(test_helpers_of_the_header),

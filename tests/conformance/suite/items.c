@@ -310,6 +310,7 @@ static void
 test_set_of_an_expired_item_is_as_good_as_a_delete(rig *r)
 {
     lkc_set(r, "a", "b", "x");
+    assert_holds(r, lk_key_of("a", "b"), "x");
     lkc_set_until(r, "a", "b", "y", lkc_now(r) - 1);
     lkc_set_until(r, "a", "c", "y", 1);
     assert_holds(r, lk_key_of("a", "b"), NULL);

@@ -90,8 +90,11 @@ static void
 test_get_many_takes_its_keys_from_the_result_that_it_fills(rig *r)
 {
     lk_key keys[3];
+    char large[5000]; /* so that the result has to grow */
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
     lkc_set(r, "a", "1", "one");
-    lkc_set(r, "a", "2", "two");
+    lkc_set(r, "a", "2", large);
     lk_key first[] = {lk_key_of("a", "1"), lk_key_of("a", "2")};
     assert_status(LK_OK, lk_get_many(r->db, first, 2, r->result));
     for (int turn = 0; turn < 10; turn++) {
@@ -99,7 +102,7 @@ test_get_many_takes_its_keys_from_the_result_that_it_fills(rig *r)
         keys[1] = lk_result_item(r->result, 0)->key;
         keys[2] = keys[0];
         assert_status(LK_OK, lk_get_many(r->db, keys, 3, r->result));
-        const char *wanted = turn % 2 == 0 ? "two" : "one";
+        const char *wanted = turn % 2 == 0 ? large : "one";
         assert_true(lkc_is(lk_result_item(r->result, 0)->data, wanted));
         assert_true(lkc_is(lk_result_item(r->result, 2)->data, wanted));
     }

@@ -97,8 +97,13 @@ test_stream_of_nothing_ends(rig *r)
     assert_status(LK_OK, lk_stream_next(stream, &item));
     assert_true(item.key.sk.size == 0 && lkc_is(item.data, "alone"));
     assert_status(LK_END, lk_stream_next(stream, &item));
+    lkc_set(r, "p", "later", "x");
+    assert_status(LK_END, lk_stream_next(stream, &item));
     lk_stream_close(stream);
+    stream = stream_open(r, &query);
     assert_status(LK_INVALID, lk_stream_next(NULL, &item));
+    assert_status(LK_INVALID, lk_stream_next(stream, NULL));
+    lk_stream_close(stream);
     lk_stream_close(NULL);
 }
 

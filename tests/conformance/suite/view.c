@@ -42,6 +42,7 @@ test_view_that_finds_nothing_leaves_the_item(rig *r)
     assert_status(LK_NOT_FOUND, lk_view(r->db, lk_key_of("a", "b"), &item));
     assert_status(LK_INVALID, lk_view(r->db, lk_key_of("", "b"), &item));
     assert_status(LK_INVALID, lk_view(r->db, lk_key_of("a", "b"), NULL));
+    assert_status(LK_INVALID, lk_view(NULL, lk_key_of("a", "b"), &item));
     lk_key large = {{"x", r->about.max_pk_size + 1}, {NULL, 0}};
     assert_status(LK_TOO_BIG, lk_view(r->db, large, &item));
     lk_read_end(r->db);
