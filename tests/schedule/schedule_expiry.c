@@ -3,6 +3,9 @@
  * Time passes while three threads are at work: an item is there until its expiry and not a
  * millisecond longer, whoever sweeps or writes it anew; its lock goes with it; a sleeping pull is
  * woken by a delay that ends.
+ *
+ * `midst_*`: it expires in the midst of a commit, at each of its points. The commit has one time: what it has found to be live stays so
+ * to its end, and what it leaves behind is over from then on, the lock with it.
  */
 #include "schedule/store.h"
 
@@ -173,9 +176,89 @@ check_delay(void)
         schedule_fail("a job came %d ms late", (int)(schedule_monotonic_ms() - due_ms));
 }
 
+/* ---- in the midst of a commit ---- */
+
+static lk_status status_of_commit;
+static lk_lock bumped;
+
+static void
+prepare_job(void)
+{
+    prepare();
+    uint64_t number = 1;
+    lk_item job = store_item(key, &number);
+    job.expires_at_ms = end_ms;
+    STORE_MUST(lk_queue_push(db, &job, 1, NULL, NULL));
+    STORE_MUST(lk_get_lock(db, key, &lock));
+}
+
+static void
+commit(const lk_item *items, size_t count)
+{
+    bumped = lock;
+    status_of_commit = lk_set_atomic(db, items, count, &bumped, 1, NULL);
+    if (status_of_commit != LK_RACE)
+        STORE_MUST(status_of_commit);
+}
+
+/* The item goes on to its end, and the new lock no further. */
+static void
+bump(void)
+{
+    commit(NULL, 0);
+}
+
+static void
+put_again(void)
+{
+    uint64_t number = 2;
+    lk_item item = store_item(key, &number);
+    commit(&item, 1);
+}
+
+static void
+end_passes(void)
+{
+    schedule_time_pass(LIFE_MS + 1);
+}
+
+static void
+check_bumped(void)
+{
+    lk_lock fresh;
+    lk_result *result = store_result();
+    SCHEDULE_EXPECT(lk_get(db, key, result) == LK_NOT_FOUND);
+    SCHEDULE_EXPECT(lk_set_atomic(db, NULL, 0, &bumped, 1, NULL) == LK_RACE);
+    STORE_MUST(lk_get_lock(db, key, &fresh));
+    SCHEDULE_EXPECT(fresh.version > bumped.version);
+    lk_result_free(result);
+}
+
+/* What is put over a live job stays one, by the time of the commit. */
+static void
+check_job(void)
+{
+    lk_result *result = store_result();
+    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
+    pull.pk = key.pk;
+    lk_status wanted = status_of_commit == LK_OK ? LK_OK : LK_EMPTY;
+    SCHEDULE_EXPECT(lk_queue_pull(db, &pull, result) == wanted);
+    if (wanted == LK_OK) {
+        SCHEDULE_EXPECT(store_number(lk_result_item(result, 0)) == 2);
+        STORE_MUST(lk_set_atomic(db, NULL, 0, &bumped, 1, NULL));
+    }
+    lk_result_free(result);
+}
+
 #define EXPIRY(title, ...)                                                                   \
     {                                                                                        \
         .name = title, .prepare = prepare, .teardown = teardown, .count = 10000, __VA_ARGS__ \
+    }
+
+#define MIDST(title, before, operation, after)                                             \
+    {                                                                                      \
+        .name = title, .prepare = before, .body = {operation, end_passes}, .check = after, \
+        .teardown = teardown, .count = 500, .stops = 1                                     \
     }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -183,5 +266,8 @@ const schedule_scenario schedule_scenarios[] = {
     EXPIRY("expiry_lock", .body = {time_passes, set_under_lock, sweep}, .check = check_gone),
     EXPIRY("expiry_renewed", .body = {time_passes, renew, sweep, sweep}, .check = check_renewed),
     EXPIRY("expiry_delay", .body = {pull_and_wait, push_late}, .check = check_delay),
+    MIDST("midst_of_a_bump", prepare, bump, check_bumped),
+    MIDST("midst_of_a_bump_of_a_job", prepare_job, bump, check_bumped),
+    MIDST("midst_of_a_put_over_a_job", prepare_job, put_again, check_job),
     {0},
 };

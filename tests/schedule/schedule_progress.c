@@ -28,6 +28,11 @@ static lk_lock lock[2];
 static lk_result *held; /* of claims */
 static lk_claim claim[2];
 static bool writes;
+static uint64_t
+    left[2]; /* what the operation leaves of the first two keys, where nobody else wrote */
+static bool checks_locks;     /* it comes before all writes of others, or not at all */
+static bool seen_after;       /* by fiber 2 */
+static bool does_all;         /* fiber 1 makes calls of all kinds */
 static uint32_t steps;        /* of fiber 1, before its thread ends */
 static uint32_t taken_out[3]; /* jobs that each fiber has acknowledged, a bit each */
 
@@ -72,6 +77,7 @@ prepare(void)
     STORE_MUST(lk_queue_pull(db, &options, held));
     for (size_t i = 0; i < 2; i++)
         claim[i] = *lk_result_claim(held, i);
+    left[0] = left[1] = 1;
 }
 
 static void
@@ -80,6 +86,43 @@ prepare_locks(void)
     prepare();
     for (int i = 0; i < 2; i++)
         STORE_MUST(lk_get_lock(db, key[i], &lock[i]));
+}
+
+static void
+prepare_set(void)
+{
+    prepare();
+    left[0] = 100;
+}
+
+static void
+prepare_delete(void)
+{
+    prepare();
+    left[0] = 0;
+}
+
+static void
+prepare_delete_locked(void)
+{
+    prepare_locks();
+    left[0] = 0;
+}
+
+static void
+prepare_set_atomic(void)
+{
+    prepare_locks();
+    left[0] = left[1] = 100;
+    checks_locks = true;
+}
+
+static void
+prepare_commit(void)
+{
+    prepare_locks();
+    left[0] = 100;
+    left[1] = 0;
 }
 
 /* Removals that are soon due, and something that has expired. */
@@ -150,6 +193,23 @@ run_commit(void)
     lk_write both[2] = {{.kind = LK_PUT, .item = store_item(key[0], &number)},
                         {.kind = LK_DELETE, .item = {.key = key[1]}}};
     STORE_MUST(lk_commit(db, both, 2, NULL, 0, NULL));
+}
+
+static void
+run_new_lock(void)
+{
+    lk_lock mine;
+    STORE_MUST(lk_get_lock(db, key[3], &mine));
+}
+
+static void
+run_get(void)
+{
+    lk_result *result = store_result();
+    lk_status status = lk_get(db, key[0], result);
+    if (status != LK_NOT_FOUND)
+        STORE_MUST(status);
+    lk_result_free(result);
 }
 
 static void
@@ -237,6 +297,31 @@ run_push_commit(void)
 
 /* ---- what the other one does ---- */
 
+/* The two keys in one snapshot: before the operation, or after it; and after, once that was seen. */
+static void
+pair_check(const lk_item *first, const lk_item *second)
+{
+    uint64_t a = store_number(first), b = store_number(second);
+    bool before = a == 1 && b == 1, after = a == left[0] && b == left[1];
+    if (writes || does_all)
+        return;
+    if (!after && (!before || seen_after))
+        schedule_fail("a snapshot has %d and %d", (int)a, (int)b);
+    seen_after |= !before;
+}
+
+/* Of a query: who is absent has no place. */
+static void
+query_check(const lk_result *result)
+{
+    const lk_item *pair[2] = {NULL, NULL};
+    for (size_t i = 0; i < lk_result_count(result); i++)
+        for (int k = 0; k < 2; k++)
+            if (lk_bytes_compare(lk_result_item(result, i)->key.sk, key[k].sk) == 0)
+                pair[k] = lk_result_item(result, i);
+    pair_check(pair[0], pair[1]);
+}
+
 static void
 read_all(void)
 {
@@ -244,12 +329,17 @@ read_all(void)
     lk_query query = {.pk = key[0].pk};
     lk_stream *stream = NULL;
     lk_item item;
+    STORE_MUST(lk_get_many(db, key, KEYS, result));
+    pair_check(lk_result_item(result, 0), lk_result_item(result, 1));
+    STORE_MUST(lk_query_items(db, &query, result));
+    query_check(result);
     for (int i = 0; i < KEYS; i++) {
         lk_status status = lk_get(db, key[i], result);
         SCHEDULE_EXPECT(status == LK_OK || status == LK_NOT_FOUND);
+        if (i < 2 && !writes && seen_after)
+            SCHEDULE_EXPECT(store_number(status == LK_OK ? lk_result_item(result, 0) : NULL) ==
+                            left[i]);
     }
-    STORE_MUST(lk_get_many(db, key, KEYS, result));
-    STORE_MUST(lk_query_items(db, &query, result));
     query.relaxed = true;
     STORE_MUST(lk_query_items(db, &query, result));
     STORE_MUST(lk_stream_open(db, &query, &stream));
@@ -307,19 +397,22 @@ others(void)
     read_all();
 }
 
+/* Each key is what one order of both gives. */
 static void
 check(void)
 {
     lk_result *result = store_result();
-    uint64_t number[2];
+    uint64_t number[2], its[2];
     for (int i = 0; i < 2; i++) {
         lk_status status = lk_get(db, key[i], result);
         number[i] = status == LK_OK ? store_number(lk_result_item(result, 0)) : 0;
-        SCHEDULE_EXPECT(number[i] == 0 || number[i] == 1 || number[i] == 100 ||
-                        number[i] == OTHERS);
-        SCHEDULE_EXPECT(!writes || number[i] != 1);
+        its[i] = writes && left[i] == 1 ? OTHERS : left[i];
     }
     lk_result_free(result);
+    bool last = number[0] == its[0] && number[1] == its[1];
+    bool first = writes && number[0] == OTHERS && number[1] == OTHERS;
+    if (!first && (!last || (writes && checks_locks)))
+        schedule_fail("in the end %d and %d", (int)number[0], (int)number[1]);
 }
 
 /* ---- what is left of a thread that never comes back ---- */
@@ -388,6 +481,7 @@ leave(void)
 static void
 setup_exit(void)
 {
+    does_all = true;
     steps = (uint32_t)(schedule_random() % (CALLS + 1));
     writes = schedule_random() % 2 == 0;
 }
@@ -414,16 +508,18 @@ check_exit(void)
     }
 
 const schedule_scenario schedule_scenarios[] = {
-    STOPS("stop_set", prepare, run_set),
-    STOPS("stop_delete", prepare, run_delete),
-    STOPS("stop_delete_locked", prepare_locks, run_delete),
+    STOPS("stop_set", prepare_set, run_set),
+    STOPS("stop_delete", prepare_delete, run_delete),
+    STOPS("stop_delete_locked", prepare_delete_locked, run_delete),
     STOPS("stop_get_lock", prepare_locks, run_get_lock),
     STOPS("stop_get_lock_new", prepare, run_get_lock),
-    STOPS("stop_set_atomic", prepare_locks, run_set_atomic),
-    STOPS("stop_commit", prepare_locks, run_commit),
+    STOPS("stop_set_atomic", prepare_set_atomic, run_set_atomic),
+    STOPS("stop_commit", prepare_commit, run_commit),
+    STOPS("stop_get", prepare, run_get),
     STOPS("stop_get_many", prepare, run_get_many),
     STOPS("stop_query", prepare, run_query),
     STOPS("stop_new_key", prepare, run_new_key),
+    STOPS("stop_new_lock", prepare, run_new_lock),
     STOPS("stop_new_partition", prepare, run_new_partition),
     STOPS("stop_sweep", prepare_removals, run_sweep),
     STOPS("stop_upkeep", prepare_removals, run_upkeep),
@@ -433,13 +529,13 @@ const schedule_scenario schedule_scenarios[] = {
     STOPS("stop_release", prepare, run_release),
     STOPS("stop_extend", prepare, run_extend),
     STOPS("stop_push_commit", prepare, run_push_commit),
-    KILLS("kill_set", prepare, run_set),
-    KILLS("kill_delete", prepare, run_delete),
-    KILLS("kill_delete_locked", prepare_locks, run_delete),
+    KILLS("kill_set", prepare_set, run_set),
+    KILLS("kill_delete", prepare_delete, run_delete),
+    KILLS("kill_delete_locked", prepare_delete_locked, run_delete),
     KILLS("kill_get_lock", prepare_locks, run_get_lock),
     KILLS("kill_get_lock_new", prepare, run_get_lock),
-    KILLS("kill_set_atomic", prepare_locks, run_set_atomic),
-    KILLS("kill_commit", prepare_locks, run_commit),
+    KILLS("kill_set_atomic", prepare_set_atomic, run_set_atomic),
+    KILLS("kill_commit", prepare_commit, run_commit),
     KILLS("kill_get_many", prepare, run_get_many),
     KILLS("kill_query", prepare, run_query),
     KILLS("kill_new_key", prepare, run_new_key),

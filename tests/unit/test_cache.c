@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The cache in front of a store: hits, time, absence, lk_get_into, results that are filled while their bytes are read.
+ * The cache in front of a store: hits, ages, absence, jobs whose keys lie in the result that is filled.
  * Writes: test_cache_writes.c; reads that meet: test_cache_loads.c; who has to go: test_cache_policy.c.
  */
 #include "support/cached.h"
@@ -63,14 +63,6 @@ test_what_is_no_read_goes_through(void **state)
 }
 
 /* ---- time ---- */
-
-static void
-set_until(int64_t expires_at_ms, const char *data)
-{
-    lk_item item = kit_item("p", "a", data);
-    item.expires_at_ms = expires_at_ms;
-    assert_status(LK_OK, lk_set(c.cache, &item, 1));
-}
 
 static void
 test_max_age_ends_hits(void **state)
