@@ -6,9 +6,9 @@
  *   pair L1   the flag of a reader's place: who leaves it (release), who takes it next (acquire);
  *             without it the next one sees half of the last one's transaction. reader.c
  *
- *   pair L2   LMDB's meta pages: a writer has published commit N + 1 before it overwrites the page of
- *             N; who has copied that page looks at the number of the last commit after it. Without
- *             the fence a processor that is not x86 may look first. reader.c
+ *   pair L2   LMDB's meta pages: a writer has published commit N + 1 before it overwrites the page
+ *             of N; who has copied that page looks at the number of the last commit after it.
+ *             Without the fence a processor that is not x86 may look first. reader.c
  *
  * Everything else that is shared is under a mutex, but for counters, which nothing depends on.
  */

@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * Several writes under several locks, in one step: one transaction. Called through the table of
- * operations.
+ * Writes of several keys in one step, with or without locks: set, delete, set_atomic, commit. Each
+ * is one transaction. Called through the table of operations.
  *
  * All locks of a commit get numbers in a row, so what the caller is told afterwards follows from
  * the first of them; and a lock that the same commit deletes is known by its number.
  */
-#include "lmdb/store.h"
+#include "lmdb/claim.h"
+#include "lmdb/end.h"
+#include "lmdb/item.h"
+#include "lmdb/lock.h"
+#include "lmdb/operations.h"
+#include "lmdb/push.h"
+#include "lmdb/reader.h"
+#include "lmdb/wait.h"
 
-/* Writes, or items alone. */
+/* One of writes, items to put, keys to remove. */
 typedef struct change {
     const lk_write *writes;
     const lk_item *items;
+    const lk_key *keys;
     size_t count;
     lk_lock *locks;
     size_t lock_count;
@@ -53,7 +61,7 @@ locks_bump(lki_lmdb_txn *t, change *c)
         lki_lmdb_key key;
         lki_lmdb_lock row;
         lki_lmdb_key_make(&key, c->locks[i].key);
-        status = lki_lmdb_row(t->txn, t->store->locks, &key, &row, sizeof row);
+        status = lki_lmdb_row(t->txn, t->store->in.locks, &key, &row, sizeof row);
         if (status == LK_OK)
             status = lki_lmdb_lock_write(t, &key, &row, c->first + i);
     }
@@ -106,13 +114,16 @@ writes_do(lki_lmdb_txn *t, change *c)
 {
     lk_status status = LK_OK;
     for (size_t i = 0; status == LK_OK && i < c->count; i++) {
+        lki_lmdb_key key;
         if (c->writes != NULL) {
             status = write_do(t, c, &c->writes[i]);
-            continue;
+        } else if (c->items != NULL) {
+            lki_lmdb_key_make(&key, c->items[i].key);
+            status = lki_lmdb_item_put(t, &key, &c->items[i]);
+        } else {
+            lki_lmdb_key_make(&key, c->keys[i]);
+            status = lki_lmdb_key_remove(t, &key, NULL);
         }
-        lki_lmdb_key key;
-        lki_lmdb_key_make(&key, c->items[i].key);
-        status = lki_lmdb_item_put(t, &key, &c->items[i]);
     }
     return status;
 }
@@ -131,25 +142,21 @@ locks_tell(const lki_lmdb_txn *t, const change *c)
 }
 
 static void
-pushes_call(lki_lmdb *store, const change *c)
+pushes_notify(lki_lmdb *store, const change *c)
 {
     for (size_t i = 0; c->writes != NULL && i < c->count; i++)
         if (c->writes[i].kind == LK_PUSH)
-            lki_lmdb_call(store, c->writes[i].item.key.pk, 1);
+            lki_lmdb_notify(store, c->writes[i].item.key.pk, 1);
 }
 
-/* Of a commit that came to nothing for it: the count of its queue. Where that fails it is not
- * counted. */
+/* Counts a claim for whose loss a commit came to nothing. Where that fails it is not counted. */
 static void
-lost_count(lki_lmdb *store, lk_bytes pk)
+loss_count(lki_lmdb *store, lk_bytes pk)
 {
     lki_lmdb_txn t;
     if (lki_lmdb_begin(store, &t) != LK_OK)
         return;
-    lk_status status = lki_lmdb_queue_use(&t, pk);
-    t.queue.lost++;
-    t.queue_changed = t.queue_exists;
-    (void)lki_lmdb_end(&t, status);
+    (void)lki_lmdb_end(&t, lki_lmdb_lost_count(&t, pk));
 }
 
 static lk_status
@@ -172,11 +179,44 @@ change_do(lki_lmdb *store, change *c)
     status = lki_lmdb_end(&t, status);
     if (status == LK_OK || status == LK_LATE) {
         locks_tell(&t, c);
-        pushes_call(store, c);
+        pushes_notify(store, c);
     } else if (status == LK_LOST) {
-        lost_count(store, c->lost);
+        loss_count(store, c->lost);
     }
     return status;
+}
+
+/* ---- operations ---- */
+
+/* A set or a delete. */
+static lk_status
+few_do(lki_lmdb *store, change *c, lki_lmdb_counter *counter)
+{
+    lki_lmdb_txn t;
+    if (c->count == 0)
+        return LK_OK;
+    lk_status status = lki_lmdb_begin(store, &t);
+    if (status != LK_OK)
+        return status;
+    status = writes_do(&t, c);
+    lki_lmdb_count(counter, status == LK_OK ? c->count : 0);
+    return lki_lmdb_end(&t, status);
+}
+
+lk_status
+lki_lmdb_set(void *state, const lk_item *items, size_t count)
+{
+    lki_lmdb *store = state;
+    change c = {.items = items, .count = count};
+    return few_do(store, &c, &store->sets);
+}
+
+lk_status
+lki_lmdb_remove(void *state, const lk_key *keys, size_t count)
+{
+    lki_lmdb *store = state;
+    change c = {.keys = keys, .count = count};
+    return few_do(store, &c, &store->deletes);
 }
 
 lk_status

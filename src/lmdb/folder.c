@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "lmdb/pages.h"
-#include "lmdb/store.h"
+#include "lmdb/status.h"
 
 enum {
     PATH_ROOM = 4096,

@@ -2,14 +2,20 @@
  *
  * Queues as a whole: statistics, purge, close. Called through the table of operations.
  */
-#include "lmdb/store.h"
+#include "lmdb/end.h"
+#include "lmdb/item.h"
+#include "lmdb/operations.h"
+#include "lmdb/reader.h"
+#include "lmdb/tally.h"
+#include "lmdb/wait.h"
 
 enum { BATCH = 512 };
 
 /* ---- statistics ---- */
 
-/* The milliseconds of an sk that is a ULID (Crockford base 32), whoever has made it: a dead letter keeps
- * the one of another queue. INT64_MAX: it is none, or of 1970, which is a number with zeros before it. */
+/* The milliseconds of an sk that is a ULID (Crockford base 32), whoever has made it: a dead letter
+ * keeps that of another queue. INT64_MAX: the sk is no ULID, or is one of 1970, which is a number
+ * with zeros before it. */
 static int64_t
 ulid_ms(lk_bytes sk)
 {
@@ -55,7 +61,7 @@ jobs_count(const lki_lmdb *store, lki_lmdb_reader *reader, const lki_lmdb_key *q
     MDB_val k = lki_lmdb_key_value(queue), row;
     int code = mdb_cursor_renew(reader->txn, reader->cursor);
     if (code == 0)
-        code = mdb_cursor_open(reader->txn, store->jobs, &jobs);
+        code = mdb_cursor_open(reader->txn, store->in.jobs, &jobs);
     if (code != 0)
         return lki_lmdb_status(code);
     lk_status status = LK_OK;
@@ -87,15 +93,15 @@ lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
     lki_lmdb *store = state;
     lki_lmdb_reader *reader;
     lki_lmdb_queue queue;
-    lki_lmdb_key key = {.size = 0};
+    lki_lmdb_key key;
     census c = {.oldest_ms = INT64_MAX};
     lk_status status = lki_lmdb_read_begin(store, &reader);
     if (status != LK_OK)
         return status;
     c.now_ms = lki_lmdb_now(store);
     c.time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
-    lki_lmdb_key_append(&key, pk.data, pk.size);
-    status = lki_lmdb_row(reader->txn, store->queues, &key, &queue, sizeof queue);
+    lki_lmdb_key_name(&key, pk);
+    status = lki_lmdb_row(reader->txn, store->in.queues, &key, &queue, sizeof queue);
     bool there = status == LK_OK;
     lki_lmdb_key_frame(&key, pk);
     if (there)
@@ -119,7 +125,8 @@ lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
 
 /* ---- purge ---- */
 
-/* The last job of a queue, which what comes meanwhile lies behind. LK_NOT_FOUND: it has none. */
+/* The last job of a queue; what comes meanwhile lies behind it. LK_NOT_FOUND: the queue has
+ * none. */
 static lk_status
 job_last(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_key *last)
 {
@@ -128,14 +135,10 @@ job_last(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_key *last)
     if (status != LK_OK)
         return status;
     lki_lmdb_key behind = *queue;
-    size_t at = behind.size;
-    while (behind.bytes[at - 1] == 0xff) /* a pk's size begins with less */
-        at--;
-    behind.bytes[at - 1]++;
-    behind.size = at;
+    lki_lmdb_key_behind(&behind);
     MDB_cursor *cursor;
     MDB_val key = lki_lmdb_key_value(&behind), row;
-    int code = mdb_cursor_open(reader->txn, store->jobs, &cursor);
+    int code = mdb_cursor_open(reader->txn, store->in.jobs, &cursor);
     if (code == 0) {
         code = mdb_cursor_get(cursor, &key, &row, MDB_SET_RANGE);
         code = mdb_cursor_get(cursor, &key, &row, code == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
@@ -149,7 +152,7 @@ job_last(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_key *last)
     return lki_lmdb_status(code);
 }
 
-/* A batch of jobs that are not behind `last`. *more: there may be others. */
+/* Takes out a batch of jobs that are not behind `last`. *more: there may be others. */
 static lk_status
 jobs_purge(lki_lmdb_txn *t, const lki_lmdb_key *queue, const lki_lmdb_key *last, size_t batch,
            size_t *count, bool *more)
@@ -160,13 +163,13 @@ jobs_purge(lki_lmdb_txn *t, const lki_lmdb_key *queue, const lki_lmdb_key *last,
         MDB_val first;
         lki_lmdb_key key;
         lki_lmdb_item item;
-        status = lki_lmdb_seek(t->txn, t->store->jobs, queue, &first);
+        status = lki_lmdb_seek(t->txn, t->store->in.jobs, queue, &first);
         if (status == LK_OK && !lki_lmdb_key_read(&key, first.mv_data, first.mv_size))
             return LK_UNAVAILABLE; /* damaged */
         if (status == LK_NOT_FOUND ||
-            (status == LK_OK && (!lki_lmdb_begins_with(&first, queue) ||
-                                 lk_bytes_compare((lk_bytes){key.bytes, key.size},
-                                                  (lk_bytes){last->bytes, last->size}) > 0))) {
+            (status == LK_OK &&
+             (!lki_lmdb_begins_with(&first, queue) ||
+              lk_bytes_compare(lki_lmdb_key_bytes(&key), lki_lmdb_key_bytes(last)) > 0))) {
             *more = false;
             return LK_OK;
         }
@@ -227,6 +230,6 @@ lki_lmdb_queue_close(void *state, lk_bytes pk)
     }
     status = lki_lmdb_end(&t, status);
     if (status == LK_OK)
-        lki_lmdb_call_all(store, pk);
+        lki_lmdb_notify_all(store, pk);
     return status;
 }

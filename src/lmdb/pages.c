@@ -441,7 +441,8 @@ meta_check(const meta *m, size_t number)
     return (m->main.flags & TREE_FLAGS) == 0 ? LK_OK : LK_INVALID; /* somebody else's */
 }
 
-/* Nothing but zeros: no more than the first two pages can be, and more than a meta page begins with.
+/* Nothing but zeros: no more than the first two pages can be, and more than a meta page begins
+ * with.
  */
 static bool
 file_is_blank(int fd, size_t size)

@@ -2,23 +2,33 @@
  *
  * Jobs are claimed, and waited for. Called through the table of operations.
  *
- *   1. a look, which writes nothing and waits for no writer: is anything visible? Mostly that is
- *      all an empty pull does
+ *   1. a look (look.h), which writes nothing and waits for no writer: is anything visible? Mostly
+ *      that is all an empty pull does
  *   2. what is due goes from due to ready, a portion of it: BATCH jobs, or as many as are wanted if
  *      that is more; in the order of their times, those of one time in the order of their sk
- *   3. the first of ready are claimed, in the last transaction; jobs that have expired or were
- *      received too often go on the way, a portion of them, too
+ *   3. the first of ready are claimed, in the last transaction. Jobs that have expired or were
+ *      received too often go on the way; of these, too, no more than a portion
  *
- * Transactions are cut at BATCH jobs, or pages of their data. Where more is due than a portion, a job
- * counts as visible once it was noticed; and nothing is claimed that lies behind the next one that
- * is due, unless that is all the pull could do. After a portion without a job the call is LK_EMPTY,
- * or goes on, if it waits.
+ * A transaction is cut at BATCH jobs, or at as many pages of their data. Where more is due than a
+ * portion, a job counts as visible once it was noticed. A pull claims nothing that lies behind the
+ * next job that is due, unless that is all it could do. After a portion without a job the call is
+ * LK_EMPTY, or goes on, if it waits.
  *
  * Waiting sleeps outside of all transactions (wait.c).
  */
 #include <stdlib.h>
 
-#include "lmdb/store.h"
+#include "lmdb/end.h"
+#include "lmdb/expire.h"
+#include "lmdb/item.h"
+#include "lmdb/job.h"
+#include "lmdb/look.h"
+#include "lmdb/operations.h"
+#include "lmdb/push.h"
+#include "lmdb/reader.h"
+#include "lmdb/tally.h"
+#include "lmdb/wait.h"
+#include "lmdb/watch.h"
 
 enum { BATCH = 4096, TURNS = 64, PAGE = 4096 };
 
@@ -37,105 +47,6 @@ typedef struct pull {
     bool more;                         /* a portion was worked off, and there is more */
 } pull;
 
-/* ---- the look ---- */
-
-/* The first of due, or INT64_MAX. */
-static lk_status
-due_first(const lki_lmdb *store, const lki_lmdb_key *queue, MDB_txn *txn, MDB_val *key,
-          int64_t *time)
-{
-    *time = INT64_MAX;
-    lk_status status = lki_lmdb_seek(txn, store->due, queue, key);
-    if (status != LK_OK || !lki_lmdb_begins_with(key, queue))
-        return status == LK_NOT_FOUND ? LK_OK : status;
-    if (key->mv_size < queue->size + LKI_LMDB_TIME)
-        return LK_UNAVAILABLE; /* damaged */
-    *time = lki_lmdb_time_read((const unsigned char *)key->mv_data + queue->size);
-    return LK_OK;
-}
-
-/* The first of ready. LK_NOT_FOUND: there is none. */
-static lk_status
-ready_first(const lki_lmdb *store, const lki_lmdb_key *queue, MDB_txn *txn, MDB_val *key)
-{
-    lk_status status = lki_lmdb_seek(txn, store->ready, queue, key);
-    return status == LK_OK && !lki_lmdb_begins_with(key, queue) ? LK_NOT_FOUND : status;
-}
-
-/* Of a closed queue that has jobs: `now` the realtime clock's, which jobs expire by. A time of the store
- * at which one may have; any item's will do. */
-static int64_t
-expiry_as_due(int64_t time, int64_t now_ms, int64_t first_expiry_ms)
-{
-    if (first_expiry_ms == INT64_MAX)
-        return INT64_MAX;
-    int64_t in_ms = first_expiry_ms < now_ms ? 0 : lki_lmdb_span(now_ms, first_expiry_ms);
-    return lki_lmdb_after(time, lki_lmdb_after(in_ms, 1));
-}
-
-/* The time in the first key of expiry; INT64_MAX: there is none. */
-static lk_status
-expiry_look(const lki_lmdb *store, MDB_txn *txn, int64_t *first_ms)
-{
-    static const lki_lmdb_key least = {.size = 1, .bytes = {0}};
-    MDB_val key;
-    *first_ms = INT64_MAX;
-    lk_status status = lki_lmdb_seek(txn, store->expiry, &least, &key);
-    if (status != LK_OK)
-        return status == LK_NOT_FOUND ? LK_OK : status;
-    if (key.mv_size < LKI_LMDB_TIME)
-        return LK_UNAVAILABLE; /* damaged */
-    *first_ms = lki_lmdb_time_read(key.mv_data);
-    return LK_OK;
-}
-
-/* Nothing is visible in a closed queue. LK_CLOSED: it has no job. LK_OK: perhaps what it has has
- * expired. */
-static lk_status
-closed_look(const lki_lmdb *store, MDB_txn *txn, uint64_t depth, lki_lmdb_sight *sight)
-{
-    int64_t first_ms, now_ms = lki_lmdb_now(store);
-    if (depth == 0)
-        return LK_CLOSED;
-    lk_status status = expiry_look(store, txn, &first_ms);
-    if (status == LK_OK && now_ms <= first_ms)
-        status = LK_EMPTY;
-    int64_t due = expiry_as_due(sight->time, now_ms, first_ms);
-    if (due < sight->first_due)
-        sight->first_due = due;
-    return status;
-}
-
-lk_status
-lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight)
-{
-    lki_lmdb_reader *reader;
-    lk_status status = lki_lmdb_read_begin(store, &reader);
-    if (status != LK_OK)
-        return status;
-    /* After the snapshot: what is due in it is due by this time. */
-    sight->time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
-    sight->first_due = INT64_MAX;
-    lki_lmdb_queue row;
-    lki_lmdb_key name;
-    MDB_val key;
-    lk_bytes pk = lki_lmdb_key_pk(queue);
-    name.size = 0;
-    lki_lmdb_key_append(&name, pk.data, pk.size);
-    status = lki_lmdb_row(reader->txn, store->queues, &name, &row, sizeof row);
-    sight->exists = status == LK_OK;
-    if (status == LK_OK)
-        status = due_first(store, queue, reader->txn, &key, &sight->first_due);
-    if (status == LK_OK && sight->first_due > sight->time)
-        status = ready_first(store, queue, reader->txn, &key);
-    if (status == LK_NOT_FOUND)
-        status = sight->exists && row.closed != 0
-                     ? closed_look(store, reader->txn, row.depth, sight)
-                     : LK_EMPTY;
-    lki_lmdb_read_end(reader);
-    return status;
-}
-
 static lk_status
 pull_look(pull *p)
 {
@@ -150,7 +61,7 @@ pull_look(pull *p)
 
 /* ---- what is due ---- */
 
-/* One job whose time has come. */
+/* One job whose time has come goes to ready. */
 static lk_status
 due_notice(lki_lmdb_txn *t, const pull *p, const MDB_val *due)
 {
@@ -160,11 +71,11 @@ due_notice(lki_lmdb_txn *t, const pull *p, const MDB_val *due)
     lki_lmdb_key_append(&key, (const unsigned char *)due->mv_data + front, due->mv_size - front);
     if (!lki_lmdb_key_fits(&key))
         return LK_UNAVAILABLE; /* damaged */
-    lk_status status = lki_lmdb_job_find(t->store, t->txn, &key, &job);
+    lk_status status = lki_lmdb_job_find(t, &key, &job);
     if (status != LK_OK)
-        return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status; /* I-lmdb4 */
+        return status;
     if (lki_lmdb_job_is_in_ready(&job) || job.time != p->first_due)
-        return LK_UNAVAILABLE; /* likewise */
+        return LK_UNAVAILABLE; /* I-lmdb4 */
     lki_lmdb_job to = job;
     to.phase = job.phase == LKI_LMDB_CLAIMED ? LKI_LMDB_LAPSED : LKI_LMDB_READY;
     status = lki_lmdb_job_change(t, &key, &job, &to);
@@ -172,14 +83,14 @@ due_notice(lki_lmdb_txn *t, const pull *p, const MDB_val *due)
     return status;
 }
 
-/* A portion. LK_RACE: that was a batch of it. */
+/* A portion of these. LK_RACE: that was a batch, and not yet the portion. */
 static lk_status
 due_notice_some(lki_lmdb_txn *t, pull *p)
 {
     size_t portion = p->wanted > BATCH ? p->wanted : BATCH;
     for (;;) {
         MDB_val due;
-        lk_status status = due_first(t->store, &p->queue, t->txn, &due, &p->first_due);
+        lk_status status = lki_lmdb_due_first(t->store, &p->queue, t->txn, &due, &p->first_due);
         p->due_is_left = status == LK_OK && p->first_due <= t->time;
         if (!p->due_is_left || p->noticed == portion)
             return status;
@@ -194,14 +105,14 @@ due_notice_some(lki_lmdb_txn *t, pull *p)
     }
 }
 
-/* The next job that is due comes before `ready`. */
+/* Does the next job that is due come before `ready`? */
 static lk_status
 due_is_before(const lki_lmdb_txn *t, const pull *p, const MDB_val *ready, bool *before)
 {
     MDB_val due;
     int64_t time;
     size_t front = p->queue.size + LKI_LMDB_TIME;
-    lk_status status = due_first(t->store, &p->queue, t->txn, &due, &time);
+    lk_status status = lki_lmdb_due_first(t->store, &p->queue, t->txn, &due, &time);
     *before = false;
     if (status != LK_OK || time > t->time)
         return status;
@@ -214,8 +125,8 @@ due_is_before(const lki_lmdb_txn *t, const pull *p, const MDB_val *ready, bool *
 
 /* ---- one job ---- */
 
-/* A job that was received often enough: in one step with the rest of the pull it is a fresh job of
- * the dead queue. */
+/* Moves a job that was received often enough: in one step with the rest of the pull it becomes a
+ * fresh job of the dead queue. */
 static lk_status
 job_bury(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item *found)
 {
@@ -267,8 +178,8 @@ job_claim(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item
     return status;
 }
 
-/* The first of ready: claimed, or out of the way. LK_NOT_FOUND: there is none, or what is due comes
- * first. */
+/* Claims the first of ready, or takes it out of the way. LK_NOT_FOUND: there is none, or what is
+ * due comes first. */
 static lk_status
 job_next(lki_lmdb_txn *t, pull *p)
 {
@@ -276,7 +187,7 @@ job_next(lki_lmdb_txn *t, pull *p)
     lki_lmdb_key key;
     lki_lmdb_item item;
     lki_lmdb_job job;
-    lk_status status = ready_first(t->store, &p->queue, t->txn, &first);
+    lk_status status = lki_lmdb_ready_first(t->store, &p->queue, t->txn, &first);
     bool is_behind = false;
     if (status == LK_OK && p->due_is_left && p->taken + p->removed != 0)
         status = due_is_before(t, p, &first, &is_behind);
@@ -285,7 +196,7 @@ job_next(lki_lmdb_txn *t, pull *p)
     if (!lki_lmdb_key_read(&key, first.mv_data, first.mv_size) ||
         key.size == p->queue.size) /* a job has an sk */
         return LK_UNAVAILABLE;     /* damaged */
-    status = lki_lmdb_job_find(t->store, t->txn, &key, &job);
+    status = lki_lmdb_job_find(t, &key, &job);
     if (status == LK_OK)
         status = lki_lmdb_item_find(t->store, t->txn, &key, &item);
     if (status == LK_NOT_FOUND || (status == LK_OK && !lki_lmdb_job_is_in_ready(&job)))
@@ -306,7 +217,8 @@ job_next(lki_lmdb_txn *t, pull *p)
 
 /* ---- a pull without waiting ---- */
 
-/* LK_RACE: that was a batch of what is out of the way, and the portion is not. */
+/* The work of one transaction. LK_RACE: that was a batch of what had to go out of the way, and not
+ * yet the portion. */
 static lk_status
 jobs_claim(lki_lmdb_txn *t, pull *p)
 {
@@ -322,7 +234,8 @@ jobs_claim(lki_lmdb_txn *t, pull *p)
     return status == LK_NOT_FOUND ? LK_OK : status;
 }
 
-/* Nothing was found. LK_EMPTY; LK_CLOSED: closed, and without a job once what has expired is out. */
+/* Nothing was found. LK_EMPTY. LK_CLOSED: the queue is closed, and once what has expired is out it
+ * has no job. */
 static lk_status
 nothing_judge(lki_lmdb_txn *t, pull *p)
 {
@@ -334,7 +247,7 @@ nothing_judge(lki_lmdb_txn *t, pull *p)
     status = lki_lmdb_expire(t, BATCH, &more);
     if (status == LK_OK)
         status = lki_lmdb_queue_use(t, p->options->pk);
-    int64_t due = expiry_as_due(t->time, t->now_ms, t->first_expiry_ms);
+    int64_t due = lki_lmdb_expiry_as_due(t->time, t->now_ms, t->first_expiry_ms);
     if (due < p->first_due)
         p->first_due = due;
     return status != LK_OK ? status : t->queue.depth == 0 ? LK_CLOSED : LK_EMPTY;
@@ -359,9 +272,9 @@ pull_try(pull *p)
     p->exists |= p->more;
     status = lki_lmdb_end(&t, found < LK_OK ? found : LK_OK);
     if (status == LK_OK && p->buried != 0)
-        lki_lmdb_call(p->store, p->options->dead_pk, p->buried);
+        lki_lmdb_notify(p->store, p->options->dead_pk, p->buried);
     if (status == LK_OK && p->now_noticed > p->taken) /* they are visible, and not this one's */
-        lki_lmdb_call(p->store, p->options->pk, p->now_noticed - p->taken);
+        lki_lmdb_notify(p->store, p->options->pk, p->now_noticed - p->taken);
     return status != LK_OK || p->taken != 0 ? status : found;
 }
 
@@ -405,8 +318,8 @@ pull_wait(pull *p)
             lki_lmdb_waiter_sleep(store, &waiter, p->first_due, end);
     }
     lki_lmdb_waiter_leave(store, &waiter, p->first_due);
-    if (status < LK_OK) /* perhaps it was called for a job, which another one can take */
-        lki_lmdb_call(store, p->options->pk, 1);
+    if (status < LK_OK) /* perhaps it was woken for a job, which another one can take */
+        lki_lmdb_notify(store, p->options->pk, 1);
     return status;
 }
 
@@ -425,9 +338,9 @@ lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_result *resu
         status = pull_wait(&p);
     if (p.exists && (status == LK_EMPTY || status == LK_CLOSED || status == LK_TIMED_OUT))
         lki_lmdb_tally_add(p.store, options->pk); /* once, however often it has looked */
-    /* Nobody is called for the deadline: whoever was called for the job that was claimed here looks,
+    /* Nobody is woken for the deadline of the claim: the waiter that was woken for the job looks,
      * and then watches over it. */
-    lki_lmdb_watch_settle(p.store, options->pk);
+    lki_lmdb_watch_refresh(p.store, options->pk);
     if (status == LK_OK)
         lk_result_publish(result);
     return status;

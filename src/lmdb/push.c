@@ -1,16 +1,97 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pushes and acknowledgements, releases, extensions: what producers and holders of claims call.
- * Through the table of operations.
+ * Pushes. Called through the table of operations; lki_lmdb_job_push by others, too (push.h).
  *
- * Each is one transaction. What is visible now, or will be, is called out after the commit: a
- * waiting pull that looked before it is woken, one that looks later sees it.
+ * A push is one transaction. Waiters hear of what is visible now, or will be, after the commit: a
+ * waiting pull that looked before the commit is woken, one that looks later sees the job.
  */
+#include "lmdb/push.h"
+
 #include <stdlib.h>
 
-#include "lmdb/store.h"
+#include "lmdb/end.h"
+#include "lmdb/expire.h"
+#include "lmdb/item.h"
+#include "lmdb/job.h"
+#include "lmdb/operations.h"
+#include "lmdb/reader.h"
+#include "lmdb/wait.h"
 
 enum { EXPIRE_AT_ONCE = 512, PORTIONS = 16 };
+
+/* ---- one job ---- */
+
+/* Completes the key of a job without an sk: the next ULID of the queue in use that no item has. */
+static lk_status
+sk_generate(lki_lmdb_txn *t, lki_lmdb_key *key)
+{
+    size_t front = key->size;
+    for (;;) {
+        lki_lmdb_item item;
+        lk_ulid_next(t->queue.ulid, t->now_ms);
+        key->size = front;
+        lki_lmdb_key_append(key, t->queue.ulid, LK_ULID_SIZE);
+        lk_status status = lki_lmdb_item_find(t->store, t->txn, key, &item);
+        if (status != LK_OK)
+            return status == LK_NOT_FOUND ? LK_OK : status;
+    }
+}
+
+/* Finds what is at the key of a push; if that has expired it goes. *job: the row of the job that is
+ * replaced. */
+static lk_status
+push_look(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_item *item, bool *there,
+          lki_lmdb_job *job)
+{
+    lk_status status = lki_lmdb_item_find(t->store, t->txn, key, item);
+    *there = status == LK_OK && !lk_has_expired(item->expires_at_ms, t->now_ms);
+    if (status == LK_OK && !*there)
+        return lki_lmdb_found_remove(t, key, item, NULL);
+    if (status == LK_NOT_FOUND)
+        return LK_OK;
+    if (status == LK_OK && (item->flags & LKI_LMDB_ITEM_IS_JOB) != 0)
+        status = lki_lmdb_job_find(t, key, job);
+    return status;
+}
+
+lk_status
+lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push)
+{
+    lki_lmdb_key key;
+    lki_lmdb_item old;
+    lki_lmdb_job old_job, job = {.phase = LKI_LMDB_READY};
+    bool there = false, generated = item->key.sk.size == 0;
+    if (generated && item->key.pk.size > LKI_LMDB_QUEUE_MAX)
+        return LK_TOO_BIG;
+    lki_lmdb_key_make(&key, item->key);
+    if (!lki_lmdb_key_fits(&key))
+        return LK_TOO_BIG;
+    lk_status status = lki_lmdb_queue_use(t, item->key.pk);
+    if (status == LK_OK && t->queue.closed != 0 && !push->even_closed)
+        return LK_CLOSED;
+    if (status == LK_OK)
+        status = generated ? sk_generate(t, &key) : push_look(t, &key, &old, &there, &old_job);
+    if (status != LK_OK)
+        return status;
+    if (there && push->unique)
+        return LK_EXISTS;
+    bool replaces = there && (old.flags & LKI_LMDB_ITEM_IS_JOB) != 0;
+    job.generated = generated;
+    if (push->delay_ms > 0) {
+        job.phase = LKI_LMDB_DELAYED;
+        job.time = lki_lmdb_after(t->time, push->delay_ms);
+    }
+    status = lki_lmdb_item_write(t, &key, there ? &old : NULL, item, LKI_LMDB_ITEM_IS_JOB);
+    if (status == LK_OK)
+        status = lki_lmdb_job_change(t, &key, replaces ? &old_job : NULL, &job);
+    if (status == LK_OK && push->pushed != NULL) {
+        lk_item stored = {lki_lmdb_key_names(&key), item->data, item->expires_at_ms};
+        status = lk_result_add(push->pushed, &stored);
+    }
+    push->added += !replaces;
+    t->queue.pushes++;
+    return status;
+}
 
 /* ---- push ---- */
 
@@ -43,7 +124,7 @@ jobs_check(lki_lmdb *store, const lk_item *jobs, size_t count)
 }
 
 /* Is the queue too deep with what was added? What has expired does not count: some of it goes
- * first. LK_RACE: it is, but more has expired, and there are portions left. */
+ * first. LK_RACE: the queue is too deep, but more has expired, and there are portions left. */
 static lk_status
 depth_check(lki_lmdb_txn *t, lk_bytes pk, size_t max_depth, size_t added, int portions)
 {
@@ -74,7 +155,7 @@ jobs_push(lki_lmdb_txn *t, const lk_item *jobs, size_t count, size_t max_depth, 
                            : status;
 }
 
-/* Takes out a portion of what has expired. Between portions others come to write. */
+/* Takes out a portion of what has expired. Other writers come in between portions. */
 static lk_status
 expired_drop(lki_lmdb *store)
 {
@@ -111,102 +192,10 @@ lki_lmdb_queue_push(void *state, const lk_item *jobs, size_t count, const lk_pus
     if (status != LK_OK)
         return status;
     if (options->delay_ms == 0)
-        lki_lmdb_call(store, jobs[0].key.pk, count);
+        lki_lmdb_notify(store, jobs[0].key.pk, count);
     else
-        lki_lmdb_call_at(store, jobs[0].key.pk, lki_lmdb_after(t.time, options->delay_ms));
+        lki_lmdb_notify_at(store, jobs[0].key.pk, lki_lmdb_after(t.time, options->delay_ms));
     if (pushed != NULL)
         lk_result_publish(pushed); /* from here on the jobs may be gone: they may lie in it */
-    return LK_OK;
-}
-
-/* ---- acknowledge ---- */
-
-/* A claim that is lost changes nothing but the queue's count, if that is there. */
-static lk_status
-lost_count(lki_lmdb_txn *t, lk_bytes pk)
-{
-    lk_status status = lki_lmdb_queue_use(t, pk);
-    if (status == LK_OK && t->queue_exists) {
-        t->queue.lost++;
-        t->queue_changed = true;
-    }
-    return status;
-}
-
-lk_status
-lki_lmdb_queue_acknowledge(void *state, const lk_claim *claims, size_t count)
-{
-    lki_lmdb *store = state;
-    lki_lmdb_txn t;
-    lk_status first = LK_OK, status = lki_lmdb_begin(store, &t);
-    if (status != LK_OK)
-        return status;
-    for (size_t i = 0; status >= LK_OK && i < count; i++) {
-        status = lki_lmdb_job_acknowledge(&t, &claims[i], NULL);
-        first = first == LK_OK && status >= LK_OK ? status : first;
-        if (status == LK_LOST)
-            status = lost_count(&t, claims[i].key.pk);
-    }
-    status = lki_lmdb_end(&t, status < LK_OK ? status : LK_OK);
-    return status != LK_OK ? status : first;
-}
-
-/* ---- release, extend ---- */
-
-/* Judges a claim and makes of its job what `to` says: phase, and after how long. */
-static lk_status
-claim_change(lki_lmdb *store, const lk_claim *claim, int64_t after_ms, uint8_t phase,
-             lki_lmdb_txn *t)
-{
-    lki_lmdb_key key;
-    lki_lmdb_job job;
-    lk_status status = lki_lmdb_begin(store, t);
-    if (status != LK_OK)
-        return status;
-    lki_lmdb_key_make(&key, claim->key);
-    lk_status judged = lki_lmdb_claim_judge(t, &key, claim->token, &job);
-    if (judged == LK_OK || judged == LK_LATE) {
-        lki_lmdb_job to = job;
-        to.phase = phase;
-        to.time = phase == LKI_LMDB_READY ? 0 : lki_lmdb_after(t->time, after_ms);
-        to.token = phase == LKI_LMDB_CLAIMED ? job.token : 0;
-        status = lki_lmdb_job_change(t, &key, &job, &to);
-        t->queue.late += judged == LK_LATE && phase != LKI_LMDB_CLAIMED;
-    } else {
-        status = judged == LK_LOST ? lost_count(t, claim->key.pk) : judged;
-    }
-    status = lki_lmdb_end(t, status);
-    return status != LK_OK ? status : judged;
-}
-
-lk_status
-lki_lmdb_queue_release(void *state, const lk_claim *claim, int64_t delay_ms)
-{
-    lki_lmdb *store = state;
-    lki_lmdb_txn t;
-    lk_status status =
-        claim_change(store, claim, delay_ms, delay_ms > 0 ? LKI_LMDB_DELAYED : LKI_LMDB_READY, &t);
-    if (status != LK_OK && status != LK_LATE)
-        return status;
-    if (delay_ms == 0)
-        lki_lmdb_call(store, claim->key.pk, 1);
-    else
-        lki_lmdb_call_at(store, claim->key.pk, lki_lmdb_after(t.time, delay_ms));
-    return status;
-}
-
-lk_status
-lki_lmdb_queue_extend(void *state, lk_claim *claim, int64_t visibility_ms)
-{
-    lki_lmdb *store = state;
-    lki_lmdb_txn t;
-    if (visibility_ms == 0)
-        visibility_ms = LK_MINUTES(5);
-    int64_t after_ms = lki_lmdb_after(visibility_ms, 1); /* lapsed iff now > deadline */
-    lk_status status = claim_change(store, claim, after_ms, LKI_LMDB_CLAIMED, &t);
-    if (status != LK_OK && status != LK_LATE)
-        return status;
-    lki_lmdb_call_at(store, claim->key.pk, lki_lmdb_after(t.time, after_ms));
-    claim->deadline_ms = lki_lmdb_after(t.monotonic_ms, visibility_ms);
     return LK_OK;
 }

@@ -2,7 +2,8 @@
  *
  * Ordered reads: one page, one snapshot. Called through the table of operations.
  */
-#include "lmdb/store.h"
+#include "lmdb/operations.h"
+#include "lmdb/reader.h"
 
 typedef struct walk {
     const lki_lmdb *store;
@@ -15,24 +16,18 @@ typedef struct walk {
     lki_lmdb_key last; /* looked at */
 } walk;
 
-static lk_bytes
-key_bytes(const lki_lmdb_key *key)
-{
-    return (lk_bytes){key->bytes, key->size};
-}
-
 static bool
 is_behind(const MDB_val *key, const lki_lmdb_key *other)
 {
-    return lk_bytes_compare((lk_bytes){key->mv_data, key->mv_size}, key_bytes(other)) > 0;
+    return lk_bytes_compare((lk_bytes){key->mv_data, key->mv_size}, lki_lmdb_key_bytes(other)) > 0;
 }
 
 /* The first key of a walk upwards. */
 static int
 first_upwards(const walk *w, MDB_cursor *cursor, MDB_val *key, MDB_val *row)
 {
-    bool after =
-        w->page->has_after && lk_bytes_compare(key_bytes(&w->after), key_bytes(&w->prefix)) >= 0;
+    bool after = w->page->has_after && lk_bytes_compare(lki_lmdb_key_bytes(&w->after),
+                                                        lki_lmdb_key_bytes(&w->prefix)) >= 0;
     *key = lki_lmdb_key_value(after ? &w->after : &w->prefix);
     int code = mdb_cursor_get(cursor, key, row, MDB_SET_RANGE);
     if (code == 0 && after && !is_behind(key, &w->after))
@@ -46,17 +41,16 @@ static int
 first_downwards(const walk *w, MDB_cursor *cursor, MDB_val *key, MDB_val *row)
 {
     lki_lmdb_key bound = w->prefix;
-    while (bound.bytes[bound.size - 1] == 0xff) /* a pk's size begins with less */
-        bound.size--;
-    bound.bytes[bound.size - 1]++;
-    if (w->page->has_after && lk_bytes_compare(key_bytes(&w->after), key_bytes(&bound)) < 0)
+    lki_lmdb_key_behind(&bound);
+    if (w->page->has_after &&
+        lk_bytes_compare(lki_lmdb_key_bytes(&w->after), lki_lmdb_key_bytes(&bound)) < 0)
         bound = w->after;
     *key = lki_lmdb_key_value(&bound);
     int code = mdb_cursor_get(cursor, key, row, MDB_SET_RANGE);
     return mdb_cursor_get(cursor, key, row, code == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
 }
 
-/* One key of the page. */
+/* Adds one key of the page, if its item is live. */
 static lk_status
 item_visit(walk *w, const MDB_val *key, const MDB_val *row)
 {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading: a fixed number of places, each with a read transaction and a cursor that are made once
- * and renewed by each call. Called by whatever reads.
+ * Reading: a fixed number of places, each with a read transaction and a cursor. They are made once,
+ * and each call renews them.
  *
- * A thread begins its search at the place it had last, so mostly it finds its own; a read then
- * costs one swap of a flag on a line of its own, and no allocation. Where all places are taken it
- * yields until one is free: a place is held for the time of one look.
+ * A thread begins its search at the place that it had last, so it mostly finds its own. A read then
+ * costs one swap of a flag on a line of its own, and no allocation. Where all places are taken the
+ * thread yields until one is free; a place is held for the time of one look.
  *
  * Ordering pairs  L1, L2 (lmdb/atomic.h)
  */
+#include "lmdb/reader.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-
-#include "lmdb/store.h"
 
 enum { SNAPSHOT_TRIES = 1000 };
 
@@ -43,7 +43,7 @@ lki_lmdb_readers_close(lki_lmdb *store)
     free(store->readers);
 }
 
-/* A place of the caller's. */
+/* Takes a place for the caller. */
 static lki_lmdb_reader *
 place_take(lki_lmdb *store)
 {
@@ -62,7 +62,7 @@ place_take(lki_lmdb *store)
     }
 }
 
-/* The first use of a place. */
+/* Makes what a place has, at its first use. */
 static int
 place_open(const lki_lmdb *store, lki_lmdb_reader *reader)
 {
@@ -73,7 +73,7 @@ place_open(const lki_lmdb *store, lki_lmdb_reader *reader)
             code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &reader->txn);
     }
     if (code == 0)
-        code = mdb_cursor_open(reader->txn, store->items, &reader->cursor);
+        code = mdb_cursor_open(reader->txn, store->in.items, &reader->cursor);
     if (code != 0 && reader->txn != NULL) {
         mdb_txn_abort(reader->txn);
         reader->cursor = NULL;
@@ -84,14 +84,15 @@ place_open(const lki_lmdb *store, lki_lmdb_reader *reader)
     return code;
 }
 
-/* A snapshot that is one. LMDB 0.9 takes the number N of the last commit, then copies its roots from
- * the meta page of N, which commit N + 2 overwrites: a reader that loses its time slice in between
- * gets the roots of a later commit, or half of them, and what it reads next may be older. Where
- * the last commit is N after the copy, N + 2 had not begun to write. A later one: once more.
- * The last commit is N + 1, again and again, where its writer has stopped between its meta page and
- * the number: then N + 2 cannot begin, and readers must not wait. */
+/* Renews the transaction until its snapshot is one. LMDB 0.9 takes the number N of the last commit,
+ * then copies its roots from the meta page of N, which commit N + 2 overwrites. A reader that loses
+ * its time slice in between gets the roots of a later commit, or half of them, and what it reads
+ * next may be older. If the last commit is still N after the copy, commit N + 2 had not begun to
+ * write; if it is a later one, the reader tries again. It stays N + 1 where its writer has stopped
+ * between its meta page and the number: then commit N + 2 cannot begin, and readers must not
+ * wait. */
 static int
-snapshot_settle(const lki_lmdb *store, lki_lmdb_reader *reader)
+snapshot_confirm(const lki_lmdb *store, lki_lmdb_reader *reader)
 {
     for (unsigned tries = 0;; tries++) {
         MDB_envinfo info;
@@ -116,7 +117,7 @@ lki_lmdb_read_begin(lki_lmdb *store, lki_lmdb_reader **taken)
     lki_lmdb_reader *reader = place_take(store);
     int code = reader->txn == NULL ? place_open(store, reader) : mdb_txn_renew(reader->txn);
     if (code == 0)
-        code = snapshot_settle(store, reader);
+        code = snapshot_confirm(store, reader);
     if (code != 0) {
         lki_lmdb_flag_drop(&reader->taken);
         return lki_lmdb_status(code);
@@ -128,6 +129,7 @@ lki_lmdb_read_begin(lki_lmdb *store, lki_lmdb_reader **taken)
 void
 lki_lmdb_read_end(lki_lmdb_reader *reader)
 {
+    LKI_LMDB_ASSERT(reader->txn != NULL);
     mdb_txn_reset(reader->txn);
     lki_lmdb_flag_drop(&reader->taken);
 }
@@ -178,6 +180,6 @@ lki_lmdb_item_find(const lki_lmdb *store, MDB_txn *txn, const lki_lmdb_key *key,
                    lki_lmdb_item *item)
 {
     MDB_val k = lki_lmdb_key_value(key), value;
-    int code = mdb_get(txn, store->items, &k, &value);
+    int code = mdb_get(txn, store->in.items, &k, &value);
     return code != 0 ? lki_lmdb_status(code) : lki_lmdb_item_parse(&value, item);
 }

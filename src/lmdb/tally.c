@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * How often each queue was pulled in vain. Such a pull writes nothing to the file, so its count is
- * kept in memory, for as long as the handle has the queue. Called by the files of the queue, and by
- * sweep.c when a queue is forgotten.
+ * See tally.h. A pull in vain writes nothing to the file, so its count is kept in memory, for as
+ * long as the handle has the queue.
  *
- * A table of lists that doubles when there are more counts than lists, so a pull looks at one or two.
+ * A table of lists that doubles when there are more counts than lists, so a pull looks at one or
+ * two.
  */
+#include "lmdb/tally.h"
+
 #include <errno.h>
 #include <stdlib.h>
-
-#include "lmdb/store.h"
 
 enum { BUCKETS = 64 };
 
@@ -43,7 +43,7 @@ tally_find_latched(lki_lmdb *store, lk_bytes pk, uint32_t hash)
     return at;
 }
 
-/* Twice as many lists, or the first. Where memory has run out they only get longer. */
+/* Makes twice as many lists, or the first. Where memory has run out the lists only get longer. */
 static void
 table_grow_latched(lki_lmdb *store)
 {
@@ -58,6 +58,7 @@ table_grow_latched(lki_lmdb *store)
             *to = tally;
             tally = next;
         }
+    LKI_LMDB_ASSERT((buckets & (buckets - 1)) == 0);
     free(store->tallies);
     store->tallies = table;
     store->tally_buckets = buckets;
@@ -84,7 +85,6 @@ tally_add_latched(lki_lmdb *store, lk_bytes pk)
     (*at)->count++;
 }
 
-/* Where memory has run out the pull is not counted. */
 void
 lki_lmdb_tally_add(lki_lmdb *store, lk_bytes pk)
 {
@@ -102,6 +102,7 @@ lki_lmdb_tally_drop(lki_lmdb *store, lk_bytes pk)
     if (store->tally_buckets != 0) {
         lki_lmdb_tally **at = tally_find_latched(store, pk, hash_of(pk)), *gone = *at;
         if (gone != NULL) {
+            LKI_LMDB_ASSERT(store->tally_count != 0);
             *at = gone->next;
             free(gone);
             store->tally_count--;

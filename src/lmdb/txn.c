@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The write transaction: begun under the store's latch, ended by a commit or an abort. Called by
- * whatever writes.
+ * The write transaction; see txn.h.
  *
- * Numbers (versions, tokens) are handed out from a stock that is reserved in the file ahead of use,
- * so that most commits need not write the meta row. A transaction that is aborted gives its numbers
- * back: nobody has seen them.
+ * Numbers (versions, tokens) come from a range that is reserved in the file ahead of use, so that
+ * most commits need not write the meta row. A transaction that is aborted gives its numbers back:
+ * nobody has seen them.
  */
+#include "lmdb/txn.h"
+
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lmdb/store.h"
+#include "lmdb/reader.h"
 
 enum {
-    STOCK = 4096,
+    RESERVED = 4096,
     TIME_LAG_MS = 1000,
-    EXPIRE_AT_ONCE = 8,
     GROWTH = 64 /* pages, after which dead readers are looked for */
 };
 
@@ -33,6 +33,8 @@ lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
         return lki_lmdb_status(code);
     }
     errno = 0; /* for lki_lmdb_write_status */
+    LKI_LMDB_ASSERT(store->writer == NULL && store->version <= store->meta_row.version);
+    store->writer = t;
     t->store = store;
     t->txn = txn;
     t->now_ms = lki_lmdb_now(store);
@@ -53,7 +55,7 @@ lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
 
 /* ---- rows ---- */
 
-/* The status, and whether map or disk are full. */
+/* The status of a write; notes whether map or disk are full. */
 static lk_status
 write_judge(lki_lmdb_txn *t, int code)
 {
@@ -66,6 +68,7 @@ lk_status
 lki_lmdb_put(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key, const void *row, size_t size)
 {
     MDB_val k = lki_lmdb_key_value(key), value = {size, (void *)(uintptr_t)row};
+    LKI_LMDB_ASSERT(t->store->writer == t);
     t->changed = true;
     return write_judge(t, mdb_put(t->txn, dbi, &k, &value, 0));
 }
@@ -74,6 +77,7 @@ lk_status
 lki_lmdb_del(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key)
 {
     MDB_val k = lki_lmdb_key_value(key);
+    LKI_LMDB_ASSERT(t->store->writer == t);
     lk_status status = write_judge(t, mdb_del(t->txn, dbi, &k, NULL));
     t->changed = true;
     return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status;
@@ -83,6 +87,7 @@ uint64_t
 lki_lmdb_numbers(lki_lmdb_txn *t, size_t count)
 {
     uint64_t first = t->version;
+    LKI_LMDB_ASSERT(t->store->writer == t && first >= t->store->version);
     t->version += count;
     t->changed = true;
     return first;
@@ -90,8 +95,8 @@ lki_lmdb_numbers(lki_lmdb_txn *t, size_t count)
 
 /* ---- queues ---- */
 
-static lk_status
-queue_flush(lki_lmdb_txn *t)
+lk_status
+lki_lmdb_queue_flush(lki_lmdb_txn *t)
 {
     if (!t->queue_changed)
         return LK_OK;
@@ -99,11 +104,11 @@ queue_flush(lki_lmdb_txn *t)
     t->queues = true;
     t->queue.used = t->time;
     lk_bytes pk = lki_lmdb_key_pk(&t->queue_key);
-    lki_lmdb_key key = {.size = 0};
+    lki_lmdb_key key;
     t->queue_made |= !t->queue_exists;
     t->queue_exists = true;
-    lki_lmdb_key_append(&key, pk.data, pk.size);
-    return lki_lmdb_put(t, t->store->queues, &key, &t->queue, sizeof t->queue);
+    lki_lmdb_key_name(&key, pk);
+    return lki_lmdb_put(t, t->store->in.queues, &key, &t->queue, sizeof t->queue);
 }
 
 lk_status
@@ -112,14 +117,13 @@ lki_lmdb_queue_use(lki_lmdb_txn *t, lk_bytes pk)
     if (t->queue_key.size != 0 && lk_bytes_compare(pk, lki_lmdb_key_pk(&t->queue_key)) == 0)
         return LK_OK;
     lki_lmdb_key key;
-    key.size = 0;
-    lki_lmdb_key_append(&key, pk.data, pk.size); /* perhaps of the queue that is in use */
+    lki_lmdb_key_name(&key, pk); /* now: pk may be that of the queue in use */
     t->several |= t->queue_changed;
-    lk_status status = queue_flush(t);
+    lk_status status = lki_lmdb_queue_flush(t);
     if (status != LK_OK)
         return status;
     lki_lmdb_queue queue;
-    status = lki_lmdb_row(t->txn, t->store->queues, &key, &queue, sizeof queue);
+    status = lki_lmdb_row(t->txn, t->store->in.queues, &key, &queue, sizeof queue);
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
     t->queue_exists = status == LK_OK;
@@ -135,26 +139,27 @@ lki_lmdb_queue_use(lki_lmdb_txn *t, lk_bytes pk)
 
 /* ---- the end ---- */
 
-/* Numbers were taken from beyond the stock, or the time is far ahead of that in the file. */
+/* Writes the meta row if numbers were taken beyond the reserved ones, or if the time is far ahead
+ * of that in the file. */
 static lk_status
 meta_flush(lki_lmdb_txn *t)
 {
     const lki_lmdb *store = t->store;
-    bool stock = t->version > t->meta.version;
+    bool number = t->version > t->meta.version;
     bool time = t->queues && lki_lmdb_span(t->meta.time, t->time) > TIME_LAG_MS;
-    if (stock)
-        t->meta.version = t->version + STOCK;
+    if (number)
+        t->meta.version = t->version + RESERVED;
     if (time)
         t->meta.time = t->time;
-    if (!stock && !time && memcmp(&t->meta, &store->meta_row, sizeof t->meta) == 0)
+    if (!number && !time && memcmp(&t->meta, &store->meta_row, sizeof t->meta) == 0)
         return LK_OK;
     static const lki_lmdb_key key = {.size = 4, .bytes = "meta"};
-    return lki_lmdb_put(t, store->meta, &key, &t->meta, sizeof t->meta);
+    return lki_lmdb_put(t, store->in.meta, &key, &t->meta, sizeof t->meta);
 }
 
-/* What a commit that failed means. LMDB lets nobody in any more iff it could not write the page
- * that makes a commit valid; only then may the commit be there. Any other failure came before that
- * page. */
+/* What a commit that failed means. The commit may be there only if LMDB could not write the page
+ * that makes it valid, and exactly then LMDB lets nobody in any more. Any other failure came before
+ * that page. */
 static lk_status
 commit_failed(const lki_lmdb *store, int code)
 {
@@ -166,7 +171,7 @@ commit_failed(const lki_lmdb *store, int code)
     return probe == MDB_PANIC ? LK_UNKNOWN : status;
 }
 
-/* What a transaction that found no room has written goes back to the disk: the file ends with the
+/* Gives back to the disk what a transaction has written that found no room: the file ends with the
  * last page of the last commit. */
 static void
 file_trim(const lki_lmdb *store)
@@ -187,8 +192,8 @@ file_trim(const lki_lmdb *store)
     mdb_txn_abort(txn);
 }
 
-/* Readers of a process that was killed hold pages back, so the file grows. Where it does they are
- * looked for. */
+/* Readers of a process that was killed hold pages back, so the file grows. Looks for them where it
+ * does. */
 static void
 dead_readers_clear(lki_lmdb *store)
 {
@@ -210,60 +215,54 @@ commit_note(lki_lmdb *store, const lki_lmdb_txn *t)
     lki_lmdb_count(&store->locks_swept, t->locks_lapsed);
 }
 
-static lk_status
-txn_commit(lki_lmdb_txn *t)
+/* Lets go of the transaction, which has ended; the latch is the caller's still. */
+static void
+txn_leave(lki_lmdb_txn *t, lk_status status)
 {
     lki_lmdb *store = t->store;
-    bool more;
-    lk_status status = t->tends ? lki_lmdb_expire(t, EXPIRE_AT_ONCE, &more) : LK_OK;
-    if (status == LK_OK)
-        status = queue_flush(t);
-    if (status == LK_OK && t->queue_made)
-        status = lki_lmdb_queues_tend(t);
-    if (status == LK_OK)
-        status = meta_flush(t);
+    LKI_LMDB_ASSERT(store->version <= store->meta_row.version);
+    store->writer = NULL;
+    t->txn = NULL;
+    if (status == LK_NO_MEMORY)
+        file_trim(store);
+}
+
+lk_status
+lki_lmdb_txn_commit(lki_lmdb_txn *t)
+{
+    LKI_LMDB_ASSERT(t->store->writer == t && !t->queue_changed);
+    lk_status status = meta_flush(t);
     if (status != LK_OK) {
-        mdb_txn_abort(t->txn);
+        lki_lmdb_txn_abort(t, status);
         return status;
     }
     errno = 0;
     int code = mdb_txn_commit(t->txn);
-    if (code != 0) {
-        (void)write_judge(t, code);
-        return commit_failed(store, code);
-    }
-    commit_note(store, t);
-    dead_readers_clear(store);
-    return LK_OK;
-}
-
-/* After the commit, without the latch: what it means for who waits or polls. */
-static void
-queues_tell(lki_lmdb_txn *t)
-{
-    lk_bytes pk = t->several ? (lk_bytes){NULL, 0} : lki_lmdb_key_pk(&t->queue_key);
-    if (t->is_over)
-        lki_lmdb_call_all(t->store, pk);
-    lki_lmdb_watch_settle(t->store, pk);
-}
-
-lk_status
-lki_lmdb_end(lki_lmdb_txn *t, lk_status status)
-{
-    bool done = false;
-    if ((status == LK_OK || status == LK_LATE) && (t->changed || t->queue_changed)) {
-        lk_status committed = txn_commit(t);
-        done = committed == LK_OK;
-        status = committed != LK_OK ? committed : status;
+    if (code == 0) {
+        commit_note(t->store, t);
+        dead_readers_clear(t->store);
     } else {
-        mdb_txn_abort(t->txn);
+        (void)write_judge(t, code);
+        status = commit_failed(t->store, code);
     }
-    if (status == LK_NO_MEMORY)
-        file_trim(t->store);
-    lki_lmdb_count(&t->store->busy, status == LK_BUSY);
-    pthread_mutex_unlock(&t->store->latch);
-    if (done && t->queues)
-        queues_tell(t);
-    errno = t->saved_errno;
+    txn_leave(t, status);
     return status;
+}
+
+void
+lki_lmdb_txn_abort(lki_lmdb_txn *t, lk_status why)
+{
+    LKI_LMDB_ASSERT(t->store->writer == t);
+    mdb_txn_abort(t->txn);
+    txn_leave(t, why);
+}
+
+bool
+lki_lmdb_batch_shrink(const lki_lmdb_txn *t, size_t *batch)
+{
+    LKI_LMDB_ASSERT(t->txn == NULL && *batch != 0);
+    if (!t->is_full || *batch == 1)
+        return false;
+    *batch = *batch > 8 ? *batch / 8 : 1;
+    return true;
 }

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting for jobs. Called by the files of the queue. One process has the database, so a mutex and
- * a list of those who wait will do; a queue nobody waits for costs a look at it.
+ * Waiting for jobs; see wait.h. One process has the database, so a mutex and a list of waiters will
+ * do. A queue that nobody waits for costs a look at the list.
  *
- * A waiter joins the list, then looks, then sleeps until it is called. Who makes a job visible
- * commits first and calls second: either the look sees the job, or the call finds the waiter.
+ * A waiter joins the list, then looks, then sleeps until it is notified. A call that makes a job
+ * visible commits first and notifies second: either the look sees the job, or the notification
+ * finds the waiter.
  *
- * Guarantees  Each visible job calls one waiter of its queue, the one that has waited longest and
- *             was not called yet. A waiter that leaves hands on a call that came after its last
- *             look. If something is due at a time, some waiter of the queue wakes by then: a call
- *             for a time wakes one if none would, and who leaves hands its watch on.
+ * Guarantees  Each visible job notifies one waiter of its queue: the one that has waited longest
+ *             and was not notified yet. A waiter that leaves hands on a notification that came
+ *             after its last look. If something is due at a time, some waiter of the queue wakes by
+ *             then: a notification for a time wakes one if none would, and a waiter that leaves
+ *             hands its watch on.
  */
+#include "lmdb/wait.h"
+
 #include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
-#include "lmdb/store.h"
+#include "lmdb/watch.h"
 
-/* A clock of the caller's may move at any time: it is looked at now and then. */
+/* A clock of the caller's may move at any time, so a waiter looks at it now and then. */
 enum { HOOKED_SLICE_MS = 5, SLICE_MAX_MS = 60 * 1000 };
 
 lk_status
@@ -27,15 +30,16 @@ lki_lmdb_waiter_join(lki_lmdb *store, lki_lmdb_waiter *waiter, const lki_lmdb_ke
     if (pthread_condattr_init(&attributes) != 0)
         return LK_NO_MEMORY;
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    int failed = pthread_cond_init(&waiter->called_up, &attributes);
+    int failed = pthread_cond_init(&waiter->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     if (failed != 0)
         return LK_NO_MEMORY;
     waiter->queue = queue;
-    waiter->called = false;
+    waiter->notified = false;
     waiter->wake_at = INT64_MAX;
     waiter->next = NULL;
     pthread_mutex_lock(&store->wait_latch);
+    LKI_LMDB_ASSERT((store->first_waiter == NULL) == (store->last_waiter == NULL));
     waiter->previous = store->last_waiter;
     if (store->last_waiter != NULL)
         store->last_waiter->next = waiter;
@@ -50,7 +54,7 @@ void
 lki_lmdb_waiter_look(lki_lmdb *store, lki_lmdb_waiter *waiter)
 {
     pthread_mutex_lock(&store->wait_latch);
-    waiter->called = false;
+    waiter->notified = false;
     waiter->wake_at = INT64_MAX; /* it watches over no time until it has looked */
     pthread_mutex_unlock(&store->wait_latch);
 }
@@ -69,7 +73,7 @@ slice_sleep(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t ms)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    pthread_cond_timedwait(&waiter->called_up, &store->wait_latch, &until);
+    pthread_cond_timedwait(&waiter->wake, &store->wait_latch, &until);
 }
 
 void
@@ -78,7 +82,7 @@ lki_lmdb_waiter_sleep(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due, int
     int64_t until = due < end ? due : end;
     pthread_mutex_lock(&store->wait_latch);
     waiter->wake_at = until;
-    while (!waiter->called) {
+    while (!waiter->notified) {
         int64_t time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
         if (time >= until)
             break;
@@ -87,7 +91,7 @@ lki_lmdb_waiter_sleep(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due, int
     pthread_mutex_unlock(&store->wait_latch);
 }
 
-/* ---- calls ---- */
+/* ---- notifications ---- */
 
 static bool
 waiter_is_of(const lki_lmdb_waiter *waiter, lk_bytes pk)
@@ -96,52 +100,52 @@ waiter_is_of(const lki_lmdb_waiter *waiter, lk_bytes pk)
 }
 
 static void
-call_latched(lki_lmdb *store, lk_bytes pk, size_t count)
+notify_latched(lki_lmdb *store, lk_bytes pk, size_t count)
 {
     for (lki_lmdb_waiter *w = store->first_waiter; w != NULL && count > 0; w = w->next) {
-        if (w->called || !waiter_is_of(w, pk))
+        if (w->notified || !waiter_is_of(w, pk))
             continue;
-        w->called = true;
-        pthread_cond_signal(&w->called_up);
+        w->notified = true;
+        pthread_cond_signal(&w->wake);
         count--;
     }
 }
 
 static void
-call_at_latched(lki_lmdb *store, lk_bytes pk, int64_t time)
+notify_at_latched(lki_lmdb *store, lk_bytes pk, int64_t time)
 {
     for (const lki_lmdb_waiter *w = store->first_waiter; w != NULL; w = w->next)
-        if (waiter_is_of(w, pk) && (w->called || w->wake_at <= time))
+        if (waiter_is_of(w, pk) && (w->notified || w->wake_at <= time))
             return; /* it looks by then */
-    call_latched(store, pk, 1);
+    notify_latched(store, pk, 1);
 }
 
 void
-lki_lmdb_call(lki_lmdb *store, lk_bytes pk, size_t count)
+lki_lmdb_notify(lki_lmdb *store, lk_bytes pk, size_t count)
 {
     pthread_mutex_lock(&store->wait_latch);
-    call_latched(store, pk, count);
+    notify_latched(store, pk, count);
     pthread_mutex_unlock(&store->wait_latch);
     lki_lmdb_watch_raise(store, pk);
 }
 
 void
-lki_lmdb_call_all(lki_lmdb *store, lk_bytes pk)
+lki_lmdb_notify_all(lki_lmdb *store, lk_bytes pk)
 {
     pthread_mutex_lock(&store->wait_latch);
-    call_latched(store, pk, SIZE_MAX);
+    notify_latched(store, pk, SIZE_MAX);
     pthread_mutex_unlock(&store->wait_latch);
 }
 
 void
-lki_lmdb_call_at(lki_lmdb *store, lk_bytes pk, int64_t time)
+lki_lmdb_notify_at(lki_lmdb *store, lk_bytes pk, int64_t time)
 {
     if (time == INT64_MAX)
         return;
     pthread_mutex_lock(&store->wait_latch);
-    call_at_latched(store, pk, time);
+    notify_at_latched(store, pk, time);
     pthread_mutex_unlock(&store->wait_latch);
-    lki_lmdb_watch_settle(store, pk);
+    lki_lmdb_watch_refresh(store, pk);
 }
 
 void
@@ -149,6 +153,9 @@ lki_lmdb_waiter_leave(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due)
 {
     lk_bytes pk = lki_lmdb_key_pk(waiter->queue);
     pthread_mutex_lock(&store->wait_latch);
+    LKI_LMDB_ASSERT((waiter->previous != NULL ? waiter->previous->next : store->first_waiter) ==
+                    waiter);
+    LKI_LMDB_ASSERT((waiter->next != NULL ? waiter->next->previous : store->last_waiter) == waiter);
     if (waiter->previous != NULL)
         waiter->previous->next = waiter->next;
     else
@@ -157,10 +164,10 @@ lki_lmdb_waiter_leave(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due)
         waiter->next->previous = waiter->previous;
     else
         store->last_waiter = waiter->previous;
-    if (waiter->called)
-        call_latched(store, pk, 1);
+    if (waiter->notified)
+        notify_latched(store, pk, 1);
     if (due != INT64_MAX)
-        call_at_latched(store, pk, due);
+        notify_at_latched(store, pk, due);
     pthread_mutex_unlock(&store->wait_latch);
-    pthread_cond_destroy(&waiter->called_up);
+    pthread_cond_destroy(&waiter->wake);
 }

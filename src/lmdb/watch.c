@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Descriptors of queues, for poll, select and epoll. Called by the files of the queue after their
- * commits; lk_queue_fd through the table of operations.
+ * Descriptors of queues, for poll, select and epoll; see watch.h. lk_queue_fd is called through the
+ * table of operations.
  *
  * A descriptor is an epoll instance over an eventfd (something is visible) and a timerfd (something
- * will be, though nobody calls). Who makes a job visible raises it. Whoever changes jobs settles it: both are
- * drained, then the queue is looked at, then it is raised again or the timer is set. All of that
- * is under one latch, so a look is never older than the one before it; and a job that is committed
- * after a look is raised after it. It may be readable in vain, and is never unreadable in vain.
+ * will be, though nobody notifies). A call that makes a job visible raises the descriptor. A call
+ * that changes jobs refreshes it: both are drained, then the queue is looked at, then the
+ * descriptor is raised again or the timer is set. All of that is under one latch, so a look is
+ * never older than the one before it; and a job that is committed after a look is raised after it.
+ * A descriptor may be readable in vain, and is never unreadable in vain.
  */
+#include "lmdb/watch.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -16,7 +19,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "lmdb/store.h"
+#include "lmdb/look.h"
+#include "lmdb/operations.h"
 
 struct lki_lmdb_watch {
     lki_lmdb_watch *next;
@@ -105,7 +109,7 @@ timer_set(const lki_lmdb_watch *watch, int64_t ms)
 }
 
 static void
-watch_settle_latched(lki_lmdb *store, const lki_lmdb_watch *watch)
+watch_refresh_latched(lki_lmdb *store, const lki_lmdb_watch *watch)
 {
     lki_lmdb_sight sight;
     descriptor_drain(watch);
@@ -133,13 +137,13 @@ lki_lmdb_watch_raise(lki_lmdb *store, lk_bytes pk)
 }
 
 void
-lki_lmdb_watch_settle(lki_lmdb *store, lk_bytes pk)
+lki_lmdb_watch_refresh(lki_lmdb *store, lk_bytes pk)
 {
     int saved = errno;
     pthread_mutex_lock(&store->watch_latch);
     for (const lki_lmdb_watch *watch = store->watches; watch != NULL; watch = watch->next)
         if (pk.size == 0 || lk_bytes_compare(lki_lmdb_key_pk(&watch->queue), pk) == 0)
-            watch_settle_latched(store, watch);
+            watch_refresh_latched(store, watch);
     pthread_mutex_unlock(&store->watch_latch);
     errno = saved;
 }
@@ -154,7 +158,7 @@ lki_lmdb_queue_fd(void *state, lk_bytes pk, int *fd)
     if (watch == NULL && (watch = watch_new(pk)) != NULL) {
         watch->next = store->watches;
         store->watches = watch;
-        watch_settle_latched(store, watch);
+        watch_refresh_latched(store, watch);
     }
     if (watch != NULL)
         *fd = watch->poll_fd;

@@ -11,12 +11,9 @@
 static uint64_t
 queues_count(const lmdb_rig *r)
 {
-    lmdb_check c = {.faults = 0};
-    assert_true(lmdb_check_open(&c, r->folder));
-    uint64_t count = lmdb_check_count(&c, c.queues);
-    mdb_txn_abort(c.txn);
-    mdb_env_close(c.env);
-    return count;
+    lki_lmdb_walk walk = lmdb_check_walk(r->folder);
+    assert_int_equal(walk.faults, 0);
+    return walk.queues;
 }
 
 static void

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who is called, and who watches over what is due (src/lmdb/wait.c): the list of those who wait, in
+ * Which waiter is notified, and which one watches over what is due (src/lmdb/wait.c): the list, in
  * one thread, step by step. The waiters 0, 2 and 3 wait for one queue, 1 for another. No database
  * is open.
  */
-#include "lmdb/store.h"
+#include "lmdb/tally.h"
+#include "lmdb/wait.h"
 #include "support/kit.h"
 
 enum { WAITERS = 4 };
@@ -72,7 +73,7 @@ called(const rig *r)
 {
     unsigned bits = 0;
     for (size_t i = 0; i < WAITERS; i++)
-        bits |= (unsigned)r->waiters[i].called << i;
+        bits |= (unsigned)r->waiters[i].notified << i;
     return bits;
 }
 
@@ -81,17 +82,17 @@ test_call_goes_to_those_of_the_queue_who_waited_longest(void **state)
 {
     rig *r = *state;
     assert_int_equal(called(r), 0);
-    lki_lmdb_call(&r->store, lk_string("nobody's"), 5);
+    lki_lmdb_notify(&r->store, lk_string("nobody's"), 5);
     assert_int_equal(called(r), 0);
-    lki_lmdb_call(&r->store, lk_string("q"), 1);
+    lki_lmdb_notify(&r->store, lk_string("q"), 1);
     assert_int_equal(called(r), 1);
-    lki_lmdb_call(&r->store, lk_string("q"), 1); /* the first one was called */
+    lki_lmdb_notify(&r->store, lk_string("q"), 1); /* the first one was called */
     assert_int_equal(called(r), 1 | 4);
-    lki_lmdb_call(&r->store, lk_string("qq"), 7);
+    lki_lmdb_notify(&r->store, lk_string("qq"), 7);
     assert_int_equal(called(r), 1 | 2 | 4);
     lki_lmdb_waiter_look(&r->store, &r->waiters[0]);
     assert_int_equal(called(r), 2 | 4);
-    lki_lmdb_call(&r->store, lk_string("q"), SIZE_MAX);
+    lki_lmdb_notify(&r->store, lk_string("q"), SIZE_MAX);
     assert_int_equal(called(r), 15);
     for (size_t i = 0; i < WAITERS; i++)
         lki_lmdb_waiter_look(&r->store, &r->waiters[i]);
@@ -103,9 +104,9 @@ test_sleep_ends_with_a_call_or_its_time(void **state)
 {
     rig *r = *state;
     lki_lmdb_waiter *w = &r->waiters[0];
-    lki_lmdb_call(&r->store, lk_string("q"), 1);
+    lki_lmdb_notify(&r->store, lk_string("q"), 1);
     lki_lmdb_waiter_sleep(&r->store, w, INT64_MAX, INT64_MAX);
-    assert_true(w->called);
+    assert_true(w->notified);
     lki_lmdb_waiter_look(&r->store, w);
     r->time = 100;
     lki_lmdb_waiter_sleep(&r->store, w, 100, INT64_MAX);
@@ -119,15 +120,15 @@ static void
 test_waiter_that_leaves_hands_its_call_on(void **state)
 {
     rig *r = *state;
-    lki_lmdb_call(&r->store, lk_string("q"), 1);
+    lki_lmdb_notify(&r->store, lk_string("q"), 1);
     waiter_leave(r, 0, INT64_MAX);
-    assert_true(r->waiters[2].called);
-    assert_false(r->waiters[1].called || r->waiters[3].called);
+    assert_true(r->waiters[2].notified);
+    assert_false(r->waiters[1].notified || r->waiters[3].notified);
     waiter_leave(r, 2, INT64_MAX);
-    assert_true(r->waiters[3].called);
+    assert_true(r->waiters[3].notified);
     lki_lmdb_waiter_look(&r->store, &r->waiters[3]);
     waiter_leave(r, 3, INT64_MAX); /* it has looked: there is nothing to hand on */
-    assert_false(r->waiters[1].called);
+    assert_false(r->waiters[1].notified);
     waiter_leave(r, 1, INT64_MAX);
 }
 
@@ -136,15 +137,15 @@ test_call_for_a_time_wakes_one_if_none_would(void **state)
 {
     rig *r = *state;
     r->waiters[2].wake_at = 100;
-    lki_lmdb_call_at(&r->store, lk_string("q"), 100);
-    lki_lmdb_call_at(&r->store, lk_string("q"), 200);
-    lki_lmdb_call_at(&r->store, lk_string("q"), INT64_MAX);
+    lki_lmdb_notify_at(&r->store, lk_string("q"), 100);
+    lki_lmdb_notify_at(&r->store, lk_string("q"), 200);
+    lki_lmdb_notify_at(&r->store, lk_string("q"), INT64_MAX);
     assert_int_equal(called(r), 0);
-    lki_lmdb_call_at(&r->store, lk_string("q"), 99);
+    lki_lmdb_notify_at(&r->store, lk_string("q"), 99);
     assert_int_equal(called(r), 1); /* it looks, and then watches */
-    lki_lmdb_call_at(&r->store, lk_string("q"), 50);
+    lki_lmdb_notify_at(&r->store, lk_string("q"), 50);
     assert_int_equal(called(r), 1);
-    lki_lmdb_call_at(&r->store, lk_string("qq"), 100); /* the watch is another queue's */
+    lki_lmdb_notify_at(&r->store, lk_string("qq"), 100); /* the watch is another queue's */
     assert_int_equal(called(r), 1 | 2);
     for (size_t i = 0; i < WAITERS; i++)
         lki_lmdb_waiter_look(&r->store, &r->waiters[i]);
@@ -159,7 +160,7 @@ test_waiter_that_looks_is_called_for_what_comes_meanwhile(void **state)
     r->time = 100;
     lki_lmdb_waiter_sleep(&r->store, &r->waiters[0], 90, INT64_MAX); /* it watched over that */
     lki_lmdb_waiter_look(&r->store, &r->waiters[0]);
-    lki_lmdb_call_at(&r->store, lk_string("q"), 95);
+    lki_lmdb_notify_at(&r->store, lk_string("q"), 95);
     assert_int_equal(called(r), 1);
     lki_lmdb_waiter_look(&r->store, &r->waiters[0]);
     all_leave(r, 0);
@@ -187,13 +188,13 @@ test_waiters_leave_in_any_order(void **state)
     rig *r = *state;
     waiter_leave(r, 2, INT64_MAX);
     waiter_leave(r, 0, INT64_MAX);
-    lki_lmdb_call(&r->store, lk_string("q"), SIZE_MAX);
-    lki_lmdb_call(&r->store, lk_string("qq"), SIZE_MAX);
-    assert_true(r->waiters[1].called && r->waiters[3].called);
+    lki_lmdb_notify(&r->store, lk_string("q"), SIZE_MAX);
+    lki_lmdb_notify(&r->store, lk_string("qq"), SIZE_MAX);
+    assert_true(r->waiters[1].notified && r->waiters[3].notified);
     waiter_leave(r, 3, INT64_MAX);
     assert_status(LK_OK, lki_lmdb_waiter_join(&r->store, &r->waiters[0], &r->queue));
-    lki_lmdb_call(&r->store, lk_string("q"), 1);
-    assert_true(r->waiters[0].called);
+    lki_lmdb_notify(&r->store, lk_string("q"), 1);
+    assert_true(r->waiters[0].notified);
     waiter_leave(r, 1, INT64_MAX);
     waiter_leave(r, 0, INT64_MAX);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The database: opened, made if it is new, closed; statuses, clocks, statistics. lk_lmdb_open is
- * all that is called from outside.
+ * The store: opened, made if it is new, closed; clocks, statistics. lk_lmdb_open is all that is
+ * called from outside.
  *
  * What the files are, and what is done before LMDB opens them: folder.h.
  */
@@ -13,53 +13,20 @@
 
 #include <latchkey/lmdb.h>
 
+#include "lmdb/check.h"
+#include "lmdb/end.h"
+#include "lmdb/expiry.h"
 #include "lmdb/folder.h"
-#include "lmdb/store.h"
+#include "lmdb/operations.h"
+#include "lmdb/reader.h"
+#include "lmdb/tally.h"
+#include "lmdb/watch.h"
 
 enum { DATABASES = 8, READERS = 126, READERS_MAX = 1 << 16, STRANGERS = 16 };
 
 #define MAP_SIZE (sizeof(void *) >= 8 ? (size_t)64 << 30 : (size_t)1 << 30)
 #define PAGE_SIZE_MAX ((size_t)1 << 16)
 #define DATA_SIZE_CAP ((size_t)UINT32_MAX - LKI_LMDB_ITEM_HEADER)
-
-/* ---- statuses ---- */
-
-lk_status
-lki_lmdb_status(int code)
-{
-    switch (code) {
-    case MDB_SUCCESS:
-        return LK_OK;
-    case MDB_NOTFOUND:
-        return LK_NOT_FOUND;
-    case MDB_MAP_FULL:
-    case ENOMEM:
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-    case EMFILE:
-    case ENFILE:
-        return LK_NO_MEMORY;
-    case MDB_READERS_FULL:
-        return LK_BUSY;
-    case MDB_TXN_FULL:
-    case MDB_BAD_VALSIZE: /* a key that is longer than LMDB's */
-        return LK_TOO_BIG;
-    case MDB_VERSION_MISMATCH:
-        return LK_UNSUPPORTED;
-    case MDB_INVALID:
-    case MDB_INCOMPATIBLE:
-        return LK_INVALID;
-    default:
-        return LK_UNAVAILABLE;
-    }
-}
-
-lk_status
-lki_lmdb_write_status(int code)
-{
-    return code == EIO && errno != EIO ? LK_NO_MEMORY : lki_lmdb_status(code);
-}
 
 /* ---- clocks ---- */
 
@@ -85,26 +52,6 @@ system_monotonic_ms(void *unused)
     return clock_ms(CLOCK_MONOTONIC);
 }
 
-int64_t
-lki_lmdb_now(const lki_lmdb *store)
-{
-    return store->realtime_ms(store->clock_context);
-}
-
-int64_t
-lki_lmdb_monotonic(const lki_lmdb *store)
-{
-    return store->monotonic_ms(store->clock_context);
-}
-
-int64_t
-lki_lmdb_time(const lki_lmdb *store, int64_t monotonic_ms)
-{
-    int64_t passed_ms = lki_lmdb_span(store->monotonic_base, monotonic_ms);
-    int64_t time = lki_lmdb_after(store->time_base, passed_ms);
-    return time < INT64_MAX ? time : INT64_MAX - 1; /* that one never comes */
-}
-
 /* ---- statistics ---- */
 
 /* Of jemalloc, where the program has it; only looked for. */
@@ -118,9 +65,9 @@ cells_count(lki_lmdb *store, lk_statistics *stats)
     lk_status status = lki_lmdb_read_begin(store, &reader);
     if (status != LK_OK)
         return status;
-    int code = mdb_stat(reader->txn, store->items, &items);
+    int code = mdb_stat(reader->txn, store->in.items, &items);
     if (code == 0)
-        code = mdb_stat(reader->txn, store->locks, &locks);
+        code = mdb_stat(reader->txn, store->in.locks, &locks);
     lki_lmdb_read_end(reader);
     if (code != 0)
         return lki_lmdb_status(code);
@@ -198,7 +145,9 @@ lmdb_close(void *state)
 {
     lki_lmdb *store = state;
     int saved = errno;
+    LKI_LMDB_ASSERT(store->writer == NULL && store->first_waiter == NULL);
     time_keep(store);
+    (void)lki_lmdb_check(store);
     (void)mdb_env_sync(store->env, 1);
     store_free(store);
     errno = saved;
@@ -299,12 +248,15 @@ meta_open(lki_lmdb *store, MDB_txn *txn)
     static const lki_lmdb_key key = {.size = 4, .bytes = "meta"};
     MDB_dbi root;
     MDB_stat stat;
-    int code = mdb_dbi_open(txn, "latchkey", 0, &store->meta);
+    int code = mdb_dbi_open(txn, "latchkey", 0, &store->in.meta);
     if (code == 0) {
         lk_status status =
-            lki_lmdb_row(txn, store->meta, &key, &store->meta_row, sizeof store->meta_row);
+            lki_lmdb_row(txn, store->in.meta, &key, &store->meta_row, sizeof store->meta_row);
         if (status == LK_OK && store->meta_row.format != LKI_LMDB_FORMAT)
             status = store->meta_row.format > LKI_LMDB_FORMAT ? LK_UNSUPPORTED : LK_INVALID;
+        /* Numbers begin at 1, and no store lives to take half of them. */
+        if (status == LK_OK && store->meta_row.version - 1 >= INT64_MAX)
+            status = LK_UNAVAILABLE; /* damaged */
         return status == LK_NOT_FOUND ? LK_INVALID : status;
     }
     if (code != MDB_NOTFOUND)
@@ -315,44 +267,31 @@ meta_open(lki_lmdb *store, MDB_txn *txn)
     if (code == 0 && stat.ms_entries != 0)
         return LK_INVALID; /* somebody else's */
     if (code == 0)
-        code = mdb_dbi_open(txn, "latchkey", MDB_CREATE, &store->meta);
+        code = mdb_dbi_open(txn, "latchkey", MDB_CREATE, &store->in.meta);
     if (code != 0)
         return lki_lmdb_status(code);
     store->meta_row.format = LKI_LMDB_FORMAT;
     store->meta_row.version = 1;
     memset(store->meta_row.ulid, 0, sizeof store->meta_row.ulid);
     MDB_val k = lki_lmdb_key_value(&key), row = {sizeof store->meta_row, &store->meta_row};
-    return lki_lmdb_status(mdb_put(txn, store->meta, &k, &row, 0));
+    return lki_lmdb_status(mdb_put(txn, store->in.meta, &k, &row, 0));
 }
 
 static lk_status
 databases_open(lki_lmdb *store, MDB_txn *txn)
 {
-    const struct {
-        const char *name;
-        MDB_dbi *dbi;
-    } all[] = {{"items", &store->items},  {"locks", &store->locks}, {"jobs", &store->jobs},
-               {"ready", &store->ready},  {"due", &store->due},     {"queues", &store->queues},
-               {"expiry", &store->expiry}};
     lk_status status = meta_open(store, txn);
-    for (size_t i = 0; status == LK_OK && i < sizeof all / sizeof *all; i++)
-        status = lki_lmdb_status(mdb_dbi_open(txn, all[i].name, MDB_CREATE, all[i].dbi));
-    return status;
+    return status == LK_OK ? lki_lmdb_status(lki_lmdb_tables_open(txn, MDB_CREATE, &store->in))
+                           : status;
 }
 
-/* The first time in expiry, and the store's time: not before any that a deadline was reckoned from.
- */
+/* The first time in expiry, and the store's time: not before any that a deadline was reckoned
+ * from. */
 static lk_status
 times_open(lki_lmdb *store, MDB_txn *txn)
 {
-    lki_lmdb_key least = {.size = 1};
-    MDB_val first;
-    lk_status status = lki_lmdb_seek(txn, store->expiry, &least, &first);
-    store->first_expiry_ms = INT64_MAX;
-    if (status == LK_OK && first.mv_size < LKI_LMDB_TIME)
-        return LK_UNAVAILABLE; /* damaged */
-    if (status == LK_OK)
-        store->first_expiry_ms = lki_lmdb_time_read(first.mv_data);
+    lki_lmdb_key first;
+    lk_status status = lki_lmdb_expiry_first(store, txn, &first, &store->first_expiry_ms);
     int64_t now_ms = lki_lmdb_now(store);
     store->monotonic_base = lki_lmdb_monotonic(store);
     store->time_base = now_ms > store->meta_row.time ? now_ms : store->meta_row.time;
@@ -376,6 +315,8 @@ store_open(lki_lmdb *store, const char *path, const lk_lmdb_options *o)
     status = databases_open(store, txn);
     if (status == LK_OK)
         status = times_open(store, txn);
+    if (status == LK_OK)
+        status = lki_lmdb_check_open(store, txn);
     if (status == LK_OK)
         return lki_lmdb_status(mdb_txn_commit(txn));
     mdb_txn_abort(txn);

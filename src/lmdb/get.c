@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads of items. Called through the table of operations.
+ */
+#include "lmdb/operations.h"
+#include "lmdb/reader.h"
+
+/* The realtime clock, read once and only if something expires. */
+typedef struct lazy_now {
+    const lki_lmdb *store;
+    int64_t now_ms;
+    bool is_read;
+} lazy_now;
+
+static bool
+item_is_live(const lki_lmdb_item *item, lazy_now *now)
+{
+    if (item->expires_at_ms == 0)
+        return true;
+    if (!now->is_read)
+        now->now_ms = lki_lmdb_now(now->store);
+    now->is_read = true;
+    return !lk_has_expired(item->expires_at_ms, now->now_ms);
+}
+
+/* LK_OK: a live item. LK_NOT_FOUND. */
+static lk_status
+item_look(const lki_lmdb *store, MDB_txn *txn, const lk_key *key, lazy_now *now,
+          lki_lmdb_item *item)
+{
+    lki_lmdb_key framed;
+    lki_lmdb_key_make(&framed, *key);
+    lk_status status = lki_lmdb_item_find(store, txn, &framed, item);
+    return status == LK_OK && !item_is_live(item, now) ? LK_NOT_FOUND : status;
+}
+
+static lk_status
+result_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found)
+{
+    lk_item item = {*key, found->data, found->expires_at_ms};
+    return lk_result_add(result, &item);
+}
+
+lk_status
+lki_lmdb_get(void *state, const lk_key *key, lk_result *result)
+{
+    lki_lmdb *store = state;
+    lki_lmdb_reader *reader;
+    lk_status status = lki_lmdb_read_begin(store, &reader);
+    if (status != LK_OK)
+        return status;
+    lazy_now now = {store, 0, false};
+    lki_lmdb_item item;
+    status = item_look(store, reader->txn, key, &now, &item);
+    if (status == LK_OK) {
+        lk_result_draft(result);
+        status = result_add(result, key, &item);
+    }
+    lki_lmdb_count(&reader->gets, 1);
+    lki_lmdb_count(&reader->hits, status == LK_OK);
+    lki_lmdb_read_end(reader);
+    if (status == LK_OK)
+        lk_result_publish(result);
+    return status;
+}
+
+lk_status
+lki_lmdb_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
+{
+    lki_lmdb *store = state;
+    lki_lmdb_reader *reader;
+    lk_status status = lki_lmdb_read_begin(store, &reader);
+    if (status != LK_OK)
+        return status;
+    lazy_now now = {store, 0, false};
+    lki_lmdb_item item;
+    status = item_look(store, reader->txn, key, &now, &item);
+    if (status == LK_OK) {
+        *size = item.data.size;
+        if (item.data.size > capacity)
+            status = LK_TOO_SMALL;
+        else if (item.data.size != 0)
+            memcpy(buffer, item.data.data, item.data.size);
+    }
+    lki_lmdb_count(&reader->gets, 1);
+    lki_lmdb_count(&reader->hits, status == LK_OK || status == LK_TOO_SMALL);
+    lki_lmdb_read_end(reader);
+    return status;
+}
+
+lk_status
+lki_lmdb_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
+{
+    lki_lmdb *store = state;
+    lki_lmdb_reader *reader;
+    lk_status status = lki_lmdb_read_begin(store, &reader);
+    if (status != LK_OK)
+        return status;
+    lazy_now now = {store, 0, false};
+    lk_result_draft(result);
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        lki_lmdb_item item;
+        status = item_look(store, reader->txn, &keys[i], &now, &item);
+        if (status == LK_NOT_FOUND)
+            status = lk_result_add(result, NULL);
+        else if (status == LK_OK)
+            status = result_add(result, &keys[i], &item);
+    }
+    lki_lmdb_count(&reader->multi_gets, count);
+    lki_lmdb_read_end(reader);
+    if (status == LK_OK)
+        lk_result_publish(result);
+    return status;
+}
