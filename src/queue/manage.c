@@ -252,6 +252,7 @@ lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purge
     lk_status status = queue_tour(&t, pk);
     if (t.queue != NULL)
         lki_queue_unpin(t.queue, LKI_QUEUE_PIN);
+    lki_sweep_step(store, thread, count); /* the descriptor, too */
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
     *purged = count;
