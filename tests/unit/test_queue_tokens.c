@@ -42,9 +42,33 @@ test_claims_of_another_store_are_lost(void **state)
     }
 }
 
+/* Whichever bit of it is another one. */
+static void
+test_claims_with_one_wrong_bit_are_lost(void **state)
+{
+    kit *k = *state;
+    static const char *const sks[] = {"own", NULL};
+    for (size_t i = 0; i < KIT_COUNT(sks); i++) {
+        job j;
+        jobs_push(k, "q", sks[i], "x");
+        assert_pull(k, "q", "x", &j);
+        job forged = {.claim = j.claim};
+        for (unsigned bit = 0; bit < 64; bit++) {
+            forged.claim.token = j.claim.token ^ UINT64_C(1) << bit;
+            if (forged.claim.token != 0)
+                assert_lost(k, &forged);
+        }
+        assert_held(k, &j);
+    }
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_claims_of_another_store_are_lost)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_claims_of_another_store_are_lost),
+        cmocka_unit_test_setup_teardown(test_claims_with_one_wrong_bit_are_lost, kit_setup,
+                                        kit_teardown),
+    };
     return cmocka_run_group_tests_name("queue_tokens", tests, NULL, NULL);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Generated keys: 26 characters of Crockford's base 32, strictly increasing whatever the clock does, contiguous in a batch; and what
- * keys that look like them may not do.
+ * Generated keys: the places that are in them, contiguous in a batch, and what keys that look like them may not do. (That they grow
+ * whatever the clock does: conformance/scripts/push.script.)
  */
 #include "support/jobs.h"
-#include "support/model.h"
 
 /* Crockford's base 32. */
 static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -30,36 +29,6 @@ test_ulids_tell_the_time_of_their_push(void **state)
         ulid_push(k, "q", sk);
         assert_int_equal(jobs_ulid_ms(lk_string(sk)), k->now_ms);
         kit_advance(k, i * i * 1000);
-    }
-}
-
-static void
-test_ulids_grow_whatever_the_clock_does(void **state)
-{
-    kit *k = *state;
-    static const int64_t steps[] = {0,
-                                    0,
-                                    1,
-                                    0,
-                                    -1,
-                                    -1,
-                                    1000,
-                                    -5000,
-                                    0,
-                                    1,
-                                    LK_HOURS(87600),
-                                    -LK_HOURS(87600),
-                                    -LK_HOURS(87600),
-                                    LK_HOURS(1),
-                                    2 * LK_HOURS(87600)};
-    char last[JOB_ROOM] = "", sk[JOB_ROOM];
-    for (size_t i = 0; i < 300; i++) {
-        ulid_push(k, "q", sk);
-        assert_true(strcmp(last, sk) < 0);
-        memcpy(last, sk, sizeof last);
-        atomic_fetch_add(&k->now_ms, steps[i % KIT_COUNT(steps)]);
-        if (i % 7 == 0)
-            assert_pull(k, "q", "x", NULL);
     }
 }
 
@@ -127,26 +96,6 @@ test_ulids_of_mixed_batches_are_contiguous_and_in_order(void **state)
 }
 
 static void
-test_ulids_of_a_queue_that_began_anew_go_on_growing(void **state)
-{
-    kit *k = *state;
-    char last[JOB_ROOM] = "", sk[JOB_ROOM];
-    for (int turn = 0; turn < 5; turn++) {
-        for (int i = 0; i < 3; i++) {
-            ulid_push(k, "q", sk);
-            assert_true(strcmp(last, sk) < 0);
-            memcpy(last, sk, sizeof last);
-        }
-        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
-        for (int i = 0; i < 3; i++) {
-            atomic_fetch_add(&k->monotonic_ms, LK_MINUTES(2));
-            atomic_fetch_sub(&k->now_ms, LK_MINUTES(2)); /* and the wall clock steps back */
-            kit_sweep(k);
-        }
-    }
-}
-
-static void
 test_ulids_of_different_queues_and_stores_differ(void **state)
 {
     kit *k = *state;
@@ -163,18 +112,6 @@ test_ulids_of_different_queues_and_stores_differ(void **state)
 }
 
 /* ---- keys that look like generated ones ---- */
-
-/* The next string of 26 letters. */
-static void
-ulid_increment(char sk[JOB_ROOM])
-{
-    for (size_t i = ULID_SIZE; i-- > 0;) {
-        const char *at = strchr(letters, sk[i]);
-        sk[i] = at[1] != '\0' ? at[1] : '0';
-        if (at[1] != '\0')
-            return;
-    }
-}
 
 static void
 ulid_of(char sk[JOB_ROOM], const char *like, int64_t ms, uint64_t place)
@@ -348,94 +285,6 @@ test_forged_ulids_find_nothing(void **state)
     assert_pull(k, "q", "x", NULL);
 }
 
-/* Items and jobs of one's own under the keys that would come next: none is lost, none is there twice. */
-static void
-test_items_with_the_next_ulids_stand_beside_the_jobs(void **state)
-{
-    kit *k = *state;
-    enum { FORGED = 20, PUSHED = 30 };
-    char sk[JOB_ROOM], forged[FORGED][JOB_ROOM], last[JOB_ROOM];
-    ulid_push(k, "q", sk);
-    assert_pull(k, "q", "x", NULL);
-    memcpy(last, sk, sizeof last);
-    for (size_t i = 0; i < FORGED; i++) {
-        ulid_increment(sk);
-        memcpy(forged[i], sk, sizeof sk);
-        if (i % 2 == 0)
-            kit_set(k, "q", sk, "put");
-        else
-            jobs_push(k, "q", sk, "put");
-    }
-    for (size_t i = 0; i < PUSHED; i++) {
-        ulid_push(k, "q", sk);
-        assert_true(strcmp(last, sk) < 0);
-        memcpy(last, sk, sizeof last);
-        for (size_t other = 0; other < FORGED; other++)
-            assert_true(strcmp(forged[other], sk) != 0);
-    }
-    for (size_t i = 0; i < FORGED; i++)
-        assert_true(kit_holds(k, lk_key_of("q", forged[i]), "put"));
-    lk_query query = {.pk = lk_string("q")};
-    assert_status(LK_OK, lk_query_items(k->db, &query, k->result));
-    assert_int_equal(lk_result_count(k->result), 1 + FORGED + PUSHED);
-    for (size_t i = 1; i < lk_result_count(k->result); i++)
-        assert_true(model_compare(lk_result_item(k->result, i - 1)->key.sk,
-                                  lk_result_item(k->result, i)->key.sk) < 0);
-    lk_pull_options options = {.pk = lk_string("q"), .max_jobs = 100};
-    assert_status(LK_OK, lk_queue_pull(k->db, &options, k->result));
-    assert_int_equal(lk_result_count(k->result), FORGED / 2 + PUSHED);
-}
-
-static void
-test_job_with_a_ulid_of_ones_own_is_one_with_a_key(void **state)
-{
-    kit *k = *state;
-    static const char *const sks[] = {"00000000000000000000000000", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ",
-                                      "ZZZZZZZZZZZZZZZZZZZZZZZZZZ", "01arz3ndektsv4rrffq69g5fav",
-                                      "01ARZ3NDEKTSV4RRFFQ69G5FAV", "7FFFFFFFFFFFFFFFFFFFFFFFFF"};
-    jobs_push(k, "q", NULL, "generated");
-    for (size_t i = 0; i < KIT_COUNT(sks); i++) {
-        char text[2] = {(char)('0' + i), '\0'};
-        jobs_push(k, "q", sks[i], text);
-        assert_true(kit_holds(k, lk_key_of("q", sks[i]), text));
-    }
-    job late;
-    static const char *const order[] = {"0", "4", "generated", "3", "5", "1", "2"};
-    for (size_t i = 0; i < KIT_COUNT(order); i++) {
-        job j;
-        assert_pull(k, "q", order[i], &j);
-        assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
-    }
-    jobs_push(k, "q", sks[1], "greatest");
-    jobs_push(k, "q", NULL, "generated later");
-    assert_pull(k, "q", "generated later", &late);
-    assert_pull(k, "q", "greatest", NULL);
-    assert_true(jobs_is_ulid(late.claim.key.sk));
-}
-
-static void
-test_sets_to_ulids_of_jobs_that_are_gone_make_items(void **state)
-{
-    kit *k = *state;
-    job j;
-    for (int i = 0; i < 3; i++) {
-        jobs_push(k, "q", NULL, "x");
-        assert_pull(k, "q", "x", &j);
-        assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
-        for (int swept = 0; swept < i; swept++) {
-            kit_advance(k, LK_MINUTES(2));
-            kit_sweep(k);
-        }
-        kit_set(k, "q", j.sk, "item");
-        assert_true(kit_holds(k, j.claim.key, "item"));
-        assert_lost(k, &j);
-        assert_empty(k, "q");
-        assert_depths(k, "q", 0, 0, 0);
-        assert_int_equal(jobs_items(k, "q"), (uint64_t)i + 1);
-        assert_true(kit_holds(k, j.claim.key, "item"));
-    }
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int
@@ -443,18 +292,13 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_ulids_tell_the_time_of_their_push),
-        TEST(test_ulids_grow_whatever_the_clock_does),
         TEST(test_ulids_of_batches_are_contiguous_and_in_order),
         TEST(test_ulids_of_mixed_batches_are_contiguous_and_in_order),
-        TEST(test_ulids_of_a_queue_that_began_anew_go_on_growing),
         TEST(test_ulids_of_different_queues_and_stores_differ),
         TEST(test_keys_of_places_to_come_are_jobs_like_others),
         TEST(test_generated_keys_pass_over_keys_of_ones_own),
         cmocka_unit_test(test_generated_keys_can_be_used_below_their_size),
         TEST(test_forged_ulids_find_nothing),
-        TEST(test_items_with_the_next_ulids_stand_beside_the_jobs),
-        TEST(test_job_with_a_ulid_of_ones_own_is_one_with_a_key),
-        TEST(test_sets_to_ulids_of_jobs_that_are_gone_make_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,8 +63,8 @@ pull_waiting(kit *k, const char *pk, int64_t wait_ms, int64_t visibility_ms)
 typedef struct waiter {
     pthread_t thread;
     kit *k;
+    const char *pk;
     int64_t wait_ms;
-    size_t max_jobs;
     lk_status status;
     size_t count;
     uint32_t receives;
@@ -75,10 +75,8 @@ static void *
 waiter_main(void *argument)
 {
     waiter *w = argument;
-    lk_pull_options options = {.pk = lk_string("q"),
-                               .wait_ms = w->wait_ms,
-                               .max_jobs = w->max_jobs,
-                               .visibility_ms = LK_HOURS(1)};
+    lk_pull_options options = {
+        .pk = lk_string(w->pk), .wait_ms = w->wait_ms, .visibility_ms = LK_HOURS(1)};
     w->status = lk_queue_pull(w->k->db, &options, w->result);
     w->count = w->status == LK_OK ? lk_result_count(w->result) : 0;
     w->receives = w->status == LK_OK ? lk_result_claim(w->result, 0)->receives : 0;
@@ -86,9 +84,9 @@ waiter_main(void *argument)
 }
 
 static void
-waiter_start(waiter *w, kit *k, int64_t wait_ms)
+waiter_start(waiter *w, kit *k, const char *pk, int64_t wait_ms)
 {
-    *w = (waiter){.k = k, .wait_ms = wait_ms, .result = lk_result_new()};
+    *w = (waiter){.k = k, .pk = pk, .wait_ms = wait_ms, .result = lk_result_new()};
     assert_non_null(w->result);
     assert_int_equal(pthread_create(&w->thread, NULL, waiter_main, w), 0);
 }
@@ -128,23 +126,13 @@ test_wait_for_nothing_times_out_not_before_its_time(void **state)
 }
 
 static void
-test_wait_with_a_job_there_does_not_wait(void **state)
-{
-    kit *k = *state;
-    assert_status(LK_OK, jobs_try_push_batch(k, "q", 0, 2, NULL, NULL));
-    assert_status(LK_OK, pull_waiting(k, "q", -1, 0));
-    assert_status(LK_OK, pull_waiting(k, "q", LK_HOURS(1), 0));
-    assert_int_equal(job_number(lk_result_item(k->result, 0)), 1);
-}
-
-static void
 test_push_wakes_a_waiter(void **state)
 {
     kit *k = *state;
     static const char *const sks[] = {NULL, "own"};
     for (int turn = 0; turn < 12; turn++) {
         waiter w;
-        waiter_start(&w, k, turn % 4 == 0 ? LK_HOURS(1) : -1);
+        waiter_start(&w, k, "q", turn % 4 == 0 ? LK_HOURS(1) : -1);
         settle(k, turn);
         jobs_push(k, "q", sks[turn % 2], "x");
         waiter_join(&w, LK_OK);
@@ -161,7 +149,7 @@ test_push_of_many_wakes_as_many(void **state)
     for (int turn = 0; turn < 6; turn++) {
         waiter w[WAITERS];
         for (size_t i = 0; i < WAITERS; i++)
-            waiter_start(&w[i], k, -1);
+            waiter_start(&w[i], k, "q", -1);
         settle(k, turn);
         assert_status(LK_OK, jobs_try_push_batch(k, "q", 0, WAITERS, NULL, NULL));
         for (size_t i = 0; i < WAITERS; i++) {
@@ -183,7 +171,7 @@ test_release_wakes_a_waiter(void **state)
         job j;
         jobs_push(k, "q", sks[turn % 2], "x");
         assert_pull(k, "q", "x", &j);
-        waiter_start(&w, k, -1);
+        waiter_start(&w, k, "q", -1);
         settle(k, turn);
         assert_status(LK_OK, lk_queue_release(k->db, &j.claim, turn % 2));
         waiter_join(&w, LK_OK);
@@ -198,8 +186,8 @@ test_commit_wakes_waiters(void **state)
     kit *k = *state;
     for (int turn = 0; turn < 6; turn++) {
         waiter w[2];
-        waiter_start(&w[0], k, -1);
-        waiter_start(&w[1], k, -1);
+        waiter_start(&w[0], k, "q", -1);
+        waiter_start(&w[1], k, "q", -1);
         settle(k, turn);
         lk_write writes[] = {
             {.kind = LK_PUSH, .item = kit_item("q", "own", "x")},
@@ -222,10 +210,10 @@ test_lapse_of_anothers_claim_wakes_a_waiter(void **state)
         jobs_push(k, "q", sks[turn % 2], "x");
         if (turn < 4) { /* the claim is there before the waiter comes */
             assert_status(LK_OK, pull_waiting(k, "q", 0, 5));
-            waiter_start(&w, k, -1);
+            waiter_start(&w, k, "q", -1);
         } else { /* or after it: it waits for a lapse in an hour, and then for one that is near */
             assert_status(LK_OK, pull_waiting(k, "q", 0, LK_HOURS(1)));
-            waiter_start(&w, k, -1);
+            waiter_start(&w, k, "q", -1);
             settle(k, 2);
             lk_claim claim = *lk_result_claim(k->result, 0);
             assert_status(LK_OK, lk_queue_extend(k->db, &claim, 4));
@@ -246,7 +234,7 @@ test_end_of_a_delay_wakes_a_waiter(void **state)
         int64_t begin = clock_ms();
         if (turn < 4)
             jobs_push_delayed(k, "q", sks[turn % 2], "x", 6);
-        waiter_start(&w, k, -1);
+        waiter_start(&w, k, "q", -1);
         if (turn >= 4) { /* pushed while it waits */
             settle(k, turn);
             begin = clock_ms();
@@ -265,45 +253,13 @@ test_close_wakes_all_waiters(void **state)
     kit *k = *state;
     waiter w[WAITERS];
     for (size_t i = 0; i < WAITERS; i++)
-        waiter_start(&w[i], k, i % 2 == 0 ? -1 : LK_HOURS(1));
+        waiter_start(&w[i], k, "q", i % 2 == 0 ? -1 : LK_HOURS(1));
     settle(k, 2);
     assert_status(LK_OK, lk_queue_close(k->db, lk_string("q")));
     for (size_t i = 0; i < WAITERS; i++)
         waiter_join(&w[i], LK_CLOSED);
     assert_status(LK_CLOSED, pull_waiting(k, "q", -1, 0));
     assert_status(LK_CLOSED, pull_waiting(k, "q", 5, 0));
-}
-
-static void
-test_set_and_delete_of_items_wake_nobody(void **state)
-{
-    kit *k = *state;
-    waiter w;
-    waiter_start(&w, k, 12);
-    settle(k, 1);
-    kit_set(k, "q", "item", "no job");
-    lk_key key = kit_key("q", "item");
-    assert_status(LK_OK, lk_delete(k->db, &key, 1));
-    jobs_push(k, "other", NULL, "x");
-    waiter_join(&w, LK_TIMED_OUT);
-}
-
-/* Inside a read pair a pull does not wait. */
-static void
-test_pull_inside_a_read_pair_does_not_wait(void **state)
-{
-    kit *k = *state;
-    static const int64_t waits[] = {-1, LK_HOURS(1), 1};
-    if ((lk_capabilities(k->db) & LK_HAS_VIEWS) == 0)
-        skip();
-    lk_read_begin(k->db);
-    for (size_t i = 0; i < KIT_COUNT(waits); i++) {
-        lk_status status = pull_waiting(k, "q", waits[i], 0);
-        assert_true(status == LK_EMPTY || status == LK_TIMED_OUT);
-    }
-    jobs_push(k, "q", NULL, "x");
-    assert_status(LK_OK, pull_waiting(k, "q", -1, 0));
-    lk_read_end(k->db);
 }
 
 /* ---- descriptors ---- */
@@ -326,39 +282,6 @@ is_readable(int fd, int wait_ms)
     return count == 1 && (p.revents & POLLIN) != 0;
 }
 
-static void
-test_descriptor_is_readable_exactly_while_a_job_is_ready(void **state)
-{
-    kit *k = *state;
-    static const char *const sks[] = {NULL, "own"};
-    for (size_t i = 0; i < KIT_COUNT(sks); i++) {
-        int fd = queue_fd(k, "q");
-        job j;
-        assert_false(is_readable(fd, 0));
-        jobs_push(k, "q", sks[i], "1");
-        for (int again = 0; again < 3; again++)
-            assert_true(is_readable(fd, 0)); /* level-triggered */
-        assert_pull(k, "q", "1", &j);
-        assert_empty(k, "q");
-        assert_false(is_readable(fd, 0));
-        assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
-        assert_true(is_readable(fd, 0));
-        assert_pull(k, "q", "1", &j);
-        assert_empty(k, "q");
-        assert_false(is_readable(fd, 0));
-        assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
-        assert_false(is_readable(fd, 0));
-        lk_write push = {.kind = LK_PUSH, .item = kit_item("q", sks[i], "2")};
-        assert_status(LK_OK, lk_commit(k->db, &push, 1, NULL, 0, NULL));
-        assert_true(is_readable(fd, 0));
-        assert_pull(k, "q", "2", NULL);
-        assert_empty(k, "q");
-        assert_false(is_readable(fd, 0));
-        assert_int_equal(queue_fd(k, "q"), fd);
-        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
-    }
-}
-
 /* Who pulls until LK_EMPTY may sleep: what comes then makes it readable again. */
 static void
 test_descriptor_after_a_partial_drain_stays_readable(void **state)
@@ -379,20 +302,6 @@ test_descriptor_after_a_partial_drain_stays_readable(void **state)
     assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
     assert_empty(k, "q");
     assert_false(is_readable(fd, 0));
-}
-
-static void
-test_descriptor_that_is_asked_for_late_knows_what_is_ready(void **state)
-{
-    kit *k = *state;
-    jobs_push(k, "q", NULL, "x");
-    jobs_push(k, "own", "own", "x");
-    assert_true(is_readable(queue_fd(k, "q"), 0));
-    assert_true(is_readable(queue_fd(k, "own"), 0));
-    assert_true(queue_fd(k, "q") != queue_fd(k, "own"));
-    assert_false(is_readable(queue_fd(k, "none"), 0));
-    assert_status(LK_OK, lk_queue_close(k->db, lk_string("none")));
-    assert_true(is_readable(queue_fd(k, "none"), 0));
 }
 
 /* Sleeps on the descriptor until the job comes. It comes soon after the descriptor says so. */
@@ -430,24 +339,6 @@ test_descriptor_becomes_readable_when_time_passes(void **state)
         assert_empty(k, "q");
         assert_false(is_readable(fd, 0));
     }
-}
-
-static void
-test_descriptor_of_a_closed_queue_is_readable(void **state)
-{
-    kit *k = *state;
-    int fd = queue_fd(k, "q");
-    jobs_push(k, "q", NULL, "x");
-    assert_status(LK_OK, lk_queue_close(k->db, lk_string("q")));
-    assert_true(is_readable(fd, 0));
-    job j;
-    assert_pull(k, "q", "x", &j);
-    assert_empty(k, "q");
-    assert_false(is_readable(fd, 0));
-    assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
-    assert_true(is_readable(fd, 0));
-    assert_status(LK_CLOSED, jobs_try_pull(k, "q", NULL));
-    assert_true(is_readable(fd, 0));
 }
 
 /* However many queues one call changes. */
@@ -517,6 +408,33 @@ test_descriptors_wake_poll_and_epoll(void **state)
     close(epoll);
 }
 
+/* Nobody calls when the job expires. Who waits at the closed queue has gone to sleep before it was known that it will. */
+static void
+test_expiry_that_is_set_later_ends_a_closed_queue(void **state)
+{
+    kit *k = *state;
+    static const char *const sks[] = {NULL, "own"};
+    for (size_t i = 0; i < KIT_COUNT(sks) * 2; i++) {
+        char pk[] = {'q', (char)('0' + i), '\0'};
+        job j;
+        waiter w;
+        jobs_push(k, pk, sks[i / 2], "x");
+        assert_pull(k, pk, "x", &j);
+        assert_status(LK_OK, lk_queue_close(k->db, lk_string(pk)));
+        assert_false(is_readable(queue_fd(k, pk), 0));
+        waiter_start(&w, k, pk, -1);
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        lk_item item = {.key = j.claim.key, .data = lk_string("y")};
+        item.expires_at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 20;
+        lk_write write = {.kind = LK_PUT, .item = item};
+        assert_status(LK_OK, i % 2 == 0 ? lk_set(k->db, &item, 1)
+                                        : lk_commit(k->db, &write, 1, NULL, 0, NULL));
+        assert_true(is_readable(queue_fd(k, pk), POLL_MS));
+        waiter_join(&w, LK_CLOSED);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, wait_setup, wait_teardown)
 
 int
@@ -524,7 +442,6 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_wait_for_nothing_times_out_not_before_its_time),
-        TEST(test_wait_with_a_job_there_does_not_wait),
         TEST(test_push_wakes_a_waiter),
         TEST(test_push_of_many_wakes_as_many),
         TEST(test_release_wakes_a_waiter),
@@ -532,13 +449,9 @@ main(void)
         TEST(test_lapse_of_anothers_claim_wakes_a_waiter),
         TEST(test_end_of_a_delay_wakes_a_waiter),
         TEST(test_close_wakes_all_waiters),
-        TEST(test_set_and_delete_of_items_wake_nobody),
-        TEST(test_pull_inside_a_read_pair_does_not_wait),
-        TEST(test_descriptor_is_readable_exactly_while_a_job_is_ready),
         TEST(test_descriptor_after_a_partial_drain_stays_readable),
-        TEST(test_descriptor_that_is_asked_for_late_knows_what_is_ready),
         TEST(test_descriptor_becomes_readable_when_time_passes),
-        TEST(test_descriptor_of_a_closed_queue_is_readable),
+        TEST(test_expiry_that_is_set_later_ends_a_closed_queue),
         TEST(test_commit_sets_all_descriptors_right),
         TEST(test_descriptors_wake_poll_and_epoll),
     };

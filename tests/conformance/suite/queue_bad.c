@@ -32,7 +32,7 @@ test_bad_pushes_change_nothing(rig *r)
     char *large = calloc(1, r->about.max_pk_size + r->about.max_sk_size + 1);
     assert_non_null(large);
     const lk_item good = lkc_item("q", "new", "x"), plain = lkc_item("q", NULL, "x");
-    lk_item bad[] = {good, good, good, good, good, good, plain, plain, good, good};
+    lk_item bad[] = {good, good, good, good, good, good, plain, plain, good, good, plain};
     bad[0].key.pk.size = 0;
     bad[1].key.pk = lkc_bytes(NULL, 1);
     bad[2].key.sk = lkc_bytes(NULL, 1);
@@ -43,10 +43,11 @@ test_bad_pushes_change_nothing(rig *r)
     bad[7].data = lkc_bytes("x", r->about.max_data_size + 1);
     bad[8].key.sk = lkc_bytes(large, r->about.max_sk_size + 1);
     bad[9].data = lkc_bytes("x", SIZE_MAX);
+    bad[10].expires_at_ms = INT64_MIN;
     queue_begin(r, &j);
     for (size_t i = 0; i < COUNT(bad); i++) {
         lk_item own[] = {lkc_item("q", "first", "x"), bad[i]}, generated[] = {plain, bad[i]};
-        lk_status wanted = i >= 7 ? LK_TOO_BIG : LK_INVALID;
+        lk_status wanted = i >= 7 && i < 10 ? LK_TOO_BIG : LK_INVALID;
         assert_status(wanted, lk_queue_push(r->db, own, 2, NULL, r->result));
         assert_status(wanted, lk_queue_push(r->db, generated, 2, NULL, r->result));
     }
@@ -55,9 +56,10 @@ test_bad_pushes_change_nothing(rig *r)
     assert_status(LK_TOO_BIG, lk_queue_push(r->db, pk, 1, NULL, r->result));
     lk_item twice[] = {good, plain, good}; /* "no key twice" */
     assert_status(LK_INVALID, lk_queue_push(r->db, twice, 3, NULL, r->result));
-    lk_push_options negative = {.delay_ms = -1};
+    lk_push_options negative = {.delay_ms = -1}, least = {.delay_ms = INT64_MIN};
     assert_status(LK_INVALID, lk_queue_push(r->db, &good, 1, &negative, r->result));
     assert_status(LK_INVALID, lk_queue_push(r->db, &plain, 1, &negative, r->result));
+    assert_status(LK_INVALID, lk_queue_push(r->db, &plain, 1, &least, r->result));
     assert_status(LK_INVALID, lk_queue_push(NULL, &plain, 1, NULL, r->result));
     assert_status(LK_INVALID, lk_queue_push(r->db, NULL, 1, NULL, r->result));
     queue_end(r, &j);
@@ -86,6 +88,34 @@ test_push_of_too_many_with_keys_is_too_big(rig *r)
     free(items);
 }
 
+/* "Up to 1,024 of each": half of them pushes, half acknowledges. */
+static void
+test_commit_of_1024_jobs_is_done_and_of_more_is_too_big(rig *r)
+{
+    enum { MOST = LK_COMMIT_MAX, HALF = MOST / 2 };
+    lk_write *writes = calloc(MOST + 1, sizeof *writes);
+    lk_item *items = calloc(HALF, sizeof *items);
+    lk_result *pulled = lk_result_new();
+    assert_true(writes != NULL && items != NULL && pulled != NULL);
+    for (size_t i = 0; i < HALF; i++)
+        items[i] = lkc_item("q", NULL, "x");
+    assert_status(LK_OK, lk_queue_push(r->db, items, HALF, NULL, NULL));
+    lk_pull_options options = {.pk = lk_string("q"), .max_jobs = HALF};
+    assert_status(LK_OK, lk_queue_pull(r->db, &options, pulled));
+    for (size_t i = 0; i <= MOST; i++)
+        writes[i] = i % 2 == 0 ? (lk_write){.kind = LK_PUSH, .item = lkc_item("q2", NULL, "x")}
+                               : (lk_write){.kind = LK_ACKNOWLEDGE,
+                                            .claim = lk_result_claim(pulled, i / 2)};
+    assert_status(LK_TOO_BIG, lk_commit(r->db, writes, MOST + 1, NULL, 0, NULL));
+    assert_depths(r, "q", 0, HALF, 0);
+    assert_status(LK_OK, lk_commit(r->db, writes, MOST, NULL, 0, NULL));
+    assert_depths(r, "q", 0, 0, 0);
+    assert_depths(r, "q2", HALF, 0, 0);
+    lk_result_free(pulled);
+    free(items);
+    free(writes);
+}
+
 static void
 test_bad_pulls_change_nothing(rig *r)
 {
@@ -99,7 +129,9 @@ test_bad_pulls_change_nothing(rig *r)
         {{.pk = {NULL, 1}}, LK_INVALID},
         {{.pk = long_pk}, LK_TOO_BIG},
         {{.pk = q, .visibility_ms = -1}, LK_INVALID},
+        {{.pk = q, .visibility_ms = INT64_MIN}, LK_INVALID},
         {{.pk = q, .wait_ms = -2}, LK_INVALID},
+        {{.pk = q, .wait_ms = INT64_MIN}, LK_INVALID},
         {{.pk = q, .max_receives = 1}, LK_INVALID}, /* "needs a dead_pk that differs from pk" */
         {{.pk = q, .max_receives = 1, .dead_pk = q}, LK_INVALID},
         {{.pk = q, .max_receives = 1, .dead_pk = {NULL, 1}}, LK_INVALID},
@@ -134,7 +166,9 @@ test_bad_claims_change_nothing(rig *r)
     }
     lk_claim before = j.claim;
     assert_status(LK_INVALID, lk_queue_release(r->db, &j.claim, -1));
+    assert_status(LK_INVALID, lk_queue_release(r->db, &j.claim, INT64_MIN));
     assert_status(LK_INVALID, lk_queue_extend(r->db, &j.claim, -1));
+    assert_status(LK_INVALID, lk_queue_extend(r->db, &j.claim, INT64_MIN));
     assert_status(LK_INVALID, lk_queue_release(r->db, NULL, 0));
     assert_status(LK_INVALID, lk_queue_extend(r->db, NULL, 0));
     assert_status(LK_INVALID, lk_queue_acknowledge(r->db, NULL, 1));
@@ -199,6 +233,7 @@ test_times_of_any_length_do_not_wrap(rig *r)
 static const lkc_case cases[] = {
     CASE(test_bad_pushes_change_nothing, LK_HAS_QUEUES),
     CASE(test_push_of_too_many_with_keys_is_too_big, LK_HAS_QUEUES),
+    CASE(test_commit_of_1024_jobs_is_done_and_of_more_is_too_big, LK_COMMITS_JOBS),
     CASE(test_bad_pulls_change_nothing, LK_HAS_QUEUES),
     CASE(test_bad_claims_change_nothing, LK_HAS_QUEUES),
     CASE(test_bad_names_of_queues_change_nothing, LK_HAS_QUEUES),

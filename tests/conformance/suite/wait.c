@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Area: waiting for jobs, by pull and by descriptor. Whether a thread sleeps already when what it
+ * Area: waiting for jobs. Whether a thread sleeps already when what it
  * waits for comes changes nothing; one that never wakes ends the program.
  */
-#include <poll.h>
 #include <sched.h>
 
 #include "suite.h"
@@ -216,6 +215,50 @@ test_waiters_at_a_closed_queue_wait_for_its_last_job(rig *r)
     }
 }
 
+static void
+last_job_end(rig *r, job *j, int way)
+{
+    lk_claim by_key = {.key = j->claim.key};
+    lk_write writes[] = {{.kind = LK_ACKNOWLEDGE, .claim = &j->claim},
+                         {.kind = LK_PUT, .item = lkc_item("done", "x", "x")}};
+    if (way == 0)
+        assert_status(LK_OK, lk_queue_acknowledge(r->db, &j->claim, 1));
+    else if (way == 1)
+        assert_status(LK_OK, lk_queue_acknowledge(r->db, &by_key, 1));
+    else if (way == 2)
+        assert_status(LK_OK, lk_queue_purge(r->db, j->claim.key.pk, NULL));
+    else if (way == 3)
+        lkc_delete(r, j->pk, j->sk);
+    else if (way == 4)
+        lkc_set_until(r, j->pk, j->sk, "x", lkc_now(r) - 1); /* as good as deleted */
+    else if (way == 5)
+        lkc_set_until(r, j->pk, j->sk, "x", lkc_now(r) + 5); /* it stays a job until then */
+    else if (lkc_can(r, LK_COMMITS_JOBS))
+        assert_status(LK_OK, lk_commit(r->db, writes, 2, NULL, 0, NULL));
+    else
+        lkc_delete(r, j->pk, j->sk);
+}
+
+static void
+test_waiters_at_a_closed_queue_wake_whatever_takes_its_last_job(rig *r)
+{
+    for (int turn = 0; turn < 14; turn++) {
+        char name[8] = {'q', (char)('a' + turn), '\0'};
+        job j;
+        waiter w[2];
+        lkc_push(r, name, turn % 2 == 0 ? NULL : "own", "last");
+        assert_pull(r, name, "last", &j);
+        assert_status(LK_OK, lk_queue_close(r->db, lk_string(name)));
+        for (size_t i = 0; i < COUNT(w); i++)
+            lkc_wait_begin(&w[i], r, name, -1);
+        last_job_end(r, &j, turn / 2);
+        for (size_t i = 0; i < COUNT(w); i++) {
+            assert_status(LK_CLOSED, lkc_wait_end(&w[i], turn / 2 == 5));
+            lk_result_free(w[i].result);
+        }
+    }
+}
+
 /* latchkey.h: "Inside a read pair it does not wait." */
 static void
 test_pull_inside_a_read_pair_does_not_wait(rig *r)
@@ -229,108 +272,6 @@ test_pull_inside_a_read_pair_does_not_wait(rig *r)
     lk_read_end(r->db);
 }
 
-/* ---- lk_queue_fd: "readable iff a pull without wait would end in anything but LK_EMPTY" ---- */
-
-static bool
-is_readable(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int count = poll(&p, 1, 0);
-    assert_true(count >= 0);
-    return count == 1 && (p.revents & POLLIN) != 0;
-}
-
-static int
-fd_of(rig *r, const char *pk)
-{
-    int fd = -1, again = -1;
-    assert_status(LK_OK, lk_queue_fd(r->db, lk_string(pk), &fd));
-    assert_true(fd >= 0);
-    assert_status(LK_OK, lk_queue_fd(r->db, lk_string(pk), &again)); /* "the same at each call" */
-    assert_int_equal(fd, again);
-    return fd;
-}
-
-static void
-test_descriptor_is_readable_while_a_job_is_ready(rig *r)
-{
-    lkc_push(r, "early", NULL, "before it was asked for");
-    assert_true(is_readable(fd_of(r, "early")));
-    int fd = fd_of(r, "q");
-    for (int turn = 0; turn < TURNS; turn++) {
-        job j;
-        assert_false(is_readable(fd));
-        lkc_push(r, "q", turn % 2 == 0 ? NULL : "own", "x");
-        for (int again = 0; again < 3; again++)
-            assert_true(is_readable(fd)); /* level-triggered */
-        assert_pull(r, "q", "x", &j);
-        assert_empty(r, "q"); /* "pull, with no wait, until LK_EMPTY" */
-        assert_false(is_readable(fd));
-        assert_status(LK_OK, lk_queue_release(r->db, &j.claim, 0));
-        assert_true(is_readable(fd));
-        assert_pull(r, "q", "x", &j);
-        assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
-        assert_empty(r, "q");
-    }
-    assert_true(is_readable(fd_of(r, "early")) && fd_of(r, "early") != fd);
-}
-
-static void
-test_descriptor_of_a_closed_queue_is_readable_when_it_is_over(rig *r)
-{
-    job j;
-    int fd = fd_of(r, "q"), empty = fd_of(r, "empty");
-    lkc_push(r, "q", NULL, "x");
-    assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
-    assert_true(is_readable(fd));
-    assert_pull(r, "q", "x", &j);
-    assert_empty(r, "q"); /* it may come back */
-    assert_false(is_readable(fd));
-    assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));
-    assert_true(is_readable(fd));
-    assert_status(LK_CLOSED, lkc_try_pull(r, "q", NULL));
-    assert_true(is_readable(fd));
-    assert_status(LK_OK, lk_queue_close(r->db, lk_string("empty")));
-    assert_true(is_readable(empty));
-}
-
-/* What takes the job away makes the descriptor unreadable, and what takes the last one of a closed queue
- * makes it readable. */
-static void
-test_descriptor_heeds_whatever_takes_a_job_out(rig *r)
-{
-    for (int turn = 0; turn < 6; turn++) {
-        char name[8] = {'q', (char)('0' + turn), '\0'};
-        int fd = fd_of(r, name);
-        lkc_push(r, name, "own", "x");
-        assert_true(is_readable(fd));
-        if (turn % 2 == 1)
-            assert_status(LK_OK, lk_queue_close(r->db, lk_string(name)));
-        assert_true(is_readable(fd));
-        lk_key key = lk_key_of(name, "own");
-        lk_claim by_key = {.key = key};
-        if (turn / 2 == 0)
-            assert_status(LK_OK, lk_delete(r->db, &key, 1));
-        else if (turn / 2 == 1)
-            assert_status(LK_OK, lk_queue_purge(r->db, lk_string(name), NULL));
-        else
-            assert_status(LK_OK, lk_queue_acknowledge(r->db, &by_key, 1));
-        assert_int_equal(is_readable(fd), turn % 2 == 1);
-        assert_status(turn % 2 == 1 ? LK_CLOSED : LK_EMPTY, lkc_try_pull(r, name, NULL));
-    }
-}
-
-static void
-test_descriptor_is_silent_before_a_delay_is_over(rig *r)
-{
-    int fd = fd_of(r, "q");
-    lkc_push_delayed(r, "q", NULL, "x", LK_HOURS(1));
-    lkc_push_delayed(r, "q", "own", "x", LK_HOURS(2));
-    assert_false(is_readable(fd));
-    lkc_push(r, "q", NULL, "now");
-    assert_true(is_readable(fd));
-}
-
 static const lkc_case cases[] = {
     CASE(test_wait_with_a_job_there_does_not_wait, LK_HAS_QUEUES),
     CASE(test_wait_for_nothing_times_out_not_before_its_time, LK_HAS_QUEUES),
@@ -342,10 +283,7 @@ static const lkc_case cases[] = {
     CASE(test_jobs_that_come_due_together_wake_as_many, LK_HAS_QUEUES),
     CASE(test_close_wakes_all_waiters, LK_HAS_QUEUES),
     CASE(test_waiters_at_a_closed_queue_wait_for_its_last_job, LK_HAS_QUEUES),
+    CASE(test_waiters_at_a_closed_queue_wake_whatever_takes_its_last_job, LK_HAS_QUEUES),
     CASE(test_pull_inside_a_read_pair_does_not_wait, LK_HAS_QUEUES | LK_HAS_VIEWS),
-    CASE(test_descriptor_is_readable_while_a_job_is_ready, LK_HAS_QUEUE_FD),
-    CASE(test_descriptor_of_a_closed_queue_is_readable_when_it_is_over, LK_HAS_QUEUE_FD),
-    CASE(test_descriptor_heeds_whatever_takes_a_job_out, LK_HAS_QUEUE_FD),
-    CASE(test_descriptor_is_silent_before_a_delay_is_over, LK_HAS_QUEUE_FD),
 };
 AREA(lkc_wait_area, cases);
