@@ -22,28 +22,30 @@
  *
  * WHAT AN OPERATION MAY RELY ON
  *   Arguments were checked: pointers are there, sizes are within the handle's limits, a pk is never
- *   empty, times are not negative, no key is named twice among the items or the locks of a commit, or
- *   among the jobs of a push, and there are at most LK_COMMIT_MAX of these where one has an sk.
- *   Optional outputs of the call (conflict, pushed, swept, purged) are there, but for `pushed`.
- *   No operation of this handle runs once `close` was called, and none in the child of a fork.
+ *   empty, times are not negative. No key is named twice among the items of a commit, among its
+ *   locks, or among the jobs of a push (unless the adapter is LK_CHECKS_DUPLICATES). There are at
+ *   most LK_COMMIT_MAX items, locks, and jobs where one has an sk. Optional outputs of the call
+ *   (conflict, swept, purged) are there; `pushed` may be NULL. No operation of this handle runs
+ *   once `close` was called, and none in the child of a fork.
  *
- *   Arguments may point into the result that the operation fills: they are good until it publishes, or
- *   passes that result to another handle. It may be called inside a read pair of the same thread.
+ *   Arguments may point into the result that the operation fills. They are good until the operation
+ *   publishes, or passes that result to another handle. An operation may be called inside a read
+ *   pair of the same thread.
  *
  * WHAT AN OPERATION OWES
  *   What latchkey.h says of its call: statuses, semantics, outputs untouched on anything but
  *   success, input copied before it returns, any thread at any time. Operations run side by side.
  *   It does not throw, exit or print, and leaves errno as it found it.
- *   A write takes effect before its call returns, or never: also one that ends in a fault. Only after
- *   LK_UNKNOWN it may take effect up to LK_UNKNOWN_SETTLES_MS later, for so long a cache in front keeps
- *   nothing of its keys.
+ *   A write takes effect before its call returns, or never, also if it ends in a fault. Only a
+ *   write that ended in LK_UNKNOWN may take effect later, by up to LK_UNKNOWN_SETTLES_MS; for so
+ *   long a cache in front keeps nothing of its keys.
  *
- * STATUSES  What cannot be done now for a reason of the database's (no connection, a full disk) is
- * LK_UNAVAILABLE, what it has no room for LK_NO_MEMORY, a write whose outcome nobody can know LK_UNKNOWN.
+ * STATUSES  LK_UNAVAILABLE: the database cannot do it now (no connection, an I/O error).
+ * LK_NO_MEMORY: it has no room. LK_UNKNOWN: a write whose outcome nobody can know.
  *
- * TIME  The handle's clocks are those of the lk_adapter, or the system's: an adapter keeps the handle
- * that lk_adapter_open gave it, and asks lk_now_ms and lk_monotonic_ms, so that tests and wrappers share
- * its time. Expiry is by the first, everything of queues by the second.
+ * TIME  The handle's clocks are those of the lk_adapter, or the system's. An adapter keeps the
+ * handle that lk_adapter_open gave it, and asks lk_now_ms and lk_monotonic_ms, so that tests and
+ * wrappers share its time. Expiry counts on the first clock, everything of queues on the second.
  *
  * THREADS, PROGRESS  lk_adapter_open, _hold, _release and lk_close take a short latch of the
  * process; everything else here never waits.
@@ -60,8 +62,9 @@ extern "C" {
 /* ---- capabilities ---- */
 
 /* Groups of operations. A bit is set iff all operations of its group are in the table, and none of
- * them where it is not: lk_adapter_open checks that. get, set and remove are always there. An operation
- * that takes a key is there in either form: get_at, get_lock_at and view_at do for get, get_lock, view. */
+ * them where it is not: lk_adapter_open checks that. get, set and remove are always there. An
+ * operation that takes a key is there in either form: get_at, get_lock_at and view_at do for get,
+ * get_lock, view. */
 #define LK_HAS_GET_MANY ((uint64_t)1 << 0) /* get_many */
 #define LK_HAS_QUERY ((uint64_t)1 << 1)    /* query: lk_query_items and streams */
 #define LK_HAS_LOCKS ((uint64_t)1 << 2)    /* get_lock, commit: also lk_set_atomic, lk_get_locked */
@@ -74,16 +77,18 @@ extern "C" {
 /* Promises that no table shows. The conformance suite holds an adapter to each that it makes, and
  * leaves out the cases of those that it does not make. */
 
-/* get_many and query show one instant: never half of a commit. Without it get_many is one get after the
- * other, and a query as one that is relaxed. */
+/* get_many and query show one instant: never half of a commit. Without this promise get_many is one
+ * get after the other, and each query is as one that is relaxed. */
 #define LK_IS_SNAPSHOT ((uint64_t)1 << 16)
-/* What ended in LK_OK is there after the process died (what of the machine: the adapter says). */
+/* What ended in LK_OK is there after the process died. (What is there after the machine died, the
+ * adapter says.) */
 #define LK_IS_DURABLE ((uint64_t)1 << 17)
 /* commit also takes LK_PUSH and LK_ACKNOWLEDGE; without it the library answers LK_UNSUPPORTED. Only
  * with LK_HAS_QUEUES and LK_HAS_LOCKS. */
 #define LK_COMMITS_JOBS ((uint64_t)1 << 18)
-/* commit, set_atomic and push find keys that are named twice by themselves (LK_INVALID): the library does
- * not look. */
+/* commit, set_atomic and push themselves check for keys that are named twice, and answer
+ * LK_INVALID. Then the library does not check for duplicates before it calls them: one pass over
+ * the keys less, for an adapter that would notice them anyway. */
 #define LK_CHECKS_DUPLICATES ((uint64_t)1 << 19)
 
 /* ---- operations ---- */
@@ -93,22 +98,23 @@ extern "C" {
 /* One page of an ordered read. lk_query_items is one page without bounds, a stream is many. */
 typedef struct lk_page {
     const lk_query *query; /* `limit` counts for the page */
-    bool has_after; /* begin behind query->after, be it empty (an sk may be); else at the start */
+    /* begin behind query->after, which may be empty as an sk may; else begin at the start */
+    bool has_after;
     /* Bounds that a page may take as hints; SIZE_MAX: none. A page that ends for one of them says
      * so by lk_result_more. */
     size_t max_visits; /* keys to look at, live or not */
     size_t max_bytes;  /* of data; the item that exceeds it is still part of the page */
 } lk_page;
 
-/* What each operation does is what latchkey.h says of the call that is named beside it. `state` is
- * that of the lk_adapter.
+/* Each operation does what latchkey.h says of the call that is named beside it. `state` is that of
+ * the lk_adapter.
  *
- * KEYS BY ADDRESS  What takes a single key has two forms: by value, and at the end of the table by address
- * (get_at). An adapter gives one of the two, by address where speed counts; where both are there the
- * library calls the one by address. */
+ * KEYS BY ADDRESS  An operation on a single key has two forms: with the key by value (get), and at
+ * the end of the table with the key by address (get_at). An adapter gives one of the two, by
+ * address where speed counts. Where both are there the library calls the form by address. */
 typedef struct lk_operations {
-    size_t
-        size; /* sizeof(lk_operations): operations that are newer than the adapter count as NULL */
+    /* sizeof(lk_operations): operations that are newer than the adapter count as NULL */
+    size_t size;
 
     /* lk_close: frees the state. NULL: there is nothing to free. */
     void (*close)(void *state);
@@ -134,8 +140,8 @@ typedef struct lk_operations {
      * get_many. */
     lk_status (*get_locked)(void *state, const lk_key *keys, size_t count, lk_lock *locks,
                             lk_result *result);
-    /* lk_commit. lk_set_atomic where `set_atomic` is NULL (a wrapper that does more than pass one of
-     * the two on needs both, or only this). */
+    /* lk_commit; lk_set_atomic where `set_atomic` is NULL. (A wrapper that does more than pass one
+     * of the two on needs both, or only this one.) */
     lk_status (*commit)(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
                         size_t lock_count, lk_conflict *conflict);
     /* lk_set_atomic. May be NULL. */
@@ -167,12 +173,13 @@ typedef struct lk_operations {
     /* lk_statistics_read: *stats is zeroed before. */
     lk_status (*statistics)(void *state, lk_statistics *stats);
 
-    /* get, get_into, get_lock and view with the key by address. `key` is the caller's, and may lie in
-     * what the operation fills: it is read before that is written. NULL: the form by value is called. */
+    /* get, get_into, get_lock and view with the key by address. `key` is the caller's, and may lie
+     * in what the operation fills: read it before you write there. NULL: the form by value is
+     * called. */
     lk_status (*get_at)(void *state, const lk_key *key, lk_result *result);
     lk_status (*get_into_at)(void *state, const lk_key *key, void *buffer, size_t capacity,
                              size_t *size);
-    /* Writes version and expires_at_ms of `lock`, and not its key, which `key` may be. */
+    /* Writes version and expires_at_ms of `lock`, and not lock->key, to which `key` may point. */
     lk_status (*get_lock_at)(void *state, const lk_key *key, lk_lock *lock);
     lk_status (*view_at)(void *state, const lk_key *key, lk_item *item);
 } lk_operations;
@@ -180,7 +187,7 @@ typedef struct lk_operations {
 /* What a handle is made of, besides its operations. Begin with LK_ADAPTER_INIT. */
 typedef struct lk_adapter {
     size_t size;           /* sizeof(lk_adapter) */
-    const char *name;      /* of the kind of database, for people; static */
+    const char *name;      /* the kind of database, for people; static */
     uint64_t capabilities; /* LK_HAS_... and the promises */
     void *state;           /* first argument of each operation; may be NULL */
     /* Limits, in bytes; 0: 2,048, 1,024 and 16 MiB. At most 65,535, 65,535 and 4 GiB - 1. */
@@ -197,8 +204,8 @@ typedef struct lk_adapter {
 
 /* Makes a handle. Both arguments are copied. On LK_OK `*db` is the caller's, to be given to
  * lk_close, which calls operations->close; on anything else the state is still the caller's and
- * nothing was called. LK_INVALID: a size that no version of this header has, an operation missing
- * that its capability or every adapter needs, or there without its capability, unknown
+ * nothing was called. LK_INVALID: a size that no version of this header has; an operation is
+ * missing that its capability or every adapter needs, or is there without its capability; unknown
  * capabilities. LK_TOO_BIG: a limit above its cap. LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_adapter_open(const lk_operations *operations,
                                             const lk_adapter *adapter, lk_db **db);
@@ -211,9 +218,9 @@ LK_API LK_CHECKED lk_status lk_adapter_read(const lk_db *db, lk_adapter *adapter
 /* The capabilities of a handle; 0 where it is NULL or closed. */
 LK_API uint64_t lk_capabilities(const lk_db *db);
 
-/* For what stands in front of another handle and may be closed after it. Between hold and release
- * the handle stays valid memory: once lk_close was called on it, every call on it is LK_INVALID,
- * and another lk_close does nothing.
+/* For a wrapper, which stands in front of another handle and may be closed after it. Between hold
+ * and release the other handle stays valid memory: once lk_close was called on it, every call on it
+ * is LK_INVALID, and another lk_close does nothing.
  * lk_adapter_hold: LK_OK; LK_INVALID: NULL or closed. */
 LK_API LK_CHECKED lk_status lk_adapter_hold(lk_db *db);
 LK_API void lk_adapter_release(lk_db *db);
@@ -230,14 +237,16 @@ lk_monotonic_now_ms(const lk_db *db)
     return lk_monotonic_ms(db);
 }
 
-/* What a wrapper begins with: operations that pass every call on to another handle, and an lk_adapter
- * with the capabilities, limits and clocks of `inner`. The wrapper's state has to begin with the inner
- * lk_db *; it sets adapter->state and name, replaces the operations that it does otherwise (with `get`
- * also `get_into`, with `commit` also `set_atomic`, or sets these to NULL), takes out the capabilities
- * that it does not pass on, and opens the two. Of an operation that takes a key both forms are there, and
- * replacing either is enough: where the form by value was replaced, or set to NULL, lk_adapter_open leaves
- * out the passing form by address. LK_OK. LK_INVALID: as lk_adapter_read, or a size that no version of
- * this header has. */
+/* What a wrapper begins with: operations that pass every call on to another handle, and an
+ * lk_adapter with the capabilities, limits and clocks of `inner`, and LK_CHECKS_DUPLICATES, since
+ * the inner handle checks. The wrapper's state has to begin with the inner lk_db *. Then the wrapper
+ *   sets adapter->state and name;
+ *   replaces the operations that it does otherwise (with `get` also `get_into`, with `commit` also
+ *   `set_atomic`, or it sets these to NULL);
+ *   takes out the capabilities that it does not pass on, and calls lk_adapter_open.
+ * An operation on a single key is there in both forms, and replacing either is enough: where the
+ * form by value was replaced, or set to NULL, lk_adapter_open leaves out the passing form by
+ * address. LK_OK. LK_INVALID: as lk_adapter_read, or a size that no version of this header has. */
 LK_API LK_CHECKED lk_status lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations,
                                                   size_t size, lk_adapter *adapter);
 static inline LK_CHECKED lk_status
@@ -247,13 +256,14 @@ lk_adapter_pass(const lk_db *inner, lk_operations *operations, lk_adapter *adapt
     return lk_adapter_pass_sized(inner, operations, sizeof *operations, adapter);
 }
 
-/* Passes a page on to another handle, as a wrapper's `query` does. Checks it like lk_query_items. */
+/* Passes a page on to another handle, as a wrapper's `query` does. Checks it like
+ * lk_query_items. */
 LK_API LK_CHECKED lk_status lk_query_page(lk_db *db, const lk_page *page, lk_result *result);
 
 /* ---- filling a result ---- */
 
-/* An answer is written as a draft behind what the result holds, which stays as it is, and valid,
- * until the draft is published: an operation that fails half-way just returns, and input may point
+/* An operation writes its answer as a draft. What the result holds stays as it is, and valid, until
+ * the draft is published: so an operation that fails half-way just returns, and its input may point
  * into the result that it fills.
  *
  *     lk_result_draft(result);
@@ -272,9 +282,9 @@ LK_API LK_CHECKED lk_status lk_result_add(lk_result *result, const lk_item *item
  * claims, or none. */
 LK_API LK_CHECKED lk_status lk_result_add_claimed(lk_result *result, const lk_item *item,
                                                   const lk_claim *claim);
-/* Of a page: there may be more behind `sk` in the direction of the query; the next page begins
- * after it. A page with as many items as the query's limit says so by itself. An sk that is too
- * long, or not behind the page's cursor, makes a stream LK_INVALID. LK_OK, LK_NO_MEMORY. */
+/* Says of a page that there may be more behind `sk` in the direction of the query; the next page
+ * begins after that sk. A page with as many items as the query's limit need not say so. An sk that
+ * is too long, or not behind the page's cursor, makes a stream LK_INVALID. LK_OK, LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_result_more(lk_result *result, lk_bytes sk);
 /* The draft becomes what the result holds. Never fails. */
 LK_API void lk_result_publish(lk_result *result);
@@ -285,9 +295,9 @@ LK_API bool lk_result_has_more(const lk_result *result, lk_bytes *sk);
 
 #define LK_ULID_SIZE 26
 
-/* The ULID of a job without sk. `ulid` is the last one of the queue, or LK_ULID_SIZE zero bytes; it
- * becomes the next one: of `now_ms`, and in any case greater than the last. Strictly increasing also
- * when the clock steps back. The caller keeps others from the same `ulid` meanwhile. */
+/* The ULID of a job without sk. `ulid` is the last one of the queue, or LK_ULID_SIZE zero bytes. It
+ * becomes the next one, of `now_ms`, and in any case greater than the last, also when the clock
+ * steps back. The caller keeps other threads from the same `ulid` meanwhile. */
 LK_API void lk_ulid_next(char *ulid, int64_t now_ms);
 
 static inline bool

@@ -22,13 +22,14 @@
  * Link with latchkey_conformance, latchkey and cmocka (pkg-config latchkey-conformance, or the
  * CMake target latchkey::conformance).
  *
- * The suite asks the handle what it can (lk_capabilities): cases for what the adapter does not
- * claim are shown as skipped, and that a call which it lacks is LK_UNSUPPORTED is a case of its own.
+ * The suite asks the handle what it can do (lk_capabilities). Cases for what the adapter does not
+ * claim are shown as skipped; that each call which it lacks is LK_UNSUPPORTED is a case of its own.
  * An adapter has to allow at least 64 bytes of pk, 64 of sk and 4,096 of data.
  *
- * It uses no sleep and no wall clock: time is moved by hand through the clocks of the setup. Where a
- * pull waits in a thread, they are moved meanwhile, so look at them now and then (every few
- * milliseconds, say). A pull that does not come back within a minute ends the program.
+ * The suite does not sleep and uses no wall clock: it moves time by hand, through the clocks of the
+ * setup. While a pull waits in a thread the suite moves them too, so a waiting pull has to look at
+ * them now and then (every few milliseconds, say). A pull that does not come back within a minute
+ * ends the program.
  */
 #ifndef LATCHKEY_CONFORMANCE_H
 #define LATCHKEY_CONFORMANCE_H
@@ -61,11 +62,11 @@ typedef struct lk_conformance {
     void *context;
 } lk_conformance;
 
-/* Runs the suite, or, with names as arguments (a `*` at the end stands for any), a part of it;
+/* Runs the suite; with names as arguments (a `*` at the end stands for any ending) a part of it;
  * "--list" prints the names. An argument that ends in ".script" is a file of cases of one's own, as
- * in tests/conformance/scripts. Prints like cmocka. 0: all passed; 1: some failed; 2: there is no case
- * of that name. LK_TEST_SCALE is the volume of the cases with threads in percent (less where a call
- * is a round trip), LK_TEST_SEED the seed of the random ones. */
+ * in tests/conformance/scripts. Prints like cmocka. 0: all passed; 1: some failed; 2: there is no
+ * case of that name. LK_TEST_SCALE is the volume of the cases with threads in percent (less where a
+ * call is a round trip), LK_TEST_SEED the seed of the random ones. */
 int lk_conformance_main(const lk_conformance *adapter, int argc, char **argv);
 
 #ifdef __cplusplus

@@ -30,26 +30,28 @@
  * allowed only with size 0.
  *
  * TIMES are Unix milliseconds (realtime clock) for expiry, 0 = never: an item is expired iff now >
- * expires_at_ms. lk_expires_in makes such a time. Visibility timeouts, delays and waits use the monotonic
- * clock. One call uses one `now` throughout.
+ * expires_at_ms. lk_expires_in makes such a time. Visibility timeouts, delays and waits use the
+ * monotonic clock. One call uses one `now` throughout.
  *
  * STATUS Calls that can fail return lk_status: 0 is success, positive an outcome that is no fault,
  * negative a fault. On anything but LK_OK (and LK_LATE) outputs are untouched and nothing was
- * written, unless the call says otherwise. Each call names its statuses for an embedded store; where
- * another database stands behind the handle, any call may also end in LK_UNSUPPORTED or LK_UNAVAILABLE,
- * and one that writes in LK_UNKNOWN. No call prints, aborts on bad input, touches errno or keeps an
- * error text.
+ * written, unless the call says otherwise. Each call names its statuses for an embedded store;
+ * where another database stands behind the handle, any call may also end in LK_UNSUPPORTED or
+ * LK_UNAVAILABLE, and a call that writes in LK_UNKNOWN. No call prints, aborts on bad input,
+ * touches errno or keeps an error text.
  *
  * THREADS Any thread calls anything on any lk_db at any time, without registering; lk_close alone
  * needs all other calls on that lk_db to have finished. A lk_result, a lk_stream and a lk_item
  * that a call fills belong to one thread at a time. After fork() the child must not use a store of
  * its parent: every call gives LK_INVALID there (a stream may first return what is left of its
- * page). No call may be made from a signal handler. No call on an embedded store, nor through a cache,
- * is a point of cancellation: pthread_cancel takes effect after it (a pull with a wait goes on
- * waiting). A thread that is cancelled between calls leaves what one leaves that exits: its read
- * pairs end, its claims lapse, its results and streams stay allocated unless a cleanup handler frees
- * them. Asynchronous cancellation must be off in a call; and a thread that may be in a call on
- * another database, LMDB too, must not be cancelled.
+ * page). No call may be made from a signal handler.
+ *
+ * CANCELLATION No call on an embedded store, nor through a cache of one, is a point of
+ * cancellation: pthread_cancel takes effect after the call (a pull with a wait goes on waiting). A
+ * thread that is cancelled between calls leaves the same as a thread that exits: its read pairs
+ * end, its claims lapse, its results and streams stay allocated unless a cleanup handler frees
+ * them. Asynchronous cancellation must be off in a call. A thread that may be in a call on another
+ * database, LMDB too, must not be cancelled.
  *
  * OWNERSHIP Input is copied before the call returns. Every pointer in a lk_result is valid until
  * that result is used for another call or freed; input may point into the very result that a call
@@ -67,7 +69,8 @@
  *   _release, _extend; _push but each 500th        |
  *   first write of a key, removal of its slot      | takes a latch of the shard, of the partition
  *   a thread's exit, open, close                   | takes a latch of the process
- * of the library's own steps: the allocator, where a call needs memory, makes promises of its own.
+ * These promises are about the library's own steps. Where a call needs memory, the allocator makes
+ * promises of its own.
  */
 #ifndef LATCHKEY_LATCHKEY_H
 #define LATCHKEY_LATCHKEY_H
@@ -99,7 +102,7 @@ typedef enum lk_status {
     LK_OK = 0,
     /* outcomes */
     LK_NOT_FOUND = 1, /* no such item, or it has expired */
-    LK_RACE = 2,      /* a lock's version really changed, or it lapsed: read again and retry */
+    LK_RACE = 2,      /* a lock's version really changed, or it lapsed: read again, try again */
     LK_EMPTY = 3,     /* no visible job */
     LK_LOST = 4,      /* the claim is no longer the caller's; nothing happened */
     LK_LATE = 5,      /* done, though the claim had lapsed */
@@ -114,8 +117,8 @@ typedef enum lk_status {
     LK_TOO_BIG = -2,   /* a pk, sk, data or count above its limit */
     LK_TOO_SMALL = -3, /* the caller's buffer; the needed size was set */
     LK_NO_MEMORY = -4, /* nothing was written, the store goes on working */
-    /* memory held back by a reader that stays has reached its limit, or a queue is full, or is just
-     * giving this very key, which looks generated, to a job of its own */
+    /* the memory that a reader holds back has reached its limit; or a queue is full; or the key
+     * looks generated, and its queue is just giving it to a job of its own */
     LK_BUSY = -5,
     LK_UNSUPPORTED = -6, /* the database behind the handle lacks this call */
     LK_UNAVAILABLE = -7, /* the database behind the handle cannot be reached */
@@ -128,8 +131,9 @@ LK_API const char *lk_status_string(lk_status status);
 
 /* ---- plain data ---- */
 
-/* Lengths of time, in milliseconds: for timeouts, delays and ages. They are no instants, as expires_at_ms
- * wants one: LK_SECONDS(30) there is in 1970, lk_expires_in(db, LK_SECONDS(30)) is not. */
+/* Lengths of time, in milliseconds: for timeouts, delays and ages. expires_at_ms wants an instant:
+ * LK_SECONDS(30) would be one in 1970, lk_expires_in(db, LK_SECONDS(30)) is half a minute from
+ * now. */
 #define LK_SECONDS(n) ((int64_t)(n)*1000)
 #define LK_MINUTES(n) ((int64_t)(n)*60000)
 #define LK_HOURS(n) ((int64_t)(n)*3600000)
@@ -172,14 +176,15 @@ typedef struct lk_query {
     lk_bytes after;
     size_t limit; /* at most so many live items; 0: all */
     bool reverse; /* descending by sk */
-    /* no snapshot: sorted, no duplicates, and every item that is present throughout */
+    /* no snapshot, but sorted, without duplicates, and with every item that is present
+     * throughout */
     bool relaxed;
 } lk_query;
 
 /* The right to work on a job. `key` borrows from the result of the pull. */
 typedef struct lk_claim {
     lk_key key;
-    uint64_t token;      /* 0: by key, whatever the state of the job */
+    uint64_t token;      /* 0: the job is named by its key, whatever its state */
     int64_t deadline_ms; /* monotonic clock */
     uint32_t receives;   /* how often the job was pulled, this time included */
 } lk_claim;
@@ -201,9 +206,9 @@ typedef struct lk_pull_options {
     }
 
 typedef struct lk_push_options {
-    int64_t delay_ms; /* invisible for so long */
+    int64_t delay_ms; /* the jobs are invisible for so long */
     size_t max_depth; /* more jobs than that in the queue: LK_BUSY; 0: no limit */
-    bool unique;      /* a job of that key: LK_EXISTS instead of replacing it */
+    bool unique;      /* where the key is taken: LK_EXISTS, nothing is replaced */
 } lk_push_options;
 #define LK_PUSH_OPTIONS_INIT \
     {                        \
@@ -268,22 +273,24 @@ typedef struct lk_memory_options {
      * accepted, and so is a part of one as the prefix or the cursor of a query */
     size_t max_sk_size;
     size_t max_data_size; /* bytes; default 16 MiB; at most 4 GiB - 1 */
-    /* Memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB. What was
-     * replaced, deleted, acknowledged counts with all its bytes until no reader can see it. Beyond
-     * the limit a writer first waits for readers that are on their way out: until nothing has moved
-     * for 500 ms, 2 s in all. While the same reader stays after that, a refusal takes about a
-     * millisecond. Inside of its own lk_read_begin pair a writer does not wait. */
+    /* Memory that stalled readers may hold back before writers get LK_BUSY; default 256 MiB. What
+     * was replaced, deleted or acknowledged counts with all its bytes until no reader can see it.
+     * Beyond the limit a writer first waits for readers that are on their way out: until nothing
+     * has moved for 500 ms, and for 2 s at most. While the same reader stays after that, a writer
+     * is refused within about a millisecond. Inside of its own lk_read_begin pair a writer does not
+     * wait. */
     size_t max_retired_bytes;
-    /* A background thread sweeps so often; 0: no thread, writes and lk_sweep do it. */
+    /* A background thread sweeps once in so long; 0: there is no thread, writes and lk_sweep do
+     * it. */
     int64_t sweep_interval_ms;
     /* Both or neither; default: jemalloc where the program links it, else malloc. */
     lk_allocate allocate;
     lk_deallocate deallocate;
     void *allocator_context;
-    /* The tables are made for so many items when the store is opened, about 16 bytes for each, so that
-     * hardly any grows on the way there, and never get smaller; default 0: they begin small, and grow in
-     * steps. At most 2^36 (else LK_TOO_BIG); where the tables alone would take more than an eighth of the
-     * machine's memory, LK_NO_MEMORY. Not a limit: more items may come. */
+    /* The tables are made for so many items when the store is opened, with about 16 bytes for each,
+     * so that they hardly grow on the way there. They never get smaller. Default 0: they begin
+     * small, and grow in steps. At most 2^36, else LK_TOO_BIG. LK_NO_MEMORY where the tables alone
+     * would take more than an eighth of the machine's memory. Not a limit: more items may come. */
     uint64_t expected_items;
 } lk_memory_options;
 #define LK_MEMORY_OPTIONS_INIT                                        \
@@ -295,9 +302,9 @@ typedef enum lk_cache_policy {
     /* Scans and single reads do not push out what is read again and again. Hits write at most one
      * bit. Yang and others, "FIFO Queues are All You Need for Cache Eviction", 2023. */
     LK_CACHE_S3_FIFO = 0,
-    /* What was not read for the longest time goes. Exact, so there is one shard, and each hit writes
-     * the time of use: slower with many threads. Better where the whole set of hot keys is another
-     * one every so often. */
+    /* What was not read for the longest time goes. This is exact, so there is one shard, and each
+     * hit writes the time of use: slower with many threads. Better where the hot keys are replaced
+     * all at once every so often. */
     LK_CACHE_LRU = 1
 } lk_cache_policy;
 
@@ -310,14 +317,14 @@ typedef struct lk_cache_options {
     lk_cache_policy policy;
     /* Also remember that there is no item. (Not for an sk of 26 bytes: a queue may generate it.) */
     bool keep_missing;
-    /* Read anew after so long: for a database that others write to as well. A length of time, on the
-     * monotonic clock of the database, from before it was asked; steps of the realtime clock do not
-     * matter. 0: never. */
+    /* An item is read anew after so long: for a database that others write to as well. The time
+     * counts on the monotonic clock of the database, from before the database was asked; steps of
+     * the realtime clock do not matter. 0: never. */
     int64_t max_age_ms;
-    /* How long a read waits for another thread that is reading the same key from the database, before
-     * it reads it, too. A read of the database that hangs, or whose thread has ended inside, costs the
-     * others this wait once: what they read then is kept, and nobody waits for it any more. On the
-     * system's monotonic clock. 0: 1 s; -1: does not wait. */
+    /* How long a read waits for another thread that is reading the same key from the database,
+     * before it reads the key itself. A read of the database that hangs, or whose thread has ended
+     * inside, costs the others this wait once: what they read then is kept, and nobody waits for
+     * that read any more. On the system's monotonic clock. 0: 1 s; -1: a read does not wait. */
     int64_t load_wait_ms;
 } lk_cache_options;
 #define LK_CACHE_OPTIONS_INIT               \
@@ -338,29 +345,32 @@ typedef struct lk_postgres_options {
  * limit above its hard cap, or too many expected items. LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_memory_open(const lk_memory_options *options, lk_db **db);
 
-/* Opens a cache in front of `inner`: lk_get, lk_get_into and lk_get_many are answered from memory where
- * possible; all else goes through, and what writes updates or drops what the cache holds. With all writes
- * through the cache its reads are linearizable for each key; lk_get_many through it is no snapshot. What
- * others write to `inner` directly is seen when the entry goes (max_age_ms), or when lk_set_atomic or
- * lk_commit through the cache end in LK_RACE; where others do, begin a read-modify-write with
- * lk_get_locked, which reads from `inner`: a lock from lk_get_lock says nothing of an item that lk_get
- * finds in the cache. It never returns an expired item, by the clock of `inner`. It has the capabilities
- * of `inner`, with lk_get_many and statistics and without the snapshot.
+/* Opens a cache in front of `inner`. The cache answers lk_get, lk_get_into and lk_get_many from
+ * memory where it can. All other calls go through, and those that write update or drop what the
+ * cache holds. It has the capabilities of `inner`, with lk_get_many and statistics and without the
+ * snapshot. It never returns an expired item, by the clock of `inner`.
  *
- * Close the cache before `inner`; the other way round its calls are LK_INVALID from then on. Each queue
- * pull with max_receives drops what is cached of its two partitions, and nothing of them is kept while it
- * runs: it may move jobs. Threads that stop inside a hit hold back up to 64 MiB of what was thrown out;
- * beyond that nothing new is kept.
+ * With all writes through the cache its reads are linearizable for each key; lk_get_many through it
+ * is no snapshot. What others write to `inner` directly is seen when the entry is too old
+ * (max_age_ms), or when lk_set_atomic or lk_commit through the cache end in LK_RACE. Where others
+ * do write, begin a read-modify-write with lk_get_locked, which reads from `inner`: a lock from
+ * lk_get_lock says nothing of an item that lk_get finds in the cache.
  *
- * An adapter may use the cache in front of it inside its operations. Such a read waits for no other
- * thread's. A thread that ends inside the adapter's operation (pthread_exit, cancellation) leaves a few
- * hundred bytes until the cache is closed, and after a write nothing more is kept of about one key in
- * 4,096.
+ * Close the cache before `inner`; if `inner` is closed first, calls on the cache are LK_INVALID
+ * from then on. A queue pull with max_receives may move jobs: it drops what is cached of its two
+ * partitions, and the cache keeps nothing of them while it runs. Threads that stop inside a hit
+ * hold back up to 64 MiB of what was thrown out; beyond that nothing new is kept.
  *
- * Progress: hits never wait, and take no latch. Misses, and writes before and after they go to `inner`,
- * take the latch of a shard, which is never held while `inner` works. A miss waits for the thread that is
+ * An adapter may use the cache in front of it inside its operations. Such a read does not wait for
+ * another thread's read. A thread that ends inside the adapter's operation (pthread_exit,
+ * cancellation) leaves a few hundred bytes until the cache is closed; if that was a write, the
+ * cache keeps nothing more of about one key in 4,096.
+ *
+ * Progress: hits never wait, and take no latch. Misses and writes take the latch of a shard before
+ * and after they ask `inner`, and do not hold it meanwhile. A miss waits for the thread that is
  * reading the same key, up to load_wait_ms, also inside a read pair.
- * LK_OK. LK_INVALID: no capacity, an unknown policy, negative times, `inner` closed. LK_NO_MEMORY. */
+ * LK_OK. LK_INVALID: no capacity, an unknown policy, negative times, `inner` closed.
+ * LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_cache_open(lk_db *inner, const lk_cache_options *options,
                                           lk_db **db);
 
@@ -368,15 +378,16 @@ LK_API LK_CHECKED lk_status lk_cache_open(lk_db *inner, const lk_cache_options *
 LK_API LK_CHECKED lk_status lk_postgres_open(const char *conninfo,
                                              const lk_postgres_options *options, lk_db **db);
 
-/* Closes a handle and frees all that it owns. NULL is allowed. No other call on `db` may be
- * running or follow; streams of it must be closed before; results stay valid. Progress: waits for
+/* Closes a handle and frees all that it owns. NULL is allowed. No other call on `db` may run
+ * meanwhile or follow. Its streams must be closed before; results stay valid. Progress: waits for
  * the background sweeper only. */
 LK_API void lk_close(lk_db *db);
 
 /* ---- results ---- */
 
-/* A reusable owner of what reads return. It grows to the largest answer seen, of queries to two of them (the
- * one before stays until the new one is whole), and then allocates no more. lk_result_new: NULL when memory ran out. lk_result_free: NULL is allowed. */
+/* A reusable owner of what reads return. It grows to the largest answer seen, and then allocates no
+ * more. Of queries it holds two answers at a time: the one before stays until the new one is whole.
+ * lk_result_new: NULL when memory ran out. lk_result_free: NULL is allowed. */
 LK_API lk_result *lk_result_new(void);
 LK_API void lk_result_free(lk_result *result);
 
@@ -392,14 +403,14 @@ LK_API const lk_claim *lk_result_claim(const lk_result *result, size_t i);
 
 /* ---- items ---- */
 
-/* A call that takes a single key takes it by address (lk_get_at): the key is borrowed until the call
- * returns. Beside it is the same call by value (lk_get), which is inline and passes the address on.
- * A key by value across a call that is not inline is stored in words and read in vectors, which no
- * processor forwards: each call would wait for the one before. */
+/* A call that takes a single key takes it by address (lk_get_at): the key is borrowed until the
+ * call returns. Beside it is the same call by value (lk_get), which is inline and passes the
+ * address on. Why by address: the compiler stores a key that is passed by value in words and reads
+ * it in vectors. No processor forwards such a store, so each call would wait for the one before. */
 
 /* Reads one item. Linearizable. `key` may lie in `result`. LK_OK: `result` holds the item.
- * LK_NOT_FOUND, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. Writes no line that other
- * threads use. */
+ * LK_NOT_FOUND, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. Writes no line that
+ * other threads use. */
 LK_API LK_CHECKED lk_status lk_get_at(lk_db *db, const lk_key *key, lk_result *result);
 static inline LK_CHECKED lk_status
 lk_get(lk_db *db, lk_key key, lk_result *result)
@@ -407,12 +418,11 @@ lk_get(lk_db *db, lk_key key, lk_result *result)
     return lk_get_at(db, &key, result);
 }
 
-/* Reads `count` items as one snapshot (of a handle that is LK_IS_SNAPSHOT, see adapter.h; a cache is
- * not): position i of the result answers keys[i], with a hole where there is none. It never shows one
- * half of a commit. LK_OK whatever was found (count 0 too).
- * LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. Double collect: Afek, Attiya,
- * Dolev, Gafni, Merritt, Shavit, "Atomic Snapshots of Shared Memory", 1993; where that sees a
- * change, a snapshot by time stamp. */
+/* Reads `count` items as one snapshot, which never shows one half of a commit (on a handle that is
+ * LK_IS_SNAPSHOT, see adapter.h; a cache is not). Position i of the result answers keys[i], with a
+ * hole where there is no item. LK_OK whatever was found (count 0 too). LK_INVALID, LK_TOO_BIG,
+ * LK_NO_MEMORY. Progress: never waits. Double collect: Afek, Attiya, Dolev, Gafni, Merritt, Shavit,
+ * "Atomic Snapshots of Shared Memory", 1993; where that sees a change, a snapshot by time stamp. */
 LK_API LK_CHECKED lk_status lk_get_many(lk_db *db, const lk_key *keys, size_t count,
                                         lk_result *result);
 
@@ -449,9 +459,9 @@ LK_API LK_CHECKED lk_status lk_delete(lk_db *db, const lk_key *keys, size_t coun
 LK_API void lk_read_begin(lk_db *db);
 LK_API void lk_read_end(lk_db *db);
 
-/* The item where it lies, until the matching lk_read_end of this thread. `key` may be that of `item`.
- * LK_OK. LK_NOT_FOUND. LK_INVALID: outside of a pair. LK_TOO_BIG, LK_UNSUPPORTED. Progress: never
- * waits, allocates nothing. */
+/* The item where it lies, until the matching lk_read_end of this thread. `key` may be that of
+ * `item`. LK_OK. LK_NOT_FOUND. LK_INVALID: outside of a pair. LK_TOO_BIG, LK_UNSUPPORTED. Progress:
+ * never waits, allocates nothing. */
 LK_API LK_CHECKED lk_status lk_view_at(lk_db *db, const lk_key *key, lk_item *item);
 static inline LK_CHECKED lk_status
 lk_view(lk_db *db, lk_key key, lk_item *item)
@@ -461,12 +471,13 @@ lk_view(lk_db *db, lk_key key, lk_item *item)
 
 /* ---- optimistic locks ---- */
 
-/* The lock of a key; created where there is none or the old one has lapsed; renewed (a new
- * version) within lock_refresh_ms of its end; gone with its item when that expires, as with lk_delete.
- * Concurrent callers get the same version. `lock->key` is a copy of `key`, and borrows the bytes; `key` may
- * be that of `lock`. LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. Progress: lock-free for a key
- * that exists; what has an item copies it once, to put the lock beside it. Optimistic concurrency: Kung,
- * Robinson, "On Optimistic Methods for Concurrency Control", 1981. */
+/* Gets the lock of a key. The lock is created where there is none or the old one has lapsed, and
+ * renewed (with a new version) within lock_refresh_ms of its end. When its item expires it goes, as
+ * with lk_delete. Concurrent callers get the same version. `lock->key` is a copy of `key`, and
+ * borrows the bytes; `key` may be that of `lock`. LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY,
+ * LK_BUSY. Progress: lock-free for a key that exists; the first lock of an item copies the item
+ * once, to lie beside it. Optimistic concurrency: Kung, Robinson, "On Optimistic Methods for
+ * Concurrency Control", 1981. */
 LK_API LK_CHECKED lk_status lk_get_lock_at(lk_db *db, const lk_key *key, lk_lock *lock);
 static inline LK_CHECKED lk_status
 lk_get_lock(lk_db *db, lk_key key, lk_lock *lock)
@@ -577,8 +588,8 @@ LK_API LK_CHECKED lk_status lk_queue_push(lk_db *db, const lk_item *jobs, size_t
  * their claims (lk_result_claim). At any instant a job has at most one holder whose deadline has
  * not passed. A job that was received max_receives times moves to dead_pk instead, in one step: it
  * keeps its sk, data and expiry, and is a fresh job there, also where that queue is closed. It
- * overwrites nothing: where its key is taken in dead_pk, by a job or an item, it gets a generated sk.
- * visibility_ms: 0 is 5 minutes; negative: LK_INVALID. wait_ms: 0 does not wait, -1 for ever,
+ * overwrites nothing: where its key is taken in dead_pk, by a job or an item, it gets a generated
+ * sk. visibility_ms: 0 is 5 minutes; negative: LK_INVALID. wait_ms: 0 does not wait, -1 for ever,
  * other negative: LK_INVALID. max_receives needs a dead_pk that differs from pk, else LK_INVALID.
  * Waiting threads sleep; a push wakes as many as it brings jobs. Inside a read pair it does not
  * wait.
@@ -593,16 +604,16 @@ LK_API LK_CHECKED lk_status lk_queue_pull(lk_db *db, const lk_pull_options *opti
                                           lk_result *result);
 
 /* Takes jobs out that are done. Each claim is judged on its own; the status is that of the first
- * that was not LK_OK. LK_OK. LK_LATE: done, though the deadline had passed (nobody had claimed it
- * since). LK_LOST: claimed by another, released, deleted or never there; nothing happened. Token
- * 0: by key, whatever the state of the job. LK_INVALID, LK_TOO_BIG: nothing happened.
- * LK_NO_MEMORY, LK_BUSY: the claims before the one that failed are judged. */
+ * that was not LK_OK. LK_OK. LK_LATE: done, though the deadline had passed (nobody had claimed the
+ * job since). LK_LOST: the job was claimed by another, released, deleted or never there; nothing
+ * happened. A token of 0 names the job by its key, whatever its state. LK_INVALID, LK_TOO_BIG:
+ * nothing happened. LK_NO_MEMORY, LK_BUSY: the claims before the one that failed are judged. */
 LK_API LK_CHECKED lk_status lk_queue_acknowledge(lk_db *db, const lk_claim *claims, size_t count);
 
 /* Gives a job back, to its own place in the order: visible at once, or after delay_ms (negative:
  * LK_INVALID). The claim is LK_LOST from then on. LK_OK. LK_LATE: done, though the deadline had
- * passed. LK_LOST: as above; nothing happened. Token 0: by key, whatever the state; who holds it
- * has lost it. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
+ * passed. LK_LOST: as above; nothing happened. A token of 0 names the job by its key, whatever its
+ * state; a thread that holds it has lost it. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_release(lk_db *db, const lk_claim *claim, int64_t delay_ms);
 
 /* Moves the deadline to visibility_ms from now (0: 5 minutes; negative: LK_INVALID), earlier or
@@ -611,42 +622,43 @@ LK_API LK_CHECKED lk_status lk_queue_release(lk_db *db, const lk_claim *claim, i
  * LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms);
 
-/* What there is and what was done since the queue came to be. Visits each job: 50 to 80 ms per
- * million; not one instant. A queue that is not there has zeros everywhere (one that was empty
- * and not used for a minute is taken out, and begins anew). LK_OK, LK_INVALID, LK_TOO_BIG,
- * LK_NO_MEMORY, LK_BUSY. */
+/* What is in a queue, and what was done since it came to be. Visits each job, which takes 50 to 80
+ * ms per million; the figures are not of one instant. A queue that is not there has zeros
+ * everywhere. (A queue that is empty and was not used for a minute is taken out, and begins anew.)
+ * LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats);
 
-/* Takes all jobs out that are there, claimed or not; other items of the partition stay. `purged`
- * (may be NULL): how many. Each job atomically, the purge not. LK_OK. LK_NO_MEMORY, LK_BUSY: some
- * are out. LK_INVALID, LK_TOO_BIG. */
+/* Takes out all jobs of a queue, claimed or not; other items of the partition stay. `purged` (may
+ * be NULL): how many. Each job goes atomically, the purge does not. LK_OK. LK_NO_MEMORY, LK_BUSY:
+ * some are out. LK_INVALID, LK_TOO_BIG. */
 LK_API LK_CHECKED lk_status lk_queue_purge(lk_db *db, lk_bytes pk, size_t *purged);
 
-/* From now on pushes are LK_CLOSED. Pulls go on as long as there are jobs: while some are claimed or
- * delayed, a pull without wait is LK_EMPTY and a waiting one sleeps on, for a claim may lapse or be
- * released. When the last job is gone (acknowledged, deleted, purged, expired, moved to a dead_pk)
- * the queue is empty for good: pulls are LK_CLOSED, and every waiting thread wakes. So "close, then
- * join the workers" loses no job. (Only a dead letter may still come to a closed dead_pk. Beside a
- * push that is about to be LK_CLOSED a pull may still be LK_EMPTY, or sleep until that.) A closed
- * queue stays in memory (5 to 270 KiB). LK_OK, also when it was closed before. LK_INVALID,
- * LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
+/* From now on pushes are LK_CLOSED. Pulls go on as long as there are jobs: while some are claimed
+ * or delayed, a pull without wait is LK_EMPTY and a waiting one sleeps on, for a claim may lapse or
+ * be released. When the last job is gone (acknowledged, deleted, purged, expired, moved to a
+ * dead_pk) the queue is empty for good: pulls are LK_CLOSED, and every waiting thread wakes. So
+ * "close, then join the workers" loses no job. (Only a dead letter may still come to a closed
+ * dead_pk. Beside a push that is about to be LK_CLOSED a pull may still be LK_EMPTY, or sleep until
+ * that.) A closed queue stays in memory (5 to 270 KiB). LK_OK, also when it was closed before.
+ * LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_close(lk_db *db, lk_bytes pk);
 
 /* A descriptor for poll, select and epoll: readable as long as a pull without wait would not be
- * LK_EMPTY, which is while a job is ready and when a closed queue is empty for good; level-triggered,
- * also when a claim lapses or a delay ends. It may be readable in vain for a moment, or because the
- * job that was ready has expired since. Never read or write it; pull, with no wait, until LK_EMPTY.
- * Of a clock that is a hook of the options it learns at the next call that changes the queue. It is
- * the store's, the same at each call, and is closed with the store. LK_OK, LK_INVALID, LK_TOO_BIG.
- * LK_NO_MEMORY: or no descriptors left. LK_BUSY. */
+ * LK_EMPTY, which is while a job is ready and when a closed queue is empty for good;
+ * level-triggered, also when a claim lapses or a delay ends. It may be readable in vain for a
+ * moment, or because the job that was ready has expired since. Never read or write it; pull, with
+ * no wait, until LK_EMPTY. Where the clock is a hook of the options, the descriptor learns of it at
+ * the next call that changes the queue. It is the store's, the same at each call, and is closed
+ * with the store. LK_OK, LK_INVALID, LK_TOO_BIG. LK_NO_MEMORY: or no descriptors left. LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_fd(lk_db *db, lk_bytes pk, int *fd);
 
 /* ---- upkeep ---- */
 
-/* Takes expired items and lapsed locks out and gives memory back: visits the whole table once, but
+/* Takes out expired items and lapsed locks, and gives memory back. Visits the whole table once, but
  * stops soon after `max_items` were taken out (0: no limit). `swept` (may be NULL): how many.
- * Writes do the same a little at a time. LK_OK, LK_INVALID. LK_NO_MEMORY, LK_BUSY (readers hold back as
- * much as they may): some were taken out. Progress: takes latches, one at a time and briefly. */
+ * Writes do the same a little at a time. LK_OK, LK_INVALID. LK_NO_MEMORY, LK_BUSY (readers hold
+ * back as much as they may): some were taken out. Progress: takes latches, one at a time and
+ * briefly. */
 LK_API LK_CHECKED lk_status lk_sweep(lk_db *db, size_t max_items, size_t *swept);
 
 /* Counters since lk_memory_open, summed over all threads; not one instant. */
@@ -692,10 +704,10 @@ typedef struct lk_statistics {
     uint64_t cache_hits, cache_misses;
     uint64_t cache_evictions;
     uint64_t cache_items, cache_bytes; /* now */
-    uint64_t cache_joined;             /* misses that waited for another's read of the same key */
-    uint64_t
-        cache_dropped; /* reads that were not kept: a write came, no memory, too large. (One that began during a write is not
-        * meant to be.) */
+    uint64_t cache_joined;             /* misses that waited for another thread's read of the key */
+    /* reads that were not kept: a write came, no memory, too large. (A read that began during a
+     * write is not meant to be kept.) */
+    uint64_t cache_dropped;
     /* What memory comes from: "jemalloc" or "malloc" (the program links jemalloc, or does not),
      * "caller" (the functions of lk_memory_options). Of a cache: that of the database behind it.
      * Lives as long as the program. NULL: an adapter that does not say. */
@@ -705,23 +717,25 @@ typedef struct lk_statistics {
 /* LK_OK, LK_INVALID, LK_UNSUPPORTED. */
 LK_API LK_CHECKED lk_status lk_statistics_read(lk_db *db, lk_statistics *stats);
 
-/* Gives back what this thread holds in all stores. Optional: the thread's exit does it. Not inside
- * a read pair. A plug-in that brings the library with it may be unloaded once its handles are closed
- * and no thread is in a call; threads may live on and exit later. Where jemalloc is there, its cache
- * for such a thread is freed only if the thread detaches before the unloading. */
+/* Gives back what this thread holds in all stores. Optional: the thread's exit does it. Not to be
+ * called inside a read pair. A plug-in that brings the library with it may be unloaded once its
+ * handles are closed and no thread is in a call; threads may live on and exit later. Where jemalloc
+ * is there, its cache for such a thread is freed only if the thread detaches before the
+ * unloading. */
 LK_API void lk_thread_detach(void);
 
 /* ---- time ---- */
 
 /* The time by the clocks of a handle, which are those of its options: Unix milliseconds, and
- * milliseconds of the monotonic clock, by which deadlines of claims count. NULL, a closed handle, one of
- * a fork's parent: the system's clocks. Any thread; never waits. */
+ * milliseconds of the monotonic clock, by which deadlines of claims count. Where `db` is NULL,
+ * closed, or of a fork's parent: the system's clocks. Any thread; never waits. */
 LK_API int64_t lk_now_ms(const lk_db *db);
 LK_API int64_t lk_monotonic_ms(const lk_db *db);
 
-/* When something expires that is to live for `ms` from now: a value for expires_at_ms. 0 or negative: it
- * has expired with the next millisecond, or already. Stops at INT64_MAX. Always at least 1: never 0,
- * which would stand for never, and never a time that is LK_INVALID. As above.
+/* A value for expires_at_ms: when something expires that is to live for `ms` from now. With `ms` 0
+ * or negative it has expired with the next millisecond, or already. Stops at INT64_MAX. The value
+ * is at least 1: never 0, which would stand for never, and never a time that is LK_INVALID. Clocks
+ * as above.
  *
  *     lk_item item = {key, data, lk_expires_in(db, LK_MINUTES(30))}; */
 LK_API int64_t lk_expires_in(const lk_db *db, int64_t ms);

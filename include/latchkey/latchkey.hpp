@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * latchkey/latchkey.hpp: latchkey for C++17. Header only, no exceptions, nothing that the C interface
- * does not do: owners that close by themselves (move-only), std::string_view for bytes, ranges over
- * results, and the loop that every optimistic commit needs.
+ * latchkey/latchkey.hpp: latchkey for C++17. Header only, no exceptions, nothing that the C
+ * interface does not do: owners that close by themselves (move-only), std::string_view for bytes,
+ * ranges over results, and the loop that every optimistic commit needs.
  *
  *     latchkey::database db;
  *     latchkey::result result;
@@ -15,9 +15,9 @@
  *     for (const lk_item &item : result)
  *         std::cout << latchkey::view(item.data);
  *
- * Each call is the C call of the same name, with its statuses, threads and progress: see latchkey.h.
- * A result or a stream that could not be made for want of memory is empty, and calls that need it
- * answer LK_NO_MEMORY.
+ * Each call is the C call of the same name, with its statuses, threads and progress: see
+ * latchkey.h. A result or a stream that could not be made for want of memory is empty, and calls
+ * that need it answer LK_NO_MEMORY.
  */
 #ifndef LATCHKEY_LATCHKEY_HPP
 #define LATCHKEY_LATCHKEY_HPP
