@@ -21,9 +21,7 @@
 
 struct bound_item {
     ck_epoch_entry_t retired;
-    uint16_t pk_size, sk_size;
-    uint32_t value_size;
-    char bytes[]; /* pk, sk, value */
+    struct item item;
 };
 
 struct bound_line {
@@ -42,8 +40,7 @@ struct bound_client {
     struct ck_session session;
     ck_stack_t free_items; /* after their grace period */
     struct bound_store *store;
-    size_t capacity; /* of each buffer */
-    char buffers[];  /* one for each key of a group */
+    struct copies copies;
 };
 
 static void *
@@ -54,7 +51,7 @@ bound_open(void)
 
     if (store == NULL)
         return NULL;
-    while (count * BOUND_ITEMS_PER_LINE < bench_items_expected)
+    while (count * BOUND_ITEMS_PER_LINE < bench_expected.items)
         count *= 2;
     store->lines = aligned_alloc(BENCH_LINE, count * sizeof *store->lines);
     if (store->lines == NULL) {
@@ -84,19 +81,16 @@ bound_close(void *handle)
 static void *
 bound_attach(void *store)
 {
-    size_t capacity = bench_options.value_size > 64 ? bench_options.value_size : 64;
-    struct bound_client *client = malloc(sizeof *client + BENCH_GROUP * capacity);
+    struct bound_client *client = COPIES_CLIENT(client);
 
     if (client == NULL)
         return NULL;
     client->store = store;
-    client->capacity = capacity;
     ck_stack_init(&client->free_items);
-    if (!ck_session_open(&client->session, &client->store->epoch)) {
-        free(client);
-        return NULL;
-    }
-    return client;
+    if (ck_session_open(&client->session, &client->store->epoch))
+        return client;
+    free(client);
+    return NULL;
 }
 
 static void
@@ -143,7 +137,7 @@ bound_hash(const lk_key *key)
     uint64_t pk[2], sk[2];
 
     if (key->pk.size != sizeof pk || key->sk.size != sizeof sk)
-        return ck_item_hash(key);
+        return item_hash(key);
     memcpy(pk, key->pk.data, sizeof pk);
     memcpy(sk, key->sk.data, sizeof sk);
     uint64_t left =
@@ -189,7 +183,7 @@ bytes_are(const char *stored, const char *wanted, size_t size)
 }
 
 BENCH_INLINE bool
-item_is(const struct bound_item *item, const lk_key *key)
+bound_item_is(const struct item *item, const lk_key *key)
 {
     return item->pk_size == key->pk.size && item->sk_size == key->sk.size &&
            bytes_are(item->bytes, key->pk.data, key->pk.size) &&
@@ -207,7 +201,7 @@ slot_find_entered(struct bound_store *store, uint64_t hash, const lk_key *key,
         for (uint64_t m = tags_match(tags, bound_tag(hash)); m != 0; m &= m - 1) {
             struct bound_item **slot = &line->items[__builtin_ctzll(m) / 8];
             *item = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-            if (item_is(*item, key))
+            if (bound_item_is(&(*item)->item, key))
                 return slot;
         }
         if (!line_is_full(tags))
@@ -217,20 +211,13 @@ slot_find_entered(struct bound_store *store, uint64_t hash, const lk_key *key,
 
 /* Copies a value in steps of known width, so that no store waits for its address. */
 BENCH_INLINE bool
-value_copy_entered(struct bound_client *client, const struct bound_item *item, size_t i,
-                   lk_bytes *value)
+value_copy_entered(struct bound_client *client, struct bound_item *item, size_t i, lk_bytes *value)
 {
-    char *buffer = client->buffers + i * client->capacity;
-    const char *bytes = item->bytes + item->pk_size + item->sk_size;
+    const char *bytes = item_value(&item->item);
 
-    if (item->value_size == 64)
-        memcpy(buffer, bytes, 64);
-    else if (item->value_size <= client->capacity)
-        memcpy(buffer, bytes, item->value_size);
-    else
-        return false;
-    *value = (lk_bytes){buffer, item->value_size};
-    return true;
+    if (item->item.value_size == 64)
+        return copies_keep(&client->copies, i, bytes, 64, value);
+    return copies_keep(&client->copies, i, bytes, item->item.value_size, value);
 }
 
 BENCH_INLINE bool
@@ -279,23 +266,6 @@ bound_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
-
-static struct bound_item *
-item_new(const lk_item *put)
-{
-    const lk_key *key = &put->key;
-    struct bound_item *item = malloc(sizeof *item + key->pk.size + key->sk.size + put->data.size);
-
-    if (item == NULL)
-        return NULL;
-    item->pk_size = (uint16_t)key->pk.size;
-    item->sk_size = (uint16_t)key->sk.size;
-    item->value_size = (uint32_t)put->data.size;
-    memcpy(item->bytes, key->pk.data, key->pk.size);
-    memcpy(item->bytes + key->pk.size, key->sk.data, key->sk.size);
-    memcpy(item->bytes + key->pk.size + key->sk.size, put->data.data, put->data.size);
-    return item;
-}
 
 /* Puts an item into the first free slot. False: the table is full. */
 static bool
@@ -360,12 +330,15 @@ BENCH_INLINE bool
 bound_set(void *handle, const lk_item *put)
 {
     struct bound_client *client = handle;
-    struct bound_item *item = item_new(put), *old;
+    struct bound_item *item =
+        malloc(offsetof(struct bound_item, item) + item_size(&put->key, put->data.size));
+    struct bound_item *old;
     uint64_t hash = bound_hash(&put->key);
     bool done = true;
 
     if (item == NULL)
         return false;
+    item_init(&item->item, hash, &put->key, put->data);
     ck_session_enter(&client->session);
     struct bound_item **slot = slot_find_entered(client->store, hash, &put->key, &old);
     if (slot != NULL)

@@ -10,7 +10,7 @@
  * The list is doubly linked: a queue of {deadline, id} entries would keep those of acknowledged
  * jobs until their time has passed, which at millions of jobs a second is gigabytes.
  */
-#include "driver/queue.h"
+#include "driver/contender.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -10,15 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLIENT_KEYS_MAX BENCH_GROUP
 #define BUSY_MOST 10000 /* attempts at a call that is refused for now */
 
 struct client {
     lk_db *db;
     lk_result *result;
     size_t lock_count;
-    lk_lock locks[CLIENT_KEYS_MAX]; /* of the last read */
-    bool reading;                   /* a section of latchkey-view is open */
+    lk_lock locks[BENCH_GROUP]; /* of the last read */
+    bool reading;               /* a section of latchkey-view is open */
     size_t capacity;
     char buffer[]; /* of latchkey-into */
 };
@@ -53,16 +52,16 @@ locking_open(void)
 bool
 latchkey_again(lk_status status, unsigned *attempt)
 {
-    if (status != LK_BUSY || bench_refusals || *attempt == BUSY_MOST)
+    if (status != LK_BUSY || bench_expected.refusals || *attempt == BUSY_MOST)
         return false;
     lk_backoff((*attempt)++);
     return true;
 }
 
-void *
-latchkey_attach(void *store)
+static void *
+client_attach(void *store)
 {
-    size_t capacity = bench_options.value_size;
+    size_t capacity = bench_expected.value_size;
     struct client *client = calloc(1, sizeof *client + capacity);
 
     if (client == NULL)
@@ -77,8 +76,8 @@ latchkey_attach(void *store)
     return client;
 }
 
-void
-latchkey_detach(void *handle)
+static void
+client_detach(void *handle)
 {
     struct client *client = handle;
 
@@ -180,7 +179,7 @@ client_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     unsigned attempt = 0;
     lk_status status;
 
-    if (count > CLIENT_KEYS_MAX)
+    if (count > BENCH_GROUP)
         return false;
     client->lock_count = count;
     do
@@ -193,11 +192,11 @@ static enum bench_commit
 client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *values)
 {
     struct client *client = handle;
-    lk_item items[CLIENT_KEYS_MAX];
+    lk_item items[BENCH_GROUP];
     unsigned attempt = 0;
     lk_status status;
 
-    if (count > CLIENT_KEYS_MAX)
+    if (count > BENCH_GROUP)
         return BENCH_FAILED;
     for (size_t i = 0; i < count; i++) {
         items[i].key = keys[i];
@@ -272,7 +271,10 @@ latchkey_contention(void *db, struct bench_counter *counters)
     return sizeof all / sizeof *all;
 }
 
-#ifndef BENCH_NO_COUNTERS
+#ifdef BENCH_NO_COUNTERS
+#define COUNTERS .counters = NULL
+#else /* the library counts, as always but in one measurement of its own */
+#define COUNTERS .counters = store_counters
 static void
 store_counters(void *store, struct bench_counters *counters)
 {
@@ -287,47 +289,26 @@ store_counters(void *store, struct bench_counters *counters)
 }
 #endif
 
-bool
-latchkey_get(void *client, const lk_key *key, lk_bytes *value)
-{
-    return client_get(client, key, value);
-}
-
-bool
-latchkey_set(void *client, const lk_item *put)
-{
-    return client_set(client, put);
-}
-
 BENCH_LOOPS(latchkey_loops, client_get, client_get_many, client_set)
 BENCH_LOOPS(into_loops, client_get_into, NULL, client_set)
 BENCH_LOOPS(view_loops, client_view, NULL, NULL)
+
+#define CLIENT_CALLS                                                                      \
+    .close = store_close, .attach = client_attach, .detach = client_detach, .ours = true, \
+    .contention = latchkey_contention
+#define STORE_CALLS                                                                      \
+    CLIENT_CALLS, .get = client_get, .get_many = client_get_many, .set = client_set,     \
+                  .remove = client_remove, .read = client_read, .commit = client_commit, \
+                  .backoff = lk_backoff, .scan = client_scan, .lock = client_lock,       \
+                  .settle = store_settle, .loops = &latchkey_loops, COUNTERS
 
 const struct bench_contender contender_latchkey = {
     .name = "latchkey",
     .what = "this library",
     .order = 0,
     .open = store_open,
-    .close = store_close,
-    .attach = latchkey_attach,
-    .detach = latchkey_detach,
-    .get = client_get,
-    .get_many = client_get_many,
-    .set = client_set,
-    .remove = client_remove,
-    .read = client_read,
-    .commit = client_commit,
-    .backoff = lk_backoff,
-    .scan = client_scan,
-    .lock = client_lock,
-    .settle = store_settle,
-#ifndef BENCH_NO_COUNTERS /* the library counts, as always but in one measurement of its own */
-    .counters = store_counters,
-#endif
-    .loops = &latchkey_loops,
     .queue = &latchkey_queue,
-    .contention = latchkey_contention,
-    .ours = true,
+    STORE_CALLS,
 };
 BENCH_CONTENDER(contender_latchkey)
 
@@ -337,14 +318,10 @@ static const struct bench_contender contender_into = {
     .order = 1,
     .store_of = "latchkey",
     .open = store_open,
-    .close = store_close,
-    .attach = latchkey_attach,
-    .detach = latchkey_detach,
     .get = client_get_into,
     .set = client_set,
     .loops = &into_loops,
-    .contention = latchkey_contention,
-    .ours = true,
+    CLIENT_CALLS,
 };
 BENCH_CONTENDER(contender_into)
 
@@ -354,13 +331,9 @@ static const struct bench_contender contender_view = {
     .order = 1,
     .store_of = "latchkey",
     .open = store_open,
-    .close = store_close,
-    .attach = latchkey_attach,
-    .detach = latchkey_detach,
     .get = client_view,
     .loops = &view_loops,
-    .contention = latchkey_contention,
-    .ours = true,
+    CLIENT_CALLS,
 };
 BENCH_CONTENDER(contender_view)
 
@@ -369,19 +342,6 @@ static const struct bench_contender contender_locking = {
     .what = "this library, where a lock was made before the items came",
     .order = 1,
     .open = locking_open,
-    .close = store_close,
-    .attach = latchkey_attach,
-    .detach = latchkey_detach,
-    .get = client_get,
-    .set = client_set,
-    .remove = client_remove,
-    .read = client_read,
-    .commit = client_commit,
-    .backoff = lk_backoff,
-    .lock = client_lock,
-    .settle = store_settle,
-    .loops = &latchkey_loops,
-    .contention = latchkey_contention,
-    .ours = true,
+    STORE_CALLS,
 };
 BENCH_CONTENDER(contender_locking)

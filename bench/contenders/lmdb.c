@@ -10,13 +10,11 @@
 #include <latchkey/lmdb.h>
 #include <lmdb.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "contenders/latchkey.h"
+#include "contenders/parts/item.h"
 
-#define CLIENT_KEYS_MAX BENCH_GROUP
 #define KEY_MAX 256
 #define MAP_SIZE ((size_t)1 << 36)
 
@@ -61,9 +59,8 @@ struct raw_client {
     MDB_txn *reader; /* reset between calls */
     MDB_txn *bulk;   /* NULL: each set commits */
     MDB_cursor *cursor;
-    uint64_t versions[CLIENT_KEYS_MAX]; /* of the last read */
-    size_t value_room;
-    char values[]; /* CLIENT_KEYS_MAX of value_room */
+    uint64_t versions[BENCH_GROUP]; /* of the last read */
+    struct copies copies;
 };
 
 struct raw_key {
@@ -112,13 +109,11 @@ raw_close(void *handle)
 static void *
 raw_attach(void *store)
 {
-    size_t room = bench_options.value_size + 64;
-    struct raw_client *client = calloc(1, sizeof *client + CLIENT_KEYS_MAX * room);
+    struct raw_client *client = COPIES_CLIENT(client);
 
     if (client == NULL)
         return NULL;
     client->store = store;
-    client->value_room = room;
     if (mdb_txn_begin(client->store->env, NULL, MDB_RDONLY, &client->reader) != 0 ||
         mdb_cursor_open(client->reader, client->store->items, &client->cursor) != 0) {
         free(client);
@@ -164,21 +159,15 @@ item_read(struct raw_client *client, const lk_key *key, size_t i, lk_bytes *valu
     struct raw_key framed;
     MDB_val k = key_make(&framed, key), found;
 
-    if (mdb_get(client->reader, client->store->items, &k, &found) != 0 ||
-        found.mv_size > client->value_room)
-        return false;
-    char *buffer = client->values + i * client->value_room;
-    memcpy(buffer, found.mv_data, found.mv_size);
-    value->data = buffer;
-    value->size = found.mv_size;
-    return true;
+    return mdb_get(client->reader, client->store->items, &k, &found) == 0 &&
+           copies_keep(&client->copies, i, found.mv_data, found.mv_size, value);
 }
 
 static bool
 raw_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct raw_client *client = handle;
-    bool found = count <= CLIENT_KEYS_MAX && mdb_txn_renew(client->reader) == 0;
+    bool found = count <= BENCH_GROUP && mdb_txn_renew(client->reader) == 0;
 
     for (size_t i = 0; found && i < count; i++)
         found = item_read(client, &keys[i], i, &values[i]);
@@ -267,7 +256,7 @@ static bool
 raw_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct raw_client *client = handle;
-    bool found = count <= CLIENT_KEYS_MAX && mdb_txn_renew(client->reader) == 0;
+    bool found = count <= BENCH_GROUP && mdb_txn_renew(client->reader) == 0;
 
     for (size_t i = 0; found && i < count; i++) {
         struct raw_key framed;

@@ -14,10 +14,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
 #define LOCKED_STRIPE_BITS 6
-#define LOCKED_KEYS_MAX BENCH_GROUP
 
 struct stripe {
     _Alignas(BENCH_LINE) union {
@@ -49,9 +47,8 @@ struct locked_client {
     _Alignas(BENCH_LINE) struct locked_store *store;
     struct locked_client *next; /* under clients_latch */
     _Atomic uint64_t waits;
-    struct locked_note notes[LOCKED_KEYS_MAX];
-    size_t capacity; /* of each buffer */
-    char *buffers;   /* one for each key of a group */
+    struct locked_note notes[BENCH_GROUP];
+    struct copies copies;
 };
 
 static void
@@ -63,33 +60,18 @@ wait_note(struct locked_client *client)
 }
 
 static void
-stripe_mutex_take(struct locked_client *client, struct stripe *stripe)
+stripe_begin(struct locked_client *client, struct stripe *stripe, bool writes)
 {
-    if (pthread_mutex_trylock(&stripe->latch.mutex) == 0)
-        return;
-    wait_note(client);
-    pthread_mutex_lock(&stripe->latch.mutex);
-}
+    pthread_rwlock_t *rwlock = &stripe->latch.rwlock;
 
-static void
-stripe_read_begin(struct locked_client *client, struct stripe *stripe)
-{
     if (!client->store->shared) {
-        stripe_mutex_take(client, stripe);
-    } else if (pthread_rwlock_tryrdlock(&stripe->latch.rwlock) != 0) {
+        if (pthread_mutex_trylock(&stripe->latch.mutex) == 0)
+            return;
         wait_note(client);
-        pthread_rwlock_rdlock(&stripe->latch.rwlock);
-    }
-}
-
-static void
-stripe_write_begin(struct locked_client *client, struct stripe *stripe)
-{
-    if (!client->store->shared) {
-        stripe_mutex_take(client, stripe);
-    } else if (pthread_rwlock_trywrlock(&stripe->latch.rwlock) != 0) {
+        pthread_mutex_lock(&stripe->latch.mutex);
+    } else if ((writes ? pthread_rwlock_trywrlock : pthread_rwlock_tryrdlock)(rwlock) != 0) {
         wait_note(client);
-        pthread_rwlock_wrlock(&stripe->latch.rwlock);
+        (writes ? pthread_rwlock_wrlock : pthread_rwlock_rdlock)(rwlock);
     }
 }
 
@@ -172,18 +154,11 @@ static void *
 locked_attach(void *handle)
 {
     struct locked_store *store = handle;
-    struct locked_client *client = aligned_alloc(BENCH_LINE, sizeof *client);
+    struct locked_client *client = COPIES_CLIENT(client);
 
     if (client == NULL)
         return NULL;
-    memset(client, 0, sizeof *client);
     client->store = store;
-    client->capacity = bench_options.value_size > 64 ? bench_options.value_size : 64;
-    client->buffers = calloc(LOCKED_KEYS_MAX, client->capacity);
-    if (client->buffers == NULL) {
-        free(client);
-        return NULL;
-    }
     pthread_mutex_lock(&store->clients_latch);
     client->next = store->clients;
     store->clients = client;
@@ -204,38 +179,30 @@ locked_detach(void *handle)
     *at = client->next;
     store->waits += atomic_load_explicit(&client->waits, memory_order_relaxed);
     pthread_mutex_unlock(&store->clients_latch);
-    free(client->buffers);
     free(client);
 }
 
-/* Copies an entry's value to the client's buffer i. The caller holds the latch. */
+/* Copies the value of a key to the client's place i, and notes what it was. */
 BENCH_INLINE bool
-value_copy_latched(struct locked_client *client, const struct map_entry *entry, size_t i,
-                   lk_bytes *value)
+key_read(struct locked_client *client, const lk_key *key, size_t i, lk_bytes *value)
 {
-    lk_bytes stored = map_entry_value(entry);
-    char *buffer = client->buffers + i * client->capacity;
+    uint64_t hash = item_hash(key);
+    struct stripe *stripe = stripe_of(client->store, hash);
 
-    if (stored.size > client->capacity)
-        return false;
-    memcpy(buffer, stored.data, stored.size);
-    value->data = buffer;
-    value->size = stored.size;
-    return true;
+    stripe_begin(client, stripe, false);
+    struct map_entry *entry = map_find(&stripe->map, hash, key);
+    bool found = entry != NULL && copies_keep(&client->copies, i, item_value(&entry->item),
+                                              entry->item.value_size, value);
+    if (found)
+        client->notes[i] = (struct locked_note){hash, entry->version};
+    stripe_end(client->store, stripe);
+    return found;
 }
 
 BENCH_INLINE bool
-locked_get(void *handle, const lk_key *key, lk_bytes *value)
+locked_get(void *client, const lk_key *key, lk_bytes *value)
 {
-    struct locked_client *client = handle;
-    uint64_t hash = map_hash(key);
-    struct stripe *stripe = stripe_of(client->store, hash);
-
-    stripe_read_begin(client, stripe);
-    struct map_entry *entry = map_find(&stripe->map, hash, key);
-    bool found = entry != NULL && value_copy_latched(client, entry, 0, value);
-    stripe_end(client->store, stripe);
-    return found;
+    return key_read(client, key, 0, value);
 }
 
 /* One latch for all keys, and their slots on the way to the cache before the first is looked at. */
@@ -244,17 +211,18 @@ single_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values
 {
     struct locked_client *client = handle;
     struct stripe *stripe = &client->store->stripes[0];
-    uint64_t hashes[LOCKED_KEYS_MAX];
-    bool found = count <= LOCKED_KEYS_MAX;
+    uint64_t hashes[BENCH_GROUP];
+    bool found = count <= BENCH_GROUP;
 
     for (size_t i = 0; found && i < count; i++)
-        hashes[i] = map_hash(&keys[i]);
-    stripe_read_begin(client, stripe);
+        hashes[i] = item_hash(&keys[i]);
+    stripe_begin(client, stripe, false);
     for (size_t i = 0; found && i < count; i++)
         __builtin_prefetch(&stripe->map.slots[hashes[i] & stripe->map.mask]);
     for (size_t i = 0; found && i < count; i++) {
         struct map_entry *entry = map_find(&stripe->map, hashes[i], &keys[i]);
-        found = entry != NULL && value_copy_latched(client, entry, i, &values[i]);
+        found = entry != NULL && copies_keep(&client->copies, i, item_value(&entry->item),
+                                             entry->item.value_size, &values[i]);
     }
     stripe_end(client->store, stripe);
     return found;
@@ -262,23 +230,13 @@ single_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values
 
 /* No snapshot: key by key. */
 BENCH_INLINE bool
-striped_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
+striped_get_many(void *client, const lk_key *keys, size_t count, lk_bytes *values)
 {
-    struct locked_client *client = handle;
+    bool found = count <= BENCH_GROUP;
 
-    if (count > LOCKED_KEYS_MAX)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t hash = map_hash(&keys[i]);
-        struct stripe *stripe = stripe_of(client->store, hash);
-        stripe_read_begin(client, stripe);
-        struct map_entry *entry = map_find(&stripe->map, hash, &keys[i]);
-        bool found = entry != NULL && value_copy_latched(client, entry, i, &values[i]);
-        stripe_end(client->store, stripe);
-        if (!found)
-            return false;
-    }
-    return true;
+    for (size_t i = 0; found && i < count; i++)
+        found = key_read(client, &keys[i], i, &values[i]);
+    return found;
 }
 
 BENCH_INLINE bool
@@ -287,10 +245,10 @@ locked_set(void *handle, const lk_item *put)
     const lk_key *key = &put->key;
     lk_bytes value = put->data;
     struct locked_client *client = handle;
-    uint64_t hash = map_hash(key);
+    uint64_t hash = item_hash(key);
     struct stripe *stripe = stripe_of(client->store, hash);
 
-    stripe_write_begin(client, stripe);
+    stripe_begin(client, stripe, true);
     bool done = map_set(&stripe->map, hash, key, value);
     stripe_end(client->store, stripe);
     return done;
@@ -300,36 +258,13 @@ static bool
 locked_remove(void *handle, const lk_key *key)
 {
     struct locked_client *client = handle;
-    uint64_t hash = map_hash(key);
+    uint64_t hash = item_hash(key);
     struct stripe *stripe = stripe_of(client->store, hash);
 
-    stripe_write_begin(client, stripe);
+    stripe_begin(client, stripe, true);
     bool done = map_remove(&stripe->map, hash, key);
     stripe_end(client->store, stripe);
     return done;
-}
-
-static bool
-locked_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
-{
-    struct locked_client *client = handle;
-
-    if (count > LOCKED_KEYS_MAX)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t hash = map_hash(&keys[i]);
-        client->notes[i].hash = hash;
-        struct stripe *stripe = stripe_of(client->store, hash);
-        stripe_read_begin(client, stripe);
-        struct map_entry *entry = map_find(&stripe->map, hash, &keys[i]);
-        bool found = entry != NULL && value_copy_latched(client, entry, i, &values[i]);
-        if (found)
-            client->notes[i].version = entry->version;
-        stripe_end(client->store, stripe);
-        if (!found)
-            return false;
-    }
-    return true;
 }
 
 /* Compares all versions, then writes all values. The caller holds the latches. */
@@ -337,21 +272,19 @@ static enum bench_commit
 commit_latched(struct locked_client *client, const lk_key *keys, size_t count,
                const lk_bytes *values)
 {
-    struct map_entry *entries[LOCKED_KEYS_MAX];
+    struct map_entry *entries[BENCH_GROUP];
 
     for (size_t i = 0; i < count; i++) {
         const struct locked_note *note = &client->notes[i];
         entries[i] = map_find(&stripe_of(client->store, note->hash)->map, note->hash, &keys[i]);
         if (entries[i] == NULL || entries[i]->version != note->version)
             return BENCH_RACED;
-        if (values[i].size > entries[i]->capacity)
+        if (values[i].size > entries[i]->item.capacity)
             return BENCH_FAILED;
     }
     for (size_t i = 0; i < count; i++) {
-        struct map_entry *entry = entries[i];
-        memcpy(entry->bytes + entry->pk_size + entry->sk_size, values[i].data, values[i].size);
-        entry->value_size = (uint32_t)values[i].size;
-        entry->version++;
+        item_write(&entries[i]->item, values[i]);
+        entries[i]->version++;
     }
     return BENCH_COMMITTED;
 }
@@ -360,10 +293,10 @@ static enum bench_commit
 locked_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *values)
 {
     struct locked_client *client = handle;
-    struct stripe *latched[LOCKED_KEYS_MAX];
+    struct stripe *latched[BENCH_GROUP];
     size_t stripes = 0;
 
-    if (count > LOCKED_KEYS_MAX)
+    if (count > BENCH_GROUP)
         return BENCH_FAILED;
     for (size_t i = 0; i < count; i++) {
         struct stripe *stripe = stripe_of(client->store, client->notes[i].hash);
@@ -377,7 +310,7 @@ locked_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
         stripes++;
     }
     for (size_t i = 0; i < stripes; i++)
-        stripe_write_begin(client, latched[i]);
+        stripe_begin(client, latched[i], true);
     enum bench_commit outcome = commit_latched(client, keys, count, values);
     for (size_t i = stripes; i > 0; i--)
         stripe_end(client->store, latched[i - 1]);
@@ -402,22 +335,19 @@ locked_contention(void *handle, struct bench_counter *counters)
 BENCH_LOOPS(single_loops, locked_get, single_get_many, locked_set)
 BENCH_LOOPS(striped_loops, locked_get, striped_get_many, locked_set)
 
+#define LOCKED_CALLS                                                                               \
+    .close = locked_close, .attach = locked_attach, .detach = locked_detach, .get = locked_get,    \
+    .set = locked_set, .remove = locked_remove, .read = striped_get_many, .commit = locked_commit, \
+    .contention = locked_contention
+
 static const struct bench_contender contender_mutex = {
     .name = "mutex",
     .what = "one mutex over a hash map",
     .order = 10,
     .open = mutex_open,
-    .close = locked_close,
-    .attach = locked_attach,
-    .detach = locked_detach,
-    .get = locked_get,
     .get_many = single_get_many,
-    .set = locked_set,
-    .remove = locked_remove,
-    .read = locked_read,
-    .commit = locked_commit,
     .loops = &single_loops,
-    .contention = locked_contention,
+    LOCKED_CALLS,
 };
 BENCH_CONTENDER(contender_mutex)
 
@@ -426,17 +356,9 @@ static const struct bench_contender contender_rwlock = {
     .what = "one reader-writer lock over a hash map",
     .order = 11,
     .open = rwlock_open,
-    .close = locked_close,
-    .attach = locked_attach,
-    .detach = locked_detach,
-    .get = locked_get,
     .get_many = single_get_many,
-    .set = locked_set,
-    .remove = locked_remove,
-    .read = locked_read,
-    .commit = locked_commit,
     .loops = &single_loops,
-    .contention = locked_contention,
+    LOCKED_CALLS,
 };
 BENCH_CONTENDER(contender_rwlock)
 
@@ -445,16 +367,8 @@ static const struct bench_contender contender_striped = {
     .what = "64 striped mutexes over hash maps; commits by versions",
     .order = 12,
     .open = striped_open,
-    .close = locked_close,
-    .attach = locked_attach,
-    .detach = locked_detach,
-    .get = locked_get,
     .get_many = striped_get_many,
-    .set = locked_set,
-    .remove = locked_remove,
-    .read = locked_read,
-    .commit = locked_commit,
     .loops = &striped_loops,
-    .contention = locked_contention,
+    LOCKED_CALLS,
 };
 BENCH_CONTENDER(contender_striped)

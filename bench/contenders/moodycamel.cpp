@@ -3,7 +3,7 @@
 // moodycamel::ConcurrentQueue, with tokens, as its manual advises. No claims, and no order between
 // producers: the ceiling, not an alternative.
 // Needs: header concurrentqueue/concurrentqueue.h concurrentqueue/moodycamel/concurrentqueue.h
-#include "driver/queue.h"
+#include "driver/contender.h"
 
 #if __has_include(<concurrentqueue/moodycamel/concurrentqueue.h>)
 #include <concurrentqueue/moodycamel/concurrentqueue.h>
@@ -80,34 +80,19 @@ client_acknowledge(void *)
     return true;
 }
 
-constexpr queue_operations
-operations_make()
-{
-    queue_operations operations{};
-    operations.open = queue_new;
-    operations.close = queue_free;
-    operations.attach = client_attach;
-    operations.detach = client_detach;
-    operations.push = client_push;
-    operations.pull = client_pull;
-    operations.acknowledge = client_acknowledge;
-    return operations;
-}
+const queue_operations moodycamel_queue = {.open = queue_new,
+                                           .close = queue_free,
+                                           .attach = client_attach,
+                                           .detach = client_detach,
+                                           .push = client_push,
+                                           .pull = client_pull,
+                                           .acknowledge = client_acknowledge};
 
-const queue_operations moodycamel_queue = operations_make();
-
-constexpr bench_contender
-contender_make()
-{
-    bench_contender contender{};
-    contender.name = "moodycamel";
-    contender.what = "queue: moodycamel::ConcurrentQueue; no claims, no order: the ceiling";
-    contender.order = 60;
-    contender.queue = &moodycamel_queue;
-    return contender;
-}
-
-const bench_contender contender_moodycamel = contender_make();
+const bench_contender contender_moodycamel = {
+    .name = "moodycamel",
+    .what = "queue: moodycamel::ConcurrentQueue; no claims, no order: the ceiling",
+    .order = 60,
+    .queue = &moodycamel_queue};
 
 } // namespace
 

@@ -7,7 +7,7 @@
  * Next to it mutex-singles, the same with one job in each call: what the targets of batches are
  * measured against.
  */
-#include "driver/queue.h"
+#include "driver/contender.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -105,40 +105,32 @@ client_push(void *handle, const struct queue_job *jobs, size_t count)
 }
 
 static size_t
-take_latched(struct deque *deque, struct queue_job *jobs, size_t count)
+jobs_take(struct deque *deque, struct queue_job *jobs, size_t count, bool waits)
 {
     size_t got = 0;
 
-    while (got < count && deque->head != deque->tail)
-        jobs[got++] = deque->ring[deque->head++ & deque->mask];
-    return got;
-}
-
-static size_t
-client_pull(void *handle, struct queue_job *jobs, size_t count)
-{
-    struct deque *deque = handle;
-
     pthread_mutex_lock(&deque->latch);
-    size_t got = take_latched(deque, jobs, count);
-    pthread_mutex_unlock(&deque->latch);
-    return got;
-}
-
-static size_t
-client_pull_wait(void *handle, struct queue_job *job)
-{
-    struct deque *deque = handle;
-
-    pthread_mutex_lock(&deque->latch);
-    while (deque->head == deque->tail) {
+    while (waits && deque->head == deque->tail) {
         deque->waiting++;
         pthread_cond_wait(&deque->arrived, &deque->latch);
         deque->waiting--;
     }
-    size_t got = take_latched(deque, job, 1);
+    while (got < count && deque->head != deque->tail)
+        jobs[got++] = deque->ring[deque->head++ & deque->mask];
     pthread_mutex_unlock(&deque->latch);
     return got;
+}
+
+static size_t
+client_pull(void *deque, struct queue_job *jobs, size_t count)
+{
+    return jobs_take(deque, jobs, count, false);
+}
+
+static size_t
+client_pull_wait(void *deque, struct queue_job *job)
+{
+    return jobs_take(deque, job, 1, true);
 }
 
 static bool
@@ -148,16 +140,12 @@ client_acknowledge(void *client)
     return true;
 }
 
-static const struct queue_operations deque_queue = {
-    .open = deque_open,
-    .close = deque_close,
-    .attach = client_attach,
-    .detach = client_detach,
-    .push = client_push,
-    .pull = client_pull,
-    .pull_wait = client_pull_wait,
-    .acknowledge = client_acknowledge,
-};
+#define DEQUE_CALLS                                                                             \
+    .open = deque_open, .close = deque_close, .attach = client_attach, .detach = client_detach, \
+    .push = client_push, .pull = client_pull, .pull_wait = client_pull_wait,                    \
+    .acknowledge = client_acknowledge
+
+static const struct queue_operations deque_queue = {DEQUE_CALLS};
 
 static const struct bench_contender contender_mutex_deque = {
     .name = "mutex-deque",
@@ -167,16 +155,7 @@ static const struct bench_contender contender_mutex_deque = {
 };
 BENCH_CONTENDER(contender_mutex_deque)
 
-static const struct queue_operations singles_queue = {
-    .batch_most = 1,
-    .open = deque_open,
-    .close = deque_close,
-    .attach = client_attach,
-    .detach = client_detach,
-    .push = client_push,
-    .pull = client_pull,
-    .acknowledge = client_acknowledge,
-};
+static const struct queue_operations singles_queue = {.batch_most = 1, DEQUE_CALLS};
 
 static const struct bench_contender contender_mutex_singles = {
     .name = "mutex-singles",

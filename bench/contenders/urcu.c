@@ -6,10 +6,8 @@
  * lets it grow, and does not keep up with a loader on a busy machine. No commits.
  * Needs: pkg-config liburcu-memb liburcu-cds
  */
+#include "contenders/parts/item.h"
 #include "driver/loops.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 #define URCU_API_MAP
 #define _LGPL_SOURCE /* read sections inline */
@@ -17,18 +15,12 @@
 
 #include <urcu/rculfhash.h> /* after the flavour */
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #define TABLE_LEAST_BUCKETS 64
 
 struct urcu_item {
     struct cds_lfht_node node;
     struct rcu_head retired;
-    uint64_t hash;
-    uint16_t pk_size, sk_size;
-    uint32_t value_size;
-    char bytes[]; /* pk, sk, value */
+    struct item item;
 };
 
 struct urcu_probe {
@@ -38,8 +30,7 @@ struct urcu_probe {
 
 struct urcu_client {
     struct cds_lfht *table;
-    size_t capacity; /* of each buffer */
-    char buffers[];  /* one for each key of a group */
+    struct copies copies;
 };
 
 /* A thread may hold several clients, and registers once. */
@@ -70,7 +61,7 @@ urcu_open(void)
 {
     unsigned long buckets = TABLE_LEAST_BUCKETS;
 
-    while (buckets < bench_items_expected)
+    while (buckets < bench_expected.items)
         buckets *= 2;
     return cds_lfht_new(buckets, TABLE_LEAST_BUCKETS, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
                         NULL);
@@ -101,13 +92,11 @@ urcu_close(void *table)
 static void *
 urcu_attach(void *table)
 {
-    size_t capacity = bench_options.value_size > 64 ? bench_options.value_size : 64;
-    struct urcu_client *client = malloc(sizeof *client + BENCH_GROUP * capacity);
+    struct urcu_client *client = COPIES_CLIENT(client);
 
     if (client == NULL)
         return NULL;
     client->table = table;
-    client->capacity = capacity;
     thread_register();
     return client;
 }
@@ -119,45 +108,32 @@ urcu_detach(void *client)
     free(client);
 }
 
-static struct urcu_probe
-probe_of(const lk_key *key)
-{
-    struct urcu_probe probe = {
-        XXH3_64bits_withSeed(key->sk.data, key->sk.size, XXH3_64bits(key->pk.data, key->pk.size)),
-        key};
-
-    return probe;
-}
-
 static int
 probe_matches(struct cds_lfht_node *node, const void *wanted)
 {
-    const struct urcu_item *item = item_of(node);
     const struct urcu_probe *probe = wanted;
 
-    return item->hash == probe->hash && item->pk_size == probe->key->pk.size &&
-           item->sk_size == probe->key->sk.size &&
-           memcmp(item->bytes, probe->key->pk.data, item->pk_size) == 0 &&
-           memcmp(item->bytes + item->pk_size, probe->key->sk.data, item->sk_size) == 0;
+    return item_is(&item_of(node)->item, probe->hash, probe->key);
 }
 
-/* Copies a value to the client's buffer i. Inside a read section. */
-BENCH_INLINE bool
-value_copy_entered(struct urcu_client *client, const lk_key *key, size_t i, lk_bytes *value)
+BENCH_INLINE struct cds_lfht_node *
+node_find_entered(struct urcu_client *client, const lk_key *key)
 {
-    struct urcu_probe probe = probe_of(key);
-    char *buffer = client->buffers + i * client->capacity;
+    struct urcu_probe probe = {item_hash(key), key};
     struct cds_lfht_iter iterator;
 
     cds_lfht_lookup(client->table, probe.hash, probe_matches, &probe, &iterator);
-    struct cds_lfht_node *node = cds_lfht_iter_get_node(&iterator);
-    if (node == NULL || item_of(node)->value_size > client->capacity)
-        return false;
-    const struct urcu_item *item = item_of(node);
-    memcpy(buffer, item->bytes + item->pk_size + item->sk_size, item->value_size);
-    value->data = buffer;
-    value->size = item->value_size;
-    return true;
+    return cds_lfht_iter_get_node(&iterator);
+}
+
+/* Copies a value to the client's place i. Inside a read section. */
+BENCH_INLINE bool
+value_copy_entered(struct urcu_client *client, const lk_key *key, size_t i, lk_bytes *value)
+{
+    struct cds_lfht_node *node = node_find_entered(client, key);
+
+    return node != NULL && copies_keep(&client->copies, i, item_value(&item_of(node)->item),
+                                       item_of(node)->item.value_size, value);
 }
 
 BENCH_INLINE bool
@@ -185,23 +161,15 @@ urcu_get_many(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 BENCH_INLINE bool
 urcu_set(void *handle, const lk_item *put)
 {
-    const lk_key *key = &put->key;
-    lk_bytes value = put->data;
     struct urcu_client *client = handle;
-    struct urcu_probe probe = probe_of(key);
-    struct urcu_item *item = malloc(sizeof *item + key->pk.size + key->sk.size + value.size);
+    struct urcu_probe probe = {item_hash(&put->key), &put->key};
+    struct urcu_item *item =
+        malloc(offsetof(struct urcu_item, item) + item_size(&put->key, put->data.size));
 
     if (item == NULL)
         return false;
     cds_lfht_node_init(&item->node);
-    item->hash = probe.hash;
-    item->pk_size = (uint16_t)key->pk.size;
-    item->sk_size = (uint16_t)key->sk.size;
-    item->value_size = (uint32_t)value.size;
-    memcpy(item->bytes, key->pk.data, key->pk.size);
-    memcpy(item->bytes + key->pk.size, key->sk.data, key->sk.size);
-    memcpy(item->bytes + key->pk.size + key->sk.size, value.data, value.size);
-
+    item_init(&item->item, probe.hash, &put->key, put->data);
     rcu_read_lock();
     struct cds_lfht_node *old =
         cds_lfht_add_replace(client->table, probe.hash, probe_matches, &probe, &item->node);
@@ -215,12 +183,9 @@ static bool
 urcu_remove(void *handle, const lk_key *key)
 {
     struct urcu_client *client = handle;
-    struct urcu_probe probe = probe_of(key);
-    struct cds_lfht_iter iterator;
 
     rcu_read_lock();
-    cds_lfht_lookup(client->table, probe.hash, probe_matches, &probe, &iterator);
-    struct cds_lfht_node *node = cds_lfht_iter_get_node(&iterator);
+    struct cds_lfht_node *node = node_find_entered(client, key);
     bool removed = node != NULL && cds_lfht_del(client->table, node) == 0;
     if (removed)
         call_rcu(&item_of(node)->retired, item_destroy);

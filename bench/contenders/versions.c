@@ -8,13 +8,6 @@
  */
 #include "contenders/parts/ck_items.h"
 
-#define VERSIONS_KEYS_MAX BENCH_GROUP
-
-struct versions_store {
-    struct ck_shard shard;
-    ck_epoch_t epoch;
-};
-
 struct versions_note {
     struct ck_item *item;
     uint64_t version;
@@ -22,56 +15,23 @@ struct versions_note {
 
 struct versions_client {
     struct ck_session session;
-    struct versions_store *store;
-    struct versions_note notes[VERSIONS_KEYS_MAX];
-    size_t words; /* of each buffer */
-    uint64_t buffers[];
+    struct ck_store *store;
+    struct versions_note notes[BENCH_GROUP];
+    struct copies copies; /* whole words */
 };
-
-static void *
-versions_open(void)
-{
-    struct versions_store *store = aligned_alloc(BENCH_LINE, sizeof *store);
-
-    if (store == NULL)
-        return NULL;
-    ck_epoch_init(&store->epoch);
-    return ck_shard_init(&store->shard) ? store : NULL;
-}
-
-static void
-versions_item_free(struct ck_item *item)
-{
-    free(item);
-}
-
-static void
-versions_close(void *handle)
-{
-    struct versions_store *store = handle;
-
-    ck_shard_free(&store->shard, versions_item_free);
-    ck_sessions_free(&store->epoch);
-    free(store);
-}
 
 static void *
 versions_attach(void *store)
 {
-    size_t size = bench_options.value_size > 64 ? bench_options.value_size : 64;
-    size_t words = (size + 7) / 8;
-    struct versions_client *client =
-        malloc(sizeof *client + VERSIONS_KEYS_MAX * words * sizeof(uint64_t));
+    struct versions_client *client = COPIES_CLIENT(client);
 
     if (client == NULL)
         return NULL;
     client->store = store;
-    client->words = words;
-    if (!ck_session_open(&client->session, &client->store->epoch)) {
-        free(client);
-        return NULL;
-    }
-    return client;
+    if (ck_session_open(&client->session, &client->store->epoch))
+        return client;
+    free(client);
+    return NULL;
 }
 
 static void
@@ -87,9 +47,7 @@ versions_detach(void *handle)
 static uint64_t *
 item_words(struct ck_item *item)
 {
-    size_t offset = ((size_t)item->pk_size + item->sk_size + 7) / 8 * 8;
-
-    return (uint64_t *)(void *)(item->bytes + offset);
+    return (uint64_t *)(((uintptr_t)item_value(&item->item) + 7) & ~(uintptr_t)7);
 }
 
 /* Copies a value that nobody wrote meanwhile; returns its version. */
@@ -97,7 +55,7 @@ static uint64_t
 item_read(struct ck_item *item, uint64_t *buffer)
 {
     const uint64_t *words = item_words(item);
-    size_t count = (item->value_size + 7u) / 8;
+    size_t count = (item->item.value_size + 7u) / 8;
 
     for (;;) {
         uint64_t version = __atomic_load_n(&item->own.version, __ATOMIC_ACQUIRE);
@@ -141,20 +99,18 @@ static bool
 versions_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct versions_client *client = handle;
-    bool found = count <= VERSIONS_KEYS_MAX;
+    bool found = count <= BENCH_GROUP;
 
     ck_session_enter(&client->session);
     for (size_t i = 0; found && i < count; i++) {
-        uint64_t *buffer = client->buffers + i * client->words;
-        struct ck_item *item =
-            ck_shard_find(&client->store->shard, ck_item_hash(&keys[i]), &keys[i]);
-        found = item != NULL && item->value_size <= client->words * 8;
+        char *copy = client->copies.bytes + i * client->copies.capacity;
+        struct ck_item *item = ck_item_find(client->store, item_hash(&keys[i]), &keys[i]);
+        found = item != NULL && item->item.value_size <= client->copies.capacity;
         if (!found)
             break;
         client->notes[i].item = item;
-        client->notes[i].version = item_read(item, buffer);
-        values[i].data = buffer;
-        values[i].size = item->value_size;
+        client->notes[i].version = item_read(item, (uint64_t *)(void *)copy);
+        values[i] = (lk_bytes){copy, item->item.value_size};
     }
     ck_session_leave(&client->session);
     return found;
@@ -170,13 +126,13 @@ static enum bench_commit
 versions_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *values)
 {
     struct versions_client *client = handle;
-    size_t order[VERSIONS_KEYS_MAX];
+    size_t order[BENCH_GROUP];
     size_t locked = 0;
 
     (void)keys;
     for (size_t i = 0; i < count; i++) {
         size_t at = i;
-        if (values[i].size != client->notes[i].item->value_size)
+        if (values[i].size != client->notes[i].item->item.value_size)
             return BENCH_FAILED;
         for (; at > 0 && client->notes[order[at - 1]].item > client->notes[i].item; at--)
             order[at] = order[at - 1];
@@ -204,25 +160,26 @@ static struct ck_item *
 item_find(struct versions_client *client, uint64_t hash, const lk_key *key)
 {
     ck_session_enter(&client->session);
-    struct ck_item *item = ck_shard_find(&client->store->shard, hash, key);
+    struct ck_item *item = ck_item_find(client->store, hash, key);
     ck_session_leave(&client->session);
     return item;
 }
 
 static bool
-item_insert(struct versions_client *client, uint64_t hash, const lk_key *key, lk_bytes value)
+item_insert(struct versions_client *client, uint64_t hash, const lk_item *put)
 {
-    struct ck_shard *shard = &client->store->shard;
-    struct ck_item *item = ck_item_new(hash, key, value.size + 15);
+    struct ck_store *store = client->store;
+    struct ck_item *item =
+        malloc(offsetof(struct ck_item, item) + item_size(&put->key, put->data.size + 15));
 
     if (item == NULL)
         return false;
-    item->value_size = (uint32_t)value.size;
-    item_write_locked(item, 0, value);
+    item_init(&item->item, hash, &put->key, put->data);
+    item_write_locked(item, 0, put->data);
     ck_session_enter(&client->session);
-    ck_spinlock_lock_eb(&shard->latch);
-    bool done = ck_hs_put(&shard->set, hash, item);
-    ck_spinlock_unlock(&shard->latch);
+    ck_spinlock_lock_eb(&store->latch);
+    bool done = ck_hs_put(&store->set, hash, item);
+    ck_spinlock_unlock(&store->latch);
     ck_session_leave(&client->session);
     if (!done)
         free(item);
@@ -235,16 +192,16 @@ versions_set(void *handle, const lk_item *put)
     const lk_key *key = &put->key;
     lk_bytes value = put->data;
     struct versions_client *client = handle;
-    uint64_t hash = ck_item_hash(key);
+    uint64_t hash = item_hash(key);
 
     for (;;) {
         struct ck_item *item = item_find(client, hash, key);
         if (item == NULL) {
-            if (item_insert(client, hash, key, value))
+            if (item_insert(client, hash, put))
                 return true;
             item = item_find(client, hash, key);
         }
-        if (item == NULL || value.size != item->value_size)
+        if (item == NULL || value.size != item->item.value_size)
             return false;
         uint64_t version = __atomic_load_n(&item->own.version, __ATOMIC_RELAXED);
         if ((version & 1) == 0 && item_try_lock(item, version)) {
@@ -259,8 +216,8 @@ static const struct bench_contender contender_versions = {
     .name = "versions",
     .what = "one plain ck_hs with version words; commits lock them in order",
     .order = 22,
-    .open = versions_open,
-    .close = versions_close,
+    .open = ck_store_open,
+    .close = ck_store_close,
     .attach = versions_attach,
     .detach = versions_detach,
     .get = versions_get,

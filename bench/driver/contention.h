@@ -8,7 +8,7 @@
 #ifndef BENCH_CONTENTION_H
 #define BENCH_CONTENTION_H
 
-#include "driver/bench.h"
+#include "driver/workload.h"
 
 /* Of all measurements of one row. */
 struct contention {

@@ -7,45 +7,53 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char (*data_pks)[DATA_KEY_SIZE];
+const char (*data_pks)[BENCH_KEY_SIZE];
 const uint32_t *data_order;
 
-static size_t
-data_count(void)
+const struct bench_source data_source = {.name = "synthetic", DATA_CALLS};
+const struct bench_source data_thousand_source = {.name = "thousand", .items = 1000, DATA_CALLS};
+const struct bench_source data_few_source = {
+    .name = "few", .most = 100000, .read_once = true, DATA_CALLS};
+
+size_t
+data_count(const struct bench_source *source)
 {
-    return bench_options.keys;
+    size_t count = source->items != 0 ? source->items : bench_options.keys;
+
+    return source->most != 0 && count > source->most ? source->most : count;
 }
 
-static bool
+bool
 data_open(const char **why)
 {
-    size_t keys = data_count() > DATA_LEAST ? data_count() : DATA_LEAST;
+    size_t keys = bench_options.keys > DATA_LEAST ? bench_options.keys : DATA_LEAST;
     size_t partitions = (keys - 1) / DATA_PARTITION_LEAST + 1;
-    char text[DATA_KEY_SIZE + 8];
+    char text[BENCH_KEY_SIZE + 8];
 
     if (data_pks != NULL)
         return true;
-    char(*pks)[DATA_KEY_SIZE] = malloc(partitions * DATA_KEY_SIZE);
+    char(*pks)[BENCH_KEY_SIZE] = malloc(partitions * BENCH_KEY_SIZE);
     if (pks == NULL) {
         *why = "out of memory";
         return false;
     }
     for (size_t i = 0; i < partitions; i++) {
         snprintf(text, sizeof text, "part-%011u", (unsigned)i);
-        memcpy(pks[i], text, DATA_KEY_SIZE);
+        memcpy(pks[i], text, BENCH_KEY_SIZE);
     }
-    data_pks = (const char(*)[DATA_KEY_SIZE])pks;
+    data_pks = (const char(*)[BENCH_KEY_SIZE])pks;
     return true;
 }
 
 /* In an order without locality, as items come in a server: neighbours in a partition are no
  * neighbours in memory. */
-static size_t
-data_load_count(const struct bench_contender *contender, void *client, size_t count)
+size_t
+data_load(const struct bench_source *source, const struct bench_contender *contender, void *client)
 {
     char *value = calloc(1, bench_options.value_size);
     struct data_text text;
-    size_t done = 0;
+    size_t done = 0, count = data_count(source);
+    uint64_t sum = 0;
 
     if (value == NULL || (contender->bulk_begin != NULL && !contender->bulk_begin(client))) {
         free(value);
@@ -61,19 +69,16 @@ data_load_count(const struct bench_contender *contender, void *client, size_t co
     free(value);
     if (contender->bulk_end != NULL && !contender->bulk_end(client))
         return 0;
+    if (source->read_once && data_verify(source, contender, client, 0, 1, count, &sum) != 0)
+        return 0;
     return done == count ? count : 0;
 }
 
-static size_t
-data_load(const struct bench_contender *contender, void *client)
+uint64_t
+data_verify(const struct bench_source *source, const struct bench_contender *contender,
+            void *client, size_t first, size_t step, size_t end, uint64_t *sum)
 {
-    return data_load_count(contender, client, data_count());
-}
-
-static uint64_t
-data_verify_count(const struct bench_contender *contender, void *client, size_t count, size_t first,
-                  size_t step, size_t end, uint64_t *sum)
-{
+    size_t count = data_count(source);
     struct data_text text;
     uint64_t wrong = 0;
 
@@ -89,95 +94,15 @@ data_verify_count(const struct bench_contender *contender, void *client, size_t 
     return wrong;
 }
 
-static uint64_t
-data_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
-            size_t end, uint64_t *sum)
-{
-    return data_verify_count(contender, client, data_count(), first, step, end, sum);
-}
-
-static void
-data_name(size_t index, char *text, size_t size)
+void
+data_key_name(size_t index, char *text, size_t size)
 {
     struct data_text bytes;
     lk_key key = data_key(index, &bytes);
 
-    snprintf(text, size, "%.*s/%.*s", DATA_KEY_SIZE, (const char *)key.pk.data, DATA_KEY_SIZE,
+    snprintf(text, size, "%.*s/%.*s", BENCH_KEY_SIZE, (const char *)key.pk.data, BENCH_KEY_SIZE,
              (const char *)key.sk.data);
 }
-
-const struct bench_source data_source = {
-    .name = "synthetic",
-    .open = data_open,
-    .load = data_load,
-    .count = data_count,
-    .verify = data_verify,
-    .key_name = data_name,
-};
-
-/* ---- the first ones alone ---- */
-
-static size_t
-thousand_count(void)
-{
-    return DATA_THOUSAND;
-}
-
-static size_t
-thousand_load(const struct bench_contender *contender, void *client)
-{
-    return data_load_count(contender, client, DATA_THOUSAND);
-}
-
-static uint64_t
-thousand_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
-                size_t end, uint64_t *sum)
-{
-    return data_verify_count(contender, client, DATA_THOUSAND, first, step, end, sum);
-}
-
-const struct bench_source data_thousand_source = {
-    .name = "thousand",
-    .open = data_open,
-    .load = thousand_load,
-    .count = thousand_count,
-    .verify = thousand_verify,
-    .key_name = data_name,
-};
-
-static size_t
-few_count(void)
-{
-    return bench_options.keys < DATA_FEW ? bench_options.keys : DATA_FEW;
-}
-
-static uint64_t
-few_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
-           size_t end, uint64_t *sum)
-{
-    return data_verify_count(contender, client, few_count(), first, step, end, sum);
-}
-
-/* Reads each item once, so that a cache has it. */
-static size_t
-few_load(const struct bench_contender *contender, void *client)
-{
-    size_t count = few_count();
-    uint64_t sum = 0;
-
-    if (data_load_count(contender, client, count) != count)
-        return 0;
-    return few_verify(contender, client, 0, 1, count, &sum) == 0 ? count : 0;
-}
-
-const struct bench_source data_few_source = {
-    .name = "few",
-    .open = data_open,
-    .load = few_load,
-    .count = few_count,
-    .verify = few_verify,
-    .key_name = data_name,
-};
 
 static int
 order_compare(const void *left, const void *right)
@@ -190,7 +115,7 @@ order_compare(const void *left, const void *right)
 bool
 data_order_open(void)
 {
-    size_t count = data_count();
+    size_t count = bench_options.keys;
 
     if (data_order != NULL)
         return true;

@@ -13,27 +13,37 @@
 #ifndef BENCH_DATA_H
 #define BENCH_DATA_H
 
-#include "driver/bench.h"
-#include "driver/random.h"
+#include "driver/options.h"
+#include "driver/workload.h"
 
 #include <string.h>
 
 #define DATA_PARTITION_ITEMS 1000
 #define DATA_PARTITION_LEAST 10 /* there are pks for partitions so small */
-#define DATA_KEY_SIZE 16
 #define DATA_VALUE_MIN 24
-#define DATA_THOUSAND 1000
-#define DATA_FEW 100000
+#define DATA_VALUE_MAX (64 * 1024)
 #define DATA_LEAST 1000000 /* keys can be made for so many indexes, however few are loaded */
 
 extern const struct bench_source data_source;
-/* The first DATA_THOUSAND of them: what fits into a cache of a processor. */
+/* The first thousand of them: what fits into a cache of a processor. */
 extern const struct bench_source data_thousand_source;
-/* The first DATA_FEW of them, each read once after loading: what fits into a cache. */
+/* The first 100,000 of them, each read once after loading: what fits into a cache. */
 extern const struct bench_source data_few_source;
 
+/* What a source of synthetic data is made of, beside its name and its number of items. */
+#define DATA_CALLS                                                                    \
+    .open = data_open, .load = data_load, .count = data_count, .verify = data_verify, \
+    .key_name = data_key_name
+bool data_open(const char **why);
+size_t data_load(const struct bench_source *source, const struct bench_contender *contender,
+                 void *client);
+size_t data_count(const struct bench_source *source);
+uint64_t data_verify(const struct bench_source *source, const struct bench_contender *contender,
+                     void *client, size_t first, size_t step, size_t end, uint64_t *sum);
+void data_key_name(size_t index, char *text, size_t size);
+
 /* The text of all pks, one after the other. [const] after data_source.open */
-extern const char (*data_pks)[DATA_KEY_SIZE];
+extern const char (*data_pks)[BENCH_KEY_SIZE];
 
 /* The index of the item with the given rank by sk in its partition: ranks of partition p start
  * at p * 1,000. NULL until data_order_open. */
@@ -42,7 +52,7 @@ bool data_order_open(void);
 
 /* The bytes of one key. */
 struct data_text {
-    char sk[DATA_KEY_SIZE];
+    char sk[BENCH_KEY_SIZE];
 };
 
 static inline uint64_t
@@ -72,7 +82,7 @@ data_key_in(size_t partition, uint64_t id, struct data_text *text)
 
     memcpy(text->sk, &high, 8);
     memcpy(text->sk + 8, &low, 8);
-    lk_key key = {{data_pks[partition], DATA_KEY_SIZE}, {text->sk, DATA_KEY_SIZE}};
+    lk_key key = {{data_pks[partition], BENCH_KEY_SIZE}, {text->sk, BENCH_KEY_SIZE}};
     return key;
 }
 
@@ -80,6 +90,16 @@ static inline lk_key
 data_key(size_t index, struct data_text *text)
 {
     return data_key_in(data_partition(index), index, text);
+}
+
+/* A key that is not loaded, in the partition that its id's mix names. Ids are numbers out of a
+ * worker's sequence, which no other worker or run has. */
+static inline lk_key
+data_new_key(uint64_t id, struct data_text *text)
+{
+    size_t partitions = data_partition(bench_options.keys - 1) + 1;
+
+    return data_key_in((size_t)((random_mix(~id) >> 32) * partitions >> 32), id, text);
 }
 
 /* What tells the values of one key from those of another. */

@@ -4,167 +4,222 @@
  * in a line of its own; the main thread reads the counts twice, `duration` apart, and divides. So
  * warm-up is what came before the first look, threads that stop late do not matter, and the loop
  * holds no shared counter and reads no clock, except around one step of each batch, for the
- * latencies. At a fixed rate (--rate) threads keep to a schedule instead, one step at a time.
+ * latencies. At a fixed rate (--rate) threads keep to a schedule instead, one step at a time. A
+ * workload that has a fixed number of operations is timed from the first thread's start to the last
+ * one's end.
  *
  * Ordering: counts and phase are relaxed; what a worker leaves in its counters and its histogram is
  * read after the join.
  */
 #include "driver/driver.h"
 
+#include "driver/options.h"
 #include "driver/pin.h"
 #include "driver/schedule.h"
 
-#include <pthread.h>
+#include <assert.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#define STREAM_INDEXES ((size_t)1 << 18)
-#define REQUESTS_BYTES ((size_t)1 << 30) /* of all threads */
-#define REQUEST_BYTES (sizeof(lk_item) + sizeof(struct request_body))
-#define REQUESTS_PER_ITEM 4
 #define BATCH_DEFAULT 64
-#define NAP_NS 50000000 /* between looks whether somebody wants the end */
+#define MIX_DRAW (UINT64_C(1) << 40) /* unlike all other draws at a place of the stream */
 
 enum phase { PHASE_GATHER, PHASE_WARM, PHASE_MEASURE, PHASE_STOP };
 
 /* A moment, by the clock and by the processor time of the thread. */
-struct runner_time {
+struct moment {
     uint64_t ns, processor_ns;
 };
 
 struct runner {
-    pthread_t thread;
-    _Alignas(BENCH_LINE) _Atomic uint64_t published; /* steps so far; written by the worker only */
+    _Alignas(BENCH_LINE) _Atomic uint64_t published; /* operations; written by the worker only */
     _Alignas(BENCH_LINE) struct bench_worker worker;
     struct histogram latency;
     struct schedule schedule;
     uint64_t late;
-    uint64_t operations; /* of a run of a fixed number; 0: of a fixed time */
-    struct runner_time begun, ended;
-    struct run *run;
+    uint64_t fixed; /* operations of a run of a fixed number; 0: of a fixed time */
+    struct moment begun, ended;
+    pthread_t thread;
 };
 
-struct run {
+/* The part of a run that workloads see comes first. */
+struct team {
+    struct bench_run run;
     _Alignas(BENCH_LINE) _Atomic int phase;
     _Alignas(BENCH_LINE) _Atomic unsigned gathered;
-    void *store;
     _Atomic bool attached;
+    bool rated;
+    unsigned started;
+    struct runner *runners;
 };
 
 /* Sequences of new things differ between any two runs and threads. */
 static uint64_t run_number;
 
-bool
-driver_sleep(double seconds)
+static struct team *
+team_of(const struct bench_run *run)
 {
-    uint64_t end = bench_now_ns() + (uint64_t)(seconds * 1e9);
+    return (struct team *)(uintptr_t)run;
+}
 
-    for (uint64_t now; (now = bench_now_ns()) < end;) {
-        if (bench_interrupted())
-            return false;
-        uint64_t nap = end - now < NAP_NS ? end - now : NAP_NS;
-        struct timespec pause = {0, (long)nap};
-        (void)nanosleep(&pause, NULL);
+static struct runner *
+runner_of(const struct bench_worker *worker)
+{
+    return &team_of(worker->run)->runners[worker->number];
+}
+
+static int
+team_phase(struct team *team)
+{
+    return atomic_load_explicit(&team->phase, memory_order_relaxed);
+}
+
+bool
+run_stops(const struct bench_run *run)
+{
+    return team_phase(team_of(run)) == PHASE_STOP || bench_interrupted();
+}
+
+uint64_t
+run_published(const struct bench_run *run, unsigned thread)
+{
+    return atomic_load_explicit(&team_of(run)->runners[thread].published, memory_order_acquire);
+}
+
+void
+worker_took(struct bench_worker *worker, uint64_t from_ns, uint64_t to_ns)
+{
+    struct runner *runner = runner_of(worker);
+    struct team *team = team_of(worker->run);
+
+    if (team->rated)
+        schedule_add(&runner->schedule, &runner->latency, from_ns, to_ns);
+    else if (team_phase(team) == PHASE_MEASURE)
+        histogram_add(&runner->latency, to_ns - from_ns);
+}
+
+bool
+worker_raced(struct bench_worker *worker, enum bench_commit outcome, unsigned attempt,
+             const uint32_t *indexes, size_t count)
+{
+    const struct bench_contender *contender = worker->contender;
+
+    if (outcome == BENCH_COMMITTED) {
+        worker->counts.commits++;
+        worker->counts.attempts[worker_attempts_class(attempt + 1)]++;
+        return false;
     }
+    if (outcome == BENCH_FAILED) {
+        worker->counts.failed++;
+        return false;
+    }
+    worker->counts.races++;
+    for (size_t i = 0; i < count; i++)
+        hot_keys_add(&worker->raced, indexes[i]);
+    (contender->backoff != NULL ? contender->backoff : bench_backoff)(attempt);
     return true;
 }
 
-double
-driver_others_s(void)
-{
-    unsigned long long user, nice, system, idle, wait, interrupt, soft, steal;
-    FILE *file = fopen("/proc/stat", "r");
-    struct timespec own;
+/* ---- what a thread does ---------------------------------------------------------------------- */
 
-    if (file == NULL)
-        return 0;
-    int found = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system,
-                       &idle, &wait, &interrupt, &soft, &steal);
-    fclose(file);
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
-    if (found != 8)
-        return 0;
-    return (double)(user + nice + system + interrupt + soft + steal) /
-               (double)sysconf(_SC_CLK_TCK) -
-           (double)own.tv_sec - (double)own.tv_nsec / 1e9;
-}
-
-static struct runner_time
-runner_now(void)
-{
-    struct timespec own;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &own);
-    return (struct runner_time){bench_now_ns(),
-                                (uint64_t)own.tv_sec * 1000000000 + (uint64_t)own.tv_nsec};
-}
-
+/* By the mix of a workload: what is drawn for a place of the stream is the same for every contender. */
 static void
-runner_work(struct runner *runner)
+mix_step(struct bench_worker *worker, size_t count)
 {
-    struct bench_worker *worker = &runner->worker;
-    const struct bench_workload *workload = worker->workload;
-    size_t batch = workload->batch != 0 ? workload->batch : BATCH_DEFAULT;
-    uint64_t steps = 0;
-    int phase;
+    const struct bench_mix *mix = worker->run->workload->mix;
 
-    while ((phase = atomic_load_explicit(&runner->run->phase, memory_order_relaxed)) !=
-           PHASE_STOP) {
-        if (batch > 1)
-            workload->step(worker, batch - 1);
-        uint64_t start = bench_now_ns();
-        workload->step(worker, 1);
-        if (phase == PHASE_MEASURE)
-            histogram_add(&runner->latency, bench_now_ns() - start);
-        steps += batch;
-        atomic_store_explicit(&runner->published, steps, memory_order_relaxed);
+    for (; count > 0; count--) {
+        uint64_t mixed = random_mix(worker->stream_at | MIX_DRAW) >> 32;
+        unsigned draw = (unsigned)(mixed * 100 >> 32);
+        const struct bench_mix *part = mix;
+        for (; draw >= part->percent; part++)
+            draw -= part->percent;
+        part->step(worker, worker_next(worker));
     }
-    worker->counts.operations = steps;
 }
 
-/* The same at a fixed rate. Every operation is timed, from when it should have started. */
 static void
-runner_work_scheduled(struct runner *runner)
+runner_steps(struct runner *runner, size_t count)
 {
     struct bench_worker *worker = &runner->worker;
-    uint64_t steps = 0, intended;
+    const struct bench_workload *workload = worker->run->workload;
 
-    while (schedule_wait(&runner->schedule, &runner->run->phase, PHASE_STOP, &intended)) {
-        worker->workload->step(worker, 1);
-        schedule_add(&runner->schedule, &runner->latency, intended, bench_now_ns());
-        atomic_store_explicit(&runner->published, ++steps, memory_order_relaxed);
+    if (count == 0)
+        return;
+    (workload->step != NULL ? workload->step : mix_step)(worker, count);
+    if (!workload->counts_itself)
+        worker->done += count * (workload->weight != 0 ? workload->weight : 1);
+}
+
+/* Steps, of which the last one is timed if there is anybody to know; then the count. Release: who
+ * sees the count sees what was done. */
+static void
+runner_batch(struct runner *runner, size_t batch, bool timed)
+{
+    timed = timed && !runner->worker.run->workload->times_itself;
+    runner_steps(runner, timed ? batch - 1 : batch);
+    if (timed) {
+        uint64_t done = runner->worker.done, start = bench_now_ns();
+        runner_steps(runner, 1);
+        if (runner->worker.done != done)
+            histogram_add(&runner->latency, bench_now_ns() - start);
+    }
+    atomic_store_explicit(&runner->published, runner->worker.done, memory_order_release);
+}
+
+/* Until the run is at its end. At a fixed rate only those work so who have no schedule. */
+static void
+runner_work(struct runner *runner, struct team *team, size_t batch)
+{
+    bool timed = !team->rated && !worker_is_aside(&runner->worker);
+
+    for (int phase; (phase = team_phase(team)) != PHASE_STOP;)
+        runner_batch(runner, batch, timed && phase == PHASE_MEASURE);
+}
+
+/* At a fixed rate. Every operation is timed, from when it should have started. */
+static void
+runner_work_scheduled(struct runner *runner, struct team *team)
+{
+    struct bench_worker *worker = &runner->worker;
+    bool timed = !team->run.workload->times_itself && team->run.workload->jobs == 0;
+
+    while (schedule_wait(&runner->schedule, &team->phase, PHASE_STOP, &worker->intended_ns)) {
+        runner_batch(runner, 1, false);
+        if (timed)
+            worker_took(worker, worker->intended_ns, bench_now_ns());
     }
     runner->late = schedule_late(&runner->schedule, &runner->latency, bench_now_ns());
-    worker->counts.operations = steps;
+}
+
+static struct moment
+moment_now(void)
+{
+    return (struct moment){bench_now_ns(), bench_processor_ns()};
 }
 
 /* A fixed number of operations. */
 static void
-runner_work_counted(struct runner *runner)
+runner_work_counted(struct runner *runner, struct team *team, size_t batch)
 {
-    struct bench_worker *worker = &runner->worker;
-    size_t batch = worker->workload->batch != 0 ? worker->workload->batch : BATCH_DEFAULT;
-    uint64_t steps = 0, end;
-
-    while (atomic_load(&runner->run->phase) != PHASE_MEASURE)
+    while (team_phase(team) != PHASE_MEASURE)
         sched_yield();
-    for (runner->begun = runner_now(); steps < runner->operations && !bench_interrupted();
-         steps += batch) {
-        if (batch > 1)
-            worker->workload->step(worker, batch - 1);
-        uint64_t start = bench_now_ns();
-        worker->workload->step(worker, 1);
-        end = bench_now_ns();
-        histogram_add(&runner->latency, end - start);
+    runner->begun = moment_now();
+    for (uint64_t left = runner->fixed; left > 0 && !bench_interrupted(); left -= batch) {
+        batch = left < batch ? left : batch;
+        runner_batch(runner, batch, true);
     }
-    runner->ended = runner_now();
-    worker->counts.operations = steps;
-    atomic_store_explicit(&runner->published, steps, memory_order_relaxed);
+    runner->ended = moment_now();
+}
+
+/* With asides, they keep the schedule and the others take what they bring. */
+static bool
+runner_is_scheduled(const struct runner *runner, const struct team *team)
+{
+    return team->rated && (team->run.asides == 0 || worker_is_aside(&runner->worker));
 }
 
 static void *
@@ -172,62 +227,36 @@ runner_main(void *argument)
 {
     struct runner *runner = argument;
     struct bench_worker *worker = &runner->worker;
-    struct run *run = runner->run;
+    struct team *team = team_of(worker->run);
+    const struct bench_workload *workload = team->run.workload;
+    size_t batch = workload->batch != 0 ? workload->batch : BATCH_DEFAULT;
 
-    pin_settle(worker->number, PIN_NONE);
-    worker->client = worker->contender->attach(run->store);
+    /* Else the scheduler puts a producer and its consumer now on one processor, where they take
+     * turns and a mutex is free, now on two: rates that differ by a factor of five. */
+    pin_settle(worker->number,
+               workload->jobs != 0 && workload->beside == 0 ? PIN_SPREAD : PIN_NONE);
+    worker->client = team->run.attach(team->run.store);
     if (worker->client == NULL)
-        atomic_store(&run->attached, false);
-    atomic_fetch_add(&run->gathered, 1);
-    while (atomic_load(&run->phase) == PHASE_GATHER)
+        atomic_store(&team->attached, false);
+    atomic_fetch_add(&team->gathered, 1);
+    while (team_phase(team) == PHASE_GATHER)
         sched_yield();
-    if (atomic_load(&run->attached)) {
-        if (bench_options.rate > 0)
-            runner_work_scheduled(runner);
-        else if (runner->operations != 0)
-            runner_work_counted(runner);
+    if (atomic_load(&team->attached)) {
+        if (runner_is_scheduled(runner, team))
+            runner_work_scheduled(runner, team);
+        else if (runner->fixed != 0)
+            runner_work_counted(runner, team, batch);
         else
-            runner_work(runner);
-        if (worker->workload->finish != NULL)
-            worker->workload->finish(worker);
+            runner_work(runner, team, batch);
+        if (workload->finish != NULL)
+            workload->finish(worker);
     }
     if (worker->client != NULL)
-        worker->contender->detach(worker->client);
+        team->run.detach(worker->client);
     return NULL;
 }
 
-/* What a thread has done so far, and the processor time that it took, in nanoseconds; 0: unknown. */
-struct runner_look {
-    uint64_t steps, processor_ns;
-};
-
-static void
-runners_look(struct runner *runners, unsigned threads, struct runner_look *looks)
-{
-    for (unsigned i = 0; i < threads; i++) {
-        struct timespec time = {0};
-        clockid_t clock;
-        if (bench_options.processor_time && pthread_getcpuclockid(runners[i].thread, &clock) == 0)
-            (void)clock_gettime(clock, &time);
-        looks[i].processor_ns = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-        looks[i].steps = atomic_load_explicit(&runners[i].published, memory_order_relaxed);
-    }
-}
-
-/* Operations per second of all threads together. */
-static double
-looks_rate(const struct runner_look *before, const struct runner_look *after, unsigned threads,
-           uint64_t weight, double elapsed_s)
-{
-    double rate = 0;
-
-    for (unsigned i = 0; i < threads; i++) {
-        double operations = (double)((after[i].steps - before[i].steps) * weight);
-        double own_s = (double)(after[i].processor_ns - before[i].processor_ns) / 1e9;
-        rate += operations / (own_s > 0 ? own_s : elapsed_s);
-    }
-    return rate;
-}
+/* ---- what the main thread does --------------------------------------------------------------- */
 
 /* Where a repeat begins in the requests: each elsewhere, at the same place for every contender. */
 static size_t
@@ -236,303 +265,304 @@ requests_start(const struct requests *requests, unsigned repeat)
     return repeat * ((requests->mask + 1) / 7) / BENCH_GROUP * BENCH_GROUP;
 }
 
-/* Of each thread in a run of a fixed number, of new items as many as there are, less a batch. */
-static uint64_t
-operations_each(const struct bench_workload *workload, unsigned threads,
-                const struct requests *requests)
-{
-    uint64_t each = (uint64_t)(workload->fill * bench_options.duration_s) / threads;
-    uint64_t most = requests->mask > 2 * BATCH_DEFAULT ? requests->mask - BATCH_DEFAULT : 1;
-
-    if (workload->requests == REQUESTS_NEW && each > most)
-        each = most;
-    return each != 0 ? each : 1;
-}
-
 static void
-runners_init(struct runner *runners, unsigned threads, struct run *run,
-             const struct bench_workload *workload, const struct driver_streams *streams,
-             const struct driver_result *result)
+runner_init(struct runner *runner, struct team *team, const struct driver_streams *streams,
+            unsigned number)
 {
-    run_number++;
-    for (unsigned i = 0; i < threads; i++) {
-        struct bench_worker *worker = &runners[i].worker;
-        runners[i].run = run;
-        worker->workload = workload;
-        worker->contender = result->store->contender;
-        worker->stream = streams->indexes + i * streams->each;
+    struct bench_worker *worker = &runner->worker;
+    const struct bench_workload *workload = team->run.workload;
+    unsigned repeat = team->run.result->repeats;
+
+    worker->run = &team->run;
+    worker->contender = team->run.contender;
+    if (streams->indexes != NULL) {
+        worker->stream = streams->indexes + number * streams->each;
         worker->stream_mask = streams->each - 1;
-        /* Each repeat starts elsewhere, at the same place for every contender. */
-        worker->stream_at = result->repeats * (streams->each / 7);
-        if (streams->requests != NULL) {
-            worker->requests = streams->requests[i];
-            if (workload->requests != REQUESTS_NEW)
-                worker->requests.at = requests_start(&worker->requests, result->repeats);
-        }
-        if (workload->fill > 0 && bench_options.rate <= 0)
-            runners[i].operations = operations_each(workload, threads, &worker->requests);
-        worker->number = i;
-        worker->first_sequence = (run_number << 40) + ((uint64_t)i << 32);
-        worker->sequence = worker->first_sequence;
+        worker->stream_at = repeat * (streams->each / 7);
     }
-}
-
-void
-driver_latency_add(struct driver_result *result, const struct histogram *latency)
-{
-    struct record_latency *repeat = &result->latencies[result->repeats - 1];
-
-    repeat->p50 = histogram_percentile(latency, 0.5);
-    repeat->p99 = histogram_percentile(latency, 0.99);
-    repeat->p999 = histogram_percentile(latency, 0.999);
-    repeat->maximum = latency->maximum;
-    histogram_merge(&result->latency, latency);
-}
-
-static void
-result_count(struct driver_result *result, const struct runner *runner)
-{
-    const struct bench_counts *counts = &runner->worker.counts;
-
-    result->counts.operations += counts->operations;
-    result->counts.wrong += counts->wrong;
-    result->counts.failed += counts->failed;
-    result->counts.commits += counts->commits;
-    result->counts.races += counts->races;
-    contention_add_worker(&result->contention, &runner->worker);
-}
-
-bool
-driver_counts(double elapsed_s, double wanted_s)
-{
-    return !bench_interrupted() || elapsed_s >= wanted_s / 2;
+    if (streams->requests != NULL) {
+        worker->requests = streams->requests[streams->shared ? 0 : number];
+        if (workload->requests < REQUESTS_NEW)
+            worker->requests.at = requests_start(&worker->requests, repeat);
+    }
+    worker->number = number;
+    worker->first_sequence = (run_number << 40) + ((uint64_t)number << 32);
+    worker->sequence = worker->first_sequence;
+    if (workload->fixed != NULL && !team->rated)
+        runner->fixed = workload->fixed(worker);
 }
 
 static void
-runners_schedule(struct runner *runners, unsigned threads, uint64_t weight)
+team_schedule(struct team *team)
 {
+    const struct bench_workload *workload = team->run.workload;
+    unsigned threads = team->run.threads, asides = team->run.asides;
+    unsigned first = asides != 0 ? threads - asides : 0;
+    double weight = workload->weight > 1 ? workload->weight
+                    : workload->jobs > 1 ? (double)workload->jobs
+                                         : 1;
     uint64_t now = bench_now_ns();
 
     for (unsigned i = 0; i < threads; i++)
-        schedule_init(&runners[i].schedule, now, bench_options.rate, (double)weight, threads, i);
+        schedule_init(&team->runners[i].schedule, now, bench_options.rate, weight, threads - first,
+                      i < first ? 0 : i - first);
 }
 
-/* The main thread's part of a run in which all threads are there. */
+/* What a thread has done so far, and the processor time that it took, in nanoseconds; 0: unknown. */
+struct look {
+    uint64_t done, processor_ns;
+};
+
 static void
-runners_time(struct runner *runners, unsigned threads, struct run *run,
-             struct driver_result *result)
+team_look(const struct team *team, struct look *looks)
 {
-    const struct bench_workload *workload = runners[0].worker.workload;
+    for (unsigned i = 0; i < team->run.threads; i++) {
+        struct timespec time = {0};
+        clockid_t clock;
+        if (bench_options.processor_time &&
+            pthread_getcpuclockid(team->runners[i].thread, &clock) == 0)
+            (void)clock_gettime(clock, &time);
+        looks[i].processor_ns = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+        looks[i].done = run_published(&team->run, i);
+    }
+}
+
+/* Enters one repeat: what each thread did, and in what time of its own; 0: in all of it. */
+static void
+repeat_enter(const struct team *team, const struct look *spent, double elapsed_s)
+{
+    struct driver_result *result = team->run.result;
+    double rate = 0;
+
+    assert(result->repeats < RECORD_REPEATS_MAX);
+    for (unsigned i = 0; i < team->run.threads; i++) {
+        double own_s = (double)spent[i].processor_ns / 1e9;
+        if (i < BENCH_THREADS_MAX)
+            result->operations[result->repeats][i] = spent[i].done;
+        if (!worker_is_aside(&team->runners[i].worker))
+            rate += (double)spent[i].done / (own_s > 0 ? own_s : elapsed_s);
+    }
+    result->elapsed_s += elapsed_s;
+    result->rates[result->repeats++] = rate;
+}
+
+/* A run of a fixed time in which all threads are there. */
+static void
+team_time(struct team *team)
+{
+    const struct bench_workload *workload = team->run.workload;
+    struct driver_result *result = team->run.result;
     struct contention_watch watch;
-    struct runner_look before[BENCH_THREADS_MAX], after[BENCH_THREADS_MAX];
-    uint64_t weight = workload->weight != 0 ? workload->weight : 1, sum = 0;
-    double wanted = bench_options.duration_s > workload->least_s || bench_options.rate > 0
+    struct look before[BENCH_THREADS_MAX + 1], after[BENCH_THREADS_MAX + 1];
+    double wanted = bench_options.duration_s > workload->least_s || team->rated
                         ? bench_options.duration_s
                         : workload->least_s;
+    uint64_t sum = 0;
 
-    if (bench_options.rate > 0)
-        runners_schedule(runners, threads, weight);
-    atomic_store(&run->phase, PHASE_WARM);
+    if (team->rated)
+        team_schedule(team);
+    atomic_store(&team->phase, PHASE_WARM);
     driver_sleep(bench_options.warmup_s);
-    atomic_store_explicit(&run->phase, PHASE_MEASURE, memory_order_relaxed);
-    contention_begin(&watch, result->store->contender->contention, run->store);
+    atomic_store_explicit(&team->phase, PHASE_MEASURE, memory_order_relaxed);
+    contention_begin(&watch, team->run.contention, team->run.store);
     uint64_t start = bench_now_ns();
-    runners_look(runners, threads, before);
+    team_look(team, before);
     double others = driver_others_s();
     contention_sleep(&watch, wanted);
-    uint64_t end = bench_now_ns();
-    runners_look(runners, threads, after);
+    double elapsed = (double)(bench_now_ns() - start) / 1e9;
+    team_look(team, after);
     contention_end(&watch);
-    atomic_store_explicit(&run->phase, PHASE_STOP, memory_order_relaxed);
-    double elapsed = (double)(end - start) / 1e9;
-    if (!driver_counts(elapsed, wanted))
+    atomic_store_explicit(&team->phase, PHASE_STOP, memory_order_relaxed);
+    if (bench_interrupted() && elapsed < wanted / 2)
         return;
     result->others_s += driver_others_s() - others;
-    result->elapsed_s += elapsed;
-    for (unsigned i = 0; i < threads; i++) {
-        result->operations[result->repeats][i] = (after[i].steps - before[i].steps) * weight;
-        sum += result->operations[result->repeats][i];
+    for (unsigned i = 0; i < team->run.threads; i++) {
+        after[i].done -= before[i].done;
+        after[i].processor_ns -= before[i].processor_ns;
+        sum += worker_is_aside(&team->runners[i].worker) ? 0 : after[i].done;
     }
     contention_add(&result->contention, &watch, sum);
-    result->rates[result->repeats++] = looks_rate(before, after, threads, weight, elapsed);
+    repeat_enter(team, after, elapsed);
 }
 
 /* What threads that did a fixed number took for it, after they have ended. */
 static void
-runners_count(struct runner *runners, unsigned threads, struct driver_result *result)
+team_count(const struct team *team)
 {
-    uint64_t begun = runners[0].begun.ns, ended = runners[0].ended.ns, sum = 0;
-    double rate = 0;
+    uint64_t begun = UINT64_MAX, ended = 0;
+    struct look spent[BENCH_THREADS_MAX + 1];
 
     if (bench_interrupted())
         return;
-    for (unsigned i = 0; i < threads; i++) {
-        const struct runner *runner = &runners[i];
-        uint64_t operations = runner->worker.counts.operations;
-        uint64_t own_ns = runner->ended.processor_ns - runner->begun.processor_ns;
+    for (unsigned i = 0; i < team->run.threads; i++) {
+        const struct runner *runner = &team->runners[i];
         begun = runner->begun.ns < begun ? runner->begun.ns : begun;
         ended = runner->ended.ns > ended ? runner->ended.ns : ended;
-        result->operations[result->repeats][i] = operations;
-        sum += operations;
-        rate += (double)operations * 1e9 / (double)(own_ns != 0 ? own_ns : 1);
+        spent[i].done = runner->worker.done;
+        spent[i].processor_ns = bench_options.processor_time
+                                    ? runner->ended.processor_ns - runner->begun.processor_ns
+                                    : 0;
     }
-    double elapsed = (double)(ended - begun) / 1e9;
-    result->elapsed_s += elapsed;
-    result->rates[result->repeats++] = bench_options.processor_time ? rate : (double)sum / elapsed;
+    repeat_enter(team, spent, (double)(ended - begun) / 1e9);
 }
 
-/* Starts the threads, measures, stops them. False: not all could start and attach. */
-static bool
-runners_measure(struct runner *runners, unsigned threads, struct run *run,
-                struct driver_result *result)
+/* Starts the threads, measures, stops them. */
+static void
+team_measure(struct team *team)
 {
-    unsigned started = 0;
+    struct runner *runners = team->runners;
+    pthread_t threads[BENCH_THREADS_MAX + 1];
+    bool counted = runners[0].fixed != 0;
 
-    while (started < threads &&
-           pthread_create(&runners[started].thread, NULL, runner_main, &runners[started]) == 0)
-        started++;
-    while (atomic_load(&run->gathered) < started)
+    while (team->started < team->run.threads &&
+           pthread_create(&runners[team->started].thread, NULL, runner_main,
+                          &runners[team->started]) == 0) {
+        threads[team->started] = runners[team->started].thread;
+        team->started++;
+    }
+    while (atomic_load(&team->gathered) < team->started)
         sched_yield();
-    if (started < threads)
-        atomic_store(&run->attached, false);
-    bool attached = atomic_load(&run->attached), counted = runners[0].operations != 0;
-    if (!attached)
-        atomic_store(&run->phase, PHASE_STOP);
-    else if (counted)
-        atomic_store(&run->phase, PHASE_MEASURE);
-    else
-        runners_time(runners, threads, run, result);
-    for (unsigned i = 0; i < started; i++)
-        pthread_join(runners[i].thread, NULL);
-    if (attached && counted)
-        runners_count(runners, threads, result);
-    return attached;
+    if (team->started < team->run.threads || !atomic_load(&team->attached)) {
+        atomic_store(&team->attached, false);
+        atomic_store(&team->phase, PHASE_STOP);
+        team->run.result->fault = "threads could not be started";
+    } else if (counted) {
+        atomic_store(&team->phase, PHASE_MEASURE);
+    } else {
+        team_time(team);
+    }
+    driver_join(threads, team->started, team->run.contender->name);
+    if (atomic_load(&team->attached) && counted)
+        team_count(team);
+}
+
+/* Adds up what the threads counted in a run, whether it was measured whole or not. */
+static void
+team_collect(const struct team *team, unsigned repeats, const struct bench_counters *before,
+             const struct bench_counters *after)
+{
+    struct driver_result *result = team->run.result;
+    const struct bench_workload *workload = team->run.workload;
+    uint64_t commits = 0, races = 0, late = 0;
+    struct histogram latency = {0};
+
+    for (unsigned i = 0; i < team->run.threads; i++) {
+        const struct runner *runner = &team->runners[i];
+        const struct bench_counts *counts = &runner->worker.counts;
+        result->counts.operations += runner->worker.done;
+        result->counts.wrong += counts->wrong;
+        result->counts.failed += counts->failed;
+        result->counts.noted += counts->noted;
+        commits += counts->commits;
+        races += counts->races;
+        late += runner->late;
+        contention_add_worker(&result->contention, &runner->worker);
+        histogram_merge(&latency, &runner->latency);
+    }
+    result->counts.commits += commits;
+    result->counts.races += races;
+    result->retries += after->retries - before->retries;
+    if (result->repeats > repeats) {
+        struct record_latency *repeat = &result->latencies[repeats];
+        *repeat = record_latency_of(&latency);
+        histogram_merge(&result->latency, &latency);
+        result->late += late * (workload->weight > 1 ? workload->weight
+                                : workload->jobs > 1 ? workload->jobs
+                                                     : 1);
+    }
+    if (team->run.contender->counters != NULL && workload->jobs == 0 && result->fault == NULL &&
+        (after->commits - before->commits != commits || after->races - before->races != races))
+        result->fault = "the store counted other commits or races than its callers";
+    if (result->counts.wrong != 0)
+        result->fault =
+            workload->jobs != 0 ? "jobs that nobody pushed" : "answers that nobody wrote";
+    else if (result->counts.failed != 0)
+        result->fault = "calls that failed";
+}
+
+static void
+counters_read(const struct team *team, struct bench_counters *counters)
+{
+    if (team->run.contender->counters != NULL && team->run.workload->jobs == 0)
+        team->run.contender->counters(team->run.store, counters);
+}
+
+static void
+run_here(const struct bench_workload *workload, const struct driver_streams *streams,
+         unsigned threads, struct driver_result *result)
+{
+    const struct bench_contender *contender = result->store->contender;
+    struct bench_counters before = {0}, after = {0};
+    struct team team = {.run = {.workload = workload,
+                                .contender = contender,
+                                .result = result,
+                                .store = result->store->handle,
+                                .attach = contender->attach,
+                                .detach = contender->detach,
+                                .contention = contender->contention,
+                                .threads = threads + workload->beside,
+                                .asides = workload->beside},
+                        .attached = true,
+                        .rated = bench_options.rate > 0 && !workload->own_pace};
+    size_t size = team.run.threads * sizeof(struct runner);
+    unsigned repeats = result->repeats;
+
+    team.runners = aligned_alloc(BENCH_LINE, size);
+    if (team.runners == NULL) {
+        result->fault = "out of memory";
+        return;
+    }
+    memset(team.runners, 0, size);
+    run_number++;
+    if (workload->begin == NULL || workload->begin(&team.run)) {
+        for (unsigned i = 0; i < team.run.threads; i++)
+            runner_init(&team.runners[i], &team, streams, i);
+        counters_read(&team, &before);
+        team_measure(&team);
+        counters_read(&team, &after);
+        team_collect(&team, repeats, &before, &after);
+        if (workload->end != NULL)
+            workload->end(&team.run);
+    }
+    free(team.runners);
+}
+
+/* ---- in a process of its own ----------------------------------------------------------------- */
+
+struct fork_run {
+    const struct bench_workload *workload;
+    const struct driver_streams *streams;
+    unsigned threads;
+    struct driver_result *result; /* in shared memory; its texts are static, so the same in both */
+};
+
+static void
+run_in_child(void *context)
+{
+    struct fork_run *fork_run = context;
+
+    run_here(fork_run->workload, fork_run->streams, fork_run->threads, fork_run->result);
 }
 
 void
 driver_run(const struct bench_workload *workload, const struct driver_streams *streams,
            unsigned threads, struct driver_result *result)
 {
-    const struct bench_contender *contender = result->store->contender;
-    size_t size = threads * sizeof(struct runner);
-    struct runner *runners = aligned_alloc(BENCH_LINE, size);
-    struct run run = {.store = result->store->handle, .attached = true};
-    struct bench_counters before = {0}, after = {0};
-    unsigned repeats = result->repeats;
-
-    if (runners == NULL) {
+    if (!workload->forks) {
+        run_here(workload, streams, threads, result);
+        return;
+    }
+    struct driver_result *shared = driver_shared_open(sizeof *shared);
+    struct fork_run fork_run = {workload, streams, threads, shared};
+    if (shared == NULL) {
         result->fault = "out of memory";
         return;
     }
-    memset(runners, 0, size);
-    runners_init(runners, threads, &run, workload, streams, result);
-    if (contender->counters != NULL)
-        contender->counters(result->store->handle, &before);
-    if (!runners_measure(runners, threads, &run, result))
-        result->fault = "threads could not be started";
-    if (contender->counters != NULL)
-        contender->counters(result->store->handle, &after);
-
-    struct histogram latency = {0};
-    uint64_t commits = result->counts.commits, races = result->counts.races, late = 0;
-    for (unsigned i = 0; i < threads; i++) {
-        result_count(result, &runners[i]);
-        histogram_merge(&latency, &runners[i].latency);
-        late += runners[i].late * (workload->weight != 0 ? workload->weight : 1);
-    }
-    if (result->repeats > repeats) {
-        driver_latency_add(result, &latency);
-        result->late += late;
-    }
-    commits = result->counts.commits - commits;
-    races = result->counts.races - races;
-    if (contender->counters != NULL && result->fault == NULL &&
-        (after.commits - before.commits != commits || after.races - before.races != races))
-        result->fault = "the store counted other commits or races than its callers";
-    if (result->counts.wrong != 0)
-        result->fault = "answers that nobody wrote";
-    else if (result->counts.failed != 0)
-        result->fault = "calls that failed";
-    result->retries += after.retries - before.retries;
-    free(runners);
-}
-
-/* So many that an item is not in the cache because its request came a moment ago; few where all
- * items are in it anyway, so that the requests are, too. Of new items as many as a run needs. */
-static size_t
-requests_count(const struct driver_streams *streams, const struct bench_workload *workload)
-{
-    size_t bytes = REQUESTS_BYTES / streams->threads;
-    size_t most = bytes / (REQUEST_BYTES + bench_options.value_size), count = BENCH_GROUP;
-    size_t wanted = REQUESTS_PER_ITEM * workload->source->count();
-
-    if (workload->requests == REQUESTS_NEW)
-        wanted = (size_t)(workload->fill * bench_options.duration_s);
-    else if (wanted > streams->each)
-        wanted = streams->each;
-    while (count < wanted && 2 * count <= most)
-        count *= 2;
-    return count;
-}
-
-/* Lets two neighbours be different items, where there are two: the second one is drawn again. */
-static void
-indexes_pair(uint32_t *indexes, size_t count, size_t bound)
-{
-    for (size_t i = 0; i + 1 < count; i += 2) {
-        size_t looks = 0;
-        while (indexes[i + 1] == indexes[i] && looks++ < count)
-            indexes[i + 1] = indexes[(i + 1 + looks) % count];
-        if (indexes[i + 1] == indexes[i])
-            indexes[i + 1] = (uint32_t)((indexes[i] + 1) % bound);
-    }
-}
-
-static bool
-streams_requests_open(struct driver_streams *streams, const struct bench_workload *workload)
-{
-    size_t count = requests_count(streams, workload);
-    bool writes = workload->requests == REQUESTS_WRITE || workload->requests == REQUESTS_NEW;
-
-    streams->requests = calloc(streams->threads, sizeof *streams->requests);
-    if (streams->requests == NULL)
-        return false;
-    for (unsigned i = 0; i < streams->threads; i++) {
-        uint32_t *indexes = streams->indexes + i * streams->each;
-        if (workload->requests == REQUESTS_PAIRS)
-            indexes_pair(indexes, count, workload->source->count());
-        if (workload->requests == REQUESTS_NEW)
-            indexes = NULL;
-        if (!requests_open(&streams->requests[i], indexes, count, writes, i))
-            return false;
-    }
-    return true;
-}
-
-bool
-driver_streams_open(struct driver_streams *streams, const struct bench_workload *workload,
-                    const struct distribution *distribution, unsigned threads)
-{
-    *streams = (struct driver_streams){.each = STREAM_INDEXES, .threads = threads};
-    if (distribution->kind == DISTRIBUTION_UNIFORM)
-        streams->each *= 4;
-    streams->indexes = malloc(streams->each * threads * sizeof *streams->indexes);
-    if (streams->indexes == NULL)
-        return false;
-    distribution_draw(distribution, bench_options.seed, workload->source->count(), streams->indexes,
-                      streams->each * threads);
-    if (workload->requests == REQUESTS_NONE || streams_requests_open(streams, workload))
-        return true;
-    driver_streams_close(streams);
-    return false;
-}
-
-void
-driver_streams_close(struct driver_streams *streams)
-{
-    for (unsigned i = 0; streams->requests != NULL && i < streams->threads; i++)
-        requests_close(&streams->requests[i]);
-    free(streams->requests);
-    free(streams->indexes);
-    *streams = (struct driver_streams){0};
+    *shared = *result;
+    bool ended = driver_fork(run_in_child, &fork_run);
+    *result = *shared;
+    if (!ended && !bench_interrupted())
+        result->fault = "a process of its own failed";
+    driver_shared_close(shared, sizeof *shared);
+    run_number++;
 }

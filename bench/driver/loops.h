@@ -9,7 +9,7 @@
 #ifndef BENCH_LOOPS_H
 #define BENCH_LOOPS_H
 
-#include "driver/bench.h"
+#include "driver/workload.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * versions, the load of the machine before the start, the command line and the options.
  */
 #include "bench_build.h"
-#include "driver/bench.h"
-#include "record/record.h"
+#include "driver/measured.h"
+#include "driver/options.h"
 
 #include <jemalloc/jemalloc.h>
 #include <stdio.h>
@@ -83,8 +83,8 @@ options_read(struct record_options *options)
     options->duration_s = bench_options.duration_s;
     options->warmup_s = bench_options.warmup_s;
     options->rate = bench_options.rate;
-    options->repeats = bench_options.repeats;
-    options->locks_per_commit = bench_options.locks_per_commit;
+    options->repeats = (unsigned)bench_options.repeats;
+    options->locks_per_commit = (unsigned)bench_options.locks_per_commit;
     options->keys = bench_options.keys;
     options->value_size = bench_options.value_size;
     options->seed = bench_options.seed;

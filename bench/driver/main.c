@@ -2,9 +2,10 @@
  *
  * latchkey-bench: its commands. What a run does follows in plan.c, a comparison in compare.c.
  */
-#include "driver/bench.h"
+#include "driver/measured.h"
 #include "driver/options.h"
 #include "driver/plan.h"
+#include "driver/workload.h"
 #include "record/compare.h"
 #include "record/record.h"
 
@@ -73,7 +74,8 @@ main(int argc, char **argv)
         list_print();
         return STATUS_OK;
     case BENCH_COMPARE:
-        return compare_files(bench_options.compared[0], bench_options.compared[1]);
+        return compare_files(bench_options.compared[0], bench_options.compared[1],
+                             bench_options.worse_most);
     case BENCH_REPORT:
         return report_file(bench_options.compared[0]);
     case BENCH_RUN:

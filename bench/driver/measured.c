@@ -3,8 +3,9 @@
  * The record of this run: what the plan and the workloads enter into it. Only the main thread is
  * here.
  */
-#include "driver/driver.h"
-#include "record/record.h"
+#include "driver/measured.h"
+
+#include "driver/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,16 +67,26 @@ contention_take(struct record_row *row, const struct driver_result *result)
             ->contention = true;
 }
 
+/* The row, with all that the record says of its workload and contender. */
+static struct record_row *
+row_of(const struct bench_workload *workload, const char *contender, unsigned threads)
+{
+    const struct bench_contender *known = bench_contender_find(contender);
+
+    if (record_workload_find(&record_current, workload->name) == NULL)
+        record_describe(workload, NULL);
+    if (known != NULL)
+        record_contender(&record_current, known->name, known->what, known->ours);
+    return record_row(&record_current, workload->name, contender, threads);
+}
+
 struct record_row *
 record_result(const struct bench_workload *workload, unsigned threads,
               const struct driver_result *result)
 {
-    if (record_workload_find(&record_current, workload->name) == NULL)
-        record_describe(workload, NULL);
-    struct record_row *row =
-        record_row(&record_current, workload->name, result->store->contender->name, threads);
+    struct record_row *row = row_of(workload, result->store->contender->name, threads);
 
-    row->planned = result->planned != 0 ? result->planned : bench_options.repeats;
+    row->planned = result->planned;
     row->repeats = result->repeats;
     memcpy(row->rates, result->rates, sizeof row->rates);
     memcpy(row->latencies, result->latencies, sizeof row->latencies);
@@ -102,12 +113,8 @@ record_result(const struct bench_workload *workload, unsigned threads,
 }
 
 void
-record_figure(const char *workload, const char *contender, unsigned threads, const char *name,
-              const char *unit, double value)
+record_figure(const struct bench_workload *workload, const char *contender, unsigned threads,
+              const char *name, const char *unit, double value)
 {
-    for (size_t i = 0; i < bench_workload_count; i++)
-        if (strcmp(bench_workloads[i]->name, workload) == 0 &&
-            record_workload_find(&record_current, workload) == NULL)
-            record_describe(bench_workloads[i], NULL);
-    record_row_figure(record_row(&record_current, workload, contender, threads), name, unit, value);
+    record_row_figure(row_of(workload, contender, threads), name, unit, value);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command line: three commands, of which `run` need not be written, and their options.
+ * The command line: three commands, of which `run` need not be written, and one table of options. The
+ * table parses them and prints their help.
  */
 #include "driver/options.h"
 
-#include "driver/bench.h"
 #include "driver/data.h"
-#include "driver/driver.h"
 #include "driver/pin.h"
+#include "record/compare.h"
+#include "record/record.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -27,87 +28,6 @@ struct bench_options bench_options = {
     .worse_most = -1,
 };
 
-enum option_key {
-    OPTION_WORKLOAD = 'w',
-    OPTION_CONTENDER = 'c',
-    OPTION_THREADS = 't',
-    OPTION_DURATION = 'd',
-    OPTION_REPEAT = 'r',
-    OPTION_KEYS = 'k',
-    OPTION_HTML = 'o',
-    OPTION_WARMUP = 256,
-    OPTION_VALUE_SIZE,
-    OPTION_DISTRIBUTION,
-    OPTION_LOCKS,
-    OPTION_RATE,
-    OPTION_PIN,
-    OPTION_TIME,
-    OPTION_SEED,
-    OPTION_JSON,
-    OPTION_CSV,
-    OPTION_HGRM,
-    OPTION_BASELINE,
-    OPTION_WORSE,
-    OPTION_LIST,
-    OPTION_QUICK,
-};
-
-static const struct argp_option option_table[] = {
-    {NULL, 0, NULL, 0, "What is measured:", 1},
-    {"workload", OPTION_WORKLOAD, "NAME,..", 0, "Run these only", 1},
-    {"contender", OPTION_CONTENDER, "NAME,..", 0, "Compare these only", 1},
-    {"threads", OPTION_THREADS, "N,..", 0, "Numbers of threads (default: the workload's)", 1},
-    {"keys", OPTION_KEYS, "N", 0, "Items in the store (default 1000000)", 1},
-    {"value-size", OPTION_VALUE_SIZE, "BYTES", 0, "Of a value (default 64; 24 to 65536)", 1},
-    {"distribution", OPTION_DISTRIBUTION, "HOW", 0,
-     "Of keys: uniform, zipf:THETA, hot:KEYS (default: the workload's)", 1},
-    {"locks-per-commit", OPTION_LOCKS, "N", 0, "Of the workload commit (default 4; 2 to 16)", 1},
-    {"seed", OPTION_SEED, "N", 0, "Of all that is random (default 1)", 1},
-    {NULL, 0, NULL, 0, "How:", 2},
-    {"duration", OPTION_DURATION, "TIME", 0, "Of each measurement (default 30ms)", 2},
-    {"warmup", OPTION_WARMUP, "TIME", 0, "Before each measurement (default 10ms)", 2},
-    {"repeat", OPTION_REPEAT, "N", 0, "Measurements, contenders in turn (default 7)", 2},
-    {"rate", OPTION_RATE, "OPS", 0,
-     "Operations per second of all threads together, on a fixed schedule; latencies are from the "
-     "intended start (default: as fast as they can)",
-     2},
-    {"pin", OPTION_PIN, "HOW", 0,
-     "Threads to processors: none, compact (neighbours first), spread (cores first)", 2},
-    {"time", OPTION_TIME, "HOW", 0,
-     "Rates per second of the clock, or of the processor that a thread had (of workloads on "
-     "stores; for "
-     "a machine with other work to do; waiting is then free)",
-     2},
-    {"quick", OPTION_QUICK, NULL, 0, "All that can be run, as briefly as possible", 2},
-    {NULL, 0, NULL, 0, "What becomes of it:", 3},
-    {"json", OPTION_JSON, "FILE", 0, "Write all of it, to be compared later", 3},
-    {"html", OPTION_HTML, "FILE", 0, "Write a page with charts, to be opened in a browser", 3},
-    {"csv", OPTION_CSV, "FILE", 0, "Write a line for each row and repeat", 3},
-    {"hgrm", OPTION_HGRM, "PREFIX", 0,
-     "Write latencies in HdrHistogram's format, a file for each row: PREFIX-NAME.hgrm, or "
-     "NAME.hgrm in a folder",
-     3},
-    {"baseline", OPTION_BASELINE, "FILE", 0, "Compare with this record (of --json) at the end", 3},
-    {"fail-if-worse", OPTION_WORSE, "PERCENT", 0,
-     "Exit with 3 if a row of latchkey regressed since the baseline by more than that", 3},
-    {"list", OPTION_LIST, NULL, 0, "The same as the command list", 3},
-    {0},
-};
-
-static const char option_text[] =
-    "latchkey-bench -- latchkey against what people write by hand\v"
-    "TIME is in seconds, or with a unit: 500ms, 3s, 2m. Numbers of operations may end with k or M. "
-    "Without options it runs the workloads that matter most, in about half a minute. `compare' "
-    "puts two "
-    "records next to each other, the older one first; `report' makes a page of one (report.html, "
-    "or "
-    "where -o says), with a comparison where there is a --baseline.\n\n"
-    "Exit status: 0 all is well, 1 an invariant was broken, 2 bad usage or a file that cannot be "
-    "read or written, 3 worse than the baseline (with --fail-if-worse), 130 interrupted; what was "
-    "measured until then is written, and marked as partial.";
-
-/* A number within bounds, followed by nothing or by one of the units (each with its factor), or the
- * end of the program with a word why. */
 struct unit {
     const char *name;
     double factor;
@@ -118,19 +38,137 @@ static const struct unit units_time[] = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"m", 
 static const struct unit units_count[] = {{"", 1}, {"k", 1e3}, {"M", 1e6}, {0}};
 static const struct unit units_part[] = {{"", 0.01}, {"%", 0.01}, {0}};
 
-static double
-option_number(struct argp_state *state, const char *text, const struct unit *units, double least,
-              double most)
+enum option_kind {
+    KIND_TEXT,  /* `check` says whether it is a good one */
+    KIND_REAL,  /* a double, from `least` to `most`, in one of the units */
+    KIND_WHOLE, /* a uint64_t, the same */
+    KIND_SEED,  /* a uint64_t, all of its 64 bits */
+    KIND_QUICK,
+    KIND_LIST
+};
+
+struct choice {
+    const char *name, *argument;
+    char letter; /* 0: has none */
+    enum option_kind kind;
+    size_t offset; /* in bench_options */
+    const struct unit *units;
+    double least, most;
+    bool (*check)(const char *text);
+    const char *wanted; /* what a good text is */
+    const char *help;
+};
+
+static bool
+distribution_is_good(const char *text)
 {
+    struct distribution distribution;
+
+    return distribution_parse(text, &distribution);
+}
+
+static bool
+pin_is_good(const char *text)
+{
+    return pin_parse(text, NULL);
+}
+
+static bool
+time_is_good(const char *text)
+{
+    return strcmp(text, "clock") == 0 || strcmp(text, "processor") == 0;
+}
+
+#define AT(field) offsetof(struct bench_options, field)
+#define TEXT(field, good, wanted) KIND_TEXT, AT(field), NULL, 0, 0, good, wanted
+#define REAL(field, units, least, most) KIND_REAL, AT(field), units, least, most, NULL, NULL
+#define WHOLE(field, units, least, most) KIND_WHOLE, AT(field), units, least, most, NULL, NULL
+#define FLAG(kind) kind, 0, NULL, 0, 0, NULL, NULL
+
+/* An option without a name heads those behind it. */
+static const struct choice options[] = {
+    {.help = "What is measured:"},
+    {"workload", "NAME,..", 'w', TEXT(workloads, NULL, NULL), "Run these only"},
+    {"contender", "NAME,..", 'c', TEXT(contenders, NULL, NULL), "Compare these only"},
+    {"threads", "N,..", 't', TEXT(threads, NULL, NULL),
+     "Numbers of threads (default: the workload's)"},
+    {"keys", "N", 'k', WHOLE(keys, units_count, 1000, 1e9), "Items in the store (default 1000000)"},
+    {"value-size", "BYTES", 0, WHOLE(value_size, units_none, DATA_VALUE_MIN, DATA_VALUE_MAX),
+     "Of a value (default 64; 24 to 65536)"},
+    {"distribution", "HOW", 0,
+     TEXT(distribution, distribution_is_good, "uniform, zipf:0.01 to zipf:4, or hot:KEYS"),
+     "Of keys: uniform, zipf:THETA, hot:KEYS (default: the workload's)"},
+    {"locks-per-commit", "N", 0, WHOLE(locks_per_commit, units_none, 2, BENCH_GROUP),
+     "Of the workload commit (default 4; 2 to 16)"},
+    {"seed", "N", 0, FLAG(KIND_SEED), "Of all that is random (default 1)"},
+    {.help = "How:"},
+    {"duration", "TIME", 'd', REAL(duration_s, units_time, 0.001, 3600),
+     "Of each measurement (default 30ms)"},
+    {"warmup", "TIME", 0, REAL(warmup_s, units_time, 0, 3600),
+     "Before each measurement (default 10ms)"},
+    {"repeat", "N", 'r', WHOLE(repeats, units_none, 1, RECORD_REPEATS_MAX),
+     "Measurements, contenders in turn (default 7)"},
+    {"rate", "OPS", 0, REAL(rate, units_count, 1, 1e9),
+     "Operations per second of all threads together, on a fixed schedule; latencies are from the "
+     "intended start (default: as fast as they can)"},
+    {"pin", "HOW", 0, TEXT(pin, pin_is_good, "none, compact or spread"),
+     "Threads to processors: none, compact (neighbours first), spread (cores first)"},
+    {"time", "HOW", 0, TEXT(time, time_is_good, "clock or processor"),
+     "Rates per second of the clock, or of the processor that a thread had (of workloads on "
+     "stores; "
+     "for a machine with other work to do; waiting is then free)"},
+    {"quick", NULL, 0, FLAG(KIND_QUICK), "All that can be run, as briefly as possible"},
+    {.help = "What becomes of it:"},
+    {"json", "FILE", 0, TEXT(json, NULL, NULL), "Write all of it, to be compared later"},
+    {"html", "FILE", 'o', TEXT(html, NULL, NULL),
+     "Write a page with charts, to be opened in a browser"},
+    {"csv", "FILE", 0, TEXT(csv, NULL, NULL), "Write a line for each row and repeat"},
+    {"hgrm", "PREFIX", 0, TEXT(hgrm, NULL, NULL),
+     "Write latencies in HdrHistogram's format, a file for each row: PREFIX-NAME.hgrm, or "
+     "NAME.hgrm "
+     "in a folder"},
+    {"baseline", "FILE", 0, TEXT(baseline, NULL, NULL),
+     "Compare with this record (of --json) at the end"},
+    {"fail-if-worse", "PERCENT", 0, REAL(worse_most, units_part, 0, 10),
+     "Exit with 3 if a row of latchkey regressed since the baseline by more than that"},
+    {"list", NULL, 0, FLAG(KIND_LIST), "The same as the command list"},
+};
+
+#define OPTIONS (sizeof options / sizeof *options)
+#define KEY_FIRST 256 /* of options without a letter: that and their place */
+
+static int
+option_key(size_t i)
+{
+    return options[i].letter != 0 ? options[i].letter : KEY_FIRST + (int)i;
+}
+
+static const char option_text[] =
+    "latchkey-bench -- latchkey against what people write by hand\v"
+    "TIME is in seconds, or with a unit: 500ms, 3s, 2m. Numbers of operations may end with k or M. "
+    "Without options it runs the workloads that matter most, in about half a minute. `compare' "
+    "puts "
+    "two records next to each other, the older one first; `report' makes a page of one "
+    "(report.html, or where -o says), with a comparison where there is a --baseline.\n\n"
+    "Exit status: 0 all is well, 1 an invariant was broken, 2 bad usage or a file that cannot be "
+    "read or written, 3 worse than the baseline (with --fail-if-worse), 130 interrupted; what was "
+    "measured until then is written, and marked as partial.";
+
+/* A number within the option's bounds, followed by one of its units, or the end of the program with
+ * a word why. */
+static double
+option_number(struct argp_state *state, const struct choice *option, const char *text)
+{
+    const struct unit *units = option->units;
     char *end;
     double number = strtod(text, &end);
 
     for (size_t i = 0; end != text && units[i].name != NULL; i++)
-        if (strcmp(end, units[i].name) == 0 && number * units[i].factor >= least &&
-            number * units[i].factor <= most)
+        if (strcmp(end, units[i].name) == 0 && number * units[i].factor >= option->least &&
+            number * units[i].factor <= option->most)
             return number * units[i].factor;
-    argp_error(state, "'%s' is not a number from %g to %g%s", text, least / units[0].factor,
-               most / units[0].factor,
+    argp_error(state, "'%s' is not a number from %g to %g%s", text, option->least / units[0].factor,
+               option->most / units[0].factor,
                units == units_time   ? " s (also 500ms, 3s, 2m)"
                : units == units_part ? " %"
                                      : "");
@@ -149,208 +187,172 @@ option_seed(struct argp_state *state, const char *text)
     return seed;
 }
 
-/* The data and the workloads. */
-static error_t
-option_parse_what(int key, char *argument, struct argp_state *state)
+static void
+option_set(struct argp_state *state, const struct choice *option, const char *text)
 {
-    struct bench_options *options = state->input;
-    struct distribution distribution;
+    struct bench_options *into = &bench_options;
+    void *field = (char *)into + option->offset;
 
-    switch (key) {
-    case OPTION_WORKLOAD:
-        options->workloads = argument;
-        return 0;
-    case OPTION_CONTENDER:
-        options->contenders = argument;
-        return 0;
-    case OPTION_THREADS:
-        options->threads = argument;
-        return 0;
-    case OPTION_KEYS:
-        options->keys = (size_t)option_number(state, argument, units_count, 1000, 1e9);
-        return 0;
-    case OPTION_VALUE_SIZE:
-        options->value_size =
-            (size_t)option_number(state, argument, units_none, DATA_VALUE_MIN, 65536);
-        return 0;
-    case OPTION_DISTRIBUTION:
-        if (!distribution_parse(argument, &distribution))
-            argp_error(state, "'%s' is not uniform, zipf:0.01 to zipf:4, or hot:KEYS", argument);
-        options->distribution = argument;
-        return 0;
-    case OPTION_LOCKS:
-        options->locks_per_commit =
-            (unsigned)option_number(state, argument, units_none, 2, BENCH_GROUP);
-        return 0;
-    case OPTION_SEED:
-        options->seed = option_seed(state, argument);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+    switch (option->kind) {
+    case KIND_TEXT:
+        if (option->check != NULL && !option->check(text))
+            argp_error(state, "'%s' is not %s", text, option->wanted);
+        *(const char **)field = text;
+        break;
+    case KIND_REAL:
+        *(double *)field = option_number(state, option, text);
+        break;
+    case KIND_WHOLE:
+        *(uint64_t *)field = (uint64_t)option_number(state, option, text);
+        break;
+    case KIND_SEED:
+        into->seed = option_seed(state, text);
+        break;
+    case KIND_QUICK:
+        into->keys = 50000;
+        into->repeats = 1;
+        into->duration_s = 0.02;
+        into->warmup_s = 0.005;
+        break;
+    case KIND_LIST:
+        into->command = BENCH_LIST;
     }
-}
-
-static error_t
-option_parse_how(int key, char *argument, struct argp_state *state)
-{
-    struct bench_options *options = state->input;
-
-    switch (key) {
-    case OPTION_DURATION:
-        options->duration_s = option_number(state, argument, units_time, 0.001, 3600);
-        options->hurried = false;
-        return 0;
-    case OPTION_WARMUP:
-        options->warmup_s = option_number(state, argument, units_time, 0, 3600);
-        return 0;
-    case OPTION_REPEAT:
-        options->repeats =
-            (unsigned)option_number(state, argument, units_none, 1, DRIVER_REPEATS_MAX);
-        options->repeats_given = true;
-        options->hurried = false;
-        return 0;
-    case OPTION_RATE:
-        options->rate = option_number(state, argument, units_count, 1, 1e9);
-        return 0;
-    case OPTION_PIN:
-        if (!pin_parse(argument, NULL))
-            argp_error(state, "'%s' is not none, compact or spread", argument);
-        options->pin = argument;
-        return 0;
-    case OPTION_TIME:
-        options->processor_time = strcmp(argument, "processor") == 0;
-        if (!options->processor_time && strcmp(argument, "clock") != 0)
-            argp_error(state, "'%s' is not clock or processor", argument);
-        return 0;
-    case OPTION_QUICK:
-        options->keys = 50000;
-        options->repeats = 1;
-        options->repeats_given = true;
-        options->duration_s = 0.02;
-        options->warmup_s = 0.005;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static error_t
-option_parse_outcome(int key, char *argument, struct argp_state *state)
-{
-    struct bench_options *options = state->input;
-
-    switch (key) {
-    case OPTION_JSON:
-        options->json = argument;
-        return 0;
-    case OPTION_HTML:
-        options->html = argument;
-        return 0;
-    case OPTION_CSV:
-        options->csv = argument;
-        return 0;
-    case OPTION_HGRM:
-        options->hgrm = argument;
-        return 0;
-    case OPTION_BASELINE:
-        options->baseline = argument;
-        return 0;
-    case OPTION_WORSE:
-        options->worse_most = option_number(state, argument, units_part, 0, 10);
-        return 0;
-    case OPTION_LIST:
-        options->command = BENCH_LIST;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    /* Who says how long or how often means it. */
+    if (field == &into->duration_s || field == &into->repeats || field == &into->baseline)
+        into->hurried = false;
 }
 
 /* As many locks as there are hot keys, at most. */
 static void
-locks_settle(struct bench_options *options, struct argp_state *state)
+locks_settle(struct argp_state *state)
 {
-    struct distribution distribution = {0};
-    size_t most = BENCH_GROUP;
+    struct distribution distribution = {.kind = DISTRIBUTION_UNIFORM};
+    const char *text = bench_options.distribution;
+    uint64_t *locks = &bench_options.locks_per_commit, most = BENCH_GROUP;
 
-    if (options->distribution != NULL && distribution_parse(options->distribution, &distribution) &&
+    if (text != NULL && distribution_parse(text, &distribution) &&
         distribution.kind == DISTRIBUTION_HOT && distribution.hot < most)
         most = distribution.hot;
-    if (options->locks_per_commit > most)
-        argp_error(state, "%u locks per commit are more than %zu hot keys",
-                   options->locks_per_commit, most);
-    if (options->locks_per_commit == 0)
-        options->locks_per_commit = most < LOCKS_DEFAULT ? (unsigned)most : LOCKS_DEFAULT;
+    if (*locks > most)
+        argp_error(state, "%u locks per commit are more than %u hot keys", (unsigned)*locks,
+                   (unsigned)most);
+    if (*locks == 0)
+        *locks = most < LOCKS_DEFAULT ? most : LOCKS_DEFAULT;
 }
 
-/* A word that is no option: the command, or a file to compare. */
+/* A word that is no option: the command, or a file of it. */
 static void
 word_parse(const char *word, struct argp_state *state)
 {
-    static const char *const commands[] = {[BENCH_RUN] = "run",
-                                           [BENCH_COMPARE] = "compare",
-                                           [BENCH_REPORT] = "report",
-                                           [BENCH_LIST] = "list"};
-    struct bench_options *options = state->input;
+    static const struct {
+        const char *name;
+        unsigned files;
+    } commands[] = {[BENCH_RUN] = {"run", 0},
+                    [BENCH_COMPARE] = {"compare", 2},
+                    [BENCH_REPORT] = {"report", 1},
+                    [BENCH_LIST] = {"list", 0}};
 
     if (state->arg_num == 0) {
         for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-            if (strcmp(word, commands[i]) == 0) {
-                options->command = (enum bench_command)i;
+            if (strcmp(word, commands[i].name) == 0) {
+                bench_options.command = (enum bench_command)i;
                 return;
             }
         argp_error(state, "'%s' is not run, compare, report or list", word);
     }
-    unsigned most = options->command == BENCH_COMPARE ? 2 : options->command == BENCH_REPORT;
-    if (state->arg_num > most)
+    if (state->arg_num > commands[bench_options.command].files)
         argp_error(state, "'%s' is too much", word);
-    options->compared[state->arg_num - 1] = word;
+    bench_options.compared[state->arg_num - 1] = word;
 }
 
 static void
-options_check(const struct bench_options *options, struct argp_state *state)
+options_check(struct argp_state *state)
 {
-    if (options->command == BENCH_COMPARE && options->compared[1] == NULL)
+    const struct bench_options *all = &bench_options;
+
+    if (all->command == BENCH_COMPARE && all->compared[1] == NULL)
         argp_error(state, "compare needs two records: the older one, the newer one");
-    if (options->command == BENCH_REPORT && options->compared[0] == NULL)
+    if (all->command == BENCH_REPORT && all->compared[0] == NULL)
         argp_error(state, "report needs a record (of --json)");
-    if (options->command == BENCH_RUN && options->worse_most >= 0 && options->baseline == NULL)
+    if (all->command == BENCH_RUN && all->worse_most >= 0 && all->baseline == NULL)
         argp_error(state, "--fail-if-worse needs a --baseline");
+    locks_settle(state);
 }
 
 static error_t
 option_parse(int key, char *argument, struct argp_state *state)
 {
-    struct bench_options *options = state->input;
-
     if (key == ARGP_KEY_ARG) {
         word_parse(argument, state);
         return 0;
     }
     if (key == ARGP_KEY_END) {
-        options_check(options, state);
-        locks_settle(options, state);
+        options_check(state);
         return 0;
     }
-    if (option_parse_what(key, argument, state) == 0 ||
-        option_parse_how(key, argument, state) == 0 ||
-        option_parse_outcome(key, argument, state) == 0)
-        return 0;
+    for (size_t i = 0; i < OPTIONS; i++)
+        if (options[i].name != NULL && option_key(i) == key) {
+            option_set(state, &options[i], argument);
+            return 0;
+        }
     return ARGP_ERR_UNKNOWN;
 }
-
-static const struct argp option_parser = {
-    option_table, option_parse, "[run]\ncompare OLD.json NEW.json\nreport RECORD.json\nlist",
-    option_text,  NULL,         NULL,
-    NULL};
 
 void
 options_parse(int argc, char **argv)
 {
-    struct bench_options *options = &bench_options;
+    struct argp_option table[OPTIONS + 1] = {{0}};
+    const struct argp parser = {
+        .options = table,
+        .parser = option_parse,
+        .args_doc = "[run]\ncompare OLD.json NEW.json\nreport RECORD.json\nlist",
+        .doc = option_text,
+    };
+    int group = 0;
 
+    for (size_t i = 0; i < OPTIONS; i++) {
+        group += options[i].name == NULL;
+        table[i] = (struct argp_option){.name = options[i].name,
+                                        .key = options[i].name != NULL ? option_key(i) : 0,
+                                        .arg = options[i].argument,
+                                        .doc = options[i].help,
+                                        .group = group};
+    }
     argp_err_exit_status = STATUS_USAGE;
-    argp_parse(&option_parser, argc, argv, 0, NULL, options);
-    if (options->baseline != NULL)
-        options->hurried = false;
+    argp_parse(&parser, argc, argv, 0, NULL, NULL);
+    bench_options.processor_time =
+        bench_options.time != NULL && strcmp(bench_options.time, "processor") == 0;
+    bench_expected.value_size = bench_options.value_size;
+}
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+bool
+list_has(const char *list, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, size) == 0 && (at[size] == ',' || at[size] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+size_t
+list_numbers(const char *text, unsigned *numbers)
+{
+    size_t count = 0;
+    char *end;
+
+    for (; count < BENCH_THREADS_MAX; text = end + 1) {
+        unsigned long number = strtoul(text, &end, 10);
+        if (end == text || number < 1 || number > BENCH_THREADS_MAX)
+            return 0;
+        numbers[count++] = (unsigned)number;
+        if (*end != ',')
+            return *end == '\0' ? count : 0;
+    }
+    return 0;
 }

@@ -5,7 +5,7 @@
  */
 #include "driver/pin.h"
 
-#include "driver/bench.h"
+#include "driver/options.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -52,7 +52,7 @@ contender_wanted(const struct bench_workload *workload, const struct bench_conte
     if (contender->fixed_sizes && (bench_options.value_size != BENCH_FIXED_VALUE ||
                                    (workload->source != NULL && workload->source->any_sizes)))
         return false;
-    return (list == NULL || bench_list_has(list, contender->name)) && workload->can(contender);
+    return (list == NULL || list_has(list, contender->name)) && workload->can(contender);
 }
 
 /* Adds a workload with the contenders that can do it. False: bad numbers of threads. */
@@ -71,13 +71,13 @@ row_add(const struct bench_workload *workload)
         return true;
     row_count++;
     if (workload->threads != NULL) {
-        row->thread_counts = bench_threads_parse(
-            bench_options.threads != NULL ? bench_options.threads : workload->threads,
-            row->threads);
+        row->thread_counts =
+            list_numbers(bench_options.threads != NULL ? bench_options.threads : workload->threads,
+                         row->threads);
         if (row->thread_counts == 0)
             return false;
     }
-    return workload->run != NULL || distribution_parse(distribution, &row->distribution);
+    return workload->distribution == NULL || distribution_parse(distribution, &row->distribution);
 }
 
 static bool
@@ -114,7 +114,7 @@ static size_t
 row_ranks(const struct row_plan *row)
 {
     const struct distribution *distribution = &row->distribution;
-    size_t count = row->workload->source->count();
+    size_t count = row->workload->source->count(row->workload->source);
 
     if (distribution->kind != DISTRIBUTION_HOT || distribution->hot < 2)
         return count;
@@ -152,7 +152,7 @@ cells_run(const struct row_plan *row, unsigned threads, const struct driver_stre
           struct driver_result *results, size_t count)
 {
     const struct bench_workload *workload = row->workload;
-    unsigned repeats = bench_options.repeats;
+    unsigned repeats = (unsigned)bench_options.repeats;
 
     if (bench_options.hurried && plan_elapsed_s() > PLAN_HURRY_S && repeats > HURRY_REPEATS)
         repeats = HURRY_REPEATS;
@@ -161,10 +161,10 @@ cells_run(const struct row_plan *row, unsigned threads, const struct driver_stre
         results[i].planned = repeats;
     for (unsigned repeat = 0; repeat < repeats; repeat++)
         for (size_t i = 0; i < count; i++) {
-            if (bench_interrupted())
-                break;
             progress_show(workload->name, results[i].store->contender->name, threads);
-            driver_run(workload, streams, threads, &results[i]);
+            if (!bench_interrupted() && results[i].missing == NULL &&
+                (results[i].fault == NULL || results[i].store->handle != NULL))
+                driver_run(workload, streams, threads, &results[i]);
             progress_step();
         }
     for (size_t i = 0; i < count; i++) {
@@ -174,6 +174,8 @@ cells_run(const struct row_plan *row, unsigned threads, const struct driver_stre
     }
     progress_clear();
     report_rows(workload, threads, results, count);
+    for (size_t i = 0; workload->more != NULL && i < count; i++)
+        workload->more(workload, threads, &results[i]);
 }
 
 /* Loads what the row needs; a contender whose store cannot be loaded is a fault and left out. */
@@ -183,6 +185,10 @@ row_stores(const struct row_plan *row, struct driver_store **stores)
     const struct bench_source *source = row->workload->source;
     size_t count = 0;
 
+    if (row->workload->forks || source == NULL) {
+        driver_stores_name(source, row->contenders, row->count, stores);
+        return row->count;
+    }
     progress_show(row->workload->name, "loading", 0);
     driver_stores_load(source, row->contenders, row->count, stores);
     progress_clear();
@@ -207,7 +213,7 @@ row_run(const struct row_plan *row)
     const char *why = NULL;
     unsigned most = 0;
 
-    if (!workload->source->open(&why)) {
+    if (workload->source != NULL && !workload->source->open(&why)) {
         printf("\n%s: skipped, %s\n", workload->name, why);
         return;
     }
@@ -215,13 +221,14 @@ row_run(const struct row_plan *row)
     for (size_t i = 0; i < row->thread_counts; i++)
         most = row->threads[i] > most ? row->threads[i] : most;
     struct driver_result *results = malloc(sizeof *results * BENCH_CONTENDERS_MAX);
-    if (results == NULL || !driver_streams_open(&streams, workload, &row->distribution, most)) {
+    if (results == NULL ||
+        !driver_streams_open(&streams, workload, workload->source, &row->distribution, most)) {
         printf("\n%s: out of memory\n", workload->name);
         faults++;
         free(results);
         return;
     }
-    report_workload(workload, &row->distribution);
+    report_workload(workload, workload->distribution != NULL ? &row->distribution : NULL);
     for (size_t i = 0; i < row->thread_counts && !bench_interrupted(); i++) {
         memset(results, 0, sizeof *results * BENCH_CONTENDERS_MAX);
         for (size_t j = 0; j < count; j++)
@@ -240,10 +247,10 @@ stores_check(void)
 
     for (size_t i = 0; (store = driver_store_at(i)) != NULL; i++) {
         if (store->handle == NULL || store->contender->store_of != NULL ||
-            store->seen == store->source->count())
+            store->seen == store->source->count(store->source))
             continue;
         progress_show("last look", store->contender->name, 0);
-        size_t ranks = store->source->count();
+        size_t ranks = store->source->count(store->source);
         if (strcmp(store->contender->name, "latchkey") != 0 && ranks > LAST_LOOK_RANKS)
             ranks = LAST_LOOK_RANKS;
         uint64_t wrong = driver_verify(store, ranks);
@@ -272,9 +279,8 @@ rows_plan(void)
         return false;
     for (size_t i = 0; i < bench_workload_count; i++) {
         const struct bench_workload *workload = bench_workloads[i];
-        if (bench_options.workloads != NULL
-                ? !bench_list_has(bench_options.workloads, workload->name)
-                : workload->on_request)
+        if (bench_options.workloads != NULL ? !list_has(bench_options.workloads, workload->name)
+                                            : workload->on_request)
             continue;
         if (!row_add(workload)) {
             fprintf(stderr, "latchkey-bench: --threads: numbers from 1 to %d\n", BENCH_THREADS_MAX);
@@ -306,22 +312,30 @@ files_check(struct record *baseline)
     return true;
 }
 
-/* Those that fork go first, while no store is open. */
+/* A workload that works on loaded stores. */
+static bool
+row_loads(const struct row_plan *row)
+{
+    return row->workload->run == NULL && !row->workload->forks && row->workload->source != NULL;
+}
+
+/* Those that load nothing go first, while no store is open: some of them fork. */
 static void
 rows_run(void)
 {
-    for (size_t i = 0; i < row_count && !bench_interrupted(); i++) {
-        const struct bench_workload *workload = rows[i].workload;
-        if (workload->run == NULL)
+    for (size_t i = 0; i < 2 * row_count && !bench_interrupted(); i++) {
+        const struct row_plan *row = &rows[i % row_count];
+        const struct bench_workload *workload = row->workload;
+        if (row_loads(row) != (i >= row_count))
             continue;
-        if (bench_options.rate > 0 && !workload->keeps_rate)
+        if (bench_options.rate > 0 && (workload->run != NULL || workload->own_pace))
             printf("\nnote: %s has a pace of its own, --rate does not matter there\n",
                    workload->name);
-        faults += !workload->run(rows[i].contenders, rows[i].count);
+        if (workload->run == NULL)
+            row_run(row);
+        else
+            faults += !workload->run(workload, row->contenders, row->count);
     }
-    for (size_t i = 0; i < row_count && !bench_interrupted(); i++)
-        if (rows[i].workload->run == NULL)
-            row_run(&rows[i]);
     if (!bench_interrupted())
         stores_check();
 }
@@ -380,7 +394,7 @@ plan_run(void)
     if (!rows_plan() || !files_check(&baseline))
         return STATUS_USAGE;
     for (size_t i = 0; i < row_count; i++)
-        cells += (unsigned)(rows[i].count * rows[i].thread_counts) * bench_options.repeats;
+        cells += (unsigned)(rows[i].count * rows[i].thread_counts * bench_options.repeats);
     report_begin(plan_seconds(cells));
     progress_begin(cells);
     rows_run();

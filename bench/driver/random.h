@@ -69,7 +69,12 @@ random_unit(struct random_state *random)
     return (double)(random_next(random) >> 11) * 0x1.0p-53;
 }
 
-enum distribution_kind { DISTRIBUTION_UNIFORM, DISTRIBUTION_ZIPF, DISTRIBUTION_HOT };
+enum distribution_kind {
+    DISTRIBUTION_NONE, /* nothing is drawn */
+    DISTRIBUTION_UNIFORM,
+    DISTRIBUTION_ZIPF,
+    DISTRIBUTION_HOT
+};
 
 /* How indexes are drawn: each alike; by rank as 1/rank^theta; or each alike out of the first
  * `hot` only. */

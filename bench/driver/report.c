@@ -6,8 +6,6 @@
  */
 #include "driver/report.h"
 
-#include "record/statistics.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,15 +54,6 @@ report_time(uint64_t ns)
 
 static unsigned progress_cells, progress_done;
 static uint64_t progress_start_ns;
-
-struct report_summary
-report_summary(const struct driver_result *result)
-{
-    struct report_summary summary = {statistics_median(result->rates, result->repeats),
-                                     statistics_spread(result->rates, result->repeats)};
-
-    return summary;
-}
 
 void
 report_begin(double planned_s)

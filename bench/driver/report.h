@@ -6,8 +6,8 @@
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
-#include "driver/driver.h"
-#include "record/record.h"
+#include "driver/measured.h"
+#include "driver/options.h"
 
 /* The machine and the plan, before the first workload. */
 void report_begin(double planned_s);
@@ -17,13 +17,6 @@ void progress_begin(unsigned cells);
 void progress_show(const char *workload, const char *contender, unsigned threads);
 void progress_step(void);
 void progress_clear(void);
-
-struct report_summary {
-    double median; /* of the repeats, per second */
-    double spread;
-};
-
-struct report_summary report_summary(const struct driver_result *result);
 
 /* One workload: a heading, then rows for each number of threads. `distribution` may be NULL. Both
  * enter what they print into the current record. */

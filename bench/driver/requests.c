@@ -4,11 +4,9 @@
  */
 #include "driver/requests.h"
 
-#include "workloads/parts/steps.h"
+#include "driver/data.h"
 
 #include <stdlib.h>
-
-_Static_assert(REQUEST_KEY_SIZE == DATA_KEY_SIZE, "a request has room for a key");
 
 /* Numbers of new items are none of loaded ones, which are indexes. */
 static uint64_t
@@ -20,10 +18,10 @@ number_of(unsigned thread, size_t i)
 static lk_key
 body_make(struct request_body *body, lk_key made)
 {
-    memcpy(body->pk, made.pk.data, REQUEST_KEY_SIZE);
-    memcpy(body->sk, made.sk.data, REQUEST_KEY_SIZE);
+    memcpy(body->pk, made.pk.data, BENCH_KEY_SIZE);
+    memcpy(body->sk, made.sk.data, BENCH_KEY_SIZE);
     body->proof = data_proof(body->sk);
-    return (lk_key){{body->pk, REQUEST_KEY_SIZE}, {body->sk, REQUEST_KEY_SIZE}};
+    return (lk_key){{body->pk, BENCH_KEY_SIZE}, {body->sk, BENCH_KEY_SIZE}};
 }
 
 static bool
@@ -52,7 +50,7 @@ writes_make(struct requests *requests, struct request_body *bodies, const uint32
     requests->values = values;
     for (size_t i = 0; items != NULL && values != NULL && i < count; i++) {
         uint64_t number = number_of(thread, i);
-        lk_key key = indexes != NULL ? data_key(indexes[i], &text) : step_new_key(number, &text);
+        lk_key key = indexes != NULL ? data_key(indexes[i], &text) : data_new_key(number, &text);
         items[i].key = body_make(&bodies[i], key);
         items[i].data = data_value(values + i * size, bodies[i].sk, number);
         items[i].expires_at_ms = 0;

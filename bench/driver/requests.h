@@ -12,16 +12,11 @@
 #ifndef BENCH_REQUESTS_H
 #define BENCH_REQUESTS_H
 
-#include <latchkey/latchkey.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define REQUEST_KEY_SIZE 16 /* of a pk, and of an sk */
+#include "driver/contender.h"
 
 struct request_body {
-    char pk[REQUEST_KEY_SIZE];
-    char sk[REQUEST_KEY_SIZE];
+    char pk[BENCH_KEY_SIZE];
+    char sk[BENCH_KEY_SIZE];
     uint64_t proof;
 };
 

@@ -5,7 +5,8 @@
  */
 #include "driver/schedule.h"
 
-#include "driver/bench.h"
+#include "driver/options.h"
+#include "driver/workload.h"
 
 #include <math.h>
 #include <sched.h>

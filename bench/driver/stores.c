@@ -8,10 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#define STORES_MAX (2 * BENCH_CONTENDERS_MAX)
+#define STORES_MAX (8 * BENCH_CONTENDERS_MAX)
 #define HELPERS_MAX 16
 #define CLOSE_ITEMS_MAX 200000
 
@@ -27,14 +25,6 @@ struct task {
     size_t end; /* of the ranks to look at */
     _Atomic uint64_t wrong, sum;
 };
-
-size_t
-driver_processors(void)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return processors < 1 ? 1 : (size_t)processors;
-}
 
 static size_t
 helper_count(void)
@@ -82,7 +72,7 @@ store_load(struct task *task, size_t index)
     store->handle = contender->open();
     void *client = store->handle != NULL ? contender->attach(store->handle) : NULL;
     if (client != NULL) {
-        store->items = store->source->load(contender, client);
+        store->items = store->source->load(store->source, contender, client);
         contender->detach(client);
     }
     store->failed = store->items == 0;
@@ -127,7 +117,10 @@ driver_stores_load(const struct bench_source *source,
         if (!seen)
             owners[task.count++] = store;
     }
-    bench_items_expected = source->count();
+    bench_expected.items = source->count(source);
+    bench_expected.cache_items =
+        source->cache_items != 0 ? source->cache_items : 2 * bench_expected.items;
+    bench_expected.slow = source->slow;
     task_run(&task);
     for (size_t i = 0; i < count; i++) {
         found[i] = store_find(contenders[i], source);
@@ -138,6 +131,17 @@ driver_stores_load(const struct bench_source *source,
         found[i]->items = owner->items;
         found[i]->failed = owner->failed;
     }
+}
+
+void
+driver_stores_name(const struct bench_source *source,
+                   const struct bench_contender *const *contenders, size_t count,
+                   struct driver_store **found)
+{
+    for (size_t i = 0; i < count; i++)
+        found[i] = store_find(contenders[i], source);
+    if (source != NULL)
+        bench_expected.items = source->count(source);
 }
 
 struct driver_store *
@@ -179,8 +183,8 @@ store_verify(struct task *task, size_t index)
         atomic_fetch_add(&task->wrong, 1);
         return;
     }
-    atomic_fetch_add(&task->wrong,
-                     store->source->verify(contender, client, index, task->count, task->end, &sum));
+    atomic_fetch_add(&task->wrong, store->source->verify(store->source, contender, client, index,
+                                                         task->count, task->end, &sum));
     atomic_fetch_add(&task->sum, sum);
     contender->detach(client);
 }

@@ -13,7 +13,6 @@
 
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
 enum {
     SPINS = 1000
@@ -25,11 +24,10 @@ struct ticket_store {
     _Alignas(BENCH_LINE) struct string_map map;
 };
 
-/* What one thread holds: room for the value that it read last. */
+/* What one thread holds: the store, and room for the values that it read last. */
 struct ticket_client {
     struct ticket_store *store;
-    size_t capacity;
-    char *buffer;
+    struct copies copies;
 };
 
 static void
@@ -72,38 +70,22 @@ ticket_close(void *handle)
 static void *
 ticket_attach(void *store)
 {
-    struct ticket_client *client = calloc(1, sizeof *client);
-    if (client == NULL)
-        return NULL;
-    client->store = store;
-    client->capacity = bench_options.value_size;
-    client->buffer = malloc(client->capacity);
-    if (client->buffer != NULL)
-        return client;
-    free(client);
-    return NULL;
-}
+    struct ticket_client *client = COPIES_CLIENT(client);
 
-static void
-ticket_detach(void *handle)
-{
-    struct ticket_client *client = handle;
-    free(client->buffer);
-    free(client);
+    if (client != NULL)
+        client->store = store;
+    return client;
 }
 
 static bool
 ticket_get(void *handle, const lk_key *key, lk_bytes *value)
 {
     struct ticket_client *client = handle;
-    uint64_t hash = map_hash(key);
+    uint64_t hash = item_hash(key);
     ticket_take(client->store);
-    const struct map_entry *entry = map_find(&client->store->map, hash, key);
-    bool found = entry != NULL && entry->value_size <= client->capacity;
-    if (found) {
-        lk_bytes stored = map_entry_value(entry);
-        *value = (lk_bytes){memcpy(client->buffer, stored.data, stored.size), stored.size};
-    }
+    struct map_entry *entry = map_find(&client->store->map, hash, key);
+    bool found = entry != NULL && copies_keep(&client->copies, 0, item_value(&entry->item),
+                                              entry->item.value_size, value);
     ticket_drop(client->store);
     return found;
 }
@@ -111,12 +93,10 @@ ticket_get(void *handle, const lk_key *key, lk_bytes *value)
 static bool
 ticket_set(void *handle, const lk_item *put)
 {
-    const lk_key *key = &put->key;
-    lk_bytes value = put->data;
     struct ticket_client *client = handle;
-    uint64_t hash = map_hash(key);
+    uint64_t hash = item_hash(&put->key);
     ticket_take(client->store);
-    bool done = map_set(&client->store->map, hash, key, value);
+    bool done = map_set(&client->store->map, hash, &put->key, put->data);
     ticket_drop(client->store);
     return done;
 }
@@ -125,7 +105,7 @@ static bool
 ticket_remove(void *handle, const lk_key *key)
 {
     struct ticket_client *client = handle;
-    uint64_t hash = map_hash(key);
+    uint64_t hash = item_hash(key);
     ticket_take(client->store);
     bool done = map_remove(&client->store->map, hash, key);
     ticket_drop(client->store);
@@ -139,7 +119,7 @@ static const struct bench_contender contender_ticket = {
     .open = ticket_open,
     .close = ticket_close,
     .attach = ticket_attach,
-    .detach = ticket_detach,
+    .detach = free,
     .get = ticket_get,
     .set = ticket_set,
     .remove = ticket_remove,

@@ -4,7 +4,6 @@
  */
 #include "page/facts.h"
 
-#include "driver/bench.h"
 #include "page/tables.h"
 #include "page/text.h"
 #include "record/statistics.h"
@@ -37,21 +36,6 @@ row_measured(const struct record_row *row)
     return row != NULL && row->repeats > 0 && row->median > 0;
 }
 
-/* The repeats' scores, of which more is better. */
-static size_t
-row_scores(const struct record *record, const struct record_row *row, double *scores)
-{
-    size_t count = 0;
-
-    for (unsigned i = 0; i < row->repeats; i++) {
-        if (!(record->options.rate > 0))
-            scores[count++] = row->rates[i];
-        else if (row->latencies[i].p99 > 0)
-            scores[count++] = 1e9 / (double)row->latencies[i].p99;
-    }
-    return count;
-}
-
 static void
 duel_fight(const struct record *record, const struct record_row *row, struct duel *duel)
 {
@@ -63,16 +47,17 @@ duel_fight(const struct record *record, const struct record_row *row, struct due
     const struct record_workload *workload = record_workload_find(record, row->workload);
     const char *subject =
         workload != NULL && workload->subject[0] != '\0' ? workload->subject : "latchkey";
-    const struct bench_contender *known = bench_contender_find(row->contender);
     const struct record_row *own =
         record_row_find(record, row->workload, subject, row->threads, row->distribution);
     double mine[RECORD_REPEATS_MAX], other[RECORD_REPEATS_MAX];
 
-    duel->rival = known == NULL || !known->ours;
+    duel->rival = !record_ours(record, row->contender);
     if (!row_measured(own) || !row_measured(row) || own == row || own->fault[0] != '\0' ||
         row->fault[0] != '\0')
         return;
-    size_t mine_count = row_scores(record, own, mine), count = row_scores(record, row, other);
+    bool of_latency = record->options.rate > 0;
+    size_t mine_count = record_scores(own, of_latency, mine);
+    size_t count = record_scores(row, of_latency, other);
     double median = statistics_median(other, count), best = statistics_median(mine, mine_count);
     if (!(median > 0) || !(best > 0))
         return;
@@ -151,7 +136,6 @@ void
 facts_judge(cJSON *root, const struct record *record, const struct duel *duels)
 {
     cJSON *rows = cJSON_GetObjectItem(root, "rows"), *object;
-    cJSON *known = cJSON_AddArrayToObject(root, "contenders");
     size_t at = 0;
 
     cJSON_AddStringToObject(root, "baseline", record->baseline);
@@ -168,17 +152,6 @@ facts_judge(cJSON *root, const struct record *record, const struct duel *duels)
         const char *name = cJSON_GetObjectItem(object, "name")->valuestring;
         struct match match = match_play(record, duels, name);
         cJSON_AddStringToObject(object, "standing", standings[match.standing].kind);
-    }
-    for (size_t i = 0; i < bench_contender_count; i++) {
-        bool there = false;
-        for (size_t j = 0; j < record->row_count && !there; j++)
-            there = strcmp(record->rows[j]->contender, bench_contenders[i]->name) == 0;
-        if (!there)
-            continue;
-        object = cJSON_CreateObject();
-        cJSON_AddStringToObject(object, "name", bench_contenders[i]->name);
-        cJSON_AddStringToObject(object, "what", bench_contenders[i]->what);
-        cJSON_AddItemToArray(known, object);
     }
 }
 

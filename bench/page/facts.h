@@ -29,7 +29,7 @@ struct duel {
 struct duel *duels_fight(const struct record *record);
 
 /* To the JSON of the record: rows get `versus`, `standing`, `rival` and `comparison`, workloads
- * `standing`, the root the `contenders`. This is what the page's script sees. */
+ * `standing`. This is what the page's script sees. */
 void facts_judge(cJSON *root, const struct record *record, const struct duel *duels);
 
 /* Then what the template alone needs: texts of rows, rows of workloads, `verdict`, `doubts`. */

@@ -4,8 +4,6 @@
  */
 #include "record/compare.h"
 
-#include "driver/bench.h"
-#include "driver/options.h"
 #include "record/statistics.h"
 
 #include <math.h>
@@ -15,36 +13,13 @@
 
 /* ---- verdicts -------------------------------------------------------------------------------- */
 
-/* What the repeats are judged by: more is better. Returns how many there are. */
-static size_t
-row_scores(const struct record_row *row, bool of_latency, double *scores)
-{
-    size_t count = 0;
-
-    for (unsigned i = 0; i < row->repeats; i++) {
-        if (!of_latency)
-            scores[count++] = row->rates[i]; /* 0 too: a repeat in which the thread had no turn */
-        else if (row->latencies[i].p99 > 0)
-            scores[count++] = 1e9 / (double)row->latencies[i].p99;
-    }
-    return count;
-}
-
 static double
 row_median(const struct record_row *row, bool of_latency)
 {
     double scores[RECORD_REPEATS_MAX];
-    size_t count = row_scores(row, of_latency, scores);
+    size_t count = record_scores(row, of_latency, scores);
 
     return statistics_median(scores, count);
-}
-
-static bool
-is_ours(const char *name)
-{
-    const struct bench_contender *contender = bench_contender_find(name);
-
-    return contender != NULL && contender->ours;
 }
 
 static bool
@@ -69,7 +44,8 @@ drift_measure(const struct record *now, const struct record *before, const struc
     for (size_t i = 0; i < now->row_count && drift->count < STATISTICS_MOST; i++) {
         const struct record_row *rival = now->rows[i];
         if (strcmp(rival->workload, row->workload) != 0 || rival->threads != row->threads ||
-            strcmp(rival->distribution, row->distribution) != 0 || is_ours(rival->contender))
+            strcmp(rival->distribution, row->distribution) != 0 ||
+            record_ours(now, rival->contender))
             continue;
         const struct record_row *older = record_row_find(before, rival->workload, rival->contender,
                                                          rival->threads, rival->distribution);
@@ -83,14 +59,6 @@ drift_measure(const struct record *now, const struct record *before, const struc
     }
 }
 
-static int
-number_order(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-
-    return a < b ? -1 : a > b;
-}
-
 /* The median spread of latchkey's rows: how much repeats differ in that run. One row's own few repeats
  * may lie close to each other by chance. */
 static double
@@ -102,12 +70,12 @@ record_unrest(const struct record *record, bool of_latency)
 
     for (size_t i = 0; spreads != NULL && i < record->row_count; i++) {
         const struct record_row *row = record->rows[i];
-        size_t repeats = row_scores(row, of_latency, scores);
-        if (is_ours(row->contender) && row_is_sound(row) && repeats > 1)
+        size_t repeats = record_scores(row, of_latency, scores);
+        if (record_ours(record, row->contender) && row_is_sound(row) && repeats > 1)
             spreads[count++] = statistics_spread(scores, repeats);
     }
     if (count > 0) {
-        qsort(spreads, count, sizeof *spreads, number_order);
+        qsort(spreads, count, sizeof *spreads, statistics_order);
         median = spreads[count / 2];
     }
     free(spreads);
@@ -151,8 +119,8 @@ row_compare(const struct record *now, const struct record *baseline, struct reco
 
     if (!row_is_sound(row) || !row_is_sound(before))
         return;
-    size_t is_count = row_scores(row, of_latency, is);
-    size_t was_count = row_scores(before, of_latency, was);
+    size_t is_count = record_scores(row, of_latency, is);
+    size_t was_count = record_scores(before, of_latency, was);
     double is_median = statistics_median(is, is_count);
     double was_median = statistics_median(was, was_count);
     if (!(is_median > 0) || !(was_median > 0))
@@ -161,7 +129,7 @@ row_compare(const struct record *now, const struct record *baseline, struct reco
     comparison->median = of_latency ? 1e9 / was_median : was_median;
     comparison->difference = is_median / was_median - 1;
     comparison->verdict = RECORD_RIVAL;
-    if (is_ours(row->contender)) {
+    if (record_ours(now, row->contender)) {
         drift_measure(now, baseline, row, of_latency, &drift);
         comparison->rivals = (unsigned)drift.count;
         comparison->verdict = RECORD_NO_RIVAL;
@@ -336,7 +304,7 @@ compare_status(const struct record *now, double worse_most)
 }
 
 int
-compare_files(const char *old, const char *new)
+compare_files(const char *old, const char *new, double worse_most)
 {
     struct record now, before;
     int status = STATUS_USAGE;
@@ -346,7 +314,7 @@ compare_files(const char *old, const char *new)
     if (record_read(&now, new)) {
         compare_records(&now, &before);
         compare_print(&now, &before);
-        status = compare_status(&now, bench_options.worse_most);
+        status = compare_status(&now, worse_most);
         record_close(&now);
     }
     record_close(&before);

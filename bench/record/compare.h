@@ -10,6 +10,15 @@
 
 #include "record/record.h"
 
+/* What the program's exit status means. */
+enum {
+    STATUS_OK = 0,
+    STATUS_BROKEN = 1,        /* an invariant: a contender lost or changed something */
+    STATUS_USAGE = 2,         /* a bad option, or a file that cannot be read or written */
+    STATUS_WORSE = 3,         /* than the baseline by more than --fail-if-worse */
+    STATUS_INTERRUPTED = 130, /* by SIGINT or SIGTERM; what was measured is written */
+};
+
 /* Fills `comparison` of each row that the baseline has too. */
 void compare_records(struct record *now, const struct record *baseline);
 
@@ -22,6 +31,6 @@ void compare_print(const struct record *now, const struct record *baseline);
 int compare_status(const struct record *now, double worse_most);
 
 /* The command: reads, compares, prints. Returns the exit status. */
-int compare_files(const char *old, const char *new);
+int compare_files(const char *old, const char *new, double worse_most);
 
 #endif

@@ -39,6 +39,7 @@ record_close(struct record *record)
     }
     free(record->rows);
     free(record->workloads);
+    free(record->contenders);
     memset(record, 0, sizeof *record);
 }
 
@@ -56,9 +57,10 @@ record_workload_find(const struct record *record, const char *name)
 struct record_workload *
 record_workload(struct record *record, const char *name)
 {
-    for (size_t i = 0; i < record->workload_count; i++)
-        if (TEXT_IS(record->workloads[i].name, name))
-            return &record->workloads[i];
+    const struct record_workload *found = record_workload_find(record, name);
+
+    if (found != NULL)
+        return &record->workloads[found - record->workloads];
     record->workloads =
         array_grow(record->workloads, record->workload_count, sizeof *record->workloads);
     struct record_workload *workload = &record->workloads[record->workload_count++];
@@ -66,6 +68,31 @@ record_workload(struct record *record, const char *name)
     RECORD_TEXT(workload->unit, "ops/s");
     workload->scale = 1;
     return workload;
+}
+
+void
+record_contender(struct record *record, const char *name, const char *what, bool ours)
+{
+    size_t count = record->contender_count;
+
+    for (size_t i = 0; i < count; i++)
+        if (TEXT_IS(record->contenders[i].name, name))
+            return;
+    record->contenders = array_grow(record->contenders, count, sizeof *record->contenders);
+    struct record_contender *contender = &record->contenders[record->contender_count++];
+    RECORD_TEXT(contender->name, name);
+    RECORD_TEXT(contender->what, what);
+    contender->ours = ours;
+}
+
+bool
+record_ours(const struct record *record, const char *name)
+{
+    for (size_t i = 0; i < record->contender_count; i++)
+        if (strcmp(record->contenders[i].name, name) == 0)
+            return record->contenders[i].ours;
+    return record->contender_count == 0 &&
+           (strncmp(name, "latchkey", 8) == 0 || strncmp(name, "cache", 5) == 0);
 }
 
 const struct record_row *
@@ -138,6 +165,29 @@ record_summarise(struct record_row *row, unsigned processors)
     row->unsteady = row->spread > RECORD_UNSTEADY;
     row->crowded = row->threads > processors;
     row->busy = row->others_s > row->elapsed_s * (idle + processors * BUSY_SHARE);
+}
+
+struct record_latency
+record_latency_of(const struct histogram *histogram)
+{
+    return (struct record_latency){.p50 = histogram_percentile(histogram, 0.5),
+                                   .p99 = histogram_percentile(histogram, 0.99),
+                                   .p999 = histogram_percentile(histogram, 0.999),
+                                   .maximum = histogram->maximum};
+}
+
+size_t
+record_scores(const struct record_row *row, bool of_latency, double *scores)
+{
+    size_t count = 0;
+
+    for (unsigned i = 0; i < row->repeats; i++) {
+        if (!of_latency)
+            scores[count++] = row->rates[i]; /* 0 too: a repeat in which the thread had no turn */
+        else if (row->latencies[i].p99 > 0)
+            scores[count++] = 1e9 / (double)row->latencies[i].p99;
+    }
+    return count;
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The whole run as one value: the machine, the options, the workloads and a row for each workload,
- * contender and number of threads. The plan and the workloads fill it (`record_current`); every
+ * contender and number of threads. The plan and the workloads fill it (driver/measured.h); every
  * form of report (tables, JSON, CSV, .hgrm, HTML) and every comparison takes it. A JSON file is the
  * same value on disk.
  *
@@ -55,6 +55,12 @@ struct record_options {
     unsigned repeats;
     unsigned locks_per_commit;
     uint64_t keys, value_size, seed;
+};
+
+struct record_contender {
+    char name[48];
+    char what[96];
+    bool ours; /* this library under some name or in front of it */
 };
 
 struct record_workload {
@@ -166,6 +172,8 @@ struct record {
     char command[1024];
     struct record_machine machine;
     struct record_options options;
+    struct record_contender *contenders; /* of the rows */
+    size_t contender_count;
     struct record_workload *workloads; /* in the order of the tables, as are the rows */
     size_t workload_count;
     struct record_row **rows;
@@ -182,18 +190,17 @@ struct record {
 
 /* ---- filling --------------------------------------------------------------------------------- */
 
-struct bench_workload;
-struct driver_result;
-
-/* The record of this run. */
-extern struct record record_current;
-
-/* The machine, the date and the options, before anything runs. */
-void record_begin(struct record *record, int argc, char **argv);
 void record_close(struct record *record);
 
+/* The workload, or the contender, of a name, made if there is none. Out of memory ends the program. */
 struct record_workload *record_workload(struct record *record, const char *name);
+void record_contender(struct record *record, const char *name, const char *what, bool ours);
+
 const struct record_workload *record_workload_find(const struct record *record, const char *name);
+
+/* Whether a contender is this library, so that it is judged. In records that name no contenders its
+ * name says so. */
+bool record_ours(const struct record *record, const char *contender);
 
 /* The row, made if there is none. Out of memory ends the program. */
 struct record_row *record_row(struct record *record, const char *workload, const char *contender,
@@ -202,20 +209,7 @@ const struct record_row *record_row_find(const struct record *record, const char
                                          const char *contender, unsigned threads,
                                          const char *distribution);
 
-/* Says what a workload is, in the current record. The distribution may be NULL. */
-struct distribution;
-void record_describe(const struct bench_workload *workload,
-                     const struct distribution *distribution);
-
-/* What a driver's runs gave, as a row of the current record. */
-struct record_row *record_result(const struct bench_workload *workload, unsigned threads,
-                                 const struct driver_result *result);
-
-/* For workloads that print for themselves: one more figure of a row of the current record, which
- * is made if there is none. A figure of that name is replaced. Threads 0: of no number. */
-void record_figure(const char *workload, const char *contender, unsigned threads, const char *name,
-                   const char *unit, double value);
-
+/* A figure of a row; one of that name is replaced. */
 struct record_figure *record_row_figure(struct record_row *row, const char *name, const char *unit,
                                         double value);
 
@@ -228,6 +222,12 @@ void record_summarise(struct record_row *row, unsigned processors);
 /* Fairness of one repeat. Jain's index: (sum x)^2 / (n * sum x^2), 1 where all threads did alike,
  * 1/n where one did all. `slowest`: the slowest thread's part of the fastest's. */
 void record_fairness(const uint64_t *operations, unsigned threads, double *jain, double *slowest);
+
+struct record_latency record_latency_of(const struct histogram *histogram);
+
+/* What a row is judged by, repeat by repeat, more is better: rates; where these are given (--rate),
+ * the inverse of p99, in seconds. Returns how many there are, at most RECORD_REPEATS_MAX. */
+size_t record_scores(const struct record_row *row, bool of_latency, double *scores);
 
 /* ---- forms ----------------------------------------------------------------------------------- */
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int
-number_compare(const void *left, const void *right)
+int
+statistics_order(const void *left, const void *right)
 {
     double a = *(const double *)left, b = *(const double *)right;
 
@@ -21,7 +21,7 @@ static void
 numbers_sort(const double *numbers, size_t count, double *sorted)
 {
     memcpy(sorted, numbers, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, number_compare);
+    qsort(sorted, count, sizeof *sorted, statistics_order);
 }
 
 double

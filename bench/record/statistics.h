@@ -9,6 +9,9 @@
 
 #define STATISTICS_MOST 64 /* numbers of one group */
 
+/* For qsort. */
+int statistics_order(const void *left, const void *right);
+
 /* 0 of no numbers. */
 double statistics_median(const double *numbers, size_t count);
 

@@ -1,139 +1,166 @@
 /* SPDX-License-Identifier: MIT
  *
- * cache-rate: the hit rates of this library's cache and of the hand-written LRU on the same traces
- * (trace.h), with 1 thread and with 4, which take a part of the trace each. Its own table; runs
- * only when asked for.
+ * cache-rate: the hit rates of this library's cache and of the hand-written LRU on the same traces,
+ * with 1 thread and with 4, which take a part of the trace each. Its own table.
  *
- * The rate is over the zipf requests after the warm-up: how many of them did not make their thread
- * ask the database. Who gets what another thread has just read counts as a hit; with a database
- * in memory that is rare.
+ * A "zipf" request asks for a key by rank. Scan requests, a quarter of all where there are any, walk
+ * over keys in order. The rate is over the zipf requests after the warm-up: how many of them did not
+ * make their thread ask the database. Who gets what another thread has just read counts as a hit; with
+ * a database in memory that is rare.
  */
-#include "contenders/parts/fronts.h"
-#include "driver/data.h"
 #include "driver/report.h"
-#include "workloads/parts/trace.h"
+#include "workloads/parts/steps.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RATE_KEYS 100000
-#define RATE_REQUESTS 600000
-#define RATE_THREADS_MAX 4
-#define SCAN_POINTS 5 /* that the cache is to be better with scans */
+#define KEYS 100000
+#define REQUESTS 600000
+#define SCAN_POINTS 5             /* that the cache is to be better with scans */
+#define SCAN UINT32_C(0x80000000) /* marks a request of a scan */
+#define BURST (KEYS / 50)
 #define FAULT (-1.0)
 
-static const unsigned rate_threads[] = {1, RATE_THREADS_MAX};
-static const size_t rate_shares[] = {100, 10}; /* one item of so many fits */
-
-#define THREAD_COUNTS (sizeof rate_threads / sizeof rate_threads[0])
-#define SHARES (sizeof rate_shares / sizeof rate_shares[0])
-
 static const struct {
-    enum trace_kind kind;
+    const char *name;
     double theta;
-} rate_rows[] = {
-    {TRACE_PLAIN, 0.8},        {TRACE_PLAIN, 0.9},       {TRACE_PLAIN, 1.0},
-    {TRACE_PLAIN, 1.1},        {TRACE_PLAIN, 1.2},       {TRACE_SCAN_MIXED, 0.99},
-    {TRACE_SCAN_BURSTS, 0.99}, {TRACE_SCAN_TABLE, 0.99},
+    bool scans;
+    uint32_t burst; /* so many requests of a scan come at once */
+    bool table;     /* the scan goes round and round over the zipf's own keys; else over new ones */
+} traces[] = {
+    {"zipf", 0.8, false, 1, false},
+    {"zipf", 0.9, false, 1, false},
+    {"zipf", 1.0, false, 1, false},
+    {"zipf", 1.1, false, 1, false},
+    {"zipf", 1.2, false, 1, false},
+    {"+ scan, mixed", 0.99, true, 1, false},
+    {"+ scan, bursts", 0.99, true, BURST, false},
+    {"+ scan, table", 0.99, true, BURST, true},
 };
 
-struct rate_worker {
-    _Alignas(BENCH_LINE) struct front *front;
-    const struct trace *trace;
-    size_t first, end;
-    uint64_t asks, hits;             /* after the warm-up, of the zipf */
-    uint64_t all_asks, reads, wrong; /* of the whole trace */
-};
+static const unsigned thread_counts[] = {1, 4};
+static const uint32_t shares[] = {100, 10}; /* one item of so many fits */
 
-static void *
-worker_main(void *argument)
+static uint32_t trace[REQUESTS];
+static _Atomic uint64_t asks, hits,
+    reads; /* of a run; the first two after the warm-up, of the zipf */
+
+/* False: out of memory. */
+static bool
+trace_make(size_t kind)
 {
-    struct rate_worker *worker = argument;
-    size_t warmup = (worker->end - worker->first) / 3;
-    struct front_client client;
+    struct distribution zipf = {DISTRIBUTION_ZIPF, traces[kind].theta, 0};
+    uint32_t *draws = malloc(REQUESTS * sizeof *draws), asked = 0, scanned = 0;
 
-    if (!front_attach(&client, worker->front)) {
-        worker->wrong++;
-        return NULL;
+    if (draws == NULL)
+        return false;
+    distribution_draw(&zipf, bench_options.seed, KEYS, draws, REQUESTS);
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        bool scan = traces[kind].scans && i / traces[kind].burst % 4 == 3;
+        if (!scan)
+            trace[i] = draws[asked++];
+        else
+            trace[i] = (traces[kind].table ? scanned++ % KEYS : KEYS + scanned++) | SCAN;
     }
-    for (size_t i = worker->first; i < worker->end; i++) {
-        uint32_t ask = worker->trace->asks[i];
-        enum front_read read = front_get(&client, ask & ~TRACE_SCAN);
-        worker->wrong += read == FRONT_WRONG;
-        worker->reads += read == FRONT_MISS;
-        worker->all_asks++;
-        if (i - worker->first < warmup || (ask & TRACE_SCAN) != 0)
+    free(draws);
+    return true;
+}
+
+/* ---- one run --------------------------------------------------------------------------------- */
+
+static uint64_t
+part_fixed(struct bench_worker *worker)
+{
+    return REQUESTS / worker->run->threads;
+}
+
+static void
+part_step(struct bench_worker *worker, size_t count)
+{
+    uint64_t each = REQUESTS / worker->run->threads, first = worker->number * each;
+    uint64_t zipf = 0, hit = 0, all = worker->contender->misses();
+
+    for (; count > 0; count--) {
+        uint64_t at = worker->sequence++ - worker->first_sequence,
+                 before = worker->contender->misses();
+        uint32_t request = trace[first + at];
+        step_get(worker, request & ~SCAN);
+        if (at < each / 3 || (request & SCAN) != 0)
             continue;
-        worker->asks++;
-        worker->hits += read == FRONT_HIT;
+        zipf++;
+        hit += worker->contender->misses() == before;
     }
-    front_detach(&client);
-    return NULL;
+    atomic_fetch_add(&asks, zipf);
+    atomic_fetch_add(&hits, hit);
+    atomic_fetch_add(&reads, worker->contender->misses() - all);
+}
+
+/* What the driver is given: not in the registry. */
+static const struct bench_workload part_of_trace = {
+    .name = "cache-rate", .own_pace = true, .batch = 10000, .fixed = part_fixed, .step = part_step};
+
+/* The counters of the cache must say what its callers saw: with several threads a miss may get what
+ * another has read. */
+static bool
+counters_agree(const struct driver_store *store, unsigned threads)
+{
+    struct bench_counter counters[BENCH_COUNTERS_MAX];
+    uint64_t hit = 0, missed = 0;
+
+    if (store->contender->contention == NULL)
+        return true;
+    size_t count = store->contender->contention(store->handle, counters);
+    for (size_t i = 0; i < count; i++) {
+        hit += strcmp(counters[i].name, "cache hits") == 0 ? counters[i].value : 0;
+        missed += strcmp(counters[i].name, "cache misses") == 0 ? counters[i].value : 0;
+    }
+    return hit + missed == REQUESTS && reads <= missed && (threads > 1 || reads == missed);
 }
 
 /* In percent, or FAULT. */
 static double
-workers_run(struct front *front, const struct trace *trace, unsigned threads)
+cell_run(const char *contender, unsigned threads)
 {
-    struct rate_worker workers[RATE_THREADS_MAX];
-    pthread_t handles[RATE_THREADS_MAX];
-    uint64_t asks = 0, hits = 0, all_asks = 0, reads = 0, wrong = 0;
-    unsigned started = 0;
+    struct driver_store store = {.contender = bench_contender_find(contender)};
+    struct driver_result *result = calloc(1, sizeof *result);
+    const struct driver_streams streams = {0};
+    double rate = FAULT;
 
-    memset(workers, 0, sizeof workers);
-    for (unsigned i = 0; i < threads; i++) {
-        workers[i].front = front;
-        workers[i].trace = trace;
-        workers[i].first = trace->count / threads * i;
-        workers[i].end = workers[i].first + trace->count / threads;
+    store.handle = store.contender->open();
+    if (result != NULL && store.handle != NULL) {
+        asks = hits = reads = 0;
+        result->store = &store;
+        driver_run(&part_of_trace, &streams, threads, result);
+        if (result->fault == NULL && (bench_interrupted() || counters_agree(&store, threads)))
+            rate = 100.0 * (double)hits / (double)(asks != 0 ? asks : 1);
     }
-    while (started < threads &&
-           pthread_create(&handles[started], NULL, worker_main, &workers[started]) == 0)
-        started++;
-    for (unsigned i = 0; i < started; i++) {
-        pthread_join(handles[i], NULL);
-        asks += workers[i].asks;
-        hits += workers[i].hits;
-        all_asks += workers[i].all_asks;
-        reads += workers[i].reads;
-        wrong += workers[i].wrong;
-    }
-    if (started < threads || wrong != 0 || asks == 0 ||
-        !front_agrees(front, all_asks, reads, threads == 1))
-        return FAULT;
-    return 100.0 * (double)hits / (double)asks;
-}
-
-static double
-cell_run(enum front_kind kind, lk_db *memory, const struct trace *trace, size_t capacity,
-         unsigned threads)
-{
-    struct front front;
-
-    if (!front_open(&front, kind, memory, false, capacity))
-        return FAULT;
-    double rate = workers_run(&front, trace, threads);
-    front_close(&front);
+    if (store.handle != NULL)
+        store.contender->close(store.handle);
+    free(result);
     return rate;
 }
 
+/* ---- the table ------------------------------------------------------------------------------- */
+
 static bool
-row_run(lk_db *memory, const struct trace *trace, double theta, size_t capacity)
+row_run(const struct bench_workload *workload, size_t kind, uint32_t capacity)
 {
-    double wanted = trace_has_scans(trace->kind) ? SCAN_POINTS : 0;
+    double wanted = traces[kind].scans ? SCAN_POINTS : 0;
     enum report_outcome outcome = REPORT_MET;
     bool good = true;
     char text[48];
 
-    printf("  %-14s %4.2f %6zu", trace_name(trace->kind), theta, capacity);
-    for (size_t i = 0; i < THREAD_COUNTS; i++) {
-        double lru = cell_run(FRONT_LRU, memory, trace, capacity, rate_threads[i]);
-        double cache = cell_run(FRONT_CACHE, memory, trace, capacity, rate_threads[i]);
-        good = good && lru != FAULT && cache != FAULT;
-        snprintf(text, sizeof text, "%s %.2f, %zu items", trace_name(trace->kind), theta, capacity);
-        record_figure("cache-rate", "lru-mutex", rate_threads[i], text, "%", lru);
-        record_figure("cache-rate", "cache", rate_threads[i], text, "%", cache);
+    bench_expected.cache_items = capacity;
+    printf("  %-14s %4.2f %6u", traces[kind].name, traces[kind].theta, capacity);
+    for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++) {
+        double lru = cell_run("lru-mutex", thread_counts[i]);
+        double cache = cell_run("cache", thread_counts[i]);
+        good = good && lru >= 0 && cache >= 0;
+        snprintf(text, sizeof text, "%s %.2f, %u items", traces[kind].name, traces[kind].theta,
+                 capacity);
+        record_figure(workload, "lru-mutex", thread_counts[i], text, "%", lru);
+        record_figure(workload, "cache", thread_counts[i], text, "%", cache);
         printf("  %8.2f %7.2f %+7.2f", lru, cache, cache - lru);
         if (cache - lru < wanted)
             outcome = REPORT_MISSED;
@@ -148,47 +175,37 @@ row_run(lk_db *memory, const struct trace *trace, double theta, size_t capacity)
 }
 
 static bool
-rows_run(lk_db *memory)
+cache_rate_run(const struct bench_workload *workload,
+               const struct bench_contender *const *contenders, size_t count)
 {
-    bool good = true;
-
-    for (size_t i = 0; i < sizeof rate_rows / sizeof rate_rows[0] && !bench_interrupted(); i++) {
-        struct trace trace;
-        progress_show("cache-rate", trace_name(rate_rows[i].kind), 0);
-        if (!trace_open(&trace, rate_rows[i].kind, RATE_KEYS, RATE_REQUESTS, rate_rows[i].theta,
-                        bench_options.seed))
-            return false;
-        progress_clear();
-        for (size_t j = 0; j < SHARES; j++)
-            good = row_run(memory, &trace, rate_rows[i].theta, RATE_KEYS / rate_shares[j]) && good;
-        trace_close(&trace);
-    }
-    return good;
-}
-
-static bool
-cache_rate_run(const struct bench_contender *const *contenders, size_t count)
-{
-    size_t items = RATE_KEYS + RATE_REQUESTS / 4; /* those of the scans are behind the others */
+    /* The items of scans are behind the others. */
+    static const struct bench_source items = {.items = KEYS + REQUESTS / 4, DATA_CALLS};
+    struct driver_store *stores[BENCH_CONTENDERS_MAX];
+    const struct bench_contender *memory = bench_contender_find("latchkey");
     const char *why = NULL;
-    bool good = false;
 
     (void)contenders;
     (void)count;
     if (!data_source.open(&why))
         return false;
     printf("\n");
-    report_words(
-        "cache-rate: zipf requests that were hits, in percent, %d keys, %d requests, a third "
-        "of them warm-up",
-        RATE_KEYS, RATE_REQUESTS);
+    report_words("cache-rate: zipf requests that were hits, in percent, %d keys, %d requests, a "
+                 "third of them warm-up",
+                 KEYS, REQUESTS);
     printf("  %26s %25s %25s\n", "", "1 thread", "4 threads");
     printf("  %-14s %4s %6s  %8s %7s %7s  %8s %7s %7s\n", "trace", "skew", "items", "lru", "cache",
            "points", "lru", "cache", "points");
-    lk_db *memory = front_memory_open(items);
-    if (memory != NULL)
-        good = rows_run(memory);
-    lk_close(memory);
+    driver_stores_load(&items, &memory, 1, stores);
+    bench_expected.database = stores[0]->handle;
+    bool good = !stores[0]->failed;
+    for (size_t i = 0; i < sizeof traces / sizeof *traces && good && !bench_interrupted(); i++) {
+        progress_show("cache-rate", traces[i].name, 0);
+        good = trace_make(i);
+        progress_clear();
+        for (size_t j = 0; j < sizeof shares / sizeof *shares && good; j++)
+            good = row_run(workload, i, KEYS / shares[j]);
+    }
+    bench_expected.database = NULL;
     return good;
 }
 
@@ -203,6 +220,7 @@ static const struct bench_workload workload_cache_rate = {
     .what = "hit rates of the cache and of lru-mutex on zipf traces, with and without scans",
     .order = 82,
     .on_request = true,
+    .contenders = "cache",
     .can = can_cache_rate,
     .run = cache_rate_run,
 };

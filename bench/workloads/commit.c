@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Read-modify-write under locks: a transfer among two or more items, in which one more arrives than is given. So the sum of all numbers grows by the number of
- * commits, whichever of them was torn or lost; the driver checks that after the runs.
+ * Read-modify-write under locks: a transfer among two or more items, in which one more arrives than
+ * is given. So the sum of all numbers grows by the number of commits, whichever of them was torn or
+ * lost; the driver checks that after the runs.
  */
 #include "workloads/parts/steps.h"
 
@@ -18,7 +19,7 @@ transfer_step(struct bench_worker *worker, size_t count)
         uint64_t amount = worker->sequence++ % 100;
         uint64_t numbers[2] = {(uint64_t)0 - amount, amount + 1};
         requests->at += 2;
-        step_commit_keys(worker, &requests->keys[place], &worker->stream[place], numbers, 2);
+        step_commit(worker, &requests->keys[place], &worker->stream[place], numbers, 2);
     }
 }
 
@@ -52,7 +53,7 @@ ring_step(struct bench_worker *worker, size_t count)
                 indexes[j] = (uint32_t)((indexes[j] + 1) % bench_options.keys);
             numbers[j] = j + 1 < locks ? amount : 1 - amount * (locks - 1);
         }
-        step_commit(worker, indexes, numbers, locks);
+        step_commit(worker, NULL, indexes, numbers, locks);
     }
 }
 

@@ -4,10 +4,8 @@
  * embedded store, through a wrapper in front of it, through an adapter whose get does nothing and a
  * wrapper in front of that, and of the loop that makes the keys.
  */
-#include "contenders/parts/fronts.h"
 #include "contenders/parts/wrapper.h"
 #include "driver/data.h"
-#include "driver/driver.h"
 #include "driver/report.h"
 #include "record/statistics.h"
 
@@ -16,7 +14,6 @@
 
 #define ROWS 5
 #define BATCH 64
-#define KEYS 1000        /* few enough for the processor's own cache */
 #define DURATION_SHARE 4 /* a cell takes a fourth of --duration: one thread is steady */
 
 struct row {
@@ -24,7 +21,7 @@ struct row {
     lk_db *db; /* NULL: nothing is called */
     lk_status expected;
     int less;                            /* the row that it is compared with; -1: none */
-    double rates[2][DRIVER_REPEATS_MAX]; /* of one key; of all keys */
+    double rates[2][RECORD_REPEATS_MAX]; /* of one key; of all keys */
     unsigned repeats[2];
     uint64_t sum; /* of the loop alone, which is not for nothing */
 };
@@ -75,14 +72,13 @@ row_ns(const struct row *row, size_t cell)
 }
 
 static void
-rows_print(const struct row *rows)
+rows_print(const struct bench_workload *workload, const struct row *rows)
 {
     for (size_t i = 0; i < ROWS; i++) {
         printf("  %-36s", rows[i].name);
         for (size_t cell = 0; cell < 2; cell++) {
             double ns = row_ns(&rows[i], cell);
-            record_figure("dispatch", rows[i].name, 1, cell == 0 ? "one key" : "all keys", "ns",
-                          ns);
+            record_figure(workload, rows[i].name, 1, cell == 0 ? "one key" : "all keys", "ns", ns);
             printf(" %8.1f", ns);
             if (rows[i].less >= 0)
                 printf(" %+8.1f", ns - row_ns(&rows[rows[i].less], cell));
@@ -106,17 +102,18 @@ rows_run(struct row *rows, lk_result *result, size_t keys)
 }
 
 static bool
-dispatch_run(const struct bench_contender *const *contenders, size_t count)
+dispatch_run(const struct bench_workload *workload, const struct bench_contender *const *contenders,
+             size_t count)
 {
-    size_t keys = KEYS;
+    size_t keys = data_thousand_source.items;
+    struct driver_store *store;
     const char *why = NULL;
     bool good = false;
 
-    (void)contenders;
-    (void)count;
-    if (!data_source.open(&why))
+    if (count == 0 || !data_source.open(&why))
         return false;
-    lk_db *memory = front_memory_open(keys);
+    driver_stores_load(&data_thousand_source, contenders, 1, &store);
+    lk_db *memory = store->handle;
     lk_db *pass = memory != NULL ? wrapper_open(memory, WRAPPER_PASS) : NULL;
     lk_db *empty = memory != NULL ? wrapper_open(memory, WRAPPER_EMPTY) : NULL;
     lk_db *both = empty != NULL ? wrapper_open(empty, WRAPPER_PASS) : NULL;
@@ -137,7 +134,7 @@ dispatch_run(const struct bench_contender *const *contenders, size_t count)
         };
         memcpy(rows, heads, sizeof heads);
         good = rows_run(rows, result, keys);
-        rows_print(rows);
+        rows_print(workload, rows);
     }
     if (!good)
         printf("  WRONG: a handle could not be opened, or a get did not say what it should\n");
@@ -146,7 +143,6 @@ dispatch_run(const struct bench_contender *const *contenders, size_t count)
     lk_close(both);
     lk_close(empty);
     lk_close(pass);
-    lk_close(memory);
     return good;
 }
 

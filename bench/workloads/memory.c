@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * Bytes per item: after loading, after a hundred updates of each item, with a lock on every item,
- * after deleting all. Those who have partitions are loaded with large and with small ones. Each contender is
- * loaded in a process of its own, so that nothing else is counted; several at once, for nothing
- * here depends on time. "Allocated" is what jemalloc has handed out and not got back, "resident"
+ * after deleting all. Those who have partitions are loaded with large and with small ones. Each
+ * contender is loaded in a process of its own, so that nothing else is counted. "Allocated" is what jemalloc has handed out and not got back, "resident"
  * what the system gives the process, each less what it was before the store was opened. After the
  * updates and the deletes jemalloc is asked to give free pages back; before that it is not.
  */
-#include "driver/data.h"
 #include "driver/report.h"
-#include "record/record.h"
+#include "workloads/parts/steps.h"
 
 #include <jemalloc/jemalloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* The text of a macro's value. */
@@ -31,7 +28,7 @@ struct usage {
     double allocated, resident;
 };
 
-/* What a child finds; written to its pipe in one piece. */
+/* What a child finds, in memory that it shares. */
 struct memory_report {
     bool loaded, updated, locked, removed;
     struct usage load, update, lock, removal;
@@ -74,6 +71,7 @@ usage_since(struct usage base)
 struct memory_case {
     const struct bench_contender *contender;
     size_t partition_items;
+    struct memory_report *report;
 };
 
 static lk_key
@@ -144,12 +142,14 @@ pages_free(void)
 
 /* What a child does. */
 static void
-report_fill(const struct memory_case *of, struct memory_report *report)
+report_fill(void *context)
 {
+    const struct memory_case *of = context;
     const struct bench_contender *contender = of->contender;
+    struct memory_report *report = of->report;
     struct usage base = usage_read();
 
-    bench_items_expected = bench_options.keys;
+    bench_expected.items = bench_options.keys;
     void *store = contender->open();
     void *client = store != NULL ? contender->attach(store) : NULL;
     if (client == NULL)
@@ -182,44 +182,6 @@ report_fill(const struct memory_case *of, struct memory_report *report)
     }
 }
 
-/* Starts a child for a case; returns the end of the pipe to read from, or -1. */
-static int
-child_start(const struct memory_case *of, pid_t *pid)
-{
-    int ends[2];
-
-    if (pipe(ends) != 0)
-        return -1;
-    fflush(NULL);
-    *pid = fork();
-    if (*pid == 0) {
-        struct memory_report report = {0};
-        close(ends[0]);
-        report_fill(of, &report);
-        ssize_t written = write(ends[1], &report, sizeof report);
-        _exit(written == (ssize_t)sizeof report ? 0 : 1);
-    }
-    close(ends[1]);
-    if (*pid < 0) {
-        close(ends[0]);
-        return -1;
-    }
-    return ends[0];
-}
-
-static bool
-child_read(int end, pid_t pid, struct memory_report *report)
-{
-    int status = 1;
-
-    if (end < 0)
-        return false;
-    bool whole = read(end, report, sizeof *report) == (ssize_t)sizeof *report;
-    close(end);
-    waitpid(pid, &status, 0);
-    return whole && status == 0 && report->loaded;
-}
-
 /* "latchkey", or with small partitions "latchkey, 10". */
 struct memory_name {
     char s[48];
@@ -237,25 +199,26 @@ case_name(const struct memory_case *of)
 }
 
 static void
-row_record(const struct memory_case *of, const struct memory_report *report)
+row_record(const struct bench_workload *workload, const struct memory_case *of,
+           const struct memory_report *report)
 {
     struct memory_name name = case_name(of);
 
-    record_figure("memory", name.s, 0, "allocated", "bytes/item", report->load.allocated);
-    record_figure("memory", name.s, 0, "resident", "bytes/item", report->load.resident);
+    record_figure(workload, name.s, 0, "allocated", "bytes/item", report->load.allocated);
+    record_figure(workload, name.s, 0, "resident", "bytes/item", report->load.resident);
     if (of->contender->ours) {
-        record_figure("memory", name.s, 0, "allocated after 100 updates", "bytes/item",
+        record_figure(workload, name.s, 0, "allocated after 100 updates", "bytes/item",
                       report->update.allocated);
-        record_figure("memory", name.s, 0, "resident after 100 updates", "bytes/item",
+        record_figure(workload, name.s, 0, "resident after 100 updates", "bytes/item",
                       report->update.resident);
     }
     if (of->contender->lock != NULL)
-        record_figure("memory", name.s, 0, "more with a lock", "bytes/item", report->lock.resident);
+        record_figure(workload, name.s, 0, "more with a lock", "bytes/item", report->lock.resident);
     if (of->contender->remove == NULL)
         return;
-    record_figure("memory", name.s, 0, "allocated after deleting", "bytes/item",
+    record_figure(workload, name.s, 0, "allocated after deleting", "bytes/item",
                   report->removal.allocated);
-    record_figure("memory", name.s, 0, "resident after deleting", "bytes/item",
+    record_figure(workload, name.s, 0, "resident after deleting", "bytes/item",
                   report->removal.resident);
 }
 
@@ -279,12 +242,13 @@ row_targets(const struct memory_case *of, const struct memory_report *report)
 }
 
 static bool
-row_print(const struct memory_case *of, const struct memory_report *report)
+row_print(const struct bench_workload *workload, const struct memory_case *of,
+          const struct memory_report *report)
 {
     const struct bench_contender *contender = of->contender;
     struct memory_name name = case_name(of);
 
-    row_record(of, report);
+    row_record(workload, of, report);
     printf("  %-15s %7.0f %7.0f", name.s, report->load.allocated, report->load.resident);
     if (contender->ours)
         printf(" %9.0f %8.0f", report->update.allocated, report->update.resident);
@@ -313,53 +277,41 @@ cases_make(const struct bench_contender *const *contenders, size_t count, struct
     size_t made = 0;
 
     for (size_t i = 0; i < count; i++) {
-        cases[made++] = (struct memory_case){contenders[i], DATA_PARTITION_ITEMS};
+        cases[made++] = (struct memory_case){contenders[i], DATA_PARTITION_ITEMS, NULL};
         if (contenders[i]->scan != NULL)
-            cases[made++] = (struct memory_case){contenders[i], DATA_PARTITION_LEAST};
+            cases[made++] = (struct memory_case){contenders[i], DATA_PARTITION_LEAST, NULL};
     }
     return made;
 }
 
 static bool
-memory_run(const struct bench_contender *const *contenders, size_t contender_count)
+memory_run(const struct bench_workload *workload, const struct bench_contender *const *contenders,
+           size_t contender_count)
 {
-    size_t together = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
     struct memory_case cases[2 * BENCH_CONTENDERS_MAX];
     size_t count = cases_make(contenders, contender_count, cases);
+    struct memory_report *report = driver_shared_open(sizeof *report);
     const char *why = NULL;
-    bool good = data_source.open(&why);
+    bool good = report != NULL && data_source.open(&why);
 
     printf("\nmemory: bytes per item, of which %zu are key and value; partitions of %d, or\n",
-           2 * DATA_KEY_SIZE + bench_options.value_size, DATA_PARTITION_ITEMS);
+           2 * BENCH_KEY_SIZE + bench_options.value_size, DATA_PARTITION_ITEMS);
     printf("  of %d where it says so\n", DATA_PARTITION_LEAST);
     printf("  %-15s %15s %18s %7s %18s\n", "", "loaded", "100 updates each", "lock on",
            "after deleting all");
     printf("  %-15s %7s %7s %9s %8s %7s %9s %8s\n", "contender", "alloc.", "resid.", "allocated",
            "resident", "each", "allocated", "resident");
-    if (!good)
-        return false;
-    for (size_t i = 0; i < count && !bench_interrupted(); i += together) {
-        int ends[2];
-        pid_t pids[2] = {-1, -1};
-        for (size_t j = i; j < i + together && j < count; j++)
-            ends[j - i] = child_start(&cases[j], &pids[j - i]);
-        for (size_t j = i; j < i + together && j < count; j++) {
-            struct memory_report report;
-            if (child_read(ends[j - i], pids[j - i], &report)) {
-                good = row_print(&cases[j], &report) && good;
-                continue;
-            }
-            printf("  WRONG: %s: its process failed\n", case_name(&cases[j]).s);
-            good = false;
-        }
+    for (size_t i = 0; i < count && good && !bench_interrupted(); i++) {
+        *report = (struct memory_report){.loaded = false};
+        cases[i].report = report;
+        good = driver_fork(report_fill, &cases[i]) && report->loaded;
+        if (!good && !bench_interrupted())
+            printf("  WRONG: %s: its process failed\n", case_name(&cases[i]).s);
+        good = good && row_print(workload, &cases[i], report);
     }
-    return good;
-}
-
-static bool
-can_memory(const struct bench_contender *contender)
-{
-    return contender->set != NULL;
+    if (report != NULL)
+        driver_shared_close(report, sizeof *report);
+    return good || bench_interrupted();
 }
 
 static const struct bench_workload workload_memory = {
@@ -367,7 +319,7 @@ static const struct bench_workload workload_memory = {
     .on_request = true,
     .what = "bytes per item: loaded, updated, locked, deleted",
     .order = 1,
-    .can = can_memory,
+    .can = step_can_set,
     .contenders = "latchkey,striped,ck_hs,std::map",
     .run = memory_run,
 };

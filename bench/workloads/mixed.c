@@ -1,193 +1,174 @@
 /* SPDX-License-Identifier: MIT
  *
- * A server's load: 70 % get, 10 % get_many of 16, 10 % set, 5 % transfers between two accounts, 3 %
- * scan of 20, 2 % a job pushed, one pulled and acknowledged. The first item of each partition is an
- * account and written by transfers only.
+ * A server's load: gets, sets, transfers between two accounts, scans, and jobs that are pushed, pulled
+ * and acknowledged. The first item of each partition is an account and written by transfers only.
  *
  * Contenders without a queue use mutex-deque, as their users would; those that cannot scan get the
- * next 20 keys one by one, those without get_many 16.
+ * next 20 keys one by one.
  *
- * Invariants, looked at by the last thread of a run: the sum of all accounts is what it was before
- * the first; each job that was pushed came out once.
+ * Invariants of each run: the sum of all accounts is what it was before; each job that was pushed came
+ * out once.
  */
-#include "driver/queue.h"
+#include "workloads/parts/jobs.h"
 #include "workloads/parts/steps.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #define SCAN_ITEMS 20
 
-/* What the threads of a run share. The first one opens it, the last one closes it. [latch] */
-static struct {
-    pthread_mutex_t latch;
-    unsigned threads; /* that are in */
-    void *queue;
-    struct queue_tally in, out;
-    uint64_t sum;
-} site = {.latch = PTHREAD_MUTEX_INITIALIZER};
-
-/* What one thread has of it. */
-struct hand {
-    uint64_t run; /* the worker's first sequence */
+/* What the threads of a run share. */
+struct site {
     const struct queue_operations *operations;
-    void *client; /* of the queue */
-    struct queue_tally in, out;
+    void *queue;
+    uint64_t sum;
+    struct site_hand {
+        _Alignas(BENCH_LINE) void *client; /* of the queue; NULL: it has not come to a job yet */
+        struct tally in, out;
+    } hands[BENCH_THREADS_MAX];
 };
 
-static _Thread_local struct hand hand;
-
-static const struct queue_operations *
-queue_of(const struct bench_contender *contender)
-{
-    return contender->queue != NULL ? contender->queue : bench_contender_find("mutex-deque")->queue;
-}
-
 static uint64_t
-accounts_sum(struct bench_worker *worker)
+accounts_sum(struct bench_run *run)
 {
+    void *client = run->contender->attach(run->store);
     uint64_t sum = 0;
 
-    for (size_t i = 0; i < bench_options.keys; i += DATA_PARTITION_ITEMS) {
+    for (size_t i = 0; client != NULL && i < bench_options.keys; i += DATA_PARTITION_ITEMS) {
         struct data_text text;
         lk_key key = data_key(i, &text);
         lk_bytes value;
         uint64_t number = 0;
-        if (!worker->contender->get(worker->client, &key, &value) ||
-            !data_proves(value, text.sk, &number))
-            worker->counts.wrong++;
+        if (!run->contender->get(client, &key, &value) || !data_proves(value, text.sk, &number))
+            run->result->fault = "accounts that do not prove themselves";
         sum += number;
     }
+    if (client != NULL)
+        run->contender->detach(client);
     return sum;
 }
 
-static void
-site_enter(struct bench_worker *worker)
+static bool
+site_begin(struct bench_run *run)
 {
-    static const struct queue_setup setup = {.visibility_ms = QUEUE_VISIBILITY_MS};
-    const struct queue_operations *operations = queue_of(worker->contender);
+    static const struct queue_setup setup = {.visibility_ms = JOBS_VISIBILITY_MS};
+    const struct bench_contender *of =
+        run->contender->queue != NULL ? run->contender : bench_contender_find("mutex-deque");
+    struct site *site = aligned_alloc(BENCH_LINE, sizeof *site);
     const char *missing = NULL;
 
-    hand = (struct hand){.run = worker->first_sequence, .operations = operations};
-    pthread_mutex_lock(&site.latch);
-    if (site.threads++ == 0) {
-        site.in = site.out = (struct queue_tally){0};
-        site.sum = accounts_sum(worker);
-        site.queue = operations->open(&setup, &missing);
+    if (site == NULL) {
+        run->result->fault = "out of memory";
+        return false;
     }
-    if (site.queue != NULL)
-        hand.client = operations->attach(site.queue);
-    pthread_mutex_unlock(&site.latch);
+    memset(site, 0, sizeof *site);
+    site->operations = of->queue;
+    site->queue = of->queue->open(&setup, &missing);
+    site->sum = accounts_sum(run);
+    run->own = site;
+    return true;
 }
 
-/* The jobs that are still there. */
 static void
-site_drain(const struct queue_operations *operations)
+site_end(struct bench_run *run)
 {
-    struct queue_job left;
+    struct site *site = run->own;
+    struct tally in = {0}, out = {0};
 
-    while (operations->pull(hand.client, &left, 1) == 1) {
-        (void)queue_job_count(&left, &site.out);
-        (void)operations->acknowledge(hand.client);
+    for (unsigned i = 0; i < run->threads; i++) {
+        tally_add(&in, site->hands[i].in);
+        tally_add(&out, site->hands[i].out);
     }
+    if (run->result->fault == NULL)
+        run->result->fault = tallies_fault(in, out);
+    if (accounts_sum(run) != site->sum)
+        run->result->fault = "the sum of the accounts is not what it was";
+    if (site->queue != NULL)
+        site->operations->close(site->queue);
+    free(site);
 }
 
+/* Pulls a job and acknowledges it. A queue without order may show a job late. */
+static bool
+job_pull(struct bench_worker *worker, const struct queue_operations *operations,
+         struct site_hand *hand)
+{
+    struct queue_job job;
+    size_t got = operations->pull(hand->client, &job, 1);
+
+    if (got == 0)
+        return false;
+    if (got != 1 || !operations->acknowledge(hand->client)) {
+        worker->counts.failed++;
+        return false;
+    }
+    worker->counts.wrong += !job_count(&job, &hand->out);
+    return true;
+}
+
+static void
+job_cycle(struct bench_worker *worker, uint32_t index)
+{
+    struct site *site = worker->run->own;
+    struct site_hand *hand = &site->hands[worker->number];
+    struct queue_job job;
+
+    (void)index;
+    if (hand->client == NULL && site->queue != NULL)
+        hand->client = site->operations->attach(site->queue);
+    if (hand->client == NULL) {
+        worker->counts.failed++;
+        return;
+    }
+    job_make(&job, worker->sequence++, 0, &hand->in);
+    worker->counts.failed += !site->operations->push(hand->client, &job, 1);
+    job_pull(worker, site->operations, hand);
+}
+
+/* Takes what is left: whoever is last finds what others pushed. */
 static void
 site_leave(struct bench_worker *worker)
 {
-    const struct queue_operations *operations = hand.operations;
+    struct site *site = worker->run->own;
+    struct site_hand *hand = &site->hands[worker->number];
 
-    if (hand.run != worker->first_sequence)
+    if (hand->client == NULL)
         return;
-    pthread_mutex_lock(&site.latch);
-    queue_tally_add(&site.in, hand.in);
-    queue_tally_add(&site.out, hand.out);
-    bool last = --site.threads == 0;
-    if (last && hand.client != NULL)
-        site_drain(operations);
-    if (hand.client != NULL)
-        operations->detach(hand.client);
-    if (last) {
-        if (site.queue != NULL)
-            operations->close(site.queue);
-        site.queue = NULL;
-        if (!queue_tally_agrees(site.in, site.out) || accounts_sum(worker) != site.sum)
-            worker->counts.wrong++;
-    }
-    pthread_mutex_unlock(&site.latch);
+    while (job_pull(worker, site->operations, hand))
+        continue;
+    site->operations->detach(hand->client);
 }
 
 static void
 transfer(struct bench_worker *worker, uint32_t index)
 {
-    uint32_t from = index - index % DATA_PARTITION_ITEMS;
-    uint32_t to = worker_next(worker);
+    uint32_t from = index - index % DATA_PARTITION_ITEMS, to = worker_next(worker);
     uint64_t amount = (index & 7) + 1;
-    uint64_t numbers[2] = {(uint64_t)0 - amount, amount};
+    const uint64_t numbers[2] = {(uint64_t)0 - amount, amount};
 
     to -= to % DATA_PARTITION_ITEMS;
     if (to == from)
         to = from != 0 ? from - DATA_PARTITION_ITEMS : DATA_PARTITION_ITEMS;
     if (to >= bench_options.keys)
         return; /* one partition has one account */
-    uint32_t indexes[2] = {from, to};
-    step_commit(worker, indexes, numbers, 2);
+    const uint32_t indexes[2] = {from, to};
+    step_commit(worker, NULL, indexes, numbers, 2);
+}
+
+static void
+set_no_account(struct bench_worker *worker, uint32_t index)
+{
+    step_set(worker, index % DATA_PARTITION_ITEMS != 0 ? index : index + 1);
 }
 
 static void
 scan_or_get(struct bench_worker *worker, uint32_t index)
 {
     if (worker->contender->scan != NULL) {
-        step_scan(worker, index, SCAN_ITEMS);
+        step_scan(worker, index, SCAN_ITEMS, false);
         return;
     }
     for (uint32_t i = 0; i < SCAN_ITEMS && index + i < bench_options.keys; i++)
         step_get(worker, index + i);
-}
-
-static void
-job(struct bench_worker *worker)
-{
-    const struct queue_operations *operations = hand.operations;
-    struct queue_job pushed, pulled;
-
-    if (hand.client == NULL) {
-        worker->counts.failed++;
-        return;
-    }
-    queue_job_make(&pushed, worker->sequence++, &hand.in);
-    if (!operations->push(hand.client, &pushed, 1))
-        worker->counts.failed++;
-    size_t got = operations->pull(hand.client, &pulled, 1);
-    if (got == 0) /* a queue without order may show a job late; it is drained at the end */
-        return;
-    if (got != 1 || !operations->acknowledge(hand.client))
-        worker->counts.failed++;
-    else if (!queue_job_count(&pulled, &hand.out))
-        worker->counts.wrong++;
-}
-
-static void
-mixed_step(struct bench_worker *worker, size_t count)
-{
-    if (hand.run != worker->first_sequence)
-        site_enter(worker);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t index = worker_next(worker);
-        unsigned draw = step_draw(worker, 0, 100);
-        if (draw < 70)
-            step_get(worker, index);
-        else if (draw < 80)
-            step_get_many(worker);
-        else if (draw < 90)
-            step_set(worker, index % DATA_PARTITION_ITEMS != 0 ? index : index + 1);
-        else if (draw < 95)
-            transfer(worker, index);
-        else if (draw < 98)
-            scan_or_get(worker, index);
-        else
-            job(worker);
-    }
 }
 
 /* The last partition must not be one account alone: its set would be of a key that is not
@@ -211,7 +192,14 @@ static const struct bench_workload workload_mixed = {
     .contenders = "latchkey,mutex,rwlock,striped",
     .on_request = true,
     .can = can_serve,
-    .step = mixed_step,
+    .begin = site_begin,
+    .end = site_end,
+    .mix = {{70, step_get},
+            {10, step_get_many},
+            {10, set_no_account},
+            {5, transfer},
+            {3, scan_or_get},
+            {2, job_cycle}},
     .finish = site_leave,
 };
 BENCH_WORKLOAD(workload_mixed)

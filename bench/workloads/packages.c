@@ -97,7 +97,7 @@ update_try(struct bench_worker *worker, const struct packages_file *const *pair)
 static void
 update_step(struct bench_worker *worker, size_t count)
 {
-    size_t files = packages_source.count();
+    size_t files = packages_source.count(&packages_source);
 
     for (size_t i = 0; i < count; i++) {
         uint32_t one = worker_next(worker), other = worker_next(worker);

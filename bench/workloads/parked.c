@@ -15,8 +15,8 @@
  * Invariants, after all threads went on: all items prove themselves, and the sum of those that only
  * transfers write is what it was.
  */
-#include "driver/driver.h"
 #include "driver/report.h"
+#include "record/statistics.h"
 #include "workloads/parts/steps.h"
 
 #include <dlfcn.h>
@@ -109,8 +109,8 @@ struct scene {
 };
 
 struct figures {
-    double base[DRIVER_REPEATS_MAX * TRIALS_PER_REPEAT];
-    double kept[DRIVER_REPEATS_MAX * TRIALS_PER_REPEAT]; /* share of it while one is stopped */
+    double base[RECORD_REPEATS_MAX * TRIALS_PER_REPEAT];
+    double kept[RECORD_REPEATS_MAX * TRIALS_PER_REPEAT]; /* share of it while one is stopped */
     unsigned trials, stopped, allocating; /* all; that stopped all others; of these, in malloc */
     uint64_t refused;
 };
@@ -121,7 +121,7 @@ index_odd(struct bench_worker *worker)
 {
     uint32_t index = worker_next(worker) | 1;
 
-    return index < data_few_source.count() ? index : 1;
+    return index < data_count(&data_few_source) ? index : 1;
 }
 
 static void
@@ -133,7 +133,7 @@ act_commit(struct bench_worker *worker)
 
     if (indexes[0] == indexes[1])
         indexes[1] = indexes[0] != 0 ? indexes[0] - 2 : 2;
-    step_commit(worker, indexes, numbers, 2);
+    step_commit(worker, NULL, indexes, numbers, 2);
 }
 
 static void
@@ -338,14 +338,6 @@ trial_run(struct scene *scene, enum kind kind, struct figures *figures, uint64_t
     return true;
 }
 
-static int
-number_compare(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-
-    return a < b ? -1 : a > b;
-}
-
 static void
 figures_print(const struct scene *scene, enum kind kind, struct figures *figures)
 {
@@ -356,8 +348,8 @@ figures_print(const struct scene *scene, enum kind kind, struct figures *figures
         printf(" %7s  (no signal came inside an operation)\n", "missing");
         return;
     }
-    qsort(figures->base, trials, sizeof *figures->base, number_compare);
-    qsort(figures->kept, trials, sizeof *figures->kept, number_compare);
+    qsort(figures->base, trials, sizeof *figures->base, statistics_order);
+    qsort(figures->kept, trials, sizeof *figures->kept, statistics_order);
     printf(" %7.3f", figures->base[trials / 2] / 1e6);
     if (figures->stopped > trials / 2)
         printf(" %8s", "stopped");
@@ -391,8 +383,8 @@ scene_threads_start(struct scene *scene)
         actor->stream = malloc(STREAM_INDEXES * sizeof *actor->stream);
         if (actor->stream == NULL)
             break;
-        distribution_draw(&uniform, bench_options.seed + i, data_few_source.count(), actor->stream,
-                          STREAM_INDEXES);
+        distribution_draw(&uniform, bench_options.seed + i, data_count(&data_few_source),
+                          actor->stream, STREAM_INDEXES);
         actor->worker.contender = scene->contender;
         actor->worker.number = i;
         actor->worker.stream = actor->stream;
@@ -434,7 +426,7 @@ items_sum(const struct scene *scene, uint64_t *wrong)
         (*wrong)++;
         return 0;
     }
-    for (size_t i = 0; i < data_few_source.count(); i++) {
+    for (size_t i = 0; i < data_count(&data_few_source); i++) {
         struct data_text text;
         lk_key key = data_key(i, &text);
         lk_bytes value;
@@ -505,7 +497,7 @@ contender_run(const struct bench_contender *contender, unsigned threads)
         memset(scene.actors, 0, size);
         sem_init(&scene.paused, 0, 0);
         sem_init(&scene.go, 0, 0);
-        good = data_few_source.load(contender, loader) != 0;
+        good = data_load(&data_few_source, contender, loader) != 0;
         contender->detach(loader);
         loader = NULL;
         if (good)
@@ -521,12 +513,42 @@ contender_run(const struct bench_contender *contender, unsigned threads)
     return good;
 }
 
-static bool parked_run(const struct bench_contender *const *contenders, size_t count);
-
 static bool
 can_park(const struct bench_contender *contender)
 {
     return step_can_set(contender) && contender->store_of == NULL;
+}
+
+static bool
+parked_run(const struct bench_workload *workload, const struct bench_contender *const *contenders,
+           size_t count)
+{
+    struct sigaction action = {.sa_handler = park_handle, .sa_flags = SA_RESTART};
+    struct sigaction before;
+    unsigned threads[BENCH_THREADS_MAX];
+    size_t thread_counts = list_numbers(
+        bench_options.threads != NULL ? bench_options.threads : workload->threads, threads);
+    const char *why = NULL;
+    bool good = data_few_source.open(&why);
+
+    /* The first call loads what it needs, which a handler must not. */
+    (void)backtrace(park_frames, PARK_FRAMES);
+    if (!good || pipe(park_pipe) != 0 || sigaction(SIGUSR1, &action, &before) != 0)
+        return false;
+    printf("\n");
+    report_words(
+        "parked: one thread is stopped inside an operation, the others get, set and commit");
+    printf("threads  %-14s %-7s %7s %8s %7s %8s %6s %7s\n", "contender", "in", "M ops/s", "keeps",
+           "worst", "stopped", "malloc", "refused");
+    bench_expected.refusals = true;
+    for (size_t i = 0; i < thread_counts; i++)
+        for (size_t j = 0; j < count; j++)
+            good = contender_run(contenders[j], threads[i] < 2 ? 2 : threads[i]) && good;
+    bench_expected.refusals = false;
+    sigaction(SIGUSR1, &before, NULL);
+    close(park_pipe[0]);
+    close(park_pipe[1]);
+    return good;
 }
 
 static const struct bench_workload workload_parked = {
@@ -540,34 +562,3 @@ static const struct bench_workload workload_parked = {
     .run = parked_run,
 };
 BENCH_WORKLOAD(workload_parked)
-
-static bool
-parked_run(const struct bench_contender *const *contenders, size_t count)
-{
-    struct sigaction action = {.sa_handler = park_handle, .sa_flags = SA_RESTART};
-    struct sigaction before;
-    unsigned threads[BENCH_THREADS_MAX];
-    size_t thread_counts = bench_threads_parse(
-        bench_options.threads != NULL ? bench_options.threads : workload_parked.threads, threads);
-    const char *why = NULL;
-    bool good = data_few_source.open(&why);
-
-    /* The first call loads what it needs, which a handler must not. */
-    (void)backtrace(park_frames, PARK_FRAMES);
-    if (!good || pipe(park_pipe) != 0 || sigaction(SIGUSR1, &action, &before) != 0)
-        return false;
-    printf("\n");
-    report_words(
-        "parked: one thread is stopped inside an operation, the others get, set and commit");
-    printf("threads  %-14s %-7s %7s %8s %7s %8s %6s %7s\n", "contender", "in", "M ops/s", "keeps",
-           "worst", "stopped", "malloc", "refused");
-    bench_refusals = true;
-    for (size_t i = 0; i < thread_counts; i++)
-        for (size_t j = 0; j < count; j++)
-            good = contender_run(contenders[j], threads[i] < 2 ? 2 : threads[i]) && good;
-    bench_refusals = false;
-    sigaction(SIGUSR1, &before, NULL);
-    close(park_pipe[0]);
-    close(park_pipe[1]);
-    return good;
-}

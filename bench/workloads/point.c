@@ -61,13 +61,14 @@ point_finish(struct bench_worker *worker)
     }
 }
 
+#define POINT_ALL .threads = "1,2", .distribution = "uniform", .finish = point_finish
+
 static const struct bench_workload workload_get = {
     .name = "get",
     .what = "point get",
     .order = 10,
     .unit = "M ops/s",
-    .threads = "1,2",
-    .distribution = "uniform",
+    POINT_ALL,
     .source = &data_source,
     .requests = REQUESTS_READ,
     .contenders = "latchkey,latchkey-into,latchkey-view,striped," BEST_MAPS,
@@ -82,7 +83,6 @@ static const struct bench_workload workload_get = {
     .can = step_can_get,
     .reads_only = true,
     .step = get_step,
-    .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_get)
 
@@ -91,8 +91,7 @@ static const struct bench_workload workload_get_in_cache = {
     .what = "point get of 1,000 items",
     .order = 11,
     .unit = "M ops/s",
-    .threads = "1,2",
-    .distribution = "uniform",
+    POINT_ALL,
     .source = &data_thousand_source,
     .requests = REQUESTS_READ,
     .contenders = "latchkey,latchkey-into,tbb-fixed,urcu,ck_hs,bound",
@@ -101,7 +100,6 @@ static const struct bench_workload workload_get_in_cache = {
     .can = step_can_get,
     .reads_only = true,
     .step = get_step,
-    .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_get_in_cache)
 
@@ -110,8 +108,7 @@ static const struct bench_workload workload_get_many = {
     .what = "multiple get of 16 keys, counted in keys (ck_hs: 16 single gets)",
     .order = 12,
     .unit = "M keys/s",
-    .threads = "1,2",
-    .distribution = "uniform",
+    POINT_ALL,
     .source = &data_source,
     .requests = REQUESTS_READ,
     .contenders = "latchkey,ck_hs,bound",
@@ -121,7 +118,6 @@ static const struct bench_workload workload_get_many = {
     .can = step_can_get,
     .reads_only = true,
     .step = get_many_step,
-    .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_get_many)
 
@@ -130,8 +126,7 @@ static const struct bench_workload workload_set50 = {
     .what = "a set, a get, and so on",
     .order = 13,
     .unit = "M ops/s",
-    .threads = "1,2",
-    .distribution = "uniform",
+    POINT_ALL,
     .source = &data_source,
     .requests = REQUESTS_WRITE,
     .contenders = "latchkey,striped," BEST_MAPS,
@@ -141,6 +136,5 @@ static const struct bench_workload workload_set50 = {
                 {"tbb-fixed", 2, 1.0, true, NULL}},
     .can = step_can_set,
     .step = set50_step,
-    .finish = point_finish,
 };
 BENCH_WORKLOAD(workload_set50)

@@ -9,14 +9,13 @@
  * takes the processor away for milliseconds, and the queue cannot help that. The wall clock's
  * figure stands beside it.
  */
-#include "driver/driver.h"
-#include "driver/queue.h"
 #include "driver/report.h"
+#include "record/statistics.h"
+#include "workloads/parts/jobs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DEPTH_SHALLOW 100
 #define DEPTH_VISIBILITY_MS 3600000
@@ -46,7 +45,7 @@ depth_fault(struct depth *depth, const char *fault)
 
 /* One pull of a client of its own. Tallies what it brought. */
 static size_t
-depth_claim(struct depth *depth, struct queue_job *jobs, size_t count, struct queue_tally *out)
+depth_claim(struct depth *depth, struct queue_job *jobs, size_t count, struct tally *out)
 {
     const struct queue_operations *operations = depth->store.contender->queue;
     void *client = operations->attach(depth->queue);
@@ -58,7 +57,7 @@ depth_claim(struct depth *depth, struct queue_job *jobs, size_t count, struct qu
     if (got > count)
         return QUEUE_FAILED;
     for (size_t i = 0; i < got; i++)
-        depth->result.counts.wrong += !queue_job_count(&jobs[i], out);
+        depth->result.counts.wrong += !job_count(&jobs[i], out);
     return got;
 }
 
@@ -70,13 +69,13 @@ depth_fill(struct depth *depth, size_t count)
     size_t pulls_most = 4 * (count / QUEUE_PULL_MOST + 1);
     struct queue_job *jobs = malloc(QUEUE_PULL_MOST * sizeof *jobs);
     void *pusher = operations->attach(depth->queue);
-    struct queue_tally in = {0}, out = {0};
+    struct tally in = {0}, out = {0};
     uint64_t start = bench_now_ns();
 
     depth->clients = calloc(pulls_most, sizeof *depth->clients);
     if (jobs == NULL || pusher == NULL || depth->clients == NULL)
         depth_fault(depth, "out of memory");
-    else if (!queue_push_ids(operations, pusher, 0, count, &in))
+    else if (!jobs_push(operations, pusher, 0, count, &in))
         depth_fault(depth, "a push failed");
     while (depth->result.fault == NULL && depth->held < count) {
         size_t left = count - depth->held;
@@ -89,8 +88,8 @@ depth_fill(struct depth *depth, size_t count)
         else
             depth->held += got;
     }
-    if (depth->result.fault == NULL && !queue_tally_agrees(in, out))
-        depth_fault(depth, "what came out is not, each job once, what went in");
+    if (depth->result.fault == NULL && tallies_fault(in, out) != NULL)
+        depth_fault(depth, tallies_fault(in, out));
     depth->fill_s = (double)(bench_now_ns() - start) / 1e9;
     if (pusher != NULL)
         operations->detach(pusher);
@@ -106,7 +105,7 @@ depth_empty(struct depth *depth)
     for (size_t i = 0; i < depth->client_count; i++)
         if (depth->result.fault == NULL && !operations->acknowledge(depth->clients[i]))
             depth_fault(depth, "a job was not held to the end");
-    if (depth->result.fault == NULL && queue_drain(operations, depth->queue) != 0)
+    if (depth->result.fault == NULL && jobs_drain(operations, depth->queue) != 0)
         depth_fault(depth, "jobs are left that were acknowledged");
 }
 
@@ -116,7 +115,10 @@ depth_open(struct depth *depth, const struct bench_contender *contender,
 {
     depth->store.contender = contender;
     depth->result.store = &depth->store;
-    depth->queue = queue_open(setup, &depth->result);
+    depth->queue = contender->queue->open(setup, &depth->result.missing);
+    depth->store.handle = depth->queue;
+    if (depth->queue == NULL && depth->result.missing == NULL)
+        depth_fault(depth, "the queue could not be opened");
     if (depth->queue != NULL)
         depth_fill(depth, count);
 }
@@ -147,26 +149,32 @@ depth_report(const struct depth *depth)
 
 /* ---- queue-depth ---- */
 
+/* What the driver is given: the cycle of a job through a queue that is open. */
+static const struct bench_workload depth_cycle = {
+    .name = "queue-depth", .jobs = 1, .own_pace = true, JOBS_CALLS};
+
 static bool
-depth_row_print(const struct depth *shallow, const struct depth *deep)
+depth_row_print(const struct bench_workload *workload, const struct depth *shallow,
+                const struct depth *deep)
 {
     const char *name = deep->store.contender->name;
-    struct report_summary low = report_summary(&shallow->result);
-    struct report_summary high = report_summary(&deep->result);
-    bool known = low.median > 0 && high.median > 0;
-    bool own = strcmp(name, "latchkey") == 0;
-    double ratio = known ? low.median / high.median : 0;
+    const struct driver_result *few = &shallow->result, *many = &deep->result;
+    double low = statistics_median(few->rates, few->repeats);
+    double high = statistics_median(many->rates, many->repeats);
+    bool known = low > 0 && high > 0, own = strcmp(name, "latchkey") == 0;
+    double ratio = known ? low / high : 0;
 
     if (known) {
-        record_figure("queue-depth", name, 1, "cycle beside 100", "ns", 1e9 / low.median);
-        record_figure("queue-depth", name, 1, "cycle beside --keys", "ns", 1e9 / high.median);
+        record_figure(workload, name, 1, "cycle beside 100", "ns", 1e9 / low);
+        record_figure(workload, name, 1, "cycle beside --keys", "ns", 1e9 / high);
     }
     printf("  %-14s", name);
     if (deep->result.missing != NULL || shallow->result.missing != NULL)
         printf(" %12s  (%s)", "missing", deep->result.missing);
     else if (known)
-        printf(" %9.0f %6.0f%% %9.0f %6.0f%% %8.2f x %9.2f", 1e9 / low.median, low.spread * 100,
-               1e9 / high.median, high.spread * 100, ratio,
+        printf(" %9.0f %6.0f%% %9.0f %6.0f%% %8.2f x %9.2f", 1e9 / low,
+               statistics_spread(few->rates, few->repeats) * 100, 1e9 / high,
+               statistics_spread(many->rates, many->repeats) * 100, ratio,
                (double)deep->held / deep->fill_s / 1e6);
     if (own && (!known || bench_options.keys >= TARGET_KEYS))
         report_target("at most 1.30 x", !known                      ? REPORT_NO_FIGURE
@@ -179,9 +187,11 @@ depth_row_print(const struct depth *shallow, const struct depth *deep)
 }
 
 static bool
-depth_run(const struct bench_contender *const *contenders, size_t count)
+depth_run(const struct bench_workload *workload, const struct bench_contender *const *contenders,
+          size_t count)
 {
     static const struct queue_setup setup = {.visibility_ms = DEPTH_VISIBILITY_MS};
+    static const struct driver_streams streams;
     struct depth *depths = calloc(2 * count, sizeof *depths);
     bool good = true;
 
@@ -189,7 +199,7 @@ depth_run(const struct bench_contender *const *contenders, size_t count)
         return false;
     printf("\nqueue-depth: a cycle of one thread beside so many jobs in flight\n");
     printf("  %-14s %9d %7s %9zu %7s %10s %9s\n", "contender, ns", DEPTH_SHALLOW, "spread",
-           bench_options.keys, "spread", "ratio", "fill M/s");
+           (size_t)bench_options.keys, "spread", "ratio", "fill M/s");
     for (size_t i = 0; i < 2 * count; i++) {
         progress_show("queue-depth", contenders[i / 2]->name, 0);
         depth_open(&depths[i], contenders[i / 2], &setup,
@@ -198,13 +208,13 @@ depth_run(const struct bench_contender *const *contenders, size_t count)
     for (unsigned repeat = 0; repeat < bench_options.repeats && !bench_interrupted(); repeat++)
         for (size_t i = 0; i < 2 * count; i++)
             if (depths[i].queue != NULL && depths[i].result.fault == NULL)
-                queue_measure(depths[i].queue, 1, 1, &depths[i].result);
+                driver_run(&depth_cycle, &streams, 1, &depths[i].result);
     for (size_t i = 0; i < 2 * count; i++)
         if (depths[i].queue != NULL)
             depth_empty(&depths[i]);
     progress_clear();
     for (size_t i = 0; i < count; i++)
-        good = depth_row_print(&depths[2 * i], &depths[2 * i + 1]) && good;
+        good = depth_row_print(workload, &depths[2 * i], &depths[2 * i + 1]) && good;
     for (size_t i = 0; i < 2 * count; i++)
         depth_close(&depths[i]);
     free(depths);
@@ -236,27 +246,18 @@ struct lapse {
     uint64_t processor_max_ns;
 };
 
-static uint64_t
-processor_now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Pulls until there is nothing more. */
 static void
-lapse_pull_all(struct lapse *lapse, void *client, struct queue_tally *out)
+lapse_pull_all(struct lapse *lapse, void *client, struct tally *out)
 {
     const struct queue_operations *operations = lapse->depth.store.contender->queue;
     struct queue_job job;
 
     for (size_t pulls = 0; pulls <= lapse->depth.held; pulls++) {
-        uint64_t processor = processor_now_ns(), start = bench_now_ns();
+        uint64_t processor = bench_processor_ns(), start = bench_now_ns();
         size_t got = operations->pull(client, &job, 1);
         uint64_t took = bench_now_ns() - start;
-        processor = processor_now_ns() - processor;
+        processor = bench_processor_ns() - processor;
         if (got == 0)
             return;
         if (got != 1) {
@@ -266,7 +267,7 @@ lapse_pull_all(struct lapse *lapse, void *client, struct queue_tally *out)
         histogram_add(&lapse->latency, took);
         if (processor > lapse->processor_max_ns)
             lapse->processor_max_ns = processor;
-        lapse->depth.result.counts.wrong += !queue_job_count(&job, out);
+        lapse->depth.result.counts.wrong += !job_count(&job, out);
     }
 }
 
@@ -274,7 +275,7 @@ static void
 lapse_measure(struct lapse *lapse)
 {
     const struct queue_operations *operations = lapse->depth.store.contender->queue;
-    struct queue_tally in = {0}, out = {0};
+    struct tally in = {0}, out = {0};
     struct queue_job job;
     void *client = operations->attach(lapse->depth.queue);
 
@@ -285,26 +286,26 @@ lapse_measure(struct lapse *lapse)
     operations->advance(lapse->depth.queue, LAPSE_VISIBILITY_MS + 1);
     lapse_pull_all(lapse, client, &out);
     for (size_t id = 0; id < lapse->depth.held; id++)
-        queue_job_make(&job, id, &in);
-    if (lapse->depth.result.counts.wrong != 0 || !queue_tally_agrees(in, out))
+        job_make(&job, id, 0, &in);
+    if (lapse->depth.result.counts.wrong != 0 || tallies_fault(in, out) != NULL)
         depth_fault(&lapse->depth, "the jobs that lapsed did not come again, each once");
     operations->detach(client);
 }
 
 static bool
-lapse_row_print(const struct lapse *lapse)
+lapse_row_print(const struct bench_workload *workload, const struct lapse *lapse)
 {
     const char *name = lapse->depth.store.contender->name;
     bool known = lapse->latency.total != 0;
     double longest = (double)lapse->processor_max_ns / 1e6;
 
     if (known) {
-        record_figure("queue-lapse", name, 1, "p50", "ns",
+        record_figure(workload, name, 1, "p50", "ns",
                       (double)histogram_percentile(&lapse->latency, 0.5));
-        record_figure("queue-lapse", name, 1, "p99.9", "ns",
+        record_figure(workload, name, 1, "p99.9", "ns",
                       (double)histogram_percentile(&lapse->latency, 0.999));
-        record_figure("queue-lapse", name, 1, "longest", "ns", (double)lapse->latency.maximum);
-        record_figure("queue-lapse", name, 1, "longest, processor time", "ns",
+        record_figure(workload, name, 1, "longest", "ns", (double)lapse->latency.maximum);
+        record_figure(workload, name, 1, "longest, processor time", "ns",
                       (double)lapse->processor_max_ns);
     }
     printf("  %-14s", name);
@@ -325,13 +326,15 @@ lapse_row_print(const struct lapse *lapse)
 }
 
 static bool
-lapse_run(const struct bench_contender *const *contenders, size_t count)
+lapse_run(const struct bench_workload *workload, const struct bench_contender *const *contenders,
+          size_t count)
 {
     static const struct queue_setup setup = {.visibility_ms = LAPSE_VISIBILITY_MS,
                                              .manual_clock = true};
     bool good = true;
 
-    printf("\nqueue-lapse: %zu claims lapse at once, then single pulls\n", bench_options.keys);
+    printf("\nqueue-lapse: %zu claims lapse at once, then single pulls\n",
+           (size_t)bench_options.keys);
     printf("  %-14s %10s %10s %12s %12s\n", "contender", "p50 us", "p99.9 us", "longest ms",
            "processor ms");
     for (size_t i = 0; i < count && !bench_interrupted(); i++) {
@@ -343,7 +346,7 @@ lapse_run(const struct bench_contender *const *contenders, size_t count)
         if (lapse->depth.queue != NULL && lapse->depth.result.fault == NULL)
             lapse_measure(lapse);
         progress_clear();
-        good = lapse_row_print(lapse) && good;
+        good = lapse_row_print(workload, lapse) && good;
         depth_close(&lapse->depth);
         free(lapse);
     }

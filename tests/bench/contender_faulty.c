@@ -7,7 +7,6 @@
  * `forgetful` drops a set.
  */
 #include "driver/data.h"
-#include "driver/queue.h"
 
 #include <stdatomic.h>
 

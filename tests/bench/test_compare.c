@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "driver/options.h"
 #include "driver/random.h"
 #include "record/compare.h"
 #include "record/record.h"

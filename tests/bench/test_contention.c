@@ -217,9 +217,9 @@ test_refused_call_is_made_again_until_it_is_enough(void **state)
         times++;
     assert_int_equal(times, 10000);
     attempt = 0;
-    bench_refusals = true;
+    bench_expected.refusals = true;
     assert_false(latchkey_again(LK_BUSY, &attempt));
-    bench_refusals = false;
+    bench_expected.refusals = false;
     assert_true(latchkey_again(LK_BUSY, &attempt));
 }
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "driver/bench.h"
+#include "driver/options.h"
 #include "driver/pin.h"
 #include "driver/schedule.h"
 

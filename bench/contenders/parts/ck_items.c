@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sets of items and epoch records for the contenders on Concurrency Kit.
+ * The store and the epoch records for the contenders on Concurrency Kit.
  */
 #include "contenders/parts/ck_items.h"
 
-#include <pthread.h>
-
-#define SHARD_INITIAL_ITEMS 64
+#define SET_INITIAL_ITEMS 64
 
 /* In front of every block that a set allocates, so that it can be retired. A line, so that
  * alignment stays. */
@@ -46,68 +44,56 @@ set_free(void *memory, size_t size, bool defer)
         free(block);
 }
 
-struct ck_malloc ck_items_allocator = {.malloc = set_allocate, .free = set_free};
-
 static unsigned long
-item_hash(const void *item, unsigned long seed)
+entry_hash(const void *item, unsigned long seed)
 {
     (void)seed;
-    return ((const struct ck_item *)item)->hash;
+    return ((const struct ck_item *)item)->item.hash;
 }
 
 static bool
-item_is(const struct ck_item *item, uint64_t hash, const lk_key *key)
+entry_compare(const void *stored, const void *wanted)
 {
-    return item->hash == hash && item->pk_size == key->pk.size && item->sk_size == key->sk.size &&
-           memcmp(item->bytes, key->pk.data, key->pk.size) == 0 &&
-           memcmp(item->bytes + key->pk.size, key->sk.data, key->sk.size) == 0;
-}
+    const struct item *item = &((const struct ck_item *)stored)->item;
 
-static bool
-item_compare(const void *stored, const void *wanted)
-{
     if (((uintptr_t)wanted & 1) != 0) {
         const struct ck_probe *probe = (const void *)((const char *)wanted - 1);
-        return item_is(stored, probe->hash, probe->key);
+        return item_is(item, probe->hash, probe->key);
     }
-    const struct ck_item *item = wanted;
-    lk_key key = {{item->bytes, item->pk_size}, {item->bytes + item->pk_size, item->sk_size}};
-    return item_is(stored, item->hash, &key);
+    const struct item *other = &((const struct ck_item *)wanted)->item;
+    lk_key key = {{other->bytes, other->pk_size}, {other->bytes + other->pk_size, other->sk_size}};
+    return item_is(item, other->hash, &key);
 }
 
-bool
-ck_shard_init(struct ck_shard *shard)
+void *
+ck_store_open(void)
 {
-    ck_spinlock_init(&shard->latch);
-    return ck_hs_init(&shard->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, item_hash, item_compare,
-                      &ck_items_allocator, SHARD_INITIAL_ITEMS, 0);
+    static struct ck_malloc allocator = {.malloc = set_allocate, .free = set_free};
+    struct ck_store *store = aligned_alloc(BENCH_LINE, sizeof *store);
+
+    if (store == NULL)
+        return NULL;
+    ck_epoch_init(&store->epoch);
+    ck_spinlock_init(&store->latch);
+    if (ck_hs_init(&store->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, entry_hash, entry_compare,
+                   &allocator, SET_INITIAL_ITEMS, 0))
+        return store;
+    free(store);
+    return NULL;
 }
 
 void
-ck_shard_free(struct ck_shard *shard, void (*item_free)(struct ck_item *item))
+ck_store_close(void *handle)
 {
+    struct ck_store *store = handle;
     ck_hs_iterator_t iterator = CK_HS_ITERATOR_INITIALIZER;
     void *item;
 
-    while (ck_hs_next(&shard->set, &iterator, &item))
-        item_free(item);
-    ck_hs_destroy(&shard->set);
-}
-
-struct ck_item *
-ck_item_new(uint64_t hash, const lk_key *key, size_t room)
-{
-    struct ck_item *item = malloc(sizeof *item + key->pk.size + key->sk.size + room);
-
-    if (item == NULL)
-        return NULL;
-    item->hash = hash;
-    item->pk_size = (uint16_t)key->pk.size;
-    item->sk_size = (uint16_t)key->sk.size;
-    item->value_size = 0;
-    memcpy(item->bytes, key->pk.data, key->pk.size);
-    memcpy(item->bytes + key->pk.size, key->sk.data, key->sk.size);
-    return item;
+    while (ck_hs_next(&store->set, &iterator, &item))
+        free(item);
+    ck_hs_destroy(&store->set);
+    ck_sessions_free(&store->epoch);
+    free(store);
 }
 
 bool

@@ -50,52 +50,26 @@ map_grow(struct string_map *map)
     return true;
 }
 
-static struct map_entry *
-entry_new(const lk_key *key, lk_bytes value)
-{
-    struct map_entry *entry = malloc(sizeof *entry + key->pk.size + key->sk.size + value.size);
-
-    if (entry == NULL)
-        return NULL;
-    entry->version = 1;
-    entry->pk_size = (uint16_t)key->pk.size;
-    entry->sk_size = (uint16_t)key->sk.size;
-    entry->value_size = (uint32_t)value.size;
-    entry->capacity = (uint32_t)value.size;
-    memcpy(entry->bytes, key->pk.data, key->pk.size);
-    memcpy(entry->bytes + key->pk.size, key->sk.data, key->sk.size);
-    memcpy(entry->bytes + key->pk.size + key->sk.size, value.data, value.size);
-    return entry;
-}
-
 bool
 map_set(struct string_map *map, uint64_t hash, const lk_key *key, lk_bytes value)
 {
-    size_t i = hash & map->mask;
+    struct map_slot *slot = map_slot(map, hash, key);
+    struct map_entry *entry = slot->entry;
 
-    while (map->slots[i].entry != NULL &&
-           (map->slots[i].hash != hash || !map_entry_is(map->slots[i].entry, key)))
-        i = (i + 1) & map->mask;
-
-    struct map_entry *entry = map->slots[i].entry;
-    if (entry != NULL && value.size <= entry->capacity) {
-        memcpy(entry->bytes + entry->pk_size + entry->sk_size, value.data, value.size);
-        entry->value_size = (uint32_t)value.size;
+    if (entry != NULL && value.size <= entry->item.capacity) {
+        item_write(&entry->item, value);
         entry->version++;
         return true;
     }
-
-    struct map_entry *fresh = entry_new(key, value);
+    struct map_entry *fresh = malloc(offsetof(struct map_entry, item) + item_size(key, value.size));
     if (fresh == NULL)
         return false;
-    if (entry != NULL) {
-        fresh->version = entry->version + 1;
-        free(entry);
-        map->slots[i].entry = fresh;
+    fresh->version = entry != NULL ? entry->version + 1 : 1;
+    item_init(&fresh->item, hash, key, value);
+    free(entry);
+    *slot = (struct map_slot){hash, fresh};
+    if (entry != NULL)
         return true;
-    }
-    map->slots[i].hash = hash;
-    map->slots[i].entry = fresh;
     map->count++;
     return map->count * 4 <= (map->mask + 1) * 3 || map_grow(map);
 }
@@ -103,23 +77,21 @@ map_set(struct string_map *map, uint64_t hash, const lk_key *key, lk_bytes value
 bool
 map_remove(struct string_map *map, uint64_t hash, const lk_key *key)
 {
-    size_t hole = hash & map->mask;
+    struct map_slot *hole = map_slot(map, hash, key);
 
-    while (map->slots[hole].entry != NULL &&
-           (map->slots[hole].hash != hash || !map_entry_is(map->slots[hole].entry, key)))
-        hole = (hole + 1) & map->mask;
-    if (map->slots[hole].entry == NULL)
+    if (hole->entry == NULL)
         return false;
-    free(map->slots[hole].entry);
+    free(hole->entry);
     map->count--;
-    for (size_t i = (hole + 1) & map->mask; map->slots[i].entry != NULL; i = (i + 1) & map->mask) {
+    for (size_t at = (size_t)(hole - map->slots), i = (at + 1) & map->mask;
+         map->slots[i].entry != NULL; i = (i + 1) & map->mask) {
         size_t home = map->slots[i].hash & map->mask;
         /* Entry i may fill the hole unless its home lies after the hole. */
-        if (((i - home) & map->mask) >= ((i - hole) & map->mask)) {
-            map->slots[hole] = map->slots[i];
-            hole = i;
+        if (((i - home) & map->mask) >= ((i - at) & map->mask)) {
+            *hole = map->slots[i];
+            hole = &map->slots[at = i];
         }
     }
-    map->slots[hole].entry = NULL;
+    hole->entry = NULL;
     return true;
 }

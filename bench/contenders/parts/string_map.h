@@ -6,20 +6,11 @@
 #ifndef BENCH_STRING_MAP_H
 #define BENCH_STRING_MAP_H
 
-#include "driver/bench.h"
+#include "contenders/parts/item.h"
 
-#include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-/* One item: the bytes of pk and sk, then `capacity` bytes of value. */
 struct map_entry {
     uint64_t version; /* bumped by every write */
-    uint16_t pk_size, sk_size;
-    uint32_t value_size;
-    uint32_t capacity;
-    char bytes[];
+    struct item item;
 };
 
 struct map_slot {
@@ -33,35 +24,22 @@ struct string_map {
     size_t count;
 };
 
-static inline uint64_t
-map_hash(const lk_key *key)
+/* The slot of a key: its own, or the free one where it would be. */
+static inline struct map_slot *
+map_slot(const struct string_map *map, uint64_t hash, const lk_key *key)
 {
-    return XXH3_64bits_withSeed(key->sk.data, key->sk.size,
-                                XXH3_64bits(key->pk.data, key->pk.size));
-}
+    size_t i = hash & map->mask;
 
-static inline lk_bytes
-map_entry_value(const struct map_entry *entry)
-{
-    lk_bytes value = {entry->bytes + entry->pk_size + entry->sk_size, entry->value_size};
-    return value;
-}
-
-static inline bool
-map_entry_is(const struct map_entry *entry, const lk_key *key)
-{
-    return entry->pk_size == key->pk.size && entry->sk_size == key->sk.size &&
-           memcmp(entry->bytes, key->pk.data, key->pk.size) == 0 &&
-           memcmp(entry->bytes + key->pk.size, key->sk.data, key->sk.size) == 0;
+    while (map->slots[i].entry != NULL &&
+           (map->slots[i].hash != hash || !item_is(&map->slots[i].entry->item, hash, key)))
+        i = (i + 1) & map->mask;
+    return &map->slots[i];
 }
 
 static inline struct map_entry *
 map_find(const struct string_map *map, uint64_t hash, const lk_key *key)
 {
-    for (size_t i = hash & map->mask; map->slots[i].entry != NULL; i = (i + 1) & map->mask)
-        if (map->slots[i].hash == hash && map_entry_is(map->slots[i].entry, key))
-            return map->slots[i].entry;
-    return NULL;
+    return map_slot(map, hash, key)->entry;
 }
 
 bool map_init(struct string_map *map);

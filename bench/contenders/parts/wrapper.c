@@ -12,7 +12,13 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-_Thread_local uint64_t wrapper_reads;
+static _Thread_local uint64_t reads;
+
+uint64_t
+wrapper_reads(void)
+{
+    return reads;
+}
 
 static void
 delay_wait(void)
@@ -35,14 +41,14 @@ pass_get(void *state, lk_key key, lk_result *result)
 static lk_status
 count_get(void *state, lk_key key, lk_result *result)
 {
-    wrapper_reads++;
+    reads++;
     return lk_get(state, key, result);
 }
 
 static lk_status
 slow_get(void *state, lk_key key, lk_result *result)
 {
-    wrapper_reads++;
+    reads++;
     delay_wait();
     return lk_get(state, key, result);
 }
@@ -103,4 +109,28 @@ wrapper_open(lk_db *inner, enum wrapper_kind kind)
     adapter.capabilities = 0;
     adapter.state = inner;
     return lk_adapter_open(&operations, &adapter, &db) == LK_OK ? db : NULL;
+}
+
+/* ---- the database of a cache ----------------------------------------------------------------- */
+
+bool
+database_open(struct database *database)
+{
+    database->db = NULL;
+    database->memory = bench_expected.database;
+    if (database->memory == NULL && lk_memory_open(NULL, &database->memory) != LK_OK)
+        return false;
+    database->db =
+        wrapper_open(database->memory, bench_expected.slow ? WRAPPER_SLOW : WRAPPER_COUNT);
+    if (database->db == NULL)
+        database_close(database);
+    return database->db != NULL;
+}
+
+void
+database_close(struct database *database)
+{
+    lk_close(database->db);
+    if (database->memory != bench_expected.database)
+        lk_close(database->memory);
 }

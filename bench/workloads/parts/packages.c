@@ -174,10 +174,12 @@ packages_open(const char **why)
 }
 
 static size_t
-packages_load(const struct bench_contender *contender, void *client)
+packages_load(const struct bench_source *source, const struct bench_contender *contender,
+              void *client)
 {
     char value[PACKAGES_VALUE_SIZE];
 
+    (void)source;
     for (size_t i = 0; i < file_count; i++) {
         lk_item put = {files[i].key, packages_value(&files[i], 0, value), 0};
         if (!contender->set(client, &put))
@@ -187,18 +189,20 @@ packages_load(const struct bench_contender *contender, void *client)
 }
 
 static size_t
-packages_count(void)
+packages_count(const struct bench_source *source)
 {
+    (void)source;
     return file_count;
 }
 
 static uint64_t
-packages_verify(const struct bench_contender *contender, void *client, size_t first, size_t step,
-                size_t end, uint64_t *sum)
+packages_verify(const struct bench_source *source, const struct bench_contender *contender,
+                void *client, size_t first, size_t step, size_t end, uint64_t *sum)
 {
     uint64_t wrong = 0, revision;
     lk_bytes value;
 
+    (void)source;
     for (size_t i = first; i < end; i += step) {
         const struct packages_file *file = &files[random_scatter(i, file_count)];
         if (!contender->get(client, &file->key, &value) || !packages_proves(file, value, &revision))

@@ -11,7 +11,7 @@
 #ifndef BENCH_PACKAGES_H
 #define BENCH_PACKAGES_H
 
-#include "driver/bench.h"
+#include "driver/workload.h"
 
 #include <string.h>
 

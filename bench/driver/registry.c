@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What all rooms use: the registry of contenders and workloads, lists, the clock, the pause after a
- * race, and whether somebody wants the program to end.
+ * What all rooms use: the registry of contenders and workloads, the clock, the pause after a race,
+ * and whether somebody wants the program to end.
  */
-#include "driver/bench.h"
-#include "driver/random.h"
+#include "driver/workload.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -16,34 +15,35 @@ const struct bench_contender *bench_contenders[BENCH_CONTENDERS_MAX];
 size_t bench_contender_count;
 const struct bench_workload *bench_workloads[BENCH_WORKLOADS_MAX];
 size_t bench_workload_count;
-bool bench_refusals;
-size_t bench_items_expected;
+struct bench_expected bench_expected;
 
 /* Both tables are kept sorted by `order`. Called before main. */
 void
 bench_contender_add(const struct bench_contender *contender)
 {
-    size_t at = bench_contender_count;
+    size_t at = bench_contender_count++;
 
     if (at == BENCH_CONTENDERS_MAX)
         abort();
     for (; at > 0 && bench_contenders[at - 1]->order > contender->order; at--)
         bench_contenders[at] = bench_contenders[at - 1];
     bench_contenders[at] = contender;
-    bench_contender_count++;
 }
 
 void
 bench_workload_add(const struct bench_workload *workload)
 {
-    size_t at = bench_workload_count;
+    size_t at = bench_workload_count++;
+    unsigned percent = 0;
 
-    if (at == BENCH_WORKLOADS_MAX)
-        abort();
+    for (size_t i = 0; i < BENCH_MIX_MAX; i++)
+        percent += workload->mix[i].percent;
+    if (at == BENCH_WORKLOADS_MAX ||
+        (percent != 100 && workload->step == NULL && workload->run == NULL))
+        abort(); /* a mix has to be one of all operations */
     for (; at > 0 && bench_workloads[at - 1]->order > workload->order; at--)
         bench_workloads[at] = bench_workloads[at - 1];
     bench_workloads[at] = workload;
-    bench_workload_count++;
 }
 
 const struct bench_contender *
@@ -55,43 +55,25 @@ bench_contender_find(const char *name)
     return NULL;
 }
 
-bool
-bench_list_has(const char *list, const char *name)
+static uint64_t
+clock_ns(clockid_t clock)
 {
-    size_t size = strlen(name);
+    struct timespec now;
 
-    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
-        at += *at == ',';
-        if (strncmp(at, name, size) == 0 && (at[size] == ',' || at[size] == '\0'))
-            return true;
-    }
-    return false;
-}
-
-size_t
-bench_threads_parse(const char *text, unsigned *threads)
-{
-    size_t count = 0;
-    char *end;
-
-    for (; count < BENCH_THREADS_MAX; text = end + 1) {
-        unsigned long number = strtoul(text, &end, 10);
-        if (end == text || number < 1 || number > BENCH_THREADS_MAX)
-            return 0;
-        threads[count++] = (unsigned)number;
-        if (*end != ',')
-            return *end == '\0' ? count : 0;
-    }
-    return 0;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 uint64_t
 bench_now_ns(void)
 {
-    struct timespec now;
+    return clock_ns(CLOCK_MONOTONIC);
+}
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+uint64_t
+bench_processor_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* A random pause out of a span that doubles with each attempt, then the processor for somebody
