@@ -50,6 +50,9 @@ static const example examples[] = {
     {"push q a\n pull q -> a@j\n lost @j", "LK_OK, not LK_LOST"},
     {"push q a\n pull q -> a@j\n ack @j\n held @j", "LK_LOST, not LK_OK"},
     {"push q a\n pull q -> a@j\n ack @k", "nothing has the name @k"},
+    {"lock a b @l -> until +23h", "its end is in 86400000 ms"},
+    {"lock a b @l\n lock a b @m -> newer @l", "beside"},
+    {"lock a b @l -> older", "a lock is `same`, `newer`, and there `until`"},
     /* Figures. */
     {"push q a\n holds q", "ready 1, not 0"},
     {"push q a\n holds q, 1 ready, 1 claimed", "claimed 0, not 1"},

@@ -41,49 +41,6 @@ test_set_of_each_size_is_read_back(rig *r)
     free(bytes);
 }
 
-/* "lk_get: LK_NOT_FOUND or one item"; "On anything but success, outputs are untouched" */
-static void
-test_get_of_a_missing_item_leaves_the_result(rig *r)
-{
-    lkc_prime(r->result);
-    assert_status(LK_NOT_FOUND, lk_get(r->db, lk_key_of("a", "b"), r->result));
-    assert_true(lkc_is_primed(r->result));
-    lkc_set(r, "a", "b", "x");
-    lkc_prime(r->result);
-    assert_status(LK_NOT_FOUND, lk_get(r->db, lk_key_of("a", "c"), r->result));
-    assert_status(LK_NOT_FOUND, lk_get(r->db, lk_key_of("b", "b"), r->result));
-    assert_true(lkc_is_primed(r->result));
-}
-
-/* "one item at a time": the last of a key that is named twice wins */
-static void
-test_set_of_one_key_twice_in_a_batch_keeps_the_last(rig *r)
-{
-    lk_item items[] = {lkc_item("a", "1", "first"), lkc_item("a", "2", "x"),
-                       lkc_item("a", "1", "second"), lkc_item("a", "1", "third")};
-    assert_status(LK_OK, lk_set(r->db, items, COUNT(items)));
-    assert_holds(r, lk_key_of("a", "1"), "third");
-    assert_holds(r, lk_key_of("a", "2"), "x");
-}
-
-static void
-test_set_of_many_writes_all(rig *r)
-{
-    enum { MANY = 3000 };
-    lk_item *items = calloc(MANY, sizeof *items);
-    char(*sk)[16] = calloc(MANY, sizeof *sk);
-    assert_true(items != NULL && sk != NULL);
-    for (size_t i = 0; i < MANY; i++) {
-        snprintf(sk[i], sizeof sk[i], "%08zu", i);
-        items[i] = lkc_item("many", sk[i], sk[i]);
-    }
-    assert_status(LK_OK, lk_set(r->db, items, MANY));
-    for (size_t i = 0; i < MANY; i += 7)
-        assert_holds(r, items[i].key, sk[i]);
-    free(items);
-    free(sk);
-}
-
 /* ---- keys ---- */
 
 #define KEY(pk, sk)           \
@@ -133,20 +90,6 @@ test_keys_that_differ_in_a_byte_or_in_the_border_are_apart(rig *r)
 }
 
 /* ---- ownership ---- */
-
-/* "Input is copied before the call returns." */
-static void
-test_set_copies_its_input(rig *r)
-{
-    char pk[] = "part", sk[] = "sort", data[] = "data";
-    lk_item item = lkc_item(pk, sk, data);
-    assert_status(LK_OK, lk_set(r->db, &item, 1));
-    memset(pk, 'x', 4);
-    memset(sk, 'x', 4);
-    memset(data, 'x', 4);
-    assert_holds(r, lk_key_of("part", "sort"), "data");
-    assert_holds(r, item.key, NULL);
-}
 
 /* "every pointer in a lk_result is valid until that result is used for another call or freed";
  * "the bytes of a stored item never change, a write replaces it" */
@@ -224,134 +167,14 @@ test_get_into_of_each_capacity(rig *r)
 
 /* ---- delete ---- */
 
-/* "Deleting what is not there is LK_OK." */
-static void
-test_delete_of_missing_and_repeated_keys_is_ok(rig *r)
-{
-    lk_key keys[] = {lk_key_of("a", "1"), lk_key_of("a", "no"), lk_key_of("a", "1"),
-                     lk_key_of("none", ""), lk_key_of("a", "3")};
-    lkc_set(r, "a", "1", "x");
-    lkc_set(r, "a", "2", "x");
-    lkc_set(r, "a", "3", "x");
-    for (int turn = 0; turn < 2; turn++) {
-        assert_status(LK_OK, lk_delete(r->db, keys, COUNT(keys)));
-        assert_holds(r, lk_key_of("a", "1"), NULL);
-        assert_holds(r, lk_key_of("a", "2"), "x");
-        assert_holds(r, lk_key_of("a", "3"), NULL);
-    }
-}
-
-static void
-test_item_deleted_and_set_again_many_times_is_there(rig *r)
-{
-    for (int turn = 0; turn < 100; turn++) {
-        lkc_set(r, "a", "b", "x");
-        assert_holds(r, lk_key_of("a", "b"), "x");
-        lkc_delete(r, "a", "b");
-        assert_holds(r, lk_key_of("a", "b"), NULL);
-    }
-}
-
 /* ---- expiry ---- */
-
-/* "An item is expired iff now > expires_at_ms"; "expired items are invisible at once everywhere" */
-static void
-test_item_is_there_until_its_end_and_not_after(rig *r)
-{
-    lk_key key = lk_key_of("a", "b");
-    int64_t end_ms = lkc_now(r) + 1000;
-    unsigned char buffer[8];
-    size_t size = 77;
-    lkc_set(r, "a", "never", "x");
-    lkc_set_until(r, "a", "b", "x", end_ms);
-    assert_holds(r, key, "x");
-    lkc_advance(r, 999);
-    assert_holds(r, key, "x");
-    lkc_advance(r, 1);
-    assert_int_equal(lkc_now(r), end_ms);
-    assert_holds(r, key, "x");
-    assert_status(LK_OK, lk_get_into(r->db, key, buffer, sizeof buffer, &size));
-    lkc_advance(r, 1);
-    size = 77;
-    lkc_prime(r->result);
-    assert_status(LK_NOT_FOUND, lk_get(r->db, key, r->result));
-    assert_true(lkc_is_primed(r->result));
-    assert_status(LK_NOT_FOUND, lk_get_into(r->db, key, buffer, sizeof buffer, &size));
-    assert_int_equal(size, 77);
-    lkc_advance(r, LK_HOURS(24 * 365 * 20));
-    assert_holds(r, lk_key_of("a", "never"), "x");
-}
-
-/* A write replaces the item with its expiry. */
-static void
-test_set_replaces_the_expiry(rig *r)
-{
-    lk_key key = lk_key_of("a", "b");
-    lkc_set_until(r, "a", "b", "1", lkc_now(r) + 10);
-    lkc_set(r, "a", "b", "2");
-    lkc_advance(r, 11);
-    assert_holds(r, key, "2");
-    lkc_set_until(r, "a", "b", "3", lkc_now(r) + 10);
-    lkc_set_until(r, "a", "b", "4", lkc_now(r) + 20);
-    lkc_advance(r, 11);
-    assert_holds(r, key, "4");
-    lkc_advance(r, 10);
-    assert_holds(r, key, NULL);
-    lkc_set_until(r, "a", "b", "5", lkc_now(r));
-    assert_holds(r, key, "5");
-    lkc_set(r, "a", "b", "6"); /* what has expired is written anew */
-    assert_holds(r, key, "6");
-    assert_status(LK_OK, lk_get(r->db, key, r->result));
-    assert_int_equal(lk_result_item(r->result, 0)->expires_at_ms, 0);
-}
-
-/* latchkey.h: "An item that is expired already is as good as deleted." */
-static void
-test_set_of_an_expired_item_is_as_good_as_a_delete(rig *r)
-{
-    lkc_set(r, "a", "b", "x");
-    assert_holds(r, lk_key_of("a", "b"), "x");
-    lkc_set_until(r, "a", "b", "y", lkc_now(r) - 1);
-    lkc_set_until(r, "a", "c", "y", 1);
-    assert_holds(r, lk_key_of("a", "b"), NULL);
-    assert_holds(r, lk_key_of("a", "c"), NULL);
-    lkc_set_until(r, "a", "d", "far", INT64_MAX);
-    assert_holds(r, lk_key_of("a", "d"), "far");
-}
-
-/* Nothing expires early because the clock steps back. */
-static void
-test_clock_that_steps_back_expires_nothing_early(rig *r)
-{
-    int64_t begin_ms = lkc_now(r);
-    lkc_set_until(r, "a", "b", "x", begin_ms + 10);
-    for (int64_t back_ms = 1; back_ms < LK_HOURS(24 * 400); back_ms *= 10) {
-        atomic_store(&r->now_ms, begin_ms - back_ms);
-        assert_holds(r, lk_key_of("a", "b"), "x");
-        lkc_set(r, "a", "c", "y");
-    }
-    atomic_store(&r->now_ms, begin_ms + 10);
-    assert_holds(r, lk_key_of("a", "b"), "x");
-    atomic_store(&r->now_ms, begin_ms + 11);
-    assert_holds(r, lk_key_of("a", "b"), NULL);
-}
 
 static const lkc_case cases[] = {
     CASE(test_set_of_each_size_is_read_back, 0),
-    CASE(test_get_of_a_missing_item_leaves_the_result, 0),
-    CASE(test_set_of_one_key_twice_in_a_batch_keeps_the_last, 0),
-    CASE(test_set_of_many_writes_all, 0),
     CASE(test_keys_that_differ_in_a_byte_or_in_the_border_are_apart, 0),
-    CASE(test_set_copies_its_input, 0),
     CASE(test_result_keeps_its_bytes_while_the_database_changes, 0),
     CASE(test_calls_take_their_input_from_the_result_that_they_fill, 0),
     CASE(test_result_out_of_range_is_null, 0),
     CASE(test_get_into_of_each_capacity, 0),
-    CASE(test_delete_of_missing_and_repeated_keys_is_ok, 0),
-    CASE(test_item_deleted_and_set_again_many_times_is_there, 0),
-    CASE(test_item_is_there_until_its_end_and_not_after, 0),
-    CASE(test_set_replaces_the_expiry, 0),
-    CASE(test_set_of_an_expired_item_is_as_good_as_a_delete, 0),
-    CASE(test_clock_that_steps_back_expires_nothing_early, 0),
 };
 AREA(lkc_items_area, cases);

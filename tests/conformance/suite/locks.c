@@ -15,47 +15,6 @@ use(rig *r, lk_lock *lock)
 
 /* ---- made ---- */
 
-/* "get_lock returns the lock of a key, creating it (fresh version, expires in 24 h) where there is
- * none"; "an item with the key of a lock cannot collide with it" */
-static void
-test_lock_of_a_new_key_is_created_and_is_no_item(rig *r)
-{
-    lk_key key = lk_key_of("a", "b");
-    lk_lock lock = lkc_lock(r, key), same = lkc_lock(r, key);
-    assert_int_equal(lock.expires_at_ms, lkc_now(r) + TTL_MS);
-    assert_true(same.version == lock.version && same.expires_at_ms == lock.expires_at_ms);
-    assert_holds(r, key, NULL);
-    if (lkc_can(r, LK_HAS_QUERY)) {
-        lk_query query = {.pk = key.pk};
-        assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-        assert_int_equal(lk_result_count(r->result), 0);
-    }
-    lkc_set(r, "a", "b", "an item");
-    assert_true(lkc_lock(r, key).version == lock.version);
-    assert_holds(r, key, "an item");
-    lkc_set_until(r, "a", "b", "an item", lkc_now(r) + 10);
-    lkc_advance(r, 11); /* it goes, and sooner or later the lock with it */
-    assert_holds(r, key, NULL);
-    same = lkc_lock(r, key);
-    bool stays = same.version == lock.version;
-    assert_true(stays || same.version > lock.version);
-    assert_status(stays ? LK_OK : LK_RACE, use(r, &lock));
-    lock = lkc_lock(r, key);
-    assert_status(LK_OK, use(r, &lock));
-}
-
-static void
-test_locks_of_keys_that_differ_in_the_border_are_apart(rig *r)
-{
-    lk_lock first = lkc_lock(r, lk_key_of("a:b", "c")), second = lkc_lock(r, lk_key_of("a", "b:c"));
-    assert_true(first.version != second.version);
-    assert_status(LK_OK, use(r, &first));
-    assert_status(LK_OK, use(r, &second));
-    lkc_delete(r, "a:b", "c");
-    assert_status(LK_RACE, use(r, &first));
-    assert_status(LK_OK, use(r, &second));
-}
-
 static void
 test_get_lock_of_bad_keys_touches_nothing(rig *r)
 {
@@ -75,47 +34,6 @@ test_get_lock_of_bad_keys_touches_nothing(rig *r)
 }
 
 /* ---- time ---- */
-
-/* "Within its last hour it is renewed on access: new version, 24 h." */
-static void
-test_lock_is_renewed_within_its_last_hour(rig *r)
-{
-    lk_key key = lk_key_of("a", "b");
-    lk_lock lock = lkc_lock(r, key);
-    lkc_advance(r, TTL_MS - REFRESH_MS - 1);
-    lk_lock same = lkc_lock(r, key);
-    assert_true(same.version == lock.version && same.expires_at_ms == lock.expires_at_ms);
-    lkc_advance(r, 2);
-    lk_lock renewed = lkc_lock(r, key);
-    assert_true(renewed.version > lock.version);
-    assert_int_equal(renewed.expires_at_ms, lkc_now(r) + TTL_MS);
-    assert_true(lkc_lock(r, key).version == renewed.version);
-    assert_status(LK_RACE, use(r, &lock));
-    assert_status(LK_OK, use(r, &renewed));
-}
-
-/* "or the old one has lapsed"; set_atomic succeeds only if a lock "has not lapsed; else LK_RACE,
- * with [...] its current version (0: gone)" */
-static void
-test_lock_lapses_after_its_end_not_at_it(rig *r)
-{
-    lk_key key = lk_key_of("a", "b");
-    lk_lock lock = lkc_lock(r, key), stale;
-    lkc_advance(r, TTL_MS);
-    assert_status(LK_OK, use(r, &lock));
-    assert_int_equal(lock.expires_at_ms, lkc_now(r) + TTL_MS); /* each use gives it a whole life */
-    stale = lock;
-    lkc_advance(r, TTL_MS + 1);
-    lk_conflict conflict = {9, 9};
-    assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, &conflict));
-    assert_true(conflict.index == 0 && conflict.current_version == 0);
-    lk_lock anew = lkc_lock(r, key);
-    assert_true(anew.version > lock.version);
-    assert_int_equal(anew.expires_at_ms, lkc_now(r) + TTL_MS);
-    assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, &conflict));
-    assert_true(conflict.current_version == anew.version);
-    assert_status(LK_OK, use(r, &anew));
-}
 
 /* ---- versions ---- */
 
@@ -161,41 +79,6 @@ test_versions_only_grow_and_are_never_used_again(rig *r)
     qsort(seen, count, sizeof *seen, version_compare);
     for (size_t i = 1; i < count; i++)
         assert_true(seen[i] != seen[i - 1]);
-}
-
-/* "delete removes the items and their locks" */
-static void
-test_delete_makes_a_lock_stale_for_ever(rig *r)
-{
-    lk_key key = lk_key_of("a", "b");
-    for (int with_item = 0; with_item < 2; with_item++) {
-        if (with_item != 0)
-            lkc_set(r, "a", "b", "x");
-        lk_lock lock = lkc_lock(r, key), stale = lock;
-        lk_conflict conflict = {9, 9};
-        lkc_delete(r, "a", "b");
-        assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, &conflict));
-        assert_true(conflict.index == 0 && conflict.current_version == 0);
-        lk_lock anew = lkc_lock(r, key);
-        assert_true(anew.version > lock.version);
-        assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, &conflict));
-        assert_true(conflict.current_version == anew.version);
-        assert_status(LK_OK, use(r, &anew));
-        assert_status(LK_RACE, use(r, &stale));
-        assert_true(stale.version == lock.version);
-    }
-}
-
-/* "set replaces without checking any lock" */
-static void
-test_set_heeds_no_lock_and_leaves_it(rig *r)
-{
-    lk_item item = lkc_item("a", "b", "by the lock");
-    lk_lock lock = lkc_lock(r, item.key);
-    lkc_set(r, "a", "b", "by set");
-    assert_holds(r, item.key, "by set");
-    assert_status(LK_OK, lk_set_atomic(r->db, &item, 1, &lock, 1, NULL));
-    assert_holds(r, item.key, "by the lock");
 }
 
 /* ---- get_locked ---- */
@@ -287,14 +170,8 @@ test_concurrent_callers_get_one_version(rig *r)
 }
 
 static const lkc_case cases[] = {
-    CASE(test_lock_of_a_new_key_is_created_and_is_no_item, LK_HAS_LOCKS),
-    CASE(test_locks_of_keys_that_differ_in_the_border_are_apart, LK_HAS_LOCKS),
     CASE(test_get_lock_of_bad_keys_touches_nothing, LK_HAS_LOCKS),
-    CASE(test_lock_is_renewed_within_its_last_hour, LK_HAS_LOCKS),
-    CASE(test_lock_lapses_after_its_end_not_at_it, LK_HAS_LOCKS),
     CASE(test_versions_only_grow_and_are_never_used_again, LK_HAS_LOCKS),
-    CASE(test_delete_makes_a_lock_stale_for_ever, LK_HAS_LOCKS),
-    CASE(test_set_heeds_no_lock_and_leaves_it, LK_HAS_LOCKS),
     CASE(test_get_locked_gives_locks_and_items, LK_HAS_LOCKS | LK_HAS_GET_MANY),
     CASE(test_get_locked_of_bad_arguments_touches_nothing, LK_HAS_LOCKS | LK_HAS_GET_MANY),
     CASE(test_concurrent_callers_get_one_version, LK_HAS_LOCKS),

@@ -4,63 +4,6 @@
  */
 #include "suite.h"
 
-/* "positions match the keys, holes are NULL; LK_OK whatever was found" */
-static void
-test_get_many_with_holes_and_repetitions_answers_each_position(rig *r)
-{
-    lkc_set(r, "a", "1", "one");
-    lkc_set(r, "a", "", "empty sk");
-    lkc_set(r, "b", "1", "other");
-    lk_key keys[] = {lk_key_of("a", "none"), lk_key_of("b", "1"), lk_key_of("a", "1"),
-                     lk_key_of("b", "1"),    lk_key_of("c", "1"), lk_key_of("a", "")};
-    static const char *const wanted[] = {NULL, "other", "one", "other", NULL, "empty sk"};
-    assert_status(LK_OK, lk_get_many(r->db, keys, COUNT(keys), r->result));
-    assert_int_equal(lk_result_count(r->result), COUNT(keys));
-    for (size_t i = 0; i < COUNT(keys); i++) {
-        const lk_item *item = lk_result_item(r->result, i);
-        assert_true((item == NULL) == (wanted[i] == NULL));
-        if (item == NULL)
-            continue;
-        assert_bytes(keys[i].pk, item->key.pk);
-        assert_bytes(keys[i].sk, item->key.sk);
-        assert_true(lkc_is(item->data, wanted[i]));
-    }
-    assert_null(lk_result_item(r->result, COUNT(keys)));
-    assert_null(lk_result_claim(r->result, 1));
-}
-
-static void
-test_get_many_that_finds_nothing_is_ok(rig *r)
-{
-    lk_key keys[] = {lk_key_of("a", "1"), lk_key_of("a", "2")};
-    assert_status(LK_OK, lk_get_many(r->db, keys, 2, r->result));
-    assert_int_equal(lk_result_count(r->result), 2);
-    assert_null(lk_result_item(r->result, 0));
-    assert_null(lk_result_item(r->result, 1));
-    lkc_prime(r->result);
-    assert_status(LK_OK, lk_get_many(r->db, NULL, 0, r->result));
-    assert_int_equal(lk_result_count(r->result), 0);
-}
-
-/* "never return an expired item" */
-static void
-test_get_many_leaves_a_hole_for_what_has_expired(rig *r)
-{
-    int64_t end_ms = lkc_now(r) + 10;
-    lk_key keys[] = {lk_key_of("a", "1"), lk_key_of("a", "2")};
-    lkc_set_until(r, "a", "1", "x", end_ms);
-    lkc_set_until(r, "a", "2", "y", end_ms + 1);
-    lkc_advance(r, 10);
-    assert_status(LK_OK, lk_get_many(r->db, keys, 2, r->result));
-    assert_non_null(lk_result_item(r->result, 0));
-    assert_int_equal(lk_result_item(r->result, 0)->expires_at_ms, end_ms);
-    lkc_advance(r, 1);
-    assert_status(LK_OK, lk_get_many(r->db, keys, 2, r->result));
-    assert_int_equal(lk_result_count(r->result), 2);
-    assert_null(lk_result_item(r->result, 0));
-    assert_true(lkc_is(lk_result_item(r->result, 1)->data, "y"));
-}
-
 static void
 test_get_many_of_thousands_answers_each_position(rig *r)
 {
@@ -286,9 +229,6 @@ test_get_many_shows_one_instant_of_single_sets(rig *r)
 }
 
 static const lkc_case cases[] = {
-    CASE(test_get_many_with_holes_and_repetitions_answers_each_position, LK_HAS_GET_MANY),
-    CASE(test_get_many_that_finds_nothing_is_ok, LK_HAS_GET_MANY),
-    CASE(test_get_many_leaves_a_hole_for_what_has_expired, LK_HAS_GET_MANY),
     CASE(test_get_many_of_thousands_answers_each_position, LK_HAS_GET_MANY),
     CASE(test_get_many_takes_its_keys_from_the_result_that_it_fills, LK_HAS_GET_MANY),
     CASE(test_reads_of_several_use_one_now, LK_HAS_GET_MANY | LK_IS_SNAPSHOT),

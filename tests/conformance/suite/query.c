@@ -147,19 +147,6 @@ test_stream_of_each_shape_equals_the_query(rig *r)
 
 /* ---- nothing there, bad arguments ---- */
 
-/* latchkey.h: "LK_OK, with count 0 where there is none" */
-static void
-test_query_of_a_missing_partition_is_ok_and_empty(rig *r)
-{
-    lk_query query = {.pk = lk_string("p")};
-    lkc_set(r, "pp", "a", "x");
-    lkc_set(r, "o", "p", "x");
-    lkc_prime(r->result);
-    assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-    assert_int_equal(lk_result_count(r->result), 0);
-    assert_null(lk_result_item(r->result, 0));
-}
-
 static void
 test_query_that_is_bad_leaves_the_result(rig *r)
 {
@@ -199,30 +186,6 @@ test_query_that_is_bad_leaves_the_result(rig *r)
 
 /* ---- limits and cursors ---- */
 
-/* "at most limit live ones"; "never return an expired item" */
-static void
-test_query_limit_counts_live_items_only(rig *r)
-{
-    char sk[16];
-    for (int i = 0; i < 60; i++) {
-        snprintf(sk, sizeof sk, "%03d", i);
-        lkc_set_until(r, "p", sk, "x", i % 6 == 5 ? 0 : lkc_now(r) + 10);
-    }
-    lkc_advance(r, 11);
-    for (int reverse = 0; reverse < 2; reverse++) {
-        lk_query query = {.pk = lk_string("p"), .limit = 4, .reverse = reverse != 0};
-        assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-        assert_int_equal(lk_result_count(r->result), 4);
-        for (int i = 0; i < 4; i++) {
-            snprintf(sk, sizeof sk, "%03d", reverse != 0 ? 59 - 6 * i : 5 + 6 * i);
-            assert_true(lkc_is(lk_result_item(r->result, (size_t)i)->key.sk, sk));
-        }
-        query.limit = 0;
-        assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-        assert_int_equal(lk_result_count(r->result), 10);
-    }
-}
-
 /* "the cursor: pass the last sk returned"; it may point into the result that is filled. */
 static void
 test_query_pages_by_a_cursor_in_the_result(rig *r)
@@ -249,41 +212,6 @@ test_query_pages_by_a_cursor_in_the_result(rig *r)
             }
             assert_int_equal(seen, MANY);
         }
-}
-
-/* The cursor's own item may be gone. */
-static void
-test_query_goes_on_behind_a_cursor_whose_item_is_gone(rig *r)
-{
-    lkc_set(r, "p", "a", "x");
-    lkc_set(r, "p", "b", "x");
-    lkc_set(r, "p", "c", "x");
-    lk_query query = {.pk = lk_string("p"), .limit = 2};
-    assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-    lkc_delete(r, "p", "b");
-    query.after = lk_string("b");
-    assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-    assert_int_equal(lk_result_count(r->result), 1);
-    assert_true(lkc_is(lk_result_item(r->result, 0)->key.sk, "c"));
-}
-
-static void
-test_query_sees_each_write(rig *r)
-{
-    lk_query query = {.pk = lk_string("p")};
-    for (int turn = 0; turn < 20; turn++) {
-        lkc_set(r, "p", "b", "1");
-        lkc_set(r, "p", "a", "2");
-        lkc_set(r, "p", "b", "3");
-        assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-        assert_int_equal(lk_result_count(r->result), 2);
-        assert_true(lkc_is(lk_result_item(r->result, 0)->data, "2"));
-        assert_true(lkc_is(lk_result_item(r->result, 1)->data, "3"));
-        lkc_delete(r, "p", "b");
-        lkc_delete(r, "p", "a");
-        assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
-        assert_int_equal(lk_result_count(r->result), 0);
-    }
 }
 
 /* ---- pages (adapter.h) ---- */
@@ -349,12 +277,8 @@ test_pages_of_any_size_are_together_the_query(rig *r)
 static const lkc_case cases[] = {
     CASE(test_query_of_each_shape_returns_what_it_asks_for, LK_HAS_QUERY),
     CASE(test_stream_of_each_shape_equals_the_query, LK_HAS_QUERY),
-    CASE(test_query_of_a_missing_partition_is_ok_and_empty, LK_HAS_QUERY),
     CASE(test_query_that_is_bad_leaves_the_result, LK_HAS_QUERY),
-    CASE(test_query_limit_counts_live_items_only, LK_HAS_QUERY),
     CASE(test_query_pages_by_a_cursor_in_the_result, LK_HAS_QUERY),
-    CASE(test_query_goes_on_behind_a_cursor_whose_item_is_gone, LK_HAS_QUERY),
-    CASE(test_query_sees_each_write, LK_HAS_QUERY),
     CASE(test_pages_of_any_size_are_together_the_query, LK_HAS_QUERY),
 };
 AREA(lkc_query_area, cases);

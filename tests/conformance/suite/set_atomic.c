@@ -4,48 +4,6 @@
  */
 #include "suite.h"
 
-/* "writes all items and bumps all locks in one step"; "On success each lock.version is updated, so
- * the caller can go on without reading again. Items and locks need not be the same keys nor the
- * same number" */
-static void
-test_set_atomic_writes_all_and_bumps_all(rig *r)
-{
-    lk_lock locks[] = {lkc_lock(r, lk_key_of("locks", "1")), lkc_lock(r, lk_key_of("a", "1"))};
-    lk_item items[] = {lkc_item("a", "1", "x"), lkc_item("a", "2", "y"), lkc_item("b", "", "z")};
-    for (int turn = 0; turn < 10; turn++) {
-        lk_lock before[2] = {locks[0], locks[1]};
-        lkc_advance(r, 5);
-        assert_status(LK_OK, lk_set_atomic(r->db, items, 3, locks, 2, NULL));
-        for (size_t i = 0; i < 2; i++) {
-            assert_true(locks[i].version > before[i].version);
-            assert_true(locks[i].expires_at_ms >= before[i].expires_at_ms);
-            assert_ptr_equal(locks[i].key.pk.data, before[i].key.pk.data);
-            lk_lock read = lkc_lock(r, locks[i].key);
-            assert_true(read.version == locks[i].version);
-            assert_int_equal(read.expires_at_ms, locks[i].expires_at_ms);
-        }
-        assert_holds(r, items[0].key, "x");
-        assert_holds(r, items[1].key, "y");
-        assert_holds(r, items[2].key, "z");
-        items[0].data = turn % 2 == 0 ? lk_string("X") : lk_string("x");
-        lkc_delete(r, "b", "");
-        assert_status(LK_OK, lk_set_atomic(r->db, items, 1, &locks[0], 1, NULL));
-        assert_holds(r, items[0].key, turn % 2 == 0 ? "X" : "x");
-        items[0].data = lk_string("x");
-    }
-}
-
-/* No items at all: the locks are checked and bumped. */
-static void
-test_set_atomic_without_items_bumps_the_locks(rig *r)
-{
-    lk_lock lock = lkc_lock(r, lk_key_of("a", "b")), stale = lock;
-    assert_status(LK_OK, lk_set_atomic(r->db, NULL, 0, &lock, 1, NULL));
-    assert_true(lock.version > stale.version);
-    assert_status(LK_RACE, lk_set_atomic(r->db, NULL, 0, &stale, 1, NULL));
-    assert_holds(r, lock.key, NULL);
-}
-
 /* "else LK_RACE, with the first stale lock's index and its current version"; "or nothing" */
 static void
 test_race_names_the_first_stale_lock_and_writes_nothing(rig *r)
@@ -98,22 +56,6 @@ test_lock_of_version_zero_is_stale(rig *r)
     lock.version = real.version + 1; /* one that nobody was given */
     assert_status(LK_RACE, lk_set_atomic(r->db, &item, 1, &lock, 1, &conflict));
     assert_true(conflict.current_version == real.version);
-}
-
-/* "Input is copied before the call returns." */
-static void
-test_set_atomic_copies_its_input(rig *r)
-{
-    char pk[] = "part", sk[] = "sort", data[] = "data";
-    lk_lock lock = lkc_lock(r, lk_key_of(pk, sk));
-    lk_item item = lkc_item(pk, sk, data);
-    assert_status(LK_OK, lk_set_atomic(r->db, &item, 1, &lock, 1, NULL));
-    memset(pk, 'x', 4);
-    memset(sk, 'x', 4);
-    memset(data, 'x', 4);
-    assert_holds(r, lk_key_of("part", "sort"), "data");
-    lock.key = lk_key_of("part", "sort");
-    assert_status(LK_OK, lk_set_atomic(r->db, NULL, 0, &lock, 1, NULL));
 }
 
 /* ---- what it refuses ---- */
@@ -227,11 +169,8 @@ test_commit_of_1024_is_done_and_of_more_is_too_big(rig *r)
 }
 
 static const lkc_case cases[] = {
-    CASE(test_set_atomic_writes_all_and_bumps_all, LK_HAS_LOCKS),
-    CASE(test_set_atomic_without_items_bumps_the_locks, LK_HAS_LOCKS),
     CASE(test_race_names_the_first_stale_lock_and_writes_nothing, LK_HAS_LOCKS),
     CASE(test_lock_of_version_zero_is_stale, LK_HAS_LOCKS),
-    CASE(test_set_atomic_copies_its_input, LK_HAS_LOCKS),
     CASE(test_commit_that_names_a_key_twice_is_invalid, LK_HAS_LOCKS),
     CASE(test_commit_of_bad_arguments_changes_nothing, LK_HAS_LOCKS),
     CASE(test_commit_of_1024_is_done_and_of_more_is_too_big, LK_HAS_LOCKS),

@@ -51,25 +51,8 @@ test_view_that_finds_nothing_leaves_the_item(rig *r)
     assert_true(lkc_is_filled(&item, sizeof item));
 }
 
-/* "never return an expired item" */
-static void
-test_view_does_not_see_what_has_expired(rig *r)
-{
-    lk_item item;
-    lkc_set_until(r, "a", "b", "x", lkc_now(r) + 10);
-    lk_read_begin(r->db);
-    lkc_advance(r, 10);
-    assert_status(LK_OK, lk_view(r->db, lk_key_of("a", "b"), &item));
-    assert_int_equal(item.expires_at_ms, lkc_now(r));
-    lkc_advance(r, 1);
-    assert_status(LK_NOT_FOUND, lk_view(r->db, lk_key_of("a", "b"), &item));
-    assert_true(lkc_is(item.data, "x"));
-    lk_read_end(r->db);
-}
-
 static const lkc_case cases[] = {
     CASE(test_view_inside_a_pair_stays_as_it_was, LK_HAS_VIEWS),
     CASE(test_view_that_finds_nothing_leaves_the_item, LK_HAS_VIEWS),
-    CASE(test_view_does_not_see_what_has_expired, LK_HAS_VIEWS),
 };
 AREA(lkc_view_area, cases);
