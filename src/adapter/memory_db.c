@@ -8,9 +8,16 @@
 #include "adapter/memory_db.h"
 
 #include "base/result.h"
+#include "base/scratch.h"
 #include "queue/calls.h"
 #include "queue/hooks.h"
+#include "store/commit.h"
 #include "store/lock.h"
+#include "store/open.h"
+#include "store/query.h"
+#include "store/read.h"
+#include "store/sweep.h"
+#include "store/write.h"
 
 /* This thread's record of the store; NULL with *why set. */
 LKI_INLINE lki_thread *

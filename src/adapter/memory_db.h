@@ -13,7 +13,9 @@
 
 #include "adapter/handle.h"
 #include "base/result.h"
-#include "store/record.h"
+#include "store/find.h"
+#include "store/head.h"
+#include "store/read.h"
 
 /* Operations; keys of any size. */
 lk_status lki_memory_get(void *store, const lk_key *key, lk_result *result);

@@ -8,6 +8,7 @@
  * Progress    lock-free.
  */
 #include "queue/calls.h"
+#include "store/sweep.h"
 
 static void
 outcome_count(lki_thread *thread, lki_queue *queue, lk_status status)

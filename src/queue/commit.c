@@ -19,6 +19,11 @@
 #include <string.h>
 
 #include "queue/calls.h"
+#include "queue/job_cell.h"
+#include "store/commit.h"
+#include "store/new_cell.h"
+#include "store/removal.h"
+#include "store/sweep.h"
 
 typedef struct planned {
     lki_queue *queue; /* of a push: pinned by it, as a job with a key */
@@ -145,7 +150,7 @@ cells_discard(job_commit *c, lki_store *store, size_t first, size_t end)
 {
     for (size_t i = first; i < end; i++)
         if (write_is_generated(c, i) && c->planned[i].cell != NULL) {
-            lki_shard_cell_free(store, c->planned[i].cell);
+            lki_cell_destroy(store, c->planned[i].cell);
             c->planned[i].cell = NULL;
         }
 }

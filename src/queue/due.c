@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "queue/calls.h"
+#include "store/sweep.h"
 
 enum {
     NOTICE = LKI_OR_SMALL(64, 2),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * States of jobs. Called by queue.c, record.c, removal.c and the queue room.
+ * States of jobs. How they change.
  *
  * A state is changed by one compare-and-swap from exactly the state that was judged: of the slot's
  * word where the job is plain, of the item's head where it is headed. What makes the new state be
@@ -22,6 +22,8 @@
  * Ordering    P11, P12 (queue.h).
  */
 #include "queue/job.h"
+
+#include "store/sweep.h"
 
 #include <string.h>
 
@@ -55,41 +57,6 @@ lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_stat
 
 /* ---- bounds ---- */
 
-LKI_COLD bool
-lki_next_due_cover_slow(lki_next_due *bound, uint64_t time)
-{
-    uint64_t seen = lki_load_seq_cst(bound); /* P12 */
-    for (;;) {
-        bool news = seen >> LKI_TIME_SHIFT > time;
-        /* Also where it is low enough: who is looking has perhaps been past the word already. */
-        uint64_t least = news ? time : seen >> LKI_TIME_SHIFT;
-        /* The version stays: a mark that comes after this has the next one. */
-        if (lki_cas_seq_cst(bound, &seen,
-                            least << LKI_TIME_SHIFT | (seen & LKI_VERSION_MASK))) /* P12 */
-            return news;
-    }
-}
-
-uint64_t
-lki_next_due_begin(lki_next_due *bound)
-{
-    uint64_t seen = lki_load_seq_cst(bound); /* P12 */
-    uint64_t begun;
-    do
-        begun = seen >> LKI_TIME_SHIFT << LKI_TIME_SHIFT |
-                (((seen >> 1) + 1) << 1 & LKI_VERSION_MASK) | 1;
-    while (!lki_cas_seq_cst(bound, &seen, begun)); /* P12 */
-    lki_fence_seq_cst(); /* P12: also before the pointers that lead to the words, loaded with acquire */
-    return begun;
-}
-
-bool
-lki_next_due_end(lki_next_due *bound, uint64_t begun, uint64_t time)
-{
-    return lki_cas_seq_cst(bound, &begun,
-                           time << LKI_TIME_SHIFT | (begun & LKI_VERSION_MASK)); /* P12 */
-}
-
 void
 lki_job_cover_slow(lki_segment *segment, uint64_t time)
 {
@@ -106,40 +73,6 @@ lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms)
     uint64_t time = lki_expiry_time(expires_at_ms);
     lki_next_due_cover(&segment->page->expires[segment->number % LKI_PAGE_SEGMENTS], time);
     lki_next_due_cover(&queue->expires, time);
-}
-
-size_t
-lki_keyed_hand_size(const lki_keyed_hand *hand)
-{
-    return sizeof *hand + hand->size;
-}
-
-void
-lki_keyed_hand_free(lki_store *store, lki_keyed_hand *hand)
-{
-    if (hand != NULL)
-        lki_free(&store->domain.allocator, hand, lki_keyed_hand_size(hand));
-}
-
-static bool
-hand_dispose(lki_thread *thread, void *object)
-{
-    lki_keyed_hand_free(lki_thread_store(thread), object);
-    return true;
-}
-
-lki_keyed_hand *
-lki_keyed_hand_new(lki_store *store, const lki_cell *at, uint64_t begun, int64_t next_ms)
-{
-    lki_keyed_hand *hand = lki_alloc(&store->domain.allocator, sizeof *hand + at->sk_size);
-    if (hand == NULL)
-        return NULL;
-    hand->object.dispose = hand_dispose;
-    hand->begun = begun;
-    hand->next_ms = next_ms;
-    hand->size = at->sk_size;
-    memcpy(hand->sk, lki_cell_sk(at), at->sk_size);
-    return hand;
 }
 
 /* ---- found ---- */

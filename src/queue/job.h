@@ -7,69 +7,10 @@
 #define LKI_QUEUE_JOB_H
 
 #include "queue/queue.h"
+#include "queue/word.h"
+#include "store/find.h"
+#include "store/head.h"
 #include "store/lock.h"
-
-/* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20; DONE:
- * stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it.
- * 0: not published yet. Times are milliseconds of the monotonic clock since the store was opened,
- * plus 1: 0 is always past. */
-#define LKI_JOB_WORD_EMPTY ((uint64_t)0)
-#define LKI_RECEIVES_MAX ((uint32_t)0x7fff)
-#define LKI_JOB_WORD_PINNED ((uint64_t)1 << 19)
-/* The token of a plain claim says where the job lies and how often it was received (place << 16 |
- * receives); those of headed ones are versions, which are below. */
-#define LKI_PLAIN_TOKEN ((uint64_t)1 << 63)
-
-LKI_INLINE uint64_t
-lki_job_word(enum lki_phase phase, uint32_t receives, uint64_t time)
-{
-    return 1 | (uint64_t)phase << 1 | (uint64_t)receives << 4 | time << LKI_TIME_SHIFT;
-}
-
-LKI_INLINE enum lki_phase
-lki_job_word_phase(uint64_t word)
-{
-    return (enum lki_phase)(word >> 1 & 7);
-}
-
-LKI_INLINE uint32_t
-lki_job_word_receives(uint64_t word)
-{
-    return (uint32_t)(word >> 4) & LKI_RECEIVES_MAX;
-}
-
-LKI_INLINE lki_state
-lki_job_word_state(uint64_t word, uint64_t place)
-{
-    uint32_t receives = lki_job_word_receives(word);
-    return (lki_state){word & ~LKI_JOB_WORD_PINNED, LKI_PLAIN_TOKEN | place << 16 | receives,
-                       word >> LKI_TIME_SHIFT, receives, lki_job_word_phase(word)};
-}
-
-/* Has a plain word a state of its own? */
-LKI_INLINE bool
-lki_job_word_is_plain(uint64_t word)
-{
-    enum lki_phase phase = lki_job_word_phase(word);
-    return phase == LKI_FRONT || phase == LKI_WAITING || phase == LKI_CLAIMED ||
-           phase == LKI_LAPSED;
-}
-
-/* May it be claimed? */
-LKI_INLINE bool
-lki_state_is_visible(const lki_state *state, uint64_t now)
-{
-    switch (state->phase) {
-    case LKI_FRONT:
-    case LKI_LAPSED:
-        return true;
-    case LKI_WAITING:
-    case LKI_CLAIMED:
-        return state->time < now;
-    default:
-        return false;
-    }
-}
 
 /* A job as it was found. */
 typedef struct lki_found_job {
@@ -147,41 +88,6 @@ lk_status lki_job_announce(lki_queue *queue, lki_thread *thread, lk_bytes sk, ui
                            const lki_state *to, uint64_t now);
 void lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_state *state);
 
-/* ---- the end of a closed queue ---- */
-
-/* Is it closed, and nothing left that could still be pulled, nor on its way? What has expired and was
- * not taken out yet counts as there. */
-bool lki_queue_is_over(lki_queue *queue);
-void lki_queue_tell_over(lki_queue *queue);
-/* A job has left, and was counted (P16): who waits at a closed queue learns that it was the last. */
-LKI_INLINE void
-lki_queue_left(lki_queue *queue)
-{
-    if (LKI_UNLIKELY(lki_load_seq_cst(&queue->closed) != 0)) /* P16 */
-        lki_queue_tell_over(queue);
-}
-/* A job in a place has left: counts it, and tells. */
-void lki_queue_place_left(lki_queue *queue, lki_thread *thread);
-/* One with a key has, or one that was on its way. */
-LKI_INLINE void
-lki_queue_key_left(lki_queue *queue)
-{
-    lki_queue_unpin(queue, LKI_QUEUE_KEYED); /* P16 */
-    lki_queue_left(queue);
-}
-
-/* What the descriptor of a queue says may not be true any more: the call that finds out sets it right
- * before it ends, by the store's `refresh`. */
-void lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread);
-LKI_INLINE void
-lki_queue_note_change(lki_queue *queue, lki_thread *thread)
-{
-    if (lki_wait_is_polled(&queue->wait))
-        lki_queue_note_change_slow(queue, thread);
-}
-/* The next time at which something may happen to the queue is an earlier one. */
-void lki_queue_sooner(lki_queue *queue);
-
 /* The slot's word was made anything but FRONT, and it will not be FRONT: where the cursor stands on it, it
  * goes on, so that no pull walks over many of them. */
 LKI_INLINE void
@@ -204,21 +110,6 @@ lki_job_cover(lki_segment *segment, uint64_t time)
         lki_job_cover_slow(segment, time);
 }
 void lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms);
-/* How far a round over the jobs with keys has come that looks for expired ones: an object that is
- * replaced as a whole. */
-typedef struct lki_keyed_hand {
-    lki_object object;
-    uint64_t begun;  /* [const] the mark on the bound when the round began */
-    int64_t next_ms; /* [const] the least expiry that the round has met */
-    uint32_t size;   /* [const] of the sk that it has come to */
-    unsigned char sk[];
-} lki_keyed_hand;
-/* NULL: no memory. */
-lki_keyed_hand *lki_keyed_hand_new(lki_store *store, const lki_cell *at, uint64_t begun,
-                                   int64_t next_ms);
-size_t lki_keyed_hand_size(const lki_keyed_hand *hand);
-void lki_keyed_hand_free(lki_store *store, lki_keyed_hand *hand); /* NULL is allowed */
-
 /* A version that no other state ever had. */
 LKI_INLINE uint64_t
 lki_identity_new(lki_thread *thread)

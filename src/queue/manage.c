@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "queue/calls.h"
+#include "store/sweep.h"
 
 enum { RUN = 64 };
 

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "queue/calls.h"
+#include "store/sweep.h"
 
 enum {
     NEAR = 16,

@@ -23,7 +23,10 @@
  */
 #include <string.h>
 
+#include "base/scratch.h"
 #include "queue/calls.h"
+#include "queue/job_cell.h"
+#include "store/sweep.h"
 
 enum { FEW = 16 };
 
@@ -45,7 +48,7 @@ static void
 cells_discard(push *p, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        lki_shard_cell_free(p->store, p->cells[i]);
+        lki_cell_destroy(p->store, p->cells[i]);
 }
 
 /* A cell apart, with its record. NULL: no memory. */
@@ -59,7 +62,7 @@ cell_new(push *p, const lk_item *job)
         return cell;
     }
     if (cell != NULL)
-        lki_shard_cell_free(p->store, cell);
+        lki_cell_destroy(p->store, cell);
     return NULL;
 }
 
@@ -135,7 +138,7 @@ cells_give_up(push *p, lki_places places)
     for (size_t i = 0; i < p->count; i++) {
         lki_slot *slot = &places.segment->slots[places.slot];
         if (p->cells[i] != NULL)
-            lki_shard_cell_free(
+            lki_cell_destroy(
                 p->store, p->cells[i]); /* Gone before any snapshot: nobody looks for its cell. */
         lki_store_seq_cst(&slot->word, lki_job_word(LKI_DONE, 0, 0) | (uint64_t)1 << 4); /* P11 */
         lki_queue_place_left(p->queue, p->thread);

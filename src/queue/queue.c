@@ -17,15 +17,17 @@
 
 #include <string.h>
 
-#include "queue/job.h"
+#include "queue/word.h"
+#include "store/record.h"
+#include "store/shard.h"
+#include "store/sweep.h"
 
 enum { IDLE_MS = 60 * 1000 };
 
 lki_queue *
 lki_queue_find(lki_store *store, lk_bytes pk)
 {
-    const lki_partition *partition =
-        lki_shard_partition(store, pk, lki_hash_bytes(&store->secret, pk));
+    const lki_partition *partition = lki_partition_find(store, pk);
     return partition == NULL ? NULL : lki_load_acquire(&partition->queue); /* P13 */
 }
 
@@ -44,6 +46,40 @@ lki_queue_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk)
 }
 
 /* ---- made and freed ---- */
+
+size_t
+lki_keyed_hand_size(const lki_keyed_hand *hand)
+{
+    return sizeof *hand + hand->size;
+}
+
+void
+lki_keyed_hand_free(lki_store *store, lki_keyed_hand *hand)
+{
+    if (hand != NULL)
+        lki_free(&store->domain.allocator, hand, lki_keyed_hand_size(hand));
+}
+
+static bool
+hand_dispose(lki_thread *thread, void *object)
+{
+    lki_keyed_hand_free(lki_thread_store(thread), object);
+    return true;
+}
+
+lki_keyed_hand *
+lki_keyed_hand_new(lki_store *store, const lki_cell *at, uint64_t begun, int64_t next_ms)
+{
+    lki_keyed_hand *hand = lki_alloc(&store->domain.allocator, sizeof *hand + at->sk_size);
+    if (hand == NULL)
+        return NULL;
+    hand->object.dispose = hand_dispose;
+    hand->begun = begun;
+    hand->next_ms = next_ms;
+    hand->size = at->sk_size;
+    memcpy(hand->sk, lki_cell_sk(at), at->sk_size);
+    return hand;
+}
 
 static void
 queue_free(lki_store *store, lki_queue *queue)
@@ -455,7 +491,7 @@ segment_empty(lki_store *store, lki_segment *segment)
         lki_slot *slot = &segment->slots[i];
         uint64_t word = lki_load_relaxed(&slot->word); /* nobody else is there */
         if (lki_job_word_is_plain(word) || lki_job_word_phase(word) == LKI_HEADED)
-            lki_shard_cell_free(store, slot->cell);
+            lki_cell_destroy(store, slot->cell);
     }
 }
 

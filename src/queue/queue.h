@@ -29,7 +29,7 @@
 #include "base/order.h"
 #include "base/wait.h"
 #include "queue/segment.h"
-#include "store/record.h"
+#include "store/partition.h"
 
 /* What is counted, by each thread in a line of its own. */
 enum lki_queue_counter {
@@ -177,5 +177,55 @@ lki_queue_count(lki_queue *queue, lki_thread *thread, enum lki_queue_counter whi
     else
         lki_add_relaxed(&line->counter[which], n);
 }
+
+/* How far a round over the jobs with keys has come that looks for expired ones: an object that is
+ * replaced as a whole. */
+typedef struct lki_keyed_hand {
+    lki_object object;
+    uint64_t begun;  /* [const] the mark on the bound when the round began */
+    int64_t next_ms; /* [const] the least expiry that the round has met */
+    uint32_t size;   /* [const] of the sk that it has come to */
+    unsigned char sk[];
+} lki_keyed_hand;
+/* NULL: no memory. */
+lki_keyed_hand *lki_keyed_hand_new(lki_store *store, const lki_cell *at, uint64_t begun,
+                                   int64_t next_ms);
+size_t lki_keyed_hand_size(const lki_keyed_hand *hand);
+void lki_keyed_hand_free(lki_store *store, lki_keyed_hand *hand); /* NULL is allowed */
+
+/* ---- the end of a closed queue ---- */
+
+/* Is it closed, and nothing left that could still be pulled, nor on its way? What has expired and was
+ * not taken out yet counts as there. */
+bool lki_queue_is_over(lki_queue *queue);
+void lki_queue_tell_over(lki_queue *queue);
+/* A job has left, and was counted (P16): who waits at a closed queue learns that it was the last. */
+LKI_INLINE void
+lki_queue_left(lki_queue *queue)
+{
+    if (LKI_UNLIKELY(lki_load_seq_cst(&queue->closed) != 0)) /* P16 */
+        lki_queue_tell_over(queue);
+}
+/* A job in a place has left: counts it, and tells. */
+void lki_queue_place_left(lki_queue *queue, lki_thread *thread);
+/* One with a key has, or one that was on its way. */
+LKI_INLINE void
+lki_queue_key_left(lki_queue *queue)
+{
+    lki_queue_unpin(queue, LKI_QUEUE_KEYED); /* P16 */
+    lki_queue_left(queue);
+}
+
+/* What the descriptor of a queue says may not be true any more: the call that finds out sets it right
+ * before it ends, by the store's `refresh`. */
+void lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread);
+LKI_INLINE void
+lki_queue_note_change(lki_queue *queue, lki_thread *thread)
+{
+    if (lki_wait_is_polled(&queue->wait))
+        lki_queue_note_change_slow(queue, thread);
+}
+/* The next time at which something may happen to the queue is an earlier one. */
+void lki_queue_sooner(lki_queue *queue);
 
 #endif

@@ -24,7 +24,7 @@
 
 #include <string.h>
 
-#include "queue/job.h"
+#include "queue/word.h"
 
 enum { SLOTS_FIRST = LKI_OR_SMALL(16, 1), SLOTS_SECOND = LKI_OR_SMALL(128, 2) };
 

@@ -50,7 +50,7 @@ struct lki_cell {
     lki_head item;             /* [P1] */
     unsigned char bytes[]; /* pk, sk, padding to 8, the record inside: its header, and its room */
 };
-enum { LKI_CELL_HEADER = 16 };
+enum { LKI_CELL_HEADER = 16, LKI_INLINE_MAX = 256 };
 _Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "keys begin behind two words");
 
 LKI_INLINE const unsigned char *
@@ -123,6 +123,13 @@ LKI_INLINE size_t
 lki_cell_size(const lki_cell *cell)
 {
     return lki_cell_size_of(cell->pk_size, cell->sk_size, lki_cell_room(cell));
+}
+
+/* Is the cell out of the table? */
+LKI_INLINE bool
+lki_cell_is_dead(const lki_cell *cell)
+{
+    return lki_load_acquire(&cell->item) == LKI_DEAD; /* P1 */
 }
 
 /* P2b: what leads to a cell, and the clock of stamps. Who puts the first record into a cell has found it

@@ -5,7 +5,7 @@
  * A record says all of its key at an instant: the item, the job that it may be, the lock. It is
  * immutable once it was published, but for its word: the stamp of its instant, or the commit that will
  * tell. It lies apart, in a chunk of its own, or at home, inside its cell. What was effective before it
- * stands in front of a record apart; at home nothing does, as nobody needs it there (record.c).
+ * stands in front of a record apart; at home nothing does, as nobody needs it there (head.c).
  */
 #ifndef LKI_STORE_CHAIN_H
 #define LKI_STORE_CHAIN_H

@@ -25,11 +25,19 @@
  *             I-commit2: the stamp is taken after READY, so a snapshot that saw INSTALLING is
  *             below it. I-commit3: nothing that the caller can see fails after READY. I-commit4:
  *             LK_RACE only for a lock that really is at another version, gone, or lapsed.
- * Ordering    P1, P2, P2b (record.h).
+ * Ordering    P1, P2, P2b (head.h).
  */
-#include "store/lock.h"
+#include "store/commit.h"
 
 #include <string.h>
+
+#include "base/scratch.h"
+#include "store/find.h"
+#include "store/lock.h"
+#include "store/new_cell.h"
+#include "store/record.h"
+#include "store/removal.h"
+#include "store/sweep.h"
 
 enum { ATTEMPTS = LKI_OR_SMALL(8, 1) }; /* of one plan, in one section */
 

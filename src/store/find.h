@@ -7,6 +7,7 @@
 #define LKI_STORE_FIND_H
 
 #include "base/ulid.h"
+#include "store/hooks.h"
 #include "store/shard.h"
 
 /* Could a queue of this store have generated the sk? */
@@ -78,6 +79,13 @@ lki_find_to_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed
     *cell = lki_shard_find(store, hashed);
     return LK_OK;
 }
+
+/* A key that was looked up with others. */
+typedef struct lki_seen {
+    lki_hashed hashed;
+    lki_cell *cell;     /* NULL: there is none */
+    lki_record *record; /* which counts, be it a live item or not; NULL: none */
+} lki_seen;
 
 /* A commit mostly comes under the locks that its thread has just read, whose cells it finds remembered here, in
  * their order. Caller of both: in a section; `now_ms`: the call's. */

@@ -10,10 +10,7 @@
 #ifndef LKI_STORE_HOOKS_H
 #define LKI_STORE_HOOKS_H
 
-#include "base/reclaim.h"
-#include "store/cell.h"
-
-typedef struct lki_store lki_store;
+#include "store/store.h"
 
 /* A walk over the cells of one partition that are not in its index, in the order of their sk. */
 typedef struct lki_hooked_walk {
@@ -28,7 +25,7 @@ typedef struct lki_hooked_walk {
     int64_t slot;
 } lki_hooked_walk;
 
-typedef struct lki_hooks {
+struct lki_hooks {
     /* The store is set up, and no other thread knows it. The hooks own `room` bytes of zeroed memory behind it. */
     size_t room;
     void (*open)(lki_store *store);
@@ -53,6 +50,6 @@ typedef struct lki_hooks {
     size_t (*tend)(lki_store *store, lki_thread *thread, bool all);
     /* The thread has noted something in this call (lki_noted_at), which now ends. Called outside of sections. */
     void (*refresh)(lki_store *store, lki_thread *thread);
-} lki_hooks;
+};
 
 #endif

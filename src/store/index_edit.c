@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Changes of the ordered index: building leaves and inner nodes, and the store that shows them.
- * Called by index.c; the essay (structure, invariants I1 to I4, pairs P4 and P4b) is there.
+ * The essay (structure, invariants I1 to I4, pairs P4 and P4b) is in index_change.c.
  */
 #include "store/index_edit.h"
 

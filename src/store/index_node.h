@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The nodes of the ordered index and their words: layout, slices, keys. Private to index*.c; the
- * essay is in index.c.
+ * essay is in index_change.c.
  */
 #ifndef LKI_STORE_INDEX_NODE_H
 #define LKI_STORE_INDEX_NODE_H

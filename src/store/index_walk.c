@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ordered walks, and the check of the whole tree. The essay is in index.c.
+ * Ordered walks, and the check of the whole tree. The essay is in index_change.change.c.
  */
 #include "store/index_search.h"
 

@@ -15,6 +15,12 @@
  */
 #include "store/lock.h"
 
+#include "store/find.h"
+#include "store/new_cell.h"
+#include "store/record.h"
+#include "store/removal.h"
+#include "store/sweep.h"
+
 /* But for the key, which is its caller's. */
 static void
 lock_fill(lk_lock *lock, const lki_lock *made)

@@ -7,6 +7,12 @@
 
 #include "store/record.h"
 
+LKI_INLINE int64_t
+lki_lock_deadline(const lki_store *store, int64_t now_ms)
+{
+    return now_ms > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : now_ms + store->lock_ttl_ms;
+}
+
 /* What ends behind this has not passed, by whichever clock, for `ms` more, which is not below 0. */
 LKI_INLINE int64_t
 lki_lock_horizon(const lki_store *store, lki_time *now, int64_t ms)
@@ -62,5 +68,10 @@ lki_version_above(lki_thread *thread, uint64_t above)
     thread->sequence = sequence + 1;
     return thread->sequence << 16 | thread->slot;
 }
+
+/* Caller: in a write section. `cell`: where known. `judged`: lki_memory_is_bounded, before it; else that
+ * decides where a lock is made: LK_BUSY. */
+lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
+                             lki_cell *cell, bool judged, lki_time *now, lk_lock *lock);
 
 #endif

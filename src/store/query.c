@@ -11,12 +11,14 @@
  *
  * Progress    never waits. A relaxed query takes each record as it is when it is met.
  */
+#include "store/query.h"
+
 #include <string.h>
 
-#include "base/result.h"
+#include "base/copy.h"
+#include "base/scratch.h"
+#include "store/head.h"
 #include "store/partition.h"
-#include "store/record.h"
-#include "store/shard.h"
 
 enum { RUN = 128, NEAR = 32, FAR = 64, FEW = 256 };
 
@@ -157,8 +159,7 @@ scan_all(scan *s, lki_thread *thread, bounds b)
     lki_partition_walk walk;
     /* Before the index is looked at. */
     s->snapshot = query->relaxed ? UINT64_MAX : lki_snapshot(s->store, thread);
-    lki_partition *partition =
-        lki_shard_partition(s->store, query->pk, lki_hash_bytes(&s->store->secret, query->pk));
+    lki_partition *partition = lki_partition_find(s->store, query->pk);
     if (partition == NULL || b.empty)
         return LK_OK;
     lki_partition_walk_begin(&walk, s->store, partition, s->snapshot, b.bounded ? &b.from : NULL,

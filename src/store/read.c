@@ -13,17 +13,14 @@
  * records.
  *
  * Invariants  I-read1: whatever is returned was settled, so no later snapshot is without it.
- * Ordering    P1, P2 (record.h).
+ * Ordering    P1, P2 (head.h).
  */
+#include "store/read.h"
+
+#include "store/head.h"
 #include "store/lock.h"
 
 enum { GROUP = 16 };
-
-lki_cell *
-lki_find_any(lki_store *store, const lki_hashed *hashed)
-{
-    return lki_find_at(store, hashed, UINT64_MAX);
-}
 
 static void
 cell_prefetch(const lki_cell *cell)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Heads and records. Called by read.c, write.c, commit.c, lock.c, query.c, removal.c, sweep.c.
+ * Records: made, put on a head, replaced, brought home, freed; and the memory of cells with what lies in them.
  *
- * Progress    resolving is wait-free; replacing a head is lock-free (a failed swap means that
+ * Progress    replacing a head is lock-free (a failed swap means that
  *             another one succeeded, and an unfinished commit in the way is aborted after a
  *             bounded wait).
  * Invariants  I-record1: prev is settled and its stamp is not greater than its successor's.
@@ -14,86 +14,13 @@
  *             I-record4: a record that comes home says what the one it replaces says, and carries
  *             its stamp. I-record5: nobody needs a record from before that of a cell's inside: it
  *             was the first, or no snapshot is below its stamp.
- * Ordering    P1, P2, P2b (record.h); P6: the flags of a cell, read-modify-writes on both sides; P7: the
+ * Ordering    P1, P2, P2b (head.h); P6: the flags of a cell, read-modify-writes on both sides; P7: the
  *             floor of versions is raised before the head is swapped.
  */
 #include "store/record.h"
-#include "base/result.h"
 
-#include <string.h>
-
-enum { RESOLVE_SPINS = LKI_OR_SMALL(400, 2) };
-
-static uint64_t
-commit_stamp(uint64_t state)
-{
-    return state >> 2;
-}
-
-static void
-commit_stamp_now(lki_store *store, lki_commit *commit)
-{
-    uint64_t ready = LKI_READY;
-    uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after READY was seen */
-    lki_cas_seq_cst(&commit->state, &ready, stamp << 2);
-}
-
-LKI_COLD lki_record *
-lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker)
-{
-    uint64_t word = lki_load_acquire(&record->word); /* P2 */
-    if (word == 0) {
-        lki_record_stamp(store, record);
-        return record;
-    }
-    if ((word & LKI_WORD_COMMIT) == 0)
-        return record;
-    lki_commit *commit = (lki_commit *)(uintptr_t)(word & ~LKI_WORD_COMMIT);
-    uint64_t state = lki_load_seq_cst(&commit->state); /* P2 */
-    if (state == LKI_READY) {
-        commit_stamp_now(store, commit);
-        return record;
-    }
-    if (state == LKI_INSTALLING && blocker != NULL)
-        *blocker = commit;
-    if (state == LKI_INSTALLING || state == LKI_ABORTED)
-        return lki_record_prev(record);
-    return record;
-}
-
-/* Of a record that is settled: effective once, or below one that was. */
-static uint64_t
-record_stamp(lki_record *record)
-{
-    uint64_t word = lki_load_acquire(&record->word); /* P2 */
-    if ((word & LKI_WORD_COMMIT) == 0)
-        return word;
-    lki_commit *commit = (lki_commit *)(uintptr_t)(word & ~LKI_WORD_COMMIT);
-    return commit_stamp(lki_load_seq_cst(&commit->state));
-}
-
-uint64_t
-lki_snapshot(lki_store *store, lki_thread *thread)
-{
-    lki_count(thread, LKI_SNAPSHOTS, 1);
-    uint64_t snapshot = lki_load_seq_cst(&store->clock);
-    uint64_t expected = snapshot;
-    /* Where this fails, somebody else has moved the clock past the snapshot. */
-    lki_cas_seq_cst(&store->clock, &expected, snapshot + 1); /* P2 */
-    lki_fence_seq_cst(); /* P2, P2b: before the loads of heads, and of what leads to them */
-    return snapshot;
-}
-
-LKI_COLD lki_record *
-lki_record_at_slow(lki_store *store, uintptr_t head, uint64_t snapshot)
-{
-    lki_record *record = lki_effective(store, head, NULL);
-    while (record != NULL && record_stamp(record) > snapshot)
-        record = lki_record_prev(record);
-    return record;
-}
-
-/* ---- making and unmaking ---- */
+#include "store/hooks.h"
+#include "store/shard.h"
 
 /* Takes the room of a cell, if it is free. */
 static bool
@@ -309,28 +236,6 @@ lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record)
 }
 
 void
-lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *record)
-{
-    if (lki_record_is_job(record) && (record->flags & LKI_FLAG_BORROWED) == 0)
-        lki_record_retire(thread, cell, record->source);
-    lki_record_retire(thread, cell, record);
-}
-
-void
-lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
-                    lki_record *by)
-{
-    if (LKI_UNLIKELY(lki_record_is_job(by)) || LKI_UNLIKELY(lki_record_is_job(record)))
-        store->hooks->replaced(store, thread, cell, record, by);
-    if (record == NULL || (lki_record_is_job(by) && by->source == record))
-        return; /* it lives on as the bytes of a job */
-    if (LKI_UNLIKELY(lki_record_is_job(record)) &&
-        (!lki_record_is_job(by) || by->source != record->source))
-        lki_record_retire(thread, cell, record->source);
-    lki_record_retire(thread, cell, record);
-}
-
-void
 lki_record_free(const lki_allocator *allocator, lki_record *record)
 {
     if (lki_record_is_job(record))
@@ -352,6 +257,15 @@ lki_commit_dispose(lki_thread *thread, void *object)
     lki_chunk_free(thread, object, sizeof(lki_commit));
     return true;
 }
+
+LKI_COLD void
+lki_record_leave_room(lki_thread *thread, lki_cell *cell)
+{
+    if (room_take(cell)) /* P6 */
+        lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
+}
+
+/* ---- records come home ---- */
 
 /* The room of a cell is free, and nobody else's: what is effective moves there, so that reading it costs no
  * line more than it did before it was written, and what lay apart can be freed.
@@ -400,34 +314,28 @@ lki_record_dispose_inline(lki_thread *thread, void *object)
     return true;
 }
 
-LKI_COLD void
-lki_record_leave_room(lki_thread *thread, lki_cell *cell)
-{
-    if (room_take(cell)) /* P6 */
-        lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
-}
-
 /* ---- replacing ---- */
 
 void
-lki_commit_resolve(lki_thread *thread, lki_commit *commit)
+lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
-    /* A running owner needs far less from one record to the next: wait as long as it gets on, then
-     * take it to have stopped. Two that abort each other for ever do not exist: both install in
-     * address order. */
-    uint64_t seen = lki_load_relaxed(&commit->installed);
-    for (unsigned i = 0; i < RESOLVE_SPINS; i++) {
-        if (lki_load_acquire(&commit->state) != LKI_INSTALLING) /* P2 */
-            return;
-        uint64_t installed = lki_load_relaxed(&commit->installed);
-        if (installed != seen)
-            i = 0;
-        seen = installed;
-        lki_pause();
-    }
-    uint64_t installing = LKI_INSTALLING;
-    if (lki_cas_seq_cst(&commit->state, &installing, LKI_ABORTED))
-        lki_count(thread, LKI_ABORTS, 1);
+    if (lki_record_is_job(record) && (record->flags & LKI_FLAG_BORROWED) == 0)
+        lki_record_retire(thread, cell, record->source);
+    lki_record_retire(thread, cell, record);
+}
+
+void
+lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
+                    lki_record *by)
+{
+    if (LKI_UNLIKELY(lki_record_is_job(by)) || LKI_UNLIKELY(lki_record_is_job(record)))
+        store->hooks->replaced(store, thread, cell, record, by);
+    if (record == NULL || (lki_record_is_job(by) && by->source == record))
+        return; /* it lives on as the bytes of a job */
+    if (LKI_UNLIKELY(lki_record_is_job(record)) &&
+        (!lki_record_is_job(by) || by->source != record->source))
+        lki_record_retire(thread, cell, record->source);
+    lki_record_retire(thread, cell, record);
 }
 
 /* `*seen` is what the head was, *effective what counts there. LK_OK; LK_NOT_FOUND: it is dead. */
@@ -499,4 +407,48 @@ lki_head_change_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_rec
                    const lki_change *change, lki_record **made)
 {
     return head_change(store, thread, cell, &expected, change, made);
+}
+
+/* ---- cells ---- */
+
+void
+lki_cell_destroy(lki_store *store, lki_cell *cell)
+{
+    uintptr_t head = lki_load_relaxed(&cell->item);
+    if (head > LKI_DEAD)
+        lki_record_free(&store->domain.allocator, (lki_record *)head);
+    lki_cell_free(&store->domain.allocator, cell);
+}
+
+/* What is on the head of a plain job's cell, which nobody retires. True: it lies inside the cell. */
+static bool
+cell_head_free(const lki_allocator *allocator, lki_cell *cell)
+{
+    uintptr_t head = lki_load_relaxed(&cell->item);
+    if (head <= LKI_DEAD)
+        return false;
+    lki_record *record = (lki_record *)head;
+    bool inside = (lki_record_value(record)->flags & LKI_FLAG_INLINE) != 0;
+    lki_record_free(allocator, record);
+    return inside;
+}
+
+bool
+lki_cell_dispose(lki_thread *thread, void *object)
+{
+    lki_cell *cell = object;
+    /* P6: the record inside may still wait for its own grace period, counted by another thread:
+     * the last frees. */
+    _Atomic(uint16_t) *flags = lki_cell_flags(cell);
+    if (lki_cell_is_in_slab(cell))
+        return true;
+    if (lki_cell_is_in_queue(cell)) {
+        if (cell_head_free(&thread->domain->allocator, cell) ||
+            (lki_or_seq_cst(flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0) /* P6: as below */
+            lki_chunk_free(thread, cell, lki_cell_size(cell));
+        return true;
+    }
+    if ((lki_or_seq_cst(flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0)
+        lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
+    return true;
 }

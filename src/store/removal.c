@@ -8,7 +8,7 @@
  *   lki_removal_ticket    two epochs later no section with a snapshot older than the tombstone
  *                         runs any more. Under the shard's latch: is the head empty, or a
  *                         tombstone that is old enough? It becomes DEAD, the cell leaves the set
- *   index_leave           under the latches of the pk's shard and of the partition: the cell
+ *   lki_partition_leave   under the latches of the pk's shard and of the partition: the cell
  *                         leaves the index; an empty partition leaves its set
  *   and then              cell and tombstone are retired; two epochs later they are freed
  *
@@ -31,7 +31,12 @@
  * Ordering    P5: tag of a tombstone, release by who installed it after the stamp, acquire by the
  * handler. P6, P7.
  */
+#include "store/removal.h"
+
+#include "store/hooks.h"
+#include "store/partition.h"
 #include "store/record.h"
+#include "store/shard.h"
 
 enum verdict { HEAD_ALIVE, HEAD_YOUNG, HEAD_OLD };
 
@@ -80,50 +85,13 @@ head_verdict(lki_store *store, uintptr_t head)
                                                                                        : HEAD_YOUNG;
 }
 
-bool
-lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition)
-{
-    if (partition->dead || partition->index.count != 0 ||
-        lki_load_acquire(&partition->queue) != NULL) /* P13 */
-        return false;
-    partition->dead = true;
-    lki_shard_remove_partition_latched(store, thread, partition);
-    lki_retire(thread, LKI_PARTITION, partition, sizeof *partition + partition->pk_size);
-    lki_count(thread, LKI_PARTITIONS_REMOVED, 1);
-    return true;
-}
-
-/* The second half: out of the index, and out with an empty partition. False: a latch was held, or
- * no memory. */
-static bool
-index_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
-{
-    /* By its key, never by a pointer in the cell: where an earlier attempt failed, a new cell of
-     * the key has perhaps taken this one's place, died, and the partition with it. */
-    lk_bytes pk = {cell->bytes, cell->pk_size};
-    uint64_t hash = lki_hash_bytes(&store->secret, pk);
-    lki_latch *outer = lki_shard_latch(store, hash);
-    if (!lki_latch_try(outer))
-        return false;
-    lki_partition *partition = lki_shard_partition(store, pk, hash);
-    bool left = partition == NULL;
-    lki_latch *inner = partition != NULL ? lki_partition_latch(store, partition) : NULL;
-    if (inner != NULL && lki_latch_try(inner)) {
-        left = lki_index_remove_latched(&partition->index, thread, cell);
-        lki_partition_bury_latched(store, thread, partition); /* if it is empty */
-        lki_latch_drop(inner);
-    }
-    lki_latch_drop(outer);
-    return left;
-}
-
 /* A dead cell: finishes, or comes again. */
 static void
 dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
     if (lki_cell_is_in_slab(cell))
         return; /* its memory is the segment's */
-    if (lki_cell_is_in_queue(cell) || index_leave(store, thread, cell))
+    if (lki_cell_is_in_queue(cell) || lki_partition_leave(store, thread, cell))
         lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
     else
         ticket_retire(thread, cell);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sets of cells and partitions, in shards. Called by cell.c, removal.c, sweep.c, query.c, store.c.
+ * The set of cells, in shards.
  *
  * Invariants  those of base/set.c.
  * Ordering    P3 (base/set.c); P7: the floor is raised to a tombstone's version before the tombstone is
@@ -8,8 +8,6 @@
  *             the floor.
  */
 #include "store/shard.h"
-
-#include "store/record.h"
 
 struct lki_shard {
     lki_latch latch;
@@ -23,15 +21,12 @@ cell_is(const void *object, const lki_hashed *hashed)
     return lki_keyed_is(object, LKI_CELL_HEADER, hashed);
 }
 
-static bool
-partition_is(const void *object, const lki_hashed *hashed)
+uint64_t
+lki_cell_hash(lki_store *store, const lki_cell *cell)
 {
-    const lki_partition *partition = object;
-    const lk_bytes *pk = &hashed->key->pk;
-    return partition->pk_size == pk->size && lki_bytes_equal(partition->pk, pk->data, pk->size);
+    lk_key key = {{cell->bytes, cell->pk_size}, {lki_cell_sk(cell), cell->sk_size}};
+    return lki_hash_key(&store->secret, &key);
 }
-
-/* ---- for the other rooms ---- */
 
 static lki_shard *
 shard_of(lki_store *store, uint64_t hash)
@@ -43,6 +38,14 @@ lki_latch *
 lki_shard_latch(lki_store *store, uint64_t hash)
 {
     return &shard_of(store, hash)->latch;
+}
+
+void
+lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash)
+{
+    lki_latch *latch = lki_shard_latch(store, hash);
+    lki_latch_take(latch, thread);
+    lki_latch_drop(latch);
 }
 
 LKI_COLD lki_cell *
@@ -67,27 +70,6 @@ lki_shard_remove_latched(lki_store *store, lki_thread *thread, lki_cell *cell, u
     lki_set_remove_latched(&store->cells, thread, cell);
     _Atomic(size_t) *cells = &shard_of(store, hash)->cells;
     lki_store_relaxed(cells, lki_load_relaxed(cells) - 1); /* a counter */
-}
-
-lki_partition *
-lki_shard_partition(lki_store *store, lk_bytes pk, uint64_t hash)
-{
-    lk_key key = {.pk = pk};
-    lki_hashed hashed = {&key, hash, lki_key_sizes(&key), false};
-    return lki_set_get(&store->partitions, &hashed);
-}
-
-bool
-lki_shard_add_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
-                                uint64_t hash)
-{
-    return lki_set_add_latched(&store->partitions, thread, partition, hash) == LKI_SET_ADDED;
-}
-
-void
-lki_shard_remove_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition)
-{
-    lki_set_remove_latched(&store->partitions, thread, partition);
 }
 
 uint64_t
@@ -125,71 +107,15 @@ lki_shards_open(lki_store *store, size_t shards, uint64_t expected)
         return LK_NO_MEMORY;
     for (size_t i = 0; i < shards; i++)
         lki_latch_init(&store->shards[i].latch);
-    if (!lki_set_open(&store->cells, allocator, cell_is, store->shard_bits, expected) ||
-        !lki_set_open(&store->partitions, allocator, partition_is, store->shard_bits, 0))
-        return LK_NO_MEMORY;
-    return LK_OK;
-}
-
-void
-lki_shard_cell_free(lki_store *store, lki_cell *cell)
-{
-    uintptr_t head = lki_load_relaxed(&cell->item);
-    if (head > LKI_DEAD)
-        lki_record_free(&store->domain.allocator, (lki_record *)head);
-    lki_cell_free(&store->domain.allocator, cell);
-}
-
-static void
-cell_prefetch_head(lki_cell *cell)
-{
-    uintptr_t head = lki_load_relaxed(&cell->item);
-    if (head != (uintptr_t)lki_cell_record(cell))
-        LKI_PREFETCH(head);
-}
-
-static void
-cells_free(lki_store *store)
-{
-    enum { ROOM = 64 };
-    void *objects[ROOM];
-    lki_set_position at = {0};
-    while (!lki_set_is_end(&at)) {
-        size_t count = lki_set_walk(&store->cells, &at, objects, ROOM);
-        /* Each run of cells is under way; now what lies on their head, so that these misses overlap,
-         * too. */
-        for (size_t i = 0; i < count; i++)
-            cell_prefetch_head(objects[i]);
-        for (size_t i = 0; i < count; i++)
-            lki_shard_cell_free(store, objects[i]);
-    }
-}
-
-static void
-partitions_free(lki_store *store)
-{
-    enum { ROOM = 64 };
-    void *objects[ROOM];
-    lki_set_position at = {0};
-    while (!lki_set_is_end(&at)) {
-        size_t count = lki_set_walk(&store->partitions, &at, objects, ROOM);
-        for (size_t i = 0; i < count; i++) {
-            lki_partition *partition = objects[i];
-            lki_index_destroy(&partition->index, &store->domain.allocator);
-            lki_free(&store->domain.allocator, partition, sizeof *partition + partition->pk_size);
-        }
-    }
+    return lki_set_open(&store->cells, allocator, cell_is, store->shard_bits, expected)
+               ? LK_OK
+               : LK_NO_MEMORY;
 }
 
 void
 lki_shards_close(lki_store *store)
 {
     size_t shards = (size_t)1 << store->shard_bits;
-    if (lki_set_is_open(&store->cells))
-        cells_free(store);
-    if (lki_set_is_open(&store->partitions))
-        partitions_free(store);
     lki_set_close(&store->cells);
-    lki_set_close(&store->partitions);
     lki_free_lines(&store->domain.allocator, store->shards, shards * sizeof *store->shards);
 }

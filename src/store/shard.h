@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sets of cells and of partitions, and the shards, whose latches cover them by hash. Finding never
+ * The set of cells, and the shards, whose latches cover it, and the set of partitions, by hash. Finding never
  * waits; adding and removing take the shard's latch.
  */
 #ifndef LKI_STORE_SHARD_H
@@ -11,10 +11,8 @@
 
 /* `expected`: how many cells. */
 lk_status lki_shards_open(lki_store *store, size_t shards, uint64_t expected);
-/* Frees all cells, records, partitions and sets; no other thread is there. */
+/* All cells are freed; no other thread is there. */
 void lki_shards_close(lki_store *store);
-/* One cell, with what is on its head. */
-void lki_shard_cell_free(lki_store *store, lki_cell *cell);
 
 /* A shard is found by the first bits of a hash. */
 lki_latch *lki_shard_latch(lki_store *store, uint64_t hash);
@@ -25,11 +23,11 @@ lki_cell *lki_shard_get_slow(lki_store *store, const lki_hashed *hashed);
 lki_set_added lki_shard_add_latched(lki_store *store, lki_thread *thread, lki_cell *cell,
                                     uint64_t hash);
 void lki_shard_remove_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash);
-lki_partition *lki_shard_partition(lki_store *store, lk_bytes pk, uint64_t hash);
-bool lki_shard_add_partition_latched(lki_store *store, lki_thread *thread, lki_partition *partition,
-                                     uint64_t hash);
-void lki_shard_remove_partition_latched(lki_store *store, lki_thread *thread,
-                                        lki_partition *partition);
+/* Waits until whoever is taking something of this hash out of a set has done so. */
+void lki_shard_wait(lki_store *store, lki_thread *thread, uint64_t hash);
+
+/* The whole hash of a cell's key. */
+uint64_t lki_cell_hash(lki_store *store, const lki_cell *cell);
 
 /* A version that new locks of this shard's keys exceed: no key whose lock is gone, and of which no
  * tombstone is there any more, ever had a greater one. */

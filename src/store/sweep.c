@@ -14,14 +14,19 @@
  *
  * Progress    one thread sweeps at a time (a latch, which steps only try); each chunk is a section
  *             of its own.
- * Ordering    P22 (writes.h): the bound is taken away, then heads are looked at.
+ * Ordering    P22 (sweep.h): the bound is taken away, then heads are looked at.
  */
+#include "store/sweep.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
 #include "base/cancel.h"
+#include "store/hooks.h"
 #include "store/record.h"
+#include "store/removal.h"
+#include "store/shard.h"
 
 enum { CHUNK = 64, ROUND_MS = 1000, STEPS_PER_TEND = 8 };
 

@@ -6,9 +6,15 @@
  * batch goes in groups, whose cache misses are overlapped; each item is atomic, the batch is not.
  * A delete is a tombstone, which is the end of the item and of its lock.
  *
- * Progress    lock-free on keys that exist; else the latches of cell.c.
+ * Progress    lock-free on keys that exist; else the latches of new_cell.c.
  */
+#include "store/write.h"
+
+#include "store/find.h"
+#include "store/new_cell.h"
 #include "store/record.h"
+#include "store/removal.h"
+#include "store/sweep.h"
 
 enum { GROUP = 16 };
 

@@ -6,8 +6,8 @@
 #include <latchkey/latchkey.h>
 
 #include "adapter/handle.h"
+#include "queue/queue.h"
 #include "store/find.h"
-#include "store/queue.h"
 
 static void
 shown(lki_cell *cell, lki_cell *locked, lki_cell *deleted, lki_queue *queue, lki_slot *claimed,
@@ -56,7 +56,7 @@ main(void)
         return 1;
 
     lki_store *store = db->state;
-    lki_queue *queue = store->queues;
+    lki_queue *queue = lki_queues_of(store)->first;
     lki_segment *segment = lki_load_acquire(&queue->head_segment);
     shown(cell_of(store, "alice"), cell_of(store, "bob"), cell_of(store, "gone"), queue,
           &segment->slots[0], &segment->slots[1]);

@@ -6,7 +6,7 @@
  */
 #include "base/stock.h"
 #include "schedule/store.h"
-#include "store/record.h"
+#include "store/head.h"
 
 static lk_db *db;
 static lk_key keys[2];

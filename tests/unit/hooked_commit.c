@@ -10,7 +10,8 @@
 #include "support/meeting.h"
 
 #include "adapter/handle.h"
-#include "store/record.h"
+#include "store/find.h"
+#include "store/head.h"
 
 enum { KEYS = 2 };
 

@@ -10,7 +10,10 @@
 #include "support/meeting.h"
 
 #include "adapter/handle.h"
-#include "store/record.h"
+#include "store/find.h"
+#include "store/head.h"
+#include "store/partition.h"
+#include "store/shard.h"
 
 enum { KEYS = 6 };
 
@@ -321,7 +324,7 @@ key_is_free(lk_key key)
     lki_store *store = m.k.db->state;
     uint64_t hash = lki_hash_bytes(&store->secret, key.pk);
     lki_enter(own_thread());
-    lki_partition *partition = lki_shard_partition(store, key.pk, hash);
+    lki_partition *partition = lki_partition_find(store, key.pk);
     bool free = latch_is_free(lki_shard_latch(store, hash)) &&
                 latch_is_free(lki_shard_latch(store, lki_hashed_of(&store->secret, &key).hash)) &&
                 (partition == NULL || latch_is_free(lki_partition_latch(store, partition)));

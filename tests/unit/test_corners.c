@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "adapter/handle.h"
+#include "store/partition.h"
 #include "store/shard.h"
 #include "support/crowd.h"
 
@@ -87,7 +88,7 @@ sets_until_removal(void)
 static OPAQUE lki_partition *
 partition_find(lk_bytes pk)
 {
-    return lki_shard_partition(test.store, pk, lki_hash_bytes(&test.store->secret, pk));
+    return lki_partition_find(test.store, pk);
 }
 
 static void *

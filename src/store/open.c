@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening and closing a store, and its statistics. Called by memory_db.c.
+ * Opening and closing a store, and its statistics.
  */
-#include "store/store.h"
+#include "store/open.h"
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/limits.h"
+#include "base/ulid.h"
+#include "store/partition.h"
 #include "store/record.h"
+#include "store/removal.h"
 #include "store/shard.h"
+#include "store/sweep.h"
 
 enum { SHARDS = 256, SHARDS_MAX = 4096, RETIRED_BYTES = 256 << 20 };
 #define EXPECTED_MAX ((uint64_t)1 << 36)
@@ -92,8 +95,6 @@ lki_store_open(const lk_memory_options *options, const lki_hooks *hooks, lki_sto
         lki_free_lines(&allocator, store, sizeof *store + hooks->room);
         return status;
     }
-    for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
-        lki_latch_init(&store->partition_latch[i]);
     lki_latch_init(&store->sweep.latch);
     unsigned char mark[LKI_ULID_WORD];
     lki_ulid_write(mark, store->secret.other);
@@ -104,6 +105,8 @@ lki_store_open(const lk_memory_options *options, const lki_hooks *hooks, lki_sto
     if (hooks->open != NULL)
         hooks->open(store);
     status = lki_shards_open(store, o->shards != 0 ? o->shards : SHARDS, o->expected_items);
+    if (!lki_partitions_open(store))
+        status = LK_NO_MEMORY;
     if (status == LK_OK && store->sweep_interval_ms > 0 && !lki_sweeper_start(store))
         status = LK_NO_MEMORY;
     if (status != LK_OK) {
@@ -112,6 +115,31 @@ lki_store_open(const lk_memory_options *options, const lki_hooks *hooks, lki_sto
     }
     *opened = store;
     return LK_OK;
+}
+
+static void
+cell_prefetch_head(lki_cell *cell)
+{
+    uintptr_t head = lki_load_relaxed(&cell->item);
+    if (head != (uintptr_t)lki_cell_record(cell))
+        LKI_PREFETCH(head);
+}
+
+static void
+cells_free(lki_store *store)
+{
+    enum { ROOM = 64 };
+    void *objects[ROOM];
+    lki_set_position at = {0};
+    while (!lki_set_is_end(&at)) {
+        size_t count = lki_set_walk(&store->cells, &at, objects, ROOM);
+        /* Each run of cells is under way; now what lies on their head, so that these misses overlap,
+         * too. */
+        for (size_t i = 0; i < count; i++)
+            cell_prefetch_head(objects[i]);
+        for (size_t i = 0; i < count; i++)
+            lki_cell_destroy(store, objects[i]);
+    }
 }
 
 void
@@ -124,9 +152,10 @@ lki_store_close(lki_store *store)
     lki_domain_close(&store->domain);
     if (store->hooks->close != NULL)
         store->hooks->close(store);
+    if (lki_set_is_open(&store->cells))
+        cells_free(store);
+    lki_partitions_close(store);
     lki_shards_close(store);
-    for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
-        pthread_mutex_destroy(&store->partition_latch[i]);
     pthread_mutex_destroy(&store->sweep.latch);
     lki_allocator allocator = store->domain.allocator;
     lki_free_lines(&allocator, store, sizeof *store + store->hooks->room);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lower bounds of times.
+ *
+ * Progress    lock-free.
+ * Ordering    P12 (queue.h).
+ */
+#include "queue/times.h"
+
+LKI_COLD bool
+lki_next_due_cover_slow(lki_next_due *bound, uint64_t time)
+{
+    uint64_t seen = lki_load_seq_cst(bound); /* P12 */
+    for (;;) {
+        bool news = seen >> LKI_TIME_SHIFT > time;
+        /* Also where it is low enough: who is looking has perhaps been past the word already. */
+        uint64_t least = news ? time : seen >> LKI_TIME_SHIFT;
+        /* The version stays: a mark that comes after this has the next one. */
+        if (lki_cas_seq_cst(bound, &seen,
+                            least << LKI_TIME_SHIFT | (seen & LKI_VERSION_MASK))) /* P12 */
+            return news;
+    }
+}
+
+uint64_t
+lki_next_due_begin(lki_next_due *bound)
+{
+    uint64_t seen = lki_load_seq_cst(bound); /* P12 */
+    uint64_t begun;
+    do
+        begun = seen >> LKI_TIME_SHIFT << LKI_TIME_SHIFT |
+                (((seen >> 1) + 1) << 1 & LKI_VERSION_MASK) | 1;
+    while (!lki_cas_seq_cst(bound, &seen, begun)); /* P12 */
+    lki_fence_seq_cst(); /* P12: also before the pointers that lead to the words, loaded with acquire */
+    return begun;
+}
+
+bool
+lki_next_due_end(lki_next_due *bound, uint64_t begun, uint64_t time)
+{
+    return lki_cas_seq_cst(bound, &begun,
+                           time << LKI_TIME_SHIFT | (begun & LKI_VERSION_MASK)); /* P12 */
+}

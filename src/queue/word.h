@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The word of a slot: the state of a plain job.
+ */
+#ifndef LKI_QUEUE_WORD_H
+#define LKI_QUEUE_WORD_H
+
+#include "base/check.h"
+#include "queue/times.h"
+#include "store/chain.h"
+
+/* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20; DONE:
+ * stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it.
+ * 0: not published yet. Times are milliseconds of the monotonic clock since the store was opened,
+ * plus 1: 0 is always past. */
+#define LKI_JOB_WORD_EMPTY ((uint64_t)0)
+#define LKI_RECEIVES_MAX ((uint32_t)0x7fff)
+#define LKI_JOB_WORD_PINNED ((uint64_t)1 << 19)
+/* The token of a plain claim says where the job lies and how often it was received (place << 16 |
+ * receives); those of headed ones are versions, which are below. */
+#define LKI_PLAIN_TOKEN ((uint64_t)1 << 63)
+
+LKI_INLINE uint64_t
+lki_job_word(enum lki_phase phase, uint32_t receives, uint64_t time)
+{
+    return 1 | (uint64_t)phase << 1 | (uint64_t)receives << 4 | time << LKI_TIME_SHIFT;
+}
+
+LKI_INLINE enum lki_phase
+lki_job_word_phase(uint64_t word)
+{
+    return (enum lki_phase)(word >> 1 & 7);
+}
+
+LKI_INLINE uint32_t
+lki_job_word_receives(uint64_t word)
+{
+    return (uint32_t)(word >> 4) & LKI_RECEIVES_MAX;
+}
+
+LKI_INLINE lki_state
+lki_job_word_state(uint64_t word, uint64_t place)
+{
+    uint32_t receives = lki_job_word_receives(word);
+    return (lki_state){word & ~LKI_JOB_WORD_PINNED, LKI_PLAIN_TOKEN | place << 16 | receives,
+                       word >> LKI_TIME_SHIFT, receives, lki_job_word_phase(word)};
+}
+
+/* Has a plain word a state of its own? */
+LKI_INLINE bool
+lki_job_word_is_plain(uint64_t word)
+{
+    enum lki_phase phase = lki_job_word_phase(word);
+    return phase == LKI_FRONT || phase == LKI_WAITING || phase == LKI_CLAIMED ||
+           phase == LKI_LAPSED;
+}
+
+/* May it be claimed? */
+LKI_INLINE bool
+lki_state_is_visible(const lki_state *state, uint64_t now)
+{
+    switch (state->phase) {
+    case LKI_FRONT:
+    case LKI_LAPSED:
+        return true;
+    case LKI_WAITING:
+    case LKI_CLAIMED:
+        return state->time < now;
+    default:
+        return false;
+    }
+}
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Heads: what is effective, and what was at an instant. Whoever reads or writes a key comes here.
+ *
+ * Ordering pairs
+ *   P1  head: a record's fields, then the head (compare-and-swap, release); a reader loads the
+ *       head (acquire), then the fields.
+ *   P2  clock and state. A writer makes its record reachable (swap of the head, or of the commit's
+ *       state to READY), then loads the clock. A snapshot moves the clock, fences, then loads
+ *       heads and states. All of them sequentially consistent: either the writer's stamp is
+ *       greater than the snapshot, or the snapshot sees the record. What breaks otherwise: a stamp
+ *       not greater than a snapshot that read the key without it: the snapshot tears.
+ *   P20 clock of stamps and epoch. Who seals a batch loads the clock, then the epoch; who takes a
+ *       snapshot enters its section first. What breaks otherwise: a record comes home without the
+ *       one before it, which a snapshot still needs.
+ */
+#ifndef LKI_STORE_HEAD_H
+#define LKI_STORE_HEAD_H
+
+#include "store/store.h"
+
+/* A record's word: neither 0 nor a commit? */
+LKI_INLINE bool
+lki_word_is_stamp(uint64_t word)
+{
+    return (int64_t)word > 0;
+}
+
+/* Slow part of lki_effective: the head is not stamped, or belongs to a commit. */
+lki_record *lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker);
+
+/* The record that counts now, settled: whoever looked at it has seen a stamp, so later snapshots
+ * include it. NULL: none. *blocker (may be NULL): the unfinished commit whose record lies above
+ * it. Caller: in a section. */
+LKI_INLINE lki_record *
+lki_effective(lki_store *store, uintptr_t head, lki_commit **blocker)
+{
+    if (LKI_UNLIKELY(head <= LKI_DEAD))
+        return NULL;
+    lki_record *record = (lki_record *)head;
+    if (LKI_LIKELY(lki_word_is_stamp(lki_load_acquire(&record->word)))) /* P2 */
+        return record;
+    return lki_effective_slow(store, record, blocker);
+}
+
+/* Is the head empty, dead, or a stamped record? Then it tells by itself what is effective. */
+LKI_INLINE bool
+lki_head_is_settled(uintptr_t head)
+{
+    if (head <= LKI_DEAD)
+        return true;
+    return lki_word_is_stamp(lki_load_acquire(&((lki_record *)head)->word)); /* P2 */
+}
+
+/* Takes a snapshot: whatever is stamped after this call has a greater stamp. Caller: in a section;
+ * it lasts no longer. */
+uint64_t lki_snapshot(lki_store *store, lki_thread *thread);
+
+/* Slow part of lki_record_at: as of lki_effective, or the record is newer than the snapshot. */
+lki_record *lki_record_at_slow(lki_store *store, uintptr_t head, uint64_t snapshot);
+
+/* The record of a head as of a snapshot (UINT64_MAX: as lki_effective), or NULL. */
+LKI_INLINE lki_record *
+lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
+{
+    if (LKI_UNLIKELY(head <= LKI_DEAD))
+        return NULL;
+    lki_record *record = (lki_record *)head;
+    uint64_t word = lki_load_acquire(&record->word); /* P2 */
+    if (LKI_LIKELY(lki_word_is_stamp(word)) && LKI_LIKELY(word <= snapshot))
+        return record;
+    return lki_record_at_slow(store, head, snapshot);
+}
+
+/* A value, neither a tombstone nor nothing, that has not expired. */
+LKI_INLINE bool
+lki_record_is_live(const lki_store *store, const lki_record *record, lki_time *now)
+{
+    if (LKI_UNLIKELY(record == NULL))
+        return false;
+    if (LKI_UNLIKELY(record->kind != LKI_VALUE))
+        return false;
+    if (LKI_LIKELY((record->flags & (LKI_FLAG_EXPIRES | LKI_FLAG_JOB)) == 0))
+        return true;
+    int64_t expires_at_ms = lki_record_expires(record);
+    return expires_at_ms == 0 || !lki_is_past(store, now, expires_at_ms);
+}
+
+/* What is over: a tombstone, an item that has expired, and with it its lock. */
+LKI_INLINE bool
+lki_record_is_over(const lki_store *store, const lki_record *record, lki_time *now)
+{
+    if (LKI_UNLIKELY(record->kind == LKI_TOMBSTONE))
+        return true;
+    return record->kind == LKI_VALUE && !lki_record_is_live(store, record, now);
+}
+
+/* The newest live record of an item. Caller: in a section. */
+LKI_INLINE lki_record *
+lki_read_cell(lki_store *store, lki_cell *cell, lki_time *now)
+{
+    lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    return LKI_LIKELY(lki_record_is_live(store, record, now)) ? record : NULL;
+}
+
+/* The same, if its head alone tells it, as mostly: a settled value that never expires, and no job. *data: its bytes.
+ * False: ask lki_read_cell. */
+LKI_INLINE bool
+lki_read_plain(const lki_cell *cell, const lki_record **record, const unsigned char **data)
+{
+    uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
+    *record = (const lki_record *)head;
+    if (LKI_UNLIKELY(head <= LKI_DEAD) ||
+        LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&(*record)->word)))) /* P2 */
+        return false;
+    uint32_t shape = lki_record_shape(*record);
+    if (LKI_UNLIKELY((shape & ~(uint32_t)(LKI_FLAG_INLINE | LKI_FLAG_LOCKED)) != 0))
+        return false;
+    *data = (*record)->data + (shape & LKI_FLAG_LOCKED); /* flags are sizes */
+    return true;
+}
+
+/* Waits a little for a commit that is being installed, then aborts it. Returns when it is not
+ * INSTALLING any more. */
+void lki_commit_resolve(lki_thread *thread, lki_commit *commit);
+
+/* Gives a record that has just become reachable its stamp, if nobody has. */
+LKI_INLINE void
+lki_record_stamp(lki_store *store, lki_record *record)
+{
+    uint64_t none = 0;
+    uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after the swap of the head */
+    lki_cas_seq_cst(&record->word, &none, stamp);
+}
+
+#endif

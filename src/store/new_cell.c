@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Making cells for new keys.
+ *
+ * A new cell enters the partition's index first and the shard's set second, and only then does its
+ * first record go in: the other way round a get could return an item that a later query misses.
+ * What decides which of two new cells of one key lives is the index, under the partition's latch.
+ * A dead cell that is still in the index is replaced; a cell that died before it reached the set
+ * is not put there (DEAD is only ever stored under the shard's latch).
+ *
+ * Progress    takes the shard's and the partition's latch, one after the other.
+ * Invariants  I-cell1: a cell that is in the set and not dead is in the index. I-cell2: at most
+ *             one cell of a key is not dead.
+ */
+#include "store/new_cell.h"
+
+#include "base/copy.h"
+#include "store/find.h"
+#include "store/partition.h"
+#include "store/removal.h"
+
+static lki_cell *
+cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
+{
+    const lk_key *key = hashed->key;
+    size_t room = data_size <= LKI_INLINE_MAX ? (data_size + 7) & ~(size_t)7 : 0;
+    if (lki_load_relaxed(&store->has_locks) != 0 && room != 0)
+        room += sizeof(lki_lock);
+    size_t size = lki_cell_size_of(key->pk.size, key->sk.size, room);
+    size_t rounded = lki_alloc_rounded(size); /* what an allocator rounds up to is room, too */
+    lki_cell *cell = lki_alloc(&store->domain.allocator, rounded);
+    if (cell == NULL)
+        return NULL;
+    *cell = (lki_cell){.hash = lki_half_of(hashed->hash),
+                       .pk_size = (uint16_t)key->pk.size,
+                       .sk_size = (uint16_t)key->sk.size};
+    lki_cell_set_flags(cell, LKI_CELL_ROOM, room + (rounded - size));
+    lki_copy(cell->bytes, key->pk.data, key->pk.size);
+    lki_copy(cell->bytes + key->pk.size, key->sk.data, key->sk.size);
+    return cell;
+}
+
+/* Puts a cell that is in the index into the set. LK_RACE: it has died meanwhile. */
+static lk_status
+set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell)
+{
+    lk_status status = LK_OK;
+    lki_latch *latch = lki_shard_latch(store, hashed->hash);
+    lki_latch_take(latch, thread);
+    if (lki_cell_is_dead(cell)) {
+        status = LK_RACE;
+    } else { /* no other cell of the key is there: I-cell2 */
+        lki_set_added added = lki_shard_add_latched(store, thread, cell, hashed->hash);
+        lki_count(thread, LKI_CELLS_ADDED, added == LKI_SET_ADDED);
+        if (added == LKI_SET_NO_MEMORY) {
+            /* It stays behind in the index, without a record and not in the set: nobody can have
+             * one in it. */
+            lki_store_release(&cell->item, LKI_DEAD); /* P1 */
+            status = LK_NO_MEMORY;
+        }
+    }
+    lki_latch_drop(latch);
+    if (status == LK_NO_MEMORY)
+        lki_removal_schedule(thread, cell, NULL);
+    return status;
+}
+
+lk_status
+lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
+                        size_t data_size, bool looked, lki_cell **cell)
+{
+    const lki_hooks *hooks = store->hooks;
+    for (;; looked = false) {
+        lk_status status = LK_OK;
+        *cell = NULL;
+        if (!looked)
+            status = lki_find_to_write(store, thread, hashed, cell);
+        if (LKI_UNLIKELY(lki_hashed_is_generated(store, hashed)) && status == LK_OK &&
+            *cell == NULL && hooks->find_to_write != NULL)
+            status = hooks->find_to_write(store, thread, hashed->key, true, cell);
+        if (status != LK_OK)
+            return status;
+        if (*cell != NULL && !lki_cell_is_dead(*cell))
+            return LK_OK;
+        if (*cell != NULL) { /* somebody is taking it out */
+            lki_shard_wait(store, thread, hashed->hash);
+            continue;
+        }
+        lki_cell *made = cell_new(store, hashed, data_size);
+        if (made == NULL || !lki_reserve(thread, 8)) {
+            lki_free(&store->domain.allocator, made, made != NULL ? lki_cell_size(made) : 0);
+            return LK_NO_MEMORY;
+        }
+        *cell = made;
+        status = lki_partition_enter(store, thread, cell);
+        if (status != LK_OK)
+            lki_free(&store->domain.allocator, made, lki_cell_size(made));
+        else
+            status = set_enter(store, thread, hashed, *cell);
+        if (status != LK_RACE)
+            return status;
+    }
+}
