@@ -39,20 +39,6 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 
-#ifdef LKI_TEST_HOOKS
-void (*lki_yield_hook)(void);
-
-void
-lki_yield(void)
-{
-    if (lki_yield_hook != NULL)
-        lki_yield_hook();
-}
-#endif
-#ifdef LKI_TSAN
-_Atomic(uint32_t) lki_fence_word;
-#endif
-
 enum {
     SPARES = 2, /* empty batches that a limbo keeps */
     /* credit between attempts to move the epoch, while something waits */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What test builds need of a word: yield points, and a fence that ThreadSanitizer understands.
+ */
+#include "base/atomic.h"
+
+#ifdef LKI_TEST_HOOKS
+void (*lki_yield_hook)(void);
+
+void
+lki_yield(void)
+{
+    if (lki_yield_hook != NULL)
+        lki_yield_hook();
+}
+#endif
+
+#ifdef LKI_TSAN
+_Atomic(uint32_t) lki_fence_word;
+#endif
