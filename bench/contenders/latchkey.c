@@ -150,9 +150,12 @@ BENCH_INLINE bool
 client_set(void *handle, const lk_item *put)
 {
     struct client *client = handle;
+    unsigned attempt = 0;
     lk_status status;
 
-    LATCHKEY_CALL(status, lk_set(client->db, put, 1));
+    do
+        status = lk_set(client->db, put, 1);
+    while (latchkey_again(status, &attempt));
     return status == LK_OK;
 }
 
@@ -160,9 +163,12 @@ static bool
 client_remove(void *handle, const lk_key *key)
 {
     struct client *client = handle;
+    unsigned attempt = 0;
     lk_status status;
 
-    LATCHKEY_CALL(status, lk_delete(client->db, key, 1));
+    do
+        status = lk_delete(client->db, key, 1);
+    while (latchkey_again(status, &attempt));
     return status == LK_OK;
 }
 
@@ -170,12 +176,15 @@ static bool
 client_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct client *client = handle;
+    unsigned attempt = 0;
     lk_status status;
 
     if (count > BENCH_GROUP)
         return false;
     client->lock_count = count;
-    LATCHKEY_CALL(status, lk_get_locked(client->db, keys, count, client->locks, client->result));
+    do
+        status = lk_get_locked(client->db, keys, count, client->locks, client->result);
+    while (latchkey_again(status, &attempt));
     return status == LK_OK && result_values(client, count, values);
 }
 
@@ -184,6 +193,7 @@ client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
 {
     struct client *client = handle;
     lk_item items[BENCH_GROUP];
+    unsigned attempt = 0;
     lk_status status;
 
     if (count > BENCH_GROUP)
@@ -193,8 +203,9 @@ client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
         items[i].data = values[i];
         items[i].expires_at_ms = 0;
     }
-    LATCHKEY_CALL(status,
-                  lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL));
+    do
+        status = lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL);
+    while (latchkey_again(status, &attempt));
     return status == LK_OK ? BENCH_COMMITTED : status == LK_RACE ? BENCH_RACED : BENCH_FAILED;
 }
 
@@ -217,10 +228,13 @@ static bool
 client_lock(void *handle, const lk_key *key)
 {
     struct client *client = handle;
+    unsigned attempt = 0;
     lk_status status;
     lk_lock lock;
 
-    LATCHKEY_CALL(status, lk_get_lock_at(client->db, key, &lock));
+    do
+        status = lk_get_lock_at(client->db, key, &lock);
+    while (latchkey_again(status, &attempt));
     return status == LK_OK;
 }
 

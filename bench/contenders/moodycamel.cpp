@@ -27,7 +27,7 @@ struct Client {
 };
 
 void *
-queue_new(const queue_setup *)
+queue_new(const queue_setup *, const char **)
 try {
     return new Queue;
 } catch (const std::bad_alloc &) {

@@ -24,11 +24,12 @@ struct deque {
 };
 
 static void *
-deque_open(const struct queue_setup *setup)
+deque_open(const struct queue_setup *setup, const char **missing)
 {
     struct deque *deque = aligned_alloc(BENCH_LINE, sizeof *deque);
 
     (void)setup;
+    (void)missing;
     if (deque == NULL)
         return NULL;
     deque->ring = malloc(RING_START * sizeof *deque->ring);

@@ -3,7 +3,7 @@
  * The conformance suite against a cache over the embedded store: once roomy, once so small that nearly
  * everything is thrown out, once with exact LRU.
  */
-#include <latchkey/conformance.h>
+#include "memory_options.h"
 
 typedef struct cached {
     lk_cache_options options;
@@ -14,12 +14,7 @@ static lk_status
 cached_open(void *context, const lk_conformance_setup *setup, lk_db **db)
 {
     cached *c = context;
-    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
-    options.realtime_ms = setup->realtime_ms;
-    options.monotonic_ms = setup->monotonic_ms;
-    options.clock_context = setup->clock_context;
-    options.lock_ttl_ms = setup->lock_ttl_ms;
-    options.lock_refresh_ms = setup->lock_refresh_ms;
+    lk_memory_options options = memory_options(setup);
     lk_status status = lk_memory_open(&options, &c->inner);
     if (status != LK_OK)
         return status;

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <latchkey/conformance.h>
+#include "memory_options.h"
 
 typedef struct example {
     const char *lines, *message; /* NULL: the case passes */
@@ -89,10 +89,7 @@ static lk_status
 memory_open(void *context, const lk_conformance_setup *setup, lk_db **db)
 {
     (void)context;
-    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
-    options.realtime_ms = setup->realtime_ms;
-    options.monotonic_ms = setup->monotonic_ms;
-    options.clock_context = setup->clock_context;
+    lk_memory_options options = memory_options(setup);
     return lk_memory_open(&options, db);
 }
 

@@ -7,19 +7,8 @@
 #ifndef LATCHKEY_TESTS_INDEX_RIG_H
 #define LATCHKEY_TESTS_INDEX_RIG_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/clock.h"
 #include "store/index.h"
-#include "support/scale.h"
+#include "support/domain_rig.h"
 
 enum { MODEL_MAX = 1 << 17, LEAF_CELLS = 62 };
 
@@ -27,78 +16,18 @@ enum { MODEL_MAX = 1 << 17, LEAF_CELLS = 62 };
  * equal ---- */
 
 typedef struct rig {
-    lki_domain domain;
-    lki_thread *thread;
     lki_index index;
     lki_cell **model; /* sorted */
-    size_t count;
-    size_t live;      /* blocks of the domain's allocator */
-    uint64_t fail_at; /* the n-th allocation from now fails; 0: none does */
-    uint64_t failed;
-    uint64_t seed, random;
 } rig;
-
-static rig *current;
-
-#define EXPECT(condition)                                                            \
-    do {                                                                             \
-        if (!(condition)) {                                                          \
-            print_error("seed %llu, %zu cells\n", (unsigned long long)current->seed, \
-                        current->count);                                             \
-            assert_true(condition);                                                  \
-        }                                                                            \
-    } while (0)
-
-static inline uint64_t
-rig_random(rig *r, uint64_t below)
-{
-    r->random ^= r->random << 13;
-    r->random ^= r->random >> 7;
-    r->random ^= r->random << 17;
-    return (r->random * 0x2545f4914f6cdd1dU >> 11) % below;
-}
-
-static inline void *
-counted_allocate(void *context, size_t size)
-{
-    rig *r = context;
-    if (r->fail_at != 0 && --r->fail_at == 0) {
-        r->failed++;
-        return NULL;
-    }
-    void *memory = malloc(size);
-    r->live += memory != NULL;
-    return memory;
-}
-
-static inline void
-counted_deallocate(void *context, void *memory, size_t size)
-{
-    rig *r = context;
-    (void)size;
-    r->live--;
-    free(memory);
-}
 
 static inline int
 rig_open(void **state)
 {
-    static uint64_t tests;
     rig *r = calloc(1, sizeof *r);
-    const char *text = getenv("LK_TEST_SEED");
-    r->seed = text != NULL ? strtoull(text, NULL, 10) : 20260101 + ++tests;
-    r->random = r->seed * 0x9e3779b97f4a7c15U | 1;
     r->model = calloc(MODEL_MAX, sizeof *r->model);
-    r->domain.allocator = (lki_allocator){counted_allocate, counted_deallocate, r};
-    r->domain.dispose[LKI_NODE] = lki_index_dispose;
-    r->domain.max_retired_bytes = 1 << 20;
-    r->domain.monotonic_ms = lki_monotonic_ms;
-    lki_domain_open(&r->domain);
-    lk_status why;
-    r->thread = lki_thread_self(&r->domain, &why);
-    current = r;
+    base_open(1 << 20, LKI_NODE, lki_index_dispose);
     *state = r;
-    return r->thread == NULL;
+    return 0;
 }
 
 /* Whatever a test left is freed, and nothing may be left then. */
@@ -106,16 +35,12 @@ static inline int
 rig_close(void **state)
 {
     rig *r = *state;
-    lki_index_destroy(&r->index, &r->domain.allocator);
-    lki_domain_close(&r->domain);
-    size_t live = r->live;
-    for (size_t i = 0; i < r->count; i++)
+    lki_index_destroy(&r->index, &base.domain.allocator);
+    for (size_t i = 0; i < base.count; i++)
         free(r->model[i]);
     free(r->model);
     free(r);
-    if (live != 0)
-        print_error("%zu blocks leaked\n", live);
-    return live != 0;
+    return base_close();
 }
 
 static inline lki_cell *
@@ -142,7 +67,7 @@ key_compare(const void *a, size_t a_size, const void *b, size_t b_size)
 static inline size_t
 model_find(const rig *r, const void *sk, size_t size, bool *found)
 {
-    size_t low = 0, high = r->count;
+    size_t low = 0, high = base.count;
     *found = false;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -160,31 +85,32 @@ model_find(const rig *r, const void *sk, size_t size, bool *found)
 static inline void
 model_insert(rig *r, size_t at, lki_cell *cell)
 {
-    memmove(r->model + at + 1, r->model + at, (r->count++ - at) * sizeof r->model[0]);
+    memmove(r->model + at + 1, r->model + at, (base.count++ - at) * sizeof r->model[0]);
     r->model[at] = cell;
 }
 
 static inline void
 model_remove(rig *r, size_t at)
 {
-    memmove(r->model + at, r->model + at + 1, (--r->count - at) * sizeof r->model[0]);
+    memmove(r->model + at, r->model + at + 1, (--base.count - at) * sizeof r->model[0]);
 }
 
 static inline bool
 index_remove(rig *r, lki_cell *cell)
 {
-    lki_write_enter(r->thread);
-    bool removed = lki_index_remove_latched(&r->index, r->thread, cell);
-    lki_write_leave(r->thread);
+    lki_write_enter(base.thread);
+    bool removed = lki_index_remove_latched(&r->index, base.thread, cell);
+    lki_write_leave(base.thread);
     return removed;
 }
 
 static inline lki_index_found
 index_insert(rig *r, lki_cell *cell, bool (*replace)(const lki_cell *), lki_cell **existing)
 {
-    lki_write_enter(r->thread);
-    lki_index_found found = lki_index_insert_latched(&r->index, r->thread, cell, replace, existing);
-    lki_write_leave(r->thread);
+    lki_write_enter(base.thread);
+    lki_index_found found =
+        lki_index_insert_latched(&r->index, base.thread, cell, replace, existing);
+    lki_write_leave(base.thread);
     return found;
 }
 
@@ -233,8 +159,8 @@ static inline void
 rig_check(rig *r)
 {
     size_t nodes, bytes;
-    EXPECT(lki_index_check(&r->index, &nodes, &bytes) == r->count);
-    EXPECT((nodes == 0) == (r->count <= 1) && (bytes == 0) == (nodes == 0));
+    EXPECT(lki_index_check(&r->index, &nodes, &bytes) == base.count);
+    EXPECT((nodes == 0) == (base.count <= 1) && (bytes == 0) == (nodes == 0));
 }
 
 /* The walk must return model[first], model[first + 1], .. to the end, or downwards from
@@ -244,10 +170,10 @@ walk_expect(rig *r, const lk_bytes *from, bool strict, bool reverse, size_t firs
 {
     lki_cell *cells[200];
     lki_index_walk walk;
-    size_t seen = 0, left = reverse ? first : r->count - first;
+    size_t seen = 0, left = reverse ? first : base.count - first;
     lki_index_walk_begin(&walk, &r->index, from, strict, reverse);
     while (seen < limit) {
-        size_t room = 1 + rig_random(r, rig_random(r, 2) != 0 ? 5 : 200);
+        size_t room = 1 + base_draw(base_draw(2) != 0 ? 5 : 200);
         size_t taken = lki_index_walk_next(&walk, cells, room);
         EXPECT(taken == (left - seen < room ? left - seen : room));
         for (size_t i = 0; i < taken; i++, seen++)
@@ -277,18 +203,19 @@ static inline void
 walks_expect(rig *r, size_t boundaries)
 {
     walk_expect(r, NULL, false, false, 0, SIZE_MAX);
-    walk_expect(r, NULL, false, true, r->count, SIZE_MAX);
-    for (size_t i = 0; i < boundaries && r->count > 0; i++) {
-        lki_cell *cell = r->model[boundaries >= r->count ? i % r->count : rig_random(r, r->count)];
+    walk_expect(r, NULL, false, true, base.count, SIZE_MAX);
+    for (size_t i = 0; i < boundaries && base.count > 0; i++) {
+        lki_cell *cell =
+            r->model[boundaries >= base.count ? i % base.count : base_draw(base.count)];
         size_t size = cell->sk_size;
         unsigned char *sk = malloc(size + 1);
         memcpy(sk, lki_cell_sk(cell), size);
-        sk[size] = rig_random(r, 2) != 0 ? 0 : 0xff;
+        sk[size] = base_draw(2) != 0 ? 0 : 0xff;
         walks_expect_from(r, sk, size, 150);
         walks_expect_from(r, sk, size + 1, 150);
         if (size > 0) {
             walks_expect_from(r, sk, size - 1, 150);
-            sk[rig_random(r, size)] ^= (unsigned char)(1 + rig_random(r, 255));
+            sk[base_draw(size)] ^= (unsigned char)(1 + base_draw(255));
             walks_expect_from(r, sk, size, 150);
         }
         free(sk);
@@ -297,69 +224,69 @@ walks_expect(rig *r, size_t boundaries)
 
 /* ---- families of keys ---- */
 
-typedef size_t (*family)(rig *r, unsigned char *key);
+typedef size_t (*family)(unsigned char *key);
 enum { KEY_ROOM = 400 };
 
 static inline size_t
-tail_make(rig *r, unsigned char *key, size_t longest)
+tail_make(unsigned char *key, size_t longest)
 {
     static const unsigned char alphabet[] = {0x00, 0x00, 0x01, 'a', 0xff};
-    size_t size = rig_random(r, longest + 1);
+    size_t size = base_draw(longest + 1);
     for (size_t i = 0; i < size; i++)
-        key[i] = alphabet[rig_random(r, sizeof alphabet)];
+        key[i] = alphabet[base_draw(sizeof alphabet)];
     return size;
 }
 
 /* Few symbols, among them the padding and its opposite; the empty key; prefixes of each other. */
 static inline size_t
-key_tiny(rig *r, unsigned char *key)
+key_tiny(unsigned char *key)
 {
-    return tail_make(r, key, 6);
+    return tail_make(key, 6);
 }
 
 /* A common prefix that fits into a node, then one of nothing but zeros, as long as a slice and
  * longer. */
 static inline size_t
-key_prefixed(rig *r, unsigned char *key)
+key_prefixed(unsigned char *key)
 {
     memcpy(key, "order:2026:", 11);
-    size_t zeros = rig_random(r, 3) * 8;
+    size_t zeros = base_draw(3) * 8;
     memset(key + 11, 0, zeros);
-    return 11 + zeros + tail_make(r, key + 11 + zeros, 5);
+    return 11 + zeros + tail_make(key + 11 + zeros, 5);
 }
 
 /* A common prefix that does not fit into a node. */
 static inline size_t
-key_deep(rig *r, unsigned char *key)
+key_deep(unsigned char *key)
 {
     memset(key, 'x', 100);
-    return 100 + tail_make(r, key + 100, 7);
+    return 100 + tail_make(key + 100, 7);
 }
 
 /* Groups far apart, each with a long prefix of its own. */
 static inline size_t
-key_grouped(rig *r, unsigned char *key)
+key_grouped(unsigned char *key)
 {
-    size_t group = rig_random(r, 5), size = 30 + group * 60;
+    size_t group = base_draw(5), size = 30 + group * 60;
     memset(key, (int)(group * 63), size);
-    key[size - 1] = (unsigned char)rig_random(r, 3);
-    return size + tail_make(r, key + size, 4);
+    key[size - 1] = (unsigned char)base_draw(3);
+    return size + tail_make(key + size, 4);
 }
 
 static inline size_t
-key_number(rig *r, unsigned char *key)
+key_number(unsigned char *key)
 {
     return (size_t)snprintf((char *)key, KEY_ROOM, "user:%011llu",
-                            (unsigned long long)rig_random(r, 100000));
+                            (unsigned long long)base_draw(100000));
 }
 
 static inline size_t
-key_binary(rig *r, unsigned char *key)
+key_binary(unsigned char *key)
 {
-    uint64_t number = rig_random(r, 1 << 16) << rig_random(r, 48);
+    uint64_t number = base_draw(1 << 16) << base_draw(48);
     for (size_t i = 0; i < 8; i++)
         key[i] = (unsigned char)(number >> (56 - 8 * i));
-    return rig_random(r, 4) == 0 ? rig_random(r, 9) : 8;
+    return base_draw(4) == 0 ? base_draw(9) : 8;
 }
 
 static const family families[] = {key_tiny,    key_prefixed, key_deep,
@@ -372,20 +299,20 @@ rig_step(rig *r, family make, bool grow)
 {
     unsigned char key[KEY_ROOM];
     bool found;
-    size_t size = make(r, key);
-    if (rig_random(r, 10) < (grow ? 8 : 2)) {
+    size_t size = make(key);
+    if (base_draw(10) < (grow ? 8 : 2)) {
         rig_insert(r, key, size);
-    } else if (r->count > 0) {
+    } else if (base.count > 0) {
         size_t at = model_find(r, key, size, &found);
-        rig_remove_at(r, found ? at : rig_random(r, r->count));
+        rig_remove_at(r, found ? at : base_draw(base.count));
     }
 }
 
 static inline void
 rig_empty(rig *r)
 {
-    while (r->count > 0)
-        rig_remove_at(r, rig_random(r, r->count));
+    while (base.count > 0)
+        rig_remove_at(r, base_draw(base.count));
     EXPECT(lki_load_relaxed(&r->index.root) == LKI_EMPTY);
 }
 

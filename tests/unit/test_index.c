@@ -20,12 +20,12 @@ static void
 test_index_one_cell_has_no_node(void **state)
 {
     rig *r = *state;
-    size_t live = r->live;
+    size_t live = base.live;
     for (size_t size = 0; size < 3; size++) {
         rig_insert(r, "\0\0", size);
         rig_check(r);
         walks_expect(r, 1);
-        EXPECT(r->live == live);
+        EXPECT(base.live == live);
         rig_empty(r);
     }
 }
@@ -36,11 +36,11 @@ test_index_existing_key_is_returned(void **state)
     rig *r = *state;
     for (uint64_t i = 0; i < 300; i++) {
         for (uint64_t j = 0; j <= i; j += 1 + i / 8)
-            if (j < r->count)
+            if (j < base.count)
                 rig_insert(r, lki_cell_sk(r->model[j]), r->model[j]->sk_size);
         rig_insert_number(r, "%03llu", i * 7 % 300);
     }
-    EXPECT(r->count == 300);
+    EXPECT(base.count == 300);
     rig_check(r);
 }
 
@@ -58,7 +58,7 @@ test_index_replaceable_cell_gives_way(void **state)
     rig *r = *state;
     for (uint64_t n = 1; n < 200; n++) {
         rig_insert_number(r, "%04llu", n * 37 % 1000);
-        size_t at = rig_random(r, r->count);
+        size_t at = base_draw(base.count);
         lki_cell *old = r->model[at], *existing = NULL;
         lki_cell *cell = cell_make(lki_cell_sk(old), old->sk_size);
         replaceable = NULL;
@@ -100,13 +100,13 @@ test_index_every_size_grows_and_shrinks(void **state)
             uint64_t number = order % 3 == 0 ? n : order % 3 == 1 ? SIZES - n : n * 83 % SIZES;
             rig_insert_number(r, "key %03llu", number);
             rig_check(r);
-            walks_expect(r, n % 16 == 0 ? r->count : 2);
+            walks_expect(r, n % 16 == 0 ? base.count : 2);
         }
-        while (r->count > 0) {
-            size_t end = order < 3 ? 0 : r->count - 1;
-            rig_remove_at(r, order < 6 ? end : rig_random(r, r->count));
+        while (base.count > 0) {
+            size_t end = order < 3 ? 0 : base.count - 1;
+            rig_remove_at(r, order < 6 ? end : base_draw(base.count));
             rig_check(r);
-            walks_expect(r, r->count % 16 == 0 ? r->count : 2);
+            walks_expect(r, base.count % 16 == 0 ? base.count : 2);
         }
         EXPECT(lki_load_relaxed(&r->index.root) == LKI_EMPTY);
     }
@@ -126,7 +126,7 @@ test_index_random_life_matches_sorted_array(void **state)
             }
         }
         rig_check(r);
-        walks_expect(r, r->count);
+        walks_expect(r, base.count);
         rig_empty(r);
     }
 }
@@ -144,10 +144,10 @@ test_index_longest_keys_are_ordered(void **state)
     for (uint64_t i = 0; i < steps; i++) {
         memset(key, 0, LONGEST);
         for (size_t p = 0; p < 8; p++)
-            key[places[p]] = (unsigned char)rig_random(r, 4);
-        rig_insert(r, key, rig_random(r, 3) == 0 ? LONGEST - rig_random(r, 200) : LONGEST);
-        if (r->count > 400 || rig_random(r, 3) == 0)
-            rig_remove_at(r, rig_random(r, r->count));
+            key[places[p]] = (unsigned char)base_draw(4);
+        rig_insert(r, key, base_draw(3) == 0 ? LONGEST - base_draw(200) : LONGEST);
+        if (base.count > 400 || base_draw(3) == 0)
+            rig_remove_at(r, base_draw(base.count));
         if (i % 64 == 0) {
             rig_check(r);
             walks_expect(r, 4);
@@ -168,13 +168,13 @@ test_index_many_cells_make_a_deep_tree(void **state)
         rig_insert_number(r, "b%08llu", i);
     rig_check(r);
     for (uint64_t i = 0; i < count / 4; i++) {
-        rig_insert_number(r, "b%08llux", rig_random(r, count));
+        rig_insert_number(r, "b%08llux", base_draw(count));
         rig_insert_number(r, "a%08llu", count - i);
     }
     rig_check(r);
     walks_expect(r, 200);
-    for (size_t i = 0; i < 3 && r->count > 0; i++) { /* a range, in order: whole nodes go */
-        size_t first = r->count / 5, last = r->count - r->count / 5;
+    for (size_t i = 0; i < 3 && base.count > 0; i++) { /* a range, in order: whole nodes go */
+        size_t first = base.count / 5, last = base.count - base.count / 5;
         for (size_t at = last; at > first; at--)
             rig_remove_at(r, i == 1 ? first : at - 1);
         rig_check(r);
@@ -190,8 +190,8 @@ test_index_appended_cells_fill_their_leaves(void **state)
     size_t bytes;
     for (uint64_t i = 0; i < 20000; i++)
         rig_insert_number(r, "01hv%022llu", i);
-    EXPECT(lki_index_check(&r->index, NULL, &bytes) == r->count);
-    EXPECT(bytes < r->count * 19);
+    EXPECT(lki_index_check(&r->index, NULL, &bytes) == base.count);
+    EXPECT(bytes < base.count * 19);
 }
 
 static void
@@ -202,10 +202,10 @@ test_index_thinned_cells_share_few_leaves(void **state)
     uint64_t count = 20000;
     for (uint64_t i = 0; i < count; i++)
         rig_insert_number(r, "%08llu", i);
-    while (r->count > count / 100)
-        rig_remove_at(r, rig_random(r, r->count));
-    EXPECT(lki_index_check(&r->index, NULL, &bytes) == r->count);
-    EXPECT(bytes < r->count * 40);
+    while (base.count > count / 100)
+        rig_remove_at(r, base_draw(base.count));
+    EXPECT(lki_index_check(&r->index, NULL, &bytes) == base.count);
+    EXPECT(bytes < base.count * 40);
 }
 
 /* ---- memory that runs out ---- */
@@ -220,16 +220,17 @@ starved_insert(rig *r, const void *sk, size_t size)
     lki_cell *cell = cell_make(sk, size), *existing = NULL;
     lki_index_found found = LKI_INDEX_NO_MEMORY;
     for (uint64_t n = 1; found == LKI_INDEX_NO_MEMORY; n++) {
-        size_t live = r->live;
-        r->failed = 0;
-        lki_write_enter(r->thread);
-        r->fail_at = n;
-        found = lki_index_insert_latched(&r->index, r->thread, cell, NULL, &existing);
-        r->fail_at = 0;
-        lki_leave(r->thread);
+        size_t live = base.live;
+        base.failed = 0;
+        lki_write_enter(base.thread);
+        base.fail_at = n;
+        found = lki_index_insert_latched(&r->index, base.thread, cell, NULL, &existing);
+        base.fail_at = 0;
+        lki_leave(base.thread);
         if (found == LKI_INDEX_NO_MEMORY) {
-            EXPECT(r->failed == 1 && r->live >= live && r->live <= live + 2); /* + spare batches */
-            EXPECT(lki_index_check(&r->index, NULL, NULL) == r->count);
+            EXPECT(base.failed == 1 && base.live >= live &&
+                   base.live <= live + 2); /* + spare batches */
+            EXPECT(lki_index_check(&r->index, NULL, NULL) == base.count);
         }
     }
     EXPECT((found == LKI_INDEX_EXISTS) == there);
@@ -245,16 +246,16 @@ starved_remove(rig *r, size_t at)
     lki_cell *cell = r->model[at];
     bool removed = false;
     for (uint64_t n = 1; !removed; n++) {
-        size_t live = r->live;
-        r->failed = 0;
-        lki_write_enter(r->thread);
-        r->fail_at = n;
-        removed = lki_index_remove_latched(&r->index, r->thread, cell);
-        r->fail_at = 0;
-        lki_write_leave(r->thread);
+        size_t live = base.live;
+        base.failed = 0;
+        lki_write_enter(base.thread);
+        base.fail_at = n;
+        removed = lki_index_remove_latched(&r->index, base.thread, cell);
+        base.fail_at = 0;
+        lki_write_leave(base.thread);
         if (!removed) {
-            EXPECT(r->failed == 1 && r->live <= live + 2);
-            EXPECT(lki_index_check(&r->index, NULL, NULL) == r->count);
+            EXPECT(base.failed == 1 && base.live <= live + 2);
+            EXPECT(lki_index_check(&r->index, NULL, NULL) == base.count);
         }
     }
     model_remove(r, at);
@@ -270,14 +271,14 @@ test_index_failed_allocation_changes_nothing(void **state)
     for (size_t f = 0; f < FAMILIES; f++) {
         for (uint64_t i = 0; i < steps; i++) {
             bool grow = i / 2000 % 2 == 0;
-            if (rig_random(r, 10) < (grow ? 9 : 1))
-                starved_insert(r, key, families[f](r, key));
-            else if (r->count > 0)
-                starved_remove(r, rig_random(r, r->count));
+            if (base_draw(10) < (grow ? 9 : 1))
+                starved_insert(r, key, families[f](key));
+            else if (base.count > 0)
+                starved_remove(r, base_draw(base.count));
             if (i % 256 == 0)
                 walks_expect(r, 2);
         }
-        while (r->count > 0)
+        while (base.count > 0)
             starved_remove(r, 0);
         EXPECT(lki_load_relaxed(&r->index.root) == LKI_EMPTY);
     }
@@ -289,7 +290,7 @@ test_index_destroyed_leaves_no_node(void **state)
     rig *r = *state; /* rig_close counts the blocks */
     for (uint64_t i = 0; i < 10000; i++)
         rig_insert_number(r, "%06llu", i * 7919 % 100000);
-    lki_index_destroy(&r->index, &r->domain.allocator);
+    lki_index_destroy(&r->index, &base.domain.allocator);
     EXPECT(lki_index_check(&r->index, NULL, NULL) == 0);
 }
 

@@ -27,25 +27,25 @@ open_walk_begin(rig *r, open_walk *w)
     bool found;
     w->open = true;
     w->last = NULL;
-    w->reverse = rig_random(r, 2) != 0;
+    w->reverse = base_draw(2) != 0;
     w->fixed_left = 0;
-    if (rig_random(r, 3) == 0) {
-        size_t size = key_number(r, key), at = model_find(r, key, size, &found);
+    if (base_draw(3) == 0) {
+        size_t size = key_number(key), at = model_find(r, key, size, &found);
         lki_index_walk_begin(&w->walk, &r->index, &(lk_bytes){key, size}, false, w->reverse);
-        for (size_t i = w->reverse ? 0 : at; i < (w->reverse ? at : r->count); i++)
+        for (size_t i = w->reverse ? 0 : at; i < (w->reverse ? at : base.count); i++)
             w->fixed_left += cell_is_fixed(r->model[i]);
     } else {
         lki_index_walk_begin(&w->walk, &r->index, NULL, false, w->reverse);
-        for (size_t i = 0; i < r->count; i++)
+        for (size_t i = 0; i < base.count; i++)
             w->fixed_left += cell_is_fixed(r->model[i]);
     }
 }
 
 static void
-open_walk_go_on(rig *r, open_walk *w)
+open_walk_go_on(open_walk *w)
 {
     lki_cell *cells[64];
-    size_t room = 1 + rig_random(r, 64), taken = lki_index_walk_next(&w->walk, cells, room);
+    size_t room = 1 + base_draw(64), taken = lki_index_walk_next(&w->walk, cells, room);
     for (size_t i = 0; i < taken; i++) {
         lki_cell *cell = cells[i];
         if (w->last != NULL) {
@@ -69,12 +69,12 @@ open_walks_disturb(rig *r, lki_cell **graveyard, size_t *dead, uint64_t around)
 {
     char key[32];
     bool found;
-    int size = snprintf(key, sizeof key, "user:%011llu",
-                        (unsigned long long)(around + rig_random(r, 300)));
+    int size =
+        snprintf(key, sizeof key, "user:%011llu", (unsigned long long)(around + base_draw(300)));
     size_t at = model_find(r, key, (size_t)size, &found);
-    if (!found && rig_random(r, 2) != 0) {
+    if (!found && base_draw(2) != 0) {
         rig_insert(r, key, (size_t)size);
-    } else if (at < r->count && !cell_is_fixed(r->model[at])) {
+    } else if (at < base.count && !cell_is_fixed(r->model[at])) {
         graveyard[(*dead)++] = rig_take_at(r, at);
     }
 }
@@ -88,29 +88,29 @@ test_index_open_walks_see_what_stays(void **state)
     uint64_t rounds = test_scaled(60);
     for (uint64_t round = 0; round < rounds; round++) {
         open_walk walks[WALKS] = {0};
-        size_t dead = 0, every = 20 + rig_random(r, 400);
+        size_t dead = 0, every = 20 + base_draw(400);
         for (uint64_t i = 0; i < 6000; i++) {
             rig_insert_number(r, "user:%011llu", i * 7919 % 100000);
             if (i % 300 == 0)
-                for (size_t j = 0; j < r->count; j++)
+                for (size_t j = 0; j < base.count; j++)
                     r->model[j]->hash = j % every == 0;
         }
-        lki_enter(r->thread);
+        lki_enter(base.thread);
         for (uint64_t step = 0; step < STEPS; step++) {
-            open_walk *w = &walks[rig_random(r, WALKS)];
+            open_walk *w = &walks[base_draw(WALKS)];
             if (!w->open)
                 open_walk_begin(r, w);
-            if (rig_random(r, 4) == 0)
-                open_walk_go_on(r, w);
-            uint64_t around = step / 500 % 2 == 0 ? rig_random(r, 100000) : step / 200 * 500;
+            if (base_draw(4) == 0)
+                open_walk_go_on(w);
+            uint64_t around = step / 500 % 2 == 0 ? base_draw(100000) : step / 200 * 500;
             for (size_t i = 0; i < 8; i++)
                 open_walks_disturb(r, graveyard, &dead, around);
         }
         rig_check(r);
-        lki_leave(r->thread);
+        lki_leave(base.thread);
         while (dead > 0)
             free(graveyard[--dead]);
-        for (size_t i = 0; i < r->count; i++)
+        for (size_t i = 0; i < base.count; i++)
             r->model[i]->hash = 0;
         rig_empty(r);
     }
@@ -126,13 +126,13 @@ dropped_range_round(rig *r, size_t first, size_t size, lki_cell **graveyard)
 {
     enum { WALKS = 8 };
     open_walk walks[WALKS] = {0};
-    size_t dead = 0, last = first + rig_random(r, size);
-    lki_enter(r->thread);
+    size_t dead = 0, last = first + base_draw(size);
+    lki_enter(base.thread);
     /* Neighbours may have room: behind the last key of the leaf before, behind the last child of
      * the inner node before, in the leaf behind. */
-    if (first + size < r->count && rig_random(r, 2) != 0)
+    if (first + size < base.count && base_draw(2) != 0)
         graveyard[dead++] = rig_take_at(r, first + size);
-    size_t room = first < 4 * LEAF_CELLS ? first != 0 : rig_random(r, 2) != 0 ? 1 : LEAF_CELLS;
+    size_t room = first < 4 * LEAF_CELLS ? first != 0 : base_draw(2) != 0 ? 1 : LEAF_CELLS;
     for (size_t n = 0; n < room; n++)
         graveyard[dead++] = rig_take_at(r, room == 1 ? first - 1 : first - 3 * LEAF_CELLS);
     first -= room;
@@ -142,20 +142,20 @@ dropped_range_round(rig *r, size_t first, size_t size, lki_cell **graveyard)
         graveyard[dead++] = rig_take_at(r, r->model[first] == kept ? first + 1 : first);
     for (size_t i = 0; i < WALKS; i++) {
         open_walk_begin(r, &walks[i]);
-        for (size_t n = rig_random(r, 4); walks[i].open && n > 0; n--)
-            open_walk_go_on(r, &walks[i]);
+        for (size_t n = base_draw(4); walks[i].open && n > 0; n--)
+            open_walk_go_on(&walks[i]);
     }
     graveyard[dead++] = rig_take_at(r, first);
     char digits[12] = "";
     memcpy(digits, lki_cell_sk(kept) + 5, 11);
     uint64_t number = strtoull(digits, NULL, 10);
     for (uint64_t i = 0; i < 6; i++)
-        rig_insert_number(r, "user:%011llu", number + rig_random(r, 7) - 3);
+        rig_insert_number(r, "user:%011llu", number + base_draw(7) - 3);
     rig_check(r);
     for (size_t i = 0; i < WALKS; i++)
         while (walks[i].open)
-            open_walk_go_on(r, &walks[i]);
-    lki_leave(r->thread);
+            open_walk_go_on(&walks[i]);
+    lki_leave(base.thread);
     while (dead > 0)
         free(graveyard[--dead]);
 }
@@ -171,7 +171,7 @@ test_index_dropped_range_keeps_walks_in_order(void **state)
         for (uint64_t i = 0; i < CELLS; i++)
             rig_insert_number(r, "user:%011llu", 10 * i + 10);
         size_t unit = round % 2 == 0 ? LEAF_CELLS : LEAF_CELLS * CHILDREN;
-        dropped_range_round(r, rig_random(r, CELLS / unit) * unit, unit, graveyard);
+        dropped_range_round(r, base_draw(CELLS / unit) * unit, unit, graveyard);
         rig_empty(r);
     }
     free(graveyard);

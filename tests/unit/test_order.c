@@ -4,115 +4,48 @@
  * of every height, walks that stand on what was removed, every allocation failing, and no block
  * left at the end. A failure prints the seed; LK_TEST_SEED repeats it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/clock.h"
 #include "base/order.h"
-#include "support/scale.h"
+#include "support/domain_rig.h"
 
 enum { MODEL_MAX = 1 << 15, KEY_ROOM = 65535 };
 
 /* ---- the rig: a domain whose memory is counted, a set, the sorted array that it equals ---- */
 
 typedef struct rig {
-    lki_domain domain;
-    lki_thread *thread;
     lki_order order;
     const lki_entry **model; /* sorted */
-    size_t count;
-    size_t live;      /* blocks of the domain's allocator */
-    size_t disposals; /* of retired entries */
-    uint64_t fail_at; /* the n-th allocation from now fails; 0: none does */
-    uint64_t failed, ids;
-    uint64_t seed, random;
+    size_t disposals;        /* of retired entries */
+    uint64_t ids;
 } rig;
 
-static rig *current;
-
-#define EXPECT(condition)                                                              \
-    do {                                                                               \
-        if (!(condition)) {                                                            \
-            print_error("seed %llu, %zu entries\n", (unsigned long long)current->seed, \
-                        current->count);                                               \
-            assert_true(condition);                                                    \
-        }                                                                              \
-    } while (0)
-
-static uint64_t
-rig_random(rig *r, uint64_t below)
-{
-    r->random ^= r->random << 13;
-    r->random ^= r->random >> 7;
-    r->random ^= r->random << 17;
-    return (r->random * 0x2545f4914f6cdd1dU >> 11) % below;
-}
-
-static void *
-counted_allocate(void *context, size_t size)
-{
-    rig *r = context;
-    if (r->fail_at != 0 && --r->fail_at == 0) {
-        r->failed++;
-        return NULL;
-    }
-    void *memory = malloc(size);
-    r->live += memory != NULL;
-    return memory;
-}
-
-static void
-counted_deallocate(void *context, void *memory, size_t size)
-{
-    rig *r = context;
-    (void)size;
-    r->live--;
-    free(memory);
-}
+static rig *rig_now;
 
 /* Nothing that is disposed of is still linked, at any level. */
 static bool
 object_dispose(lki_thread *thread, void *object)
 {
     const lki_entry *gone = object;
-    for (unsigned level = 0; level < gone->height && current->count < 64; level++) {
-        uintptr_t link = lki_load_relaxed(&current->order.head[level]);
+    for (unsigned level = 0; level < gone->height && base.count < 64; level++) {
+        uintptr_t link = lki_load_relaxed(&rig_now->order.head[level]);
         while (link != 0) {
             const lki_entry *entry = (const lki_entry *)link;
             EXPECT(entry != gone && (link & 1) == 0);
             link = lki_load_relaxed(&entry->next[level]);
         }
     }
-    current->disposals++;
+    rig_now->disposals++;
     return ((const lki_object *)object)->dispose(thread, object);
 }
 
 static int
 rig_open(void **state)
 {
-    static uint64_t tests;
     rig *r = calloc(1, sizeof *r);
-    const char *text = getenv("LK_TEST_SEED");
-    r->seed = text != NULL ? strtoull(text, NULL, 10) : 20260101 + ++tests;
-    r->random = r->seed * 0x9e3779b97f4a7c15U | 1;
     r->model = calloc(MODEL_MAX, sizeof *r->model);
-    r->domain.allocator = (lki_allocator){counted_allocate, counted_deallocate, r};
-    r->domain.dispose[LKI_OBJECT] = object_dispose;
-    r->domain.max_retired_bytes = 1 << 20;
-    r->domain.monotonic_ms = lki_monotonic_ms;
-    lki_domain_open(&r->domain);
-    lk_status why;
-    r->thread = lki_thread_self(&r->domain, &why);
-    current = r;
+    base_open(1 << 20, LKI_OBJECT, object_dispose);
+    rig_now = r;
     *state = r;
-    return r->thread == NULL;
+    return 0;
 }
 
 /* Whatever a test left is freed, and nothing may be left then. */
@@ -120,16 +53,12 @@ static int
 rig_close(void **state)
 {
     rig *r = *state;
-    lki_order_close(&r->order, &r->domain.allocator);
-    r->count = lki_order_check(&r->order);
-    EXPECT(r->count == 0);
-    lki_domain_close(&r->domain);
-    size_t live = r->live;
+    lki_order_close(&r->order, &base.domain.allocator);
+    base.count = lki_order_check(&r->order);
+    EXPECT(base.count == 0);
     free(r->model);
     free(r);
-    if (live != 0)
-        print_error("%zu blocks leaked\n", live);
-    return live != 0;
+    return base_close();
 }
 
 /* ---- the model ---- */
@@ -154,7 +83,7 @@ name_compare(const lki_entry *a, const name *b)
 static size_t
 model_find(const rig *r, const name *n, bool *found)
 {
-    size_t low = 0, high = r->count;
+    size_t low = 0, high = base.count;
     *found = false;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -177,7 +106,7 @@ name_of(const lki_entry *entry)
 static lki_entry *
 entry_make(rig *r, const name *n)
 {
-    lki_entry *entry = lki_entry_new(r->thread, n->rank, n->key, ++r->ids, n->to);
+    lki_entry *entry = lki_entry_new(base.thread, n->rank, n->key, ++r->ids, n->to);
     EXPECT(entry != NULL && entry->rank == n->rank && entry->to == n->to && entry->from == r->ids);
     EXPECT(entry->size == n->key.size && entry->height >= 1 && entry->height <= LKI_ORDER_LEVELS);
     EXPECT(n->key.size == 0 || memcmp(lki_entry_key(entry), n->key.data, n->key.size) == 0);
@@ -189,17 +118,17 @@ rig_insert(rig *r, const name *n)
 {
     bool there;
     size_t at = model_find(r, n, &there);
-    lki_write_enter(r->thread);
+    lki_write_enter(base.thread);
     lki_entry *entry = entry_make(r, n);
-    EXPECT(lki_reserve(r->thread, 1));
-    EXPECT(lki_order_insert(&r->order, r->thread, entry) == !there);
+    EXPECT(lki_reserve(base.thread, 1));
+    EXPECT(lki_order_insert(&r->order, base.thread, entry) == !there);
     if (there) {
-        lki_entry_discard(r->thread, entry);
+        lki_entry_discard(base.thread, entry);
     } else {
-        memmove(r->model + at + 1, r->model + at, (r->count++ - at) * sizeof r->model[0]);
+        memmove(r->model + at + 1, r->model + at, (base.count++ - at) * sizeof r->model[0]);
         r->model[at] = entry;
     }
-    lki_write_leave(r->thread);
+    lki_write_leave(base.thread);
 }
 
 static void
@@ -207,31 +136,31 @@ rig_remove(rig *r, const name *n)
 {
     bool there;
     size_t at = model_find(r, n, &there);
-    lki_write_enter(r->thread);
-    EXPECT(lki_reserve(r->thread, 1));
-    EXPECT(lki_order_remove(&r->order, r->thread, n->rank, n->key, n->to) == there);
-    EXPECT(r->thread->retired_in_call == there);
-    lki_write_leave(r->thread);
+    lki_write_enter(base.thread);
+    EXPECT(lki_reserve(base.thread, 1));
+    EXPECT(lki_order_remove(&r->order, base.thread, n->rank, n->key, n->to) == there);
+    EXPECT(base.thread->retired_in_call == there);
+    lki_write_leave(base.thread);
     if (there)
-        memmove(r->model + at, r->model + at + 1, (--r->count - at) * sizeof r->model[0]);
+        memmove(r->model + at, r->model + at + 1, (--base.count - at) * sizeof r->model[0]);
 }
 
 static void
 rig_remove_at(rig *r, size_t at)
 {
     /* The name lies in the entry: it is there until the section has ended. */
-    lki_enter(r->thread);
+    lki_enter(base.thread);
     const name n = name_of(r->model[at]);
     rig_remove(r, &n);
-    lki_leave(r->thread);
+    lki_leave(base.thread);
 }
 
 static void
 rig_check(rig *r)
 {
-    EXPECT(lki_order_check(&r->order) == r->count);
+    EXPECT(lki_order_check(&r->order) == base.count);
     const lki_entry *entry = lki_order_first(&r->order);
-    for (size_t i = 0; i < r->count; i++, entry = lki_order_next(entry))
+    for (size_t i = 0; i < base.count; i++, entry = lki_order_next(entry))
         EXPECT(entry == r->model[i]);
     EXPECT(entry == NULL);
 }
@@ -239,8 +168,8 @@ rig_check(rig *r)
 static void
 rig_empty(rig *r)
 {
-    while (r->count > 0)
-        rig_remove_at(r, rig_random(r, r->count));
+    while (base.count > 0)
+        rig_remove_at(r, base_draw(base.count));
     rig_check(r);
     for (unsigned level = 0; level < LKI_ORDER_LEVELS; level++)
         EXPECT(lki_load_relaxed(&r->order.head[level]) == 0);
@@ -248,56 +177,56 @@ rig_empty(rig *r)
 
 /* ---- families of names ---- */
 
-typedef name (*family)(rig *r, unsigned char *key);
+typedef name (*family)(unsigned char *key);
 
 static uint64_t
-number_tiny(rig *r)
+number_tiny(void)
 {
     static const uint64_t numbers[] = {0, 1, UINT64_C(1) << 63, UINT64_MAX};
-    return numbers[rig_random(r, 4)];
+    return numbers[base_draw(4)];
 }
 
 static size_t
-tail_make(rig *r, unsigned char *key, size_t longest)
+tail_make(unsigned char *key, size_t longest)
 {
     static const unsigned char alphabet[] = {0x00, 0x00, 0x01, 0x7f, 0x80, 0xff};
-    size_t size = rig_random(r, longest + 1);
+    size_t size = base_draw(longest + 1);
     for (size_t i = 0; i < size; i++)
-        key[i] = alphabet[rig_random(r, sizeof alphabet)];
+        key[i] = alphabet[base_draw(sizeof alphabet)];
     return size;
 }
 
 /* Everything decides: rank, bytes, size, `to`. */
 static name
-name_tiny(rig *r, unsigned char *key)
+name_tiny(unsigned char *key)
 {
-    uint64_t rank = number_tiny(r), to = number_tiny(r);
-    return (name){rank, to, {key, tail_make(r, key, 3)}};
+    uint64_t rank = number_tiny(), to = number_tiny();
+    return (name){rank, to, {key, tail_make(key, 3)}};
 }
 
 /* One rank, no bytes: `to` alone. */
 static name
-name_bare(rig *r, unsigned char *key)
+name_bare(unsigned char *key)
 {
     (void)key;
-    return (name){7, rig_random(r, 2) != 0 ? rig_random(r, 50) : number_tiny(r), {NULL, 0}};
+    return (name){7, base_draw(2) != 0 ? base_draw(50) : number_tiny(), {NULL, 0}};
 }
 
 /* Keys that differ late, in entries of every class of chunks and larger ones. */
 static name
-name_long(rig *r, unsigned char *key)
+name_long(unsigned char *key)
 {
     static const size_t sizes[] = {0, 7, 60, 199, 200, 208, 216, 300, 5000, KEY_ROOM - 4};
-    size_t size = sizes[rig_random(r, 10)];
+    size_t size = sizes[base_draw(10)];
     memset(key, 'x', size);
-    return (name){0, rig_random(r, 2), {key, size + tail_make(r, key + size, 2)}};
+    return (name){0, base_draw(2), {key, size + tail_make(key + size, 2)}};
 }
 
 static name
-name_dated(rig *r, unsigned char *key)
+name_dated(unsigned char *key)
 {
-    int size = snprintf((char *)key, 32, "job:%08llu", (unsigned long long)rig_random(r, 3000));
-    return (name){rig_random(r, 100), 0, {key, (size_t)size}};
+    int size = snprintf((char *)key, 32, "job:%08llu", (unsigned long long)base_draw(3000));
+    return (name){base_draw(100), 0, {key, (size_t)size}};
 }
 
 static const family families[] = {name_tiny, name_bare, name_long, name_dated};
@@ -360,11 +289,11 @@ test_order_equal_entry_stays_the_callers(void **state)
     const lki_entry *first = lki_order_first(&r->order);
     for (int i = 0; i < 200; i++) /* of every height; with another `from` */
         rig_insert(r, &n);
-    EXPECT(r->count == 1 && lki_order_first(&r->order) == first);
+    EXPECT(base.count == 1 && lki_order_first(&r->order) == first);
     const name others[] = {{3, 5, text("key")}, {2, 4, text("key")}, {3, 4, text("ke")}};
     for (size_t i = 0; i < 3; i++)
         rig_remove(r, &others[i]);
-    EXPECT(r->count == 1);
+    EXPECT(base.count == 1);
     rig_remove(r, &n);
     rig_remove(r, &n);
     rig_check(r);
@@ -375,10 +304,10 @@ test_order_discarded_entries_leave_nothing(void **state)
 {
     rig *r = *state;
     static unsigned char key[1000];
-    lki_entry_discard(r->thread, NULL);
+    lki_entry_discard(base.thread, NULL);
     for (size_t size = 0; size < sizeof key; size++) {
         const name n = {size, 0, {key, size}};
-        lki_entry_discard(r->thread, entry_make(r, &n));
+        lki_entry_discard(base.thread, entry_make(r, &n));
     }
 }
 
@@ -393,7 +322,7 @@ test_order_heights_fall_by_a_quarter(void **state)
         lki_entry *entry = entry_make(r, &n);
         for (unsigned height = 1; height <= entry->height; height++)
             at_least[height]++;
-        lki_entry_discard(r->thread, entry);
+        lki_entry_discard(base.thread, entry);
     }
     EXPECT(at_least[1] == DRAWS);
     for (size_t height = 2, expected = DRAWS / 4; height <= 5; height++, expected /= 4)
@@ -409,8 +338,8 @@ test_order_random_life_matches_sorted_array(void **state)
     for (size_t f = 0; f < FAMILIES; f++) {
         uint64_t steps = test_scaled(60000);
         for (uint64_t i = 0; i < steps; i++) {
-            const name n = families[f](r, key);
-            if (rig_random(r, 10) < (i / 3000 % 2 == 0 ? 7 : 3))
+            const name n = families[f](key);
+            if (base_draw(10) < (i / 3000 % 2 == 0 ? 7 : 3))
                 rig_insert(r, &n);
             else
                 rig_remove(r, &n);
@@ -431,7 +360,7 @@ test_order_line_is_served_in_order(void **state)
     uint64_t next = 0, steps = test_scaled(100000);
     char key[32];
     for (uint64_t i = 0; i < steps; i++) {
-        if (r->count == 0 || (r->count < 2000 && rig_random(r, 2) == 0)) {
+        if (base.count == 0 || (base.count < 2000 && base_draw(2) == 0)) {
             int size = snprintf(key, sizeof key, "%012llu", (unsigned long long)next++);
             const name n = {0, 0, {key, (size_t)size}};
             rig_insert(r, &n);
@@ -452,22 +381,22 @@ test_order_walk_goes_on_from_removed(void **state)
     unsigned char key[8];
     uint64_t rounds = test_scaled(3000);
     for (uint64_t i = 0; i < rounds; i++) {
-        while (r->count < 20) {
-            const name n = name_tiny(r, key);
+        while (base.count < 20) {
+            const name n = name_tiny(key);
             rig_insert(r, &n);
         }
-        size_t at = rig_random(r, r->count), run = rig_random(r, r->count - at);
-        lki_enter(r->thread);
+        size_t at = base_draw(base.count), run = base_draw(base.count - at);
+        lki_enter(base.thread);
         const lki_entry *entry = r->model[at];
-        if (rig_random(r, 2) == 0) { /* upwards: each has led to one that went after it */
+        if (base_draw(2) == 0) { /* upwards: each has led to one that went after it */
             for (size_t n = 0; n <= run; n++)
                 rig_remove_at(r, at);
         } else {
             for (size_t n = 0; n <= run; n++)
                 rig_remove_at(r, at + run - n);
         }
-        EXPECT(lki_order_next(entry) == (at < r->count ? r->model[at] : NULL));
-        lki_leave(r->thread);
+        EXPECT(lki_order_next(entry) == (at < base.count ? r->model[at] : NULL));
+        lki_leave(base.thread);
     }
     rig_check(r);
     rig_empty(r);
@@ -477,15 +406,15 @@ static void
 test_order_removed_entries_are_disposed_of_once(void **state)
 {
     rig *r = *state;
-    size_t live = r->live;
+    size_t live = base.live;
     for (uint64_t i = 0; i < 1000; i++) {
         const name n = {i, 0, text("key")};
         rig_insert(r, &n);
     }
     rig_empty(r);
-    (void)lki_reclaim_now(r->thread);
+    (void)lki_reclaim_now(base.thread);
     EXPECT(r->disposals == 1000);
-    EXPECT(r->live <= live + 4); /* empty batches */
+    EXPECT(base.live <= live + 4); /* empty batches */
 }
 
 static void
@@ -495,7 +424,7 @@ test_order_closed_frees_what_is_in_it(void **state)
     unsigned char *key = malloc(KEY_ROOM);
     for (size_t f = 0; f < FAMILIES; f++) {
         for (int i = 0; i < 300; i++) {
-            const name n = families[f](r, key);
+            const name n = families[f](key);
             rig_insert(r, &n);
         }
     }
@@ -511,18 +440,18 @@ test_order_failed_allocation_changes_nothing(void **state)
     unsigned char *key = malloc(KEY_ROOM);
     uint64_t steps = test_scaled(4000);
     for (uint64_t i = 0; i < steps; i++) {
-        const name n = families[i % FAMILIES](r, key);
-        bool insert = rig_random(r, 10) < (i / 500 % 2 == 0 ? 8 : 2), ready = false;
+        const name n = families[i % FAMILIES](key);
+        bool insert = base_draw(10) < (i / 500 % 2 == 0 ? 8 : 2), ready = false;
         for (uint64_t nth = 1; !ready; nth++) {
-            r->failed = 0;
-            lki_write_enter(r->thread);
-            r->fail_at = nth;
-            lki_entry *entry = insert ? lki_entry_new(r->thread, n.rank, n.key, 0, n.to) : NULL;
-            ready = (entry != NULL || !insert) && lki_reserve(r->thread, 1);
-            r->fail_at = 0;
-            lki_entry_discard(r->thread, entry);
-            lki_write_leave(r->thread);
-            EXPECT(r->failed == !ready);
+            base.failed = 0;
+            lki_write_enter(base.thread);
+            base.fail_at = nth;
+            lki_entry *entry = insert ? lki_entry_new(base.thread, n.rank, n.key, 0, n.to) : NULL;
+            ready = (entry != NULL || !insert) && lki_reserve(base.thread, 1);
+            base.fail_at = 0;
+            lki_entry_discard(base.thread, entry);
+            lki_write_leave(base.thread);
+            EXPECT(base.failed == !ready);
         }
         if (insert)
             rig_insert(r, &n);
@@ -530,7 +459,7 @@ test_order_failed_allocation_changes_nothing(void **state)
             rig_remove(r, &n);
         if (i % 50 == 0) {
             rig_check(r);
-            (void)lki_reclaim_now(r->thread); /* gives the stock back */
+            (void)lki_reclaim_now(base.thread); /* gives the stock back */
         }
     }
     free(key);
@@ -544,17 +473,17 @@ test_order_changes_allocate_nothing(void **state)
     rig *r = *state;
     for (uint64_t i = 0; i < 3000; i++) {
         const name n = {i * 7919 % 3000, 0, {NULL, 0}};
-        lki_write_enter(r->thread);
+        lki_write_enter(base.thread);
         lki_entry *entry = entry_make(r, &n);
-        EXPECT(lki_reserve(r->thread, 1));
-        size_t live = r->live;
-        r->fail_at = 1;
-        EXPECT(lki_order_insert(&r->order, r->thread, entry));
+        EXPECT(lki_reserve(base.thread, 1));
+        size_t live = base.live;
+        base.fail_at = 1;
+        EXPECT(lki_order_insert(&r->order, base.thread, entry));
         if (i % 3 != 0)
-            EXPECT(lki_order_remove(&r->order, r->thread, n.rank, n.key, n.to));
-        EXPECT(r->fail_at == 1 && r->live == live);
-        r->fail_at = 0;
-        lki_write_leave(r->thread);
+            EXPECT(lki_order_remove(&r->order, base.thread, n.rank, n.key, n.to));
+        EXPECT(base.fail_at == 1 && base.live == live);
+        base.fail_at = 0;
+        lki_write_leave(base.thread);
     }
     EXPECT(lki_order_check(&r->order) == 1000);
 }

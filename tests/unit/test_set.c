@@ -4,19 +4,8 @@
  * that double, split, shrink and are cleaned, walks between changes, every allocation failing, and no
  * block left at the end. A failure prints the seed; LK_TEST_SEED repeats it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/clock.h"
 #include "base/part.h"
-#include "support/scale.h"
+#include "support/domain_rig.h"
 
 enum { OBJECTS = 6000, ROOM = 16 };
 
@@ -31,58 +20,9 @@ typedef struct object {
 /* ---- the rig: a domain whose memory is counted, a set, the objects that may be in it ---- */
 
 typedef struct rig {
-    lki_domain domain;
-    lki_thread *thread;
     lki_set set;
     object *objects;
-    size_t count;     /* of those that are there */
-    size_t live;      /* blocks of the domain's allocator */
-    uint64_t fail_at; /* the n-th allocation from now fails; 0: none does */
-    uint64_t failed;
-    uint64_t seed, random;
 } rig;
-
-static rig *current;
-
-#define EXPECT(condition)                                                              \
-    do {                                                                               \
-        if (!(condition)) {                                                            \
-            print_error("seed %llu, %zu objects\n", (unsigned long long)current->seed, \
-                        current->count);                                               \
-            assert_true(condition);                                                    \
-        }                                                                              \
-    } while (0)
-
-static uint64_t
-rig_random(rig *r, uint64_t below)
-{
-    r->random ^= r->random << 13;
-    r->random ^= r->random >> 7;
-    r->random ^= r->random << 17;
-    return (r->random * 0x2545f4914f6cdd1dU >> 11) % below;
-}
-
-static void *
-counted_allocate(void *context, size_t size)
-{
-    rig *r = context;
-    if (r->fail_at != 0 && --r->fail_at == 0) {
-        r->failed++;
-        return NULL;
-    }
-    void *memory = malloc(size);
-    r->live += memory != NULL;
-    return memory;
-}
-
-static void
-counted_deallocate(void *context, void *memory, size_t size)
-{
-    rig *r = context;
-    (void)size;
-    r->live--;
-    free(memory);
-}
 
 static bool
 object_is(const void *o, const lki_hashed *hashed)
@@ -93,22 +33,12 @@ object_is(const void *o, const lki_hashed *hashed)
 static int
 rig_open(void **state)
 {
-    static uint64_t tests;
     rig *r = aligned_alloc(LKI_LINE, (sizeof *r + LKI_LINE - 1) & ~(size_t)(LKI_LINE - 1));
     memset(r, 0, sizeof *r);
-    const char *text = getenv("LK_TEST_SEED");
-    r->seed = text != NULL ? strtoull(text, NULL, 10) : 20260101 + ++tests;
-    r->random = r->seed * 0x9e3779b97f4a7c15U | 1;
     r->objects = calloc(OBJECTS, sizeof *r->objects);
-    r->domain.allocator = (lki_allocator){counted_allocate, counted_deallocate, r};
-    r->domain.max_retired_bytes = 64 << 20;
-    r->domain.monotonic_ms = lki_monotonic_ms;
-    lki_domain_open(&r->domain);
-    lk_status why;
-    r->thread = lki_thread_self(&r->domain, &why);
-    current = r;
+    base_open(64 << 20, LKI_OBJECT, NULL);
     *state = r;
-    return r->thread == NULL;
+    return 0;
 }
 
 static int
@@ -116,13 +46,9 @@ rig_close(void **state)
 {
     rig *r = *state;
     lki_set_close(&r->set);
-    lki_domain_close(&r->domain);
-    size_t live = r->live;
     free(r->objects);
     free(r);
-    if (live != 0)
-        print_error("%zu blocks leaked\n", live);
-    return live != 0;
+    return base_close();
 }
 
 /* A new set; objects whose hashes have so many different first bits, last bits and tags. */
@@ -132,18 +58,18 @@ rig_begin(rig *r, unsigned bits, size_t buckets_max, unsigned first, unsigned la
 {
     lki_set_close(&r->set);
     memset(&r->set, 0, sizeof r->set);
-    EXPECT(lki_set_open(&r->set, &r->domain.allocator, object_is, bits, expected));
+    EXPECT(lki_set_open(&r->set, &base.domain.allocator, object_is, bits, expected));
     if (buckets_max != 0)
         r->set.buckets_max = buckets_max;
     for (size_t i = 0; i < OBJECTS; i++) {
-        uint64_t half = rig_random(r, (uint64_t)1 << first) << (32 - first);
-        half |= rig_random(r, (uint64_t)1 << last);
+        uint64_t half = base_draw((uint64_t)1 << first) << (32 - first);
+        half |= base_draw((uint64_t)1 << last);
         if (last < 6) /* but different places in the ck_hs */
-            half |= rig_random(r, 64) << 6;
-        uint64_t hash = lki_half_hash((uint32_t)half) | rig_random(r, (uint64_t)1 << tags) << 24;
+            half |= base_draw(64) << 6;
+        uint64_t hash = lki_half_hash((uint32_t)half) | base_draw((uint64_t)1 << tags) << 24;
         r->objects[i] = (object){{(uint32_t)half, 8, 0}, i, hash, false, 0};
     }
-    r->count = 0;
+    base.count = 0;
 }
 
 static void
@@ -163,25 +89,25 @@ object_check(rig *r, object *o)
 static void
 object_change(rig *r, object *o)
 {
-    lki_write_enter(r->thread);
-    if (lki_reserve(r->thread, 4)) {
+    lki_write_enter(base.thread);
+    if (lki_reserve(base.thread, 4)) {
         if (o->there) {
-            lki_set_remove_latched(&r->set, r->thread, o);
+            lki_set_remove_latched(&r->set, base.thread, o);
             o->there = false;
-            r->count--;
-        } else if (lki_set_add_latched(&r->set, r->thread, o, o->hash) == LKI_SET_ADDED) {
+            base.count--;
+        } else if (lki_set_add_latched(&r->set, base.thread, o, o->hash) == LKI_SET_ADDED) {
             o->there = true;
-            r->count++;
+            base.count++;
         } else {
-            EXPECT(r->failed != 0);
+            EXPECT(base.failed != 0);
         }
         lki_set_added again = LKI_SET_HAS_IT;
         if (o->there)
-            again = lki_set_add_latched(&r->set, r->thread, o, o->hash);
+            again = lki_set_add_latched(&r->set, base.thread, o, o->hash);
         EXPECT(again == LKI_SET_HAS_IT); /* also where there is no memory */
-        EXPECT(r->thread->retired_in_call <= 4);
+        EXPECT(base.thread->retired_in_call <= 4);
     }
-    lki_write_leave(r->thread);
+    lki_write_leave(base.thread);
 }
 
 /* The next run of a walk. */
@@ -205,7 +131,7 @@ walk_check(rig *r)
         walk_step(r, &at);
     for (size_t i = 0; i < OBJECTS; i++)
         EXPECT(r->objects[i].seen == r->objects[i].there);
-    EXPECT(lki_set_check(&r->set) == r->count);
+    EXPECT(lki_set_check(&r->set) == base.count);
 }
 
 /* Up to `count` objects, and back to nothing, and everything in between. */
@@ -214,12 +140,12 @@ rig_changes(rig *r, size_t count, size_t steps)
 {
     for (size_t i = 0; i < steps; i++) {
         bool grows = (i * 4 / steps) % 2 == 0;
-        object *o = &r->objects[rig_random(r, count)];
+        object *o = &r->objects[base_draw(count)];
         for (unsigned tries = 0; tries < 3 && o->there == grows; tries++)
-            o = &r->objects[rig_random(r, count)];
+            o = &r->objects[base_draw(count)];
         object_change(r, o);
         object_check(r, o);
-        object_check(r, &r->objects[rig_random(r, count)]);
+        object_check(r, &r->objects[base_draw(count)]);
         if (i % (steps / 8) == 0)
             walk_check(r);
     }
@@ -230,7 +156,7 @@ rig_changes(rig *r, size_t count, size_t steps)
         if (r->objects[i].there)
             object_change(r, &r->objects[i]);
     walk_check(r);
-    (void)lki_reclaim_now(r->thread);
+    (void)lki_reclaim_now(base.thread);
 }
 
 static void
@@ -301,19 +227,19 @@ test_set_walk_between_changes_misses_nothing(void **state)
             rig_begin(r, 1, 8, 16, 16, 8, 0);
         else
             rig_begin(r, 0, 64, 16, 1, 8, 0);
-        size_t stay = 20 + rig_random(r, 130), all = stay + 150;
+        size_t stay = 20 + base_draw(130), all = stay + 150;
         for (size_t i = 0; i < stay; i++)
             object_change(r, &r->objects[i]);
         lki_set_position at = {0};
-        unsigned often = 1 + (unsigned)rig_random(r, 20), steps = 0;
+        unsigned often = 1 + (unsigned)base_draw(20), steps = 0;
         while (!lki_set_is_end(&at)) {
             walk_step(r, &at);
             for (unsigned i = 0; i < often && steps < 5000; i++, steps++)
-                object_change(r, &r->objects[stay + rig_random(r, all - stay)]);
+                object_change(r, &r->objects[stay + base_draw(all - stay)]);
         }
         for (size_t i = 0; i < stay; i++)
             EXPECT(r->objects[i].seen > 0);
-        EXPECT(lki_set_check(&r->set) == r->count);
+        EXPECT(lki_set_check(&r->set) == base.count);
     }
 }
 
@@ -324,27 +250,27 @@ test_set_no_memory_changes_nothing(void **state)
     lki_set other;
     memset(&other, 0, sizeof other);
     for (uint64_t n = 1; n < 12; n++) {
-        r->fail_at = n;
-        size_t live = r->live;
-        if (lki_set_open(&other, &r->domain.allocator, object_is, 2, 100)) {
-            EXPECT(r->fail_at != 0);
+        base.fail_at = n;
+        size_t live = base.live;
+        if (lki_set_open(&other, &base.domain.allocator, object_is, 2, 100)) {
+            EXPECT(base.fail_at != 0);
             lki_set_close(&other);
             memset(&other, 0, sizeof other);
         }
-        EXPECT(!lki_set_is_open(&other) && r->live == live);
+        EXPECT(!lki_set_is_open(&other) && base.live == live);
     }
     for (uint64_t round = 0; round < test_scaled(6); round++) {
         rig_begin(r, round % 2 == 0 ? 1 : 0, 4, 16, round % 2 == 0 ? 16 : 1, 8, 0);
         for (size_t i = 0; i < 4000; i++) {
-            object *o = &r->objects[rig_random(r, 900)];
-            r->fail_at = rig_random(r, 3) == 0 ? 1 + rig_random(r, 12) : 0;
+            object *o = &r->objects[base_draw(900)];
+            base.fail_at = base_draw(3) == 0 ? 1 + base_draw(12) : 0;
             object_change(r, o);
-            r->fail_at = 0;
+            base.fail_at = 0;
             object_check(r, o);
             if (i % 500 == 0)
                 walk_check(r);
         }
-        EXPECT(r->failed != 0);
+        EXPECT(base.failed != 0);
         walk_check(r);
     }
 }
