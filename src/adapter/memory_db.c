@@ -9,8 +9,12 @@
 
 #include "base/result.h"
 #include "base/scratch.h"
-#include "queue/calls.h"
+#include "queue/claim.h"
+#include "queue/commit.h"
 #include "queue/hooks.h"
+#include "queue/manage.h"
+#include "queue/pull.h"
+#include "queue/push.h"
 #include "store/commit.h"
 #include "store/lock.h"
 #include "store/open.h"

@@ -7,7 +7,10 @@
  *
  * Progress    lock-free.
  */
-#include "queue/calls.h"
+#include "queue/claim.h"
+
+#include "queue/commit.h"
+#include "queue/job.h"
 #include "store/sweep.h"
 
 static void

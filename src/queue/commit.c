@@ -16,9 +16,13 @@
  *
  * Progress    as store/commit.c; a queue has to be made, or a segment: latches.
  */
+#include "queue/commit.h"
+
 #include <string.h>
 
-#include "queue/calls.h"
+#include "base/result.h"
+#include "queue/due.h"
+#include "queue/job.h"
 #include "queue/job_cell.h"
 #include "store/commit.h"
 #include "store/new_cell.h"

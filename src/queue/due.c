@@ -16,10 +16,13 @@
  *             looked at again after RECHECK_MS.
  * Ordering    P12 (queue.h).
  */
+#include "queue/due.h"
+
 #include <stddef.h>
 #include <string.h>
 
-#include "queue/calls.h"
+#include "queue/job.h"
+#include "queue/keyed_hand.h"
 #include "store/sweep.h"
 
 enum {
@@ -28,18 +31,6 @@ enum {
     KEYED_CELLS = 1024,
     RECHECK_MS = 250
 };
-
-uint64_t
-lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
-{
-    uint64_t lag = 0;
-    if (!ticks->precise && ms < 1000)
-        *ticks = (lki_ticks){lki_tick_precise(store), true};
-    else if (!ticks->precise)
-        lag = LKI_COARSE_LAG_MS;
-    uint64_t time = ticks->now + lag + (uint64_t)ms;
-    return time < LKI_TIME_MAX ? time : LKI_TIME_MAX;
-}
 
 /* One look at a queue. */
 typedef struct look {

@@ -10,7 +10,9 @@
 
 #include <string.h>
 
-#include "queue/calls.h"
+#include "queue/due.h"
+#include "queue/job.h"
+#include "queue/pull.h"
 #include "queue/queue_walk.h"
 
 /* ---- cells by their keys ---- */

@@ -6,6 +6,7 @@
 #ifndef LKI_QUEUE_JOB_H
 #define LKI_QUEUE_JOB_H
 
+#include "queue/over.h"
 #include "queue/queue.h"
 #include "queue/word.h"
 #include "store/find.h"
@@ -127,5 +128,24 @@ lki_token_of(const lki_store *store, uint64_t identity)
 
 /* The stamp of a DONE word, set if it has none. */
 uint64_t lki_done_stamp(lki_store *store, lki_slot *slot, uint64_t word);
+
+/* Is the item of a job there, and not expired? */
+LKI_INLINE bool
+lki_job_is_live(const lki_store *store, const lki_found_job *job)
+{
+    lki_time now = {0, false, false};
+    return job->state.phase != LKI_NO_JOB && lki_record_is_live(store, job->record, &now);
+}
+
+/* Is it this claim's job, and still its? LK_OK, LK_LATE: its deadline has passed, LK_LOST. Token 0: any
+ * job, never late. */
+LKI_INLINE lk_status
+lki_claim_judge(const lki_store *store, const lki_found_job *job, uint64_t token, lki_ticks *ticks)
+{
+    bool claimed = job->state.phase == LKI_CLAIMED || job->state.phase == LKI_LAPSED;
+    if ((token != 0 && !(claimed && job->state.token == token)) || !lki_job_is_live(store, job))
+        return LK_LOST;
+    return token != 0 && lki_ticks_past(store, ticks, job->state.time) ? LK_LATE : LK_OK;
+}
 
 #endif

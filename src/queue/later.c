@@ -15,10 +15,12 @@
  *
  * Progress    lock-free. Several threads may move the same entries: each is inserted once.
  */
+#include "queue/later.h"
+
 #include <string.h>
 
 #include "base/scratch.h"
-#include "queue/calls.h"
+#include "queue/job.h"
 
 enum { RUNS = 1024, RUNS_MOST = 16 * RUNS, STOCK = 64 };
 

@@ -5,9 +5,13 @@
  * Progress    statistics never wait; purge is as lk_delete; close and the first call for a
  *             descriptor take the queue's latch.
  */
+#include "queue/manage.h"
+
 #include <string.h>
 
-#include "queue/calls.h"
+#include "queue/commit.h"
+#include "queue/job.h"
+#include "queue/pull.h"
 #include "store/sweep.h"
 
 enum { RUN = 64 };

@@ -23,9 +23,14 @@
  * Progress    lock-free. A place that is reserved and not published is passed over after a short
  *             spin. Waiting sleeps (base/wait.c), outside of sections.
  */
+#include "queue/pull.h"
+
 #include <string.h>
 
-#include "queue/calls.h"
+#include "base/result.h"
+#include "queue/commit.h"
+#include "queue/due.h"
+#include "queue/job.h"
 #include "store/sweep.h"
 
 enum {

@@ -21,10 +21,15 @@
  *             what somebody wrote who then found no job.
  * Progress    lock-free but for the growth of the queue.
  */
+#include "queue/push.h"
+
 #include <string.h>
 
+#include "base/result.h"
 #include "base/scratch.h"
-#include "queue/calls.h"
+#include "queue/commit.h"
+#include "queue/due.h"
+#include "queue/job.h"
 #include "queue/job_cell.h"
 #include "store/sweep.h"
 

@@ -41,3 +41,15 @@ lki_next_due_end(lki_next_due *bound, uint64_t begun, uint64_t time)
     return lki_cas_seq_cst(bound, &begun,
                            time << LKI_TIME_SHIFT | (begun & LKI_VERSION_MASK)); /* P12 */
 }
+
+uint64_t
+lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
+{
+    uint64_t lag = 0;
+    if (!ticks->precise && ms < 1000)
+        *ticks = (lki_ticks){lki_tick_precise(store), true};
+    else if (!ticks->precise)
+        lag = LKI_COARSE_LAG_MS;
+    uint64_t time = ticks->now + lag + (uint64_t)ms;
+    return time < LKI_TIME_MAX ? time : LKI_TIME_MAX;
+}

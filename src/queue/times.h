@@ -95,4 +95,29 @@ lki_next_due_cover(lki_next_due *bound, uint64_t time)
 uint64_t lki_next_due_begin(lki_next_due *bound);
 bool lki_next_due_end(lki_next_due *bound, uint64_t begun, uint64_t time);
 
+/* The time as of the last tick; the precise one where that matters. */
+typedef struct lki_ticks {
+    uint64_t now;
+    bool precise;
+} lki_ticks;
+
+LKI_INLINE lki_ticks
+lki_ticks_read(const lki_store *store)
+{
+    return (lki_ticks){lki_tick(store), store->monotonic_precise_ms == NULL};
+}
+
+/* Has `time` passed? */
+LKI_INLINE bool
+lki_ticks_past(const lki_store *store, lki_ticks *ticks, uint64_t time)
+{
+    if (LKI_UNLIKELY(!ticks->precise && ticks->now <= time &&
+                     time < ticks->now + LKI_COARSE_LAG_MS))
+        *ticks = (lki_ticks){lki_tick_precise(store), true};
+    return time < ticks->now;
+}
+
+/* When `ms` from now will have passed; never earlier. */
+uint64_t lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms);
+
 #endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Queues as a whole.
+ */
+#ifndef LKI_QUEUE_MANAGE_H
+#define LKI_QUEUE_MANAGE_H
+
+#include "store/store.h"
+
+lk_status lki_queue_stats(lki_store *store, lki_thread *thread, lk_bytes pk,
+                          lk_queue_statistics *stats);
+lk_status lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purged);
+lk_status lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk);
+lk_status lki_queue_fd(lki_store *store, lki_thread *thread, lk_bytes pk, int *fd);
+
+#endif
