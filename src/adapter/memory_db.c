@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The embedded store behind a lk_db. Called through the table of operations; arguments are valid.
- * Each call finds this thread's record, opens a section, lets the store find or change what it is
- * asked for, and copies the answer into the caller's result before the section ends. Progress as
- * the store's.
+ * Each call finds this thread's record, lets store or queue find or change what it is asked for,
+ * and copies the answer into the caller's result. Progress as theirs.
+ *
+ * SECTIONS  Of a read this file is the owner: it opens the section, and ends it once the answer is
+ * copied. Of a write the operation in store or queue is the owner: it leaves its section to wait
+ * for memory, or to sleep. (The queue's goes around a commit of the store's, so that the queues
+ * that it found stay.) So each operation begins inside of no section but those of lk_read_begin.
  */
 #include "adapter/memory_db.h"
 
@@ -28,7 +32,9 @@ LKI_INLINE lki_thread *
 self_of(void *state, lk_status *why)
 {
     lki_store *store = state;
-    return lki_thread_self(&store->domain, why);
+    lki_thread *thread = lki_thread_self(&store->domain, why);
+    LK_ASSERT(thread == NULL || thread->epoch.active == thread->pins); /* SECTIONS, above */
+    return thread;
 }
 
 static size_t
@@ -253,40 +259,10 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
     return status;
 }
 
-/* A lock that is there costs no wait. One that has to be made is memory, which is judged outside of the
- * section, once: is it worth another try? */
-static bool
-memory_is_judged(lki_thread *thread, lk_status *status, bool *judged)
-{
-    if (LKI_LIKELY(*status != LK_BUSY) || *judged)
-        return false;
-    *judged = lki_memory_is_bounded(thread);
-    if (*judged)
-        *status = LK_OK;
-    return *judged;
-}
-
-/* The locks of all keys are made where there are none, or renewed; *last: that of the last key. */
-static LKI_APART lk_status
-locks_make(lki_store *store, lki_thread *thread, const lki_seen *seen, size_t count, lk_lock *last)
-{
-    lk_status status = LK_OK;
-    lki_memory_look(thread); /* judged where a lock has to be made */
-    bool judged = false;
-    do {
-        lki_time now = {lki_now(store), true, store->precise_ms == NULL};
-        lki_write_enter(thread);
-        for (size_t i = 0; status == LK_OK && i < count; i++)
-            status = lki_store_get_lock(store, thread, &seen[i].hashed, NULL, judged, &now, last);
-        lki_write_leave(thread);
-    } while (memory_is_judged(thread, &status, &judged));
-    lki_sweep_step(store, thread, 0);
-    return status;
-}
-
 enum { FEW = 4 };
 
-/* Items and locks at one instant: a record says both, and what has a good lock is no expired item. */
+/* Items and locks at one instant: a record says both, and what has a good lock is no expired
+ * item. */
 static lk_status
 memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
@@ -309,7 +285,7 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
         if (LKI_LIKELY(locked))
             break;
         lk_lock made;
-        status = locks_make(store, thread, seen, count, &made);
+        status = lki_store_get_locks(store, thread, seen, count, &made);
         if (status != LK_OK)
             break; /* else they are read with their items; unless one has gone again meanwhile */
     }
@@ -330,7 +306,7 @@ memory_get_lock(void *state, const lk_key *key, lk_lock *lock)
     if (thread == NULL)
         return status;
     const lki_seen seen = {.hashed = lki_hashed_of(&store->secret, key)};
-    status = locks_make(store, thread, &seen, 1, lock);
+    status = lki_store_get_locks(store, thread, &seen, 1, lock);
     lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
     return status;
 }

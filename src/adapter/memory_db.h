@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reads of one key of the embedded store, for the api to call where it has seen that the key is short
- * (lki_key_is_short) and good, and that the handle is the embedded store's (lk_db.embedded).
+ * Reads of one key of the embedded store. api.c calls them where it has seen that the key is short
+ * (lki_key_is_short) and good, and that the handle is the embedded store's (lk_db.known).
  *
- * They are inlined there and go straight on while nothing is unusual: the thread is known, the key's cell the
- * first that the bucket names, its record a plain value. Where something is, they go on from there in a
- * function apart (memory_db.c), which is the general way. So the straight one calls nothing, and has nothing
- * to keep over a call.
+ * They are inlined there and go straight on while nothing is unusual: the thread is known, the
+ * key's cell is the first that the bucket names, its record is a plain value. Where something is
+ * unusual, a function apart goes on (memory_db.c), which is the general way. So the straight way
+ * calls nothing, and has nothing to keep over a call.
  */
 #ifndef LKI_ADAPTER_MEMORY_DB_H
 #define LKI_ADAPTER_MEMORY_DB_H
@@ -23,8 +23,8 @@ lk_status lki_memory_get_into(void *store, const lk_key *key, void *buffer, size
                               size_t *size);
 lk_status lki_memory_view(void *store, const lk_key *key, lk_item *item);
 
-/* The rest of the first two in a section that has begun, which they end: from where `cell` is known, or
- * (NULL) from the hash on. */
+/* The rest of the first two, in a section that has begun, which they end. `cell` NULL: from the
+ * hash on; else the cell is known. */
 lk_status lki_memory_get_rest(lki_thread *thread, const lk_key *key, lki_cell *cell,
                               lk_result *result);
 lk_status lki_memory_get_into_rest(lki_thread *thread, const lk_key *key, lki_cell *cell,
@@ -34,6 +34,7 @@ LKI_INLINE lk_status
 lki_memory_get_short(lki_store *store, const lk_key *key, lk_result *result)
 {
     lki_thread *thread = lki_self.thread;
+    LK_ASSERT(thread->epoch.active == thread->pins); /* SECTIONS: memory_db.c */
     lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
     bool none;
     lki_enter(thread);
@@ -62,6 +63,7 @@ lki_memory_get_into_short(lki_store *store, const lk_key *key, void *buffer, siz
                           size_t *size)
 {
     lki_thread *thread = lki_self.thread;
+    LK_ASSERT(thread->epoch.active == thread->pins); /* SECTIONS: memory_db.c */
     lki_hashed hashed = lki_hashed_of_short(&store->secret, key);
     bool none;
     lki_enter(thread);
@@ -88,6 +90,7 @@ LKI_INLINE lk_status
 lki_memory_view_short(lki_store *store, const lk_key *key, lk_item *item)
 {
     lki_thread *thread = lki_self.thread;
+    LK_ASSERT(thread->epoch.active == thread->pins); /* SECTIONS: memory_db.c */
     if (LKI_UNLIKELY(thread->pins == 0))
         return lki_memory_view(store, key, item);
     lki_hashed hashed = lki_hashed_of_short(&store->secret, key);

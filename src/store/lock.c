@@ -3,15 +3,15 @@
  * The life of an optimistic lock. Called by memory_db.c, read.c.
  *
  * A lock is a part of the key's record: {version, expiry}. It is made where there is none, or where
- * the old one has lapsed; renewed, with a new version, near its end; bumped by commits; carried over
- * by plain sets; killed by deletes, and with its item when that has expired. To make one is to put
- * a copy of the item with the lock over exactly the record that was looked at, so of several
+ * the old one has lapsed; renewed, with a new version, near its end; bumped by commits; carried
+ * over by plain sets; killed by deletes, and with its item when that has expired. To make one is to
+ * put a copy of the item with the lock over exactly the record that was looked at, so of several
  * callers one succeeds and the others read what it made.
  *
  * Progress    reading a lock never waits; making one for a key that exists is lock-free.
- * Invariants  I-lock1: a version is greater than every earlier one of its key: it exceeds that of the
- *             record that it replaces, and the shard's floor, which knows of those whose records
- *             are gone (P7).
+ * Invariants  I-lock1: a version is greater than every earlier one of its key: it exceeds that of
+ *             the record that it replaces, and the shard's floor, which knows of those whose
+ *             records are gone (P7).
  */
 #include "store/lock.h"
 
@@ -53,15 +53,16 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
     return LK_OK;
 }
 
-lk_status
-lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
-                   bool judged, lki_time *now, lk_lock *lock)
+/* The lock of one key, as it is or made. `judged`: lki_memory_is_bounded has said so; else it
+ * decides where a lock is made: LK_BUSY. Caller: in a write section. */
+static lk_status
+lock_get(lki_store *store, lki_thread *thread, const lki_hashed *hashed, bool judged, lki_time *now,
+         lk_lock *lock)
 {
-    if (cell == NULL || lki_key_is_generated(store, hashed->key)) {
-        lk_status status = lki_find_to_write(store, thread, hashed, &cell);
-        if (status != LK_OK)
-            return status;
-    }
+    lki_cell *cell;
+    lk_status found = lki_find_to_write(store, thread, hashed, &cell);
+    if (found != LK_OK)
+        return found;
     for (;;) {
         if (cell == NULL) {
             if (!judged && !lki_memory_is_bounded(thread))
@@ -92,4 +93,35 @@ lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashe
         if (status == LK_NOT_FOUND)
             cell = NULL;
     }
+}
+
+/* A lock that is there costs no wait. One that has to be made is memory, which is judged outside of
+ * the section, once. Is it worth another try? */
+static bool
+memory_is_judged(lki_thread *thread, lk_status *status, bool *judged)
+{
+    if (LKI_LIKELY(*status != LK_BUSY) || *judged)
+        return false;
+    *judged = lki_memory_is_bounded(thread);
+    if (*judged)
+        *status = LK_OK;
+    return *judged;
+}
+
+lk_status
+lki_store_get_locks(lki_store *store, lki_thread *thread, const lki_seen *seen, size_t count,
+                    lk_lock *last)
+{
+    lk_status status = LK_OK;
+    lki_memory_look(thread); /* judged where a lock has to be made */
+    bool judged = false;
+    do {
+        lki_time now = {lki_now(store), true, store->precise_ms == NULL};
+        lki_write_enter(thread);
+        for (size_t i = 0; status == LK_OK && i < count; i++)
+            status = lock_get(store, thread, &seen[i].hashed, judged, &now, last);
+        lki_write_leave(thread);
+    } while (memory_is_judged(thread, &status, &judged));
+    lki_sweep_step(store, thread, 0);
+    return status;
 }

@@ -69,9 +69,11 @@ lki_version_above(lki_thread *thread, uint64_t above)
     return thread->sequence << 16 | thread->slot;
 }
 
-/* Caller: in a write section. `cell`: where known. `judged`: lki_memory_is_bounded, before it; else that
- * decides where a lock is made: LK_BUSY. */
-lk_status lki_store_get_lock(lki_store *store, lki_thread *thread, const lki_hashed *hashed,
-                             lki_cell *cell, bool judged, lki_time *now, lk_lock *lock);
+struct lki_seen;
+
+/* Makes the locks of all keys where there are none, or renews them; *last: that of the last key. Only
+ * `hashed` of each is looked at. */
+lk_status lki_store_get_locks(lki_store *store, lki_thread *thread, const struct lki_seen *seen,
+                              size_t count, lk_lock *last);
 
 #endif

@@ -144,14 +144,10 @@ test_store_alone_commit_under_locks_succeeds_once(void **state)
                              {.key = marked_key(sk), .data = lk_string("2")}};
     lk_lock locks[2];
     lk_conflict conflict;
-    lki_time time = {1000, true, true};
     for (size_t i = 0; i < 2; i++) {
-        lki_hashed hashed = lki_hashed_of(&store->secret, &items[i].key);
+        const lki_seen seen = {.hashed = lki_hashed_of(&store->secret, &items[i].key)};
         locks[i].key = items[i].key;
-        lki_write_enter(thread);
-        assert_int_equal(lki_store_get_lock(store, thread, &hashed, NULL, true, &time, &locks[i]),
-                         LK_OK);
-        lki_write_leave(thread);
+        assert_int_equal(lki_store_get_locks(store, thread, &seen, 1, &locks[i]), LK_OK);
     }
     lk_lock stale = locks[1];
     const lki_writes writes = {.items = items, .count = 2};
