@@ -14,8 +14,6 @@
 #include "cache/flight.h"
 #include "cache/load.h"
 
-__thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-exec")));
-
 /* ---- one key ---- */
 
 static const lki_cache_db *
@@ -41,7 +39,7 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
     lki_miss miss = {.hashed = *hashed};
     int64_t now_ms = lk_realtime_now_ms(c->inner);
     lki_loads_begin(thread);
-    lki_load_begin(c->cache, thread, &miss, lki_cache_is_patient(c), now_ms);
+    lki_load_begin(c->cache, thread, &miss, lki_inner_is_patient(c->self), now_ms);
     lk_status status = LK_RACE;
     if (miss.role == LKI_LOAD_JOINED) {
         status = lki_load_wait(c->cache, &miss, lki_load_deadline(c->cache));
@@ -55,7 +53,7 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
         return entry_hand_over(c, miss.entry, result);
     if (status != LK_RACE)
         return status;
-    LKI_INNER(c, status = lk_get_at(c->inner, hashed->key, result));
+    LKI_INNER(c->self, c->inner, status = lk_get_at(c->inner, hashed->key, result));
     const lk_item *item = status == LK_OK ? lk_result_item(result, 0) : NULL;
     if (status == LK_OK && item == NULL)
         status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
@@ -209,7 +207,7 @@ cache_set(void *state, const lk_item *items, size_t count)
         return status;
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, &items[i].key);
-    LKI_INNER(w.c, status = lk_set(w.c->inner, items, count));
+    LKI_INNER(w.c->self, w.c->inner, status = lk_set(w.c->inner, items, count));
     for (size_t i = 0; status == LK_OK && i < count; i++)
         writing_end(&w, &items[i]);
     return writing_close(&w, status);
@@ -224,7 +222,7 @@ cache_remove(void *state, const lk_key *keys, size_t count)
         return status;
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, &keys[i]);
-    LKI_INNER(w.c, status = lk_delete(w.c->inner, keys, count));
+    LKI_INNER(w.c->self, w.c->inner, status = lk_delete(w.c->inner, keys, count));
     return writing_close(&w, status);
 }
 
@@ -252,7 +250,7 @@ cache_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *
         return status;
     for (size_t i = 0; i < item_count; i++)
         writing_begin(&w, &items[i].key);
-    LKI_INNER(w.c,
+    LKI_INNER(w.c->self, w.c->inner,
               status = lk_set_atomic(w.c->inner, items, item_count, locks, lock_count, conflict));
     for (size_t i = 0; status == LK_OK && i < item_count; i++)
         writing_end(&w, &items[i]);
@@ -278,7 +276,7 @@ cache_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *l
     for (size_t i = 0; i < write_count; i++)
         if (write_key(&writes[i]) != NULL)
             writing_begin(&w, write_key(&writes[i]));
-    LKI_INNER(w.c,
+    LKI_INNER(w.c->self, w.c->inner,
               status = lk_commit(w.c->inner, writes, write_count, locks, lock_count, conflict));
     bool done = status == LK_OK || status == LK_LATE;
     for (size_t i = 0; done && i < write_count; i++)
@@ -298,7 +296,7 @@ cache_statistics(void *state, lk_statistics *stats)
     if (thread == NULL)
         return status;
     if ((lk_capabilities(c->inner) & LK_HAS_STATISTICS) != 0)
-        LKI_INNER(c, status = lk_statistics_read(c->inner, stats));
+        LKI_INNER(c->self, c->inner, status = lk_statistics_read(c->inner, stats));
     if (status == LK_OK)
         lki_cache_statistics(c->cache, thread, stats);
     return status;
@@ -317,7 +315,8 @@ cache_push(void *state, const lk_item *jobs, size_t count, const lk_push_options
     for (size_t i = 0; i < count; i++)
         if (jobs[i].key.sk.size != 0)
             writing_begin(&w, &jobs[i].key);
-    LKI_INNER(w.c, status = lk_queue_push(w.c->inner, jobs, count, options, pushed));
+    LKI_INNER(w.c->self, w.c->inner,
+              status = lk_queue_push(w.c->inner, jobs, count, options, pushed));
     return writing_close(&w, status);
 }
 
@@ -329,12 +328,12 @@ cache_pull(void *state, const lk_pull_options *options, lk_result *result)
     const lki_cache_db *c = state;
     lk_status status;
     if (options->max_receives == 0) {
-        LKI_INNER(c, status = lk_queue_pull(c->inner, options, result));
+        LKI_INNER(c->self, c->inner, status = lk_queue_pull(c->inner, options, result));
         return status;
     }
     uint32_t from = lki_partition_begin(c->cache, options->pk);
     uint32_t to = lki_partition_begin(c->cache, options->dead_pk);
-    LKI_INNER(c, status = lk_queue_pull(c->inner, options, result));
+    LKI_INNER(c->self, c->inner, status = lk_queue_pull(c->inner, options, result));
     lki_partition_end(c->cache, to, status == LK_UNKNOWN);
     lki_partition_end(c->cache, from, status == LK_UNKNOWN);
     return status;
@@ -349,7 +348,7 @@ cache_acknowledge(void *state, const lk_claim *claims, size_t count)
         return status;
     for (size_t i = 0; i < count; i++)
         writing_begin(&w, &claims[i].key);
-    LKI_INNER(w.c, status = lk_queue_acknowledge(w.c->inner, claims, count));
+    LKI_INNER(w.c->self, w.c->inner, status = lk_queue_acknowledge(w.c->inner, claims, count));
     return writing_close(&w, status);
 }
 
@@ -359,7 +358,7 @@ cache_queue_purge(void *state, lk_bytes pk, size_t *purged)
     const lki_cache_db *c = state;
     uint32_t partition = lki_partition_begin(c->cache, pk);
     lk_status status;
-    LKI_INNER(c, status = lk_queue_purge(c->inner, pk, purged));
+    LKI_INNER(c->self, c->inner, status = lk_queue_purge(c->inner, pk, purged));
     lki_partition_end(c->cache, partition, status == LK_UNKNOWN);
     return status;
 }
@@ -379,7 +378,6 @@ cache_close(void *state)
 static void
 operations_replace(lk_operations *o, uint64_t capabilities)
 {
-    lki_cache_pass_operations(o);
     o->close = cache_close;
     o->get_at = cache_get;
     o->set = cache_set;

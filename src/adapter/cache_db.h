@@ -5,8 +5,7 @@
 #ifndef LKI_ADAPTER_CACHE_DB_H
 #define LKI_ADAPTER_CACHE_DB_H
 
-#include "adapter/handle.h"
-#include "base/cancel.h"
+#include "adapter/pass.h"
 #include "base/result.h"
 #include "cache/table.h"
 
@@ -76,44 +75,6 @@ lki_cached_copy(const lki_cached *entry, lk_result *result)
     return LK_OK;
 }
 
-/* The call to a database behind a cache in which this thread is: the database may use the cache in
- * front of it. Two threads that wait for each other's loads are not possible: who is inside such a
- * call waits for no load, in no cache, but for a cache that stands directly behind another one,
- * which waits where that one would. */
-typedef struct lki_inner_call {
-    const lk_db *callee; /* NULL: none */
-    bool patient;        /* the caller may wait for loads */
-} lki_inner_call;
-
-extern __thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-exec")));
-
-LKI_INLINE bool
-lki_cache_is_patient(const lki_cache_db *c)
-{
-    /* A copy: gcc 12's UBSan takes the variable's address for NULL at times. */
-    const lki_inner_call now = lki_inner_now;
-    return now.callee == NULL || (now.callee == c->self && now.patient);
-}
-
-/* A call to c->inner begins. Returns what lki_inner_now is to be after it. */
-LKI_INLINE lki_inner_call
-lki_inner_begin(const lki_cache_db *c)
-{
-    lki_inner_call before = lki_inner_now;
-    lki_inner_now = (lki_inner_call){c->inner, lki_cache_is_patient(c)};
-    return before;
-}
-
-/* `step_` is what calls c->inner: each call goes through this. */
-#define LKI_INNER(c_, step_)                                \
-    do {                                                    \
-        const lki_inner_call before_ = lki_inner_begin(c_); \
-        int cancel_ = lki_cancel_forbid();                  \
-        step_;                                              \
-        lki_cancel_allow(cancel_);                          \
-        lki_inner_now = before_;                            \
-    } while (0)
-
 /* Before the loads that one call of the database is to answer. */
 LKI_INLINE void
 lki_loads_begin(lki_thread *thread)
@@ -165,9 +126,6 @@ lki_cache_get_into_short(lki_cache *cache, const lk_key *key, void *buffer, size
     lki_read_end(thread, true);
     return LK_OK;
 }
-
-/* cache_pass.c: calls that only go through. */
-void lki_cache_pass_operations(lk_operations *operations);
 
 lk_status lki_cache_get_many(void *state, const lk_key *keys, size_t count, lk_result *result);
 

@@ -105,7 +105,7 @@ many_load(many *m, lk_result *answers)
         if (miss_asks(&m->misses[i]))
             m->asked[asked++] = m->keys[i];
     if (asked != 0)
-        LKI_INNER(m->c, status = many_ask(m, asked, answers));
+        LKI_INNER(m->c->self, m->c->inner, status = many_ask(m, asked, answers));
     asked = 0;
     for (size_t i = 0; i < m->count; i++) {
         lki_miss *miss = &m->misses[i];
@@ -124,7 +124,7 @@ many_load(many *m, lk_result *answers)
 static lk_status
 many_load_missing(many *m, lk_result *answers)
 {
-    bool patient = lki_cache_is_patient(m->c);
+    bool patient = lki_inner_is_patient(m->c->self);
     m->now_ms = lk_realtime_now_ms(m->c->inner);
     lki_loads_begin(m->thread);
     for (size_t i = 0; i < m->count; i++)

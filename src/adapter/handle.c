@@ -7,8 +7,8 @@
  * and nothing that was freed. After a fork the child's handler does the same to all handles: the
  * other threads may have been anywhere in them.
  *
- * Invariants   I-handle1: an open handle is in the list, a closed one is not. I-handle2: a handle is
- *              freed when its last holder lets go; the owner is one until lk_close.
+ * Invariants   I-handle1: an open handle is in the list, a closed one is not. I-handle2: a handle
+ *              is freed when its last holder lets go; the owner is one until lk_close.
  * Progress     One latch of the process, held for a walk over the open handles at the most.
  */
 #include "adapter/handle.h"
@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "adapter/pass.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"

@@ -14,8 +14,9 @@
 
 #include "base/check.h"
 
-/* What the api calls without a look at the operations, if the handle is that and takes all short keys: its state, and
- * the number of its domain, by which a thread knows itself there (lki_self); else LKI_NO_DOMAIN, which is nobody's. */
+/* What the api calls without a look at the operations, if the handle is that and takes all short
+ * keys: its state, and the number of its domain, by which a thread knows itself there (lki_self);
+ * else LKI_NO_DOMAIN, which is nobody's. */
 enum lki_known_kind { LKI_KNOWN_STORE, LKI_KNOWN_CACHE, LKI_KNOWN };
 #define LKI_NO_DOMAIN UINT64_MAX
 struct lki_known {
@@ -48,12 +49,8 @@ lki_operations_size_is_known(size_t size)
            size <= sizeof(lk_operations) * 4;
 }
 
-/* Of a table that began as lk_adapter_pass's: where an operation by value was replaced, the passing form by
- * address goes, which would be called in its place. */
-void lki_pass_give_way(lk_operations *operations);
-
-/* A handle that nobody else has yet is of that kind. `inner`: what it stands in front of, or NULL; when that is
- * closed, the handle is not known any more, and its operations find out. */
+/* A handle that nobody else has yet is of that kind. `inner`: what it stands in front of, or NULL;
+ * when that is closed, the handle is not known any more, and its operations find out. */
 void lki_handle_know(lk_db *db, enum lki_known_kind kind, void *state, uint64_t domain,
                      lk_db *inner);
 

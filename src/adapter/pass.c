@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Operations that pass every call on to another handle: what wrappers, inside and outside of the
- * library, begin with. Called by adapter/cache_db.c and by others' adapters.
+ * library, begin with. Called through the table of operations of a wrapper.
  */
-#include "adapter/handle.h"
+#include "adapter/pass.h"
 
 #include <string.h>
+
+__thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-exec")));
 
 /* A wrapper's state begins with the handle that it stands in front of. */
 static lk_db *
@@ -13,6 +15,15 @@ inner_of(void *state)
 {
     return *(lk_db *const *)state;
 }
+
+/* Makes a call to the handle behind, `inner`. Caches pass it on, too, so it is marked (pass.h). */
+#define PASS(state_, call_)                        \
+    do {                                           \
+        lk_db *inner = inner_of(state_);           \
+        lk_status status_;                         \
+        LKI_INNER(NULL, inner, status_ = (call_)); \
+        return status_;                            \
+    } while (0)
 
 static lk_status
 pass_get(void *state, lk_key key, lk_result *result)
@@ -59,25 +70,25 @@ pass_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
 static lk_status
 pass_query(void *state, const lk_page *page, lk_result *result)
 {
-    return lk_query_page(inner_of(state), page, result);
+    PASS(state, lk_query_page(inner, page, result));
 }
 
 static lk_status
 pass_get_lock(void *state, lk_key key, lk_lock *lock)
 {
-    return lk_get_lock(inner_of(state), key, lock);
+    PASS(state, lk_get_lock(inner, key, lock));
 }
 
 static lk_status
 pass_get_lock_at(void *state, const lk_key *key, lk_lock *lock)
 {
-    return lk_get_lock_at(inner_of(state), key, lock);
+    PASS(state, lk_get_lock_at(inner, key, lock));
 }
 
 static lk_status
 pass_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
-    return lk_get_locked(inner_of(state), keys, count, locks, result);
+    PASS(state, lk_get_locked(inner, keys, count, locks, result));
 }
 
 static lk_status
@@ -116,19 +127,19 @@ pass_acknowledge(void *state, const lk_claim *claims, size_t count)
 static lk_status
 pass_release(void *state, const lk_claim *claim, int64_t delay_ms)
 {
-    return lk_queue_release(inner_of(state), claim, delay_ms);
+    PASS(state, lk_queue_release(inner, claim, delay_ms));
 }
 
 static lk_status
 pass_extend(void *state, lk_claim *claim, int64_t visibility_ms)
 {
-    return lk_queue_extend(inner_of(state), claim, visibility_ms);
+    PASS(state, lk_queue_extend(inner, claim, visibility_ms));
 }
 
 static lk_status
 pass_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
 {
-    return lk_queue_stats(inner_of(state), pk, stats);
+    PASS(state, lk_queue_stats(inner, pk, stats));
 }
 
 static lk_status
@@ -140,13 +151,13 @@ pass_queue_purge(void *state, lk_bytes pk, size_t *purged)
 static lk_status
 pass_queue_close(void *state, lk_bytes pk)
 {
-    return lk_queue_close(inner_of(state), pk);
+    PASS(state, lk_queue_close(inner, pk));
 }
 
 static lk_status
 pass_queue_fd(void *state, lk_bytes pk, int *fd)
 {
-    return lk_queue_fd(inner_of(state), pk, fd);
+    PASS(state, lk_queue_fd(inner, pk, fd));
 }
 
 static void
@@ -164,19 +175,19 @@ pass_read_end(void *state)
 static lk_status
 pass_view(void *state, lk_key key, lk_item *item)
 {
-    return lk_view(inner_of(state), key, item);
+    PASS(state, lk_view(inner, key, item));
 }
 
 static lk_status
 pass_view_at(void *state, const lk_key *key, lk_item *item)
 {
-    return lk_view_at(inner_of(state), key, item);
+    PASS(state, lk_view_at(inner, key, item));
 }
 
 static lk_status
 pass_sweep(void *state, size_t max_items, size_t *swept)
 {
-    return lk_sweep(inner_of(state), max_items, swept);
+    PASS(state, lk_sweep(inner, max_items, swept));
 }
 
 static lk_status
@@ -185,7 +196,7 @@ pass_statistics(void *state, lk_statistics *stats)
     return lk_statistics_read(inner_of(state), stats);
 }
 
-/* What stands behind a capability goes with it. */
+/* Takes out the operations of capabilities that the handle behind does not have. */
 static void
 operations_trim(lk_operations *o, uint64_t capabilities)
 {
