@@ -239,7 +239,7 @@ lk_monotonic_now_ms(const lk_db *db)
 
 /* What a wrapper begins with: operations that pass every call on to another handle, and an
  * lk_adapter with the capabilities, limits and clocks of `inner`, and LK_CHECKS_DUPLICATES, since
- * the inner handle checks. The wrapper's state has to begin with the inner lk_db *. Then the wrapper
+ * the inner handle checks. The wrapper's state has to begin with the inner lk_db *. Then it
  *   sets adapter->state and name;
  *   replaces the operations that it does otherwise (with `get` also `get_into`, with `commit` also
  *   `set_atomic`, or it sets these to NULL);
