@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public calls: arguments are checked here, as a whole and against the handle's limits, then
- * the handle's operation runs, by one indirect call. No policy, and nothing that knows what stands
- * behind the handle. What some databases lack and others can do is put together in compose.c.
+ * The public calls. Each checks its arguments as a whole and against the handle's limits, then
+ * calls the handle's operation: one indirect call, no policy. What some databases lack is put
+ * together from other calls in compose.c.
+ *
+ * Only reads of one key know what may stand behind a handle. If it is the embedded store or a
+ * cache, and the key is short, they go on inline there (memory_db.h, cache_db.h) without a look at
+ * the operations.
  */
 #include "adapter/cache_db.h"
 #include "adapter/memory_db.h"
@@ -35,7 +39,7 @@ lki_item_fault(const lk_db *db, const lk_item *item)
     return item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
 }
 
-/* Is the handle of that kind, and does this thread know itself there? */
+/* Is the handle of that kind, and has this thread a record there that it found last? */
 LKI_INLINE bool
 db_is_known(const lk_db *db, enum lki_known_kind kind)
 {
@@ -44,7 +48,7 @@ db_is_known(const lk_db *db, enum lki_known_kind kind)
 
 /* ---- items ---- */
 
-/* Another database, another size of the key, or a fault. */
+/* The general way: another database, a key that is not short, or a fault. */
 static LKI_APART lk_status
 get_otherwise(lk_db *db, const lk_key *key, lk_result *result)
 {
@@ -59,7 +63,7 @@ get_otherwise(lk_db *db, const lk_key *key, lk_result *result)
                                       : db->operations.get(db->state, *key, result);
 }
 
-/* The cache, or something else. */
+/* A cache, or the general way. */
 static LKI_APART lk_status
 get_cached(lk_db *db, const lk_key *key, lk_result *result)
 {
@@ -230,7 +234,8 @@ lk_view_at(lk_db *db, const lk_key *key, lk_item *item)
 
 /* ---- locks ---- */
 
-/* `key` may be that of `lock`, of which an adapter by value may write all. */
+/* For an adapter with the form by value, which may write all of `lock`; `key` may be that of
+ * `lock`. */
 static LKI_COLD lk_status
 get_lock_by_value(lk_db *db, const lk_key *key, lk_lock *lock)
 {
@@ -307,7 +312,8 @@ lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks
     if (LKI_UNLIKELY(db->operations.set_atomic == NULL))
         return lki_compose_set_atomic(db, items, item_count, locks, lock_count, conflict);
     if (LKI_UNLIKELY((db->capabilities & LK_CHECKS_DUPLICATES) == 0))
-        status = lki_check_duplicate_items(items, item_count, false, locks, lock_count);
+        status = lki_check_duplicates(&(lki_named){.items = items, .count = item_count}, locks,
+                                      lock_count);
     return LKI_UNLIKELY(status != LK_OK) ? status
                                          : db->operations.set_atomic(db->state, items, item_count,
                                                                      locks, lock_count, conflict);
@@ -361,7 +367,8 @@ lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks,
     if (LKI_UNLIKELY(db->operations.commit == NULL))
         return lki_db_lacks(db);
     if (LKI_UNLIKELY((db->capabilities & LK_CHECKS_DUPLICATES) == 0))
-        status = lki_check_duplicates(writes, write_count, locks, lock_count);
+        status = lki_check_duplicates(&(lki_named){.writes = writes, .count = write_count}, locks,
+                                      lock_count);
     return status != LK_OK
                ? status
                : db->operations.commit(db->state, writes, write_count, locks, lock_count,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The checks that every call makes of its arguments before an operation sees them.
+ * The checks that every call makes of its arguments before an operation sees them. Called by the
+ * files of this room.
  */
 #ifndef LKI_API_CHECK_H
 #define LKI_API_CHECK_H
@@ -16,7 +17,8 @@ lki_check_bytes(lk_bytes bytes, size_t max)
     return LKI_LIKELY(bytes.size <= max) ? LK_OK : LK_TOO_BIG;
 }
 
-/* A key that a queue has generated can be used whatever the limit is: as a key, a cursor, a prefix. */
+/* An sk of the size that queues generate is allowed whatever the limit is, if the handle has
+ * queues. */
 LKI_INLINE lk_status
 lki_check_sk(const lk_db *db, lk_bytes sk)
 {
@@ -27,21 +29,21 @@ lki_check_sk(const lk_db *db, lk_bytes sk)
     return status;
 }
 
-/* The largest sk that there may be. */
+/* The size of the largest sk that there may be. */
 LKI_INLINE size_t
 lki_sk_room(const lk_db *db)
 {
     return db->max_sk_size > LK_ULID_SIZE ? db->max_sk_size : LK_ULID_SIZE;
 }
 
-/* A part of an sk, as queries have it: also of one that a queue has generated. */
+/* A part of an sk, as queries have it; the sk may be one that a queue has generated. */
 LKI_INLINE lk_status
 lki_check_sk_part(const lk_db *db, lk_bytes part)
 {
     return lki_check_bytes(part, db->operations.push != NULL ? lki_sk_room(db) : db->max_sk_size);
 }
 
-/* Good at first sight? Most keys are. */
+/* Is the key good at first sight? Most are. */
 LKI_INLINE bool
 lki_key_is_good(const lk_db *db, const lk_key *key)
 {
@@ -50,14 +52,14 @@ lki_key_is_good(const lk_db *db, const lk_key *key)
            LKI_LIKELY(key->sk.size <= db->max_sk_size) && LKI_LIKELY(key->pk.data != NULL) &&
            (LKI_LIKELY(key->sk.data != NULL) || key->sk.size == 0);
 }
-/* The same of a short key, which is within the limits of the embedded store. */
+/* The same of a short key, which is within every limit of a handle that is known (handle.h). */
 LKI_INLINE bool
 lki_key_is_good_short(const lk_key *key)
 {
     return lki_key_is_short(key) && LKI_LIKELY(key->pk.data != NULL) &&
            LKI_LIKELY(key->sk.data != NULL);
 }
-/* What is wrong with another one; LK_OK: nothing. */
+/* What is wrong with a key that is not; LK_OK: nothing. */
 LKI_COLD lk_status lki_key_fault(const lk_db *db, const lk_key *key);
 
 LKI_INLINE lk_status
@@ -73,7 +75,7 @@ lki_item_is_good(const lk_db *db, const lk_item *item)
            LKI_LIKELY(item->data.size <= db->max_data_size) &&
            (LKI_LIKELY(item->data.data != NULL) || item->data.size == 0);
 }
-/* What is wrong with another one; LK_OK: nothing. */
+/* What is wrong with an item that is not good at first sight; LK_OK: nothing. */
 LKI_COLD lk_status lki_item_fault(const lk_db *db, const lk_item *item);
 
 LKI_INLINE lk_status
@@ -83,11 +85,15 @@ lki_check_item(const lk_db *db, const lk_item *item)
 }
 
 lk_status lki_check_query(const lk_db *db, const lk_query *query);
-/* Is a key named by two writes (items; `jobs`: without an sk they have none), or by two locks? LK_OK,
- * LK_INVALID, LK_NO_MEMORY. */
-lk_status lki_check_duplicates(const lk_write *writes, size_t write_count, const lk_lock *locks,
-                               size_t lock_count);
-lk_status lki_check_duplicate_items(const lk_item *items, size_t item_count, bool jobs,
-                                    const lk_lock *locks, size_t lock_count);
+
+/* What a call names: one of writes and items (`jobs`: those without an sk have no key yet). */
+typedef struct lki_named {
+    const lk_write *writes;
+    const lk_item *items;
+    size_t count;
+    bool jobs;
+} lki_named;
+/* Is a key named twice, by these or by the locks? LK_OK, LK_INVALID, LK_NO_MEMORY. compose.c */
+lk_status lki_check_duplicates(const lki_named *named, const lk_lock *locks, size_t lock_count);
 
 #endif

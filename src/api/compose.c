@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the library does for adapters: calls that are put together from others, and the look for
- * keys that a commit names twice. Called by api.c. Only what is exactly the contract's call is put
- * together: a snapshot cannot be made of single reads.
+ * What the library does for adapters: it puts calls together from others, and checks for keys that
+ * a call names twice. Called by api.c and queue.c. A call is put together only where that is
+ * exactly what the contract says: a snapshot cannot be made of single reads.
  */
 #include "api/compose.h"
 
@@ -63,7 +63,8 @@ lki_compose_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lo
         writes[i] = (lk_write){.kind = LK_PUT, .item = items[i]};
     lk_status status = LK_OK;
     if ((db->capabilities & LK_CHECKS_DUPLICATES) == 0)
-        status = lki_check_duplicates(writes, item_count, locks, lock_count);
+        status = lki_check_duplicates(&(lki_named){.items = items, .count = item_count}, locks,
+                                      lock_count);
     if (status == LK_OK)
         status = db->operations.commit(db->state, writes, item_count, locks, lock_count, conflict);
     lki_free(NULL, writes, size);
@@ -90,58 +91,36 @@ keys_have_duplicates(const lk_key **keys, size_t count)
     return false;
 }
 
-/* Of the keys that are there; `locks` besides. */
-static lk_status
-duplicates_find(const lk_key **keys, size_t count, size_t room, const lk_lock *locks,
-                size_t lock_count)
+/* The key of write `i`; NULL: it has none yet. */
+static const lk_key *
+write_key(const lki_named *named, size_t i)
 {
-    bool twins = keys_have_duplicates(keys, count);
+    if (named->writes == NULL) {
+        const lk_key *key = &named->items[i].key;
+        return named->jobs && key->sk.size == 0 ? NULL : key;
+    }
+    const lk_write *write = &named->writes[i];
+    const lk_key *key = write->kind == LK_ACKNOWLEDGE ? &write->claim->key : &write->item.key;
+    return write->kind == LK_PUSH && key->sk.size == 0 ? NULL : key;
+}
+
+lk_status
+lki_check_duplicates(const lki_named *named, const lk_lock *locks, size_t lock_count)
+{
+    if (named->count < 2 && lock_count < 2)
+        return LK_OK;
+    size_t room = named->count > lock_count ? named->count : lock_count; /* at most LK_COMMIT_MAX */
+    size_t count = 0;
+    const lk_key **keys = lki_alloc(NULL, room * sizeof *keys);
+    if (keys == NULL)
+        return LK_NO_MEMORY;
+    for (size_t i = 0; i < named->count; i++)
+        if (write_key(named, i) != NULL)
+            keys[count++] = write_key(named, i);
+    bool duplicates = keys_have_duplicates(keys, count);
     for (size_t i = 0; i < lock_count; i++)
         keys[i] = &locks[i].key;
-    twins = twins || keys_have_duplicates(keys, lock_count);
+    duplicates = duplicates || keys_have_duplicates(keys, lock_count);
     lki_free(NULL, keys, room * sizeof *keys);
-    return twins ? LK_INVALID : LK_OK;
-}
-
-/* Room for so many keys of one kind, and at least one. NULL: no memory. */
-static const lk_key **
-keys_room(size_t one, size_t other, size_t *room)
-{
-    *room = (one > other ? one : other) + 1; /* at most LK_COMMIT_MAX */
-    return lki_alloc(NULL, *room * sizeof(const lk_key *));
-}
-
-lk_status
-lki_check_duplicates(const lk_write *writes, size_t write_count, const lk_lock *locks,
-                     size_t lock_count)
-{
-    size_t room, count = 0;
-    if (write_count < 2 && lock_count < 2)
-        return LK_OK;
-    const lk_key **keys = keys_room(write_count, lock_count, &room);
-    if (keys == NULL)
-        return LK_NO_MEMORY;
-    for (size_t i = 0; i < write_count; i++) {
-        const lk_write *write = &writes[i];
-        const lk_key *key = write->kind == LK_ACKNOWLEDGE ? &write->claim->key : &write->item.key;
-        if (write->kind != LK_PUSH || key->sk.size != 0) /* a job without an sk has no key yet */
-            keys[count++] = key;
-    }
-    return duplicates_find(keys, count, room, locks, lock_count);
-}
-
-lk_status
-lki_check_duplicate_items(const lk_item *items, size_t item_count, bool jobs, const lk_lock *locks,
-                          size_t lock_count)
-{
-    size_t room, count = 0;
-    if (item_count < 2 && lock_count < 2)
-        return LK_OK;
-    const lk_key **keys = keys_room(item_count, lock_count, &room);
-    if (keys == NULL)
-        return LK_NO_MEMORY;
-    for (size_t i = 0; i < item_count; i++)
-        if (!jobs || items[i].key.sk.size != 0)
-            keys[count++] = &items[i].key;
-    return duplicates_find(keys, count, room, locks, lock_count);
+    return duplicates ? LK_INVALID : LK_OK;
 }

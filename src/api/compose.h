@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls that are put together from others where an adapter does not bring them. Arguments are
- * checked.
+ * Calls that are put together from others where an adapter does not bring them. Called by api.c
+ * with arguments that were checked.
  */
 #ifndef LKI_API_COMPOSE_H
 #define LKI_API_COMPOSE_H

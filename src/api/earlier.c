@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls that the public headers have inline by now, under the names that the library exported before: for
+ * Names that the library exported before their calls became inline in the public headers: for
  * programs that were compiled then. Nothing here is called by the library.
  */
 #include <latchkey/adapter.h>
 #include <stddef.h>
 
-/* The headers define these names inline, so here they have others, and bear the old ones as symbols. */
+/* The headers define these names inline, so here they have others, and bear the old ones as
+ * symbols. */
 #define EARLIER(name) __asm__(#name)
 
 LK_API lk_status earlier_get(lk_db *db, lk_key key, lk_result *result) EARLIER(lk_get);

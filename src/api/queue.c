@@ -50,7 +50,8 @@ lk_queue_push(lk_db *db, const lk_item *jobs, size_t count, const lk_push_option
     if (LKI_UNLIKELY(named)) { /* one step, as a commit */
         lk_status status = count > LK_COMMIT_MAX ? LK_TOO_BIG : LK_OK;
         if (status == LK_OK && (db->capabilities & LK_CHECKS_DUPLICATES) == 0)
-            status = lki_check_duplicate_items(jobs, count, true, NULL, 0);
+            status = lki_check_duplicates(&(lki_named){.items = jobs, .count = count, .jobs = true},
+                                          NULL, 0);
         if (status != LK_OK)
             return status;
     }

@@ -53,7 +53,7 @@ lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
     return LK_OK;
 }
 
-/* May the next page begin behind `resume`? Only an adapter that errs says otherwise: it would never
+/* May the next page begin behind `resume`? If not, the adapter errs, and the stream would never
  * end. */
 static bool
 resume_is_sane(const lk_stream *s, lk_bytes resume)
@@ -83,7 +83,7 @@ page_read(lk_stream *s)
         return status;
     size_t count = lk_result_count(s->page);
     lk_bytes resume = {NULL, 0};
-    s->next = count; /* nothing of a page that is not sane */
+    s->next = count; /* a page that is not sane gives no items */
     if (!page_is_sane(s->page))
         return LK_INVALID;
     s->done = !lk_result_has_more(s->page, &resume);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls of the contract that this version does not have.
+ * Calls that are declared, and that this version does not have.
  */
 #include <latchkey/latchkey.h>
 
