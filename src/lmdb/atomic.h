@@ -3,8 +3,9 @@
  * Shared words of the adapter, order in the verb. The adapter sees public headers only, so it has
  * its own few.
  *
- *   pair L1   the flag of a reader's place: who leaves it (release), who takes it next (acquire);
- *             without it the next one sees half of the last one's transaction. reader.c
+ *   pair L1   the flag of a reader's place: a thread leaves the place (release), the next one takes
+ *             it (acquire). Without the order the next thread sees half of the last one's
+ *             transaction. reader.c
  *
  *   pair L2   LMDB's meta pages: a writer has published commit N + 1 before it overwrites the page
  *             of N; who has copied that page looks at the number of the last commit after it.
@@ -22,7 +23,7 @@
 typedef _Atomic(uint32_t) lki_lmdb_flag;
 typedef _Atomic(uint64_t) lki_lmdb_counter;
 
-/* L1: true: it is the caller's. */
+/* L1. True: the place is the caller's. */
 static inline bool
 lki_lmdb_flag_take(lki_lmdb_flag *flag)
 {

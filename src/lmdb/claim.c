@@ -82,7 +82,8 @@ lki_lmdb_queue_acknowledge(void *state, const lk_claim *claims, size_t count)
 
 /* ---- release, extend ---- */
 
-/* Judges a claim. If it is good its job gets the phase, and is visible after so long. */
+/* Judges a claim. If it is good, its job gets the phase and is visible after so many
+ * milliseconds. */
 static lk_status
 claim_change(lki_lmdb *store, const lk_claim *claim, int64_t after_ms, uint8_t phase,
              lki_lmdb_txn *t)

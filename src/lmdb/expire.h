@@ -15,7 +15,7 @@ lk_status lki_lmdb_expire(lki_lmdb_txn *t, size_t most, bool *more);
 /* Looks at so many queues from `from` on, and forgets those that are empty, not closed and unused
  * for a minute. *more: there are others, behind `from`. */
 lk_status lki_lmdb_queues_visit(lki_lmdb_txn *t, lki_lmdb_key *from, int count, bool *more);
-/* The same with the next two, wherever the last call stopped. */
+/* Looks at two queues, from where the last call stopped. */
 lk_status lki_lmdb_queues_tend(lki_lmdb_txn *t);
 
 #endif

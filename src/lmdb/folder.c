@@ -39,7 +39,8 @@ path_join(char *file, const char *path, const char *name)
     return true;
 }
 
-/* Of the folder, made where it is missing. Its owner's only, whatever the umask allows. */
+/* Opens a file of the folder; makes it where it is missing, for its owner only, whatever the umask
+ * allows. */
 static lk_status
 file_open(const char *path, const char *name, int *fd)
 {
@@ -57,8 +58,8 @@ file_open(const char *path, const char *name, int *fd)
     return LK_UNAVAILABLE;
 }
 
-/* Room on the disk for the first `size` bytes. File systems that cannot promise any are taken as
- * they are. */
+/* Takes room on the disk for the first `size` bytes. A file system that cannot promise any is used
+ * as it is. */
 static lk_status
 room_take(int fd, int mode, size_t size)
 {
@@ -71,7 +72,7 @@ room_take(int fd, int mode, size_t size)
 
 /* ---- lock.mdb ---- */
 
-/* Nobody has it open: then it is ours to make, else its size is theirs. */
+/* Has no other process lock.mdb open? Then its size is ours to choose, else it is theirs. */
 static bool
 table_is_free(int fd)
 {
@@ -103,7 +104,8 @@ table_reserve(const char *path, unsigned readers)
 
 /* ---- data.mdb ---- */
 
-/* What was never made to the end is made anew. Then there has to be room for it. */
+/* Looks at data.mdb. A database that was never made to the end is made anew; there has to be room
+ * for it. */
 static lk_status
 data_check(const char *path)
 {

@@ -15,7 +15,7 @@ lk_status lki_lmdb_item_write(lki_lmdb_txn *t, const lki_lmdb_key *key, const lk
                               const lk_item *item, unsigned flags);
 /* Removes item, job and lock. *version: what the lock's was; 0: there was none; may be NULL. */
 lk_status lki_lmdb_key_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, uint64_t *version);
-/* The same of an item that was found; NULL: there is none. */
+/* Removes an item that was found (NULL: there is none), with its job and its lock. */
 lk_status lki_lmdb_found_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *item,
                                 uint64_t *version);
 

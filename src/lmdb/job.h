@@ -8,7 +8,8 @@
 
 #include "lmdb/txn.h"
 
-/* LK_OK; LK_UNAVAILABLE: an item says that it is a job, and there is none (I-lmdb1). */
+/* The job of an item that says it is one. LK_UNAVAILABLE: there is no such job, so the file is
+ * damaged (I-lmdb1). */
 lk_status lki_lmdb_job_find(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_job *job);
 /* `old` NULL: the job is new; `to` NULL: it goes. Afterwards t->queue is that of the job; its depth
  * is kept here. */

@@ -149,8 +149,8 @@ lki_lmdb_key_value(const lki_lmdb_key *key)
     return (MDB_val){key->size, (void *)(uintptr_t)key->bytes};
 }
 
-/* A key as in items, from the file. False: it is none. One that is may be joined with a time and a
- * kind. */
+/* Reads a key from the file that is to be one of items. False: it cannot be. A key that can be may
+ * be joined with a time and a kind. */
 static inline bool
 lki_lmdb_key_read(lki_lmdb_key *key, const void *bytes, size_t size)
 {

@@ -2,7 +2,8 @@
  *
  * See lock.h.
  *
- * A version is a number of the store (txn.c), so what was deleted or has lapsed never comes again.
+ * A version is a number of the store (txn.c), so the version of a lock that was deleted or has
+ * lapsed never comes again.
  *
  * Invariants  I-lmdb3: a lock has one key in expiry, with a time that is at most its own. A commit
  *             moves the lock's end and leaves that key; when its time comes it is put in anew

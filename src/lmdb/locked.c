@@ -11,7 +11,7 @@
 #include "lmdb/operations.h"
 #include "lmdb/reader.h"
 
-/* A lock as it is, and its item. LK_OK: it is fresh. LK_NOT_FOUND: it has to be written. */
+/* Reads a lock and its item. LK_OK: the lock is fresh. LK_NOT_FOUND: it has to be written. */
 static lk_status
 lock_read(const lki_lmdb *store, MDB_txn *txn, const lk_key *of, int64_t now_ms, lk_lock *lock,
           lki_lmdb_item *item, bool *there)
@@ -30,12 +30,12 @@ lock_read(const lki_lmdb *store, MDB_txn *txn, const lk_key *of, int64_t now_ms,
     return status == LK_NOT_FOUND ? LK_OK : status;
 }
 
-/* What the locks that a call makes are counted as, once it has committed. */
+/* How many locks a call has made. Counted once it has committed. */
 typedef struct made_locks {
     uint64_t created, renewed;
 } made_locks;
 
-/* A lock as it is, or made, or renewed; of an item that has expired, which goes first. */
+/* Reads a lock, or makes or renews it. An item that has expired goes first. */
 static lk_status
 lock_find_or_create(lki_lmdb_txn *t, const lk_key *of, lk_lock *lock, made_locks *made)
 {
@@ -76,7 +76,7 @@ item_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found, bool 
     return lk_result_add(result, there ? &item : NULL);
 }
 
-/* From one snapshot, without writing. LK_NOT_FOUND: a lock has to be written. */
+/* Reads all from one snapshot. LK_NOT_FOUND: a lock has to be written. */
 static lk_status
 locked_read(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
@@ -99,7 +99,7 @@ locked_read(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, l
     return status;
 }
 
-/* From the transaction that writes the locks. */
+/* The same in a transaction that writes the locks which have to be. */
 static lk_status
 locked_write(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {

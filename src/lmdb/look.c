@@ -62,7 +62,7 @@ lki_lmdb_look(lki_lmdb *store, const lki_lmdb_key *queue, lki_lmdb_sight *sight)
     lk_status status = lki_lmdb_read_begin(store, &reader);
     if (status != LK_OK)
         return status;
-    /* After the snapshot: what is due in it is due by this time. */
+    /* Read after the snapshot was taken: what is due in the snapshot is due by this time. */
     sight->time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
     sight->first_due = INT64_MAX;
     lki_lmdb_queue row;

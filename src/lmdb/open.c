@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The store: opened, made if it is new, closed; clocks, statistics. lk_lmdb_open is all that is
- * called from outside.
+ * Opens a store, makes it if it is new, closes it; its options and statistics. Programs call
+ * lk_lmdb_open; all else is called through the table of operations.
  *
  * What the files are, and what is done before LMDB opens them: folder.h.
  */
@@ -107,7 +107,7 @@ lki_lmdb_statistics(void *state, lk_statistics *stats)
 
 /* ---- close ---- */
 
-/* Also of a store that is half open. */
+/* Frees a store, also one that is half open. */
 static void
 store_free(lki_lmdb *store)
 {
@@ -127,7 +127,8 @@ store_free(lki_lmdb *store)
     free(store);
 }
 
-/* The time as it is now, if deadlines depend on it. If that fails it is at most a second old. */
+/* Writes the time, if deadlines depend on it. If that fails the time in the file is a second old at
+ * most. */
 static void
 time_keep(lki_lmdb *store)
 {
@@ -241,7 +242,7 @@ env_open(lki_lmdb *store, const char *path, const lk_lmdb_options *o)
     return lki_lmdb_status(code);
 }
 
-/* The meta row: read, or made in a database that is new. */
+/* Reads the meta row, or makes it in a database that is new. */
 static lk_status
 meta_open(lki_lmdb *store, MDB_txn *txn)
 {
@@ -265,7 +266,7 @@ meta_open(lki_lmdb *store, MDB_txn *txn)
     if (code == 0)
         code = mdb_stat(txn, root, &stat);
     if (code == 0 && stat.ms_entries != 0)
-        return LK_INVALID; /* somebody else's */
+        return LK_INVALID; /* another program's */
     if (code == 0)
         code = mdb_dbi_open(txn, "latchkey", MDB_CREATE, &store->in.meta);
     if (code != 0)

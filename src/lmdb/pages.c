@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * See pages.h. Called when a database is opened.
+ * See pages.h.
  *
  * The layout is that of LMDB 0.9 (its version 1 of the format): page 0 and 1 are the meta pages, of
  * which the one with the greater transaction is valid; it names the roots of two trees, the free
  * list and the main database; the leaves of the main database name the roots of ours.
  *
- * Breadth first, so that what is cut off by the limit of visits are leaves. A file may rightly be
+ * The walk goes breadth first, so that the limit of visits cuts off leaves. A file may rightly be
  * shorter than its last page: pages that a transaction has taken and given back at once are never
  * written. Then nothing points to them.
  */
@@ -128,7 +128,8 @@ bit_take(unsigned char *bits, size_t i)
 
 /* ---- what is pointed to ---- */
 
-/* Pages that are in the file, and that nothing else points to. */
+/* Notes that something points to these pages. False: they are not in the file, or something else
+ * points to one, too. */
 static bool
 pages_take(walk *w, size_t number, size_t count)
 {
@@ -147,7 +148,7 @@ page_queue(walk *w, size_t number, which_tree which, unsigned level, unsigned de
     if (!pages_take(w, number, 1))
         return LK_UNAVAILABLE;
     if (w->count == w->most)
-        return LK_OK; /* that far and no further */
+        return LK_OK; /* the walk goes no further */
     if (w->count == w->room) {
         size_t room = w->room * 2;
         visit *queue = realloc(w->queue, room * sizeof *queue);
@@ -279,7 +280,7 @@ tree_is_ours(lk_bytes name)
     return false;
 }
 
-/* A database that is named in the main one; those of others are not looked at. */
+/* A database that is named in the main one. Databases of other programs are not looked at. */
 static lk_status
 named_check(walk *w, size_t at, const node_header *node, size_t size)
 {
@@ -355,7 +356,7 @@ page_visit(walk *w, const visit *v)
         lk_status status = leaf ? leaf_node_check(w, v, at) : branch_node_check(w, v, at);
         if (status != LK_OK)
             return status;
-        /* The first key of a branch is not looked at by anybody. */
+        /* LMDB does not look at the first key of a branch. */
         if (i > (leaf ? 0u : 1u) && !key_follows(w, (which_tree)v->which, node_at(w, i - 1), at))
             return LK_UNAVAILABLE;
     }
@@ -402,7 +403,7 @@ trees_check(int fd, const meta *m, size_t file_size)
 
 /* ---- meta pages ---- */
 
-/* LK_INVALID: it is none. */
+/* LK_INVALID: this is no meta page. */
 static lk_status
 meta_read(int fd, size_t number, size_t page_size, meta *m)
 {
@@ -421,7 +422,7 @@ page_size_is_good(size_t size)
     return size >= PAGE_MIN && size <= PAGE_MAX && (size & (size - 1)) == 0;
 }
 
-/* As it is written first: no transaction has ended yet. */
+/* Is it as LMDB first writes it? Then no transaction has ended yet. */
 static bool
 meta_is_fresh(const meta *m)
 {
@@ -429,8 +430,8 @@ meta_is_fresh(const meta *m)
            m->main.root == NO_PAGE && page_size_is_good(m->free.pad);
 }
 
-/* What LMDB would trust in the meta page that is valid. Transactions with odd numbers write page 1,
- * the others page 0. */
+/* Judges what LMDB would trust in the meta page that is valid. Transactions with odd numbers write
+ * page 1, the others page 0. */
 static lk_status
 meta_check(const meta *m, size_t number)
 {
@@ -438,7 +439,7 @@ meta_check(const meta *m, size_t number)
     if (m->transaction % METAS != number || m->last_page < METAS - 1 ||
         m->last_page >= m->map_size / page_size || (m->free.flags & TREE_FLAGS) != TREE_NUMBERS)
         return LK_UNAVAILABLE;
-    return (m->main.flags & TREE_FLAGS) == 0 ? LK_OK : LK_INVALID; /* somebody else's */
+    return (m->main.flags & TREE_FLAGS) == 0 ? LK_OK : LK_INVALID; /* another program's */
 }
 
 /* Nothing but zeros: no more than the first two pages can be, and more than a meta page begins
@@ -463,7 +464,7 @@ file_is_blank(int fd, size_t size)
     return true;
 }
 
-/* There is no first meta page. Is there a second, then the first was damaged. */
+/* There is no first meta page. If there is a second one, the first was damaged. */
 static lk_status
 no_meta(int fd)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pages of data.mdb, looked at before LMDB maps them. LMDB trusts its file: a page that is not
- * there ends the process (SIGBUS), one that is damaged may do so too. Here each page is read with
- * pread, and what LMDB would trust is judged.
+ * Looks at the pages of data.mdb before LMDB maps them. LMDB trusts its file: a page that is not
+ * there ends the process (SIGBUS), and a damaged page may do so too. So each page is read with
+ * pread here, and all is judged that LMDB would trust. Called by folder.c when a store is opened.
  *
- * What is judged: both meta pages; of each page that is reached its number, its kind, its nodes
+ * Judged are both meta pages; of each page that is reached its number, its kind, its nodes
  * (inside the page, beside one another, keys in order), where it points (inside the file, to a page
- * that nothing else points to); the free list. What is not: the bytes of keys and rows. The rows
- * are judged by whoever reads them.
+ * that nothing else points to); the free list. Not judged are the bytes of keys and rows: the code
+ * that reads a row judges it.
  */
 #ifndef LKI_LMDB_PAGES_H
 #define LKI_LMDB_PAGES_H

@@ -38,11 +38,11 @@ typedef struct pull {
     lk_result *result;
     lki_lmdb_key queue; /* the frame of its keys */
     int64_t first_due;  /* as last seen; INT64_MAX: nothing waits for a time */
-    bool exists;        /* the queue, likewise */
+    bool exists;        /* there was a queue, as last seen */
     size_t wanted, taken;
     size_t noticed, removed;           /* so far: from due to ready; expired or buried */
     size_t turns;                      /* transactions so far */
-    size_t batch, now_noticed, buried; /* of this transaction: its work, and so on */
+    size_t batch, now_noticed, buried; /* of this transaction; batch: all its work */
     bool due_is_left;                  /* a portion was noticed, and the next one is due */
     bool more;                         /* a portion was worked off, and there is more */
 } pull;
@@ -130,7 +130,7 @@ due_is_before(const lki_lmdb_txn *t, const pull *p, const MDB_val *ready, bool *
 static lk_status
 job_bury(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item *found)
 {
-    void *data = malloc(found->data.size + 1); /* the next write may move what is in the map */
+    void *data = malloc(found->data.size + 1); /* the next write may move the data in the map */
     if (data == NULL)
         return LK_NO_MEMORY;
     memcpy(data, found->data.data, found->data.size);

@@ -15,7 +15,7 @@ typedef struct lki_lmdb_push {
     size_t added;      /* out: jobs that were not there */
 } lki_lmdb_push;
 
-/* Over what is at its key. Statuses as those of lk_queue_push. */
+/* Adds the job, over whatever is at its key. Statuses as those of lk_queue_push. */
 lk_status lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push);
 
 #endif

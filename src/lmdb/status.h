@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What LMDB and the system say, as statuses.
+ * Statuses for what LMDB and the system answer. Called by all files that call these.
  */
 #ifndef LKI_LMDB_STATUS_H
 #define LKI_LMDB_STATUS_H

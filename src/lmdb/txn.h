@@ -12,11 +12,11 @@ struct lki_lmdb_txn {
     lki_lmdb *store;
     MDB_txn *txn;
     int64_t now_ms;          /* realtime, of the whole call */
-    int64_t monotonic_ms;    /* likewise */
-    int64_t time;            /* the store's, likewise */
+    int64_t monotonic_ms;    /* of the whole call */
+    int64_t time;            /* the store's, of the whole call */
     uint64_t version;        /* the next one */
     int64_t first_expiry_ms; /* of the store, if this commits */
-    lki_lmdb_meta meta;      /* likewise */
+    lki_lmdb_meta meta;      /* the row, if this commits */
     bool changed;            /* something was written */
     bool queues;             /* some of it is of queues */
     int saved_errno;
@@ -37,7 +37,7 @@ struct lki_lmdb_txn {
 lk_status lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t);
 lk_status lki_lmdb_put(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key, const void *row,
                        size_t size);
-/* A row that is there; LK_UNAVAILABLE: it is not, so the file is damaged. */
+/* Deletes a row. LK_UNAVAILABLE: it is not there, so the file is damaged. */
 lk_status lki_lmdb_del(lki_lmdb_txn *t, MDB_dbi dbi, const lki_lmdb_key *key);
 /* The first of `count` numbers in a row that were never handed out: versions and tokens. */
 uint64_t lki_lmdb_numbers(lki_lmdb_txn *t, size_t count);

@@ -96,7 +96,7 @@ descriptor_drain(const lki_lmdb_watch *watch)
     (void)!read(watch->timer_fd, &ignored, sizeof ignored);
 }
 
-/* In so many milliseconds; negative: never. */
+/* Lets the timer fire in so many milliseconds; negative: never. */
 static void
 timer_set(const lki_lmdb_watch *watch, int64_t ms)
 {
