@@ -2,10 +2,11 @@
  *
  * The cache in front of any handle. Called through the table of operations; arguments are valid.
  *
- * Hits are answered here; misses ask the database once for all who want the key; writes open a
- * window on each key they name, go through, and close it with what the key now holds, or with
- * nothing where that is not known for sure. Locks, queries, streams, views and queues go through;
- * queue calls that take items out open windows too. What the windows are good for: cache/cache.h.
+ * A hit is answered here. A miss asks the database once, for all threads that want the key. A write
+ * opens a window on each key that it names, goes through, and closes the window with what the key
+ * now holds, or with nothing where that is not known for sure. Locks, queries, streams, views and
+ * queues go through (pass.c); queue calls that take items out open windows too. What windows are
+ * for: cache/table.h.
  *
  * Progress: as lk_cache_open says.
  */
@@ -22,7 +23,7 @@ owner_of(const lki_thread *thread)
     return ((const lki_cache *)thread->domain->store)->owner;
 }
 
-/* A held entry that was good a moment ago, and is let go. */
+/* Copies an entry that was good a moment ago and is held, and releases it. */
 static lk_status
 entry_hand_over(const lki_cache_db *c, lki_cached *entry, lk_result *result)
 {
@@ -56,7 +57,7 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
     LKI_INNER(c->self, c->inner, status = lk_get_at(c->inner, hashed->key, result));
     const lk_item *item = status == LK_OK ? lk_result_item(result, 0) : NULL;
     if (status == LK_OK && item == NULL)
-        status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
+        status = LK_INVALID; /* an adapter that says LK_OK without an item */
     lki_load_end(c->cache, thread, &miss, status, item);
     return status;
 }
@@ -135,7 +136,7 @@ cache_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, si
 
 /* ---- writes ---- */
 
-/* The keys that a call writes to, one way or the other. */
+/* A call that writes, and the keys that it writes to. */
 typedef struct writing {
     const lki_cache_db *c;
     lki_thread *thread;
@@ -171,7 +172,7 @@ writing_begin(writing *w, const lk_key *key)
     lki_flight_begin(w->c->cache, w->thread, &w->flights[w->begun++], &hashed);
 }
 
-/* The next key, in the order of their beginning. */
+/* Ends the flight of the next key, in the order in which they began. */
 static void
 writing_end(writing *w, const lk_item *item)
 {
@@ -179,7 +180,8 @@ writing_end(writing *w, const lk_item *item)
                    w->read_at_ms);
 }
 
-/* All that are left: nobody knows what they hold. Passes the status of the write on. */
+/* Ends the flights that are left: what their keys hold is not known. Passes the status of the write
+ * on. */
 static lk_status
 writing_forget(writing *w, lk_status status)
 {
@@ -226,8 +228,8 @@ cache_remove(void *state, const lk_key *keys, size_t count)
     return writing_close(&w, status);
 }
 
-/* Ends a commit. A race: somebody has changed what the locks guard, perhaps not through this cache;
- * a fault: perhaps this commit has. */
+/* Ends a commit. After a race or a fault the keys of its locks go from the cache, too: others have
+ * changed them, perhaps not through this cache, or this commit has. */
 static lk_status
 commit_end(writing *w, lk_status status, const lk_lock *locks, size_t count)
 {
@@ -257,7 +259,7 @@ cache_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *
     return commit_end(&w, status, locks, lock_count);
 }
 
-/* The key of a write; NULL: it has none yet. */
+/* The key that a write names; NULL: it has none yet. */
 static const lk_key *
 write_key(const lk_write *write)
 {
@@ -320,8 +322,8 @@ cache_push(void *state, const lk_item *jobs, size_t count, const lk_push_options
     return writing_close(&w, status);
 }
 
-/* Jobs that were received too often leave their partition and enter another one: which, only the
- * database knows. */
+/* Jobs that were received too often leave their partition and enter another one. Which jobs these
+ * are, only the database knows: so both partitions get a window. */
 static lk_status
 cache_pull(void *state, const lk_pull_options *options, lk_result *result)
 {
@@ -374,7 +376,7 @@ cache_close(void *state)
     lki_free(NULL, c, sizeof *c);
 }
 
-/* What a cache does itself of what the database can; all else passes. */
+/* Replaces what the cache does itself, of the operations that the database has; all others pass. */
 static void
 operations_replace(lk_operations *o, uint64_t capabilities)
 {

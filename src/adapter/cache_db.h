@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What cache_db.c and cache_many.c share: the handle's state, and entries as items.
+ * What the files of the cache's adapter share: the handle's state, and entries as items. Also the
+ * hits that api.c inlines.
  */
 #ifndef LKI_ADAPTER_CACHE_DB_H
 #define LKI_ADAPTER_CACHE_DB_H
@@ -15,7 +16,8 @@ typedef struct lki_cache_db {
     lk_db *self; /* the handle of this cache */
 } lki_cache_db;
 
-/* This thread's record in the cache. NULL with *why: no memory, or the database was closed. */
+/* This thread's record in the cache. NULL: *why says whether memory ran out, or the database was
+ * closed. */
 LKI_INLINE lki_thread *
 lki_cache_self(const lki_cache_db *c, lk_status *why)
 {
@@ -26,9 +28,8 @@ lki_cache_self(const lki_cache_db *c, lk_status *why)
     return lki_thread_self(&c->cache->domain, why);
 }
 
-/* The entry of a short key where its bucket names it first, and it needs no second look: it is an
- * item that never expires, valid, in a cache without an age. NULL: ask lki_cache_find. Caller: in a
- * section. */
+/* The entry of a short key, if the bucket names it first and it needs no second look: it is valid,
+ * an item, and does not expire or grow too old. NULL: ask lki_cache_find. Caller: in a section. */
 LKI_INLINE lki_cached *
 lki_cache_find_plain(const lki_cache *cache, const lki_hashed *hashed)
 {
@@ -75,7 +76,7 @@ lki_cached_copy(const lki_cached *entry, lk_result *result)
     return LK_OK;
 }
 
-/* Before the loads that one call of the database is to answer. */
+/* Begins a new number for the loads that one call to the database is to answer. */
 LKI_INLINE void
 lki_loads_begin(lki_thread *thread)
 {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Several keys through a cache: all from the table where they are there; else what is missing is
- * asked of the database in one call, but for keys that other threads are reading already. Called
- * through the table of operations in cache_db.c.
+ * Several keys through a cache. If the table has all of them, it answers alone. Else one call asks
+ * the database for the keys that are missing, but for those that other threads are reading already.
+ * Called through the table of operations in cache_db.c.
  */
 #include "adapter/cache_db.h"
 #include "base/scratch.h"
 #include "cache/load.h"
 
-/* A get_many: for each key an entry, which the section protects as long as all are found, and holds
- * after that; where there is none, a miss. What is missing is asked for in one call, then other
- * threads' answers are waited for, and what they had no answer for is asked for in a second
- * call. */
+/* A get_many. Each key has an entry, or a miss where there is none. The section protects the
+ * entries if all are there; else they are held. Keys that are missing are asked for in one call;
+ * then the answers of other threads are waited for; keys for which those have none are asked for in
+ * a second call. */
 typedef struct many {
     const lki_cache_db *c;
     lki_thread *thread;
@@ -23,7 +23,7 @@ typedef struct many {
     int64_t now_ms;
 } many;
 
-/* All keys by the table alone. */
+/* Looks all keys up in the table. */
 static void
 many_find(many *m)
 {
@@ -88,7 +88,7 @@ many_ask(const many *m, size_t count, lk_result *answers)
     return status;
 }
 
-/* This read has to ask for the key itself. */
+/* Has this read to ask for the key itself? */
 static bool
 miss_asks(const lki_miss *miss)
 {
@@ -112,7 +112,7 @@ many_load(many *m, lk_result *answers)
         if (!miss_asks(miss))
             continue;
         const lk_item *item = status == LK_OK ? lk_result_item(answers, asked++) : NULL;
-        /* What a call of several keys failed with is no answer for one of them. */
+        /* The fault of a call of several keys is no answer for one of them. */
         lk_status its = status != LK_OK ? LK_RACE : item != NULL ? LK_OK : LK_NOT_FOUND;
         m->items[i] = item;
         lki_load_end(m->c->cache, m->thread, miss, its, item);
@@ -120,7 +120,7 @@ many_load(many *m, lk_result *answers)
     return status;
 }
 
-/* Loads of all that is missing, but for what others load. */
+/* Loads the keys that are missing, but for those that other threads load. */
 static lk_status
 many_load_missing(many *m, lk_result *answers)
 {
@@ -133,7 +133,7 @@ many_load_missing(many *m, lk_result *answers)
     return many_load(m, answers);
 }
 
-/* Loads of what others had no answer for. */
+/* Loads the keys for which other threads had no answer. */
 static lk_status
 many_load_vain(many *m, lk_result *answers)
 {

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Handles: made by adapters inside and outside of the library, closed, held by what stands in front
- * of them.
+ * Handles: made by adapters inside and outside of the library, closed, and held by wrappers.
  *
- * Closing takes the operations out of the handle, so that who still holds it meets NULL operations
- * and nothing that was freed. After a fork the child's handler does the same to all handles: the
- * other threads may have been anywhere in them.
+ * Closing takes the operations out of the handle, so a wrapper that still holds it meets NULL
+ * operations and nothing that was freed. After a fork the child's handler does the same to all
+ * handles, since the other threads of the parent may have been anywhere in them.
  *
  * Invariants   I-handle1: an open handle is in the list, a closed one is not. I-handle2: a handle
  *              is freed when its last holder lets go; the owner is one until lk_close.
@@ -86,7 +85,7 @@ handles_begin(void)
      LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT | LK_IS_DURABLE | \
      LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES)
 
-/* `given` operations of a group of `all` are there. */
+/* Are all operations of a group there if it is claimed, and none if not? */
 static bool
 group_is_whole(uint64_t capabilities, uint64_t bit, int given, int all)
 {
@@ -125,8 +124,8 @@ capabilities_agree(uint64_t c)
     return (c & ~ALL_CAPABILITIES) == 0 && fd && jobs;
 }
 
-/* The table as this library knows it. False: no version has such a size, or it has something this
- * library does not know. */
+/* Copies a table into one as this library knows it. False: no version has such a size, or the table
+ * has an operation that this library does not know. */
 static bool
 operations_copy(const lk_operations *from, lk_operations *to)
 {

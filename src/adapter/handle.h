@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * A handle: a copy of an adapter's operations, its state and its limits. The calls of api/ check
- * their arguments against the limits and come to the operations with valid ones; an operation that
- * is NULL is LK_UNSUPPORTED, or LK_INVALID once the handle is closed. Handles are listed, so that
- * the child of a fork finds all of them closed.
+ * their arguments against the limits, so operations get valid ones. A call whose operation is NULL
+ * answers LK_UNSUPPORTED, or LK_INVALID once the handle is closed. Handles are listed, so that the
+ * child of a fork finds all of them closed.
  */
 #ifndef LKI_ADAPTER_HANDLE_H
 #define LKI_ADAPTER_HANDLE_H
@@ -14,9 +14,10 @@
 
 #include "base/check.h"
 
-/* What the api calls without a look at the operations, if the handle is that and takes all short
- * keys: its state, and the number of its domain, by which a thread knows itself there (lki_self);
- * else LKI_NO_DOMAIN, which is nobody's. */
+/* A kind of handle that the api knows: it calls its reads of one short key without a look at the
+ * operations. `domain` is the number by which a thread finds its record there (lki_self). A handle
+ * that is not of the kind, or has a limit below some short keys, has LKI_NO_DOMAIN, in which no
+ * thread has a record. */
 enum lki_known_kind { LKI_KNOWN_STORE, LKI_KNOWN_CACHE, LKI_KNOWN };
 #define LKI_NO_DOMAIN UINT64_MAX
 struct lki_known {
@@ -37,11 +38,11 @@ struct lk_db {
     void *clock_context;
     /* under the latch of the handles */
     lk_db *next;
-    size_t holders; /* lk_adapter_hold and, until lk_close, the owner */
+    size_t holders; /* calls of lk_adapter_hold and, until lk_close, the owner */
     bool forked;    /* of the parent of this process */
 };
 
-/* Some version of adapter.h has tables of such a size, or will. */
+/* May some version of adapter.h, also one to come, have tables of this size? */
 LKI_INLINE bool
 lki_operations_size_is_known(size_t size)
 {
@@ -49,12 +50,13 @@ lki_operations_size_is_known(size_t size)
            size <= sizeof(lk_operations) * 4;
 }
 
-/* A handle that nobody else has yet is of that kind. `inner`: what it stands in front of, or NULL;
- * when that is closed, the handle is not known any more, and its operations find out. */
+/* Says that a new handle, which no other thread has yet, is of that kind. `inner`: the handle that
+ * it stands in front of, or NULL; when `inner` is closed the handle is not known any more, and its
+ * operations find out that it is closed. */
 void lki_handle_know(lk_db *db, enum lki_known_kind kind, void *state, uint64_t domain,
                      lk_db *inner);
 
-/* What a call answers that finds its operation NULL. */
+/* The status of a call whose operation is NULL. */
 LKI_COLD lk_status lki_db_lacks(const lk_db *db);
 
 #endif

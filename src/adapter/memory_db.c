@@ -58,7 +58,7 @@ result_put(lk_result *result, const lki_found *found)
 
 /* ---- reads of one key; their straight way is in memory_db.h ---- */
 
-/* The section may have begun with a key that is not short; `key` NULL: with a cell. */
+/* Finds the live record of a key, or of *cell if that is known already. NULL: there is none. */
 static const lki_record *
 read_rest(lki_store *store, const lk_key *key, lki_cell **cell)
 {
@@ -184,7 +184,7 @@ seen_take(lki_thread *thread, size_t count, lki_scratch *scratch)
     return scratch->memory;
 }
 
-/* What is no live item becomes a hole. Bytes of the others. */
+/* Makes holes of what is no live item. How many bytes the others have. */
 LKI_INLINE size_t
 seen_judge(const lki_store *store, lki_seen *seen, size_t count)
 {
@@ -199,7 +199,7 @@ seen_judge(const lki_store *store, lki_seen *seen, size_t count)
     return bytes;
 }
 
-/* `locked`: of what was judged so; the locks go to `locks`. */
+/* Copies the items into the result. `locked`: all have good locks, which go to `locks`. */
 LKI_INLINE lk_status
 seen_copy(lki_seen *seen, size_t count, size_t bytes, bool locked, lk_lock *locks,
           lk_result *result)
