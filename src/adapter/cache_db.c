@@ -54,6 +54,7 @@ get_missed(const lki_cache_db *c, lki_thread *thread, const lki_hashed *hashed, 
         return entry_hand_over(c, miss.entry, result);
     if (status != LK_RACE)
         return status;
+    LK_ASSERT(miss.role == LKI_LOAD_LEADS || miss.role == LKI_LOAD_ALONE);
     LKI_INNER(c->self, c->inner, status = lk_get_at(c->inner, hashed->key, result));
     const lk_item *item = status == LK_OK ? lk_result_item(result, 0) : NULL;
     if (status == LK_OK && item == NULL)
@@ -169,6 +170,7 @@ static void
 writing_begin(writing *w, const lk_key *key)
 {
     lki_hashed hashed = lki_hashed_of(&w->c->cache->secret, key);
+    LK_ASSERT((w->begun + 1) * sizeof *w->flights <= w->scratch.size);
     lki_flight_begin(w->c->cache, w->thread, &w->flights[w->begun++], &hashed);
 }
 
@@ -176,6 +178,7 @@ writing_begin(writing *w, const lk_key *key)
 static void
 writing_end(writing *w, const lk_item *item)
 {
+    LK_ASSERT(w->ended < w->begun);
     lki_flight_end(w->c->cache, w->thread, &w->flights[w->ended++], item, w->in_doubt,
                    w->read_at_ms);
 }
@@ -371,6 +374,7 @@ static void
 cache_close(void *state)
 {
     lki_cache_db *c = state;
+    LK_ASSERT(c->cache->owner == c);
     lki_cache_close(c->cache);
     lk_adapter_release(c->inner);
     lki_free(NULL, c, sizeof *c);

@@ -186,6 +186,8 @@ many_merge(many *m, lk_result *const *answers, lk_result *result)
     if (many_wait(m, status) && status == LK_OK)
         status = many_load_vain(m, answers[1]);
     m->now_ms = lk_realtime_now_ms(m->c->inner);
+    for (size_t i = 0; i < m->count; i++) /* whatever came, this call waits for nothing any more */
+        LK_ASSERT(m->misses[i].role != LKI_LOAD_JOINED);
     lk_result_draft(result);
     for (size_t i = 0; status == LK_OK && i < m->count; i++)
         status = many_add(m, i, result);

@@ -203,11 +203,13 @@ void
 lk_close(lk_db *db)
 {
     if (!handle_is_open(db))
-        return; /* closed before, and held; or the child of a fork, which leaves everything as it lies */
+        return; /* closed before, and held; or of a fork's parent, whose things stay as they are */
     pthread_mutex_lock(&handles.latch);
     lk_db **link = &handles.open;
-    while (*link != db)
+    while (*link != db) {
+        LK_ASSERT(*link != NULL); /* I-handle1 */
         link = &(*link)->next;
+    }
     *link = db->next;
     for (lk_db *other = handles.open; other != NULL; other = other->next)
         if (other->inner == db)
@@ -240,6 +242,7 @@ lk_adapter_release(lk_db *db)
     if (db == NULL || db->forked)
         return;
     pthread_mutex_lock(&handles.latch);
+    LK_ASSERT(db->holders != 0); /* I-handle2 */
     bool last = --db->holders == 0;
     pthread_mutex_unlock(&handles.latch);
     if (last)
@@ -252,6 +255,7 @@ lki_handle_know(lk_db *db, enum lki_known_kind kind, void *state, uint64_t domai
     if (db->max_pk_size < LKI_SHORT || db->max_sk_size < LKI_SHORT)
         return;
     pthread_mutex_lock(&handles.latch);
+    LK_ASSERT(db->holders == 1 && domain != LKI_NO_DOMAIN);
     db->known[kind] = (struct lki_known){domain, state};
     db->inner = inner;
     pthread_mutex_unlock(&handles.latch);
