@@ -43,6 +43,7 @@ many_find(many *m)
             m->misses[i].entry = entry;
             lki_cache_hit(cache, entry);
         } else {
+            m->misses[i].role = LKI_LOAD_VAIN;
             m->missing++;
         }
     }
@@ -120,28 +121,16 @@ many_load(many *m, lk_result *answers)
     return status;
 }
 
-/* Loads the keys that are missing, but for those that other threads load. */
+/* Loads the keys that have no answer, but for those that other threads load. `patient`: those may be
+ * waited for. */
 static lk_status
-many_load_missing(many *m, lk_result *answers)
-{
-    bool patient = lki_inner_is_patient(m->c->self);
-    m->now_ms = lk_realtime_now_ms(m->c->inner);
-    lki_loads_begin(m->thread);
-    for (size_t i = 0; i < m->count; i++)
-        if (m->misses[i].entry == NULL)
-            lki_load_begin(m->c->cache, m->thread, &m->misses[i], patient, m->now_ms);
-    return many_load(m, answers);
-}
-
-/* Loads the keys for which other threads had no answer. */
-static lk_status
-many_load_vain(many *m, lk_result *answers)
+many_load_vain(many *m, bool patient, lk_result *answers)
 {
     m->now_ms = lk_realtime_now_ms(m->c->inner);
     lki_loads_begin(m->thread);
     for (size_t i = 0; i < m->count; i++)
         if (m->misses[i].role == LKI_LOAD_VAIN)
-            lki_load_begin(m->c->cache, m->thread, &m->misses[i], false, m->now_ms);
+            lki_load_begin(m->c->cache, m->thread, &m->misses[i], patient, m->now_ms);
     return many_load(m, answers);
 }
 
@@ -181,10 +170,10 @@ many_merge(many *m, lk_result *const *answers, lk_result *result)
 {
     lk_status status = answers[0] != NULL && answers[1] != NULL ? LK_OK : LK_NO_MEMORY;
     if (status == LK_OK)
-        status = many_load_missing(m, answers[0]);
+        status = many_load_vain(m, lki_inner_is_patient(m->c->self), answers[0]);
     /* Own loads have ended: two threads that wait for each other's do not exist. */
     if (many_wait(m, status) && status == LK_OK)
-        status = many_load_vain(m, answers[1]);
+        status = many_load_vain(m, false, answers[1]);
     m->now_ms = lk_realtime_now_ms(m->c->inner);
     for (size_t i = 0; i < m->count; i++) /* whatever came, this call waits for nothing any more */
         LK_ASSERT(m->misses[i].role != LKI_LOAD_JOINED);

@@ -23,7 +23,7 @@ enum lki_load_role {
     LKI_LOAD_LEADS,  /* ask the database, then lki_load_end */
     LKI_LOAD_ALONE,  /* the same, but the answer is not kept: a write is under way, or no memory */
     LKI_LOAD_JOINED, /* another thread asks: lki_load_wait, after all own loads have ended */
-    LKI_LOAD_VAIN,   /* that one has no answer: lki_load_begin again, but not patient */
+    LKI_LOAD_VAIN,   /* there is no answer, or none yet: lki_load_begin */
     LKI_LOAD_ENDED   /* this read has asked */
 };
 
