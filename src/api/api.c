@@ -21,24 +21,6 @@ lk_thread_detach(void)
     lki_thread_detach_all();
 }
 
-lk_status
-lki_key_fault(const lk_db *db, const lk_key *key)
-{
-    if (key->pk.size == 0)
-        return LK_INVALID;
-    lk_status status = lki_check_bytes(key->pk, db->max_pk_size);
-    return status != LK_OK ? status : lki_check_sk(db, key->sk);
-}
-
-lk_status
-lki_item_fault(const lk_db *db, const lk_item *item)
-{
-    lk_status status = lki_check_key(db, &item->key);
-    if (status != LK_OK)
-        return status;
-    return item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
-}
-
 /* Is the handle of that kind, and has this thread a record there that it found last? */
 LKI_INLINE bool
 db_is_known(const lk_db *db, enum lki_known_kind kind)
@@ -376,17 +358,6 @@ lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks,
 }
 
 /* ---- ordered reads ---- */
-
-lk_status
-lki_check_query(const lk_db *db, const lk_query *query)
-{
-    if (db == NULL || query == NULL || query->pk.size == 0)
-        return LK_INVALID;
-    lk_status status = lki_check_bytes(query->pk, db->max_pk_size);
-    if (status == LK_OK)
-        status = lki_check_sk_part(db, query->sk_prefix);
-    return status != LK_OK ? status : lki_check_sk_part(db, query->after);
-}
 
 lk_status
 lk_query_page(lk_db *db, const lk_page *page, lk_result *result)

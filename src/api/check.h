@@ -93,7 +93,7 @@ typedef struct lki_named {
     size_t count;
     bool jobs;
 } lki_named;
-/* Is a key named twice, by these or by the locks? LK_OK, LK_INVALID, LK_NO_MEMORY. compose.c */
+/* Is a key named twice, by these or by the locks? LK_OK, LK_INVALID, LK_NO_MEMORY. */
 lk_status lki_check_duplicates(const lki_named *named, const lk_lock *locks, size_t lock_count);
 
 #endif

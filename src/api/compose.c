@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the library does for adapters: it puts calls together from others, and checks for keys that
- * a call names twice. Called by api.c and queue.c. A call is put together only where that is
- * exactly what the contract says: a snapshot cannot be made of single reads.
+ * See compose.h. A call is put together only where that is exactly what the contract says: a
+ * snapshot cannot be made of single reads.
  */
 #include "api/compose.h"
-
-#include <stdlib.h>
 
 #include "api/check.h"
 #include "base/alloc.h"
@@ -69,58 +66,4 @@ lki_compose_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lo
         status = db->operations.commit(db->state, writes, item_count, locks, lock_count, conflict);
     lki_free(NULL, writes, size);
     return status;
-}
-
-/* ---- keys that are named twice ---- */
-
-static int
-key_compare(const void *left, const void *right)
-{
-    const lk_key *a = *(const lk_key *const *)left, *b = *(const lk_key *const *)right;
-    int order = lk_bytes_compare(a->pk, b->pk);
-    return order != 0 ? order : lk_bytes_compare(a->sk, b->sk);
-}
-
-static bool
-keys_have_duplicates(const lk_key **keys, size_t count)
-{
-    qsort(keys, count, sizeof *keys, key_compare);
-    for (size_t i = 1; i < count; i++)
-        if (key_compare(&keys[i - 1], &keys[i]) == 0)
-            return true;
-    return false;
-}
-
-/* The key of write `i`; NULL: it has none yet. */
-static const lk_key *
-write_key(const lki_named *named, size_t i)
-{
-    if (named->writes == NULL) {
-        const lk_key *key = &named->items[i].key;
-        return named->jobs && key->sk.size == 0 ? NULL : key;
-    }
-    const lk_write *write = &named->writes[i];
-    const lk_key *key = write->kind == LK_ACKNOWLEDGE ? &write->claim->key : &write->item.key;
-    return write->kind == LK_PUSH && key->sk.size == 0 ? NULL : key;
-}
-
-lk_status
-lki_check_duplicates(const lki_named *named, const lk_lock *locks, size_t lock_count)
-{
-    if (named->count < 2 && lock_count < 2)
-        return LK_OK;
-    size_t room = named->count > lock_count ? named->count : lock_count; /* at most LK_COMMIT_MAX */
-    size_t count = 0;
-    const lk_key **keys = lki_alloc(NULL, room * sizeof *keys);
-    if (keys == NULL)
-        return LK_NO_MEMORY;
-    for (size_t i = 0; i < named->count; i++)
-        if (write_key(named, i) != NULL)
-            keys[count++] = write_key(named, i);
-    bool duplicates = keys_have_duplicates(keys, count);
-    for (size_t i = 0; i < lock_count; i++)
-        keys[i] = &locks[i].key;
-    duplicates = duplicates || keys_have_duplicates(keys, lock_count);
-    lki_free(NULL, keys, room * sizeof *keys);
-    return duplicates ? LK_INVALID : LK_OK;
 }
