@@ -488,8 +488,8 @@ class database
     std::unique_ptr<lk_db, detail::closer> owned_;
 };
 
-/* Between its begin and its end items that lk_view returned stay where they are. Of the thread that
- * made it; ends in reverse order. */
+/* While it lives, items that lk_view returned stay where they are. It belongs to the thread that
+ * made it; sections of a thread end in reverse order. */
 class read_section
 {
   public:

@@ -121,8 +121,8 @@ many_load(many *m, lk_result *answers)
     return status;
 }
 
-/* Loads the keys that have no answer, but for those that other threads load. `patient`: those may be
- * waited for. */
+/* Loads the keys that have no answer, but for those that other threads load. `patient`: those may
+ * be waited for. */
 static lk_status
 many_load_vain(many *m, bool patient, lk_result *answers)
 {

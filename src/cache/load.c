@@ -173,16 +173,16 @@ lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patien
     lki_count(thread, LKI_LOADS_JOINED, miss->role == LKI_LOAD_JOINED);
 }
 
-/* Not of a key that a queue may generate for a job, which nobody names beforehand: that there is no
- * such item is told to nobody else. */
+/* May others be told that there is no such item? Not of a key that a queue may generate for a job:
+ * nobody names such a key beforehand, so no window would open on it. */
 static bool
 absence_is_certain(const lk_key *key)
 {
     return key->sk.size != LK_ULID_SIZE;
 }
 
-/* What others are told who wait for the same key. LK_RACE: they ask for themselves, since one
- * thread may lack memory that the next one has. */
+/* The answer for the threads that wait for the same key. LK_RACE: they ask for themselves, since
+ * one thread may lack memory that the next one has. */
 static lk_status
 answer_for_others(const lki_load *load, lk_status status, const lki_cached *entry)
 {

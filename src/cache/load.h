@@ -43,8 +43,8 @@ typedef struct lki_miss {
 void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patient,
                     int64_t now_ms);
 /* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault. LK_RACE: there is no
- * answer, and those who wait ask for themselves. Wakes them, and keeps the answer if it may. The
- * role becomes ENDED. */
+ * answer, and the threads that wait ask for themselves. Wakes them, and keeps the answer if it may.
+ * The role becomes ENDED. */
 void lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status status,
                   const lk_item *item);
 /* Waits for the answer that another thread asked for, until that time of the system's monotonic

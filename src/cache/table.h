@@ -44,7 +44,7 @@ typedef struct lki_cache {
     lki_domain domain;
     /* [const] from here */
     lki_secret secret;
-    void *owner; /* who made it */
+    void *owner; /* the adapter's state */
     unsigned shard_bits;
     bool keep_missing, exact_lru;
     int64_t max_age_ms;

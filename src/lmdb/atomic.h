@@ -8,8 +8,8 @@
  *             transaction. reader.c
  *
  *   pair L2   LMDB's meta pages: a writer has published commit N + 1 before it overwrites the page
- *             of N; who has copied that page looks at the number of the last commit after it.
- *             Without the fence a processor that is not x86 may look first. reader.c
+ *             of N; a reader that has copied that page looks at the number of the last commit after
+ *             it. Without the fence a processor that is not x86 may look first. reader.c
  *
  * Everything else that is shared is under a mutex, but for counters, which nothing depends on.
  */
