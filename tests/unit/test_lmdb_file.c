@@ -460,18 +460,26 @@ row_damage(MDB_txn *txn, MDB_dbi dbi, uint64_t *random)
     assert_int_equal(mdb_put(txn, dbi, &key, &row, 0), 0);
 }
 
+/* A transaction of LMDB's on the closed database. */
+static MDB_env *
+file_begin(const lmdb_rig *r, MDB_txn **txn)
+{
+    MDB_env *env;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
+    assert_int_equal(mdb_env_open(env, r->folder, MDB_NOSYNC, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, txn), 0);
+    return env;
+}
+
 static void
 rows_damage(const lmdb_rig *r, uint64_t *random)
 {
     static const char *const names[] = {"items", "locks",  "jobs",   "ready",
                                         "due",   "queues", "expiry", "latchkey"};
-    MDB_env *env;
     MDB_txn *txn;
     MDB_dbi dbi;
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
-    assert_int_equal(mdb_env_open(env, r->folder, MDB_NOSYNC, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    MDB_env *env = file_begin(r, &txn);
     for (uint64_t n = 1 + next(random, 3); n > 0; n--) {
         const char *name = names[next(random, KIT_COUNT(names))];
         assert_int_equal(mdb_dbi_open(txn, name, 0, &dbi), 0);
@@ -504,6 +512,35 @@ test_rows_that_contradict_each_other_end_no_process(void **state)
     free(good.bytes);
 }
 
+/* A store would hand out version 0, or, when the numbers have run out, the same one twice. */
+static void
+test_next_number_that_cannot_be_is_damage(void **state)
+{
+    lmdb_rig *r = *state;
+    const uint64_t numbers[] = {0, (uint64_t)INT64_MAX + 1, UINT64_MAX, INT64_MAX};
+    free(rig_image(r).bytes); /* and a database with something of everything is there */
+    for (size_t i = 0; i < KIT_COUNT(numbers); i++) {
+        MDB_txn *txn;
+        lki_lmdb_tables in;
+        MDB_val key = {4, (void *)(uintptr_t) "meta"}, row;
+        lki_lmdb_meta meta;
+        MDB_env *env = file_begin(r, &txn);
+        assert_int_equal(lki_lmdb_tables_open(txn, 0, &in), 0);
+        assert_int_equal(mdb_get(txn, in.meta, &key, &row), 0);
+        assert_int_equal(row.mv_size, sizeof meta);
+        memcpy(&meta, row.mv_data, sizeof meta);
+        meta.version = numbers[i];
+        row.mv_data = &meta;
+        assert_int_equal(mdb_put(txn, in.meta, &key, &row, 0), 0);
+        assert_int_equal(mdb_txn_commit(txn), 0);
+        mdb_env_close(env);
+        lk_db *db = NULL;
+        assert_status(numbers[i] == INT64_MAX ? LK_OK : LK_UNAVAILABLE,
+                      lk_lmdb_open(r->folder, NULL, &db));
+        lk_close(db);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_teardown)
 
 int
@@ -518,6 +555,7 @@ main(void)
         TEST(test_table_of_readers_may_be_anything_and_has_no_holes),
         TEST(test_file_that_is_damaged_ends_no_process),
         TEST(test_rows_that_contradict_each_other_end_no_process),
+        TEST(test_next_number_that_cannot_be_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
