@@ -9,24 +9,6 @@
 #include "base/alloc.h"
 
 lk_status
-lki_key_fault(const lk_db *db, const lk_key *key)
-{
-    if (key->pk.size == 0)
-        return LK_INVALID;
-    lk_status status = lki_check_bytes(key->pk, db->max_pk_size);
-    return status != LK_OK ? status : lki_check_sk(db, key->sk);
-}
-
-lk_status
-lki_item_fault(const lk_db *db, const lk_item *item)
-{
-    lk_status status = lki_check_key(db, &item->key);
-    if (status != LK_OK)
-        return status;
-    return item->expires_at_ms < 0 ? LK_INVALID : lki_check_bytes(item->data, db->max_data_size);
-}
-
-lk_status
 lki_check_query(const lk_db *db, const lk_query *query)
 {
     if (db == NULL || query == NULL || query->pk.size == 0)
