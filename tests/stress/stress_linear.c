@@ -150,6 +150,16 @@ round_judge(history *all, const items_options *options)
     EXPECT(v == VERDICT_HOLDS, v, test.round);
 }
 
+/* Too small for the keys, by items and by bytes, and not; each round another one. */
+static const lk_cache_options caches[] = {
+    {.max_items = 2, .keep_missing = true},
+    {.max_items = 2, .policy = LK_CACHE_LRU},
+    {.max_bytes = 200, .keep_missing = true, .load_wait_ms = -1},
+    {.max_items = 100, .policy = LK_CACHE_LRU, .keep_missing = true, .max_age_ms = 1},
+    {.max_items = 100},
+};
+enum { CACHES = sizeof caches / sizeof *caches };
+
 static void
 rounds_run(size_t rounds, size_t calls)
 {
@@ -184,10 +194,8 @@ rounds_run(size_t rounds, size_t calls)
             test.world.db = test.counted.db;
             atomic_store(&test.counted.fail_one_in, FAULTS);
         }
-        if (test.cached) {
-            lk_cache_options cache = {.max_items = 2, .keep_missing = test.round % 2 == 0};
-            EXPECT_OK(lk_cache_open(test.world.db, &cache, &test.world.db));
-        }
+        if (test.cached)
+            EXPECT_OK(lk_cache_open(test.world.db, &caches[test.round % CACHES], &test.world.db));
         atomic_store(&test.allocations, 1U << 20);
         crowd_run(THREADS, member, NULL);
         if (test.cached)
@@ -236,13 +244,13 @@ run_memory_out(void)
 static void
 run_cache(void)
 {
-    run(false, false, true, 4, 20000);
+    run(false, false, true, CACHES, 20000);
 }
 
 static void
 run_cache_expiry(void)
 {
-    run(true, false, true, 4, 20000);
+    run(true, false, true, CACHES, 20000);
 }
 
 /* Short rounds: each call whose outcome nobody knows may have happened at any time after it. */
