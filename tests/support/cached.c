@@ -4,6 +4,8 @@
  */
 #include "support/cached.h"
 
+#include <sched.h>
+
 #include "base/alloc.h"
 
 void
@@ -154,4 +156,29 @@ lk_status
 later_delete(cached *c, later *self)
 {
     return lk_delete(c->cache, &self->key, 1);
+}
+
+/* ---- leaders, and those who join them ---- */
+
+void
+later_start_leader(later *l, cached *c, lk_key key, enum counted_when when)
+{
+    counted_shut(&c->inner, COUNTED_GET, when);
+    later_start(l, c, later_get, key, NULL);
+    counted_wait(&c->inner, COUNTED_GET);
+}
+
+void
+later_end_leader(later *l, lk_status wanted)
+{
+    counted_go(&l->c->inner, COUNTED_GET);
+    assert_status(wanted, later_join(l));
+    later_free(l);
+}
+
+void
+cached_await_joined(cached *c, uint64_t count)
+{
+    while (cached_statistics(c).cache_joined < count)
+        sched_yield();
 }

@@ -55,6 +55,13 @@ void later_free(later *l);
 /* The item of `result` has exactly this data. */
 bool later_read(const later *l, const char *data);
 
+/* A get of `key` that stands at the gate before or after the database was asked. */
+void later_start_leader(later *l, cached *c, lk_key key, enum counted_when when);
+/* Opens that gate; the get ends in `wanted`. */
+void later_end_leader(later *l, lk_status wanted);
+/* Until so many reads have joined others'. */
+void cached_await_joined(cached *c, uint64_t count);
+
 lk_status later_get(cached *c, later *self);
 lk_status later_set(cached *c, later *self);
 lk_status later_delete(cached *c, later *self);

@@ -38,9 +38,10 @@ rig_close(void **state)
     lki_index_destroy(&r->index, &base.domain.allocator);
     for (size_t i = 0; i < base.count; i++)
         free(r->model[i]);
+    int left = base_close(); /* what is disposed of may look at the rest */
     free(r->model);
     free(r);
-    return base_close();
+    return left;
 }
 
 static inline lki_cell *

@@ -357,9 +357,7 @@ test_read_inside_any_call_does_not_wait(void **state)
     (void)state;
     later leader;
     inside_open(INT64_MAX);
-    counted_shut(&c.inner, COUNTED_GET, COUNTED_AFTER);
-    later_start(&leader, &c, later_get, two(), NULL);
-    counted_wait(&c.inner, COUNTED_GET);
+    later_start_leader(&leader, &c, two(), COUNTED_AFTER);
     inside = read_two;
     lk_lock lock;
     size_t swept;
@@ -391,9 +389,7 @@ test_cache_behind_a_cache_still_asks_once(void **state)
         lk_cache_open(c.cache, &(lk_cache_options){.max_items = 100, .load_wait_ms = -1}, &top));
     lk_db *bottom = c.cache;
     c.cache = top;
-    counted_shut(&c.inner, COUNTED_GET, COUNTED_AFTER);
-    later_start(&leader, &c, later_get, one(), NULL);
-    counted_wait(&c.inner, COUNTED_GET);
+    later_start_leader(&leader, &c, one(), COUNTED_AFTER);
     later_start(&other, &c, later_get, one(), NULL);
     lk_statistics statistics = {0};
     while (statistics.cache_joined == 0) {

@@ -42,23 +42,6 @@ open_waiting(int64_t load_wait_ms, int64_t max_age_ms)
     kit_set(&c.k, "q", "2", "two");
 }
 
-/* A get that has asked, and stands at its gate with the answer. */
-static void
-leader_start(later *leader)
-{
-    counted_shut(&c.inner, COUNTED_GET, COUNTED_AFTER);
-    later_start(leader, &c, later_get, the_key(), NULL);
-    counted_wait(&c.inner, COUNTED_GET);
-}
-
-static void
-leader_go(later *leader, lk_status wanted)
-{
-    counted_go(&c.inner, COUNTED_GET);
-    assert_status(wanted, later_join(leader));
-    later_free(leader);
-}
-
 static lk_status
 read_get(lk_key key)
 {
@@ -96,7 +79,7 @@ test_hung_read_is_waited_for_once(void **state)
         open_waiting(1, 0);
         if (wanted == LK_NOT_FOUND)
             assert_status(LK_OK, lk_delete(c.k.db, (lk_key[]){the_key()}, 1));
-        leader_start(&leader);
+        later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
         assert_status(wanted, read(the_key()));
         uint64_t waits = joined();
         assert_true(waits > 0);
@@ -105,7 +88,7 @@ test_hung_read_is_waited_for_once(void **state)
             assert_status(wanted, reads[again](the_key()));
         assert_int_equal(joined(), waits);
         assert_true(cached_asked(&c) <= 1); /* the other key of a get_many */
-        leader_go(&leader, wanted);
+        later_end_leader(&leader, wanted);
         assert_true(cached_hits(&c, the_key(), wanted == LK_OK ? "old" : NULL));
         cached_close(&c);
     }
@@ -149,7 +132,7 @@ test_get_many_waits_once_for_several_hung_reads(void **state)
     (void)state;
     later single, several;
     open_waiting(1, 0);
-    leader_start(&single);
+    later_start_leader(&single, &c, the_key(), COUNTED_AFTER);
     counted_shut(&c.inner, COUNTED_GET_MANY, COUNTED_BEFORE);
     later_start(&several, &c, later_get_two, other_key(), NULL);
     counted_wait(&c.inner, COUNTED_GET_MANY);
@@ -169,7 +152,7 @@ test_get_many_waits_once_for_several_hung_reads(void **state)
     counted_go(&c.inner, COUNTED_GET_MANY);
     assert_status(LK_OK, later_join(&several));
     later_free(&several);
-    leader_go(&single, LK_OK);
+    later_end_leader(&single, LK_OK);
     cached_close(&c);
 }
 
@@ -180,13 +163,13 @@ test_get_many_that_fails_after_its_wait_is_nothing(void **state)
     (void)state;
     later leader;
     open_waiting(1, 0);
-    leader_start(&leader);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     lk_key keys[2] = {the_key(), other_key()};
     counted_fail(&c.inner, COUNTED_GET_MANY, COUNTED_BEFORE, 2, LK_BUSY);
     assert_status(LK_BUSY, lk_get_many(c.cache, keys, 2, c.k.result));
     assert_int_equal(lk_result_count(c.k.result), 0);
     assert_true(cached_hits(&c, other_key(), "two"));
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     assert_true(cached_hits(&c, the_key(), "old")); /* late, and the only answer */
     cached_close(&c);
 }
@@ -197,7 +180,7 @@ test_many_waiters_in_vain_all_read(void **state)
     (void)state;
     later leader, others[OTHERS];
     open_waiting(1, 0);
-    leader_start(&leader);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     for (size_t i = 0; i < OTHERS; i++)
         later_start(&others[i], &c, later_get, the_key(), NULL);
     for (size_t i = 0; i < OTHERS; i++) {
@@ -206,7 +189,7 @@ test_many_waiters_in_vain_all_read(void **state)
         later_free(&others[i]);
     }
     assert_true(cached_hits(&c, the_key(), "old"));
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     cached_close(&c);
 }
 
@@ -217,7 +200,7 @@ test_second_hung_read_costs_a_second_wait(void **state)
     (void)state;
     later first, second;
     open_waiting(1, 0);
-    leader_start(&first);
+    later_start_leader(&first, &c, the_key(), COUNTED_AFTER);
     counted_shut(&c.inner, COUNTED_GET_MANY, COUNTED_AFTER);
     later_start(&second, &c, later_get_two, other_key(), NULL);
     counted_wait(&c.inner, COUNTED_GET_MANY);
@@ -229,7 +212,7 @@ test_second_hung_read_costs_a_second_wait(void **state)
     counted_go(&c.inner, COUNTED_GET_MANY);
     assert_status(LK_OK, later_join(&second));
     later_free(&second);
-    leader_go(&first, LK_OK);
+    later_end_leader(&first, LK_OK);
     cached_close(&c);
 }
 
@@ -241,7 +224,7 @@ test_late_answer_is_not_kept_over_a_newer_one(void **state)
     (void)state;
     later leader;
     open_waiting(1, 0);
-    leader_start(&leader); /* has read "old" */
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER); /* has read "old" */
     kit_set(&c.k, "q", "1", "new");
     assert_true(cached_asks(&c, the_key(), "new"));
     uint64_t dropped = cached_statistics(&c).cache_dropped;
@@ -262,7 +245,7 @@ test_late_answer_is_not_kept_after_a_newer_one_went(void **state)
     char name[8];
     later leader;
     open_waiting(1, 0);
-    leader_start(&leader);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     kit_set(&c.k, "q", "1", "new");
     assert_true(cached_asks(&c, the_key(), "new"));
     for (int i = 0; i < 1000; i++) {
@@ -270,7 +253,7 @@ test_late_answer_is_not_kept_after_a_newer_one_went(void **state)
         kit_set(&c.k, "q", name, "x");
         assert_true(cached_holds(&c, lk_key_of("q", name), "x"));
     }
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     assert_true(cached_asks(&c, the_key(), "new"));
     cached_close(&c);
 }
@@ -282,10 +265,10 @@ test_late_answer_is_kept_where_it_is_the_first(void **state)
     (void)state;
     later leader;
     open_waiting(1, 0);
-    leader_start(&leader);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     counted_fail(&c.inner, COUNTED_GET, COUNTED_BEFORE, 1, LK_UNAVAILABLE);
     assert_status(LK_UNAVAILABLE, read_get(the_key()));
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     assert_true(cached_hits(&c, the_key(), "old"));
     cached_close(&c);
 }
@@ -296,10 +279,10 @@ test_late_answer_is_not_kept_over_a_write(void **state)
     (void)state;
     later leader;
     open_waiting(1, 0);
-    leader_start(&leader);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     assert_true(cached_asks(&c, the_key(), "old"));
     cached_set(&c, "q", "1", "new");
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     assert_true(cached_hits(&c, the_key(), "new"));
     cached_close(&c);
 }
@@ -312,16 +295,16 @@ test_answer_that_took_longer_than_max_age_is_not_kept(void **state)
     (void)state;
     later leader;
     open_waiting(LK_HOURS(1), 100);
-    leader_start(&leader);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     kit_advance(&c.k, 101);
     assert_true(cached_asks(&c, the_key(), "old")); /* nor is it waited for */
     assert_int_equal(joined(), 0);
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     assert_true(cached_hits(&c, the_key(), "old"));
     kit_advance(&c.k, 101);
-    leader_start(&leader);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     kit_advance(&c.k, 101);
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     assert_true(cached_asks(&c, the_key(), "old"));
     cached_close(&c);
 }
@@ -439,14 +422,13 @@ test_cancelled_waiter_leaves_the_cache_usable(void **state)
     (void)state;
     later leader, other;
     open_waiting(LK_HOURS(1), 0);
-    leader_start(&leader);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     later_start(&other, &c, later_get, the_key(), NULL);
-    while (joined() == 0)
-        sched_yield();
+    cached_await_joined(&c, 1);
     assert_int_equal(pthread_cancel(other.thread), 0);
     for (int i = 0; i < 100; i++)
         sched_yield();
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     (void)later_join(&other); /* cancelled behind the call, or not at all */
     later_free(&other);
     assert_true(cached_hits(&c, the_key(), "old"));

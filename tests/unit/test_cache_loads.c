@@ -4,8 +4,6 @@
  * longer, and only if no write came in between. Leaders are held at gates; that others have joined is seen in the
  * statistics.
  */
-#include <sched.h>
-
 #include "support/cached.h"
 
 enum { OTHERS = 5 };
@@ -19,35 +17,11 @@ the_key(void)
 }
 
 static void
-await_joined(uint64_t count)
-{
-    while (cached_statistics(&c).cache_joined < count)
-        sched_yield();
-}
-
-static void
 open_waiting(int64_t load_wait_ms)
 {
     lk_cache_options options = {.max_items = 100, .load_wait_ms = load_wait_ms};
     cached_open(&c, &options);
     kit_set(&c.k, "q", "1", "old");
-}
-
-/* A get that stands at its gate. */
-static void
-leader_start(later *leader, enum counted_when when)
-{
-    counted_shut(&c.inner, COUNTED_GET, when);
-    later_start(leader, &c, later_get, the_key(), NULL);
-    counted_wait(&c.inner, COUNTED_GET);
-}
-
-static void
-leader_go(later *leader, lk_status wanted)
-{
-    counted_go(&c.inner, COUNTED_GET);
-    assert_status(wanted, later_join(leader));
-    later_free(leader);
 }
 
 static lk_status
@@ -87,11 +61,11 @@ test_misses_of_one_key_at_once_ask_once(void **state)
     (void)state;
     later leader, others[OTHERS];
     open_waiting(LK_HOURS(1));
-    leader_start(&leader, COUNTED_BEFORE);
+    later_start_leader(&leader, &c, the_key(), COUNTED_BEFORE);
     for (size_t i = 0; i < OTHERS; i++)
         later_start(&others[i], &c, i % 2 != 0 ? later_get_into : later_get, the_key(), NULL);
-    await_joined(OTHERS);
-    leader_go(&leader, LK_OK);
+    cached_await_joined(&c, OTHERS);
+    later_end_leader(&leader, LK_OK);
     for (size_t i = 0; i < OTHERS; i++) {
         assert_status(LK_OK, later_join(&others[i]));
         assert_true(i % 2 != 0 || later_read(&others[i], "old"));
@@ -109,12 +83,12 @@ failure_check(lk_status leaders, lk_status others_wanted, uint64_t least, uint64
 {
     later leader, others[OTHERS];
     counted_fail(&c.inner, COUNTED_GET, COUNTED_BEFORE, 1, leaders);
-    leader_start(&leader, COUNTED_BEFORE);
+    later_start_leader(&leader, &c, the_key(), COUNTED_BEFORE);
     uint64_t joined = cached_statistics(&c).cache_joined;
     for (size_t i = 0; i < OTHERS; i++)
         later_start(&others[i], &c, later_get, the_key(), NULL);
-    await_joined(joined + OTHERS);
-    leader_go(&leader, leaders);
+    cached_await_joined(&c, joined + OTHERS);
+    later_end_leader(&leader, leaders);
     for (size_t i = 0; i < OTHERS; i++) {
         assert_status(others_wanted, later_join(&others[i]));
         later_free(&others[i]);
@@ -144,10 +118,10 @@ test_leader_that_is_slow_is_not_waited_for(void **state)
     for (size_t i = 0; i < KIT_COUNT(waits); i++) {
         later leader;
         open_waiting(waits[i]);
-        leader_start(&leader, COUNTED_BEFORE);
+        later_start_leader(&leader, &c, the_key(), COUNTED_BEFORE);
         assert_true(cached_asks(&c, the_key(), "old"));
         assert_int_equal(cached_statistics(&c).cache_joined, waits[i] > 0 ? 1 : 0);
-        leader_go(&leader, LK_OK);
+        later_end_leader(&leader, LK_OK);
         assert_true(cached_hits(&c, the_key(), "old"));
         cached_close(&c);
     }
@@ -163,12 +137,12 @@ test_expiry_before_the_answer_is_shared_is_seen(void **state)
     lk_item item = kit_item("q", "1", "old");
     item.expires_at_ms = KIT_START_MS + 10;
     assert_status(LK_OK, lk_set(c.k.db, &item, 1));
-    leader_start(&leader, COUNTED_AFTER);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     later_start(&other, &c, later_get, the_key(), NULL);
     later_start(&several, &c, later_get_many, the_key(), NULL);
-    await_joined(3);
+    cached_await_joined(&c, 3);
     kit_advance(&c.k, 11);
-    leader_go(&leader, LK_OK); /* it was there when the database was asked */
+    later_end_leader(&leader, LK_OK); /* it was there when the database was asked */
     assert_status(LK_NOT_FOUND, later_join(&other));
     assert_status(LK_OK, later_join(&several));
     assert_true(many_read(&several, NULL));
@@ -223,10 +197,10 @@ test_read_after_a_write_does_not_join_an_older_one(void **state)
         lk_item job = kit_item("q", "1", "old");
         open_waiting(LK_HOURS(1));
         assert_status(LK_OK, lk_queue_push(c.k.db, &job, 1, NULL, NULL));
-        leader_start(&leader, COUNTED_AFTER);
+        later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
         assert_status(LK_OK, writes[i]());
         assert_true(cached_asks(&c, the_key(), after[i])); /* the leader still stands there */
-        leader_go(&leader, LK_OK);
+        later_end_leader(&leader, LK_OK);
         assert_true(cached_holds(&c, the_key(), after[i]));
         cached_close(&c);
     }
@@ -238,12 +212,12 @@ test_read_within_a_write_does_not_join(void **state)
     (void)state;
     later leader, writer;
     open_waiting(LK_HOURS(1));
-    leader_start(&leader, COUNTED_AFTER);
+    later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
     counted_shut(&c.inner, COUNTED_SET, COUNTED_AFTER);
     later_start(&writer, &c, later_set, the_key(), "new");
     counted_wait(&c.inner, COUNTED_SET);
     assert_true(cached_asks(&c, the_key(), "new"));
-    leader_go(&leader, LK_OK);
+    later_end_leader(&leader, LK_OK);
     assert_true(cached_asks(&c, the_key(), "new"));
     counted_go(&c.inner, COUNTED_SET);
     assert_status(LK_OK, later_join(&writer));
@@ -261,11 +235,11 @@ test_write_after_the_others_joined_leaves_them_the_answer(void **state)
     for (size_t i = 0; i < KIT_COUNT(writes); i++) {
         later leader, other;
         open_waiting(LK_HOURS(1));
-        leader_start(&leader, COUNTED_AFTER);
+        later_start_leader(&leader, &c, the_key(), COUNTED_AFTER);
         later_start(&other, &c, later_get, the_key(), NULL);
-        await_joined(1);
+        cached_await_joined(&c, 1);
         assert_status(LK_OK, writes[i]());
-        leader_go(&leader, LK_OK);
+        later_end_leader(&leader, LK_OK);
         assert_status(LK_OK, later_join(&other));
         assert_true(later_read(&other, "old"));
         later_free(&other);
@@ -289,14 +263,12 @@ test_push_that_generates_the_key_of_a_load_is_seen(void **state)
     memcpy(ulid, lk_result_item(c.k.result, 0)->key.sk.data, LK_ULID_SIZE);
     lk_ulid_next(ulid, KIT_START_MS);
     lk_key key = lk_key_of("q", ulid);
-    counted_shut(&c.inner, COUNTED_GET, COUNTED_AFTER);
-    later_start(&leader, &c, later_get, key, NULL);
-    counted_wait(&c.inner, COUNTED_GET);
+    later_start_leader(&leader, &c, key, COUNTED_AFTER);
     assert_status(LK_OK, lk_queue_push(c.cache, &job, 1, NULL, NULL)); /* its key is that one */
     later other;
     later_start(&other, &c, later_get, key, NULL);
-    await_joined(1);
-    leader_go(&leader, LK_NOT_FOUND);
+    cached_await_joined(&c, 1);
+    later_end_leader(&leader, LK_NOT_FOUND);
     assert_status(LK_OK, later_join(&other));
     assert_true(later_read(&other, "x"));
     later_free(&other);
@@ -393,10 +365,10 @@ test_get_many_waits_for_another_read(void **state)
             assert_status(LK_OK, lk_delete(c.k.db, (lk_key[]){the_key()}, 1));
         else if (ends[i] != LK_OK)
             counted_fail(&c.inner, COUNTED_GET, COUNTED_AFTER, 1, ends[i]);
-        leader_start(&leader, COUNTED_BEFORE);
+        later_start_leader(&leader, &c, the_key(), COUNTED_BEFORE);
         later_start(&several, &c, later_get_many, the_key(), NULL);
-        await_joined(2);
-        leader_go(&leader, ends[i]);
+        cached_await_joined(&c, 2);
+        later_end_leader(&leader, ends[i]);
         assert_status(LK_OK, later_join(&several));
         assert_true(many_read(&several, ends[i] == LK_NOT_FOUND ? NULL : "old"));
         /* Where the leader failed it asks for itself. */
@@ -422,7 +394,7 @@ test_get_waits_for_a_get_many(void **state)
         later_start(&several, &c, later_get_many, the_key(), NULL);
         counted_wait(&c.inner, COUNTED_GET_MANY);
         later_start(&single, &c, later_get, the_key(), NULL);
-        await_joined(2); /* one is the duplicate */
+        cached_await_joined(&c, 2); /* one is the duplicate */
         counted_go(&c.inner, COUNTED_GET_MANY);
         assert_status(ends[i], later_join(&several));
         assert_status(LK_OK, later_join(&single));

@@ -26,9 +26,7 @@ static void
 check_fill_raced(const writing *w)
 {
     later reader;
-    counted_shut(&c.inner, COUNTED_GET, COUNTED_AFTER);
-    later_start(&reader, &c, later_get, the_key(), NULL);
-    counted_wait(&c.inner, COUNTED_GET);
+    later_start_leader(&reader, &c, the_key(), COUNTED_AFTER);
     HOLDS(w->write() == LK_OK);
     counted_go(&c.inner, COUNTED_GET);
     HOLDS(later_join(&reader) == LK_OK && later_read(&reader, "old"));
@@ -48,9 +46,7 @@ static void
 check_fill_ends_within(const writing *w)
 {
     later reader, writer;
-    counted_shut(&c.inner, COUNTED_GET, COUNTED_AFTER);
-    later_start(&reader, &c, later_get, the_key(), NULL);
-    counted_wait(&c.inner, COUNTED_GET);
+    later_start_leader(&reader, &c, the_key(), COUNTED_AFTER);
     counted_shut(&c.inner, w->call, COUNTED_BEFORE);
     start_write(&writer, w);
     counted_wait(&c.inner, w->call);
@@ -79,9 +75,7 @@ check_fill_begins_within(const writing *w)
     counted_shut(&c.inner, w->call, COUNTED_BEFORE);
     start_write(&writer, w);
     counted_wait(&c.inner, w->call);
-    counted_shut(&c.inner, COUNTED_GET, COUNTED_AFTER);
-    later_start(&reader, &c, later_get, the_key(), NULL);
-    counted_wait(&c.inner, COUNTED_GET);
+    later_start_leader(&reader, &c, the_key(), COUNTED_AFTER);
     counted_go(&c.inner, w->call);
     HOLDS(later_join(&writer) == LK_OK);
     counted_go(&c.inner, COUNTED_GET);

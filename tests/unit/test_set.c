@@ -46,9 +46,10 @@ rig_close(void **state)
 {
     rig *r = *state;
     lki_set_close(&r->set);
+    int left = base_close(); /* what is disposed of may look at the rest */
     free(r->objects);
     free(r);
-    return base_close();
+    return left;
 }
 
 /* A new set; objects whose hashes have so many different first bits, last bits and tags. */
