@@ -203,6 +203,13 @@ lki_section_epoch(const lki_thread *thread)
     return thread->epoch.epoch;
 }
 
+/* Is the thread in a section? */
+LKI_INLINE bool
+lki_is_entered(const lki_thread *thread)
+{
+    return thread->epoch.active != 0;
+}
+
 /* The queue that is noted as the i-th, 0 the first. */
 LKI_INLINE void **
 lki_noted_at(lki_thread *thread, uint32_t i)

@@ -190,6 +190,7 @@ static lk_status
 headed_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job,
               lki_state *to, uint64_t now)
 {
+    LK_ASSERT(!job->plain && lki_record_is_job(job->record));
     to->identity = lki_identity_new(thread);
     if (to->token == 0)
         to->token = lki_token_of(store, to->identity);
@@ -218,6 +219,8 @@ plain_change(lki_thread *thread, lki_queue *queue, const lki_found_job *job, lki
 {
     uint64_t word = job->state.identity;
     bool visible = to->time < now;
+    LK_ASSERT(lki_job_word_is_plain(word) && (word & LKI_JOB_WORD_PINNED) == 0);
+    LK_ASSERT(to->phase != LKI_FRONT && to->receives >= job->state.receives);
     to->identity = lki_job_word(to->phase, to->receives, to->time);
     to->token = LKI_PLAIN_TOKEN | lki_slot_place(job->segment, job->slot) << 16 | to->receives;
     if (LKI_UNLIKELY(visible)) {
@@ -274,6 +277,7 @@ lki_job_end(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_fo
         lk_status status = lki_job_head(store, thread, queue, job);
         return status == LK_OK ? LK_RACE : status;
     }
+    LK_ASSERT(lki_job_word_is_plain(word));
     if (!lki_cas_seq_cst(&job->slot->word, &word, done)) /* P11, P2 */
         return LK_RACE;
     stamp_set(store, job->slot);
@@ -287,6 +291,7 @@ lki_job_end(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_fo
 void
 lki_jobs_ended(lki_thread *thread, lki_segment *segment, uint32_t count)
 {
+    LK_ASSERT(count != 0);
     lki_slots_finish(segment, thread, count); /* P16: its read-modify-write is between the two */
     lki_queue_left(segment->queue);
     lki_queue_note_change(segment->queue, thread);

@@ -109,6 +109,7 @@ lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count)
 {
     uint32_t finished = lki_add_seq_cst(&segment->finished, count) + count; /* P14 */
     uint64_t word = lki_load_seq_cst(&segment->word);                       /* P14 */
+    LK_ASSERT(finished <= segment->capacity);
     if (LKI_UNLIKELY((word & LKI_SEALED) != 0 && finished == LKI_RESERVED(word)))
         lki_segment_leave(segment, thread);
 }

@@ -552,6 +552,7 @@ step_settle_rest(plan *p, const step *s)
 LKI_INLINE void
 step_settle(plan *p, const step *s, uint64_t stamp)
 {
+    LK_ASSERT(s->record != NULL && stamp != 0);
     lki_store_release(&s->record->word, stamp); /* P2 */
     if (LKI_UNLIKELY(!s->plain)) {
         step_settle_rest(p, s);
@@ -588,6 +589,7 @@ attempt(plan *p)
     lki_store_relaxed(&commit->state, LKI_INSTALLING);
     lk_status status = LK_OK;
     for (size_t i = 0; i < p->count; i++) {
+        LK_ASSERT(i == 0 || step_before(p->order[i - 1], p->order[i]));
         lki_store_relaxed(&commit->installed, i);
         if (LKI_LIKELY(step_install_plain(p, p->order[i])))
             continue;
@@ -716,6 +718,7 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     lki_scratch scratch = {NULL, 0};
     room few;
     plan p; /* not zeroed as a whole: that is a string instruction */
+    LK_ASSERT(lock_count + writes->count != 0);
     p.store = store;
     p.thread = thread;
     p.writes = writes;

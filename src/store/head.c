@@ -20,6 +20,7 @@ commit_stamp_now(lki_store *store, lki_commit *commit)
 {
     uint64_t ready = LKI_READY;
     uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after READY was seen */
+    LK_ASSERT(stamp != 0);
     lki_cas_seq_cst(&commit->state, &ready, stamp << 2);
 }
 
@@ -60,6 +61,7 @@ record_stamp(lki_record *record)
 uint64_t
 lki_snapshot(lki_store *store, lki_thread *thread)
 {
+    LK_ASSERT(lki_is_entered(thread)); /* it lasts as long as the section */
     lki_count(thread, LKI_SNAPSHOTS, 1);
     uint64_t snapshot = lki_load_seq_cst(&store->clock);
     uint64_t expected = snapshot;

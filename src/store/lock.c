@@ -38,6 +38,7 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
         above = lki_record_version(old);
     bool renewed = lki_good_lock(store, old, now) != NULL;
     const lki_lock made = {lki_version_above(thread, above), lki_lock_deadline(store, now->ms)};
+    LK_ASSERT(made.version > above);
     const lki_change change = {.lock = &made, .now = now};
     lki_record *record;
     lk_status status = lki_head_change_if(store, thread, cell, old, &change, &record);

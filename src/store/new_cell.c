@@ -46,6 +46,7 @@ set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
 {
     lk_status status = LK_OK;
     lki_latch *latch = lki_shard_latch(store, hashed->hash);
+    LK_ASSERT(cell->hash == lki_half_of(hashed->hash));
     lki_latch_take(latch, thread);
     if (lki_cell_is_dead(cell)) {
         status = LK_RACE;
@@ -70,6 +71,7 @@ lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *
                         size_t data_size, bool looked, lki_cell **cell)
 {
     const lki_hooks *hooks = store->hooks;
+    LK_ASSERT(lki_is_entered(thread));
     for (;; looked = false) {
         lk_status status = LK_OK;
         *cell = NULL;

@@ -93,6 +93,7 @@ lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *
     if (partition->dead || partition->index.count != 0 ||
         lki_load_acquire(&partition->queue) != NULL) /* P13 */
         return false;
+    LK_ASSERT(lki_is_entered(thread));
     partition->dead = true;
     lki_set_remove_latched(&store->partitions, thread, partition);
     lki_retire(thread, LKI_PARTITION, partition, sizeof *partition + partition->pk_size);
@@ -118,6 +119,7 @@ lk_status
 lki_partition_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
 {
     lk_bytes pk = {(*cell)->bytes, (*cell)->pk_size};
+    LK_ASSERT(lki_is_entered(thread) && lki_load_relaxed(&(*cell)->item) == LKI_EMPTY);
     lki_partition *partition = lki_partition_find_or_create(store, thread, pk);
     if (partition == NULL)
         return LK_NO_MEMORY;
@@ -152,6 +154,7 @@ lki_partition_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
      * the key has perhaps taken this one's place, died, and the partition with it. */
     lk_bytes pk = {cell->bytes, cell->pk_size};
     uint64_t hash = pk_hash(store, pk);
+    LK_ASSERT(lki_is_entered(thread) && lki_load_relaxed(&cell->item) == LKI_DEAD);
     lki_latch *outer = lki_shard_latch(store, hash);
     if (!lki_latch_try(outer))
         return false;
@@ -254,6 +257,29 @@ partitions_free(lki_store *store)
             lki_index_destroy(&partition->index, &store->domain.allocator);
             lki_free(&store->domain.allocator, partition, sizeof *partition + partition->pk_size);
         }
+    }
+}
+
+/* What a partition is to be when no other thread is there. */
+static void
+partition_check(lki_store *store, const lki_partition *partition)
+{
+    uint64_t hash = pk_hash(store, (lk_bytes){partition->pk, partition->pk_size});
+    LK_ASSERT(!partition->dead && partition->hash == lki_half_of(hash));
+    LK_ASSERT(lki_index_check(&partition->index, NULL, NULL) == partition->index.count);
+    (void)hash;
+}
+
+void
+lki_partitions_check(lki_store *store)
+{
+    enum { ROOM = 64 };
+    void *objects[ROOM];
+    lki_set_position at = {0};
+    while (!lki_set_is_end(&at)) {
+        size_t count = lki_set_walk(&store->partitions, &at, objects, ROOM);
+        for (size_t i = 0; i < count; i++)
+            partition_check(store, objects[i]);
     }
 }
 

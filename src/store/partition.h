@@ -63,5 +63,7 @@ size_t lki_partition_walk_next(lki_partition_walk *walk, lki_cell **cells, size_
 /* Open: false: no memory. Close frees all partitions with their indices; no other thread is there. */
 bool lki_partitions_open(lki_store *store);
 void lki_partitions_close(lki_store *store);
+/* All of them, as they have to be. Caller: nobody else is there; nothing that was retired has been freed since. */
+void lki_partitions_check(lki_store *store);
 
 #endif

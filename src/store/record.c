@@ -200,6 +200,7 @@ lki_record *
 lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_change *change,
                 lki_record *over)
 {
+    LK_ASSERT(lki_is_entered(thread));
     if (LKI_UNLIKELY(change->gone))
         return tombstone_new(thread, over != NULL ? lki_record_version(over) : 0);
     const lki_lock *lock = change->lock;
@@ -290,6 +291,7 @@ record_bring_home(lki_thread *thread, lki_cell *cell)
     if (LKI_UNLIKELY((flags & LKI_CELL_QUEUE) != 0) || /* whose head only its job changes */
         LKI_UNLIKELY(payload > lki_room_of(flags)) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
         return false;
+    LK_ASSERT((flags & LKI_CELL_ROOM) == 0 && apart != home);
     lki_store_relaxed(&home->word, word); /* published with the head */
     home->size = apart->size;
     home->kind = LKI_VALUE;
@@ -328,6 +330,7 @@ void
 lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
                     lki_record *by)
 {
+    LK_ASSERT(lki_is_entered(thread) && by != NULL && by != record);
     if (LKI_UNLIKELY(lki_record_is_job(by)) || LKI_UNLIKELY(lki_record_is_job(record)))
         store->hooks->replaced(store, thread, cell, record, by);
     if (record == NULL || (lki_record_is_job(by) && by->source == record))
@@ -363,6 +366,7 @@ head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, l
     lki_record *record = lki_record_over(store, thread, cell, change, over);
     if (LKI_UNLIKELY(record == NULL))
         return LK_NO_MEMORY;
+    LK_ASSERT(seen != LKI_DEAD && record != over);
     lki_record_put_over(record, over);
     lki_head_before(seen);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &seen, (uintptr_t)record))) { /* P1, P2 */

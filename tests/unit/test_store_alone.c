@@ -163,7 +163,7 @@ test_store_alone_expired_items_are_swept(void **state)
     enum { ITEMS = 100 };
     size_t swept = 0;
     for (int i = 0; i < ITEMS; i++) {
-        char sk[8];
+        char sk[16];
         snprintf(sk, sizeof sk, "%d", i);
         lk_item item = {.key = lk_key_of("users", sk), .expires_at_ms = 2000};
         assert_int_equal(lki_store_set(store, thread, &item, 1), LK_OK);
