@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * latchkey-instructions [ROW SLICES]: what single calls cost, in one thread, through the shared library.
+ * latchkey-instructions [ROW SLICES]: what single calls cost, in one thread, through the shared
+ * library.
  *
  * Without arguments it makes every row's calls in a function of its own, measured_ROW, again and
  * again, for a tool that counts what these functions execute (bench/instructions). For each time it
@@ -8,11 +9,12 @@
  * Nothing there depends on the moment: time is a count of the times that somebody asked for it, and
  * random bytes are a sequence.
  *
- * With arguments it repeats one row so many times and prints the nanoseconds of a unit in the fastest
- * of them, by the thread's own clock. Time and random bytes are the system's.
+ * With arguments it repeats one row so many times and prints the nanoseconds of a unit in the
+ * fastest of them, by the thread's own clock. Time and random bytes are the system's.
  *
- * Keys, items and claims are made before, and lie one behind the other. The store holds 10,000 items:
- * keys of 16 + 16 bytes in 10 partitions, values of 64 bytes, asked for in one shuffled order.
+ * Keys, items and claims are made before, and lie one behind the other. The store holds 10,000
+ * items: keys of 16 + 16 bytes in 10 partitions, values of 64 bytes, asked for in one shuffled
+ * order.
  */
 #include <dlfcn.h>
 #include <latchkey/latchkey.h>
@@ -89,12 +91,14 @@ getrandom(void *buffer, size_t size, unsigned flags)
 
 /* ---- the calls ----
  *
- * Each returns LK_OK if all of its calls did: statuses of faults and outcomes have bits of their own. */
+ * Each returns LK_OK if all of its calls did: statuses of faults and outcomes have bits of their
+ * own. */
 
 #define MEASURED __attribute__((noinline, noclone))
 #define BOTH(status, call) (status) = (lk_status)((int)(status) | (int)(call))
 
-/* measured_NAME: `call`, again and again, on the handle `on`, with `i` from 0 to `count` in steps of `step`. */
+/* measured_NAME: `call`, again and again, on the handle `on`, with `i` from 0 to `count` in steps
+ * of `step`. */
 #define MEASURE(name, handle, count, step, call)     \
     lk_status measured_##name(void);                 \
     MEASURED lk_status measured_##name(void)         \

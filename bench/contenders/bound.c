@@ -2,12 +2,14 @@
  *
  * bound: what the machine gives a table of this kind that promises nothing else. A key's hash names
  * one line with seven tags and seven pointers; a tag that fits leads to the item, key and value in
- * one block. So a get costs two misses that no table with keys of any size can do without. A read is
- * inside an epoch section; a write makes a new item and swaps the pointer. No versions, no expiry,
- * no order, no growth: the table is made for what it will be loaded with, and for as much again.
+ * one block. So a get costs two misses that no table with keys of any size can do without. A read
+ * is inside an epoch section; a write makes a new item and swaps the pointer. No versions, no
+ * expiry, no order, no growth: the table is made for what it will be loaded with, and for as much
+ * again.
  *
  * Invariants
- *   I1 tag i of a line is 0 while pointer i is NULL, and follows the pointer; neither is taken back.
+ *   I1 tag i of a line is 0 while pointer i is NULL, and follows the pointer; neither is taken
+ * back.
  *   I2 an item lies in its own line, or in one behind it with only full lines in between.
  */
 #include "contenders/parts/ck_items.h"

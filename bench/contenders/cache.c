@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * cache: this library's cache in front of its embedded store. cache-lru: the same with exact LRU. no
- * cache: the store alone. Loading writes to the store, so that a cache has nothing until it is asked.
+ * cache: this library's cache in front of its embedded store. cache-lru: the same with exact LRU.
+ * no cache: the store alone. Loading writes to the store, so that a cache has nothing until it is
+ * asked.
  */
 #include "contenders/latchkey.h"
 #include "contenders/parts/wrapper.h"
@@ -107,12 +108,9 @@ static bool
 client_set(void *handle, const lk_item *put)
 {
     struct client *client = handle;
-    unsigned attempt = 0;
     lk_status status;
 
-    do
-        status = lk_set(client->writes, put, 1);
-    while (latchkey_again(status, &attempt));
+    LATCHKEY_CALL(status, lk_set(client->writes, put, 1));
     return status == LK_OK;
 }
 

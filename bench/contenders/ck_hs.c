@@ -7,8 +7,7 @@
 #include "driver/loops.h"
 
 struct client {
-    struct ck_session session;
-    struct ck_store *store;
+    struct ck_member member;
     struct copies copies;
 };
 
@@ -17,22 +16,7 @@ hs_attach(void *store)
 {
     struct client *client = COPIES_CLIENT(client);
 
-    if (client == NULL)
-        return NULL;
-    client->store = store;
-    if (ck_session_open(&client->session, &client->store->epoch))
-        return client;
-    free(client);
-    return NULL;
-}
-
-static void
-hs_detach(void *handle)
-{
-    struct client *client = handle;
-
-    ck_session_close(&client->session);
-    free(client);
+    return ck_member_open(client, store);
 }
 
 BENCH_INLINE bool
@@ -41,11 +25,11 @@ hs_get(void *handle, const lk_key *key, lk_bytes *value)
     struct client *client = handle;
     uint64_t hash = item_hash(key);
 
-    ck_session_enter(&client->session);
-    struct ck_item *found = ck_item_find(client->store, hash, key);
+    ck_session_enter(&client->member.session);
+    struct ck_item *found = ck_item_find(client->member.store, hash, key);
     bool kept = found != NULL && copies_keep(&client->copies, 0, item_value(&found->item),
                                              found->item.value_size, value);
-    ck_session_leave(&client->session);
+    ck_session_leave(&client->member.session);
     return kept;
 }
 
@@ -59,7 +43,7 @@ BENCH_INLINE bool
 hs_set(void *handle, const lk_item *put)
 {
     struct client *client = handle;
-    struct ck_store *store = client->store;
+    struct ck_store *store = client->member.store;
     uint64_t hash = item_hash(&put->key);
     struct ck_item *item =
         malloc(offsetof(struct ck_item, item) + item_size(&put->key, put->data.size));
@@ -68,14 +52,14 @@ hs_set(void *handle, const lk_item *put)
     if (item == NULL)
         return false;
     item_init(&item->item, hash, &put->key, put->data);
-    ck_session_enter(&client->session);
+    ck_session_enter(&client->member.session);
     ck_spinlock_lock_eb(&store->latch);
     bool done = ck_hs_set(&store->set, hash, item, &previous);
     ck_spinlock_unlock(&store->latch);
     if (done && previous != NULL)
-        ck_session_retire(&client->session, &((struct ck_item *)previous)->own.retired,
+        ck_session_retire(&client->member.session, &((struct ck_item *)previous)->own.retired,
                           item_destroy);
-    ck_session_leave(&client->session);
+    ck_session_leave(&client->member.session);
     if (!done)
         free(item);
     return done;
@@ -85,16 +69,16 @@ static bool
 hs_remove(void *handle, const lk_key *key)
 {
     struct client *client = handle;
-    struct ck_store *store = client->store;
+    struct ck_store *store = client->member.store;
     struct ck_probe probe = {item_hash(key), key};
 
-    ck_session_enter(&client->session);
+    ck_session_enter(&client->member.session);
     ck_spinlock_lock_eb(&store->latch);
     struct ck_item *item = ck_hs_remove(&store->set, probe.hash, (const char *)&probe + 1);
     ck_spinlock_unlock(&store->latch);
     if (item != NULL)
-        ck_session_retire(&client->session, &item->own.retired, item_destroy);
-    ck_session_leave(&client->session);
+        ck_session_retire(&client->member.session, &item->own.retired, item_destroy);
+    ck_session_leave(&client->member.session);
     return item != NULL;
 }
 
@@ -108,7 +92,7 @@ static const struct bench_contender contender_ck_hs = {
     .open = ck_store_open,
     .close = ck_store_close,
     .attach = hs_attach,
-    .detach = hs_detach,
+    .detach = ck_member_close,
     .get = hs_get,
     .set = hs_set,
     .remove = hs_remove,

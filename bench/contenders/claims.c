@@ -193,11 +193,10 @@ lapsed_give_back(struct claims *queue, int64_t now)
 /* ---- the operations ---- */
 
 static void *
-queue_open_by_hand(const struct queue_setup *setup, const char **missing)
+queue_open_by_hand(const struct queue_setup *setup)
 {
     struct claims *queue = aligned_alloc(BENCH_LINE, sizeof *queue);
 
-    (void)missing;
     if (queue == NULL)
         return NULL;
     *queue = (struct claims){.ready = malloc(READY_START * sizeof(struct job *)),

@@ -150,12 +150,9 @@ BENCH_INLINE bool
 client_set(void *handle, const lk_item *put)
 {
     struct client *client = handle;
-    unsigned attempt = 0;
     lk_status status;
 
-    do
-        status = lk_set(client->db, put, 1);
-    while (latchkey_again(status, &attempt));
+    LATCHKEY_CALL(status, lk_set(client->db, put, 1));
     return status == LK_OK;
 }
 
@@ -163,12 +160,9 @@ static bool
 client_remove(void *handle, const lk_key *key)
 {
     struct client *client = handle;
-    unsigned attempt = 0;
     lk_status status;
 
-    do
-        status = lk_delete(client->db, key, 1);
-    while (latchkey_again(status, &attempt));
+    LATCHKEY_CALL(status, lk_delete(client->db, key, 1));
     return status == LK_OK;
 }
 
@@ -176,15 +170,12 @@ static bool
 client_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct client *client = handle;
-    unsigned attempt = 0;
     lk_status status;
 
     if (count > BENCH_GROUP)
         return false;
     client->lock_count = count;
-    do
-        status = lk_get_locked(client->db, keys, count, client->locks, client->result);
-    while (latchkey_again(status, &attempt));
+    LATCHKEY_CALL(status, lk_get_locked(client->db, keys, count, client->locks, client->result));
     return status == LK_OK && result_values(client, count, values);
 }
 
@@ -193,7 +184,6 @@ client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
 {
     struct client *client = handle;
     lk_item items[BENCH_GROUP];
-    unsigned attempt = 0;
     lk_status status;
 
     if (count > BENCH_GROUP)
@@ -203,9 +193,8 @@ client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
         items[i].data = values[i];
         items[i].expires_at_ms = 0;
     }
-    do
-        status = lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL);
-    while (latchkey_again(status, &attempt));
+    LATCHKEY_CALL(status,
+                  lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL));
     return status == LK_OK ? BENCH_COMMITTED : status == LK_RACE ? BENCH_RACED : BENCH_FAILED;
 }
 
@@ -228,13 +217,10 @@ static bool
 client_lock(void *handle, const lk_key *key)
 {
     struct client *client = handle;
-    unsigned attempt = 0;
     lk_status status;
     lk_lock lock;
 
-    do
-        status = lk_get_lock_at(client->db, key, &lock);
-    while (latchkey_again(status, &attempt));
+    LATCHKEY_CALL(status, lk_get_lock_at(client->db, key, &lock));
     return status == LK_OK;
 }
 

@@ -16,6 +16,15 @@ extern const struct bench_contender contender_latchkey;
  * memory back, and not too many attempts yet. The pause is over then. */
 bool latchkey_again(lk_status status, unsigned *attempt);
 
+/* Makes a call until it is not to be made again. */
+#define LATCHKEY_CALL(status, call)                \
+    do {                                           \
+        unsigned attempt_ = 0;                     \
+        do                                         \
+            status = call;                         \
+        while (latchkey_again(status, &attempt_)); \
+    } while (0)
+
 /* The counters of contention in an lk_statistics, of any lk_db. */
 bench_contention latchkey_contention;
 

@@ -35,30 +35,8 @@ clock_manual(void *context)
     return atomic_load(&queue->now_ms);
 }
 
-/* One job through a queue of its own, to see what this build of the library can do. */
-static lk_status
-queue_probe(lk_db *db)
-{
-    lk_bytes pk = {"probe", 5};
-    lk_item job = {{pk, {NULL, 0}}, {"job", 3}, 0};
-    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
-    lk_result *result = lk_result_new();
-    lk_status status;
-
-    if (result == NULL)
-        return LK_NO_MEMORY;
-    pull.pk = pk;
-    status = lk_queue_push(db, &job, 1, NULL, NULL);
-    if (status == LK_OK)
-        status = lk_queue_pull(db, &pull, result);
-    if (status == LK_OK)
-        status = lk_queue_acknowledge(db, lk_result_claim(result, 0), 1);
-    lk_result_free(result);
-    return status;
-}
-
 static void *
-queue_new(const struct queue_setup *setup, const char **missing)
+queue_new(const struct queue_setup *setup)
 {
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     struct queue *queue = calloc(1, sizeof *queue);
@@ -71,16 +49,8 @@ queue_new(const struct queue_setup *setup, const char **missing)
         options.monotonic_ms = clock_manual;
         options.clock_context = queue;
     }
-    if (lk_memory_open(&options, &queue->db) != LK_OK) {
-        free(queue);
-        return NULL;
-    }
-    lk_status status = queue_probe(queue->db);
-    if (status == LK_OK)
+    if (lk_memory_open(&options, &queue->db) == LK_OK)
         return queue;
-    if (status == LK_UNSUPPORTED)
-        *missing = "LK_UNSUPPORTED";
-    lk_close(queue->db);
     free(queue);
     return NULL;
 }
@@ -133,22 +103,13 @@ client_push(void *handle, const struct queue_job *jobs, size_t count)
 {
     struct client *client = handle;
     lk_item items[QUEUE_BATCH];
-    unsigned attempt = 0;
     lk_status status;
 
     if (count > QUEUE_BATCH)
         return false;
-    for (size_t i = 0; i < count; i++) {
-        items[i].key.pk = queue_pk;
-        items[i].key.sk.data = NULL;
-        items[i].key.sk.size = 0;
-        items[i].data.data = &jobs[i];
-        items[i].data.size = sizeof jobs[i];
-        items[i].expires_at_ms = 0;
-    }
-    do
-        status = lk_queue_push(client->queue->db, items, count, NULL, NULL);
-    while (latchkey_again(status, &attempt));
+    for (size_t i = 0; i < count; i++)
+        items[i] = (lk_item){{queue_pk, {NULL, 0}}, {&jobs[i], sizeof jobs[i]}, 0};
+    LATCHKEY_CALL(status, lk_queue_push(client->queue->db, items, count, NULL, NULL));
     return status == LK_OK;
 }
 
@@ -156,7 +117,6 @@ static size_t
 pull_up_to(struct client *client, struct queue_job *jobs, size_t count, int64_t wait_ms)
 {
     lk_pull_options options = LK_PULL_OPTIONS_INIT;
-    unsigned attempt = 0;
     lk_status status;
 
     options.pk = queue_pk;
@@ -164,9 +124,7 @@ pull_up_to(struct client *client, struct queue_job *jobs, size_t count, int64_t 
     options.max_jobs = count;
     options.wait_ms = wait_ms;
     client->count = 0;
-    do
-        status = lk_queue_pull(client->queue->db, &options, client->result);
-    while (latchkey_again(status, &attempt));
+    LATCHKEY_CALL(status, lk_queue_pull(client->queue->db, &options, client->result));
     if (status == LK_EMPTY)
         return 0;
     if (status != LK_OK)
@@ -213,7 +171,6 @@ client_acknowledge(void *handle)
 {
     struct client *client = handle;
     const lk_claim *claims = client->claims;
-    unsigned attempt = 0;
     lk_status status;
 
     if (client->count == 1) {
@@ -225,9 +182,7 @@ client_acknowledge(void *handle)
             client->claims[i] = *lk_result_claim(client->result, i);
         claims = client->claims;
     }
-    do
-        status = lk_queue_acknowledge(client->queue->db, claims, client->count);
-    while (latchkey_again(status, &attempt));
+    LATCHKEY_CALL(status, lk_queue_acknowledge(client->queue->db, claims, client->count));
     return status == LK_OK;
 }
 

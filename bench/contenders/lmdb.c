@@ -181,25 +181,30 @@ raw_get(void *handle, const lk_key *key, lk_bytes *value)
     return raw_get_many(handle, key, 1, value);
 }
 
+/* Commits what went well. False: it did not, or it could not be committed. */
+static bool
+txn_end(MDB_txn *txn, bool good)
+{
+    if (good)
+        return mdb_txn_commit(txn) == 0;
+    mdb_txn_abort(txn);
+    return false;
+}
+
 static bool
 raw_set(void *handle, const lk_item *put)
 {
-    const lk_key *key = &put->key;
-    lk_bytes value = put->data;
     struct raw_client *client = handle;
+    struct raw_store *store = client->store;
     struct raw_key framed;
-    MDB_val k = key_make(&framed, key), data = {value.size, (void *)(uintptr_t)value.data};
+    MDB_val k = key_make(&framed, &put->key);
+    MDB_val data = {put->data.size, (void *)(uintptr_t)put->data.data};
     MDB_txn *txn;
 
     if (client->bulk != NULL)
-        return mdb_put(client->bulk, client->store->items, &k, &data, 0) == 0;
-    if (mdb_txn_begin(client->store->env, NULL, 0, &txn) != 0)
-        return false;
-    if (mdb_put(txn, client->store->items, &k, &data, 0) != 0) {
-        mdb_txn_abort(txn);
-        return false;
-    }
-    return mdb_txn_commit(txn) == 0;
+        return mdb_put(client->bulk, store->items, &k, &data, 0) == 0;
+    return mdb_txn_begin(store->env, NULL, 0, &txn) == 0 &&
+           txn_end(txn, mdb_put(txn, store->items, &k, &data, 0) == 0);
 }
 
 static bool
@@ -232,11 +237,8 @@ raw_remove(void *handle, const lk_key *key)
         return false;
     int items = mdb_del(txn, client->store->items, &k, NULL);
     int versions = mdb_del(txn, client->store->versions, &k, NULL);
-    if ((items != 0 && items != MDB_NOTFOUND) || (versions != 0 && versions != MDB_NOTFOUND)) {
-        mdb_txn_abort(txn);
-        return false;
-    }
-    return mdb_txn_commit(txn) == 0;
+    return txn_end(txn, (items == 0 || items == MDB_NOTFOUND) &&
+                            (versions == 0 || versions == MDB_NOTFOUND));
 }
 
 /* 0: it has none yet. False: an error. */
@@ -302,11 +304,8 @@ raw_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *value
     if (mdb_txn_begin(client->store->env, NULL, 0, &txn) != 0)
         return BENCH_FAILED;
     enum bench_commit outcome = items_write(client, txn, keys, count, values);
-    if (outcome != BENCH_COMMITTED)
-        mdb_txn_abort(txn);
-    else if (mdb_txn_commit(txn) != 0)
-        return BENCH_FAILED;
-    return outcome;
+    bool committed = txn_end(txn, outcome == BENCH_COMMITTED);
+    return committed || outcome != BENCH_COMMITTED ? outcome : BENCH_FAILED;
 }
 
 /* The items are handed on where they lie. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * lru-mutex: the cache that people write by hand. A hash map with chains, sized beforehand, a doubly
- * linked list from the newest to the oldest, one mutex over both. Values are copied out under the
- * mutex; memory is allocated and freed outside of it, and on a hit not at all. What it does not have
- * it reads from the database behind it.
+ * lru-mutex: the cache that people write by hand. A hash map with chains, sized beforehand, a
+ * doubly linked list from the newest to the oldest, one mutex over both. Values are copied out
+ * under the mutex; memory is allocated and freed outside of it, and on a hit not at all. What it
+ * does not have it reads from the database behind it.
  *
  * Invariants
  *   I1 under the mutex: an entry is in the chain of its hash and in the list, or in neither.

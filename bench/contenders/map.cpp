@@ -2,8 +2,7 @@
 //
 // What a C++ programmer writes where order counts: a std::map per partition under a
 // std::shared_mutex, found through striped directories of partitions. A partition is never removed,
-// so that a pointer to it outlives its directory's latch. std::map-one: one std::map of all under
-// one std::shared_mutex.
+// so that a pointer to it outlives its directory's latch.
 #include "contenders/parts/maps.hpp"
 
 #include <array>
@@ -12,53 +11,13 @@
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
-#include <utility>
 
 constexpr std::size_t DirectoryCount = 64;
 
-// A std::map under a lock, with any kind of key that can be looked for as a Probe.
-template <typename Key, typename Less> struct LockedMap {
+struct Partition {
     std::shared_mutex latch;
-    std::map<Key, std::string, Less> items;
-
-    template <typename Probe, typename Keep>
-    __attribute__((always_inline)) inline bool
-    read(const Probe &probe, Keep keep)
-    {
-        std::shared_lock guard(latch);
-        auto found = items.find(probe);
-        if (found != items.end())
-            keep(found->second);
-        return found != items.end();
-    }
-
-    template <typename Probe>
-    __attribute__((always_inline)) inline bool
-    set(const Probe &probe, std::string_view text)
-    {
-        std::unique_lock guard(latch);
-        auto place = items.lower_bound(probe);
-        if (place != items.end() && !Less()(probe, place->first))
-            place->second.assign(text);
-        else
-            items.emplace_hint(place, probe, text);
-        return true;
-    }
-
-    template <typename Probe>
-    bool
-    remove(const Probe &probe)
-    {
-        std::unique_lock guard(latch);
-        auto found = items.find(probe);
-        if (found == items.end())
-            return false;
-        items.erase(found);
-        return true;
-    }
+    std::map<std::string, std::string, std::less<>> items;
 };
-
-// ---- a map per partition -------------------------------------------------------------------------
 
 struct TextHash {
     using is_transparent = void;
@@ -70,7 +29,6 @@ struct TextHash {
 };
 
 struct Partitions {
-    using Partition = LockedMap<std::string, std::less<>>;
     struct alignas(BENCH_LINE) Directory {
         std::shared_mutex latch;
         std::unordered_map<std::string, std::unique_ptr<Partition>, TextHash, std::equal_to<>>
@@ -111,20 +69,41 @@ struct Partitions {
     read(const lk_key *key, Keep keep)
     {
         Partition *partition = find(text_of(key->pk));
-        return partition != nullptr && partition->read(text_of(key->sk), keep);
+        if (partition == nullptr)
+            return false;
+        std::shared_lock guard(partition->latch);
+        auto found = partition->items.find(text_of(key->sk));
+        if (found == partition->items.end())
+            return false;
+        keep(found->second);
+        return true;
     }
 
     __attribute__((always_inline)) inline bool
     set(const lk_key *key, std::string_view text)
     {
-        return find_or_add(text_of(key->pk))->set(text_of(key->sk), text);
+        Partition *partition = find_or_add(text_of(key->pk));
+        std::unique_lock guard(partition->latch);
+        auto place = partition->items.lower_bound(text_of(key->sk));
+        if (place != partition->items.end() && place->first == text_of(key->sk))
+            place->second.assign(text);
+        else
+            partition->items.emplace_hint(place, text_of(key->sk), text);
+        return true;
     }
 
     bool
     remove(const lk_key *key)
     {
         Partition *partition = find(text_of(key->pk));
-        return partition != nullptr && partition->remove(text_of(key->sk));
+        if (partition == nullptr)
+            return false;
+        std::unique_lock guard(partition->latch);
+        auto found = partition->items.find(text_of(key->sk));
+        if (found == partition->items.end())
+            return false;
+        partition->items.erase(found);
+        return true;
     }
 
     template <typename Keep>
@@ -149,50 +128,3 @@ struct Partitions {
 
 BENCH_MAP(map_partitions, Partitions, .name = "std::map",
           .what = "a std::map per partition under a std::shared_mutex (C++)", .order = 30)
-
-// ---- one map of all ------------------------------------------------------------------------------
-
-struct PairLess {
-    using is_transparent = void;
-    template <typename Left, typename Right>
-    bool
-    operator()(const Left &left, const Right &right) const
-    {
-        int order = std::string_view(left.first).compare(std::string_view(right.first));
-        return order != 0 ? order < 0
-                          : std::string_view(left.second) < std::string_view(right.second);
-    }
-};
-
-struct MapOfAll {
-    using Probe = std::pair<std::string_view, std::string_view>;
-    LockedMap<std::pair<std::string, std::string>, PairLess> map;
-
-    static Probe
-    probe(const lk_key *key)
-    {
-        return {text_of(key->pk), text_of(key->sk)};
-    }
-
-    template <typename Keep>
-    __attribute__((always_inline)) inline bool
-    read(const lk_key *key, Keep keep)
-    {
-        return map.read(probe(key), keep);
-    }
-
-    __attribute__((always_inline)) inline bool
-    set(const lk_key *key, std::string_view text)
-    {
-        return map.set(probe(key), text);
-    }
-
-    bool
-    remove(const lk_key *key)
-    {
-        return map.remove(probe(key));
-    }
-};
-
-BENCH_MAP(map_of_all, MapOfAll, .name = "std::map-one",
-          .what = "one std::map of all items under a std::shared_mutex (C++)", .order = 30)

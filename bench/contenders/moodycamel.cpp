@@ -27,7 +27,7 @@ struct Client {
 };
 
 void *
-queue_new(const queue_setup *, const char **)
+queue_new(const queue_setup *)
 try {
     return new Queue;
 } catch (const std::bad_alloc &) {

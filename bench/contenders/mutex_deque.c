@@ -24,12 +24,11 @@ struct deque {
 };
 
 static void *
-deque_open(const struct queue_setup *setup, const char **missing)
+deque_open(const struct queue_setup *setup)
 {
     struct deque *deque = aligned_alloc(BENCH_LINE, sizeof *deque);
 
     (void)setup;
-    (void)missing;
     if (deque == NULL)
         return NULL;
     deque->ring = malloc(RING_START * sizeof *deque->ring);

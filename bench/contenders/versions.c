@@ -14,8 +14,7 @@ struct versions_note {
 };
 
 struct versions_client {
-    struct ck_session session;
-    struct ck_store *store;
+    struct ck_member member;
     struct versions_note notes[BENCH_GROUP];
     struct copies copies; /* whole words */
 };
@@ -25,22 +24,7 @@ versions_attach(void *store)
 {
     struct versions_client *client = COPIES_CLIENT(client);
 
-    if (client == NULL)
-        return NULL;
-    client->store = store;
-    if (ck_session_open(&client->session, &client->store->epoch))
-        return client;
-    free(client);
-    return NULL;
-}
-
-static void
-versions_detach(void *handle)
-{
-    struct versions_client *client = handle;
-
-    ck_session_close(&client->session);
-    free(client);
+    return ck_member_open(client, store);
 }
 
 /* The words of a value start at the next multiple of eight behind the key. */
@@ -101,10 +85,10 @@ versions_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
     struct versions_client *client = handle;
     bool found = count <= BENCH_GROUP;
 
-    ck_session_enter(&client->session);
+    ck_session_enter(&client->member.session);
     for (size_t i = 0; found && i < count; i++) {
         char *copy = client->copies.bytes + i * client->copies.capacity;
-        struct ck_item *item = ck_item_find(client->store, item_hash(&keys[i]), &keys[i]);
+        struct ck_item *item = ck_item_find(client->member.store, item_hash(&keys[i]), &keys[i]);
         found = item != NULL && item->item.value_size <= client->copies.capacity;
         if (!found)
             break;
@@ -112,7 +96,7 @@ versions_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
         client->notes[i].version = item_read(item, (uint64_t *)(void *)copy);
         values[i] = (lk_bytes){copy, item->item.value_size};
     }
-    ck_session_leave(&client->session);
+    ck_session_leave(&client->member.session);
     return found;
 }
 
@@ -159,16 +143,16 @@ versions_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *
 static struct ck_item *
 item_find(struct versions_client *client, uint64_t hash, const lk_key *key)
 {
-    ck_session_enter(&client->session);
-    struct ck_item *item = ck_item_find(client->store, hash, key);
-    ck_session_leave(&client->session);
+    ck_session_enter(&client->member.session);
+    struct ck_item *item = ck_item_find(client->member.store, hash, key);
+    ck_session_leave(&client->member.session);
     return item;
 }
 
 static bool
 item_insert(struct versions_client *client, uint64_t hash, const lk_item *put)
 {
-    struct ck_store *store = client->store;
+    struct ck_store *store = client->member.store;
     struct ck_item *item =
         malloc(offsetof(struct ck_item, item) + item_size(&put->key, put->data.size + 15));
 
@@ -176,11 +160,11 @@ item_insert(struct versions_client *client, uint64_t hash, const lk_item *put)
         return false;
     item_init(&item->item, hash, &put->key, put->data);
     item_write_locked(item, 0, put->data);
-    ck_session_enter(&client->session);
+    ck_session_enter(&client->member.session);
     ck_spinlock_lock_eb(&store->latch);
     bool done = ck_hs_put(&store->set, hash, item);
     ck_spinlock_unlock(&store->latch);
-    ck_session_leave(&client->session);
+    ck_session_leave(&client->member.session);
     if (!done)
         free(item);
     return done;
@@ -219,7 +203,7 @@ static const struct bench_contender contender_versions = {
     .open = ck_store_open,
     .close = ck_store_close,
     .attach = versions_attach,
-    .detach = versions_detach,
+    .detach = ck_member_close,
     .get = versions_get,
     .set = versions_set,
     .read = versions_read,

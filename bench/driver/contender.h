@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a contender is: a table of calls on a store, or on a queue, and how it enters the registry. A
- * new contender is one file that fills such a table and ends with BENCH_CONTENDER. It needs nothing
- * else of the benchmark, but loops.h where its calls are to be inlined into the loops that measure.
+ * What a contender is: a table of calls on a store, or on a queue, and how it enters the registry.
+ * A new contender is one file that fills such a table and ends with BENCH_CONTENDER. It needs
+ * nothing else of the benchmark, but loops.h where its calls are to be inlined into the loops that
+ * measure.
  */
 #ifndef BENCH_CONTENDER_H
 #define BENCH_CONTENDER_H
@@ -161,8 +162,7 @@ struct queue_operations {
     bool claims;       /* a pull claims; without: it takes out, and `acknowledge` does nothing */
     size_t batch_most; /* jobs that one call takes; 0: any number */
 
-    /* NULL on failure; with *missing set (a static text) where the contender has no such queue. */
-    void *(*open)(const struct queue_setup *setup, const char **missing);
+    void *(*open)(const struct queue_setup *setup); /* NULL on failure */
     void (*close)(void *queue);
     void *(*attach)(void *queue);
     void (*detach)(void *client);

@@ -94,11 +94,3 @@ contention_value(const struct contention *contention, size_t counter)
         return value;
     return contention->operations != 0 ? value / (double)contention->operations : 0;
 }
-
-const char *
-contention_attempts_text(size_t i)
-{
-    static const char *const texts[BENCH_ATTEMPTS] = {"1", "2", "3-4", "5-8", "9-16", "17 or more"};
-
-    return texts[i];
-}

@@ -46,7 +46,4 @@ void contention_add_worker(struct contention *contention, const struct bench_wor
 /* The value of a counter, for each operation if it is a total. */
 double contention_value(const struct contention *contention, size_t counter);
 
-/* "1", "2", "3-4" ... "17 or more": what an element of the attempts counts. */
-const char *contention_attempts_text(size_t i);
-
 #endif

@@ -125,7 +125,8 @@ worker_raced(struct bench_worker *worker, enum bench_commit outcome, unsigned at
 
 /* ---- what a thread does ---------------------------------------------------------------------- */
 
-/* By the mix of a workload: what is drawn for a place of the stream is the same for every contender. */
+/* By the mix of a workload: what is drawn for a place of the stream is the same for every
+ * contender. */
 static void
 mix_step(struct bench_worker *worker, size_t count)
 {
@@ -308,7 +309,8 @@ team_schedule(struct team *team)
                       i < first ? 0 : i - first);
 }
 
-/* What a thread has done so far, and the processor time that it took, in nanoseconds; 0: unknown. */
+/* What a thread has done so far, and the processor time that it took, in nanoseconds; 0: unknown.
+ * */
 struct look {
     uint64_t done, processor_ns;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The driver: opens and loads stores, runs one workload on one contender with some threads, and adds
- * up what the threads counted. Knows neither tables nor which workloads run.
+ * The driver: opens and loads stores, runs one workload on one contender with some threads, and
+ * adds up what the threads counted. Knows neither tables nor which workloads run.
  */
 #ifndef BENCH_DRIVER_H
 #define BENCH_DRIVER_H
@@ -20,7 +20,6 @@ struct driver_store {
     const struct bench_source *source;
     void *handle; /* NULL: it is opened anew for each run */
     size_t items;
-    double load_s;
     bool failed;
     size_t seen;  /* the last look was at so many ranks, nobody wrote since; 0: somebody did */
     uint64_t sum; /* of the numbers that it saw */
@@ -40,9 +39,8 @@ struct driver_result {
     uint64_t retries; /* inside the store */
     uint64_t late;    /* scheduled by --rate, and not begun in time */
     double elapsed_s;
-    double others_s;     /* processor time of other processes meanwhile */
-    const char *fault;   /* what was wrong, a static text; NULL: nothing */
-    const char *missing; /* why there is no figure, which is no fault; NULL: there is one */
+    double others_s;   /* processor time of other processes meanwhile */
+    const char *fault; /* what was wrong, a static text; NULL: nothing */
 };
 
 /* ---- stores ---------------------------------------------------------------------------------- */
@@ -85,21 +83,24 @@ bool driver_streams_open(struct driver_streams *streams, const struct bench_work
                          unsigned threads);
 void driver_streams_close(struct driver_streams *streams);
 
-/* One run: threads attach, wait for each other, warm up, are measured, check. Adds to `result`. In a
- * process of its own, if the workload wants that. */
+/* One run: threads attach, wait for each other, warm up, are measured, check. Adds to `result`. In
+ * a process of its own, if the workload wants that. */
 void driver_run(const struct bench_workload *workload, const struct driver_streams *streams,
                 unsigned threads, struct driver_result *result);
 
-/* Calls a function in a child process, which ends with it. False: there was none, or it did not come
- * to its end. What the function leaves has to lie in memory that is shared. */
+/* Calls a function in a child process, which ends with it. False: there was none, or it did not
+ * come to its end. What the function leaves has to lie in memory that is shared. */
 bool driver_fork(void (*child)(void *context), void *context);
 
 /* Memory that a child shares with its parent, zeroed; NULL: there is none. */
 void *driver_shared_open(size_t size);
 void driver_shared_close(void *memory, size_t size);
 
-/* Waits for threads to end. One that does not within some seconds cannot be stopped: then the
- * program says who it is, and ends as broken. */
+/* A thread that does not come back cannot be stopped: the program says whose it is, and ends as
+ * broken. */
+__attribute__((noreturn)) void driver_give_up(const char *contender);
+
+/* Waits for threads to end, up to a minute. */
 void driver_join(const pthread_t *threads, unsigned count, const char *contender);
 
 size_t driver_processors(void);

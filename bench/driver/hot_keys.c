@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Space-Saving. A key that is not in the table takes the place of the one with the lowest count, and
- * its count: it may have been named so often before. Two tables are merged as in Agarwal et al.
+ * Space-Saving. A key that is not in the table takes the place of the one with the lowest count,
+ * and its count: it may have been named so often before. Two tables are merged as in Agarwal et al.
  * (Mergeable Summaries, 2012): a key that one of them lacks may have been named there as often as
  * the lowest count says.
  */

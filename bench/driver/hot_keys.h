@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which keys are named most often, out of any number of them, in a table of fixed size: the
- * Space-Saving summary (Metwally, Agrawal, El Abbadi, 2005). Each worker has one of its own, for the
- * keys of commits that lost a race; they are merged after the run.
+ * Space-Saving summary (Metwally, Agrawal, El Abbadi, 2005). Each worker has one of its own, for
+ * the keys of commits that lost a race; they are merged after the run.
  *
  * Invariants
  *   I1 a key was named at least `count` - `error` times, and at most `count` times.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command line: three commands, of which `run` need not be written, and one table of options. The
- * table parses them and prints their help.
+ * The command line: three commands, of which `run` need not be written, and one table of options.
+ * The table parses them and prints their help.
  */
 #include "driver/options.h"
 
@@ -11,7 +11,6 @@
 #include "record/record.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +41,6 @@ enum option_kind {
     KIND_TEXT,  /* `check` says whether it is a good one */
     KIND_REAL,  /* a double, from `least` to `most`, in one of the units */
     KIND_WHOLE, /* a uint64_t, the same */
-    KIND_SEED,  /* a uint64_t, all of its 64 bits */
     KIND_QUICK,
     KIND_LIST
 };
@@ -100,7 +98,7 @@ static const struct choice options[] = {
      "Of keys: uniform, zipf:THETA, hot:KEYS (default: the workload's)"},
     {"locks-per-commit", "N", 0, WHOLE(locks_per_commit, units_none, 2, BENCH_GROUP),
      "Of the workload commit (default 4; 2 to 16)"},
-    {"seed", "N", 0, FLAG(KIND_SEED), "Of all that is random (default 1)"},
+    {"seed", "N", 0, WHOLE(seed, units_none, 0, 1e15), "Of all that is random (default 1)"},
     {.help = "How:"},
     {"duration", "TIME", 'd', REAL(duration_s, units_time, 0.001, 3600),
      "Of each measurement (default 30ms)"},
@@ -114,9 +112,9 @@ static const struct choice options[] = {
     {"pin", "HOW", 0, TEXT(pin, pin_is_good, "none, compact or spread"),
      "Threads to processors: none, compact (neighbours first), spread (cores first)"},
     {"time", "HOW", 0, TEXT(time, time_is_good, "clock or processor"),
-     "Rates per second of the clock, or of the processor that a thread had (of workloads on "
-     "stores; "
-     "for a machine with other work to do; waiting is then free)"},
+     "Rates per second of the clock, or of the processor that a thread had (for a machine with "
+     "other "
+     "work to do; waiting is then free)"},
     {"quick", NULL, 0, FLAG(KIND_QUICK), "All that can be run, as briefly as possible"},
     {.help = "What becomes of it:"},
     {"json", "FILE", 0, TEXT(json, NULL, NULL), "Write all of it, to be compared later"},
@@ -125,8 +123,7 @@ static const struct choice options[] = {
     {"csv", "FILE", 0, TEXT(csv, NULL, NULL), "Write a line for each row and repeat"},
     {"hgrm", "PREFIX", 0, TEXT(hgrm, NULL, NULL),
      "Write latencies in HdrHistogram's format, a file for each row: PREFIX-NAME.hgrm, or "
-     "NAME.hgrm "
-     "in a folder"},
+     "NAME.hgrm in a folder"},
     {"baseline", "FILE", 0, TEXT(baseline, NULL, NULL),
      "Compare with this record (of --json) at the end"},
     {"fail-if-worse", "PERCENT", 0, REAL(worse_most, units_part, 0, 10),
@@ -147,8 +144,7 @@ static const char option_text[] =
     "latchkey-bench -- latchkey against what people write by hand\v"
     "TIME is in seconds, or with a unit: 500ms, 3s, 2m. Numbers of operations may end with k or M. "
     "Without options it runs the workloads that matter most, in about half a minute. `compare' "
-    "puts "
-    "two records next to each other, the older one first; `report' makes a page of one "
+    "puts two records next to each other, the older one first; `report' makes a page of one "
     "(report.html, or where -o says), with a comparison where there is a --baseline.\n\n"
     "Exit status: 0 all is well, 1 an invariant was broken, 2 bad usage or a file that cannot be "
     "read or written, 3 worse than the baseline (with --fail-if-worse), 130 interrupted; what was "
@@ -175,18 +171,6 @@ option_number(struct argp_state *state, const struct choice *option, const char 
     return 0;
 }
 
-static uint64_t
-option_seed(struct argp_state *state, const char *text)
-{
-    char *end;
-
-    errno = 0;
-    uint64_t seed = strtoull(text, &end, 0);
-    if (end == text || *end != '\0' || errno != 0 || *text == '-')
-        argp_error(state, "'%s' is not a seed: a whole number", text);
-    return seed;
-}
-
 static void
 option_set(struct argp_state *state, const struct choice *option, const char *text)
 {
@@ -204,9 +188,6 @@ option_set(struct argp_state *state, const struct choice *option, const char *te
         break;
     case KIND_WHOLE:
         *(uint64_t *)field = (uint64_t)option_number(state, option, text);
-        break;
-    case KIND_SEED:
-        into->seed = option_seed(state, text);
         break;
     case KIND_QUICK:
         into->keys = 50000;

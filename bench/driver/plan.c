@@ -31,8 +31,8 @@ static size_t row_count;
 static unsigned faults;
 static uint64_t plan_start_ns;
 
-/* A default plan that has taken so long goes on with fewer repeats: the machine is slow or busy. A last look at
- * contenders other than latchkey is at so many items. */
+/* A default plan that has taken so long goes on with fewer repeats: the machine is slow or busy. A
+ * last look at contenders other than latchkey is at so many items. */
 #define PLAN_HURRY_S 90
 #define HURRY_REPEATS 3
 #define LAST_LOOK_RANKS 100000
@@ -162,7 +162,7 @@ cells_run(const struct row_plan *row, unsigned threads, const struct driver_stre
     for (unsigned repeat = 0; repeat < repeats; repeat++)
         for (size_t i = 0; i < count; i++) {
             progress_show(workload->name, results[i].store->contender->name, threads);
-            if (!bench_interrupted() && results[i].missing == NULL &&
+            if (!bench_interrupted() &&
                 (results[i].fault == NULL || results[i].store->handle != NULL))
                 driver_run(workload, streams, threads, &results[i]);
             progress_step();
@@ -192,7 +192,6 @@ row_stores(const struct row_plan *row, struct driver_store **stores)
     progress_show(row->workload->name, "loading", 0);
     driver_stores_load(source, row->contenders, row->count, stores);
     progress_clear();
-    report_loads(source, stores, row->count);
     for (size_t i = 0; i < row->count; i++) {
         if (!stores[i]->failed) {
             stores[count++] = stores[i];
@@ -246,7 +245,7 @@ stores_check(void)
     struct driver_store *store;
 
     for (size_t i = 0; (store = driver_store_at(i)) != NULL; i++) {
-        if (store->handle == NULL || store->contender->store_of != NULL ||
+        if (store->handle == NULL || store->contender->store_of != NULL || store->source->slow ||
             store->seen == store->source->count(store->source))
             continue;
         progress_show("last look", store->contender->name, 0);

@@ -133,15 +133,29 @@ report_workload(const struct bench_workload *workload, const struct distribution
            subject, "p50 ns", "p99 ns", "max us");
 }
 
-void
-report_target(const char *target, enum report_outcome outcome)
+static void
+target_print(const char *kind, const char *target, enum report_outcome outcome)
 {
     static const char *const words[] = {"met", "not reached", "no figure"};
 
-    printf("\n         target %s: %s", target, words[outcome]);
+    printf("\n         %s %s: %s", kind, target, words[outcome]);
+}
+
+static void
+target_count(enum report_outcome outcome)
+{
     record_current.targets_met += outcome == REPORT_MET;
     record_current.targets_missed += outcome == REPORT_MISSED;
     record_current.targets_open += outcome == REPORT_NO_FIGURE;
+}
+
+void
+report_target(const char *target, bool known, bool met)
+{
+    enum report_outcome outcome = !known ? REPORT_NO_FIGURE : met ? REPORT_MET : REPORT_MISSED;
+
+    target_print("target", target, outcome);
+    target_count(outcome);
 }
 
 /* The row of a contender among these; NULL: it is not there. */
@@ -154,7 +168,8 @@ row_of(struct record_row *const *rows, size_t count, const char *contender)
     return NULL;
 }
 
-/* What became of a target against a row. The subject's row may be missing: somebody chose others. */
+/* What became of a target against a row. The subject's row may be missing: somebody chose others.
+ * */
 static void
 target_judge(const struct bench_target *target, const struct record_row *subject,
              struct record_row *row)
@@ -202,14 +217,11 @@ row_judge(const struct bench_workload *workload, struct record_row *row,
 static void
 row_targets(const struct record_row *row)
 {
-    static const char *const words[] = {"met", "not reached", "no figure"};
-
     for (size_t i = 0; i < row->target_count; i++) {
         const struct record_target *target = &row->targets[i];
-        if (target->aim)
-            printf("\n         aim %s: %s", target->text, words[target->outcome]);
-        else
-            report_target(target->text, target->outcome);
+        target_print(target->aim ? "aim" : "target", target->text, target->outcome);
+        if (!target->aim)
+            target_count(target->outcome);
     }
 }
 
@@ -346,33 +358,6 @@ report_rows(const struct bench_workload *workload, unsigned threads,
     }
     rows_warn(rows, count);
     fflush(stdout);
-}
-
-void
-report_loads(const struct bench_source *source, struct driver_store *const *stores, size_t count)
-{
-    char text[2048] = "";
-    size_t used = 0;
-    bool any = false;
-
-    for (size_t i = 0; i < count; i++) {
-        if (stores[i]->load_s <= 0)
-            continue;
-        if (!any)
-            used = (size_t)snprintf(text, sizeof text,
-                                    "loaded %zu items (%s), one thread each, M items/s:",
-                                    stores[i]->items, source->name);
-        if (used < sizeof text)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s %s %.2f", any ? "," : "",
-                                     stores[i]->contender->name,
-                                     (double)stores[i]->items / stores[i]->load_s / 1e6);
-        any = true;
-        stores[i]->load_s = 0;
-    }
-    if (any) {
-        printf("\n");
-        report_words("%s", text);
-    }
 }
 
 void

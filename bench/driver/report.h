@@ -36,13 +36,9 @@ struct report_time {
 };
 struct report_time report_time(uint64_t ns);
 
-/* Below a row, in a line of its own whose end the caller writes: a target in words, and what became
- * of it. */
-void report_target(const char *target, enum report_outcome outcome);
-
-/* How fast stores were loaded that are new since the last call. */
-void report_loads(const struct bench_source *source, struct driver_store *const *stores,
-                  size_t count);
+/* Below a row, in a line of its own whose end the caller writes: a target in words, and whether it
+ * was met; not `known`: there is no figure. */
+void report_target(const char *target, bool known, bool met);
 
 void report_end(void);
 

@@ -30,10 +30,4 @@ struct requests {
     size_t at;   /* counts on; the place is `at & mask` */
 };
 
-/* Makes requests to read the items with these indexes, or to write them, or to write new ones
- * (`indexes` NULL), of which no other thread has any. False: no memory, and nothing is left. */
-bool requests_open(struct requests *requests, const uint32_t *indexes, size_t count, bool writes,
-                   unsigned thread);
-void requests_close(struct requests *requests);
-
 #endif

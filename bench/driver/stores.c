@@ -65,7 +65,6 @@ store_load(struct task *task, size_t index)
 {
     struct driver_store *store = task->stores[index];
     const struct bench_contender *contender = store->contender;
-    uint64_t start = bench_now_ns();
 
     if (store->handle != NULL || store->failed)
         return;
@@ -76,7 +75,6 @@ store_load(struct task *task, size_t index)
         contender->detach(client);
     }
     store->failed = store->items == 0;
-    store->load_s = (double)(bench_now_ns() - start) / 1e9;
 }
 
 /* The entry for a store, whether it is loaded or not. */

@@ -89,6 +89,14 @@ driver_fork(void (*child)(void *context), void *context)
 }
 
 void
+driver_give_up(const char *contender)
+{
+    printf("  WRONG: %s: a thread does not come back\n", contender);
+    fflush(NULL);
+    _exit(EXIT_FAILURE);
+}
+
+void
 driver_join(const pthread_t *threads, unsigned count, const char *contender)
 {
     struct timespec until;
@@ -96,10 +104,7 @@ driver_join(const pthread_t *threads, unsigned count, const char *contender)
     for (unsigned i = 0; i < count; i++) {
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += PATIENCE_S;
-        if (pthread_timedjoin_np(threads[i], NULL, &until) == 0)
-            continue;
-        printf("  WRONG: %s: a thread does not come back\n", contender);
-        fflush(NULL);
-        _exit(EXIT_FAILURE);
+        if (pthread_timedjoin_np(threads[i], NULL, &until) != 0)
+            driver_give_up(contender);
     }
 }

@@ -112,8 +112,8 @@ worker_attempts_class(unsigned attempts)
     return class_of;
 }
 
-/* Counts how an attempt at a commit of items with these indexes ended; the first attempt is 0. True:
- * it raced and is to be tried again, and the pause is over. */
+/* Counts how an attempt at a commit of items with these indexes ended; the first attempt is 0.
+ * True: it raced and is to be tried again, and the pause is over. */
 bool worker_raced(struct bench_worker *worker, enum bench_commit outcome, unsigned attempt,
                   const uint32_t *indexes, size_t count);
 
@@ -196,7 +196,7 @@ struct bench_workload {
     void (*step)(struct bench_worker *worker, size_t count);
 
     /* In the main thread before the threads of a run start, and after they have ended. The first
-     * may set what the run shares; false: it cannot be, and result->fault or ->missing says why. */
+     * may set what the run shares; false: it cannot be, and result->fault says why. */
     bool (*begin)(struct bench_run *run);
     void (*end)(struct bench_run *run);
     /* How many operations a worker does, of a workload that takes the time for a number. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A lock of your own in the benchmark: a ticket lock (Mellor-Crummey, Scott, "Algorithms for Scalable
- * Synchronization on Shared-Memory Multiprocessors", 1991) over one hash map. Copy it, put your lock in
- * place of what is marked, and run
+ * A lock of your own in the benchmark: a ticket lock (Mellor-Crummey, Scott, "Algorithms for
+ * Scalable Synchronization on Shared-Memory Multiprocessors", 1991) over one hash map. Copy it, put
+ * your lock in place of what is marked, and run
  *
  *     sh bench/run bench/examples/ticket.c --contender latchkey,mutex,ticket --workload get,set50
  *
- * The benchmark loads the store, runs the threads, and checks that every value proves itself: a lock
- * that lets two writers in ends the run with 1.
+ * The benchmark loads the store, runs the threads, and checks that every value proves itself: a
+ * lock that lets two writers in ends the run with 1.
  */
 #include "contenders/parts/string_map.h"
 

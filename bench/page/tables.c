@@ -126,7 +126,8 @@ targets_tell(cJSON *into, const struct record_row *row)
     }
 }
 
-/* Figures with names of their own, and counters, which are per operation where they have no unit. */
+/* Figures with names of their own, and counters, which are per operation where they have no unit.
+ * */
 static void
 figures_tell(cJSON *figures, cJSON *counters, const struct record_row *row)
 {

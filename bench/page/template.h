@@ -2,7 +2,7 @@
  *
  * A template filled from a JSON value, after Mustache:
  *
- *     {{name}}                     the text or number, escaped for HTML; nothing where there is none
+ *     {{name}}                     the text or number, escaped for HTML; or nothing
  *     {{&name}}                    the same, as it is
  *     {{#name}} ... {{/name}}      for each element of an array, once for an object, both seen from
  *                                  inside; once where it is true, a text that is not empty, not 0

@@ -59,8 +59,8 @@ drift_measure(const struct record *now, const struct record *before, const struc
     }
 }
 
-/* The median spread of latchkey's rows: how much repeats differ in that run. One row's own few repeats
- * may lie close to each other by chance. */
+/* The median spread of latchkey's rows: how much repeats differ in that run. One row's own few
+ * repeats may lie close to each other by chance. */
 static double
 record_unrest(const struct record *record, bool of_latency)
 {
@@ -82,8 +82,8 @@ record_unrest(const struct record *record, bool of_latency)
     return median;
 }
 
-/* A change has to be larger than the spreads of both runs and what any rival changed by, all of them
- * together; and so has what is left of it when the rivals' change is taken out. */
+/* A change has to be larger than the spreads of both runs and what any rival changed by, all of
+ * them together; and so has what is left of it when the rivals' change is taken out. */
 static enum record_verdict
 verdict_of(struct record_comparison *comparison, const double *is, size_t is_count,
            const double *was, size_t was_count, double unrest)

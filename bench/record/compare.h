@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two records row by row: which of latchkey's regressed, improved or did not change. A row is judged
- * by its repeats, and by how the rivals beside it changed: where they became slower too, the machine
- * did. Rivals are shown, not judged. Rates are compared, or, where both records are of a fixed rate,
- * the p99 of each repeat.
+ * Two records row by row: which of latchkey's regressed, improved or did not change. A row is
+ * judged by its repeats, and by how the rivals beside it changed: where they became slower too, the
+ * machine did. Rivals are shown, not judged. Rates are compared, or, where both records are of a
+ * fixed rate, the p99 of each repeat.
  */
 #ifndef BENCH_COMPARE_H
 #define BENCH_COMPARE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A file that is there as a whole or not at all: it is written beside its place and put there in the
- * end, so that two runs that write the same file do not mix, and a full disk leaves the old one.
+ * A file that is there as a whole or not at all: it is written beside its place and put there in
+ * the end, so that two runs that write the same file do not mix, and a full disk leaves the old
+ * one.
  */
 #ifndef BENCH_OUTPUT_H
 #define BENCH_OUTPUT_H

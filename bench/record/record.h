@@ -192,7 +192,8 @@ struct record {
 
 void record_close(struct record *record);
 
-/* The workload, or the contender, of a name, made if there is none. Out of memory ends the program. */
+/* The workload, or the contender, of a name, made if there is none. Out of memory ends the program.
+ * */
 struct record_workload *record_workload(struct record *record, const char *name);
 void record_contender(struct record *record, const char *name, const char *what, bool ours);
 
@@ -233,7 +234,8 @@ size_t record_scores(const struct record_row *row, bool of_latency, double *scor
 
 /* Each writes the file; false: it could not, and stderr says why. */
 bool report_json(const struct record *record, const char *path);
-/* What report_json writes, as a value and as a text, for cJSON_Delete and free(). NULL: no memory. */
+/* What report_json writes, as a value and as a text, for cJSON_Delete and free(). NULL: no memory.
+ * */
 struct cJSON *record_json(const struct record *record);
 char *record_json_text(const struct record *record);
 bool report_csv(const struct record *record, const char *path);

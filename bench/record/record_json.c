@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The record as a JSON file, and back. One table for each kind of object says the names of its fields
- * and where they are; what a field means is said in record.h. A histogram is its total, its maximum
- * and pairs [value, count] of the buckets that are not empty.
+ * The record as a JSON file, and back. One table for each kind of object says the names of its
+ * fields and where they are; what a field means is said in record.h. A histogram is its total, its
+ * maximum and pairs [value, count] of the buckets that are not empty.
  *
- * A field that is not there, or of another kind, is empty: it may be newer than the file. Numbers are
- * held to what the record has room for; what follows from the repeats is computed again.
+ * A field that is not there, or of another kind, is empty: it may be newer than the file. Numbers
+ * are held to what the record has room for; what follows from the repeats is computed again.
  */
 #include "record/output.h"
 #include "record/record.h"

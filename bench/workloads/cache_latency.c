@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A database whose calls take 100 us (wrapper.h), and what stands in front of it. cache-latency: reads
- * of which 95 % ask for a hot item, that is in the cache, and 5 % for one that was not asked for since
- * all others were; each read is timed. cache-miss: all threads ask for one new item at the same time,
- * again and again; how often is the database asked?
+ * A database whose calls take 100 us (wrapper.h), and what stands in front of it. cache-latency:
+ * reads of which 95 % ask for a hot item, that is in the cache, and 5 % for one that was not asked
+ * for since all others were; each read is timed. cache-miss: all threads ask for one new item at
+ * the same time, again and again; how often is the database asked?
  */
 #include "driver/report.h"
 #include "workloads/parts/steps.h"
@@ -166,7 +166,7 @@ meetings_more(const struct bench_workload *workload, unsigned threads,
     record_figure(workload, name, threads, "reads of a new item", "", reads);
     printf("  %s: the database is asked %.3f times for each", name, reads);
     if (strcmp(name, "cache") == 0)
-        report_target("1.000", reads <= 1 ? REPORT_MET : REPORT_MISSED);
+        report_target("1.000", true, reads <= 1);
     printf("\n");
 }
 

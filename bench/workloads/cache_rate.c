@@ -3,10 +3,10 @@
  * cache-rate: the hit rates of this library's cache and of the hand-written LRU on the same traces,
  * with 1 thread and with 4, which take a part of the trace each. Its own table.
  *
- * A "zipf" request asks for a key by rank. Scan requests, a quarter of all where there are any, walk
- * over keys in order. The rate is over the zipf requests after the warm-up: how many of them did not
- * make their thread ask the database. Who gets what another thread has just read counts as a hit; with
- * a database in memory that is rare.
+ * A "zipf" request asks for a key by rank. Scan requests, a quarter of all where there are any,
+ * walk over keys in order. The rate is over the zipf requests after the warm-up: how many of them
+ * did not make their thread ask the database. Who gets what another thread has just read counts as
+ * a hit; with a database in memory that is rare.
  */
 #include "driver/report.h"
 #include "workloads/parts/steps.h"
@@ -147,8 +147,7 @@ static bool
 row_run(const struct bench_workload *workload, size_t kind, uint32_t capacity)
 {
     double wanted = traces[kind].scans ? SCAN_POINTS : 0;
-    enum report_outcome outcome = REPORT_MET;
-    bool good = true;
+    bool good = true, met = true;
     char text[48];
 
     bench_expected.cache_items = capacity;
@@ -162,11 +161,10 @@ row_run(const struct bench_workload *workload, size_t kind, uint32_t capacity)
         record_figure(workload, "lru-mutex", thread_counts[i], text, "%", lru);
         record_figure(workload, "cache", thread_counts[i], text, "%", cache);
         printf("  %8.2f %7.2f %+7.2f", lru, cache, cache - lru);
-        if (cache - lru < wanted)
-            outcome = REPORT_MISSED;
+        met = met && cache - lru >= wanted;
     }
     snprintf(text, sizeof text, "%+.0f", wanted);
-    report_target(text, outcome);
+    report_target(text, true, met);
     printf("\n");
     if (!good)
         printf("  WRONG: a read failed or gave another value, or the statistics disagree\n");

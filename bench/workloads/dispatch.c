@@ -10,7 +10,6 @@
 #include "record/statistics.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define ROWS 5
 #define BATCH 64
@@ -22,11 +21,12 @@ struct row {
     lk_status expected;
     int less;                            /* the row that it is compared with; -1: none */
     double rates[2][RECORD_REPEATS_MAX]; /* of one key; of all keys */
-    unsigned repeats[2];
+    size_t repeats[2];
     uint64_t sum; /* of the loop alone, which is not for nothing */
 };
 
-/* Gets of `count` keys in a fixed order without locality. False: another status than expected. */
+/* Gets of a batch of keys in a fixed order without locality. False: another status than expected.
+ * */
 static bool
 row_work(struct row *row, lk_result *result, size_t keys, size_t at)
 {
@@ -43,23 +43,21 @@ row_work(struct row *row, lk_result *result, size_t keys, size_t at)
     return good;
 }
 
+/* A warm-up, then one measurement. */
 static bool
 cell_run(struct row *row, size_t cell, lk_result *result, size_t keys)
 {
     uint64_t span = (uint64_t)(bench_options.duration_s * 1e9 / DURATION_SHARE);
-    uint64_t warm = bench_now_ns() + span / 4, start, now;
+    uint64_t start = bench_now_ns(), now = start;
     size_t at = 0;
     bool good = true;
 
-    for (; bench_now_ns() < warm && good; at += BATCH)
+    for (; now - start < span / 4 && good; now = bench_now_ns(), at += BATCH)
         good = row_work(row, result, keys, at);
     size_t first = at;
-    for (start = now = bench_now_ns(); now - start < span && good;
-         now = bench_now_ns(), at += BATCH)
+    for (start = now; now - start < span && good; now = bench_now_ns(), at += BATCH)
         good = row_work(row, result, keys, at);
-    if (at > first)
-        row->rates[cell][row->repeats[cell]++] =
-            (double)(at - first) / ((double)(now - start) / 1e9);
+    row->rates[cell][row->repeats[cell]++] = (double)(at - first) * 1e9 / (double)(now - start + 1);
     return good;
 }
 
@@ -71,9 +69,15 @@ row_ns(const struct row *row, size_t cell)
     return rate > 0 ? 1e9 / rate : 0;
 }
 
-static void
-rows_print(const struct bench_workload *workload, const struct row *rows)
+static bool
+rows_run(const struct bench_workload *workload, struct row *rows, lk_result *result, size_t keys)
 {
+    bool good = result != NULL;
+
+    for (unsigned repeat = 0; repeat < bench_options.repeats && good && !bench_interrupted();
+         repeat++)
+        for (size_t i = 0; i < 2 * ROWS; i++)
+            good = cell_run(&rows[i % ROWS], i / ROWS, result, i < ROWS ? 1 : keys) && good;
     for (size_t i = 0; i < ROWS; i++) {
         printf("  %-36s", rows[i].name);
         for (size_t cell = 0; cell < 2; cell++) {
@@ -87,17 +91,6 @@ rows_print(const struct bench_workload *workload, const struct row *rows)
         }
         printf("\n");
     }
-}
-
-static bool
-rows_run(struct row *rows, lk_result *result, size_t keys)
-{
-    bool good = true;
-
-    for (unsigned repeat = 0; repeat < bench_options.repeats && !bench_interrupted(); repeat++)
-        for (size_t cell = 0; cell < 2; cell++)
-            for (size_t i = 0; i < ROWS; i++)
-                good = cell_run(&rows[i], cell, result, cell == 0 ? 1 : keys) && good;
     return good;
 }
 
@@ -105,10 +98,9 @@ static bool
 dispatch_run(const struct bench_workload *workload, const struct bench_contender *const *contenders,
              size_t count)
 {
-    size_t keys = data_thousand_source.items;
+    size_t keys = data_thousand_source.items; /* few enough for the processor's own cache */
     struct driver_store *store;
     const char *why = NULL;
-    bool good = false;
 
     if (count == 0 || !data_source.open(&why))
         return false;
@@ -118,27 +110,21 @@ dispatch_run(const struct bench_workload *workload, const struct bench_contender
     lk_db *empty = memory != NULL ? wrapper_open(memory, WRAPPER_EMPTY) : NULL;
     lk_db *both = empty != NULL ? wrapper_open(empty, WRAPPER_PASS) : NULL;
     lk_result *result = lk_result_new();
-    struct row *rows = calloc(ROWS, sizeof *rows);
+    struct row rows[ROWS] = {
+        {.name = "embedded store", .db = memory, .expected = LK_OK, .less = -1},
+        {.name = "wrapper, then the embedded store", .db = pass, .expected = LK_OK, .less = 0},
+        {.name = "get that does nothing", .db = empty, .expected = LK_NOT_FOUND, .less = 4},
+        {.name = "wrapper, then get that does nothing",
+         .db = both,
+         .expected = LK_NOT_FOUND,
+         .less = 2},
+        {.name = "the loop alone", .less = -1},
+    };
     printf("\ndispatch: ns of one get, one thread, and what a wrapper adds\n");
     printf("  %-36s %8s %8s %8zu %8s\n", "handle", "1 key", "", keys, "keys");
-    if (pass != NULL && both != NULL && result != NULL && rows != NULL) {
-        const struct row heads[ROWS] = {
-            {.name = "embedded store", .db = memory, .expected = LK_OK, .less = -1},
-            {.name = "wrapper, then the embedded store", .db = pass, .expected = LK_OK, .less = 0},
-            {.name = "get that does nothing", .db = empty, .expected = LK_NOT_FOUND, .less = 4},
-            {.name = "wrapper, then get that does nothing",
-             .db = both,
-             .expected = LK_NOT_FOUND,
-             .less = 2},
-            {.name = "the loop alone", .less = -1},
-        };
-        memcpy(rows, heads, sizeof heads);
-        good = rows_run(rows, result, keys);
-        rows_print(workload, rows);
-    }
+    bool good = pass != NULL && both != NULL && rows_run(workload, rows, result, keys);
     if (!good)
         printf("  WRONG: a handle could not be opened, or a get did not say what it should\n");
-    free(rows);
     lk_result_free(result);
     lk_close(both);
     lk_close(empty);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A server's load: gets, sets, transfers between two accounts, scans, and jobs that are pushed, pulled
- * and acknowledged. The first item of each partition is an account and written by transfers only.
+ * A server's load: gets, sets, transfers between two accounts, scans, and jobs that are pushed,
+ * pulled and acknowledged. The first item of each partition is an account and written by transfers
+ * only.
  *
  * Contenders without a queue use mutex-deque, as their users would; those that cannot scan get the
  * next 20 keys one by one.
  *
- * Invariants of each run: the sum of all accounts is what it was before; each job that was pushed came
- * out once.
+ * Invariants of each run: the sum of all accounts is what it was before; each job that was pushed
+ * came out once.
  */
 #include "workloads/parts/jobs.h"
 #include "workloads/parts/steps.h"
@@ -54,7 +55,6 @@ site_begin(struct bench_run *run)
     const struct bench_contender *of =
         run->contender->queue != NULL ? run->contender : bench_contender_find("mutex-deque");
     struct site *site = aligned_alloc(BENCH_LINE, sizeof *site);
-    const char *missing = NULL;
 
     if (site == NULL) {
         run->result->fault = "out of memory";
@@ -62,7 +62,7 @@ site_begin(struct bench_run *run)
     }
     memset(site, 0, sizeof *site);
     site->operations = of->queue;
-    site->queue = of->queue->open(&setup, &missing);
+    site->queue = of->queue->open(&setup);
     site->sum = accounts_sum(run);
     run->own = site;
     return true;

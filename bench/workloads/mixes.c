@@ -2,11 +2,12 @@
  *
  * Workloads that are a mix of steps, on request but for scan and insert.
  *
- * scan, insert: ordered reads, and what keeps order costly. cache-hit: gets that all find their item in
- * a cache. ycsb: the core workloads of YCSB (Cooper et al., "Benchmarking cloud serving systems with
- * YCSB", 2010), with items of this benchmark's size. delete: a loaded item is removed and put back.
- * churn: new keys come, and those of a while ago go, so that a store that keeps something of what it
- * removed gets slower or larger. A key that was removed must not be found, one that was put back must.
+ * scan, insert: ordered reads, and what keeps order costly. cache-hit: gets that all find their
+ * item in a cache. ycsb: the core workloads of YCSB (Cooper et al., "Benchmarking cloud serving
+ * systems with YCSB", 2010), with items of this benchmark's size. delete: a loaded item is removed
+ * and put back. churn: new keys come, and those of a while ago go, so that a store that keeps
+ * something of what it removed gets slower or larger. A key that was removed must not be found, one
+ * that was put back must.
  */
 #include "driver/loops.h"
 #include "workloads/parts/steps.h"
@@ -138,8 +139,8 @@ scan_some(struct bench_worker *worker, uint32_t index)
     step_scan(worker, index, 1 + step_draw(worker, 1, STEP_SCAN_MOST), true);
 }
 
-/* D: each thread publishes how many keys it has inserted; a reader takes the newest of all threads as
- * one list, from the newest on, and draws a place in it by about zipf 1. Behind the oldest come
+/* D: each thread publishes how many keys it has inserted; a reader takes the newest of all threads
+ * as one list, from the newest on, and draws a place in it by about zipf 1. Behind the oldest come
  * loaded items. What is published must be found, until its thread takes it out again. */
 struct latest {
     _Alignas(BENCH_LINE) _Atomic uint64_t count; /* inserted so far; the owner writes it */

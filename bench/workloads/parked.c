@@ -22,30 +22,27 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
-#include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TRIALS_PER_REPEAT 4
-#define STREAM_INDEXES ((size_t)1 << 16)
+#define TRIALS_MOST (RECORD_REPEATS_MAX * TRIALS_PER_REPEAT)
 #define SETTLE_S 0.002    /* for others to run into what is held */
 #define PARK_TRIES 100000 /* signals until one comes at the right time */
 #define PARK_FRAMES 32
-#define STOPPED_S 0.25 /* without any operation of the others */
-#define PATIENCE_S 10  /* for a thread that is let go to come back */
+#define PATIENCE_NS UINT64_C(10000000000) /* for a thread that is let go to come back */
+#define STOPPED_S 0.25                    /* without any operation of the others */
 
 enum kind { KIND_GET, KIND_SET, KIND_COMMIT, KIND_COUNT };
 
 static const char *const kind_names[KIND_COUNT] = {"get", "set", "commit"};
 
-/* ---- the signal ---- */
+/* ---- the signal ------------------------------------------------------------------------------ */
 
 static _Atomic bool park_wanted, park_parked;
 static volatile sig_atomic_t park_inside; /* the victim's own; its handler looks */
@@ -84,67 +81,42 @@ park_allocates(void)
     return false;
 }
 
-/* ---- the threads ---- */
+/* ---- the threads ----------------------------------------------------------------------------- */
 
 struct actor {
-    _Alignas(BENCH_LINE) _Atomic uint64_t done; /* written by the actor only */
+    _Alignas(BENCH_LINE) _Atomic uint64_t done, refused; /* written by the actor only */
     struct bench_worker worker;
-    uint32_t *stream;
-    _Atomic uint64_t refused;
     struct scene *scene;
-    pthread_t thread;
-    bool started;
 };
 
 struct scene {
     const struct bench_contender *contender;
     void *store;
     struct actor *actors; /* the first is the one that is stopped */
-    unsigned threads;
-    _Atomic bool stop, attached;
-    _Atomic unsigned gathered;
-    _Atomic bool pause; /* the victim sleeps between two operations */
-    _Atomic int kind;   /* of its operations */
-    sem_t paused, go;
-};
-
-struct figures {
-    double base[RECORD_REPEATS_MAX * TRIALS_PER_REPEAT];
-    double kept[RECORD_REPEATS_MAX * TRIALS_PER_REPEAT]; /* share of it while one is stopped */
-    unsigned trials, stopped, allocating; /* all; that stopped all others; of these, in malloc */
-    uint64_t refused;
+    pthread_t *threads;
+    unsigned count, started;
+    _Atomic bool stop;
+    _Atomic unsigned attached, failed;
+    _Atomic bool pause, paused; /* the victim shall wait between two operations; it does */
+    _Atomic int kind;           /* of its operations */
 };
 
 /* Sets go to odd indexes, commits to even ones. */
-static uint32_t
-index_odd(struct bench_worker *worker)
-{
-    uint32_t index = worker_next(worker) | 1;
-
-    return index < data_count(&data_few_source) ? index : 1;
-}
-
-static void
-act_commit(struct bench_worker *worker)
-{
-    uint32_t indexes[2] = {worker_next(worker) & ~1U, worker_next(worker) & ~1U};
-    uint64_t amount = (indexes[0] & 7) + 1;
-    uint64_t numbers[2] = {(uint64_t)0 - amount, amount};
-
-    if (indexes[0] == indexes[1])
-        indexes[1] = indexes[0] != 0 ? indexes[0] - 2 : 2;
-    step_commit(worker, NULL, indexes, numbers, 2);
-}
-
 static void
 act(struct bench_worker *worker, enum kind kind)
 {
+    uint32_t items = (uint32_t)data_count(&data_few_source), index = worker_next(worker);
+    uint32_t pair[2] = {index & ~1U, worker_next(worker) & ~1U};
+    const uint64_t amount = (index & 7) + 1, numbers[2] = {(uint64_t)0 - amount, amount};
+
+    if (pair[0] == pair[1])
+        pair[1] = pair[0] != 0 ? pair[0] - 2 : 2;
     if (kind == KIND_COMMIT)
-        act_commit(worker);
+        step_commit(worker, NULL, pair, numbers, 2);
     else if (kind == KIND_SET)
-        step_set(worker, index_odd(worker));
+        step_set(worker, (index | 1) < items ? index | 1 : 1);
     else
-        step_get(worker, worker_next(worker));
+        step_get(worker, index);
 }
 
 static void
@@ -154,10 +126,10 @@ victim_work(struct actor *actor)
 
     while (!atomic_load(&scene->stop)) {
         if (atomic_load(&scene->pause)) {
-            sem_post(&scene->paused);
-            while (sem_wait(&scene->go) != 0)
-                continue;
-            continue;
+            atomic_store(&scene->paused, true);
+            while (atomic_load(&scene->pause))
+                usleep(100);
+            atomic_store(&scene->paused, false);
         }
         enum kind kind = (enum kind)atomic_load(&scene->kind);
         park_inside = 1;
@@ -174,14 +146,13 @@ other_work(struct actor *actor)
 {
     struct bench_worker *worker = &actor->worker;
     unsigned kinds = step_can_commit(worker->contender) ? KIND_COUNT : KIND_COMMIT;
-    uint64_t done = 0;
 
-    for (unsigned turn = actor->worker.number; !atomic_load(&actor->scene->stop); turn++) {
+    for (unsigned turn = worker->number; !atomic_load(&actor->scene->stop); turn++) {
         enum kind kind = (enum kind)(turn % kinds);
         uint64_t failed = worker->counts.failed;
         act(worker, kind);
         if (worker->counts.failed == failed)
-            atomic_store_explicit(&actor->done, ++done, memory_order_relaxed);
+            atomic_fetch_add_explicit(&actor->done, 1, memory_order_relaxed);
         else if (kind == KIND_GET)
             worker->counts.wrong++;
         else
@@ -200,76 +171,35 @@ actor_main(void *argument)
     sigaddset(&signals, SIGUSR1);
     pthread_sigmask(actor == scene->actors ? SIG_UNBLOCK : SIG_BLOCK, &signals, NULL);
     actor->worker.client = scene->contender->attach(scene->store);
-    if (actor->worker.client == NULL)
-        atomic_store(&scene->attached, false);
-    atomic_fetch_add(&scene->gathered, 1);
+    atomic_fetch_add(actor->worker.client != NULL ? &scene->attached : &scene->failed, 1);
     if (actor->worker.client == NULL)
         return NULL;
-    if (actor == scene->actors)
-        victim_work(actor);
-    else
-        other_work(actor);
+    (actor == scene->actors ? victim_work : other_work)(actor);
     scene->contender->detach(actor->worker.client);
     return NULL;
 }
 
-/* ---- trials ---- */
+/* ---- trials ---------------------------------------------------------------------------------- */
 
 static uint64_t
-others_done(const struct scene *scene)
+others_sum(const struct scene *scene, bool refused)
 {
-    uint64_t done = 0;
+    uint64_t sum = 0;
 
-    for (unsigned i = 1; i < scene->threads; i++)
-        done += atomic_load_explicit(&scene->actors[i].done, memory_order_relaxed);
-    return done;
+    for (unsigned i = 1; i < scene->count; i++)
+        sum += atomic_load_explicit(refused ? &scene->actors[i].refused : &scene->actors[i].done,
+                                    memory_order_relaxed);
+    return sum;
 }
 
 static double
 others_rate(const struct scene *scene)
 {
     double window = bench_options.duration_s > 0.02 ? bench_options.duration_s : 0.02;
-    uint64_t start = bench_now_ns(), before = others_done(scene);
+    uint64_t start = bench_now_ns(), before = others_sum(scene, false);
 
     driver_sleep(window);
-    return (double)(others_done(scene) - before) * 1e9 / (double)(bench_now_ns() - start);
-}
-
-/* A thread that does not come back would hold the process up for ever. */
-static void
-scene_give_up(const struct scene *scene)
-{
-    printf("  WRONG: %s does not go on after its stopped thread did\n", scene->contender->name);
-    fflush(NULL);
-    _Exit(EXIT_FAILURE);
-}
-
-static struct timespec
-patience_end(void)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_S;
-    return until;
-}
-
-static void
-victim_pause(struct scene *scene)
-{
-    struct timespec until = patience_end();
-
-    atomic_store(&scene->pause, true);
-    while (sem_timedwait(&scene->paused, &until) != 0)
-        if (errno != EINTR)
-            scene_give_up(scene);
-}
-
-static void
-victim_go(struct scene *scene)
-{
-    atomic_store(&scene->pause, false);
-    sem_post(&scene->go);
+    return (double)(others_sum(scene, false) - before) * 1e9 / (double)(bench_now_ns() - start);
 }
 
 /* Whether the others do nothing, though they have had the time. */
@@ -277,11 +207,24 @@ static bool
 others_stopped(const struct scene *scene, uint64_t before)
 {
     for (double waited = 0; waited < STOPPED_S; waited += STOPPED_S / 10) {
-        if (others_done(scene) != before)
+        if (others_sum(scene, false) != before)
             return false;
         driver_sleep(STOPPED_S / 10);
     }
-    return others_done(scene) == before;
+    return others_sum(scene, false) == before;
+}
+
+static void
+victim_pause(struct scene *scene, bool pause)
+{
+    uint64_t start = bench_now_ns();
+
+    atomic_store(&scene->pause, pause);
+    while (atomic_load(&scene->paused) != pause) {
+        if (bench_now_ns() - start > PATIENCE_NS)
+            driver_give_up(scene->contender->name);
+        usleep(100);
+    }
 }
 
 /* Sends signals until one finds the victim inside an operation. False: none did. */
@@ -290,7 +233,7 @@ victim_park(struct scene *scene)
 {
     atomic_store(&park_wanted, true);
     for (unsigned tries = 0; tries < PARK_TRIES; tries++) {
-        pthread_kill(scene->actors[0].thread, SIGUSR1);
+        pthread_kill(scene->threads[0], SIGUSR1);
         for (unsigned look = 0; look < 100; look++) {
             if (atomic_load(&park_parked))
                 return true;
@@ -311,6 +254,12 @@ victim_unpark(void)
         sched_yield();
 }
 
+struct figures {
+    double base[TRIALS_MOST];
+    double kept[TRIALS_MOST];             /* share of it while one is stopped */
+    unsigned trials, stopped, allocating; /* all; that stopped all others; of these, in malloc */
+};
+
 /* The victim is asleep before and after. False: it could not be stopped. */
 static bool
 trial_run(struct scene *scene, enum kind kind, struct figures *figures, uint64_t random)
@@ -318,32 +267,31 @@ trial_run(struct scene *scene, enum kind kind, struct figures *figures, uint64_t
     double base = others_rate(scene);
 
     atomic_store(&scene->kind, kind);
-    victim_go(scene);
+    victim_pause(scene, false);
     driver_sleep(0.0002 + (double)(random % 2000) / 1e6);
-    if (!victim_park(scene)) {
-        victim_pause(scene);
-        return false;
+    bool parked = victim_park(scene);
+    if (parked) {
+        driver_sleep(SETTLE_S);
+        uint64_t before = others_sum(scene, false);
+        double rate = others_rate(scene);
+        if (others_stopped(scene, before)) {
+            figures->stopped++;
+            figures->allocating += park_allocates();
+        }
+        victim_unpark();
+        figures->base[figures->trials] = base;
+        figures->kept[figures->trials++] = base > 0 ? rate / base : 0;
     }
-    driver_sleep(SETTLE_S);
-    uint64_t before = others_done(scene);
-    double rate = others_rate(scene);
-    if (others_stopped(scene, before)) {
-        figures->stopped++;
-        figures->allocating += park_allocates();
-    }
-    victim_unpark();
-    victim_pause(scene);
-    figures->base[figures->trials] = base;
-    figures->kept[figures->trials++] = base > 0 ? rate / base : 0;
-    return true;
+    victim_pause(scene, true);
+    return parked;
 }
 
 static void
-figures_print(const struct scene *scene, enum kind kind, struct figures *figures)
+figures_print(const struct scene *scene, enum kind kind, struct figures *figures, uint64_t refused)
 {
     unsigned trials = figures->trials;
 
-    printf("%7u  %-14s %-7s", scene->threads, scene->contender->name, kind_names[kind]);
+    printf("%7u  %-14s %-7s", scene->count, scene->contender->name, kind_names[kind]);
     if (trials == 0) {
         printf(" %7s  (no signal came inside an operation)\n", "missing");
         return;
@@ -356,88 +304,7 @@ figures_print(const struct scene *scene, enum kind kind, struct figures *figures
     else
         printf(" %6.0f %%", figures->kept[trials / 2] * 100);
     printf(" %5.0f %% %4u/%-3u %6u %7llu\n", figures->kept[0] * 100, figures->stopped, trials,
-           figures->allocating, (unsigned long long)figures->refused);
-}
-
-static uint64_t
-sets_refused(const struct scene *scene)
-{
-    uint64_t refused = 0;
-
-    for (unsigned i = 0; i < scene->threads; i++)
-        refused += atomic_load_explicit(&scene->actors[i].refused, memory_order_relaxed);
-    return refused;
-}
-
-/* ---- a contender ---- */
-
-static bool
-scene_threads_start(struct scene *scene)
-{
-    struct distribution uniform = {.kind = DISTRIBUTION_UNIFORM};
-    unsigned started = 0;
-
-    for (unsigned i = 0; i < scene->threads; i++) {
-        struct actor *actor = &scene->actors[i];
-        actor->scene = scene;
-        actor->stream = malloc(STREAM_INDEXES * sizeof *actor->stream);
-        if (actor->stream == NULL)
-            break;
-        distribution_draw(&uniform, bench_options.seed + i, data_count(&data_few_source),
-                          actor->stream, STREAM_INDEXES);
-        actor->worker.contender = scene->contender;
-        actor->worker.number = i;
-        actor->worker.stream = actor->stream;
-        actor->worker.stream_mask = STREAM_INDEXES - 1;
-        actor->worker.sequence = actor->worker.first_sequence = ((uint64_t)i + 1) << 32;
-        actor->started = pthread_create(&actor->thread, NULL, actor_main, actor) == 0;
-        if (!actor->started)
-            break;
-        started++;
-    }
-    while (atomic_load(&scene->gathered) < started)
-        sched_yield();
-    return started == scene->threads && atomic_load(&scene->attached);
-}
-
-static void
-scene_threads_join(struct scene *scene)
-{
-    struct timespec until = patience_end();
-
-    atomic_store(&scene->stop, true);
-    victim_go(scene);
-    for (unsigned i = 0; i < scene->threads; i++) {
-        struct actor *actor = &scene->actors[i];
-        if (actor->started && pthread_timedjoin_np(actor->thread, NULL, &until) != 0)
-            scene_give_up(scene);
-        free(actor->stream);
-    }
-}
-
-/* The sum of the items that transfers write. */
-static uint64_t
-items_sum(const struct scene *scene, uint64_t *wrong)
-{
-    void *client = scene->contender->attach(scene->store);
-    uint64_t sum = 0;
-
-    if (client == NULL) {
-        (*wrong)++;
-        return 0;
-    }
-    for (size_t i = 0; i < data_count(&data_few_source); i++) {
-        struct data_text text;
-        lk_key key = data_key(i, &text);
-        lk_bytes value;
-        uint64_t number = 0;
-        if (!scene->contender->get(client, &key, &value) || !data_proves(value, text.sk, &number))
-            (*wrong)++;
-        if (i % 2 == 0)
-            sum += number;
-    }
-    scene->contender->detach(client);
-    return sum;
+           figures->allocating, (unsigned long long)refused);
 }
 
 static void
@@ -446,34 +313,82 @@ scene_trials(struct scene *scene)
     struct random_state random;
 
     random_seed(&random, bench_options.seed);
-    victim_pause(scene);
+    victim_pause(scene, true);
     driver_sleep(bench_options.warmup_s);
     for (enum kind kind = KIND_GET; kind < KIND_COUNT; kind++) {
         struct figures figures = {.trials = 0};
-        uint64_t refused = sets_refused(scene);
+        uint64_t refused = others_sum(scene, true);
         if (kind == KIND_COMMIT && !step_can_commit(scene->contender))
             continue;
-        progress_show("parked", scene->contender->name, scene->threads);
+        progress_show("parked", scene->contender->name, scene->count);
         for (unsigned i = 0; i < bench_options.repeats * TRIALS_PER_REPEAT; i++)
             if (!trial_run(scene, kind, &figures, random_next(&random)))
                 break;
-        figures.refused = sets_refused(scene) - refused;
         progress_clear();
-        figures_print(scene, kind, &figures);
+        figures_print(scene, kind, &figures, others_sum(scene, true) - refused);
     }
+    atomic_store(&scene->stop, true);
+    victim_pause(scene, false);
+}
+
+/* ---- a contender ----------------------------------------------------------------------------- */
+
+/* False: not all threads are there. */
+static bool
+scene_start(struct scene *scene, const struct driver_streams *streams)
+{
+    for (; scene->started < scene->count; scene->started++) {
+        struct actor *actor = &scene->actors[scene->started];
+        actor->scene = scene;
+        actor->worker.contender = scene->contender;
+        actor->worker.number = scene->started;
+        actor->worker.stream = streams->indexes + scene->started * streams->each;
+        actor->worker.stream_mask = streams->each - 1;
+        actor->worker.sequence = ((uint64_t)scene->started + 1) << 32;
+        if (pthread_create(&scene->threads[scene->started], NULL, actor_main, actor) != 0)
+            break;
+    }
+    while (atomic_load(&scene->attached) + atomic_load(&scene->failed) < scene->started)
+        sched_yield();
+    return atomic_load(&scene->attached) == scene->count;
+}
+
+/* The sum of the items that transfers write. */
+static uint64_t
+items_sum(const struct scene *scene, uint64_t *wrong)
+{
+    size_t items = data_count(&data_few_source);
+    void *client = scene->contender->attach(scene->store);
+    uint64_t sum = 0;
+
+    for (size_t i = 0; client != NULL && i < items; i++) {
+        struct data_text text;
+        lk_key key = data_key(i, &text);
+        lk_bytes value;
+        uint64_t number = 0;
+        if (!scene->contender->get(client, &key, &value) || !data_proves(value, text.sk, &number))
+            (*wrong)++;
+        sum += i % 2 == 0 ? number : 0;
+    }
+    if (client != NULL)
+        scene->contender->detach(client);
+    else
+        (*wrong)++;
+    return sum;
 }
 
 static bool
-scene_run(struct scene *scene)
+scene_run(struct scene *scene, const struct driver_streams *streams)
 {
     uint64_t wrong = 0, before = items_sum(scene, &wrong);
 
-    if (scene_threads_start(scene))
+    if (scene_start(scene, streams))
         scene_trials(scene);
     else
         wrong++;
-    scene_threads_join(scene);
-    for (unsigned i = 0; i < scene->threads; i++)
+    atomic_store(&scene->stop, true);
+    driver_join(scene->threads, scene->started, scene->contender->name);
+    for (unsigned i = 0; i < scene->started; i++)
         wrong += scene->actors[i].worker.counts.wrong;
     bool kept = items_sum(scene, &wrong) == before;
     if (wrong != 0 || !kept)
@@ -482,49 +397,40 @@ scene_run(struct scene *scene)
     return wrong == 0 && kept;
 }
 
-/* A store of its own, with at most 100,000 items. */
+/* All contenders with some threads. */
 static bool
-contender_run(const struct bench_contender *contender, unsigned threads)
+scenes_run(struct driver_store *const *stores, size_t count, unsigned threads)
 {
-    struct scene scene = {.contender = contender, .threads = threads, .attached = true};
-    size_t size = threads * sizeof *scene.actors;
-    bool good = false;
+    const struct distribution uniform = {.kind = DISTRIBUTION_UNIFORM};
+    static const struct bench_workload draws; /* that nothing but indexes are wanted */
+    struct driver_streams streams;
+    bool good = driver_streams_open(&streams, &draws, &data_few_source, &uniform, threads);
 
-    scene.actors = aligned_alloc(BENCH_LINE, size);
-    scene.store = contender->open();
-    void *loader = scene.store != NULL ? contender->attach(scene.store) : NULL;
-    if (scene.actors != NULL && loader != NULL) {
-        memset(scene.actors, 0, size);
-        sem_init(&scene.paused, 0, 0);
-        sem_init(&scene.go, 0, 0);
-        good = data_load(&data_few_source, contender, loader) != 0;
-        contender->detach(loader);
-        loader = NULL;
-        if (good)
-            good = scene_run(&scene);
-        else
-            printf("  WRONG: %s could not be loaded\n", contender->name);
+    for (size_t i = 0; i < count && good && !bench_interrupted(); i++) {
+        size_t size = threads * sizeof(struct actor);
+        pthread_t handles[BENCH_THREADS_MAX];
+        struct scene scene = {.contender = stores[i]->contender,
+                              .store = stores[i]->handle,
+                              .actors = aligned_alloc(BENCH_LINE, size),
+                              .threads = handles,
+                              .count = threads};
+        good = scene.actors != NULL && !stores[i]->failed;
+        if (good) {
+            memset(scene.actors, 0, size);
+            good = scene_run(&scene, &streams);
+        }
+        free(scene.actors);
     }
-    if (loader != NULL)
-        contender->detach(loader);
-    if (scene.store != NULL)
-        contender->close(scene.store);
-    free(scene.actors);
+    driver_streams_close(&streams);
     return good;
-}
-
-static bool
-can_park(const struct bench_contender *contender)
-{
-    return step_can_set(contender) && contender->store_of == NULL;
 }
 
 static bool
 parked_run(const struct bench_workload *workload, const struct bench_contender *const *contenders,
            size_t count)
 {
-    struct sigaction action = {.sa_handler = park_handle, .sa_flags = SA_RESTART};
-    struct sigaction before;
+    struct sigaction action = {.sa_handler = park_handle, .sa_flags = SA_RESTART}, before;
+    struct driver_store *stores[BENCH_CONTENDERS_MAX];
     unsigned threads[BENCH_THREADS_MAX];
     size_t thread_counts = list_numbers(
         bench_options.threads != NULL ? bench_options.threads : workload->threads, threads);
@@ -535,6 +441,7 @@ parked_run(const struct bench_workload *workload, const struct bench_contender *
     (void)backtrace(park_frames, PARK_FRAMES);
     if (!good || pipe(park_pipe) != 0 || sigaction(SIGUSR1, &action, &before) != 0)
         return false;
+    driver_stores_load(&data_few_source, contenders, count, stores);
     printf("\n");
     report_words(
         "parked: one thread is stopped inside an operation, the others get, set and commit");
@@ -542,13 +449,18 @@ parked_run(const struct bench_workload *workload, const struct bench_contender *
            "worst", "stopped", "malloc", "refused");
     bench_expected.refusals = true;
     for (size_t i = 0; i < thread_counts; i++)
-        for (size_t j = 0; j < count; j++)
-            good = contender_run(contenders[j], threads[i] < 2 ? 2 : threads[i]) && good;
+        good = scenes_run(stores, count, threads[i] < 2 ? 2 : threads[i]) && good;
     bench_expected.refusals = false;
     sigaction(SIGUSR1, &before, NULL);
     close(park_pipe[0]);
     close(park_pipe[1]);
     return good;
+}
+
+static bool
+can_park(const struct bench_contender *contender)
+{
+    return step_can_set(contender) && contender->store_of == NULL;
 }
 
 static const struct bench_workload workload_parked = {

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_SHALLOW 100
+#define SHALLOW 100
 #define DEPTH_VISIBILITY_MS 3600000
 #define DEPTH_RATIO_MOST 1.3
 #define LAPSE_VISIBILITY_MS 1000
@@ -29,110 +29,85 @@
 struct depth {
     struct driver_store store;
     struct driver_result result;
-    void *queue;
+    const struct queue_operations *operations;
     void **clients;
     size_t client_count;
     size_t held;
     double fill_s;
 };
 
-static void
-depth_fault(struct depth *depth, const char *fault)
+/* Whether all is well so far. */
+static bool
+depth_check(struct depth *depth, bool good, const char *fault)
 {
-    if (depth->result.fault == NULL)
+    if (!good && depth->result.fault == NULL)
         depth->result.fault = fault;
+    return depth->result.fault == NULL;
 }
 
-/* One pull of a client of its own. Tallies what it brought. */
-static size_t
-depth_claim(struct depth *depth, struct queue_job *jobs, size_t count, struct tally *out)
+/* One pull of a client of its own, of at most QUEUE_PULL_MOST jobs. */
+static void
+depth_claim(struct depth *depth, size_t count, struct tally *out)
 {
-    const struct queue_operations *operations = depth->store.contender->queue;
-    void *client = operations->attach(depth->queue);
+    static struct queue_job jobs[QUEUE_PULL_MOST];
+    void *client = depth->operations->attach(depth->store.handle);
 
-    if (client == NULL)
-        return QUEUE_FAILED;
+    if (!depth_check(depth, client != NULL, "out of memory"))
+        return;
     depth->clients[depth->client_count++] = client;
-    size_t got = operations->pull(client, jobs, count);
-    if (got > count)
-        return QUEUE_FAILED;
+    count = count < QUEUE_PULL_MOST ? count : QUEUE_PULL_MOST;
+    size_t got = depth->operations->pull(client, jobs, count);
+    if (!depth_check(depth, got != 0 && got <= count, "a pull failed"))
+        return;
     for (size_t i = 0; i < got; i++)
         depth->result.counts.wrong += !job_count(&jobs[i], out);
-    return got;
+    depth->held += got;
 }
 
-/* Pushes `count` jobs and claims them all, a thousand to a client; a pull may bring fewer. */
-static void
-depth_fill(struct depth *depth, size_t count)
-{
-    const struct queue_operations *operations = depth->store.contender->queue;
-    size_t pulls_most = 4 * (count / QUEUE_PULL_MOST + 1);
-    struct queue_job *jobs = malloc(QUEUE_PULL_MOST * sizeof *jobs);
-    void *pusher = operations->attach(depth->queue);
-    struct tally in = {0}, out = {0};
-    uint64_t start = bench_now_ns();
-
-    depth->clients = calloc(pulls_most, sizeof *depth->clients);
-    if (jobs == NULL || pusher == NULL || depth->clients == NULL)
-        depth_fault(depth, "out of memory");
-    else if (!jobs_push(operations, pusher, 0, count, &in))
-        depth_fault(depth, "a push failed");
-    while (depth->result.fault == NULL && depth->held < count) {
-        size_t left = count - depth->held;
-        size_t got =
-            depth->client_count == pulls_most
-                ? QUEUE_FAILED
-                : depth_claim(depth, jobs, left < QUEUE_PULL_MOST ? left : QUEUE_PULL_MOST, &out);
-        if (got == 0 || got == QUEUE_FAILED)
-            depth_fault(depth, "a pull failed");
-        else
-            depth->held += got;
-    }
-    if (depth->result.fault == NULL && tallies_fault(in, out) != NULL)
-        depth_fault(depth, tallies_fault(in, out));
-    depth->fill_s = (double)(bench_now_ns() - start) / 1e9;
-    if (pusher != NULL)
-        operations->detach(pusher);
-    free(jobs);
-}
-
-/* Acknowledges what is held; nothing may be left after that. */
-static void
-depth_empty(struct depth *depth)
-{
-    const struct queue_operations *operations = depth->store.contender->queue;
-
-    for (size_t i = 0; i < depth->client_count; i++)
-        if (depth->result.fault == NULL && !operations->acknowledge(depth->clients[i]))
-            depth_fault(depth, "a job was not held to the end");
-    if (depth->result.fault == NULL && jobs_drain(operations, depth->queue) != 0)
-        depth_fault(depth, "jobs are left that were acknowledged");
-}
-
+/* Opens a queue, pushes `count` jobs and claims them all; a pull may bring fewer than it wants. */
 static void
 depth_open(struct depth *depth, const struct bench_contender *contender,
            const struct queue_setup *setup, size_t count)
 {
+    size_t pulls_most = 4 * (count / QUEUE_PULL_MOST + 1);
+    struct tally in = {0}, out = {0};
+    uint64_t start = bench_now_ns();
+
     depth->store.contender = contender;
+    depth->operations = contender->queue;
     depth->result.store = &depth->store;
-    depth->queue = contender->queue->open(setup, &depth->result.missing);
-    depth->store.handle = depth->queue;
-    if (depth->queue == NULL && depth->result.missing == NULL)
-        depth_fault(depth, "the queue could not be opened");
-    if (depth->queue != NULL)
-        depth_fill(depth, count);
+    depth->store.handle = contender->queue->open(setup);
+    depth->clients = calloc(pulls_most, sizeof *depth->clients);
+    if (!depth_check(depth, depth->store.handle != NULL && depth->clients != NULL,
+                     "the queue could not be opened"))
+        return;
+    void *pusher = depth->operations->attach(depth->store.handle);
+    depth_check(depth, pusher != NULL && jobs_push(depth->operations, pusher, 0, count, &in),
+                "a push failed");
+    if (pusher != NULL)
+        depth->operations->detach(pusher);
+    while (depth->held < count && depth->client_count < pulls_most && depth->result.fault == NULL)
+        depth_claim(depth, count - depth->held, &out);
+    depth_check(depth, tallies_fault(in, out) == NULL, tallies_fault(in, out));
+    depth->fill_s = (double)(bench_now_ns() - start) / 1e9;
 }
 
+/* Acknowledges what is held, if somebody asks for it; nothing may be left after that. */
 static void
-depth_close(struct depth *depth)
+depth_close(struct depth *depth, bool acknowledges)
 {
-    const struct queue_operations *operations = depth->store.contender->queue;
-
-    for (size_t i = 0; i < depth->client_count; i++)
-        operations->detach(depth->clients[i]);
+    for (size_t i = 0; i < depth->client_count; i++) {
+        if (acknowledges && depth->result.fault == NULL)
+            depth_check(depth, depth->operations->acknowledge(depth->clients[i]),
+                        "a job was not held to the end");
+        depth->operations->detach(depth->clients[i]);
+    }
+    if (acknowledges && depth->result.fault == NULL)
+        depth_check(depth, jobs_drain(depth->operations, depth->store.handle) == 0,
+                    "jobs are left that were acknowledged");
     free(depth->clients);
-    if (depth->queue != NULL)
-        operations->close(depth->queue);
+    if (depth->store.handle != NULL)
+        depth->operations->close(depth->store.handle);
 }
 
 static bool
@@ -147,41 +122,41 @@ depth_report(const struct depth *depth)
     return result->fault == NULL;
 }
 
-/* ---- queue-depth ---- */
+/* ---- queue-depth ----------------------------------------------------------------------------- */
 
 /* What the driver is given: the cycle of a job through a queue that is open. */
 static const struct bench_workload depth_cycle = {
     .name = "queue-depth", .jobs = 1, .own_pace = true, JOBS_CALLS};
 
-static bool
-depth_row_print(const struct bench_workload *workload, const struct depth *shallow,
-                const struct depth *deep)
+/* The ns of a cycle, and a column with their spread. */
+static double
+cycle_print(const struct bench_workload *workload, const struct depth *depth, const char *figure)
 {
-    const char *name = deep->store.contender->name;
-    const struct driver_result *few = &shallow->result, *many = &deep->result;
-    double low = statistics_median(few->rates, few->repeats);
-    double high = statistics_median(many->rates, many->repeats);
-    bool known = low > 0 && high > 0, own = strcmp(name, "latchkey") == 0;
-    double ratio = known ? low / high : 0;
+    const struct driver_result *result = &depth->result;
+    double rate = statistics_median(result->rates, result->repeats);
 
-    if (known) {
-        record_figure(workload, name, 1, "cycle beside 100", "ns", 1e9 / low);
-        record_figure(workload, name, 1, "cycle beside --keys", "ns", 1e9 / high);
-    }
+    if (!(rate > 0))
+        return 0;
+    record_figure(workload, depth->store.contender->name, 1, figure, "ns", 1e9 / rate);
+    printf(" %9.0f %6.0f%%", 1e9 / rate, statistics_spread(result->rates, result->repeats) * 100);
+    return 1e9 / rate;
+}
+
+static bool
+depth_row_print(const struct bench_workload *workload, const struct depth *pair)
+{
+    const char *name = pair[0].store.contender->name;
+
     printf("  %-14s", name);
-    if (deep->result.missing != NULL || shallow->result.missing != NULL)
-        printf(" %12s  (%s)", "missing", deep->result.missing);
-    else if (known)
-        printf(" %9.0f %6.0f%% %9.0f %6.0f%% %8.2f x %9.2f", 1e9 / low,
-               statistics_spread(few->rates, few->repeats) * 100, 1e9 / high,
-               statistics_spread(many->rates, many->repeats) * 100, ratio,
-               (double)deep->held / deep->fill_s / 1e6);
-    if (own && (!known || bench_options.keys >= TARGET_KEYS))
-        report_target("at most 1.30 x", !known                      ? REPORT_NO_FIGURE
-                                        : ratio <= DEPTH_RATIO_MOST ? REPORT_MET
-                                                                    : REPORT_MISSED);
-    bool good = depth_report(shallow);
-    good = depth_report(deep) && good;
+    double shallow = cycle_print(workload, &pair[0], "cycle beside 100");
+    double deep = cycle_print(workload, &pair[1], "cycle beside --keys");
+    bool known = shallow > 0 && deep > 0;
+    if (known)
+        printf(" %8.2f x %9.2f", deep / shallow, (double)pair[1].held / pair[1].fill_s / 1e6);
+    if (strcmp(name, "latchkey") == 0 && (!known || bench_options.keys >= TARGET_KEYS))
+        report_target("at most 1.30 x", known, deep <= DEPTH_RATIO_MOST * shallow);
+    bool good = depth_report(&pair[0]);
+    good = depth_report(&pair[1]) && good;
     printf("\n");
     return good;
 }
@@ -198,25 +173,22 @@ depth_run(const struct bench_workload *workload, const struct bench_contender *c
     if (depths == NULL)
         return false;
     printf("\nqueue-depth: a cycle of one thread beside so many jobs in flight\n");
-    printf("  %-14s %9d %7s %9zu %7s %10s %9s\n", "contender, ns", DEPTH_SHALLOW, "spread",
+    printf("  %-14s %9d %7s %9zu %7s %10s %9s\n", "contender, ns", SHALLOW, "spread",
            (size_t)bench_options.keys, "spread", "ratio", "fill M/s");
     for (size_t i = 0; i < 2 * count; i++) {
         progress_show("queue-depth", contenders[i / 2]->name, 0);
         depth_open(&depths[i], contenders[i / 2], &setup,
-                   i % 2 == 0 ? DEPTH_SHALLOW : bench_options.keys);
+                   i % 2 == 0 ? SHALLOW : bench_options.keys);
     }
     for (unsigned repeat = 0; repeat < bench_options.repeats && !bench_interrupted(); repeat++)
         for (size_t i = 0; i < 2 * count; i++)
-            if (depths[i].queue != NULL && depths[i].result.fault == NULL)
+            if (depths[i].result.fault == NULL)
                 driver_run(&depth_cycle, &streams, 1, &depths[i].result);
     for (size_t i = 0; i < 2 * count; i++)
-        if (depths[i].queue != NULL)
-            depth_empty(&depths[i]);
+        depth_close(&depths[i], true);
     progress_clear();
     for (size_t i = 0; i < count; i++)
-        good = depth_row_print(workload, &depths[2 * i], &depths[2 * i + 1]) && good;
-    for (size_t i = 0; i < 2 * count; i++)
-        depth_close(&depths[i]);
+        good = depth_row_print(workload, &depths[2 * i]) && good;
     free(depths);
     return good;
 }
@@ -238,89 +210,65 @@ static const struct bench_workload workload_queue_depth = {
 };
 BENCH_WORKLOAD(workload_queue_depth)
 
-/* ---- queue-lapse ---- */
+/* ---- queue-lapse ----------------------------------------------------------------------------- */
 
-struct lapse {
-    struct depth depth;
-    struct histogram latency;
-    uint64_t processor_max_ns;
-};
-
-/* Pulls until there is nothing more. */
-static void
-lapse_pull_all(struct lapse *lapse, void *client, struct tally *out)
+/* Lets the claims lapse, and pulls until there is nothing more. Returns the longest pull by the
+ * thread's own time. */
+static uint64_t
+lapse_measure(struct depth *depth)
 {
-    const struct queue_operations *operations = lapse->depth.store.contender->queue;
+    struct tally in = {0}, out = {0};
+    uint64_t longest_ns = 0;
     struct queue_job job;
+    void *client = depth->operations->attach(depth->store.handle);
+    size_t got = client != NULL ? 1 : 0;
 
-    for (size_t pulls = 0; pulls <= lapse->depth.held; pulls++) {
+    depth->operations->advance(depth->store.handle, LAPSE_VISIBILITY_MS + 1);
+    for (size_t pulls = 0; got == 1 && pulls <= depth->held; pulls++) {
         uint64_t processor = bench_processor_ns(), start = bench_now_ns();
-        size_t got = operations->pull(client, &job, 1);
+        got = depth->operations->pull(client, &job, 1);
         uint64_t took = bench_now_ns() - start;
         processor = bench_processor_ns() - processor;
-        if (got == 0)
-            return;
-        if (got != 1) {
-            depth_fault(&lapse->depth, "a pull failed");
-            return;
-        }
-        histogram_add(&lapse->latency, took);
-        if (processor > lapse->processor_max_ns)
-            lapse->processor_max_ns = processor;
-        lapse->depth.result.counts.wrong += !job_count(&job, out);
+        if (got != 1)
+            break;
+        histogram_add(&depth->result.latency, took);
+        longest_ns = processor > longest_ns ? processor : longest_ns;
+        depth->result.counts.wrong += !job_count(&job, &out);
     }
-}
-
-static void
-lapse_measure(struct lapse *lapse)
-{
-    const struct queue_operations *operations = lapse->depth.store.contender->queue;
-    struct tally in = {0}, out = {0};
-    struct queue_job job;
-    void *client = operations->attach(lapse->depth.queue);
-
-    if (client == NULL) {
-        depth_fault(&lapse->depth, "out of memory");
-        return;
-    }
-    operations->advance(lapse->depth.queue, LAPSE_VISIBILITY_MS + 1);
-    lapse_pull_all(lapse, client, &out);
-    for (size_t id = 0; id < lapse->depth.held; id++)
+    for (size_t id = 0; id < depth->held; id++)
         job_make(&job, id, 0, &in);
-    if (lapse->depth.result.counts.wrong != 0 || tallies_fault(in, out) != NULL)
-        depth_fault(&lapse->depth, "the jobs that lapsed did not come again, each once");
-    operations->detach(client);
+    depth_check(depth, depth->result.counts.wrong == 0 && tallies_fault(in, out) == NULL,
+                "the jobs that lapsed did not come again, each once");
+    if (client != NULL)
+        depth->operations->detach(client);
+    return longest_ns;
 }
 
 static bool
-lapse_row_print(const struct bench_workload *workload, const struct lapse *lapse)
+lapse_row_print(const struct bench_workload *workload, const struct depth *depth,
+                uint64_t longest_ns)
 {
-    const char *name = lapse->depth.store.contender->name;
-    bool known = lapse->latency.total != 0;
-    double longest = (double)lapse->processor_max_ns / 1e6;
+    const char *name = depth->store.contender->name;
+    const struct histogram *latency = &depth->result.latency;
+    const struct {
+        const char *name;
+        uint64_t ns;
+    } figures[] = {{"p50", histogram_percentile(latency, 0.5)},
+                   {"p99.9", histogram_percentile(latency, 0.999)},
+                   {"longest", latency->maximum},
+                   {"longest, processor time", longest_ns}};
+    double longest_ms = (double)longest_ns / 1e6;
+    bool known = latency->total != 0;
 
-    if (known) {
-        record_figure(workload, name, 1, "p50", "ns",
-                      (double)histogram_percentile(&lapse->latency, 0.5));
-        record_figure(workload, name, 1, "p99.9", "ns",
-                      (double)histogram_percentile(&lapse->latency, 0.999));
-        record_figure(workload, name, 1, "longest", "ns", (double)lapse->latency.maximum);
-        record_figure(workload, name, 1, "longest, processor time", "ns",
-                      (double)lapse->processor_max_ns);
-    }
+    for (size_t i = 0; known && i < sizeof figures / sizeof *figures; i++)
+        record_figure(workload, name, 1, figures[i].name, "ns", (double)figures[i].ns);
     printf("  %-14s", name);
-    if (lapse->depth.result.missing != NULL)
-        printf(" %12s  (%s)", "missing", lapse->depth.result.missing);
-    else if (known)
-        printf(" %10.1f %10.1f %12.3f %12.3f",
-               (double)histogram_percentile(&lapse->latency, 0.5) / 1e3,
-               (double)histogram_percentile(&lapse->latency, 0.999) / 1e3,
-               (double)lapse->latency.maximum / 1e6, longest);
+    if (known)
+        printf(" %10.1f %10.1f %12.3f %12.3f", (double)figures[0].ns / 1e3,
+               (double)figures[1].ns / 1e3, (double)figures[2].ns / 1e6, longest_ms);
     if (!known || bench_options.keys >= TARGET_KEYS)
-        report_target("at most 1 ms", !known                       ? REPORT_NO_FIGURE
-                                      : longest <= LAPSE_TARGET_MS ? REPORT_MET
-                                                                   : REPORT_MISSED);
-    bool good = depth_report(&lapse->depth);
+        report_target("at most 1 ms", known, longest_ms <= LAPSE_TARGET_MS);
+    bool good = depth_report(depth);
     printf("\n");
     return good;
 }
@@ -338,17 +286,18 @@ lapse_run(const struct bench_workload *workload, const struct bench_contender *c
     printf("  %-14s %10s %10s %12s %12s\n", "contender", "p50 us", "p99.9 us", "longest ms",
            "processor ms");
     for (size_t i = 0; i < count && !bench_interrupted(); i++) {
-        struct lapse *lapse = calloc(1, sizeof *lapse);
-        if (lapse == NULL)
+        struct depth *depth = calloc(1, sizeof *depth);
+        uint64_t longest_ns = 0;
+        if (depth == NULL)
             return false;
         progress_show("queue-lapse", contenders[i]->name, 0);
-        depth_open(&lapse->depth, contenders[i], &setup, bench_options.keys);
-        if (lapse->depth.queue != NULL && lapse->depth.result.fault == NULL)
-            lapse_measure(lapse);
+        depth_open(depth, contenders[i], &setup, bench_options.keys);
+        if (depth->result.fault == NULL)
+            longest_ns = lapse_measure(depth);
         progress_clear();
-        good = lapse_row_print(workload, lapse) && good;
-        depth_close(&lapse->depth);
-        free(lapse);
+        good = lapse_row_print(workload, depth, longest_ns) && good;
+        depth_close(depth, false);
+        free(depth);
     }
     return good;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * From push to pulled: consumers sleep until there is a job, one producer beside them brings jobs, one
- * at a time. queue-wait: the next one as soon as the last one was acknowledged, so that its consumer
- * may still be awake. queue-wait-paced: one every 200 us, when all are asleep. The end of a run is a
- * last job for each consumer; a consumer that nobody wakes ends the program.
+ * From push to pulled: consumers sleep until there is a job, one producer beside them brings jobs,
+ * one at a time. queue-wait: the next one as soon as the last one was acknowledged, so that its
+ * consumer may still be awake. queue-wait-paced: one every 200 us, when all are asleep. The end of
+ * a run is a last job for each consumer; a consumer that nobody wakes ends the program.
  */
 #include "workloads/parts/jobs.h"
 

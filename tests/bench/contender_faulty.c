@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Contenders with a fault, for the checks of the benchmark: each does what a sound one does, but
- * for now and then. `lossy` drops a commit and says that it was done, `lossy-deque` drops a job,
- * `stalled` does nothing for a while, once, `unlucky` lets a commit race twice before it succeeds.
- * `confused` now and then reads the value of another key, `damaged` changes a byte of what it reads,
- * `forgetful` drops a set.
+ * Contenders with a fault, for the checks of the benchmark. Each is this library with one call that
+ * does what it should, but for now and then.
  */
+#include "contenders/latchkey.h"
 #include "driver/data.h"
 
 #include <stdatomic.h>
@@ -13,55 +11,28 @@
 #define LOST_EVERY 100       /* commits */
 #define LOST_JOBS_EVERY 1000 /* pushes */
 #define CONFUSED_EVERY 100   /* gets, sets */
-#define DAMAGED_MOST 256
 #define STALL_NS UINT64_C(200000000)
 #define STALL_AFTER_NS UINT64_C(300000000) /* since the thread attached */
 
-static const struct bench_contender *sound; /* whose store it is */
-static const struct queue_operations *sound_queue;
+#define sound (&contender_latchkey)
 
-static void *
-faulty_open(void)
-{
-    sound = bench_contender_find("mutex");
-    return sound != NULL ? sound->open() : NULL;
-}
-
-static void
-faulty_close(void *store)
-{
-    sound->close(store);
-}
-
-static void *
-faulty_attach(void *store)
-{
-    return sound->attach(store);
-}
-
-static void
-faulty_detach(void *client)
-{
-    sound->detach(client);
-}
-
-static bool
-faulty_get(void *client, const lk_key *key, lk_bytes *value)
-{
-    return sound->get(client, key, value);
-}
-
-static bool
-faulty_set(void *client, const lk_item *put)
-{
-    return sound->set(client, put);
-}
-
-static bool
-faulty_read(void *client, const lk_key *keys, size_t count, lk_bytes *values)
-{
-    return sound->read(client, keys, count, values);
-}
+/* A contender that is a copy of the sound one in all but what follows. */
+#define FAULTY(id, itself, does, place, ...)                \
+    static struct bench_contender id;                       \
+    __attribute__((constructor)) static void id##_add(void) \
+    {                                                       \
+        id = *sound;                                        \
+        id.name = itself;                                   \
+        id.what = does;                                     \
+        id.order = place;                                   \
+        id.ours = false;                                    \
+        id.loops = NULL;                                    \
+        id.queue = NULL;                                    \
+        id.counters = NULL;                                 \
+        id.contention = NULL;                               \
+        __VA_ARGS__;                                        \
+        bench_contender_add(&id);                           \
+    }
 
 static enum bench_commit
 lossy_commit(void *client, const lk_key *keys, size_t count, const lk_bytes *values)
@@ -73,20 +44,7 @@ lossy_commit(void *client, const lk_key *keys, size_t count, const lk_bytes *val
     return sound->commit(client, keys, count, values);
 }
 
-static const struct bench_contender lossy = {
-    .name = "lossy",
-    .what = "loses a commit of a hundred",
-    .order = 900,
-    .open = faulty_open,
-    .close = faulty_close,
-    .attach = faulty_attach,
-    .detach = faulty_detach,
-    .get = faulty_get,
-    .set = faulty_set,
-    .read = faulty_read,
-    .commit = lossy_commit,
-};
-BENCH_CONTENDER(lossy)
+FAULTY(lossy, "lossy", "loses a commit of a hundred", 900, lossy.commit = lossy_commit)
 
 /* ---- unlucky --------------------------------------------------------------------------------- */
 
@@ -112,21 +70,8 @@ unlucky_contention(void *store, struct bench_counter *counters)
     return 3;
 }
 
-static const struct bench_contender unlucky = {
-    .name = "unlucky",
-    .what = "two of three attempts at a commit race",
-    .order = 903,
-    .open = faulty_open,
-    .close = faulty_close,
-    .attach = faulty_attach,
-    .detach = faulty_detach,
-    .get = faulty_get,
-    .set = faulty_set,
-    .read = faulty_read,
-    .commit = unlucky_commit,
-    .contention = unlucky_contention,
-};
-BENCH_CONTENDER(unlucky)
+FAULTY(unlucky, "unlucky", "two of three attempts at a commit race", 903,
+       unlucky.commit = unlucky_commit, unlucky.contention = unlucky_contention)
 
 /* ---- stalled --------------------------------------------------------------------------------- */
 
@@ -153,20 +98,10 @@ stalled_get(void *client, const lk_key *key, lk_bytes *value)
     return sound->get(client, key, value);
 }
 
-static const struct bench_contender stalled = {
-    .name = "stalled",
-    .what = "stalls for 200 ms, once in each thread",
-    .order = 901,
-    .open = faulty_open,
-    .close = faulty_close,
-    .attach = stalled_attach,
-    .detach = faulty_detach,
-    .get = stalled_get,
-    .set = faulty_set,
-};
-BENCH_CONTENDER(stalled)
+FAULTY(stalled, "stalled", "stalls for 200 ms, once in each thread", 901,
+       stalled.attach = stalled_attach, stalled.get = stalled_get)
 
-/* ---- confused, damaged ----------------------------------------------------------------------- */
+/* ---- wrong values ---------------------------------------------------------------------------- */
 
 static bool
 confused_get(void *client, const lk_key *key, lk_bytes *value)
@@ -178,18 +113,8 @@ confused_get(void *client, const lk_key *key, lk_bytes *value)
     return sound->get(client, ++gets % CONFUSED_EVERY == 0 ? &other : key, value);
 }
 
-static const struct bench_contender confused = {
-    .name = "confused",
-    .what = "one get of a hundred is of another key",
-    .order = 904,
-    .open = faulty_open,
-    .close = faulty_close,
-    .attach = faulty_attach,
-    .detach = faulty_detach,
-    .get = confused_get,
-    .set = faulty_set,
-};
-BENCH_CONTENDER(confused)
+FAULTY(confused, "confused", "one get of a hundred is of another key", 904,
+       confused.get = confused_get, confused.get_many = NULL)
 
 static bool
 forgetful_set(void *client, const lk_item *put)
@@ -199,24 +124,13 @@ forgetful_set(void *client, const lk_item *put)
     return ++sets % CONFUSED_EVERY == 0 || sound->set(client, put);
 }
 
-static const struct bench_contender forgetful = {
-    .name = "forgetful",
-    .what = "drops one set of a hundred",
-    .order = 906,
-    .open = faulty_open,
-    .close = faulty_close,
-    .attach = faulty_attach,
-    .detach = faulty_detach,
-    .get = faulty_get,
-    .set = forgetful_set,
-};
-BENCH_CONTENDER(forgetful)
+FAULTY(forgetful, "forgetful", "drops one set of a hundred", 906, forgetful.set = forgetful_set)
 
 /* A byte that no loop looks at. */
 static bool
 damaged_get(void *client, const lk_key *key, lk_bytes *value)
 {
-    static _Thread_local char copy[DAMAGED_MOST];
+    static _Thread_local char copy[256];
 
     if (!sound->get(client, key, value) || value->size > sizeof copy)
         return false;
@@ -226,86 +140,22 @@ damaged_get(void *client, const lk_key *key, lk_bytes *value)
     return true;
 }
 
-static const struct bench_contender damaged = {
-    .name = "damaged",
-    .what = "changes a byte in the middle of what is read",
-    .order = 905,
-    .open = faulty_open,
-    .close = faulty_close,
-    .attach = faulty_attach,
-    .detach = faulty_detach,
-    .get = damaged_get,
-    .set = faulty_set,
-};
-BENCH_CONTENDER(damaged)
+FAULTY(damaged, "damaged", "changes a byte in the middle of what is read", 905,
+       damaged.get = damaged_get, damaged.get_many = NULL)
 
-/* ---- lossy-deque ----------------------------------------------------------------------------- */
-
-static void *
-lossy_queue_open(const struct queue_setup *setup, const char **missing)
-{
-    const struct bench_contender *owner = bench_contender_find("mutex-deque");
-
-    if (owner == NULL)
-        return NULL;
-    sound_queue = owner->queue;
-    return sound_queue->open(setup, missing);
-}
-
-static void
-lossy_queue_close(void *queue)
-{
-    sound_queue->close(queue);
-}
-
-static void *
-lossy_queue_attach(void *queue)
-{
-    return sound_queue->attach(queue);
-}
-
-static void
-lossy_queue_detach(void *client)
-{
-    sound_queue->detach(client);
-}
+/* ---- a queue --------------------------------------------------------------------------------- */
 
 static bool
-lossy_queue_push(void *client, const struct queue_job *jobs, size_t count)
+lossy_push(void *client, const struct queue_job *jobs, size_t count)
 {
     static atomic_uint pushes;
 
     if (atomic_fetch_add(&pushes, 1) % LOST_JOBS_EVERY == LOST_JOBS_EVERY - 1)
         return true;
-    return sound_queue->push(client, jobs, count);
+    return latchkey_queue.push(client, jobs, count);
 }
 
-static size_t
-lossy_queue_pull(void *client, struct queue_job *jobs, size_t count)
-{
-    return sound_queue->pull(client, jobs, count);
-}
+static struct queue_operations lossy_queue;
 
-static bool
-lossy_queue_acknowledge(void *client)
-{
-    return sound_queue->acknowledge(client);
-}
-
-static const struct queue_operations lossy_queue_operations = {
-    .open = lossy_queue_open,
-    .close = lossy_queue_close,
-    .attach = lossy_queue_attach,
-    .detach = lossy_queue_detach,
-    .push = lossy_queue_push,
-    .pull = lossy_queue_pull,
-    .acknowledge = lossy_queue_acknowledge,
-};
-
-static const struct bench_contender lossy_deque = {
-    .name = "lossy-deque",
-    .what = "loses a job of a thousand",
-    .order = 902,
-    .queue = &lossy_queue_operations,
-};
-BENCH_CONTENDER(lossy_deque)
+FAULTY(lossy_deque, "lossy-deque", "loses a job of a thousand", 902, lossy_queue = latchkey_queue,
+       lossy_queue.push = lossy_push, lossy_deque.queue = &lossy_queue)

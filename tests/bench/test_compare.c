@@ -101,8 +101,8 @@ noise(struct random_state *random, double wide)
     return pow(1 + wide, exponent / 1.7);
 }
 
-/* One run of one program: each row has its rate, the machine is slower or faster as a whole (`run`), now and
- * then (`slow`: repeats of a row at once), and in each repeat (`each`). */
+/* One run of one program: each row has its rate, the machine is slower or faster as a whole
+ * (`run`), now and then (`slow`: repeats of a row at once), and in each repeat (`each`). */
 static void
 run_simulate(struct record *record, struct random_state *random, double run, double slow,
              double each, double latchkey)

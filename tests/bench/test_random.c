@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is drawn has the distribution that was asked for: chi-square against the exact probabilities,
- * with a seed, so that it holds always or never. And the twin: against the probabilities of a
- * slightly different distribution the same draws fail.
+ * What is drawn has the distribution that was asked for: chi-square against the exact
+ * probabilities, with a seed, so that it holds always or never. And the twin: against the
+ * probabilities of a slightly different distribution the same draws fail.
  */
 #include <setjmp.h>
 #include <stdarg.h>

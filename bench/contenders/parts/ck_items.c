@@ -130,3 +130,24 @@ ck_sessions_free(ck_epoch_t *epoch)
         entry = next;
     }
 }
+
+void *
+ck_member_open(void *client, void *store)
+{
+    struct ck_member *member = client;
+
+    if (member == NULL)
+        return NULL;
+    member->store = store;
+    if (ck_session_open(&member->session, &member->store->epoch))
+        return client;
+    free(client);
+    return NULL;
+}
+
+void
+ck_member_close(void *client)
+{
+    ck_session_close(&((struct ck_member *)client)->session);
+    free(client);
+}

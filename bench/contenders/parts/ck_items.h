@@ -35,6 +35,12 @@ struct ck_session {
     unsigned retired; /* since the last poll */
 };
 
+/* The first member of a client. */
+struct ck_member {
+    struct ck_session session;
+    struct ck_store *store;
+};
+
 /* A key to look for. ck_hs gets its address with the lowest bit set, which tells it from an
  * item. */
 struct ck_probe {
@@ -48,6 +54,11 @@ void ck_store_close(void *store);
 /* The ends of threads wait for what they retired. */
 bool ck_session_open(struct ck_session *session, ck_epoch_t *epoch);
 void ck_session_close(struct ck_session *session);
+
+/* Makes a client, whose first member is one, a member of a store. Returns the client; NULL: it
+ * failed, and the client is freed. */
+void *ck_member_open(void *client, void *store);
+void ck_member_close(void *client);
 
 /* Frees the records of all threads, which have closed their sessions for ever. */
 void ck_sessions_free(ck_epoch_t *epoch);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the hand-written contenders share: an item with key and value in one block, and the copies of
- * values that a client returns. A contender puts what it hangs on an item in front of it, in a struct
- * whose last member is the item.
+ * What the hand-written contenders share: an item with key and value in one block, and the copies
+ * of values that a client returns. A contender puts what it hangs on an item in front of it, in a
+ * struct whose last member is the item.
  */
 #ifndef BENCH_ITEM_H
 #define BENCH_ITEM_H

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A contender out of a C++ map. A map is a class with `read`, which hands the value of a key on while
-// it is held, `set` and `remove`; and `scan`, if it has an order. BENCH_MAP makes the table, the client
-// and the loops. Sized: keys and values in strings, of any size. Fixed: arrays in the node itself, for
-// keys of 16 and 16 bytes and values of 64 alone, which is two misses less.
+// A contender out of a C++ map. A map is a class with `read`, which hands the value of a key on
+// while it is held, `set` and `remove`; and `scan`, if it has an order. BENCH_MAP makes the table,
+// the client and the loops. Sized: keys and values in strings, of any size. Fixed: arrays in the
+// node itself, for keys of 16 and 16 bytes and values of 64 alone, which is two misses less.
 #ifndef BENCH_MAPS_HPP
 #define BENCH_MAPS_HPP
 
@@ -26,7 +26,8 @@ text_of(lk_bytes bytes)
     return {static_cast<const char *>(bytes.data), bytes.size};
 }
 
-// ---- clients -------------------------------------------------------------------------------------
+// ---- clients
+// -------------------------------------------------------------------------------------
 
 struct Row {
     std::size_t sk_size, value_size;
@@ -172,7 +173,8 @@ map_contender(bench_contender contender, const bench_loops *loops)
     static const bench_contender table = map_contender<Map>({__VA_ARGS__}, &table##_loops);     \
     BENCH_CONTENDER(table)
 
-// ---- keys and values of hash maps ----------------------------------------------------------------
+// ---- keys and values of hash maps
+// ----------------------------------------------------------------
 
 struct SizedProbe {
     const lk_key *key;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Small adapters in front of another handle, written with latchkey/adapter.h alone: to see what one
- * more handle costs, to count what a cache asks its database for, and to be a slow database. And the
- * database that caches stand before, which is an embedded store behind such an adapter.
+ * more handle costs, to count what a cache asks its database for, and to be a slow database. And
+ * the database that caches stand before, which is an embedded store behind such an adapter.
  */
 #ifndef BENCH_WRAPPER_H
 #define BENCH_WRAPPER_H

@@ -2,11 +2,11 @@
  *
  * One run of a queue: producers push, consumers pull and acknowledge.
  *
- * At a fixed rate producers keep to a schedule, and a job's latency is from when it should have been
- * pushed until it was acknowledged.
+ * At a fixed rate producers keep to a schedule, and a job's latency is from when it should have
+ * been pushed until it was acknowledged.
  *
- * Ordering: a consumer that sees all producers done sees all that they pushed; tallies are read after
- * the join.
+ * Ordering: a consumer that sees all producers done sees all that they pushed; tallies are read
+ * after the join.
  */
 #include "workloads/parts/jobs.h"
 
@@ -83,12 +83,11 @@ jobs_begin(struct bench_run *run)
     run->detach = operations->detach;
     run->contention = operations->contention;
     if (jobs != NULL && actors != NULL && run->store == NULL) {
-        run->store = operations->open(&setup, &run->result->missing);
+        run->store = operations->open(&setup);
         jobs->opened = true;
     }
     if (jobs == NULL || actors == NULL || run->store == NULL) {
-        if (run->result->missing == NULL)
-            run->result->fault = "the queue could not be opened";
+        run->result->fault = "the queue could not be opened";
         free(actors);
         free(jobs);
         return false;
@@ -180,8 +179,8 @@ batch_pull(struct bench_worker *worker, struct jobs_actor *actor, size_t most)
     return got;
 }
 
-/* Push, pull, acknowledge, without anybody else: its own jobs must be there. Where they are not, the
- * tallies will show it. */
+/* Push, pull, acknowledge, without anybody else: its own jobs must be there. Where they are not,
+ * the tallies will show it. */
 static void
 solo_cycle(struct bench_worker *worker, struct jobs_actor *actor, size_t batch)
 {

@@ -74,11 +74,11 @@ struct jobs_run {
 
 struct jobs_actor *jobs_actor(const struct bench_worker *worker);
 
-/* The calls of a workload in which half of the threads push, the last ones; an odd one pulls. With one
- * thread that does both in turn. Opens a queue for each run, unless the store of the result has one
- * already; it must be empty at the end. The throttle: a producer waits while more than 4,096 jobs are
- * under way, whatever the contender; a consumer that finds nothing yields. So a queue is measured at
- * work, neither growing without bound nor polled by spinning threads. */
+/* The calls of a workload in which half of the threads push, the last ones; an odd one pulls. With
+ * one thread that does both in turn. Opens a queue for each run, unless the store of the result has
+ * one already; it must be empty at the end. The throttle: a producer waits while more than 4,096
+ * jobs are under way, whatever the contender; a consumer that finds nothing yields. So a queue is
+ * measured at work, neither growing without bound nor polled by spinning threads. */
 #define JOBS_CALLS                                                                   \
     .unit = "M jobs/s", .counts_itself = true, .begin = jobs_begin, .end = jobs_end, \
     .step = jobs_step, .finish = jobs_finish
