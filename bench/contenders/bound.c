@@ -108,7 +108,7 @@ items_free(struct bound_client *client, size_t most)
     ck_stack_entry_t *entry;
 
     while (most-- > 0 && (entry = ck_stack_pop_npsc(&client->free_items)) != NULL)
-        item_destroy((ck_epoch_entry_t *)((char *)entry - offsetof(ck_epoch_entry_t, stack_entry)));
+        item_destroy((void *)((char *)entry - offsetof(ck_epoch_entry_t, stack_entry)));
 }
 
 static void

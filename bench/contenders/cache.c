@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * cache: this library's cache in front of its embedded store. cache-lru: the same with exact LRU.
- * no cache: the store alone. Loading writes to the store, so that a cache has nothing until it is
- * asked.
+ * no cache: the store alone.
  */
 #include "contenders/latchkey.h"
 #include "contenders/parts/wrapper.h"
@@ -13,12 +12,6 @@
 struct store {
     struct database database;
     lk_db *front; /* the cache, or the database itself */
-};
-
-struct client {
-    struct store *store;
-    lk_result *result;
-    lk_db *writes; /* where a set goes */
 };
 
 static void *
@@ -73,63 +66,7 @@ store_close(void *handle)
 static void *
 client_attach(void *store)
 {
-    struct client *client = malloc(sizeof *client);
-
-    if (client == NULL)
-        return NULL;
-    *client = (struct client){store, lk_result_new(), ((struct store *)store)->front};
-    if (client->result != NULL)
-        return client;
-    free(client);
-    return NULL;
-}
-
-static void
-client_detach(void *handle)
-{
-    struct client *client = handle;
-
-    lk_result_free(client->result);
-    free(client);
-}
-
-static bool
-client_get(void *handle, const lk_key *key, lk_bytes *value)
-{
-    struct client *client = handle;
-
-    if (lk_get_at(client->store->front, key, client->result) != LK_OK)
-        return false;
-    *value = lk_result_item(client->result, 0)->data;
-    return true;
-}
-
-static bool
-client_set(void *handle, const lk_item *put)
-{
-    struct client *client = handle;
-    lk_status status;
-
-    LATCHKEY_CALL(status, lk_set(client->writes, put, 1));
-    return status == LK_OK;
-}
-
-static bool
-client_bulk_begin(void *handle)
-{
-    struct client *client = handle;
-
-    client->writes = client->store->database.memory;
-    return true;
-}
-
-static bool
-client_bulk_end(void *handle)
-{
-    struct client *client = handle;
-
-    client->writes = client->store->front;
-    return true;
+    return latchkey_attach(((struct store *)store)->front);
 }
 
 /* Those of the store behind it, and its own. */
@@ -152,36 +89,31 @@ store_contention(void *handle, struct bench_counter *counters)
     return count + sizeof own / sizeof *own;
 }
 
-#define CACHE_CALLS                                                                            \
-    .close = store_close, .attach = client_attach, .detach = client_detach, .get = client_get, \
-    .set = client_set, .bulk_begin = client_bulk_begin, .bulk_end = client_bulk_end,           \
-    .misses = wrapper_reads, .contention = store_contention
-
-static const struct bench_contender contender_cache = {
-    .name = "cache",
-    .what = "this library's cache in front of its embedded store",
-    .order = 2,
-    .ours = true,
-    .open = store_open_cache,
-    CACHE_CALLS,
+static struct bench_contender contenders[] = {
+    {.name = "cache",
+     .what = "this library's cache in front of its embedded store",
+     .order = 2,
+     .ours = true,
+     .open = store_open_cache},
+    {.name = "cache-lru",
+     .what = "the same with LK_CACHE_LRU",
+     .order = 3,
+     .ours = true,
+     .open = store_open_lru},
+    {.name = "no cache",
+     .what = "the store that caches stand before",
+     .order = 8,
+     .open = store_open_plain},
 };
-BENCH_CONTENDER(contender_cache)
 
-static const struct bench_contender contender_cache_lru = {
-    .name = "cache-lru",
-    .what = "the same with LK_CACHE_LRU",
-    .order = 3,
-    .ours = true,
-    .open = store_open_lru,
-    CACHE_CALLS,
-};
-BENCH_CONTENDER(contender_cache_lru)
-
-static const struct bench_contender contender_no_cache = {
-    .name = "no cache",
-    .what = "the store that caches stand before",
-    .order = 8,
-    .open = store_open_plain,
-    CACHE_CALLS,
-};
-BENCH_CONTENDER(contender_no_cache)
+__attribute__((constructor)) static void
+contenders_add(void)
+{
+    for (size_t i = 0; i < sizeof contenders / sizeof *contenders; i++) {
+        contenders[i].close = store_close;
+        contenders[i].attach = client_attach;
+        contenders[i].misses = wrapper_reads;
+        contenders[i].contention = store_contention;
+        latchkey_like(&contenders[i]);
+    }
+}

@@ -58,8 +58,8 @@ latchkey_again(lk_status status, unsigned *attempt)
     return true;
 }
 
-static void *
-client_attach(void *store)
+void *
+latchkey_attach(void *store)
 {
     size_t capacity = bench_expected.value_size;
     struct client *client = calloc(1, sizeof *client + capacity);
@@ -279,8 +279,8 @@ BENCH_LOOPS(latchkey_loops, client_get, client_get_many, client_set)
 BENCH_LOOPS(into_loops, client_get_into, NULL, client_set)
 BENCH_LOOPS(view_loops, client_view, NULL, NULL)
 
-#define CLIENT_CALLS                                                                      \
-    .close = store_close, .attach = client_attach, .detach = client_detach, .ours = true, \
+#define CLIENT_CALLS                                                                        \
+    .close = store_close, .attach = latchkey_attach, .detach = client_detach, .ours = true, \
     .contention = latchkey_contention
 #define STORE_CALLS                                                                      \
     CLIENT_CALLS, .get = client_get, .get_many = client_get_many, .set = client_set,     \
@@ -331,3 +331,24 @@ static const struct bench_contender contender_locking = {
     STORE_CALLS,
 };
 BENCH_CONTENDER(contender_locking)
+
+void
+latchkey_like(struct bench_contender *contender)
+{
+    const struct bench_contender own = *contender;
+
+    *contender = contender_latchkey;
+    contender->name = own.name;
+    contender->what = own.what;
+    contender->order = own.order;
+    contender->ours = own.ours;
+    contender->open = own.open;
+    contender->close = own.close;
+    contender->attach = own.attach;
+    contender->misses = own.misses;
+    contender->contention = own.contention;
+    contender->settle = NULL;
+    contender->counters = NULL;
+    contender->queue = NULL;
+    bench_contender_add(contender);
+}

@@ -12,6 +12,11 @@ extern const struct queue_operations latchkey_queue;
 /* All but `open` is the same for any database behind a lk_db. */
 extern const struct bench_contender contender_latchkey;
 
+/* Makes a contender that is like `latchkey` on another handle, and adds it. What it opens is not an
+ * lk_db of its own, so it comes with `open`, `close` and `attach`, which calls latchkey_attach. */
+void latchkey_like(struct bench_contender *contender);
+void *latchkey_attach(void *db);
+
 /* Whether a call that ended so is to be made again: LK_BUSY, as a reader that was put aside holds
  * memory back, and not too many attempts yet. The pause is over then. */
 bool latchkey_again(lk_status status, unsigned *attempt);

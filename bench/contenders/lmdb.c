@@ -376,16 +376,26 @@ adapter_open(void)
     return status == LK_OK ? db : NULL;
 }
 
-static struct bench_contender contender_adapter;
+static void
+adapter_close(void *db)
+{
+    lk_close(db);
+}
+
+static struct bench_contender contender_adapter = {
+    .name = "latchkey-lmdb",
+    .what = "this library on LMDB, no wait for the disk",
+    .order = 40,
+    .ours = true,
+    .open = adapter_open,
+    .close = adapter_close,
+    .attach = latchkey_attach,
+    .contention = latchkey_contention,
+};
 
 __attribute__((constructor)) static void
 contender_adapter_add(void)
 {
-    contender_adapter = contender_latchkey;
-    contender_adapter.name = "latchkey-lmdb";
-    contender_adapter.what = "this library on LMDB, no wait for the disk";
-    contender_adapter.order = 40;
-    contender_adapter.open = adapter_open;
-    contender_adapter.queue = NULL; /* its queue is opened elsewhere */
-    bench_contender_add(&contender_adapter);
+    latchkey_like(&contender_adapter);
+    contender_adapter.counters = contender_latchkey.counters; /* an lk_db as any other */
 }

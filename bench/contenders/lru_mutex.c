@@ -35,7 +35,6 @@ struct lru {
 struct client {
     struct lru *lru;
     lk_result *result;
-    bool bulk;
     struct copies copies;
 };
 
@@ -240,27 +239,20 @@ client_get(void *handle, const lk_key *key, lk_bytes *value)
     return lru_set(client->lru, key, *value);
 }
 
+/* What it does not have it need not have now. */
 static bool
 client_set(void *handle, const lk_item *put)
 {
     struct client *client = handle;
+    struct lru *lru = client->lru;
+    uint64_t hash = item_hash(&put->key);
 
-    if (client->bulk)
-        return lk_set(client->lru->database.memory, put, 1) == LK_OK;
-    return lk_set(client->lru->database.db, put, 1) == LK_OK &&
-           lru_set(client->lru, &put->key, put->data);
-}
-
-static bool
-client_bulk_begin(void *client)
-{
-    return ((struct client *)client)->bulk = true;
-}
-
-static bool
-client_bulk_end(void *client)
-{
-    return !(((struct client *)client)->bulk = false);
+    if (lk_set(lru->database.db, put, 1) != LK_OK)
+        return false;
+    pthread_mutex_lock(&lru->mutex);
+    bool there = *chain_find(lru, hash, &put->key) != NULL;
+    pthread_mutex_unlock(&lru->mutex);
+    return !there || lru_set(lru, &put->key, put->data);
 }
 
 static const struct bench_contender contender_lru_mutex = {
@@ -273,8 +265,6 @@ static const struct bench_contender contender_lru_mutex = {
     .detach = client_detach,
     .get = client_get,
     .set = client_set,
-    .bulk_begin = client_bulk_begin,
-    .bulk_end = client_bulk_end,
     .misses = wrapper_reads,
 };
 BENCH_CONTENDER(contender_lru_mutex)

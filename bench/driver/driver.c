@@ -142,6 +142,13 @@ mix_step(struct bench_worker *worker, size_t count)
     }
 }
 
+/* How many operations a step is. */
+static size_t
+step_weight(const struct bench_workload *workload)
+{
+    return workload->weight != 0 ? workload->weight : workload->jobs != 0 ? workload->jobs : 1;
+}
+
 static void
 runner_steps(struct runner *runner, size_t count)
 {
@@ -152,7 +159,7 @@ runner_steps(struct runner *runner, size_t count)
         return;
     (workload->step != NULL ? workload->step : mix_step)(worker, count);
     if (!workload->counts_itself)
-        worker->done += count * (workload->weight != 0 ? workload->weight : 1);
+        worker->done += count * step_weight(workload);
 }
 
 /* Steps, of which the last one is timed if there is anybody to know; then the count. Release: who
@@ -299,14 +306,19 @@ team_schedule(struct team *team)
     const struct bench_workload *workload = team->run.workload;
     unsigned threads = team->run.threads, asides = team->run.asides;
     unsigned first = asides != 0 ? threads - asides : 0;
-    double weight = workload->weight > 1 ? workload->weight
-                    : workload->jobs > 1 ? (double)workload->jobs
-                                         : 1;
+    double weight = (double)step_weight(workload);
     uint64_t now = bench_now_ns();
 
     for (unsigned i = 0; i < threads; i++)
         schedule_init(&team->runners[i].schedule, now, bench_options.rate, weight, threads - first,
                       i < first ? 0 : i - first);
+}
+
+/* Not of queues, in which some wait for others. */
+static bool
+by_processor_time(const struct bench_workload *workload)
+{
+    return bench_options.processor_time && workload->jobs == 0;
 }
 
 /* What a thread has done so far, and the processor time that it took, in nanoseconds; 0: unknown.
@@ -321,7 +333,7 @@ team_look(const struct team *team, struct look *looks)
     for (unsigned i = 0; i < team->run.threads; i++) {
         struct timespec time = {0};
         clockid_t clock;
-        if (bench_options.processor_time &&
+        if (by_processor_time(team->run.workload) &&
             pthread_getcpuclockid(team->runners[i].thread, &clock) == 0)
             (void)clock_gettime(clock, &time);
         looks[i].processor_ns = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
@@ -401,7 +413,7 @@ team_count(const struct team *team)
         begun = runner->begun.ns < begun ? runner->begun.ns : begun;
         ended = runner->ended.ns > ended ? runner->ended.ns : ended;
         spent[i].done = runner->worker.done;
-        spent[i].processor_ns = bench_options.processor_time
+        spent[i].processor_ns = by_processor_time(team->run.workload)
                                     ? runner->ended.processor_ns - runner->begun.processor_ns
                                     : 0;
     }
@@ -468,9 +480,7 @@ team_collect(const struct team *team, unsigned repeats, const struct bench_count
         struct record_latency *repeat = &result->latencies[repeats];
         *repeat = record_latency_of(&latency);
         histogram_merge(&result->latency, &latency);
-        result->late += late * (workload->weight > 1 ? workload->weight
-                                : workload->jobs > 1 ? workload->jobs
-                                                     : 1);
+        result->late += late * step_weight(workload);
     }
     if (team->run.contender->counters != NULL && workload->jobs == 0 && result->fault == NULL &&
         (after->commits - before->commits != commits || after->races - before->races != races))

@@ -123,7 +123,7 @@ static const struct choice options[] = {
     {"csv", "FILE", 0, TEXT(csv, NULL, NULL), "Write a line for each row and repeat"},
     {"hgrm", "PREFIX", 0, TEXT(hgrm, NULL, NULL),
      "Write latencies in HdrHistogram's format, a file for each row: PREFIX-NAME.hgrm, or "
-     "NAME.hgrm in a folder"},
+     "NAME.hgrm in the folder PREFIX/"},
     {"baseline", "FILE", 0, TEXT(baseline, NULL, NULL),
      "Compare with this record (of --json) at the end"},
     {"fail-if-worse", "PERCENT", 0, REAL(worse_most, units_part, 0, 10),

@@ -240,8 +240,8 @@ struct cJSON *record_json(const struct record *record);
 char *record_json_text(const struct record *record);
 bool report_csv(const struct record *record, const char *path);
 /* One .hgrm file (HdrHistogram's percentile format, microseconds) for each row with latencies:
- * <path>/<name>.hgrm where `path` is a folder or ends with '/', else <path>-<name>.hgrm. */
-bool report_hgrm(const struct record *record, const char *path);
+ * <prefix>-<name>.hgrm, or <name>.hgrm in the folder where the prefix ends with '/'. */
+bool report_hgrm(const struct record *record, const char *prefix);
 /* One page that needs no network. */
 bool report_html(const struct record *record, const char *path);
 

@@ -74,50 +74,46 @@ histogram_write(FILE *file, const struct histogram *histogram)
 
 /* Where a row's file is. Characters that a name of a file should not have become '_'. */
 static void
-path_make(char *buffer, size_t size, const char *path, const struct record_row *row)
+path_make(char *buffer, size_t size, const char *prefix, const struct record_row *row)
 {
-    struct stat status;
-    bool folder =
-        path[strlen(path) - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode));
-    int start = snprintf(buffer, size, "%s%s", path,
-                         !folder                         ? "-"
-                         : path[strlen(path) - 1] != '/' ? "/"
-                                                         : "");
+    const char *dash = prefix[strlen(prefix) - 1] == '/' ? "" : "-";
 
-    if (start < 0 || (size_t)start >= size)
-        return;
-    snprintf(buffer + start, size - (size_t)start, "%s-%s-%u.hgrm", row->workload, row->contender,
+    snprintf(buffer, size, "%s%s%s-%s-%u.hgrm", prefix, dash, row->workload, row->contender,
              row->threads);
-    for (char *at = buffer + start; *at != '\0'; at++)
-        if (strchr("/:\\ *?<>|\"", *at) != NULL)
-            *at = '_';
+    for (size_t i = strlen(prefix); i < size && buffer[i] != '\0'; i++)
+        if (strchr("/:\\ *?<>|\"", buffer[i]) != NULL)
+            buffer[i] = '_';
+}
+
+static bool
+row_write(const char *path, const struct histogram *histogram)
+{
+    FILE *file = fopen(path, "w");
+    bool good = file != NULL;
+
+    if (good) {
+        histogram_write(file, histogram);
+        good = !ferror(file);
+        good = fclose(file) == 0 && good;
+    }
+    if (!good)
+        fprintf(stderr, "latchkey-bench: %s: %s\n", path, strerror(errno));
+    return good;
 }
 
 bool
-report_hgrm(const struct record *record, const char *path)
+report_hgrm(const struct record *record, const char *prefix)
 {
-    char name[4096];
+    char path[4096];
     bool good = true;
 
-    if (*path != '\0' && path[strlen(path) - 1] == '/' && mkdir(path, 0777) != 0 &&
-        errno != EEXIST) {
-        fprintf(stderr, "latchkey-bench: %s: %s\n", path, strerror(errno));
-        return false;
-    }
-    for (size_t i = 0; i < record->row_count && *path != '\0'; i++) {
+    if (*prefix != '\0' && prefix[strlen(prefix) - 1] == '/')
+        (void)mkdir(prefix, 0777); /* where that is not possible, the first file says so */
+    for (size_t i = 0; i < record->row_count && *prefix != '\0'; i++) {
         if (record->rows[i]->latency.total == 0)
             continue;
-        path_make(name, sizeof name, path, record->rows[i]);
-        FILE *file = fopen(name, "w");
-        bool written = file != NULL;
-        if (written) {
-            histogram_write(file, &record->rows[i]->latency);
-            written = !ferror(file);
-            written = fclose(file) == 0 && written;
-        }
-        if (!written)
-            fprintf(stderr, "latchkey-bench: %s: %s\n", name, strerror(errno));
-        good = good && written;
+        path_make(path, sizeof path, prefix, record->rows[i]);
+        good = row_write(path, &record->rows[i]->latency) && good;
     }
     return good;
 }

@@ -69,22 +69,8 @@ pass_set(void *state, const lk_item *items, size_t count)
 }
 
 static lk_status
-slow_set(void *state, const lk_item *items, size_t count)
-{
-    delay_wait();
-    return lk_set(state, items, count);
-}
-
-static lk_status
 pass_remove(void *state, const lk_key *keys, size_t count)
 {
-    return lk_delete(state, keys, count);
-}
-
-static lk_status
-slow_remove(void *state, const lk_key *keys, size_t count)
-{
-    delay_wait();
     return lk_delete(state, keys, count);
 }
 
@@ -101,8 +87,8 @@ wrapper_open(lk_db *inner, enum wrapper_kind kind)
     lk_adapter adapter = LK_ADAPTER_INIT;
     lk_db *db;
 
-    operations.set = kind == WRAPPER_SLOW ? slow_set : pass_set;
-    operations.remove = kind == WRAPPER_SLOW ? slow_remove : pass_remove;
+    operations.set = pass_set;
+    operations.remove = pass_remove;
     if (lk_adapter_read(inner, &adapter) != LK_OK)
         return NULL;
     adapter.name = "bench";

@@ -15,7 +15,7 @@ enum wrapper_kind {
     WRAPPER_PASS,  /* each call is the same call on the inner handle */
     WRAPPER_EMPTY, /* get finds nothing, and asks nobody */
     WRAPPER_COUNT, /* as PASS, and counts reads of the thread (wrapper_reads) */
-    WRAPPER_SLOW   /* as COUNT, and sleeps for WRAPPER_DELAY_US first */
+    WRAPPER_SLOW   /* as COUNT, and a get sleeps for WRAPPER_DELAY_US first */
 };
 
 /* Reads that this thread has made through WRAPPER_COUNT and WRAPPER_SLOW. */
