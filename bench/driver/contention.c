@@ -7,6 +7,7 @@
 
 #include "driver/driver.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define LOOKS 8 /* at levels, in one measurement */
@@ -20,6 +21,7 @@ contention_begin(struct contention_watch *watch, bench_contention *read, void *s
     if (read == NULL)
         return;
     watch->count = read(store, watch->before);
+    assert(watch->count <= BENCH_COUNTERS_MAX);
     memcpy(watch->now, watch->before, sizeof watch->now);
 }
 

@@ -167,6 +167,7 @@ runner_steps(struct runner *runner, size_t count)
 static void
 runner_batch(struct runner *runner, size_t batch, bool timed)
 {
+    assert(batch > 0);
     timed = timed && !runner->worker.run->workload->times_itself;
     runner_steps(runner, timed ? batch - 1 : batch);
     if (timed) {
@@ -503,6 +504,7 @@ static void
 run_here(const struct bench_workload *workload, const struct driver_streams *streams,
          unsigned threads, struct driver_result *result)
 {
+    assert(threads > 0 && threads <= BENCH_THREADS_MAX);
     const struct bench_contender *contender = result->store->contender;
     struct bench_counters before = {0}, after = {0};
     struct team team = {.run = {.workload = workload,

@@ -7,6 +7,7 @@
  */
 #include "driver/hot_keys.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ hot_keys_add(struct hot_keys *hot, uint64_t id)
         key->error = key->count;
     }
     key->count++;
+    assert(key->error < key->count && key->count <= hot->total); /* I1 */
 }
 
 static int

@@ -5,9 +5,9 @@
  */
 #include "driver/workload.h"
 
+#include <assert.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,10 +21,9 @@ struct bench_expected bench_expected;
 void
 bench_contender_add(const struct bench_contender *contender)
 {
+    assert(bench_contender_find(contender->name) == NULL && "two contenders of one name");
     size_t at = bench_contender_count++;
-
-    if (at == BENCH_CONTENDERS_MAX)
-        abort();
+    assert(at < BENCH_CONTENDERS_MAX);
     for (; at > 0 && bench_contenders[at - 1]->order > contender->order; at--)
         bench_contenders[at] = bench_contenders[at - 1];
     bench_contenders[at] = contender;
@@ -38,9 +37,9 @@ bench_workload_add(const struct bench_workload *workload)
 
     for (size_t i = 0; i < BENCH_MIX_MAX; i++)
         percent += workload->mix[i].percent;
-    if (at == BENCH_WORKLOADS_MAX ||
-        (percent != 100 && workload->step == NULL && workload->run == NULL))
-        abort(); /* a mix has to be one of all operations */
+    assert(at < BENCH_WORKLOADS_MAX);
+    assert((percent == 100 || workload->step != NULL || workload->run != NULL) &&
+           "a mix is one of all operations");
     for (; at > 0 && bench_workloads[at - 1]->order > workload->order; at--)
         bench_workloads[at] = bench_workloads[at - 1];
     bench_workloads[at] = workload;

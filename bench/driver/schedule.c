@@ -8,6 +8,7 @@
 #include "driver/options.h"
 #include "driver/workload.h"
 
+#include <assert.h>
 #include <math.h>
 #include <sched.h>
 #include <time.h>
@@ -20,6 +21,7 @@ void
 schedule_init(struct schedule *schedule, uint64_t start_ns, double rate, double weight,
               unsigned threads, unsigned number)
 {
+    assert(rate > 0 && number < threads);
     schedule->start_ns = start_ns;
     schedule->measured_ns = start_ns + (uint64_t)(bench_options.warmup_s * 1e9);
     schedule->end_ns = schedule->measured_ns + (uint64_t)(bench_options.duration_s * 1e9);

@@ -5,6 +5,7 @@
  */
 #include "driver/driver.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -84,8 +85,7 @@ store_find(const struct bench_contender *contender, const struct bench_source *s
     for (size_t i = 0; i < store_count; i++)
         if (stores[i].contender == contender && stores[i].source == source)
             return &stores[i];
-    if (store_count == STORES_MAX)
-        return NULL;
+    assert(store_count < STORES_MAX);
     struct driver_store *store = &stores[store_count++];
     store->contender = contender;
     store->source = source;
@@ -105,6 +105,8 @@ driver_stores_load(const struct bench_source *source,
 {
     struct driver_store *owners[BENCH_CONTENDERS_MAX];
     struct task task = {.work = store_load, .stores = owners};
+
+    assert(count <= BENCH_CONTENDERS_MAX);
 
     for (size_t i = 0; i < count; i++) {
         const struct bench_contender *owner = contender_owner(contenders[i]);

@@ -5,6 +5,7 @@
 #include "driver/data.h"
 #include "driver/driver.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define STREAM_INDEXES ((size_t)1 << 18)
@@ -82,6 +83,7 @@ requests_open(struct requests *requests, const uint32_t *indexes, size_t count, 
 {
     struct request_body *bodies = malloc(count * sizeof *bodies);
 
+    assert(count > 0);
     *requests = (struct requests){
         .bodies = bodies,
         .value_size = bench_options.value_size,

@@ -7,6 +7,7 @@
 
 #include "record/statistics.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,7 @@ record_row(struct record *record, const char *workload, const char *contender, u
     RECORD_TEXT(row->contender, contender);
     RECORD_TEXT(row->distribution, of->distribution);
     row->threads = threads;
+    assert(threads <= RECORD_THREADS_MAX);
     record->rows[record->row_count++] = row;
     return row;
 }
@@ -154,6 +156,8 @@ void
 record_summarise(struct record_row *row, unsigned processors)
 {
     double jains[RECORD_REPEATS_MAX], slowests[RECORD_REPEATS_MAX];
+
+    assert(row->repeats <= RECORD_REPEATS_MAX && row->threads <= RECORD_THREADS_MAX);
     unsigned idle = row->threads < processors ? processors - row->threads : 0;
 
     row->median = statistics_median(row->rates, row->repeats);

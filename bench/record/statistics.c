@@ -4,6 +4,7 @@
  */
 #include "record/statistics.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -29,7 +30,8 @@ statistics_median(const double *numbers, size_t count)
 {
     double sorted[STATISTICS_MOST];
 
-    if (count == 0 || count > STATISTICS_MOST)
+    assert(count <= STATISTICS_MOST);
+    if (count == 0)
         return 0;
     numbers_sort(numbers, count, sorted);
     return count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;

@@ -95,6 +95,7 @@ jobs_begin(struct bench_run *run)
     memset(actors, 0, size);
     if (run->asides == 0)
         run->asides = run->threads / 2;
+    assert(run->asides < run->threads && run->workload->jobs <= QUEUE_BATCH);
     jobs->actors = actors;
     jobs->producing = run->asides;
     jobs->batch = run->workload->jobs;
