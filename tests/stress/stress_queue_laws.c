@@ -3,7 +3,8 @@
  * The laws of a queue over recorded histories (check/queue.h): producers push singly, in batches, by commits, delayed, some with keys
  * of their own, which others may have had (unique, or in place of those), some only where there is room; consumers pull one or several,
  * acknowledge, release, extend, let claims lapse, delete, hand over by a commit with an item beside it, purge, ask for statistics, while
- * all of them move the monotonic clock. Then the queue is closed, and drained until it is over: what was lost would be missed.
+ * all of them move the monotonic clock. Then the queue is closed, and drained until it is over: what was lost would be missed. Where
+ * nothing takes jobs out but who holds them, holders read and rewrite theirs, and all are queried, meanwhile.
  */
 #include <sched.h>
 #include <stdatomic.h>
@@ -29,7 +30,8 @@ enum {
 static struct {
     uint32_t jobs; /* pushed by producers, in all */
     uint64_t round;
-    bool timely; /* nothing lapses, nothing is delayed, keys are generated: the plain path */
+    bool timely;      /* nothing lapses, nothing is delayed, keys are generated: the plain path */
+    uint64_t keys_in; /* one of so many single pushes has a key */
     record_world world;
     recorder recorders[THREADS];
     atomic_uint next, handed, producing, over;
@@ -56,8 +58,9 @@ static void
 push_some(crowd_member *m, recorder *r)
 {
     bool large = crowd_pick(m, 256) == 0;
-    uint32_t count =
-        crowd_pick(m, 2) == 0 ? 1 : 1 + (uint32_t)crowd_pick(m, large ? BATCH_LARGE : RECORD_MANY);
+    uint32_t count = test.keys_in == 1 || crowd_pick(m, 2) == 0
+                         ? 1
+                         : 1 + (uint32_t)crowd_pick(m, large ? BATCH_LARGE : RECORD_MANY);
     uint32_t first = atomic_fetch_add(&test.next, count);
     lk_push_options options = {
         .delay_ms =
@@ -69,7 +72,7 @@ push_some(crowd_member *m, recorder *r)
     if (first >= test.jobs)
         return;
     count = count < test.jobs - first ? count : test.jobs - first;
-    if (!test.timely && count == 1 && crowd_pick(m, 3) == 0) {
+    if (!test.timely && count == 1 && crowd_pick(m, test.keys_in) == 0) {
         snprintf(sk, sizeof sk, "%c%03u-%u", "0Z"[first % 2], (unsigned)crowd_pick(m, 1000),
                  crowd_pick(m, 2) == 0 ? 0 : first);
         status = record_push(r, first, 1, sk, &options, 0);
@@ -99,11 +102,54 @@ produce(crowd_member *m, recorder *r)
 
 /* ---- consumers ---- */
 
+/* A job is an item: who holds it reads it, writes it anew, and reads it again. */
+static void
+job_rewrite(recorder *r, const record_claim *claim)
+{
+    lk_item item = {.key = {test.world.queue, {claim->sk, claim->sk_size}},
+                    .data = {&claim->job, sizeof claim->job}};
+    for (int turn = 0; turn < 2; turn++) {
+        lk_status status = lk_get(test.world.db, item.key, r->result);
+        EXPECT(status == LK_OK, (unsigned)status, claim->job);
+        if (status == LK_OK)
+            EXPECT(memcmp(lk_result_item(r->result, 0)->data.data, &claim->job,
+                          sizeof claim->job) == 0,
+                   claim->job, turn);
+        if (turn == 0)
+            EXPECT_OK(lk_set(test.world.db, &item, 1));
+    }
+}
+
+/* All of the partition are jobs that were pushed, in order. */
+static void
+jobs_read(crowd_member *m, recorder *r)
+{
+    lk_query query = {.pk = test.world.queue,
+                      .limit = crowd_pick(m, 2) == 0 ? 0 : 1 + crowd_pick(m, 100),
+                      .reverse = crowd_pick(m, 2) == 0,
+                      .relaxed = crowd_pick(m, 2) == 0};
+    EXPECT_OK(lk_query_items(test.world.db, &query, r->result));
+    for (size_t i = 0; i < lk_result_count(r->result); i++) {
+        const lk_item *item = lk_result_item(r->result, i),
+                      *last = lk_result_item(r->result, i - 1);
+        uint32_t job = UINT32_MAX;
+        if (item->data.size == sizeof job)
+            memcpy(&job, item->data.data, sizeof job);
+        EXPECT(job < 2 * test.jobs, job, i);
+        if (i == 0)
+            continue;
+        int order = lk_bytes_compare(last->key.sk, item->key.sk);
+        EXPECT(query.reverse ? order > 0 : order < 0, i, lk_result_count(r->result));
+    }
+}
+
 /* What becomes of a job. Those that a consumer pushes have numbers above the producers'. */
 static void
 job_treat(crowd_member *m, recorder *r, record_claim *claim)
 {
     uint64_t what = crowd_pick(m, test.timely ? 22 : 32);
+    if (test.timely && crowd_pick(m, 8) == 0)
+        job_rewrite(r, claim);
     if (what < 18) {
         record_acknowledge(r, claim);
     } else if (what < 22) {
@@ -111,6 +157,8 @@ job_treat(crowd_member *m, recorder *r, record_claim *claim)
                        !test.timely && crowd_pick(m, 2) == 0 ? 1 + (int64_t)crowd_pick(m, 5) : 0);
         if (crowd_pick(m, 4) == 0)
             record_acknowledge(r, claim);
+        else if (!test.timely && crowd_pick(m, 8) == 0)
+            record_take_out(r, claim, true); /* ready, or another's */
     } else if (what < 25) {
         record_extend(r, claim, 1 + (int64_t)crowd_pick(m, 2 * VISIBILITY_MS));
         if (crowd_pick(m, 2) == 0)
@@ -144,6 +192,8 @@ consume(crowd_member *m, recorder *r)
             EXPECT_OK(record_purge(r));
         if (crowd_pick(m, RARE) == 0)
             EXPECT_OK(record_stats(r));
+        if (crowd_pick(m, RARE / 8) == 0)
+            jobs_read(m, r);
         empty = status == LK_EMPTY && atomic_load(&test.producing) == 0 ? empty + 1 : 0;
         if (status == LK_EMPTY)
             sched_yield();
@@ -182,14 +232,18 @@ round_judge(history *all)
     uint32_t job = 0;
     test.recorders[0].result = lk_result_new();
     EXPECT(record_beside(all, &test.recorders[0], &job), job, test.round);
+    lk_query left = {.pk = test.world.queue};
+    EXPECT_OK(lk_query_items(test.world.db, &left, test.recorders[0].result));
+    EXPECT(lk_result_count(test.recorders[0].result) == 0, test.round, 0);
     lk_result_free(test.recorders[0].result);
 }
 
 static void
-rounds_run(bool timely, uint64_t jobs)
+rounds_run(bool timely, uint64_t keys_in, uint64_t jobs)
 {
     history all = {0};
     test.timely = timely;
+    test.keys_in = keys_in;
     test.jobs = (uint32_t)test_scaled(jobs);
     atomic_store(&test.calls, 0);
     for (test.round = 0; test.round < ROUNDS && crowd_is_well(); test.round++) {
@@ -218,18 +272,25 @@ rounds_run(bool timely, uint64_t jobs)
 static void
 run_timely(void)
 {
-    rounds_run(true, 30000);
+    rounds_run(true, 3, 80000);
 }
 
 static void
 run_troubled(void)
 {
-    rounds_run(false, 20000);
+    rounds_run(false, 3, 30000);
+}
+
+static void
+run_keyed(void)
+{
+    rounds_run(false, 1, 10000);
 }
 
 int
 main(int argc, char **argv)
 {
-    static const crowd_scenario scenarios[] = {{"timely", run_timely}, {"troubled", run_troubled}};
+    static const crowd_scenario scenarios[] = {
+        {"timely", run_timely}, {"troubled", run_troubled}, {"keyed", run_keyed}};
     return crowd_main(argc, argv, scenarios, sizeof scenarios / sizeof scenarios[0]);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Generated keys grow with time, over all threads, and batches of them are contiguous, whatever the wall clock does; a limit of the
- * depth holds at every instant. (The order of pulls, and LK_EMPTY: stress_queue_laws.c.)
+ * Generated keys grow with time, over all threads, and batches of them are contiguous, whatever the wall clock does. (The order of
+ * pulls, LK_EMPTY, the depth: stress_queue_laws.c.)
  */
 #include <pthread.h>
 #include <sched.h>
@@ -11,7 +11,7 @@
 
 #include "support/crowd.h"
 
-enum { PRODUCERS_MAX = 8, ULID = 26, BATCH_MAX = 40, BATCH_LARGE = 700, DEPTH = 50 };
+enum { PRODUCERS = 6, ULID = 26, BATCH_MAX = 40, BATCH_LARGE = 700 };
 
 typedef struct ulid {
     char text[ULID];
@@ -29,15 +29,9 @@ typedef struct source {
 
 static struct {
     lk_db *db;
-    size_t producers, consumers;
     uint64_t jobs; /* of each producer */
-    uint64_t largest;
-    bool keyed;
-    source sources[PRODUCERS_MAX];
+    source sources[PRODUCERS];
     _Atomic(int64_t) realtime_ms;
-    atomic_uint producing;
-    atomic_ullong pulled, empty, busy;
-    _Atomic(int64_t) inside; /* at most so many jobs are in the queue as this says, at least */
 } test;
 
 typedef struct letter {
@@ -52,16 +46,12 @@ test_realtime(void *unused)
 }
 
 static void
-test_open(size_t producers, size_t consumers, uint64_t jobs, uint64_t largest)
+test_open(uint64_t jobs)
 {
     memset(&test, 0, sizeof test);
-    test.producers = producers;
-    test.consumers = consumers;
     test.jobs = test_scaled(jobs);
-    test.largest = largest;
-    atomic_store(&test.producing, (unsigned)producers);
     atomic_store(&test.realtime_ms, INT64_C(1700000000000));
-    for (size_t i = 0; i < producers; i++) {
+    for (size_t i = 0; i < PRODUCERS; i++) {
         test.sources[i].keys = calloc(test.jobs + BATCH_LARGE, sizeof(ulid));
         test.sources[i].batch = calloc(test.jobs + BATCH_LARGE, sizeof(uint32_t));
         pthread_mutex_init(&test.sources[i].mutex, NULL);
@@ -75,7 +65,7 @@ static void
 test_close(void)
 {
     lk_close(test.db);
-    for (size_t i = 0; i < test.producers; i++) {
+    for (size_t i = 0; i < PRODUCERS; i++) {
         pthread_mutex_destroy(&test.sources[i].mutex);
         free(test.sources[i].keys);
         free(test.sources[i].batch);
@@ -89,7 +79,7 @@ static ulid
 greatest_key(void)
 {
     ulid greatest = {{0}};
-    for (size_t i = 0; i < test.producers; i++) {
+    for (size_t i = 0; i < PRODUCERS; i++) {
         source *s = &test.sources[i];
         pthread_mutex_lock(&s->mutex);
         if (memcmp(s->last.text, greatest.text, ULID) > 0)
@@ -132,9 +122,7 @@ produce(crowd_member *m)
 {
     uint32_t batch = 0;
     for (uint64_t first = 0; first < test.jobs && crowd_is_well(); batch++) {
-        uint64_t size = test.largest == 1        ? 1
-                        : crowd_pick(m, 64) == 0 ? 1 + crowd_pick(m, test.largest)
-                                                 : 1 + crowd_pick(m, BATCH_MAX);
+        uint64_t size = 1 + crowd_pick(m, crowd_pick(m, 64) == 0 ? BATCH_LARGE : BATCH_MAX);
         size = size < test.jobs - first ? size : test.jobs - first;
         push_batch(m, first, size, batch);
         first += size;
@@ -143,7 +131,6 @@ produce(crowd_member *m)
         if (crowd_pick(m, 16) == 0)
             sched_yield();
     }
-    atomic_fetch_sub(&test.producing, 1);
 }
 
 /* ---- generated keys of all ---- */
@@ -164,11 +151,11 @@ static void
 keys_check(origin *all, uint64_t count)
 {
     uint64_t made = 0;
-    for (size_t p = 0; p < test.producers; p++)
+    for (size_t p = 0; p < PRODUCERS; p++)
         for (uint64_t i = 0; i < test.jobs; i++, made++)
             all[made] = (origin){test.sources[p].keys[i], (uint32_t)p, test.sources[p].batch[i]};
     qsort(all, count, sizeof *all, origin_compare);
-    uint32_t batches[PRODUCERS_MAX] = {0}; /* begun */
+    uint32_t batches[PRODUCERS] = {0}; /* begun */
     for (uint64_t i = 0; i < count && crowd_is_well(); i++) {
         const origin *o = &all[i], *before = i == 0 ? NULL : &all[i - 1];
         EXPECT(before == NULL || memcmp(before->key.text, o->key.text, ULID) < 0, i, o->producer);
@@ -192,9 +179,9 @@ keys_check(origin *all, uint64_t count)
 static void
 run_keys(void)
 {
-    test_open(6, 0, 30000, BATCH_LARGE);
-    crowd_run(6, produce, NULL);
-    uint64_t count = test.producers * test.jobs;
+    test_open(30000);
+    crowd_run(PRODUCERS, produce, NULL);
+    uint64_t count = PRODUCERS * test.jobs;
     origin *all = calloc(count, sizeof *all);
     if (crowd_is_well())
         keys_check(all, count);
@@ -203,99 +190,9 @@ run_keys(void)
     test_close();
 }
 
-/* ---- depth ---- */
-
-static void
-depth_produce(crowd_member *m)
-{
-    lk_push_options options = {.max_depth = DEPTH};
-    lk_item items[5];
-    char sk[5][24];
-    for (uint64_t pushed = 0; pushed < test.jobs && crowd_is_well();) {
-        size_t size = 1 + crowd_pick(m, 5);
-        for (size_t i = 0; i < size; i++) {
-            snprintf(sk[i], sizeof sk[i], "%zu-%llu", m->index, (unsigned long long)(pushed + i));
-            items[i] = (lk_item){.key = lk_key_of("q", test.keyed ? sk[i] : NULL)};
-        }
-        lk_status status = lk_queue_push(test.db, items, size, &options, NULL);
-        if (status == LK_BUSY) {
-            atomic_fetch_add(&test.busy, 1);
-            sched_yield();
-            continue;
-        }
-        EXPECT_OK(status);
-        /* Counted after they came, and uncounted before they go: there are at least so many. */
-        int64_t inside = atomic_fetch_add(&test.inside, (int64_t)size) + (int64_t)size;
-        EXPECT(inside <= DEPTH, inside, DEPTH);
-        pushed += size;
-    }
-    atomic_fetch_sub(&test.producing, 1);
-}
-
-/* Not more are uncounted than were counted: a consumer may see a job before its producer has said so. */
-static void
-depth_consume(crowd_member *m)
-{
-    lk_pull_options options = {.pk = lk_string("q"), .max_jobs = 4};
-    for (;;) {
-        bool producing = atomic_load(&test.producing) > 0;
-        lk_status status = lk_queue_pull(test.db, &options, m->result);
-        if (status == LK_EMPTY) {
-            if (!producing || !crowd_is_well())
-                return;
-            sched_yield();
-            continue;
-        }
-        EXPECT_OK(status);
-        for (size_t i = 0; status == LK_OK && i < lk_result_count(m->result); i++) {
-            atomic_fetch_sub(&test.inside, 1);
-            EXPECT_OK(lk_queue_acknowledge(test.db, lk_result_claim(m->result, i), 1));
-            atomic_fetch_add(&test.pulled, 1);
-        }
-    }
-}
-
-static void
-depth_member(crowd_member *m)
-{
-    if (m->index < test.producers)
-        depth_produce(m);
-    else
-        depth_consume(m);
-}
-
-static void
-depth_run(bool keyed, uint64_t jobs)
-{
-    test_open(4, 2, jobs, 1);
-    test.keyed = keyed;
-    crowd_run(6, depth_member, NULL);
-    lk_queue_statistics s;
-    EXPECT_OK(lk_queue_stats(test.db, lk_string("q"), &s));
-    EXPECT(s.ready + s.claimed + s.delayed == 0, s.ready, s.claimed);
-    EXPECT(s.pushes == test.pulled && s.pulls == test.pulled, s.pushes, test.pulled);
-    crowd_note("jobs", test.pulled);
-    crowd_note("busy", test.busy);
-    test_close();
-}
-
-static void
-run_depth_generated(void)
-{
-    depth_run(false, 30000);
-}
-
-static void
-run_depth_keyed(void)
-{
-    depth_run(true, 10000);
-}
-
 int
 main(int argc, char **argv)
 {
-    static const crowd_scenario scenarios[] = {{"keys", run_keys},
-                                               {"depth_generated", run_depth_generated},
-                                               {"depth_keyed", run_depth_keyed}};
+    static const crowd_scenario scenarios[] = {{"keys", run_keys}};
     return crowd_main(argc, argv, scenarios, sizeof scenarios / sizeof scenarios[0]);
 }
