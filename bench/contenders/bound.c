@@ -340,7 +340,7 @@ bound_set(void *handle, const lk_item *put)
 
     if (item == NULL)
         return false;
-    item_init(&item->item, hash, &put->key, put->data);
+    item_init(&item->item, &put->key, put->data);
     ck_session_enter(&client->session);
     struct bound_item **slot = slot_find_entered(client->store, hash, &put->key, &old);
     if (slot != NULL)

@@ -51,7 +51,8 @@ hs_set(void *handle, const lk_item *put)
 
     if (item == NULL)
         return false;
-    item_init(&item->item, hash, &put->key, put->data);
+    item->hash = hash;
+    item_init(&item->item, &put->key, put->data);
     ck_session_enter(&client->member.session);
     ck_spinlock_lock_eb(&store->latch);
     bool done = ck_hs_set(&store->set, hash, item, &previous);

@@ -279,7 +279,7 @@ commit_latched(struct locked_client *client, const lk_key *keys, size_t count,
         entries[i] = map_find(&stripe_of(client->store, note->hash)->map, note->hash, &keys[i]);
         if (entries[i] == NULL || entries[i]->version != note->version)
             return BENCH_RACED;
-        if (values[i].size > entries[i]->item.capacity)
+        if (values[i].size > entries[i]->capacity)
             return BENCH_FAILED;
     }
     for (size_t i = 0; i < count; i++) {

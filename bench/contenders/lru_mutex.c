@@ -21,6 +21,8 @@ struct link {
 struct entry {
     struct link link;   /* comes first */
     struct entry *next; /* of its chain */
+    uint64_t hash;
+    uint32_t capacity; /* of the value */
     struct item item;
 };
 
@@ -71,7 +73,7 @@ chain_find(struct lru *lru, uint64_t hash, const lk_key *key)
 {
     struct entry **place = &lru->chains[hash & lru->mask];
 
-    while (*place != NULL && !item_is(&(*place)->item, hash, key))
+    while (*place != NULL && ((*place)->hash != hash || !item_is(&(*place)->item, key)))
         place = &(*place)->next;
     return place;
 }
@@ -92,7 +94,7 @@ static struct entry *
 oldest_unlink(struct lru *lru)
 {
     struct entry *oldest = (struct entry *)(void *)lru->ends.newer;
-    struct entry **place = &lru->chains[oldest->item.hash & lru->mask];
+    struct entry **place = &lru->chains[oldest->hash & lru->mask];
 
     while (*place != oldest)
         place = &(*place)->next;
@@ -123,7 +125,7 @@ lru_get(struct client *client, const lk_key *key, lk_bytes *value)
 static bool
 value_replace(struct lru *lru, struct entry *entry, lk_bytes value)
 {
-    if (entry == NULL || entry->item.capacity < value.size)
+    if (entry == NULL || entry->capacity < value.size)
         return false;
     item_write(&entry->item, value);
     link_renew(lru, &entry->link);
@@ -145,7 +147,9 @@ lru_set(struct lru *lru, const lk_key *key, lk_bytes value)
     struct entry *entry = malloc(offsetof(struct entry, item) + item_size(key, value.size));
     if (entry == NULL)
         return false;
-    item_init(&entry->item, hash, key, value);
+    entry->hash = hash;
+    entry->capacity = (uint32_t)value.size;
+    item_init(&entry->item, key, value);
     pthread_mutex_lock(&lru->mutex);
     struct entry **place = chain_find(lru, hash, key);
     if (*place != NULL)

@@ -20,6 +20,7 @@
 struct urcu_item {
     struct cds_lfht_node node;
     struct rcu_head retired;
+    uint64_t hash;
     struct item item;
 };
 
@@ -113,7 +114,7 @@ probe_matches(struct cds_lfht_node *node, const void *wanted)
 {
     const struct urcu_probe *probe = wanted;
 
-    return item_is(&item_of(node)->item, probe->hash, probe->key);
+    return item_of(node)->hash == probe->hash && item_is(&item_of(node)->item, probe->key);
 }
 
 BENCH_INLINE struct cds_lfht_node *
@@ -169,7 +170,8 @@ urcu_set(void *handle, const lk_item *put)
     if (item == NULL)
         return false;
     cds_lfht_node_init(&item->node);
-    item_init(&item->item, probe.hash, &put->key, put->data);
+    item->hash = probe.hash;
+    item_init(&item->item, &put->key, put->data);
     rcu_read_lock();
     struct cds_lfht_node *old =
         cds_lfht_add_replace(client->table, probe.hash, probe_matches, &probe, &item->node);

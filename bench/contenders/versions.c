@@ -158,7 +158,8 @@ item_insert(struct versions_client *client, uint64_t hash, const lk_item *put)
 
     if (item == NULL)
         return false;
-    item_init(&item->item, hash, &put->key, put->data);
+    item->hash = hash;
+    item_init(&item->item, &put->key, put->data);
     item_write_locked(item, 0, put->data);
     ck_session_enter(&client->member.session);
     ck_spinlock_lock_eb(&store->latch);

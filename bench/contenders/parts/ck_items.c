@@ -48,21 +48,22 @@ static unsigned long
 entry_hash(const void *item, unsigned long seed)
 {
     (void)seed;
-    return ((const struct ck_item *)item)->item.hash;
+    return ((const struct ck_item *)item)->hash;
 }
 
 static bool
 entry_compare(const void *stored, const void *wanted)
 {
-    const struct item *item = &((const struct ck_item *)stored)->item;
+    const struct ck_item *entry = stored;
 
     if (((uintptr_t)wanted & 1) != 0) {
         const struct ck_probe *probe = (const void *)((const char *)wanted - 1);
-        return item_is(item, probe->hash, probe->key);
+        return entry->hash == probe->hash && item_is(&entry->item, probe->key);
     }
-    const struct item *other = &((const struct ck_item *)wanted)->item;
-    lk_key key = {{other->bytes, other->pk_size}, {other->bytes + other->pk_size, other->sk_size}};
-    return item_is(item, other->hash, &key);
+    const struct ck_item *other = wanted;
+    const char *bytes = other->item.bytes;
+    lk_key key = {{bytes, other->item.pk_size}, {bytes + other->item.pk_size, other->item.sk_size}};
+    return entry->hash == other->hash && item_is(&entry->item, &key);
 }
 
 void *

@@ -16,6 +16,7 @@
 #include <ck_spinlock.h>
 
 struct ck_item {
+    uint64_t hash;
     union {
         ck_epoch_entry_t retired;
         uint64_t version;

@@ -15,11 +15,11 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* Bytes: pk, sk, then `capacity` bytes of value. */
+/* Eight bytes and pk, sk, value, so that a contender's own few words in front of it decide which
+ * lines of the cache the value lies in. */
 struct item {
-    uint64_t hash;
+    uint32_t value_size;
     uint16_t pk_size, sk_size;
-    uint32_t value_size, capacity;
     char bytes[];
 };
 
@@ -51,21 +51,19 @@ item_write(struct item *item, lk_bytes value)
 }
 
 static inline void
-item_init(struct item *item, uint64_t hash, const lk_key *key, lk_bytes value)
+item_init(struct item *item, const lk_key *key, lk_bytes value)
 {
-    *item = (struct item){.hash = hash,
-                          .pk_size = (uint16_t)key->pk.size,
-                          .sk_size = (uint16_t)key->sk.size,
-                          .capacity = (uint32_t)value.size};
+    item->pk_size = (uint16_t)key->pk.size;
+    item->sk_size = (uint16_t)key->sk.size;
     memcpy(item->bytes, key->pk.data, key->pk.size);
     memcpy(item->bytes + key->pk.size, key->sk.data, key->sk.size);
     item_write(item, value);
 }
 
 static inline bool
-item_is(const struct item *item, uint64_t hash, const lk_key *key)
+item_is(const struct item *item, const lk_key *key)
 {
-    return item->hash == hash && item->pk_size == key->pk.size && item->sk_size == key->sk.size &&
+    return item->pk_size == key->pk.size && item->sk_size == key->sk.size &&
            memcmp(item->bytes, key->pk.data, key->pk.size) == 0 &&
            memcmp(item->bytes + key->pk.size, key->sk.data, key->sk.size) == 0;
 }

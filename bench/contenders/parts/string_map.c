@@ -56,7 +56,7 @@ map_set(struct string_map *map, uint64_t hash, const lk_key *key, lk_bytes value
     struct map_slot *slot = map_slot(map, hash, key);
     struct map_entry *entry = slot->entry;
 
-    if (entry != NULL && value.size <= entry->item.capacity) {
+    if (entry != NULL && value.size <= entry->capacity) {
         item_write(&entry->item, value);
         entry->version++;
         return true;
@@ -65,7 +65,8 @@ map_set(struct string_map *map, uint64_t hash, const lk_key *key, lk_bytes value
     if (fresh == NULL)
         return false;
     fresh->version = entry != NULL ? entry->version + 1 : 1;
-    item_init(&fresh->item, hash, key, value);
+    fresh->capacity = (uint32_t)value.size;
+    item_init(&fresh->item, key, value);
     free(entry);
     *slot = (struct map_slot){hash, fresh};
     if (entry != NULL)

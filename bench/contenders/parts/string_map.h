@@ -9,7 +9,8 @@
 #include "contenders/parts/item.h"
 
 struct map_entry {
-    uint64_t version; /* bumped by every write */
+    uint64_t version;  /* bumped by every write */
+    uint32_t capacity; /* of the value */
     struct item item;
 };
 
@@ -31,7 +32,7 @@ map_slot(const struct string_map *map, uint64_t hash, const lk_key *key)
     size_t i = hash & map->mask;
 
     while (map->slots[i].entry != NULL &&
-           (map->slots[i].hash != hash || !item_is(&map->slots[i].entry->item, hash, key)))
+           (map->slots[i].hash != hash || !item_is(&map->slots[i].entry->item, key)))
         i = (i + 1) & map->mask;
     return &map->slots[i];
 }
