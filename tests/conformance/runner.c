@@ -70,8 +70,8 @@ static const example examples[] = {
     {"lock a b @l\n delete a b\n commit with @l -> RACE @l 7", "its version is 0"},
     /* What is no line. */
     {"pusch q a", ":2: pusch q a: there is no such word"},
-    {"push q a, delya 5", "a push has no such word"},
-    {"pull q, mux 5", "a pull has no such word"},
+    {"push q a, delya 5", "it has no `delya`"},
+    {"pull q, mux 5", "it has no `mux`"},
     {"push q $a", "there is no such variable"},
     {"push q \"a", "a quote has no end"},
     {"push q \"\\q\"", "there is no such escape"},

@@ -127,6 +127,16 @@ int64_t lkc_duration(script_run *run, span words);
 /* `until +5m`, `until 17`, `until never`: Unix milliseconds. */
 int64_t lkc_moment(script_run *run, span words);
 
+/* What may stand behind a comma: its name, what its value is, where that goes. */
+typedef struct option {
+    const char *name;
+    enum { OPTION_FLAG, OPTION_NUMBER, OPTION_DURATION, OPTION_MOMENT, OPTION_INPUT } kind;
+    void *to; /* bool, size_t, int64_t, int64_t, lk_bytes: the last word */
+} option;
+
+/* Sets those that are there; the table ends with a NULL. */
+void lkc_options_read(script_run *run, span words, const option *options);
+
 /* The write of a commit, as a line says it. */
 lk_write lkc_input_write(script_run *run, span words);
 

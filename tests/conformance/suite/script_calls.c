@@ -181,6 +181,42 @@ lkc_moment(script_run *run, span words)
     return relative ? lkc_now(run->r) + ms : ms;
 }
 
+/* ---- options ---- */
+
+static void
+option_read(script_run *run, const option *o, span part)
+{
+    span value = {part.words + 1, part.count - 1};
+    if (o->kind == OPTION_FLAG)
+        *(bool *)o->to = true;
+    else if (o->kind == OPTION_NUMBER)
+        *(size_t *)o->to = lkc_word_number(run, lkc_word(run, value, 0));
+    else if (o->kind == OPTION_DURATION)
+        *(int64_t *)o->to = lkc_duration(run, value);
+    else if (o->kind == OPTION_MOMENT)
+        *(int64_t *)o->to = lkc_moment(run, value);
+    else
+        *(lk_bytes *)o->to = lkc_input(run, lkc_word(run, part, part.count - 1)->bytes);
+}
+
+void
+lkc_options_read(script_run *run, span words, const option *options)
+{
+    while (words.count != 0) {
+        span part = lkc_span_cut(&words, ',');
+        const word *name = lkc_word(run, part, 0);
+        bool known = false;
+        for (const option *o = options; o->name != NULL; o++)
+            if (lkc_word_is(name, o->name)) {
+                option_read(run, o, part);
+                known = true;
+            }
+        if (!known)
+            lkc_script_fail(run, "it has no `%.*s`", (int)name->bytes.size,
+                            (const char *)name->bytes.data);
+    }
+}
+
 /* ---- what came out ---- */
 
 static const lk_status statuses[] = {

@@ -209,20 +209,12 @@ static lk_query
 query_read(script_run *run, span words)
 {
     lk_query query = {.pk = lkc_input(run, lkc_word(run, lkc_span_cut(&words, ','), 0)->bytes)};
-    while (words.count != 0) {
-        span part = lkc_span_cut(&words, ',');
-        const word *name = lkc_word(run, part, 0);
-        if (lkc_word_is(name, "reverse"))
-            query.reverse = true;
-        else if (lkc_word_is(name, "prefix"))
-            query.sk_prefix = lkc_input(run, lkc_word(run, part, 1)->bytes);
-        else if (lkc_word_is(name, "after"))
-            query.after = lkc_input(run, lkc_word(run, part, 1)->bytes);
-        else if (lkc_word_is(name, "limit"))
-            query.limit = lkc_word_number(run, lkc_word(run, part, 1));
-        else
-            lkc_script_fail(run, "a query has no such word");
-    }
+    lkc_options_read(run, words,
+                     (const option[]){{"reverse", OPTION_FLAG, &query.reverse},
+                                      {"prefix", OPTION_INPUT, &query.sk_prefix},
+                                      {"after", OPTION_INPUT, &query.after},
+                                      {"limit", OPTION_NUMBER, &query.limit},
+                                      {NULL, OPTION_FLAG, NULL}});
     return query;
 }
 

@@ -8,36 +8,6 @@
 
 /* ---- push ---- */
 
-/* What stands behind the commas of a push. */
-typedef struct push_words {
-    lk_push_options options;
-    int64_t until_ms;
-    bool any; /* options */
-} push_words;
-
-static push_words
-push_words_read(script_run *run, span words)
-{
-    push_words p = {.options = LK_PUSH_OPTIONS_INIT};
-    while (words.count != 0) {
-        span part = lkc_span_cut(&words, ',');
-        const word *name = lkc_word(run, part, 0);
-        span value = {part.words + 1, part.count - 1};
-        p.any |= !lkc_word_is(name, "until");
-        if (lkc_word_is(name, "until"))
-            p.until_ms = lkc_moment(run, value);
-        else if (lkc_word_is(name, "delay"))
-            p.options.delay_ms = lkc_duration(run, value);
-        else if (lkc_word_is(name, "depth"))
-            p.options.max_depth = lkc_word_number(run, lkc_word(run, value, 0));
-        else if (lkc_word_is(name, "unique"))
-            p.options.unique = true;
-        else
-            lkc_script_fail(run, "a push has no such word");
-    }
-    return p;
-}
-
 /* What the push says that it stored: what was given, with a sk. */
 static void
 pushed_check(script_run *run, span jobs, const lk_item *items)
@@ -68,24 +38,31 @@ push_run(script_run *run, span words, span wanted)
     rig *r = run->r;
     span jobs = lkc_span_cut(&words, ',');
     const word *pk = lkc_word(run, jobs, 0);
-    push_words p = push_words_read(run, words);
+    lk_push_options options = LK_PUSH_OPTIONS_INIT;
+    int64_t until_ms = 0;
+    lkc_options_read(run, words,
+                     (const option[]){{"until", OPTION_MOMENT, &until_ms},
+                                      {"delay", OPTION_DURATION, &options.delay_ms},
+                                      {"depth", OPTION_NUMBER, &options.max_depth},
+                                      {"unique", OPTION_FLAG, &options.unique},
+                                      {NULL, OPTION_FLAG, NULL}});
+    bool plain = options.delay_ms == 0 && options.max_depth == 0 && !options.unique;
     jobs = (span){jobs.words + 1, jobs.count - 1};
     lk_item *items = lkc_input_room(run, (jobs.count + 1) * sizeof *items);
     lk_write *writes = lkc_input_room(run, (jobs.count + 1) * sizeof *writes);
     bool names = false;
     for (size_t i = 0; i < jobs.count; i++) {
         items[i] = lkc_input_item(run, pk, &jobs.words[i]);
-        items[i].expires_at_ms = p.until_ms;
+        items[i].expires_at_ms = until_ms;
         writes[i] = (lk_write){.kind = LK_PUSH, .item = items[i]};
         names |= jobs.words[i].at != SIZE_MAX;
     }
     lkc_prime(r->result);
-    if (run->by_commits && !p.any && !names && jobs.count != 0 && jobs.count <= LK_COMMIT_MAX) {
+    if (run->by_commits && plain && !names && jobs.count != 0 && jobs.count <= LK_COMMIT_MAX) {
         lkc_answer_check(run, wanted, lk_commit(r->db, writes, jobs.count, NULL, 0, NULL));
         return;
     }
-    lk_status status =
-        lk_queue_push(r->db, items, jobs.count, p.any ? &p.options : NULL, r->result);
+    lk_status status = lk_queue_push(r->db, items, jobs.count, plain ? NULL : &options, r->result);
     lkc_answer_check(run, wanted, status);
     if (status == LK_OK)
         pushed_check(run, jobs, items);
@@ -97,24 +74,18 @@ static lk_pull_options
 pull_read(script_run *run, span words)
 {
     lk_pull_options options = LK_PULL_OPTIONS_INIT;
+    size_t limit = 0;
     options.pk = lkc_input(run, lkc_word(run, lkc_span_cut(&words, ','), 0)->bytes);
-    while (words.count != 0) {
-        span part = lkc_span_cut(&words, ',');
-        const word *name = lkc_word(run, part, 0);
-        span value = {part.words + 1, part.count - 1};
-        if (lkc_word_is(name, "for"))
-            options.visibility_ms = lkc_duration(run, value);
-        else if (lkc_word_is(name, "wait"))
-            options.wait_ms =
-                lkc_word_is(lkc_word(run, value, 0), "ever") ? -1 : lkc_duration(run, value);
-        else if (lkc_word_is(name, "max"))
-            options.max_jobs = lkc_word_number(run, lkc_word(run, value, 0));
-        else if (lkc_word_is(name, "limit")) {
-            options.max_receives = (uint32_t)lkc_word_number(run, lkc_word(run, value, 0));
-            options.dead_pk = lkc_input(run, lkc_word(run, value, 1)->bytes);
-        } else
-            lkc_script_fail(run, "a pull has no such word");
-    }
+    lkc_options_read(run, words,
+                     (const option[]){{"for", OPTION_DURATION, &options.visibility_ms},
+                                      {"wait", OPTION_DURATION, &options.wait_ms},
+                                      {"max", OPTION_NUMBER, &options.max_jobs},
+                                      {"limit", OPTION_NUMBER, &limit},
+                                      {"limit", OPTION_INPUT, &options.dead_pk},
+                                      {NULL, OPTION_FLAG, NULL}});
+    options.max_receives = (uint32_t)limit;
+    if (options.wait_ms == INT64_MAX) /* ever */
+        options.wait_ms = -1;
     return options;
 }
 
@@ -146,17 +117,12 @@ pull_run(script_run *run, span words, span wanted)
     lk_pull_options options = pull_read(run, words);
     lk_status status = lkc_wanted_status(&wanted);
     span jobs = lkc_span_cut(&wanted, ',');
-    uint64_t receives = 1;
+    size_t receives = 1;
     int64_t until_ms = -1;
-    while (wanted.count != 0) {
-        span part = lkc_span_cut(&wanted, ',');
-        if (lkc_word_is(lkc_word(run, part, 0), "receives"))
-            receives = lkc_word_number(run, lkc_word(run, part, 1));
-        else if (lkc_word_is(part.words, "until"))
-            until_ms = lkc_moment(run, (span){part.words + 1, part.count - 1});
-        else
-            lkc_script_fail(run, "a job that was pulled has no such word");
-    }
+    lkc_options_read(run, wanted,
+                     (const option[]){{"receives", OPTION_NUMBER, &receives},
+                                      {"until", OPTION_MOMENT, &until_ms},
+                                      {NULL, OPTION_FLAG, NULL}});
     lkc_prime(r->result);
     lkc_status_check(run, status, lk_queue_pull(r->db, &options, r->result));
     if (status != LK_OK)
@@ -205,10 +171,9 @@ release_run(script_run *run, span words, span wanted)
 {
     lk_claim *claim = lkc_input_claim(run, lkc_span_cut(&words, ',')), before = *claim;
     int64_t delay_ms = 0;
-    if (words.count != 0 && lkc_word_is(words.words, "delay"))
-        delay_ms = lkc_duration(run, (span){words.words + 1, words.count - 1});
-    else if (words.count != 0)
-        lkc_script_fail(run, "a release has no such word");
+    lkc_options_read(
+        run, words,
+        (const option[]){{"delay", OPTION_DURATION, &delay_ms}, {NULL, OPTION_FLAG, NULL}});
     lkc_prime(run->r->result);
     lkc_answer_check(run, wanted, lk_queue_release(run->r->db, claim, delay_ms));
     if (memcmp(claim, &before, sizeof before) != 0)
@@ -222,10 +187,8 @@ extend_run(script_run *run, span words, span wanted)
     span target = lkc_span_cut(&words, ',');
     lk_claim *claim = lkc_input_claim(run, target), before = *claim;
     int64_t for_ms = 0;
-    if (words.count != 0 && lkc_word_is(words.words, "for"))
-        for_ms = lkc_duration(run, (span){words.words + 1, words.count - 1});
-    else if (words.count != 0)
-        lkc_script_fail(run, "an extension has no such word");
+    lkc_options_read(
+        run, words, (const option[]){{"for", OPTION_DURATION, &for_ms}, {NULL, OPTION_FLAG, NULL}});
     lkc_prime(run->r->result);
     lk_status status = lk_queue_extend(run->r->db, claim, for_ms);
     lkc_answer_check(run, wanted, status);
