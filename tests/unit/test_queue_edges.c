@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Places that a queue seldom comes to: a lapsed claim that is extended to its old deadline, claims of other keys, of many segments in
+ * Places that a queue seldom comes to: a lapsed claim that is extended to its old deadline, claims of many segments in
  * one call, and of who does nothing else; keys of users' own that almost look like generated ones, tours over keys of all sizes, a clock of the caller's under who waits for the end of a closed queue.
  */
 #include "support/jobs.h"
@@ -35,27 +35,6 @@ test_lapsed_claim_is_extended_to_its_old_deadline(void **state)
     atomic_store(&k->monotonic_ms, second.claim.deadline_ms + 1);
     assert_pull(k, "q", "second", NULL);
     assert_lost(k, &second);
-}
-
-static void
-test_claim_of_another_key_is_lost(void **state)
-{
-    kit *k = *state;
-    job j;
-    jobs_push(k, "q", NULL, "x");
-    assert_pull(k, "q", "x", &j);
-    char sk[ULID_SIZE + 1];
-    memcpy(sk, j.claim.key.sk.data, ULID_SIZE);
-    sk[ULID_SIZE] = '0';
-    for (size_t size = ULID_SIZE - 1; size <= ULID_SIZE + 1; size++) {
-        lk_claim claim = j.claim;
-        claim.key.sk = (lk_bytes){sk, size};
-        sk[0] ^= size == ULID_SIZE;
-        assert_status(LK_LOST, lk_queue_acknowledge(k->db, &claim, 1));
-        assert_status(LK_LOST, lk_queue_release(k->db, &claim, 0));
-        sk[0] ^= size == ULID_SIZE;
-    }
-    assert_held(k, &j);
 }
 
 /* Of two segments in turn: each leaves when its own have ended. */
@@ -305,7 +284,6 @@ main(void)
 #define WITH_KIT(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         WITH_KIT(test_lapsed_claim_is_extended_to_its_old_deadline),
-        WITH_KIT(test_claim_of_another_key_is_lost),
         WITH_KIT(test_one_call_acknowledges_jobs_of_many_segments),
         WITH_KIT(test_large_job_that_has_ended_counts_as_garbage),
         WITH_KIT(test_job_is_received_more_often_than_a_word_counts),

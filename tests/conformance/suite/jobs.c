@@ -55,33 +55,17 @@ lkc_job_keep(job *j, const lk_result *result, size_t i)
     j->claim.key.sk.data = j->sk;
 }
 
-static lk_status
-pull_one(rig *r, const lk_pull_options *options, job *j)
+lk_status
+lkc_try_pull(rig *r, const char *pk, job *j)
 {
     job own;
-    lk_status status = lk_queue_pull(r->db, options, r->result);
+    lk_pull_options options = {.pk = lk_string(pk), .visibility_ms = VISIBILITY_MS};
+    lk_status status = lk_queue_pull(r->db, &options, r->result);
     if (status != LK_OK)
         return status;
     assert_int_equal(lk_result_count(r->result), 1);
     lkc_job_keep(j != NULL ? j : &own, r->result, 0);
     return status;
-}
-
-lk_status
-lkc_try_pull(rig *r, const char *pk, job *j)
-{
-    lk_pull_options options = {.pk = lk_string(pk), .visibility_ms = VISIBILITY_MS};
-    return pull_one(r, &options, j);
-}
-
-lk_status
-lkc_try_pull_limited(rig *r, const char *pk, uint32_t max_receives, const char *dead_pk, job *j)
-{
-    lk_pull_options options = {.pk = lk_string(pk),
-                               .visibility_ms = VISIBILITY_MS,
-                               .max_receives = max_receives,
-                               .dead_pk = lk_string(dead_pk)};
-    return pull_one(r, &options, j);
 }
 
 void
@@ -97,22 +81,6 @@ lkc_assert_pull(rig *r, const char *pk, const char *wanted, job *j, const char *
 }
 
 /* ---- claims ---- */
-
-void
-lkc_assert_lost(rig *r, job *j, const char *file, int line)
-{
-    lk_claim before = j->claim;
-    lkc_assert_status(LK_LOST, lk_queue_extend(r->db, &j->claim, 1000), "extend", file, line);
-    lkc_assert_status(LK_LOST, lk_queue_release(r->db, &j->claim, 0), "release", file, line);
-    lkc_assert_status(LK_LOST, lk_queue_acknowledge(r->db, &j->claim, 1), "acknowledge", file,
-                      line);
-    if (lkc_can(r, LK_COMMITS_JOBS)) {
-        lk_write write = {.kind = LK_ACKNOWLEDGE, .claim = &j->claim};
-        lkc_assert_status(LK_LOST, lk_commit(r->db, &write, 1, NULL, 0, NULL), "commit", file,
-                          line);
-    }
-    assert_memory_equal(&before, &j->claim, sizeof before);
-}
 
 void
 lkc_assert_held(rig *r, job *j, const char *file, int line)

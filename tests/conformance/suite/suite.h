@@ -144,16 +144,10 @@ void lkc_push_delayed(rig *r, const char *pk, const char *sk, const char *data, 
 void lkc_job_keep(job *j, const lk_result *result, size_t i);
 /* One job, for VISIBILITY_MS, without wait; `j` may be NULL. */
 lk_status lkc_try_pull(rig *r, const char *pk, job *j);
-/* The same, at most `max_receives` times. */
-lk_status lkc_try_pull_limited(rig *r, const char *pk, uint32_t max_receives, const char *dead_pk,
-                               job *j);
 #define assert_pull(r, pk, wanted, j) lkc_assert_pull((r), (pk), (wanted), (j), __FILE__, __LINE__)
 void lkc_assert_pull(rig *r, const char *pk, const char *wanted, job *j, const char *file,
                      int line);
 #define assert_empty(r, pk) assert_status(LK_EMPTY, lkc_try_pull((r), (pk), NULL))
-/* Nothing can be done with the claim, and it is left as it is. */
-#define assert_lost(r, j) lkc_assert_lost((r), (j), __FILE__, __LINE__)
-void lkc_assert_lost(rig *r, job *j, const char *file, int line);
 /* The claim is good: it is extended to the same deadline. */
 #define assert_held(r, j) lkc_assert_held((r), (j), __FILE__, __LINE__)
 void lkc_assert_held(rig *r, job *j, const char *file, int line);
