@@ -53,7 +53,6 @@ lki_flight_end(lki_cache *cache, lki_thread *thread, const lki_flight *flight, c
     if (old != NULL) {
         bool met =
             !lki_windows_are_as(cache, shard, &hashed, flight->begun, flight->partition_word);
-        LK_ASSERT(lki_load_relaxed(&old->stale) != 0); /* no entry goes in while a window is open */
         /* `alone`, above, does not say the same: an earlier write that had no memory to remove the
          * entry left it, and its own change may have come later in the database. */
         if (entry == NULL || met)
