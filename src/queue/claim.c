@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the holder of a claim does: acknowledge, release, extend. Called by memory_db.c.
+ * What the holder of a claim does: acknowledge, release, extend.
  *
  * Each looks the job up by its key, judges the claim, and changes exactly the state that it judged;
  * where that has changed meanwhile it judges anew.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Pushes and acknowledgements as steps of a commit; what is made of that: a push of jobs with keys,
- * the acknowledgement of a headed job, dead letters. Called by memory_db.c, push.c, pull.c, claim.c.
+ * the acknowledgement of a headed job, dead letters.
  *
  * store/commit.c asks, each time it plans, which record has to be effective and which state comes:
  *

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time passes: claims lapse, delays end, items expire. Called by pulls, by statistics, and by the
- * store's sweep.
+ * Time passes: claims lapse, delays end, items expire.
  *
  * Plain jobs: a segment has a bound below all times of its words. Where the bound is past, its words
  * are looked at: what has lapsed or is due gets its ready entry and a word that says so; the bound

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Headed jobs come due: entries of `later`, which are in the order {time, sk}, move to `ready`, which is in
- * the order of sk. Called by due.c.
+ * the order of sk.
  *
  * A look moves a bounded part of what is due, and it moves the smallest sk first, so that a pull may take
  * one without having moved all the others. Entries with one time are in the order of their sk: a *run*.

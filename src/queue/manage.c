@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues as a whole: statistics, purge, close, descriptor. Called by memory_db.c.
+ * Queues as a whole: statistics, purge, close, descriptor.
  *
  * Progress    statistics never wait; purge is as lk_delete; close and the first call for a
  *             descriptor take the queue's latch.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs are claimed. Called by memory_db.c.
+ * Jobs are claimed.
  *
  * The next job is the smaller of two: the first at the head segment (plain jobs that nobody has ever
  * claimed, in the order of their places), and the first of the ready entries (everything else that

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs come. Called by memory_db.c.
+ * Jobs come.
  *
  *   1. their places, by one compare-and-swap, which fixes their ULIDs
  *   2. their cells, in the memory that each place of a segment has for one; cells that need more, or

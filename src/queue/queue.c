@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue of a partition: made, found, counted, taken out when nobody needs it; and the cells of
- * jobs that lie in one, by their keys. Called by find.h, job.c and the queue room.
+ * The queue of a partition: made, found, counted, taken out when nobody needs it.
  *
  * A queue is reached through its partition and keeps it alive. It is taken out when it is empty, was
  * not used for a minute, and nobody has pinned it: jobs with keys, waiting threads, a descriptor

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues: where the jobs of a queue lie. Structure only; who may do what with a job, and when, is
- * the queue room's business. src/queue/README.md has the whole picture.
- *
- *   segment.[ch]  segments, pages, directory: places are reserved, found, given up
- *   queue.c        the queue of a partition; the store's list of queues
- *   job.[ch]      states of jobs, plain (the slot's word) and headed (a record on the item's head)
+ * The queue of a partition: the list of its segments, what is due in them, the entries of its jobs, its counters.
+ * What may happen to a job, and when, is said by README.md.
  *
  * Ordering pairs
  *   P11  word of a slot: cell and record, then the word (compare-and-swap); who loads the word

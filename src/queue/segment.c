@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Segments of a queue: places are reserved in order, found by their number, given up, and come back
- * as memory. Called by queue.c, job.c and the queue room.
+ * as memory.
  *
  *   lki_places_reserve  one compare-and-swap of the tail's word: {ms, sealed, slots reserved}
  *   queue_grow           under the queue's latch: new segments, planted in their pages and in the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Several keys in one step: set_atomic, commit. Called by memory_db.c and queue/commit.c.
+ * Several keys in one step: set_atomic, commit.
  *
  *   plan     the cells of all keys (made where missing), one step per key, item and lock together, in
  *            address order

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ordered index of a partition: a B+tree of cells by sk. Called by the store and by queries.
+ * The ordered index of a partition: a B+tree of cells by sk.
  * Layout: index_node.h; search: index_search.h; changes: index_edit.c; walks: index_walk.c.
  *
  * Structure  The root word is EMPTY, a single cell (tagged), or a node. A leaf is {cells, slices}:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of an optimistic lock. Called by memory_db.c, read.c.
+ * The life of an optimistic lock.
  *
  * A lock is a part of the key's record: {version, expiry}. It is made where there is none, or where
  * the old one has lapsed; renewed, with a new version, near its end; bumped by commits; carried

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ordered reads. Called by memory_db.c, in a section, a page at a time.
+ * Ordered reads, a page at a time.
  *
  * The snapshot first, the index second: a cell is in the index before its first record can be
  * seen, so whatever is stamped at or below the snapshot is found by a walk that begins after it.

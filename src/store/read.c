@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads by key. Called by memory_db.c, in a section.
+ * Reads by key.
  *
  * One key: hash, bucket, head, record; no store to a line that others use, no wait. Several
  * keys are one snapshot, without touching the clock where possible: collect all heads, all of them

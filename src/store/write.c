@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * set and delete. Called by memory_db.c.
+ * Set and delete.
  *
  * A set is one record over whatever is effective: the table is not touched where the key exists. A
  * batch goes in groups, whose cache misses are overlapped; each item is atomic, the batch is not.
