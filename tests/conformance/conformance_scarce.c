@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The conformance suite against an embedded store whose memory runs out. Each call is made with its first allocation
- * failing, alone and with all that follow it, then with its second one, and so on until it gets all that it asks for.
+ * failing, with all that follow it and alone, then with its second one, and so on until it gets all that it asks for.
  * Each time that it says LK_NO_MEMORY, nothing may have changed; then the same call, with memory, keeps the contract.
  */
 #include <stdio.h>
@@ -100,7 +100,7 @@ trial_arm(trial *t)
 static trial
 trial_begin(const char *call, void *state, const lk_key *key, lk_result *result)
 {
-    trial t = {.call = call, .s = state, .key = key, .result = result};
+    trial t = {.call = call, .s = state, .for_ever = true, .key = key, .result = result};
     t.nth = 1 + (int64_t)(t.s->calls++ % FIRST_MAX);
     t.before = picture_take(&t);
     trial_arm(&t);
@@ -124,7 +124,7 @@ trial_goes_on(trial *t, lk_status status)
                 allocation.failed ? "LK_NO_MEMORY, and something has changed" : "LK_NO_MEMORY");
         abort();
     }
-    t->nth += t->for_ever;
+    t->nth += !t->for_ever;
     t->for_ever = !t->for_ever;
     trial_arm(t);
     return true;
