@@ -45,7 +45,7 @@
  * all stores to links are that others can see. Machines that we know charge nothing for that.
  *
  * WHY SOMEBODY ELSE'S UNLINKING MAY BE RETIRED HERE. The last walk has loaded links as they were
- * after it; the epoch of the batch is loaded after a full fence (reclaim.c). A section of a later
+ * after it; the epoch of the bag is loaded after a full fence (reclaim.c). A section of a later
  * epoch loads its links behind the barriers of its beginning, and finds the same or newer ones.
  *
  * Invariants  I-order1: each level is in order; level 0 without equals.

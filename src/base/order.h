@@ -20,7 +20,7 @@
 enum { LKI_ORDER_LEVELS = 16 };
 
 typedef struct lki_entry {
-    lki_object object; /* [const] disposes of entries in the limbo */
+    lki_object object; /* [const] disposes of entries that were retired */
     uint64_t rank;     /* [const] */
     uint64_t from;     /* [const] the caller's; has no part in the order */
     uint64_t to;       /* [const] */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation: sections by ck_epoch, lists of retired objects by hand. Called by every room of the
+ * Reclamation: sections by ck_epoch, bags of retired objects by hand. Called by every room of the
  * store.
  *
  * WHY NOT ck_epoch_call. Its lists belong to one thread: what an idle thread has retired waits for
- * ever, unregistering drops it, and nobody else may touch it. Here retired objects lie in batches
- * of 58, each tagged with the epoch that was current after its last object had been unlinked, and
- * whole batches change hands.
+ * ever, unregistering drops it, and nobody else may touch it. Here a thread collects retired
+ * objects in a bag of 58. A full bag, or one with 64 KiB, is *sealed*: it gets the epoch as a tag
+ * and goes to the domain, from where any writer takes the oldest one when it is due.
  *
  * WHY TWO EPOCHS. A section that can hold a reference began before the unlinking, so the epoch L
  * that it loaded is at most the tag G (loaded after the unlinking and a full fence). The epoch
@@ -18,16 +18,21 @@
  * empty here. Never inside a section that somebody reads in: poll overwrites the epoch of the
  * record that it is given.
  *
- * WHO OWNS A LIMBO. A thread has two; inside its sections it uses slots[0]. A thief stores into
- * `request` which one it wants, fences, and looks at the victim's section flag: not set means that
- * any later section of the victim will see the request (P8) and keep to the other slot until the
- * thief is done. A thief that is stopped half-way holds up nobody.
+ * WHO HAS A BAG. An open bag is its thread's, which may idle for ever with it. So anybody may take it
+ * away, by a swap of `open`. The thread may be in the middle of a write and go on to fill the bag:
+ * that is a section that found the bag before it was taken, as it might have found any object. It
+ * has ended when the bag is due; as it unlinks what it puts in there up to one epoch after the swap,
+ * the tag is one more than the epoch (P8b).
+ *   Sealed bags of a quarter of the threads form a group: `sealed`, onto which they are pushed, and
+ * `waiting`, a queue. Who takes one swaps a mark for the queue, appends what was sealed, and puts
+ * back what is not due. Others who meet the mark do without. A thread first takes bags of its own
+ * group, as these objects are in its cache.
  *
- * Invariants  I-limbo1: a batch is in one list. I-limbo2: an object is in one batch, once (tickets
- *             apart: a cell and a ticket for it). I-limbo3: retired_bytes is the sum of the bytes
- *             of sealed batches.
- * Ordering    P8 request and section flag; P9 list of threads, release by the registering thread,
- *             acquire by who walks it.
+ * Invariants  I-bag1: a bag is open in one thread, in one list, or in the hand of one thread.
+ *             I-bag2: an object is in one bag, once (tickets apart: a cell and a ticket for it).
+ *             I-bag3: retired_bytes is the sum of the bytes of sealed bags.
+ * Ordering    P8 bags and lists; P8b open bags; P9 list of threads, release by the registering
+ *             thread, acquire by who walks it; P20.
  */
 #include "base/reclaim.h"
 
@@ -40,10 +45,11 @@
 #include "base/clock.h"
 
 enum {
-    SPARES = 2, /* empty batches that a limbo keeps */
+    SPARES = 2, /* empty bags that a thread keeps */
     /* credit between attempts to move the epoch, while something waits */
-    ADVANCE_EVERY = LKI_OR_SMALL(32, 1),
-    STEAL_EVERY = 4,   /* upkeeps between looks at another thread */
+    ADVANCE_EVERY = LKI_OR_SMALL(64, 1),
+    OTHERS_EVERY = 4,                    /* upkeeps between looks at another group of bags */
+    COLLECT_EVERY = LKI_OR_SMALL(64, 2), /* epochs between looks into the bags of idle threads */
     CREDIT_SHIFT = 10, /* so many bytes retired, as an exponent of two, count as one write */
     CREDIT_HURRY = ADVANCE_EVERY + (1 << (20 - CREDIT_SHIFT)), /* 1 MiB does not wait */
     /* Before LK_BUSY: */
@@ -51,7 +57,7 @@ enum {
     SLEEP_FIRST_US = 50,
     SLEEP_LAST_US = 1000
 };
-_Static_assert(sizeof(lki_batch) <= 512, "a batch is one size class");
+_Static_assert(sizeof(lki_bag) <= 512, "a bag is one size class");
 
 /* ---- epochs ---- */
 
@@ -110,277 +116,273 @@ epoch_advance(lki_thread *thread)
     return ck_epoch_value(&thread->domain->epoch) != before;
 }
 
-/* ---- limbo ---- */
+/* ---- bags ---- */
 
-static lki_batch *
-spare_pop(lki_limbo *limbo)
+static lki_bag *
+spare_pop(lki_thread *thread)
 {
-    lki_batch *batch = limbo->spare;
-    if (batch != NULL) {
-        limbo->spare = batch->next;
-        limbo->spare_count--;
-        batch->next = NULL;
-        batch->count = batch->cursor = batch->kept = 0;
-        batch->bytes = 0;
+    lki_bag *bag = thread->spare;
+    if (bag != NULL) {
+        thread->spare = bag->next;
+        thread->spare_count--;
+        bag->count = 0;
     }
-    return batch;
+    return bag;
 }
 
-static bool
-spare_add(lki_thread *thread, lki_limbo *limbo)
+static void
+spare_push(lki_thread *thread, lki_bag *bag)
 {
-    lki_batch *batch = lki_alloc(&thread->domain->allocator, sizeof *batch);
-    if (batch == NULL)
-        return false;
-    batch->next = limbo->spare;
-    limbo->spare = batch;
-    limbo->spare_count++;
-    return true;
+    bag->next = thread->spare;
+    thread->spare = bag;
+    thread->spare_count++;
 }
 
 bool
 lki_reserve_slow(lki_thread *thread, size_t count)
 {
-    lki_limbo *limbo = thread->limbo;
-    size_t wanted = count / LKI_BATCH_ROOM + 2;
-    while (limbo->spare_count < wanted)
-        if (!spare_add(thread, limbo))
+    size_t wanted = count / LKI_BAG_ROOM + 2;
+    LK_ASSERT(thread->epoch.active != 0);
+    while (thread->spare_count < wanted) {
+        lki_bag *bag = lki_alloc(&thread->domain->allocator, sizeof *bag);
+        if (bag == NULL)
             return false;
-    if (limbo->open == NULL)
-        limbo->open = spare_pop(limbo);
+        spare_push(thread, bag);
+    }
+    if (thread->bag == NULL) {
+        thread->bag = spare_pop(thread);
+        lki_store_release(&thread->open, thread->bag); /* P8b */
+    }
     return true;
 }
 
-static void
-sealed_append(lki_limbo *limbo, lki_batch *first, lki_batch *last)
+/* In place of what waits: a thread has it in hand. */
+static lki_bag in_hand;
+#define TAKEN (&in_hand)
+
+static lki_bags *
+bags_of(lki_domain *domain, uint32_t number)
 {
-    if (limbo->sealed == NULL)
-        limbo->sealed = first;
-    else
-        limbo->sealed_last->next = first;
-    limbo->sealed_last = last;
+    return &domain->bags[number % LKI_BAG_GROUPS];
+}
+
+/* `ahead`: how many epochs later than now what is in it may have been unlinked. Caller: in a section. */
+static void
+bag_push(lki_thread *thread, lki_bag *bag, uint32_t ahead)
+{
+    lki_domain *domain = thread->domain;
+    LK_ASSERT(thread->epoch.active != 0);
+    /* P20: the stamps, then the epoch, behind a full fence. A snapshot that is below `stamp` was
+     * taken, in its section, before that was read: its section is waited for. The other way round
+     * one could begin, and take a snapshot, in between. */
+    bag->stamp = domain->stamps != NULL ? lki_load_seq_cst(domain->stamps) : 0;
+    bag->tag = lki_epoch_now(domain) + ahead;
+    _Atomic(lki_bag *) *sealed = &bags_of(domain, thread->slot)->sealed;
+    bag->next = lki_load_relaxed(sealed);
+    while (!lki_cas_seq_cst(sealed, &bag->next, bag)) {} /* P8 */
+}
+
+static void
+bag_count(lki_domain *domain, lki_bag *bag, size_t bytes)
+{
+    bag->bytes = bytes + offsetof(lki_bag, entry);
+    size_t all = lki_add_relaxed(&domain->retired_bytes, bag->bytes) + bag->bytes;
+    if (all > domain->max_retired_bytes)
+        lki_store_relaxed(&domain->pressure, 1);
 }
 
 void
-lki_limbo_seal(lki_thread *thread, lki_limbo *limbo)
+lki_seal(lki_thread *thread)
 {
-    lki_domain *domain = thread->domain;
-    lki_batch *batch = limbo->open;
-    if (batch == NULL || batch->count == 0)
+    lki_bag *bag = thread->bag;
+    LK_ASSERT(thread->epoch.active != 0);
+    if (bag == NULL || bag->count == 0)
         return;
-    /* P20: the stamps, then the epoch, behind a full fence. A snapshot that is below `stamp` was taken, in its
-     * section, before that was read: its section is waited for. The other way round one could begin, and
-     * take a snapshot, in between. */
-    batch->stamp = domain->stamps != NULL ? lki_load_seq_cst(domain->stamps) : 0;
-    batch->tag = lki_epoch_now(domain);
-    batch->bytes += sizeof *batch;
-    uint32_t credit = (uint32_t)(batch->bytes >> CREDIT_SHIFT);
-    thread->upkeep_credit += credit;
-    thread->advance_credit += ADVANCE_EVERY + credit;
-    sealed_append(limbo, batch, batch);
-    limbo->open = spare_pop(limbo);
-    size_t bytes = lki_add_relaxed(&domain->retired_bytes, batch->bytes) + batch->bytes;
-    if (bytes > domain->max_retired_bytes)
-        lki_store_relaxed(&domain->pressure, 1);
+    size_t bytes = lki_load_relaxed(&thread->open_bytes);
+    thread->credit += (uint32_t)(bytes >> CREDIT_SHIFT);
+    thread->bag = spare_pop(thread);
+    if (lki_swap_seq_cst(&thread->open, thread->bag) != bag)
+        return; /* P8b: who took it has pushed it; what came since counts with the next one */
     lki_store_relaxed(&thread->open_bytes, 0);
+    bag_count(thread->domain, bag, bytes);
+    bag_push(thread, bag, 0);
 }
 
-/* All that `from` holds becomes sealed in `to`. Both are the caller's. */
+/* Takes away the open bags of other threads that are outside of sections: they may be idle for
+ * ever, or have ended. Caller: in a write section. */
 static void
-limbo_splice(lki_thread *thread, lki_limbo *to, lki_limbo *from)
-{
-    lki_limbo_seal(thread, from);
-    if (from->sealed != NULL) {
-        sealed_append(to, from->sealed, from->sealed_last);
-        from->sealed = NULL;
-    }
-}
-
-/* Takes over what one slot of `victim` holds, if it is outside of its sections. Caller: in a write
- * section of its own. */
-static bool
-slot_steal(lki_thread *thread, lki_thread *victim, uint32_t slot)
-{
-    uint32_t none = 0;
-    bool stolen = false;
-    if (!lki_cas_seq_cst(&victim->request, &none, slot + 1))
-        return false;
-    /* P8: the store of the request, then the load of the flag; the victim stores its flag with a
-     * full barrier, then loads the request. Without the fence both could miss the other and own
-     * the slot together. */
-    lki_fence_seq_cst();
-    if (ck_pr_load_uint(&victim->epoch.active) == 0) {
-        ck_pr_fence_acquire();
-        LKI_TSAN_ACQUIRE(thread->domain);
-        limbo_splice(thread, thread->limbo, &victim->slots[slot]);
-        lki_store_relaxed(&victim->open_bytes, 0);
-        stolen = true;
-    }
-    lki_store_release(&victim->request,
-                      0); /* P8: the slot is as the thief left it for who sees 0 again */
-    return stolen;
-}
-
-static bool
-limbo_steal(lki_thread *thread, lki_thread *victim)
-{
-    if (victim == thread)
-        return false;
-    bool first = slot_steal(thread, victim, 0);
-    return slot_steal(thread, victim, 1) && first;
-}
-
-/* Looks at one other thread; takes its garbage if it has retired nothing since somebody last
- * looked. */
-static void
-limbo_steal_next(lki_thread *thread)
+bags_collect(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
-    lki_thread *victim =
-        lki_load_acquire(&domain->theft_cursor); /* P9: of who found it in the list */
-    if (victim == NULL)
-        victim = lki_load_acquire(&domain->threads);        /* P9 */
-    lki_store_release(&domain->theft_cursor, victim->next); /* P9 */
-    if (victim == thread)
-        return;
-    uint64_t mark = lki_load_relaxed(&victim->counter[LKI_RETIRED]);
-    if (lki_load_relaxed(&victim->taken_mark) == mark)
-        return;
-    if (lki_load_relaxed(&victim->seen_mark) != mark) {
-        lki_store_relaxed(&victim->seen_mark, mark);
-        return;
+    for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) { /* P9 */
+        if (t == thread || lki_load_relaxed(&t->open_bytes) == 0 ||
+            ck_pr_load_uint(&t->epoch.active) != 0)
+            continue;
+        /* Before the bag is taken: what its owner puts into the next one counts, or nobody would
+         * look for it. */
+        size_t bytes = lki_load_relaxed(&t->open_bytes);
+        lki_store_relaxed(&t->open_bytes, 0);
+        /* Its owner may have begun a section meanwhile, and go on to fill it. Such a section has
+         * at most the epoch that is read now, and what it unlinks is unlinked at most one epoch
+         * later. */
+        lki_bag *bag = lki_swap_seq_cst(&t->open, NULL); /* P8b */
+        if (bag == NULL)
+            continue;
+        bag_count(domain, bag, bytes);
+        bag_push(thread, bag, 1);
     }
-    if (limbo_steal(thread, victim)) /* else it was in a section: another time */
-        lki_store_relaxed(&victim->taken_mark, mark);
 }
 
 static void
-batch_free(lki_thread *thread, lki_limbo *limbo, lki_batch *batch)
+bag_free(lki_thread *thread, lki_bag *bag)
 {
     lki_domain *domain = thread->domain;
-    size_t bytes = lki_sub_relaxed(&domain->retired_bytes, batch->bytes) - batch->bytes;
+    size_t bytes = lki_sub_relaxed(&domain->retired_bytes, bag->bytes) - bag->bytes;
     if (bytes <= domain->max_retired_bytes && lki_load_relaxed(&domain->pressure) != 0)
         lki_store_relaxed(&domain->pressure, 0);
-    if (limbo->spare_count < SPARES) {
-        batch->next = limbo->spare;
-        limbo->spare = batch;
-        limbo->spare_count++;
-    } else {
-        lki_free(&domain->allocator, batch, sizeof *batch);
-    }
+    if (thread->spare_count < SPARES)
+        spare_push(thread, bag);
+    else
+        lki_free(&domain->allocator, bag, sizeof *bag);
 }
 
-/* Disposes of up to `budget` objects whose epochs have passed. What cannot be disposed of for want
- * of memory is kept, and goes to the end of the queue, so that it does not stand before what would
- * give memory back. Caller: in a write section. */
-static void
-limbo_dispose(lki_thread *thread, size_t budget)
+/* Behind those that wait come the newly sealed ones, the oldest first. */
+static lki_bag *
+waiting_append(lki_bag *first, lki_bag *newest)
 {
-    lki_domain *domain = thread->domain;
-    lki_limbo *limbo = thread->limbo;
-    const lki_batch *last = limbo->sealed_last;
-    while (limbo->sealed != NULL && budget > 0) {
-        lki_batch *batch = limbo->sealed;
-        if (!lki_epoch_passed(domain, batch->tag))
-            break;
-        LKI_TSAN_ACQUIRE(domain);
-        thread->stamp = batch->stamp;
-        size_t left = (size_t)batch->count - batch->cursor, kept = batch->kept;
-        size_t now = left < budget ? left : budget;
-        const uintptr_t *at = batch->entry + batch->cursor, *end = at + now;
-        for (; at < end; at++) {
-            uintptr_t entry = *at;
-            if (LKI_UNLIKELY(!domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7))))
-                batch->entry[batch->kept++] = entry;
-        }
-        budget -= now;
-        batch->cursor = (uint16_t)(batch->cursor + now);
-        lki_count(thread, LKI_FREED, now - (batch->kept - kept));
-        if (batch->cursor < batch->count)
-            break;
-        limbo->sealed = batch->next;
-        batch->next = NULL;
-        bool was_last = batch == last;
-        if (batch->kept == 0) {
-            batch_free(thread, limbo, batch);
-        } else {
-            batch->count = batch->kept;
-            batch->cursor = batch->kept = 0;
-            sealed_append(limbo, batch, batch);
-        }
-        if (was_last)
-            break; /* what comes now was sealed, or kept, in this call */
+    lki_bag *oldest = NULL, *next;
+    for (lki_bag *bag = newest; bag != NULL; bag = next) {
+        next = bag->next;
+        bag->next = oldest;
+        oldest = bag;
     }
-    if (limbo->open != NULL &&
-        limbo->open->bytes >= LKI_SEAL_BYTES) /* what was retired meanwhile */
-        lki_limbo_seal(thread, limbo);
+    if (first == NULL)
+        first = oldest;
+    else
+        first->last->next = oldest;
+    first->last = newest;
+    return first;
 }
 
-enum lki_upkeep_need
-lki_upkeep_need(lki_thread *thread)
+/* The oldest bag, if it is due. NULL: it is not, there is none, or another thread is just taking one.
+ * Caller: in a section, so who stops here is a section that stays, as it would be anywhere else. */
+static lki_bag *
+bag_take(lki_domain *domain, lki_bags *bags)
 {
-    const lki_limbo *limbo = thread->limbo;
-    uint32_t credit = thread->upkeep_credit;
-    if (thread->epoch.active > 1) {
-        thread->retired_in_pair = true; /* inside of a longer section: its end will do it */
-        return LKI_UPKEEP_WAIT;
+    if (lki_load_relaxed(&bags->waiting) == NULL && lki_load_relaxed(&bags->sealed) == NULL)
+        return NULL;
+    lki_bag *first = lki_swap_seq_cst(&bags->waiting, TAKEN); /* P8 */
+    if (first == TAKEN)
+        return NULL;
+    lki_bag *newest = lki_swap_seq_cst(&bags->sealed, NULL); /* P8 */
+    if (newest != NULL)
+        first = waiting_append(first, newest);
+    lki_bag *due = NULL;
+    if (first != NULL && lki_epoch_passed(domain, first->tag)) {
+        due = first;
+        first = due->next;
+        if (first != NULL)
+            first->last = due->last;
     }
-    if (lki_epoch_passed(thread->domain, limbo->sealed->tag))
-        return LKI_UPKEEP_DISPOSE;
-    /* An attempt looks at every record that was ever made, at the price of half a write or so each: it
-     * waits for several times as many writes. */
-    uint32_t records = lki_load_relaxed(&thread->domain->thread_count);
-    uint32_t wanted =
-        records <= ADVANCE_EVERY ? ADVANCE_EVERY : 4 * (records - ADVANCE_EVERY) + ADVANCE_EVERY;
-    thread->advance_credit += credit;
-    if (thread->advance_credit >= wanted)
-        return LKI_UPKEEP_ADVANCE;
-    thread->upkeep_credit = 0;
-    return LKI_UPKEEP_WAIT;
+    lki_store_release(&bags->waiting, first); /* P8 */
+    return due;
 }
 
-/* So many that what is retired goes faster than it comes. */
+/* Disposes of what is in the bag. What cannot be disposed of for want of memory is kept, and waits
+ * again. How many there were. */
 static size_t
-upkeep_budget(lki_thread *thread)
-{
-    size_t credit = thread->upkeep_credit, most = 2 * LKI_UPKEEP_CREDIT + thread->retired_in_call;
-    thread->upkeep_credit = 0;
-    return 8 + 2 * (credit < most ? credit : most);
-}
-
-/* Caller: in a write section. */
-static void
-upkeep_dispose(lki_thread *thread, size_t budget)
-{
-    if (thread->may_splice)
-        limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
-    if (++thread->theft_tick % STEAL_EVERY == 0)
-        limbo_steal_next(thread);
-    limbo_dispose(thread, budget);
-}
-
-void
-lki_upkeep_dispose(lki_thread *thread)
-{
-    upkeep_dispose(thread, upkeep_budget(thread));
-}
-
-void
-lki_upkeep_advance(lki_thread *thread)
+bag_dispose(lki_thread *thread, lki_bag *bag)
 {
     lki_domain *domain = thread->domain;
-    size_t budget = upkeep_budget(thread);
+    uint32_t count = bag->count, kept = 0;
+    LK_ASSERT(thread->epoch.active != 0 && bag != thread->bag && count <= LKI_BAG_ROOM);
+    LKI_TSAN_ACQUIRE(domain);
+    thread->stamp = bag->stamp;
+    for (const uintptr_t *at = bag->entry, *end = at + count; at < end; at++) {
+        uintptr_t entry = *at;
+        if (LKI_UNLIKELY(!domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7))))
+            bag->entry[kept++] = entry;
+    }
+    lki_count(thread, LKI_FREED, count - kept);
+    if (kept == 0) {
+        bag_free(thread, bag);
+    } else {
+        bag->count = kept;
+        bag_push(thread, bag, 0);
+    }
+    return count;
+}
+
+/* Disposes of `budget` due objects, or of a bag more than that. Caller: in a write section. */
+static void
+bags_dispose(lki_thread *thread, lki_bags *bags, size_t budget)
+{
+    lki_bag *bag;
+    for (size_t done = 0; done < budget && (bag = bag_take(thread->domain, bags)) != NULL;)
+        done += bag_dispose(thread, bag);
+    if (lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES) /* what was retired meanwhile */
+        lki_seal(thread);
+}
+
+/* ---- upkeep ---- */
+
+/* Caller: in a write section, which it ends. */
+static void
+upkeep_section(lki_thread *thread, size_t budget)
+{
+    bags_dispose(thread, bags_of(thread->domain, thread->slot), budget);
+    if (++thread->upkeep_tick % OTHERS_EVERY == 0)
+        bags_dispose(thread, bags_of(thread->domain, thread->upkeep_tick / OTHERS_EVERY), budget);
+    lki_leave(thread);
+}
+
+/* An attempt looks at every record that was ever made, at the price of half a write or so each: it
+ * waits for several times as many writes. */
+static uint32_t
+advance_price(lki_domain *domain)
+{
+    uint32_t records = lki_load_relaxed(&domain->thread_count);
+    return records <= ADVANCE_EVERY ? ADVANCE_EVERY : 4 * (records - ADVANCE_EVERY) + ADVANCE_EVERY;
+}
+
+static void
+upkeep_advance(lki_thread *thread)
+{
+    lki_domain *domain = thread->domain;
     bool hurry = thread->advance_credit >= CREDIT_HURRY;
     thread->advance_credit = 0;
-    bool moved = epoch_advance(thread);
-    if (!moved && ++thread->upkeep_tick % ADVANCE_EVERY == 0 &&
-        lki_load_relaxed(&domain->retired_bytes) > domain->max_retired_bytes / 16)
-        lki_stalls_note(domain);
-    if (!moved || !hurry || !epoch_advance(thread))
+    if (!epoch_advance(thread)) {
+        if (++thread->stall_tick % ADVANCE_EVERY == 0 &&
+            lki_load_relaxed(&domain->retired_bytes) > domain->max_retired_bytes / 16)
+            lki_stalls_note(domain);
+        return;
+    }
+    bool collect = ck_epoch_value(&domain->epoch) % COLLECT_EVERY == 0;
+    hurry = hurry && epoch_advance(thread);
+    if (!hurry && !collect)
         return;
     lki_write_enter(thread);
-    upkeep_dispose(thread, budget);
-    lki_leave(thread);
+    if (collect)
+        bags_collect(thread);
+    upkeep_section(thread, hurry ? CREDIT_HURRY : 0);
+}
+
+void
+lki_upkeep(lki_thread *thread)
+{
+    lki_domain *domain = thread->domain;
+    if (thread->epoch.active > 1) {
+        thread->retired_in_pair = true; /* inside of a longer section: its end will do it */
+        lki_leave(thread);
+        return;
+    }
+    size_t budget = thread->credit + thread->credit / 2; /* faster than it comes */
+    thread->advance_credit += thread->credit;
+    thread->credit = 0;
+    upkeep_section(thread, budget);
+    if (thread->advance_credit >= advance_price(domain) &&
+        lki_load_relaxed(&domain->retired_bytes) != 0)
+        upkeep_advance(thread);
 }
 
 void
@@ -409,10 +411,18 @@ lki_reclaim_portion(lki_thread *thread, size_t count)
         return;
     (void)epoch_advance(thread);
     lki_write_enter(thread);
-    if (thread->may_splice)
-        limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
-    limbo_dispose(thread, count);
+    bags_dispose(thread, bags_of(thread->domain, thread->slot), count);
     lki_leave(thread);
+}
+
+static bool
+bags_are_empty(const lki_domain *domain)
+{
+    bool empty = true;
+    for (size_t i = 0; i < LKI_BAG_GROUPS; i++)
+        empty = empty && lki_load_relaxed(&domain->bags[i].waiting) == NULL &&
+                lki_load_relaxed(&domain->bags[i].sealed) == NULL;
+    return empty;
 }
 
 bool
@@ -421,22 +431,19 @@ lki_reclaim_now(lki_thread *thread)
     lki_domain *domain = thread->domain;
     if (thread->epoch.active != 0)
         return is_bounded(domain);
-    /* Round 1 seals what there is; two epochs later it can go; removals retire cells anew, which
+    /* Round 1 seals what there is; two epochs later it can go, or three; removals retire cells anew, which
      * go two epochs after. */
-    for (int round = 0; round < 6; round++) {
+    bool empty = false;
+    for (int round = 0; round < 7 && !empty; round++) {
+        if (round > 0)
+            epoch_advance(thread);
         lki_write_enter(thread);
-        if (thread->may_splice)
-            limbo_splice(thread, &thread->slots[0], &thread->slots[1]);
-        for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) /* P9 */
-            (void)limbo_steal(thread, t);
-        lki_limbo_seal(thread, thread->limbo);
-        limbo_dispose(thread, SIZE_MAX);
-        bool idle = thread->limbo->sealed == NULL &&
-                    (thread->limbo->open == NULL || thread->limbo->open->count == 0);
+        bags_collect(thread);
+        for (uint32_t i = 0; i < LKI_BAG_GROUPS; i++)
+            bags_dispose(thread, bags_of(domain, thread->slot + i), SIZE_MAX);
+        lki_seal(thread);
+        empty = bags_are_empty(domain);
         lki_leave(thread);
-        if (idle)
-            break;
-        epoch_advance(thread);
     }
     lki_stock_free(thread);
     lki_stalls_note(domain);
@@ -525,36 +532,36 @@ lki_memory_look(lki_thread *thread)
 
 /* ---- the end ---- */
 
-/* Disposes of a whole list at once; no other thread is there. */
+/* No other thread is there; `thread` is NULL where none ever was, and no bag either. */
 static void
-batches_drain(lki_thread *thread, lki_batch *batch)
+list_drain(lki_domain *domain, lki_thread *thread, lki_bag *bag)
 {
-    lki_domain *domain = thread->domain;
-    while (batch != NULL) {
-        lki_batch *next = batch->next;
-        for (uint16_t i = 0; i < batch->count; i++) {
-            uintptr_t entry = batch->entry[i];
-            if (i >= batch->kept && i < batch->cursor)
-                continue;
-            domain->dispose[entry & 7](thread, (void *)(entry & ~(uintptr_t)7));
-        }
-        lki_free(&domain->allocator, batch, sizeof *batch);
-        batch = next;
+    LK_ASSERT(thread != NULL || bag == NULL);
+    while (bag != NULL) {
+        lki_bag *next = bag->next;
+        for (uint32_t i = 0; i < bag->count; i++)
+            domain->dispose[bag->entry[i] & 7](thread, (void *)(bag->entry[i] & ~(uintptr_t)7));
+        lki_free(&domain->allocator, bag, sizeof *bag);
+        bag = next;
     }
 }
 
 void
-lki_thread_drain(lki_thread *thread)
+lki_bags_drain(lki_domain *domain)
 {
-    thread->stamp = 0; /* nothing comes home any more */
-    for (size_t i = 0; i < 2; i++) {
-        batches_drain(thread, thread->slots[i].sealed);
-        batches_drain(thread, thread->slots[i].open);
-        while (thread->slots[i].spare != NULL) {
-            lki_batch *batch = thread->slots[i].spare;
-            thread->slots[i].spare = batch->next;
-            lki_free(&thread->domain->allocator, batch, sizeof *batch);
+    lki_thread *threads = lki_load_relaxed(&domain->threads);
+    for (lki_thread *t = threads; t != NULL; t = t->next) {
+        t->stamp = 0; /* nothing comes home any more */
+        for (lki_bag *bag = lki_load_relaxed(&t->open); bag != NULL; bag = NULL) {
+            bag->next = NULL;
+            list_drain(domain, t, bag);
         }
+        for (lki_bag *bag; (bag = spare_pop(t)) != NULL;)
+            lki_free(&domain->allocator, bag, sizeof *bag);
+    }
+    for (size_t i = 0; i < LKI_BAG_GROUPS; i++) {
+        list_drain(domain, threads, lki_load_relaxed(&domain->bags[i].waiting));
+        list_drain(domain, threads, lki_load_relaxed(&domain->bags[i].sealed));
     }
 }
 

@@ -8,12 +8,12 @@
  * A thread reads shared memory only inside a *section* (lki_enter .. lki_leave; they nest). An
  * object that was unlinked is *retired* inside the section that unlinked it; it is disposed of
  * when every section that could have seen it has ended. ck_epoch keeps the sections and the epoch;
- * the lists of retired objects are our own, tagged with the epoch that was current after the
+ * the bags of retired objects are our own, tagged with the epoch that was current after the
  * unlinking, because ck's lists die with an idle thread (see reclaim.c).
  *
  * Guarantees   An object is disposed of once, two epochs after its tag, outside of every latch.
- * Progress     Sections: wait-free. lki_retire: wait-free (room is reserved before). Upkeep:
- *              lock-free.
+ * Progress     Sections: wait-free. lki_retire: lock-free (room is reserved before). Upkeep:
+ *              lock-free; of two who want a bag at once one may do without.
  */
 #ifndef LKI_BASE_RECLAIM_H
 #define LKI_BASE_RECLAIM_H
@@ -37,6 +37,7 @@ lki_enter(lki_thread *thread)
 LKI_INLINE void
 lki_leave(lki_thread *thread)
 {
+    LK_ASSERT(thread->epoch.active != 0);
 #if defined(__x86_64__) && !defined(LKI_TSAN)
     /* ck_epoch_end in one instruction: a store is a release, and whole. */
     __asm__ volatile("subl $1, %0" : "+m"(thread->epoch.active) : : "memory", "cc");
@@ -51,54 +52,38 @@ LKI_INLINE void
 lki_write_enter(lki_thread *thread)
 {
     lki_enter(thread);
-    /* Pair P8: the section's flag was stored with a full barrier; a thief stores its request,
-     * fences, and reads the flag. One of the two sees the other. */
-    uint32_t request = lki_load_acquire(&thread->request);
-    thread->limbo = &thread->slots[request == 1];
-    thread->may_splice = request == 0;
-    thread->retired_in_call = 0;
+    /* In the section: who takes the bag away meanwhile waits until it has ended before it is emptied. */
+    thread->bag = lki_load_acquire(&thread->open); /* P8b */
 }
 
-/* What there is to do, found out inside the section: outside of it the limbo may be a thief's. */
-enum lki_upkeep_need { LKI_UPKEEP_NONE, LKI_UPKEEP_WAIT, LKI_UPKEEP_ADVANCE, LKI_UPKEEP_DISPOSE };
-enum lki_upkeep_need lki_upkeep_need(lki_thread *thread);
-void lki_upkeep_dispose(lki_thread *thread); /* in the section of the write */
-void lki_upkeep_advance(lki_thread *thread); /* behind it */
+/* Closes the bag that is being filled, if it is not empty. Caller: in a write section. */
+void lki_seal(lki_thread *thread);
+/* Disposes of what is due and moves the epoch on, as far as this is the thread's share. It ends the section. */
+void lki_upkeep(lki_thread *thread);
 
-/* Closes the open batch, if it is not empty. Caller: owns the limbo. */
-void lki_limbo_seal(lki_thread *thread, lki_limbo *limbo);
-
-enum { LKI_SEAL_BYTES = LKI_OR_SMALL(64 * 1024, 1) }; /* more do not wait for a full batch */
-enum { LKI_UPKEEP_CREDIT = LKI_OR_SMALL(16, 1) };     /* writes and objects retired until upkeep */
+enum { LKI_SEAL_BYTES = LKI_OR_SMALL(64 * 1024, 1) }; /* more do not wait for a full bag */
+enum { LKI_UPKEEP_CREDIT = LKI_OR_SMALL(24, 1) };     /* writes and objects retired until upkeep */
 
 LKI_INLINE void
 lki_write_leave(lki_thread *thread)
 {
-    const lki_batch *open = thread->limbo->open;
-    uint32_t retired = thread->retired_in_call;
-    if (retired != 0 && open != NULL && LKI_UNLIKELY(open->bytes >= LKI_SEAL_BYTES))
-        lki_limbo_seal(thread, thread->limbo);
-    enum lki_upkeep_need need = LKI_UPKEEP_NONE;
-    if (thread->limbo->sealed != NULL &&
-        LKI_UNLIKELY((thread->upkeep_credit += 1 + retired) >= LKI_UPKEEP_CREDIT))
-        need = lki_upkeep_need(thread);
-    if (need == LKI_UPKEEP_DISPOSE)
-        lki_upkeep_dispose(thread);
-    lki_leave(thread);
-    if (LKI_UNLIKELY(need == LKI_UPKEEP_ADVANCE))
-        lki_upkeep_advance(thread);
+    if (LKI_UNLIKELY(lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES))
+        lki_seal(thread);
+    if (LKI_UNLIKELY(++thread->credit >= LKI_UPKEEP_CREDIT))
+        lki_upkeep(thread);
+    else
+        lki_leave(thread);
 }
 
-/* Room for `count` retirements from now on, and for LKI_BATCH_ROOM more, from which the few fixed
+/* Room for `count` retirements from now on, and for LKI_BAG_ROOM more, from which the few fixed
  * ones of a call are taken. Call it before the first store that others can see. */
 bool lki_reserve_slow(lki_thread *thread, size_t count);
 
 LKI_INLINE bool
 lki_reserve(lki_thread *thread, size_t count)
 {
-    const lki_limbo *limbo = thread->limbo;
-    if (LKI_LIKELY(limbo->open != NULL && limbo->open->count + count < LKI_BATCH_ROOM &&
-                   limbo->spare_count > 0))
+    const lki_bag *bag = thread->bag;
+    if (LKI_LIKELY(bag != NULL && bag->count + count < LKI_BAG_ROOM && thread->spare_count > 0))
         return true;
     return lki_reserve_slow(thread, count);
 }
@@ -108,16 +93,15 @@ lki_reserve(lki_thread *thread, size_t count)
 LKI_INLINE void
 lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
 {
-    lki_limbo *limbo = thread->limbo;
-    lki_batch *batch = limbo->open;
-    LK_ASSERT(thread->epoch.active != 0 && batch != NULL && ((uintptr_t)object & 7) == 0);
-    batch->entry[batch->count++] = (uintptr_t)object | (uintptr_t)kind;
-    batch->bytes += size;
-    thread->retired_in_call++;
+    lki_bag *bag = thread->bag;
+    LK_ASSERT(thread->epoch.active != 0 && ((uintptr_t)object & 7) == 0);
+    LK_ASSERT(bag != NULL && bag->count < LKI_BAG_ROOM);
+    bag->entry[bag->count++] = (uintptr_t)object | (uintptr_t)kind;
+    lki_stat_add(&thread->open_bytes, size + sizeof *bag->entry);
     lki_stat_add(&thread->counter[LKI_RETIRED], 1);
-    lki_store_relaxed(&thread->open_bytes, batch->bytes);
-    if (LKI_UNLIKELY(batch->count == LKI_BATCH_ROOM))
-        lki_limbo_seal(thread, limbo);
+    thread->credit++;
+    if (LKI_UNLIKELY(bag->count == LKI_BAG_ROOM))
+        lki_seal(thread);
 }
 
 /* Read after a full fence: sections that could have seen what was unlinked before have at most it. */
@@ -171,8 +155,7 @@ lki_memory_is_bounded(lki_thread *thread)
 LKI_INLINE bool
 lki_section_is_full(const lki_thread *thread)
 {
-    const lki_batch *open = thread->limbo->open;
-    return LKI_UNLIKELY(open != NULL && open->bytes >= LKI_SEAL_BYTES) ||
+    return LKI_UNLIKELY(lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES) ||
            LKI_UNLIKELY(lki_load_relaxed(&thread->domain->pressure) != 0);
 }
 
@@ -197,7 +180,7 @@ lki_memory_is_bounded_now(lki_thread *thread)
 /* Of thread.c. Gives the thread's stock back; disposes of all that a record holds, when no other
  * thread is there; notes since when each section has held the epoch back, for the statistics. */
 void lki_stock_free(lki_thread *thread);
-void lki_thread_drain(lki_thread *thread);
+void lki_bags_drain(lki_domain *domain);
 void lki_stalls_note(lki_domain *domain);
 
 typedef struct lki_reclaim_report {

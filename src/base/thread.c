@@ -210,7 +210,6 @@ thread_register(lki_domain *domain)
     }
     thread->domain = domain;
     thread->slot = slot;
-    thread->limbo = &thread->slots[0];
     ck_epoch_register(&domain->epoch, &thread->epoch, NULL);
     thread->next = lki_load_relaxed(&domain->threads);
     while (!lki_cas_seq_cst(&domain->threads, &thread->next,
@@ -274,8 +273,8 @@ noted_free(lki_thread *thread)
     thread->noted_room = 0;
 }
 
-/* The record, with what was retired into it, goes to the next new thread; until then thieves may
- * take that. */
+/* The record, with what was retired into it, goes to the next new thread; until then anybody may
+ * take its bag. */
 static void
 thread_hand_over(lki_thread *thread)
 {
@@ -365,9 +364,8 @@ lki_domain_close(lki_domain *domain)
     if (lki_self.id == domain->id)
         lki_self = (lki_self_cache){0, NULL};
     LKI_TSAN_ACQUIRE(domain);
+    lki_bags_drain(domain);
     lki_thread *thread = lki_load_acquire(&domain->threads); /* P9 */
-    for (lki_thread *t = thread; t != NULL; t = t->next)
-        lki_thread_drain(t);
     while (thread != NULL) {
         lki_thread *next = thread->next;
         lki_stock_free(thread);

@@ -51,28 +51,25 @@ typedef struct lki_block {
 } lki_block;
 bool lki_block_dispose(lki_thread *thread, void *block);
 
-enum { LKI_BATCH_ROOM = 58 };
+enum { LKI_BAG_ROOM = 58 };
 
-/* A batch of retired objects; 512 bytes. */
-typedef struct lki_batch {
-    struct lki_batch *next;
-    uint32_t tag;    /* epoch after the last unlinking; valid once sealed */
-    uint16_t count;  /* entries retired */
-    uint16_t cursor; /* entries that were looked at */
-    uint16_t kept;   /* of these, that could not be disposed of: entry[0] to entry[kept - 1] */
-    size_t bytes;
-    uint64_t stamp; /* [P20] what the owner's clock of stamps said before the tag was read */
-    uintptr_t entry[LKI_BATCH_ROOM]; /* pointer | kind */
-} lki_batch;
+/* A bag of retired objects; 512 bytes. A thread fills it; then it is sealed, and waits in its domain. */
+typedef struct lki_bag {
+    struct lki_bag *next;
+    struct lki_bag *last; /* of those behind it; of the first one that waits */
+    uint64_t stamp; /* [P20] what the owner's clock of stamps said before the epoch was read */
+    size_t bytes;   /* that the accounts of the domain have for it; once sealed */
+    uint32_t tag;   /* epoch at which it was sealed */
+    uint32_t count;
+    uintptr_t entry[LKI_BAG_ROOM]; /* pointer | kind */
+} lki_bag;
 
-/* One owner's retired objects: `open` is being filled, `sealed` waits for its epochs, oldest
- * first; `sealed_last` is its last, where there is one. */
-typedef struct lki_limbo {
-    lki_batch *open;
-    lki_batch *sealed, *sealed_last;
-    lki_batch *spare;
-    size_t spare_count;
-} lki_limbo;
+/* Sealed bags of some of the threads, first in, first out; see reclaim.c. */
+typedef struct lki_bags {
+    _Atomic(lki_bag *) sealed __attribute__((aligned(LKI_LINE))); /* [P8] the newest first */
+    _Atomic(lki_bag *) waiting; /* [P8] the oldest first; or a mark that somebody has them */
+} lki_bags;
+enum { LKI_BAG_GROUPS = LKI_OR_SMALL(4, 1) };
 
 #if defined(__SANITIZE_ADDRESS__)
 #define LKI_ASAN 1
@@ -88,7 +85,7 @@ typedef struct lki_limbo {
 #endif
 
 /* Records and commits of up to 256 bytes are kept in stock by each thread, in classes of 16 bytes. */
-enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 48 };
+enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 64 };
 
 enum {
     LKI_QUEUES_KNOWN = LKI_OR_SMALL(4, 1),
@@ -100,17 +97,17 @@ struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */
     /* [thread] from here */
     lki_domain *domain;
-    lki_limbo *limbo;  /* the one in use by the running write: &slots[0] or &slots[1] */
+    lki_bag *bag;   /* what the running write fills: `open`, as its section found it */
+    lki_bag *spare; /* empty bags, for what was reserved */
+    size_t spare_count;
     uint64_t sequence; /* of versions: Lamport, "Time, Clocks, and the Ordering of Events", 1978 */
     uint32_t slot;     /* number of this record in its domain; never reused by another record */
-    uint32_t retired_in_call;
-    uint32_t upkeep_credit; /* writes, and objects that they retired, since the last upkeep */
-    uint32_t pins;          /* lk_read_begin pairs that are open */
-    bool retired_in_pair;   /* something was retired inside of them */
-    bool may_splice;        /* the running write may use both slots */
-    uint64_t stamp;         /* of the batch that is being disposed of */
-    uint32_t upkeep_tick, theft_tick, sweep_tick, tend_tick, expire_tick;
-    uint32_t advance_credit;  /* writes, and bytes retired, since it last tried to move the epoch */
+    uint32_t credit;   /* writes, objects and KiB that they retired, since the last upkeep */
+    uint32_t advance_credit; /* the same, since it last tried to move the epoch */
+    uint32_t pins;           /* lk_read_begin pairs that are open */
+    bool retired_in_pair;    /* something was retired inside of them */
+    uint64_t stamp;          /* of the bag that is being disposed of */
+    uint32_t upkeep_tick, stall_tick, sweep_tick, tend_tick, expire_tick;
     uint32_t expiring_writes; /* since the last step of a sweep */
     /* cells of the keys under the locks that it read last, and of which epoch; see store/find.h */
     void *cells[LKI_CELLS_KNOWN];
@@ -132,19 +129,14 @@ struct lki_thread {
     uint64_t asks;    /* of a cache: calls of the database for which it began loads */
     lki_thread *next; /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */
-    lki_limbo slots
-        /* [0]: the owner's, unless a thief asked for it while the owner was outside; [1]: then */
-        [2];
-    _Atomic(uint32_t) request
-        __attribute__((aligned(LKI_LINE))); /* [P8] a thief wants slots[request - 1]; 0: none */
+    /* [P8] the bag that its writes fill, until somebody takes it; NULL: none */
+    _Atomic(lki_bag *) open __attribute__((aligned(LKI_LINE)));
+    _Atomic(uint64_t) open_bytes; /* [stat] in it */
     _Atomic(int64_t)
         stalled_since_ms;            /* [stat] first noticed to hold the epoch back; 0: does not */
     _Atomic(uint32_t) stalled_epoch; /* [stat] its epoch then */
     _Atomic(int64_t) kernel_id;      /* [stat] 0: not attached */
-    _Atomic(size_t) open_bytes;      /* [stat] in slots[0].open */
     _Atomic(uint64_t) asks_late;     /* [stat] of a cache: up to this one they hang; see load.c */
-    _Atomic(uint64_t) seen_mark,
-        taken_mark; /* [stat] LKI_RETIRED when a thief last looked, last took */
 };
 
 struct lki_domain {
@@ -162,11 +154,11 @@ struct lki_domain {
     _Atomic(uint32_t) pressure __attribute__((aligned(LKI_LINE))); /* [stat] read by every write */
     _Atomic(uint64_t)
         stalled_at; /* [stat] 2^32 + the epoch that is known to stand still; 0: none */
-    _Atomic(size_t) retired_bytes __attribute__((aligned(LKI_LINE))); /* [stat] in sealed batches */
+    _Atomic(size_t) retired_bytes __attribute__((aligned(LKI_LINE))); /* [stat] in sealed bags */
     _Atomic(lki_thread *) threads; /* [P9] all records ever made */
     _Atomic(uint32_t) thread_count;
-    _Atomic(lki_thread *) theft_cursor; /* [P9] whom a thief looks at next; NULL: the first */
-    lki_domain *next_open;              /* under the registry's latch */
+    lki_bags bags[LKI_BAG_GROUPS];
+    lki_domain *next_open; /* under the registry's latch */
 };
 
 /* The caller's record of the domain, cached for the last domain used. */

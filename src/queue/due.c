@@ -205,7 +205,7 @@ segment_expire(look *l, lki_segment *segment)
             continue;
         }
         if (lki_section_is_full(l->thread)) {
-            lki_limbo_seal(l->thread, l->thread->limbo);
+            lki_seal(l->thread);
             if (!l->needed && !lki_memory_has_room(l->thread))
                 return 0;
         }

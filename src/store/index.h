@@ -25,8 +25,8 @@ typedef enum lki_index_found {
 
 /* Inserts `cell` under its sk. Where a cell of the same sk stands already: if `replace` says so
  * of it, it is replaced (ADDED), else *existing receives it (EXISTS) and nothing changes.
- * Caller: holds the latch, is in a write section. Allocates everything, and reserves room in the
- * limbo, before the first visible store: NO_MEMORY leaves the index as it was. */
+ * Caller: holds the latch, is in a write section. Allocates everything, and reserves room for
+ * what it retires, before the first visible store: NO_MEMORY leaves the index as it was. */
 lki_index_found lki_index_insert_latched(lki_index *index, lki_thread *thread, lki_cell *cell,
                                          bool (*replace)(const lki_cell *existing),
                                          lki_cell **existing);

@@ -10,7 +10,7 @@
 #include "store/index_search.h"
 
 enum { EDIT_NODES = 2 * LKI_INDEX_DEPTH + 4 };
-_Static_assert(EDIT_NODES < (int)LKI_BATCH_ROOM, "one reservation holds all that an edit retires");
+_Static_assert(EDIT_NODES < (int)LKI_BAG_ROOM, "one reservation holds all that an edit retires");
 
 typedef struct path {
     inner *node[LKI_INDEX_DEPTH];

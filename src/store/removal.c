@@ -4,7 +4,7 @@
  * reclamation when a ticket is due.
  *
  *   lki_removal_schedule  a tombstone is installed and stamped: it is tagged with the epoch, and a
- *                         ticket goes into the limbo
+ *                         ticket is retired
  *   lki_removal_ticket    two epochs later no section with a snapshot older than the tombstone
  *                         runs any more. Under the shard's latch: is the head empty, or a
  *                         tombstone that is old enough? It becomes DEAD, the cell leaves the set
@@ -12,7 +12,7 @@
  *                         leaves the index; an empty partition leaves its set
  *   and then              cell and tombstone are retired; two epochs later they are freed
  *
- * A ticket is a pointer to the cell in a limbo; LKI_CELL_PENDING says that there is one, so there
+ * A ticket is a pointer to the cell in a bag of reclaim.c; LKI_CELL_PENDING says that there is one, so there
  * is at most one, and a cell with a ticket is not freed. The ticket's handler clears the flag
  * before it looks at the head, and whoever installs a tombstone sets it afterwards: so a
  * tombstone is either seen by the handler or gets a ticket of its own (P6). A tombstone that an

@@ -1,41 +1,47 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation: sections, epochs, tags, and thieves who free what an idle thread has left in its limbo.
+ * Reclamation: sections, epochs, tags, and the bags in which retired objects change hands.
  *
  * MODELLED   An owner (process 0) replaces the object behind a shared pointer ROUNDS times, each time in a section of its
- *            own, and puts the old one into its limbo: into slot A, or into slot B while `request` is set. A reader
- *            (1) uses what the pointer shows, in sections, and what it showed in the section before if that was of the
- *            same epoch. THIEVES thieves (2, 3) claim slot A by an exchange of `request`,
- *            look whether the owner is in a section, and if not free what is mature in slot A. Owner and thieves advance
- *            the epoch: only if everybody in a section is at the current one.
- *              entry    active = 1 + epoch; full fence; read request        (one word for both)
+ *            own, and puts the old one into its open bag; after each it may seal that. A reader (1) uses what the pointer
+ *            shows, in sections, and what it showed in the section before if that was of the same epoch. A helper (2) takes
+ *            the owner's open bag away, at any time. Owner and helper take bags that are due, and dispose of what is in
+ *            them; both advance the epoch: only if everybody in a section is at the current one.
+ *              entry    active = 1 + epoch; full fence; open read; a new bag stored there if there is none
  *              reader's active, with the epoch of the section before; full fence; read the epoch and store it
- *              retire   unlink by exchange; tag = epoch; free when epoch >= tag + 2
- *            Memory is NOT sequentially consistent for the words of the handshakes: a plain store goes into a store buffer
- *            of one entry, which drains at any time, at the next plain store, and at a fence or a read-modify-write.
- *            A process sees its own buffered store.
+ *              retire   unlink by exchange; into the bag
+ *              seal     exchange of open: if the bag is still there, tag = epoch, into `sealed` by a compare-and-swap
+ *              take     away from the owner: exchange of open, tag = epoch + 1, into `sealed`
+ *              due      exchange of `waiting` with a mark; if there was none: `sealed` emptied by an exchange; one bag out of
+ *                       both for which epoch >= tag + 2; a plain store of the rest to `waiting`; then what is in it
+ *            Memory is NOT sequentially consistent for these words and for what is in a bag: a plain store goes into a
+ *            store buffer of one entry, which drains at any time, at the next plain store, and at a fence or a
+ *            read-modify-write. A process sees its own buffered store.
  *
  * ABSTRACTED Load-load and store-store reordering (x86 has none; the fences above order them elsewhere). Epoch numbers do
- *            not wrap. Objects are never reused: any use of a freed one is an error.
+ *            not wrap. Objects and bags are never reused: any use of a freed one is an error. The order of bags in a list.
+ *            That a thread which is in a section is not asked for its bag: that only saves it work.
  *
  * INVARIANTS
  *   I1  nobody uses an object that has been freed
- *   I2  at most one process works on slot A at a time
+ *   I2  a bag is in one place, and emptied once; nothing is put into it afterwards
  *   I3  an object is retired once
+ *   I4  in the end each object that was retired is freed, or in a bag that somebody will find
  *
  * TWINS (-DTWIN_name) and what catches them
- *   FREE_AT_TAG_PLUS_ONE   free when epoch >= tag + 1                              I1
- *   NO_FENCE_AT_ENTRY      no fence between active = 1 and what follows            I1 I2
- *   NO_FENCE_IN_THIEF      request is a plain store without a fence                I2
- *   CLAIM_BY_STORE         thieves store request instead of exchanging it          I2
- *   REQUEST_BEFORE_ACTIVE  the owner reads request, then sets active               I2
- *   REQUEST_CLEARED_EARLY  the thief clears request before it is done with A       I2
+ *   FREE_AT_TAG_PLUS_ONE   due when epoch >= tag + 1                               I1
+ *   NO_FENCE_AT_ENTRY      no fence between active = 1 and what follows            I1
  *   TAG_BEFORE_UNLINK      the epoch is read before the object is unlinked         I1
- *   UNLINK_BY_STORE        unlink is a plain store, without a fence                I1
  *   ADVANCE_UNSEEN         the epoch advances without looking at sections          I1
- *   KEPT_INTO_ANY_EPOCH    the reader uses what it saw before, whatever the epoch   I1
- *   KEPT_INTO_THE_NEXT     the same, also where the epoch is one more               I1
+ *   KEPT_INTO_ANY_EPOCH    the reader uses what it saw before, whatever the epoch  I1
+ *   KEPT_INTO_THE_NEXT     the same, also where the epoch is one more              I1
  *   EPOCH_BEFORE_ACTIVE    the reader reads the epoch, then sets active            I1
+ *   TAKEN_AS_IF_SEALED     a bag that is taken away is tagged with the epoch       I1
+ *   OPEN_BEFORE_ACTIVE     the owner reads open, then sets active                  I2
+ *   SEAL_BY_STORE          the owner looks whether it has its bag, then stores     I2
+ *   TAKEN_BY_STORE         the helper looks for the bag, then stores               I2
+ *   NO_MARK                who has what waits leaves nothing in its place          I4
+ *   PUSH_BY_STORE          a bag comes into `sealed` by a load and a store         I4
  */
 
 #ifndef ROUNDS
@@ -44,26 +50,32 @@
 #ifndef READS
 #define READS 2
 #endif
-#ifndef THIEVES
-#define THIEVES 1
-#endif
 #ifndef TRIES
-#define TRIES 3
+#define TRIES 2
 #endif
 #ifndef LAST_EPOCH
-#define LAST_EPOCH 5
+#define LAST_EPOCH 6
 #endif
+
+/* HURRY: the owner neither seals nor disposes; the helper moves the epoch twice each time. */
 
 #define OWNER 0
 #define READER 1
-#define PROCESSES (2 + THIEVES)
+#define HELPER 2
+#define PROCESSES 3
 #define OBJECTS (ROUNDS + 1)
+#define BAGS (ROUNDS + 1) /* each is used once; 0: none */
+#define BIT(n) (1 << (n))
 
-/* Words that go through store buffers: active[0..PROCESSES-1], request, root. */
+/* Words that go through store buffers. */
 #define ACTIVE(p) (p)
-#define REQUEST PROCESSES
-#define ROOT (PROCESSES + 1)
-#define WORDS (PROCESSES + 2)
+#define ROOT PROCESSES
+#define OPEN (PROCESSES + 1)
+#define SEALED (PROCESSES + 2)  /* a set of bags */
+#define WAITING (PROCESSES + 3) /* a set of bags, or the mark */
+#define CONTENT(b) (PROCESSES + 4 + (b)) /* a set of objects */
+#define WORDS (PROCESSES + 4 + BAGS)
+#define MARK 255
 #define NOTHING 255
 byte memory[WORDS];
 byte buffered[PROCESSES] = NOTHING; /* which word, NOTHING: the buffer is empty */
@@ -71,12 +83,12 @@ byte buffered_value[PROCESSES];
 
 byte epoch = 1;
 #define LIVE 0
-#define IN_A 1
-#define IN_B 2
-#define FREED 3
+#define RETIRED 1
+#define FREED 2
 byte where[OBJECTS];
-byte tag[OBJECTS];
-byte working_on_a; /* ghost */
+byte tag[BAGS];
+bool emptied[BAGS]; /* ghost */
+byte working = PROCESSES;
 
 #define LOAD(word_) (buffered[me] == (word_) -> buffered_value[me] : memory[word_])
 
@@ -104,9 +116,6 @@ end:
     :: atomic { buffered[0] != NOTHING -> drain(0) }
     :: atomic { buffered[1] != NOTHING -> drain(1) }
     :: atomic { buffered[2] != NOTHING -> drain(2) }
-#if THIEVES > 1
-    :: atomic { buffered[3] != NOTHING -> drain(3) }
-#endif
     od
 }
 
@@ -127,7 +136,9 @@ inline enter_reading() {
     drain(me);
 #else
     store(ACTIVE(me), 1 + last);
+#ifndef TWIN_NO_FENCE_AT_ENTRY
     drain(me);
+#endif
     t = epoch;
     store(ACTIVE(me), 1 + t);
 #endif
@@ -179,75 +190,120 @@ inline advance() {
 #define GRACE 2
 #endif
 
-/* Frees what is mature in slot A; whoever calls it must own that slot. */
-inline free_mature() {
-    atomic { working_on_a++; assert(working_on_a == 1) /* I2 */ };
-    t = epoch;
-    i = 0;
-    do
-    :: i < OBJECTS ->
+/* Bag b_, whose tag is there, into the list. */
+inline push(b_) {
+#ifdef TWIN_PUSH_BY_STORE
+    i = LOAD(SEALED) | BIT(b_);
+    store(SEALED, i);
+    i = 0
+#else
+    atomic { drain(me); assert(!(memory[SEALED] & BIT(b_))) /* I2 */; memory[SEALED] = memory[SEALED] | BIT(b_) }
+#endif
+}
+
+/* Takes one bag that is due, and frees what is in it. */
+inline dispose() {
+    atomic {
+        drain(me);
+        got = memory[WAITING];
+#ifdef TWIN_NO_MARK
+        memory[WAITING] = 0
+#else
+        memory[WAITING] = MARK
+#endif
+    };
+    if
+    :: got != MARK ->
+        atomic { drain(me); assert(!(got & memory[SEALED])) /* I2 */; got = got | memory[SEALED]; memory[SEALED] = 0 };
+        t = epoch;
         d_step {
-            if
-            :: where[i] == IN_A && t >= tag[i] + GRACE -> where[i] = FREED
-            :: else
-            fi;
-            i++
-        }
-    :: else -> break
-    od;
-    atomic { working_on_a--; i = 0; t = 0 }
+            b = 1;
+            do
+            :: b < BAGS && !((got & BIT(b)) && t >= tag[b] + GRACE) -> b++
+            :: else -> break
+            od;
+            if :: b < BAGS -> got = got & ~BIT(b) :: else fi
+        };
+        store(WAITING, got);
+        if
+        :: b < BAGS ->
+            d_step {
+                assert(!emptied[b]); /* I2 */
+                emptied[b] = true;
+                i = 0;
+                do
+                :: i < OBJECTS ->
+                    if :: LOAD(CONTENT(b)) & BIT(i) -> where[i] = FREED :: else fi;
+                    i++
+                :: else -> break
+                od
+            }
+        :: else
+        fi
+    :: else
+    fi;
+    d_step { got = 0; t = 0; i = 0; b = 0 }
 }
 
 proctype Owner(byte me) {
     byte round = 1;
-    byte t, i, old, at;
-    bool asked;
+    byte t, i, b, got, old, at, bag, made;
+    bool mine;
     do
     :: round < OBJECTS ->
-#ifdef TWIN_REQUEST_BEFORE_ACTIVE
-        asked = LOAD(REQUEST);
+#ifdef TWIN_OPEN_BEFORE_ACTIVE
+        bag = LOAD(OPEN);
         enter();
 #else
         enter();
-        asked = LOAD(REQUEST);
+        bag = LOAD(OPEN);
 #endif
+        if
+        :: bag == 0 -> made++; bag = made; store(OPEN, bag)
+        :: else
+        fi;
 #ifdef TWIN_TAG_BEFORE_UNLINK
         at = epoch;
 #endif
-#ifdef TWIN_UNLINK_BY_STORE
-        old = LOAD(ROOT);
-        store(ROOT, round);
-#else
         atomic { drain(me); old = memory[ROOT]; memory[ROOT] = round };
-#endif
-#ifndef TWIN_TAG_BEFORE_UNLINK
-        at = epoch;
-#endif
+        atomic {
+            assert(where[old] == LIVE); /* I3 */
+            assert(!emptied[bag]); /* I2 */
+            where[old] = RETIRED
+        };
+        i = LOAD(CONTENT(bag)) | BIT(old);
+        store(CONTENT(bag), i);
+        d_step { i = 0; old = 0 };
+#ifndef HURRY
         if
-        :: asked -> d_step { assert(where[old] == LIVE) /* I3 */; where[old] = IN_B; tag[old] = at }
-        :: else ->
-            atomic { working_on_a++; assert(working_on_a == 1) /* I2 */ };
-            atomic {
-                assert(where[old] == LIVE); /* I3 */
-                where[old] = IN_A; tag[old] = at;
-                i = 0;
-                do
-                :: i < OBJECTS && where[i] == IN_B -> where[i] = IN_A; i++
-                :: i < OBJECTS && where[i] != IN_B -> i++
-                :: else -> break
-                od;
-                i = 0;
-                working_on_a--
-            };
-            free_mature()
+        :: true ->
+#ifdef TWIN_SEAL_BY_STORE
+            mine = (LOAD(OPEN) == bag);
+            store(OPEN, 0);
+#else
+            atomic { drain(me); mine = (memory[OPEN] == bag); memory[OPEN] = 0 };
+#endif
+            if
+            :: mine ->
+#ifndef TWIN_TAG_BEFORE_UNLINK
+                at = epoch;
+#endif
+                tag[bag] = at;
+                push(bag)
+            :: else
+            fi
+        :: true
         fi;
-        old = 0; at = 0; asked = false;
+        dispose();
+#endif
+        d_step { bag = 0; at = 0; mine = false };
         leave();
         advance();
         round++
     :: else -> break
     od;
-    drain(me)
+    drain(me);
+    working--
 }
 
 proctype Reader(byte me) {
@@ -269,54 +325,71 @@ proctype Reader(byte me) {
         n++
     :: else -> break
     od;
-    drain(me)
+    drain(me);
+    working--
 }
 
-proctype Thief(byte me) {
-    byte t, i, n;
-    bool mine;
+proctype Helper(byte me) {
+    byte t, i, b, got, n, bag;
     do
     :: n < TRIES ->
         advance();
-#ifdef TWIN_NO_FENCE_IN_THIEF
-        store(REQUEST, 1); mine = true;
-#else
-#ifdef TWIN_CLAIM_BY_STORE
-        store(REQUEST, 1); drain(me); mine = true;
-#else
-        atomic { drain(me); mine = !memory[REQUEST]; memory[REQUEST] = 1 };
+#ifdef HURRY
+        advance();
 #endif
+        enter();
+#ifdef TWIN_TAKEN_BY_STORE
+        bag = LOAD(OPEN);
+        store(OPEN, 0);
+        drain(me);
+#else
+        atomic { drain(me); bag = memory[OPEN]; memory[OPEN] = 0 };
 #endif
         if
-        :: mine ->
-            if
-            :: LOAD(ACTIVE(OWNER)) == 0 ->
-#ifdef TWIN_REQUEST_CLEARED_EARLY
-                store(REQUEST, 0);
+        :: bag != 0 ->
+#ifdef TWIN_TAKEN_AS_IF_SEALED
+            tag[bag] = epoch;
+#else
+            tag[bag] = epoch + 1;
 #endif
-                free_mature()
-            :: else
-            fi;
-            store(REQUEST, 0)
+            push(bag)
         :: else
         fi;
-        mine = false;
+        bag = 0;
+        dispose();
+        leave();
         n++
     :: else -> break
     od;
-    drain(me)
+    drain(me);
+    working--
 }
 
 init {
-    byte n;
+    byte n, all;
     atomic {
         run Memory();
         run Owner(OWNER);
         run Reader(READER);
+        run Helper(HELPER)
+    }
+    atomic {
+        working == 0 && buffered[0] == NOTHING && buffered[1] == NOTHING && buffered[2] == NOTHING ->
+        assert(memory[WAITING] != MARK); /* I4 */
+        n = 1;
         do
-        :: n < THIEVES -> run Thief(2 + n); n++
+        :: n < BAGS ->
+            if
+            :: ((memory[WAITING] | memory[SEALED]) & BIT(n)) || memory[OPEN] == n -> all = all | memory[CONTENT(n)]
+            :: else
+            fi;
+            n++
         :: else -> break
         od;
-        n = 0
+        n = 0;
+        do
+        :: n < OBJECTS -> assert(where[n] != RETIRED || (all & BIT(n))) /* I4 */; n++
+        :: else -> break
+        od
     }
 }

@@ -2,7 +2,7 @@
  *
  * Single rooms of base/ with two or three threads: schedules of a few dozen points, so that a great
  * many run. `wait`: nobody sleeps past what came (P15). `reclaim`: an object that a section may
- * see is not freed (P8 and the epochs). `bound`: it is never above what it bounds (P12). Sets: schedule_sets.c.
+ * see is not freed, whoever has the bag it lies in (P8, P8b and the epochs). `bound`: it is never above what it bounds (P12). Sets: schedule_sets.c.
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -137,7 +137,7 @@ replace_and_reclaim(void)
     (void)lki_reclaim_now(thread);
 }
 
-/* So often that upkeep comes by, which looks at other threads' garbage in turn. */
+/* So often that upkeep comes by, which takes other threads' bags. */
 static void
 replace_many(void)
 {
@@ -246,7 +246,7 @@ const schedule_scenario schedule_scenarios[] = {
     WAIT("wait_all", .body = {wait_for_it, bring}, .all = 5),
     WAIT("wait_uncounted", .body = {wait_wrongly, bring}, .fails = "deadlock"),
     RECLAIM("reclaim", .body = {read_in_sections, replace_and_reclaim}, .count = 20000),
-    RECLAIM("reclaim_theft", .body = {read_in_sections, replace_and_reclaim, reclaim_others},
+    RECLAIM("reclaim_others", .body = {read_in_sections, replace_and_reclaim, reclaim_others},
             .count = 20000),
     RECLAIM("reclaim_turns", .body = {replace_many, replace_many, replace_many}, .count = 3000),
     RECLAIM("reclaim_outside", .body = {read_outside, replace_and_reclaim}, .fails = "freed",

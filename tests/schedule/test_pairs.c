@@ -96,12 +96,36 @@ static const struct row {
      "the floor before a version goes",
      "a=1 b=0",
      {"c=y:0>1 seq_cst; d=x:0>1 seq_cst+", "a=x acquire*; b=y acquire"}},
-    /* x request, y section flag, z limbo */
+    /* x bag, y list */
     {"P8",
-     "a limbo has one user",
+     "a bag before its list",
+     "a=1 b=0",
+     {"x=1 plain; c=y:0>1 seq_cst+", "a=y:1>2 seq_cst+; a?b=x plain"}},
+    /* x links of the bags in hand, y what waits */
+    {"P8",
+     "bags in hand before they wait again",
+     "a=1 b=0",
+     {"x=1 plain; y=1 release*", "a=y:1>2 seq_cst+; a?b=x plain"}},
+    /* x whether the open bag was taken, y section flag, z what is in it */
+    {"P8b",
+     "a bag is emptied after it was filled",
      "x=9",
-     {"y=1 relaxed; fence seq_cst*; c=x acquire*; c!z=2 plain; y=0 release*",
-      "a=x:0>1 seq_cst; fence seq_cst*; b=y relaxed; fence acquire*; b!z=1 plain; x=0 release*"}},
+     {"y=1 relaxed; fence seq_cst*; c=x acquire; c!z=2 plain; y=0 release*",
+      "a=x:0>1 seq_cst; fence seq_cst*; b=y relaxed; fence acquire*; b!z=1 plain"}},
+    /* x bag, y open */
+    {"P8b",
+     "an empty bag before it is open",
+     "a=1 b=0",
+     {"x=1 plain; y=1 release*", "a=y:1>2 seq_cst+; a?b=x plain"}},
+    {"P8b",
+     "an empty bag before it is open in place of another",
+     "a=1 b=0",
+     {"x=1 plain; c=y:0>1 seq_cst+", "a=y:1>2 seq_cst+; a?b=x plain"}},
+    /* x bytes in the open bag, y whether that was taken: what is in the next one is not lost sight of */
+    {"P8b",
+     "the bytes of a bag that is taken, then those of the next one",
+     "a=1 x=2",
+     {"x=2 relaxed; c=y:0>1 seq_cst+", "a=y acquire*; a?x=1 relaxed"}},
     /* x record, y list */
     {"P9",
      "a thread's record before its place in the list",

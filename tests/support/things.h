@@ -128,8 +128,15 @@ retire(lki_thread *thread, size_t count, size_t size, bool seal)
     for (size_t i = 0; i < count; i++)
         lki_retire(thread, LKI_RECORD, &t.things[t.used++], size);
     if (seal)
-        lki_limbo_seal(thread, thread->limbo);
+        lki_seal(thread);
     lki_leave(thread);
+}
+
+/* What a sealed bag counts with `count` objects of `size` in it. */
+static inline size_t
+bag_bytes(size_t count, size_t size)
+{
+    return offsetof(lki_bag, entry) + count * (size + sizeof(uintptr_t));
 }
 
 static inline size_t
@@ -171,8 +178,7 @@ static inline void
 upkeep(lki_thread *thread)
 {
     lki_write_enter(thread);
-    lki_upkeep_dispose(thread);
-    lki_leave(thread);
+    lki_upkeep(thread);
 }
 
 static inline void

@@ -156,7 +156,7 @@ key_write_apart(void)
     item.expires_at_ms = m.expires_at_ms;
     lk_status status = lk_set(m.k.db, &item, 1);
     lki_write_enter(thread);
-    lki_limbo_seal(thread, thread->limbo);
+    lki_seal(thread);
     lki_leave(thread);
     epochs_pass(thread);
     if (status != LK_OK)
@@ -271,7 +271,7 @@ test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again(vo
     lki_thread *thread = own_thread();
     kit_set(&m.k, "p", "k", "new");
     lki_write_enter(thread);
-    lki_limbo_seal(thread, thread->limbo);
+    lki_seal(thread);
     (void)lki_snapshot(m.k.db->state, thread);
     lki_leave(thread);
     kit_set(&m.k, "p", "k", "newer");

@@ -68,7 +68,7 @@ epoch_pass(void)
 {
     lki_thread *thread = own_thread();
     lki_write_enter(thread);
-    lki_limbo_seal(thread, thread->limbo);
+    lki_seal(thread);
     lki_leave(thread);
     ck_epoch_begin(&thread->epoch, NULL);
     (void)ck_epoch_poll(&thread->epoch);

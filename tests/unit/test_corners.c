@@ -215,51 +215,6 @@ test_get_lock_of_new_key_after_a_stall_recovers(void **state)
     assert_true(crowd_is_well());
 }
 
-/* ---- garbage in the other slot ---- */
-
-static lki_thread *victim;
-
-static void *
-victim_main(void *unused)
-{
-    lk_status why;
-    lk_key key = lk_key_of("garbage", "a");
-    (void)unused;
-    EXPECT_OK(put("garbage", "a"));
-    victim = lki_thread_self(&test.store->domain, &why);
-    sem_post(&test.ready);
-    sem_wait(&test.go);
-    EXPECT_OK(put("garbage", "a"));
-    EXPECT_OK(lk_delete(test.db, &key, 1));
-    sem_post(&test.ready);
-    sem_wait(&test.leave);
-    return NULL;
-}
-
-/* While a thief looks at what a thread has retired, that thread retires elsewhere. If it then sleeps, that must be taken too. */
-static void
-test_sweep_takes_what_idle_thread_retired_while_a_thief_looked(void **state)
-{
-    pthread_t thread;
-    lk_statistics statistics = {.cells = 1};
-    (void)state;
-    assert_int_equal(pthread_create(&thread, NULL, victim_main, NULL), 0);
-    sem_wait(&test.ready);
-    lki_store_seq_cst(&victim->request, 1); /* a thief begins .. */
-    sem_post(&test.go);
-    sem_wait(&test.ready);
-    lki_store_seq_cst(&victim->request, 0); /* .. and ends */
-    for (unsigned i = 0; i < 20; i++)
-        assert_int_equal(lk_sweep(test.db, 0, NULL), LK_OK);
-    assert_int_equal(lk_statistics_read(test.db, &statistics), LK_OK);
-    assert_int_equal(statistics.cells, 0);
-    assert_int_equal(statistics.partitions, 0);
-    assert_int_equal(statistics.retired_bytes, 0);
-    sem_post(&test.leave);
-    pthread_join(thread, NULL);
-    assert_true(crowd_is_well());
-}
-
 int
 main(void)
 {
@@ -269,9 +224,6 @@ main(void)
             corner_close),
         cmocka_unit_test_setup_teardown(test_get_lock_of_new_key_after_a_stall_recovers,
                                         corner_open, corner_close),
-        cmocka_unit_test_setup_teardown(
-            test_sweep_takes_what_idle_thread_retired_while_a_thief_looked, corner_open,
-            corner_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

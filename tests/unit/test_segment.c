@@ -316,8 +316,8 @@ test_page_that_is_over_stays_while_others_have_the_latch(void **state)
 static uint32_t
 room_take(kit *k, lki_thread *thread, bool for_ever)
 {
-    uint32_t spare = (uint32_t)thread->limbo->spare_count;
-    thread->limbo->spare_count = 0;
+    uint32_t spare = (uint32_t)thread->spare_count;
+    thread->spare_count = 0;
     kit_memory_fail(&k->memory, 1, for_ever);
     return spare;
 }
@@ -326,7 +326,7 @@ static void
 room_give(kit *k, lki_thread *thread, uint32_t spare)
 {
     kit_memory_fail(&k->memory, 0, false);
-    thread->limbo->spare_count = spare;
+    thread->spare_count = spare;
 }
 
 /* Here by hand what comes two epochs after a segment was done with, and two more: where it cannot go on it changes nothing, and is to
@@ -384,22 +384,21 @@ nothing_dispose(lki_thread *thread, void *object)
     return true;
 }
 
-/* Fills the open batch, but for `left`, and leaves one spare; how many there were. */
+/* Fills the open bag, but for `left`, and leaves one spare; how many there were. */
 static size_t
 room_leave(lki_thread *thread, size_t left)
 {
     static lki_object nothing = {nothing_dispose};
-    lki_limbo *limbo = thread->limbo;
     do {
         assert_true(lki_reserve(thread, 1));
         lki_retire(thread, LKI_OBJECT, &nothing, 0);
-    } while (limbo->open == NULL || limbo->open->count != LKI_BATCH_ROOM - left);
-    size_t spare = limbo->spare_count;
-    limbo->spare_count = 1;
+    } while (thread->bag == NULL || thread->bag->count != LKI_BAG_ROOM - left);
+    size_t spare = thread->spare_count;
+    thread->spare_count = 1;
     return spare;
 }
 
-/* It makes room for one of each page of the directory, too: where the open batch has none for that one, there is one batch more. */
+/* It makes room for one of each page of the directory, too: where the open bag has none for that one, there is one bag more. */
 static void
 test_growth_has_room_for_all_pages(void **state)
 {
@@ -411,8 +410,8 @@ test_growth_has_room_for_all_pages(void **state)
     lki_write_enter(thread);
     size_t spare = room_leave(thread, 9);
     assert_status(LK_OK, lki_places_reserve(queue, thread, 1, k->now_ms, 0, 64, &places));
-    assert_int_equal(thread->limbo->spare_count, 2);
-    thread->limbo->spare_count = spare + 1;
+    assert_int_equal(thread->spare_count, 2);
+    thread->spare_count = spare + 1;
     lki_write_leave(thread);
 }
 
@@ -460,8 +459,8 @@ page_goes(kit *k, bool scarce)
     kit_memory_fail(&k->memory, scarce, false);
     assert_true(segment->object.dispose(thread, segment));
     kit_memory_fail(&k->memory, 0, false);
-    assert_int_equal(thread->limbo->spare_count, scarce ? 1 : 2);
-    thread->limbo->spare_count = spare + !scarce;
+    assert_int_equal(thread->spare_count, scarce ? 1 : 2);
+    thread->spare_count = spare + !scarce;
     lki_write_leave(thread);
     kit_sweep(k);
     expect_pages(queue, scarce ? 0 : OF_PAGE, scarce ? 2 : 1, 1);

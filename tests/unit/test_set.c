@@ -91,6 +91,7 @@ static void
 object_change(rig *r, object *o)
 {
     lki_write_enter(base.thread);
+    uint64_t before = lki_load_relaxed(&base.thread->counter[LKI_RETIRED]);
     if (lki_reserve(base.thread, 4)) {
         if (o->there) {
             lki_set_remove_latched(&r->set, base.thread, o);
@@ -106,7 +107,7 @@ object_change(rig *r, object *o)
         if (o->there)
             again = lki_set_add_latched(&r->set, base.thread, o, o->hash);
         EXPECT(again == LKI_SET_HAS_IT); /* also where there is no memory */
-        EXPECT(base.thread->retired_in_call <= 4);
+        EXPECT(lki_load_relaxed(&base.thread->counter[LKI_RETIRED]) <= before + 4);
     }
     lki_write_leave(base.thread);
 }

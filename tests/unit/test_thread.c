@@ -210,7 +210,7 @@ test_garbage_of_an_idle_thread_comes_back_when_others_write(void **state)
     free(large);
 }
 
-/* Each has made one write, so that none has looked after its own. */
+/* Each has made one write, so that few have looked after their own. */
 static void
 test_garbage_of_several_idle_threads_comes_back(void **state)
 {
@@ -227,11 +227,10 @@ test_garbage_of_several_idle_threads_comes_back(void **state)
         helper_do(&h[i], replace_many);
         assert_status(LK_OK, h[i].status);
     }
-    size_t before = atomic_load(&k->memory.bytes);
-    assert_true(before > IDLE * SIZE);
+    assert_true(atomic_load(&k->memory.bytes) > (IDLE - 1) * SIZE);
     for (int i = 0; i < 10000; i++)
         kit_set(k, "p", "other", i % 2 ? "odd" : "even");
-    assert_true(atomic_load(&k->memory.bytes) < before - (IDLE - 1) * SIZE);
+    assert_true(atomic_load(&k->memory.bytes) < 2 * SIZE); /* the cell has room for the first one */
     for (int i = 0; i < IDLE; i++)
         helper_end(&h[i]);
     free(large);
