@@ -11,6 +11,7 @@
  */
 #include "adapter/memory_db.h"
 
+#include "base/pressure.h"
 #include "base/result.h"
 #include "base/scratch.h"
 #include "queue/claim.h"

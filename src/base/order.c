@@ -59,12 +59,12 @@
  *             `done` (RMW); the second RMW, then the last walk.
  */
 #include "base/order.h"
-#include "base/stock.h"
+#include "base/chunk.h"
 
 #include <string.h>
 
+#include "base/chunk.h"
 #include "base/hash.h"
-#include "base/stock.h"
 
 typedef _Atomic(uintptr_t) link_word;
 

@@ -18,11 +18,11 @@
  * empty here. Never inside a section that somebody reads in: poll overwrites the epoch of the
  * record that it is given.
  *
- * WHO HAS A BAG. An open bag is its thread's, which may idle for ever with it. So anybody may take it
- * away, by a swap of `open`. The thread may be in the middle of a write and go on to fill the bag:
- * that is a section that found the bag before it was taken, as it might have found any object. It
- * has ended when the bag is due; as it unlinks what it puts in there up to one epoch after the swap,
- * the tag is one more than the epoch (P8b).
+ * WHO HAS A BAG. An open bag is its thread's, which may idle for ever with it. So anybody may take
+ * it away, by a swap of `open`. The thread may be in the middle of a write and go on to fill the
+ * bag: that is a section that found the bag before it was taken, as it might have found any object.
+ * It has ended when the bag is due; as it unlinks what it puts in there up to one epoch after the
+ * swap, the tag is one more than the epoch (P8b).
  *   Sealed bags of a quarter of the threads form a group: `sealed`, onto which they are pushed, and
  * `waiting`, a queue. Who takes one swaps a mark for the queue, appends what was sealed, and puts
  * back what is not due. Others who meet the mark do without. A thread first takes bags of its own
@@ -36,13 +36,7 @@
  */
 #include "base/reclaim.h"
 
-#include <limits.h>
-#include <sched.h>
 #include <string.h>
-#include <time.h>
-
-#include "base/cancel.h"
-#include "base/clock.h"
 
 enum {
     SPARES = 2, /* empty bags that a thread keeps */
@@ -52,10 +46,6 @@ enum {
     COLLECT_EVERY = LKI_OR_SMALL(64, 2), /* epochs between looks into the bags of idle threads */
     CREDIT_SHIFT = 10, /* so many bytes retired, as an exponent of two, count as one write */
     CREDIT_HURRY = ADVANCE_EVERY + (1 << (20 - CREDIT_SHIFT)), /* 1 MiB does not wait */
-    /* Before LK_BUSY: */
-    YIELDS = 8,
-    SLEEP_FIRST_US = 50,
-    SLEEP_LAST_US = 1000
 };
 _Static_assert(sizeof(lki_bag) <= 512, "a bag is one size class");
 
@@ -104,9 +94,8 @@ lki_stalls_note(lki_domain *domain)
     }
 }
 
-/* One attempt to move the epoch on. Caller: in no section. */
-static bool
-epoch_advance(lki_thread *thread)
+bool
+lki_epoch_advance(lki_thread *thread)
 {
     LK_ASSERT(thread->epoch.active == 0);
     uint32_t before = ck_epoch_value(&thread->domain->epoch);
@@ -166,7 +155,8 @@ bags_of(lki_domain *domain, uint32_t number)
     return &domain->bags[number % LKI_BAG_GROUPS];
 }
 
-/* `ahead`: how many epochs later than now what is in it may have been unlinked. Caller: in a section. */
+/* `ahead`: how many epochs later than now what is in it may have been unlinked. Caller: in a
+ * section. */
 static void
 bag_push(lki_thread *thread, lki_bag *bag, uint32_t ahead)
 {
@@ -264,8 +254,9 @@ waiting_append(lki_bag *first, lki_bag *newest)
     return first;
 }
 
-/* The oldest bag, if it is due. NULL: it is not, there is none, or another thread is just taking one.
- * Caller: in a section, so who stops here is a section that stays, as it would be anywhere else. */
+/* The oldest bag, if it is due. NULL: it is not, there is none, or another thread is just taking
+ * one. Caller: in a section, so who stops here is a section that stays, as it would be anywhere
+ * else. */
 static lki_bag *
 bag_take(lki_domain *domain, lki_bags *bags)
 {
@@ -279,6 +270,7 @@ bag_take(lki_domain *domain, lki_bags *bags)
         first = waiting_append(first, newest);
     lki_bag *due = NULL;
     if (first != NULL && lki_epoch_passed(domain, first->tag)) {
+        LKI_TSAN_ACQUIRE(domain); /* of the sections that have ended: one may have filled it */
         due = first;
         first = due->next;
         if (first != NULL)
@@ -296,7 +288,6 @@ bag_dispose(lki_thread *thread, lki_bag *bag)
     lki_domain *domain = thread->domain;
     uint32_t count = bag->count, kept = 0;
     LK_ASSERT(thread->epoch.active != 0 && bag != thread->bag && count <= LKI_BAG_ROOM);
-    LKI_TSAN_ACQUIRE(domain);
     thread->stamp = bag->stamp;
     for (const uintptr_t *at = bag->entry, *end = at + count; at < end; at++) {
         uintptr_t entry = *at;
@@ -351,14 +342,14 @@ upkeep_advance(lki_thread *thread)
     lki_domain *domain = thread->domain;
     bool hurry = thread->advance_credit >= CREDIT_HURRY;
     thread->advance_credit = 0;
-    if (!epoch_advance(thread)) {
+    if (!lki_epoch_advance(thread)) {
         if (++thread->stall_tick % ADVANCE_EVERY == 0 &&
             lki_load_relaxed(&domain->retired_bytes) > domain->max_retired_bytes / 16)
             lki_stalls_note(domain);
         return;
     }
     bool collect = ck_epoch_value(&domain->epoch) % COLLECT_EVERY == 0;
-    hurry = hurry && epoch_advance(thread);
+    hurry = hurry && lki_epoch_advance(thread);
     if (!hurry && !collect)
         return;
     lki_write_enter(thread);
@@ -386,22 +377,16 @@ lki_upkeep(lki_thread *thread)
 }
 
 void
-lki_stock_free(lki_thread *thread)
+lki_chunks_free(lki_thread *thread)
 {
-    for (size_t class = 0; class < LKI_STOCK_CLASSES; class ++) {
-        while (thread->stock[class] != NULL) {
-            void *chunk = thread->stock[class];
-            memcpy(&thread->stock[class], chunk, sizeof chunk);
+    for (size_t class = 0; class < LKI_CHUNK_CLASSES; class ++) {
+        while (thread->chunks[class] != NULL) {
+            void *chunk = thread->chunks[class];
+            memcpy(&thread->chunks[class], chunk, sizeof chunk);
             lki_free(&thread->domain->allocator, chunk, class * 16);
         }
-        thread->stock_count[class] = 0;
+        thread->chunk_count[class] = 0;
     }
-}
-
-static bool
-is_bounded(lki_domain *domain)
-{
-    return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
 }
 
 void
@@ -409,7 +394,7 @@ lki_reclaim_portion(lki_thread *thread, size_t count)
 {
     if (thread->epoch.active != 0)
         return;
-    (void)epoch_advance(thread);
+    (void)lki_epoch_advance(thread);
     lki_write_enter(thread);
     bags_dispose(thread, bags_of(thread->domain, thread->slot), count);
     lki_leave(thread);
@@ -430,13 +415,13 @@ lki_reclaim_now(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
     if (thread->epoch.active != 0)
-        return is_bounded(domain);
-    /* Round 1 seals what there is; two epochs later it can go, or three; removals retire cells anew, which
-     * go two epochs after. */
+        return lki_retired_is_bounded(domain);
+    /* Round 1 seals what there is; two epochs later it can go, or three; removals retire cells
+     * anew, which go two epochs after. */
     bool empty = false;
     for (int round = 0; round < 7 && !empty; round++) {
         if (round > 0)
-            epoch_advance(thread);
+            lki_epoch_advance(thread);
         lki_write_enter(thread);
         bags_collect(thread);
         for (uint32_t i = 0; i < LKI_BAG_GROUPS; i++)
@@ -445,89 +430,12 @@ lki_reclaim_now(lki_thread *thread)
         empty = bags_are_empty(domain);
         lki_leave(thread);
     }
-    lki_stock_free(thread);
+    lki_chunks_free(thread);
     lki_stalls_note(domain);
-    bool bounded = is_bounded(domain);
+    bool bounded = lki_retired_is_bounded(domain);
     if (bounded)
         lki_store_relaxed(&domain->pressure, 0);
     return bounded;
-}
-
-/* ---- before LK_BUSY ---- */
-
-/* That the epoch does not move is known from here on, until it does. */
-static void
-stall_remember(lki_domain *domain, uint32_t epoch)
-{
-    lki_store_relaxed(&domain->stalled_at, (uint64_t)1 << 32 | epoch);
-}
-
-static bool
-stall_is_known(lki_domain *domain)
-{
-    return lki_load_relaxed(&domain->stalled_at) ==
-           ((uint64_t)1 << 32 | ck_epoch_value(&domain->epoch));
-}
-
-/* Lets others run: who has lost its time slice in a section needs one. */
-static void
-others_run(unsigned round)
-{
-    if (round < YIELDS) {
-        sched_yield();
-        return;
-    }
-    unsigned doubled = round - YIELDS < 5 ? round - YIELDS : 5;
-    long us = (long)SLEEP_FIRST_US << doubled;
-    struct timespec pause = {0, (us < SLEEP_LAST_US ? us : SLEEP_LAST_US) * 1000};
-    int before = lki_cancel_forbid();
-    nanosleep(&pause, NULL);
-    lki_cancel_allow(before);
-}
-
-bool
-lki_memory_wait(lki_thread *thread)
-{
-    lki_domain *domain = thread->domain;
-    if (thread->epoch.active != 0) /* it would wait for itself */
-        return is_bounded(domain);
-    if (stall_is_known(domain) && !epoch_advance(thread)) {
-        /* A caller that tries again at once would take the time that the reader needs. */
-        others_run(UINT_MAX);
-        /* Asked last: others may have moved it meanwhile, and then it stands for another reader. */
-        if (!epoch_advance(thread) && stall_is_known(domain))
-            return is_bounded(domain);
-    }
-    if (lki_reclaim_now(thread))
-        return true;
-    uint32_t epoch = ck_epoch_value(&domain->epoch);
-    int64_t begun = lki_monotonic_ms(NULL), moved = begun, now = begun;
-    for (unsigned round = 0; now - moved < LKI_STALL_MS && now - begun < LKI_WAIT_MAX_MS; round++) {
-        others_run(round);
-        now = lki_monotonic_ms(NULL);
-        (void)epoch_advance(thread);
-        uint32_t seen = ck_epoch_value(&domain->epoch);
-        if (seen != epoch) {
-            epoch = seen;
-            moved = now;
-            if (lki_reclaim_now(thread))
-                return true;
-        } else if (is_bounded(domain)) {
-            return true;
-        } else if (stall_is_known(domain)) {
-            return false;
-        }
-    }
-    if (now - moved >= LKI_STALL_MS)
-        stall_remember(domain, epoch);
-    return is_bounded(domain);
-}
-
-void
-lki_memory_look(lki_thread *thread)
-{
-    if (lki_load_relaxed(&thread->domain->pressure) != 0 && !stall_is_known(thread->domain))
-        (void)lki_reclaim_now(thread);
 }
 
 /* ---- the end ---- */

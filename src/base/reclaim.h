@@ -52,13 +52,14 @@ LKI_INLINE void
 lki_write_enter(lki_thread *thread)
 {
     lki_enter(thread);
-    /* In the section: who takes the bag away meanwhile waits until it has ended before it is emptied. */
+    /* In the section: who takes the bag away meanwhile lets it end before the bag is emptied. */
     thread->bag = lki_load_acquire(&thread->open); /* P8b */
 }
 
 /* Closes the bag that is being filled, if it is not empty. Caller: in a write section. */
 void lki_seal(lki_thread *thread);
-/* Disposes of what is due and moves the epoch on, as far as this is the thread's share. It ends the section. */
+/* Disposes of what is due and moves the epoch on, as far as this is the thread's share. It ends
+ * the section. */
 void lki_upkeep(lki_thread *thread);
 
 enum { LKI_SEAL_BYTES = LKI_OR_SMALL(64 * 1024, 1) }; /* more do not wait for a full bag */
@@ -91,12 +92,13 @@ lki_reserve(lki_thread *thread, size_t count)
 /* Hands over an object that this section unlinked, with a read-modify-write or a full fence since.
  * `size`: its bytes, for the accounts. Uses reserved room. */
 LKI_INLINE void
-lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
+lki_retire(lki_thread *thread, unsigned kind, void *object, size_t size)
 {
     lki_bag *bag = thread->bag;
     LK_ASSERT(thread->epoch.active != 0 && ((uintptr_t)object & 7) == 0);
+    LK_ASSERT(kind < LKI_KINDS && thread->domain->dispose[kind] != NULL);
     LK_ASSERT(bag != NULL && bag->count < LKI_BAG_ROOM);
-    bag->entry[bag->count++] = (uintptr_t)object | (uintptr_t)kind;
+    bag->entry[bag->count++] = (uintptr_t)object | kind;
     lki_stat_add(&thread->open_bytes, size + sizeof *bag->entry);
     lki_stat_add(&thread->counter[LKI_RETIRED], 1);
     thread->credit++;
@@ -104,7 +106,8 @@ lki_retire(lki_thread *thread, enum lki_kind kind, void *object, size_t size)
         lki_seal(thread);
 }
 
-/* Read after a full fence: sections that could have seen what was unlinked before have at most it. */
+/* Read after a full fence: sections that could have seen what was unlinked before have at most
+ * it. */
 uint32_t lki_epoch_now(lki_domain *domain);
 /* Epochs are numbers on a circle, of `mask` + 1. What is not within a few epochs of now has passed,
  * however old it is. What comes round to now a whole circle later is taken for young, until the
@@ -124,62 +127,27 @@ lki_epoch_passed(lki_domain *domain, uint32_t tag)
     return lki_epoch_is_past(ck_epoch_value(&domain->epoch), tag, UINT32_MAX);
 }
 
-/* Moves the epoch on and frees, if it can, for who wants memory back now (outside of sections), also what
- * idle threads hold. True: retired_bytes is below the limit. */
+LKI_INLINE bool
+lki_retired_is_bounded(lki_domain *domain)
+{
+    return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
+}
+
+/* One attempt to move the epoch on. Caller: in no section. */
+bool lki_epoch_advance(lki_thread *thread);
+
+/* Moves the epoch on and frees, if it can, for who wants memory back now (outside of sections),
+ * also what idle threads hold. True: retired_bytes is not above the limit. */
 bool lki_reclaim_now(lki_thread *thread);
 
-/* A writer waits for readers that are on their way, not for one that stays: until the epoch has not
- * moved for LKI_STALL_MS of the system's clock, and LKI_WAIT_MAX_MS in all. Once that is known of an
- * epoch, nobody waits for it that long again, but leaves a millisecond to others. */
-enum { LKI_STALL_MS = 500, LKI_WAIT_MAX_MS = 2000 };
-bool lki_memory_wait(lki_thread *thread);
-
-/* For who works in portions, each in a section of its own: moves the epoch on, if nobody holds it, and
- * disposes of up to `count` objects. So what portions retire goes at the pace at which it comes. Inside of
- * a section it does nothing. */
+/* For who works in portions, each in a section of its own: moves the epoch on, if nobody holds it,
+ * and disposes of `count` objects, or of a bag more than that. So what portions retire goes at the
+ * pace at which it comes. Inside of a section it does nothing. */
 void lki_reclaim_portion(lki_thread *thread, size_t count);
 
-/* Writers call it first, holding no latch, and not again inside of the section: there it only judges, and
- * a reader on its way would do for LK_BUSY. False: LK_BUSY. */
-LKI_INLINE bool
-lki_memory_is_bounded(lki_thread *thread)
-{
-    if (LKI_LIKELY(lki_load_relaxed(&thread->domain->pressure) == 0))
-        return true;
-    return lki_memory_wait(thread);
-}
-
-/* Has this section retired so much that who works in portions ends it after this step? Then what was
- * retired is judged, and waited for, outside of it: a portion is never LK_BUSY by its own garbage, and
- * goes beyond the limit by no more than a step. */
-LKI_INLINE bool
-lki_section_is_full(const lki_thread *thread)
-{
-    return LKI_UNLIKELY(lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES) ||
-           LKI_UNLIKELY(lki_load_relaxed(&thread->domain->pressure) != 0);
-}
-
-/* May upkeep that nobody has asked for retire more? It stops at the limit, not before: what has expired and
- * lies there while a reader stays would be memory that no limit bounds. */
-LKI_INLINE bool
-lki_memory_has_room(const lki_thread *thread)
-{
-    return lki_load_relaxed(&thread->domain->pressure) == 0;
-}
-
-void lki_memory_look(lki_thread *thread); /* where too much is retired, frees what it can */
-LKI_INLINE bool
-lki_memory_is_bounded_now(lki_thread *thread)
-{
-    if (LKI_LIKELY(lki_load_relaxed(&thread->domain->pressure) == 0))
-        return true;
-    lki_memory_look(thread);
-    return lki_load_relaxed(&thread->domain->pressure) == 0;
-}
-
-/* Of thread.c. Gives the thread's stock back; disposes of all that a record holds, when no other
- * thread is there; notes since when each section has held the epoch back, for the statistics. */
-void lki_stock_free(lki_thread *thread);
+/* For thread.c. Gives the thread's free chunks back; disposes of all that was retired, when no
+ * other thread is there; notes since when each section has held the epoch back. */
+void lki_chunks_free(lki_thread *thread);
 void lki_bags_drain(lki_domain *domain);
 void lki_stalls_note(lki_domain *domain);
 

@@ -279,7 +279,7 @@ static void
 thread_hand_over(lki_thread *thread)
 {
     LK_ASSERT(thread->epoch.active == 0);
-    lki_stock_free(thread);
+    lki_chunks_free(thread);
     lki_scratch_free(thread);
     noted_free(thread);
     thread->pins = 0;
@@ -368,7 +368,7 @@ lki_domain_close(lki_domain *domain)
     lki_thread *thread = lki_load_acquire(&domain->threads); /* P9 */
     while (thread != NULL) {
         lki_thread *next = thread->next;
-        lki_stock_free(thread);
+        lki_chunks_free(thread);
         lki_scratch_free(thread);
         noted_free(thread);
         lki_free_lines(&domain->allocator, thread, sizeof *thread);

@@ -18,19 +18,9 @@
 typedef struct lki_thread lki_thread;
 typedef struct lki_domain lki_domain;
 
-/* What a retired pointer is; the owner of the domain hangs a function behind each but LKI_OBJECT.
- * Three bits: objects are 8-aligned. */
-enum lki_kind {
-    LKI_RECORD, /* a record of a chain, inside its cell or apart */
-    LKI_CELL,
-    LKI_NODE,          /* of an index */
-    LKI_TICKET,        /* a cell whose removal may be due; see store/removal.c */
-    LKI_INLINE_RECORD, /* the record inside the cell that the pointer names */
-    LKI_OBJECT,        /* begins with a lki_object */
-    LKI_PARTITION,
-    LKI_COMMIT,
-    LKI_KINDS
-};
+/* What a retired pointer is: LKI_OBJECT begins with a lki_object; what the others are is the business of
+ * the domain's owner, who hangs a function behind each. Three bits: objects are 8-aligned. */
+enum { LKI_OBJECT, LKI_KINDS = 8 };
 
 /* Called inside a write section of `thread`. False: not now (no memory); it is called again
  * later. */
@@ -79,13 +69,13 @@ enum { LKI_BAG_GROUPS = LKI_OR_SMALL(4, 1) };
 #endif
 #endif
 #if defined(LKI_ASAN) || defined(LKI_SMALL)
-#define LKI_STOCK 0 /* each use its own memory, so that a use after free is seen */
+#define LKI_KEEPS_CHUNKS 0 /* each use its own memory, so that a use after free is seen */
 #else
-#define LKI_STOCK 1
+#define LKI_KEEPS_CHUNKS 1
 #endif
 
-/* Records and commits of up to 256 bytes are kept in stock by each thread, in classes of 16 bytes. */
-enum { LKI_STOCK_CLASSES = 17, LKI_STOCK_MAX = 64 };
+/* Chunks of up to 256 bytes that each thread keeps in free lists, in classes of 16 bytes: chunk.h. */
+enum { LKI_CHUNK_CLASSES = 17, LKI_CHUNKS_KEPT = 64 };
 
 enum {
     LKI_QUEUES_KNOWN = LKI_OR_SMALL(4, 1),
@@ -124,8 +114,8 @@ struct lki_thread {
     unsigned char ulid_text[10];
     void *scratch; /* kept between calls, while no call has taken it: scratch.h */
     size_t scratch_size;
-    void *stock[LKI_STOCK_CLASSES]; /* free chunks by size, each beginning with the next */
-    uint8_t stock_count[LKI_STOCK_CLASSES];
+    void *chunks[LKI_CHUNK_CLASSES]; /* free chunks by size, each beginning with the next */
+    uint8_t chunk_count[LKI_CHUNK_CLASSES];
     uint64_t asks;    /* of a cache: calls of the database for which it began loads */
     lki_thread *next; /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */

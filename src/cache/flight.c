@@ -6,6 +6,7 @@
  */
 #include "cache/flight.h"
 
+#include "base/pressure.h"
 #include "cache/shard.h"
 
 void

@@ -16,6 +16,7 @@
 
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/pressure.h"
 #include "cache/shard.h"
 
 #include <time.h>

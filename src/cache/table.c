@@ -22,6 +22,8 @@
 
 #include <time.h>
 
+enum { ENTRY = 1 }; /* what a cache retires */
+
 enum {
     SHARDS_MAX = 64,
     SHARD_ITEMS = 64,        /* at least so many to a shard */
@@ -172,7 +174,7 @@ static void
 entry_drop_latched(lki_cache *cache, lki_thread *thread, lki_cached *entry)
 {
     lki_set_remove_latched(&cache->entries, thread, entry);
-    lki_retire(thread, LKI_CELL, entry, lki_cached_size(entry));
+    lki_retire(thread, ENTRY, entry, lki_cached_size(entry));
 }
 
 void
@@ -288,7 +290,7 @@ lki_cache_open(const lk_cache_options *o, const lk_adapter *of, lki_cache **open
     cache->max_age_ms = o->max_age_ms;
     cache->load_wait_ms = o->load_wait_ms != 0 ? o->load_wait_ms : LK_SECONDS(1);
     cache->domain.store = cache;
-    cache->domain.dispose[LKI_CELL] = entry_dispose;
+    cache->domain.dispose[ENTRY] = entry_dispose;
     cache->domain.max_retired_bytes = RETIRED_BYTES;
     cache->domain.monotonic_ms = of->monotonic_ms;
     cache->domain.clock_context = of->clock_context;

@@ -9,6 +9,7 @@
  */
 #include "queue/claim.h"
 
+#include "base/pressure.h"
 #include "queue/commit.h"
 #include "queue/job.h"
 #include "store/sweep.h"

@@ -20,6 +20,7 @@
 
 #include <string.h>
 
+#include "base/pressure.h"
 #include "base/result.h"
 #include "queue/due.h"
 #include "queue/job.h"

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/pressure.h"
 #include "queue/job.h"
 #include "queue/keyed_hand.h"
 #include "store/sweep.h"

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/pressure.h"
 #include "queue/commit.h"
 #include "queue/job.h"
 #include "queue/pull.h"

@@ -27,6 +27,7 @@
 
 #include <string.h>
 
+#include "base/pressure.h"
 #include "base/result.h"
 #include "queue/commit.h"
 #include "queue/due.h"

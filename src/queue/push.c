@@ -25,6 +25,7 @@
 
 #include <string.h>
 
+#include "base/pressure.h"
 #include "base/result.h"
 #include "base/scratch.h"
 #include "queue/commit.h"

@@ -19,6 +19,17 @@ typedef struct lki_cell lki_cell;
 typedef struct lki_partition lki_partition;
 typedef struct lki_queue lki_queue;
 
+/* What the store retires (reclaim.h), apart from what begins with a lki_object. */
+enum lki_kind {
+    LKI_RECORD = 1, /* of a chain, apart from its cell */
+    LKI_CELL,
+    LKI_NODE,          /* of an index */
+    LKI_TICKET,        /* a cell whose removal may be due; see removal.c */
+    LKI_INLINE_RECORD, /* the record inside the cell that the pointer names */
+    LKI_PARTITION,
+    LKI_COMMIT
+};
+
 /* A head: 0 is empty, LKI_DEAD says that the cell has left the table, else a lki_record *. */
 typedef _Atomic(uintptr_t) lki_head;
 #define LKI_DEAD ((uintptr_t)1)

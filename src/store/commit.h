@@ -5,6 +5,7 @@
 #ifndef LKI_STORE_COMMIT_H
 #define LKI_STORE_COMMIT_H
 
+#include "base/pressure.h"
 #include "store/store.h"
 
 /* What a commit does for a push or an acknowledgement: the record that has to be effective on the

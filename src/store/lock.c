@@ -15,6 +15,7 @@
  */
 #include "store/lock.h"
 
+#include "base/pressure.h"
 #include "store/find.h"
 #include "store/new_cell.h"
 #include "store/record.h"

@@ -5,6 +5,7 @@
 #ifndef LKI_STORE_LOCK_H
 #define LKI_STORE_LOCK_H
 
+#include "base/pressure.h"
 #include "store/record.h"
 
 LKI_INLINE int64_t

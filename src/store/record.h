@@ -6,8 +6,8 @@
 #ifndef LKI_STORE_RECORD_H
 #define LKI_STORE_RECORD_H
 
+#include "base/chunk.h"
 #include "base/copy.h"
-#include "base/stock.h"
 #include "store/head.h"
 
 /* What a write changes of a key; the rest stays as it is. */
@@ -25,7 +25,7 @@ typedef struct lki_change {
  * one. NULL: no memory. Caller: in a section. */
 lki_record *lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell,
                             const lki_change *change, lki_record *over);
-/* A value of up to LKI_COPY_STEPS_MAX bytes that never expires, apart, from the thread's stock, behind `before`
+/* A value of up to LKI_COPY_STEPS_MAX bytes that never expires, apart, from the thread's free list, behind `before`
  * bytes (0, or LKI_FLAG_LOCKED) that the caller fills in, as prev and word. NULL: ask lki_record_over. */
 LKI_INLINE lki_record *
 lki_record_plain(lki_thread *thread, const lk_item *item, size_t before)
@@ -34,13 +34,13 @@ lki_record_plain(lki_thread *thread, const lk_item *item, size_t before)
     size_t class = (LKI_RECORD_BEFORE + LKI_RECORD_HEADER + before + size + 15) / 16;
     _Static_assert(LKI_RECORD_BEFORE + LKI_RECORD_HEADER + LKI_FLAG_LOCKED + LKI_COPY_STEPS_MAX +
                            15 <
-                       LKI_STOCK_CLASSES * 16,
-                   "a class of the stock");
-    char *chunk = thread->stock[class];
+                       LKI_CHUNK_CLASSES * 16,
+                   "a class of free chunks");
+    char *chunk = thread->chunks[class];
     if (LKI_UNLIKELY(chunk == NULL))
         return NULL;
-    memcpy(&thread->stock[class], chunk, sizeof thread->stock[class]);
-    thread->stock_count[class]--;
+    memcpy(&thread->chunks[class], chunk, sizeof thread->chunks[class]);
+    thread->chunk_count[class]--;
     lki_record *record = (lki_record *)(void *)(chunk + LKI_RECORD_BEFORE);
     record->size = (uint32_t)size;
     record->kind = LKI_VALUE;

@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "base/cancel.h"
+#include "base/pressure.h"
 #include "store/hooks.h"
 #include "store/record.h"
 #include "store/removal.h"

@@ -10,6 +10,7 @@
  */
 #include "store/write.h"
 
+#include "base/pressure.h"
 #include "store/find.h"
 #include "store/new_cell.h"
 #include "store/record.h"

@@ -6,6 +6,7 @@
  */
 #include <stdatomic.h>
 
+#include "base/pressure.h"
 #include "base/reclaim.h"
 #include "schedule/store.h"
 

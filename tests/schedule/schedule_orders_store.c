@@ -4,7 +4,7 @@
  * plain values, which go the shortest ways; records that come home into their cells under readers and writers;
  * commits of two keys; keys and partitions that come; statistics while threads come.
  */
-#include "base/stock.h"
+#include "base/chunk.h"
 #include "schedule/store.h"
 #include "store/head.h"
 
@@ -40,7 +40,7 @@ sweep(void)
 /* The shortest ways of a set and of a commit take their records from what the thread has freed before: this
  * is that. (With the small constants a thread keeps nothing.) */
 static void
-stock_up(void)
+chunks_fill(void)
 {
     enum { RECORDS = 4 };
     char *chunk[2][RECORDS];
@@ -63,7 +63,7 @@ stock_up(void)
 static void
 plain_write(void)
 {
-    stock_up();
+    chunks_fill();
     for (uint64_t number = 2; number <= 4; number++)
         for (int i = 0; i < 2; i++)
             store_set(db, keys[i], number);
@@ -73,7 +73,7 @@ plain_write(void)
 static void
 plain_write_both(void)
 {
-    stock_up();
+    chunks_fill();
     for (uint64_t number = 2; number <= 4; number++) {
         lk_item items[2] = {store_item(keys[0], &number), store_item(keys[1], &number)};
         STORE_MUST(lk_set(db, items, 2));
@@ -155,7 +155,7 @@ pair_query(void)
 static void
 first_write(void)
 {
-    stock_up();
+    chunks_fill();
     for (uint64_t number = 2; number <= 5; number++)
         store_set(db, keys[0], number);
 }
@@ -182,7 +182,7 @@ twice_read(void)
 static void
 set_odd(void)
 {
-    stock_up();
+    chunks_fill();
     for (uint64_t number = 3; number < 9; number += 2)
         store_set(db, keys[0], number);
 }
@@ -190,7 +190,7 @@ set_odd(void)
 static void
 set_even(void)
 {
-    stock_up();
+    chunks_fill();
     for (uint64_t number = 2; number < 8; number += 2)
         store_set(db, keys[0], number);
 }
@@ -212,7 +212,7 @@ both_read(void)
 static void
 transfer(void)
 {
-    stock_up();
+    chunks_fill();
     lk_lock locks[2];
     lk_result *result = store_result();
     for (int tries = 0; tries < 3; tries++) {
@@ -276,7 +276,7 @@ commits(void)
 {
     lk_lock locks[2];
     lk_result *result = store_result();
-    stock_up();
+    chunks_fill();
     for (uint64_t number = 2; number <= 4; number++) {
         lk_item items[2] = {store_item(keys[0], &number), store_item(keys[1], &number)};
         STORE_MUST(lk_get_locked(db, keys, 2, locks, result));
@@ -400,7 +400,7 @@ one_read(void)
 static void
 both_set(void)
 {
-    stock_up();
+    chunks_fill();
     store_set(db, keys[0], 2);
     store_set(db, keys[1], 2);
 }

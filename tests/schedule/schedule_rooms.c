@@ -72,6 +72,7 @@ typedef struct thing {
     uint64_t first, second; /* equal */
 } thing;
 
+enum { THING = 1 }; /* what is retired */
 static _Atomic(thing *) current;
 
 static bool
@@ -93,7 +94,7 @@ thing_new(uint64_t number)
 static void
 reclaim_prepare(void)
 {
-    domain.dispose[LKI_RECORD] = thing_dispose;
+    domain.dispose[THING] = thing_dispose;
     domain_open();
     atomic_store_explicit(&current, thing_new(1), memory_order_relaxed);
 }
@@ -132,7 +133,7 @@ replace_and_reclaim(void)
     lki_write_enter(thread);
     SCHEDULE_EXPECT(lki_reserve(thread, 1));
     thing *old = lki_swap_seq_cst(&current, made);
-    lki_retire(thread, LKI_RECORD, old, sizeof *old);
+    lki_retire(thread, THING, old, sizeof *old);
     lki_write_leave(thread);
     (void)lki_reclaim_now(thread);
 }
@@ -147,7 +148,7 @@ replace_many(void)
         lki_write_enter(thread);
         SCHEDULE_EXPECT(lki_reserve(thread, 1));
         thing *old = lki_swap_seq_cst(&current, made);
-        lki_retire(thread, LKI_RECORD, old, sizeof *old);
+        lki_retire(thread, THING, old, sizeof *old);
         lki_write_leave(thread);
     }
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/pressure.h"
 #include "store/index.h"
 #include "support/scale.h"
 

@@ -9,10 +9,12 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/pressure.h"
 #include "base/reclaim.h"
 #include "support/kit.h"
 
 enum { THINGS = 2048, LARGE = 1 << 30 };
+enum { THING = 1 }; /* what is retired */
 
 typedef struct thing {
     struct thing *next; /* retired as this one is disposed of */
@@ -46,7 +48,7 @@ thing_dispose(lki_thread *thread, void *object)
     it->stamp = thread->stamp;
     if (it->next != NULL) {
         assert_true(lki_reserve(thread, 1));
-        lki_retire(thread, LKI_RECORD, it->next, it->next_size);
+        lki_retire(thread, THING, it->next, it->next_size);
     }
     return true;
 }
@@ -96,7 +98,7 @@ begin(size_t limit)
     t.domain.allocator = (lki_allocator){kit_allocate, kit_deallocate, &t.memory};
     t.domain.monotonic_ms = now;
     t.domain.max_retired_bytes = limit;
-    t.domain.dispose[LKI_RECORD] = thing_dispose;
+    t.domain.dispose[THING] = thing_dispose;
     lki_domain_open(&t.domain);
     t.own = self();
     pthread_barrier_init(&t.turn, NULL, 2);
@@ -126,7 +128,7 @@ retire(lki_thread *thread, size_t count, size_t size, bool seal)
     lki_write_enter(thread);
     assert_true(lki_reserve(thread, count));
     for (size_t i = 0; i < count; i++)
-        lki_retire(thread, LKI_RECORD, &t.things[t.used++], size);
+        lki_retire(thread, THING, &t.things[t.used++], size);
     if (seal)
         lki_seal(thread);
     lki_leave(thread);

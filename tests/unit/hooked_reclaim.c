@@ -172,7 +172,7 @@ test_last_bag_is_sealed_without_another(void **state)
     lki_write_enter(t.own);
     assert_true(lki_reserve(t.own, 1));
     for (int i = 0; i <= LKI_BAG_ROOM; i++)
-        lki_retire(t.own, LKI_RECORD, &t.things[t.used++], 8);
+        lki_retire(t.own, THING, &t.things[t.used++], 8);
     assert_int_equal(t.own->spare_count, 0);
     lki_leave(t.own);
     for (int i = 0; i < 2; i++) {
@@ -184,23 +184,23 @@ test_last_bag_is_sealed_without_another(void **state)
 }
 
 static void
-test_stock_is_given_back(void **state)
+test_free_chunks_are_given_back(void **state)
 {
     (void)state;
     begin(LARGE);
     size_t before = atomic_load(&t.memory.blocks);
-    for (size_t class = 1; class < LKI_STOCK_CLASSES; class ++)
+    for (size_t class = 1; class < LKI_CHUNK_CLASSES; class ++)
         for (int i = 0; i < 2; i++) {
             void *chunk = lki_alloc(&t.domain.allocator, class * 16);
             assert_non_null(chunk);
-            memcpy(chunk, &t.own->stock[class], sizeof chunk);
-            t.own->stock[class] = chunk;
-            t.own->stock_count[class]++;
+            memcpy(chunk, &t.own->chunks[class], sizeof chunk);
+            t.own->chunks[class] = chunk;
+            t.own->chunk_count[class]++;
         }
     assert_true(lki_reclaim_now(t.own));
     assert_int_equal(atomic_load(&t.memory.blocks), before);
-    for (size_t class = 0; class < LKI_STOCK_CLASSES; class ++)
-        assert_true(t.own->stock[class] == NULL && t.own->stock_count[class] == 0);
+    for (size_t class = 0; class < LKI_CHUNK_CLASSES; class ++)
+        assert_true(t.own->chunks[class] == NULL && t.own->chunk_count[class] == 0);
     end();
 }
 
@@ -547,7 +547,7 @@ main(void)
         cmocka_unit_test(test_what_disposal_retires_goes_in_the_same_call),
         cmocka_unit_test(test_room_is_what_was_reserved),
         cmocka_unit_test(test_last_bag_is_sealed_without_another),
-        cmocka_unit_test(test_stock_is_given_back),
+        cmocka_unit_test(test_free_chunks_are_given_back),
         cmocka_unit_test(test_pressure_is_on_exactly_beyond_the_limit),
         cmocka_unit_test(test_memory_is_looked_for_where_it_helps),
         cmocka_unit_test(test_upkeep_moves_the_epoch_as_often_as_it_says),

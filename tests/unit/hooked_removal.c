@@ -140,11 +140,11 @@ prepare_job(void)
 
 /* Freed tombstones lie at hand, for the next ones. */
 static void
-stock_fill(void)
+chunks_fill(void)
 {
     for (int i = 0; i < 4; i++) {
-        lk_key key = kit_key("stock", "x");
-        kit_set(&m.k, "stock", "x", "x");
+        lk_key key = kit_key("chunks", "x");
+        kit_set(&m.k, "chunks", "x", "x");
         assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
         for (int round = 0; round < 6; round++) {
             epoch_pass();
@@ -300,7 +300,7 @@ test_call_in_whose_midst_a_ticket_falls_due(void **state)
     for (size_t c = 0; c < KIT_COUNT(meetings); c++)
         MEETING_EACH
         {
-            stock_fill();
+            chunks_fill();
             meeting_do(meetings[c].prepare);
             m.value = meetings[c].value;
             MEETING(tickets_fall_due, meetings[c].call());

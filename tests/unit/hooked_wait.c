@@ -7,7 +7,7 @@
 
 #include "support/things.h"
 
-enum { YIELDS = 8, FIRST_NS = 50000, MS_NS = 1000000 }; /* of reclaim.c */
+enum { YIELDS = 8, FIRST_NS = 50000, MS_NS = 1000000 }; /* of pressure.c */
 
 static struct {
     int64_t now_ns, first_ns, longest_ns;

@@ -118,7 +118,7 @@ idler_main(void *unused)
     return NULL;
 }
 
-/* The cell dies while the partition's latch is held, so it stays in the index and its ticket in the limbo of a thread that goes to
+/* The cell dies while the partition's latch is held, so it stays in the index and its ticket in the bag of a thread that goes to
  * sleep. A new cell of its key takes its place in the index, dies too, and the partition with it. Then the ticket comes. */
 static void
 test_removal_ticket_of_dead_cell_comes_after_its_partition_is_freed(void **state)

@@ -461,7 +461,7 @@ test_order_failed_allocation_changes_nothing(void **state)
             rig_remove(r, &n);
         if (i % 50 == 0) {
             rig_check(r);
-            (void)lki_reclaim_now(base.thread); /* gives the stock back */
+            (void)lki_reclaim_now(base.thread); /* gives free chunks back */
         }
     }
     free(key);

@@ -4,8 +4,8 @@
  * the allocator what it has too many of. A chunk is freed with the size that it was asked for with, by
  * whichever thread.
  */
-#ifndef LKI_BASE_STOCK_H
-#define LKI_BASE_STOCK_H
+#ifndef LKI_BASE_CHUNK_H
+#define LKI_BASE_CHUNK_H
 
 #include "base/thread.h"
 
@@ -14,13 +14,13 @@ LKI_INLINE void *
 lki_chunk_alloc(lki_thread *thread, size_t size)
 {
     size_t class = (size + 15) / 16;
-    if (LKI_UNLIKELY(class >= LKI_STOCK_CLASSES))
+    if (LKI_UNLIKELY(class >= LKI_CHUNK_CLASSES))
         return lki_alloc(&thread->domain->allocator, size);
-    void *chunk = thread->stock[class];
+    void *chunk = thread->chunks[class];
     if (LKI_UNLIKELY(chunk == NULL))
         return lki_alloc(&thread->domain->allocator, class * 16);
-    memcpy(&thread->stock[class], chunk, sizeof chunk);
-    thread->stock_count[class]--;
+    memcpy(&thread->chunks[class], chunk, sizeof chunk);
+    thread->chunk_count[class]--;
     return chunk;
 }
 
@@ -29,21 +29,21 @@ LKI_INLINE void
 lki_chunk_release(const lki_allocator *allocator, void *chunk, size_t size)
 {
     size_t class = (size + 15) / 16;
-    lki_free(allocator, chunk, class >= LKI_STOCK_CLASSES ? size : class * 16);
+    lki_free(allocator, chunk, class >= LKI_CHUNK_CLASSES ? size : class * 16);
 }
 
 LKI_INLINE void
 lki_chunk_free(lki_thread *thread, void *chunk, size_t size)
 {
     size_t class = (size + 15) / 16;
-    if (!LKI_STOCK || LKI_UNLIKELY(class >= LKI_STOCK_CLASSES) ||
-        LKI_UNLIKELY(thread->stock_count[class] == LKI_STOCK_MAX)) {
+    if (!LKI_KEEPS_CHUNKS || LKI_UNLIKELY(class >= LKI_CHUNK_CLASSES) ||
+        LKI_UNLIKELY(thread->chunk_count[class] == LKI_CHUNKS_KEPT)) {
         lki_chunk_release(&thread->domain->allocator, chunk, size);
         return;
     }
-    memcpy(chunk, &thread->stock[class], sizeof chunk);
-    thread->stock[class] = chunk;
-    thread->stock_count[class]++;
+    memcpy(chunk, &thread->chunks[class], sizeof chunk);
+    thread->chunks[class] = chunk;
+    thread->chunk_count[class]++;
 }
 
 #endif
