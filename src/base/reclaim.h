@@ -89,6 +89,16 @@ lki_reserve(lki_thread *thread, size_t count)
     return lki_reserve_slow(thread, count);
 }
 
+LKI_INLINE void
+lki_count(lki_thread *thread, enum lki_counter which, uint64_t n)
+{
+#ifdef LKI_NO_COUNTERS /* to measure what counting costs; lk_sweep answers from this one */
+    if (which != LKI_EXPIRED_SWEPT)
+        return;
+#endif
+    lki_stat_add(&thread->counter[which], n);
+}
+
 /* Hands over an object that this section unlinked, with a read-modify-write or a full fence since.
  * `size`: its bytes, for the accounts. Uses reserved room. */
 LKI_INLINE void
@@ -100,7 +110,7 @@ lki_retire(lki_thread *thread, unsigned kind, void *object, size_t size)
     LK_ASSERT(bag != NULL && bag->count < LKI_BAG_ROOM);
     bag->entry[bag->count++] = (uintptr_t)object | kind;
     lki_stat_add(&thread->open_bytes, size + sizeof *bag->entry);
-    lki_stat_add(&thread->counter[LKI_RETIRED], 1);
+    lki_count(thread, LKI_RETIRED, 1);
     thread->credit++;
     if (LKI_UNLIKELY(bag->count == LKI_BAG_ROOM))
         lki_seal(thread);
@@ -157,16 +167,6 @@ typedef struct lki_reclaim_report {
     uint64_t counter[LKI_COUNTERS];
 } lki_reclaim_report;
 void lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report);
-
-LKI_INLINE void
-lki_count(lki_thread *thread, enum lki_counter which, uint64_t n)
-{
-#ifdef LKI_NO_COUNTERS /* to measure what counting costs; lk_sweep answers from this one */
-    if (which != LKI_EXPIRED_SWEPT)
-        return;
-#endif
-    lki_stat_add(&thread->counter[which], n);
-}
 
 /* The section of a read of one key ends. */
 LKI_INLINE void
