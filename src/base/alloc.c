@@ -241,7 +241,8 @@ lki_alloc_lines(const lki_allocator *allocator, size_t size)
     return lki_alloc_lines_partly(allocator, size, lines_size(size));
 }
 
-/* A user's allocator knows malloc's alignment only: the pointer that it gave stands before the lines. */
+/* A user's allocator knows malloc's alignment only: the pointer that it gave stands before the
+ * lines. */
 static void *
 lines_of_caller(const lki_allocator *a, size_t size)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The buckets of sets, and how their objects begin: what readers probe inline. Who changes them is part.c.
+ * The buckets of sets, and how their objects begin: what readers probe inline. Who changes them is
+ * part.c.
  *
  * Ordering    P3: see set.c.
  */
@@ -14,8 +15,8 @@
 #include "base/atomic.h"
 #include "base/hash.h"
 
-/* A bucket is one line: seven objects, and a word with a tag of 8 bits for each, 0 for an empty slot.
- * The top byte says that some object of this bucket did not fit. */
+/* A bucket is one line: seven objects, and a word with a tag of 8 bits for each, 0 for an empty
+ * slot. The top byte says that some object of this bucket did not fit. */
 enum { LKI_BUCKET_SLOTS = 7 };
 #define LKI_BUCKET_FULL ((uint64_t)1 << 56)
 #define LKI_BUCKET_TAGS ((uint64_t)0x00ffffffffffffff)
@@ -26,15 +27,15 @@ typedef struct lki_bucket {
 } lki_bucket;
 _Static_assert(sizeof(lki_bucket) == LKI_LINE, "one line");
 
-/* How an object begins that readers probe inline; pk and sk follow, one behind the other, at an offset that
- * is the same for all objects of the set. */
+/* How an object begins that readers probe inline; pk and sk follow, one behind the other, at an
+ * offset that is the same for all objects of the set. */
 typedef struct lki_keyed {
     uint32_t hash;             /* [const] half of the key's hash */
     uint16_t pk_size, sk_size; /* [const] */
 } lki_keyed;
 
-/* The half of a hash by which objects are filed: its first 23 bits tell the part, the others the bucket. These
- * stand in the hash where the place of a bucket is in bytes. */
+/* The half of a hash by which objects are filed: its first 23 bits tell the part, the others the
+ * bucket. These stand in the hash where the place of a bucket is in bytes. */
 enum { LKI_HALF_BUCKET_BITS = 9, LKI_HALF_BUCKETS = 1 << LKI_HALF_BUCKET_BITS };
 LKI_INLINE uint32_t
 lki_half_of(uint64_t hash)
@@ -58,8 +59,8 @@ lki_set_tag(uint64_t hash)
     return tag + (tag == 0);
 }
 
-/* Is this the object of a short key? `offset`: of its bytes in the object. The hash is not compared: the tag
- * was, and the bytes tell. */
+/* Is this the object of a short key? `offset`: of its bytes in the object. The hash is not
+ * compared: the tag was, and the bytes tell. */
 LKI_INLINE bool
 lki_keyed_is_short(const void *object, size_t offset, const lk_key *key)
 {
@@ -67,7 +68,8 @@ lki_keyed_is_short(const void *object, size_t offset, const lk_key *key)
     size_t pk_size = keyed->pk_size;
     if (LKI_UNLIKELY(keyed->sk_size != key->sk.size) || LKI_UNLIKELY(pk_size != key->pk.size))
         return false;
-    /* The first words of a half lie behind the end of what is before it, the last ones before its own. */
+    /* The first words of a half lie behind the end of what is before it, the last ones before its
+     * own. */
     const unsigned char *end = object, *half = key->pk.data;
     if (LKI_UNLIKELY(lki_word_at(end + offset) != lki_word_at(half)))
         return false;
@@ -131,8 +133,8 @@ lki_bucket_object(lki_bucket *bucket, unsigned matches)
     return (_Atomic(uintptr_t) *)((uintptr_t)bucket->object + slot * sizeof bucket->object[0]);
 }
 
-/* The object that a bucket names first for the tag of a hash; the caller asks lki_keyed_is whether it is the one, or
- * only prefetches. */
+/* The object that a bucket names first for the tag of a hash; the caller asks lki_keyed_is whether
+ * it is the one, or only prefetches. */
 LKI_INLINE void *
 lki_bucket_guess(lki_bucket *bucket, uint64_t hash)
 {
@@ -141,10 +143,10 @@ lki_bucket_guess(lki_bucket *bucket, uint64_t hash)
                         : (void *)lki_load_acquire(lki_bucket_object(bucket, matches)); /* P3 */
 }
 
-/* The object of a key, if it is the first that the bucket names for its tag, as mostly. NULL: it is not;
- * *matches: of the tag; *final: nor is there one elsewhere. Without a branch that depends on the position
- * in the bucket: a wrong guess there would throw away the next call, which an out-of-order core has begun
- * meanwhile. */
+/* The object of a key, if it is the first that the bucket names for its tag, as mostly. NULL: it is
+ * not; *matches: of the tag; *final: nor is there one elsewhere. Without a branch that depends on
+ * the position in the bucket: a wrong guess there would throw away the next call, which an
+ * out-of-order core has begun meanwhile. */
 LKI_INLINE void *
 lki_bucket_first(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, unsigned *matches,
                  bool *final)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory in steady use: each thread keeps free chunks of up to 256 bytes, in classes of 16, and gives back to
- * the allocator what it has too many of. A chunk is freed with the size that it was asked for with, by
- * whichever thread.
+ * Memory in steady use: each thread keeps free chunks of up to 256 bytes, in classes of 16, and
+ * gives back to the allocator what it has too many of. A chunk is freed with the size that it was
+ * asked for with, by whichever thread.
  */
 #ifndef LKI_BASE_CHUNK_H
 #define LKI_BASE_CHUNK_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Copies of items, in steps of known width: a branch for each bit of the size, and no address that depends
- * on it. A size has often just been loaded, and came late; where the address of a store waits for it, no
- * load of what the thread does next is sure of its bytes before, and waits too. Branches are predicted.
+ * Copies of items, in steps of known width: a branch for each bit of the size, and no address that
+ * depends on it. A size has often just been loaded, and came late; where the address of a store
+ * waits for it, no load of what the thread does next is sure of its bytes before, and waits too.
+ * Branches are predicted.
  */
 #ifndef LKI_BASE_COPY_H
 #define LKI_BASE_COPY_H
@@ -22,8 +23,8 @@ typedef struct lki_copying {
     size_t size;
 } lki_copying;
 
-/* All of it, if that is up to LKI_COPY_STEPS_MAX bytes; else false, and some is left. `from` may be NULL where
- * size is 0. */
+/* All of it, if that is up to LKI_COPY_STEPS_MAX bytes; else false, and some is left. `from` may be
+ * NULL where size is 0. */
 LKI_INLINE bool
 lki_copy_short(lki_copying *c)
 {

@@ -30,8 +30,8 @@ lki_secret_draw(lki_secret *secret)
     return left == 0;
 }
 
-/* A string of up to 16 bytes as two words, which overlap where it is shorter. Different strings of one
- * size have different words. */
+/* A string of up to 16 bytes as two words, which overlap where it is shorter. Different strings of
+ * one size have different words. */
 static void
 short_words(const lk_bytes *bytes, uint64_t word[2])
 {

@@ -3,8 +3,8 @@
  * Keyed hashing of keys, under a secret of the store's own, drawn at open. Each half of a key is
  * hashed for itself, so that the two do not wait for each other: up to 16 bytes by one folded wide
  * multiplication of its keyed words (the round of wyhash, Wang), longer ones by XXH3 (Collet) with
- * the secret; a last multiplication folds the two, each with its size, so keys that differ in where pk
- * ends differ. A partition is found by XXH3 of its pk alone.
+ * the secret; a last multiplication folds the two, each with its size, so keys that differ in where
+ * pk ends differ. A partition is found by XXH3 of its pk alone.
  */
 #ifndef LKI_BASE_HASH_H
 #define LKI_BASE_HASH_H
@@ -107,8 +107,8 @@ lki_hash_key(const lki_secret *secret, const lk_key *key)
     return lki_key_is_short(key) ? lki_hash_short(secret, key) : lki_hash_any(secret, key);
 }
 
-/* A key with its hash, for the time of a call. The key stays where it is: 32 bytes that a caller has just
- * stored word by word are not copied, see lki_key_copy. */
+/* A key with its hash, for the time of a call. The key stays where it is: 32 bytes that a caller
+ * has just stored word by word are not copied, see lki_key_copy. */
 typedef struct lki_hashed {
     const lk_key *key;
     uint64_t hash;
@@ -139,8 +139,8 @@ lki_hashed_of_short(const lki_secret *secret, const lk_key *key)
     return (lki_hashed){key, lki_hash_halves(key, pk, sk), lki_key_sizes(key), true};
 }
 
-/* Word by word: a caller has often just stored the words, and a vector that is loaded over them would wait
- * until they have reached the cache. */
+/* Word by word: a caller has often just stored the words, and a vector that is loaded over them
+ * would wait until they have reached the cache. */
 LKI_INLINE void
 lki_key_copy(lk_key *to, const lk_key *from)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Latches: short exclusion among threads that make or remove keys. A pthread mutex, so that who
- * waits sleeps. Who holds one takes no other, with three exceptions (src/README.md), and the registry's
- * (rank 0) is held over none of these.
+ * waits sleeps. Who holds one takes no other, with three exceptions (src/README.md), and the
+ * registry's (rank 0) is held over none of these.
  */
 #ifndef LKI_BASE_LATCH_H
 #define LKI_BASE_LATCH_H

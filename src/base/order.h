@@ -7,9 +7,9 @@
  * Guarantees   Insertion and removal are linearizable. Of all calls that remove an entry exactly
  *              one returns true. A walk goes upwards, finds each entry at most once, and finds
  *              every one that is in the set from the walk's first call to its last.
- * Progress     lki_order_insert, lki_order_remove, lki_order_from: lock-free, also with threads that stop for ever
- *              inside of them. lki_order_first, lki_order_next: they store nothing and step over
- *              at most those entries that are being removed right now.
+ * Progress     lki_order_insert, lki_order_remove, lki_order_from: lock-free, also with threads
+ *              that stop for ever inside of them. lki_order_first, lki_order_next: they store
+ *              nothing and step over at most those entries that are being removed right now.
  * Memory       Nothing is allocated but by lki_entry_new.
  */
 #ifndef LKI_BASE_ORDER_H

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Parts of sets; the essay is in set.c. A bucket is the home of its objects. Objects whose bucket is full
- * lie in the part's ck_hs, and the bucket has a mark: a miss in an unmarked bucket is final, else the
- * ck_hs decides. So each object is in one place, and it stays there as long as the part.
+ * Parts of sets; the essay is in set.c. A bucket is the home of its objects. Objects whose bucket
+ * is full lie in the part's ck_hs, and the bucket has a mark: a miss in an unmarked bucket is
+ * final, else the ck_hs decides. So each object is in one place, and it stays there as long as the
+ * part.
  *
- * ck_hs (Concurrency Kit 0.7.1) has one writer, the holder of the latch; its readers are lock-free. Its
- * words here are {tag of the hash, pointer of 48 bits}: in DIRECT mode it stores what it is given, and
- * the compare function rejects most other keys without touching them. ck_hs_put may replace the map
- * where its probe limit is hit or it is half full.
+ * ck_hs (Concurrency Kit 0.7.1) has one writer, the holder of the latch; its readers are lock-free.
+ * Its words here are {tag of the hash, pointer of 48 bits}: in DIRECT mode it stores what it is
+ * given, and the compare function rejects most other keys without touching them. ck_hs_put may
+ * replace the map where its probe limit is hit or it is half full.
  *
- * Ordering    P3: an object's fields, then its slot, then its tag (each release); a reader loads them in
- *             the other order (acquire). A bucket gets its mark after the object is in the ck_hs; there
- *             a store fence before the put and the dependency through the loaded pointer do the same.
+ * Ordering    P3: an object's fields, then its slot, then its tag (each release); a reader loads
+ *             them in the other order (acquire). A bucket gets its mark after the object is in the
+ *             ck_hs; there a store fence before the put and the dependency through the loaded
+ *             pointer do the same.
  */
 #include "base/part.h"
 
@@ -220,7 +222,8 @@ lki_part_put(lki_set *set, lki_thread *thread, lki_part *part, uint32_t half, ui
     return true;
 }
 
-/* Slot of the object in its bucket; negative: it is not in it. What a slot without a tag names is over. */
+/* Slot of the object in its bucket; negative: it is not in it. What a slot without a tag names is
+ * over. */
 static int
 bucket_slot(lki_bucket *bucket, const void *object)
 {

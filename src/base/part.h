@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A part of a set: an array of buckets, and a ck_hs of the objects whose bucket is full. Private to set.c
- * and part.c, which are the only ones who know ck_hs. Nothing in a part moves: set.c replaces it as a
- * whole. One writer at a time, under the latch of its shard; readers are in a section.
+ * A part of a set: an array of buckets, and a ck_hs of the objects whose bucket is full. Private to
+ * set.c and part.c, which are the only ones who know ck_hs. Nothing in a part moves: set.c replaces
+ * it as a whole. One writer at a time, under the latch of its shard; readers are in a section.
  */
 #ifndef LKI_BASE_PART_H
 #define LKI_BASE_PART_H
@@ -47,8 +47,8 @@ bool lki_part_put(lki_set *set, lki_thread *thread, lki_part *part, uint32_t hal
                   const void *object);
 /* The object is in the part. */
 void lki_part_take(lki_set *set, lki_thread *thread, lki_part *part, const void *object);
-/* All objects of `old` into its successors, by the bit behind its depth where there are two. False: no
- * memory. */
+/* All objects of `old` into its successors, by the bit behind its depth where there are two. False:
+ * no memory. */
 bool lki_part_spread(lki_set *set, const lki_part *old, lki_part *made[2]);
 
 /* Is this very object in the part? */

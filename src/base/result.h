@@ -55,15 +55,16 @@ lki_result_begin(lk_result *result, size_t items, size_t bytes)
     return true;
 }
 
-/* Room for `items` more items of `bytes` bytes in all behind what is there, which stays. False: no memory. */
+/* Room for `items` more items of `bytes` bytes in all behind what is there, which stays. False: no
+ * memory. */
 bool lki_result_extend(lk_result *result, size_t items, size_t bytes);
-/* What the answer is written to while the result stays as it is; empty. NULL: no memory. It becomes the
- * answer by lk_result_publish. */
+/* What the answer is written to while the result stays as it is; empty. NULL: no memory. It becomes
+ * the answer by lk_result_publish. */
 lk_result *lki_result_draft(lk_result *result);
 
-/* For who does not know yet whether something will come, or how much: room for `items` more items of
- * `bytes` bytes in all, and as many claims, `behind` what is there or in its place. What is there
- * stays. False: no memory. */
+/* For who does not know yet whether something will come, or how much: room for `items` more items
+ * of `bytes` bytes in all, and as many claims, `behind` what is there or in its place. What is
+ * there stays. False: no memory. */
 bool lki_result_widen_slow(lk_result *result, size_t items, size_t bytes, bool behind);
 LKI_INLINE bool
 lki_result_widen(lk_result *result, size_t items, size_t bytes, bool behind)
@@ -76,8 +77,8 @@ lki_result_widen(lk_result *result, size_t items, size_t bytes, bool behind)
     return lki_result_widen_slow(result, items, bytes, behind);
 }
 
-/* The answer of lk_get_into: data into the caller's buffer, if they fit. LK_OK, LK_TOO_SMALL; *size is
- * set. */
+/* The answer of lk_get_into: data into the caller's buffer, if they fit. LK_OK, LK_TOO_SMALL; *size
+ * is set. */
 LKI_INLINE lk_status
 lki_copy_into(lk_bytes data, void *buffer, size_t capacity, size_t *size)
 {
@@ -113,7 +114,8 @@ lki_result_place(lk_result *result, size_t pk_size, size_t sk_size, size_t data_
     return to;
 }
 
-/* pk and sk stand one behind the other at `keys`; they and the data go to `to`. Returns where that ends. */
+/* pk and sk stand one behind the other at `keys`; they and the data go to `to`. Returns where that
+ * ends. */
 LKI_INLINE unsigned char *
 lki_item_fill(lk_item *item, unsigned char *to, const unsigned char *keys, size_t pk_size,
               size_t sk_size, const unsigned char *data, size_t data_size, int64_t expires_at_ms)
@@ -139,9 +141,10 @@ lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, siz
                         data_size, expires_at_ms);
 }
 
-/* The answer is one item: of a short key, which stands at an offset in `object`, and with data that never
- * expire; all of this in steps that leave registers to who is in a hurry. False: there is no room, nothing has
- * changed. Else *c: what is left to copy, from behind the key where it does not say. `key` may lie in the result. */
+/* The answer is one item: of a short key, which stands at an offset in `object`, and with data that
+ * never expire; all of this in steps that leave registers to who is in a hurry. False: there is no
+ * room, nothing has changed. Else *c: what is left to copy, from behind the key where it does not
+ * say. `key` may lie in the result. */
 LKI_INLINE bool
 lki_result_put_short(lk_result *result, const lk_key *key, const void *object, size_t offset,
                      lki_copying *c)

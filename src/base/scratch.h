@@ -3,9 +3,9 @@
  * Memory that a call needs only while it runs. Each thread keeps some between its calls, so that a
  * call in the steady state allocates nothing.
  *
- * Guarantees  What was taken has one owner until it is given back. A call inside a call (a wrapper's
- *             inner call, a database that calls back) takes memory of its own. A thread keeps at
- *             most LKI_SCRATCH_KEPT bytes: what is larger is freed when it is given back.
+ * Guarantees  What was taken has one owner until it is given back. A call inside a call (a
+ *             wrapper's inner call, a database that calls back) takes memory of its own. A thread
+ *             keeps at most LKI_SCRATCH_KEPT bytes: what is larger is freed when it is given back.
  * Progress    As the allocator's, where the kept memory does not do.
  */
 #ifndef LKI_BASE_SCRATCH_H

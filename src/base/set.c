@@ -2,24 +2,25 @@
  *
  * Sets of keyed objects. Called by store/shard.c and cache/table.c.
  *
- * A set is extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979). A directory, indexed by the
- * first bits of an object's half, names parts; a part is an array of buckets, indexed by the last
- * bits, and a ck_hs of what did not fit into them (part.c).
+ * A set is extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979). A directory, indexed by
+ * the first bits of an object's half, names parts; a part is an array of buckets, indexed by the
+ * last bits, and a ck_hs of what did not fit into them (part.c).
  *
- * Nothing in a part moves. A part that is too small is replaced by one with twice the buckets, and the
- * largest ones by two, which share its objects by one more bit; a part that is nearly empty, or has
- * had much taken out of its ck_hs, by a smaller or a clean one. The new parts are whole before the
- * directory names them, and the old one is retired: so a step of growth is one part, of at most 2,560
- * objects. Hashes are read from the objects, which are prefetched. The directory doubles when a part
- * needs more bits than it has; it never shrinks (16 bytes for each part).
+ * Nothing in a part moves. A part that is too small is replaced by one with twice the buckets, and
+ * the largest ones by two, which share its objects by one more bit; a part that is nearly empty, or
+ * has had much taken out of its ck_hs, by a smaller or a clean one. The new parts are whole before
+ * the directory names them, and the old one is retired: so a step of growth is one part, of at most
+ * 2,560 objects. Hashes are read from the objects, which are prefetched. The directory doubles when
+ * a part needs more bits than it has; it never shrinks (16 bytes for each part).
  *
- * A part changes under the latch of its shard; the directory under its own, which is taken for a few
- * stores.
+ * A part changes under the latch of its shard; the directory under its own, which is taken for a
+ * few stores.
  *
- * Invariants  I-set1: an object is in its bucket, or in the ck_hs of its part and its bucket has the
- *             mark. I-set2: a part lies in one shard. I-set3: no two objects of a set have one key.
- * Ordering    P3: a part's contents (part.c), then its word in the directory; a directory's, then its
- *             own. A reader loads them in the other order (acquire).
+ * Invariants  I-set1: an object is in its bucket, or in the ck_hs of its part and its bucket has
+ *             the mark. I-set2: a part lies in one shard. I-set3: no two objects of a set have one
+ *             key.
+ * Ordering    P3: a part's contents (part.c), then its word in the directory; a directory's, then
+ *             its own. A reader loads them in the other order (acquire).
  */
 #include "base/part.h"
 
@@ -233,8 +234,8 @@ lki_set_walk(const lki_set *set, lki_set_position *at, void **objects, size_t ro
         count += lki_part_walk_unfitting(part, at, objects + count, room - count);
         if (count == room)
             break; /* perhaps there are more */
-        /* Perhaps the part does not begin at `half`: while two take its place, the directory names the
-         * first of them and then still itself. */
+        /* Perhaps the part does not begin at `half`: while two take its place, the directory names
+         * the first of them and then still itself. */
         at->half = ((at->half >> (32 - part->depth)) + 1) << (32 - part->depth);
         at->number = 0;
     }

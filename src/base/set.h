@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sets of keyed objects, which readers probe inline. Used by the store's shards and by the cache. An
- * object begins with half of the hash of its key (lki_half_of); where readers probe inline, with an
- * lki_keyed. Whoever adds or removes holds the latch of the object's shard (`_latched`): there is one
- * for each value of the first `bits` bits of a hash. Readers are in a section and never wait.
+ * Sets of keyed objects, which readers probe inline. Used by the store's shards and by the cache.
+ * An object begins with half of the hash of its key (lki_half_of); where readers probe inline, with
+ * an lki_keyed. Whoever adds or removes holds the latch of the object's shard (`_latched`): there
+ * is one for each value of the first `bits` bits of a hash. Readers are in a section and never
+ * wait.
  *
  * Guarantees  An object that was added before a find began, and not removed before it ended, is
  *             found.
@@ -40,8 +41,9 @@ typedef struct lki_set_position {
     size_t offset;   /* in the map */
 } lki_set_position;
 
-/* `set` is zeroed memory. Room for `expected` objects is made at once. False: no memory, or it would take
- * more than an eighth of what the machine has, and the objects a multiple of that; it is not open. */
+/* `set` is zeroed memory. Room for `expected` objects is made at once. False: no memory, or it
+ * would take more than an eighth of what the machine has, and the objects a multiple of that; it is
+ * not open. */
 bool lki_set_open(lki_set *set, const lki_allocator *allocator, lki_is is, unsigned bits,
                   uint64_t expected);
 /* Frees the set, if it is open, not the objects. No other thread is there. */
@@ -54,9 +56,9 @@ lki_set_is_open(const lki_set *set)
 
 typedef enum lki_set_added { LKI_SET_ADDED, LKI_SET_HAS_IT, LKI_SET_NO_MEMORY } lki_set_added;
 
-/* Caller of these: is in a write section with 4 retirements reserved. Add: the set has no other object
- * of this key, but perhaps this very one; NO_MEMORY: nothing changed. Remove: the object is in the set;
- * it only tries the directory's latch. */
+/* Caller of these: is in a write section with 4 retirements reserved. Add: the set has no other
+ * object of this key, but perhaps this very one; NO_MEMORY: nothing changed. Remove: the object is
+ * in the set; it only tries the directory's latch. */
 lki_set_added lki_set_add_latched(lki_set *set, lki_thread *thread, const void *object,
                                   uint64_t hash);
 void lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object);
@@ -64,9 +66,9 @@ void lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object
 /* The object of a key, by a call; NULL: there is none. */
 void *lki_set_get(const lki_set *set, const lki_hashed *hashed);
 
-/* Up to `room` objects from a position on, at least 7; it looks at no more than `room` buckets, so 0
- * objects is not the end. What is in the set throughout a walk comes at least once; where nobody adds
- * or removes, once. */
+/* Up to `room` objects from a position on, at least 7; it looks at no more than `room` buckets, so
+ * 0 objects is not the end. What is in the set throughout a walk comes at least once; where nobody
+ * adds or removes, once. */
 size_t lki_set_walk(const lki_set *set, lki_set_position *position, void **objects, size_t room);
 LKI_INLINE bool
 lki_set_is_end(const lki_set_position *position)
@@ -78,7 +80,8 @@ lki_set_is_end(const lki_set_position *position)
  * SIZE_MAX: one is broken. No other thread is there. */
 size_t lki_set_check(lki_set *set);
 
-/* A word of the directory: {first bucket, in 48 bits | the last one's distance in bytes, which is a mask of hashes}. */
+/* A word of the directory: {first bucket, in 48 bits | the last one's distance in bytes, which is a
+ * mask of hashes}. */
 LKI_INLINE uintptr_t
 lki_word_of(const lki_bucket *first, size_t buckets)
 {
@@ -95,7 +98,8 @@ lki_word_bucket(uintptr_t word, uint64_t hash)
 LKI_INLINE lki_bucket *
 lki_set_bucket(const lki_set *set, uint64_t hash)
 {
-    /* Shifts take the lowest six bits of their count: that of the directory is in those of its word. */
+    /* Shifts take the lowest six bits of their count: that of the directory is in those of its
+     * word. */
     uintptr_t directory = lki_load_acquire(&set->directory); /* P3 */
     _Atomic(uintptr_t) *words = (_Atomic(uintptr_t) *)(directory & ~(uintptr_t)63);
     uintptr_t word = lki_load_acquire(&words[hash >> (directory & 63)]); /* P3 */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Domains and threads: which stores are open, and which record this thread has in each of them. What
- * the records hold is the business of reclaim.c.
+ * Domains and threads: which stores are open, and which record this thread has in each of them.
+ * What the records hold is the business of reclaim.c.
  *
  * A record belongs to one thread from its first call in the domain until it exits or detaches; then
  * it goes, with what was retired into it, to the next new thread of the domain.
@@ -34,8 +34,8 @@ static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static _Atomic(uint32_t) exit_state;
 
-/* This thread's record in the domain of an id; by the domain's number, which is small and used again
- * after its end: so nothing is ever looked for. */
+/* This thread's record in the domain of an id; by the domain's number, which is small and used
+ * again after its end: so nothing is ever looked for. */
 typedef struct attachment {
     uint64_t id; /* 0: none */
     lki_thread *thread;
@@ -112,10 +112,10 @@ more_free_latched(attached_more *more)
     lki_free(NULL, more, more_size(more->room));
 }
 
-/* The library is unloaded with the plug-in that it is part of, or the process ends. Threads live on,
- * and exit later: the key must not lead them to code that is there no more. (The handlers for forks go
- * by themselves: they were registered with the handle of this object.) Where no store is open nobody
- * needs what threads have noted of them. jemalloc's cache of a thread stays with it. */
+/* The library is unloaded with the plug-in that it is part of, or the process ends. Threads live
+ * on, and exit later: the key must not lead them to code that is there no more. (The handlers for
+ * forks go by themselves: they were registered with the handle of this object.) Where no store is
+ * open nobody needs what threads have noted of them. jemalloc's cache of a thread stays with it. */
 __attribute__((destructor)) static void
 registry_end(void)
 {

@@ -18,8 +18,9 @@
 typedef struct lki_thread lki_thread;
 typedef struct lki_domain lki_domain;
 
-/* What a retired pointer is: LKI_OBJECT begins with a lki_object; what the others are is the business of
- * the domain's owner, who hangs a function behind each. Three bits: objects are 8-aligned. */
+/* What a retired pointer is: LKI_OBJECT begins with a lki_object; what the others are is the
+ * business of the domain's owner, who hangs a function behind each. Three bits: objects are
+ * 8-aligned. */
 enum { LKI_OBJECT, LKI_KINDS = 8 };
 
 /* Called inside a write section of `thread`. False: not now (no memory); it is called again
@@ -43,7 +44,8 @@ bool lki_block_dispose(lki_thread *thread, void *block);
 
 enum { LKI_BAG_ROOM = 58 };
 
-/* A bag of retired objects; 512 bytes. A thread fills it; then it is sealed, and waits in its domain. */
+/* A bag of retired objects; 512 bytes. A thread fills it; then it is sealed, and waits in its
+ * domain. */
 typedef struct lki_bag {
     struct lki_bag *next;
     struct lki_bag *last; /* of those behind it; of the first one that waits */
@@ -74,7 +76,8 @@ enum { LKI_BAG_GROUPS = LKI_OR_SMALL(4, 1) };
 #define LKI_KEEPS_CHUNKS 1
 #endif
 
-/* Chunks of up to 256 bytes that each thread keeps in free lists, in classes of 16 bytes: chunk.h. */
+/* Chunks of up to 256 bytes that each thread keeps in free lists, in classes of 16 bytes:
+ * chunk.h. */
 enum { LKI_CHUNK_CLASSES = 17, LKI_CHUNKS_KEPT = 64 };
 
 enum {
@@ -105,8 +108,8 @@ struct lki_thread {
     int64_t cell_ms;
     void *queues[LKI_QUEUES_KNOWN]; /* queues used last, as of queues_gone; see queue/queue.c */
     uint64_t queues_gone;
-    /* queues whose descriptors this thread's call has to set right before it ends; of the store; the first
-     * few, and an array of those beyond, which grows */
+    /* queues whose descriptors this thread's call has to set right before it ends; of the store;
+     * the first few, and an array of those beyond, which grows */
     void *noted[LKI_NOTED_HERE];
     void **noted_more;
     uint32_t noted_count, noted_room;
@@ -176,9 +179,9 @@ lki_thread_self(lki_domain *domain, lk_status *why)
     return lki_thread_attach(domain, why);
 }
 
-/* The epoch of the thread's section. What it has found in one is not freed before the end of a later one of the
- * same epoch: it was unlinked after it was found, so its tag is at least that epoch, and while the later one
- * runs the epoch is at most one more. */
+/* The epoch of the thread's section. What it has found in one is not freed before the end of a
+ * later one of the same epoch: it was unlinked after it was found, so its tag is at least that
+ * epoch, and while the later one runs the epoch is at most one more. */
 LKI_INLINE uint32_t
 lki_section_epoch(const lki_thread *thread)
 {

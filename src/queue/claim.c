@@ -23,8 +23,8 @@ outcome_count(lki_thread *thread, lki_queue *queue, lk_status status)
 
 /* ---- acknowledge ---- */
 
-/* One call's acknowledgements. The ends of plain jobs are counted together, as long as they lie in one
- * segment. */
+/* One call's acknowledgements. The ends of plain jobs are counted together, as long as they lie in
+ * one segment. */
 typedef struct acknowledgement {
     lki_store *store;
     lki_thread *thread;
@@ -130,8 +130,8 @@ lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *clai
 
 /* ---- release, extend ---- */
 
-/* Would a plain word do something that it must not: come to be the same twice, or have its time move
- * forward to where the bounds may not be looked at? */
+/* Would a plain word do something that it must not: come to be the same twice, or have its time
+ * move forward to where the bounds may not be looked at? */
 static bool
 is_unsteady(const lki_state *state, const lki_state *to)
 {

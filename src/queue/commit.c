@@ -6,10 +6,11 @@
  * store/commit.c asks, each time it plans, which record has to be effective and which state comes:
  *
  *   acknowledge  the job, headed, as it was judged; it gets the tombstones of a delete
- *   push         the cell of the key, or, where the sk is to be generated, a place in the queue whose
- *                slot is headed from the start, reserved with those of the other pushes to the
- *                same queue, so that they are contiguous; the ready entry goes in now, before the record can
- *                be effective, so that whoever sees one write of the commit finds the job too
+ *   push         the cell of the key, or, where the sk is to be generated, a place in the queue
+ *                whose slot is headed from the start, reserved with those of the other pushes to
+ *                the same queue, so that they are contiguous; the ready entry goes in now, before
+ *                the record can be effective, so that whoever sees one write of the commit finds
+ *                the job too
  *
  * Afterwards entries that were made in vain go, and places that were reserved in vain are given up
  * by the burial of their cells.
@@ -100,8 +101,9 @@ queue_pin(lki_store *store, lki_thread *thread, const lk_item *item, planned *p)
     return lki_load_seq_cst(&queue->closed) != 0 ? LK_CLOSED : LK_OK; /* P16: after the pin */
 }
 
-/* More jobs than the caller wants, with those that are planned up to write `i`? Each of these counts
- * already, by its pin and perhaps by its place; in the end one that replaces a job adds none. */
+/* More jobs than the caller wants, with those that are planned up to write `i`? Each of these
+ * counts already, by its pin and perhaps by its place; in the end one that replaces a job adds
+ * none. */
 static bool
 queue_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size_t i)
 {
@@ -134,8 +136,8 @@ write_is_generated(const job_commit *c, size_t i)
            (c->writes[i].item.key.sk.size == 0 || c->planned[i].displaced);
 }
 
-/* The pushes that get their places together with write `first`, up to the one before `end`: those to
- * the same queue whose sk is to be generated, until there is one to another queue. */
+/* The pushes that get their places together with write `first`, up to the one before `end`: those
+ * to the same queue whose sk is to be generated, until there is one to another queue. */
 static size_t
 run_end(const job_commit *c, size_t first)
 {
@@ -179,8 +181,9 @@ place_fill(lki_queue *queue, planned *p, const lki_places *at)
     lki_slot_pass(at->segment, slot);
 }
 
-/* Places for jobs whose sk is to be generated, in one step, so that no other job comes between them. They
- * are the commit's until its end, however often it is planned: its section keeps the cells. */
+/* Places for jobs whose sk is to be generated, in one step, so that no other job comes between
+ * them. They are the commit's until its end, however often it is planned: its section keeps the
+ * cells. */
 static lk_status
 places_reserve(job_commit *c, lki_store *store, lki_thread *thread, size_t first)
 {
@@ -301,7 +304,8 @@ job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_
     return status == LK_BUSY ? LK_END : status;
 }
 
-/* The place of a push that came to nothing: its cell is buried, if the commit has not seen to that. */
+/* The place of a push that came to nothing: its cell is buried, if the commit has not seen to
+ * that. */
 static void
 place_give_up(lki_thread *thread, planned *p, bool room)
 {

@@ -2,10 +2,10 @@
  *
  * Time passes: claims lapse, delays end, items expire.
  *
- * Plain jobs: a segment has a bound below all times of its words. Where the bound is past, its words
- * are looked at: what has lapsed or is due gets its ready entry and a word that says so; the bound
- * becomes the least of the rest. Segments are taken in the order of their places, so that what is
- * noticed first is what comes first, and no more than a pull can afford.
+ * Plain jobs: a segment has a bound below all times of its words. Where the bound is past, its
+ * words are looked at: what has lapsed or is due gets its ready entry and a word that says so; the
+ * bound becomes the least of the rest. Segments are taken in the order of their places, so that
+ * what is noticed first is what comes first, and no more than a pull can afford.
  *
  * Headed jobs: the entries of `later` whose time has passed move to `ready` (later.c).
  *
@@ -116,9 +116,9 @@ due_is_past(look *l, uint64_t time)
     return time < LKI_TIME_MAX && lki_ticks_past(l->store, l->ticks, time);
 }
 
-/* Goes over the bounds of all segments, which lie at `offset` in their pages, and visits those whose
- * time is past as long as there is room: lowest first, or, with a hand, from where the last look has
- * ended. `visit`: the least time that is left. */
+/* Goes over the bounds of all segments, which lie at `offset` in their pages, and visits those
+ * whose time is past as long as there is room: lowest first, or, with a hand, from where the last
+ * look has ended. `visit`: the least time that is left. */
 static void
 queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *hand,
            bool (*is_past)(look *, uint64_t), uint64_t (*visit)(look *, lki_segment *))
@@ -166,7 +166,8 @@ lki_due_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks
               .notice = notice,
               .status = LK_OK};
     *notice = (lki_notice){.more = false};
-    /* While there is a store of what was noticed before, no more than is taken: entries are memory. */
+    /* While there is a store of what was noticed before, no more than is taken: entries are
+     * memory. */
     l.room = least > NOTICE || lki_order_first(&queue->ready) != NULL ? least : NOTICE;
     l.room += l.room == 0;
     if (LKI_UNLIKELY(due_is_past(&l, lki_next_due_time(&queue->due)))) /* P12 */
@@ -186,7 +187,8 @@ lki_due_next(lki_queue *queue)
 
 /* ---- expiry ---- */
 
-/* The jobs of a segment that have expired; the least time that is left, 0 where upkeep has stopped. */
+/* The jobs of a segment that have expired; the least time that is left, 0 where upkeep has
+ * stopped. */
 static uint64_t
 segment_expire(look *l, lki_segment *segment)
 {
@@ -249,8 +251,8 @@ lki_due_expire(lki_store *store, lki_thread *thread, lki_queue *queue)
 
 /* ---- expiry of jobs with keys ---- */
 
-/* A portion of a round: up to KEYED_CELLS cells from where `at` stands. *last: the last one, NULL: the
- * round has ended. LK_OK, LK_NO_MEMORY. */
+/* A portion of a round: up to KEYED_CELLS cells from where `at` stands. *last: the last one, NULL:
+ * the round has ended. LK_OK, LK_NO_MEMORY. */
 static lk_status
 keyed_walk(look *l, const lki_keyed_hand *at, int64_t *next_ms, const lki_cell **last)
 {

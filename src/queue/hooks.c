@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the store asks the queue room (store/hooks.h): the cells of jobs by their keys, and what becomes of a job
- * when its item is replaced, or is gone.
+ * What the store asks the queue room (store/hooks.h): the cells of jobs by their keys, and what
+ * becomes of a job when its item is replaced, or is gone.
  *
  * Progress    lock-free.
  * Ordering    P11 to P16 (queue.h).
@@ -68,7 +68,8 @@ key_find_headed(lki_store *store, lki_thread *thread, const lk_key *key, lki_cel
     return LK_OK;
 }
 
-/* Is the place of the key given out, and its job not there yet? It may come to have this very key. */
+/* Is the place of the key given out, and its job not there yet? It may come to have this very
+ * key. */
 static bool
 place_is_coming(lki_store *store, const lk_key *key)
 {
@@ -79,8 +80,8 @@ place_is_coming(lki_store *store, const lk_key *key)
            lki_job_word_phase(lki_load_acquire(&slot->word)) == LKI_PASSED; /* P11 */
 }
 
-/* No place that is given out from here on has this ms, or a smaller one. False: there is no segment to
- * say so to, or the queue grows just now. */
+/* No place that is given out from here on has this ms, or a smaller one. False: there is no segment
+ * to say so to, or the queue grows just now. */
 static bool
 ms_pass(lki_queue *queue, int64_t ms)
 {
@@ -98,8 +99,8 @@ ms_pass(lki_queue *queue, int64_t ms)
     return false;
 }
 
-/* A key of the users' own that the queue may come to generate: its ms is skipped at once where it is near,
- * else when the clock comes there (segment.c). */
+/* A key of the users' own that the queue may come to generate: its ms is skipped at once where it
+ * is near, else when the clock comes there (segment.c). */
 static lk_status
 key_avoid(lki_store *store, lki_thread *thread, const lk_key *key)
 {

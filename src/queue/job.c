@@ -154,8 +154,8 @@ keyed_find(lki_store *store, const lki_hashed *hashed, lki_found_job *job)
         job->state = *lki_record_state(job->record);
 }
 
-/* A job with a key pins its queue as long as it is there, so the queue that is found after the job is
- * the job's; if the job is gone by then, whoever wants to change its state fails. */
+/* A job with a key pins its queue as long as it is there, so the queue that is found after the job
+ * is the job's; if the job is gone by then, whoever wants to change its state fails. */
 void
 lki_job_find(lki_store *store, lki_queue **queue, lk_key key, lki_found_job *job)
 {
@@ -231,7 +231,8 @@ plain_change(lki_thread *thread, lki_queue *queue, const lki_found_job *job, lki
         lki_job_cover(job->segment, to->time); /* P12: before, and after */
     }
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&job->slot->word, &word, to->identity))) { /* P11, P12 */
-        /* The entry stays if it may be somebody else's too; a pull takes it out when it is stale. */
+        /* The entry stays if it may be somebody else's too; a pull takes it out when it is
+         * stale. */
         if (visible &&
             (lki_job_word_phase(word) == LKI_DONE ||
              (lki_job_word_is_plain(word) && lki_job_word_receives(word) != to->receives)))
@@ -306,7 +307,8 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_queue *queue, const lki
     return status;
 }
 
-/* While a job is plain nobody changes its head: what had expired still has, whatever its word is. */
+/* While a job is plain nobody changes its head: what had expired still has, whatever its word
+ * is. */
 lk_status
 lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *found,
                int64_t now_ms, int64_t *next_ms)
@@ -329,8 +331,8 @@ lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue, const lki
 
 /* ---- from plain to headed ---- */
 
-/* First the word is pinned: nothing but this can happen to it any more, and whoever meets it does what
- * is left of it. */
+/* First the word is pinned: nothing but this can happen to it any more, and whoever meets it does
+ * what is left of it. */
 lk_status
 lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
@@ -341,7 +343,8 @@ lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_f
     if (!job->pinned && !lki_cas_seq_cst(&job->slot->word, &word, pinned) &&
         word != pinned) /* P11 */
         return LK_OK;   /* it was changed: look again */
-    /* The entry first. By a clock that lags: what is taken for later is looked at when it is due. */
+    /* The entry first. By a clock that lags: what is taken for later is looked at when it is
+     * due. */
     lk_status status = lki_job_announce(queue, thread, job->key.sk, job->state.identity,
                                         &job->state, lki_tick(store));
     if (status != LK_OK)

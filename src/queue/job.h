@@ -47,9 +47,9 @@ lki_entry_judge(const lki_entry *entry, const lki_found_job *job)
 }
 
 /* Looks a job up, by its key, or by its slot. Caller: in a section. `*queue`: the queue's as it was
- * found before, NULL where there was none. Where there is a job, `*queue` is its queue afterwards, and
- * stays so until the job's state changes: the queue may have come, or gone and come anew, between
- * the two looks. */
+ * found before, NULL where there was none. Where there is a job, `*queue` is its queue afterwards,
+ * and stays so until the job's state changes: the queue may have come, or gone and come anew,
+ * between the two looks. */
 void lki_job_find(lki_store *store, lki_queue **queue, lk_key key, lki_found_job *job);
 /* The slot that an sk names, if this queue generated it; NULL: none. */
 lki_slot *lki_job_slot(lki_queue *queue, lk_bytes sk, lki_segment **segment);
@@ -60,8 +60,8 @@ void lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_fo
  * is visible by it gets its ready entry. Caller: in a write section with 8 retirements reserved. */
 lk_status lki_job_change(lki_store *store, lki_thread *thread, lki_queue *queue,
                          const lki_found_job *job, lki_state *to, uint64_t now);
-/* Takes a plain job out: as a part of it, which lki_jobs_ended follows in the same section, for all of one
- * segment; or at once. LK_OK, LK_RACE, LK_NO_MEMORY. Caller: as above. */
+/* Takes a plain job out: as a part of it, which lki_jobs_ended follows in the same section, for all
+ * of one segment; or at once. LK_OK, LK_RACE, LK_NO_MEMORY. Caller: as above. */
 lk_status lki_job_end(lki_store *store, lki_thread *thread, lki_queue *queue,
                       const lki_found_job *job);
 void lki_jobs_ended(lki_thread *thread, lki_segment *segment, uint32_t count);
@@ -74,8 +74,8 @@ lk_status lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue,
 lk_status lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue,
                        const lki_found_job *job);
 
-/* Puts an entry into `ready`; what it announces becomes visible afterwards. As lki_order_insert. Also who finds it there
- * says so: whoever put it in may not have come to that yet. */
+/* Puts an entry into `ready`; what it announces becomes visible afterwards. As lki_order_insert.
+ * Also who finds it there says so: whoever put it in may not have come to that yet. */
 LKI_INLINE bool
 lki_ready_insert(lki_queue *queue, lki_thread *thread, lki_entry *entry)
 {
@@ -89,8 +89,8 @@ lk_status lki_job_announce(lki_queue *queue, lki_thread *thread, lk_bytes sk, ui
                            const lki_state *to, uint64_t now);
 void lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_state *state);
 
-/* The slot's word was made anything but FRONT, and it will not be FRONT: where the cursor stands on it, it
- * goes on, so that no pull walks over many of them. */
+/* The slot's word was made anything but FRONT, and it will not be FRONT: where the cursor stands on
+ * it, it goes on, so that no pull walks over many of them. */
 LKI_INLINE void
 lki_slot_pass(lki_segment *segment, const lki_slot *slot)
 {
@@ -118,8 +118,8 @@ lki_identity_new(lki_thread *thread)
     return lki_version_above(thread, 0) << 1;
 }
 
-/* The token of a headed claim: the version, which stores have in common, and the store's number over its
- * upper bits. A plain one's goes with a key that says whose it is. */
+/* The token of a headed claim: the version, which stores have in common, and the store's number
+ * over its upper bits. A plain one's goes with a key that says whose it is. */
 LKI_INLINE uint64_t
 lki_token_of(const lki_store *store, uint64_t identity)
 {
@@ -137,8 +137,8 @@ lki_job_is_live(const lki_store *store, const lki_found_job *job)
     return job->state.phase != LKI_NO_JOB && lki_record_is_live(store, job->record, &now);
 }
 
-/* Is it this claim's job, and still its? LK_OK, LK_LATE: its deadline has passed, LK_LOST. Token 0: any
- * job, never late. */
+/* Is it this claim's job, and still its? LK_OK, LK_LATE: its deadline has passed, LK_LOST. Token 0:
+ * any job, never late. */
 LKI_INLINE lk_status
 lki_claim_judge(const lki_store *store, const lki_found_job *job, uint64_t token, lki_ticks *ticks)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cells of jobs without a key of their own, which lie in a slot: in neither the set nor the index of the store.
+ * Cells of jobs without a key of their own, which lie in a slot: in neither the set nor the index
+ * of the store.
  */
 #ifndef LKI_QUEUE_JOB_CELL_H
 #define LKI_QUEUE_JOB_CELL_H
@@ -8,9 +9,9 @@
 #include "base/ulid.h"
 #include "store/store.h"
 
-/* Cells that enter neither the set nor the index; the sk, of the size of an ULID, is left to be filled
- * in. In memory of the caller's, of at least that size, with the record for the item inside; or apart,
- * with room for a record: NULL: no memory. */
+/* Cells that enter neither the set nor the index; the sk, of the size of an ULID, is left to be
+ * filled in. In memory of the caller's, of at least that size, with the record for the item inside;
+ * or apart, with room for a record: NULL: no memory. */
 LKI_INLINE size_t
 lki_cell_room_in_queue(const lk_item *item)
 {

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Headed jobs come due: entries of `later`, which are in the order {time, sk}, move to `ready`, which is in
- * the order of sk.
+ * Headed jobs come due: entries of `later`, which are in the order {time, sk}, move to `ready`,
+ * which is in the order of sk.
  *
- * A look moves a bounded part of what is due, and it moves the smallest sk first, so that a pull may take
- * one without having moved all the others. Entries with one time are in the order of their sk: a *run*.
- * A look finds the first entries of up to RUNS_MOST runs, and merges these. It moves at least as many
- * entries as it has found runs, or RUNS: to find a run is a step along the list, to move an entry two
- * searches, so an entry costs no more than these and RUNS_MOST / RUNS steps, however many there are.
+ * A look moves a bounded part of what is due, and it moves the smallest sk first, so that a pull
+ * may take one without having moved all the others. Entries with one time are in the order of their
+ * sk: a *run*. A look finds the first entries of up to RUNS_MOST runs, and merges these. It moves
+ * at least as many entries as it has found runs, or RUNS: to find a run is a step along the list,
+ * to move an entry two searches, so an entry costs no more than these and RUNS_MOST / RUNS steps,
+ * however many there are.
  *
- * Where more than RUNS_MOST different times have passed since the last look (RUNS, where there is no
- * memory), those beyond are not looked at: a job counts as visible once it was noticed, and time is
- * noticed in its order.
+ * Where more than RUNS_MOST different times have passed since the last look (RUNS, where there is
+ * no memory), those beyond are not looked at: a job counts as visible once it was noticed, and time
+ * is noticed in its order.
  *
  * Progress    lock-free. Several threads may move the same entries: each is inserted once.
  */

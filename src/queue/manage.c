@@ -158,8 +158,8 @@ typedef struct census {
     int64_t oldest_ms;
 } census;
 
-/* Whoever has made it: a dead letter keeps the one of another queue, and programs bring their own. One of
- * 1970 is a number with zeros before it. */
+/* Whoever has made it: a dead letter keeps the one of another queue, and programs bring their own.
+ * One of 1970 is a number with zeros before it. */
 static bool
 sk_is_ulid(lk_bytes sk, int64_t *ms)
 {
@@ -267,10 +267,10 @@ lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purge
 
 /* ---- close, descriptor ---- */
 
-/* Who ends a job counts it by a plain store, adds to `finished` of its segment, and loads `closed`. Where
- * that addition comes after ours, `closed` is seen there; where it comes before, we have the count, and
- * with us who is told to look again. Without this a waiter could miss the count of the last job, and who
- * ended that miss `closed`: the addition alone orders no other words in C11. */
+/* Who ends a job counts it by a plain store, adds to `finished` of its segment, and loads `closed`.
+ * Where that addition comes after ours, `closed` is seen there; where it comes before, we have the
+ * count, and with us who is told to look again. Without this a waiter could miss the count of the
+ * last job, and who ended that miss `closed`: the addition alone orders no other words in C11. */
 static void
 finishers_meet(lki_queue *queue)
 {
@@ -278,8 +278,8 @@ finishers_meet(lki_queue *queue)
     lki_segment *segment = lki_queue_segment_from(directory, 0, false);
     for (; segment != NULL; segment = lki_segment_next(segment))
         lki_add_seq_cst(&segment->finished, 0); /* P16: to lki_slots_finish */
-    /* P15: before the load of `waiters`, as in lki_queue_tell_over: a sleeper that we do not find there
-     * sees what we have learned here. */
+    /* P15: before the load of `waiters`, as in lki_queue_tell_over: a sleeper that we do not find
+     * there sees what we have learned here. */
     lki_fence_seq_cst();
 }
 

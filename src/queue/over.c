@@ -28,9 +28,9 @@ lki_queue_is_over(lki_queue *queue)
 LKI_COLD void
 lki_queue_tell_over(lki_queue *queue)
 {
-    /* P15: before the load of `waiters`. The last job may have been counted by a plain store; a sleeper
-     * has a fence between its own count and the look at ours. Without this one both could miss the
-     * other, and the sleeper would wait for what has ended. */
+    /* P15: before the load of `waiters`. The last job may have been counted by a plain store; a
+     * sleeper has a fence between its own count and the look at ours. Without this one both could
+     * miss the other, and the sleeper would wait for what has ended. */
     lki_fence_seq_cst();
     if (lki_queue_is_over(queue))
         lki_wait_notify(&queue->wait, SIZE_MAX);
@@ -48,8 +48,8 @@ lki_queue_place_left(lki_queue *queue, lki_thread *thread)
     lki_queue_left(queue);
 }
 
-/* Where there is no memory for it, it says that something is there, and a pull will find out. A queue with
- * a descriptor is pinned for good. */
+/* Where there is no memory for it, it says that something is there, and a pull will find out. A
+ * queue with a descriptor is pinned for good. */
 LKI_COLD void
 lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread)
 {

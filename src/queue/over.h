@@ -9,11 +9,12 @@
 
 /* ---- the end of a closed queue ---- */
 
-/* Is it closed, and nothing left that could still be pulled, nor on its way? What has expired and was
- * not taken out yet counts as there. */
+/* Is it closed, and nothing left that could still be pulled, nor on its way? What has expired and
+ * was not taken out yet counts as there. */
 bool lki_queue_is_over(lki_queue *queue);
 void lki_queue_tell_over(lki_queue *queue);
-/* A job has left, and was counted (P16): who waits at a closed queue learns that it was the last. */
+/* A job has left, and was counted (P16): who waits at a closed queue learns that it was the
+ * last. */
 LKI_INLINE void
 lki_queue_left(lki_queue *queue)
 {
@@ -30,8 +31,8 @@ lki_queue_key_left(lki_queue *queue)
     lki_queue_left(queue);
 }
 
-/* What the descriptor of a queue says may not be true any more: the call that finds out sets it right
- * before it ends, by the store's `refresh`. */
+/* What the descriptor of a queue says may not be true any more: the call that finds out sets it
+ * right before it ends, by the store's `refresh`. */
 void lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread);
 LKI_INLINE void
 lki_queue_note_change(lki_queue *queue, lki_thread *thread)

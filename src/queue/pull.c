@@ -2,19 +2,24 @@
  *
  * Jobs are claimed.
  *
- * The next job is the smaller of two: the first at the head segment (plain jobs that nobody has ever
- * claimed, in the order of their places), and the first of the ready entries (everything else that
- * is visible). It is claimed by one swap from the state that was judged. Room in the caller's result
- * is made before that, so nothing is claimed that cannot be handed out.
+ * The next job is the smaller of two: the first at the head segment (plain jobs that nobody has
+ * ever claimed, in the order of their places), and the first of the ready entries (everything else
+ * that is visible). It is claimed by one swap from the state that was judged. Room in the caller's
+ * result is made before that, so nothing is claimed that cannot be handed out.
  *
- * Why LK_EMPTY is right: the head segment was found empty, then no ready entry, then no place had been
- * reserved since: at the moment between the last two nothing was visible. Where there are entries they are
- * looked at one by one, so besides nothing may have become visible behind that look (ready_was_empty).
+ * Why LK_EMPTY is right: the head segment was found empty, then no ready entry, then no place had
+ * been reserved since: at the moment between the last two nothing was visible. Where there are
+ * entries they are looked at one by one, so besides nothing may have become visible behind that
+ * look (ready_was_empty).
  *
- * Order: a job is claimed that was the smallest of all that were visible, at an instant of the call.
- *   By a ready entry: after its job was judged it is still the first one; or nothing has become visible
- *     behind that look. Where nothing was found at the head segment no place has been reserved since.
- *   At the head segment: smaller places were not FRONT before it was; the ready entries are looked at after
+ * Order: a job is claimed that was the smallest of all that were visible, at an instant of the
+ * call.
+ *   By a ready entry: after its job was judged it is still the first one; or nothing has become
+ *   visible
+ *     behind that look. Where nothing was found at the head segment no place has been reserved
+ *     since.
+ *   At the head segment: smaller places were not FRONT before it was; the ready entries are looked
+ *   at after
  *     it was found, and nothing smaller became visible behind that look.
  * Else the whole look is made again: somebody has pushed, claimed or released.
  * Times are judged by the one `now` of the pull: what becomes due after that is not visible to it.
@@ -44,8 +49,8 @@ enum {
     SLICE_MAX_MS = 60 * 1000
 };
 
-/* What one section works off of what it does not return, counted in plain jobs that have expired; and how
- * many sections a pull without wait has. */
+/* What one section works off of what it does not return, counted in plain jobs that have expired;
+ * and how many sections a pull without wait has. */
 enum { PORTION = 256, LETTER = 16, PORTION_BYTES = 4096, PORTION_GARBAGE = 1024, SECTIONS = 64 };
 
 typedef struct pull {
@@ -244,11 +249,11 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
     return LK_EMPTY;
 }
 
-/* Was there an instant in this look at which no job was visible that it has passed? What is visible at its
- * end has an entry. If that went in meanwhile, it was announced meanwhile. If it was there, its job was
- * about to become visible when it was judged, and it is one of those that are left: none of them has, if
- * two looks in a row leave the same ones. (Who looks is in a section, so an entry's place is not used
- * again.) */
+/* Was there an instant in this look at which no job was visible that it has passed? What is visible
+ * at its end has an entry. If that went in meanwhile, it was announced meanwhile. If it was there,
+ * its job was about to become visible when it was judged, and it is one of those that are left:
+ * none of them has, if two looks in a row leave the same ones. (Who looks is in a section, so an
+ * entry's place is not used again.) */
 static bool
 ready_was_still(pull *p, const ready_look *look, const ready_look *before)
 {
@@ -259,8 +264,8 @@ ready_was_still(pull *p, const ready_look *look, const ready_look *before)
 
 /* ---- one job ---- */
 
-/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The head segment first, the ready entries second; then there
- * has to be an instant at which nothing else came before it. */
+/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The head segment first, the ready entries second;
+ * then there has to be an instant at which nothing else came before it. */
 static lk_status
 next_find(pull *p, lki_found_job *job)
 {
@@ -348,8 +353,8 @@ queue_is_over(pull *p)
     return lki_queue_is_over(p->queue);
 }
 
-/* The jobs in a row that lie at `slot`, up to `count`: all FRONT, and live. How many; *bytes: what they
- * take in a result. */
+/* The jobs in a row that lie at `slot`, up to `count`: all FRONT, and live. How many; *bytes: what
+ * they take in a result. */
 LKI_INLINE size_t
 front_look(pull *p, lki_slot *slot, size_t count, lki_record **record, size_t *bytes)
 {
@@ -367,8 +372,8 @@ front_look(pull *p, lki_slot *slot, size_t count, lki_record **record, size_t *b
     return found;
 }
 
-/* The way of nearly all: nothing but the head segment, and the jobs in a row that lie there are claimed. LK_OK:
- * some; LK_EMPTY: none is there yet; LK_NO_MEMORY; LK_RACE: the long way. */
+/* The way of nearly all: nothing but the head segment, and the jobs in a row that lie there are
+ * claimed. LK_OK: some; LK_EMPTY: none is there yet; LK_NO_MEMORY; LK_RACE: the long way. */
 static LKI_APART lk_status
 front_claim(pull *p)
 {
@@ -417,8 +422,8 @@ front_claim(pull *p)
     return i == count ? LK_OK : LK_RACE;
 }
 
-/* The place at the cursor is empty. LK_OK: it is published by now; LK_EMPTY: what was taken is given out;
- * LK_RACE: the long way. */
+/* The place at the cursor is empty. LK_OK: it is published by now; LK_EMPTY: what was taken is
+ * given out; LK_RACE: the long way. */
 static LKI_APART lk_status
 front_await(pull *p)
 {
@@ -442,8 +447,8 @@ is_ahead(const lki_notice *notice, const lki_found_job *job)
             (notice->headed.data != NULL && lk_bytes_compare(job->key.sk, notice->headed) > 0));
 }
 
-/* Does the job come before the last one that this pull has taken, or is it that one? Then it has become visible since: a claim of
- * a moment can lapse before the pull has ended. */
+/* Does the job come before the last one that this pull has taken, or is it that one? Then it has
+ * become visible since: a claim of a moment can lapse before the pull has ended. */
 static bool
 is_behind_time(const pull *p, const lki_found_job *job)
 {
@@ -451,8 +456,8 @@ is_behind_time(const pull *p, const lki_found_job *job)
            lk_bytes_compare(job->key.sk, p->result->items[p->result->count - 1].key.sk) <= 0;
 }
 
-/* What is due is noticed, and the next job is looked for everywhere, one by one. `before`: taken in earlier
- * sections. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
+/* What is due is noticed, and the next job is looked for everywhere, one by one. `before`: taken in
+ * earlier sections. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
 static LKI_APART lk_status
 pull_long(pull *p, size_t before)
 {
@@ -516,7 +521,8 @@ queue_is_ready(pull *p)
     return found || queue_is_over(p);
 }
 
-/* Of a closed queue: milliseconds until a job expires, which may be the last; LKI_TIME_MAX: never. */
+/* Of a closed queue: milliseconds until a job expires, which may be the last; LKI_TIME_MAX:
+ * never. */
 static uint64_t
 expiry_in_ms(pull *p)
 {
@@ -572,8 +578,8 @@ lki_queue_refresh(lki_store *store, lki_thread *thread, lki_queue *queue)
 void
 lki_queues_refresh(lki_store *store, lki_thread *thread)
 {
-    /* It stays noted meanwhile: what it takes out of its queue is no news, else one call would take out
-     * all that has expired. */
+    /* It stays noted meanwhile: what it takes out of its queue is no news, else one call would take
+     * out all that has expired. */
     for (uint32_t i = 0; i < thread->noted_count; i++) {
         lki_write_enter(thread);
         lki_queue_refresh(store, thread, *lki_noted_at(thread, i));
@@ -604,7 +610,8 @@ pull_once(pull *p)
     return status;
 }
 
-/* A pull counts once, however often it looked. The queue is there: it is pinned, or in a section. */
+/* A pull counts once, however often it looked. The queue is there: it is pinned, or in a
+ * section. */
 static void
 empty_count(pull *p, lk_status status)
 {
@@ -612,9 +619,9 @@ empty_count(pull *p, lk_status status)
         lki_queue_count(p->queue, p->thread, LKI_QUEUE_EMPTY, 1);
 }
 
-/* As many as are there. Each portion is a section of its own, so that garbage can go in between. They are a
- * bounded number: LK_EMPTY if nothing but what has expired or was received too often was found in them;
- * but who waits goes on until there is a job, or nothing. `pinned`: the queue is. */
+/* As many as are there. Each portion is a section of its own, so that garbage can go in between.
+ * They are a bounded number: LK_EMPTY if nothing but what has expired or was received too often was
+ * found in them; but who waits goes on until there is a job, or nothing. `pinned`: the queue is. */
 static lk_status
 pull_sections(pull *p, bool pinned)
 {

@@ -12,8 +12,8 @@ lk_status lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_opt
 
 /* Sets the descriptor to what it has to say. Caller: in a write section. */
 void lki_queue_refresh(lki_store *store, lki_thread *thread, lki_queue *queue);
-/* The same for all queues that the thread's call has noted. Caller: outside of sections, or in a read
- * pair. */
+/* The same for all queues that the thread's call has noted. Caller: outside of sections, or in a
+ * read pair. */
 void lki_queues_refresh(lki_store *store, lki_thread *thread);
 
 #endif

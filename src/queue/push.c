@@ -2,23 +2,23 @@
  *
  * Jobs come.
  *
- *   1. their places, by one compare-and-swap, which fixes their ULIDs
- *   2. their cells, in the memory that each place of a segment has for one; cells that need more, or
+ *   1. their places, by one compare-and-swap, which fixes their ULIDs 2. their cells, in the memory
+ *   that each place of a segment has for one; cells that need more, or
  *      more than those before them, are made first, apart
  *   3. the stamp of all, then each one's sk, and the cell into its slot
  *   4. the words, one behind the other
  *   5. who waits is woken
  *
- * A consumer that finds a place reserved and not published passes it over, after a short wait; so does
- * at once whoever else would say that no job is there. Then the job is published with a ready entry,
- * and stamped after that.
+ * A consumer that finds a place reserved and not published passes it over, after a short wait; so
+ * does at once whoever else would say that no job is there. Then the job is published with a ready
+ * entry, and stamped after that.
  *
- * Ordering    P2: a place is reserved, then the clock is read, then the word is published (all seq_cst).
- *             A snapshot moves the clock, then looks. If it does not see the reservation, the stamp is
- *             greater than it; if it sees the reservation and no word, it passes the place over, and
- *             the job gets another stamp. So whoever has not seen the job comes before its stamp
- *             (tests/model/push.pml). What breaks otherwise: a snapshot that has the job and lacks
- *             what somebody wrote who then found no job.
+ * Ordering    P2: a place is reserved, then the clock is read, then the word is published (all
+ *             seq_cst). A snapshot moves the clock, then looks. If it does not see the reservation,
+ *             the stamp is greater than it; if it sees the reservation and no word, it passes the
+ *             place over, and the job gets another stamp. So whoever has not seen the job comes
+ *             before its stamp (tests/model/push.pml). What breaks otherwise: a snapshot that has
+ *             the job and lacks what somebody wrote who then found no job.
  * Progress    lock-free but for the growth of the queue.
  */
 #include "queue/push.h"
@@ -109,8 +109,8 @@ cells_measure(push *p)
     return true;
 }
 
-/* May the cells lie in the segments? Nearly always; not where the jobs are large, or larger than those
- * before them, or may point into what the caller wants filled. */
+/* May the cells lie in the segments? Nearly always; not where the jobs are large, or larger than
+ * those before them, or may point into what the caller wants filled. */
 static bool
 cells_fit(const push *p, const lk_result *pushed)
 {
@@ -156,8 +156,8 @@ cells_give_up(push *p, lki_places places)
 }
 
 /* A consumer has passed the place over. The job is visible when the push returns all the same: by a
- * ready entry, or, where there is no memory for one, by its time, which has just passed. Nobody else
- * changes a word that is PASSED. */
+ * ready entry, or, where there is no memory for one, by its time, which has just passed. Nobody
+ * else changes a word that is PASSED. */
 static LKI_COLD void
 slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
@@ -227,8 +227,8 @@ cells_finish(push *p, lki_places places, lk_result *pushed)
     }
 }
 
-/* The cells of the batch that comes after this one, if it is like it: their lines were a consumer's, and its
- * stores would wait for them one by one. */
+/* The cells of the batch that comes after this one, if it is like it: their lines were a
+ * consumer's, and its stores would wait for them one by one. */
 static void
 cells_prefetch(const push *p, lki_places places)
 {
@@ -278,8 +278,8 @@ places_reserve(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
 }
 
 /* Jobs with an sk are not counted by the segments: one may have come between the judgement and the
- * reservation. Such a push pins the queue, then looks at the last segment and its word: it sees these
- * places, or they see it. */
+ * reservation. Such a push pins the queue, then looks at the last segment and its word: it sees
+ * these places, or they see it. */
 static bool
 places_are_too_many(const push *p, const lki_places *places, size_t max_depth)
 {

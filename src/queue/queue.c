@@ -2,12 +2,13 @@
  *
  * The queue of a partition: made, found, counted, taken out when nobody needs it.
  *
- * A queue is reached through its partition and keeps it alive. It is taken out when it is empty, was
- * not used for a minute, and nobody has pinned it: jobs with keys, waiting threads, a descriptor
- * and a closed queue pin. The list of queues is in the order in which they were looked at, so the
- * first one alone says whether anybody's minute is over. Each queue that comes brings a few looks
- * with it, so that queues go as fast as they come. Taking out swaps the pins from 0 to DEAD and seals the last segment under
- * the word that was empty, so neither kind of push can slip in.
+ * A queue is reached through its partition and keeps it alive. It is taken out when it is empty,
+ * was not used for a minute, and nobody has pinned it: jobs with keys, waiting threads, a
+ * descriptor and a closed queue pin. The list of queues is in the order in which they were looked
+ * at, so the first one alone says whether anybody's minute is over. Each queue that comes brings a
+ * few looks with it, so that queues go as fast as they come. Taking out swaps the pins from 0 to
+ * DEAD and seals the last segment under the word that was empty, so neither kind of push can slip
+ * in.
  *
  * Progress    finding never waits; making and taking out take latches.
  * Ordering    P13 (queue.h).
@@ -276,7 +277,8 @@ queue_size(lki_queue *queue)
     return size;
 }
 
-/* Caller: holds the latches of the queues, of the pk's shard and of the partition, and has reserved. */
+/* Caller: holds the latches of the queues, of the pk's shard and of the partition, and has
+ * reserved. */
 static bool
 queue_take_out_latched(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
@@ -312,8 +314,8 @@ queue_take_out(lki_store *store, lki_thread *thread, lki_queue *queue)
     return gone;
 }
 
-/* The queue that was looked at, or came, the longest time ago. Who is not idle, or cannot go, is looked
- * at again in a minute. False: nobody's minute is over. */
+/* The queue that was looked at, or came, the longest time ago. Who is not idle, or cannot go, is
+ * looked at again in a minute. False: nobody's minute is over. */
 static bool
 queue_oldest_look_latched(lki_store *store, lki_thread *thread)
 {
@@ -348,8 +350,8 @@ lki_queues_expel(lki_store *store, lki_thread *thread, size_t count)
     return looks;
 }
 
-/* The next queue in turn, which cannot go before it is unpinned. NULL: there is none, or somebody else
- * is at it. */
+/* The next queue in turn, which cannot go before it is unpinned. NULL: there is none, or somebody
+ * else is at it. */
 static lki_queue *
 queue_next_pinned(lki_store *store)
 {

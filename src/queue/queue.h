@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue of a partition: the list of its segments, what is due in them, the entries of its jobs, its counters.
- * What may happen to a job, and when, is said by README.md.
+ * The queue of a partition: the list of its segments, what is due in them, the entries of its jobs,
+ * its counters. What may happen to a job, and when, is said by README.md.
  *
  * Ordering pairs
  *   P11  word of a slot: cell and record, then the word (compare-and-swap); who loads the word
@@ -14,8 +14,8 @@
  *        gone, then the pins, then the places. A job that goes is counted (by or before a
  *        read-modify-write), then `closed` is loaded; who closes stores it, then loads the counts
  *        (seq_cst). Else a job comes after the last pull, or an end wakes nobody.
- *   P21  depth: a push of a job with a place reserves it, then loads the pins; one of a job with a key
- *        pins, then loads the last segment and its word (all seq_cst). Else both are too many.
+ *   P21  depth: a push of a job with a place reserves it, then loads the pins; one of a job with a
+ *        key pins, then loads the last segment and its word (all seq_cst). Else both are too many.
  *   P14  sealing: who finishes a slot adds to `finished`, then loads the segment's word; who seals
  *        swaps the word, then loads `finished` (all seq_cst). Else a segment that stays for ever.
  */
@@ -118,8 +118,8 @@ lki_queue_find_known(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
     const unsigned char *name = pk.data;
     lki_queue *queue = thread->queues[name[pk.size - 1] % LKI_QUEUES_KNOWN];
-    /* A queue is retired after that number has moved: while it stands, what was remembered is there,
-     * and in this section it stays. */
+    /* A queue is retired after that number has moved: while it stands, what was remembered is
+     * there, and in this section it stays. */
     if (LKI_LIKELY(queue != NULL &&
                    lki_load_seq_cst(&lki_queues_of(store)->gone) == thread->queues_gone && /* P13 */
                    queue->partition->pk_size == pk.size &&
@@ -136,10 +136,11 @@ lk_status lki_queue_find_or_create_pinned(lki_store *store, lki_thread *thread, 
 void lki_queue_unpin(lki_queue *queue, uint64_t pin);
 lki_queue_line *lki_queue_line_slow(lki_queue *queue, lki_thread *thread);
 uint64_t lki_queue_sum(lki_queue *queue, enum lki_queue_counter which);
-/* Looks at up to `count` queues that were not looked at for a minute; those that are empty and were not used
- * since go. How many. Caller: outside of sections, as below. */
+/* Looks at up to `count` queues that were not looked at for a minute; those that are empty and were
+ * not used since go. How many. Caller: outside of sections, as below. */
 size_t lki_queues_expel(lki_store *store, lki_thread *thread, size_t count);
-/* Visits `count` queues in turn, in a write section for each visit; `whole`: as long as it returns true. */
+/* Visits `count` queues in turn, in a write section for each visit; `whole`: as long as it returns
+ * true. */
 typedef bool (*lki_queue_visit)(lki_store *store, lki_thread *thread, lki_queue *queue);
 void lki_queues_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
                       lki_queue_visit visit);

@@ -2,12 +2,12 @@
  *
  * Walks over the cells of a queue's jobs that have a place.
  *
- * A place is reserved, in a segment that is in the directory, before the stamp of its job is read, so
- * what is reserved after the snapshot was taken is not in it; and what is reserved and not published when
- * the walk comes there is passed over, and gets a later stamp: a walk that begins after its snapshot finds
- * every job that was there. A job that is gone counts
- * if its stamp is above the snapshot; its cell is still there, because the section is older than
- * its retirement, and so is its segment.
+ * A place is reserved, in a segment that is in the directory, before the stamp of its job is read,
+ * so what is reserved after the snapshot was taken is not in it; and what is reserved and not
+ * published when the walk comes there is passed over, and gets a later stamp: a walk that begins
+ * after its snapshot finds every job that was there. A job that is gone counts if its stamp is
+ * above the snapshot; its cell is still there, because the section is older than its retirement,
+ * and so is its segment.
  *
  * Progress    never waits.
  */
@@ -33,8 +33,8 @@ segment_is_above(const lki_segment *segment, lk_bytes key)
 }
 
 /* The segment where the walk begins: the last one whose least key is not above `from`, for both
- * directions. Found by halving the range of numbers: of what is left of a range the first segment is
- * asked. */
+ * directions. Found by halving the range of numbers: of what is left of a range the first segment
+ * is asked. */
 static lki_segment *
 segment_first(const lki_hooked_walk *w)
 {

@@ -90,7 +90,8 @@ directory_dispose(lki_thread *thread, void *object)
 
 /* ---- the directory ---- */
 
-/* The last segment of a queue is live in its page until its successor is in its own: no more come here. */
+/* The last segment of a queue is live in its page until its successor is in its own: no more come
+ * here. */
 static bool
 page_is_over(lki_queue_page *page)
 {
@@ -233,9 +234,10 @@ lki_slot_look(lki_segment *segment, lki_slot *slot)
 
 /* ---- the end of a segment ---- */
 
-/* The segment behind this one that is still in its page. NULL: there is none, or not yet.
- * A large batch fills several in, in their order. A look that began before the first came may find the second; so where it has found
- * one that is further off, a second look finds those in between, unless they have left. */
+/* The segment behind this one that is still in its page. NULL: there is none, or not yet. A large
+ * batch fills several in, in their order. A look that began before the first came may find the
+ * second; so where it has found one that is further off, a second look finds those in between,
+ * unless they have left. */
 lki_segment *
 lki_segment_next(const lki_segment *segment)
 {
@@ -256,8 +258,8 @@ head_segment_pass(lki_segment *segment)
         lki_cas_seq_cst(&segment->queue->head_segment, &front, lki_segment_next(segment)); /* P13 */
 }
 
-/* Two epochs after it left its page: who saw it there, and could still move the head segment here, is
- * gone. Who finds the head segment here now is waited for by the epochs to come. */
+/* Two epochs after it left its page: who saw it there, and could still move the head segment here,
+ * is gone. Who finds the head segment here now is waited for by the epochs to come. */
 static bool
 segment_retire(lki_thread *thread, void *object)
 {

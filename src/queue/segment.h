@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Segments of a queue: the slots in which jobs without an sk of their own lie, in the order of their
- * places; pages and the directory, by which places are found. P11 to P14: queue.h.
+ * Segments of a queue: the slots in which jobs without an sk of their own lie, in the order of
+ * their places; pages and the directory, by which places are found. P11 to P14: queue.h.
  */
 #ifndef LKI_QUEUE_SEGMENT_H
 #define LKI_QUEUE_SEGMENT_H
@@ -70,8 +70,9 @@ typedef struct lki_places {
     uint32_t slot;
     int64_t ms;
 } lki_places;
-/* `count` > 0; `max_depth` 0: no limit; `cell_size`: of the cells of a new segment. Caller: in a write
- * section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the queue is dead. */
+/* `count` > 0; `max_depth` 0: no limit; `cell_size`: of the cells of a new segment. Caller: in a
+ * write section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the queue is
+ * dead. */
 lk_status lki_places_reserve(lki_queue *queue, lki_thread *thread, size_t count, int64_t ms,
                              size_t max_depth, size_t cell_size, lki_places *places);
 /* One, for a dead letter, in a queue that is closed. LK_OK, LK_NO_MEMORY. */
@@ -96,11 +97,12 @@ lki_slab_cell(const lki_segment *segment, uint32_t slot)
 uint64_t lki_queue_depth(lki_queue *queue, const lki_segment *tail, uint64_t word);
 /* Places that jobs have come into so far, one that came again into its own counted again. */
 uint64_t lki_queue_places(lki_queue *queue, const lki_segment *tail, uint64_t word);
-/* The word of a slot, for who says that no job is there, or not as of his snapshot. A place that is reserved
- * and not published is passed over: its job comes after that. LKI_JOB_WORD_EMPTY: it is not reserved. */
+/* The word of a slot, for who says that no job is there, or not as of his snapshot. A place that is
+ * reserved and not published is passed over: its job comes after that. LKI_JOB_WORD_EMPTY: it is
+ * not reserved. */
 uint64_t lki_slot_look(lki_segment *segment, lki_slot *slot);
-/* The next segment that has not left. `next` is only for places that are reserved: a successor may have
- * left before. Caller: in a section. */
+/* The next segment that has not left. `next` is only for places that are reserved: a successor may
+ * have left before. Caller: in a section. */
 lki_segment *lki_segment_next(const lki_segment *segment);
 /* So many slots are done with. Caller: in a write section with 1 retirement reserved. */
 void lki_segment_leave(lki_segment *segment, lki_thread *thread);

@@ -31,7 +31,8 @@ lki_next_due_begin(lki_next_due *bound)
         begun = seen >> LKI_TIME_SHIFT << LKI_TIME_SHIFT |
                 (((seen >> 1) + 1) << 1 & LKI_VERSION_MASK) | 1;
     while (!lki_cas_seq_cst(bound, &seen, begun)); /* P12 */
-    lki_fence_seq_cst(); /* P12: also before the pointers that lead to the words, loaded with acquire */
+    /* Also before the pointers that lead to the words, which are loaded with acquire. */
+    lki_fence_seq_cst(); /* P12 */
     return begun;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Times of jobs: ticks of the monotonic clock, Unix milliseconds of expiry, and lower bounds of either.
- * All have 44 bits. The clocks may be the caller's, and have any value.
+ * Times of jobs: ticks of the monotonic clock, Unix milliseconds of expiry, and lower bounds of
+ * either. All have 44 bits. The clocks may be the caller's, and have any value.
  */
 #ifndef LKI_QUEUE_TIMES_H
 #define LKI_QUEUE_TIMES_H
@@ -11,7 +11,8 @@
 /* Times of jobs have 44 bits; the last one never passes. */
 #define LKI_TIME_MAX (((uint64_t)1 << 44) - 1)
 
-/* Of the monotonic clock: milliseconds since the store was opened, plus 2: so that there is one that has passed. */
+/* Of the monotonic clock: milliseconds since the store was opened, plus 2: so that there is one
+ * that has passed. */
 LKI_INLINE uint64_t
 lki_tick_of(const lki_store *store, int64_t monotonic_ms)
 {
@@ -44,16 +45,16 @@ lki_tick_precise(const lki_store *store)
     return lki_tick_of(store, clock(store->clock_context));
 }
 
-/* Unix ms of an expiry, which is above 0, or of the clock, as bounds have them: in their order, however the
- * clock is set. Exact up to the year 2527; all that lies beyond is one value. */
+/* Unix ms of an expiry, which is above 0, or of the clock, as bounds have them: in their order,
+ * however the clock is set. Exact up to the year 2527; all that lies beyond is one value. */
 LKI_INLINE uint64_t
 lki_expiry_time(int64_t ms)
 {
     return ms < 0 ? 0 : (uint64_t)ms < LKI_TIME_MAX ? (uint64_t)ms : LKI_TIME_MAX - 1;
 }
 
-/* May something that is bounded by `time` have expired? `now`: as lki_expiry_time has it. At the end
- * nobody knows before he has looked. */
+/* May something that is bounded by `time` have expired? `now`: as lki_expiry_time has it. At the
+ * end nobody knows before he has looked. */
 LKI_INLINE bool
 lki_expiry_is_past(uint64_t time, uint64_t now)
 {

@@ -9,10 +9,10 @@
 #include "queue/times.h"
 #include "store/chain.h"
 
-/* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20; DONE:
- * stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it.
- * 0: not published yet. Times are milliseconds of the monotonic clock since the store was opened,
- * plus 1: 0 is always past. */
+/* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20;
+ * DONE: stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it. 0:
+ * not published yet. Times are milliseconds of the monotonic clock since the store was opened, plus
+ * 1: 0 is always past. */
 #define LKI_JOB_WORD_EMPTY ((uint64_t)0)
 #define LKI_RECEIVES_MAX ((uint32_t)0x7fff)
 #define LKI_JOB_WORD_PINNED ((uint64_t)1 << 19)

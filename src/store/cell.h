@@ -3,9 +3,9 @@
  * Cells, records, commits: the words that everything in the store is made of. No functions but
  * accessors.
  *
- * A cell is one key, at a stable address as long as a section may see it. Its head is EMPTY, DEAD, or
- * the newest record of a chain (chain.h). With headers of 16 bytes a key of 32 and 64 bytes of data
- * fill two cache lines.
+ * A cell is one key, at a stable address as long as a section may see it. Its head is EMPTY, DEAD,
+ * or the newest record of a chain (chain.h). With headers of 16 bytes a key of 32 and 64 bytes of
+ * data fill two cache lines.
  */
 #ifndef LKI_STORE_CELL_H
 #define LKI_STORE_CELL_H
@@ -42,8 +42,8 @@ struct lki_commit {
         installed; /* [stat] records so far; who waits looks whether the owner gets on */
 };
 
-/* Flags of a cell, and behind them its room: how many bytes fit behind the header of the record inside, in
- * units of 8; [const]. */
+/* Flags of a cell, and behind them its room: how many bytes fit behind the header of the record
+ * inside, in units of 8; [const]. */
 enum {
     LKI_CELL_PENDING = 1, /* a ticket for this cell is under way */
     LKI_CELL_ROOM = 2,    /* the record inside the cell is free to be used */
@@ -143,9 +143,10 @@ lki_cell_is_dead(const lki_cell *cell)
     return lki_load_acquire(&cell->item) == LKI_DEAD; /* P1 */
 }
 
-/* P2b: what leads to a cell, and the clock of stamps. Who puts the first record into a cell has found it
- * (by set or index, whoever has put it there), then fences, then swaps the head that was `seen`. A snapshot moves the
- * clock, fences, then looks the cell up. What breaks otherwise: half of a commit, as the cell is not found. */
+/* P2b: what leads to a cell, and the clock of stamps. Who puts the first record into a cell has
+ * found it (by set or index, whoever has put it there), then fences, then swaps the head that was
+ * `seen`. A snapshot moves the clock, fences, then looks the cell up. What breaks otherwise: half
+ * of a commit, as the cell is not found. */
 LKI_INLINE void
 lki_head_before(uintptr_t seen)
 {

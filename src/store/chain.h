@@ -3,9 +3,10 @@
  * Records: what a chain is made of. Layout and accessors, no more.
  *
  * A record says all of its key at an instant: the item, the job that it may be, the lock. It is
- * immutable once it was published, but for its word: the stamp of its instant, or the commit that will
- * tell. It lies apart, in a chunk of its own, or at home, inside its cell. What was effective before it
- * stands in front of a record apart; at home nothing does, as nobody needs it there (head.c).
+ * immutable once it was published, but for its word: the stamp of its instant, or the commit that
+ * will tell. It lies apart, in a chunk of its own, or at home, inside its cell. What was effective
+ * before it stands in front of a record apart; at home nothing does, as nobody needs it there
+ * (head.c).
  */
 #ifndef LKI_STORE_CHAIN_H
 #define LKI_STORE_CHAIN_H
@@ -20,10 +21,12 @@ typedef struct lki_record lki_record;
 /* What stands for a record where there is none. */
 #define LKI_EMPTY ((uintptr_t)0)
 
-/* A record's word: 0 not stamped yet; negative: lki_commit * | LKI_WORD_COMMIT; positive: the stamp. */
+/* A record's word: 0 not stamped yet; negative: lki_commit * | LKI_WORD_COMMIT; positive: the
+ * stamp. */
 #define LKI_WORD_COMMIT ((uint64_t)1 << 63)
 
-/* A value may have a lock; a lock alone has no item; a tombstone has neither, and keeps the last version. */
+/* A value may have a lock; a lock alone has no item; a tombstone has neither, and keeps the last
+ * version. */
 enum lki_record_kind { LKI_VALUE, LKI_TOMBSTONE, LKI_LOCK };
 
 /* The last two are the bytes that they put before the data. */
@@ -88,8 +91,8 @@ typedef struct lki_job {
     lki_state state; /* [const] */
 } lki_job;
 
-/* In front of a record apart: the record that was effective when this one was installed, or LKI_EMPTY;
- * [const]. The chunk begins there. */
+/* In front of a record apart: the record that was effective when this one was installed, or
+ * LKI_EMPTY; [const]. The chunk begins there. */
 LKI_INLINE uintptr_t *
 lki_record_before(const lki_record *record)
 {

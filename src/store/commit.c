@@ -2,10 +2,10 @@
  *
  * Several keys in one step: set_atomic, commit.
  *
- *   plan     the cells of all keys (made where missing), one step per key, item and lock together, in
- *            address order
- *   attempt  one record per step and one commit for all; each record goes over what is effective
- *            at its head, where a lock is held only if it is at the version that the caller has; then
+ *   plan     the cells of all keys (made where missing), one step per key, item and lock together,
+ *            in address order
+ *   attempt  one record per step and one commit for all; each record goes over what is effective at
+ *            its head, where a lock is held only if it is at the version that the caller has; then
  *            INSTALLING -> READY, the instant at which it all happens; then the stamp
  *   undo     an attempt that another thread aborted, or a race: each head goes back to what it
  *            was, unless it was replaced
@@ -279,9 +279,9 @@ lock_find(plan *p, size_t i)
     return LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(p->judged) ? lock_find_any(p, i) : cell;
 }
 
-/* Finds the cells of all locks, in the caller's order, and pairs items that have their keys and numbers, as most
- * commits have. LK_RACE: `conflict` names the first that is stale. Whether they are is told by the
- * installation too: only where that failed they are all looked at here. */
+/* Finds the cells of all locks, in the caller's order, and pairs items that have their keys and
+ * numbers, as most commits have. LK_RACE: `conflict` names the first that is stale. Whether they
+ * are is told by the installation too: only where that failed they are all looked at here. */
 static lk_status
 plan_locks(plan *p, lk_conflict *conflict)
 {
@@ -334,8 +334,8 @@ write_step_find(plan *p, const lk_item *item, bool gone, step **found)
     return status;
 }
 
-/* The step of a write; where its key is that of the lock of the same number, it is that one's. If its cell is
- * dead, the installation will tell. */
+/* The step of a write; where its key is that of the lock of the same number, it is that one's. If
+ * its cell is dead, the installation will tell. */
 LKI_INLINE lk_status
 write_step(plan *p, size_t i, const lk_item *item, bool gone, step **found)
 {
@@ -474,8 +474,8 @@ step_wait(plan *p, lki_commit *blocker)
     return lki_load_acquire(&p->commit->state) != LKI_ABORTED; /* P2; else the end would tell */
 }
 
-/* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead, or the job's state has changed; LK_BUSY:
- * this attempt was aborted; LK_NO_MEMORY. */
+/* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead, or the job's state has
+ * changed; LK_BUSY: this attempt was aborted; LK_NO_MEMORY. */
 static LKI_APART lk_status
 step_install(plan *p, step *s)
 {

@@ -27,8 +27,8 @@ lki_hashed_is_generated(const lki_store *store, const lki_hashed *hashed)
     return LKI_UNLIKELY(!hashed->is_short) && lki_key_is_generated(store, hashed->key);
 }
 
-/* The cell of a short key, where its bucket names it first. NULL: it does not; *none: there is none. Caller:
- * in a section. */
+/* The cell of a short key, where its bucket names it first. NULL: it does not; *none: there is
+ * none. Caller: in a section. */
 LKI_INLINE lki_cell *
 lki_find_first(const lki_store *store, const lki_hashed *hashed, bool *none)
 {
@@ -64,8 +64,8 @@ lki_find_at(lki_store *store, const lki_hashed *hashed, uint64_t snapshot)
     return lki_shard_find(store, hashed);
 }
 
-/* The same for who is going to write, alone or with other keys: what the cell is worth is said by its head from now
- * on. LK_OK: *cell, or NULL. LK_NO_MEMORY. Caller: in a write section. */
+/* The same for who is going to write, alone or with other keys: what the cell is worth is said by
+ * its head from now on. LK_OK: *cell, or NULL. LK_NO_MEMORY. Caller: in a write section. */
 LKI_INLINE lk_status
 lki_find_to_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell **cell)
 {
@@ -87,8 +87,8 @@ typedef struct lki_seen {
     lki_record *record; /* which counts, be it a live item or not; NULL: none */
 } lki_seen;
 
-/* A commit mostly comes under the locks that its thread has just read, whose cells it finds remembered here, in
- * their order. Caller of both: in a section; `now_ms`: the call's. */
+/* A commit mostly comes under the locks that its thread has just read, whose cells it finds
+ * remembered here, in their order. Caller of both: in a section; `now_ms`: the call's. */
 LKI_INLINE void
 lki_cells_remember(lki_thread *thread, const lki_seen *seen, size_t count, int64_t now_ms)
 {
@@ -100,8 +100,8 @@ lki_cells_remember(lki_thread *thread, const lki_seen *seen, size_t count, int64
     thread->cell_ms = now_ms;
 }
 
-/* How many of them there still are. Each is the cell of whatever key it says, unless it is dead. Epochs go in a
- * circle, but not within a second. */
+/* How many of them there still are. Each is the cell of whatever key it says, unless it is dead.
+ * Epochs go in a circle, but not within a second. */
 enum { LKI_CELLS_KNOWN_MS = 1000 };
 LKI_INLINE size_t
 lki_cells_known(const lki_thread *thread, int64_t now_ms)

@@ -103,8 +103,8 @@ lki_read_cell(lki_store *store, lki_cell *cell, lki_time *now)
     return LKI_LIKELY(lki_record_is_live(store, record, now)) ? record : NULL;
 }
 
-/* The same, if its head alone tells it, as mostly: a settled value that never expires, and no job. *data: its bytes.
- * False: ask lki_read_cell. */
+/* The same, if its head alone tells it, as mostly: a settled value that never expires, and no job.
+ * *data: its bytes. False: ask lki_read_cell. */
 LKI_INLINE bool
 lki_read_plain(const lki_cell *cell, const lki_record **record, const unsigned char **data)
 {

@@ -29,7 +29,8 @@
  *               edge are `closed`, and the next writer copies a closed node instead of changing it.
  *               Were it changed, a walk in the old parent could meet a key of the dropped
  *               neighbour's range, and then that neighbour: keys out of order, or twice.
- *            I4 All memory and all room for what is retired is there before the store that others can see.
+ *            I4 All memory and all room for what is retired is there before the store that others
+ *            can see.
  * Pairs      P4  a word that leads to a node or a cell: published by a full swap, or by the count;
  *                read with acquire.
  *            P4b the count of a node: stored with release after what it counts; read with acquire.

@@ -23,8 +23,8 @@ lki_lock_horizon(const lki_store *store, lki_time *now, int64_t ms)
     return lki_time_after(now->ms, ms > LKI_COARSE_LAG_MS ? ms : LKI_COARSE_LAG_MS);
 }
 
-/* The lock that a record says, if that tells by itself that it is good: no expiry, no job, and it ends behind
- * the horizon. NULL: ask lki_good_lock. */
+/* The lock that a record says, if that tells by itself that it is good: no expiry, no job, and it
+ * ends behind the horizon. NULL: ask lki_good_lock. */
 LKI_INLINE const lki_lock *
 lki_plain_lock(const lki_record *record, int64_t horizon_ms)
 {
@@ -72,8 +72,8 @@ lki_version_above(lki_thread *thread, uint64_t above)
 
 struct lki_seen;
 
-/* Makes the locks of all keys where there are none, or renews them; *last: that of the last key. Only
- * `hashed` of each is looked at. */
+/* Makes the locks of all keys where there are none, or renews them; *last: that of the last key.
+ * Only `hashed` of each is looked at. */
 lk_status lki_store_get_locks(lki_store *store, lki_thread *thread, const struct lki_seen *seen,
                               size_t count, lk_lock *last);
 

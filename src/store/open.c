@@ -133,8 +133,8 @@ cells_free(lki_store *store)
     lki_set_position at = {0};
     while (!lki_set_is_end(&at)) {
         size_t count = lki_set_walk(&store->cells, &at, objects, ROOM);
-        /* Each run of cells is under way; now what lies on their head, so that these misses overlap,
-         * too. */
+        /* Each run of cells is under way; now what lies on their head, so that these misses
+         * overlap, too. */
         for (size_t i = 0; i < count; i++)
             cell_prefetch_head(objects[i]);
         for (size_t i = 0; i < count; i++)

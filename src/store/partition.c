@@ -2,11 +2,11 @@
  *
  * Partitions: found, made, buried; cells enter and leave; walks.
  *
- * What decides which of two new cells of one key lives is the index, under the partition's latch: a dead cell
- * that is still in it is replaced.
+ * What decides which of two new cells of one key lives is the index, under the partition's latch: a
+ * dead cell that is still in it is replaced.
  *
- * A partition leaves its set when its index is empty and it has no queue. Whoever found it before sees that it is
- * dead when it has the latch, waits for who takes it out, and looks again.
+ * A partition leaves its set when its index is empty and it has no queue. Whoever found it before
+ * sees that it is dead when it has the latch, waits for who takes it out, and looks again.
  *
  * Progress    finding and walking never wait; the rest takes latches, or tries them.
  * Ordering    P13: the pointer to the queue is loaded with acquire.

@@ -5,9 +5,9 @@
  * The snapshot first, the index second: a cell is in the index before its first record can be
  * seen, so whatever is stamped at or below the snapshot is found by a walk that begins after it.
  *
- * A page is read in one pass. The index gives pointers to cells in runs; the first line of each cell is
- * asked for FAR cells before its turn, what that leads to NEAR cells before, and the item is copied as
- * soon as it has been judged: the processor copies while memory answers.
+ * A page is read in one pass. The index gives pointers to cells in runs; the first line of each
+ * cell is asked for FAR cells before its turn, what that leads to NEAR cells before, and the item
+ * is copied as soon as it has been judged: the processor copies while memory answers.
  *
  * Progress    never waits. A relaxed query takes each record as it is when it is met.
  */
@@ -67,9 +67,9 @@ bounds_descending(const lk_query *query, bool has_after, unsigned char *memory)
     return b;
 }
 
-/* What the first line of a cell leads to: the rest of its keys, and its record, with 64 bytes of data. The
- * last of these bytes is named, not the next line: cells begin anywhere in a line, and a line that is left
- * out costs a miss for every other cell. */
+/* What the first line of a cell leads to: the rest of its keys, and its record, with 64 bytes of
+ * data. The last of these bytes is named, not the next line: cells begin anywhere in a line, and a
+ * line that is left out costs a miss for every other cell. */
 LKI_INLINE void
 cell_prefetch_rest(const lki_cell *cell)
 {
@@ -113,8 +113,8 @@ scan_put(lk_result *into, size_t pk_size, const lki_cell *cell, const lki_record
     return true;
 }
 
-/* A run of cells, with room for FAR more behind it. LK_OK: go on; LK_END: the page is full, or the prefix
- * is behind us (`done`); LK_NO_MEMORY. */
+/* A run of cells, with room for FAR more behind it. LK_OK: go on; LK_END: the page is full, or the
+ * prefix is behind us (`done`); LK_NO_MEMORY. */
 static lk_status
 scan_run(scan *s, lki_cell **cells, size_t count)
 {

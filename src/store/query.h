@@ -8,9 +8,10 @@
 #include "base/result.h"
 #include "store/store.h"
 
-/* One page of a query: up to `limit` live items from about `max_cells` cells, and up to the
- * one that exceeds `max_bytes` of data, at the end of `into`, which is empty; all share one copy of the
- * pk. Where there may be more, the sk to go on behind. Caller: in a section. LK_OK, LK_NO_MEMORY. */
+/* One page of a query: up to `limit` live items from about `max_cells` cells, and up to the one
+ * that exceeds `max_bytes` of data, at the end of `into`, which is empty; all share one copy of the
+ * pk. Where there may be more, the sk to go on behind. Caller: in a section. LK_OK,
+ * LK_NO_MEMORY. */
 typedef struct lki_page {
     const lk_query *query;
     bool has_after; /* query->after counts, be it empty */

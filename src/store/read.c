@@ -92,7 +92,8 @@ heads_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count
                                       : groups_collect(store, keys, seen, count);
 }
 
-/* A key without a cell, or one that is not short: a job may be gone though its head is as it was. */
+/* A key without a cell, or one that is not short: a job may be gone though its head is as it
+ * was. */
 static LKI_APART bool
 head_is_unchanged(lki_store *store, const lki_seen *seen)
 {

@@ -16,8 +16,8 @@ typedef struct lki_found {
 /* The records of `count` keys at one instant; see read.c. Caller: in a section. */
 void lki_read_many(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
                    size_t count);
-/* The same of keys that have fresh locks, whose items do not expire before; *bytes: of the items and their
- * keys. False: one has none. */
+/* The same of keys that have fresh locks, whose items do not expire before; *bytes: of the items
+ * and their keys. False: one has none. */
 bool lki_read_locked(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
                      size_t count, size_t *bytes);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Records: made, put on a head, replaced, brought home, freed; and the memory of cells with what lies in them.
+ * Records: made, put on a head, replaced, brought home, freed; and the memory of cells with what
+ * lies in them.
  *
  * Progress    replacing a head is lock-free (a failed swap means that
  *             another one succeeded, and an unfinished commit in the way is aborted after a
@@ -14,8 +15,8 @@
  *             I-record4: a record that comes home says what the one it replaces says, and carries
  *             its stamp. I-record5: nobody needs a record from before that of a cell's inside: it
  *             was the first, or no snapshot is below its stamp.
- * Ordering    P1, P2, P2b (head.h); P6: the flags of a cell, read-modify-writes on both sides; P7: the
- *             floor of versions is raised before the head is swapped.
+ * Ordering    P1, P2, P2b (head.h); P6: the flags of a cell, read-modify-writes on both sides; P7:
+ *             the floor of versions is raised before the head is swapped.
  */
 #include "store/record.h"
 
@@ -268,12 +269,12 @@ lki_record_leave_room(lki_thread *thread, lki_cell *cell)
 
 /* ---- records come home ---- */
 
-/* The room of a cell is free, and nobody else's: what is effective moves there, so that reading it costs no
- * line more than it did before it was written, and what lay apart can be freed.
+/* The room of a cell is free, and nobody else's: what is effective moves there, so that reading it
+ * costs no line more than it did before it was written, and what lay apart can be freed.
  *
- * The copy has the stamp of what it replaces: to a reader, at whatever snapshot, they are one. It has nothing
- * before it: no snapshot is below the clock as it was when the batch was sealed whose grace period is over
- * (P20), so none is below a stamp that is not above that. */
+ * The copy has the stamp of what it replaces: to a reader, at whatever snapshot, they are one. It
+ * has nothing before it: no snapshot is below the clock as it was when the batch was sealed whose
+ * grace period is over (P20), so none is below a stamp that is not above that. */
 LKI_INLINE bool
 record_bring_home(lki_thread *thread, lki_cell *cell)
 {
@@ -282,7 +283,8 @@ record_bring_home(lki_thread *thread, lki_cell *cell)
         return false;
     lki_record *apart = (lki_record *)head, *home = lki_cell_record(cell);
     uint64_t word = lki_load_acquire(&apart->word); /* P2 */
-    /* A stamp, neither 0 nor a commit, that is not above? At the close none is. Of a value, no job, apart? */
+    /* A stamp, neither 0 nor a commit, that is not above? At the close none is. Of a value, no job,
+     * apart? */
     if (LKI_UNLIKELY(word - 1 >= thread->stamp) || /* P20 */
         LKI_UNLIKELY((lki_record_shape(apart) & ~(uint32_t)LKI_FLAGS_BEFORE_DATA) != 0))
         return false;
@@ -424,7 +426,8 @@ lki_cell_destroy(lki_store *store, lki_cell *cell)
     lki_cell_free(&store->domain.allocator, cell);
 }
 
-/* What is on the head of a plain job's cell, which nobody retires. True: it lies inside the cell. */
+/* What is on the head of a plain job's cell, which nobody retires. True: it lies inside the
+ * cell. */
 static bool
 cell_head_free(const lki_allocator *allocator, lki_cell *cell)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Records, made and unmade: which one a write puts over which, and where it lies. What it is made of is chain.h, how it
- * gets in head.h.
+ * Records, made and unmade: which one a write puts over which, and where it lies. What it is made
+ * of is chain.h, how it gets in head.h.
  */
 #ifndef LKI_STORE_RECORD_H
 #define LKI_STORE_RECORD_H
@@ -20,13 +20,14 @@ typedef struct lki_change {
     lki_time *now; /* the call's; NULL where only a job's state changes, or the key is gone */
 } lki_change;
 
-/* The record that has to come over `over` (NULL: nothing): apart; or over nothing inside the cell, if that
- * is free and large enough. What is over is not carried on, nor is its lock; what is put over a live job stays
- * one. NULL: no memory. Caller: in a section. */
+/* The record that has to come over `over` (NULL: nothing): apart; or over nothing inside the cell,
+ * if that is free and large enough. What is over is not carried on, nor is its lock; what is put
+ * over a live job stays one. NULL: no memory. Caller: in a section. */
 lki_record *lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell,
                             const lki_change *change, lki_record *over);
-/* A value of up to LKI_COPY_STEPS_MAX bytes that never expires, apart, from the thread's free list, behind `before`
- * bytes (0, or LKI_FLAG_LOCKED) that the caller fills in, as prev and word. NULL: ask lki_record_over. */
+/* A value of up to LKI_COPY_STEPS_MAX bytes that never expires, apart, from the thread's free list,
+ * behind `before` bytes (0, or LKI_FLAG_LOCKED) that the caller fills in, as prev and word. NULL:
+ * ask lki_record_over. */
 LKI_INLINE lki_record *
 lki_record_plain(lki_thread *thread, const lk_item *item, size_t before)
 {
@@ -57,7 +58,8 @@ lki_item_is_plain(const lk_item *item)
            LKI_LIKELY(item->data.size <= LKI_COPY_STEPS_MAX);
 }
 
-/* The record of a set where nothing is unusual: such a value over a plain one, whose lock it takes over. */
+/* The record of a set where nothing is unusual: such a value over a plain one, whose lock it takes
+ * over. */
 LKI_INLINE lki_record *
 lki_record_over_plain(lki_thread *thread, const lk_item *item, lki_record *over)
 {
@@ -80,7 +82,8 @@ void lki_record_fill(lki_record *record, const lk_item *item, const lki_lock *lo
 /* Of a record that no other thread ever saw. NULL is allowed. */
 void lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record);
 
-/* The room of a cell is free though a record lies apart: two epochs later another one may come home. */
+/* The room of a cell is free though a record lies apart: two epochs later another one may come
+ * home. */
 void lki_record_leave_room(lki_thread *thread, lki_cell *cell);
 /* The same of a value that is no job, nor is `by`. Retires up to 2 objects. */
 LKI_INLINE void
@@ -129,14 +132,14 @@ void lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, l
 /* Of the record inside a cell, whose room is free again: what is effective comes home. */
 bool lki_record_dispose_inline(lki_thread *thread, void *object);
 
-/* Changes what is effective on the head of a cell, whatever it is, stamps it, retires what it replaces.
- * LK_OK: *made (may be NULL) is the record that is effective now. LK_NOT_FOUND: the cell is dead;
- * LK_NO_MEMORY. Caller: in a write section with 4 retirements reserved. */
+/* Changes what is effective on the head of a cell, whatever it is, stamps it, retires what it
+ * replaces. LK_OK: *made (may be NULL) is the record that is effective now. LK_NOT_FOUND: the cell
+ * is dead; LK_NO_MEMORY. Caller: in a write section with 4 retirements reserved. */
 lk_status lki_head_change(lki_store *store, lki_thread *thread, lki_cell *cell,
                           const lki_change *change, lki_record **made);
 
-/* The same, only if exactly `expected` (NULL: nothing) is effective at that instant. LK_RACE: another one
- * is. */
+/* The same, only if exactly `expected` (NULL: nothing) is effective at that instant. LK_RACE:
+ * another one is. */
 lk_status lki_head_change_if(lki_store *store, lki_thread *thread, lki_cell *cell,
                              lki_record *expected, const lki_change *change, lki_record **made);
 

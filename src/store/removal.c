@@ -12,9 +12,9 @@
  *                         leaves the index; an empty partition leaves its set
  *   and then              cell and tombstone are retired; two epochs later they are freed
  *
- * A ticket is a pointer to the cell in a bag of reclaim.c; LKI_CELL_PENDING says that there is one, so there
- * is at most one, and a cell with a ticket is not freed. The ticket's handler clears the flag
- * before it looks at the head, and whoever installs a tombstone sets it afterwards: so a
+ * A ticket is a pointer to the cell in a bag of reclaim.c; LKI_CELL_PENDING says that there is one,
+ * so there is at most one, and a cell with a ticket is not freed. The ticket's handler clears the
+ * flag before it looks at the head, and whoever installs a tombstone sets it afterwards: so a
  * tombstone is either seen by the handler or gets a ticket of its own (P6). A tombstone that an
  * unfinished commit covers counts as young, because the commit may be undone. The handler runs in
  * whatever call comes by, so it only tries latches: where one is held, the ticket goes round again.
@@ -74,8 +74,8 @@ head_verdict(lki_store *store, uintptr_t head)
     lki_record *record = lki_effective(store, head, NULL);
     if (record != NULL && record->kind != LKI_TOMBSTONE)
         return HEAD_ALIVE;
-    /* Under a commit that is not done yet there is a tombstone, or nothing, and the commit may be undone: then this
-     * ticket is the only one. */
+    /* Under a commit that is not done yet there is a tombstone, or nothing, and the commit may be
+     * undone: then this ticket is the only one. */
     if (record != (lki_record *)head)
         return HEAD_YOUNG;
     uint32_t tag = lki_load_acquire(&record->tag); /* P5 */

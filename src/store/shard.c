@@ -3,9 +3,9 @@
  * The set of cells, in shards.
  *
  * Invariants  those of base/set.c.
- * Ordering    P3 (base/set.c); P7: the floor is raised to a tombstone's version before the tombstone is
- *             replaced, or its cell leaves the set; who makes a lock looks at the head first, then at
- *             the floor.
+ * Ordering    P3 (base/set.c); P7: the floor is raised to a tombstone's version before the
+ *             tombstone is replaced, or its cell leaves the set; who makes a lock looks at the head
+ *             first, then at the floor.
  */
 #include "store/shard.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The set of cells, and the shards, whose latches cover it, and the set of partitions, by hash. Finding never
- * waits; adding and removing take the shard's latch.
+ * The set of cells, and the shards, whose latches cover it, and the set of partitions, by hash.
+ * Finding never waits; adding and removing take the shard's latch.
  */
 #ifndef LKI_STORE_SHARD_H
 #define LKI_STORE_SHARD_H

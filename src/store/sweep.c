@@ -4,13 +4,13 @@
  * comes back. Called by writers a little at a time (lki_sweep_step), by lk_sweep, and by the
  * background thread.
  *
- * The sweep walks the set of cells, a chunk of cells at a time, and puts a tombstone over exactly the
- * record that it saw expired, as a delete would: the item's lock goes with it. The same for locks
- * without an item that have lapsed. From there
- * on removal.c sees to the cell. There is no list by time: `earliest_ms` is a lower bound of what
- * is still to come, so that rounds begin only when something has expired, and at most once a
- * second unless many expiring items were written since. While a round runs each write visits about
- * four cells, so what has expired and is still there stays in proportion to what is live.
+ * The sweep walks the set of cells, a chunk of cells at a time, and puts a tombstone over exactly
+ * the record that it saw expired, as a delete would: the item's lock goes with it. The same for
+ * locks without an item that have lapsed. From there on removal.c sees to the cell. There is no
+ * list by time: `earliest_ms` is a lower bound of what is still to come, so that rounds begin only
+ * when something has expired, and at most once a second unless many expiring items were written
+ * since. While a round runs each write visits about four cells, so what has expired and is still
+ * there stays in proportion to what is live.
  *
  * Progress    one thread sweeps at a time (a latch, which steps only try); each chunk is a section
  *             of its own.
@@ -31,8 +31,8 @@
 
 enum { CHUNK = 64, ROUND_MS = 1000, STEPS_PER_TEND = 8 };
 
-/* When what `record` says is over; 0: never. A lock that lapses under a live item stays with it: it costs
- * nothing but its 16 bytes. */
+/* When what `record` says is over; 0: never. A lock that lapses under a live item stays with it: it
+ * costs nothing but its 16 bytes. */
 static int64_t
 record_end(lki_record *record)
 {
@@ -144,8 +144,8 @@ round_begin_latched(lki_store *store, int64_t now)
     sweep->round_lag_ms = 0;
     sweep->round_began_ms = now;
     lki_store_relaxed(&sweep->expiring, 0);
-    /* P22: before the section in which heads are looked at, which begins with a fence. Each expiry that is met, or
-     * written, is noted anew. */
+    /* P22: before the section in which heads are looked at, which begins with a fence. Each expiry
+     * that is met, or written, is noted anew. */
     lki_store_seq_cst(&sweep->earliest_ms, INT64_MAX);
 }
 

@@ -9,9 +9,9 @@
 
 /* An item or lock that expires was written.
  *
- * P22: its head was swapped, then the bound is loaded; a round of the sweep takes the bound away, then loads the
- * heads. Without the order the writer could find the old bound, the round the old head, and nobody would ever
- * come for what expires. */
+ * P22: its head was swapped, then the bound is loaded; a round of the sweep takes the bound away,
+ * then loads the heads. Without the order the writer could find the old bound, the round the old
+ * head, and nobody would ever come for what expires. */
 LKI_INLINE void
 lki_sweep_note(lki_store *store, int64_t expires_at_ms)
 {
@@ -20,8 +20,8 @@ lki_sweep_note(lki_store *store, int64_t expires_at_ms)
            !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {} /* P22 */
 }
 
-/* Puts a tombstone over what has expired on a cell's head; *next_ms: the expiry that is left there, if
- * it is earlier. LK_OK: it had. LK_RACE: it had not. LK_NO_MEMORY. */
+/* Puts a tombstone over what has expired on a cell's head; *next_ms: the expiry that is left there,
+ * if it is earlier. LK_OK: it had. LK_RACE: it had not. LK_NO_MEMORY. */
 lk_status lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now,
                          int64_t *next_ms);
 

@@ -19,8 +19,8 @@
 
 enum { GROUP = 16 };
 
-/* A set mostly finds a plain value, of a key that is not generated, and puts another one over it. False:
- * something is not so, and nothing was done. */
+/* A set mostly finds a plain value, of a key that is not generated, and puts another one over it.
+ * False: something is not so, and nothing was done. */
 LKI_INLINE bool
 set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *item)
 {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Recorded histories: what was called, when it began and ended, what it gave. The checkers of this folder judge them. Plain C
- * without threads, locks or the library: real threads, fibers of a scheduler and fuzz targets record alike, each into a history
- * of its own, and merge them at the end.
+ * Recorded histories: what was called, when it began and ended, what it gave. The checkers of this
+ * folder judge them. Plain C without threads, locks or the library: real threads, fibers of a
+ * scheduler and fuzz targets record alike, each into a history of its own, and merge them at the
+ * end.
  *
- * An operation is a list of steps that take effect at one instant between its stamps. A step is what the operation saw or did of
- * one key or of one job; all that the checkers know of a call is in its steps. A call that is no one instant (lk_set of several
- * items, lk_get_locked) is recorded as several operations with the same stamps.
+ * An operation is a list of steps that take effect at one instant between its stamps. A step is
+ * what the operation saw or did of one key or of one job; all that the checkers know of a call is
+ * in its steps. A call that is no one instant (lk_set of several items, lk_get_locked) is recorded
+ * as several operations with the same stamps.
  */
 #ifndef LATCHKEY_TESTS_CHECK_HISTORY_H
 #define LATCHKEY_TESTS_CHECK_HISTORY_H
@@ -16,7 +18,8 @@
 #include <stdint.h>
 
 /* The end of an operation that never ended, and of one whose outcome is not known (LK_UNKNOWN, a
- * fault that may have done a part): it may take effect at any time after its beginning, or never. */
+ * fault that may have done a part): it may take effect at any time after its beginning, or
+ * never. */
 #define HISTORY_NEVER UINT64_MAX
 /* A version, or a value, that is not known. */
 #define HISTORY_ANY UINT64_MAX
@@ -25,12 +28,14 @@ typedef enum history_kind {
     /* of keys: `value` 0 is no item */
     STEP_READ,  /* saw `value` */
     STEP_WRITE, /* put `value`, which expires at `expires_ms`; the lock stays */
-    STEP_ERASE, /* took item and lock out; `value` is the number of the erasure, if these are counted */
-    STEP_LOCK, /* was given the lock at version `after`, until `expires_ms` */
-    STEP_BUMP, /* found the lock at `before`, left it at `after` (0: erased with its item) until `expires_ms` */
+    STEP_ERASE, /* took item and lock out; `value`: its number, if these are counted */
+    STEP_LOCK,  /* was given the lock at version `after`, until `expires_ms` */
+    /* found the lock at `before`, left it at `after` (0: erased with its item) until
+     * `expires_ms` */
+    STEP_BUMP,
     STEP_STALE, /* expected the lock at `before`, and was told `after` (0: gone) */
     /* of jobs: `key` is the job, `value` the how manieth receive, 0 where no claim is shown */
-    STEP_PUSH, /* visible after a delay of `expires_ms`; 0: at once. `value`: expires then; 0: never */
+    STEP_PUSH,        /* visible after `expires_ms`; 0: at once. `value`: expires then; 0: never */
     STEP_PULL,        /* claimed until `expires_ms` */
     STEP_EMPTY,       /* no job (`key` means nothing) */
     STEP_ACKNOWLEDGE, /* taken out by its holder */
@@ -117,7 +122,8 @@ uint32_t history_keys(const history *h);
 /* "thread 2 [104, 117] get_many: key 3 read 7; key 4 read none", cut to `size`. */
 void history_tell(const history *h, const history_op *op, char *text, size_t size);
 
-/* `count` zeroed things of `size` bytes, at least one, for free(); there is no checker without memory. */
+/* `count` zeroed things of `size` bytes, at least one, for free(); there is no checker without
+ * memory. */
 void *check_memory(size_t count, size_t size);
 
 /* What a checker says. */

@@ -12,8 +12,8 @@ is_past(int64_t expires_ms, int64_t now_ms)
     return expires_ms != 0 && now_ms > expires_ms;
 }
 
-/* What is there at this time: an item that has expired is over with its lock. Who only looks takes nothing out: a call that
- * read its clock before may still find it. */
+/* What is there at this time: an item that has expired is over with its lock. Who only looks takes
+ * nothing out: a call that read its clock before may still find it. */
 static void
 cell_age(items_cell *c, int64_t now_ms)
 {
@@ -118,8 +118,9 @@ step_apply(items_cell *c, const history_op *op, const history_step *s, int64_t n
     }
 }
 
-/* What happens changes only where `now` passes the end of something: way 0 is the beginning, the others the first millisecond
- * after each end that lies inside of the operation, and each beginning of a lock's renewal. */
+/* What happens changes only where `now` passes the end of something: way 0 is the beginning, the
+ * others the first millisecond after each end that lies inside of the operation, and each beginning
+ * of a lock's renewal. */
 static bool
 way_time(const items_cell *cells, const history_op *op, const items_options *o, unsigned way,
          int64_t *now_ms)

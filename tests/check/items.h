@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What items and locks may do, in sequence: a specification for search.h. Of one key (the operations of history_of_key: each key
- * is linearizable), or of a few keys at once (commits, get_many and queries are one instant). Of a cache: one key, reads of
- * several split by history_split.
+ * What items and locks may do, in sequence: a specification for search.h. Of one key (the
+ * operations of history_of_key: each key is linearizable), or of a few keys at once (commits,
+ * get_many and queries are one instant). Of a cache: one key, reads of several split by
+ * history_split.
  *
- * Time: a call uses one `now` that it read between its stamps, so an operation may judge by any time between now_begin and
- * now_end. Who writes at a time takes out what has expired then.
+ * Time: a call uses one `now` that it read between its stamps, so an operation may judge by any
+ * time between now_begin and now_end. Who writes at a time takes out what has expired then.
  */
 #ifndef LATCHKEY_TESTS_CHECK_ITEMS_H
 #define LATCHKEY_TESTS_CHECK_ITEMS_H

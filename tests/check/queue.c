@@ -403,7 +403,8 @@ queue_is_in_vain(const history *h, const history_op *op)
     return kind == STEP_REFUSED || kind == STEP_EXISTS || kind == STEP_FULL;
 }
 
-/* Did somebody try to push meanwhile, in vain? Until he is told, it may seem that a job is coming. */
+/* Did somebody try to push meanwhile, in vain? Until he is told, it may seem that a job is
+ * coming. */
 static bool
 meets_a_push(const history *h, const history_op *op)
 {

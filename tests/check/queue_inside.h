@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The halves of the queue's checker: queue.c follows each job, queue_order.c puts all of them on one line of time.
+ * The halves of the queue's checker: queue.c follows each job, queue_order.c puts all of them on
+ * one line of time.
  */
 #ifndef LATCHKEY_TESTS_CHECK_QUEUE_INSIDE_H
 #define LATCHKEY_TESTS_CHECK_QUEUE_INSIDE_H
@@ -26,8 +27,9 @@ typedef struct job_life {
     uint64_t gone_to;   /* the earliest end of such; HISTORY_NEVER: none for sure */
 } job_life;
 
-/* A job is surely visible between these stamps, both left out; or, where time made it visible, from a stamp on at which the clock
- * had been read: then to calls that began there or later only, as a call judges all by one time. */
+/* A job is surely visible between these stamps, both left out; or, where time made it visible, from
+ * a stamp on at which the clock had been read: then to calls that began there or later only, as a
+ * call judges all by one time. */
 typedef struct sure_span {
     uint64_t from, to, rank;
     bool by_time;
@@ -55,7 +57,8 @@ bool queue_broken(const queue_view *q, const char *what, const history_op *one,
                   const history_op *other);
 /* A push of which nothing came: until it is told so, others may count its jobs. */
 bool queue_is_in_vain(const history *h, const history_op *op);
-/* What calls take out that name no claim: after the lives have been made, before they are judged. */
+/* What calls take out that name no claim: after the lives have been made, before they are
+ * judged. */
 void queue_others_note(queue_view *q);
 /* Q8, Q9, Q10, after all lives have been judged. */
 bool queue_sums_hold(queue_view *q);

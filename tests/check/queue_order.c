@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue.h: Q4 and Q5. At each instant there is a smallest job that is surely visible. A pull is right if at one instant of
- * its call that job is not smaller than what it got, or if there was none. Instants are numbered: each stamp an even number, what
- * lies between two an odd one. What time made visible counts for calls that began afterwards: such a call has to be right at an
+ * See queue.h: Q4 and Q5. At each instant there is a smallest job that is surely visible. A pull is
+ * right if at one instant of its call that job is not smaller than what it got, or if there was
+ * none. Instants are numbered: each stamp an even number, what lies between two an odd one. What
+ * time made visible counts for calls that began afterwards: such a call has to be right at an
  * instant at which all of these that are smaller are gone. O(n log n).
  */
 #include "check/queue_inside.h"
@@ -51,7 +52,8 @@ instant_of(const line *l, uint64_t stamp)
     return at == NULL ? 0 : 2 * (size_t)(at - l->stamps);
 }
 
-/* ---- the smallest job at each instant: a heap of what is visible, whose dead are thrown out at the top ---- */
+/* ---- the smallest job at each instant: a heap of what is visible, whose dead are thrown out at
+ * the top ---- */
 
 typedef struct visible {
     size_t from, to; /* instants, inclusive */
@@ -141,7 +143,8 @@ most_within(const line *l, size_t from, size_t to)
     return most;
 }
 
-/* ---- what time made visible: for each pull, the instant from which on none of these that are smaller is there ---- */
+/* ---- what time made visible: for each pull, the instant from which on none of these that are
+ * smaller is there ---- */
 
 typedef struct asking {
     uint64_t begin, rank;
@@ -179,7 +182,8 @@ ranks_below(const uint64_t *ranks, size_t count, uint64_t rank)
     return low;
 }
 
-/* A tree of greatest instants over ranks (Fenwick, 1994): the spans that began before each pull, by their ends. */
+/* A tree of greatest instants over ranks (Fenwick, 1994): the spans that began before each pull, by
+ * their ends. */
 static void
 free_from_find(const line *l, const queue_view *q, asking *all, size_t count)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue.h: Q8, Q9, Q10, and what purges and other jobs of the same key take out. A job is surely there from the end of its push to
- * the beginning of the first call that may have taken it out, and perhaps from the beginning of its push to the first end of a call that
- * surely has.
+ * See queue.h: Q8, Q9, Q10, and what purges and other jobs of the same key take out. A job is
+ * surely there from the end of its push to the beginning of the first call that may have taken it
+ * out, and perhaps from the beginning of its push to the first end of a call that surely has.
  */
 #include "check/queue_inside.h"
 
@@ -61,7 +61,8 @@ rank_first(const sums *s, uint64_t rank)
     return low;
 }
 
-/* After `op` the job is not there any more, if it was pushed before. `did`: it is op that has taken it out, if anybody. */
+/* After `op` the job is not there any more, if it was pushed before. `did`: it is op that has taken
+ * it out, if anybody. */
 static void
 life_end(job_life *j, const history_op *op, bool did)
 {
@@ -74,7 +75,8 @@ life_end(job_life *j, const history_op *op, bool did)
         j->gone_to = least(j->gone_to, op->end);
 }
 
-/* A push takes out the other job of its key, but for one that is unique: then it was out before. So does a call by key. */
+/* A push takes out the other job of its key, but for one that is unique: then it was out before. So
+ * does a call by key. */
 static void
 same_key_note(const sums *s, const history_op *op, uint64_t rank, bool unique)
 {
@@ -113,7 +115,8 @@ queue_others_note(queue_view *q)
 
 /* ---- how many are there ---- */
 
-/* The first beginning and the first end of an acknowledgement that was good; *last: the last end. HISTORY_NEVER: none. */
+/* The first beginning and the first end of an acknowledgement that was good; *last: the last end.
+ * HISTORY_NEVER: none. */
 static uint64_t
 ended_from(const job_life *j, uint64_t *to, uint64_t *last)
 {
@@ -213,8 +216,8 @@ vain_of(const history_step *step)
                                        : IN_VAIN_MOST;
 }
 
-/* What may have counted meanwhile and is no job: of pushes that were refused, of those that replaced another or count twice as
- * yet, and what others are taking out. */
+/* What may have counted meanwhile and is no job: of pushes that were refused, of those that
+ * replaced another or count twice as yet, and what others are taking out. */
 static int64_t
 jobs_in_vain(const queue_view *q, const history_op *op)
 {
@@ -290,7 +293,8 @@ depth_holds(const queue_view *q, const sums *s, const history_op *op, const hist
            queue_broken(q, "Q9: too many jobs, it was said, and there were fewer", op, NULL);
 }
 
-/* How many of the steps that a figure counts lie before the end of `op`; surely: before its beginning. */
+/* How many of the steps that a figure counts lie before the end of `op`; surely: before its
+ * beginning. */
 static uint64_t
 steps_before(const queue_view *q, const history_op *op, uint32_t figure, bool surely)
 {
@@ -309,13 +313,15 @@ steps_before(const queue_view *q, const history_op *op, uint32_t figure, bool su
                      (figure == FIGURE_EMPTY && step->kind == STEP_OVER);
         }
     }
-    /* Before the queue is there, an empty pull is not counted; by key, a call is lost without a trace in the history. */
+    /* Before the queue is there, an empty pull is not counted; by key, a call is lost without a
+     * trace in the history. */
     if (surely)
         return figure == FIGURE_EMPTY ? 0 : count;
     return figure == FIGURE_LOST ? UINT64_MAX : count;
 }
 
-/* Of the jobs, how many are there all the time, or at some time of it? Ready ones: visible all the time. */
+/* Of the jobs, how many are there all the time, or at some time of it? Ready ones: visible all the
+ * time. */
 static uint64_t
 jobs_there(const queue_view *q, const sums *s, const history_op *op, uint32_t figure, bool surely)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See record.h. The clock is read outside of the stamps at the beginning, and before them at the end (queue.h).
+ * See record.h. The clock is read outside of the stamps at the beginning, and before them at the
+ * end (queue.h).
  */
 #include "check/record.h"
 
@@ -195,7 +196,8 @@ is_asked_for(const lk_query *query, const lk_key *key)
     return query->after.size == 0 || (query->reverse ? order < 0 : order > 0);
 }
 
-/* Each key that the query asks for was there or was not; behind the last of a full page nothing is known. */
+/* Each key that the query asks for was there or was not; behind the last of a full page nothing is
+ * known. */
 static void
 query_steps(recorder *r, const lk_query *query)
 {

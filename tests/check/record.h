@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls of items and locks that record themselves: one recorder for each thread, over one world. A call that came to nothing
- * (LK_NO_MEMORY and its kin: "nothing was written") leaves no trace, so that the checkers hold the library to that. What is wrong
- * whatever the others did (a status that cannot be, bytes that are nobody's, a query out of order) is in `wrong`.
+ * Calls of items and locks that record themselves: one recorder for each thread, over one world. A
+ * call that came to nothing (LK_NO_MEMORY and its kin: "nothing was written") leaves no trace, so
+ * that the checkers hold the library to that. What is wrong whatever the others did (a status that
+ * cannot be, bytes that are nobody's, a query out of order) is in `wrong`.
  */
 #ifndef LATCHKEY_TESTS_CHECK_RECORD_H
 #define LATCHKEY_TESTS_CHECK_RECORD_H
@@ -19,8 +20,8 @@ typedef struct record_world {
     const lk_key *keys; /* key number i is keys[i]; those of one partition ascend */
     uint32_t key_count;
     lk_bytes queue; /* of record_jobs.h */
-    lk_bytes
-        beside; /* a commit that acknowledges job 7 puts item "7" of this partition, too; empty: it does not */
+    /* a commit that acknowledges job 7 puts item "7" of this partition, too; empty: it does not */
+    lk_bytes beside;
     uint64_t (*stamp)(void);
     int64_t (*now_ms)(void); /* the store's clock; NULL: time stands still */
     int64_t unix_ms;         /* what its Unix clock is ahead of that, for jobs that expire */
@@ -51,7 +52,8 @@ typedef struct record_write {
 
 /* The room of `r` is kept from the recorder before, if it is zeroed or was in use. */
 void record_begin(recorder *r, const record_world *world, uint32_t thread, lk_result *result);
-/* So many operations and steps, and as many jobs' names as operations, then fit without an allocation. */
+/* So many operations and steps, and as many jobs' names as operations, then fit without an
+ * allocation. */
 void record_reserve(recorder *r, size_t ops, size_t steps);
 void record_free(recorder *r);
 /* All histories, one after the other. The first that was wrong, or NULL. */
@@ -69,7 +71,8 @@ lk_status record_get_lock(recorder *r, uint32_t key, lk_lock *lock);
 lk_status record_commit(recorder *r, const record_write *writes, uint32_t write_count,
                         lk_lock *locks, const uint32_t *locked, uint32_t lock_count);
 
-/* For calls that are made by hand: the operation's beginning; its end, or (false) nothing came of it. */
+/* For calls that are made by hand: the operation's beginning; its end, or (false) nothing came of
+ * it. */
 void record_call(recorder *r, const char *call);
 void record_done(recorder *r, bool happened);
 void record_wrong(recorder *r, const char *what, lk_status status);

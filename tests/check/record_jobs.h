@@ -23,11 +23,12 @@ typedef struct record_claim {
     lk_claim claim; /* its key: record_claim_of */
 } record_claim;
 
-/* Jobs first, first + 1, ... `sk` NULL: generated, else the key of the one job, which another job may have had. life_ms 0: they do not expire. */
+/* Jobs first, first + 1, ... `sk` NULL: generated, else the key of the one job, which another job
+ * may have had. life_ms 0: they do not expire. */
 lk_status record_push(recorder *r, uint32_t first, uint32_t count, const char *sk,
                       const lk_push_options *options, int64_t life_ms);
-/* The same by lk_commit, which does not tell a generated key. `done` not NULL: acknowledges that claim in the same step, and
- * puts the item of world->beside. */
+/* The same by lk_commit, which does not tell a generated key. `done` not NULL: acknowledges that
+ * claim in the same step, and puts the item of world->beside. */
 lk_status record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_claim *done);
 /* `claims` has room for max_jobs; *count: how many came. */
 lk_status record_pull(recorder *r, const lk_pull_options *options, record_claim *claims,
@@ -38,7 +39,8 @@ lk_status record_extend(recorder *r, record_claim *claim, int64_t visibility_ms)
 /* By key: `token` 0 acknowledges, else lk_delete. */
 lk_status record_take_out(recorder *r, const record_claim *claim, bool deletes);
 lk_status record_close(recorder *r);
-/* The item of world->beside is there exactly where such a commit has acknowledged the job. False: `job` is one of which it is not so. */
+/* The item of world->beside is there exactly where such a commit has acknowledged the job. False:
+ * `job` is one of which it is not so. */
 bool record_beside(const history *merged, recorder *r, uint32_t *job);
 lk_status record_purge(recorder *r);
 lk_status record_stats(recorder *r);
@@ -46,7 +48,8 @@ lk_status record_stats(recorder *r);
 /* Of record_reserve: names of so many jobs, and batches up to RECORD_MANY. */
 void record_jobs_reserve(recorder *r, size_t names);
 
-/* Fills in the places of all pushes, once the recorders have been merged. False: a job's key is not known; it has none then. */
+/* Fills in the places of all pushes, once the recorders have been merged. False: a job's key is not
+ * known; it has none then. */
 bool record_rank(const recorder *all, size_t count, history *merged);
 
 #endif

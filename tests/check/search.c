@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See search.h. An operation that runs has a slot, and a state has a bit for each slot: has that operation taken effect? One
- * whose outcome is unknown keeps its slot for ever.
+ * See search.h. An operation that runs has a slot, and a state has a bit for each slot: has that
+ * operation taken effect? One whose outcome is unknown keeps its slot for ever.
  */
 #include "check/search.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See serial.h. The graph has a node for each operation, and one for each moment at which one begins or ends: the moments are a
- * chain, so that "ended before another began" takes two edges for each operation and not one for each pair.
+ * See serial.h. The graph has a node for each operation, and one for each moment at which one
+ * begins or ends: the moments are a chain, so that "ended before another began" takes two edges for
+ * each operation and not one for each pair.
  */
 #include "check/serial.h"
 
@@ -254,7 +255,8 @@ tarjan_from(const graph *g, tarjan *t, uint32_t root, uint32_t *clock)
     }
 }
 
-/* The shortest way from `start` back to it inside of a component; moments cost nothing. 0: longer than `bound`. */
+/* The shortest way from `start` back to it inside of a component; moments cost nothing. 0: longer
+ * than `bound`. */
 static size_t
 cycle_from(const graph *g, const tarjan *t, size_t ops, uint32_t start, size_t bound,
            uint32_t *parent, uint32_t *distance, uint32_t *queue)

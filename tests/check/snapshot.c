@@ -97,7 +97,8 @@ spans_narrow(spans *s, const timeline *t, uint64_t value)
     *s = narrowed;
 }
 
-/* Write n + 1 may end before write n does; but number n can be seen by then no more, and not before any of those before it began. */
+/* Write n + 1 may end before write n does; but number n can be seen by then no more, and not before
+ * any of those before it began. */
 static void
 timeline_order(timeline *t)
 {

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * The checkers' teeth: for each law and each kind of violation a right history, and its neighbour that is broken in one place and
- * must be refused with the law's name.
+ * The checkers' teeth: for each law and each kind of violation a right history, and its neighbour
+ * that is broken in one place and must be refused with the law's name.
  *
- * Histories are written as text, operations separated by '|': thread begin end [@now-now] steps. The store's clock is the stamp,
- * unless @ says otherwise; an end of '?' is an outcome that nobody knows. Steps:
+ * Histories are written as text, operations separated by '|': thread begin end [@now-now] steps.
+ * The store's clock is the stamp, unless @ says otherwise; an end of '?' is an outcome that nobody
+ * knows. Steps:
  *
  *   R0=5 W0=5~90 E0=2    read, write (expires at 90), erase of key 0
  *   L0>7~90 B0:7>8 S0:7>8    lock got at 7, bumped from 7 to 8, stale at 7 with 8 there
- *   P1 P1~50 K1=9        job 1 pushed (its place in the order is 1), with a delay of 50; with the key at place 9
- *   G1.1~90 A1.1 T1.1 r1.1:1~50 x1.1~99 l1.1    got as receive 1 until 90, acknowledged, late, released (late), extended, lost
+ *   P1 P1~50 K1=9        job 1 pushed (its place in the order is 1), with a delay of 50; with the
+ *                        key at place 9
+ *   G1.1~90 A1.1 T1.1 r1.1:1~50 x1.1~99 l1.1
+ *                        got as receive 1 until 90, acknowledged, late, released (late), extended,
+ *                        lost
  *   P1=30                job 1 pushed, expires at 30
  *   D1 Z C F O           taken out, empty, closed, refused, over
- *   U1=9 e1=9            job 1 pushed as the only one with the key at place 9; told that there is another one
+ *   U1=9 e1=9            job 1 pushed as the only one with the key at place 9; told that there
+ *                        is another one
  *   m2:1 f2:1            one job came in where 2 are enough; was told that there are
  *   p3:1 n0=2            purged, 3 jobs and all; figure 0 is 2
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The conformance suite against a cache over the embedded store: once roomy, once so small that nearly
- * everything is thrown out, once with exact LRU.
+ * The conformance suite against a cache over the embedded store: once roomy, once so small that
+ * nearly everything is thrown out, once with exact LRU.
  */
 #include "memory_options.h"
 

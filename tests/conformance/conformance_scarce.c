@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The conformance suite against an embedded store whose memory runs out. Each call is made with its first allocation
- * failing, with all that follow it and alone, then with its second one, and so on until it gets all that it asks for.
- * Each time that it says LK_NO_MEMORY, nothing may have changed; then the same call, with memory, keeps the contract.
+ * The conformance suite against an embedded store whose memory runs out. Each call is made with its
+ * first allocation failing, with all that follow it and alone, then with its second one, and so on
+ * until it gets all that it asks for. Each time that it says LK_NO_MEMORY, nothing may have
+ * changed; then the same call, with memory, keeps the contract.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ typedef struct picture {
     char first[16];
 } picture;
 
-/* A call that does without an allocation is not made again: so that others come to fail, too, the first one is each in turn. */
+/* A call that does without an allocation is not made again: so that others come to fail, too, the
+ * first one is each in turn. */
 enum { FIRST_MAX = 5 };
 
 /* State of the handle. */
@@ -214,7 +216,8 @@ scarce_push(void *state, const lk_item *jobs, size_t count, const lk_push_option
     TRY(&jobs->key, pushed, lk_queue_push(inner, jobs, count, options, pushed));
 }
 
-/* What has expired, lapsed or died meanwhile may have gone where it belongs. Of several there may come fewer. */
+/* What has expired, lapsed or died meanwhile may have gone where it belongs. Of several there may
+ * come fewer. */
 static lk_status
 scarce_pull(void *state, const lk_pull_options *options, lk_result *result)
 {
@@ -333,7 +336,8 @@ scarce_open(void *context, const lk_conformance_setup *setup, lk_db **db)
     operations.queue_stats = scarce_stats;
     operations.queue_purge = scarce_purge;
     operations.queue_close = scarce_queue_close;
-    /* A descriptor waits for its timer where there was no memory to find out; these clocks have none. */
+    /* A descriptor waits for its timer where there was no memory to find out; these clocks have
+     * none. */
     operations.queue_fd = NULL;
     adapter.capabilities &= ~LK_HAS_QUEUE_FD;
     return lk_adapter_open(&operations, &adapter, db);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The embedded store of a setup of the conformance suite. Its allocator touches errno at each call, as malloc may.
+ * The embedded store of a setup of the conformance suite. Its allocator touches errno at each call,
+ * as malloc may.
  */
 #ifndef LATCHKEY_CONFORMANCE_MEMORY_OPTIONS_H
 #define LATCHKEY_CONFORMANCE_MEMORY_OPTIONS_H

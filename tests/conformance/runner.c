@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Do scripts have teeth? Each of these lines is wrong about the embedded store, or is no line at all: the case has to
- * fail, and to say script, line, and what came instead. Each runs in a child, from a file, as a user's own script does.
+ * Do scripts have teeth? Each of these lines is wrong about the embedded store, or is no line at
+ * all: the case has to fail, and to say script, line, and what came instead. Each runs in a child,
+ * from a file, as a user's own script does.
  */
 #include <fcntl.h>
 #include <stdio.h>

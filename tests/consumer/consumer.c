@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A program of a user, built in every way a user may build it. Valid as C11 and as C++17. With an argument: that is the
- * allocator which the store must say it has. */
+ * A program of a user, built in every way a user may build it. Valid as C11 and as C++17. With an
+ * argument: that is the allocator which the store must say it has. */
 #include <latchkey/latchkey.h>
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A program without jemalloc that loads a plug-in (consumer.c as a library) at run time, uses it in a thread, and unloads
- * it while that thread still has to exit. */
+ * A program without jemalloc that loads a plug-in (consumer.c as a library) at run time, uses it in
+ * a thread, and unloads it while that thread still has to exit. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>

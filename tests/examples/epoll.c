@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One thread serves two queues, and whatever else it has descriptors for, with epoll. A queue's descriptor is readable as long as a
- * job is ready, also when a claim has lapsed or a delay is over, and when the queue is closed: pull until there is nothing.
+ * One thread serves two queues, and whatever else it has descriptors for, with epoll. A queue's
+ * descriptor is readable as long as a job is ready, also when a claim has lapsed or a delay is
+ * over, and when the queue is closed: pull until there is nothing.
  */
 #include <latchkey/latchkey.h>
 #include <pthread.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// How a transaction ends: with the status of its change, whatever that is, unless the change says LK_OK; then with that of the
-// commit. Only a race of the commit begins it anew: an order is taken only as long as there is stock, however many take one.
+// How a transaction ends: with the status of its change, whatever that is, unless the change says
+// LK_OK; then with that of the commit. Only a race of the commit begins it anew: an order is taken
+// only as long as there is stock, however many take one.
 #include <latchkey/latchkey.hpp>
 
 #include <cstdio>
@@ -14,7 +15,8 @@ namespace
 
 const lk_key stock = lk_key_of("shop", "stock");
 
-/* LK_NOT_FOUND: sold out. LK_RACE, of the change itself: somebody else is preferred; it is not tried again. */
+/* LK_NOT_FOUND: sold out. LK_RACE, of the change itself: somebody else is preferred; it is not
+ * tried again. */
 lk_status
 take_one(const latchkey::database &db, bool gives_way, int &calls)
 {

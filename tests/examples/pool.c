@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool of threads: they sleep until there is work, and put each result down in the same step that takes the job out. Whatever
- * happens to a worker, a job is done once: if it died half-way, the claim lapses and another takes over.
+ * A pool of threads: they sleep until there is work, and put each result down in the same step that
+ * takes the job out. Whatever happens to a worker, a job is done once: if it died half-way, the
+ * claim lapses and another takes over.
  */
 #include <latchkey/latchkey.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A server's sessions: each lives for half an hour after it was last used, threads come and go, and a
- * background thread gives the memory of those that have expired back.
+ * A server's sessions: each lives for half an hour after it was last used, threads come and go, and
+ * a background thread gives the memory of those that have expired back.
  */
 #include <latchkey/latchkey.h>
 #include <pthread.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A stream of calls of items, locks, commits, ordered reads and the clock, against the reference model (support/items_rig.h).
+ * A stream of calls of items, locks, commits, ordered reads and the clock, against the reference
+ * model (support/items_rig.h).
  */
 #include "fuzz/fuzz.h"
 #include "support/items_rig.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The stream of fuzz_items over keys that the input makes up: any bytes, any lengths up to and beyond the limits, keys that differ in
- * one byte, in where pk ends, in what comes after a long common front, and, under a secret of zeros, keys whose hashes are equal.
+ * The stream of fuzz_items over keys that the input makes up: any bytes, any lengths up to and
+ * beyond the limits, keys that differ in one byte, in where pk ends, in what comes after a long
+ * common front, and, under a secret of zeros, keys whose hashes are equal.
  */
 #include "fuzz/fuzz.h"
 #include "support/items_rig.h"
@@ -30,7 +31,8 @@ same_append(made *key, unsigned char byte, size_t count)
     key->size += count < room ? count : room;
 }
 
-/* Each half is one byte again and again, of a length next to where something changes, and a byte of its own behind it. */
+/* Each half is one byte again and again, of a length next to where something changes, and a byte of
+ * its own behind it. */
 static void
 key_long(made *key, kit_random *random)
 {
@@ -62,7 +64,8 @@ key_like(made *key, const made *other, kit_random *random)
     case 3: /* less of it */
         key->size = key->pk_size + kit_draw(random, key->size - key->pk_size + 1);
         break;
-    default: /* eight zeros, which a hash under a secret of zeros makes nothing of, and any eight bytes */
+    /* Eight zeros, which a hash under a secret of zeros makes nothing of, and any eight bytes. */
+    default:
         key->size = key->pk_size;
         same_append(key, 0, 8);
         bytes_append(key, random, 8);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A stream of calls of queues, claims that lapse, items, locks and commits on the same keys, against the reference model
- * (support/queues_rig.h). In the end some queues are closed, and drained by what is left of the stream.
+ * A stream of calls of queues, claims that lapse, items, locks and commits on the same keys,
+ * against the reference model (support/queues_rig.h). In the end some queues are closed, and
+ * drained by what is left of the stream.
  */
 #include "fuzz/fuzz.h"
 #include "support/queues_rig.h"

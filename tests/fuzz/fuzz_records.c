@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the benchmark reads: a record that is anything. It is read or refused; what was read and is written says the same once it is read
- * again, to the last byte.
+ * What the benchmark reads: a record that is anything. It is read or refused; what was read and is
+ * written says the same once it is read again, to the last byte.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The adapter for LMDB over a file that it did not write. The input's rows are put into a good environment by LMDB alone: keys and rows as
- * src/lmdb/row.h has them with fields of the input's, or any bytes. If the input's last byte says so, pages of the file are damaged
- * then: the adapter looks at what LMDB would trust in a small file before LMDB maps it (src/lmdb/pages.h). Then the database is
- * opened, any calls are made on it, it is closed, and perhaps all again. Whatever lies there, a call ends, within bounded work, with a
- * status that the headers have, and what it gives out can be read to the last byte.
+ * The adapter for LMDB over a file that it did not write. The input's rows are put into a good
+ * environment by LMDB alone: keys and rows as src/lmdb/row.h has them with fields of the input's,
+ * or any bytes. If the input's last byte says so, pages of the file are damaged then: the adapter
+ * looks at what LMDB would trust in a small file before LMDB maps it (src/lmdb/pages.h). Then the
+ * database is opened, any calls are made on it, it is closed, and perhaps all again. Whatever lies
+ * there, a call ends, within bounded work, with a status that the headers have, and what it gives
+ * out can be read to the last byte.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -254,7 +256,8 @@ page_damage(unsigned char *file, size_t pages, const uint8_t *bytes)
     }
 }
 
-/* How much of the input's end says what becomes of the pages: nothing, unless the last byte is 0xf0 or more. */
+/* How much of the input's end says what becomes of the pages: nothing, unless the last byte is 0xf0
+ * or more. */
 static size_t
 damages_size(const uint8_t *data, size_t size)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Three fibers over one store, under the scheduler of tests/schedule: the input says what they call and where they give way. The
- * swarms of schedule_laws.c and schedule_queue_laws.c, whose draws are the bytes from the front, whose switches are those from the back
- * (POLICY_BYTES); their checkers judge each history. The first byte says which swarm, and whether plain accesses are points, too.
- * An input that reaches code in a new way is kept, so that schedules grow out of those that reached what only a race reaches.
+ * Three fibers over one store, under the scheduler of tests/schedule: the input says what they call
+ * and where they give way. The swarms of schedule_laws.c and schedule_queue_laws.c, whose draws are
+ * the bytes from the front, whose switches are those from the back (POLICY_BYTES); their checkers
+ * judge each history. The first byte says which swarm, and whether plain accesses are points, too.
+ * An input that reaches code in a new way is kept, so that schedules grow out of those that reached
+ * what only a race reaches.
  *
- * This file is the runtime's: no access of it is a point. `fuzz_schedules FILE` tells the history of an input that fails.
+ * This file is the runtime's: no access of it is a point. `fuzz_schedules FILE` tells the history
+ * of an input that fails.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +21,8 @@
 
 enum { SWARMS = 4 };
 
-/* Of schedule_laws.c, schedule_queue_laws.c, which are compiled for this with names of their own. */
+/* Of schedule_laws.c, schedule_queue_laws.c, which are compiled for this with names of their
+ * own. */
 extern const schedule_scenario schedule_laws_scenarios[], schedule_queue_laws_scenarios[];
 
 static const struct {
@@ -63,7 +67,8 @@ never_weak(uint64_t seed)
     return false;
 }
 
-/* Not before the first input: libFuzzer has thread-local variables, too, and they are brought back with all others. */
+/* Not before the first input: libFuzzer has thread-local variables, too, and they are brought back
+ * with all others. */
 static void
 swarms_prepare(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A fuzz target without a fuzzer, for any compiler: gives it each input of its corpus (a line each, in base64). An assertion that fails
- * ends the program; the last line that was begun is on stderr then.
+ * A fuzz target without a fuzzer, for any compiler: gives it each input of its corpus (a line each,
+ * in base64). An assertion that fails ends the program; the last line that was begun is on stderr
+ * then.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which mutant is chosen, and who was asked for. It becomes a part of a copy of the library: tests/mutants/run.
+ * Which mutant is chosen, and who was asked for. It becomes a part of a copy of the library:
+ * tests/mutants/run.
  *
  * LK_MUTANT         the number of the one that is chosen; none: none
  * LK_MUTANT_REACHED a file with a byte for each: those that are asked for become 1

@@ -158,7 +158,8 @@ fiber_freeze(void)
     engine_give_way();
 }
 
-/* The end of the faulty phase: nothing new goes wrong, what has failed for ever stays so, and everybody gets a turn. */
+/* The end of the faulty phase: nothing new goes wrong, what has failed for ever stays so, and
+ * everybody gets a turn. */
 static void
 faults_end(void)
 {

@@ -3,8 +3,9 @@
  * Litmus programs over the weak memory: a few threads of a few statements, all of whose executions
  * are run, each interleaving with each store that each load may return.
  *
- * A thread is a text of statements, separated by semicolons. Words are s to z, registers a to h, all
- * of them 0 at first; constants are one digit. ORDER is relaxed, acquire, release, acq_rel, seq_cst.
+ * A thread is a text of statements, separated by semicolons. Words are s to z, registers a to h,
+ * all of them 0 at first; constants are one digit. ORDER is relaxed, acquire, release, acq_rel,
+ * seq_cst.
  *   x = 1 ORDER           store        a = x ORDER             load
  *   x = 1 plain           store        a = x plain             load
  *   a = x + 1 ORDER       fetch-add (also - & |); a receives what was there
@@ -66,8 +67,8 @@ void litmus_parse(litmus_program *program, const char *const threads[LITMUS_THRE
 void litmus_run(const litmus_program *program, const char *outcome, litmus_result *result);
 
 /* Makes the order one step weaker: seq_cst to what fits the access of acquire, release and acq_rel;
- * all others to relaxed; `fully`: to relaxed at once. A fence is left out in both cases. False: it is
- * relaxed already, or plain. */
+ * all others to relaxed; `fully`: to relaxed at once. A fence is left out in both cases. False: it
+ * is relaxed already, or plain. */
 bool litmus_weaken(litmus_statement *statement, bool fully);
 /* The statement as text. Valid until the next call. */
 const char *litmus_text(const litmus_statement *statement);

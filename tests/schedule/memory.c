@@ -328,8 +328,8 @@ clock_of(unsigned fiber, int order)
     return clock;
 }
 
-/* Where the message of an event lies: twice its place, plus 1; less than that of all others where it
- * is not there any more. */
+/* Where the message of an event lies: twice its place, plus 1; less than that of all others where
+ * it is not there any more. */
 static int
 event_rank(const struct event *event)
 {
@@ -342,8 +342,8 @@ event_rank(const struct event *event)
     return place < history->count ? 2 * place + 1 : -1;
 }
 
-/* Of an access of the word that ranks there among its messages (a read as the message that it sees, a
- * write between two): which events come before it, and after it. */
+/* Of an access of the word that ranks there among its messages (a read as the message that it sees,
+ * a write between two): which events come before it, and after it. */
 static void
 events_judge(const struct word *word, int rank, uint32_t *before, uint32_t *after)
 {
@@ -520,7 +520,8 @@ newest_read(const struct word *word, int order, races_clock *view)
     return message_read(word, newest, order, true);
 }
 
-/* A new message at that place. `before`: the view of the message that a read-modify-write follows. */
+/* A new message at that place. `before`: the view of the message that a read-modify-write
+ * follows. */
 static void
 message_add(const struct word *word, unsigned place, uint64_t value, int order,
             const races_clock *before)
@@ -582,7 +583,8 @@ memory_store(unsigned fiber, volatile void *p, unsigned size, uint64_t value, in
             continue;
         if (message->mask != word.mask || clock_knows(&clock, message))
             break;
-        /* Of a full history the oldest is about to become the base, and nothing comes before that. */
+        /* Of a full history the oldest is about to become the base, and nothing comes before
+         * that. */
         if (!message->rmw && (i > 0 || history->count < MEMORY_STORES) &&
             event_fits(&word, 2 * (int)i, order))
             places[n++] = i;

@@ -12,11 +12,12 @@
  *   G2  Release stores, release fences, release sequences (C++20: read-modify-writes only), acquire
  *       loads, acquire fences, failed compare-and-swaps (a load that may be stale): as in C++20.
  *   G3  There is an order S of all seq_cst accesses that agrees with happens-before and with what
- *       they saw of each word. A seq_cst fence is stronger than it need be: what follows it sees all
- *       that seq_cst accesses had seen when it ran, and what happened before earlier seq_cst fences;
- *       the latter also a seq_cst access sees of its word. So seq_cst accesses forbid store
- *       buffering; a seq_cst store, even a seq_cst read-modify-write, with a relaxed or acquire load
- *       after it does not. That is C++20 (and x86 but for the read-modify-write, a fence there).
+ *       they saw of each word. A seq_cst fence is stronger than it need be: what follows it sees
+ *       all that seq_cst accesses had seen when it ran, and what happened before earlier seq_cst
+ *       fences; the latter also a seq_cst access sees of its word. So seq_cst accesses forbid store
+ *       buffering; a seq_cst store, even a seq_cst read-modify-write, with a relaxed or acquire
+ *       load after it does not. That is C++20 (and x86 but for the read-modify-write, a fence
+ *       there).
  *   G4  A read-modify-write reads the newest store and is the next after it.
  *   G5  Real memory holds the newest store after each call. A load that finds something else there
  *       takes it for a store by code that is not instrumented, which synchronises with everybody.
@@ -67,7 +68,8 @@ void schedule_fail(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* Forgets all: histories, clocks, races. Takes no time. Before each schedule. */
 void memory_reset(void);
 /* How many stores a load may choose from: 1 is sequentially consistent, and never asks
- * schedule_choose; at most MEMORY_STORES + 1, which is where it stands at first. Survives resets. */
+ * schedule_choose; at most MEMORY_STORES + 1, which is where it stands at first. Survives
+ * resets. */
 void memory_depth(unsigned stores);
 
 /* Atomic accesses of 1, 2, 4 or 8 bytes, aligned. Values are zero-extended. */

@@ -59,8 +59,9 @@ uint64_t policy_random(void);
 /* A number below n (n > 0). 0 is the choice that is least remarkable. */
 uint32_t schedule_choose(uint32_t n);
 
-/* Of POLICY_BYTES: what is drawn comes from their front, what is chosen from their back, so that a change of the one moves nothing of the
- * other. Where the two meet, all is 0, and there are no more switches that nobody asked for. Before policy_begin. */
+/* Of POLICY_BYTES: what is drawn comes from their front, what is chosen from their back, so that a
+ * change of the one moves nothing of the other. Where the two meet, all is 0, and there are no more
+ * switches that nobody asked for. Before policy_begin. */
 void policy_bytes(const uint8_t *bytes, size_t size);
 
 /* Called by the engine. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who races with whom: the clocks of the fibers, and for each 8 bytes the last accesses by them
- * (memory.h: G6). FastTrack's epochs; several accesses instead of its last write and a clock of reads,
- * since a word has parts.
+ * (memory.h: G6). FastTrack's epochs; several accesses instead of its last write and a clock of
+ * reads, since a word has parts.
  */
 #ifndef LKI_SCHEDULE_RACES_H
 #define LKI_SCHEDULE_RACES_H

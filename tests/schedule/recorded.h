@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * For scenarios whose histories the checkers of tests/check judge: a recorder for each fiber, a verdict that fails the schedule. The recorders'
- * memory is made before all schedules, as it lies outside of what is brought back.
+ * For scenarios whose histories the checkers of tests/check judge: a recorder for each fiber, a
+ * verdict that fails the schedule. The recorders' memory is made before all schedules, as it lies
+ * outside of what is brought back.
  *
- * The checkers lean on real time: what ended before a call began, that call has to see. Where stores may be seen late, nobody can
- * tell that one call ended before another began, unless the threads have told each other. So they do: each stamp is a meeting of all
- * fibers (what was done before an earlier stamp happens before what follows a later one), and what is weak is the memory while
- * calls overlap. In some of the schedules a fiber is quiet: it neither tells nor is told, and each of its calls counts as if it had
- * gone on from the first to the last of all. Real time in the sense of: Raad, Doko, Rozic, Lahav, Vafeiadis, "On Library Correctness under Weak Memory
+ * The checkers lean on real time: what ended before a call began, that call has to see. Where
+ * stores may be seen late, nobody can tell that one call ended before another began, unless the
+ * threads have told each other. So they do: each stamp is a meeting of all fibers (what was done
+ * before an earlier stamp happens before what follows a later one), and what is weak is the memory
+ * while calls overlap. In some of the schedules a fiber is quiet: it neither tells nor is told, and
+ * each of its calls counts as if it had gone on from the first to the last of all. Real time in the
+ * sense of: Raad, Doko, Rozic, Lahav, Vafeiadis, "On Library Correctness under Weak Memory
  * Consistency", 2019.
  */
 #ifndef LKI_SCHEDULE_RECORDED_H
@@ -92,7 +95,8 @@ recorded_number(uint32_t *own)
     return ++*own + schedule_self() * RECORDED_NUMBERS;
 }
 
-/* What each did, where one was wrong whatever the others did; true: go on and judge `recorded_all`. */
+/* What each did, where one was wrong whatever the others did; true: go on and judge
+ * `recorded_all`. */
 static inline void
 recorded_merge(uint32_t fibers)
 {

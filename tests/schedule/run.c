@@ -69,9 +69,10 @@ run_restore(const run_start *start)
     clock_reset(START_NS);
 }
 
-/* The liveness phase: from some point on nothing new goes wrong, each fiber gets its turns, and all have to end within a budget. In each
- * fourth schedule that point is drawn, in the others it comes late; in each fourth a fiber is stopped before, and stays so until nobody else
- * can go on. As TigerBeetle's simulator does it: first safety, then liveness. */
+/* The liveness phase: from some point on nothing new goes wrong, each fiber gets its turns, and all
+ * have to end within a budget. In each fourth schedule that point is drawn, in the others it comes
+ * late; in each fourth a fiber is stopped before, and stays so until nobody else can go on. As
+ * TigerBeetle's simulator does it: first safety, then liveness. */
 static void
 faults_draw(const run_start *start, policy_kind kind, uint32_t fibers)
 {

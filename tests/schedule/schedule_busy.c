@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Readers that stay, and what writers do then, in virtual time. A write waits for a reader that is on its way: it is LK_BUSY only
- * where somebody has been in a read pair for as long as a writer waits, never takes longer than the longest wait, and once the
- * readers are gone none is refused. Of a reader that is known to stay one writer has waited, and the others hardly wait.
+ * Readers that stay, and what writers do then, in virtual time. A write waits for a reader that is
+ * on its way: it is LK_BUSY only where somebody has been in a read pair for as long as a writer
+ * waits, never takes longer than the longest wait, and once the readers are gone none is refused.
+ * Of a reader that is known to stay one writer has waited, and the others hardly wait.
  */
 #include <stdatomic.h>
 

@@ -5,8 +5,9 @@
  * Misses that meet are one read of the database; what a commit or a delete changed is not read from
  * the cache.
  *
- * `hits_*`: hits wait for nobody. Fiber 1 makes a call through the cache, and stops at each of its points in turn, perhaps with the latch of
- * the only shard; fiber 2 meanwhile reads what is cached, in all ways. The database has other values by then: none of them is read.
+ * `hits_*`: hits wait for nobody. Fiber 1 makes a call through the cache, and stops at each of its
+ * points in turn, perhaps with the latch of the only shard; fiber 2 meanwhile reads what is cached,
+ * in all ways. The database has other values by then: none of them is read.
  */
 #include <stdatomic.h>
 #include <stdio.h>

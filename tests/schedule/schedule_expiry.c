@@ -4,8 +4,9 @@
  * millisecond longer, whoever sweeps or writes it anew; its lock goes with it; a sleeping pull is
  * woken by a delay that ends.
  *
- * `midst_*`: it expires in the midst of a commit, at each of its points. The commit has one time: what it has found to be live stays so
- * to its end, and what it leaves behind is over from then on, the lock with it.
+ * `midst_*`: it expires in the midst of a commit, at each of its points. The commit has one time:
+ * what it has found to be live stays so to its end, and what it leaves behind is over from then on,
+ * the lock with it.
  */
 #include "schedule/store.h"
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues that come and go, and jobs that change their form, with two to four threads. `idle`: a queue that nobody has used for a minute
- * is taken out while others push to it, look at it, close it and pull: no job is lost, none comes twice, and a closed queue takes none.
- * `headed`: a job in a place is set, locked, moved forward in time and deleted by its key while others claim and end it: it has one
- * holder, and ends once. `pages`: segments and pages of a queue leave while others look for old jobs by their keys, and from them on, in
-both directions: what is there is found, and nothing else. `flat`: however many jobs have passed through, also through a
- * closed queue as dead letters, they leave nothing.
+ * Queues that come and go, and jobs that change their form, with two to four threads. `idle`: a
+ * queue that nobody has used for a minute is taken out while others push to it, look at it, close
+ * it and pull: no job is lost, none comes twice, and a closed queue takes none. `headed`: a job in
+ * a place is set, locked, moved forward in time and deleted by its key while others claim and end
+ * it: it has one holder, and ends once. `pages`: segments and pages of a queue leave while others
+ * look for old jobs by their keys, and from them on, in both directions: what is there is found,
+ * and nothing else. `flat`: however many jobs have passed through, also through a closed queue as
+ * dead letters, they leave nothing.
  */
 #include <stdatomic.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swarms (Groce and others, "Swarm Testing", 2012): each seed draws what its fibers do - which calls, how often, on how many keys, with
- * what of time and failing allocations - and the checkers of tests/check judge the history. Items, locks, commits, expiry and snapshots
- * as one object of a few keys; the same through a cache, key by key.
+ * Swarms (Groce and others, "Swarm Testing", 2012): each seed draws what its fibers do - which
+ * calls, how often, on how many keys, with what of time and failing allocations - and the checkers
+ * of tests/check judge the history. Items, locks, commits, expiry and snapshots as one object of a
+ * few keys; the same through a cache, key by key.
  */
 #include "check/items.h"
 #include "check/snapshot.h"
@@ -222,7 +223,8 @@ teardown(void)
     lk_thread_detach(); /* of several handles: what it keeps of them goes with the thread */
 }
 
-/* ---- one writer for each key, who numbers what it writes: what others see is of one instant ---- */
+/* ---- one writer for each key, who numbers what it writes: what others see is of one instant
+ * ---- */
 
 static void
 write_numbered(void)

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens in the midst of a call on a queue. Each call, and each thing that another thread may do meanwhile; either of the two stops at
- * each of its points in turn, and the other one goes on to its end.
+ * What happens in the midst of a call on a queue. Each call, and each thing that another thread may
+ * do meanwhile; either of the two stops at each of its points in turn, and the other one goes on to
+ * its end.
  *
- * `one_*`, `three_*`: a pull of so many. Of jobs of which the smaller was visible before the larger, the smaller comes first.
- * `release_*`, `acknowledge_*`, `commit_*`: by key, LK_OK or LK_LOST while the queue comes to be, or goes for want of use and comes anew;
- * no job is lost. `mixed`: jobs of a batch without an sk are contiguous also where others of the batch have one. `depth_*`: never
- * more jobs than max_depth, and what was refused counts for nothing.
- * `look_*`: a push, a snapshot, and a third thread that sets an item and then looks for the jobs. If it has not found them, its item was
- * there before they were: a snapshot that has them has the item (tests/model/push.pml). And the same of jobs that end.
+ * `one_*`, `three_*`: a pull of so many. Of jobs of which the smaller was visible before the
+ * larger, the smaller comes first. `release_*`, `acknowledge_*`, `commit_*`: by key, LK_OK or
+ * LK_LOST while the queue comes to be, or goes for want of use and comes anew; no job is lost.
+ * `mixed`: jobs of a batch without an sk are contiguous also where others of the batch have one.
+ * `depth_*`: never more jobs than max_depth, and what was refused counts for nothing. `look_*`: a
+ * push, a snapshot, and a third thread that sets an item and then looks for the jobs. If it has not
+ * found them, its item was there before they were: a snapshot that has them has the item
+ * (tests/model/push.pml). And the same of jobs that end.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The smallest uses of the library in which its ordering pairs meet: two or three threads, a call or
- * two each. `audit` runs them with each order made weaker.
+ * The smallest uses of the library in which its ordering pairs meet: two or three threads, a call
+ * or two each. `audit` runs them with each order made weaker.
  */
 #include <latchkey/latchkey.h>
 
@@ -281,7 +281,8 @@ gone_check(void)
     gone_for_good();
 }
 
-/* A snapshot in which the first key is old has the second one, too, however soon it is buried. P5. */
+/* A snapshot in which the first key is old has the second one, too, however soon it is buried.
+ * P5. */
 static void
 buried_prepare(void)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * More uses of a store in which its ordering pairs meet, for `audit`: keys with halves of 8 to 16 bytes and
- * plain values, which go the shortest ways; records that come home into their cells under readers and writers;
- * commits of two keys; keys and partitions that come; statistics while threads come.
+ * More uses of a store in which its ordering pairs meet, for `audit`: keys with halves of 8 to 16
+ * bytes and plain values, which go the shortest ways; records that come home into their cells under
+ * readers and writers; commits of two keys; keys and partitions that come; statistics while threads
+ * come.
  */
 #include "base/chunk.h"
 #include "schedule/store.h"
@@ -37,8 +38,8 @@ sweep(void)
     }
 }
 
-/* The shortest ways of a set and of a commit take their records from what the thread has freed before: this
- * is that. (With the small constants a thread keeps nothing.) */
+/* The shortest ways of a set and of a commit take their records from what the thread has freed
+ * before: this is that. (With the small constants a thread keeps nothing.) */
 static void
 chunks_fill(void)
 {
@@ -269,8 +270,8 @@ sum_query(void)
     lk_result_free(result);
 }
 
-/* Both keys get the same number at once. Who has read the new one of either reads no older one of the other, also in
- * one section, which has one fence. */
+/* Both keys get the same number at once. Who has read the new one of either reads no older one of
+ * the other, also in one section, which has one fence. */
 static void
 commits(void)
 {

@@ -6,8 +6,9 @@
  *
  * The stopped one may hold latches: what fiber 2 does wants none.
  *
- * `kill_*`: fiber 1 never goes on. What it holds back of memory is bounded, and its claims lapse. `exit`: its thread ends between two
- * calls, with a section open, claims and records in hand: nothing is held back, and its claims lapse.
+ * `kill_*`: fiber 1 never goes on. What it holds back of memory is bounded, and its claims lapse.
+ * `exit`: its thread ends between two calls, with a section open, claims and records in hand:
+ * nothing is held back, and its claims lapse.
  */
 #include "schedule/store.h"
 
@@ -297,7 +298,8 @@ run_push_commit(void)
 
 /* ---- what the other one does ---- */
 
-/* The two keys in one snapshot: before the operation, or after it; and after, once that was seen. */
+/* The two keys in one snapshot: before the operation, or after it; and after, once that was
+ * seen. */
 static void
 pair_check(const lk_item *first, const lk_item *second)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swarms over a queue: each seed draws what its fibers do - pushes one by one, in batches, by commits, delayed, with keys of their own; pulls of
- * one or two, with and without a wait; acknowledgements, releases, extensions, deletes, a close - and how time passes, and which
- * allocation fails. Then the queue is drained, and tests/check/queue.h judges the history: Q1 to Q7.
+ * Swarms over a queue: each seed draws what its fibers do - pushes one by one, in batches, by
+ * commits, delayed, with keys of their own; pulls of one or two, with and without a wait;
+ * acknowledgements, releases, extensions, deletes, a close - and how time passes, and which
+ * allocation fails. Then the queue is drained, and tests/check/queue.h judges the history: Q1 to
+ * Q7.
  */
 #include <stdio.h>
 #include <string.h>
@@ -53,7 +55,8 @@ static struct {
     uint64_t began; /* stamp */
 } mix;
 
-/* What a fiber holds, newest last, and how many jobs it has pushed; claims may be used again after their end. */
+/* What a fiber holds, newest last, and how many jobs it has pushed; claims may be used again after
+ * their end. */
 typedef struct hand {
     record_claim claims[HELD_MAX];
     uint32_t count, pushed;
@@ -244,7 +247,8 @@ drain(void)
     schedule_fail("a closed queue is never over");
 }
 
-/* Jobs that moved to the other queue: once each, and nobody acknowledged them. When they did is not known. */
+/* Jobs that moved to the other queue: once each, and nobody acknowledged them. When they did is not
+ * known. */
 static void
 dead_note(recorder *r)
 {
@@ -345,7 +349,8 @@ pull_later(void)
     pull_some(1, 1);
 }
 
-/* A job comes where a look has been before the one ahead of that look is claimed: there is always one. */
+/* A job comes where a look has been before the one ahead of that look is claimed: there is always
+ * one. */
 static void
 setup_one(void)
 {
@@ -411,7 +416,8 @@ push_scarcely(void)
     schedule_fail_allocation(0, false);
 }
 
-/* A write to a job as an item has pinned it, and had no memory for the rest; nor has the purge then. */
+/* A write to a job as an item has pinned it, and had no memory for the rest; nor has the purge
+ * then. */
 static void
 set_and_purge(void)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Single rooms of base/ with two or three threads: schedules of a few dozen points, so that a great
- * many run. `wait`: nobody sleeps past what came (P15). `reclaim`: an object that a section may
- * see is not freed, whoever has the bag it lies in (P8, P8b and the epochs). `bound`: it is never above what it bounds (P12). Sets: schedule_sets.c.
+ * many run. `wait`: nobody sleeps past what came (P15). `reclaim`: an object that a section may see
+ * is not freed, whoever has the bag it lies in (P8, P8b and the epochs). `bound`: it is never above
+ * what it bounds (P12). Sets: schedule_sets.c.
  */
 #include <stdatomic.h>
 #include <stddef.h>

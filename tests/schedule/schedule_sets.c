@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two kinds of sets of base/ with a few threads. `set`: what is there throughout a look is found (P3), also where a directory
- * grows (`set_double`) and where buckets are full (`set_full`). `order`: walks and searches between insertions and removals (P10).
+ * The two kinds of sets of base/ with a few threads. `set`: what is there throughout a look is
+ * found (P3), also where a directory grows (`set_double`) and where buckets are full (`set_full`).
+ * `order`: walks and searches between insertions and removals (P10).
  *
- * In the swarms each seed draws who calls what. `set_swarm`: two writers, each with the latch of its shard, so that parts double,
- * split, shrink and are cleaned, the directory doubles, and some objects do not fit; two readers look and walk. `order_swarm`: the
- * calls on two neighbouring names have an order in which one thread could have made them; one that has stopped holds up nobody, and
- * what others have removed is not linked any more. What is retired is freed once and not too early: the scheduler's memory sees to that.
+ * In the swarms each seed draws who calls what. `set_swarm`: two writers, each with the latch of
+ * its shard, so that parts double, split, shrink and are cleaned, the directory doubles, and some
+ * objects do not fit; two readers look and walk. `order_swarm`: the calls on two neighbouring names
+ * have an order in which one thread could have made them; one that has stopped holds up nobody, and
+ * what others have removed is not linked any more. What is retired is freed once and not too early:
+ * the scheduler's memory sees to that.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -374,7 +377,8 @@ order_teardown(void)
 
 /* ---- swarms ---- */
 
-/* A set of two shards. Each writer changes the objects of its own, and says before and after what becomes of one. */
+/* A set of two shards. Each writer changes the objects of its own, and says before and after what
+ * becomes of one. */
 enum { SHARDS = 2, MEMBERS = 32, CHANGES = 24, LOOKS = 8 };
 
 enum { ABSENT, COMES, THERE, GOES };
@@ -637,8 +641,8 @@ order_swarm(void)
         rest_check();
 }
 
-/* Is there an order of these calls on one name in which each returns what it did? A call may come next if none of the others
- * ended before it began. */
+/* Is there an order of these calls on one name in which each returns what it did? A call may come
+ * next if none of the others ended before it began. */
 static bool
 history_orders(call *const *of, unsigned count, unsigned name, unsigned left, bool there)
 {

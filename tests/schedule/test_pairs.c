@@ -121,7 +121,8 @@ static const struct row {
      "an empty bag before it is open in place of another",
      "a=1 b=0",
      {"x=1 plain; c=y:0>1 seq_cst+", "a=y:1>2 seq_cst+; a?b=x plain"}},
-    /* x bytes in the open bag, y whether that was taken: what is in the next one is not lost sight of */
+    /* x bytes in the open bag, y whether that was taken: what is in the next one is not lost sight
+     * of */
     {"P8b",
      "the bytes of a bag that is taken, then those of the next one",
      "a=1 x=2",
@@ -279,8 +280,9 @@ static const struct row {
      "a seal that saw a snapshot's step is not tagged below its epoch",
      "a=1 b=1 d=0",
      {"x=1 seq_cst", "a=x relaxed; c=y:0>1 seq_cst+", "b=y seq_cst+; d=x relaxed"}},
-    /* The same, where another one has moved the clock: x epoch, y clock. Nothing synchronises; by the two fences C++20 orders the
-     * loads of the epoch (C11 did not yet, all its compilers' fences do). */
+    /* The same, where another one has moved the clock: x epoch, y clock. Nothing synchronises; by
+     * the two fences C++20 orders the loads of the epoch (C11 did not yet, all its compilers'
+     * fences do). */
     {"P20",
      "a seal that saw a stranger's step is not tagged below the epoch of a snapshot before it",
      "a=1 b=0 e=1 d=0",
@@ -296,7 +298,8 @@ static const struct row {
      "an expiry is noted, or met by the round",
      "b=0 d=0",
      {"a=x:0>1 seq_cst*; b=y seq_cst*", "y=1 seq_cst; fence seq_cst*; d=x acquire"}},
-    /* Of the adapter for LMDB (src/lmdb/atomic.h). x transaction of a place, y its flag (1: nobody's) */
+    /* Of the adapter for LMDB (src/lmdb/atomic.h). x transaction of a place, y its flag (1:
+     * nobody's) */
     {"L1",
      "a place is left before it is taken",
      "a=1 b=0",

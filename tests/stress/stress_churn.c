@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Keys and partitions that come and go. Versions of a key only grow, over deletions, lapses and new beginnings; a lock that was read
- * before a delete is stale for ever; who deletes a key of his own finds it gone; what has expired is not seen. In the end all is
- * deleted, and neither cells nor partitions nor memory remain. Exercises P5, P6, P7.
+ * Keys and partitions that come and go. Versions of a key only grow, over deletions, lapses and new
+ * beginnings; a lock that was read before a delete is stale for ever; who deletes a key of his own
+ * finds it gone; what has expired is not seen. In the end all is deleted, and neither cells nor
+ * partitions nor memory remain. Exercises P5, P6, P7.
  */
 #include <sched.h>
 #include <stdatomic.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Recorded histories of single keys against what a key with a lock may do (check/items.h). Threads read, write, delete, lock and commit
- * few keys; in one scenario items expire and locks lapse, are renewed and go with their items, while a clock is moved by all; in
- * another allocations fail, and a call that says so has done nothing; in two more all of them go through a cache that is too small,
- * whose reads of several keys are linearizable for each key. In the last two the database fails at random: LK_UNAVAILABLE has done
- * nothing, of LK_UNKNOWN nobody knows, and what a cache in front of it says stays true.
+ * Recorded histories of single keys against what a key with a lock may do (check/items.h). Threads
+ * read, write, delete, lock and commit few keys; in one scenario items expire and locks lapse, are
+ * renewed and go with their items, while a clock is moved by all; in another allocations fail, and
+ * a call that says so has done nothing; in two more all of them go through a cache that is too
+ * small, whose reads of several keys are linearizable for each key. In the last two the database
+ * fails at random: LK_UNAVAILABLE has done nothing, of LK_UNKNOWN nobody knows, and what a cache in
+ * front of it says stays true.
  */
 #include <pthread.h>
 #include <sched.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The laws of a queue over recorded histories (check/queue.h): producers push singly, in batches, by commits, delayed, some with keys
- * of their own, which others may have had (unique, or in place of those), some only where there is room; consumers pull one or several,
- * acknowledge, release, extend, let claims lapse, delete, hand over by a commit with an item beside it, purge, ask for statistics, while
- * all of them move the monotonic clock. Then the queue is closed, and drained until it is over: what was lost would be missed. Where
- * nothing takes jobs out but who holds them, holders read and rewrite theirs, and all are queried, meanwhile.
+ * The laws of a queue over recorded histories (check/queue.h): producers push singly, in batches,
+ * by commits, delayed, some with keys of their own, which others may have had (unique, or in place
+ * of those), some only where there is room; consumers pull one or several, acknowledge, release,
+ * extend, let claims lapse, delete, hand over by a commit with an item beside it, purge, ask for
+ * statistics, while all of them move the monotonic clock. Then the queue is closed, and drained
+ * until it is over: what was lost would be missed. Where nothing takes jobs out but who holds them,
+ * holders read and rewrite theirs, and all are queried, meanwhile.
  */
 #include <sched.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Generated keys grow with time, over all threads, and batches of them are contiguous, whatever the wall clock does. (The order of
- * pulls, LK_EMPTY, the depth: stress_queue_laws.c.)
+ * Generated keys grow with time, over all threads, and batches of them are contiguous, whatever the
+ * wall clock does. (The order of pulls, LK_EMPTY, the depth: stress_queue_laws.c.)
  */
 #include <pthread.h>
 #include <sched.h>
@@ -146,7 +146,8 @@ origin_compare(const void *left, const void *right)
     return memcmp(left, right, ULID);
 }
 
-/* All keys differ, no batch has another's job in it, and the partition holds exactly these, in order. */
+/* All keys differ, no batch has another's job in it, and the partition holds exactly these, in
+ * order. */
 static void
 keys_check(origin *all, uint64_t count)
 {

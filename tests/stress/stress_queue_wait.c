@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads that wait for jobs: none sleeps through a push, a release, a lapse, the end of a delay or the close of its queue; none is done
- * twice. On the machine's clocks: a thread that is never woken hangs, and the test runs into its time limit.
+ * Threads that wait for jobs: none sleeps through a push, a release, a lapse, the end of a delay or
+ * the close of its queue; none is done twice. On the machine's clocks: a thread that is never woken
+ * hangs, and the test runs into its time limit.
  */
 #include <pthread.h>
 #include <sched.h>

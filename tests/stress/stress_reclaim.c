@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory and threads that come and go. Views stay readable while others replace and delete what they show; threads begin and end
- * during traffic, some of them inside of a read pair; idle threads sit on garbage, and others take it; processes fork. In the end all
- * of it has been given back. Meant for AddressSanitizer; values prove themselves elsewhere. Exercises P8, P9, P10.
+ * Memory and threads that come and go. Views stay readable while others replace and delete what
+ * they show; threads begin and end during traffic, some of them inside of a read pair; idle threads
+ * sit on garbage, and others take it; processes fork. In the end all of it has been given back.
+ * Meant for AddressSanitizer; values prove themselves elsewhere. Exercises P8, P9, P10.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -174,7 +175,8 @@ all_delete(void)
     }
 }
 
-/* While idle threads are still there: what they hold is taken from them. Only deletes, so that no room is wanted. */
+/* While idle threads are still there: what they hold is taken from them. Only deletes, so that no
+ * room is wanted. */
 static void *
 end_check(void *unused)
 {

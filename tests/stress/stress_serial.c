@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Transactions of several keys, strictly serializable? Every value is the how manieth of its key, and every lock has a version, so a history
- * gives exact edges (check/serial.h). Who only reads does so by get_many or by a query.
+ * Transactions of several keys, strictly serializable? Every value is the how manieth of its key,
+ * and every lock has a version, so a history gives exact edges (check/serial.h). Who only reads
+ * does so by get_many or by a query.
  */
 #include <sched.h>
 #include <stdatomic.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Snapshots of keys that come and go: each key has one writer, who numbers its writes and its deletes (check/snapshot.h). Writers set, delete and
- * commit; readers ask for several keys, for whole partitions, for prefixes and pages, up and down. What they saw was so at one
- * instant of their call, complete, in order and without anything that nobody wrote.
+ * Snapshots of keys that come and go: each key has one writer, who numbers its writes and its
+ * deletes (check/snapshot.h). Writers set, delete and commit; readers ask for several keys, for
+ * whole partitions, for prefixes and pages, up and down. What they saw was so at one instant of
+ * their call, complete, in order and without anything that nobody wrote.
  */
 #include <sched.h>
 #include <stdatomic.h>

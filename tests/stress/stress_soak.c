@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory stays flat under everything at once: keys and partitions that come and go, items that expire and locks that lapse, jobs that are
- * claimed, released, delayed, left to lapse, and readers that stay in a section while others write. After each round the store is
- * brought to the same contents, and what it has allocated then is noted: the second half of the rounds has no more than 1 percent above the
- * first.
+ * Memory stays flat under everything at once: keys and partitions that come and go, items that
+ * expire and locks that lapse, jobs that are claimed, released, delayed, left to lapse, and readers
+ * that stay in a section while others write. After each round the store is brought to the same
+ * contents, and what it has allocated then is noted: the second half of the rounds has no more than
+ * 1 percent above the first.
  */
 #include <sched.h>
 #include <stdatomic.h>

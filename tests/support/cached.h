@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of the cache share: a kit's store, a counted database in front of it, a cache in front of that. All memory comes from the
- * kit, which counts it. Calls that are to overlap run in threads of their own.
+ * What the tests of the cache share: a kit's store, a counted database in front of it, a cache in
+ * front of that. All memory comes from the kit, which counts it. Calls that are to overlap run in
+ * threads of their own.
  */
 #ifndef LATCHKEY_TESTS_CACHED_H
 #define LATCHKEY_TESTS_CACHED_H
@@ -17,7 +18,8 @@ typedef struct cached {
     bool open;          /* still, after a test that failed: threads may stand at its gates */
 } cached;
 
-/* NULL: 100 items. Fails where a test before this one failed half-way, instead of waiting for its threads. */
+/* NULL: 100 items. Fails where a test before this one failed half-way, instead of waiting for its
+ * threads. */
 void cached_open(cached *c, const lk_cache_options *options);
 /* The same over a database that lacks some capabilities. */
 void cached_open_without(cached *c, const lk_cache_options *options, uint64_t without);

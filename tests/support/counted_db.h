@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A database in front of another one that counts what it is asked, stops calls at gates, and fails where it is told to. For tests of what
- * stands in front of a database. Any thread may call it.
+ * A database in front of another one that counts what it is asked, stops calls at gates, and fails
+ * where it is told to. For tests of what stands in front of a database. Any thread may call it.
  */
 #ifndef LATCHKEY_TESTS_COUNTED_DB_H
 #define LATCHKEY_TESTS_COUNTED_DB_H
@@ -59,7 +59,8 @@ typedef struct counted_db {
 lk_status counted_open(counted_db *c, lk_db *inner, uint64_t without);
 void counted_close(counted_db *c);
 
-/* The next such call stops before or after the database behind is called, until the gate is opened. */
+/* The next such call stops before or after the database behind is called, until the gate is
+ * opened. */
 void counted_shut(counted_db *c, enum counted_call call, enum counted_when when);
 /* Until a call stands at the gate. */
 void counted_wait(counted_db *c, enum counted_call call);

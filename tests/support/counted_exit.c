@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * For the coverage tree, which is linked with --wrap=_exit: a child that ends without exit() writes what it has run. Nobody else links
- * this file.
+ * For the coverage tree, which is linked with --wrap=_exit: a child that ends without exit() writes
+ * what it has run. Nobody else links this file.
  */
 void __gcov_dump(void);
 _Noreturn void __real__exit(int status);

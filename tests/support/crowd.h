@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A crowd: the threads of a stress test. Members note what went wrong and go on; crowd_main fails the program in the end, with the
- * seed (LK_TEST_SEED). Values prove themselves: whose they are, which one, and that no byte of them is another's.
+ * A crowd: the threads of a stress test. Members note what went wrong and go on; crowd_main fails
+ * the program in the end, with the seed (LK_TEST_SEED). Values prove themselves: whose they are,
+ * which one, and that no byte of them is another's.
  */
 #ifndef LATCHKEY_TESTS_CROWD_H
 #define LATCHKEY_TESTS_CROWD_H

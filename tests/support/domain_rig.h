@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of the structures of base/ and of the index share: a domain whose memory is counted and can run out, and
- * seeded draws. One test at a time. A failure prints the seed; LK_TEST_SEED repeats it.
+ * What the tests of the structures of base/ and of the index share: a domain whose memory is
+ * counted and can run out, and seeded draws. One test at a time. A failure prints the seed;
+ * LK_TEST_SEED repeats it.
  */
 #ifndef LATCHKEY_TESTS_DOMAIN_RIG_H
 #define LATCHKEY_TESTS_DOMAIN_RIG_H

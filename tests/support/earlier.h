@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The functions that the library exported before the headers defined them inline, for programs that were compiled then.
+ * The functions that the library exported before the headers defined them inline, for programs that
+ * were compiled then.
  */
 #ifndef LATCHKEY_TESTS_EARLIER_H
 #define LATCHKEY_TESTS_EARLIER_H

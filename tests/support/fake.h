@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * An adapter that keeps nothing: it notes which operation was called with what, and answers what it was told. For tests of
- * what the library does before, after and instead of an operation. One thread.
+ * An adapter that keeps nothing: it notes which operation was called with what, and answers what it
+ * was told. For tests of what the library does before, after and instead of an operation. One
+ * thread.
  */
 #ifndef LATCHKEY_TESTS_FAKE_H
 #define LATCHKEY_TESTS_FAKE_H
@@ -28,8 +29,8 @@ typedef struct fake {
 
     /* what it saw */
     int calls, closes;
-    char order
-        [64]; /* a letter per call: of get_lock l, get_many m, get g, commit c, set_atomic a, others x */
+    /* a letter per call: of get_lock l, get_many m, get g, commit c, set_atomic a, others x */
+    char order[64];
     bool optional_is_null; /* an optional output of any call was NULL */
     size_t write_count, lock_count;
     lk_write writes[FAKE_WRITES]; /* the first of a commit; they borrow from the caller */
@@ -77,7 +78,8 @@ extern const fake_call fake_calls[];
 extern const size_t fake_call_count;
 
 fake_rig fake_rig_of(lk_db *db);
-/* Every call that needs more than the capabilities `but` (0: every call) answers `wanted` and leaves its outputs. */
+/* Every call that needs more than the capabilities `but` (0: every call) answers `wanted` and
+ * leaves its outputs. */
 void fake_rig_answers(fake_rig *rig, uint64_t but, lk_status wanted);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the tests of the ordered index share: a domain whose memory is counted, an index, the sorted
- * array that it must equal, and families of keys that collide in every way. A failure prints the seed;
- * LK_TEST_SEED repeats it.
+ * array that it must equal, and families of keys that collide in every way. A failure prints the
+ * seed; LK_TEST_SEED repeats it.
  */
 #ifndef LATCHKEY_TESTS_INDEX_RIG_H
 #define LATCHKEY_TESTS_INDEX_RIG_H

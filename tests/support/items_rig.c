@@ -37,8 +37,8 @@ draw(rig *r, uint64_t below)
     return kit_draw(&r->random, below);
 }
 
-/* All strings of up to three of 0x00, 'a' and 0xff; of the last pk behind eight bytes, so that these keys have the lengths
- * that the store is quick with. */
+/* All strings of up to three of 0x00, 'a' and 0xff; of the last pk behind eight bytes, so that
+ * these keys have the lengths that the store is quick with. */
 static void
 keys_make(rig *r)
 {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The store beside the reference model: streams of all calls of items, locks and commits over few keys that are prefixes of each
- * other, with a clock that steps over expiries, renewals and lapses, and sweeps in between. After each step both have said the same:
- * statuses, items, conflicts, expiries; and their versions have the same structure: equal where the model's are equal,
- * greater where they are later, none twice. What is called is drawn from a kit_random: a seed's numbers, or a fuzzer's bytes.
+ * The store beside the reference model: streams of all calls of items, locks and commits over few
+ * keys that are prefixes of each other, with a clock that steps over expiries, renewals and lapses,
+ * and sweeps in between. After each step both have said the same: statuses, items, conflicts,
+ * expiries; and their versions have the same structure: equal where the model's are equal, greater
+ * where they are later, none twice. What is called is drawn from a kit_random: a seed's numbers, or
+ * a fuzzer's bytes.
  */
 #ifndef LATCHKEY_TESTS_ITEMS_RIG_H
 #define LATCHKEY_TESTS_ITEMS_RIG_H
@@ -48,7 +50,8 @@ typedef struct items_rig {
 /* Over so many shards; the limits that the keys need. */
 lk_memory_options items_rig_options(size_t shards, int64_t refresh_ms);
 void items_rig_open(items_rig *r, kit_random random, const lk_memory_options *options);
-/* Other keys than its own, at most ITEMS_KEYS, which are read until the end. Before the first step. */
+/* Other keys than its own, at most ITEMS_KEYS, which are read until the end. Before the first
+ * step. */
 void items_rig_keys(items_rig *r, const lk_key *keys, size_t count);
 /* Sets an item of each key. */
 void items_rig_fill(items_rig *r);

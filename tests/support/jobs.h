@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs for tests: short ways to push and pull, claims that outlive their result, pictures of whole partitions to compare.
+ * Jobs for tests: short ways to push and pull, claims that outlive their result, pictures of whole
+ * partitions to compare.
  */
 #ifndef LATCHKEY_TESTS_JOBS_H
 #define LATCHKEY_TESTS_JOBS_H

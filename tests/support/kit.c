@@ -6,7 +6,8 @@
 
 /* ---- memory ---- */
 
-/* Stands before each block, so that a wrong free is seen. 16 bytes: the block behind it is aligned like malloc's. */
+/* Stands before each block, so that a wrong free is seen. 16 bytes: the block behind it is aligned
+ * like malloc's. */
 typedef struct header {
     kit_memory *owner;
     size_t size;
@@ -275,7 +276,8 @@ kit_random_ended(const kit_random *random)
     return random->bytes != NULL && random->bytes == random->end;
 }
 
-/* As many bytes as `below` needs, so that a small change of them is a small change of what they say. */
+/* As many bytes as `below` needs, so that a small change of them is a small change of what they
+ * say. */
 static uint64_t
 bytes_draw(kit_random *random, uint64_t below)
 {

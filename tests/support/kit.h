@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of the store share: a store with a clock that is set by hand and memory that is counted and can run out,
- * short ways to write keys and items, seeded randomness. Includes cmocka with what it needs.
+ * What the tests of the store share: a store with a clock that is set by hand and memory that is
+ * counted and can run out, short ways to write keys and items, seeded randomness. Includes cmocka
+ * with what it needs.
  */
 #ifndef LATCHKEY_TESTS_KIT_H
 #define LATCHKEY_TESTS_KIT_H
@@ -26,7 +27,8 @@
 
 /* ---- memory ---- */
 
-/* An allocator that counts, and fails where it is told to. Any thread may use it; `fail_at` is set by one at a time. */
+/* An allocator that counts, and fails where it is told to. Any thread may use it; `fail_at` is set
+ * by one at a time. */
 typedef struct kit_memory {
     atomic_size_t bytes, blocks; /* out now */
     _Atomic(int64_t) fail_at;    /* the n-th allocation from now fails; 0: none does */

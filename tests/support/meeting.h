@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two threads that meet at each access to a shared word (over latchkey_hooked): a call stops at its n-th, there the other thread makes a step
- * from beginning to end, then the call goes on; for each n until the call has fewer. Where the step would wait for what the call holds,
- * `can` says so, and they meet at the next access at which it does not.
+ * Two threads that meet at each access to a shared word (over latchkey_hooked): a call stops at its
+ * n-th, there the other thread makes a step from beginning to end, then the call goes on; for each
+ * n until the call has fewer. Where the step would wait for what the call holds, `can` says so, and
+ * they meet at the next access at which it does not.
  */
 #ifndef LATCHKEY_TESTS_MEETING_H
 #define LATCHKEY_TESTS_MEETING_H

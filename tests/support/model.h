@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reference model: what the contract says, in the plainest code. One array of keys in order, one mutex, a clock that is
- * set by hand. Nothing here is fast, and nothing is shared with src/.
+ * The reference model: what the contract says, in the plainest code. One array of keys in order,
+ * one mutex, a clock that is set by hand. Nothing here is fast, and nothing is shared with src/.
  *
- * It differs from the store in one thing: its versions are 1, 2, 3, ... Who compares maps one to the other.
+ * It differs from the store in one thing: its versions are 1, 2, 3, ... Who compares maps one to
+ * the other.
  */
 #ifndef LATCHKEY_TESTS_MODEL_H
 #define LATCHKEY_TESTS_MODEL_H

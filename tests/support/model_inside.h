@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the two halves of the reference model share: model.c has the items, model_queue.c the jobs. The mutex is held by who calls.
+ * What the two halves of the reference model share: model.c has the items, model_queue.c the jobs.
+ * The mutex is held by who calls.
  */
 #ifndef LATCHKEY_TESTS_MODEL_INSIDE_H
 #define LATCHKEY_TESTS_MODEL_INSIDE_H

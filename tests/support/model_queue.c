@@ -197,7 +197,8 @@ job_bury(model *m, size_t at, lk_bytes dead_pk)
     free((void *)(uintptr_t)pk.data);
 }
 
-/* The first visible job of the queue that may be received once more; those before it that may not are buried. NULL: none. */
+/* The first visible job of the queue that may be received once more; those before it that may not
+ * are buried. NULL: none. */
 static model_entry *
 job_next(model *m, const lk_pull_options *options)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reference model's queues: a job is an item with a little more, a pull walks the partition. Tokens are 1, 2, 3, ...; generated keys
- * are the store's own: who compares makes the store's call first, and hands over what it stored.
+ * The reference model's queues: a job is an item with a little more, a pull walks the partition.
+ * Tokens are 1, 2, 3, ...; generated keys are the store's own: who compares makes the store's call
+ * first, and hands over what it stored.
  *
- * Where two things are wrong at once the contract does not say which is told; `said` is what the store told, and is right if it is
- * one of them.
+ * Where two things are wrong at once the contract does not say which is told; `said` is what the
+ * store told, and is right if it is one of them.
  */
 #ifndef LATCHKEY_TESTS_MODEL_QUEUE_H
 #define LATCHKEY_TESTS_MODEL_QUEUE_H
@@ -17,7 +18,8 @@ void model_set_monotonic(model *m, int64_t monotonic_ms);
 lk_status model_queue_push(model *m, const lk_item *jobs, size_t count,
                            const lk_push_options *options, const lk_item *stored, lk_status said);
 /* Up to `room` jobs and their claims; *count: how many. */
-/* The key that the store has generated for a letter whose own was taken; in their order, before the pull. */
+/* The key that the store has generated for a letter whose own was taken; in their order, before the
+ * pull. */
 void model_queue_displaced(model *m, lk_bytes sk);
 lk_status model_queue_pull(model *m, const lk_pull_options *options, lk_item *jobs,
                            lk_claim *claims, size_t room, size_t *count);

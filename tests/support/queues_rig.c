@@ -245,7 +245,8 @@ claim_hold(rig *r, size_t queue, const lk_claim *real, const lk_claim *ideal)
     h->real.key = h->ideal.key = (lk_key){pks[queue], {h->sk, h->sk_size}};
 }
 
-/* Letters whose key was taken have one that the model does not know, and that did not come with them. */
+/* Letters whose key was taken have one that the model does not know, and that did not come with
+ * them. */
 static void
 displaced_learn(rig *r, const lk_pull_options *options)
 {
@@ -478,8 +479,8 @@ draft_make(rig *r, draft *d)
     }
 }
 
-/* The keys that the store generated for a commit, in order: greater than all before, and unknown to the model, which knows those that
- * died here and come from other queues. */
+/* The keys that the store generated for a commit, in order: greater than all before, and unknown to
+ * the model, which knows those that died here and come from other queues. */
 static void
 draft_learn(rig *r, draft *d)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues beside the reference model: streams of all calls on three queues with few keys, half of them generated, with clocks that step
- * over deadlines, delays and expiries. After each step both have said the same: statuses, items, receives, deadlines, depths. Tokens are
- * compared by what can be done with them. What is called is drawn from a kit_random: a seed's numbers, or a fuzzer's bytes.
+ * Queues beside the reference model: streams of all calls on three queues with few keys, half of
+ * them generated, with clocks that step over deadlines, delays and expiries. After each step both
+ * have said the same: statuses, items, receives, deadlines, depths. Tokens are compared by what can
+ * be done with them. What is called is drawn from a kit_random: a seed's numbers, or a fuzzer's
+ * bytes.
  */
 #ifndef LATCHKEY_TESTS_QUEUES_RIG_H
 #define LATCHKEY_TESTS_QUEUES_RIG_H

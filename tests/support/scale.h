@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How much a test does. tests/run sets LK_TEST_SCALE, in percent: 100 for every push, less under sanitizers, much
- * more at night.
+ * How much a test does. tests/run sets LK_TEST_SCALE, in percent: 100 for every push, less under
+ * sanitizers, much more at night.
  */
 #ifndef LATCHKEY_TESTS_SCALE_H
 #define LATCHKEY_TESTS_SCALE_H

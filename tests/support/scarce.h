@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory runs out at any allocation of any call: for every n the n-th one fails, once or with all after it, of the store's
- * allocator and of the default one together. The call says LK_NO_MEMORY or does its work; what is in the store is as before
- * or as after, never between; the same call works once there is memory; and lk_close, also without memory, gives all back.
+ * Memory runs out at any allocation of any call: for every n the n-th one fails, once or with all
+ * after it, of the store's allocator and of the default one together. The call says LK_NO_MEMORY or
+ * does its work; what is in the store is as before or as after, never between; the same call works
+ * once there is memory; and lk_close, also without memory, gives all back.
  *
- * Each scenario runs with its thread attached, detached (its record comes back from the heap of used ones), and new (another
- * thread that stays prepared the store, so that the call makes a record).
+ * Each scenario runs with its thread attached, detached (its record comes back from the heap of
+ * used ones), and new (another thread that stays prepared the store, so that the call makes a
+ * record).
  */
 #ifndef LATCHKEY_TESTS_SCARCE_H
 #define LATCHKEY_TESTS_SCARCE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * For hooked_queue.c: a thread that stops at its n-th access to a shared word, and a main thread that uses the queue "q" meanwhile. It
- * keeps accounts of all jobs by their numbers, counts the accesses of each of its calls, and checks what it sees on the way.
+ * For hooked_queue.c: a thread that stops at its n-th access to a shared word, and a main thread
+ * that uses the queue "q" meanwhile. It keeps accounts of all jobs by their numbers, counts the
+ * accesses of each of its calls, and checks what it sees on the way.
  */
 #ifndef LATCHKEY_TESTS_STOPPED_RIG_H
 #define LATCHKEY_TESTS_STOPPED_RIG_H

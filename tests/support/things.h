@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation without a store: what is retired is a thing here that notes what happens to it, and the test says when each thread is in
- * a section, and when the epoch moves. Both records are used by one thread, so each test has one outcome.
+ * Reclamation without a store: what is retired is a thing here that notes what happens to it, and
+ * the test says when each thread is in a section, and when the epoch moves. Both records are used
+ * by one thread, so each test has one outcome.
  */
 #ifndef LATCHKEY_TESTS_THINGS_H
 #define LATCHKEY_TESTS_THINGS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * For test_cache_writes.c and test_cache_meetings.c: each call that writes, through a cache, as a table. All are about the key ("q", "1"),
- * which holds "old" before.
+ * For test_cache_writes.c and test_cache_meetings.c: each call that writes, through a cache, as a
+ * table. All are about the key ("q", "1"), which holds "old" before.
  */
 #ifndef LATCHKEY_TESTS_WRITINGS_H
 #define LATCHKEY_TESTS_WRITINGS_H

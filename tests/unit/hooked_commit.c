@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A commit of two keys under their locks, in whose midst another thread writes them; and writes in whose midst a snapshot is taken.
+ * A commit of two keys under their locks, in whose midst another thread writes them; and writes in
+ * whose midst a snapshot is taken.
  *
- *   Each is as if one had come after the other: what is told to have been written is there, or was replaced as a whole; a lock is stale only where
- *   it is at another version. Who is stopped in the middle of a commit holds up nobody.
- *   What a snapshot does not see at once it never sees, and the other way round.
+ *   Each is as if one had come after the other: what is told to have been written is there, or was
+ *   replaced as a whole; a lock is stale only where it is at another version. Who is stopped in the
+ *   middle of a commit holds up nobody. What a snapshot does not see at once it never sees, and the
+ *   other way round.
  */
 #include "support/kit.h"
 #include "support/meeting.h"
@@ -98,8 +100,8 @@ keys_commit(void)
 
 enum { AT_HOME, APART, EXPIRES, JOBS, BARE, FORMS };
 
-/* What is there: at home; apart, by a commit, with freed records at hand; with an expiry; jobs; no item, but a lock,
- * and room in the cell. */
+/* What is there: at home; apart, by a commit, with freed records at hand; with an expiry; jobs; no
+ * item, but a lock, and room in the cell. */
 static void
 keys_prepare(int form)
 {
@@ -318,7 +320,8 @@ its_lock(void)
     m.bumped = kit_lock(&m.k, key_of(0)).version;
 }
 
-/* Also where the key was deleted, and set again, and who asks has never made a version that high. */
+/* Also where the key was deleted, and set again, and who asks has never made a version that
+ * high. */
 static void
 test_versions_rise_over_a_delete(void **state)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Keys that were made to collide cost a store no more than others: counted, not timed. Families of keys that defeat hashes without a
- * secret, or with the secret zero, and random keys of the same shape: what a set and a get of each cost in accesses to shared words is at most 1.5 times
- * as much, and the memory at most 1.1 times. The twin: with the secret zero, which any of these families knows, it is not so.
+ * Keys that were made to collide cost a store no more than others: counted, not timed. Families of
+ * keys that defeat hashes without a secret, or with the secret zero, and random keys of the same
+ * shape: what a set and a get of each cost in accesses to shared words is at most 1.5 times as
+ * much, and the memory at most 1.1 times. The twin: with the secret zero, which any of these
+ * families knows, it is not so.
  */
 #include <sys/random.h>
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A record comes home while others look at it. A key is written twice, so that its record lies apart and the room in its cell can be used again.
+ * A record comes home while others look at it. A key is written twice, so that its record lies
+ * apart and the room in its cell can be used again.
  *
- *   a call on the key stops at its n-th access to a shared word, and in its midst the record comes home; for each n
- *   the move home stops at its n-th access, and in its midst a call on the key is made from beginning to end; for each n
+ *   a call on the key stops at its n-th access to a shared word, and in its midst the record comes
+ *   home; for each n the move home stops at its n-th access, and in its midst a call on the key is
+ *   made from beginning to end; for each n
  *
- * Whatever meets, the call says what it would have said alone, no version is lost, nothing is a race, and in the end the memory is what it was.
+ * Whatever meets, the call says what it would have said alone, no version is lost, nothing is a
+ * race, and in the end the memory is what it was.
  */
 #include "support/kit.h"
 #include "support/meeting.h"
@@ -147,7 +150,8 @@ epochs_pass(lki_thread *thread)
     }
 }
 
-/* The record inside the cell is replaced, and its grace period passes; it is not yet disposed of. */
+/* The record inside the cell is replaced, and its grace period passes; it is not yet disposed
+ * of. */
 static void
 key_write_apart(void)
 {
@@ -237,8 +241,8 @@ home_move(void)
     m.came_home += is_home();
 }
 
-/* It has expired, and the sweep that looked at it does not take it out, because it has moved: a later one
- * does, though nobody asks for it. */
+/* It has expired, and the sweep that looked at it does not take it out, because it has moved: a
+ * later one does, though nobody asks for it. */
 static void
 test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same(void **state)
 {

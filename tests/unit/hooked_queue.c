@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread that stops inside a queue call holds up nobody. For each call and each n, a thread makes the call and stops at its n-th
- * access to a shared word. Meanwhile the main thread makes all the others on the same queue, and none that wants a latch. Each has to
- * end within so many accesses; all jobs that are not in the stopped thread's hands are pulled, in order; what is in its hands comes
- * back once its time is over. Then the call goes on, and ends as some order of all calls would have it; each job has ended once.
+ * A thread that stops inside a queue call holds up nobody. For each call and each n, a thread makes
+ * the call and stops at its n-th access to a shared word. Meanwhile the main thread makes all the
+ * others on the same queue, and none that wants a latch. Each has to end within so many accesses;
+ * all jobs that are not in the stopped thread's hands are pulled, in order; what is in its hands
+ * comes back once its time is over. Then the call goes on, and ends as some order of all calls
+ * would have it; each job has ended once.
  *
- * In five companies: others that leave its jobs alone as far as they can, others whose clock runs on until its claims have lapsed,
- * others that lock and set its very jobs, others that purge the queue; and others that look for what is due at its n-th
- * access, before it goes on to the next one and stops there.
+ * In five companies: others that leave its jobs alone as far as they can, others whose clock runs
+ * on until its claims have lapsed, others that lock and set its very jobs, others that purge the
+ * queue; and others that look for what is due at its n-th access, before it goes on to the next one
+ * and stops there.
  */
 #include "support/stopped_rig.h"
 

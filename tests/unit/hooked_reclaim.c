@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation by itself: accounts, portions, what cannot be disposed of yet, room, the limit, when upkeep does what, since when
- * somebody holds the epoch back. What runs at once is in tests/schedule.
+ * Reclamation by itself: accounts, portions, what cannot be disposed of yet, room, the limit, when
+ * upkeep does what, since when somebody holds the epoch back. What runs at once is in
+ * tests/schedule.
  */
 #include "support/things.h"
 
@@ -356,7 +357,8 @@ test_upkeep_in_a_hurry_moves_the_epoch_twice(void **state)
 
 enum { OTHERS_EVERY = 4, COLLECT_EVERY = 64 }; /* of reclaim.c */
 
-/* Upkeep comes by all groups; bags that are sealed go from there, though their thread does nothing. */
+/* Upkeep comes by all groups; bags that are sealed go from there, though their thread does
+ * nothing. */
 static void
 test_upkeep_disposes_of_sealed_bags_of_others(void **state)
 {
@@ -382,7 +384,8 @@ upkeep_until(uint32_t moved)
         upkeep_with(0, ADVANCE_EVERY, 1);
 }
 
-/* An open bag is taken away every so many epochs, if its thread is in no section. Its owner may be slow to see it. */
+/* An open bag is taken away every so many epochs, if its thread is in no section. Its owner may be
+ * slow to see it. */
 static void
 test_open_bags_are_taken_from_who_is_outside(void **state)
 {
@@ -425,7 +428,8 @@ other_enters(void)
     lki_enter(t.other);
 }
 
-/* At each access to a shared word the other thread comes, leaves, or writes: nothing is lost, and nothing goes twice. */
+/* At each access to a shared word the other thread comes, leaves, or writes: nothing is lost, and
+ * nothing goes twice. */
 static void
 test_bags_change_hands_whatever_their_owner_does(void **state)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A ticket of a cell falls due in the midst of a call on its key. The key was deleted, or its cell was made in vain; the call stops at its n-th
- * access to a shared word, for each n, and there another thread looks at all tickets; or who looks at the tickets stops, and there a call is made.
+ * A ticket of a cell falls due in the midst of a call on its key. The key was deleted, or its cell
+ * was made in vain; the call stops at its n-th access to a shared word, for each n, and there
+ * another thread looks at all tickets; or who looks at the tickets stops, and there a call is made.
  *
- * Whatever meets: the call says what it would have said alone; a tombstone younger than two epochs keeps its cell; and in the end, when all keys
- * are gone, so are their cells, and the memory is what it was.
+ * Whatever meets: the call says what it would have said alone; a tombstone younger than two epochs
+ * keeps its cell; and in the end, when all keys are gone, so are their cells, and the memory is
+ * what it was.
  */
 #include "support/kit.h"
 #include "support/meeting.h"
@@ -122,7 +124,8 @@ prepare_void(void)
     epoch_pass();
 }
 
-/* The ticket of a cell in a queue: its job has a head, since somebody had a lock of its key, and was deleted. */
+/* The ticket of a cell in a queue: its job has a head, since somebody had a lock of its key, and
+ * was deleted. */
 static void
 prepare_job(void)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens between two accesses of a call that reserves, or goes over, segments: it stops at its n-th access to a shared word, for
- * each n; another thread does its part from the beginning to the end; and the call goes on. Two pushes at the end of a segment make one
- * more, and not two; it goes once. Jobs that come and go meanwhile are not counted. A segment that leaves is not where pulls begin.
+ * What happens between two accesses of a call that reserves, or goes over, segments: it stops at
+ * its n-th access to a shared word, for each n; another thread does its part from the beginning to
+ * the end; and the call goes on. Two pushes at the end of a segment make one more, and not two; it
+ * goes once. Jobs that come and go meanwhile are not counted. A segment that leaves is not where
+ * pulls begin.
  */
 #include "adapter/handle.h"
 #include "queue/job.h"
@@ -226,7 +228,8 @@ part_come_and_go(void)
     }
 }
 
-/* There is room for one, and one has come and gone before. A push asks twice before it is refused; here the first answer counts. */
+/* There is room for one, and one has come and gone before. A push asks twice before it is refused;
+ * here the first answer counts. */
 static void
 test_jobs_that_come_and_go_meanwhile_do_not_count(void **state)
 {

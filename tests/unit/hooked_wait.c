@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How long a writer waits before it is told LK_BUSY, to the millisecond, and how: the system's clock and its pauses are this program's.
+ * How long a writer waits before it is told LK_BUSY, to the millisecond, and how: the system's
+ * clock and its pauses are this program's.
  */
 #include <sched.h>
 #include <time.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * lk_adapter_open and the life of a handle: which tables are accepted, limits, clocks, what every call answers on a full
- * adapter, on one that lacks it, on a closed one that is held, and in the child of a fork.
+ * lk_adapter_open and the life of a handle: which tables are accepted, limits, clocks, what every
+ * call answers on a full adapter, on one that lacks it, on a closed one that is held, and in the
+ * child of a fork.
  */
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Operations that take a key, in both forms: by value and by address. Which tables are accepted, which form is called, and what
- * becomes of a wrapper that replaced one of the two that lk_adapter_pass gave it. And keys that lie in what a call fills.
+ * Operations that take a key, in both forms: by value and by address. Which tables are accepted,
+ * which form is called, and what becomes of a wrapper that replaced one of the two that
+ * lk_adapter_pass gave it. And keys that lie in what a call fills.
  */
 #include <latchkey/adapter.h>
 
@@ -158,7 +159,8 @@ pair_mark(void *state)
 
 static const uint64_t both_groups = LK_HAS_LOCKS | LK_HAS_VIEWS;
 
-/* A table with the forms that are asked for: bit i of `values` and of `addresses` is operation i. */
+/* A table with the forms that are asked for: bit i of `values` and of `addresses` is operation
+ * i. */
 static lk_operations
 table_of(unsigned values, unsigned addresses)
 {

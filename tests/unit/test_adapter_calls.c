@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the library puts together for an adapter that lacks it (lk_get_into, lk_get_locked, lk_set_atomic), and what it looks
- * for before a commit: keys that are named twice, jobs where there are no queues.
+ * What the library puts together for an adapter that lacks it (lk_get_into, lk_get_locked,
+ * lk_set_atomic), and what it looks for before a commit: keys that are named twice, jobs where
+ * there are no queues.
  */
 #include "base/alloc.h"
 #include "support/fake.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Streams over adapters of all kinds: those that keep the bounds of a page, ignore them, end pages early, find nothing but
- * what has expired; and over those that answer nonsense, which is a status and no loop.
+ * Streams over adapters of all kinds: those that keep the bounds of a page, ignore them, end pages
+ * early, find nothing but what has expired; and over those that answer nonsense, which is a status
+ * and no loop.
  */
 #include "support/fake.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The cache in front of a store: hits, ages, absence, jobs whose keys lie in the result that is filled.
- * Writes: test_cache_writes.c; reads that meet: test_cache_loads.c; who has to go: test_cache_policy.c.
+ * The cache in front of a store: hits, ages, absence, jobs whose keys lie in the result that is
+ * filled. Writes: test_cache_writes.c; reads that meet: test_cache_loads.c; who has to go:
+ * test_cache_policy.c.
  */
 #include "support/cached.h"
 

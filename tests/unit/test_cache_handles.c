@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Handles of caches: options, capabilities, what lacks operations, what is closed or forked, caches over caches, statistics.
+ * Handles of caches: options, capabilities, what lacks operations, what is closed or forked, caches
+ * over caches, statistics.
  */
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A database that uses the cache in front of it inside its operations, on the same thread: what is read is right and kept, and nobody waits
- * for a read that is his own, or waits for him. All waits here are as good as for ever: a read that waits where it must not hangs the test.
+ * A database that uses the cache in front of it inside its operations, on the same thread: what is
+ * read is right and kept, and nobody waits for a read that is his own, or waits for him. All waits
+ * here are as good as for ever: a read that waits where it must not hangs the test.
  */
 #include <sched.h>
 
@@ -350,7 +351,8 @@ test_threads_inside_do_not_wait_for_each_other(void **state)
     }
 }
 
-/* A thread that stands in the database does not keep the one that reads inside a call of another kind. */
+/* A thread that stands in the database does not keep the one that reads inside a call of another
+ * kind. */
 static void
 test_read_inside_any_call_does_not_wait(void **state)
 {
@@ -375,7 +377,8 @@ test_read_inside_any_call_does_not_wait(void **state)
 
 /* ---- two caches ---- */
 
-/* A cache directly behind a cache is none that calls back: its reads wait for each other as ever. */
+/* A cache directly behind a cache is none that calls back: its reads wait for each other as
+ * ever. */
 static void
 test_cache_behind_a_cache_still_asks_once(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads of the database through a cache that hang, take too long, or whose thread ends inside: others wait for such a read once, what they
- * read then is kept, and what it brings at last is kept only if nothing newer was. Leaders are held at gates.
+ * Reads of the database through a cache that hang, take too long, or whose thread ends inside:
+ * others wait for such a read once, what they read then is kept, and what it brings at last is kept
+ * only if nothing newer was. Leaders are held at gates.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -193,7 +194,8 @@ test_many_waiters_in_vain_all_read(void **state)
     cached_close(&c);
 }
 
-/* The thread that waited in vain hangs in its turn: that is another read, and costs another wait. */
+/* The thread that waited in vain hangs in its turn: that is another read, and costs another
+ * wait. */
 static void
 test_second_hung_read_costs_a_second_wait(void **state)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads of the database through a cache that meet: who misses a key that another thread is reading waits for its answer, for so long and no
- * longer, and only if no write came in between. Leaders are held at gates; that others have joined is seen in the
- * statistics.
+ * Reads of the database through a cache that meet: who misses a key that another thread is reading
+ * waits for its answer, for so long and no longer, and only if no write came in between. Leaders
+ * are held at gates; that others have joined is seen in the statistics.
  */
 #include "support/cached.h"
 
@@ -77,7 +77,8 @@ test_misses_of_one_key_at_once_ask_once(void **state)
     cached_close(&c);
 }
 
-/* What the leader is told, what the others are, how often the database is asked, at least and at most. */
+/* What the leader is told, what the others are, how often the database is asked, at least and at
+ * most. */
 static void
 failure_check(lk_status leaders, lk_status others_wanted, uint64_t least, uint64_t most)
 {
@@ -104,7 +105,8 @@ test_leader_that_fails_tells_all(void **state)
     failure_check(LK_UNAVAILABLE, LK_UNAVAILABLE, 1, 1);
     failure_check(LK_BUSY, LK_BUSY, 1, 1);
     failure_check(LK_NOT_FOUND, LK_NOT_FOUND, 1, 1);
-    /* One's want of memory is not another's: they ask themselves, until the first answer is there. */
+    /* One's want of memory is not another's: they ask themselves, until the first answer is
+     * there. */
     failure_check(LK_NO_MEMORY, LK_OK, 2, 1 + OTHERS);
     assert_true(cached_hits(&c, the_key(), "old"));
     cached_close(&c);
@@ -250,7 +252,8 @@ test_write_after_the_others_joined_leaves_them_the_answer(void **state)
     }
 }
 
-/* A queue gives a key to a job that nobody has named: such a load's "not found" is nobody else's. */
+/* A queue gives a key to a job that nobody has named: such a load's "not found" is nobody
+ * else's. */
 static void
 test_push_that_generates_the_key_of_a_load_is_seen(void **state)
 {
@@ -410,7 +413,8 @@ test_get_waits_for_a_get_many(void **state)
     }
 }
 
-/* A database without get_many is asked key by key; a fault in the middle leaves the result as it was. */
+/* A database without get_many is asked key by key; a fault in the middle leaves the result as it
+ * was. */
 static void
 test_get_many_of_single_reads_that_fail_is_nothing(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Each call that writes, and what meets it in a cache: no read of the database that met it is kept, reads meanwhile ask the database, and
- * of two writes that overlap nothing is kept. Calls that are to meet are held at gates, so the order is exact.
+ * Each call that writes, and what meets it in a cache: no read of the database that met it is kept,
+ * reads meanwhile ask the database, and of two writes that overlap nothing is kept. Calls that are
+ * to meet are held at gates, so the order is exact.
  */
 #include "support/writings.h"
 
@@ -138,7 +139,8 @@ test_reads_within_a_write_ask_the_database(void **state)
 
 /* ---- writes that meet it ---- */
 
-/* Another write begins and ends while this one is under way; the database does that one first, or this one. */
+/* Another write begins and ends while this one is under way; the database does that one first, or
+ * this one. */
 static void
 check_writes_overlap(const writing *w, enum counted_when when)
 {
@@ -176,7 +178,8 @@ test_writes_that_overlap_are_not_kept(void **state)
     each_writing(check_overlap_last);
 }
 
-/* The one that began first ends last, and the other way round: the windows close in another order. */
+/* The one that began first ends last, and the other way round: the windows close in another
+ * order. */
 static void
 test_writes_that_overlap_in_a_chain_are_not_kept(void **state)
 {

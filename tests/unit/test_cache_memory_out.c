@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory runs out at any allocation of any call through a cache: for every n the n-th one fails, once or with all after it, of the cache, of
- * the store behind it and of the results together. The call does its work, kept or not, or says LK_NO_MEMORY; either way the cache
- * says what the store says; the same call works once there is memory; closing needs none, and gives all back.
+ * Memory runs out at any allocation of any call through a cache: for every n the n-th one fails,
+ * once or with all after it, of the cache, of the store behind it and of the results together. The
+ * call does its work, kept or not, or says LK_NO_MEMORY; either way the cache says what the store
+ * says; the same call works once there is memory; closing needs none, and gives all back.
  *
  * Each call runs by the thread that prepared, by the same detached, and by a new one.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who has to go: the capacity in items and in bytes is never exceeded, exact LRU is that of a list, S3-FIFO keeps what is read again
- * through a scan, and capacities of one, two and three items work.
+ * Who has to go: the capacity in items and in bytes is never exceeded, exact LRU is that of a list,
+ * S3-FIFO keeps what is read again through a scan, and capacities of one, two and three items work.
  */
 #include "support/cached.h"
 
@@ -71,7 +71,8 @@ capacity_check(size_t max_items, size_t max_bytes)
 
 /* ---- capacity ---- */
 
-/* Reads, writes that grow and shrink, deletes, absences, locks that race: whatever happens, the limits hold. */
+/* Reads, writes that grow and shrink, deletes, absences, locks that race: whatever happens, the
+ * limits hold. */
 static void
 capacity_run(lk_cache_policy policy, size_t max_items, size_t max_bytes)
 {
@@ -321,7 +322,8 @@ test_scan_leaves_the_hot_set_with_s3_fifo_and_not_with_lru(void **state)
 
 enum { PLACES = 20, SETTLED = 18 };
 
-/* Fills a cache so that keys 0 to SETTLED - 1 are in the main queue. Key `*next` is the next one that never came. */
+/* Fills a cache so that keys 0 to SETTLED - 1 are in the main queue. Key `*next` is the next one
+ * that never came. */
 static void
 main_fill(uint64_t *next)
 {
@@ -344,7 +346,8 @@ pass_through(uint64_t key, uint64_t *next)
         (void)touch((*next)++);
 }
 
-/* Who was thrown out of the small queue and comes again soon goes to the main queue at once; who comes late does not. */
+/* Who was thrown out of the small queue and comes again soon goes to the main queue at once; who
+ * comes late does not. */
 static void
 test_ghost_that_returns_soon_stays(void **state)
 {

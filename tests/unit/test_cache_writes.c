@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Each call that writes, against what the cache holds: it updates or drops the key, also where it ends in a fault, before or after the
- * database did it. Reads and writes that meet it: test_cache_meetings.c.
+ * Each call that writes, against what the cache holds: it updates or drops the key, also where it
+ * ends in a fault, before or after the database did it. Reads and writes that meet it:
+ * test_cache_meetings.c.
  */
 #include "support/writings.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread that is to be cancelled makes calls: each of them runs to its end. What it leaves is what a thread leaves that
- * exits.
+ * A thread that is to be cancelled makes calls: each of them runs to its end. What it leaves is
+ * what a thread leaves that exits.
  */
 #include <pthread.h>
 #include <unistd.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cells: where key, flags, room and the record inside lie, for each size; how the cell of a key is found, until it has gone; the
- * cells that a thread remembers. What happens to their heads: test_record.c, test_commit.c; what meets: hooked_home.c, hooked_removal.c.
+ * Cells: where key, flags, room and the record inside lie, for each size; how the cell of a key is
+ * found, until it has gone; the cells that a thread remembers. What happens to their heads:
+ * test_record.c, test_commit.c; what meets: hooked_home.c, hooked_removal.c.
  */
 #include "support/kit.h"
 

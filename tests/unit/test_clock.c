@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The time as a handle tells it, and times of expiry made from it, by clocks of any value: through the embedded store, a cache, a pass-through,
- * and where no clock is hooked. What is added to a clock stops at the ends of int64_t.
+ * The time as a handle tells it, and times of expiry made from it, by clocks of any value: through
+ * the embedded store, a cache, a pass-through, and where no clock is hooked. What is added to a
+ * clock stops at the ends of int64_t.
  */
 #include <time.h>
 
@@ -92,7 +93,8 @@ test_expires_in_stops_at_the_ends(void **state)
     }
 }
 
-/* All that adds a length of time to a clock, with clocks near their ends; under UBSan no sum overflows. */
+/* All that adds a length of time to a clock, with clocks near their ends; under UBSan no sum
+ * overflows. */
 static void
 calls_at(int64_t now, int64_t monotonic, int64_t length)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * lk_set_atomic and lk_commit: all or nothing, the first stale lock, bounds, what is named twice, deletes that meet locks.
+ * lk_set_atomic and lk_commit: all or nothing, the first stale lock, bounds, what is named twice,
+ * deletes that meet locks.
  */
 #include "support/kit.h"
 
@@ -28,7 +29,8 @@ test_commit_that_names_a_key_twice_is_invalid_also_when_stale(void **state)
     assert_status(LK_INVALID, lk_set_atomic(k->db, items, 1, twice, 2, NULL));
 }
 
-/* The write of a key is one with its lock wherever it stands, however many there are; and a key that is named twice is found. */
+/* The write of a key is one with its lock wherever it stands, however many there are; and a key
+ * that is named twice is found. */
 static void
 test_writes_find_their_locks_in_any_order(void **state)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rare meetings of threads, each made to happen: corners that stress alone would take too long to find.
+ * Rare meetings of threads, each made to happen: corners that stress alone would take too long to
+ * find.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,7 +80,8 @@ sets_until_removal(void)
 
 /* ---- a dead cell outlives its partition ---- */
 
-/* Gcc must not see the key's bytes: it would warn of the branches that the hash has for longer ones. */
+/* Gcc must not see the key's bytes: it would warn of the branches that the hash has for longer
+ * ones. */
 #ifdef __clang__
 #define OPAQUE __attribute__((noinline))
 #else
@@ -118,8 +120,9 @@ idler_main(void *unused)
     return NULL;
 }
 
-/* The cell dies while the partition's latch is held, so it stays in the index and its ticket in the bag of a thread that goes to
- * sleep. A new cell of its key takes its place in the index, dies too, and the partition with it. Then the ticket comes. */
+/* The cell dies while the partition's latch is held, so it stays in the index and its ticket in the
+ * bag of a thread that goes to sleep. A new cell of its key takes its place in the index, dies too,
+ * and the partition with it. Then the ticket comes. */
 static void
 test_removal_ticket_of_dead_cell_comes_after_its_partition_is_freed(void **state)
 {
@@ -192,7 +195,8 @@ flood_main(void *unused)
     return NULL;
 }
 
-/* Memory was short because of a reader; the reader has left, and who holds the garbage sleeps. New locks must come. */
+/* Memory was short because of a reader; the reader has left, and who holds the garbage sleeps. New
+ * locks must come. */
 static void
 test_get_lock_of_new_key_after_a_stall_recovers(void **state)
 {

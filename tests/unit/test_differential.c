@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The store against the reference model, under long random streams of all calls: see support/items_rig.h. LK_TEST_SEED repeats a failure.
+ * The store against the reference model, under long random streams of all calls: see
+ * support/items_rig.h. LK_TEST_SEED repeats a failure.
  */
 #include "support/items_rig.h"
 

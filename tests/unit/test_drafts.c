@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Drafts: how adapters fill results. What was published stays until the next is; holes, claims, what there is more of a page;
- * growth, memory that runs out; ULIDs one after the other.
+ * Drafts: how adapters fill results. What was published stays until the next is; holes, claims,
+ * what there is more of a page; growth, memory that runs out; ULIDs one after the other.
  */
 #include "base/alloc.h"
 #include "base/ulid.h"
@@ -305,7 +305,8 @@ claimed_add(lk_result *result, unsigned count)
     return status;
 }
 
-/* Every allocation of the draft fails in turn, once and for ever; the published half never moves. */
+/* Every allocation of the draft fails in turn, once and for ever; the published half never
+ * moves. */
 static void
 test_draft_without_memory_fails_and_leaves_the_result(void **state)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * latchkey.h: "No call touches errno." Here the allocator does, at each of its calls, as malloc may: the library puts it back. Every call,
- * with memory and without, through the embedded store and a cache. Calls that end in all other ways: the conformance suite, whose
- * allocator does the same.
+ * latchkey.h: "No call touches errno." Here the allocator does, at each of its calls, as malloc
+ * may: the library puts it back. Every call, with memory and without, through the embedded store
+ * and a cache. Calls that end in all other ways: the conformance suite, whose allocator does the
+ * same.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * fork: in the child every call on a store of the parent says LK_INVALID and none hangs, also when other threads were in the
- * middle of calls; a store that the child opens works; the parent notices nothing.
+ * fork: in the child every call on a store of the parent says LK_INVALID and none hangs, also when
+ * other threads were in the middle of calls; a store that the child opens works; the parent notices
+ * nothing.
  */
 #include <pthread.h>
 #include <sys/wait.h>
@@ -9,11 +10,12 @@
 
 #include "support/kit.h"
 
-/* What the child found wrong; its exit status. CHILD_LOST: a signal ended it, alarm's if it hung. */
+/* What the child found wrong; its exit status. CHILD_LOST: a signal ended it, alarm's if it
+ * hung. */
 enum { CHILD_OK = 0, CHILD_OWN_STORE = 100, CHILD_LOST = 255, CHILD_SECONDS = 60 };
 
-/* The sanitizers' allocators do not survive a fork while other threads allocate, and ThreadSanitizer starts no thread after
- * one: there the child makes only calls that do neither. */
+/* The sanitizers' allocators do not survive a fork while other threads allocate, and
+ * ThreadSanitizer starts no thread after one: there the child makes only calls that do neither. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CHILD_ALLOCATES 0
 #elif defined(__has_feature)
@@ -103,7 +105,8 @@ child_store(void)
     return CHILD_OK;
 }
 
-/* Forks; the child leaves with what it found, without the parent's exit handlers. alarm() ends one that hangs. */
+/* Forks; the child leaves with what it found, without the parent's exit handlers. alarm() ends one
+ * that hangs. */
 static int
 fork_once(kit *k, lk_stream *stream, lk_lock lock)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keyed hash against families of keys that defeat hashes without a key, or with key zero: they must
- * spread like random ones under every secret that is not zero. And the twin: under the zero secret one of
- * the families collapses, so the check can fail. And the comparisons and copies of bytes that go with it, at
- * every size.
+ * The keyed hash against families of keys that defeat hashes without a key, or with key zero: they
+ * must spread like random ones under every secret that is not zero. And the twin: under the zero
+ * secret one of the families collapses, so the check can fail. And the comparisons and copies of
+ * bytes that go with it, at every size.
  */
 #include <setjmp.h>
 #include <stdarg.h>

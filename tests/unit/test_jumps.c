@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Clocks that jump: back, forward, by a millisecond, an hour, ten years, to their ends; or stand still. Expiry of items and locks follows
- * the realtime clock and nothing else, deadlines and delays the monotonic one; nothing is over before its clock says so, and what was
- * made after a jump is newer than what was there. Also over LMDB, and through a cache.
+ * Clocks that jump: back, forward, by a millisecond, an hour, ten years, to their ends; or stand
+ * still. Expiry of items and locks follows the realtime clock and nothing else, deadlines and
+ * delays the monotonic one; nothing is over before its clock says so, and what was made after a
+ * jump is newer than what was there. Also over LMDB, and through a cache.
  */
 #include "support/jobs.h"
 
@@ -131,7 +132,8 @@ test_clocks_that_stand_still_end_nothing(void **state)
     }
 }
 
-/* Back and forth: generated keys grow all the same, and a claim's deadline is that of its own clock. */
+/* Back and forth: generated keys grow all the same, and a claim's deadline is that of its own
+ * clock. */
 static void
 test_pushes_keep_their_order_while_the_clock_goes_back_and_forth(void **state)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The adapter for LMDB does not pile up, and does not do all at once: queues that are used once go
- * by themselves, and what is kept of them in memory; a push that makes room takes turns with others.
- * And clocks of the caller's, wherever they stand.
+ * by themselves, and what is kept of them in memory; a push that makes room takes turns with
+ * others. And clocks of the caller's, wherever they stand.
  */
 #include <unistd.h>
 

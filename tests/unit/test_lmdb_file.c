@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files of LMDB that are not as they should be: too short, too long, of zeros, half made, damaged at
- * random, with a table of readers that is anything. Each is opened and used in a process of its
+ * Files of LMDB that are not as they should be: too short, too long, of zeros, half made, damaged
+ * at random, with a table of readers that is anything. Each is opened and used in a process of its
  * own, which has to live: each call ends in a status.
  *
  * LATCHKEY_SEED and LATCHKEY_ROUNDS: other damages, and more of them.

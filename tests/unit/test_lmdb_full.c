@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The adapter for LMDB where there is no room, and where there is much: a map that is full, for
- * every kind of write; disks that fail or are full (the system's calls that LMDB writes with are replaced
- * here); more jobs than one transaction moves.
+ * every kind of write; disks that fail or are full (the system's calls that LMDB writes with are
+ * replaced here); more jobs than one transaction moves.
  */
 #define _GNU_SOURCE /* fallocate */
 #include <errno.h>
@@ -438,7 +438,8 @@ test_many_that_are_due_at_once_come_in_order(void **state)
     assert_int_equal(jobs_statistics(&r->k, "q").lapses, 2 * MANY);
 }
 
-/* Pulls until nothing is left; how often. Each takes a portion out of the queue, and not much more. */
+/* Pulls until nothing is left; how often. Each takes a portion out of the queue, and not much
+ * more. */
 static size_t
 pulls_of_portions(lmdb_rig *r, size_t least, size_t most)
 {

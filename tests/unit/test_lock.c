@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Locks: created, renewed exactly at the border, lapsed exactly, stale for ever after a delete, versions that nobody else has.
+ * Locks: created, renewed exactly at the border, lapsed exactly, stale for ever after a delete,
+ * versions that nobody else has.
  */
 #include <pthread.h>
 
@@ -52,7 +53,8 @@ test_lock_of_the_longest_life_does_not_overflow(void **state)
     kit_close(&k);
 }
 
-/* The versions of a key that comes and goes in every way only grow, and no old lock is ever good again. */
+/* The versions of a key that comes and goes in every way only grow, and no old lock is ever good
+ * again. */
 static void
 test_version_of_a_key_that_comes_and_goes_only_grows(void **state)
 {
@@ -150,8 +152,8 @@ test_versions_of_many_locks_and_threads_are_unique(void **state)
         assert_true(all[i] != all[i - 1]);
 }
 
-/* A thread whose record gets no memory must not spoil the numbering of the others: while its allocation fails, another
- * thread comes and stays, then a third comes. */
+/* A thread whose record gets no memory must not spoil the numbering of the others: while its
+ * allocation fails, another thread comes and stays, then a third comes. */
 typedef struct late {
     kit *k;
     pthread_t second;

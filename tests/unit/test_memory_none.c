@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls that need no memory work where there is none: all allocations fail, of the store and of the library, and each of them does what
- * it always does. Which calls these are, and where the others run out of memory: tests/support/memory_calls.
+ * Calls that need no memory work where there is none: all allocations fail, of the store and of the
+ * library, and each of them does what it always does. Which calls these are, and where the others
+ * run out of memory: tests/support/memory_calls.
  */
 #include <latchkey/adapter.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening and closing: every option at, below and above its bounds; several stores; limits up to the hard caps.
+ * Opening and closing: every option at, below and above its bounds; several stores; limits up to
+ * the hard caps.
  */
 #include "support/kit.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queries and streams, inside: results that grow under a long prefix; a stream whose partition goes; what streams that are left open hold
- * back: nothing. What they return: the conformance suite; pages: test_adapter_stream.c.
+ * Queries and streams, inside: results that grow under a long prefix; a stream whose partition
+ * goes; what streams that are left open hold back: nothing. What they return: the conformance
+ * suite; pages: test_adapter_stream.c.
  */
 #include "support/kit.h"
 

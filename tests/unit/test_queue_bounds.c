@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a queue costs stays in proportion: queues that are used once go as they come, a refused push and a query behind a
- * cursor do not depend on how much lies there, and what expires does so whatever the clock says. Costs are counted.
+ * What a queue costs stays in proportion: queues that are used once go as they come, a refused push
+ * and a query behind a cursor do not depend on how much lies there, and what expires does so
+ * whatever the clock says. Costs are counted.
  */
 #include <inttypes.h>
 
@@ -11,7 +12,8 @@
 
 typedef enum use { BY_PUSH, BY_KEY, BY_COMMIT, BY_DEAD_LETTER, BY_PURGE, USES } use;
 
-/* Jobs that are to be pulled again, and are not: one was released, one has lapsed, and one that had lapsed is held. */
+/* Jobs that are to be pulled again, and are not: one was released, one has lapsed, and one that had
+ * lapsed is held. */
 static void
 queue_purge_once(kit *k, const char *pk)
 {
@@ -79,7 +81,8 @@ test_queues_used_once_go_as_fast_as_they_come(void **state)
     }
 }
 
-/* Whoever holds a job, or was used within the last minute, stays, however many come and go beside it. */
+/* Whoever holds a job, or was used within the last minute, stays, however many come and go beside
+ * it. */
 static void
 test_queues_in_use_stay_while_others_go(void **state)
 {
@@ -120,7 +123,8 @@ jobs_fill(kit *k, size_t count, const char *sk, int64_t first_expiry_ms, int64_t
     }
 }
 
-/* How many places and entries a push looks at that is refused, while one job expires between two of them. */
+/* How many places and entries a push looks at that is refused, while one job expires between two of
+ * them. */
 static uint64_t
 refusal_visits(size_t count, const char *sk)
 {
@@ -173,7 +177,8 @@ test_push_is_accepted_where_all_but_one_have_expired(void **state)
     }
 }
 
-/* Expiry in an order that has nothing to do with the order of places: all of it comes back by pulls alone. */
+/* Expiry in an order that has nothing to do with the order of places: all of it comes back by pulls
+ * alone. */
 static void
 test_jobs_that_expire_at_random_times_go_by_pulls(void **state)
 {
@@ -212,8 +217,8 @@ odd_monotonic(void *context)
     return atomic_load(&((odd_clock *)context)->monotonic_ms);
 }
 
-/* Items, jobs and a lock that live for 1,000 ms, on a clock that stands at `start_ms` when the store opens and at `then_ms` when
- * they come. */
+/* Items, jobs and a lock that live for 1,000 ms, on a clock that stands at `start_ms` when the
+ * store opens and at `then_ms` when they come. */
 static void
 expiry_run(int64_t start_ms, int64_t then_ms, int64_t monotonic_ms)
 {

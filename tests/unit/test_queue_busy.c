@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues beyond the limit of retired bytes, while another thread stays in a read pair: every call that may retire something is LK_BUSY and
- * has changed nothing; afterwards each one goes well. And inside of the thread's own pair: what a pull works off in portions.
+ * Queues beyond the limit of retired bytes, while another thread stays in a read pair: every call
+ * that may retire something is LK_BUSY and has changed nothing; afterwards each one goes well. And
+ * inside of the thread's own pair: what a pull works off in portions.
  */
 #include "support/jobs.h"
 

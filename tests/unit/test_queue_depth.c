@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a pull costs does not depend on how many jobs are in flight: counted in places and entries that pulls look at, whatever
- * the mix of claims, lapses, releases and delays.
+ * What a pull costs does not depend on how many jobs are in flight: counted in places and entries
+ * that pulls look at, whatever the mix of claims, lapses, releases and delays.
  */
 #include "support/kit.h"
 
@@ -19,8 +19,9 @@ jobs_in_flight(kit *k, size_t count)
         assert_int_equal(lk_queue_pull(k->db, &options, k->result), LK_OK);
 }
 
-/* Jobs come and go beside those in flight: most are acknowledged, some lapse, some are released at once or with a delay, some
- * come with a delay. How many places and entries a pull looked at, on the average. */
+/* Jobs come and go beside those in flight: most are acknowledged, some lapse, some are released at
+ * once or with a delay, some come with a delay. How many places and entries a pull looked at, on
+ * the average. */
 static double
 visits_per_pull(kit *k, bool mixed)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues against the reference model, under long random streams of all calls: see support/queues_rig.h. LK_TEST_SEED repeats a failure.
+ * Queues against the reference model, under long random streams of all calls: see
+ * support/queues_rig.h. LK_TEST_SEED repeats a failure.
  */
 #include "support/queues_rig.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Very many jobs at once: they come due, lapse, expire, or have been received too often. A pull works off a bounded part, hands
- * out the smallest sk all the same, and no job is lost or comes twice. Work is counted in places and entries looked at.
+ * Very many jobs at once: they come due, lapse, expire, or have been received too often. A pull
+ * works off a bounded part, hands out the smallest sk all the same, and no job is lost or comes
+ * twice. Work is counted in places and entries looked at.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -44,7 +45,8 @@ jobs_claim(kit *k, size_t count, int64_t visibility_ms)
         assert_status(LK_OK, lk_queue_pull(k->db, &options, k->result));
 }
 
-/* Pulls all that is there; in ascending order if so asked. *most: what the dearest pull has looked at. */
+/* Pulls all that is there; in ascending order if so asked. *most: what the dearest pull has looked
+ * at. */
 static size_t
 jobs_drain(kit *k, size_t batch, bool ordered, uint64_t *most)
 {
@@ -103,7 +105,8 @@ test_pull_works_off_a_bounded_part_of_what_is_due(void **state)
     }
 }
 
-/* Claims and delays of many lengths end in another order than that of the keys. What is due at one moment comes in order. */
+/* Claims and delays of many lengths end in another order than that of the keys. What is due at one
+ * moment comes in order. */
 static void
 test_jobs_that_are_due_come_in_order_whenever_they_came_due(void **state)
 {
@@ -126,7 +129,8 @@ test_jobs_that_are_due_come_in_order_whenever_they_came_due(void **state)
     }
 }
 
-/* More different times than one look moves: they come in order all the same. More than it goes over: all come, once. */
+/* More different times than one look moves: they come in order all the same. More than it goes
+ * over: all come, once. */
 static void
 very_many_times(size_t jobs, bool in_order)
 {

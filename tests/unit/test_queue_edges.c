@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Places that a queue seldom comes to: a lapsed claim that is extended to its old deadline, claims of many segments in
- * one call, and of who does nothing else; keys of users' own that almost look like generated ones, tours over keys of all sizes, a clock of the caller's under who waits for the end of a closed queue.
+ * Places that a queue seldom comes to: a lapsed claim that is extended to its old deadline, claims
+ * of many segments in one call, and of who does nothing else; keys of users' own that almost look
+ * like generated ones, tours over keys of all sizes, a clock of the caller's under who waits for
+ * the end of a closed queue.
  */
 #include "support/jobs.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Two claims lapse, one job is pulled; the clock is set back, and the other one's holder extends its claim. */
+/* Two claims lapse, one job is pulled; the clock is set back, and the other one's holder extends
+ * its claim. */
 static void
 test_lapsed_claim_is_extended_to_its_old_deadline(void **state)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What jobs leave behind: their memory comes back, whatever became of them, and a queue through which they flow needs no more.
+ * What jobs leave behind: their memory comes back, whatever became of them, and a queue through
+ * which they flow needs no more.
  */
 #include "support/jobs.h"
 
@@ -64,7 +65,8 @@ test_flow_of_jobs_needs_no_more_memory(void **state)
     assert_true(atomic_load(&k->memory.bytes) < level * 2);
 }
 
-/* They have heads, which go two epochs after them, and lie in the memory of segments that end with the last of them. */
+/* They have heads, which go two epochs after them, and lie in the memory of segments that end with
+ * the last of them. */
 static void
 test_jobs_that_are_deleted_behind_their_locks_give_back_their_memory(void **state)
 {

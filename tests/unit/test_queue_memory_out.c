@@ -682,8 +682,8 @@ test_segments_that_leave_without_memory_leave_later(void **state)
     kit_close(&k);
 }
 
-/* A push looks for expired jobs among more keys than it looks at in one go: without memory for how far it has come, the next one
- * begins anew. */
+/* A push looks for expired jobs among more keys than it looks at in one go: without memory for how
+ * far it has come, the next one begins anew. */
 static void
 test_tour_over_keys_without_memory_is_made_later(void **state)
 {

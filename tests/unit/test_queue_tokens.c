@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A claim is good in the store that gave it, and in no other, also where both have done the same with the same keys.
+ * A claim is good in the store that gave it, and in no other, also where both have done the same
+ * with the same keys.
  */
 #include "support/jobs.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Generated keys: the places that are in them, contiguous in a batch, and what keys that look like them may not do. (That they grow
- * whatever the clock does: conformance/scripts/push.script.)
+ * Generated keys: the places that are in them, contiguous in a batch, and what keys that look like
+ * them may not do. (That they grow whatever the clock does: conformance/scripts/push.script.)
  */
 #include "support/jobs.h"
 
@@ -61,7 +61,8 @@ test_ulids_of_batches_are_contiguous_and_in_order(void **state)
     assert_depths(k, "q", 0, pushed, 0);
 }
 
-/* Some jobs of the batch have an sk: the others lie in a row all the same, over the borders of segments too. */
+/* Some jobs of the batch have an sk: the others lie in a row all the same, over the borders of
+ * segments too. */
 static void
 test_ulids_of_mixed_batches_are_contiguous_and_in_order(void **state)
 {
@@ -123,8 +124,8 @@ ulid_of(char sk[JOB_ROOM], const char *like, int64_t ms, uint64_t place)
         sk[i] = letters[place & 31];
 }
 
-/* A key of one's own under the queue's mark, wherever its place is and whenever it will be: an ordinary job, which the queue never
- * generates again. */
+/* A key of one's own under the queue's mark, wherever its place is and whenever it will be: an
+ * ordinary job, which the queue never generates again. */
 static void
 test_keys_of_places_to_come_are_jobs_like_others(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting for jobs, by call and by descriptor: on the machine's clocks, for a few milliseconds. How long a wait took is only ever
- * compared with the least that it may take. A thread that is never woken is ended by the alarm.
+ * Waiting for jobs, by call and by descriptor: on the machine's clocks, for a few milliseconds. How
+ * long a wait took is only ever compared with the least that it may take. A thread that is never
+ * woken is ended by the alarm.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -408,7 +409,8 @@ test_descriptors_wake_poll_and_epoll(void **state)
     close(epoll);
 }
 
-/* Nobody calls when the job expires. Who waits at the closed queue has gone to sleep before it was known that it will. */
+/* Nobody calls when the job expires. Who waits at the closed queue has gone to sleep before it was
+ * known that it will. */
 static void
 test_expiry_that_is_set_later_ends_a_closed_queue(void **state)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What reads write and allocate. The whole store lies in memory that is made read-only once it is loaded,
- * apart from the reading thread's own record: a get, get_many or view that stored into anything else that
- * threads share would end the program. The same allocator counts, and must not be called.
+ * What reads write and allocate. The whole store lies in memory that is made read-only once it is
+ * loaded, apart from the reading thread's own record: a get, get_many or view that stored into
+ * anything else that threads share would end the program. The same allocator counts, and must not
+ * be called.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Records: of each size, in a cell or apart; those that views look at while they are replaced; the memory of all that are gone.
- * What calls return: the conformance suite.
+ * Records: of each size, in a cell or apart; those that views look at while they are replaced; the
+ * memory of all that are gone. What calls return: the conformance suite.
  */
 #include "support/kit.h"
 

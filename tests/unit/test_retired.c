@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is retired counts with all its bytes; without a reader it comes back at once; with one, writers wait for it a while
- * before they are told LK_BUSY; and nothing is ever too old to go.
+ * What is retired counts with all its bytes; without a reader it comes back at once; with one,
+ * writers wait for it a while before they are told LK_BUSY; and nothing is ever too old to go.
  */
 #include <pthread.h>
 #include <sched.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The memory that a call works in: one owner at a time, little of it kept afterwards, and a call inside a call has its own.
- * The allocator wipes at once what was freed, so that a pointer into memory that moved shows.
+ * The memory that a call works in: one owner at a time, little of it kept afterwards, and a call
+ * inside a call has its own. The allocator wipes at once what was freed, so that a pointer into
+ * memory that moved shows.
  */
 #include <latchkey/adapter.h>
 

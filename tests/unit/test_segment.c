@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Segments of a queue from the inside: what the directory finds, against a look at all of it; how a queue grows, and what is left when
- * its jobs are gone; depth to the exact job; ULIDs where the clock, or the numbers of places, come to their ends.
+ * Segments of a queue from the inside: what the directory finds, against a look at all of it; how a
+ * queue grows, and what is left when its jobs are gone; depth to the exact job; ULIDs where the
+ * clock, or the numbers of places, come to their ends.
  */
 #include "adapter/handle.h"
 #include "queue/job.h"
@@ -34,7 +35,8 @@ made_segment(uint64_t number, uint32_t capacity)
     return segment;
 }
 
-/* Pages with holes, from number `base` on; in the last one there is a segment. Behind the last page lies what nobody may follow. */
+/* Pages with holes, from number `base` on; in the last one there is a segment. Behind the last page
+ * lies what nobody may follow. */
 static void
 made_fill(made *m, kit_random *random, uint64_t base)
 {
@@ -185,7 +187,8 @@ purge(kit *k, const char *pk)
     assert_status(LK_OK, lk_queue_purge(k->db, lk_string(pk), &purged));
 }
 
-/* Pages that follow each other from `first` on, and so many segments in them. Their sizes are the directory's. */
+/* Pages that follow each other from `first` on, and so many segments in them. Their sizes are the
+ * directory's. */
 static void
 expect_pages(lki_queue *queue, uint64_t first, size_t count, size_t segments)
 {
@@ -212,7 +215,8 @@ expect_pages(lki_queue *queue, uint64_t first, size_t count, size_t segments)
     assert_int_equal(lki_segments_size(directory), size);
 }
 
-/* Small ones first; a batch that is larger has full ones, no more than it needs; a page is made when one is full. */
+/* Small ones first; a batch that is larger has full ones, no more than it needs; a page is made
+ * when one is full. */
 static void
 test_queue_grows_by_what_it_needs(void **state)
 {
@@ -243,7 +247,8 @@ test_queue_grows_by_what_it_needs(void **state)
     (void)expect_tail(queue_of(k, "more"), 0, FULL, FIRST + 1);
 }
 
-/* All segments but the last go, and their pages: at once, or, where memory ran out on the way, with the next page. */
+/* All segments but the last go, and their pages: at once, or, where memory ran out on the way, with
+ * the next page. */
 static void
 test_pages_go_with_their_jobs(void **state)
 {
@@ -329,8 +334,8 @@ room_give(kit *k, lki_thread *thread, uint32_t spare)
     thread->spare_count = spare;
 }
 
-/* Here by hand what comes two epochs after a segment was done with, and two more: where it cannot go on it changes nothing, and is to
- * come again. */
+/* Here by hand what comes two epochs after a segment was done with, and two more: where it cannot
+ * go on it changes nothing, and is to come again. */
 static void
 test_segment_stays_as_it_is_without_room(void **state)
 {
@@ -398,7 +403,8 @@ room_leave(lki_thread *thread, size_t left)
     return spare;
 }
 
-/* It makes room for one of each page of the directory, too: where the open bag has none for that one, there is one bag more. */
+/* It makes room for one of each page of the directory, too: where the open bag has none for that
+ * one, there is one bag more. */
 static void
 test_growth_has_room_for_all_pages(void **state)
 {
@@ -505,7 +511,8 @@ push_letter(kit *k, const char *to)
     assert_status(LK_EMPTY, jobs_try_pull_limited(k, "source", 1, to, NULL));
 }
 
-/* Letters come into a closed queue one by one; its last segment is sealed, and stays, and the others go. */
+/* Letters come into a closed queue one by one; its last segment is sealed, and stays, and the
+ * others go. */
 static void
 test_closed_queue_grows_by_letters_and_keeps_its_last_segment(void **state)
 {
@@ -538,7 +545,8 @@ test_closed_queue_grows_by_letters_and_keeps_its_last_segment(void **state)
 
 /* ---- depth ---- */
 
-/* At every size of a segment, and where a batch is larger; what is refused leaves the last segment open. */
+/* At every size of a segment, and where a batch is larger; what is refused leaves the last segment
+ * open. */
 static void
 test_depth_is_kept_to_the_job(void **state)
 {
@@ -612,7 +620,8 @@ push_above(kit *k, const char *pk, char *last)
     assert_true(kit_holds(k, kit_key(pk, last), "x"));
 }
 
-/* The places of a queue have so many numbers; then they begin anew. The queue is put to the end of them. */
+/* The places of a queue have so many numbers; then they begin anew. The queue is put to the end of
+ * them. */
 static void
 test_ulids_grow_where_the_numbers_of_places_begin_anew(void **state)
 {
@@ -674,7 +683,8 @@ test_ulids_tell_the_time_while_they_can(void **state)
     }
 }
 
-/* The last millisecond that a ULID has stays; also in a queue that begins anew. A clock may say anything. */
+/* The last millisecond that a ULID has stays; also in a queue that begins anew. A clock may say
+ * anything. */
 static void
 test_ulids_stay_at_the_last_millisecond(void **state)
 {

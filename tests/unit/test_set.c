@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The set against an array, in one thread: hashes that spread and hashes that meet in few buckets, parts
- * that double, split, shrink and are cleaned, walks between changes, every allocation failing, and no
- * block left at the end. A failure prints the seed; LK_TEST_SEED repeats it.
+ * The set against an array, in one thread: hashes that spread and hashes that meet in few buckets,
+ * parts that double, split, shrink and are cleaned, walks between changes, every allocation
+ * failing, and no block left at the end. A failure prints the seed; LK_TEST_SEED repeats it.
  */
 #include "base/part.h"
 #include "support/domain_rig.h"
@@ -187,8 +187,8 @@ test_set_full_buckets_equals_model(void **state)
     }
 }
 
-/* A removal makes room in a bucket whose other objects did not fit: what comes next takes it, and what
- * lies in the ck_hs is found all the same, until the mark is cleaned away. */
+/* A removal makes room in a bucket whose other objects did not fit: what comes next takes it, and
+ * what lies in the ck_hs is found all the same, until the mark is cleaned away. */
 static void
 test_set_room_in_full_bucket_is_used(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Signals and processors that change beneath a thread: a handler runs in the midst of every call, again and again, without SA_RESTART;
- * the thread is moved from one processor to another. The calls say what they say undisturbed, and who waits goes on waiting.
+ * Signals and processors that change beneath a thread: a handler runs in the midst of every call,
+ * again and again, without SA_RESTART; the thread is moved from one processor to another. The calls
+ * say what they say undisturbed, and who waits goes on waiting.
  */
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A store without queues: an empty table of hooks. The library is linked statically, so that what nobody calls is left out, and
- * the queue room is.
+ * A store without queues: an empty table of hooks. The library is linked statically, so that what
+ * nobody calls is left out, and the queue room is.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Expiry under a clock that is set by hand: exact everywhere, swept by lk_sweep and by ordinary writes alone, and not thrown
- * off by clocks that jump.
+ * Expiry under a clock that is set by hand: exact everywhere, swept by lk_sweep and by ordinary
+ * writes alone, and not thrown off by clocks that jump.
  */
 #include "support/kit.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads that come, idle, stall and go: their records, their garbage, and what a stalled reader does to writers. What runs
- * at the same time is in tests/stress; here one thread acts at a time, so each test has one outcome.
+ * Threads that come, idle, stall and go: their records, their garbage, and what a stalled reader
+ * does to writers. What runs at the same time is in tests/stress; here one thread acts at a time,
+ * so each test has one outcome.
  */
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -354,8 +355,8 @@ test_reader_that_begins_anew_holds_back_little(void **state)
 
 /* ---- many stores ---- */
 
-/* What a call costs does not depend on how many stores its thread has used: looked for one by one, with
- * those that are closed, this takes minutes. */
+/* What a call costs does not depend on how many stores its thread has used: looked for one by one,
+ * with those that are closed, this takes minutes. */
 static void
 test_thousands_of_stores_are_used_by_one_thread(void **state)
 {

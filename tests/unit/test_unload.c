@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A plug-in that the static library is part of is loaded, used by threads and unloaded; the threads exit afterwards, or go
- * on and use the plug-in when it is loaded again. Nothing may call into what is gone: no thread's exit, no fork, no
- * allocator.
+ * A plug-in that the static library is part of is loaded, used by threads and unloaded; the threads
+ * exit afterwards, or go on and use the plug-in when it is loaded again. Nothing may call into what
+ * is gone: no thread's exit, no fork, no allocator.
  */
 #include <dlfcn.h>
 #include <pthread.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * base/wait.h, by one thread: when the signal moves, when a sleep ends at once, when the descriptor is readable. That nobody
- * sleeps past what came (P15): schedule_rooms.c, test_pairs.c; over a queue: the cases of waits in the conformance suite.
+ * base/wait.h, by one thread: when the signal moves, when a sleep ends at once, when the descriptor
+ * is readable. That nobody sleeps past what came (P15): schedule_rooms.c, test_pairs.c; over a
+ * queue: the cases of waits in the conformance suite.
  */
 #include <poll.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Area: errno. latchkey.h: "No call prints, aborts on bad input, touches errno"; adapter.h, of operations: "leaves errno as it found it". Also
- * where a call fails, and in open and close.
+ * Area: errno. latchkey.h: "No call prints, aborts on bad input, touches errno"; adapter.h, of
+ * operations: "leaves errno as it found it". Also where a call fails, and in open and close.
  */
 #include <errno.h>
 

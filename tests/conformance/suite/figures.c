@@ -4,7 +4,8 @@
  */
 #include "suite.h"
 
-/* Pulls that found no job, each once: without a wait, with one, and at the end of a closed queue. */
+/* Pulls that found no job, each once: without a wait, with one, and at the end of a closed
+ * queue. */
 static void
 test_statistics_count_each_empty_pull_once(rig *r)
 {

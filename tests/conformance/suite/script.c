@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds the cases of a script, and runs one: its lines one after the other, loops, ways. See scripts/README.md.
+ * Finds the cases of a script, and runs one: its lines one after the other, loops, ways. See
+ * scripts/README.md.
  */
 #include "script.h"
 
@@ -41,7 +42,8 @@ row_is_empty(const row *found)
     return found->size == 0 || *found->text == '#';
 }
 
-/* The first line behind `number` that does not belong to it: one that is not further to the right. */
+/* The first line behind `number` that does not belong to it: one that is not further to the
+ * right. */
 static size_t
 block_end(const lkc_script *script, size_t number)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Scripts: examples of calls and of what they answer, which read as the specification. scripts/README.md has the
- * language. script_text.c makes words of a line, script.c runs a case, script_calls.c has the calls for items and
- * locks, script_queues.c those for queues.
+ * Scripts: examples of calls and of what they answer, which read as the specification.
+ * scripts/README.md has the language. script_text.c makes words of a line, script.c runs a case,
+ * script_calls.c has the calls for items and locks, script_queues.c those for queues.
  */
 #ifndef LATCHKEY_CONFORMANCE_SCRIPT_H
 #define LATCHKEY_CONFORMANCE_SCRIPT_H

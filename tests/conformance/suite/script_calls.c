@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the verbs of scripts share: what a line says of statuses, times, claims and items, and what the handle
- * answered; inputs that are spoiled behind each call, so that who kept a pointer to one is found out.
+ * What the verbs of scripts share: what a line says of statuses, times, claims and items, and what
+ * the handle answered; inputs that are spoiled behind each call, so that who kept a pointer to one
+ * is found out.
  */
 #include "script.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The verbs of scripts for items, locks, commits and time. A read is made in every way that the handle has, and all
- * of them have to agree. See scripts/README.md.
+ * The verbs of scripts for items, locks, commits and time. A read is made in every way that the
+ * handle has, and all of them have to agree. See scripts/README.md.
  */
 #include "script.h"
 
@@ -235,7 +235,8 @@ stream_check(script_run *run, const lk_query *query, span wanted)
     lk_stream_close(stream);
 }
 
-/* `query PK, prefix a, after b, limit 3, reverse -> ITEM...`: by a query and by a stream, relaxed and not. */
+/* `query PK, prefix a, after b, limit 3, reverse -> ITEM...`: by a query and by a stream, relaxed
+ * and not. */
 static void
 query_run(script_run *run, span words, span wanted)
 {

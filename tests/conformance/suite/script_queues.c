@@ -108,8 +108,8 @@ claim_check(script_run *run, const lk_pull_options *options, const lk_item *item
         lkc_script_fail(run, "it was received %u times", claim->receives);
 }
 
-/* `pull Q, max 3, for 30s, wait 1s, limit 5 DEAD -> JOB..., receives 2, until +1h`. JOB@NAME names its claim. Without
- * `receives` it is the first time. */
+/* `pull Q, max 3, for 30s, wait 1s, limit 5 DEAD -> JOB..., receives 2, until +1h`. JOB@NAME names
+ * its claim. Without `receives` it is the first time. */
 static void
 pull_run(script_run *run, span words, span wanted)
 {

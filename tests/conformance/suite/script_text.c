@@ -32,7 +32,8 @@ bytes_append(line *l, const void *bytes, size_t size)
     l->size += size;
 }
 
-/* Until all are read, bytes.size is the word's, and bytes.data nothing: the memory may still move. */
+/* Until all are read, bytes.size is the word's, and bytes.data nothing: the memory may still
+ * move. */
 static void
 word_append(line *l, word w)
 {

@@ -87,7 +87,8 @@ refuse(rig *r, lk_status wanted, const lk_item *items, size_t item_count, const 
     free(writes);
 }
 
-/* "at least one lock; a key named twice among the items, or twice among the locks, is LK_INVALID" */
+/* "at least one lock; a key named twice among the items, or twice among the locks, is
+ * LK_INVALID" */
 static void
 test_commit_that_names_a_key_twice_is_invalid(rig *r)
 {

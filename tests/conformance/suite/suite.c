@@ -217,7 +217,8 @@ file_add(const char *name)
     script_add(script);
 }
 
-/* Those of `cases` that are asked for, by their names or by that of their script, behind the first `count` tests. */
+/* Those of `cases` that are asked for, by their names or by that of their script, behind the first
+ * `count` tests. */
 static size_t
 tests_add(struct CMUnitTest *tests, size_t count, const lkc_case *cases, size_t case_count,
           int argc, char **argv)

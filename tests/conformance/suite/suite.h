@@ -75,7 +75,8 @@ extern const lkc_area lkc_handle_area, lkc_items_area, lkc_items_bad_area, lkc_m
 /* Those that belong to the suite: made of scripts/ when it is built. */
 extern const lkc_script lkc_scripts[];
 extern const size_t lkc_script_count;
-/* How many cases a script has; puts them into `cases`. A script that cannot be read ends the program. */
+/* How many cases a script has; puts them into `cases`. A script that cannot be read ends the
+ * program. */
 size_t lkc_script_cases(const lkc_script *script, lkc_case *cases, size_t room);
 void lkc_script_run(rig *r, const lkc_case *asked);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Adapters that are broken in what a token is good for, in what a push replaces, in what they count, and in what they do to errno.
+ * Adapters that are broken in what a token is good for, in what a push replaces, in what they
+ * count, and in what they do to errno.
  */
 #include <errno.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Twins of the embedded store: an adapter that passes everything on to it, and broken copies of that,
- * each with one operation that does not keep the contract. The conformance suite has to tell them
- * apart. A pass-through is also the least that a wrapper needs.
+ * Twins of the embedded store: an adapter that passes everything on to it, and broken copies of
+ * that, each with one operation that does not keep the contract. The conformance suite has to tell
+ * them apart. A pass-through is also the least that a wrapper needs.
  */
 #ifndef LATCHKEY_CONFORMANCE_TWINS_H
 #define LATCHKEY_CONFORMANCE_TWINS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * demo FOLDER TEXT...: a diary in a folder. Each TEXT becomes an entry; then all entries are shown, of
- * this run and of those before.
+ * demo FOLDER TEXT...: a diary in a folder. Each TEXT becomes an entry; then all entries are shown,
+ * of this run and of those before.
  */
 #include "files.h"
 

@@ -39,8 +39,8 @@ typedef struct files {
     lk_db *db;             /* knows the time */
 } files;
 
-/* Every operation leaves errno as it found it, however it ends: what calls the system saves it first, and
- * ends here. */
+/* Every operation leaves errno as it found it, however it ends: what calls the system saves it
+ * first, and ends here. */
 static lk_status
 leave(int saved_errno, lk_status status)
 {
