@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Latches: short exclusion among threads that make or remove keys. A pthread mutex, so that who
- * waits sleeps. Who holds one takes no other, with three exceptions (src/README.md), and the
- * registry's (rank 0) is held over none of these.
+ * waits sleeps.
+ *
+ * Invariants  I-latch1: a thread waits for a latch only while all that it holds have lower ranks,
+ *             so no circle of threads waits for each other. One that is only tried may have any
+ *             rank. Asserted. (src/README.md says who takes which; the registry's latch, rank 0, is
+ *             a plain mutex of thread.c.)
  */
 #ifndef LKI_BASE_LATCH_H
 #define LKI_BASE_LATCH_H
@@ -11,38 +15,76 @@
 
 #include "base/reclaim.h"
 
-typedef pthread_mutex_t lki_latch;
+/* All of them, so that their order can be seen in one place. */
+enum lki_rank {
+    LKI_RANK_SWEEP = 1,
+    LKI_RANK_QUEUES,    /* the list of queues */
+    LKI_RANK_SHARD,     /* of the store */
+    LKI_RANK_PARTITION, /* one of the store's 256 */
+    LKI_RANK_INNER,     /* one queue, one shard of a cache */
+    LKI_RANK_DIRECTORY  /* of a set */
+};
 
+typedef struct lki_latch {
+    pthread_mutex_t mutex;
+#if LKI_CHECK > 0
+    enum lki_rank rank;
+#endif
+} lki_latch;
+
+#if LKI_CHECK > 0
+/* Of the calling thread: bit `rank` for each latch that it holds. */
+extern __thread unsigned lki_ranks_held __attribute__((tls_model("initial-exec")));
+#endif
+
+void lki_latch_init(lki_latch *latch, enum lki_rank rank);
+void lki_latch_destroy(lki_latch *latch);
+
+/* It was taken. */
 LKI_INLINE void
-lki_latch_init(lki_latch *latch)
+lki_latch_note(const lki_latch *latch)
 {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
-    pthread_mutex_init(latch, &attributes);
-    pthread_mutexattr_destroy(&attributes);
+#if LKI_CHECK > 0
+    LK_ASSERT((lki_ranks_held >> latch->rank & 1) == 0);
+    lki_ranks_held |= 1u << latch->rank;
+#else
+    (void)latch;
+#endif
 }
 
+/* `thread`: whose wait is counted; NULL: nobody's. */
 LKI_INLINE void
 lki_latch_take(lki_latch *latch, lki_thread *thread)
 {
     LKI_YIELD();
-    if (pthread_mutex_trylock(latch) == 0)
-        return;
-    lki_count(thread, LKI_LATCH_WAITS, 1);
-    pthread_mutex_lock(latch);
+#if LKI_CHECK > 0
+    LK_ASSERT(lki_ranks_held >> latch->rank == 0); /* I-latch1 */
+#endif
+    if (pthread_mutex_trylock(&latch->mutex) != 0) {
+        if (thread != NULL)
+            lki_count(thread, LKI_LATCH_WAITS, 1);
+        pthread_mutex_lock(&latch->mutex);
+    }
+    lki_latch_note(latch);
 }
 
 LKI_INLINE bool
 lki_latch_try(lki_latch *latch)
 {
-    return pthread_mutex_trylock(latch) == 0;
+    if (pthread_mutex_trylock(&latch->mutex) != 0)
+        return false;
+    lki_latch_note(latch);
+    return true;
 }
 
 LKI_INLINE void
 lki_latch_drop(lki_latch *latch)
 {
-    pthread_mutex_unlock(latch);
+#if LKI_CHECK > 0
+    LK_ASSERT((lki_ranks_held >> latch->rank & 1) != 0);
+    lki_ranks_held &= ~(1u << latch->rank);
+#endif
+    pthread_mutex_unlock(&latch->mutex);
 }
 
 #endif

@@ -285,7 +285,7 @@ lki_set_open(lki_set *set, const lki_allocator *allocator, lki_is is, unsigned b
         }
         directory_put(directory, i, part);
     }
-    lki_latch_init(&set->latch);
+    lki_latch_init(&set->latch, LKI_RANK_DIRECTORY);
     lki_store_release(&set->directory, directory); /* P3 */
     return true;
 }
@@ -296,7 +296,7 @@ lki_set_close(lki_set *set)
     if (!lki_set_is_open(set))
         return;
     directory_free(set, lki_load_relaxed(&set->directory)); /* no other thread is there */
-    pthread_mutex_destroy(&set->latch);
+    lki_latch_destroy(&set->latch);
 }
 
 /* ---- checking ---- */

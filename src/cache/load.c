@@ -250,8 +250,8 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
     const struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
     lk_status status = LK_RACE;
     int cancel = lki_cancel_forbid();
-    pthread_mutex_lock(&shard->latch);
-    while (!load->ended && pthread_cond_timedwait(&shard->ended, &shard->latch, &until) == 0)
+    lki_latch_take(&shard->latch, NULL);
+    while (!load->ended && pthread_cond_timedwait(&shard->ended, &shard->latch.mutex, &until) == 0)
         ;
     if (load->ended) {
         status = load->status;
@@ -262,7 +262,7 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
         load_is_waited_for_in_vain(load);
     }
     bool last = load_leave_latched(load);
-    pthread_mutex_unlock(&shard->latch);
+    lki_latch_drop(&shard->latch);
     lki_cancel_allow(cancel);
     miss->role = status == LK_RACE ? LKI_LOAD_VAIN : LKI_LOAD_FOUND;
     if (last)

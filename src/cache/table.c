@@ -263,7 +263,7 @@ shard_open(lki_cache *cache, size_t i, size_t shards, const lk_cache_options *o)
 {
     lki_cache_shard *shard = &cache->shards[i];
     pthread_condattr_t attributes;
-    lki_latch_init(&shard->latch);
+    lki_latch_init(&shard->latch, LKI_RANK_INNER);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&shard->ended, &attributes);
@@ -384,11 +384,11 @@ lki_cache_check(lki_cache *cache, lki_thread *thread)
         look.shard = &cache->shards[i];
         if (thread != NULL)
             lki_enter(thread); /* the latch does not hold the set's directory */
-        pthread_mutex_lock(&look.shard->latch);
+        lki_latch_take(&look.shard->latch, thread);
         lki_policy_check(&look.shard->policy, entry_check, &look);
         for (size_t w = 0; w < windows_each(cache); w++)
             lki_loads_check(cache, &look.shard->windows[w], w);
-        pthread_mutex_unlock(&look.shard->latch);
+        lki_latch_drop(&look.shard->latch);
         if (thread != NULL)
             lki_leave(thread);
     }
@@ -406,10 +406,10 @@ lki_cache_statistics(lki_cache *cache, lki_thread *thread, lk_statistics *statis
     uint64_t misses = report.counter[LKI_MISSES], hits = report.counter[LKI_HITS];
     for (size_t i = 0; i < (size_t)1 << cache->shard_bits; i++) {
         lki_cache_shard *shard = &cache->shards[i];
-        pthread_mutex_lock(&shard->latch);
+        lki_latch_take(&shard->latch, NULL);
         items += shard->policy.count;
         bytes += shard->policy.bytes;
-        pthread_mutex_unlock(&shard->latch);
+        lki_latch_drop(&shard->latch);
     }
     statistics->cache_hits = hits;
     statistics->cache_misses = misses;

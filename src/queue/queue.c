@@ -75,7 +75,7 @@ queue_free(lki_store *store, lki_queue *queue)
     lki_order_close(&queue->later, allocator);
     lki_order_close(&queue->avoided, allocator);
     lki_wait_close(&queue->wait);
-    pthread_mutex_destroy(&queue->latch);
+    lki_latch_destroy(&queue->latch);
     lki_free_lines(allocator, queue, sizeof *queue);
 }
 
@@ -99,7 +99,7 @@ queue_new(lki_store *store, lki_partition *partition)
     uint64_t number = lki_add_seq_cst(&lki_queues_of(store)->count, 1);
     lki_ulid_write(queue->owner, number & 0x1ffffff);
     memcpy(queue->owner, store->ulid_mark, sizeof store->ulid_mark);
-    lki_latch_init(&queue->latch);
+    lki_latch_init(&queue->latch, LKI_RANK_INNER);
     lki_store_relaxed(&queue->due, LKI_NEVER);
     lki_store_relaxed(&queue->expires, LKI_NEVER);
     lki_store_relaxed(&queue->keyed_expires, LKI_NEVER);
@@ -436,7 +436,7 @@ void
 lki_queues_open(lki_store *store)
 {
     lki_queues *queues = lki_queues_of(store);
-    lki_latch_init(&queues->latch);
+    lki_latch_init(&queues->latch, LKI_RANK_QUEUES);
     queues->token_mark = store_number() << 48;
 }
 
@@ -454,5 +454,5 @@ lki_queues_close(lki_store *store)
             segment_empty(store, segment);
         queue_free(store, queue);
     }
-    pthread_mutex_destroy(&queues->latch);
+    lki_latch_destroy(&queues->latch);
 }

@@ -95,7 +95,7 @@ lki_store_open(const lk_memory_options *options, const lki_hooks *hooks, lki_sto
         lki_free_lines(&allocator, store, sizeof *store + hooks->room);
         return status;
     }
-    lki_latch_init(&store->sweep.latch);
+    lki_latch_init(&store->sweep.latch, LKI_RANK_SWEEP);
     unsigned char mark[LKI_ULID_WORD];
     lki_ulid_write(mark, store->secret.other);
     memcpy(store->ulid_mark, mark, sizeof store->ulid_mark);
@@ -158,7 +158,7 @@ lki_store_close(lki_store *store)
         cells_free(store);
     lki_partitions_close(store);
     lki_shards_close(store);
-    pthread_mutex_destroy(&store->sweep.latch);
+    lki_latch_destroy(&store->sweep.latch);
     lki_allocator allocator = store->domain.allocator;
     lki_free_lines(&allocator, store, sizeof *store + store->hooks->room);
 }

@@ -239,7 +239,7 @@ bool
 lki_partitions_open(lki_store *store)
 {
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
-        lki_latch_init(&store->partition_latch[i]);
+        lki_latch_init(&store->partition_latch[i], LKI_RANK_PARTITION);
     return lki_set_open(&store->partitions, &store->domain.allocator, partition_is,
                         store->shard_bits, 0);
 }
@@ -290,5 +290,5 @@ lki_partitions_close(lki_store *store)
         partitions_free(store);
     lki_set_close(&store->partitions);
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
-        pthread_mutex_destroy(&store->partition_latch[i]);
+        lki_latch_destroy(&store->partition_latch[i]);
 }

@@ -106,7 +106,7 @@ lki_shards_open(lki_store *store, size_t shards, uint64_t expected)
     if (store->shards == NULL)
         return LK_NO_MEMORY;
     for (size_t i = 0; i < shards; i++)
-        lki_latch_init(&store->shards[i].latch);
+        lki_latch_init(&store->shards[i].latch, LKI_RANK_SHARD);
     return lki_set_open(&store->cells, allocator, cell_is, store->shard_bits, expected)
                ? LK_OK
                : LK_NO_MEMORY;

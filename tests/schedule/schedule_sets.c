@@ -63,7 +63,7 @@ static void
 set_prepare_with(size_t buckets_max, unsigned count, uint32_t apart, unsigned tags)
 {
     domain_open();
-    lki_latch_init(&shard);
+    lki_latch_init(&shard, LKI_RANK_SHARD);
     SCHEDULE_EXPECT(lki_set_open(&set, &domain.allocator, object_is, 0, 0));
     set.buckets_max = buckets_max;
     all = count;
@@ -422,7 +422,7 @@ set_swarm_setup(void)
     set.buckets_max = (size_t)1 << schedule_random() % 3;
     uint64_t last = (uint64_t)1 << schedule_random() % 4, tags = 1 + schedule_random() % 40;
     for (size_t i = 0; i < SHARDS; i++)
-        lki_latch_init(&latches[i]);
+        lki_latch_init(&latches[i], LKI_RANK_SHARD);
     for (size_t i = 0; i < MEMBERS; i++) {
         member *m = &members[i];
         uint64_t half = (uint64_t)(i % SHARDS) << 31 | schedule_random() % (1 << 10) << 21 |

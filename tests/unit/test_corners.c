@@ -140,10 +140,10 @@ test_removal_ticket_of_dead_cell_comes_after_its_partition_is_freed(void **state
     lki_partition *partition = partition_find(pk);
     assert_non_null(partition);
     lki_latch *latch = lki_partition_latch(test.store, partition);
-    pthread_mutex_lock(latch);
+    lki_latch_take(latch, NULL);
     sem_post(&test.go);
     sem_wait(&test.ready);
-    pthread_mutex_unlock(latch);
+    lki_latch_drop(latch);
 
     assert_int_equal(put("doomed", "a"), LK_OK);
     assert_int_equal(lk_delete(test.db, &key, 1), LK_OK);
