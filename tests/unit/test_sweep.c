@@ -270,6 +270,22 @@ test_lock_goes_with_its_expired_item(void **state)
     lock_of_expired_is_gone(k, "pushed", then_pushed);
 }
 
+/* An item that is expired when it comes is as good as deleted: its lock with it, also the one under
+ * which it was written. */
+static void
+test_lock_goes_with_an_item_that_comes_expired(void **state)
+{
+    kit *k = kit_of(state);
+    lk_item item = kit_item("p", "s", "y");
+    kit_set(k, "p", "s", "x");
+    lk_lock lock = kit_lock(k, item.key);
+    item.expires_at_ms = k->now_ms - 1;
+    assert_status(LK_OK, lk_set_atomic(k->db, &item, 1, &lock, 1, NULL));
+    assert_true(kit_holds(k, item.key, NULL));
+    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
+    assert_true(kit_lock(k, item.key).version > lock.version);
+}
+
 /* It costs nothing, so nobody takes it out; but nobody can use it either. */
 static void
 test_lock_that_lapses_under_a_live_item_is_stale(void **state)
@@ -319,6 +335,7 @@ main(void)
         TEST(test_many_that_expire_within_a_second_are_swept),
         TEST(test_memory_of_a_store_whose_items_expire_is_flat),
         TEST(test_lock_goes_with_its_expired_item),
+        TEST(test_lock_goes_with_an_item_that_comes_expired),
         TEST(test_lock_that_lapses_under_a_live_item_is_stale),
         TEST(test_item_that_is_written_again_before_the_sweep_stays),
     };
