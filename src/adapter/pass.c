@@ -196,9 +196,8 @@ pass_statistics(void *state, lk_statistics *stats)
     return lk_statistics_read(inner_of(state), stats);
 }
 
-/* Takes out the operations of capabilities that the handle behind does not have. */
-static void
-operations_trim(lk_operations *o, uint64_t capabilities)
+void
+lki_operations_trim(lk_operations *o, uint64_t capabilities)
 {
     if ((capabilities & LK_HAS_GET_MANY) == 0)
         o->get_many = NULL;
@@ -276,7 +275,7 @@ lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations, size_t size
         .get_lock_at = pass_get_lock_at,
         .view_at = pass_view_at,
     };
-    operations_trim(&passing, adapter->capabilities);
+    lki_operations_trim(&passing, adapter->capabilities);
     if (size > sizeof passing)
         memset((char *)operations + sizeof passing, 0, size - sizeof passing);
     memcpy(operations, &passing, size < sizeof passing ? size : sizeof passing);

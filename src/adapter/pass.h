@@ -55,5 +55,7 @@ lki_inner_begin(const lk_db *self, const lk_db *inner)
 /* In a table that began as lk_adapter_pass's: takes out each passing form by address whose form by
  * value was replaced, since it would be called in its place. */
 void lki_pass_give_way(lk_operations *operations);
+/* Takes out the operations of all groups that `capabilities` does not have. */
+void lki_operations_trim(lk_operations *operations, uint64_t capabilities);
 
 #endif

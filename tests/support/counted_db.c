@@ -6,8 +6,8 @@
 
 #include <sched.h>
 
+#include "adapter/pass.h"
 #include "support/crowd.h"
-#include "support/operations.h"
 
 /* ---- by chance ---- */
 
@@ -243,7 +243,7 @@ counted_open(counted_db *c, lk_db *inner, uint64_t without)
     adapter.name = "counted";
     adapter.capabilities &= ~without;
     adapter.state = c;
-    operations_limit(&operations, adapter.capabilities);
+    lki_operations_trim(&operations, adapter.capabilities);
     return lk_adapter_open(&operations, &adapter, &c->db);
 }
 

@@ -4,7 +4,7 @@
  */
 #include "support/fake.h"
 
-#include "support/operations.h"
+#include "adapter/pass.h"
 
 static lk_status
 noted(void *state, char letter)
@@ -273,7 +273,7 @@ fake_operations_of(uint64_t capabilities)
     o.get_into = NULL;
     o.get_locked = NULL;
     o.set_atomic = NULL;
-    operations_limit(&o, capabilities);
+    lki_operations_trim(&o, capabilities);
     return o;
 }
 
