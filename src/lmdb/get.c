@@ -41,24 +41,40 @@ result_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found)
     return lk_result_add(result, &item);
 }
 
-lk_status
-lki_lmdb_get(void *state, const lk_key *key, lk_result *result)
+/* A read of one key begins; one_end ends it, whatever the status is. LK_OK: `item` lies in the file
+ * until then. *reader: NULL where not even the reader was to be had. */
+static lk_status
+one_begin(lki_lmdb *store, const lk_key *key, lki_lmdb_reader **reader, lki_lmdb_item *item)
 {
-    lki_lmdb *store = state;
-    lki_lmdb_reader *reader;
-    lk_status status = lki_lmdb_read_begin(store, &reader);
+    *reader = NULL;
+    lk_status status = lki_lmdb_read_begin(store, reader);
     if (status != LK_OK)
         return status;
     lazy_now now = {store, 0, false};
+    return item_look(store, (*reader)->txn, key, &now, item);
+}
+
+static void
+one_end(lki_lmdb_reader *reader, bool hit)
+{
+    if (reader == NULL)
+        return;
+    lki_lmdb_count(&reader->gets, 1);
+    lki_lmdb_count(&reader->hits, hit);
+    lki_lmdb_read_end(reader);
+}
+
+lk_status
+lki_lmdb_get(void *state, const lk_key *key, lk_result *result)
+{
+    lki_lmdb_reader *reader;
     lki_lmdb_item item;
-    status = item_look(store, reader->txn, key, &now, &item);
+    lk_status status = one_begin(state, key, &reader, &item);
     if (status == LK_OK) {
         lk_result_draft(result);
         status = result_add(result, key, &item);
     }
-    lki_lmdb_count(&reader->gets, 1);
-    lki_lmdb_count(&reader->hits, status == LK_OK);
-    lki_lmdb_read_end(reader);
+    one_end(reader, status == LK_OK);
     if (status == LK_OK)
         lk_result_publish(result);
     return status;
@@ -67,14 +83,9 @@ lki_lmdb_get(void *state, const lk_key *key, lk_result *result)
 lk_status
 lki_lmdb_get_into(void *state, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
-    lki_lmdb *store = state;
     lki_lmdb_reader *reader;
-    lk_status status = lki_lmdb_read_begin(store, &reader);
-    if (status != LK_OK)
-        return status;
-    lazy_now now = {store, 0, false};
     lki_lmdb_item item;
-    status = item_look(store, reader->txn, key, &now, &item);
+    lk_status status = one_begin(state, key, &reader, &item);
     if (status == LK_OK) {
         *size = item.data.size;
         if (item.data.size > capacity)
@@ -82,9 +93,7 @@ lki_lmdb_get_into(void *state, const lk_key *key, void *buffer, size_t capacity,
         else if (item.data.size != 0)
             memcpy(buffer, item.data.data, item.data.size);
     }
-    lki_lmdb_count(&reader->gets, 1);
-    lki_lmdb_count(&reader->hits, status == LK_OK || status == LK_TOO_SMALL);
-    lki_lmdb_read_end(reader);
+    one_end(reader, status == LK_OK || status == LK_TOO_SMALL);
     return status;
 }
 
