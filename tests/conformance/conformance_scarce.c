@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <latchkey/conformance.h>
+#include "memory_options.h"
 
 /* What can be seen of a key and its queue, and of a result. */
 typedef struct picture {
@@ -302,12 +302,7 @@ static lk_status
 scarce_open(void *context, const lk_conformance_setup *setup, lk_db **db)
 {
     (void)context;
-    lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
-    options.realtime_ms = setup->realtime_ms;
-    options.monotonic_ms = setup->monotonic_ms;
-    options.clock_context = setup->clock_context;
-    options.lock_ttl_ms = setup->lock_ttl_ms;
-    options.lock_refresh_ms = setup->lock_refresh_ms;
+    lk_memory_options options = memory_options(setup);
     options.allocate = scarce_allocate;
     options.deallocate = scarce_deallocate;
     scarce *s = calloc(1, sizeof *s);
