@@ -242,6 +242,19 @@ lki_set_walk(const lki_set *set, lki_set_position *at, void **objects, size_t ro
     return count;
 }
 
+void
+lki_set_each(const lki_set *set, void (*visit)(void *context, void *object), void *context)
+{
+    enum { ROOM = 64 };
+    void *objects[ROOM];
+    lki_set_position at = {0};
+    while (!lki_set_is_end(&at)) {
+        size_t count = lki_set_walk(set, &at, objects, ROOM);
+        for (size_t i = 0; i < count; i++)
+            visit(context, objects[i]);
+    }
+}
+
 /* ---- open and close ---- */
 
 static void

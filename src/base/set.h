@@ -75,6 +75,8 @@ lki_set_is_end(const lki_set_position *position)
 {
     return position->half >> 32 != 0;
 }
+/* Visits each object of a set that nobody changes meanwhile; `visit` may free it. */
+void lki_set_each(const lki_set *set, void (*visit)(void *context, void *object), void *context);
 
 /* For checks at level 2: walks the whole set, verifies its invariants. How many objects there are;
  * SIZE_MAX: one is broken. No other thread is there. */

@@ -320,18 +320,10 @@ shard_close(lki_cache *cache, lki_cache_shard *shard)
     lki_free(&cache->domain.allocator, shard->windows, windows_each(cache) * sizeof(lki_window));
 }
 
-/* Of a cache that no other thread is in. */
 static void
-entries_free(lki_cache *cache)
+entry_release(void *cache, void *entry)
 {
-    enum { ROOM = 64 };
-    void *objects[ROOM];
-    lki_set_position at = {0};
-    while (!lki_set_is_end(&at)) {
-        size_t count = lki_set_walk(&cache->entries, &at, objects, ROOM);
-        for (size_t i = 0; i < count; i++)
-            lki_cached_release(cache, objects[i]);
-    }
+    lki_cached_release(cache, entry);
 }
 
 void
@@ -344,7 +336,7 @@ lki_cache_close(lki_cache *cache)
         LK_ASSERT(lki_cache_check(cache, NULL) == lki_set_check(&cache->entries)); /* I-cache3 */
     lki_domain_close(&cache->domain);
     if (lki_set_is_open(&cache->entries))
-        entries_free(cache);
+        lki_set_each(&cache->entries, entry_release, cache); /* no other thread is there */
     lki_set_close(&cache->entries);
     for (size_t i = 0; cache->shards != NULL && i < shards; i++)
         shard_close(cache, &cache->shards[i]);

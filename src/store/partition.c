@@ -245,25 +245,20 @@ lki_partitions_open(lki_store *store)
 }
 
 static void
-partitions_free(lki_store *store)
+partition_destroy(void *context, void *object)
 {
-    enum { ROOM = 64 };
-    void *objects[ROOM];
-    lki_set_position at = {0};
-    while (!lki_set_is_end(&at)) {
-        size_t count = lki_set_walk(&store->partitions, &at, objects, ROOM);
-        for (size_t i = 0; i < count; i++) {
-            lki_partition *partition = objects[i];
-            lki_index_destroy(&partition->index, &store->domain.allocator);
-            lki_free(&store->domain.allocator, partition, sizeof *partition + partition->pk_size);
-        }
-    }
+    const lki_allocator *allocator = context;
+    lki_partition *partition = object;
+    lki_index_destroy(&partition->index, allocator);
+    lki_free(allocator, partition, sizeof *partition + partition->pk_size);
 }
 
 /* What a partition is to be when no other thread is there. */
 static void
-partition_check(lki_store *store, const lki_partition *partition)
+partition_check(void *context, void *object)
 {
+    lki_store *store = context;
+    const lki_partition *partition = object;
     uint64_t hash = pk_hash(store, (lk_bytes){partition->pk, partition->pk_size});
     LK_ASSERT(!partition->dead && partition->hash == lki_half_of(hash));
     LK_ASSERT(lki_index_check(&partition->index, NULL, NULL) == partition->index.count);
@@ -273,21 +268,14 @@ partition_check(lki_store *store, const lki_partition *partition)
 void
 lki_partitions_check(lki_store *store)
 {
-    enum { ROOM = 64 };
-    void *objects[ROOM];
-    lki_set_position at = {0};
-    while (!lki_set_is_end(&at)) {
-        size_t count = lki_set_walk(&store->partitions, &at, objects, ROOM);
-        for (size_t i = 0; i < count; i++)
-            partition_check(store, objects[i]);
-    }
+    lki_set_each(&store->partitions, partition_check, store);
 }
 
 void
 lki_partitions_close(lki_store *store)
 {
     if (lki_set_is_open(&store->partitions))
-        partitions_free(store);
+        lki_set_each(&store->partitions, partition_destroy, &store->domain.allocator);
     lki_set_close(&store->partitions);
     for (size_t i = 0; i < LKI_PARTITION_LATCHES; i++)
         lki_latch_destroy(&store->partition_latch[i]);
