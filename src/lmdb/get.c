@@ -34,13 +34,6 @@ item_look(const lki_lmdb *store, MDB_txn *txn, const lk_key *key, lazy_now *now,
     return status == LK_OK && !item_is_live(item, now) ? LK_NOT_FOUND : status;
 }
 
-static lk_status
-result_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found)
-{
-    lk_item item = {*key, found->data, found->expires_at_ms};
-    return lk_result_add(result, &item);
-}
-
 /* A read of one key begins; one_end ends it, whatever the status is. LK_OK: `item` lies in the file
  * until then. *reader: NULL where not even the reader was to be had. */
 static lk_status
@@ -72,7 +65,7 @@ lki_lmdb_get(void *state, const lk_key *key, lk_result *result)
     lk_status status = one_begin(state, key, &reader, &item);
     if (status == LK_OK) {
         lk_result_draft(result);
-        status = result_add(result, key, &item);
+        status = lki_lmdb_found_add(result, key, &item);
     }
     one_end(reader, status == LK_OK);
     if (status == LK_OK)
@@ -110,10 +103,8 @@ lki_lmdb_get_many(void *state, const lk_key *keys, size_t count, lk_result *resu
     for (size_t i = 0; status == LK_OK && i < count; i++) {
         lki_lmdb_item item;
         status = item_look(store, reader->txn, &keys[i], &now, &item);
-        if (status == LK_NOT_FOUND)
-            status = lk_result_add(result, NULL);
-        else if (status == LK_OK)
-            status = result_add(result, &keys[i], &item);
+        if (status == LK_OK || status == LK_NOT_FOUND)
+            status = lki_lmdb_found_add(result, &keys[i], status == LK_OK ? &item : NULL);
     }
     lki_lmdb_count(&reader->multi_gets, count);
     lki_lmdb_read_end(reader);

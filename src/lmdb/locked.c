@@ -66,16 +66,6 @@ lock_find_or_create(lki_lmdb_txn *t, const lk_key *of, lk_lock *lock, made_locks
     return status;
 }
 
-/* An item, or a hole. */
-static lk_status
-item_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found, bool there)
-{
-    if (result == NULL)
-        return LK_OK;
-    lk_item item = {*key, found->data, found->expires_at_ms};
-    return lk_result_add(result, there ? &item : NULL);
-}
-
 /* Reads all from one snapshot. LK_NOT_FOUND: a lock has to be written. */
 static lk_status
 locked_read(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
@@ -91,8 +81,8 @@ locked_read(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, l
         lki_lmdb_item item = {.expires_at_ms = 0};
         bool there;
         status = lock_read(store, reader->txn, &keys[i], now_ms, &locks[i], &item, &there);
-        if (status == LK_OK)
-            status = item_add(result, &keys[i], &item, there);
+        if (status == LK_OK && result != NULL)
+            status = lki_lmdb_found_add(result, &keys[i], there ? &item : NULL);
     }
     lki_lmdb_count(&reader->multi_gets, status == LK_OK && result != NULL ? count : 0);
     lki_lmdb_read_end(reader);
@@ -118,7 +108,7 @@ locked_write(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, 
         lki_lmdb_key_make(&key, keys[i]);
         status = lki_lmdb_item_find(store, t.txn, &key, &item); /* none that has expired */
         if (status == LK_OK || status == LK_NOT_FOUND)
-            status = item_add(result, &keys[i], &item, status == LK_OK);
+            status = lki_lmdb_found_add(result, &keys[i], status == LK_OK ? &item : NULL);
     }
     if (status == LK_OK) {
         lki_lmdb_count(&store->locks_created, made.created);

@@ -126,6 +126,15 @@ lki_lmdb_read_begin(lki_lmdb *store, lki_lmdb_reader **taken)
     return LK_OK;
 }
 
+lk_status
+lki_lmdb_found_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found)
+{
+    if (found == NULL)
+        return lk_result_add(result, NULL);
+    lk_item item = {*key, found->data, found->expires_at_ms};
+    return lk_result_add(result, &item);
+}
+
 void
 lki_lmdb_read_end(lki_lmdb_reader *reader)
 {

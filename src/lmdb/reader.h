@@ -22,6 +22,8 @@ void lki_lmdb_readers_close(lki_lmdb *store);
 /* LK_OK: *reader is the caller's until the end, and its transaction is one snapshot. */
 lk_status lki_lmdb_read_begin(lki_lmdb *store, lki_lmdb_reader **reader);
 void lki_lmdb_read_end(lki_lmdb_reader *reader);
+/* To a draft: the item that was found for a key, or a hole (NULL). As lk_result_add. */
+lk_status lki_lmdb_found_add(lk_result *result, const lk_key *key, const lki_lmdb_item *found);
 
 /* Of these, in any transaction: LK_OK, LK_NOT_FOUND; LK_UNAVAILABLE: the file is damaged. */
 
