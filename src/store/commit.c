@@ -36,6 +36,7 @@
 #include "store/lock.h"
 #include "store/new_cell.h"
 #include "store/record.h"
+#include "store/refusal.h"
 #include "store/removal.h"
 #include "store/sweep.h"
 
@@ -55,19 +56,13 @@ typedef struct step {
     bool plain;              /* installed so, over a plain value */
 } step;
 
-/* The key of a lock, and where it is to be found. */
-typedef struct sought {
-    lki_hashed hashed;
-    lki_bucket *bucket;
-} sought;
-
 typedef struct plan {
     lki_store *store;
     lki_thread *thread;
     const lki_writes *writes;
     lk_lock *locks;
     size_t lock_count;
-    sought *sought;     /* of the locks from `known` on; room for the writes, too */
+    lki_sought *sought; /* of the locks from `known` on; room for the writes, too */
     step *steps;        /* of the locks, then of the writes of other keys */
     lki_job_step *jobs; /* of the writes, where there are pushes or acknowledgements */
     step **order;       /* by address of the cell */
@@ -78,45 +73,10 @@ typedef struct plan {
     lki_time now;
     int64_t horizon_ms;    /* a lock that ends behind it has not lapsed */
     int64_t expires_at_ms; /* of the locks that it bumps */
-    bool judged;           /* the locks were looked at before the installation */
+    bool again;            /* it was planned before, in vain */
     bool sorted;           /* the steps of the locks are in order as they came */
     lki_commit *commit;
 } plan;
-
-static const lk_item *
-write_item(const lki_writes *writes, size_t i)
-{
-    return writes->items != NULL ? &writes->items[i] : &writes->writes[i].item;
-}
-
-static bool
-write_is_delete(const lki_writes *writes, size_t i)
-{
-    return writes->items == NULL && writes->writes[i].kind == LK_DELETE;
-}
-
-static const lk_key *
-write_key(const lki_writes *writes, size_t i)
-{
-    if (writes->items != NULL || writes->writes[i].kind != LK_ACKNOWLEDGE)
-        return &write_item(writes, i)->key;
-    return &writes->writes[i].claim->key;
-}
-
-static bool
-write_is_of_queue(const lki_writes *writes, size_t i)
-{
-    return writes->items == NULL &&
-           (writes->writes[i].kind == LK_PUSH || writes->writes[i].kind == LK_ACKNOWLEDGE);
-}
-
-/* A push whose sk is to be generated names no key. */
-static bool
-write_is_generated(const lki_writes *writes, size_t i)
-{
-    return writes->items == NULL && writes->writes[i].kind == LK_PUSH &&
-           writes->writes[i].item.key.sk.size == 0;
-}
 
 /* The very same bytes: most commits name the keys of their locks again. */
 static bool
@@ -225,26 +185,12 @@ steps_merge(plan *p)
     return LK_OK;
 }
 
-/* LK_RACE: the lock is stale, and `conflict` names it. */
-static LKI_APART lk_status
-lock_judge(plan *p, size_t i, lki_cell *cell, lk_conflict *conflict)
-{
-    uintptr_t head = cell != NULL ? lki_load_acquire(&cell->item) : LKI_EMPTY; /* P1 */
-    lki_record *record = lki_effective(p->store, head, NULL);
-    const lki_lock *lock = lki_good_lock(p->store, record, &p->now);
-    uint64_t version = lock != NULL ? lock->version : 0;
-    if (version == p->locks[i].version && version != 0)
-        return LK_OK;
-    *conflict = (lk_conflict){i, version};
-    return LK_RACE;
-}
-
 /* Hashes of the locks' keys whose cells are not known; their buckets are asked for. */
 static LKI_APART void
 locks_seek(plan *p)
 {
     for (size_t i = p->known; i < p->lock_count; i++) {
-        sought *at = &p->sought[i];
+        lki_sought *at = &p->sought[i];
         at->hashed = lki_hashed_of(&p->store->secret, &p->locks[i].key);
         at->bucket = lki_shard_bucket(p->store, at->hashed.hash);
         LKI_PREFETCH(at->bucket);
@@ -276,14 +222,14 @@ lock_find(plan *p, size_t i)
         cell = lki_bucket_first(p->sought[i].bucket, &p->sought[i].hashed, LKI_CELL_HEADER,
                                 &matches, &none);
     }
-    return LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(p->judged) ? lock_find_any(p, i) : cell;
+    return LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(p->again) ? lock_find_any(p, i) : cell;
 }
 
 /* Finds the cells of all locks, in the caller's order, and pairs items that have their keys and
- * numbers, as most commits have. LK_RACE: `conflict` names the first that is stale. Whether they
- * are is told by the installation too: only where that failed they are all looked at here. */
+ * numbers, as most commits have. Whether they are stale is told by the installation. LK_RACE: one
+ * has no cell. */
 static lk_status
-plan_locks(plan *p, lk_conflict *conflict)
+plan_locks(plan *p)
 {
     const lk_item *items = p->writes->items;
     size_t item_count = items != NULL ? p->writes->count : 0;
@@ -292,11 +238,7 @@ plan_locks(plan *p, lk_conflict *conflict)
     bool sorted = true;
     for (size_t i = 0; i < count; i++) {
         lki_cell *cell = lock_find(p, i);
-        if (LKI_UNLIKELY(cell == NULL) && !p->judged) {
-            p->judged = true; /* an earlier one may be stale too */
-            return plan_locks(p, conflict);
-        }
-        if (LKI_UNLIKELY(p->judged) && lock_judge(p, i, cell, conflict) != LK_OK)
+        if (LKI_UNLIKELY(cell == NULL))
             return LK_RACE;
         step *s = p->order[i] = &p->steps[i];
         step_begin(s, cell, &p->locks[i]);
@@ -356,7 +298,7 @@ plan_job(plan *p, size_t i)
     step *s = step_add(p, job->cell);
     s->job = job;
     s->gone = p->writes->writes[i].kind == LK_ACKNOWLEDGE;
-    s->item = write_item(p->writes, i);
+    s->item = lki_write_item(p->writes, i);
     return LK_OK;
 }
 
@@ -374,14 +316,14 @@ plan_writes(plan *p)
     if (LKI_UNLIKELY(!plan_reserve(p)))
         return LK_NO_MEMORY;
     for (size_t i = p->paired; i < p->writes->count; i++) {
-        if (LKI_UNLIKELY(write_is_of_queue(p->writes, i))) {
+        if (LKI_UNLIKELY(lki_write_is_of_queue(p->writes, i))) {
             lk_status planned = plan_job(p, i);
             if (planned != LK_OK)
                 return planned;
             continue;
         }
-        const lk_item *item = write_item(p->writes, i);
-        bool gone = write_is_delete(p->writes, i);
+        const lk_item *item = lki_write_item(p->writes, i);
+        bool gone = lki_write_is_delete(p->writes, i);
         step *s;
         lk_status status = write_step(p, i, item, gone, &s);
         if (LKI_UNLIKELY(status != LK_OK))
@@ -616,32 +558,6 @@ plan_discard(plan *p)
         lki_removal_if_void(p->thread, p->steps[i].cell);
 }
 
-/* Is a key named twice among the locks, or among the writes? A race is only told where the call
- * was right. */
-static bool
-keys_repeat(plan *p)
-{
-    size_t writes = p->writes->count, locks = p->lock_count;
-    for (size_t i = 0; i < locks + writes; i++)
-        p->sought[i].hashed = lki_hashed_of(
-            &p->store->secret, i < locks ? &p->locks[i].key : write_key(p->writes, i - locks));
-    for (size_t i = 0; i < locks + writes; i++) {
-        size_t end = i < locks ? locks : locks + writes;
-        for (size_t j = i + 1; j < end; j++) {
-            const lki_hashed *left = &p->sought[i].hashed, *right = &p->sought[j].hashed;
-            const lk_key *a = left->key, *b = right->key;
-            if (i >= locks && (write_is_generated(p->writes, i - locks) ||
-                               write_is_generated(p->writes, j - locks)))
-                continue;
-            if (left->hash == right->hash && a->pk.size == b->pk.size && a->sk.size == b->sk.size &&
-                lki_bytes_equal(a->pk.data, b->pk.data, a->pk.size) &&
-                lki_bytes_equal(a->sk.data, b->sk.data, a->sk.size))
-                return true;
-        }
-    }
-    return false;
-}
-
 LKI_INLINE lk_status
 plan_attempts(plan *p)
 {
@@ -656,40 +572,54 @@ plan_attempts(plan *p)
     }
 }
 
+/* What the caller is told where a plan did not go: the first of his demands that does not hold, or
+ * else `refused`, the status with which the queue room refused a write. LK_OK: nothing is against
+ * it any more. */
+static LKI_APART lk_status
+plan_refuse(plan *p, lk_status refused, lk_conflict *conflict)
+{
+    const lki_demands demands = {p->writes, p->locks, p->lock_count};
+    lk_conflict found;
+    lk_status status = lki_demands_judge(p->store, &demands, &p->now, &found);
+    if (status == LK_OK && refused == LK_OK)
+        return LK_OK;
+    if (lki_demands_repeat(p->store, &demands, p->sought))
+        return LK_INVALID;
+    if (status == LK_OK)
+        return refused;
+    *conflict = found;
+    return status;
+}
+
 /* LK_BUSY: aborted too often; the caller leaves the section, so that the epoch can move, and comes
  * again. */
 static lk_status
 plan_run(plan *p, lk_conflict *conflict)
 {
-    for (;;) {
-        lk_conflict found;
-        lk_status status = plan_locks(p, &found);
-        if (status == LK_RACE && keys_repeat(p))
-            status = LK_INVALID;
-        if (status == LK_RACE)
-            *conflict = found;
-        if (status != LK_OK)
+    for (;; p->again = true) {
+        lk_status status = LKI_UNLIKELY(p->again) ? plan_refuse(p, LK_OK, conflict) : LK_OK;
+        if (LKI_UNLIKELY(status != LK_OK))
             return status;
-        status = plan_writes(p);
-        if (status > LK_OK && status != LK_RACE && status != LK_NOT_FOUND && keys_repeat(p))
-            status = LK_INVALID; /* a claim is lost, or so: told only where the call was right */
-        if (status == LK_OK)
+        p->step_count = 0;
+        status = plan_locks(p);
+        if (LKI_LIKELY(status == LK_OK))
+            status = plan_writes(p);
+        if (LKI_LIKELY(status == LK_OK))
             status = plan_attempts(p);
-        if (status == LK_OK)
+        if (LKI_LIKELY(status == LK_OK))
             return LK_OK;
         plan_discard(p);
-        p->judged = true;
-        if (status != LK_RACE && status != LK_NOT_FOUND)
-            return status;
-        /* A cell has died, or a lock is stale: planning anew tells, and names the first stale lock
-         * in the caller's order. */
+        if (status == LK_RACE || status == LK_NOT_FOUND)
+            continue; /* a lock is stale, or a cell has died */
+        p->again = true;
+        return status > LK_OK ? plan_refuse(p, status, conflict) : status;
     }
 }
 
 /* Room for few keys, without pushes and acknowledgements. */
 enum { FEW = 8 };
 typedef struct room {
-    sought sought[FEW];
+    lki_sought sought[FEW];
     step steps[FEW];
     step *order[FEW];
 } room;
@@ -699,12 +629,12 @@ static LKI_APART bool
 plan_take(plan *p, lki_scratch *scratch, size_t keys, size_t jobs)
 {
     if (!lki_scratch_take(p->thread, scratch,
-                          keys * (sizeof(sought) + sizeof(step) + sizeof(step *)) +
+                          keys * (sizeof(lki_sought) + sizeof(step) + sizeof(step *)) +
                               jobs * sizeof(lki_job_step)))
         return false;
     char *memory = scratch->memory;
-    p->sought = (sought *)(void *)memory;
-    p->steps = (step *)(void *)(memory + keys * sizeof(sought));
+    p->sought = (lki_sought *)(void *)memory;
+    p->steps = (step *)(void *)(memory + keys * sizeof(lki_sought));
     p->order = (step **)(void *)(p->steps + keys);
     p->jobs = (lki_job_step *)(void *)(p->order + keys);
     return true;
@@ -729,7 +659,7 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     p.order = few.order;
     p.now = (lki_time){0, false, false};
     p.horizon_ms = p.expires_at_ms = 0;
-    p.judged = false;
+    p.again = false;
     bool large = keys > FEW || writes->plan != NULL;
     if (LKI_UNLIKELY(large) &&
         !plan_take(&p, &scratch, keys, writes->plan != NULL ? writes->count : 0))

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a commit is asked to write.
+ */
+#ifndef LKI_STORE_WRITES_H
+#define LKI_STORE_WRITES_H
+
+#include "store/store.h"
+
+/* What a commit does for a push or an acknowledgement: the record that has to be effective on the
+ * item's head of `cell`, and, of a push, the state that comes. */
+typedef struct lki_job_step {
+    lki_cell *cell;
+    const lki_record *expected;
+    lki_state to;
+} lki_job_step;
+/* Called for each such write when a commit is planned, and again when it is planned anew; in the
+ * section of the commit. On anything but LK_OK (not LK_RACE, LK_NOT_FOUND, LK_BUSY) the commit ends
+ * with that. */
+typedef lk_status (*lki_job_plan)(void *context, lki_store *store, lki_thread *thread, size_t write,
+                                  lki_job_step *step);
+
+/* `items` (puts), or `writes`. */
+typedef struct lki_writes {
+    const lk_item *items;
+    const lk_write *writes;
+    size_t count;
+    lki_job_plan plan; /* NULL: no pushes, no acknowledgements */
+    void *context;
+} lki_writes;
+
+LKI_INLINE const lk_item *
+lki_write_item(const lki_writes *writes, size_t i)
+{
+    return writes->items != NULL ? &writes->items[i] : &writes->writes[i].item;
+}
+
+LKI_INLINE bool
+lki_write_is_delete(const lki_writes *writes, size_t i)
+{
+    return writes->items == NULL && writes->writes[i].kind == LK_DELETE;
+}
+
+LKI_INLINE bool
+lki_write_is_of_queue(const lki_writes *writes, size_t i)
+{
+    return writes->items == NULL &&
+           (writes->writes[i].kind == LK_PUSH || writes->writes[i].kind == LK_ACKNOWLEDGE);
+}
+
+/* NULL: a push whose sk is to be generated names no key. */
+LKI_INLINE const lk_key *
+lki_write_key(const lki_writes *writes, size_t i)
+{
+    if (writes->items == NULL && writes->writes[i].kind == LK_ACKNOWLEDGE)
+        return &writes->writes[i].claim->key;
+    const lk_key *key = &lki_write_item(writes, i)->key;
+    bool generated =
+        writes->items == NULL && writes->writes[i].kind == LK_PUSH && key->sk.size == 0;
+    return generated ? NULL : key;
+}
+
+#endif
