@@ -298,7 +298,7 @@ plan_job(plan *p, size_t i)
     step *s = step_add(p, job->cell);
     s->job = job;
     s->gone = p->writes->writes[i].kind == LK_ACKNOWLEDGE;
-    s->item = lki_write_item(p->writes, i);
+    s->item = lki_writes_item(p->writes, i);
     return LK_OK;
 }
 
@@ -316,14 +316,14 @@ plan_writes(plan *p)
     if (LKI_UNLIKELY(!plan_reserve(p)))
         return LK_NO_MEMORY;
     for (size_t i = p->paired; i < p->writes->count; i++) {
-        if (LKI_UNLIKELY(lki_write_is_of_queue(p->writes, i))) {
+        if (LKI_UNLIKELY(lki_writes_is_of_queue(p->writes, i))) {
             lk_status planned = plan_job(p, i);
             if (planned != LK_OK)
                 return planned;
             continue;
         }
-        const lk_item *item = lki_write_item(p->writes, i);
-        bool gone = lki_write_is_delete(p->writes, i);
+        const lk_item *item = lki_writes_item(p->writes, i);
+        bool gone = lki_writes_is_delete(p->writes, i);
         step *s;
         lk_status status = write_step(p, i, item, gone, &s);
         if (LKI_UNLIKELY(status != LK_OK))

@@ -26,7 +26,7 @@ lki_demands_repeat(const lki_store *store, const lki_demands *of, lki_sought *ro
 {
     size_t locks = of->lock_count, all = locks + of->writes->count;
     for (size_t i = 0; i < all; i++) {
-        const lk_key *key = i < locks ? &of->locks[i].key : lki_write_key(of->writes, i - locks);
+        const lk_key *key = i < locks ? &of->locks[i].key : lki_writes_key(of->writes, i - locks);
         room[i].hashed.key = NULL;
         if (key != NULL)
             room[i].hashed = lki_hashed_of(&store->secret, key);

@@ -30,19 +30,19 @@ typedef struct lki_writes {
 } lki_writes;
 
 LKI_INLINE const lk_item *
-lki_write_item(const lki_writes *writes, size_t i)
+lki_writes_item(const lki_writes *writes, size_t i)
 {
     return writes->items != NULL ? &writes->items[i] : &writes->writes[i].item;
 }
 
 LKI_INLINE bool
-lki_write_is_delete(const lki_writes *writes, size_t i)
+lki_writes_is_delete(const lki_writes *writes, size_t i)
 {
     return writes->items == NULL && writes->writes[i].kind == LK_DELETE;
 }
 
 LKI_INLINE bool
-lki_write_is_of_queue(const lki_writes *writes, size_t i)
+lki_writes_is_of_queue(const lki_writes *writes, size_t i)
 {
     return writes->items == NULL &&
            (writes->writes[i].kind == LK_PUSH || writes->writes[i].kind == LK_ACKNOWLEDGE);
@@ -50,11 +50,11 @@ lki_write_is_of_queue(const lki_writes *writes, size_t i)
 
 /* NULL: a push whose sk is to be generated names no key. */
 LKI_INLINE const lk_key *
-lki_write_key(const lki_writes *writes, size_t i)
+lki_writes_key(const lki_writes *writes, size_t i)
 {
     if (writes->items == NULL && writes->writes[i].kind == LK_ACKNOWLEDGE)
         return &writes->writes[i].claim->key;
-    const lk_key *key = &lki_write_item(writes, i)->key;
+    const lk_key *key = &lki_writes_item(writes, i)->key;
     bool generated =
         writes->items == NULL && writes->writes[i].kind == LK_PUSH && key->sk.size == 0;
     return generated ? NULL : key;
