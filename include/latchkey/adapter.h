@@ -73,6 +73,13 @@ extern "C" {
 #define LK_HAS_VIEWS ((uint64_t)1 << 5)    /* read_begin, read_end, view */
 #define LK_HAS_SWEEP ((uint64_t)1 << 6)    /* sweep */
 #define LK_HAS_STATISTICS ((uint64_t)1 << 7) /* statistics */
+/* put_if, touch, add; with LK_HAS_LOCKS also as steps of commit: its conditions, LK_TOUCH, LK_ADD.
+ * Without it, where there is LK_HAS_LOCKS, the library puts them together from get_locked and
+ * commit: right beside one another and beside all who write under locks, while what a plain set
+ * writes in between may be lost. */
+#define LK_HAS_CONDITIONS ((uint64_t)1 << 8)
+#define LK_HAS_PARTITIONS ((uint64_t)1 << 9)     /* list_partitions */
+#define LK_HAS_QUEUE_INSPECT ((uint64_t)1 << 10) /* queue_inspect; only with LK_HAS_QUEUES */
 
 /* Promises that no table shows. The conformance suite holds an adapter to each that it makes, and
  * leaves out the cases of those that it does not make. */
@@ -90,6 +97,15 @@ extern "C" {
  * LK_INVALID. Then the library does not check for duplicates before it calls them: one pass over
  * the keys less, for an adapter that would notice them anyway. */
 #define LK_CHECKS_DUPLICATES ((uint64_t)1 << 19)
+/* query, and count where it is there, heed query->from and query->until; without it the library
+ * answers LK_UNSUPPORTED to a query that has one. Only with LK_HAS_QUERY. */
+#define LK_QUERIES_RANGES ((uint64_t)1 << 20)
+/* commit takes LK_RELEASE, and heeds the options of LK_PUSH; without it the library answers
+ * LK_UNSUPPORTED. Only with LK_COMMITS_JOBS. */
+#define LK_COMMITS_RELEASES ((uint64_t)1 << 21)
+/* get_locked gives version 0 for a key with neither lock nor item, and creates nothing there; a
+ * commit under version 0 succeeds iff that is still so. Only with LK_HAS_LOCKS. */
+#define LK_LOCKS_ABSENT ((uint64_t)1 << 22)
 
 /* ---- operations ---- */
 
@@ -182,6 +198,21 @@ typedef struct lk_operations {
     /* Writes version and expires_at_ms of `lock`, and not lock->key, to which `key` may point. */
     lk_status (*get_lock_at)(void *state, const lk_key *key, lk_lock *lock);
     lk_status (*view_at)(void *state, const lk_key *key, lk_item *item);
+
+    /* lk_put_if, lk_touch, lk_add: LK_HAS_CONDITIONS. `value` is there. */
+    lk_status (*put_if)(void *state, const lk_item *item, lk_condition condition,
+                        lk_bytes expected);
+    lk_status (*touch)(void *state, const lk_key *key, int64_t expires_at_ms);
+    lk_status (*add)(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms,
+                     int64_t *value);
+    /* lk_count. May be NULL: then it is what query finds. */
+    lk_status (*count)(void *state, const lk_query *query, size_t *count);
+    /* lk_list_partitions; limit is 1 to 1,024, or more where the caller asked for more. */
+    lk_status (*list_partitions)(void *state, lk_position *position, size_t limit,
+                                 lk_result *result);
+    /* lk_queue_inspect of several keys: jobs[i] is zeroed where there is no job of keys[i]. It does
+     * not have to be one instant. */
+    lk_status (*queue_inspect)(void *state, const lk_key *keys, size_t count, lk_job *jobs);
 } lk_operations;
 
 /* What a handle is made of, besides its operations. Begin with LK_ADAPTER_INIT. */
@@ -242,11 +273,13 @@ lk_monotonic_now_ms(const lk_db *db)
  * the inner handle checks. The wrapper's state has to begin with the inner lk_db *. Then it
  *   sets adapter->state and name;
  *   replaces the operations that it does otherwise (with `get` also `get_into`, with `commit` also
- *   `set_atomic`, or it sets these to NULL);
+ *   `set_atomic`, with `query` also `count`, or it sets these to NULL);
  *   takes out the capabilities that it does not pass on, and calls lk_adapter_open.
  * An operation on a single key is there in both forms, and replacing either is enough: where the
  * form by value was replaced, or set to NULL, lk_adapter_open leaves out the passing form by
- * address. LK_OK. LK_INVALID: as lk_adapter_read, or a size that no version of this header has. */
+ * address. Where `set` or `commit` was replaced and none of put_if, touch and add, it leaves these
+ * out with LK_HAS_CONDITIONS: so no write goes past a wrapper that knows the older ones only.
+ * LK_OK. LK_INVALID: as lk_adapter_read, or a size that no version of this header has. */
 LK_API LK_CHECKED lk_status lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations,
                                                   size_t size, lk_adapter *adapter);
 static inline LK_CHECKED lk_status
@@ -259,6 +292,12 @@ lk_adapter_pass(const lk_db *inner, lk_operations *operations, lk_adapter *adapt
 /* Passes a page on to another handle, as a wrapper's `query` does. Checks it like
  * lk_query_items. */
 LK_API LK_CHECKED lk_status lk_query_page(lk_db *db, const lk_page *page, lk_result *result);
+
+/* lk_queue_inspect of several keys, as the operation queue_inspect does it: for a wrapper that
+ * passes it on, and for who reads many. LK_OK whatever was found, a job with state 0 where there is
+ * none. LK_INVALID, LK_TOO_BIG. */
+LK_API LK_CHECKED lk_status lk_queue_inspect_many(lk_db *db, const lk_key *keys, size_t count,
+                                                  lk_job *jobs);
 
 /* ---- filling a result ---- */
 

@@ -60,8 +60,10 @@
  *
  * PROGRESS
  *   lk_get, lk_get_many, lk_get_into, lk_view,     | never wait for another thread, wherever that
- *   lk_query_items, lk_stream_*, lk_read_*         | one stopped
- *   lk_set of existing keys, lk_delete,            | lock-free
+ *   lk_query_items, lk_stream_*, lk_read_*,        | one stopped
+ *   lk_count, lk_list_partitions, lk_queue_inspect |
+ *   lk_set, lk_put_if, lk_add of existing keys,    | lock-free
+ *   lk_touch, lk_delete, lk_get_locked,            |
  *   lk_get_lock of an existing lock                |
  *   lk_set_atomic, lk_commit on existing keys      | non-blocking: a thread that stops half-way
  *                                                  | holds up nobody
@@ -75,9 +77,8 @@
 #ifndef LATCHKEY_LATCHKEY_H
 #define LATCHKEY_LATCHKEY_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <latchkey/types.h>
+
 #include <string.h>
 
 #ifdef __cplusplus
@@ -87,167 +88,6 @@ extern "C" {
 #define LK_VERSION_MAJOR 0
 #define LK_VERSION_MINOR 1
 #define LK_VERSION_PATCH 0
-
-#if defined(__GNUC__) || defined(__clang__)
-#define LK_API __attribute__((visibility("default")))
-#define LK_CHECKED __attribute__((warn_unused_result))
-#else
-#define LK_API
-#define LK_CHECKED
-#endif
-
-/* ---- status ---- */
-
-typedef enum lk_status {
-    LK_OK = 0,
-    /* outcomes */
-    LK_NOT_FOUND = 1, /* no such item, or it has expired */
-    LK_RACE = 2,      /* a lock's version really changed, or it lapsed: read again, try again */
-    LK_EMPTY = 3,     /* no visible job */
-    LK_LOST = 4,      /* the claim is no longer the caller's; nothing happened */
-    LK_LATE = 5,      /* done, though the claim had lapsed */
-    LK_TIMED_OUT = 6, /* waited as long as was asked */
-    LK_CLOSED = 7,    /* the queue is closed (and empty for good, for a pull) */
-    LK_EXISTS = 8,    /* a job of that key is there already */
-    LK_END = 9,       /* the stream has no more items */
-    /* faults */
-    /* a bad argument: empty pk, NULL with a size, duplicates, no locks, bad options, a fork's
-     * child */
-    LK_INVALID = -1,
-    LK_TOO_BIG = -2,   /* a pk, sk, data or count above its limit */
-    LK_TOO_SMALL = -3, /* the caller's buffer; the needed size was set */
-    LK_NO_MEMORY = -4, /* nothing was written, the store goes on working */
-    /* the memory that a reader holds back has reached its limit; or a queue is full; or the key
-     * looks generated, and its queue is just giving it to a job of its own */
-    LK_BUSY = -5,
-    LK_UNSUPPORTED = -6, /* the database behind the handle lacks this call */
-    LK_UNAVAILABLE = -7, /* the database behind the handle cannot be reached */
-    LK_UNKNOWN = -8      /* a remote commit whose outcome cannot be known */
-} lk_status;
-
-/* The name of a status ("LK_RACE"), static; "LK_?" for any other number. Any thread; never
- * waits. */
-LK_API const char *lk_status_string(lk_status status);
-
-/* ---- plain data ---- */
-
-/* Lengths of time, in milliseconds: for timeouts, delays and ages. expires_at_ms wants an instant:
- * LK_SECONDS(30) would be one in 1970, lk_expires_in(db, LK_SECONDS(30)) is half a minute from
- * now. */
-#define LK_SECONDS(n) ((int64_t)(n)*1000)
-#define LK_MINUTES(n) ((int64_t)(n)*60000)
-#define LK_HOURS(n) ((int64_t)(n)*3600000)
-
-/* A byte string; binary, not terminated. */
-typedef struct lk_bytes {
-    const void *data;
-    size_t size;
-} lk_bytes;
-
-typedef struct lk_key {
-    lk_bytes pk; /* never empty */
-    lk_bytes sk; /* may be empty */
-} lk_key;
-
-typedef struct lk_item {
-    lk_key key;
-    lk_bytes data;         /* may be empty */
-    int64_t expires_at_ms; /* Unix ms, see lk_expires_in; 0: never; negative: LK_INVALID */
-} lk_item;
-
-/* What a caller holds of an optimistic lock. `key` borrows the bytes of the caller's key. */
-typedef struct lk_lock {
-    lk_key key;
-    uint64_t version;
-    int64_t expires_at_ms;
-} lk_lock;
-
-/* The first stale lock of a commit that ended in LK_RACE. */
-typedef struct lk_conflict {
-    size_t index;             /* into the array of locks */
-    uint64_t current_version; /* 0: the lock is gone (deleted, or lapsed) */
-} lk_conflict;
-
-/* An ordered read: the items of `pk` whose sk starts with `sk_prefix`. */
-typedef struct lk_query {
-    lk_bytes pk;
-    lk_bytes sk_prefix; /* empty: all */
-    /* the cursor: only items strictly after this sk in the direction of the query; empty: none */
-    lk_bytes after;
-    size_t limit; /* at most so many live items; 0: all */
-    bool reverse; /* descending by sk */
-    /* no snapshot, but sorted, without duplicates, and with every item that is present
-     * throughout */
-    bool relaxed;
-} lk_query;
-
-/* The right to work on a job. `key` borrows from the result of the pull. */
-typedef struct lk_claim {
-    lk_key key;
-    uint64_t token;      /* 0: the job is named by its key, whatever its state */
-    int64_t deadline_ms; /* monotonic clock */
-    uint32_t receives;   /* how often the job was pulled, this time included */
-} lk_claim;
-
-typedef struct lk_pull_options {
-    lk_bytes pk;           /* the queue */
-    int64_t visibility_ms; /* 0: 5 minutes */
-    size_t max_jobs;       /* 0: 1 */
-    int64_t wait_ms;       /* 0: LK_EMPTY at once; -1: for ever */
-    uint32_t max_receives; /* 0: no limit; beyond it a job moves to dead_pk */
-    lk_bytes dead_pk;
-} lk_pull_options;
-#define LK_PULL_OPTIONS_INIT   \
-    {                          \
-        {NULL, 0}, 0, 0, 0, 0, \
-        {                      \
-            NULL, 0            \
-        }                      \
-    }
-
-typedef struct lk_push_options {
-    int64_t delay_ms; /* the jobs are invisible for so long */
-    size_t max_depth; /* more jobs than that in the queue: LK_BUSY; 0: no limit */
-    bool unique;      /* where the key is taken: LK_EXISTS, nothing is replaced */
-} lk_push_options;
-#define LK_PUSH_OPTIONS_INIT \
-    {                        \
-        0, 0, false          \
-    }
-
-typedef enum lk_write_kind {
-    LK_PUT = 0,
-    LK_DELETE = 1,
-    LK_PUSH = 2,
-    LK_ACKNOWLEDGE = 3
-} lk_write_kind;
-
-/* One step of lk_commit. LK_PUT and LK_PUSH use `item`, LK_DELETE `item.key`, LK_ACKNOWLEDGE
- * `claim`. */
-typedef struct lk_write {
-    lk_write_kind kind;
-    lk_item item;
-    const lk_claim *claim;
-} lk_write;
-
-typedef struct lk_queue_statistics {
-    uint64_t ready, claimed, delayed; /* now */
-    uint64_t dead;                    /* moved to a dead_pk */
-    /* of the ready job with the oldest ULID, by the realtime clock; 0: none */
-    int64_t oldest_age_ms;
-    uint64_t pushes, pulls; /* in jobs */
-    uint64_t empty_pulls;
-    uint64_t lapses; /* claims that others noticed to have lapsed */
-    uint64_t late;   /* acknowledged or released after their deadline */
-    uint64_t lost;   /* calls with a claim that was lost */
-} lk_queue_statistics;
-
-/* At most so many items, and so many locks, in one commit. */
-#define LK_COMMIT_MAX 1024
-
-typedef struct lk_db lk_db;
-typedef struct lk_result lk_result;
-typedef struct lk_stream lk_stream;
 
 /* ---- open and close ---- */
 
@@ -292,10 +132,14 @@ typedef struct lk_memory_options {
      * small, and grow in steps. At most 2^36, else LK_TOO_BIG. LK_NO_MEMORY where the tables alone
      * would take more than an eighth of the machine's memory. Not a limit: more items may come. */
     uint64_t expected_items;
+    /* All that the store may have allocated, tables, queues and what waits for readers included. A
+     * write that would need more: LK_NO_MEMORY. Deletes and acknowledgements go on. Default 0: no
+     * bound. LK_NO_MEMORY at open where the empty store needs more. */
+    uint64_t max_bytes;
 } lk_memory_options;
-#define LK_MEMORY_OPTIONS_INIT                                        \
-    {                                                                 \
-        0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0 \
+#define LK_MEMORY_OPTIONS_INIT                                           \
+    {                                                                    \
+        0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0 \
     }
 
 typedef enum lk_cache_policy {
@@ -450,6 +294,36 @@ LK_API LK_CHECKED lk_status lk_set(lk_db *db, const lk_item *items, size_t count
  * deleted. Progress: as lk_set. */
 LK_API LK_CHECKED lk_status lk_delete(lk_db *db, const lk_key *keys, size_t count);
 
+/* Writes one item iff `condition` holds at that instant; `expected` is looked at for LK_IF_EQUAL
+ * only. LK_OK. LK_EXISTS, LK_NOT_FOUND, LK_RACE: the condition does not hold, see lk_condition;
+ * nothing was written. LK_INVALID: also a condition that there is not. LK_TOO_BIG, LK_NO_MEMORY,
+ * LK_BUSY. Progress: as lk_set. */
+LK_API LK_CHECKED lk_status lk_put_if(lk_db *db, const lk_item *item, lk_condition condition,
+                                      lk_bytes expected);
+
+/* Gives a live item a new expiry (0: never) and leaves its bytes as they are. Never brings back
+ * what has expired. LK_OK. LK_NOT_FOUND. LK_INVALID: also a negative time. LK_TOO_BIG,
+ * LK_NO_MEMORY, LK_BUSY. Progress: lock-free. */
+LK_API LK_CHECKED lk_status lk_touch_at(lk_db *db, const lk_key *key, int64_t expires_at_ms);
+static inline LK_CHECKED lk_status
+lk_touch(lk_db *db, lk_key key, int64_t expires_at_ms)
+{
+    return lk_touch_at(db, &key, expires_at_ms);
+}
+
+/* Adds to a number: an item of 8 bytes, a signed integer, the lowest byte first. No item counts as
+ * 0, and the new one gets `expires_at_ms` (0: never); a live one keeps its own expiry. `value` (may
+ * be NULL): the sum. LK_OK. LK_INVALID: also an item of another size. LK_TOO_BIG: the sum would be
+ * below INT64_MIN or above INT64_MAX; nothing was written. LK_NO_MEMORY, LK_BUSY. Progress: as
+ * lk_set. */
+LK_API LK_CHECKED lk_status lk_add_at(lk_db *db, const lk_key *key, int64_t delta,
+                                      int64_t expires_at_ms, int64_t *value);
+static inline LK_CHECKED lk_status
+lk_add(lk_db *db, lk_key key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    return lk_add_at(db, &key, delta, expires_at_ms, value);
+}
+
 /* ---- zero-copy reads ---- */
 
 /* Between begin and end, items that lk_view returned stay where they are. Pairs nest. Any call may
@@ -486,9 +360,11 @@ lk_get_lock(lk_db *db, lk_key key, lk_lock *lock)
 }
 
 /* What a read-modify-write starts with: the locks of several keys as lk_get_lock gives them, and
- * their items as lk_get_many does, each lock read before its item. `locks` has room for `count`;
- * their keys borrow from `keys`, which must not point into `result` then. A key may be named twice.
- * LK_OK, LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY, LK_BUSY (locks may have been created). */
+ * their items as lk_get_many does, each lock read before its item. A key with neither lock nor item
+ * gets a lock of version 0, and nothing is created: a commit under it succeeds iff there is still
+ * neither, and makes the lock. `locks` has room for `count`; their keys borrow from `keys`, which
+ * must not point into `result` then. A key may be named twice. LK_OK, LK_INVALID, LK_TOO_BIG,
+ * LK_NO_MEMORY, LK_BUSY (locks may have been created). */
 LK_API LK_CHECKED lk_status lk_get_locked(lk_db *db, const lk_key *keys, size_t count,
                                           lk_lock *locks, lk_result *result);
 
@@ -512,10 +388,16 @@ LK_API LK_CHECKED lk_status lk_set_atomic(lk_db *db, const lk_item *items, size_
 
 /* lk_set_atomic with any mix of writes, and with no locks at all if the caller likes (locks NULL,
  * lock_count 0; at least one write or lock). A deleted key loses its lock as with lk_delete; where
- * `locks` names that lock too, its version is checked and becomes 0. LK_PUSH makes a job (see
- * queues) and replaces one of its key; LK_CLOSED where its queue is closed. LK_ACKNOWLEDGE takes a
- * job out iff the claim is good, else LK_LOST and nothing of the commit happens; LK_LATE: all of it
- * is done, though that claim had lapsed. A key is named by at most one write. */
+ * `locks` names that lock too, its version is checked and becomes 0. A key is named by at most one
+ * write.
+ * LK_PUSH makes a job (see queues), by its options, and replaces one of its key; LK_CLOSED where
+ * its queue is closed, LK_EXISTS and LK_BUSY as lk_queue_push. LK_ACKNOWLEDGE takes a job out, and
+ * LK_RELEASE gives it back, iff the claim is good, else LK_LOST; LK_LATE: all of the commit is
+ * done, though that claim had lapsed. LK_TOUCH and LK_ADD are as lk_touch and lk_add.
+ * Where a lock is stale, a condition does not hold or a step cannot be done, nothing of the commit
+ * happens. The locks are judged first, then the writes in their order; the status is that of the
+ * first that was refused, and `conflict` (may be NULL) names it. A condition comes before what its
+ * kind asks for. */
 LK_API LK_CHECKED lk_status lk_commit(lk_db *db, const lk_write *writes, size_t write_count,
                                       lk_lock *locks, size_t lock_count, lk_conflict *conflict);
 
@@ -530,6 +412,10 @@ LK_API void lk_backoff(unsigned attempt);
  * where there is none. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. */
 LK_API LK_CHECKED lk_status lk_query_items(lk_db *db, const lk_query *query, lk_result *result);
 
+/* How many items lk_query_items would find, at most query->limit. Copies nothing. LK_OK,
+ * LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. Progress: never waits. */
+LK_API LK_CHECKED lk_status lk_count(lk_db *db, const lk_query *query, size_t *count);
+
 /* The same items one by one in bounded memory. Reads in pages, each one snapshot (relaxed: none);
  * no item twice, sorted; an item that is present throughout is returned. An open stream holds back
  * no memory between its calls. `query` is copied. The items of lk_stream_next are valid until the
@@ -538,6 +424,32 @@ LK_API LK_CHECKED lk_status lk_query_items(lk_db *db, const lk_query *query, lk_
 LK_API LK_CHECKED lk_status lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream);
 LK_API LK_CHECKED lk_status lk_stream_next(lk_stream *stream, lk_item *item);
 LK_API void lk_stream_close(lk_stream *stream);
+
+/* ---- all of a store ---- */
+
+/* The pks that have a live item, page by page, in no order. `position`: zeroed for the start; moved
+ * behind the page. `result`: items of which there is the key's pk alone. `limit`: at most so many;
+ * 0: a page of up to 1,024. A pk that has a live item from the first page to the last comes exactly
+ * once; one that comes or goes meanwhile may come, at most once unless it was gone in between.
+ * LK_OK: at least one. LK_END: none behind `position`; outputs are untouched. LK_INVALID: also a
+ * position that no call gave. LK_NO_MEMORY. Progress: never waits. */
+LK_API LK_CHECKED lk_status lk_list_partitions(lk_db *db, lk_position *position, size_t limit,
+                                               lk_result *result);
+
+/* Copies all live items of a store, with their expiry, into another one, of any kind: backup,
+ * restore, moving. Jobs become jobs of the same key: visible at once, never received. Other threads
+ * may go on in both: each batch is read at one instant, all of them are not, and what is there
+ * throughout is copied. Locks, closed queues and statistics are not copied. What `to` has under
+ * other keys stays; under the same key it is replaced. So a copy that ended early may just be
+ * started again. Both handles need not have the same limits: LK_TOO_BIG where an item does not fit
+ * into `to`. `options`, `report` may be NULL; the report counts what is in `to`, whatever the
+ * status.
+ * LK_OK: all was copied. LK_END: `progress` stopped it. LK_INVALID: also from == to. LK_TOO_BIG:
+ * also a batch above LK_COMMIT_MAX. LK_UNSUPPORTED: `from` cannot list its partitions or query
+ * them, or one of the two has queues and the other does not understand its jobs. Else the first
+ * status that was not LK_OK of a read of `from` or a write to `to`. */
+LK_API LK_CHECKED lk_status lk_copy(lk_db *from, lk_db *to, const lk_copy_options *options,
+                                    lk_copy_report *report);
 
 /* ---- queues ---- */
 
@@ -621,6 +533,16 @@ LK_API LK_CHECKED lk_status lk_queue_release(lk_db *db, const lk_claim *claim, i
  * since. LK_LOST: as above; the claim is untouched. Token 0: LK_INVALID. LK_TOO_BIG, LK_NO_MEMORY,
  * LK_BUSY. */
 LK_API LK_CHECKED lk_status lk_queue_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms);
+
+/* What is known of a job, whoever holds it, without a claim. `job` is untouched unless it is LK_OK.
+ * LK_OK. LK_NOT_FOUND: there is no job of that key; an item that was only put is none. LK_INVALID,
+ * LK_TOO_BIG. Progress: never waits. */
+LK_API LK_CHECKED lk_status lk_queue_inspect_at(lk_db *db, const lk_key *key, lk_job *job);
+static inline LK_CHECKED lk_status
+lk_queue_inspect(lk_db *db, lk_key key, lk_job *job)
+{
+    return lk_queue_inspect_at(db, &key, job);
+}
 
 /* What is in a queue, and what was done since it came to be. Visits each job, which takes 50 to 80
  * ms per million; the figures are not of one instant. A queue that is not there has zeros
@@ -712,6 +634,7 @@ typedef struct lk_statistics {
      * "caller" (the functions of lk_memory_options). Of a cache: that of the database behind it.
      * Lives as long as the program. NULL: an adapter that does not say. */
     const char *allocator;
+    uint64_t allocated_bytes; /* now, by what the store asked for: all that max_bytes counts */
 } lk_statistics;
 
 /* LK_OK, LK_INVALID, LK_UNSUPPORTED. */

@@ -75,26 +75,37 @@ query_of(std::string_view pk, std::string_view sk_prefix = {}) noexcept
 inline lk_write
 put(const lk_item &what) noexcept
 {
-    return lk_write{LK_PUT, what, nullptr};
+    lk_write step{};
+    step.kind = LK_PUT;
+    step.item = what;
+    return step;
 }
 
 inline lk_write
 remove(lk_key what) noexcept
 {
-    return lk_write{LK_DELETE, lk_item{what, lk_bytes{}, 0}, nullptr};
+    lk_write step{};
+    step.kind = LK_DELETE;
+    step.item.key = what;
+    return step;
 }
 
 inline lk_write
 push(const lk_item &what) noexcept
 {
-    return lk_write{LK_PUSH, what, nullptr};
+    lk_write step = put(what);
+    step.kind = LK_PUSH;
+    return step;
 }
 
 /* `claim` stays the caller's, until the commit returns. */
 inline lk_write
 acknowledge(const lk_claim &claim) noexcept
 {
-    return lk_write{LK_ACKNOWLEDGE, lk_item{}, &claim};
+    lk_write step{};
+    step.kind = LK_ACKNOWLEDGE;
+    step.claim = &claim;
+    return step;
 }
 
 namespace detail

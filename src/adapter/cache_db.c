@@ -231,6 +231,45 @@ cache_remove(void *state, const lk_key *keys, size_t count)
     return writing_close(&w, status);
 }
 
+static lk_status
+cache_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
+{
+    writing w;
+    lk_status status = writing_open(&w, state, 1);
+    if (status != LK_OK)
+        return status;
+    writing_begin(&w, &item->key);
+    LKI_INNER(w.c->self, w.c->inner, status = lk_put_if(w.c->inner, item, condition, expected));
+    if (status == LK_OK)
+        writing_end(&w, item);
+    return writing_close(&w, status);
+}
+
+static lk_status
+cache_touch(void *state, const lk_key *key, int64_t expires_at_ms)
+{
+    writing w;
+    lk_status status = writing_open(&w, state, 1);
+    if (status != LK_OK)
+        return status;
+    writing_begin(&w, key);
+    LKI_INNER(w.c->self, w.c->inner, status = lk_touch_at(w.c->inner, key, expires_at_ms));
+    return writing_close(&w, status);
+}
+
+static lk_status
+cache_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    writing w;
+    lk_status status = writing_open(&w, state, 1);
+    if (status != LK_OK)
+        return status;
+    writing_begin(&w, key);
+    LKI_INNER(w.c->self, w.c->inner,
+              status = lk_add_at(w.c->inner, key, delta, expires_at_ms, value));
+    return writing_close(&w, status);
+}
+
 /* Ends a commit. After a race or a fault the keys of its locks go from the cache, too: others have
  * changed them, perhaps not through this cache, or this commit has. */
 static lk_status
@@ -262,14 +301,6 @@ cache_set_atomic(void *state, const lk_item *items, size_t item_count, lk_lock *
     return commit_end(&w, status, locks, lock_count);
 }
 
-/* The key that a write names; NULL: it has none yet. */
-static const lk_key *
-write_key(const lk_write *write)
-{
-    const lk_key *key = write->kind == LK_ACKNOWLEDGE ? &write->claim->key : &write->item.key;
-    return write->kind != LK_PUSH || key->sk.size != 0 ? key : NULL;
-}
-
 static lk_status
 cache_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
              size_t lock_count, lk_conflict *conflict)
@@ -279,13 +310,13 @@ cache_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *l
     if (status != LK_OK)
         return status;
     for (size_t i = 0; i < write_count; i++)
-        if (write_key(&writes[i]) != NULL)
-            writing_begin(&w, write_key(&writes[i]));
+        if (lki_write_key(&writes[i]) != NULL)
+            writing_begin(&w, lki_write_key(&writes[i]));
     LKI_INNER(w.c->self, w.c->inner,
               status = lk_commit(w.c->inner, writes, write_count, locks, lock_count, conflict));
     bool done = status == LK_OK || status == LK_LATE;
     for (size_t i = 0; done && i < write_count; i++)
-        if (write_key(&writes[i]) != NULL)
+        if (lki_write_key(&writes[i]) != NULL)
             writing_end(&w, writes[i].kind == LK_PUT ? &writes[i].item : NULL);
     return commit_end(&w, status, locks, lock_count);
 }
@@ -391,6 +422,11 @@ operations_replace(lk_operations *o, uint64_t capabilities)
     o->get_into_at = cache_get_into;
     o->get_many = lki_cache_get_many;
     o->statistics = cache_statistics;
+    if ((capabilities & LK_HAS_CONDITIONS) != 0) {
+        o->put_if = cache_put_if;
+        o->touch = cache_touch;
+        o->add = cache_add;
+    }
     if ((capabilities & LK_HAS_LOCKS) != 0) {
         o->commit = cache_commit;
         o->set_atomic = cache_set_atomic;

@@ -80,10 +80,11 @@ handles_begin(void)
 
 /* ---- what lk_adapter_open checks ---- */
 
-#define ALL_CAPABILITIES                                                                \
-    (LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES | LK_HAS_QUEUE_FD |  \
-     LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT | LK_IS_DURABLE | \
-     LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES)
+#define ALL_CAPABILITIES                                                                       \
+    (LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES | LK_HAS_QUEUE_FD |         \
+     LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_HAS_CONDITIONS | LK_HAS_PARTITIONS | \
+     LK_HAS_QUEUE_INSPECT | LK_IS_SNAPSHOT | LK_IS_DURABLE | LK_COMMITS_JOBS |                 \
+     LK_CHECKS_DUPLICATES | LK_QUERIES_RANGES | LK_COMMITS_RELEASES | LK_LOCKS_ABSENT)
 
 /* Are all operations of a group there if it is claimed, and none if not? */
 static bool
@@ -102,6 +103,7 @@ operations_are_whole(const lk_operations *o, uint64_t capabilities)
     bool get = o->get != NULL || o->get_at != NULL, view = o->view != NULL || o->view_at != NULL;
     bool get_lock = o->get_lock != NULL || o->get_lock_at != NULL;
     int views = (o->read_begin != NULL) + (o->read_end != NULL) + view;
+    int conditions = (o->put_if != NULL) + (o->touch != NULL) + (o->add != NULL);
     bool locks_extra = o->get_locked != NULL || o->set_atomic != NULL;
     return get && o->set != NULL && o->remove != NULL &&
            group_is_whole(c, LK_HAS_GET_MANY, o->get_many != NULL, 1) &&
@@ -112,22 +114,35 @@ operations_are_whole(const lk_operations *o, uint64_t capabilities)
            group_is_whole(c, LK_HAS_QUEUE_FD, o->queue_fd != NULL, 1) &&
            group_is_whole(c, LK_HAS_VIEWS, views, 3) &&
            group_is_whole(c, LK_HAS_SWEEP, o->sweep != NULL, 1) &&
-           group_is_whole(c, LK_HAS_STATISTICS, o->statistics != NULL, 1);
+           group_is_whole(c, LK_HAS_STATISTICS, o->statistics != NULL, 1) &&
+           group_is_whole(c, LK_HAS_CONDITIONS, conditions, 3) &&
+           (o->count == NULL || (c & LK_HAS_QUERY) != 0) &&
+           group_is_whole(c, LK_HAS_PARTITIONS, o->list_partitions != NULL, 1) &&
+           group_is_whole(c, LK_HAS_QUEUE_INSPECT, o->queue_inspect != NULL, 1);
 }
+
+/* Capabilities that go with others only. */
+static const struct {
+    uint64_t bit, needs;
+} needs[] = {
+    {LK_HAS_QUEUE_FD, LK_HAS_QUEUES},      {LK_COMMITS_JOBS, LK_HAS_QUEUES | LK_HAS_LOCKS},
+    {LK_HAS_QUEUE_INSPECT, LK_HAS_QUEUES}, {LK_COMMITS_RELEASES, LK_COMMITS_JOBS},
+    {LK_QUERIES_RANGES, LK_HAS_QUERY},     {LK_LOCKS_ABSENT, LK_HAS_LOCKS},
+};
 
 static bool
 capabilities_agree(uint64_t c)
 {
-    bool fd = (c & LK_HAS_QUEUE_FD) == 0 || (c & LK_HAS_QUEUES) != 0;
-    bool jobs = (c & LK_COMMITS_JOBS) == 0 ||
-                (c & (LK_HAS_QUEUES | LK_HAS_LOCKS)) == (LK_HAS_QUEUES | LK_HAS_LOCKS);
-    return (c & ~ALL_CAPABILITIES) == 0 && fd && jobs;
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        if ((c & needs[i].bit) != 0 && (c & needs[i].needs) != needs[i].needs)
+            return false;
+    return (c & ~ALL_CAPABILITIES) == 0;
 }
 
 /* Copies a table into one as this library knows it. False: no version has such a size, or the table
  * has an operation that this library does not know. */
 static bool
-operations_copy(const lk_operations *from, lk_operations *to)
+operations_copy(const lk_operations *from, lk_operations *to, uint64_t *capabilities)
 {
     const unsigned char *bytes = (const unsigned char *)from;
     size_t size = from->size;
@@ -138,20 +153,21 @@ operations_copy(const lk_operations *from, lk_operations *to)
             return false;
     memset(to, 0, sizeof *to);
     memcpy(to, from, size < sizeof *to ? size : sizeof *to);
-    lki_pass_give_way(to);
+    *capabilities &= ~lki_pass_give_way(to);
     return true;
 }
 
 static lk_status
 handle_fill(lk_db *db, const lk_operations *operations, const lk_adapter *adapter)
 {
-    if (operations == NULL || adapter == NULL || adapter->size != sizeof *adapter ||
-        !operations_copy(operations, &db->operations) ||
-        !capabilities_agree(adapter->capabilities) ||
-        !operations_are_whole(&db->operations, adapter->capabilities))
+    if (operations == NULL || adapter == NULL || adapter->size != sizeof *adapter)
+        return LK_INVALID;
+    db->capabilities = adapter->capabilities;
+    if (!operations_copy(operations, &db->operations, &db->capabilities) ||
+        !capabilities_agree(db->capabilities) ||
+        !operations_are_whole(&db->operations, db->capabilities))
         return LK_INVALID;
     db->state = adapter->state;
-    db->capabilities = adapter->capabilities;
     db->name = adapter->name != NULL ? adapter->name : "";
     db->realtime_ms = adapter->realtime_ms != NULL ? adapter->realtime_ms : lki_realtime_ms;
     db->monotonic_ms = adapter->monotonic_ms != NULL ? adapter->monotonic_ms : lki_monotonic_ms;

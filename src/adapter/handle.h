@@ -50,6 +50,15 @@ lki_operations_size_is_known(size_t size)
            size <= sizeof(lk_operations) * 4;
 }
 
+/* The key that a step of a commit names; NULL: it has none yet. */
+LKI_INLINE const lk_key *
+lki_write_key(const lk_write *write)
+{
+    bool claims = write->kind == LK_ACKNOWLEDGE || write->kind == LK_RELEASE;
+    const lk_key *key = claims ? &write->claim->key : &write->item.key;
+    return write->kind == LK_PUSH && key->sk.size == 0 ? NULL : key;
+}
+
 /* Says that a new handle, which no other thread has yet, is of that kind. `inner`: the handle that
  * it stands in front of, or NULL; when `inner` is closed the handle is not known any more, and its
  * operations find out that it is closed. */

@@ -5,6 +5,7 @@
  */
 #include "adapter/pass.h"
 
+#include <stddef.h>
 #include <string.h>
 
 __thread lki_inner_call lki_inner_now __attribute__((tls_model("initial-exec")));
@@ -160,6 +161,42 @@ pass_queue_fd(void *state, lk_bytes pk, int *fd)
     PASS(state, lk_queue_fd(inner, pk, fd));
 }
 
+static lk_status
+pass_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
+{
+    PASS(state, lk_put_if(inner, item, condition, expected));
+}
+
+static lk_status
+pass_touch(void *state, const lk_key *key, int64_t expires_at_ms)
+{
+    PASS(state, lk_touch_at(inner, key, expires_at_ms));
+}
+
+static lk_status
+pass_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    PASS(state, lk_add_at(inner, key, delta, expires_at_ms, value));
+}
+
+static lk_status
+pass_count(void *state, const lk_query *query, size_t *count)
+{
+    PASS(state, lk_count(inner, query, count));
+}
+
+static lk_status
+pass_list_partitions(void *state, lk_position *position, size_t limit, lk_result *result)
+{
+    PASS(state, lk_list_partitions(inner, position, limit, result));
+}
+
+static lk_status
+pass_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs)
+{
+    PASS(state, lk_queue_inspect_many(inner, keys, count, jobs));
+}
+
 static void
 pass_read_begin(void *state)
 {
@@ -232,6 +269,31 @@ lki_operations_trim(lk_operations *o, uint64_t capabilities)
         o->sweep = NULL;
     if ((capabilities & LK_HAS_STATISTICS) == 0)
         o->statistics = NULL;
+    if ((capabilities & LK_HAS_CONDITIONS) == 0) {
+        o->put_if = NULL;
+        o->touch = NULL;
+        o->add = NULL;
+    }
+    if ((capabilities & LK_HAS_QUERY) == 0)
+        o->count = NULL;
+    if ((capabilities & LK_HAS_PARTITIONS) == 0)
+        o->list_partitions = NULL;
+    if ((capabilities & LK_HAS_QUEUE_INSPECT) == 0)
+        o->queue_inspect = NULL;
+}
+
+/* The groups that a table of that size has no room for. */
+static uint64_t
+capabilities_beyond(size_t size)
+{
+    uint64_t beyond = 0;
+    if (size < offsetof(lk_operations, count))
+        beyond |= LK_HAS_CONDITIONS;
+    if (size < offsetof(lk_operations, queue_inspect))
+        beyond |= LK_HAS_PARTITIONS;
+    if (size < offsetof(lk_operations, queue_inspect) + sizeof(void *))
+        beyond |= LK_HAS_QUEUE_INSPECT;
+    return beyond;
 }
 
 lk_status
@@ -244,6 +306,7 @@ lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations, size_t size
     if (status != LK_OK)
         return status;
     adapter->capabilities |= LK_CHECKS_DUPLICATES; /* the inner handle looks */
+    adapter->capabilities &= ~capabilities_beyond(size);
     lk_operations passing = {
         .size = size,
         .get = pass_get,
@@ -274,6 +337,12 @@ lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations, size_t size
         .get_into_at = pass_get_into_at,
         .get_lock_at = pass_get_lock_at,
         .view_at = pass_view_at,
+        .put_if = pass_put_if,
+        .touch = pass_touch,
+        .add = pass_add,
+        .count = pass_count,
+        .list_partitions = pass_list_partitions,
+        .queue_inspect = pass_queue_inspect,
     };
     lki_operations_trim(&passing, adapter->capabilities);
     if (size > sizeof passing)
@@ -282,9 +351,18 @@ lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations, size_t size
     return LK_OK;
 }
 
-void
+/* Does the wrapper do writes in its own way, and knows nothing of the newer ones? */
+static bool
+writes_are_of_another(const lk_operations *o)
+{
+    return (o->set != pass_set || (o->commit != NULL && o->commit != pass_commit)) &&
+           o->put_if == pass_put_if && o->touch == pass_touch && o->add == pass_add;
+}
+
+uint64_t
 lki_pass_give_way(lk_operations *o)
 {
+    uint64_t left_out = 0;
     if (o->get_at == pass_get_at && o->get != pass_get)
         o->get_at = NULL;
     if (o->get_into_at == pass_get_into_at && o->get_into != pass_get_into)
@@ -293,4 +371,11 @@ lki_pass_give_way(lk_operations *o)
         o->get_lock_at = NULL;
     if (o->view_at == pass_view_at && o->view != pass_view)
         o->view_at = NULL;
+    if (o->count == pass_count && o->query != pass_query)
+        o->count = NULL;
+    if (writes_are_of_another(o)) {
+        left_out = LK_HAS_CONDITIONS;
+        lki_operations_trim(o, ~left_out);
+    }
+    return left_out;
 }

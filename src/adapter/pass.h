@@ -52,9 +52,10 @@ lki_inner_begin(const lk_db *self, const lk_db *inner)
         lki_inner_now = before_;                                       \
     } while (0)
 
-/* In a table that began as lk_adapter_pass's: takes out each passing form by address whose form by
- * value was replaced, since it would be called in its place. */
-void lki_pass_give_way(lk_operations *operations);
+/* In a table that began as lk_adapter_pass's: takes out each passing operation that would be called
+ * in place of one that was replaced. That is a form by address beside one by value, count beside
+ * query, and the newer writes beside the older ones. Returns the capability that went with it. */
+uint64_t lki_pass_give_way(lk_operations *operations);
 /* Takes out the operations of all groups that `capabilities` does not have. */
 void lki_operations_trim(lk_operations *operations, uint64_t capabilities);
 

@@ -210,6 +210,58 @@ lk_delete(lk_db *db, const lk_key *keys, size_t count)
     return db->operations.remove(db->state, keys, count);
 }
 
+/* Is it a condition, and `expected` good where that is looked at? */
+static lk_status
+condition_check(const lk_db *db, lk_condition condition, lk_bytes expected)
+{
+    if (LKI_UNLIKELY((unsigned)condition > LK_IF_EQUAL))
+        return LK_INVALID;
+    return condition == LK_IF_EQUAL ? lki_check_bytes(expected, db->max_data_size) : LK_OK;
+}
+
+lk_status
+lk_put_if(lk_db *db, const lk_item *item, lk_condition condition, lk_bytes expected)
+{
+    if (LKI_UNLIKELY(db == NULL || item == NULL))
+        return LK_INVALID;
+    lk_status status = lki_check_item(db, item);
+    if (LKI_LIKELY(status == LK_OK))
+        status = condition_check(db, condition, expected);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    if (LKI_UNLIKELY(db->operations.put_if == NULL))
+        return lki_db_lacks(db);
+    return db->operations.put_if(db->state, item, condition, expected);
+}
+
+lk_status
+lk_touch_at(lk_db *db, const lk_key *key, int64_t expires_at_ms)
+{
+    if (LKI_UNLIKELY(db == NULL || key == NULL || expires_at_ms < 0))
+        return LK_INVALID;
+    lk_status status = lki_check_key(db, key);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    if (LKI_UNLIKELY(db->operations.touch == NULL))
+        return lki_db_lacks(db);
+    return db->operations.touch(db->state, key, expires_at_ms);
+}
+
+lk_status
+lk_add_at(lk_db *db, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    int64_t ignored;
+    if (LKI_UNLIKELY(db == NULL || key == NULL || expires_at_ms < 0))
+        return LK_INVALID;
+    lk_status status = lki_check_key(db, key);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    if (LKI_UNLIKELY(db->operations.add == NULL))
+        return lki_db_lacks(db);
+    return db->operations.add(db->state, key, delta, expires_at_ms,
+                              value != NULL ? value : &ignored);
+}
+
 /* ---- zero-copy reads ---- */
 
 void
@@ -385,24 +437,79 @@ lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks
 }
 
 static lk_status
-write_check(const lk_db *db, const lk_write *write)
+claim_check(const lk_db *db, const lk_write *write)
+{
+    if (write->claim == NULL || (write->kind == LK_RELEASE && write->delay_ms < 0))
+        return LK_INVALID;
+    return lki_check_key(db, &write->claim->key);
+}
+
+/* Of a step whose condition, if it has one, is good. */
+static lk_status
+step_check(const lk_db *db, const lk_write *write)
 {
     switch (write->kind) {
     case LK_PUT:
-    case LK_PUSH:
         return lki_check_item(db, &write->item);
+    case LK_PUSH:
+        return write->push != NULL && write->push->delay_ms < 0 ? LK_INVALID
+                                                                : lki_check_item(db, &write->item);
     case LK_DELETE:
         return lki_check_key(db, &write->item.key);
+    case LK_TOUCH:
+    case LK_ADD:
+        return write->item.expires_at_ms < 0 ? LK_INVALID : lki_check_key(db, &write->item.key);
     case LK_ACKNOWLEDGE:
-        return write->claim == NULL ? LK_INVALID : lki_check_key(db, &write->claim->key);
+    case LK_RELEASE:
+        return claim_check(db, write);
     }
     return LK_INVALID;
+}
+
+/* The capabilities that a step asks of the handle's commit, besides LK_HAS_LOCKS. */
+static uint64_t
+step_needs(const lk_write *write)
+{
+    switch (write->kind) {
+    case LK_PUSH:
+        return write->push == NULL ? LK_COMMITS_JOBS : LK_COMMITS_RELEASES;
+    case LK_ACKNOWLEDGE:
+        return LK_COMMITS_JOBS;
+    case LK_RELEASE:
+        return LK_COMMITS_RELEASES;
+    case LK_TOUCH:
+    case LK_ADD:
+        return LK_HAS_CONDITIONS;
+    case LK_PUT:
+    case LK_DELETE:
+        break;
+    }
+    return write->condition == LK_ALWAYS ? 0 : LK_HAS_CONDITIONS;
+}
+
+static bool
+kind_has_condition(lk_write_kind kind)
+{
+    return kind != LK_PUSH && kind != LK_ACKNOWLEDGE && kind != LK_RELEASE;
+}
+
+static lk_status
+write_check(const lk_db *db, const lk_write *write)
+{
+    if (LKI_UNLIKELY(write->condition != LK_ALWAYS)) {
+        lk_status status = kind_has_condition(write->kind)
+                               ? condition_check(db, write->condition, write->expected)
+                               : LK_INVALID;
+        if (status != LK_OK)
+            return status;
+    }
+    return step_check(db, write);
 }
 
 static lk_status
 writes_check(const lk_db *db, const lk_write *writes, size_t count)
 {
-    bool jobs = false;
+    uint64_t needs = 0;
     if (writes == NULL && count != 0)
         return LK_INVALID;
     if (count > LK_COMMIT_MAX)
@@ -411,10 +518,9 @@ writes_check(const lk_db *db, const lk_write *writes, size_t count)
         lk_status status = write_check(db, &writes[i]);
         if (status != LK_OK)
             return status;
-        jobs |= writes[i].kind == LK_PUSH || writes[i].kind == LK_ACKNOWLEDGE;
+        needs |= step_needs(&writes[i]);
     }
-    return LKI_UNLIKELY(jobs && (db->capabilities & LK_COMMITS_JOBS) == 0) ? lki_db_lacks(db)
-                                                                           : LK_OK;
+    return LKI_UNLIKELY((needs & ~db->capabilities) != 0) ? lki_db_lacks(db) : LK_OK;
 }
 
 lk_status
@@ -449,8 +555,6 @@ lk_query_page(lk_db *db, const lk_page *page, lk_result *result)
         page == NULL || result == NULL ? LK_INVALID : lki_check_query(db, page->query);
     if (status != LK_OK)
         return status;
-    if (LKI_UNLIKELY(db->operations.query == NULL))
-        return lki_db_lacks(db);
     return db->operations.query(db->state, page, result);
 }
 
@@ -461,6 +565,45 @@ lk_query_items(lk_db *db, const lk_query *query, lk_result *result)
         return LK_INVALID;
     lk_page page = {query, query->after.size != 0, SIZE_MAX, SIZE_MAX};
     return lk_query_page(db, &page, result);
+}
+
+/* For an adapter without count: what a query finds. */
+static LKI_COLD lk_status
+compose_count(lk_db *db, const lk_query *query, size_t *count)
+{
+    lk_result *result = lk_result_new();
+    if (result == NULL)
+        return LK_NO_MEMORY;
+    lk_status status = lk_query_items(db, query, result);
+    if (status == LK_OK)
+        *count = lk_result_count(result);
+    lk_result_free(result);
+    return status;
+}
+
+lk_status
+lk_count(lk_db *db, const lk_query *query, size_t *count)
+{
+    lk_status status = count == NULL ? LK_INVALID : lki_check_query(db, query);
+    if (status != LK_OK)
+        return status;
+    return db->operations.count == NULL ? compose_count(db, query, count)
+                                        : db->operations.count(db->state, query, count);
+}
+
+/* ---- all of a store ---- */
+
+enum { PARTITIONS_PAGE = 1024 };
+
+lk_status
+lk_list_partitions(lk_db *db, lk_position *position, size_t limit, lk_result *result)
+{
+    if (db == NULL || position == NULL || result == NULL)
+        return LK_INVALID;
+    if (db->operations.list_partitions == NULL)
+        return lki_db_lacks(db);
+    return db->operations.list_partitions(db->state, position, limit != 0 ? limit : PARTITIONS_PAGE,
+                                          result);
 }
 
 /* ---- upkeep ---- */

@@ -14,9 +14,16 @@ lki_check_query(const lk_db *db, const lk_query *query)
     if (db == NULL || query == NULL || query->pk.size == 0)
         return LK_INVALID;
     lk_status status = lki_check_bytes(query->pk, db->max_pk_size);
-    if (status == LK_OK)
-        status = lki_check_sk_part(db, query->sk_prefix);
-    return status != LK_OK ? status : lki_check_sk_part(db, query->after);
+    const lk_bytes parts[] = {query->sk_prefix, query->after, query->from, query->until};
+    for (size_t i = 0; status == LK_OK && i < sizeof parts / sizeof *parts; i++)
+        status = lki_check_sk_part(db, parts[i]);
+    if (status != LK_OK)
+        return status;
+    bool ranges = query->from.size != 0 || query->until.size != 0;
+    return LKI_UNLIKELY(db->operations.query == NULL ||
+                        (ranges && (db->capabilities & LK_QUERIES_RANGES) == 0))
+               ? lki_db_lacks(db)
+               : LK_OK;
 }
 
 /* ---- keys that are named twice ---- */
@@ -41,15 +48,12 @@ keys_have_duplicates(const lk_key **keys, size_t count)
 
 /* The key of write `i`; NULL: it has none yet. */
 static const lk_key *
-write_key(const lki_named *named, size_t i)
+named_key(const lki_named *named, size_t i)
 {
-    if (named->writes == NULL) {
-        const lk_key *key = &named->items[i].key;
-        return named->jobs && key->sk.size == 0 ? NULL : key;
-    }
-    const lk_write *write = &named->writes[i];
-    const lk_key *key = write->kind == LK_ACKNOWLEDGE ? &write->claim->key : &write->item.key;
-    return write->kind == LK_PUSH && key->sk.size == 0 ? NULL : key;
+    if (named->writes != NULL)
+        return lki_write_key(&named->writes[i]);
+    const lk_key *key = &named->items[i].key;
+    return named->jobs && key->sk.size == 0 ? NULL : key;
 }
 
 lk_status
@@ -63,8 +67,8 @@ lki_check_duplicates(const lki_named *named, const lk_lock *locks, size_t lock_c
     if (keys == NULL)
         return LK_NO_MEMORY;
     for (size_t i = 0; i < named->count; i++)
-        if (write_key(named, i) != NULL)
-            keys[count++] = write_key(named, i);
+        if (named_key(named, i) != NULL)
+            keys[count++] = named_key(named, i);
     bool duplicates = keys_have_duplicates(keys, count);
     for (size_t i = 0; i < lock_count; i++)
         keys[i] = &locks[i].key;

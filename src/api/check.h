@@ -84,6 +84,7 @@ lki_check_item(const lk_db *db, const lk_item *item)
     return LKI_LIKELY(lki_item_is_good(db, item)) ? LK_OK : lki_item_fault(db, item);
 }
 
+/* Also whether the handle has such a query. */
 lk_status lki_check_query(const lk_db *db, const lk_query *query);
 
 /* What a call names: one of writes and items (`jobs`: those without an sk have no key yet). */

@@ -125,6 +125,35 @@ lk_queue_extend(lk_db *db, lk_claim *claim, int64_t visibility_ms)
 }
 
 lk_status
+lk_queue_inspect_many(lk_db *db, const lk_key *keys, size_t count, lk_job *jobs)
+{
+    if (db == NULL || ((keys == NULL || jobs == NULL) && count != 0))
+        return LK_INVALID;
+    if (db->operations.queue_inspect == NULL)
+        return lki_db_lacks(db);
+    for (size_t i = 0; i < count; i++) {
+        lk_status status = lki_check_key(db, &keys[i]);
+        if (status != LK_OK)
+            return status;
+    }
+    return count == 0 ? LK_OK : db->operations.queue_inspect(db->state, keys, count, jobs);
+}
+
+lk_status
+lk_queue_inspect_at(lk_db *db, const lk_key *key, lk_job *job)
+{
+    lk_job found;
+    lk_status status =
+        key == NULL || job == NULL ? LK_INVALID : lk_queue_inspect_many(db, key, 1, &found);
+    if (status != LK_OK)
+        return status;
+    if (found.state == 0)
+        return LK_NOT_FOUND;
+    *job = found;
+    return LK_OK;
+}
+
+lk_status
 lk_queue_stats(lk_db *db, lk_bytes pk, lk_queue_statistics *stats)
 {
     if (db == NULL || stats == NULL)

@@ -18,18 +18,29 @@ struct lk_stream {
     bool done;      /* there is nothing behind the page */
     lk_query query; /* its bytes are `keys` */
     size_t keys_size;
-    unsigned char keys[]; /* pk, prefix, then room for a cursor */
+    unsigned char *after; /* in `keys`: room for a cursor */
+    unsigned char keys[]; /* pk, prefix, bounds, cursor */
 };
+
+/* Copies bytes to `*end`, which moves behind them. */
+static lk_bytes
+bytes_keep(unsigned char **end, lk_bytes bytes)
+{
+    lk_bytes kept = {*end, bytes.size};
+    if (bytes.size != 0)
+        memcpy(*end, bytes.data, bytes.size);
+    *end += bytes.size;
+    return kept;
+}
 
 lk_status
 lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
 {
     lk_status status = stream == NULL ? LK_INVALID : lki_check_query(db, query);
-    if (status == LK_OK && db->operations.query == NULL)
-        status = lki_db_lacks(db);
     if (status != LK_OK)
         return status;
-    size_t size = query->pk.size + query->sk_prefix.size + lki_sk_room(db);
+    size_t size = query->pk.size + query->sk_prefix.size + query->from.size + query->until.size +
+                  lki_sk_room(db);
     lk_stream *s = lki_alloc(NULL, sizeof *s + size);
     lk_result *page = lk_result_new();
     if (s == NULL || page == NULL) {
@@ -41,14 +52,13 @@ lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
     s->limited = query->limit != 0;
     s->left = query->limit;
     s->started = query->after.size != 0;
-    s->query.pk.data = memcpy(s->keys, query->pk.data, query->pk.size);
-    unsigned char *prefix = s->keys + query->pk.size, *after = prefix + query->sk_prefix.size;
-    if (query->sk_prefix.size != 0)
-        memcpy(prefix, query->sk_prefix.data, query->sk_prefix.size);
-    s->query.sk_prefix.data = prefix;
-    if (query->after.size != 0)
-        memcpy(after, query->after.data, query->after.size);
-    s->query.after.data = after;
+    unsigned char *end = s->keys;
+    s->query.pk = bytes_keep(&end, query->pk);
+    s->query.sk_prefix = bytes_keep(&end, query->sk_prefix);
+    s->query.from = bytes_keep(&end, query->from);
+    s->query.until = bytes_keep(&end, query->until);
+    s->after = end;
+    s->query.after = bytes_keep(&end, query->after);
     *stream = s;
     return LK_OK;
 }
@@ -58,7 +68,7 @@ lk_stream_open(lk_db *db, const lk_query *query, lk_stream **stream)
 static bool
 resume_is_sane(const lk_stream *s, lk_bytes resume)
 {
-    size_t room = s->keys_size - s->query.pk.size - s->query.sk_prefix.size;
+    size_t room = (size_t)(s->keys + s->keys_size - s->after);
     int order = lk_bytes_compare(resume, s->query.after);
     return resume.size <= room && (!s->started || (s->query.reverse ? order < 0 : order > 0));
 }
@@ -96,10 +106,8 @@ page_read(lk_stream *s)
     s->next = 0;
     if (!s->done) {
         /* Behind what was looked at, whether or not it was live; an empty sk counts too. */
-        unsigned char *after = s->keys + s->query.pk.size + s->query.sk_prefix.size;
-        if (resume.size != 0)
-            memcpy(after, resume.data, resume.size);
-        s->query.after = (lk_bytes){after, resume.size};
+        unsigned char *end = s->after;
+        s->query.after = bytes_keep(&end, resume);
         s->started = true;
     }
     return LK_OK;

@@ -46,7 +46,7 @@ locks_check(lki_lmdb_txn *t, const change *c)
         uint64_t current = status == LK_OK ? row.version : 0;
         if (current != 0 && current == c->locks[i].version)
             continue;
-        *c->conflict = (lk_conflict){i, current};
+        *c->conflict = (lk_conflict){i, current, SIZE_MAX};
         return LK_RACE;
     }
     return LK_OK;
@@ -102,6 +102,10 @@ write_do(lki_lmdb_txn *t, change *c, const lk_write *write)
         if (status == LK_LOST)
             c->lost = write->claim->key.pk;
         status = status == LK_LATE ? LK_OK : status;
+        break;
+    case LK_TOUCH: /* not without the capabilities of these */
+    case LK_ADD:
+    case LK_RELEASE:
         break;
     }
     if (status == LK_OK && version != 0)

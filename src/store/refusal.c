@@ -54,7 +54,7 @@ lki_demands_judge(lki_store *store, const lki_demands *of, lki_time *now, lk_con
         uint64_t version = lock != NULL ? lock->version : 0;
         if (version == of->locks[i].version && version != 0)
             continue;
-        *conflict = (lk_conflict){i, version};
+        *conflict = (lk_conflict){i, version, SIZE_MAX};
         return LK_RACE;
     }
     return LK_OK;

@@ -305,7 +305,7 @@ record_commit(recorder *r, const record_write *writes, uint32_t write_count, lk_
     unsigned char bytes[RECORD_MANY][RECORD_VALUE_MAX];
     uint64_t before[RECORD_MANY];
     lk_write steps[RECORD_MANY];
-    lk_conflict conflict = {0, 0};
+    lk_conflict conflict = {0, 0, 0};
     for (uint32_t i = 0; i < lock_count; i++)
         before[i] = locks[i].version;
     for (uint32_t i = 0; i < write_count; i++) {

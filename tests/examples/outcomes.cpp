@@ -34,7 +34,7 @@ take_one(const latchkey::database &db, bool gives_way, int &calls)
             return LK_RACE;
         left = std::to_string(now - 1);
         writes.push_back(
-            {LK_PUT, {stock, {left.data(), left.size()}, db.expires_in(LK_HOURS(1))}, nullptr});
+            latchkey::put({stock, {left.data(), left.size()}, db.expires_in(LK_HOURS(1))}));
         return LK_OK;
     });
 }

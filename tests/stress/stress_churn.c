@@ -76,7 +76,7 @@ shared_commit(crowd_member *m, size_t key)
     bool stale = atomic_load(&test.done[key]) > begun;
     before = atomic_load(&test.highest[key]);
     lk_item item = {.key = its, .data = {bytes, crowd_value(bytes, key, random >> 8)}};
-    lk_conflict conflict = {0, 0};
+    lk_conflict conflict = {0, 0, 0};
     lk_status status = lk_set_atomic(test.db, &item, 1, &lock, 1, &conflict);
     EXPECT(status == LK_OK || status == LK_RACE, (uint64_t)(unsigned)status, key);
     EXPECT(!stale || status == LK_RACE, key, old.version);

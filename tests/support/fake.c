@@ -115,7 +115,7 @@ commit_noted(void *state, char letter, lk_lock *locks, size_t lock_count, lk_con
     for (size_t i = 0; status == LK_OK && i < lock_count; i++)
         locks[i].version++;
     if (status == LK_RACE && conflict != NULL)
-        *conflict = (lk_conflict){1, 77};
+        *conflict = (lk_conflict){1, 77, SIZE_MAX};
     return status;
 }
 
@@ -233,6 +233,50 @@ fake_statistics(void *state, lk_statistics *stats)
     return noted(state, 'x');
 }
 
+static lk_status
+fake_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
+{
+    (void)item, (void)condition, (void)expected;
+    return noted(state, 'x');
+}
+
+static lk_status
+fake_touch(void *state, const lk_key *key, int64_t expires_at_ms)
+{
+    (void)key, (void)expires_at_ms;
+    return noted(state, 'x');
+}
+
+static lk_status
+fake_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    (void)key, (void)delta, (void)expires_at_ms;
+    ((fake *)state)->optional_is_null |= value == NULL;
+    return noted(state, 'x');
+}
+
+static lk_status
+fake_count(void *state, const lk_query *query, size_t *count)
+{
+    (void)query, (void)count;
+    return noted(state, 'x');
+}
+
+static lk_status
+fake_list_partitions(void *state, lk_position *position, size_t limit, lk_result *result)
+{
+    (void)position, (void)result;
+    ((fake *)state)->optional_is_null |= limit == 0;
+    return noted(state, 'x');
+}
+
+static lk_status
+fake_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs)
+{
+    (void)keys, (void)count, (void)jobs;
+    return noted(state, 'x');
+}
+
 const lk_operations fake_operations = {sizeof fake_operations,
                                        fake_close,
                                        fake_get,
@@ -262,7 +306,13 @@ const lk_operations fake_operations = {sizeof fake_operations,
                                        NULL, /* no operation by address */
                                        NULL,
                                        NULL,
-                                       NULL};
+                                       NULL,
+                                       fake_put_if,
+                                       fake_touch,
+                                       fake_add,
+                                       fake_count,
+                                       fake_list_partitions,
+                                       fake_queue_inspect};
 
 /* ---- handles ---- */
 
@@ -273,6 +323,7 @@ fake_operations_of(uint64_t capabilities)
     o.get_into = NULL;
     o.get_locked = NULL;
     o.set_atomic = NULL;
+    o.count = NULL;
     lki_operations_trim(&o, capabilities);
     return o;
 }
@@ -341,6 +392,24 @@ call_delete(fake_rig *r)
 }
 
 static lk_status
+call_put_if(fake_rig *r)
+{
+    return lk_put_if(r->db, &item, LK_IF_EQUAL, item.data);
+}
+
+static lk_status
+call_touch(fake_rig *r)
+{
+    return lk_touch(r->db, key, 0);
+}
+
+static lk_status
+call_add(fake_rig *r)
+{
+    return lk_add(r->db, key, 1, 0, NULL);
+}
+
+static lk_status
 call_view(fake_rig *r)
 {
     return lk_view(r->db, key, &r->out.item);
@@ -384,6 +453,75 @@ call_commit_acknowledge(fake_rig *r)
 {
     lk_write write = {.kind = LK_ACKNOWLEDGE, .claim = &r->claim};
     return lk_commit(r->db, &write, 1, NULL, 0, NULL);
+}
+
+static lk_status
+call_commit_push_later(fake_rig *r)
+{
+    const lk_push_options options = LK_PUSH_OPTIONS_INIT;
+    lk_write write = {.kind = LK_PUSH, .item = item, .push = &options};
+    return lk_commit(r->db, &write, 1, NULL, 0, NULL);
+}
+
+static lk_status
+call_commit_release(fake_rig *r)
+{
+    lk_write write = {.kind = LK_RELEASE, .claim = &r->claim};
+    return lk_commit(r->db, &write, 1, NULL, 0, NULL);
+}
+
+static lk_status
+call_commit_if(fake_rig *r)
+{
+    lk_write write = {.kind = LK_DELETE, .item = item, .condition = LK_IF_PRESENT};
+    return lk_commit(r->db, &write, 1, NULL, 0, NULL);
+}
+
+static lk_status
+call_commit_touch(fake_rig *r)
+{
+    lk_write write = {.kind = LK_TOUCH, .item = item};
+    return lk_commit(r->db, &write, 1, NULL, 0, NULL);
+}
+
+static lk_status
+call_commit_add(fake_rig *r)
+{
+    lk_write write = {.kind = LK_ADD, .item = item};
+    return lk_commit(r->db, &write, 1, NULL, 0, NULL);
+}
+
+static lk_status
+call_count(fake_rig *r)
+{
+    lk_query query = {.pk = key.pk};
+    return lk_count(r->db, &query, &r->out.size);
+}
+
+static lk_status
+call_query_range(fake_rig *r)
+{
+    lk_query query = {.pk = key.pk, .until = key.sk};
+    return lk_query_items(r->db, &query, r->result);
+}
+
+static lk_status
+call_list_partitions(fake_rig *r)
+{
+    lk_position position = {{0}};
+    return lk_list_partitions(r->db, &position, 0, r->result);
+}
+
+static lk_status
+call_queue_inspect(fake_rig *r)
+{
+    return lk_queue_inspect(r->db, key, &r->out.job);
+}
+
+static lk_status
+call_queue_inspect_many(fake_rig *r)
+{
+    return lk_queue_inspect_many(r->db, &key, 1, &r->out.job);
 }
 
 static lk_status
@@ -488,6 +626,9 @@ const fake_call fake_calls[] = {
     {"lk_get_into", call_get_into, 0},
     {"lk_set", call_set, 0},
     {"lk_delete", call_delete, 0},
+    {"lk_put_if", call_put_if, LK_HAS_CONDITIONS},
+    {"lk_touch", call_touch, LK_HAS_CONDITIONS},
+    {"lk_add", call_add, LK_HAS_CONDITIONS},
     {"lk_view", call_view, LK_HAS_VIEWS},
     {"lk_get_lock", call_get_lock, LK_HAS_LOCKS},
     {"lk_get_locked", call_get_locked, LK_HAS_LOCKS | LK_HAS_GET_MANY},
@@ -495,6 +636,14 @@ const fake_call fake_calls[] = {
     {"lk_commit", call_commit, LK_HAS_LOCKS},
     {"lk_commit, LK_PUSH", call_commit_push, LK_COMMITS_JOBS},
     {"lk_commit, LK_ACKNOWLEDGE", call_commit_acknowledge, LK_COMMITS_JOBS},
+    {"lk_commit, LK_PUSH with options", call_commit_push_later, LK_COMMITS_RELEASES},
+    {"lk_commit, LK_RELEASE", call_commit_release, LK_COMMITS_RELEASES},
+    {"lk_commit with a condition", call_commit_if, LK_HAS_CONDITIONS},
+    {"lk_commit, LK_TOUCH", call_commit_touch, LK_HAS_CONDITIONS},
+    {"lk_commit, LK_ADD", call_commit_add, LK_HAS_CONDITIONS},
+    {"lk_count", call_count, LK_HAS_QUERY},
+    {"lk_query_items of a range", call_query_range, LK_QUERIES_RANGES},
+    {"lk_list_partitions", call_list_partitions, LK_HAS_PARTITIONS},
     {"lk_query_items", call_query_items, LK_HAS_QUERY},
     {"lk_query_page", call_query_page, LK_HAS_QUERY},
     {"lk_stream_next", call_stream, LK_HAS_QUERY},
@@ -507,6 +656,8 @@ const fake_call fake_calls[] = {
     {"lk_queue_purge", call_queue_purge, LK_HAS_QUEUES},
     {"lk_queue_close", call_queue_close, LK_HAS_QUEUES},
     {"lk_queue_fd", call_queue_fd, LK_HAS_QUEUE_FD},
+    {"lk_queue_inspect", call_queue_inspect, LK_HAS_QUEUE_INSPECT},
+    {"lk_queue_inspect_many", call_queue_inspect_many, LK_HAS_QUEUE_INSPECT},
     {"lk_sweep", call_sweep, LK_HAS_SWEEP},
     {"lk_statistics_read", call_statistics, LK_HAS_STATISTICS},
 };

@@ -14,9 +14,10 @@
 enum { FAKE_WRITES = 8, FAKE_SCRIPT = 8 };
 
 /* All groups of operations, and jobs in commits. */
-#define FAKE_ALL                                                                       \
-    (LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES | LK_HAS_QUEUE_FD | \
-     LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_COMMITS_JOBS)
+#define FAKE_ALL                                                                               \
+    (LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES | LK_HAS_QUEUE_FD |         \
+     LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_HAS_CONDITIONS | LK_HAS_PARTITIONS | \
+     LK_HAS_QUEUE_INSPECT | LK_COMMITS_JOBS | LK_COMMITS_RELEASES | LK_QUERIES_RANGES)
 
 typedef struct fake {
     /* what it answers */
@@ -62,6 +63,7 @@ typedef struct fake_rig {
         lk_item item;
         lk_queue_statistics queue;
         lk_statistics statistics;
+        lk_job job;
         size_t size;
         int fd;
     } out;

@@ -358,7 +358,7 @@ step_commit(rig *r)
         real[i] = r->pool[which[i]].real;
         ideal[i] = r->pool[which[i]].ideal;
     }
-    lk_conflict conflict = {77, 77}, ideal_conflict = {77, 77};
+    lk_conflict conflict = {77, 77, 77}, ideal_conflict = {77, 77, 77};
     bool twice = model_names_twice(writes, count, real, lock_count);
     lk_status wanted = model_commit(r->m, writes, count, ideal, lock_count, &ideal_conflict);
     lk_status status = commit_call(r, plain, writes, count, real, lock_count, &conflict);

@@ -339,7 +339,7 @@ model_locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *con
         if (current != 0 && current == locks[i].version)
             continue;
         if (conflict != NULL)
-            *conflict = (lk_conflict){i, current};
+            *conflict = (lk_conflict){i, current, SIZE_MAX};
         return LK_RACE;
     }
     return LK_OK;

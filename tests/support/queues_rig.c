@@ -514,7 +514,7 @@ static void
 step_commit(rig *r)
 {
     static draft d;
-    lk_conflict real = {77, 77}, ideal = {77, 77};
+    lk_conflict real = {77, 77, 77}, ideal = {77, 77, 77};
     memset(&d, 0, sizeof d);
     draft_make(r, &d);
     bool asked = !chance(r, 3);

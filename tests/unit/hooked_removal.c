@@ -200,7 +200,7 @@ static void
 call_late(void)
 {
     lk_item items[KEYS];
-    lk_conflict conflict = {9, 9};
+    lk_conflict conflict = {9, 9, 9};
     items_of(items, "in vain");
     assert_status(LK_RACE, lk_set_atomic(m.k.db, items, KEYS, m.locks, KEYS, &conflict));
     assert_true(conflict.index == 0 && conflict.current_version == 0);

@@ -84,6 +84,12 @@ static const member members[] = {
     MEMBER(view, LK_HAS_VIEWS),
     MEMBER(sweep, LK_HAS_SWEEP),
     MEMBER(statistics, LK_HAS_STATISTICS),
+    MEMBER(put_if, LK_HAS_CONDITIONS),
+    MEMBER(touch, LK_HAS_CONDITIONS),
+    MEMBER(add, LK_HAS_CONDITIONS),
+    MEMBER(count, 0),
+    MEMBER(list_partitions, LK_HAS_PARTITIONS),
+    MEMBER(queue_inspect, LK_HAS_QUEUE_INSPECT),
 };
 /* And four by address, which the fake does without: test_adapter_address.c. */
 enum { BY_ADDRESS = 4 };
@@ -143,9 +149,9 @@ test_open_of_a_small_table_is_invalid_with_an_operation_or_a_capability_more(voi
 static void
 test_open_of_a_group_that_is_not_whole_is_invalid(void **state)
 {
-    static const uint64_t groups[] = {LK_HAS_GET_MANY,  LK_HAS_QUERY, LK_HAS_LOCKS,
-                                      LK_HAS_QUEUES,    LK_HAS_VIEWS, LK_HAS_SWEEP,
-                                      LK_HAS_STATISTICS};
+    static const uint64_t groups[] = {LK_HAS_GET_MANY,   LK_HAS_QUERY,      LK_HAS_LOCKS,
+                                      LK_HAS_QUEUES,     LK_HAS_VIEWS,      LK_HAS_SWEEP,
+                                      LK_HAS_STATISTICS, LK_HAS_CONDITIONS, LK_HAS_PARTITIONS};
     (void)state;
     for (size_t g = 0; g < KIT_COUNT(groups); g++) {
         const member *of_group[8];
@@ -174,7 +180,7 @@ test_open_with_bits_that_are_unknown_or_need_others_is_invalid(void **state)
     const uint64_t promises = LK_IS_SNAPSHOT | LK_IS_DURABLE | LK_CHECKS_DUPLICATES;
     lk_operations small = fake_operations_of(0);
     for (unsigned bit = 0; bit < 64; bit++) {
-        uint64_t one = (uint64_t)1 << bit, known = FAKE_ALL | promises;
+        uint64_t one = (uint64_t)1 << bit, known = FAKE_ALL | promises | LK_LOCKS_ABSENT;
         if ((known & one) == 0)
             assert_status(LK_INVALID, table_status(&fake_operations, FAKE_ALL | one));
         assert_status((promises & one) != 0 ? LK_OK : LK_INVALID, table_status(&small, one));
@@ -189,6 +195,18 @@ test_open_with_bits_that_are_unknown_or_need_others_is_invalid(void **state)
     assert_status(LK_OK, table_status(&both, locks | queues | LK_COMMITS_JOBS));
     assert_status(LK_INVALID, table_status(&only_locks, locks | LK_COMMITS_JOBS));
     assert_status(LK_INVALID, table_status(&only_queues, queues | LK_COMMITS_JOBS));
+
+    const uint64_t query = LK_HAS_QUERY, inspect = LK_HAS_QUEUE_INSPECT;
+    lk_operations only_query = fake_operations_of(query),
+                  with_inspect = fake_operations_of(inspect);
+    lk_operations queues_inspect = fake_operations_of(queues | inspect);
+    assert_status(LK_INVALID, table_status(&with_inspect, inspect));
+    assert_status(LK_OK, table_status(&queues_inspect, queues | inspect));
+    assert_status(LK_OK, table_status(&only_query, query | LK_QUERIES_RANGES));
+    assert_status(LK_OK, table_status(&only_locks, locks | LK_LOCKS_ABSENT));
+    assert_status(LK_INVALID, table_status(&both, locks | queues | LK_COMMITS_RELEASES));
+    assert_status(LK_OK,
+                  table_status(&both, locks | queues | LK_COMMITS_JOBS | LK_COMMITS_RELEASES));
 }
 
 /* ---- sizes ---- */
@@ -454,7 +472,10 @@ test_calls_that_an_adapter_lacks_are_unsupported(void **state)
             continue;
         /* One group alone, with those that it needs. */
         has |= has == LK_HAS_QUEUE_FD ? LK_HAS_QUEUES : 0;
-        has |= has == LK_COMMITS_JOBS ? LK_HAS_QUEUES | LK_HAS_LOCKS : 0;
+        has |= has == LK_COMMITS_RELEASES ? LK_COMMITS_JOBS : 0;
+        has |= (has & LK_COMMITS_JOBS) != 0 ? LK_HAS_QUEUES | LK_HAS_LOCKS : 0;
+        has |= has == LK_HAS_QUEUE_INSPECT ? LK_HAS_QUEUES : 0;
+        has |= has == LK_QUERIES_RANGES ? LK_HAS_QUERY : 0;
         fake *f = fake_new();
         lk_db *db = fake_open(f, has);
         fake_rig rig = fake_rig_of(db);

@@ -424,7 +424,7 @@ test_commit_of_jobs_without_the_capability_is_unsupported_as_a_whole(void **stat
             assert_status(jobs ? LK_UNSUPPORTED : LK_OK, status);
         }
     assert_int_equal(r->f.calls, 4);
-    lk_write unknown = {.kind = (lk_write_kind)4, .item = {.key = key_a}};
+    lk_write unknown = {.kind = (lk_write_kind)(LK_RELEASE + 1), .item = {.key = key_a}};
     lk_write no_claim = {.kind = LK_ACKNOWLEDGE};
     assert_status(LK_INVALID, lk_commit(r->db, &unknown, 1, NULL, 0, NULL));
     assert_status(LK_INVALID, lk_commit(r->db, &no_claim, 1, NULL, 0, NULL));

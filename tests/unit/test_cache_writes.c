@@ -150,7 +150,7 @@ test_race_drops_the_keys_of_the_locks(void **state)
         assert_true(cached_hits(&c, the_key(), "old"));
         lk_item other = kit_item("r", "9", "x");
         lk_write write = {.kind = LK_PUT, .item = other};
-        lk_conflict conflict = {9, 9};
+        lk_conflict conflict = {9, 9, 9};
         lk_status status = atomic != 0 ? lk_set_atomic(c.cache, &other, 1, locks, 2, &conflict)
                                        : lk_commit(c.cache, &write, 1, locks, 2, &conflict);
         assert_status(LK_RACE, status);

@@ -136,7 +136,7 @@ test_version_of_a_key_that_never_was_is_stale(void **state)
     kit *k = kit_of(state);
     lk_lock stale = kit_lock(k, lk_key_of("p", "a")), now = stale, forged = stale;
     lk_item item = kit_item("p", "new", "x");
-    lk_conflict conflict = {9, 9};
+    lk_conflict conflict = {9, 9, 9};
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &now, 1, NULL));
     assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, &stale, 1, NULL));
     forged.key = item.key;

@@ -241,7 +241,7 @@ test_commit_under_locks_read_before_their_keys_went_and_cells_were_freed_is_a_ra
     lk_key keys[READ];
     lk_item items[READ];
     lk_lock locks[READ];
-    lk_conflict conflict = {99, 99};
+    lk_conflict conflict = {99, 99, 99};
     keys_read(k, keys, items, locks);
     assert_status(LK_OK, lk_delete(k->db, keys, READ));
     kit_sweep(k);
@@ -258,7 +258,7 @@ test_commit_under_locks_read_before_their_keys_came_anew_names_the_new_version(v
     lk_key keys[READ];
     lk_item items[READ];
     lk_lock locks[READ];
-    lk_conflict conflict = {99, 99};
+    lk_conflict conflict = {99, 99, 99};
     keys_read(k, keys, items, locks);
     assert_status(LK_OK, lk_delete(k->db, &keys[2], 1));
     assert_status(LK_OK, lk_set(k->db, &items[2], 1));

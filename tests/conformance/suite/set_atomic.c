@@ -23,7 +23,7 @@ test_race_names_the_first_stale_lock_and_writes_nothing(rig *r)
             assert_status(LK_OK, lk_set_atomic(r->db, NULL, 0, &locks[i], 1, NULL));
         lk_item items[] = {lkc_item("new", "a", "x"), lkc_item("new", "old", "y"),
                            lkc_item("a", sk[0], "z")};
-        lk_conflict conflict = {99, 99};
+        lk_conflict conflict = {99, 99, 99};
         assert_status(LK_RACE, lk_set_atomic(r->db, items, 3, copy, LOCKS, &conflict));
         assert_int_equal(conflict.index, stale);
         assert_true(conflict.current_version == locks[stale].version);
@@ -44,7 +44,7 @@ test_lock_of_version_zero_is_stale(rig *r)
 {
     lk_item item = lkc_item("a", "b", "x");
     lk_lock lock = {.key = item.key};
-    lk_conflict conflict = {9, 9};
+    lk_conflict conflict = {9, 9, 9};
     assert_status(LK_RACE, lk_set_atomic(r->db, &item, 1, &lock, 1, &conflict));
     assert_true(conflict.index == 0 && conflict.current_version == 0);
     lkc_set(r, "a", "b", "an item");
@@ -161,7 +161,7 @@ test_commit_of_1024_is_done_and_of_more_is_too_big(rig *r)
         assert_holds(r, items[i].key, sk[i]);
     assert_holds(r, items[MOST].key, NULL);
     assert_true(locks[MOST - 1].version > last.version);
-    lk_conflict conflict = {0, 0};
+    lk_conflict conflict = {0, 0, 0};
     locks[MOST - 1].version = last.version;
     assert_status(LK_RACE, lk_set_atomic(r->db, items, 1, locks, MOST, &conflict));
     assert_int_equal(conflict.index, MOST - 1);

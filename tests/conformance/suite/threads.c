@@ -210,7 +210,7 @@ transfer(member *m)
         for (size_t i = 0; i < 3; i++)
             items[i] = lkc_number_item(keys[i], &held[i]);
         uint64_t before = locks[2].version;
-        lk_conflict conflict = {9, 9};
+        lk_conflict conflict = {9, 9, 9};
         lk_status status = lk_set_atomic(m->r->db, items, 3, locks, 3, &conflict);
         EXPECT(status == LK_OK || status == LK_RACE, status, 0);
         if (status == LK_OK) {

@@ -131,7 +131,7 @@ set_atomic_that_races_for_nothing(void *state, const lk_item *items, size_t item
 {
     pass *p = state;
     if (atomic_fetch_add(&p->calls, 1) % 4 == 3) {
-        *conflict = (lk_conflict){0, locks[0].version};
+        *conflict = (lk_conflict){0, locks[0].version, SIZE_MAX};
         return LK_RACE;
     }
     return lk_set_atomic(inner_of(state), items, item_count, locks, lock_count, conflict);
