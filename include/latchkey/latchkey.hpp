@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * latchkey/latchkey.hpp: latchkey for C++17. Header only, no exceptions, nothing that the C
- * interface does not do: owners that close by themselves (move-only), std::string_view for bytes,
- * ranges over results, and the loop that every optimistic commit needs.
+ * latchkey/latchkey.hpp: latchkey for C++17. Header only, nothing that the C interface does not do:
+ * owners that close by themselves (move-only), std::string_view for bytes, ranges over results, and
+ * the loop that every optimistic commit needs. Nothing here throws by itself.
  *
  *     latchkey::database db;
  *     latchkey::result result;
@@ -24,13 +24,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
+#include <new>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <latchkey/latchkey.h>
+#if __has_include(<latchkey/lmdb.h>)
+#include <latchkey/lmdb.h>
+#endif
 
 namespace latchkey
 {
@@ -72,50 +78,132 @@ query_of(std::string_view pk, std::string_view sk_prefix = {}) noexcept
     return query;
 }
 
-inline lk_write
-put(const lk_item &what) noexcept
+/* From `from` on, and before `until`; empty: from the first, to the last. */
+inline lk_query
+range_of(std::string_view pk, std::string_view from, std::string_view until) noexcept
 {
-    lk_write step{};
-    step.kind = LK_PUT;
-    step.item = what;
-    return step;
+    lk_query query{};
+    query.pk = bytes(pk);
+    query.from = bytes(from);
+    query.until = bytes(until);
+    return query;
+}
+
+/* ---- what a commit writes ---- */
+
+inline lk_write
+put(const lk_item &what, lk_condition condition = LK_ALWAYS,
+    std::string_view expected = {}) noexcept
+{
+    lk_write write{};
+    write.kind = LK_PUT;
+    write.item = what;
+    write.condition = condition;
+    write.expected = bytes(expected);
+    return write;
 }
 
 inline lk_write
-remove(lk_key what) noexcept
+remove(const lk_key &what, lk_condition condition = LK_ALWAYS,
+       std::string_view expected = {}) noexcept
 {
-    lk_write step{};
-    step.kind = LK_DELETE;
-    step.item.key = what;
-    return step;
+    lk_write write = put(lk_item{what, lk_bytes{}, 0}, condition, expected);
+    write.kind = LK_DELETE;
+    return write;
 }
 
 inline lk_write
-push(const lk_item &what) noexcept
+touch(const lk_key &what, std::int64_t expires_at_ms) noexcept
 {
-    lk_write step = put(what);
-    step.kind = LK_PUSH;
-    return step;
+    lk_write write{};
+    write.kind = LK_TOUCH;
+    write.item.key = what;
+    write.item.expires_at_ms = expires_at_ms;
+    return write;
 }
 
-/* `claim` stays the caller's, until the commit returns. */
+inline lk_write
+add(const lk_key &what, std::int64_t delta, std::int64_t expires_at_ms = 0) noexcept
+{
+    lk_write write = touch(what, expires_at_ms);
+    write.kind = LK_ADD;
+    write.delta = delta;
+    return write;
+}
+
+/* `options` stay the caller's, until the commit returns; and so does `claim` below. */
+inline lk_write
+push(const lk_item &what, const lk_push_options *options = nullptr) noexcept
+{
+    lk_write write{};
+    write.kind = LK_PUSH;
+    write.item = what;
+    write.push = options;
+    return write;
+}
+
 inline lk_write
 acknowledge(const lk_claim &claim) noexcept
 {
-    lk_write step{};
-    step.kind = LK_ACKNOWLEDGE;
-    step.claim = &claim;
-    return step;
+    lk_write write{};
+    write.kind = LK_ACKNOWLEDGE;
+    write.claim = &claim;
+    return write;
 }
+
+inline lk_write
+release(const lk_claim &claim, std::int64_t delay_ms = 0) noexcept
+{
+    lk_write write = acknowledge(claim);
+    write.kind = LK_RELEASE;
+    write.delay_ms = delay_ms;
+    return write;
+}
+
+/* ---- many of something ---- */
+
+/* Borrows an array, a vector, or the list in braces of a call: allocates nothing. */
+template <class T> class span
+{
+  public:
+    constexpr span() noexcept = default;
+    constexpr span(T *data, std::size_t size) noexcept : data_(data), size_(size)
+    {
+    }
+    template <std::size_t Size>
+    constexpr span(T (&array)[Size]) noexcept : data_(array), size_(Size)
+    {
+    }
+    template <class Container, class = std::enable_if_t<std::is_convertible_v<
+                                   decltype(std::declval<Container &>().data()), T *>>>
+    constexpr span(Container &&container) noexcept
+        : data_(container.data()), size_(container.size())
+    {
+    }
+    /* Lives as long as the call that it is written in. */
+    constexpr span(std::initializer_list<std::remove_const_t<T>> list) noexcept
+        : span(list.begin(), list.size())
+    {
+    }
+    constexpr T *
+    data() const noexcept
+    {
+        return data_;
+    }
+    constexpr std::size_t
+    size() const noexcept
+    {
+        return size_;
+    }
+
+  private:
+    T *data_ = nullptr;
+    std::size_t size_ = 0;
+};
 
 namespace detail
 {
 struct closer {
-    void
-    operator()(lk_db *db) const noexcept
-    {
-        lk_close(db);
-    }
     void
     operator()(lk_result *result) const noexcept
     {
@@ -125,6 +213,16 @@ struct closer {
     operator()(lk_stream *stream) const noexcept
     {
         lk_stream_close(stream);
+    }
+};
+struct handle_closer {
+    bool borrowed = false; /* others close it */
+
+    void
+    operator()(lk_db *db) const noexcept
+    {
+        if (!borrowed)
+            lk_close(db);
     }
 };
 } // namespace detail
@@ -281,27 +379,34 @@ class database
     explicit database(lk_db *db) noexcept : owned_(db)
     {
     }
+    /* Leaves `db` to its owner, who closes it after the last call of this. */
+    [[nodiscard]] static database
+    borrow(lk_db *db) noexcept
+    {
+        database borrowed;
+        borrowed.owned_ = {db, detail::handle_closer{true}};
+        return borrowed;
+    }
 
     [[nodiscard]] static lk_status
     open_memory(database &db, const lk_memory_options *options = nullptr) noexcept
     {
-        lk_db *opened = nullptr;
-        lk_status status = lk_memory_open(options, &opened);
-        if (status == LK_OK)
-            db.owned_.reset(opened);
-        return status;
+        return opened(db, [&](lk_db **to) { return lk_memory_open(options, to); });
     }
-
     /* `inner` must outlive the cache. */
     [[nodiscard]] static lk_status
     open_cache(database &db, const database &inner, const lk_cache_options &options) noexcept
     {
-        lk_db *opened = nullptr;
-        lk_status status = lk_cache_open(inner.get(), &options, &opened);
-        if (status == LK_OK)
-            db.owned_.reset(opened);
-        return status;
+        return opened(db, [&](lk_db **to) { return lk_cache_open(inner.get(), &options, to); });
     }
+#ifdef LATCHKEY_LMDB_H
+    /* The program links latchkey-lmdb as well. */
+    [[nodiscard]] static lk_status
+    open_lmdb(database &db, const char *path, const lk_lmdb_options *options = nullptr) noexcept
+    {
+        return opened(db, [&](lk_db **to) { return lk_lmdb_open(path, options, to); });
+    }
+#endif
 
     explicit operator bool() const noexcept
     {
@@ -345,14 +450,16 @@ class database
         return with(to, [&](lk_result *r) { return lk_get_at(get(), &what, r); });
     }
     [[nodiscard]] lk_status
-    get_many(const lk_key *keys, std::size_t count, result &to) const noexcept
+    get_into(const lk_key &what, void *buffer, std::size_t capacity,
+             std::size_t &size) const noexcept
     {
-        return with(to, [&](lk_result *r) { return lk_get_many(get(), keys, count, r); });
+        return lk_get_into_at(get(), &what, buffer, capacity, &size);
     }
     [[nodiscard]] lk_status
-    get_many(const std::vector<lk_key> &keys, result &to) const noexcept
+    get_many(span<const lk_key> keys, result &to) const noexcept
     {
-        return get_many(keys.data(), keys.size(), to);
+        return with(to,
+                    [&](lk_result *r) { return lk_get_many(get(), keys.data(), keys.size(), r); });
     }
     [[nodiscard]] lk_status
     set(const lk_item &what) const noexcept
@@ -360,17 +467,35 @@ class database
         return lk_set(get(), &what, 1);
     }
     [[nodiscard]] lk_status
-    set(const std::vector<lk_item> &items) const noexcept
+    set(span<const lk_item> items) const noexcept
     {
         return lk_set(get(), items.data(), items.size());
     }
     [[nodiscard]] lk_status
-    remove(lk_key what) const noexcept
+    put_if(const lk_item &what, lk_condition condition,
+           std::string_view expected = {}) const noexcept
+    {
+        return lk_put_if(get(), &what, condition, bytes(expected));
+    }
+    [[nodiscard]] lk_status
+    touch(const lk_key &what, std::int64_t expires_at_ms) const noexcept
+    {
+        return lk_touch_at(get(), &what, expires_at_ms);
+    }
+    /* A counter that is not there counts as 0, and the new one gets this expiry. */
+    [[nodiscard]] lk_status
+    add(const lk_key &what, std::int64_t delta, std::int64_t expires_at_ms = 0,
+        std::int64_t *value = nullptr) const noexcept
+    {
+        return lk_add_at(get(), &what, delta, expires_at_ms, value);
+    }
+    [[nodiscard]] lk_status
+    remove(const lk_key &what) const noexcept
     {
         return lk_delete(get(), &what, 1);
     }
     [[nodiscard]] lk_status
-    remove(const std::vector<lk_key> &keys) const noexcept
+    remove(span<const lk_key> keys) const noexcept
     {
         return lk_delete(get(), keys.data(), keys.size());
     }
@@ -382,23 +507,28 @@ class database
     {
         return lk_get_lock_at(get(), &what, &lock);
     }
+    /* LK_INVALID, too: fewer locks than keys. */
     [[nodiscard]] lk_status
-    set_atomic(const std::vector<lk_item> &items, std::vector<lk_lock> &locks,
+    get_locked(span<const lk_key> keys, span<lk_lock> locks, result &to) const noexcept
+    {
+        if (locks.size() < keys.size())
+            return LK_INVALID;
+        return with(to, [&](lk_result *r) {
+            return lk_get_locked(get(), keys.data(), keys.size(), locks.data(), r);
+        });
+    }
+    [[nodiscard]] lk_status
+    set_atomic(span<const lk_item> items, span<lk_lock> locks,
                lk_conflict *conflict = nullptr) const noexcept
     {
         return lk_set_atomic(get(), items.data(), items.size(), locks.data(), locks.size(),
                              conflict);
     }
     [[nodiscard]] lk_status
-    commit(const std::vector<lk_write> &writes, std::vector<lk_lock> &locks,
+    commit(span<const lk_write> writes, span<lk_lock> locks = {},
            lk_conflict *conflict = nullptr) const noexcept
     {
         return lk_commit(get(), writes.data(), writes.size(), locks.data(), locks.size(), conflict);
-    }
-    [[nodiscard]] lk_status
-    commit(const std::vector<lk_write> &writes) const noexcept
-    {
-        return lk_commit(get(), writes.data(), writes.size(), nullptr, 0, nullptr);
     }
 
     /* A read-modify-write: reads the items of `keys` with their locks, lets `change` say what to
@@ -407,24 +537,26 @@ class database
      * of the keys and `writes` empty; what the writes borrow has to live until the next call of
      * `change`, or the end. Anything but LK_OK from it ends the transaction without a write, with
      * that status, LK_RACE too: only a race of the commit itself begins it anew. So LK_RACE is that
-     * of `change`, or says that the commit raced `attempts` times (0: nothing was tried). */
+     * of `change`, or says that the commit raced `attempts` times (0: nothing was tried). Where
+     * `change` throws, nothing is written: std::bad_alloc, as of a vector or string that grows, is
+     * LK_NO_MEMORY, and anything else passes through. */
     template <class Change>
     [[nodiscard]] lk_status
-    transact(const std::vector<lk_key> &keys, Change &&change, unsigned attempts = ~0u) const
+    transact(span<const lk_key> keys, Change &&change, unsigned attempts = ~0u) const
     {
         result items;
-        std::vector<lk_lock> locks(keys.size());
+        std::unique_ptr<lk_lock[]> made(new (std::nothrow) lk_lock[keys.size()]);
+        span<lk_lock> locks(made.get(), keys.size());
         std::vector<lk_write> writes;
-        if (items.get() == nullptr)
+        if (made == nullptr)
             return LK_NO_MEMORY;
         for (unsigned attempt = 0; attempt < attempts; attempt++) {
             if (attempt > 0)
                 lk_backoff(attempt - 1);
             writes.clear();
-            lk_status status =
-                lk_get_locked(get(), keys.data(), keys.size(), locks.data(), items.get());
+            lk_status status = get_locked(keys, locks, items);
             if (status == LK_OK)
-                status = change(static_cast<const result &>(items), writes);
+                status = changed(change, items, writes);
             if (status != LK_OK)
                 return status;
             status = commit(writes, locks);
@@ -442,6 +574,11 @@ class database
         return with(to, [&](lk_result *r) { return lk_query_items(get(), &what, r); });
     }
     [[nodiscard]] lk_status
+    count(const lk_query &what, std::size_t &count) const noexcept
+    {
+        return lk_count(get(), &what, &count);
+    }
+    [[nodiscard]] lk_status
     open_stream(const lk_query &what, stream &to) const noexcept
     {
         lk_stream *opened = nullptr;
@@ -449,6 +586,13 @@ class database
         if (status == LK_OK)
             to.owned_.reset(opened);
         return status;
+    }
+    /* The next page; `position` begins as lk_position{}. */
+    [[nodiscard]] lk_status
+    list_partitions(lk_position &position, result &to, std::size_t limit = 0) const noexcept
+    {
+        return with(to,
+                    [&](lk_result *r) { return lk_list_partitions(get(), &position, limit, r); });
     }
 
     /* ---- queues ---- */
@@ -459,9 +603,17 @@ class database
         return lk_queue_push(get(), &job, 1, options, nullptr);
     }
     [[nodiscard]] lk_status
-    push(const std::vector<lk_item> &jobs, const lk_push_options *options = nullptr) const noexcept
+    push(span<const lk_item> jobs, const lk_push_options *options = nullptr) const noexcept
     {
         return lk_queue_push(get(), jobs.data(), jobs.size(), options, nullptr);
+    }
+    /* With the jobs as they are stored. */
+    [[nodiscard]] lk_status
+    push(span<const lk_item> jobs, const lk_push_options *options, result &pushed) const noexcept
+    {
+        return with(pushed, [&](lk_result *r) {
+            return lk_queue_push(get(), jobs.data(), jobs.size(), options, r);
+        });
     }
     [[nodiscard]] lk_status
     pull(const lk_pull_options &options, result &to) const noexcept
@@ -474,6 +626,11 @@ class database
         return lk_queue_acknowledge(get(), &claim, 1);
     }
     [[nodiscard]] lk_status
+    acknowledge(span<const lk_claim> claims) const noexcept
+    {
+        return lk_queue_acknowledge(get(), claims.data(), claims.size());
+    }
+    [[nodiscard]] lk_status
     release(const lk_claim &claim, std::int64_t delay_ms = 0) const noexcept
     {
         return lk_queue_release(get(), &claim, delay_ms);
@@ -484,20 +641,85 @@ class database
         return lk_queue_extend(get(), &claim, visibility_ms);
     }
     [[nodiscard]] lk_status
+    inspect(const lk_key &what, lk_job &job) const noexcept
+    {
+        return lk_queue_inspect_at(get(), &what, &job);
+    }
+    [[nodiscard]] lk_status
+    queue_stats(std::string_view pk, lk_queue_statistics &stats) const noexcept
+    {
+        return lk_queue_stats(get(), bytes(pk), &stats);
+    }
+    [[nodiscard]] lk_status
+    purge_queue(std::string_view pk, std::size_t *purged = nullptr) const noexcept
+    {
+        return lk_queue_purge(get(), bytes(pk), purged);
+    }
+    [[nodiscard]] lk_status
     close_queue(std::string_view pk) const noexcept
     {
         return lk_queue_close(get(), bytes(pk));
     }
+    [[nodiscard]] lk_status
+    queue_fd(std::string_view pk, int &fd) const noexcept
+    {
+        return lk_queue_fd(get(), bytes(pk), &fd);
+    }
+
+    /* ---- upkeep ---- */
+
+    [[nodiscard]] lk_status
+    sweep(std::size_t max_items = 0, std::size_t *swept = nullptr) const noexcept
+    {
+        return lk_sweep(get(), max_items, swept);
+    }
+    [[nodiscard]] lk_status
+    statistics(lk_statistics &stats) const noexcept
+    {
+        return lk_statistics_read(get(), &stats);
+    }
 
   private:
+    template <class Open>
+    static lk_status
+    opened(database &db, Open &&open) noexcept
+    {
+        lk_db *handle = nullptr;
+        lk_status status = open(&handle);
+        if (status == LK_OK)
+            db = database(handle);
+        return status;
+    }
     template <class Call>
     static lk_status
     with(result &to, Call &&call) noexcept
     {
         return to.get() == nullptr ? LK_NO_MEMORY : call(to.get());
     }
-    std::unique_ptr<lk_db, detail::closer> owned_;
+    template <class Change>
+    static lk_status
+    changed(Change &change, const result &items, std::vector<lk_write> &writes)
+    {
+#ifdef __cpp_exceptions
+        try {
+            return change(items, writes);
+        } catch (const std::bad_alloc &) {
+            return LK_NO_MEMORY;
+        }
+#else
+        return change(items, writes);
+#endif
+    }
+    std::unique_ptr<lk_db, detail::handle_closer> owned_;
 };
+
+/* All live items and jobs of one handle into another: a backup, a restore, a move. */
+[[nodiscard]] inline lk_status
+copy(const database &from, const database &to, const lk_copy_options *options = nullptr,
+     lk_copy_report *report = nullptr) noexcept
+{
+    return lk_copy(from.get(), to.get(), options, report);
+}
 
 /* While it lives, items that lk_view returned stay where they are. It belongs to the thread that
  * made it; sections of a thread end in reverse order. */
