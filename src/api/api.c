@@ -2,8 +2,7 @@
  *
  * The public calls. Each checks its arguments as a whole and against the handle's limits, then
  * calls the handle's operation: one indirect call, no policy. What some databases lack is put
- * together from other calls here (compose_...), but only where that is exactly what the contract
- * says: a snapshot cannot be made of single reads.
+ * together from other calls (compose.c).
  *
  * Only reads of one key know what may stand behind a handle. If it is the embedded store or a
  * cache, and the key is short, they go on inline there (memory_db.h, cache_db.h) without a look at
@@ -12,7 +11,7 @@
 #include "adapter/cache_db.h"
 #include "adapter/memory_db.h"
 #include "api/check.h"
-#include "base/alloc.h"
+#include "api/compose.h"
 #include "base/hash.h"
 #include "base/reclaim.h"
 
@@ -116,22 +115,6 @@ lk_get_many(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
     return db->operations.get_many(db->state, keys, count, result);
 }
 
-/* For an adapter without get_into: what a get finds. */
-static LKI_COLD lk_status
-compose_get_into(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
-{
-    lk_result *result = lk_result_new();
-    if (result == NULL)
-        return LK_NO_MEMORY;
-    lk_status status = lk_get_at(db, key, result);
-    if (status == LK_OK && lk_result_item(result, 0) == NULL)
-        status = LK_INVALID; /* an adapter that found nothing and says LK_OK */
-    if (status == LK_OK)
-        status = lki_copy_into(lk_result_item(result, 0)->data, buffer, capacity, size);
-    lk_result_free(result);
-    return status;
-}
-
 static LKI_APART lk_status
 get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
 {
@@ -143,7 +126,7 @@ get_into_otherwise(lk_db *db, const lk_key *key, void *buffer, size_t capacity, 
     if (LKI_LIKELY(db->operations.get_into_at != NULL))
         return db->operations.get_into_at(db->state, key, buffer, capacity, size);
     return db->operations.get_into == NULL
-               ? compose_get_into(db, key, buffer, capacity, size)
+               ? lki_compose_get_into(db, key, buffer, capacity, size)
                : db->operations.get_into(db->state, *key, buffer, capacity, size);
 }
 
@@ -336,28 +319,6 @@ lk_get_lock_at(lk_db *db, const lk_key *key, lk_lock *lock)
     return status;
 }
 
-/* For an adapter without get_locked: each lock is read before all items. */
-static LKI_COLD lk_status
-compose_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
-{
-    const lk_operations *o = &db->operations;
-    if ((o->get_lock_at == NULL && o->get_lock == NULL) || o->get_many == NULL)
-        return lki_db_lacks(db);
-    size_t size;
-    if (__builtin_mul_overflow(count, sizeof *locks, &size))
-        return LK_NO_MEMORY;
-    lk_lock *read = lki_alloc(NULL, size + (size == 0));
-    lk_status status = read == NULL ? LK_NO_MEMORY : LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = lk_get_lock_at(db, &keys[i], &read[i]);
-    if (status == LK_OK)
-        status = db->operations.get_many(db->state, keys, count, result);
-    if (status == LK_OK && count != 0)
-        memcpy(locks, read, size);
-    lki_free(NULL, read, size + (size == 0));
-    return status;
-}
-
 lk_status
 lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
@@ -366,7 +327,7 @@ lk_get_locked(lk_db *db, const lk_key *keys, size_t count, lk_lock *locks, lk_re
     if (status != LK_OK)
         return status;
     if (LKI_UNLIKELY(db->operations.get_locked == NULL))
-        return compose_get_locked(db, keys, count, locks, result);
+        return lki_compose_get_locked(db, keys, count, locks, result);
     status = db->operations.get_locked(db->state, keys, count, locks, result);
     for (size_t i = 0; status == LK_OK && i < count; i++)
         lki_key_copy(&locks[i].key, &keys[i]);
@@ -388,29 +349,6 @@ locks_check(const lk_db *db, const lk_lock *locks, size_t count)
     return LK_OK;
 }
 
-/* For an adapter without set_atomic: a commit of puts. */
-static LKI_COLD lk_status
-compose_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks,
-                   size_t lock_count, lk_conflict *conflict)
-{
-    if (db->operations.commit == NULL)
-        return lki_db_lacks(db);
-    size_t size = (item_count + 1) * sizeof(lk_write); /* at most LK_COMMIT_MAX */
-    lk_write *writes = lki_alloc(NULL, size);
-    if (writes == NULL)
-        return LK_NO_MEMORY;
-    for (size_t i = 0; i < item_count; i++)
-        writes[i] = (lk_write){.kind = LK_PUT, .item = items[i]};
-    lk_status status = LK_OK;
-    if ((db->capabilities & LK_CHECKS_DUPLICATES) == 0)
-        status = lki_check_duplicates(&(lki_named){.items = items, .count = item_count}, locks,
-                                      lock_count);
-    if (status == LK_OK)
-        status = db->operations.commit(db->state, writes, item_count, locks, lock_count, conflict);
-    lki_free(NULL, writes, size);
-    return status;
-}
-
 lk_status
 lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks, size_t lock_count,
               lk_conflict *conflict)
@@ -427,7 +365,7 @@ lk_set_atomic(lk_db *db, const lk_item *items, size_t item_count, lk_lock *locks
         return status;
     conflict = conflict != NULL ? conflict : &ignored;
     if (LKI_UNLIKELY(db->operations.set_atomic == NULL))
-        return compose_set_atomic(db, items, item_count, locks, lock_count, conflict);
+        return lki_compose_set_atomic(db, items, item_count, locks, lock_count, conflict);
     if (LKI_UNLIKELY((db->capabilities & LK_CHECKS_DUPLICATES) == 0))
         status = lki_check_duplicates(&(lki_named){.items = items, .count = item_count}, locks,
                                       lock_count);
@@ -567,27 +505,13 @@ lk_query_items(lk_db *db, const lk_query *query, lk_result *result)
     return lk_query_page(db, &page, result);
 }
 
-/* For an adapter without count: what a query finds. */
-static LKI_COLD lk_status
-compose_count(lk_db *db, const lk_query *query, size_t *count)
-{
-    lk_result *result = lk_result_new();
-    if (result == NULL)
-        return LK_NO_MEMORY;
-    lk_status status = lk_query_items(db, query, result);
-    if (status == LK_OK)
-        *count = lk_result_count(result);
-    lk_result_free(result);
-    return status;
-}
-
 lk_status
 lk_count(lk_db *db, const lk_query *query, size_t *count)
 {
     lk_status status = count == NULL ? LK_INVALID : lki_check_query(db, query);
     if (status != LK_OK)
         return status;
-    return db->operations.count == NULL ? compose_count(db, query, count)
+    return db->operations.count == NULL ? lki_compose_count(db, query, count)
                                         : db->operations.count(db->state, query, count);
 }
 
