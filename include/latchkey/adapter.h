@@ -76,7 +76,9 @@ extern "C" {
 /* put_if, touch, add; with LK_HAS_LOCKS also as steps of commit: its conditions, LK_TOUCH, LK_ADD.
  * Without it, where there is LK_HAS_LOCKS, the library puts them together from get_locked and
  * commit: right beside one another and beside all who write under locks, while what a plain set
- * writes in between may be lost. */
+ * writes in between may be lost. Such a write gives the lock of its key a new version, and makes it
+ * where there is none. The locks of a commit and those of such writes are at most LK_COMMIT_MAX,
+ * else LK_TOO_BIG. Of the writes that are refused, one with a condition comes first. */
 #define LK_HAS_CONDITIONS ((uint64_t)1 << 8)
 #define LK_HAS_PARTITIONS ((uint64_t)1 << 9)     /* list_partitions */
 #define LK_HAS_QUEUE_INSPECT ((uint64_t)1 << 10) /* queue_inspect; only with LK_HAS_QUEUES */

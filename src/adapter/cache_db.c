@@ -411,6 +411,16 @@ cache_close(void *state)
     lki_free(NULL, c, sizeof *c);
 }
 
+/* Conditions go through the cache also where the library puts them together from locks: it does so
+ * behind the cache, within its windows. */
+static void
+conditions_pass(lk_operations *o)
+{
+    o->put_if = cache_put_if;
+    o->touch = cache_touch;
+    o->add = cache_add;
+}
+
 /* Replaces what the cache does itself, of the operations that the database has; all others pass. */
 static void
 operations_replace(lk_operations *o, uint64_t capabilities)
@@ -422,11 +432,8 @@ operations_replace(lk_operations *o, uint64_t capabilities)
     o->get_into_at = cache_get_into;
     o->get_many = lki_cache_get_many;
     o->statistics = cache_statistics;
-    if ((capabilities & LK_HAS_CONDITIONS) != 0) {
-        o->put_if = cache_put_if;
-        o->touch = cache_touch;
-        o->add = cache_add;
-    }
+    if ((capabilities & LK_HAS_CONDITIONS) != 0)
+        conditions_pass(o);
     if ((capabilities & LK_HAS_LOCKS) != 0) {
         o->commit = cache_commit;
         o->set_atomic = cache_set_atomic;
@@ -472,6 +479,8 @@ lk_cache_open(lk_db *inner, const lk_cache_options *options, lk_db **db)
         c->cache->owner = c;
     if (status == LK_OK)
         status = lk_adapter_open(&operations, &adapter, &c->self);
+    if (status == LK_OK && (adapter.capabilities & LK_HAS_LOCKS) != 0)
+        conditions_pass(&c->self->operations);
     if (status == LK_OK) {
         lki_handle_know(c->self, LKI_KNOWN_CACHE, c->cache, c->cache->domain.id, inner);
         *db = c->self;

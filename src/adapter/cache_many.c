@@ -68,27 +68,6 @@ many_copy(const many *m, lk_result *result)
     return LK_OK;
 }
 
-/* The database's answers to asked[0] to asked[count - 1], with holes. */
-static lk_status
-many_ask(const many *m, size_t count, lk_result *answers)
-{
-    lk_db *inner = m->c->inner;
-    if ((lk_capabilities(inner) & LK_HAS_GET_MANY) != 0)
-        return lk_get_many(inner, m->asked, count, answers);
-    lk_result *one = lk_result_new();
-    lk_status status = one == NULL ? LK_NO_MEMORY : LK_OK;
-    lk_result_draft(answers);
-    for (size_t i = 0; status == LK_OK && i < count; i++) {
-        status = lk_get_at(inner, &m->asked[i], one);
-        if (status == LK_OK || status == LK_NOT_FOUND)
-            status = lk_result_add(answers, status == LK_OK ? lk_result_item(one, 0) : NULL);
-    }
-    if (status == LK_OK)
-        lk_result_publish(answers);
-    lk_result_free(one);
-    return status;
-}
-
 /* Has this read to ask for the key itself? */
 static bool
 miss_asks(const lki_miss *miss)
@@ -106,7 +85,8 @@ many_load(many *m, lk_result *answers)
         if (miss_asks(&m->misses[i]))
             m->asked[asked++] = m->keys[i];
     if (asked != 0)
-        LKI_INNER(m->c->self, m->c->inner, status = many_ask(m, asked, answers));
+        LKI_INNER(m->c->self, m->c->inner,
+                  status = lki_get_each(m->c->inner, m->asked, asked, answers));
     asked = 0;
     for (size_t i = 0; i < m->count; i++) {
         lki_miss *miss = &m->misses[i];

@@ -233,6 +233,25 @@ pass_statistics(void *state, lk_statistics *stats)
     return lk_statistics_read(inner_of(state), stats);
 }
 
+lk_status
+lki_get_each(lk_db *db, const lk_key *keys, size_t count, lk_result *result)
+{
+    if ((lk_capabilities(db) & LK_HAS_GET_MANY) != 0)
+        return lk_get_many(db, keys, count, result);
+    lk_result *one = lk_result_new();
+    lk_status status = one == NULL ? LK_NO_MEMORY : LK_OK;
+    lk_result_draft(result);
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        status = lk_get_at(db, &keys[i], one);
+        if (status == LK_OK || status == LK_NOT_FOUND)
+            status = lk_result_add(result, status == LK_OK ? lk_result_item(one, 0) : NULL);
+    }
+    if (status == LK_OK)
+        lk_result_publish(result);
+    lk_result_free(one);
+    return status;
+}
+
 void
 lki_operations_trim(lk_operations *o, uint64_t capabilities)
 {

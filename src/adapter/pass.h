@@ -52,6 +52,9 @@ lki_inner_begin(const lk_db *self, const lk_db *inner)
         lki_inner_now = before_;                                       \
     } while (0)
 
+/* lk_get_many, or where the handle has none one lk_get after the other. */
+lk_status lki_get_each(lk_db *db, const lk_key *keys, size_t count, lk_result *result);
+
 /* In a table that began as lk_adapter_pass's: takes out each passing operation that would be called
  * in place of one that was replaced. That is a form by address beside one by value, count beside
  * query, and the newer writes beside the older ones. Returns the capability that went with it. */

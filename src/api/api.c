@@ -213,7 +213,7 @@ lk_put_if(lk_db *db, const lk_item *item, lk_condition condition, lk_bytes expec
     if (LKI_UNLIKELY(status != LK_OK))
         return status;
     if (LKI_UNLIKELY(db->operations.put_if == NULL))
-        return lki_db_lacks(db);
+        return lki_compose_put_if(db, item, condition, expected);
     return db->operations.put_if(db->state, item, condition, expected);
 }
 
@@ -226,7 +226,7 @@ lk_touch_at(lk_db *db, const lk_key *key, int64_t expires_at_ms)
     if (LKI_UNLIKELY(status != LK_OK))
         return status;
     if (LKI_UNLIKELY(db->operations.touch == NULL))
-        return lki_db_lacks(db);
+        return lki_compose_touch(db, key, expires_at_ms);
     return db->operations.touch(db->state, key, expires_at_ms);
 }
 
@@ -240,7 +240,7 @@ lk_add_at(lk_db *db, const lk_key *key, int64_t delta, int64_t expires_at_ms, in
     if (LKI_UNLIKELY(status != LK_OK))
         return status;
     if (LKI_UNLIKELY(db->operations.add == NULL))
-        return lki_db_lacks(db);
+        return lki_compose_add(db, key, delta, expires_at_ms, value);
     return db->operations.add(db->state, key, delta, expires_at_ms,
                               value != NULL ? value : &ignored);
 }
@@ -444,8 +444,9 @@ write_check(const lk_db *db, const lk_write *write)
     return step_check(db, write);
 }
 
+/* *judged: the library has to judge conditions for the adapter. */
 static lk_status
-writes_check(const lk_db *db, const lk_write *writes, size_t count)
+writes_check(const lk_db *db, const lk_write *writes, size_t count, bool *judged)
 {
     uint64_t needs = 0;
     if (writes == NULL && count != 0)
@@ -458,7 +459,9 @@ writes_check(const lk_db *db, const lk_write *writes, size_t count)
             return status;
         needs |= step_needs(&writes[i]);
     }
-    return LKI_UNLIKELY((needs & ~db->capabilities) != 0) ? lki_db_lacks(db) : LK_OK;
+    needs &= ~db->capabilities;
+    *judged = needs == LK_HAS_CONDITIONS && db->operations.put_if == NULL;
+    return LKI_UNLIKELY((needs & ~LK_HAS_CONDITIONS) != 0) ? lki_db_lacks(db) : LK_OK;
 }
 
 lk_status
@@ -468,20 +471,23 @@ lk_commit(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *locks,
     lk_conflict ignored;
     if (db == NULL || (write_count == 0 && lock_count == 0))
         return LK_INVALID;
-    lk_status status = writes_check(db, writes, write_count);
+    bool judged;
+    lk_status status = writes_check(db, writes, write_count, &judged);
     if (status == LK_OK)
         status = locks_check(db, locks, lock_count);
     if (status != LK_OK)
         return status;
     if (LKI_UNLIKELY(db->operations.commit == NULL))
         return lki_db_lacks(db);
+    conflict = conflict != NULL ? conflict : &ignored;
+    if (LKI_UNLIKELY(judged))
+        return lki_compose_commit(db, writes, write_count, locks, lock_count, conflict);
     if (LKI_UNLIKELY((db->capabilities & LK_CHECKS_DUPLICATES) == 0))
         status = lki_check_duplicates(&(lki_named){.writes = writes, .count = write_count}, locks,
                                       lock_count);
     return status != LK_OK
                ? status
-               : db->operations.commit(db->state, writes, write_count, locks, lock_count,
-                                       conflict != NULL ? conflict : &ignored);
+               : db->operations.commit(db->state, writes, write_count, locks, lock_count, conflict);
 }
 
 /* ---- ordered reads ---- */

@@ -21,4 +21,14 @@ LKI_COLD lk_status lki_compose_set_atomic(lk_db *db, const lk_item *items, size_
 /* For an adapter without count: what a query finds. */
 LKI_COLD lk_status lki_compose_count(lk_db *db, const lk_query *query, size_t *count);
 
+/* For an adapter with locks, and without LK_HAS_CONDITIONS: commits under the locks of the keys.
+ * `value` may be NULL. */
+LKI_COLD lk_status lki_compose_commit(lk_db *db, const lk_write *writes, size_t write_count,
+                                      lk_lock *locks, size_t lock_count, lk_conflict *conflict);
+LKI_COLD lk_status lki_compose_put_if(lk_db *db, const lk_item *item, lk_condition condition,
+                                      lk_bytes expected);
+LKI_COLD lk_status lki_compose_touch(lk_db *db, const lk_key *key, int64_t expires_at_ms);
+LKI_COLD lk_status lki_compose_add(lk_db *db, const lk_key *key, int64_t delta,
+                                   int64_t expires_at_ms, int64_t *value);
+
 #endif

@@ -169,6 +169,36 @@ counted_commit(void *state, const lk_write *writes, size_t write_count, lk_lock 
 }
 
 static lk_status
+counted_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_CONDITION);
+    return status != LK_OK
+               ? status
+               : call_end(c, COUNTED_CONDITION, lk_put_if(c->inner, item, condition, expected));
+}
+
+static lk_status
+counted_touch(void *state, const lk_key *key, int64_t expires_at_ms)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_CONDITION);
+    return status != LK_OK
+               ? status
+               : call_end(c, COUNTED_CONDITION, lk_touch_at(c->inner, key, expires_at_ms));
+}
+
+static lk_status
+counted_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    counted_db *c = state;
+    lk_status status = call_begin(c, COUNTED_CONDITION);
+    return status != LK_OK ? status
+                           : call_end(c, COUNTED_CONDITION,
+                                      lk_add_at(c->inner, key, delta, expires_at_ms, value));
+}
+
+static lk_status
 counted_push(void *state, const lk_item *jobs, size_t count, const lk_push_options *options,
              lk_result *pushed)
 {
@@ -221,6 +251,9 @@ operations_replace(lk_operations *o)
     o->get_locked = NULL;
     o->commit = counted_commit;
     o->set_atomic = NULL;
+    o->put_if = counted_put_if;
+    o->touch = counted_touch;
+    o->add = counted_add;
     o->push = counted_push;
     o->pull = counted_pull;
     o->acknowledge = counted_acknowledge;

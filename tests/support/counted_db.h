@@ -11,13 +11,14 @@
 
 #include <latchkey/adapter.h>
 
-/* What is told apart. lk_set_atomic comes as a commit. */
+/* What is told apart. lk_set_atomic comes as a commit; put_if, touch and add are one kind. */
 enum counted_call {
     COUNTED_GET,
     COUNTED_GET_MANY,
     COUNTED_SET,
     COUNTED_REMOVE,
     COUNTED_COMMIT,
+    COUNTED_CONDITION,
     COUNTED_PUSH,
     COUNTED_PULL,
     COUNTED_ACKNOWLEDGE,

@@ -676,6 +676,8 @@ fake_rig_of(lk_db *db)
 void
 fake_rig_answers(fake_rig *rig, uint64_t but, lk_status wanted)
 {
+    if ((but & LK_HAS_LOCKS) != 0)
+        but |= LK_HAS_CONDITIONS; /* the library puts these together */
     for (size_t i = 0; i < fake_call_count; i++) {
         if (but != 0 && (fake_calls[i].needs & ~but) == 0)
             continue;

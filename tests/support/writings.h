@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * For test_cache_writes.c and test_cache_meetings.c: each call that writes, through a cache, as a
- * table. All are about the key ("q", "1"), which holds "old" before.
+ * table. All are about the key ("q", "1"), which holds "old item" before.
  */
 #ifndef LATCHKEY_TESTS_WRITINGS_H
 #define LATCHKEY_TESTS_WRITINGS_H
@@ -23,7 +23,7 @@ the_key(void)
 static void
 prepare_item(void)
 {
-    kit_set(&c.k, "q", "1", "old");
+    kit_set(&c.k, "q", "1", "old item");
 }
 
 static void
@@ -36,7 +36,7 @@ prepare_locked(void)
 static void
 prepare_job(void)
 {
-    lk_item job = kit_item("q", "1", "old");
+    lk_item job = kit_item("q", "1", "old item");
     assert_status(LK_OK, lk_queue_push(c.k.db, &job, 1, NULL, NULL));
 }
 
@@ -99,8 +99,9 @@ write_set_atomic(void)
 static lk_status
 commit_one(lk_write_kind kind)
 {
-    lk_write writes[2] = {{.kind = LK_PUT, .item = kit_item("r", "1", "x")},
-                          {.kind = kind, .item = kit_item("q", "1", "new"), .claim = &claim}};
+    lk_write writes[2] = {
+        {.kind = LK_PUT, .item = kit_item("r", "1", "x")},
+        {.kind = kind, .item = kit_item("q", "1", "new"), .claim = &claim, .delta = 1}};
     return lk_commit(c.cache, writes, 2, NULL, 0, NULL);
 }
 
@@ -126,6 +127,66 @@ static lk_status
 write_commit_acknowledge(void)
 {
     return commit_one(LK_ACKNOWLEDGE);
+}
+
+static lk_status
+write_commit_touch(void)
+{
+    return commit_one(LK_TOUCH);
+}
+
+static lk_status
+write_commit_add(void)
+{
+    return commit_one(LK_ADD);
+}
+
+static lk_status
+write_commit_release(void)
+{
+    return commit_one(LK_RELEASE);
+}
+
+static lk_status
+commit_if_equal(lk_write_kind kind)
+{
+    lk_write write = {.kind = kind,
+                      .item = kit_item("q", "1", "new"),
+                      .condition = LK_IF_EQUAL,
+                      .expected = lk_string("old item")};
+    return lk_commit(c.cache, &write, 1, NULL, 0, NULL);
+}
+
+static lk_status
+write_commit_put_if(void)
+{
+    return commit_if_equal(LK_PUT);
+}
+
+static lk_status
+write_commit_delete_if(void)
+{
+    return commit_if_equal(LK_DELETE);
+}
+
+static lk_status
+write_put_if(void)
+{
+    lk_item item = kit_item("q", "1", "new");
+    return lk_put_if(c.cache, &item, LK_IF_PRESENT, (lk_bytes){NULL, 0});
+}
+
+static lk_status
+write_touch(void)
+{
+    return lk_touch(c.cache, the_key(), lk_expires_in(c.cache, LK_HOURS(1)));
+}
+
+static lk_status
+write_add(void)
+{
+    int64_t value;
+    return lk_add(c.cache, the_key(), 1, 0, &value);
 }
 
 static lk_status
@@ -172,39 +233,64 @@ typedef struct writing {
     enum counted_call call; /* of the database */
     const char *after;      /* NULL: the key is gone */
     bool updates;           /* the cache then has the new item */
+    uint64_t group;         /* of operations; conditions can be put together of locks */
 } writing;
 
 static const writing writings[] = {
-    {"set", prepare_item, write_set, COUNTED_SET, "new", true},
-    {"set of several", prepare_item, write_set_several, COUNTED_SET, "new", true},
-    {"set twice", prepare_item, write_set_twice, COUNTED_SET, "new", false},
-    {"delete", prepare_item, write_delete, COUNTED_REMOVE, NULL, false},
-    {"set_atomic", prepare_locked, write_set_atomic, COUNTED_COMMIT, "new", true},
-    {"put in a commit", prepare_item, write_commit_put, COUNTED_COMMIT, "new", true},
-    {"delete in a commit", prepare_item, write_commit_delete, COUNTED_COMMIT, NULL, false},
-    {"push in a commit", prepare_item, write_commit_push, COUNTED_COMMIT, "new", false},
+    {"set", prepare_item, write_set, COUNTED_SET, "new", true, 0},
+    {"set of several", prepare_item, write_set_several, COUNTED_SET, "new", true, 0},
+    {"set twice", prepare_item, write_set_twice, COUNTED_SET, "new", false, 0},
+    {"delete", prepare_item, write_delete, COUNTED_REMOVE, NULL, false, 0},
+    {"set_atomic", prepare_locked, write_set_atomic, COUNTED_COMMIT, "new", true, 0},
+    {"put in a commit", prepare_item, write_commit_put, COUNTED_COMMIT, "new", true, 0},
+    {"delete in a commit", prepare_item, write_commit_delete, COUNTED_COMMIT, NULL, false, 0},
+    {"push in a commit", prepare_item, write_commit_push, COUNTED_COMMIT, "new", false, 0},
     {"acknowledge in a commit", prepare_claimed, write_commit_acknowledge, COUNTED_COMMIT, NULL,
-     false},
-    {"push", prepare_item, write_push, COUNTED_PUSH, "new", false},
-    {"acknowledge", prepare_claimed, write_acknowledge, COUNTED_ACKNOWLEDGE, NULL, false},
-    {"acknowledge by key", prepare_job, write_acknowledge_by_key, COUNTED_ACKNOWLEDGE, NULL, false},
-    {"purge", prepare_job, write_purge, COUNTED_PURGE, NULL, false},
-    {"dead letter", prepare_received, write_dead_letter, COUNTED_PULL, NULL, false},
+     false, 0},
+    {"push", prepare_item, write_push, COUNTED_PUSH, "new", false, 0},
+    {"acknowledge", prepare_claimed, write_acknowledge, COUNTED_ACKNOWLEDGE, NULL, false, 0},
+    {"acknowledge by key", prepare_job, write_acknowledge_by_key, COUNTED_ACKNOWLEDGE, NULL, false,
+     0},
+    {"purge", prepare_job, write_purge, COUNTED_PURGE, NULL, false, 0},
+    {"dead letter", prepare_received, write_dead_letter, COUNTED_PULL, NULL, false, 0},
+    {"put if present", prepare_item, write_put_if, COUNTED_CONDITION, "new", true,
+     LK_HAS_CONDITIONS},
+    {"touch", prepare_item, write_touch, COUNTED_CONDITION, "old item", false, LK_HAS_CONDITIONS},
+    {"add", prepare_item, write_add, COUNTED_CONDITION, "pld item", false, LK_HAS_CONDITIONS},
+    {"put if equal in a commit", prepare_item, write_commit_put_if, COUNTED_COMMIT, "new", true,
+     LK_HAS_CONDITIONS},
+    {"delete if equal in a commit", prepare_item, write_commit_delete_if, COUNTED_COMMIT, NULL,
+     false, LK_HAS_CONDITIONS},
+    {"touch in a commit", prepare_item, write_commit_touch, COUNTED_COMMIT, "old item", false,
+     LK_HAS_CONDITIONS},
+    {"add in a commit", prepare_item, write_commit_add, COUNTED_COMMIT, "pld item", false,
+     LK_HAS_CONDITIONS},
+    {"release in a commit", prepare_claimed, write_commit_release, COUNTED_COMMIT, "old item",
+     false, LK_COMMITS_RELEASES},
 };
 
-/* Each writing on fresh stores, with and without memory of what is not there. */
+/* Each writing on fresh stores, with and without memory of what is not there; conditions also over
+ * a database that has none. */
 static void
 each_writing(void (*check)(const writing *w))
 {
-    for (size_t i = 0; i < KIT_COUNT(writings) * 2; i++) {
-        const writing *w = &writings[i / 2];
+    for (size_t i = 0; i < KIT_COUNT(writings) * 4; i++) {
+        writing w = writings[i / 4];
+        bool together = i / 2 % 2 != 0;
         lk_cache_options options = LK_CACHE_OPTIONS_INIT;
         options.max_items = 100;
         options.keep_missing = i % 2 != 0;
         options.load_wait_ms = -1;
-        cached_open(&c, &options);
-        w->prepare();
-        check(w);
+        if (together && w.group != LK_HAS_CONDITIONS)
+            continue;
+        cached_open_without(&c, &options, together ? w.group : 0);
+        bool has = (w.group & ~lk_capabilities(c.cache)) == 0;
+        if (!has && w.call == COUNTED_CONDITION)
+            w.call = COUNTED_COMMIT;
+        if (has || w.group == LK_HAS_CONDITIONS) {
+            w.prepare();
+            check(&w);
+        }
         cached_close(&c);
     }
 }

@@ -171,6 +171,23 @@ call_commit(lk_result *fresh)
     return lk_commit(c.cache, writes, 3, NULL, 0, NULL);
 }
 
+static lk_status
+call_put_if(lk_result *fresh)
+{
+    lk_item item = {.key = key_of(1), .data = lk_string("new, and longer")};
+    (void)fresh;
+    return lk_put_if(c.cache, &item, LK_IF_PRESENT, (lk_bytes){NULL, 0});
+}
+
+static lk_status
+call_add(lk_result *fresh)
+{
+    int64_t value = 5;
+    (void)fresh;
+    lk_status status = lk_add(c.cache, key_of(KEYS - 1), 1, 0, &value);
+    return status == LK_OK || value == 5 ? status : LK_INVALID; /* untouched */
+}
+
 /* Of a commit that races: the keys of the locks go too. */
 static lk_status
 call_race(lk_result *fresh)
@@ -353,6 +370,10 @@ static const scenario scenarios[] = {
     {"delete of all", prepare_cached, call_delete_all, KEPT, 0},
     {"set_atomic", prepare_cached, call_set_atomic, KEPT, 0},
     {"commit", prepare_cached, call_commit, KEPT, 0},
+    {"put if present", prepare_cached, call_put_if, KEPT, 0},
+    {"put if present, together", prepare_cached, call_put_if, KEPT, LK_HAS_CONDITIONS},
+    {"add", prepare_cached, call_add, KEPT, 0},
+    {"add, together", prepare_cached, call_add, KEPT, LK_HAS_CONDITIONS},
     {"race", prepare_cached, call_race, KEPT, 0},
     {"push", prepare_cached, call_push, KEPT, 0},
     {"pull", prepare_jobs, call_pull, KEPT, 0},
