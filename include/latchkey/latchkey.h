@@ -440,14 +440,15 @@ LK_API LK_CHECKED lk_status lk_list_partitions(lk_db *db, lk_position *position,
  * restore, moving. Jobs become jobs of the same key: visible at once, never received. Other threads
  * may go on in both: each batch is read at one instant, all of them are not, and what is there
  * throughout is copied. Locks, closed queues and statistics are not copied. What `to` has under
- * other keys stays; under the same key it is replaced. So a copy that ended early may just be
- * started again. Both handles need not have the same limits: LK_TOO_BIG where an item does not fit
- * into `to`. `options`, `report` may be NULL; the report counts what is in `to`, whatever the
- * status.
- * LK_OK: all was copied. LK_END: `progress` stopped it. LK_INVALID: also from == to. LK_TOO_BIG:
- * also a batch above LK_COMMIT_MAX. LK_UNSUPPORTED: `from` cannot list its partitions or query
- * them, or one of the two has queues and the other does not understand its jobs. Else the first
- * status that was not LK_OK of a read of `from` or a write to `to`. */
+ * other keys stays; under the same key it is replaced, as lk_set and lk_queue_push do. So a copy
+ * that ended early may just be started again. Both handles need not have the same limits:
+ * LK_TOO_BIG where an item does not fit into `to`. `options` may be NULL. `report` (may be NULL)
+ * counts what was written, also where the copy ends early.
+ * LK_OK: all was copied. LK_END: `progress` stopped it. Nothing was done: LK_INVALID, also from ==
+ * to; LK_TOO_BIG, a batch above LK_COMMIT_MAX; LK_UNSUPPORTED, `from` cannot list its partitions or
+ * query them, or has queues and cannot tell which items are jobs. Else the first status of a read
+ * of `from` or a write to `to` that was not LK_OK: LK_UNSUPPORTED too, for a job where `to` has no
+ * queues. Progress: waits for nobody but as the calls of the two handles do. */
 LK_API LK_CHECKED lk_status lk_copy(lk_db *from, lk_db *to, const lk_copy_options *options,
                                     lk_copy_report *report);
 

@@ -10,10 +10,3 @@ lk_postgres_open(const char *conninfo, const lk_postgres_options *options, lk_db
     (void)options;
     return db == NULL || conninfo == NULL ? LK_INVALID : LK_UNSUPPORTED;
 }
-
-lk_status
-lk_copy(lk_db *from, lk_db *to, const lk_copy_options *options, lk_copy_report *report)
-{
-    (void)options, (void)report;
-    return from == NULL || to == NULL ? LK_INVALID : LK_UNSUPPORTED;
-}
