@@ -40,6 +40,9 @@
  *   where they have more than 4 KiB). It is LK_EMPTY if these were all it met; the next pull goes
  *   on. A push to a queue that is too deep takes out 8,192 expired items and locks of the whole
  *   store, the oldest first. If that has not made room it is LK_BUSY; the next push goes on.
+ *   A page of lk_list_partitions begins at once where the last one ended, if pks have up to 30
+ *   bytes. Of longer ones each page walks over all that have the same size and the same first 22
+ *   bytes, some 0.2 us each: where these are many, ask for large pages (a limit of up to 65,536).
  *   A purge, and a sweep without a limit, go on to the end, with 512 entries in a transaction;
  *   other writers come in between.
  *

@@ -38,15 +38,31 @@ typedef struct census {
     int64_t now_ms, time, oldest_ms;
 } census;
 
+/* The time after a snapshot was taken: what is due in the snapshot is due by this time. */
+static void
+census_begin(const lki_lmdb *store, census *c)
+{
+    *c = (census){.oldest_ms = INT64_MAX};
+    c->now_ms = lki_lmdb_now(store);
+    c->time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
+}
+
+static lk_job_state
+job_state(const census *c, const lki_lmdb_job *job)
+{
+    if (lki_lmdb_job_is_in_ready(job) || c->time >= job->time)
+        return LK_JOB_READY;
+    return job->phase == LKI_LMDB_CLAIMED ? LK_JOB_CLAIMED : LK_JOB_DELAYED;
+}
+
 static void
 job_count(census *c, const lki_lmdb_key *key, const lki_lmdb_job *job)
 {
-    bool waits = job->phase == LKI_LMDB_DELAYED || job->phase == LKI_LMDB_CLAIMED;
-    if (waits && c->time < job->time) {
-        c->stats.claimed += job->phase == LKI_LMDB_CLAIMED;
-        c->stats.delayed += job->phase == LKI_LMDB_DELAYED;
+    lk_job_state state = job_state(c, job);
+    c->stats.claimed += state == LK_JOB_CLAIMED;
+    c->stats.delayed += state == LK_JOB_DELAYED;
+    if (state != LK_JOB_READY)
         return;
-    }
     c->stats.ready++;
     int64_t ms = ulid_ms(lki_lmdb_key_sk(key));
     if (ms < c->oldest_ms)
@@ -94,12 +110,11 @@ lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
     lki_lmdb_reader *reader;
     lki_lmdb_queue queue;
     lki_lmdb_key key;
-    census c = {.oldest_ms = INT64_MAX};
+    census c;
     lk_status status = lki_lmdb_read_begin(store, &reader);
     if (status != LK_OK)
         return status;
-    c.now_ms = lki_lmdb_now(store);
-    c.time = lki_lmdb_time(store, lki_lmdb_monotonic(store));
+    census_begin(store, &c);
     lki_lmdb_key_name(&key, pk);
     status = lki_lmdb_row(reader->txn, store->in.queues, &key, &queue, sizeof queue);
     bool there = status == LK_OK;
@@ -121,6 +136,46 @@ lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats)
         return status;
     *stats = c.stats;
     return LK_OK;
+}
+
+/* ---- inspect ---- */
+
+static lk_status
+job_inspect(const lki_lmdb *store, MDB_txn *txn, const lk_key *of, census *c, lk_job *out)
+{
+    lki_lmdb_key key;
+    lki_lmdb_job job;
+    lki_lmdb_item item;
+    *out = (lk_job){.receives = 0};
+    lki_lmdb_key_make(&key, *of);
+    lk_status status = lki_lmdb_row(txn, store->in.jobs, &key, &job, sizeof job);
+    if (status == LK_OK)
+        status = lki_lmdb_item_find(store, txn, &key, &item);
+    if (status != LK_OK)
+        return status == LK_NOT_FOUND ? LK_OK : status;
+    if (lk_has_expired(item.expires_at_ms, c->now_ms))
+        return LK_OK;
+    out->receives = job.receives;
+    out->state = job_state(c, &job);
+    if (out->state != LK_JOB_READY)
+        out->changes_at_ms = lki_lmdb_clock_of(store, job.time);
+    return LK_OK;
+}
+
+lk_status
+lki_lmdb_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs)
+{
+    lki_lmdb *store = state;
+    lki_lmdb_reader *reader;
+    census c;
+    lk_status status = lki_lmdb_read_begin(store, &reader);
+    if (status != LK_OK)
+        return status;
+    census_begin(store, &c);
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        status = job_inspect(store, reader->txn, &keys[i], &c, &jobs[i]);
+    lki_lmdb_read_end(reader);
+    return status;
 }
 
 /* ---- purge ---- */

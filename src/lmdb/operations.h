@@ -13,6 +13,9 @@ lk_status lki_lmdb_get_into(void *state, const lk_key *key, void *buffer, size_t
                             size_t *size);
 lk_status lki_lmdb_get_many(void *state, const lk_key *keys, size_t count, lk_result *result);
 lk_status lki_lmdb_query(void *state, const lk_page *page, lk_result *result);
+lk_status lki_lmdb_query_count(void *state, const lk_query *query, size_t *count);
+lk_status lki_lmdb_list_partitions(void *state, lk_position *position, size_t limit,
+                                   lk_result *result);
 lk_status lki_lmdb_set(void *state, const lk_item *items, size_t count);
 lk_status lki_lmdb_remove(void *state, const lk_key *keys, size_t count);
 lk_status lki_lmdb_get_lock(void *state, const lk_key *key, lk_lock *lock);
@@ -28,6 +31,7 @@ lk_status lki_lmdb_queue_pull(void *state, const lk_pull_options *options, lk_re
 lk_status lki_lmdb_queue_acknowledge(void *state, const lk_claim *claims, size_t count);
 lk_status lki_lmdb_queue_release(void *state, const lk_claim *claim, int64_t delay_ms);
 lk_status lki_lmdb_queue_extend(void *state, lk_claim *claim, int64_t visibility_ms);
+lk_status lki_lmdb_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs);
 lk_status lki_lmdb_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats);
 lk_status lki_lmdb_queue_purge(void *state, lk_bytes pk, size_t *purged);
 lk_status lki_lmdb_queue_close(void *state, lk_bytes pk);

@@ -110,4 +110,13 @@ lki_lmdb_time(const lki_lmdb *store, int64_t monotonic_ms)
     return time < INT64_MAX ? time : INT64_MAX - 1;
 }
 
+/* What the monotonic clock shows at a time of the store. */
+static inline int64_t
+lki_lmdb_clock_of(const lki_lmdb *store, int64_t time)
+{
+    return time == INT64_MAX
+               ? time
+               : lki_lmdb_after(store->monotonic_base, lki_lmdb_span(store->time_base, time));
+}
+
 #endif
