@@ -271,7 +271,7 @@ way_run(script_run *run)
 static void
 verb_run(script_run *run)
 {
-    static const verb *const tables[] = {lkc_item_verbs, lkc_queue_verbs};
+    static const verb *const tables[] = {lkc_item_verbs, lkc_commit_verbs, lkc_queue_verbs};
     span rest = {run->line.words, run->line.count};
     span words = lkc_span_cut(&rest, '>');
     const word *name = lkc_word(run, words, 0);

@@ -2,7 +2,8 @@
  *
  * Scripts: examples of calls and of what they answer, which read as the specification.
  * scripts/README.md has the language. script_text.c makes words of a line, script.c runs a case,
- * script_calls.c has the calls for items and locks, script_queues.c those for queues.
+ * script_calls.c has what the verbs share, script_items.c, script_commits.c and script_queues.c the
+ * verbs.
  */
 #ifndef LATCHKEY_CONFORMANCE_SCRIPT_H
 #define LATCHKEY_CONFORMANCE_SCRIPT_H
@@ -93,7 +94,7 @@ typedef struct verb {
     void (*run)(script_run *run, span words, span wanted);
 } verb;
 
-extern const verb lkc_item_verbs[], lkc_queue_verbs[];
+extern const verb lkc_item_verbs[], lkc_commit_verbs[], lkc_queue_verbs[];
 
 /* Fails the case; says the script, the line, and this. */
 _Noreturn void lkc_script_fail(const script_run *run, const char *format, ...)
