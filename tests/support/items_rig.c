@@ -4,7 +4,7 @@
  */
 #include "support/items_rig.h"
 
-#include <latchkey/adapter.h>
+#include "support/model_queue.h"
 
 enum {
     PKS = ITEMS_PKS,
@@ -76,6 +76,7 @@ items_rig_open(rig *r, kit_random random, const lk_memory_options *options)
     r->m = model_new(options);
     assert_non_null(r->m);
     model_set_clock(r->m, r->k.now_ms);
+    model_set_locks_absent(r->m, kit_can(&r->k, LK_LOCKS_ABSENT));
     keys_make(r);
 }
 
@@ -156,7 +157,7 @@ draw_key(rig *r)
 static lk_item
 draw_item(rig *r, size_t slot)
 {
-    size_t size = draw(r, 8) == 0 ? DATA_MAX : draw(r, 40);
+    size_t size = draw(r, 8) == 0 ? DATA_MAX : draw(r, 4) == 0 ? 8 : draw(r, 40);
     for (size_t i = 0; i < size; i++)
         r->data[slot][i] = (unsigned char)(r->step * 7 + i * 3 + slot);
     lk_item item = {.key = r->keys[draw_key(r)], .data = {r->data[slot], size}};
@@ -315,7 +316,7 @@ step_get_locked(rig *r)
     for (size_t i = 0; i < count; i++) {
         h[i].key = draw_key(r);
         keys[i] = r->keys[h[i].key];
-        EXPECT(r, model_get_lock(r->m, keys[i], &h[i].ideal) == LK_OK);
+        EXPECT(r, model_get_locked(r->m, keys[i], &h[i].ideal) == LK_OK);
     }
     EXPECT(r, lk_get_locked(r->k.db, keys, count, locks, r->k.result) == LK_OK);
     EXPECT(r, lk_result_count(r->k.result) == count);
@@ -325,6 +326,56 @@ step_get_locked(rig *r)
         key_matches(r, h[i].key, lk_result_item(r->k.result, i));
         pool_put(r, h[i]);
     }
+}
+
+/* Of a put, delete, touch or add: a key, and a condition that holds half of the time. */
+static lk_write
+draw_write(rig *r, lk_write_kind kind, size_t slot)
+{
+    static const int64_t deltas[] = {1, -1, 1000, INT64_MAX, INT64_MIN};
+    lk_write write = {.kind = kind, .item = draw_item(r, slot)};
+    lk_item there;
+    spoil(r, &write.item);
+    write.delta = deltas[draw(r, KIT_COUNT(deltas))];
+    if (!kit_can(&r->k, LK_HAS_CONDITIONS) || draw(r, 2) == 0)
+        return write;
+    write.condition = (lk_condition)draw(r, 4);
+    if (write.condition != LK_IF_EQUAL)
+        return write;
+    write.expected = (lk_bytes){r->expected[slot], draw(r, 3)};
+    if (draw(r, 4) != 0 && model_get(r->m, write.item.key, &there) == LK_OK) {
+        write.expected.size = there.data.size;
+        memcpy(r->expected[slot], there.data.data, there.data.size);
+    }
+    return write;
+}
+
+/* lk_put_if, lk_touch, lk_add: as a commit of one. */
+static void
+step_write(rig *r)
+{
+    static const lk_write_kind kinds[] = {LK_PUT, LK_TOUCH, LK_ADD};
+    lk_write w = draw_write(r, kinds[draw(r, KIT_COUNT(kinds))], 0);
+    lk_conflict conflict;
+    lk_item there;
+    int64_t value = 77, number = 77;
+    if (!kit_can(&r->k, LK_HAS_CONDITIONS))
+        return;
+    if (w.kind != LK_PUT)
+        w.condition = LK_ALWAYS;
+    lk_status wanted = model_commit(r->m, &w, 1, NULL, 0, &conflict, &w.item, LK_OK);
+    if (w.kind == LK_PUT)
+        EXPECT(r, lk_put_if(r->k.db, &w.item, w.condition, w.expected) == wanted);
+    else if (w.kind == LK_TOUCH)
+        EXPECT(r, lk_touch(r->k.db, w.item.key, w.item.expires_at_ms) == wanted);
+    else
+        EXPECT(r, lk_add(r->k.db, w.item.key, w.delta, w.item.expires_at_ms, &value) == wanted);
+    if (w.kind == LK_ADD && wanted == LK_OK &&
+        model_get(r->m, w.item.key, &there) == LK_OK) /* it may have expired at once */
+        memcpy(&number, there.data.data, sizeof number);
+    else
+        number = value;
+    EXPECT(r, number == value && (wanted == LK_OK || value == 77));
 }
 
 static lk_status
@@ -343,13 +394,17 @@ static void
 step_commit(rig *r)
 {
     lk_write writes[BATCH];
+    lk_item items[BATCH];
     lk_lock real[4], ideal[4];
     size_t which[4], count = draw(r, 5), lock_count = r->pooled == 0 ? 0 : draw(r, 4);
+    static const lk_write_kind kinds[] = {LK_PUT, LK_PUT, LK_DELETE, LK_TOUCH, LK_ADD};
+    size_t kind_count = kit_can(&r->k, LK_HAS_CONDITIONS) ? KIT_COUNT(kinds) : 3;
     bool plain = lock_count > 0 && draw(r, 2) == 0;
     for (size_t i = 0; i < count; i++) {
-        writes[i] = (lk_write){.kind = plain || draw(r, 3) != 0 ? LK_PUT : LK_DELETE,
-                               .item = draw_item(r, i)};
-        spoil(r, &writes[i].item);
+        writes[i] = draw_write(r, plain ? LK_PUT : kinds[draw(r, kind_count)], i);
+        if (plain)
+            writes[i].condition = LK_ALWAYS;
+        items[i] = writes[i].item;
         if (writes[i].kind == LK_DELETE && lock_count > 0 && draw(r, 2) == 0)
             writes[i].item.key = r->keys[r->pool[0].key]; /* delete and lock of one key meet */
     }
@@ -360,13 +415,15 @@ step_commit(rig *r)
     }
     lk_conflict conflict = {77, 77, 77}, ideal_conflict = {77, 77, 77};
     bool twice = model_names_twice(writes, count, real, lock_count);
-    lk_status wanted = model_commit(r->m, writes, count, ideal, lock_count, &ideal_conflict);
+    lk_status wanted =
+        model_commit(r->m, writes, count, ideal, lock_count, &ideal_conflict, items, LK_OK);
     lk_status status = commit_call(r, plain, writes, count, real, lock_count, &conflict);
     if (twice && wanted == LK_INVALID && status == LK_RACE)
         return; /* stale and named twice: either may be said first */
     EXPECT(r, status == wanted);
     EXPECT(r, conflict.index == ideal_conflict.index);
-    if (status == LK_RACE)
+    EXPECT(r, conflict.write == ideal_conflict.write);
+    if (status == LK_RACE && conflict.write == SIZE_MAX)
         versions_match(r, r->pool[which[conflict.index]].key, conflict.current_version,
                        ideal_conflict.current_version);
     for (size_t i = 0; i < lock_count; i++) {
@@ -387,6 +444,10 @@ draw_query(rig *r)
         query.sk_prefix = r->keys[draw(r, r->key_count)].sk;
     if (draw(r, 2) == 0)
         query.after = r->keys[draw(r, r->key_count)].sk;
+    if (kit_can(&r->k, LK_QUERIES_RANGES) && draw(r, 4) == 0)
+        query.from = r->keys[draw(r, r->key_count)].sk;
+    if (kit_can(&r->k, LK_QUERIES_RANGES) && draw(r, 4) == 0)
+        query.until = r->keys[draw(r, r->key_count)].sk;
     query.limit = draw(r, 2) == 0 ? 0 : 1 + draw(r, SKS);
     return query;
 }
@@ -401,6 +462,43 @@ step_query(rig *r)
     EXPECT(r, lk_result_count(r->k.result) == count);
     for (size_t i = 0; i < count; i++)
         items_match(r, lk_result_item(r->k.result, i), &r->found[i]);
+}
+
+static void
+step_count(rig *r)
+{
+    lk_query query = draw_query(r);
+    size_t wanted = 0, count = 77;
+    EXPECT(r, model_query(r->m, &query, r->found, KEYS, &wanted) == LK_OK);
+    EXPECT(r, lk_count(r->k.db, &query, &count) == LK_OK);
+    EXPECT(r, count == wanted);
+}
+
+/* Each pk once, in any order, on pages of any size. */
+static void
+step_partitions(rig *r)
+{
+    lk_bytes wanted[PKS];
+    lk_position position = {{0}};
+    size_t count = model_partitions(r->m, wanted, PKS), seen = 0;
+    lk_status status = LK_OK;
+    while (kit_can(&r->k, LK_HAS_PARTITIONS) && status == LK_OK) {
+        size_t limit = draw(r, 4);
+        status = lk_list_partitions(r->k.db, &position, limit, r->k.result);
+        size_t got = status == LK_OK ? lk_result_count(r->k.result) : 0;
+        EXPECT(r, got <= (limit == 0 ? PKS : limit) && (status != LK_OK || got != 0));
+        for (size_t i = 0; i < got; i++) {
+            size_t at = seen++;
+            while (at < count &&
+                   !kit_bytes_equal(wanted[at], lk_result_item(r->k.result, i)->key.pk))
+                at++;
+            EXPECT(r, at < count);
+            lk_bytes found = wanted[at];
+            wanted[at] = wanted[seen - 1];
+            wanted[seen - 1] = found;
+        }
+    }
+    EXPECT(r, !kit_can(&r->k, LK_HAS_PARTITIONS) || (status == LK_END && seen == count));
 }
 
 static void
@@ -447,7 +545,7 @@ step_sweep(rig *r)
     kit_sweep(&r->k);
     model_sweep(r->m);
     lk_statistics statistics = kit_statistics(&r->k);
-    if ((lk_capabilities(r->k.db) & LK_HAS_VIEWS) != 0) /* others count otherwise */
+    if (kit_can(&r->k, LK_HAS_VIEWS)) /* others count otherwise */
         EXPECT(r, statistics.cells == model_keys(r->m));
     EXPECT(r, statistics.retired_bytes == 0);
 }
@@ -456,10 +554,10 @@ void
 items_rig_run(rig *r, uint64_t steps)
 {
     static void (*const step[])(rig *) = {
-        step_set,        step_set,    step_set,      step_delete,   step_delete,
-        step_read,       step_read,   step_get_many, step_get_lock, step_get_lock,
-        step_get_locked, step_commit, step_commit,   step_commit,   step_query,
-        step_query,      step_stream, step_clock,    step_clock,    step_sweep};
+        step_set,    step_set,      step_set,      step_delete,   step_delete,     step_read,
+        step_read,   step_get_many, step_get_lock, step_get_lock, step_get_locked, step_commit,
+        step_commit, step_commit,   step_query,    step_query,    step_stream,     step_clock,
+        step_clock,  step_sweep,    step_write,    step_write,    step_count,      step_partitions};
     for (r->step = 0; r->step < steps && !kit_random_ended(&r->random); r->step++)
         step[draw(r, KIT_COUNT(step))](r);
 }

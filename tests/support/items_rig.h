@@ -43,7 +43,7 @@ typedef struct items_rig {
     uint64_t *version; /* the store's for each of the model's; 0: not seen */
     size_t version_room, version_count;
     uint64_t last[ITEMS_KEYS]; /* the greatest version that the store gave for a key */
-    unsigned char data[ITEMS_BATCH][ITEMS_DATA_MAX];
+    unsigned char data[ITEMS_BATCH][ITEMS_DATA_MAX], expected[ITEMS_BATCH][ITEMS_DATA_MAX];
     lk_item found[ITEMS_KEYS];
 } items_rig;
 

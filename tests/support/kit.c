@@ -138,6 +138,12 @@ kit_teardown(void **state)
     return 0;
 }
 
+bool
+kit_can(const kit *k, uint64_t capability)
+{
+    return (lk_capabilities(k->db) & capability) != 0;
+}
+
 void
 kit_advance(kit *k, int64_t ms)
 {

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include <latchkey/latchkey.h>
+#include <latchkey/adapter.h>
 
 #include "support/scale.h"
 
@@ -61,6 +61,8 @@ void kit_close(kit *k);
 /* Setup and teardown for cmocka: *state is a kit. */
 int kit_setup(void **state);
 int kit_teardown(void **state);
+/* Does the database behind the kit have that capability? */
+bool kit_can(const kit *k, uint64_t capability);
 /* Moves both clocks. */
 void kit_advance(kit *k, int64_t ms);
 lk_statistics kit_statistics(kit *k);

@@ -154,40 +154,6 @@ model_item_check(const model *m, const lk_item *item)
     return item->expires_at_ms < 0 ? LK_INVALID : model_bytes_check(item->data, m->max_data_size);
 }
 
-bool
-model_names_twice(const lk_write *writes, size_t write_count, const lk_lock *locks,
-                  size_t lock_count)
-{
-    for (size_t i = 0; i < write_count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (model_key_compare(writes[i].item.key, writes[j].item.key) == 0)
-                return true;
-    for (size_t i = 0; i < lock_count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (model_key_compare(locks[i].key, locks[j].key) == 0)
-                return true;
-    return false;
-}
-
-static lk_status
-commit_check(const model *m, const lk_write *writes, size_t write_count, const lk_lock *locks,
-             size_t lock_count)
-{
-    lk_status status = write_count + lock_count == 0 ? LK_INVALID : LK_OK;
-    if (status == LK_OK && write_count > LK_COMMIT_MAX)
-        return LK_TOO_BIG;
-    for (size_t i = 0; status == LK_OK && i < write_count; i++)
-        status = writes[i].kind == LK_PUT ? model_item_check(m, &writes[i].item)
-                                          : model_key_check(m, writes[i].item.key);
-    if (status == LK_OK && lock_count > LK_COMMIT_MAX)
-        return LK_TOO_BIG;
-    for (size_t i = 0; status == LK_OK && i < lock_count; i++)
-        status = model_key_check(m, locks[i].key);
-    if (status == LK_OK && model_names_twice(writes, write_count, locks, lock_count))
-        status = LK_INVALID;
-    return status;
-}
-
 /* ---- life ---- */
 
 model *
@@ -226,6 +192,12 @@ model_set_clock(model *m, int64_t now_ms)
     pthread_mutex_lock(&m->mutex);
     m->now_ms = now_ms;
     pthread_mutex_unlock(&m->mutex);
+}
+
+void
+model_set_locks_absent(model *m, bool locks_absent)
+{
+    m->locks_absent = locks_absent;
 }
 
 /* ---- calls ---- */
@@ -329,6 +301,20 @@ model_get_lock(model *m, lk_key key, lk_lock *lock)
     return status;
 }
 
+/* lk_get_locked of one key: nothing is made where nothing is, if the store promises that. */
+lk_status
+model_get_locked(model *m, lk_key key, lk_lock *lock)
+{
+    pthread_mutex_lock(&m->mutex);
+    const model_entry *e = model_entry_find(m, key);
+    bool absent = m->locks_absent && !lock_is_good(m, e) && !model_item_is_live(m, e);
+    pthread_mutex_unlock(&m->mutex);
+    if (!absent)
+        return model_get_lock(m, key, lock);
+    *lock = (lk_lock){.key = key};
+    return LK_OK;
+}
+
 /* The first stale lock in the caller's order. */
 lk_status
 model_locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *conflict)
@@ -336,44 +322,65 @@ model_locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *con
     for (size_t i = 0; i < count; i++) {
         const model_entry *e = model_entry_find(m, locks[i].key);
         uint64_t current = lock_is_good(m, e) ? e->version : 0;
-        if (current != 0 && current == locks[i].version)
+        bool absent = m->locks_absent && current == 0 && !model_item_is_live(m, e);
+        if (current == locks[i].version && (current != 0 || absent))
             continue;
-        if (conflict != NULL)
-            *conflict = (lk_conflict){i, current, SIZE_MAX};
+        *conflict = (lk_conflict){i, current, SIZE_MAX};
         return LK_RACE;
     }
     return LK_OK;
 }
 
-lk_status
-model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks,
-             size_t lock_count, lk_conflict *conflict)
+/* ---- conditions, touch, add ---- */
+
+/* The number of an item, or 0 where there is none; false: it is no number. */
+static bool
+number_read(const model *m, const model_entry *e, uint64_t *number)
 {
-    pthread_mutex_lock(&m->mutex);
-    lk_status status = commit_check(m, writes, write_count, locks, lock_count);
-    if (status == LK_OK)
-        status = model_locks_check(m, locks, lock_count, conflict);
-    for (size_t i = 0; status == LK_OK && i < lock_count; i++) {
-        model_entry *e = model_entry_find(m, locks[i].key);
-        model_lock_renew(m, e);
-        locks[i].version = e->version;
-        locks[i].expires_at_ms = e->lock_expires_at_ms;
-    }
-    for (size_t i = 0; status == LK_OK && i < write_count; i++) {
-        if (writes[i].kind == LK_PUT) {
-            model_item_put(m, &writes[i].item);
-            continue;
-        }
-        model_key_delete(m, writes[i].item.key);
-        for (size_t j = 0; j < lock_count; j++) {
-            if (model_key_compare(locks[j].key, writes[i].item.key) == 0) {
-                locks[j].version = 0;
-                locks[j].expires_at_ms = 0;
-            }
-        }
-    }
-    pthread_mutex_unlock(&m->mutex);
-    return status;
+    const unsigned char *bytes = model_item_is_live(m, e) ? e->data.data : NULL;
+    *number = 0;
+    for (size_t i = 8; bytes != NULL && e->data.size == 8 && i-- > 0;)
+        *number = *number << 8 | bytes[i];
+    return bytes == NULL || e->data.size == 8;
+}
+
+lk_status
+model_write_judge(model *m, const lk_write *write)
+{
+    const model_entry *e = model_entry_find(m, write->item.key);
+    bool live = model_item_is_live(m, e);
+    uint64_t number;
+    int64_t sum;
+    if (write->condition == LK_IF_ABSENT && live)
+        return LK_EXISTS;
+    if (write->condition == LK_IF_PRESENT && !live)
+        return LK_NOT_FOUND;
+    if (write->condition == LK_IF_EQUAL && (!live || model_compare(e->data, write->expected) != 0))
+        return LK_RACE;
+    if (write->kind == LK_TOUCH && !live)
+        return LK_NOT_FOUND;
+    if (write->kind != LK_ADD)
+        return LK_OK;
+    if (!number_read(m, e, &number))
+        return LK_INVALID;
+    return __builtin_add_overflow((int64_t)number, write->delta, &sum) ? LK_TOO_BIG : LK_OK;
+}
+
+void
+model_number_add(model *m, const lk_write *write)
+{
+    const model_entry *e = model_entry_find(m, write->item.key);
+    lk_item item = write->item;
+    unsigned char bytes[8];
+    uint64_t number;
+    (void)number_read(m, e, &number);
+    number += (uint64_t)write->delta;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(number >> 8 * i);
+    item.data = (lk_bytes){bytes, sizeof bytes};
+    if (model_item_is_live(m, e))
+        item.expires_at_ms = e->expires_at_ms;
+    model_item_put(m, &item);
 }
 
 static bool
@@ -384,6 +391,9 @@ query_matches(const model *m, const lk_query *query, const model_entry *e)
     lk_bytes sk = e->key.sk, prefix = query->sk_prefix;
     if (sk.size < prefix.size ||
         (prefix.size != 0 && memcmp(sk.data, prefix.data, prefix.size) != 0))
+        return false;
+    if ((query->from.size != 0 && model_compare(sk, query->from) < 0) ||
+        (query->until.size != 0 && model_compare(sk, query->until) >= 0))
         return false;
     if (query->after.size == 0)
         return true;
@@ -398,6 +408,10 @@ model_query(model *m, const lk_query *query, lk_item *items, size_t room, size_t
     lk_status status = model_key_check(m, (lk_key){query->pk, query->sk_prefix});
     if (status == LK_OK)
         status = model_bytes_check(query->after, m->max_sk_size);
+    if (status == LK_OK)
+        status = model_bytes_check(query->from, m->max_sk_size);
+    if (status == LK_OK)
+        status = model_bytes_check(query->until, m->max_sk_size);
     size_t found = 0;
     for (size_t i = 0; status == LK_OK && i < m->count; i++) {
         const model_entry *e = &m->entries[query->reverse ? m->count - 1 - i : i];
@@ -413,6 +427,24 @@ model_query(model *m, const lk_query *query, lk_item *items, size_t room, size_t
         *count = found;
     pthread_mutex_unlock(&m->mutex);
     return status;
+}
+
+size_t
+model_partitions(model *m, lk_bytes *pks, size_t room)
+{
+    size_t found = 0;
+    pthread_mutex_lock(&m->mutex);
+    for (size_t i = 0; i < m->count; i++) {
+        const model_entry *e = &m->entries[i];
+        if (!model_item_is_live(m, e) ||
+            (found != 0 && model_compare(pks[found - 1], e->key.pk) == 0))
+            continue;
+        if (found == room)
+            break;
+        pks[found++] = e->key.pk;
+    }
+    pthread_mutex_unlock(&m->mutex);
+    return found;
 }
 
 /* ---- upkeep ---- */

@@ -17,16 +17,21 @@ typedef struct model model;
 model *model_new(const lk_memory_options *options);
 void model_free(model *m);
 void model_set_clock(model *m, int64_t now_ms);
+/* The store is LK_LOCKS_ABSENT. */
+void model_set_locks_absent(model *m, bool locks_absent);
 
 /* The calls, as in latchkey.h. What they return points into the model, until its next write. */
 lk_status model_get(model *m, lk_key key, lk_item *item);
 lk_status model_set(model *m, const lk_item *items, size_t count);
 lk_status model_delete(model *m, const lk_key *keys, size_t count);
 lk_status model_get_lock(model *m, lk_key key, lk_lock *lock);
-lk_status model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks,
-                       size_t lock_count, lk_conflict *conflict);
+/* Of one key; see lk_get_locked. */
+lk_status model_get_locked(model *m, lk_key key, lk_lock *lock);
 /* Up to `room` of the items that the query asks for; *count: how many there are. */
 lk_status model_query(model *m, const lk_query *query, lk_item *items, size_t room, size_t *count);
+
+/* The pks that have a live item, in order, up to `room`; how many that are. */
+size_t model_partitions(model *m, lk_bytes *pks, size_t room);
 
 /* How many items are live, and how many keys have an item or a lock, live or not. */
 size_t model_live(model *m);

@@ -31,6 +31,7 @@ struct model {
     int64_t now_ms, monotonic_ms;
     int64_t lock_ttl_ms, lock_refresh_ms;
     size_t max_pk_size, max_sk_size, max_data_size;
+    bool locks_absent;
     uint64_t last_version, last_token;
     lk_bytes closed[8]; /* queues */
     size_t closed_count;
@@ -51,6 +52,11 @@ lk_status model_bytes_check(lk_bytes bytes, size_t max);
 lk_status model_key_check(const model *m, lk_key key);
 lk_status model_item_check(const model *m, const lk_item *item);
 lk_status model_locks_check(model *m, const lk_lock *locks, size_t count, lk_conflict *conflict);
+
+/* LK_OK, or what the write of a put, delete, touch or add is refused with. */
+lk_status model_write_judge(model *m, const lk_write *write);
+/* Of an add that was judged. */
+void model_number_add(model *m, const lk_write *write);
 
 /* An item that has expired goes, and its lock with it. */
 void model_expired_drop(const model *m, model_entry *e);

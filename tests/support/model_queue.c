@@ -113,12 +113,13 @@ one_of(const lk_status *wrong, size_t count, lk_status said)
     return count == 0 ? LK_OK : wrong[0];
 }
 
+/* `more`: jobs that come before these. */
 static lk_status
-push_judge(model *m, const lk_item *jobs, size_t count, const lk_push_options *options,
+push_judge(model *m, const lk_item *jobs, size_t count, const lk_push_options *options, size_t more,
            lk_status said)
 {
     lk_status wrong[3];
-    size_t faults = 0, more = 0;
+    size_t faults = 0, before = more;
     bool exists = false;
     for (size_t i = 0; i < count; i++) {
         const model_entry *e = jobs[i].key.sk.size == 0 ? NULL : model_entry_find(m, jobs[i].key);
@@ -129,7 +130,7 @@ push_judge(model *m, const lk_item *jobs, size_t count, const lk_push_options *o
         wrong[faults++] = LK_CLOSED;
     if (options->unique && exists)
         wrong[faults++] = LK_EXISTS;
-    if (options->max_depth != 0 && more != 0 &&
+    if (options->max_depth != 0 && more != before &&
         jobs_count(m, jobs[0].key.pk) + more > options->max_depth)
         wrong[faults++] = LK_BUSY;
     return one_of(wrong, faults, said);
@@ -142,7 +143,7 @@ model_queue_push(model *m, const lk_item *jobs, size_t count, const lk_push_opti
     pthread_mutex_lock(&m->mutex);
     lk_status status = push_check(m, jobs, count, options);
     if (status == LK_OK && count > 0)
-        status = push_judge(m, jobs, count, options, said);
+        status = push_judge(m, jobs, count, options, 0, said);
     for (size_t i = 0; status == LK_OK && stored != NULL && i < count; i++)
         job_put(m, &stored[i], options->delay_ms);
     pthread_mutex_unlock(&m->mutex);
@@ -349,6 +350,29 @@ model_queue_stats(model *m, lk_bytes pk, lk_queue_statistics *stats)
 }
 
 lk_status
+model_queue_inspect(model *m, const lk_key *keys, size_t count, lk_job *jobs)
+{
+    pthread_mutex_lock(&m->mutex);
+    lk_status status = LK_OK;
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        status = model_key_check(m, keys[i]);
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        const model_entry *e = model_entry_find(m, keys[i]);
+        jobs[i] = (lk_job){0};
+        if (!job_is_there(m, e))
+            continue;
+        bool ready = job_is_visible(m, e);
+        jobs[i] =
+            (lk_job){ready        ? LK_JOB_READY
+                     : e->claimed ? LK_JOB_CLAIMED
+                                  : LK_JOB_DELAYED,
+                     e->receives, ready ? 0 : e->due_ms + (e->claimed && e->due_ms != INT64_MAX)};
+    }
+    pthread_mutex_unlock(&m->mutex);
+    return status;
+}
+
+lk_status
 model_queue_purge(model *m, lk_bytes pk, size_t *purged)
 {
     pthread_mutex_lock(&m->mutex);
@@ -380,10 +404,16 @@ model_queue_close(model *m, lk_bytes pk)
 
 /* ---- commit ---- */
 
+static bool
+write_has_claim(const lk_write *write)
+{
+    return write->kind == LK_ACKNOWLEDGE || write->kind == LK_RELEASE;
+}
+
 static lk_key
 write_key(const lk_write *write)
 {
-    return write->kind == LK_ACKNOWLEDGE ? write->claim->key : write->item.key;
+    return write_has_claim(write) ? write->claim->key : write->item.key;
 }
 
 static bool
@@ -395,10 +425,40 @@ write_names_a_key(const lk_write *write)
 static lk_status
 write_check(const model *m, const lk_write *write)
 {
-    if (write->kind == LK_ACKNOWLEDGE && write->claim == NULL)
+    bool conditional = write->kind != LK_PUSH && !write_has_claim(write);
+    if ((write_has_claim(write) && write->claim == NULL) ||
+        (!conditional && write->condition != LK_ALWAYS) ||
+        (write->kind == LK_RELEASE && write->delay_ms < 0) ||
+        (write->kind == LK_PUSH && write->push != NULL && write->push->delay_ms < 0))
         return LK_INVALID;
-    return write->kind == LK_PUT || write->kind == LK_PUSH ? model_item_check(m, &write->item)
-                                                           : model_key_check(m, write_key(write));
+    lk_status status = write->condition == LK_IF_EQUAL
+                           ? model_bytes_check(write->expected, m->max_data_size)
+                           : LK_OK;
+    if (status != LK_OK)
+        return status;
+    if (write->kind == LK_PUT || write->kind == LK_PUSH)
+        return model_item_check(m, &write->item);
+    status = model_key_check(m, write_key(write));
+    if (status == LK_OK && (write->kind == LK_TOUCH || write->kind == LK_ADD) &&
+        write->item.expires_at_ms < 0)
+        status = LK_INVALID;
+    return status;
+}
+
+bool
+model_names_twice(const lk_write *writes, size_t write_count, const lk_lock *locks,
+                  size_t lock_count)
+{
+    for (size_t i = 0; i < write_count; i++)
+        for (size_t j = 0; write_names_a_key(&writes[i]) && j < i; j++)
+            if (write_names_a_key(&writes[j]) &&
+                model_key_compare(write_key(&writes[i]), write_key(&writes[j])) == 0)
+                return true;
+    for (size_t i = 0; i < lock_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (model_key_compare(locks[i].key, locks[j].key) == 0)
+                return true;
+    return false;
 }
 
 static lk_status
@@ -406,50 +466,57 @@ commit_check(const model *m, const lk_write *writes, size_t write_count, const l
              size_t lock_count)
 {
     lk_status status = write_count + lock_count == 0 ? LK_INVALID : LK_OK;
+    if (write_count > LK_COMMIT_MAX || lock_count > LK_COMMIT_MAX)
+        return LK_TOO_BIG;
     for (size_t i = 0; status == LK_OK && i < write_count; i++)
         status = write_check(m, &writes[i]);
     for (size_t i = 0; status == LK_OK && i < lock_count; i++)
         status = model_key_check(m, locks[i].key);
-    for (size_t i = 0; status == LK_OK && i < write_count; i++)
-        for (size_t j = 0; write_names_a_key(&writes[i]) && j < i; j++)
-            if (write_names_a_key(&writes[j]) &&
-                model_key_compare(write_key(&writes[i]), write_key(&writes[j])) == 0)
-                status = LK_INVALID;
-    for (size_t i = 0; status == LK_OK && i < lock_count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (model_key_compare(locks[i].key, locks[j].key) == 0)
-                status = LK_INVALID;
+    if (status == LK_OK && model_names_twice(writes, write_count, locks, lock_count))
+        status = LK_INVALID;
     return status;
 }
 
-/* LK_OK, LK_LATE, or what is wrong. */
+/* What a write of a commit is refused with; LK_OK, or LK_LATE of a claim. */
+static lk_status
+write_judge(model *m, const lk_write *writes, size_t i, lk_status said)
+{
+    static const lk_push_options defaults = LK_PUSH_OPTIONS_INIT;
+    const lk_write *write = &writes[i];
+    model_entry *e;
+    if (write_has_claim(write))
+        return claim_judge(m, write->claim, &e);
+    if (write->kind != LK_PUSH)
+        return model_write_judge(m, write);
+    size_t more = 0; /* by the pushes before this one */
+    for (size_t j = 0; j < i; j++)
+        more += writes[j].kind == LK_PUSH &&
+                model_compare(writes[j].item.key.pk, write->item.key.pk) == 0 &&
+                !job_is_there(m, model_entry_find(m, writes[j].item.key));
+    return push_judge(m, &write->item, 1, write->push != NULL ? write->push : &defaults, more,
+                      said);
+}
+
+/* LK_OK, LK_LATE, or what the first stale lock or else the first write is refused with. */
 static lk_status
 commit_judge(model *m, const lk_write *writes, size_t write_count, const lk_lock *locks,
              size_t lock_count, lk_conflict *conflict, lk_status said)
 {
-    lk_status wrong[3], claims = LK_OK;
     lk_conflict own;
-    size_t faults = 0;
-    bool closed = false;
+    lk_status claims = LK_OK, refused = model_locks_check(m, locks, lock_count, &own);
     for (size_t i = 0; i < write_count; i++) {
-        model_entry *e;
-        if (writes[i].kind == LK_PUSH)
-            closed |= queue_is_closed(m, writes[i].item.key.pk);
-        if (writes[i].kind != LK_ACKNOWLEDGE || claims == LK_LOST)
-            continue;
-        lk_status one = claim_judge(m, writes[i].claim, &e);
-        claims = one != LK_OK ? one : claims;
+        lk_status one = write_judge(m, writes, i, said);
+        if (one == LK_OK || one == LK_LATE)
+            claims = claims == LK_OK ? one : claims;
+        else if (refused == LK_OK || (one == said && refused != said)) {
+            refused = one;
+            own = (lk_conflict){SIZE_MAX, 0, i};
+        }
     }
-    if (model_locks_check(m, locks, lock_count, &own) == LK_RACE)
-        wrong[faults++] = LK_RACE;
-    if (claims == LK_LOST)
-        wrong[faults++] = LK_LOST;
-    if (closed)
-        wrong[faults++] = LK_CLOSED;
-    lk_status status = one_of(wrong, faults, said);
-    if (status == LK_RACE && conflict != NULL)
-        *conflict = own;
-    return status == LK_OK ? claims : status;
+    if (refused == LK_OK)
+        return claims;
+    *conflict = own;
+    return refused;
 }
 
 static void
@@ -465,28 +532,53 @@ key_take_out(model *m, lk_key key, lk_lock *locks, size_t lock_count)
 }
 
 static void
+write_do(model *m, const lk_write *write, const lk_item *stored, lk_lock *locks, size_t lock_count)
+{
+    model_entry *e = model_entry_find(m, write_key(write));
+    lk_item item = write->item;
+    switch (write->kind) {
+    case LK_TOUCH:
+        item.data = e->data;
+        model_item_put(m, &item);
+        break;
+    case LK_PUT:
+        model_item_put(m, &item);
+        break;
+    case LK_ADD:
+        model_number_add(m, write);
+        break;
+    case LK_PUSH:
+        job_put(m, stored, write->push != NULL ? write->push->delay_ms : 0);
+        break;
+    case LK_RELEASE:
+        job_wait(m, e, write->delay_ms);
+        break;
+    case LK_DELETE:
+    case LK_ACKNOWLEDGE:
+    default:
+        key_take_out(m, write_key(write), locks, lock_count);
+        break;
+    }
+}
+
+static void
 commit_do(model *m, const lk_write *writes, size_t write_count, lk_lock *locks, size_t lock_count,
           const lk_item *stored)
 {
     for (size_t i = 0; i < lock_count; i++) {
-        model_entry *e = model_entry_find(m, locks[i].key);
+        model_entry *e = model_entry_obtain(m, locks[i].key);
+        model_expired_drop(m, e);
         model_lock_renew(m, e);
         locks[i].version = e->version;
         locks[i].expires_at_ms = e->lock_expires_at_ms;
     }
-    for (size_t i = 0; i < write_count; i++) {
-        if (writes[i].kind == LK_PUT)
-            model_item_put(m, &writes[i].item);
-        else if (writes[i].kind == LK_PUSH)
-            job_put(m, &stored[i], 0);
-        else
-            key_take_out(m, write_key(&writes[i]), locks, lock_count);
-    }
+    for (size_t i = 0; i < write_count; i++)
+        write_do(m, &writes[i], &stored[i], locks, lock_count);
 }
 
 lk_status
-model_queue_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks,
-                   size_t lock_count, lk_conflict *conflict, const lk_item *stored, lk_status said)
+model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks,
+             size_t lock_count, lk_conflict *conflict, const lk_item *stored, lk_status said)
 {
     pthread_mutex_lock(&m->mutex);
     lk_status status = commit_check(m, writes, write_count, locks, lock_count);

@@ -30,9 +30,12 @@ lk_status model_queue_extend(model *m, lk_claim *claim, int64_t visibility_ms);
 lk_status model_queue_stats(model *m, lk_bytes pk, lk_queue_statistics *stats);
 lk_status model_queue_purge(model *m, lk_bytes pk, size_t *purged);
 lk_status model_queue_close(model *m, lk_bytes pk);
-/* All kinds of writes. */
-lk_status model_queue_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks,
-                             size_t lock_count, lk_conflict *conflict, const lk_item *stored,
-                             lk_status said);
+/* Of `count` keys; state 0 where there is no job. */
+lk_status model_queue_inspect(model *m, const lk_key *keys, size_t count, lk_job *jobs);
+/* lk_commit of all kinds of writes, lk_set_atomic. `stored`: the items of the writes with the keys
+ * that they got; NULL where the store did nothing. */
+lk_status model_commit(model *m, const lk_write *writes, size_t write_count, lk_lock *locks,
+                       size_t lock_count, lk_conflict *conflict, const lk_item *stored,
+                       lk_status said);
 
 #endif
