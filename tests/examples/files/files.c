@@ -86,13 +86,13 @@ folder_of(lk_bytes pk)
     return n;
 }
 
-/* The sk of a name in a folder; its bytes lie in `buffer`. */
+/* The bytes of hex digits; they lie in `buffer`. */
 static lk_bytes
-name_sk(const char *text, unsigned char *buffer)
+hex_read(const char *text, unsigned char *buffer)
 {
     size_t size = strlen(text) / 2;
     for (size_t i = 0; i < size; i++) {
-        const char pair[3] = {text[1 + 2 * i], text[2 + 2 * i], '\0'};
+        const char pair[3] = {text[2 * i], text[1 + 2 * i], '\0'};
         buffer[i] = (unsigned char)strtoul(pair, NULL, 16);
     }
     return (lk_bytes){buffer, size};
@@ -104,43 +104,78 @@ entry_compare(const struct dirent **left, const struct dirent **right)
     return strcmp((*left)->d_name, (*right)->d_name);
 }
 
+static int
+entry_compare_inodes(const struct dirent **left, const struct dirent **right)
+{
+    return ((*left)->d_ino > (*right)->d_ino) - ((*left)->d_ino < (*right)->d_ino);
+}
+
+/* Not ".", "..", nor "new". */
+static int
+entry_is_folder(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && strcmp(entry->d_name, "new") != 0;
+}
+
+static void
+entries_free(struct dirent **entries, int count)
+{
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+}
+
 /* ---- one item, one file ---- */
 
-/* Adds the item of `key` to the draft, and the size of its data to *bytes. LK_NOT_FOUND: there is
- * none, or it has expired. */
+/* The item of `key`; its data lies in *text, which the caller frees. LK_NOT_FOUND: there is none,
+ * or it has expired. */
 static lk_status
-item_add(files *f, lk_key key, int64_t now_ms, lk_result *result, size_t *bytes)
+item_read(files *f, lk_key key, int64_t now_ms, lk_item *item, char **text)
 {
     struct stat about = {0};
     name n = name_of(key.pk, key.sk);
     int saved = errno, fd = openat(f->folder, n.text, O_RDONLY | O_CLOEXEC);
+    *text = NULL;
     if (fd < 0)
         return leave(saved, errno == ENOENT ? LK_NOT_FOUND : LK_UNAVAILABLE);
     bool good = fstat(fd, &about) == 0;
     size_t size = (size_t)about.st_size;
-    char *text = good ? malloc(size + 1) : NULL, *end;
-    lk_status status = !good ? LK_UNAVAILABLE : text == NULL ? LK_NO_MEMORY : LK_OK;
-    if (status == LK_OK && read(fd, text, size) != (ssize_t)size)
+    char *end;
+    *text = good ? malloc(size + 1) : NULL;
+    lk_status status = !good ? LK_UNAVAILABLE : *text == NULL ? LK_NO_MEMORY : LK_OK;
+    if (status == LK_OK && read(fd, *text, size) != (ssize_t)size)
         status = LK_UNAVAILABLE;
     close(fd);
     if (status == LK_OK) {
-        text[size] = '\0';
-        lk_item item = {.key = key, .expires_at_ms = strtoll(text, &end, 10)};
-        item.data = (lk_bytes){end + 1, size - (size_t)(end + 1 - text)};
-        status = *end != '\n'                                 ? LK_UNAVAILABLE /* not our file */
-                 : lk_has_expired(item.expires_at_ms, now_ms) ? LK_NOT_FOUND
-                                                              : lk_result_add(result, &item);
-        *bytes += item.data.size;
+        (*text)[size] = '\0';
+        *item = (lk_item){.key = key, .expires_at_ms = strtoll(*text, &end, 10)};
+        item->data = (lk_bytes){end + 1, size - (size_t)(end + 1 - *text)};
+        status = *end != '\n'                                  ? LK_UNAVAILABLE /* not our file */
+                 : lk_has_expired(item->expires_at_ms, now_ms) ? LK_NOT_FOUND
+                                                               : LK_OK;
     }
-    free(text);
     return leave(saved, status);
 }
 
+/* Adds the item of `key` to the draft, and the size of its data to *bytes. */
 static lk_status
-item_write(files *f, const lk_item *item)
+item_add(files *f, lk_key key, int64_t now_ms, lk_result *result, size_t *bytes)
+{
+    lk_item item;
+    char *text;
+    lk_status status = item_read(f, key, now_ms, &item, &text);
+    if (status == LK_OK) {
+        status = lk_result_add(result, &item);
+        *bytes += item.data.size;
+    }
+    free(text);
+    return status;
+}
+
+static lk_status
+item_write_latched(files *f, const lk_item *item)
 {
     name n = name_of(item->key.pk, item->key.sk), folder = folder_of(item->key.pk);
-    pthread_mutex_lock(&f->latch);
     int saved = errno;
     int fd = openat(f->folder, "new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     bool good = fd >= 0 && dprintf(fd, "%lld\n", (long long)item->expires_at_ms) > 0 &&
@@ -148,7 +183,6 @@ item_write(files *f, const lk_item *item)
     good = fd >= 0 && close(fd) == 0 && good &&
            (mkdirat(f->folder, folder.text, 0777) == 0 || errno == EEXIST) &&
            renameat(f->folder, "new", f->folder, n.text) == 0;
-    pthread_mutex_unlock(&f->latch);
     return leave(saved, good ? LK_OK : LK_UNAVAILABLE);
 }
 
@@ -199,9 +233,13 @@ files_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
 static lk_status
 files_set(void *state, const lk_item *items, size_t count)
 {
+    files *f = state;
     lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = item_write(state, &items[i]);
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        pthread_mutex_lock(&f->latch);
+        status = item_write_latched(f, &items[i]);
+        pthread_mutex_unlock(&f->latch);
+    }
     return status;
 }
 
@@ -213,6 +251,96 @@ files_remove(void *state, const lk_key *keys, size_t count)
         status = item_remove(state, keys[i]);
     return status;
 }
+
+/* ---- conditional writes: judged and written under the latch ---- */
+
+static lk_status
+condition_judge(lk_condition condition, lk_bytes expected, const lk_item *there)
+{
+    if (condition == LK_IF_ABSENT)
+        return there == NULL ? LK_OK : LK_EXISTS;
+    if (condition == LK_IF_PRESENT)
+        return there != NULL ? LK_OK : LK_NOT_FOUND;
+    bool equal = there != NULL && lk_bytes_compare(there->data, expected) == 0;
+    return condition == LK_ALWAYS || equal ? LK_OK : LK_RACE;
+}
+
+static lk_status
+files_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
+{
+    files *f = state;
+    lk_item there;
+    char *text;
+    pthread_mutex_lock(&f->latch);
+    lk_status status = item_read(f, item->key, lk_now_ms(f->db), &there, &text);
+    if (status == LK_OK || status == LK_NOT_FOUND)
+        status = condition_judge(condition, expected, status == LK_OK ? &there : NULL);
+    if (status == LK_OK)
+        status = item_write_latched(f, item);
+    pthread_mutex_unlock(&f->latch);
+    free(text);
+    return status;
+}
+
+static lk_status
+files_touch(void *state, const lk_key *key, int64_t expires_at_ms)
+{
+    files *f = state;
+    lk_item item;
+    char *text;
+    pthread_mutex_lock(&f->latch);
+    lk_status status = item_read(f, *key, lk_now_ms(f->db), &item, &text);
+    item.expires_at_ms = expires_at_ms;
+    if (status == LK_OK)
+        status = item_write_latched(f, &item);
+    pthread_mutex_unlock(&f->latch);
+    free(text);
+    return status;
+}
+
+/* The number of an item, 8 bytes, little-endian. */
+static int64_t
+number_of(const lk_item *item)
+{
+    const unsigned char *bytes = item->data.data;
+    uint64_t number = 0;
+    for (size_t i = item->data.size; i-- > 0;)
+        number = number << 8 | bytes[i];
+    return (int64_t)number;
+}
+
+static lk_status
+files_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    files *f = state;
+    lk_item item;
+    char *text;
+    unsigned char bytes[8];
+    int64_t sum;
+    pthread_mutex_lock(&f->latch);
+    lk_status status = item_read(f, *key, lk_now_ms(f->db), &item, &text);
+    if (status == LK_NOT_FOUND) {
+        item = (lk_item){.key = *key, .data = {"\0\0\0\0\0\0\0", 8}};
+        item.expires_at_ms = expires_at_ms;
+        status = LK_OK;
+    }
+    if (status == LK_OK && item.data.size != sizeof bytes)
+        status = LK_INVALID;
+    if (status == LK_OK && __builtin_add_overflow(number_of(&item), delta, &sum))
+        status = LK_TOO_BIG;
+    for (size_t i = 0; status == LK_OK && i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)((uint64_t)sum >> 8 * i);
+    item.data = (lk_bytes){bytes, sizeof bytes};
+    if (status == LK_OK)
+        status = item_write_latched(f, &item);
+    pthread_mutex_unlock(&f->latch);
+    free(text);
+    if (status == LK_OK)
+        *value = sum;
+    return status;
+}
+
+/* ---- ordered reads, all partitions ---- */
 
 /* Adds what the page asks for of a folder that is sorted. */
 static lk_status
@@ -226,10 +354,12 @@ page_add(files *f, const lk_page *page, struct dirent **entries, size_t count, l
     for (size_t i = 0; i < count; i++) {
         const char *text = entries[query->reverse ? count - 1 - i : i]->d_name;
         int order = query->reverse ? strcmp(after, text) : strcmp(text, after);
-        if (strncmp(text, prefix, strlen(prefix)) != 0 || (page->has_after && order <= 0))
-            continue;
         unsigned char buffer[KEY_SIZE];
-        lk_key key = {query->pk, name_sk(text, buffer)};
+        lk_key key = {query->pk, hex_read(text + 1, buffer)}; /* the dash */
+        if (strncmp(text, prefix, strlen(prefix)) != 0 || (page->has_after && order <= 0) ||
+            lk_bytes_compare(key.sk, query->from) < 0 ||
+            (query->until.size != 0 && lk_bytes_compare(key.sk, query->until) >= 0))
+            continue;
         lk_status status = item_add(f, key, now_ms, result, &bytes);
         if (status == LK_OK && (++live == query->limit || bytes >= page->max_bytes))
             return lk_result_more(result, key.sk);
@@ -255,11 +385,47 @@ files_query(void *state, const lk_page *page, lk_result *result)
                        : why == ENOENT ? LK_OK /* no such pk */
                        : why == ENOMEM ? LK_NO_MEMORY
                                        : LK_UNAVAILABLE;
-    for (int i = 0; i < count; i++)
-        free(entries[i]);
-    free(entries);
+    entries_free(entries, count);
     if (status == LK_OK)
         lk_result_publish(result);
+    return leave(saved, status);
+}
+
+/* A folder stays the same one, with the same inode, for as long as there is a file in it: so the
+ * position is the inode of the last that was listed. */
+static lk_status
+files_list_partitions(void *state, lk_position *position, size_t limit, lk_result *result)
+{
+    files *f = state;
+    struct dirent **entries = NULL;
+    uint64_t last = position->opaque[0];
+    size_t added = 0, most = limit == 0 ? 1024 : limit;
+    int saved = errno;
+    pthread_mutex_lock(&f->latch);
+    int count = scandir(f->path, &entries, entry_is_folder, entry_compare_inodes), why = errno;
+    pthread_mutex_unlock(&f->latch);
+    lk_status status = count >= 0 ? LK_OK : why == ENOMEM ? LK_NO_MEMORY : LK_UNAVAILABLE;
+    lk_result_draft(result);
+    for (int i = 0; status == LK_OK && i < count && added < most; i++) {
+        unsigned char buffer[KEY_SIZE];
+        lk_item item = {.key = {.pk = hex_read(entries[i]->d_name, buffer)}};
+        lk_query any = {.pk = item.key.pk, .limit = 1};
+        size_t live = 0;
+        if (entries[i]->d_ino <= last)
+            continue;
+        last = entries[i]->d_ino;
+        status = lk_count(f->db, &any, &live);
+        if (status == LK_OK && live != 0)
+            status = lk_result_add(result, &item);
+        added += live;
+    }
+    entries_free(entries, count);
+    if (status == LK_OK && added == 0)
+        status = LK_END;
+    if (status == LK_OK) {
+        position->opaque[0] = last;
+        lk_result_publish(result);
+    }
     return leave(saved, status);
 }
 
@@ -287,7 +453,11 @@ files_open(const char *folder, lk_clock realtime_ms, void *clock_context, lk_db 
                                              .set = files_set,
                                              .remove = files_remove,
                                              .get_many = files_get_many,
-                                             .query = files_query};
+                                             .query = files_query,
+                                             .put_if = files_put_if,
+                                             .touch = files_touch,
+                                             .add = files_add,
+                                             .list_partitions = files_list_partitions};
     int saved = errno;
     files *f = malloc(sizeof *f);
     if (f == NULL)
@@ -302,7 +472,8 @@ files_open(const char *folder, lk_clock realtime_ms, void *clock_context, lk_db 
     }
     lk_adapter adapter = LK_ADAPTER_INIT;
     adapter.name = "files";
-    adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_IS_DURABLE;
+    adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_QUERIES_RANGES | LK_HAS_CONDITIONS |
+                           LK_HAS_PARTITIONS | LK_IS_DURABLE;
     adapter.state = f;
     adapter.max_pk_size = adapter.max_sk_size = KEY_SIZE;
     adapter.realtime_ms = realtime_ms;
