@@ -60,11 +60,24 @@ block_end(const lkc_script *script, size_t number)
 static const struct {
     const char *name;
     uint64_t capability;
-} capabilities[] = {
-    {"get_many", LK_HAS_GET_MANY}, {"query", LK_HAS_QUERY},           {"locks", LK_HAS_LOCKS},
-    {"queues", LK_HAS_QUEUES},     {"descriptors", LK_HAS_QUEUE_FD},  {"views", LK_HAS_VIEWS},
-    {"sweep", LK_HAS_SWEEP},       {"statistics", LK_HAS_STATISTICS}, {"snapshots", LK_IS_SNAPSHOT},
-    {"reopening", LK_IS_DURABLE},  {"job_commits", LK_COMMITS_JOBS}};
+} capabilities[] = {{"get_many", LK_HAS_GET_MANY},
+                    {"query", LK_HAS_QUERY},
+                    {"locks", LK_HAS_LOCKS},
+                    {"queues", LK_HAS_QUEUES},
+                    {"descriptors", LK_HAS_QUEUE_FD},
+                    {"views", LK_HAS_VIEWS},
+                    {"sweep", LK_HAS_SWEEP},
+                    {"statistics", LK_HAS_STATISTICS},
+                    {"snapshots", LK_IS_SNAPSHOT},
+                    {"reopening", LK_IS_DURABLE},
+                    {"job_commits", LK_COMMITS_JOBS},
+                    {"conditions", LKC_CONDITIONS},
+                    {"own_conditions", LK_HAS_CONDITIONS},
+                    {"partitions", LK_HAS_PARTITIONS},
+                    {"inspect", LK_HAS_QUEUE_INSPECT},
+                    {"ranges", LK_QUERIES_RANGES},
+                    {"releases", LK_COMMITS_RELEASES},
+                    {"absent_locks", LK_LOCKS_ABSENT}};
 
 static lk_bytes
 no_variable(void *context, const char *name)

@@ -123,6 +123,8 @@ lk_claim *lkc_input_claim(script_run *run, span words);
 /* One of `words`, which has to be there. */
 const word *lkc_word(script_run *run, span words, size_t i);
 uint64_t lkc_word_number(script_run *run, const word *w);
+/* `-7`; `most` and `least`: of 64 bits. */
+int64_t lkc_word_signed(script_run *run, const word *w);
 /* `5m 1`: milliseconds, all words together. */
 int64_t lkc_duration(script_run *run, span words);
 /* `until +5m`, `until 17`, `until never`: Unix milliseconds. */
@@ -131,14 +133,25 @@ int64_t lkc_moment(script_run *run, span words);
 /* What may stand behind a comma: its name, what its value is, where that goes. */
 typedef struct option {
     const char *name;
-    enum { OPTION_FLAG, OPTION_NUMBER, OPTION_DURATION, OPTION_MOMENT, OPTION_INPUT } kind;
-    void *to; /* bool, size_t, int64_t, int64_t, lk_bytes: the last word */
+    enum {
+        OPTION_FLAG,
+        OPTION_NUMBER,
+        OPTION_DURATION,
+        OPTION_MOMENT,
+        OPTION_INPUT,
+        OPTION_WORDS
+    } kind;
+    void *to; /* bool, size_t, int64_t, int64_t, lk_bytes (the last word), span */
 } option;
 
 /* Sets those that are there; the table ends with a NULL. */
 void lkc_options_read(script_run *run, span words, const option *options);
 
-/* The write of a commit, as a line says it. */
+/* What a push needs for options; NULL: none. */
+const lk_push_options *lkc_input_push_options(script_run *run, const lk_push_options *options);
+
+/* `put PK ITEM`, `delete PK SK`, `touch PK SK`, `add PK SK DELTA`, `push Q ITEM`, `ack @j`,
+ * `release @j`; with `until`, `if`, `delay`, `depth`, `unique`. */
 lk_write lkc_input_write(script_run *run, span words);
 
 #endif

@@ -39,6 +39,14 @@ lkc_inputs_spoil(script_run *run)
     run->input_count = 0;
 }
 
+const lk_push_options *
+lkc_input_push_options(script_run *run, const lk_push_options *options)
+{
+    if (options->delay_ms == 0 && options->max_depth == 0 && !options->unique)
+        return NULL;
+    return memcpy(lkc_input_room(run, sizeof *options), options, sizeof *options);
+}
+
 lk_item
 lkc_input_item(script_run *run, const word *pk, const word *item)
 {
@@ -133,6 +141,19 @@ lkc_word_number(script_run *run, const word *w)
     return number;
 }
 
+int64_t
+lkc_word_signed(script_run *run, const word *w)
+{
+    const char *text = w->bytes.data;
+    bool negative = w->bytes.size != 0 && *text == '-';
+    uint64_t number;
+    if (lkc_word_is(w, "most") || lkc_word_is(w, "least"))
+        return lkc_word_is(w, "most") ? INT64_MAX : INT64_MIN;
+    if (!number_read(text + negative, w->bytes.size - negative, &number))
+        lkc_script_fail(run, "%.*s is no number", (int)w->bytes.size, text);
+    return negative ? -(int64_t)number : (int64_t)number;
+}
+
 static int64_t
 time_read(script_run *run, const char *text, size_t size)
 {
@@ -196,6 +217,8 @@ option_read(script_run *run, const option *o, span part)
         *(int64_t *)o->to = lkc_duration(run, value);
     else if (o->kind == OPTION_MOMENT)
         *(int64_t *)o->to = lkc_moment(run, value);
+    else if (o->kind == OPTION_WORDS)
+        *(span *)o->to = value;
     else
         *(lk_bytes *)o->to = lkc_input(run, lkc_word(run, part, part.count - 1)->bytes);
 }

@@ -63,37 +63,87 @@ lock_run(script_run *run, span words, span wanted)
     n->lock = lock;
 }
 
+/* `absent PK SK @l`: lk_get_locked finds neither a lock nor an item, and makes none. */
+static void
+absent_run(script_run *run, span words, span wanted)
+{
+    lk_key key = {lkc_word(run, words, 0)->bytes, lkc_word(run, words, 1)->bytes};
+    named *n = lkc_name(run, lkc_word_name(lkc_word(run, words, 2)), key);
+    (void)wanted;
+    for (int turn = 0; turn < 2; turn++) {
+        lkc_fill(&n->lock, sizeof n->lock);
+        lkc_prime(run->r->result);
+        if (lk_get_locked(run->r->db, &n->claim.key, 1, &n->lock, run->r->result) != LK_OK)
+            lkc_script_fail(run, "lk_get_locked says something else");
+        if (n->lock.version != 0 || n->lock.key.pk.data != n->claim.key.pk.data ||
+            lk_result_count(run->r->result) != 1 || lk_result_item(run->r->result, 0) != NULL)
+            lkc_script_fail(run, "a lock, or an item, is there");
+    }
+}
+
 /* ---- commits ---- */
 
-/* `put PK ITEM`, `delete PK SK`, `push Q ITEM`, `ack @j`; the first two may have `until`. */
+static const struct {
+    const char *name;
+    lk_write_kind kind;
+    size_t words; /* behind the kind */
+} kinds[] = {{"put", LK_PUT, 2},        {"delete", LK_DELETE, 2}, {"push", LK_PUSH, 2},
+             {"touch", LK_TOUCH, 2},    {"add", LK_ADD, 3},       {"ack", LK_ACKNOWLEDGE, 1},
+             {"release", LK_RELEASE, 1}};
+
+/* `if absent`, `if present`, `if equal DATA`. */
+static void
+condition_read(script_run *run, span words, lk_write *write)
+{
+    static const char *const names[] = {"always", "absent", "present", "equal"};
+    size_t i = 0;
+    while (i < COUNT(names) && !lkc_word_is(lkc_word(run, words, 0), names[i]))
+        i++;
+    if (i == COUNT(names))
+        lkc_script_fail(run, "a condition is absent, present or equal");
+    write->condition = (lk_condition)i;
+    if (write->condition == LK_IF_EQUAL)
+        write->expected = lkc_input(run, lkc_word(run, words, 1)->bytes);
+}
+
 lk_write
 lkc_input_write(script_run *run, span words)
 {
-    lk_write write = {.kind = LK_PUT};
     span part = lkc_span_cut(&words, ',');
-    const word *kind = lkc_word(run, part, 0);
+    size_t i = 0;
+    while (i < COUNT(kinds) && !lkc_word_is(lkc_word(run, part, 0), kinds[i].name))
+        i++;
+    if (i == COUNT(kinds))
+        lkc_script_fail(run, "there is no such write");
+    lk_write write = {.kind = kinds[i].kind};
+    (void)lkc_word(run, part, kinds[i].words);
     span rest = {part.words + 1, part.count - 1};
-    if (lkc_word_is(kind, "ack")) {
-        write.kind = LK_ACKNOWLEDGE;
+    if (kinds[i].words == 1)
         write.claim = lkc_input_claim(run, rest);
-        return write;
-    }
-    if (lkc_word_is(kind, "delete"))
-        write.kind = LK_DELETE;
-    else if (lkc_word_is(kind, "push"))
-        write.kind = LK_PUSH;
-    else if (!lkc_word_is(kind, "put"))
-        lkc_script_fail(run, "a write is a put, delete, push or ack");
-    write.item = lkc_input_item(run, lkc_word(run, rest, 0), lkc_word(run, rest, 1));
-    if (words.count != 0 && lkc_word_is(words.words, "until"))
-        write.item.expires_at_ms = lkc_moment(run, (span){words.words + 1, words.count - 1});
+    else
+        write.item = lkc_input_item(run, &rest.words[0], &rest.words[1]);
+    if (write.kind == LK_ADD)
+        write.delta = lkc_word_signed(run, &rest.words[2]);
+    lk_push_options options = LK_PUSH_OPTIONS_INIT;
+    span condition = {NULL, 0};
+    lkc_options_read(run, words,
+                     (const option[]){{"until", OPTION_MOMENT, &write.item.expires_at_ms},
+                                      {"if", OPTION_WORDS, &condition},
+                                      {"delay", OPTION_DURATION, &options.delay_ms},
+                                      {"depth", OPTION_NUMBER, &options.max_depth},
+                                      {"unique", OPTION_FLAG, &options.unique},
+                                      {NULL, OPTION_FLAG, NULL}});
+    if (condition.count != 0)
+        condition_read(run, condition, &write);
+    write.delay_ms = write.kind == LK_RELEASE ? options.delay_ms : 0;
+    if (write.kind == LK_PUSH)
+        write.push = lkc_input_push_options(run, &options);
     return write;
 }
 
-/* What became of the locks and the conflict of a commit. */
+/* What became of the locks of a commit. */
 static void
-locks_check(script_run *run, lk_status status, span names, const lk_lock *locks, span wanted,
-            const lk_conflict *conflict)
+locks_check(script_run *run, lk_status status, span names, const lk_lock *locks)
 {
     for (size_t i = 0; i < names.count; i++) {
         named *n = lkc_named(run, &names.words[i]);
@@ -104,17 +154,44 @@ locks_check(script_run *run, lk_status status, span names, const lk_lock *locks,
             lkc_script_fail(run, "lock %zu is another one", i + 1);
         n->lock = locks[i];
     }
-    if (status != LK_RACE) {
-        if (!lkc_is_filled(conflict, sizeof *conflict))
-            lkc_script_fail(run, "the conflict is another one");
+}
+
+/* Does the handle say which write was refused with that? */
+static bool
+tells_write(script_run *run, lk_status status)
+{
+    if (status == LK_LOST || status == LK_CLOSED || status == LK_BUSY)
+        return lkc_can(run->r, LK_COMMITS_RELEASES);
+    return (status == LK_EXISTS || status == LK_NOT_FOUND) && lkc_can(run->r, LKC_CONDITIONS);
+}
+
+/* Of a commit that ended so: the lock that is wanted, or `write N`. */
+static void
+conflict_check(script_run *run, lk_status status, span wanted, span names,
+               const lk_conflict *conflict)
+{
+    bool by_write = wanted.count != 0 && lkc_word_is(wanted.words, "write");
+    if (by_write || (wanted.count == 0 && tells_write(run, status))) {
+        if (conflict->index != SIZE_MAX || conflict->current_version != 0 ||
+            conflict->write >= LK_COMMIT_MAX)
+            lkc_script_fail(run, "the conflict tells of no write");
+        if (by_write && conflict->write != lkc_word_number(run, lkc_word(run, wanted, 1)))
+            lkc_script_fail(run, "write %zu was refused", conflict->write);
         return;
     }
+    bool refused = (status > LK_OK && status != LK_LATE) || status == LK_BUSY;
+    if (!refused && !lkc_is_filled(conflict, sizeof *conflict))
+        lkc_script_fail(run, "the conflict is another one");
+    if (status != LK_RACE)
+        return;
     size_t index = 0;
     while (index < names.count && wanted.count != 0 &&
            !lkc_equal(names.words[index].bytes, wanted.words->bytes))
         index++;
     if (wanted.count == 0 || conflict->index != index)
         lkc_script_fail(run, "lock %zu is stale", conflict->index + 1);
+    if (lkc_can(run->r, LKC_CONDITIONS) && conflict->write != SIZE_MAX)
+        lkc_script_fail(run, "write %zu was refused", conflict->write);
     if (wanted.count > 1 && conflict->current_version != lkc_word_number(run, &wanted.words[1]))
         lkc_script_fail(run, "its version is %llu", (unsigned long long)conflict->current_version);
 }
@@ -128,7 +205,7 @@ commit_make(script_run *run, const lk_write *writes, size_t count, lk_lock *lock
     lk_item *items = lkc_input_room(run, (count + 1) * sizeof *items);
     for (size_t i = 0; i < count; i++) {
         items[i] = writes[i].item;
-        puts = puts && writes[i].kind == LK_PUT;
+        puts = puts && writes[i].kind == LK_PUT && writes[i].condition == LK_ALWAYS;
     }
     if (puts)
         return lk_set_atomic(run->r->db, items, count, locks, lock_count, conflict);
@@ -148,7 +225,8 @@ deletes_check(script_run *run, const lk_write *writes, size_t count, const lk_lo
                 lkc_script_fail(run, "lock %zu is of a key that was deleted", i + 1);
 }
 
-/* `commit WRITE; WRITE; with @l @m -> STATUS`; of a race: `RACE @m VERSION`. */
+/* `commit WRITE; WRITE; with @l @m -> STATUS`; of a stale lock: `RACE @m VERSION`; of a write:
+ * `EXISTS write 1`. */
 static void
 commit_run(script_run *run, span words, span wanted)
 {
@@ -172,7 +250,106 @@ commit_run(script_run *run, span words, span wanted)
     lkc_status_check(run, status, commit_make(run, writes, count, locks, names.count, &conflict));
     if (status == LK_OK)
         deletes_check(run, writes, count, locks, names.count);
-    locks_check(run, status, names, locks, wanted, &conflict);
+    locks_check(run, status, names, locks);
+    conflict_check(run, status, wanted, names, &conflict);
 }
 
-const verb lkc_commit_verbs[] = {{"lock", lock_run}, {"commit", commit_run}, {NULL, NULL}};
+/* ---- conditional writes, touch, add ---- */
+
+/* The live item of a key, in memory of its own; NULL data: none. */
+static lk_item
+item_keep(script_run *run, lk_key key)
+{
+    lk_item kept = {.key = key};
+    if (lk_get(run->r->db, key, run->r->result) != LK_OK)
+        return kept;
+    const lk_item *item = lk_result_item(run->r->result, 0);
+    kept.data = lkc_input(run, item->data);
+    kept.expires_at_ms = item->expires_at_ms;
+    return kept;
+}
+
+/* A write of its own call, or as a commit of one, as the line wants it to end. */
+static void
+write_make(script_run *run, const lk_write *write, span *wanted, int64_t *value)
+{
+    lk_conflict conflict;
+    lk_db *db = run->r->db;
+    lk_status status = lkc_wanted_status(wanted);
+    lkc_fill(&conflict, sizeof conflict);
+    lkc_prime(run->r->result);
+    if (run->by_commits) {
+        lkc_status_check(run, status, lk_commit(db, write, 1, NULL, 0, &conflict));
+        /* Of a bad argument it tells nothing. */
+        bool told = !lkc_is_filled(&conflict, sizeof conflict), may = status < LK_OK;
+        if ((told ? status == LK_OK : !may && status != LK_OK) ||
+            (told &&
+             (conflict.index != SIZE_MAX || conflict.current_version != 0 || conflict.write != 0)))
+            lkc_script_fail(run, "the conflict is of another write, or of none");
+    } else if (write->kind == LK_PUT)
+        lkc_status_check(run, status,
+                         lk_put_if(db, &write->item, write->condition, write->expected));
+    else if (write->kind == LK_TOUCH)
+        lkc_status_check(run, status, lk_touch(db, write->item.key, write->item.expires_at_ms));
+    else
+        lkc_status_check(
+            run, status,
+            lk_add(db, write->item.key, write->delta, write->item.expires_at_ms, value));
+}
+
+/* What is there behind a write: this, unless it has expired. */
+static void
+written_check(script_run *run, const lk_item *wanted)
+{
+    lk_item there = item_keep(run, wanted->key);
+    bool gone = wanted->data.data == NULL || lk_has_expired(wanted->expires_at_ms, lkc_now(run->r));
+    if (gone ? there.data.data != NULL
+             : there.data.data == NULL || !lkc_equal(wanted->data, there.data) ||
+                   there.expires_at_ms != wanted->expires_at_ms)
+        lkc_script_fail(run, "the item is another one");
+}
+
+/* `put PK ITEM, if CONDITION, until T`, `touch PK SK, until T`: a refusal leaves what was there. */
+static void
+write_run(script_run *run, span words, span wanted)
+{
+    lk_write write = lkc_input_write(run, (span){words.words - 1, words.count + 1});
+    lk_item after = item_keep(run, write.item.key);
+    bool done = wanted.count == 0;
+    write_make(run, &write, &wanted, NULL);
+    if (wanted.count != 0)
+        lkc_script_fail(run, "nothing can be expected but a status");
+    if (done && write.kind == LK_PUT)
+        after.data = write.item.data;
+    if (done)
+        after.expires_at_ms = write.item.expires_at_ms;
+    written_check(run, &after);
+}
+
+/* `add PK SK DELTA, until T -> VALUE`: a number of 8 bytes, little-endian. */
+static void
+add_run(script_run *run, span words, span wanted)
+{
+    lk_write write = lkc_input_write(run, (span){words.words - 1, words.count + 1});
+    lk_item after = item_keep(run, write.item.key);
+    unsigned char bytes[8];
+    int64_t value = 77, number = 77;
+    bool fresh = after.data.data == NULL;
+    write_make(run, &write, &wanted, &value);
+    if (wanted.count != 0) {
+        number = lkc_word_signed(run, wanted.words);
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (unsigned char)((uint64_t)number >> 8 * i);
+        after.data = lkc_bytes(bytes, sizeof bytes);
+        after.expires_at_ms = fresh ? write.item.expires_at_ms : after.expires_at_ms;
+        if (run->by_commits)
+            value = number;
+    }
+    if (value != number)
+        lkc_script_fail(run, "%lld, not %lld", (long long)value, (long long)number);
+    written_check(run, &after);
+}
+
+const verb lkc_commit_verbs[] = {{"lock", lock_run}, {"absent", absent_run}, {"commit", commit_run},
+                                 {"put", write_run}, {"touch", write_run},   {"add", add_run},
+                                 {NULL, NULL}};

@@ -213,6 +213,8 @@ query_read(script_run *run, span words)
                      (const option[]){{"reverse", OPTION_FLAG, &query.reverse},
                                       {"prefix", OPTION_INPUT, &query.sk_prefix},
                                       {"after", OPTION_INPUT, &query.after},
+                                      {"from", OPTION_INPUT, &query.from},
+                                      {"until", OPTION_INPUT, &query.until},
                                       {"limit", OPTION_NUMBER, &query.limit},
                                       {NULL, OPTION_FLAG, NULL}});
     return query;
@@ -235,8 +237,16 @@ stream_check(script_run *run, const lk_query *query, span wanted)
     lk_stream_close(stream);
 }
 
-/* `query PK, prefix a, after b, limit 3, reverse -> ITEM...`: by a query and by a stream, relaxed
- * and not. */
+static void
+count_check(script_run *run, const lk_query *query, lk_status status, size_t wanted)
+{
+    size_t count = 77;
+    if (lk_count(run->r->db, query, &count) != status || count != (status == LK_OK ? wanted : 77))
+        lkc_script_fail(run, "lk_count says something else: %zu", count);
+}
+
+/* `query PK, prefix a, after b, from c, until d, limit 3, reverse -> ITEM...`: by a query and by a
+ * stream, relaxed and not; and counted. */
 static void
 query_run(script_run *run, span words, span wanted)
 {
@@ -261,6 +271,53 @@ query_run(script_run *run, span words, span wanted)
         }
         stream_check(run, &query, wanted);
     }
+    count_check(run, &query, status, wanted.count);
+}
+
+/* ---- partitions ---- */
+
+/* On pages of `limit`: each of `wanted` once, in any order; LK_END and an untouched result behind
+ * them. */
+static void
+pages_check(script_run *run, size_t limit, span wanted)
+{
+    enum { MOST = 64 };
+    lk_result *result = run->r->result;
+    lk_position position = {{0}};
+    bool seen[MOST] = {false};
+    size_t count = 0;
+    lk_status status;
+    if (wanted.count > MOST)
+        lkc_script_fail(run, "there are too many");
+    while (lkc_prime(result),
+           (status = lk_list_partitions(run->r->db, &position, limit, result)) == LK_OK) {
+        size_t got = lk_result_count(result);
+        if (got == 0 || (limit != 0 && got > limit))
+            lkc_script_fail(run, "a page of %zu", got);
+        for (size_t i = 0; i < got; i++, count++) {
+            const lk_item *item = lk_result_item(result, i);
+            size_t at = 0;
+            while (at < wanted.count && !lkc_equal(wanted.words[at].bytes, item->key.pk))
+                at++;
+            if (at == wanted.count || seen[at] || item->key.sk.size != 0 || item->data.size != 0)
+                lkc_script_fail(run, "%.*s is not asked for, or comes again",
+                                (int)item->key.pk.size, (const char *)item->key.pk.data);
+            seen[at] = true;
+        }
+    }
+    lkc_status_check(run, LK_END, status);
+    if (count != wanted.count)
+        lkc_script_fail(run, "%zu partitions, not %zu", count, wanted.count);
+}
+
+/* `partitions -> PK...` */
+static void
+partitions_run(script_run *run, span words, span wanted)
+{
+    static const size_t limits[] = {0, 1, 2, 5, SIZE_MAX};
+    (void)words;
+    for (size_t i = 0; i < COUNT(limits); i++)
+        pages_check(run, limits[i], wanted);
 }
 
 /* ---- time, upkeep ---- */
@@ -308,14 +365,8 @@ sweep_run(script_run *run, span words, span wanted)
         lkc_script_fail(run, "%zu", swept);
 }
 
-const verb lkc_item_verbs[] = {{"set", set_run},
-                               {"delete", delete_run},
-                               {"get", get_run},
-                               {"many", many_run},
-                               {"query", query_run},
-                               {"after", after_run},
-                               {"wall", wall_run},
-                               {"monotonic", monotonic_run},
-                               {"reopen", reopen_run},
-                               {"sweep", sweep_run},
-                               {NULL, NULL}};
+const verb lkc_item_verbs[] = {
+    {"set", set_run},       {"delete", delete_run}, {"get", get_run},
+    {"many", many_run},     {"query", query_run},   {"partitions", partitions_run},
+    {"after", after_run},   {"wall", wall_run},     {"monotonic", monotonic_run},
+    {"reopen", reopen_run}, {"sweep", sweep_run},   {NULL, NULL}};

@@ -6,13 +6,74 @@
 
 #include <poll.h>
 
+/* ---- inspect ---- */
+
+static int64_t
+time_after(const script_run *run, int64_t ms)
+{
+    return atomic_load(&run->r->monotonic_ms) + ms;
+}
+
+/* The first instant at which it has lapsed. */
+static int64_t
+lapse_of(const lk_claim *claim)
+{
+    return claim->deadline_ms + (claim->deadline_ms != INT64_MAX);
+}
+
+/* The job of a key is in that state, where the handle can tell; NULL: there is none. */
+static void
+job_check(script_run *run, lk_key key, const lk_job *wanted)
+{
+    static const char *const states[] = {"no job", "ready", "delayed", "claimed"};
+    lk_job found;
+    if (!lkc_can(run->r, LK_HAS_QUEUE_INSPECT))
+        return;
+    lkc_fill(&found, sizeof found);
+    lk_status status = lk_queue_inspect(run->r->db, key, &found);
+    if (status != (wanted != NULL ? LK_OK : LK_NOT_FOUND))
+        lkc_script_fail(run, "lk_queue_inspect: %s", lk_status_string(status));
+    if (wanted == NULL && !lkc_is_filled(&found, sizeof found))
+        lkc_script_fail(run, "lk_queue_inspect touches what it fills");
+    if (wanted != NULL && (found.state != wanted->state || found.receives != wanted->receives ||
+                           found.changes_at_ms != wanted->changes_at_ms))
+        lkc_script_fail(run, "it is %s, was received %u times, changes in %lld ms",
+                        found.state <= LK_JOB_CLAIMED ? states[found.state] : "nothing known",
+                        found.receives, (long long)(found.changes_at_ms - time_after(run, 0)));
+}
+
+/* `inspect @j`, `inspect Q SK` `-> ready|delayed|claimed, receives N, in T`, or `NOT_FOUND` */
+static void
+inspect_run(script_run *run, span words, span wanted)
+{
+    const lk_claim *claim = lkc_input_claim(run, words);
+    if (lkc_wanted_status(&wanted) == LK_NOT_FOUND) {
+        job_check(run, claim->key, NULL);
+        return;
+    }
+    const word *state = lkc_word(run, lkc_span_cut(&wanted, ','), 0);
+    size_t receives = 0;
+    int64_t in_ms = INT64_MIN;
+    lkc_options_read(run, wanted,
+                     (const option[]){{"receives", OPTION_NUMBER, &receives},
+                                      {"in", OPTION_DURATION, &in_ms},
+                                      {NULL, OPTION_FLAG, NULL}});
+    lk_job expected = {.state = lkc_word_is(state, "ready")     ? LK_JOB_READY
+                                : lkc_word_is(state, "delayed") ? LK_JOB_DELAYED
+                                                                : LK_JOB_CLAIMED,
+                       .receives = (uint32_t)receives,
+                       .changes_at_ms = in_ms == INT64_MIN ? 0 : time_after(run, in_ms)};
+    job_check(run, claim->key, &expected);
+}
+
 /* ---- push ---- */
 
 /* What the push says that it stored: what was given, with a sk. */
 static void
-pushed_check(script_run *run, span jobs, const lk_item *items)
+pushed_check(script_run *run, span jobs, const lk_item *items, int64_t delay_ms)
 {
     const lk_result *pushed = run->r->result;
+    int64_t due_ms = delay_ms == 0 ? 0 : time_after(run, delay_ms);
     if (lk_result_count(pushed) != jobs.count)
         lkc_script_fail(run, "%zu jobs were pushed", lk_result_count(pushed));
     for (size_t i = 0; i < jobs.count; i++) {
@@ -23,6 +84,9 @@ pushed_check(script_run *run, span jobs, const lk_item *items)
         /* A generated key says when its push was, or later: the clock may have been set back. */
         if (items[i].key.sk.size == 0 && lkc_ulid_ms(item->key.sk) < lkc_now(run->r))
             lkc_script_fail(run, "the key of job %zu is older than its push", i + 1);
+        if (!lk_has_expired(item->expires_at_ms, lkc_now(run->r)) && delay_ms != INT64_MAX)
+            job_check(run, item->key,
+                      &(lk_job){delay_ms != 0 ? LK_JOB_DELAYED : LK_JOB_READY, 0, due_ms});
         word whole = jobs.words[i];
         whole.at = whole.at == 0 ? SIZE_MAX : whole.at;
         lkc_item_check(run, &whole, item);
@@ -46,7 +110,7 @@ push_run(script_run *run, span words, span wanted)
                                       {"depth", OPTION_NUMBER, &options.max_depth},
                                       {"unique", OPTION_FLAG, &options.unique},
                                       {NULL, OPTION_FLAG, NULL}});
-    bool plain = options.delay_ms == 0 && options.max_depth == 0 && !options.unique;
+    const lk_push_options *push = lkc_input_push_options(run, &options);
     jobs = (span){jobs.words + 1, jobs.count - 1};
     lk_item *items = lkc_input_room(run, (jobs.count + 1) * sizeof *items);
     lk_write *writes = lkc_input_room(run, (jobs.count + 1) * sizeof *writes);
@@ -54,18 +118,19 @@ push_run(script_run *run, span words, span wanted)
     for (size_t i = 0; i < jobs.count; i++) {
         items[i] = lkc_input_item(run, pk, &jobs.words[i]);
         items[i].expires_at_ms = until_ms;
-        writes[i] = (lk_write){.kind = LK_PUSH, .item = items[i]};
+        writes[i] = (lk_write){.kind = LK_PUSH, .item = items[i], .push = push};
         names |= jobs.words[i].at != SIZE_MAX;
     }
     lkc_prime(r->result);
-    if (run->by_commits && plain && !names && jobs.count != 0 && jobs.count <= LK_COMMIT_MAX) {
+    if (run->by_commits && (push == NULL || lkc_can(r, LK_COMMITS_RELEASES)) && !names &&
+        jobs.count != 0 && jobs.count <= LK_COMMIT_MAX) {
         lkc_answer_check(run, wanted, lk_commit(r->db, writes, jobs.count, NULL, 0, NULL));
         return;
     }
-    lk_status status = lk_queue_push(r->db, items, jobs.count, plain ? NULL : &options, r->result);
+    lk_status status = lk_queue_push(r->db, items, jobs.count, push, r->result);
     lkc_answer_check(run, wanted, status);
     if (status == LK_OK)
-        pushed_check(run, jobs, items);
+        pushed_check(run, jobs, items, options.delay_ms);
 }
 
 /* ---- pull ---- */
@@ -106,6 +171,7 @@ claim_check(script_run *run, const lk_pull_options *options, const lk_item *item
                         (long long)(claim->deadline_ms - now_ms));
     if (claim->receives != receives)
         lkc_script_fail(run, "it was received %u times", claim->receives);
+    job_check(run, claim->key, &(lk_job){LK_JOB_CLAIMED, claim->receives, lapse_of(claim)});
 }
 
 /* `pull Q, max 3, for 30s, wait 1s, limit 5 DEAD -> JOB..., receives 2, until +1h`. JOB@NAME names
@@ -174,8 +240,12 @@ release_run(script_run *run, span words, span wanted)
     lkc_options_read(
         run, words,
         (const option[]){{"delay", OPTION_DURATION, &delay_ms}, {NULL, OPTION_FLAG, NULL}});
+    lk_write write = {.kind = LK_RELEASE, .claim = claim, .delay_ms = delay_ms};
     lkc_prime(run->r->result);
-    lkc_answer_check(run, wanted, lk_queue_release(run->r->db, claim, delay_ms));
+    if (run->by_commits && lkc_can(run->r, LK_COMMITS_RELEASES))
+        lkc_answer_check(run, wanted, lk_commit(run->r->db, &write, 1, NULL, 0, NULL));
+    else
+        lkc_answer_check(run, wanted, lk_queue_release(run->r->db, claim, delay_ms));
     if (memcmp(claim, &before, sizeof before) != 0)
         lkc_script_fail(run, "the claim is another one");
 }
@@ -217,6 +287,9 @@ lost_run(script_run *run, span words, span wanted)
         lkc_status_check(run, LK_LOST, lk_queue_acknowledge(run->r->db, claim, 1));
         if (lkc_can(run->r, LK_COMMITS_JOBS))
             lkc_status_check(run, LK_LOST, lk_commit(run->r->db, &write, 1, NULL, 0, NULL));
+        write.kind = LK_RELEASE;
+        if (lkc_can(run->r, LK_COMMITS_RELEASES))
+            lkc_status_check(run, LK_LOST, lk_commit(run->r->db, &write, 1, NULL, 0, NULL));
         if (memcmp(claim, &before, sizeof before) != 0)
             lkc_script_fail(run, "claim %zu is another one", i + 1);
     }
@@ -237,6 +310,7 @@ held_run(script_run *run, span words, span wanted)
         lkc_status_check(run, LK_OK, lk_queue_extend(run->r->db, claim, left_ms));
         if (claim->deadline_ms != deadline_ms)
             lkc_script_fail(run, "the deadline of claim %zu moves", i + 1);
+        job_check(run, claim->key, &(lk_job){LK_JOB_CLAIMED, claim->receives, lapse_of(claim)});
     }
 }
 
@@ -377,10 +451,9 @@ readable_run(script_run *run, span words, span wanted)
         lkc_script_fail(run, readable ? "it is readable" : "it is not readable");
 }
 
-const verb lkc_queue_verbs[] = {{"push", push_run},         {"pull", pull_run},
-                                {"ack", ack_run},           {"release", release_run},
-                                {"extend", extend_run},     {"lost", lost_run},
-                                {"held", held_run},         {"forge", forge_run},
-                                {"holds", holds_run},       {"stats", stats_run},
-                                {"purge", purge_run},       {"close", close_run},
-                                {"readable", readable_run}, {NULL, NULL}};
+const verb lkc_queue_verbs[] = {
+    {"push", push_run},       {"pull", pull_run},         {"ack", ack_run},
+    {"release", release_run}, {"extend", extend_run},     {"lost", lost_run},
+    {"inspect", inspect_run}, {"held", held_run},         {"forge", forge_run},
+    {"holds", holds_run},     {"stats", stats_run},       {"purge", purge_run},
+    {"close", close_run},     {"readable", readable_run}, {NULL, NULL}};

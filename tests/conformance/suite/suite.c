@@ -8,12 +8,14 @@ enum { CASES_MAX = 512, SCRIPT_BYTES = 1 << 20, BEGIN_MS = 5000 };
 #define BEGIN_REALTIME_MS INT64_C(1700000000000)
 
 static const lkc_area *const areas[] = {
-    &lkc_handle_area,    &lkc_items_area,         &lkc_items_bad_area,     &lkc_many_area,
-    &lkc_query_area,     &lkc_query_threads_area, &lkc_stream_area,        &lkc_view_area,
-    &lkc_locks_area,     &lkc_set_atomic_area,    &lkc_threads_area,
+    &lkc_handle_area,     &lkc_items_area,       &lkc_items_bad_area,
+    &lkc_many_area,       &lkc_query_area,       &lkc_query_threads_area,
+    &lkc_stream_area,     &lkc_view_area,        &lkc_locks_area,
+    &lkc_set_atomic_area, &lkc_threads_area,
 
-    &lkc_queue_bad_area, &lkc_wait_area,          &lkc_queue_threads_area, &lkc_durable_area,
-    &lkc_strangers_area, &lkc_figures_area,       &lkc_errno_area,         &lkc_job_results_area};
+    &lkc_queue_bad_area,  &lkc_wait_area,        &lkc_queue_threads_area,
+    &lkc_durable_area,    &lkc_strangers_area,   &lkc_figures_area,
+    &lkc_errno_area,      &lkc_job_results_area, &lkc_conditions_threads_area};
 
 /* ---- the database ---- */
 
@@ -44,6 +46,8 @@ rig_begin(rig *r, bool reopen)
     r->about = (lk_adapter)LK_ADAPTER_INIT;
     if (lk_adapter_read(r->db, &r->about) != LK_OK)
         return false;
+    if (lkc_can(r, LK_HAS_CONDITIONS) || lkc_can(r, LK_HAS_LOCKS | LK_HAS_GET_MANY))
+        r->composed = LKC_CONDITIONS;
     bool counts = (r->about.capabilities & LK_HAS_QUEUES) != 0; /* on the monotonic clock */
     if (lk_realtime_now_ms(r->db) != lkc_now(r) ||
         (counts && lk_monotonic_now_ms(r->db) != atomic_load(&r->monotonic_ms))) {
@@ -95,7 +99,7 @@ lkc_now(rig *r)
 bool
 lkc_can(const rig *r, uint64_t capabilities)
 {
-    return (r->about.capabilities & capabilities) == capabilities;
+    return ((r->about.capabilities | r->composed) & capabilities) == capabilities;
 }
 
 /* ---- one case ---- */
@@ -149,7 +153,8 @@ case_run(void **state)
 {
     running *run = *state;
     const lkc_case *asked = run->asked;
-    if (!lkc_can(&run->r, asked->needs) || (run->r.about.capabilities & asked->lacks) != 0)
+    uint64_t all = run->r.about.capabilities | run->r.composed;
+    if (!lkc_can(&run->r, asked->needs) || (all & asked->lacks) != 0)
         skip();
     if (asked->script != NULL)
         lkc_script_run(&run->r, asked);

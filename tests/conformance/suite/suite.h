@@ -24,6 +24,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* Beside the capabilities of adapter.h: conditional writes, be they put together by the library. */
+#define LKC_CONDITIONS ((uint64_t)1 << 63)
+
 enum { TTL_HOURS = 24, REFRESH_HOURS = 1, ULID_SIZE = LK_ULID_SIZE };
 
 /* ---- a database under test ---- */
@@ -32,7 +35,8 @@ typedef struct rig {
     const lk_conformance *adapter;
     lk_db *db;
     lk_result *result;
-    lk_adapter about; /* as lk_adapter_read tells: limits, capabilities */
+    lk_adapter about;  /* as lk_adapter_read tells: limits, capabilities */
+    uint64_t composed; /* LKC_CONDITIONS, or 0 */
     lk_conformance_setup setup;
     _Atomic(int64_t) now_ms, monotonic_ms;
     atomic_bool ticks; /* the realtime clock moves on by 1 ms each time it is read */
@@ -62,7 +66,7 @@ extern const lkc_area lkc_handle_area, lkc_items_area, lkc_items_bad_area, lkc_m
     lkc_query_area, lkc_query_threads_area, lkc_stream_area, lkc_view_area, lkc_locks_area,
     lkc_set_atomic_area, lkc_threads_area, lkc_queue_bad_area, lkc_wait_area,
     lkc_queue_threads_area, lkc_durable_area, lkc_strangers_area, lkc_figures_area, lkc_errno_area,
-    lkc_job_results_area;
+    lkc_job_results_area, lkc_conditions_threads_area;
 
 #define CASE(name, needs)                \
     {                                    \
