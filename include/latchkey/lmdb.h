@@ -38,8 +38,9 @@
  *   takes nothing behind the next job that is due as long as it has another.
  *   A pull without wait takes out 4,096 jobs that have expired or were received too often (fewer
  *   where they have more than 4 KiB). It is LK_EMPTY if these were all it met; the next pull goes
- *   on. A push to a queue that is too deep takes out 8,192 expired items and locks of the whole
- *   store, the oldest first. If that has not made room it is LK_BUSY; the next push goes on.
+ *   on. A push to a queue that is too deep, be it a step of a commit, takes out 8,192 expired items
+ *   and locks of the whole store, the oldest first. If that has not made room it is LK_BUSY; the
+ *   next push goes on.
  *   A page of lk_list_partitions begins at once where the last one ended, if pks have up to 30
  *   bytes. Of longer ones each page walks over all that have the same size and the same first 22
  *   bytes, some 0.2 us each: where these are many, ask for large pages (a limit of up to 65,536).
@@ -59,11 +60,12 @@
  * file while it is open. Of these the last two may end the process. A database that was never made
  * to the end (a full disk, a kill) is made anew by the next open.
  *
- * STATISTICS  lk_statistics_read: `cells` is the number of items and locks together; what
- * latchkey.h says of threads, contention and retired memory stays 0. Counters of queues are in the
- * database; only empty_pulls begins anew with each handle. A queue that is empty, not closed, and
- * was not used for a minute is taken out, with its counters. lk_sweep does so, and so does each new
- * queue with two others: queues that are used once do not pile up.
+ * STATISTICS  lk_statistics_read: `cells` is the number of items and locks together; lk_put_if,
+ * lk_touch and lk_add count as sets; what latchkey.h says of threads, contention, allocated and
+ * retired memory stays 0. Counters of queues are in the database; only empty_pulls begins anew with
+ * each handle. A queue that is empty, not closed, and was not used for a minute is taken out, with
+ * its counters. lk_sweep does so, and so does each new queue with two others: queues that are used
+ * once do not pile up.
  *
  * STATUSES, besides those of latchkey.h
  *   LK_NO_MEMORY    also: the map or the disk is full. Nothing was written, what the write has

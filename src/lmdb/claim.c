@@ -2,9 +2,6 @@
  *
  * Claims: acknowledged, released, extended. Called through the table of operations, and by commits
  * (claim.h).
- *
- * Each is one transaction. Waiters hear of a job that is visible again after the commit, as with a
- * push.
  */
 #include "lmdb/claim.h"
 
@@ -51,8 +48,9 @@ lki_lmdb_job_acknowledge(lki_lmdb_txn *t, const lk_claim *claim, uint64_t *versi
     return judged;
 }
 
-lk_status
-lki_lmdb_lost_count(lki_lmdb_txn *t, lk_bytes pk)
+/* Counts a claim that was lost, in its queue, if that is there. */
+static lk_status
+loss_count(lki_lmdb_txn *t, lk_bytes pk)
 {
     lk_status status = lki_lmdb_queue_use(t, pk);
     if (status == LK_OK && t->queue_exists) {
@@ -60,6 +58,14 @@ lki_lmdb_lost_count(lki_lmdb_txn *t, lk_bytes pk)
         t->queue_changed = true;
     }
     return status;
+}
+
+void
+lki_lmdb_loss_note(lki_lmdb *store, lk_bytes pk)
+{
+    lki_lmdb_txn t;
+    if (lki_lmdb_begin(store, &t) == LK_OK)
+        (void)lki_lmdb_end(&t, loss_count(&t, pk));
 }
 
 lk_status
@@ -74,7 +80,7 @@ lki_lmdb_queue_acknowledge(void *state, const lk_claim *claims, size_t count)
         status = lki_lmdb_job_acknowledge(&t, &claims[i], NULL);
         first = first == LK_OK && status >= LK_OK ? status : first;
         if (status == LK_LOST)
-            status = lki_lmdb_lost_count(&t, claims[i].key.pk);
+            status = loss_count(&t, claims[i].key.pk);
     }
     status = lki_lmdb_end(&t, status < LK_OK ? status : LK_OK);
     return status != LK_OK ? status : first;
@@ -85,44 +91,27 @@ lki_lmdb_queue_acknowledge(void *state, const lk_claim *claims, size_t count)
 /* Judges a claim. If it is good, its job gets the phase and is visible after so many
  * milliseconds. */
 static lk_status
-claim_change(lki_lmdb *store, const lk_claim *claim, int64_t after_ms, uint8_t phase,
-             lki_lmdb_txn *t)
+claim_change(lki_lmdb_txn *t, const lk_claim *claim, int64_t after_ms, uint8_t phase)
 {
     lki_lmdb_key key;
     lki_lmdb_job job;
-    lk_status status = lki_lmdb_begin(store, t);
-    if (status != LK_OK)
-        return status;
     lki_lmdb_key_make(&key, claim->key);
     lk_status judged = claim_judge(t, &key, claim->token, &job);
-    if (judged == LK_OK || judged == LK_LATE) {
-        lki_lmdb_job to = job;
-        to.phase = phase;
-        to.time = phase == LKI_LMDB_READY ? 0 : lki_lmdb_after(t->time, after_ms);
-        to.token = phase == LKI_LMDB_CLAIMED ? job.token : 0;
-        status = lki_lmdb_job_change(t, &key, &job, &to);
-        t->queue.late += judged == LK_LATE && phase != LKI_LMDB_CLAIMED;
-    } else {
-        status = judged == LK_LOST ? lki_lmdb_lost_count(t, claim->key.pk) : judged;
-    }
-    status = lki_lmdb_end(t, status);
-    return status != LK_OK ? status : judged;
+    if (judged != LK_OK && judged != LK_LATE)
+        return judged;
+    lki_lmdb_job to = job;
+    to.phase = phase;
+    to.time = phase == LKI_LMDB_READY ? 0 : lki_lmdb_after(t->time, after_ms);
+    to.token = phase == LKI_LMDB_CLAIMED ? job.token : 0;
+    lk_status status = lki_lmdb_job_change(t, &key, &job, &to);
+    t->queue.late += judged == LK_LATE && phase != LKI_LMDB_CLAIMED;
+    return status == LK_OK ? judged : status;
 }
 
 lk_status
-lki_lmdb_queue_release(void *state, const lk_claim *claim, int64_t delay_ms)
+lki_lmdb_job_release(lki_lmdb_txn *t, const lk_claim *claim, int64_t delay_ms)
 {
-    lki_lmdb *store = state;
-    lki_lmdb_txn t;
-    lk_status status =
-        claim_change(store, claim, delay_ms, delay_ms > 0 ? LKI_LMDB_DELAYED : LKI_LMDB_READY, &t);
-    if (status != LK_OK && status != LK_LATE)
-        return status;
-    if (delay_ms == 0)
-        lki_lmdb_notify(store, claim->key.pk, 1);
-    else
-        lki_lmdb_notify_at(store, claim->key.pk, lki_lmdb_after(t.time, delay_ms));
-    return status;
+    return claim_change(t, claim, delay_ms, delay_ms > 0 ? LKI_LMDB_DELAYED : LKI_LMDB_READY);
 }
 
 lk_status
@@ -133,7 +122,12 @@ lki_lmdb_queue_extend(void *state, lk_claim *claim, int64_t visibility_ms)
     if (visibility_ms == 0)
         visibility_ms = LK_MINUTES(5);
     int64_t after_ms = lki_lmdb_after(visibility_ms, 1); /* lapsed iff now > deadline */
-    lk_status status = claim_change(store, claim, after_ms, LKI_LMDB_CLAIMED, &t);
+    lk_status status = lki_lmdb_begin(store, &t);
+    if (status != LK_OK)
+        return status;
+    status = lki_lmdb_end(&t, claim_change(&t, claim, after_ms, LKI_LMDB_CLAIMED));
+    if (status == LK_LOST)
+        lki_lmdb_loss_note(store, claim->key.pk);
     if (status != LK_OK && status != LK_LATE)
         return status;
     lki_lmdb_notify_at(store, claim->key.pk, lki_lmdb_after(t.time, after_ms));

@@ -7,6 +7,8 @@
  */
 #include "lmdb/item.h"
 
+#include <stdlib.h>
+
 #include "lmdb/expiry.h"
 #include "lmdb/job.h"
 #include "lmdb/lock.h"
@@ -38,37 +40,6 @@ lki_lmdb_item_write(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_ite
     return LK_OK;
 }
 
-/* A job expires at another time now: those that wait for the end of a closed queue have to look
- * again. */
-static lk_status
-job_expiry_note(lki_lmdb_txn *t, const lki_lmdb_key *key)
-{
-    lk_status status = lki_lmdb_queue_use(t, lki_lmdb_key_pk(key));
-    if (status == LK_OK && t->queue.closed != 0)
-        t->queues = t->several = t->is_over = true;
-    return status;
-}
-
-lk_status
-lki_lmdb_item_put(lki_lmdb_txn *t, const lki_lmdb_key *key, const lk_item *item)
-{
-    lki_lmdb_item old;
-    if (!lki_lmdb_key_fits(key))
-        return LK_TOO_BIG;
-    lk_status status = lki_lmdb_item_find(t->store, t->txn, key, &old);
-    if (status == LK_NOT_FOUND)
-        return lki_lmdb_item_write(t, key, NULL, item, 0);
-    if (status != LK_OK)
-        return status;
-    if (lk_has_expired(old.expires_at_ms, t->now_ms)) { /* with its job and its lock */
-        status = lki_lmdb_found_remove(t, key, &old, NULL);
-        return status == LK_OK ? lki_lmdb_item_write(t, key, NULL, item, 0) : status;
-    }
-    if ((old.flags & LKI_LMDB_ITEM_IS_JOB) != 0 && old.expires_at_ms != item->expires_at_ms)
-        status = job_expiry_note(t, key);
-    return status == LK_OK ? lki_lmdb_item_write(t, key, &old, item, old.flags) : status;
-}
-
 static lk_status
 item_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *item)
 {
@@ -89,6 +60,16 @@ lki_lmdb_found_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_i
 }
 
 lk_status
+lki_lmdb_live_find(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_item *item, bool *there)
+{
+    lk_status status = lki_lmdb_item_find(t->store, t->txn, key, item);
+    *there = status == LK_OK && !lk_has_expired(item->expires_at_ms, t->now_ms);
+    if (status == LK_OK && !*there)
+        return lki_lmdb_found_remove(t, key, item, NULL);
+    return status == LK_NOT_FOUND ? LK_OK : status;
+}
+
+lk_status
 lki_lmdb_key_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, uint64_t *version)
 {
     lki_lmdb_item item;
@@ -96,4 +77,125 @@ lki_lmdb_key_remove(lki_lmdb_txn *t, const lki_lmdb_key *key, uint64_t *version)
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
     return lki_lmdb_found_remove(t, key, status == LK_OK ? &item : NULL, version);
+}
+
+lk_status
+lki_lmdb_expired_remove(lki_lmdb_txn *t, const lki_lmdb_key *key)
+{
+    lki_lmdb_item item;
+    lk_status status = lki_lmdb_expired_find(t, key, &item);
+    if (status == LK_OK)
+        return lki_lmdb_found_remove(t, key, &item, NULL);
+    return status == LK_NOT_FOUND ? LK_OK : status;
+}
+
+/* ---- writes of callers ---- */
+
+void *
+lki_lmdb_data_copy(const lki_lmdb_item *item)
+{
+    void *data = malloc(item->data.size + 1);
+    if (data != NULL)
+        memcpy(data, item->data.data, item->data.size);
+    return data;
+}
+
+/* Of an item that expires at another time now: a job, whose queue is closed. Those that wait for
+ * its end have to look again. */
+static lk_status
+job_expiry_note(lki_lmdb_txn *t, const lki_lmdb_key *key)
+{
+    lk_status status = lki_lmdb_queue_use(t, lki_lmdb_key_pk(key));
+    if (status == LK_OK && t->queue.closed != 0)
+        t->queues = t->several = t->is_over = true;
+    return status;
+}
+
+/* As lk_set: a job stays a job. `old` NULL: there is nothing. */
+static lk_status
+item_put(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *old, const lk_item *item)
+{
+    lk_status status = LK_OK;
+    unsigned flags = old != NULL ? old->flags : 0;
+    if ((flags & LKI_LMDB_ITEM_IS_JOB) != 0 && old->expires_at_ms != item->expires_at_ms)
+        status = job_expiry_note(t, key);
+    return status == LK_OK ? lki_lmdb_item_write(t, key, old, item, flags) : status;
+}
+
+static lk_status
+item_touch(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *old, const lk_item *to)
+{
+    if (old == NULL)
+        return LK_NOT_FOUND;
+    void *data = lki_lmdb_data_copy(old);
+    if (data == NULL)
+        return LK_NO_MEMORY;
+    lk_item item = {to->key, {data, old->data.size}, to->expires_at_ms};
+    lk_status status = item_put(t, key, old, &item);
+    free(data);
+    return status;
+}
+
+static lk_status
+item_add(lki_lmdb_txn *t, const lki_lmdb_key *key, const lki_lmdb_item *old, const lk_write *write,
+         int64_t *value)
+{
+    unsigned char bytes[sizeof *value];
+    uint64_t number = 0;
+    if (old != NULL && old->data.size != sizeof bytes)
+        return LK_INVALID;
+    for (size_t i = sizeof bytes; old != NULL && i-- != 0;)
+        number = number << 8 | ((const unsigned char *)old->data.data)[i];
+    if (__builtin_add_overflow((int64_t)number, write->delta, value))
+        return LK_TOO_BIG;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)((uint64_t)*value >> 8 * i);
+    lk_item item = {write->item.key,
+                    {bytes, sizeof bytes},
+                    old != NULL ? old->expires_at_ms : write->item.expires_at_ms};
+    return item_put(t, key, old, &item);
+}
+
+/* Does the condition hold? `old` NULL: there is no live item. */
+static lk_status
+condition_judge(const lk_write *write, const lki_lmdb_item *old)
+{
+    switch (write->condition) {
+    case LK_ALWAYS:
+        return LK_OK;
+    case LK_IF_ABSENT:
+        return old == NULL ? LK_OK : LK_EXISTS;
+    case LK_IF_PRESENT:
+        return old != NULL ? LK_OK : LK_NOT_FOUND;
+    case LK_IF_EQUAL:
+        return old != NULL && lk_bytes_compare(old->data, write->expected) == 0 ? LK_OK : LK_RACE;
+    }
+    return LK_INVALID;
+}
+
+lk_status
+lki_lmdb_item_step(lki_lmdb_txn *t, const lk_write *write, uint64_t *version, int64_t *value)
+{
+    lki_lmdb_key key;
+    lki_lmdb_item found;
+    bool there;
+    lki_lmdb_key_make(&key, write->item.key);
+    if (!lki_lmdb_key_fits(&key) && write->kind != LK_DELETE)
+        return LK_TOO_BIG;
+    lk_status status = lki_lmdb_live_find(t, &key, &found, &there);
+    const lki_lmdb_item *old = there ? &found : NULL;
+    if (status == LK_OK)
+        status = condition_judge(write, old);
+    if (status != LK_OK)
+        return status;
+    switch (write->kind) {
+    case LK_PUT:
+        return item_put(t, &key, old, &write->item);
+    case LK_TOUCH:
+        return item_touch(t, &key, old, &write->item);
+    case LK_ADD:
+        return item_add(t, &key, old, write, value);
+    default:
+        return lki_lmdb_found_remove(t, &key, old, version);
+    }
 }

@@ -11,23 +11,34 @@
 #include "lmdb/operations.h"
 #include "lmdb/reader.h"
 
-/* Reads a lock and its item. LK_OK: the lock is fresh. LK_NOT_FOUND: it has to be written. */
+/* What is read with a lock: its item, if it is there and live. */
+typedef struct beside {
+    lki_lmdb_item item;
+    bool there;
+} beside;
+
+/* Reads a lock and its item. LK_OK: the lock is fresh, or, unless it has to be made, there is
+ * neither lock nor item, and the version is 0. LK_NOT_FOUND: it has to be written. What has expired
+ * is not there, nor is its lock. */
 static lk_status
-lock_read(const lki_lmdb *store, MDB_txn *txn, const lk_key *of, int64_t now_ms, lk_lock *lock,
-          lki_lmdb_item *item, bool *there)
+lock_read(const lki_lmdb *store, MDB_txn *txn, int64_t now_ms, bool makes, lk_lock *lock, beside *b)
 {
     lki_lmdb_key key;
     lki_lmdb_lock row;
-    lki_lmdb_key_make(&key, *of);
+    lki_lmdb_key_make(&key, lock->key);
     lk_status status = lki_lmdb_row(txn, store->in.locks, &key, &row, sizeof row);
-    if (status != LK_OK || !lki_lmdb_lock_is_fresh(store, &row, now_ms))
-        return status == LK_OK ? LK_NOT_FOUND : status;
-    *lock = (lk_lock){*of, row.version, row.expires_at_ms};
-    status = lki_lmdb_item_find(store, txn, &key, item);
-    *there = status == LK_OK;
-    if (*there && lk_has_expired(item->expires_at_ms, now_ms))
-        return LK_NOT_FOUND;
-    return status == LK_NOT_FOUND ? LK_OK : status;
+    bool good = status == LK_OK && !lki_lmdb_lock_has_lapsed(&row, now_ms);
+    if (status == LK_OK || status == LK_NOT_FOUND)
+        status = lki_lmdb_item_find(store, txn, &key, &b->item);
+    b->there = status == LK_OK && !lk_has_expired(b->item.expires_at_ms, now_ms);
+    if (status != LK_OK && status != LK_NOT_FOUND)
+        return status;
+    good = good && (b->there || status == LK_NOT_FOUND);
+    lock->version = good ? row.version : 0;
+    lock->expires_at_ms = good ? row.expires_at_ms : 0;
+    if (good ? lki_lmdb_lock_is_fresh(store, &row, now_ms) : !b->there && !makes)
+        return LK_OK;
+    return LK_NOT_FOUND;
 }
 
 /* How many locks a call has made. Counted once it has committed. */
@@ -35,38 +46,30 @@ typedef struct made_locks {
     uint64_t created, renewed;
 } made_locks;
 
-/* Reads a lock, or makes or renews it. An item that has expired goes first. */
+/* Makes or renews a lock. An item that has expired goes first. */
 static lk_status
-lock_find_or_create(lki_lmdb_txn *t, const lk_key *of, lk_lock *lock, made_locks *made)
+lock_make(lki_lmdb_txn *t, lk_lock *lock, made_locks *made)
 {
     lki_lmdb_key key;
     lki_lmdb_lock row;
-    lki_lmdb_item item;
-    lki_lmdb_key_make(&key, *of);
-    lk_status status = lki_lmdb_expired_find(t, &key, &item);
+    lki_lmdb_key_make(&key, lock->key);
+    lk_status status = lki_lmdb_expired_remove(t, &key);
     if (status == LK_OK)
-        status = lki_lmdb_found_remove(t, &key, &item, NULL);
-    if (status != LK_OK && status != LK_NOT_FOUND)
-        return status;
-    status = lki_lmdb_row(t->txn, t->store->in.locks, &key, &row, sizeof row);
+        status = lki_lmdb_row(t->txn, t->store->in.locks, &key, &row, sizeof row);
     bool there = status == LK_OK;
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
-    if (there && lki_lmdb_lock_is_fresh(t->store, &row, t->now_ms)) {
-        *lock = (lk_lock){*of, row.version, row.expires_at_ms};
-        return LK_OK;
-    }
     if (there && !lki_lmdb_lock_has_lapsed(&row, t->now_ms))
         made->renewed++;
     else
         made->created++;
-    uint64_t version = lki_lmdb_numbers(t, 1);
-    status = lki_lmdb_lock_write(t, &key, there ? &row : NULL, version);
-    *lock = (lk_lock){*of, version, lki_lmdb_after(t->now_ms, t->store->lock_ttl_ms)};
-    return status;
+    lock->version = lki_lmdb_numbers(t, 1);
+    lock->expires_at_ms = lki_lmdb_after(t->now_ms, t->store->lock_ttl_ms);
+    return lki_lmdb_lock_write(t, &key, there ? &row : NULL, lock->version);
 }
 
-/* Reads all from one snapshot. LK_NOT_FOUND: a lock has to be written. */
+/* Reads all from one snapshot. LK_NOT_FOUND: a lock has to be written, as one that is not there has
+ * to if there is no result. */
 static lk_status
 locked_read(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
@@ -78,11 +81,11 @@ locked_read(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, l
     if (result != NULL)
         lk_result_draft(result);
     for (size_t i = 0; status == LK_OK && i < count; i++) {
-        lki_lmdb_item item = {.expires_at_ms = 0};
-        bool there;
-        status = lock_read(store, reader->txn, &keys[i], now_ms, &locks[i], &item, &there);
+        beside b;
+        locks[i].key = keys[i];
+        status = lock_read(store, reader->txn, now_ms, result == NULL, &locks[i], &b);
         if (status == LK_OK && result != NULL)
-            status = lki_lmdb_found_add(result, &keys[i], there ? &item : NULL);
+            status = lki_lmdb_found_add(result, &keys[i], b.there ? &b.item : NULL);
     }
     lki_lmdb_count(&reader->multi_gets, status == LK_OK && result != NULL ? count : 0);
     lki_lmdb_read_end(reader);
@@ -98,17 +101,18 @@ locked_write(lki_lmdb *store, const lk_key *keys, size_t count, lk_lock *locks, 
     lk_status status = lki_lmdb_begin(store, &t);
     if (status != LK_OK)
         return status;
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        status = lock_find_or_create(&t, &keys[i], &locks[i], &made);
     if (result != NULL)
         lk_result_draft(result);
-    for (size_t i = 0; status == LK_OK && result != NULL && i < count; i++) {
-        lki_lmdb_key key;
-        lki_lmdb_item item = {.expires_at_ms = 0};
-        lki_lmdb_key_make(&key, keys[i]);
-        status = lki_lmdb_item_find(store, t.txn, &key, &item); /* none that has expired */
-        if (status == LK_OK || status == LK_NOT_FOUND)
-            status = lki_lmdb_found_add(result, &keys[i], status == LK_OK ? &item : NULL);
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        beside b;
+        locks[i].key = keys[i];
+        status = lock_read(store, t.txn, t.now_ms, result == NULL, &locks[i], &b);
+        bool makes = status == LK_NOT_FOUND;
+        status = makes ? LK_OK : status;
+        if (status == LK_OK && result != NULL) /* before a write, which may move the data */
+            status = lki_lmdb_found_add(result, &keys[i], b.there ? &b.item : NULL);
+        if (status == LK_OK && makes)
+            status = lock_make(&t, &locks[i], &made);
     }
     if (status == LK_OK) {
         lki_lmdb_count(&store->locks_created, made.created);

@@ -178,6 +178,9 @@ static const lk_operations operations = {
     .queue_fd = lki_lmdb_queue_fd,
     .sweep = lki_lmdb_sweep,
     .statistics = lki_lmdb_statistics,
+    .put_if = lki_lmdb_put_if,
+    .touch = lki_lmdb_touch,
+    .add = lki_lmdb_add,
     .count = lki_lmdb_query_count,
     .list_partitions = lki_lmdb_list_partitions,
     .queue_inspect = lki_lmdb_queue_inspect,
@@ -367,8 +370,9 @@ lk_lmdb_open(const char *path, const lk_lmdb_options *options, lk_db **db)
     adapter.name = "lmdb";
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
                            LK_HAS_QUEUE_FD | LK_HAS_SWEEP | LK_HAS_STATISTICS | LK_IS_SNAPSHOT |
-                           LK_IS_DURABLE | LK_COMMITS_JOBS | LK_HAS_PARTITIONS |
-                           LK_HAS_QUEUE_INSPECT | LK_QUERIES_RANGES;
+                           LK_IS_DURABLE | LK_COMMITS_JOBS | LK_HAS_CONDITIONS | LK_HAS_PARTITIONS |
+                           LK_HAS_QUEUE_INSPECT | LK_QUERIES_RANGES | LK_COMMITS_RELEASES |
+                           LK_LOCKS_ABSENT;
     adapter.state = store;
     adapter.max_pk_size = o.max_pk_size;
     adapter.max_sk_size = o.max_sk_size;

@@ -18,6 +18,11 @@ lk_status lki_lmdb_list_partitions(void *state, lk_position *position, size_t li
                                    lk_result *result);
 lk_status lki_lmdb_set(void *state, const lk_item *items, size_t count);
 lk_status lki_lmdb_remove(void *state, const lk_key *keys, size_t count);
+lk_status lki_lmdb_put_if(void *state, const lk_item *item, lk_condition condition,
+                          lk_bytes expected);
+lk_status lki_lmdb_touch(void *state, const lk_key *key, int64_t expires_at_ms);
+lk_status lki_lmdb_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms,
+                       int64_t *value);
 lk_status lki_lmdb_get_lock(void *state, const lk_key *key, lk_lock *lock);
 lk_status lki_lmdb_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
                               lk_result *result);

@@ -130,10 +130,9 @@ due_is_before(const lki_lmdb_txn *t, const pull *p, const MDB_val *ready, bool *
 static lk_status
 job_bury(lki_lmdb_txn *t, pull *p, const lki_lmdb_key *key, const lki_lmdb_item *found)
 {
-    void *data = malloc(found->data.size + 1); /* the next write may move the data in the map */
+    void *data = lki_lmdb_data_copy(found);
     if (data == NULL)
         return LK_NO_MEMORY;
-    memcpy(data, found->data.data, found->data.size);
     lk_item item = {{p->options->dead_pk, lki_lmdb_key_sk(key)},
                     {data, found->data.size},
                     found->expires_at_ms};

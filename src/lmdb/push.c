@@ -17,7 +17,7 @@
 #include "lmdb/reader.h"
 #include "lmdb/wait.h"
 
-enum { EXPIRE_AT_ONCE = 512, PORTIONS = 16 };
+enum { EXPIRE_AT_ONCE = 512 };
 
 /* ---- one job ---- */
 
@@ -37,23 +37,6 @@ sk_generate(lki_lmdb_txn *t, lki_lmdb_key *key)
     }
 }
 
-/* Finds what is at the key of a push; if that has expired it goes. *job: the row of the job that is
- * replaced. */
-static lk_status
-push_look(lki_lmdb_txn *t, const lki_lmdb_key *key, lki_lmdb_item *item, bool *there,
-          lki_lmdb_job *job)
-{
-    lk_status status = lki_lmdb_item_find(t->store, t->txn, key, item);
-    *there = status == LK_OK && !lk_has_expired(item->expires_at_ms, t->now_ms);
-    if (status == LK_OK && !*there)
-        return lki_lmdb_found_remove(t, key, item, NULL);
-    if (status == LK_NOT_FOUND)
-        return LK_OK;
-    if (status == LK_OK && (item->flags & LKI_LMDB_ITEM_IS_JOB) != 0)
-        status = lki_lmdb_job_find(t, key, job);
-    return status;
-}
-
 lk_status
 lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push)
 {
@@ -70,12 +53,14 @@ lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push)
     if (status == LK_OK && t->queue.closed != 0 && !push->even_closed)
         return LK_CLOSED;
     if (status == LK_OK)
-        status = generated ? sk_generate(t, &key) : push_look(t, &key, &old, &there, &old_job);
+        status = generated ? sk_generate(t, &key) : lki_lmdb_live_find(t, &key, &old, &there);
+    if (status == LK_OK && there && push->unique)
+        status = LK_EXISTS;
+    bool replaces = there && (old.flags & LKI_LMDB_ITEM_IS_JOB) != 0;
+    if (status == LK_OK && replaces)
+        status = lki_lmdb_job_find(t, &key, &old_job);
     if (status != LK_OK)
         return status;
-    if (there && push->unique)
-        return LK_EXISTS;
-    bool replaces = there && (old.flags & LKI_LMDB_ITEM_IS_JOB) != 0;
     job.generated = generated;
     if (push->delay_ms > 0) {
         job.phase = LKI_LMDB_DELAYED;
@@ -91,6 +76,36 @@ lki_lmdb_job_push(lki_lmdb_txn *t, const lk_item *item, lki_lmdb_push *push)
     push->added += !replaces;
     t->queue.pushes++;
     return status;
+}
+
+/* ---- depth ---- */
+
+lk_status
+lki_lmdb_depth_check(lki_lmdb_txn *t, lk_bytes pk, const lki_lmdb_push *push)
+{
+    if (push->max_depth == 0 || push->added == 0 || t->queue.depth <= push->max_depth)
+        return LK_OK;
+    bool more;
+    lk_status status = lki_lmdb_expire(t, EXPIRE_AT_ONCE, &more);
+    if (status == LK_OK)
+        status = lki_lmdb_queue_use(t, pk);
+    if (status != LK_OK || t->queue.depth <= push->max_depth)
+        return status;
+    t->is_crowded = more && push->portions > 0;
+    return t->is_crowded ? LK_RACE : LK_BUSY;
+}
+
+/* Other writers come in between portions. */
+lk_status
+lki_lmdb_expired_drop(lki_lmdb *store)
+{
+    lki_lmdb_txn t;
+    bool more;
+    lk_status status = lki_lmdb_begin(store, &t);
+    if (status != LK_OK)
+        return status;
+    t.tends = false;
+    return lki_lmdb_end(&t, lki_lmdb_expire(&t, EXPIRE_AT_ONCE, &more));
 }
 
 /* ---- push ---- */
@@ -123,49 +138,17 @@ jobs_check(lki_lmdb *store, const lk_item *jobs, size_t count)
     return LK_OK;
 }
 
-/* Is the queue too deep with what was added? What has expired does not count: some of it goes
- * first. LK_RACE: the queue is too deep, but more has expired, and there are portions left. */
+/* All in one transaction, or nothing. LK_RACE: as lki_lmdb_depth_check. */
 static lk_status
-depth_check(lki_lmdb_txn *t, lk_bytes pk, size_t max_depth, size_t added, int portions)
+jobs_push(lki_lmdb_txn *t, const lk_item *jobs, size_t count, lki_lmdb_push *push)
 {
-    if (max_depth == 0 || added == 0 || t->queue.depth <= max_depth)
-        return LK_OK;
-    bool more;
-    lk_status status = lki_lmdb_expire(t, EXPIRE_AT_ONCE, &more);
-    if (status == LK_OK)
-        status = lki_lmdb_queue_use(t, pk);
-    if (status != LK_OK || t->queue.depth <= max_depth)
-        return status;
-    return more && portions > 0 ? LK_RACE : LK_BUSY;
-}
-
-/* All in one transaction, or nothing. LK_RACE: as depth_check. */
-static lk_status
-jobs_push(lki_lmdb_txn *t, const lk_item *jobs, size_t count, size_t max_depth, int portions,
-          lki_lmdb_push *push)
-{
-    lki_lmdb *store = t->store;
     push->added = 0;
     if (push->pushed != NULL)
         lk_result_draft(push->pushed);
-    lk_status status = jobs_check(store, jobs, count);
+    lk_status status = jobs_check(t->store, jobs, count);
     for (size_t i = 0; status == LK_OK && i < count; i++)
         status = lki_lmdb_job_push(t, &jobs[i], push);
-    return status == LK_OK ? depth_check(t, jobs[0].key.pk, max_depth, push->added, portions)
-                           : status;
-}
-
-/* Takes out a portion of what has expired. Other writers come in between portions. */
-static lk_status
-expired_drop(lki_lmdb *store)
-{
-    lki_lmdb_txn t;
-    bool more;
-    lk_status status = lki_lmdb_begin(store, &t);
-    if (status != LK_OK)
-        return status;
-    t.tends = false;
-    return lki_lmdb_end(&t, lki_lmdb_expire(&t, EXPIRE_AT_ONCE, &more));
+    return status == LK_OK ? lki_lmdb_depth_check(t, jobs[0].key.pk, push) : status;
 }
 
 lk_status
@@ -174,27 +157,27 @@ lki_lmdb_queue_push(void *state, const lk_item *jobs, size_t count, const lk_pus
 {
     lki_lmdb *store = state;
     lki_lmdb_txn t;
-    lki_lmdb_push push = {
-        .delay_ms = options->delay_ms, .unique = options->unique, .pushed = pushed};
+    lki_lmdb_push push = {.delay_ms = options->delay_ms,
+                          .max_depth = options->max_depth,
+                          .unique = options->unique,
+                          .portions = LKI_LMDB_PORTIONS,
+                          .pushed = pushed};
     lk_status status;
-    for (int portions = PORTIONS;; portions--) {
+    for (;; push.portions--) {
         status = lki_lmdb_begin(store, &t);
         if (status != LK_OK)
             return status;
-        status = jobs_push(&t, jobs, count, options->max_depth, portions, &push);
+        status = jobs_push(&t, jobs, count, &push);
         status = lki_lmdb_end(&t, status);
         if (status != LK_RACE)
             break;
-        status = expired_drop(store);
+        status = lki_lmdb_expired_drop(store);
         if (status != LK_OK)
             break;
     }
     if (status != LK_OK)
         return status;
-    if (options->delay_ms == 0)
-        lki_lmdb_notify(store, jobs[0].key.pk, count);
-    else
-        lki_lmdb_notify_at(store, jobs[0].key.pk, lki_lmdb_after(t.time, options->delay_ms));
+    lki_lmdb_notify_after(store, jobs[0].key.pk, count, t.time, options->delay_ms);
     if (pushed != NULL)
         lk_result_publish(pushed); /* from here on the jobs may be gone: they may lie in it */
     return LK_OK;

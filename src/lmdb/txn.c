@@ -44,7 +44,7 @@ lki_lmdb_begin(lki_lmdb *store, lki_lmdb_txn *t)
     t->first_expiry_ms = store->first_expiry_ms;
     t->meta = store->meta_row;
     t->changed = t->queues = t->queue_changed = t->queue_exists = t->queue_made = false;
-    t->several = t->is_over = t->is_full = false;
+    t->several = t->is_over = t->is_full = t->is_crowded = false;
     t->saved_errno = saved;
     t->queue_key.size = 0;
     t->tends = true;
@@ -89,7 +89,7 @@ lki_lmdb_numbers(lki_lmdb_txn *t, size_t count)
     uint64_t first = t->version;
     LKI_LMDB_ASSERT(t->store->writer == t && first >= t->store->version);
     t->version += count;
-    t->changed = true;
+    t->changed |= count != 0;
     return first;
 }
 

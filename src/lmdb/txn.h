@@ -29,6 +29,7 @@ struct lki_lmdb_txn {
     bool is_over;                   /* a closed queue may have no job any more */
     bool tends;                     /* the commit sweeps a few */
     bool is_full;                   /* map or disk had no room for it */
+    bool is_crowded;                /* a queue is too deep, but more has expired */
     uint64_t expired, locks_lapsed; /* swept in this transaction */
     int64_t lag_ms;                 /* the longest time that one of them was late */
 };

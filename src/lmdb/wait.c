@@ -149,6 +149,15 @@ lki_lmdb_notify_at(lki_lmdb *store, lk_bytes pk, int64_t time)
 }
 
 void
+lki_lmdb_notify_after(lki_lmdb *store, lk_bytes pk, size_t count, int64_t time, int64_t delay_ms)
+{
+    if (delay_ms == 0)
+        lki_lmdb_notify(store, pk, count);
+    else
+        lki_lmdb_notify_at(store, pk, lki_lmdb_after(time, delay_ms));
+}
+
+void
 lki_lmdb_waiter_leave(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due)
 {
     lk_bytes pk = lki_lmdb_key_pk(waiter->queue);

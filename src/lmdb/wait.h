@@ -30,6 +30,9 @@ void lki_lmdb_waiter_leave(lki_lmdb *store, lki_lmdb_waiter *waiter, int64_t due
 void lki_lmdb_notify(lki_lmdb *store, lk_bytes pk, size_t count);
 /* A job will be visible at `time`: wakes one waiter, if none would look by then. */
 void lki_lmdb_notify_at(lki_lmdb *store, lk_bytes pk, int64_t time);
+/* `count` jobs are visible from `delay_ms` after `time` on. */
+void lki_lmdb_notify_after(lki_lmdb *store, lk_bytes pk, size_t count, int64_t time,
+                           int64_t delay_ms);
 /* All waiters look again; pk of size 0: those of all queues. */
 void lki_lmdb_notify_all(lki_lmdb *store, lk_bytes pk);
 

@@ -29,6 +29,7 @@ static struct {
     void *files[2]; /* of an empty database: data.mdb, lock.mdb */
     size_t sizes[2];
     lk_lock lock;
+    lk_position position;
     lk_claim claim;
     char claim_pk[512], claim_sk[512];
 } t;
@@ -343,6 +344,8 @@ call_read(lk_db *db)
         .pk = keys[0].pk, .limit = draw(4), .reverse = draw(2) != 0, .relaxed = draw(2) != 0};
     query.sk_prefix = draw(2) != 0 ? keys[1].sk : (lk_bytes){NULL, 0};
     query.after = draw(2) != 0 ? keys[0].sk : (lk_bytes){NULL, 0};
+    query.from = query.limit == 3 ? keys[1].sk : (lk_bytes){NULL, 0};
+    query.until = query.limit == 2 ? keys[1].sk : (lk_bytes){NULL, 0};
     switch (draw(5)) {
     case 0:
         return lk_get(db, keys[0], t.rig.k.result);
@@ -350,8 +353,11 @@ call_read(lk_db *db)
         return lk_get_many(db, keys, 2, t.rig.k.result);
     case 2:
         return lk_get_into(db, keys[0], buffer, sizeof buffer, &size);
-    default:
+    case 3:
         return lk_query_items(db, &query, t.rig.k.result);
+    default:
+        return query.relaxed ? lk_count(db, &query, &size)
+                             : lk_list_partitions(db, &t.position, query.limit, t.rig.k.result);
     }
 }
 
@@ -377,6 +383,7 @@ static lk_status
 call_write(lk_db *db)
 {
     lk_item item = {names_draw(), {"data", draw(5)}, draw(2) != 0 ? number_draw() : 0};
+    int64_t value;
     switch (draw(3)) {
     case 0:
         return lk_delete(db, &item.key, 1);
@@ -385,7 +392,12 @@ call_write(lk_db *db)
                              &(lk_push_options){.delay_ms = (int64_t)draw(3), .max_depth = draw(3)},
                              t.rig.k.result);
     default:
-        return lk_set(db, &item, 1);
+        if (item.data.size == 0)
+            return lk_put_if(db, &item, LK_IF_PRESENT, item.data);
+        if (item.data.size == 1)
+            return lk_touch(db, item.key, item.expires_at_ms);
+        return item.data.size == 2 ? lk_add(db, item.key, INT64_MAX, item.expires_at_ms, &value)
+                                   : lk_set(db, &item, 1);
     }
 }
 
@@ -409,8 +421,11 @@ call_commit(lk_db *db)
     lk_conflict conflict;
     lk_write writes[2];
     for (size_t i = 0; i < 2; i++)
-        writes[i] = (lk_write){
-            .kind = (lk_write_kind)draw(4), .item = {names_draw(), {"x", 1}, 0}, .claim = &t.claim};
+        writes[i] = (lk_write){.kind = (lk_write_kind)draw(7),
+                               .item = {names_draw(), {"x", 1}, 0},
+                               .claim = &t.claim,
+                               .delta = -1,
+                               .delay_ms = (int64_t)i};
     return lk_commit(db, writes, 1 + draw(2), &t.lock, t.lock.version != 0 ? draw(2) : 0,
                      &conflict);
 }
@@ -451,12 +466,16 @@ static lk_status
 call_queue(lk_db *db)
 {
     lk_queue_statistics queue;
-    lk_bytes pk = names_draw().pk;
+    lk_job seen;
+    lk_key key = names_draw();
+    lk_bytes pk = key.pk;
     switch (draw(8)) {
     case 0:
         return lk_queue_purge(db, pk, NULL);
     case 1:
         return lk_queue_close(db, pk);
+    case 2:
+        return lk_queue_inspect(db, key, &seen);
     default:
         return lk_queue_stats(db, pk, &queue);
     }
@@ -478,6 +497,7 @@ calls_make(lk_db *db)
         call_read, call_read,  call_stream, call_write, call_write, call_lock,  call_commit,
         call_pull, call_claim, call_queue,  call_pull,  call_claim, call_upkeep};
     t.lock = (lk_lock){.version = 0};
+    t.position = (lk_position){{0}};
     t.claim = (lk_claim){.token = 0};
     for (int i = 0; i < CALLS_MAX && !kit_random_ended(&t.random); i++)
         if (said(calls[draw(KIT_COUNT(calls))](db)) == LK_OK)

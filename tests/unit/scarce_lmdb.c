@@ -119,6 +119,59 @@ call_query(lmdb_rig *r, lk_result *out)
 }
 
 static lk_status
+call_count(lmdb_rig *r, lk_result *out)
+{
+    lk_query query = {.pk = lk_string("p"), .from = lk_string("b")};
+    size_t count;
+    (void)out;
+    return lk_count(r->k.db, &query, &count);
+}
+
+static lk_status
+call_partitions(lmdb_rig *r, lk_result *out)
+{
+    lk_position position = {{0}};
+    lk_status status = lk_list_partitions(r->k.db, &position, 5000, out);
+    assert_true((status == LK_OK) == (position.opaque[0] != 0));
+    return status;
+}
+
+static lk_status
+call_inspect(lmdb_rig *r, lk_result *out)
+{
+    lk_job seen = {.receives = 77};
+    (void)out;
+    lk_status status = lk_queue_inspect(r->k.db, held.claim.key, &seen);
+    assert_int_equal(seen.receives, status == LK_OK ? 1 : 77);
+    return status;
+}
+
+static lk_status
+call_put_if(lmdb_rig *r, lk_result *out)
+{
+    lk_item item = item_of("old", sizeof large);
+    (void)out;
+    return lk_put_if(r->k.db, &item, LK_IF_EQUAL, lk_string("old"));
+}
+
+static lk_status
+call_touch(lmdb_rig *r, lk_result *out)
+{
+    (void)out;
+    return lk_touch(r->k.db, lk_key_of("p", "big"), KIT_START_MS + 50);
+}
+
+static lk_status
+call_add(lmdb_rig *r, lk_result *out)
+{
+    int64_t value = 77;
+    (void)out;
+    lk_status status = lk_add(r->k.db, lk_key_of("p", "new"), 5, KIT_START_MS + 50, &value);
+    assert_int_equal(value, status == LK_OK ? 5 : 77);
+    return status;
+}
+
+static lk_status
 call_stats(lmdb_rig *r, lk_result *out)
 {
     lk_queue_statistics stats;
@@ -145,13 +198,16 @@ call_delete(lmdb_rig *r, lk_result *out)
 static lk_status
 call_commit(lmdb_rig *r, lk_result *out)
 {
-    lk_write writes[4] = {{.kind = LK_ACKNOWLEDGE, .claim = &held.claim},
+    static const lk_push_options later = {.delay_ms = 5, .max_depth = 3};
+    lk_write writes[6] = {{.kind = LK_ACKNOWLEDGE, .claim = &held.claim},
                           {.kind = LK_PUT, .item = item_of("new", sizeof large)},
                           {.kind = LK_DELETE, .item = {.key = lk_key_of("p", "big")}},
-                          {.kind = LK_PUSH, .item = kit_item("q", NULL, "new")}};
+                          {.kind = LK_ADD, .item = item_of("number", 0), .delta = 1},
+                          {.kind = LK_TOUCH, .item = item_of("old", 0)},
+                          {.kind = LK_PUSH, .item = kit_item("q", NULL, "new"), .push = &later}};
     lk_lock before = lock;
     (void)out;
-    lk_status status = lk_commit(r->k.db, writes, 4, &lock, 1, NULL);
+    lk_status status = lk_commit(r->k.db, writes, 6, &lock, 1, NULL);
     assert_true(status == LK_OK || memcmp(&before, &lock, sizeof lock) == 0);
     return status;
 }
@@ -303,6 +359,12 @@ test_each_call_without_memory_does_nothing(void **state)
                  {"get_many", call_get_many},
                  {"get_locked", call_get_locked},
                  {"query", call_query},
+                 {"count", call_count},
+                 {"partitions", call_partitions},
+                 {"inspect", call_inspect},
+                 {"put_if", call_put_if},
+                 {"touch", call_touch},
+                 {"add", call_add},
                  {"stats", call_stats},
                  {"set", call_set},
                  {"delete", call_delete},

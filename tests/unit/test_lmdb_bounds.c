@@ -103,10 +103,24 @@ asked_ms(void *context)
     return atomic_load(&asked_kit->now_ms);
 }
 
-static void
-test_push_takes_out_what_has_expired_in_portions(void **state)
+/* As a call of its own, or as the second step of a commit. */
+static lk_status
+push_by(lmdb_rig *r, bool commits, const char *data, const lk_push_options *options)
 {
-    lmdb_rig *r = *state;
+    lk_write writes[2] = {{.kind = LK_PUT, .item = kit_item("p", "s", data)},
+                          {.kind = LK_PUSH, .item = kit_item("q", NULL, data), .push = options}};
+    lk_conflict conflict = {77, 77, 77};
+    if (!commits)
+        return jobs_try_push(&r->k, "q", NULL, data, options);
+    lk_status status = lk_commit(r->k.db, writes, 2, NULL, 0, &conflict);
+    assert_int_equal(conflict.write, status == LK_OK ? 77 : 1);
+    assert_true(kit_holds(&r->k, writes[0].item.key, status == LK_OK ? data : "new"));
+    return status;
+}
+
+static void
+expired_go_in_portions(lmdb_rig *r, bool commits)
+{
     enum { MANY = 6000 };
     asked_kit = &r->k;
     lmdb_close(r);
@@ -120,12 +134,24 @@ test_push_takes_out_what_has_expired_in_portions(void **state)
     kit_advance(&r->k, 11);
     lk_push_options options = {.max_depth = 2};
     atomic_store(&asked, 0);
-    assert_status(LK_OK, jobs_try_push(&r->k, "q", NULL, "new", &options));
+    assert_status(LK_OK, push_by(r, commits, "new", &options));
     assert_true(atomic_load(&asked) >= MANY / 512);
-    assert_status(LK_BUSY, jobs_try_push(&r->k, "q", NULL, "one too many", &options));
+    assert_status(LK_BUSY, push_by(r, commits, "one too many", &options));
     assert_depths(&r->k, "q", 2, 0, 0);
     assert_pull(&r->k, "q", "stays", NULL);
     assert_pull(&r->k, "q", "new", NULL);
+}
+
+static void
+test_push_takes_out_what_has_expired_in_portions(void **state)
+{
+    expired_go_in_portions(*state, false);
+}
+
+static void
+test_push_of_a_commit_takes_out_what_has_expired_in_portions(void **state)
+{
+    expired_go_in_portions(*state, true);
 }
 
 /* No push works off everything; each goes on where the last one ended. */
@@ -235,6 +261,7 @@ main(void)
         TEST(test_queues_in_use_stay),
         TEST(test_empty_pulls_are_counted_until_their_queue_goes),
         TEST(test_push_takes_out_what_has_expired_in_portions),
+        TEST(test_push_of_a_commit_takes_out_what_has_expired_in_portions),
         TEST(test_push_takes_out_a_bounded_part_of_what_has_expired),
         TEST(test_expiry_follows_a_clock_that_was_set_back),
         TEST(test_clocks_at_the_ends_of_their_numbers),

@@ -83,10 +83,13 @@ static void
 then_locked(lmdb_rig *r, lk_key key)
 {
     lk_lock lock;
+    uint64_t before = cells(r);
     assert_status(LK_OK, lk_get_locked(r->k.db, &key, 1, &lock, r->k.result));
     assert_null(lk_result_item(r->k.result, 0));
-    assert_int_equal(cells(r), 1);
+    assert_int_equal(lock.version, 0);
+    assert_int_equal(cells(r), before); /* it only looks */
     assert_status(LK_OK, lk_set_atomic(r->k.db, NULL, 0, &lock, 1, NULL));
+    assert_int_equal(cells(r), 1);
 }
 
 static void

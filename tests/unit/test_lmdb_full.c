@@ -214,6 +214,7 @@ test_full_disk_is_no_memory_and_gets_back_what_was_written(void **state)
     kit_set(&r->k, "p", "s", "before");
     jobs_push(&r->k, "q", "1", "job");
     off_t size = file_size(r);
+    int64_t added = 0;
     for (size_t i = 0; i < KIT_COUNT(sizes); i++) {
         for (ssize_t pages = 0; pages < 12; pages++) {
             lk_item item = {lk_key_of("p", "s"), {data, sizes[i]}, 0};
@@ -223,14 +224,20 @@ test_full_disk_is_no_memory_and_gets_back_what_was_written(void **state)
             room = pages;
             item.key.pk = lk_string("q");
             lk_status pushed = lk_queue_push(r->k.db, &item, 1, &options, NULL);
+            int64_t sum = added;
+            room = pages;
+            lk_status counted = lk_add(r->k.db, lk_key_of("p", "sum"), 1, 0, &sum);
             room = -1;
             assert_true(status == LK_NO_MEMORY || (pages >= 2 && status == LK_OK));
             assert_true(pushed == LK_NO_MEMORY || (pages >= 2 && pushed == LK_OK));
+            assert_true(counted == LK_NO_MEMORY || (pages >= 2 && counted == LK_OK));
+            added += counted == LK_OK;
+            assert_int_equal(sum, added);
             if (status == LK_OK)
                 kit_set(&r->k, "p", "s", "before");
             if (pushed == LK_OK)
                 assert_status(LK_OK, lk_delete(r->k.db, &item.key, 1));
-            if (status == LK_NO_MEMORY && pushed == LK_NO_MEMORY)
+            if (status == LK_NO_MEMORY && pushed == LK_NO_MEMORY && counted == LK_NO_MEMORY)
                 assert_true(file_size(r) <= size);
             size = file_size(r);
             assert_true(kit_holds(&r->k, lk_key_of("p", "s"), "before"));
@@ -370,6 +377,13 @@ test_full_map_leaves_no_half_of_any_write(void **state)
                           {.kind = LK_PUT, .item = small},
                           {.kind = LK_PUSH, .item = jobs[0]},
                           {.kind = LK_PUT, .item = big}};
+    lk_write puts[4] = {{.kind = LK_RELEASE, .claim = &held.claim, .delay_ms = 5},
+                        {.kind = LK_TOUCH, .item = kit_item("p", "a", "")},
+                        {.kind = LK_ADD, .item = kit_item("p", "n", ""), .delta = 7},
+                        {.kind = LK_PUT, .item = big, .condition = LK_IF_ABSENT}};
+    puts[1].item.expires_at_ms = KIT_START_MS + 1;
+    assert_status(LK_NO_MEMORY, lk_commit(r->k.db, puts, 4, &lock, 1, NULL));
+    assert_status(LK_NO_MEMORY, lk_put_if(r->k.db, &big, LK_IF_ABSENT, big.data));
     assert_status(LK_NO_MEMORY, lk_set(r->k.db, both, 2));
     assert_status(LK_NO_MEMORY, lk_set_atomic(r->k.db, both, 2, &lock, 1, NULL));
     assert_status(LK_NO_MEMORY, lk_queue_push(r->k.db, jobs, 2, NULL, r->k.result));
