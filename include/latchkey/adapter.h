@@ -106,7 +106,7 @@ extern "C" {
  * LK_UNSUPPORTED. Only with LK_COMMITS_JOBS. */
 #define LK_COMMITS_RELEASES ((uint64_t)1 << 21)
 /* get_locked gives version 0 for a key with neither lock nor item, and creates nothing there; a
- * commit under version 0 succeeds iff that is still so. Only with LK_HAS_LOCKS. */
+ * commit under version 0 succeeds iff that is still so. Only with LK_HAS_LOCKS and get_locked. */
 #define LK_LOCKS_ABSENT ((uint64_t)1 << 22)
 
 /* ---- operations ---- */
@@ -280,7 +280,8 @@ lk_monotonic_now_ms(const lk_db *db)
  * An operation on a single key is there in both forms, and replacing either is enough: where the
  * form by value was replaced, or set to NULL, lk_adapter_open leaves out the passing form by
  * address. Where `set` or `commit` was replaced and none of put_if, touch and add, it leaves these
- * out with LK_HAS_CONDITIONS: so no write goes past a wrapper that knows the older ones only.
+ * out with LK_HAS_CONDITIONS, and LK_COMMITS_RELEASES: so no write goes past a wrapper that knows
+ * the older ones only. With get_locked it leaves out LK_LOCKS_ABSENT.
  * LK_OK. LK_INVALID: as lk_adapter_read, or a size that no version of this header has. */
 LK_API LK_CHECKED lk_status lk_adapter_pass_sized(const lk_db *inner, lk_operations *operations,
                                                   size_t size, lk_adapter *adapter);

@@ -445,10 +445,11 @@ LK_API LK_CHECKED lk_status lk_list_partitions(lk_db *db, lk_position *position,
  * LK_TOO_BIG where an item does not fit into `to`. `options` may be NULL. `report` (may be NULL)
  * counts what was written, also where the copy ends early.
  * LK_OK: all was copied. LK_END: `progress` stopped it. Nothing was done: LK_INVALID, also from ==
- * to; LK_TOO_BIG, a batch above LK_COMMIT_MAX; LK_UNSUPPORTED, `from` cannot list its partitions or
- * query them, or has queues and cannot tell which items are jobs. Else the first status of a read
- * of `from` or a write to `to` that was not LK_OK: LK_UNSUPPORTED too, for a job where `to` has no
- * queues. Progress: waits for nobody but as the calls of the two handles do. */
+ * to, or a cache and what it stands in front of; LK_TOO_BIG, a batch above LK_COMMIT_MAX;
+ * LK_UNSUPPORTED, `from` cannot list its partitions or query them, or has queues and cannot tell
+ * which items are jobs. Else the first status of a read of `from` or a write to `to` that was not
+ * LK_OK: LK_UNSUPPORTED too, for a job where `to` has no queues. Progress: as that of the calls of
+ * the two handles. */
 LK_API LK_CHECKED lk_status lk_copy(lk_db *from, lk_db *to, const lk_copy_options *options,
                                     lk_copy_report *report);
 

@@ -110,6 +110,7 @@ operations_are_whole(const lk_operations *o, uint64_t capabilities)
            group_is_whole(c, LK_HAS_QUERY, o->query != NULL, 1) &&
            group_is_whole(c, LK_HAS_LOCKS, get_lock + (o->commit != NULL), 2) &&
            (!locks_extra || (c & LK_HAS_LOCKS) != 0) &&
+           (o->get_locked != NULL || (c & LK_LOCKS_ABSENT) == 0) &&
            group_is_whole(c, LK_HAS_QUEUES, queues, 8) &&
            group_is_whole(c, LK_HAS_QUEUE_FD, o->queue_fd != NULL, 1) &&
            group_is_whole(c, LK_HAS_VIEWS, views, 3) &&

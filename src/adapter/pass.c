@@ -382,6 +382,8 @@ uint64_t
 lki_pass_give_way(lk_operations *o)
 {
     uint64_t left_out = 0;
+    if (o->get_lock == pass_get_lock && o->get_locked == NULL)
+        left_out = LK_LOCKS_ABSENT; /* get_lock is called instead */
     if (o->get_at == pass_get_at && o->get != pass_get)
         o->get_at = NULL;
     if (o->get_into_at == pass_get_into_at && o->get_into != pass_get_into)
@@ -393,7 +395,7 @@ lki_pass_give_way(lk_operations *o)
     if (o->count == pass_count && o->query != pass_query)
         o->count = NULL;
     if (writes_are_of_another(o)) {
-        left_out = LK_HAS_CONDITIONS;
+        left_out |= LK_HAS_CONDITIONS | LK_COMMITS_RELEASES;
         lki_operations_trim(o, ~left_out);
     }
     return left_out;

@@ -57,7 +57,7 @@ lk_status lki_get_each(lk_db *db, const lk_key *keys, size_t count, lk_result *r
 
 /* In a table that began as lk_adapter_pass's: takes out each passing operation that would be called
  * in place of one that was replaced. That is a form by address beside one by value, count beside
- * query, and the newer writes beside the older ones. Returns the capability that went with it. */
+ * query, and the newer writes beside the older ones. Returns the capabilities that go with them. */
 uint64_t lki_pass_give_way(lk_operations *operations);
 /* Takes out the operations of all groups that `capabilities` does not have. */
 void lki_operations_trim(lk_operations *operations, uint64_t capabilities);

@@ -167,12 +167,21 @@ partitions_copy(copying *c, lk_result *page)
 
 /* ---- the call ---- */
 
+/* What a cache stands in front of; else the handle itself. */
+static const lk_db *
+database_of(const lk_db *db)
+{
+    while (db->inner != NULL)
+        db = db->inner;
+    return db;
+}
+
 /* What the two handles need to have. */
 static lk_status
 handles_check(const lk_db *from, const lk_db *to)
 {
-    if (from == NULL || to == NULL || from == to)
-        return LK_INVALID;
+    if (from == NULL || to == NULL || database_of(from) == database_of(to))
+        return LK_INVALID; /* a copy into itself would make all its jobs visible */
     if (to->operations.set == NULL)
         return lki_db_lacks(to);
     const uint64_t c = from->capabilities, wanted = LK_HAS_PARTITIONS | LK_HAS_QUERY;

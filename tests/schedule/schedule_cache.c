@@ -96,6 +96,23 @@ commit_all(void)
     }
 }
 
+/* By writes that depend on what is there. */
+static void
+ask_all(void)
+{
+    for (uint64_t i = 1; i <= LAST; i++) {
+        uint64_t before = i - 1;
+        int64_t sum;
+        lk_item item = store_item(key, &i);
+        if (i % 2 != 0)
+            STORE_MUST(lk_add(db, key, 1, 0, &sum));
+        else
+            STORE_MUST(lk_put_if(db, &item, LK_IF_EQUAL, store_item(key, &before).data));
+        note_written(i);
+        STORE_MUST(lk_touch(db, key, 0));
+    }
+}
+
 /* From the database, whatever the cache has. */
 static uint64_t
 get_past(void)
@@ -418,6 +435,7 @@ const schedule_scenario schedule_scenarios[] = {
           .count = 5000),
     CACHE("cache_commit", prepare, .body = {commit_all, read_some}, .check = check_last,
           .count = 5000),
+    CACHE("cache_ask", prepare, .body = {ask_all, read_some}, .check = check_last, .count = 3000),
     CACHE("cache_others", prepare, .body = {write_all, read_some, read_others}, .check = check_last,
           .count = 5000),
     CACHE("cache_past", prepare, .body = {write_past, read_some}, .fails = "is read after"),

@@ -30,7 +30,8 @@ typedef struct fake {
 
     /* what it saw */
     int calls, closes;
-    /* a letter per call: of get_lock l, get_many m, get g, commit c, set_atomic a, others x */
+    /* a letter per call: of get_lock l, get_many m, get g, commit c, set_atomic a, count n, others
+     * x */
     char order[64];
     bool optional_is_null; /* an optional output of any call was NULL */
     size_t write_count, lock_count;

@@ -203,6 +203,8 @@ test_open_with_bits_that_are_unknown_or_need_others_is_invalid(void **state)
     assert_status(LK_INVALID, table_status(&with_inspect, inspect));
     assert_status(LK_OK, table_status(&queues_inspect, queues | inspect));
     assert_status(LK_OK, table_status(&only_query, query | LK_QUERIES_RANGES));
+    assert_status(LK_INVALID, table_status(&only_locks, locks | LK_LOCKS_ABSENT));
+    only_locks.get_locked = fake_operations.get_locked;
     assert_status(LK_OK, table_status(&only_locks, locks | LK_LOCKS_ABSENT));
     assert_status(LK_INVALID, table_status(&both, locks | queues | LK_COMMITS_RELEASES));
     assert_status(LK_OK,

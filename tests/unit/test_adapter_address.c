@@ -305,6 +305,65 @@ wrapper_check(const replaced *r, bool inner_by_address, bool small)
     lk_close(outer.inner);
 }
 
+static lk_status
+my_set(void *state, const lk_item *items, size_t count)
+{
+    return lk_set(*(lk_db **)state, items, count);
+}
+
+static lk_status
+my_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
+          size_t lock_count, lk_conflict *conflict)
+{
+    return lk_commit(*(lk_db **)state, writes, write_count, locks, lock_count, conflict);
+}
+
+static lk_status
+my_touch(void *state, const lk_key *key, int64_t expires_at_ms)
+{
+    return lk_touch_at(*(lk_db **)state, key, expires_at_ms);
+}
+
+static lk_status
+my_query(void *state, const lk_page *page, lk_result *result)
+{
+    return lk_query_page(*(lk_db **)state, page, result);
+}
+
+/* Who replaces older writes, and knows nothing of the newer ones, gets none of those past him. */
+static void
+test_a_wrapper_has_no_calls_that_pass_those_which_it_replaced(void **state)
+{
+    (void)state;
+    const uint64_t newer = LK_HAS_CONDITIONS | LK_COMMITS_RELEASES, absent = LK_LOCKS_ABSENT;
+    for (int which = 0; which < 6; which++) {
+        fake f = {.answer = LK_OK};
+        lk_operations o = fake_operations;
+        o.close = NULL;
+        lk_adapter adapter = fake_adapter(&f, FAKE_ALL | absent);
+        lk_db *inner = NULL, *db = NULL;
+        assert_status(LK_OK, lk_adapter_open(&o, &adapter, &inner));
+        assert_status(LK_OK, lk_adapter_pass(inner, &o, &adapter));
+        uint64_t all = adapter.capabilities, wanted = all;
+        o.set = which == 1 || which == 3 ? my_set : o.set;
+        o.commit = which == 2 ? my_commit : o.commit;
+        o.touch = which == 3 ? my_touch : o.touch;
+        o.query = which == 4 ? my_query : o.query;
+        o.get_locked = which == 5 ? NULL : o.get_locked;
+        wanted &= which == 1 || which == 2 ? ~newer : which == 5 ? ~absent : all;
+        adapter.state = &inner;
+        assert_status(LK_OK, lk_adapter_open(&o, &adapter, &db));
+        assert_true(lk_capabilities(db) == wanted);
+        size_t count = 0;
+        lk_query query = {.pk = the_key.pk};
+        f.answer = LK_BUSY;
+        assert_status(LK_BUSY, lk_count(db, &query, &count));
+        assert_string_equal(f.order, which != 4 ? "n" : "x"); /* what that query finds */
+        lk_close(db);
+        lk_close(inner);
+    }
+}
+
 static void
 test_a_wrapper_gets_the_calls_that_it_replaced_in_either_form(void **state)
 {
@@ -505,6 +564,7 @@ main(void)
         cmocka_unit_test(
             test_open_with_an_operation_by_address_and_without_its_capability_is_invalid),
         cmocka_unit_test(test_an_older_table_is_called_by_value_whatever_lies_behind_it),
+        cmocka_unit_test(test_a_wrapper_has_no_calls_that_pass_those_which_it_replaced),
         cmocka_unit_test(test_a_wrapper_gets_the_calls_that_it_replaced_in_either_form),
         cmocka_unit_test(test_a_wrapper_may_take_out_what_its_capabilities_lack),
         cmocka_unit_test(test_pass_fills_a_table_of_any_size_and_no_more),

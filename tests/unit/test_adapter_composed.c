@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 
+#include "adapter/pass.h"
 #include "base/alloc.h"
 #include "support/counted_db.h"
 #include "support/crowd.h"
@@ -15,12 +16,28 @@ static kit k;
 static counted_db inner;
 static lk_db *db;
 
+/* A wrapper that only passes on: it has get_locked, which the counted one has not. */
+static lk_db *passing;
+
+static void
+passing_open(void)
+{
+    lk_adapter adapter = LK_ADAPTER_INIT;
+    lk_operations operations;
+    assert_status(LK_OK, lk_adapter_pass(k.db, &operations, &adapter));
+    adapter.capabilities &= ~LK_HAS_CONDITIONS;
+    adapter.state = &k.db;
+    lki_operations_trim(&operations, adapter.capabilities);
+    assert_status(LK_OK, lk_adapter_open(&operations, &adapter, &passing));
+}
+
 static void
 rig_open(uint64_t without)
 {
     lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &k.memory};
     kit_open(&k, NULL);
     assert_status(LK_OK, counted_open(&inner, k.db, without | LK_HAS_CONDITIONS));
+    passing_open();
     db = inner.db;
     assert_true((lk_capabilities(db) & LK_HAS_CONDITIONS) == 0);
 }
@@ -29,6 +46,7 @@ static void
 rig_close(void)
 {
     lk_thread_detach();
+    lk_close(passing);
     counted_close(&inner);
     kit_close(&k);
     lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
@@ -75,6 +93,7 @@ static const judged table[] = {
     {"touch, present", &text, LK_TOUCH, LK_ALWAYS, &none, 0, LK_OK, &text},
     {"touch if absent, absent", NULL, LK_TOUCH, LK_IF_ABSENT, &none, 0, LK_NOT_FOUND, NULL},
     {"touch if equal, another", &text, LK_TOUCH, LK_IF_EQUAL, &other, 0, LK_RACE, &text},
+    {"touch if equal, absent", NULL, LK_TOUCH, LK_IF_EQUAL, &none, 0, LK_RACE, NULL},
     {"touch if equal, equal", &text, LK_TOUCH, LK_IF_EQUAL, &text, 0, LK_OK, &text},
     {"add, absent", NULL, LK_ADD, LK_ALWAYS, &none, 2, LK_OK, &two},
     {"add, present", &one, LK_ADD, LK_ALWAYS, &none, 2, LK_OK, &three},
@@ -134,16 +153,17 @@ expiry_after(const judged *j)
             fail_msg("%s: %s", j->name, #condition); \
     } while (0)
 
-/* The commit says which write it was, and does nothing else either. `locks`: good ones, of a key
- * that is not written to, and of the key itself. */
+/* The commit says which write it was, and does nothing else either. `locks`: good ones, of keys
+ * that are not written to, and of the key itself. */
 static void
 commit_check(const judged *j, size_t lock_count)
 {
     lk_write writes[3] = {{.kind = LK_PUT, .item = kit_item("p", "beside", "x")},
                           write_of(j),
                           {.kind = LK_PUT, .item = kit_item("q", "beside", "x")}};
-    const lk_key keys[2] = {lk_key_of("p", "guard"), the_key};
-    lk_lock locks[2], as_read[2];
+    const lk_key keys[4] = {lk_key_of("p", "guard"), lk_key_of("q", "s"), the_key,
+                            lk_key_of("p", "z")};
+    lk_lock locks[4], as_read[4];
     prepare(j);
     kit_set(&k, "p", "beside", "old");
     for (size_t i = 0; i < lock_count; i++)
@@ -203,16 +223,24 @@ single_check(const judged *j)
 }
 
 static void
+table_check(void)
+{
+    for (size_t i = 0; i < KIT_COUNT(table); i++) {
+        single_check(&table[i]);
+        for (size_t lock_count = 0; lock_count < 5; lock_count++)
+            commit_check(&table[i], lock_count);
+        stale_check(&table[i]);
+    }
+}
+
+static void
 test_write_that_is_put_together_says_what_its_key_says(void **state)
 {
     (void)state;
     rig_open(0);
-    for (size_t i = 0; i < KIT_COUNT(table); i++) {
-        single_check(&table[i]);
-        for (size_t lock_count = 0; lock_count < 3; lock_count++)
-            commit_check(&table[i], lock_count);
-        stale_check(&table[i]);
-    }
+    table_check();
+    db = passing;
+    table_check();
     rig_close();
 }
 
@@ -324,6 +352,39 @@ test_write_whose_commit_fails_says_so(void **state)
         assert_int_equal(value, 7);
         assert_true(key_holds(the_key, NULL, 0));
     }
+    /* Nothing is known of the locks of a write that was refused. */
+    lk_write write = {.kind = LK_TOUCH, .item.key = the_key};
+    lk_lock lock = kit_lock(&k, lk_key_of("p", "guard"));
+    lk_conflict conflict = {77, 77, 77};
+    for (uint64_t nth = 1; nth < 3; nth++) {
+        counted_fail(&inner, COUNTED_GET_MANY, COUNTED_BEFORE, nth, LK_UNAVAILABLE);
+        assert_status(LK_UNAVAILABLE, lk_commit(db, &write, 1, &lock, 1, &conflict));
+        assert_true(conflict.index == 77 && conflict.write == 77);
+    }
+    rig_close();
+}
+
+static void
+test_write_beside_a_claim_that_has_lapsed_is_late_and_moves_the_locks(void **state)
+{
+    (void)state;
+    rig_open(0);
+    lk_item job = kit_item("queue", "1", "x");
+    lk_pull_options pull = {.pk = job.key.pk, .visibility_ms = 10};
+    assert_status(LK_OK, lk_queue_push(k.db, &job, 1, NULL, NULL));
+    assert_status(LK_OK, lk_queue_pull(k.db, &pull, k.result));
+    lk_claim claim = *lk_result_claim(k.result, 0);
+    claim.key = job.key;
+    kit_advance(&k, 11);
+    lk_lock lock = kit_lock(&k, lk_key_of("p", "guard"));
+    lk_write writes[2] = {{.kind = LK_ADD, .item.key = the_key, .delta = 1},
+                          {.kind = LK_ACKNOWLEDGE, .claim = &claim}};
+    assert_status(LK_LATE, lk_commit(db, writes, 2, &lock, 1, NULL));
+    assert_true(key_holds(the_key, &one, 0));
+    assert_status(LK_LOST, lk_commit(db, writes, 2, &lock, 1, NULL));
+    assert_true(key_holds(the_key, &one, 0));
+    assert_status(LK_OK, lk_commit(db, writes, 1, &lock, 1, NULL));
+    assert_true(key_holds(the_key, &two, 0));
     rig_close();
 }
 
@@ -414,6 +475,7 @@ main(void)
         cmocka_unit_test(test_write_is_judged_again_where_its_key_has_changed),
         cmocka_unit_test(test_writes_of_a_crowd_sum_exactly_and_one_is_the_first),
         cmocka_unit_test(test_write_whose_commit_fails_says_so),
+        cmocka_unit_test(test_write_beside_a_claim_that_has_lapsed_is_late_and_moves_the_locks),
         cmocka_unit_test(test_write_without_memory_is_not_done),
         cmocka_unit_test(test_write_over_too_many_locks_is_too_big),
         cmocka_unit_test(test_write_is_put_together_of_whatever_reads_there_are),
