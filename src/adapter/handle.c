@@ -131,13 +131,13 @@ static const struct {
     {LK_QUERIES_RANGES, LK_HAS_QUERY},     {LK_LOCKS_ABSENT, LK_HAS_LOCKS},
 };
 
-static bool
-capabilities_agree(uint64_t c)
+uint64_t
+lki_capabilities_whole(uint64_t capabilities)
 {
     for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
-        if ((c & needs[i].bit) != 0 && (c & needs[i].needs) != needs[i].needs)
-            return false;
-    return (c & ~ALL_CAPABILITIES) == 0;
+        if ((capabilities & needs[i].needs) != needs[i].needs)
+            capabilities &= ~needs[i].bit;
+    return capabilities & ALL_CAPABILITIES;
 }
 
 /* Copies a table into one as this library knows it. False: no version has such a size, or the table
@@ -165,7 +165,7 @@ handle_fill(lk_db *db, const lk_operations *operations, const lk_adapter *adapte
         return LK_INVALID;
     db->capabilities = adapter->capabilities;
     if (!operations_copy(operations, &db->operations, &db->capabilities) ||
-        !capabilities_agree(db->capabilities) ||
+        lki_capabilities_whole(db->capabilities) != db->capabilities ||
         !operations_are_whole(&db->operations, db->capabilities))
         return LK_INVALID;
     db->state = adapter->state;

@@ -59,6 +59,9 @@ lki_write_key(const lk_write *write)
     return write->kind == LK_PUSH && key->sk.size == 0 ? NULL : key;
 }
 
+/* The same without those that are unknown, or need others that are not there. */
+uint64_t lki_capabilities_whole(uint64_t capabilities);
+
 /* Says that a new handle, which no other thread has yet, is of that kind. `inner`: the handle that
  * it stands in front of, or NULL; when `inner` is closed the handle is not known any more, and its
  * operations find out that it is closed. */

@@ -274,7 +274,7 @@ counted_open(counted_db *c, lk_db *inner, uint64_t without)
         return status;
     operations_replace(&operations);
     adapter.name = "counted";
-    adapter.capabilities &= ~without;
+    adapter.capabilities = lki_capabilities_whole(adapter.capabilities & ~without);
     adapter.state = c;
     lki_operations_trim(&operations, adapter.capabilities);
     return lk_adapter_open(&operations, &adapter, &c->db);

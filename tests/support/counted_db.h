@@ -56,7 +56,7 @@ typedef struct counted_db {
     counted_failure failures[COUNTED_CALLS]; /* [latch] */
 } counted_db;
 
-/* `without`: capabilities of `inner` that it is not to have. */
+/* `without`: capabilities of `inner` that it is not to have, nor those that need them. */
 lk_status counted_open(counted_db *c, lk_db *inner, uint64_t without);
 void counted_close(counted_db *c);
 
