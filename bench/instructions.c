@@ -38,7 +38,7 @@ enum {
     ROUNDS = 3 /* the first is not counted */
 };
 
-static lk_db *db, *cache, *fresh;
+static lk_db *db, *cache, *fresh, *numbers;
 static lk_result *result, *results[JOBS];
 static char pks[PARTITIONS][KEY_SIZE + 1], sks[KEYS][KEY_SIZE + 1], values[KEYS][VALUE_SIZE];
 static lk_key keys[KEYS];
@@ -46,6 +46,7 @@ static lk_item items[KEYS], jobs[JOBS];
 static lk_lock locks[KEYS];
 static lk_claim claims[JOBS];
 static lk_query queries[SCANS];
+static int64_t sum;
 static lk_pull_options pull_one = LK_PULL_OPTIONS_INIT, pull_many = LK_PULL_OPTIONS_INIT;
 
 /* ---- what does not depend on the moment ---- */
@@ -161,6 +162,9 @@ MEASURE(get_many, db, KEYS, MANY, lk_get_many(on, &keys[i], MANY, into))
 MEASURE(set, db, KEYS, 1, lk_set(on, &items[i], 1))
 MEASURE(new_key, fresh, KEYS, 1, lk_set(on, &items[i], 1))
 MEASURE(delete, fresh, KEYS, 1, lk_delete(on, &keys[i], 1))
+MEASURE(put_if, db, KEYS, 1, lk_put_if(on, &items[i], LK_IF_PRESENT, items[i].data))
+MEASURE(add, numbers, KEYS, 1, lk_add_at(on, &keys[i], 1, 0, &sum))
+MEASURE(touch, numbers, KEYS, 1, lk_touch_at(on, &keys[i], INT64_MAX))
 MEASURE(get_locked, db, KEYS, 2, lk_get_locked(on, &keys[i], 2, &locks[i], into))
 MEASURE(set_atomic, db, KEYS, 2, lk_set_atomic(on, &items[i], 2, &locks[i], 2, NULL))
 MEASURE(query, db, SCANS, 1, lk_query_items(on, &queries[i], into))
@@ -228,6 +232,9 @@ static const struct row {
     {"view", NULL, measured_view, KEYS, false},
     {"get_many", NULL, measured_get_many, KEYS, false},
     {"set", NULL, measured_set, KEYS, false},
+    {"put_if", NULL, measured_put_if, KEYS, false},
+    {"add", NULL, measured_add, KEYS, false},
+    {"touch", NULL, measured_touch, KEYS, false},
     {"get_locked", NULL, measured_get_locked, KEYS / 2, false},
     {"set_atomic", NULL, measured_set_atomic, KEYS / 2, true},
     {"commit", NULL, measured_commit, KEYS / 2, false},
@@ -282,7 +289,11 @@ stores_open(void)
     if (status == LK_OK)
         status = lk_cache_open(db, &options, &cache);
     if (status == LK_OK)
+        status = lk_memory_open(NULL, &numbers);
+    if (status == LK_OK)
         status = lk_set(db, items, KEYS);
+    for (size_t i = 0; i < KEYS && status == LK_OK; i++)
+        status = lk_add_at(numbers, &keys[i], 1, 0, &sum);
     for (size_t i = 0; i < JOBS && status == LK_OK; i++)
         status = (results[i] = lk_result_new()) != NULL ? LK_OK : LK_NO_MEMORY;
     if (status == LK_OK && (result = lk_result_new()) == NULL)
@@ -294,6 +305,7 @@ static void
 stores_close(void)
 {
     lk_close(fresh);
+    lk_close(numbers);
     lk_close(cache);
     lk_close(db);
     lk_result_free(result);

@@ -328,6 +328,49 @@ memory_set(void *state, const lk_item *items, size_t count)
 }
 
 static lk_status
+write_one(void *state, const lk_write *write, lki_outcome *outcome)
+{
+    lki_store *store = state;
+    lk_status status = LK_OK;
+    lki_thread *thread = self_of(state, &status);
+    if (thread == NULL)
+        return status;
+    status = lki_store_write(store, thread, write, outcome);
+    lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
+    return status;
+}
+
+static lk_status
+memory_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
+{
+    const lk_write write = {
+        .kind = LK_PUT, .item = *item, .condition = condition, .expected = expected};
+    lki_outcome outcome;
+    return write_one(state, &write, &outcome);
+}
+
+static lk_status
+memory_touch(void *state, const lk_key *key, int64_t expires_at_ms)
+{
+    const lk_write write = {.kind = LK_TOUCH,
+                            .item = {.key = *key, .expires_at_ms = expires_at_ms}};
+    lki_outcome outcome;
+    return write_one(state, &write, &outcome);
+}
+
+static lk_status
+memory_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    const lk_write write = {
+        .kind = LK_ADD, .item = {.key = *key, .expires_at_ms = expires_at_ms}, .delta = delta};
+    lki_outcome outcome;
+    lk_status status = write_one(state, &write, &outcome);
+    if (LKI_LIKELY(status == LK_OK))
+        *value = lki_number_read(outcome.sum);
+    return status;
+}
+
+static lk_status
 memory_remove(void *state, const lk_key *keys, size_t count)
 {
     lki_store *store = state;
@@ -565,6 +608,9 @@ static const lk_operations memory_operations = {
     .view_at = lki_memory_view,
     .sweep = memory_sweep,
     .statistics = memory_statistics,
+    .put_if = memory_put_if,
+    .touch = memory_touch,
+    .add = memory_add,
 };
 
 lk_status
@@ -580,7 +626,8 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     adapter.name = "memory";
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
                            LK_HAS_QUEUE_FD | LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS |
-                           LK_IS_SNAPSHOT | LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES;
+                           LK_IS_SNAPSHOT | LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES |
+                           LK_HAS_CONDITIONS;
     adapter.state = store;
     adapter.max_pk_size = store->max_pk_size;
     adapter.max_sk_size = store->max_sk_size;

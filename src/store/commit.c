@@ -50,10 +50,12 @@ typedef struct step {
     const lk_item *item; /* that comes, or whose key goes; NULL: nothing is written but the lock */
     lk_lock *lock;       /* to be validated, and bumped; NULL: none */
     const lki_job_step *job; /* of a push or an acknowledgement; NULL: neither */
+    const lk_write *asks;    /* that asks what is there; NULL: it does not */
     uint64_t version;        /* of the lock on the head */
     bool gone;               /* the item goes, and the lock with it */
     bool simple;             /* a plain item under the lock of its key */
     bool plain;              /* installed so, over a plain value */
+    bool expires;            /* what was installed does, and brings that */
 } step;
 
 typedef struct plan {
@@ -74,6 +76,9 @@ typedef struct plan {
     int64_t horizon_ms;    /* a lock that ends behind it has not lapsed */
     int64_t expires_at_ms; /* of the locks that it bumps */
     bool again;            /* it was planned before, in vain */
+    bool asking;           /* a write asks what is there; then: */
+    int64_t until_ms;      /* the first end of what was judged to be live */
+    size_t refused;        /* the write that the queue room has refused; SIZE_MAX: none */
     bool sorted;           /* the steps of the locks are in order as they came */
     lki_commit *commit;
 } plan;
@@ -97,6 +102,7 @@ step_begin(step *s, lki_cell *cell, lk_lock *lock)
     s->item = NULL;
     s->lock = lock;
     s->job = NULL;
+    s->asks = NULL;
     s->gone = s->simple = s->plain = false;
 }
 
@@ -257,15 +263,21 @@ plan_locks(plan *p)
     return LK_OK;
 }
 
+/* The cell of a write, made where there is none, unless the write then could not be. LK_RACE: so it
+ * is. */
 static LKI_APART lk_status
-write_step_find(plan *p, const lk_item *item, bool gone, step **found)
+write_step_find(plan *p, const lk_item *item, bool gone, const lk_write *asks, step **found)
 {
-    size_t payload = gone ? 0 : item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
+    lki_outcome outcome = {.item = item};
     lki_hashed hashed = lki_hashed_of(&p->store->secret, &item->key);
     lki_cell *cell;
     lk_status status = lki_find_to_write(p->store, p->thread, &hashed, &cell);
     if (status != LK_OK)
         return status;
+    if (cell == NULL && asks != NULL &&
+        lki_write_outcome(p->store, asks, NULL, &p->now, &outcome) != LK_OK)
+        return LK_RACE;
+    size_t payload = gone ? 0 : lki_item_payload(outcome.item);
     if (LKI_UNLIKELY(cell == NULL || lki_cell_is_dead(cell)))
         status =
             lki_cell_find_or_create(p->store, p->thread, &hashed, payload, cell == NULL, &cell);
@@ -279,10 +291,10 @@ write_step_find(plan *p, const lk_item *item, bool gone, step **found)
 /* The step of a write; where its key is that of the lock of the same number, it is that one's. If
  * its cell is dead, the installation will tell. */
 LKI_INLINE lk_status
-write_step(plan *p, size_t i, const lk_item *item, bool gone, step **found)
+write_step(plan *p, size_t i, const lk_item *item, bool gone, const lk_write *asks, step **found)
 {
     if (i >= p->lock_count || !key_is_same(&item->key, &p->locks[i].key))
-        return write_step_find(p, item, gone, found);
+        return write_step_find(p, item, gone, asks, found);
     *found = &p->steps[i];
     return LK_OK;
 }
@@ -293,8 +305,10 @@ plan_job(plan *p, size_t i)
 {
     lki_job_step *job = &p->jobs[i];
     lk_status status = p->writes->plan(p->writes->context, p->store, p->thread, i, job);
-    if (status != LK_OK)
+    if (status != LK_OK) {
+        p->refused = i;
         return status;
+    }
     step *s = step_add(p, job->cell);
     s->job = job;
     s->gone = p->writes->writes[i].kind == LK_ACKNOWLEDGE;
@@ -324,12 +338,15 @@ plan_writes(plan *p)
         }
         const lk_item *item = lki_writes_item(p->writes, i);
         bool gone = lki_writes_is_delete(p->writes, i);
+        const lk_write *asks = lki_writes_asking(p->writes, i);
         step *s;
-        lk_status status = write_step(p, i, item, gone, &s);
+        lk_status status = write_step(p, i, item, gone, asks, &s);
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
         s->gone = gone;
         s->item = item;
+        s->asks = asks;
+        p->asking |= asks != NULL;
     }
     p->count = p->step_count;
     if (p->sorted && p->step_count == p->lock_count)
@@ -387,14 +404,14 @@ step_install_plain(plan *p, step *s)
     return true;
 }
 
-/* The record of any step over `over`. */
+/* The record of any step over `over`; `item`: that comes, if one does. */
 static lki_record *
-step_record(plan *p, step *s, lki_record *over)
+step_record(plan *p, step *s, lki_record *over, const lk_item *item)
 {
     lki_lock bumped = {0, p->expires_at_ms};
     if (s->lock != NULL)
         bumped.version = s->version = lki_version_above(p->thread, s->lock->version);
-    const lki_change change = {.item = s->item,
+    const lki_change change = {.item = item,
                                .job = s->job != NULL ? &s->job->to : NULL,
                                .lock = s->lock != NULL ? &bumped : NULL,
                                .gone = s->gone,
@@ -416,11 +433,33 @@ step_wait(plan *p, lki_commit *blocker)
     return lki_load_acquire(&p->commit->state) != LKI_ABORTED; /* P2; else the end would tell */
 }
 
-/* LK_OK; LK_RACE: the lock is stale; LK_NOT_FOUND: the cell is dead, or the job's state has
- * changed; LK_BUSY: this attempt was aborted; LK_NO_MEMORY. */
+/* What was judged to be live has to be so still when all is judged: else something that has ended
+ * since would count beside something that ends with it. */
+static LKI_APART void
+asked_until(plan *p, const step *s, lki_record *over)
+{
+    const lki_lock *lock = s->lock != NULL && over != NULL ? lki_record_lock(over) : NULL;
+    int64_t ends_ms[] = {lki_record_is_live(p->store, over, &p->now) ? lki_record_expires(over) : 0,
+                         lock != NULL ? lock->expires_at_ms : 0};
+    for (size_t i = 0; i < 2; i++)
+        if (ends_ms[i] != 0 && ends_ms[i] < p->until_ms)
+            p->until_ms = ends_ms[i];
+}
+
+/* All is judged. Later than the one `now` of the call only where a write asks. */
+static bool
+asked_in_time(plan *p)
+{
+    lki_time later = {0, false, false};
+    return LKI_LIKELY(p->until_ms == INT64_MAX) || !lki_is_past(p->store, &later, p->until_ms);
+}
+
+/* LK_OK; LK_RACE: the lock is stale, or what the write asks is not so; LK_NOT_FOUND: the cell is
+ * dead, or the job's state has changed; LK_BUSY: this attempt was aborted; LK_NO_MEMORY. */
 static LKI_APART lk_status
 step_install(plan *p, step *s)
 {
+    lki_outcome outcome = {.item = s->item};
     s->plain = false;
     for (;;) {
         uintptr_t seen = lki_load_acquire(&s->cell->item); /* P1 */
@@ -432,18 +471,24 @@ step_install(plan *p, step *s)
             return LK_RACE;
         if (s->job != NULL && LKI_UNLIKELY(over != s->job->expected))
             return LK_NOT_FOUND; /* it is judged anew */
+        if (LKI_UNLIKELY(s->asks != NULL) &&
+            lki_write_outcome(p->store, s->asks, over, &p->now, &outcome) != LK_OK)
+            return LK_RACE;
+        if (LKI_UNLIKELY(p->asking))
+            asked_until(p, s, over);
         if (LKI_UNLIKELY(blocker != NULL)) {
             if (!step_wait(p, blocker))
                 return LK_BUSY;
             continue;
         }
-        lki_record *record = step_record(p, s, over);
+        lki_record *record = step_record(p, s, over, outcome.item);
         if (LKI_UNLIKELY(record == NULL))
             return LK_NO_MEMORY;
         lki_head_before(seen);
         if (LKI_LIKELY(lki_cas_seq_cst(&s->cell->item, &seen, (uintptr_t)record))) { /* P1 */
             s->record = record;
             s->over = over;
+            s->expires = outcome.item != NULL && outcome.item->expires_at_ms != 0 && !outcome.kept;
             return LK_OK;
         }
         lki_record_discard(p->thread, s->cell, record);
@@ -483,8 +528,8 @@ step_settle_rest(plan *p, const step *s)
     }
     if (s->gone) {
         lki_removal_schedule(p->thread, s->cell, s->record);
-    } else if (s->item != NULL && s->item->expires_at_ms != 0) {
-        lki_sweep_note(p->store, s->item->expires_at_ms);
+    } else if (s->expires) {
+        lki_sweep_note(p->store, lki_record_expires(s->record));
         p->thread->expiring_writes++;
     } else if (s->record->kind == LKI_LOCK) {
         lki_sweep_note(p->store, p->expires_at_ms);
@@ -539,6 +584,8 @@ attempt(plan *p)
         if (LKI_UNLIKELY(status != LK_OK))
             break;
     }
+    if (LKI_LIKELY(status == LK_OK) && LKI_UNLIKELY(!asked_in_time(p)))
+        status = LK_RACE;
     uint64_t installing = LKI_INSTALLING;
     if (LKI_LIKELY(status == LK_OK) &&
         LKI_UNLIKELY(!lki_cas_seq_cst(&commit->state, &installing, LKI_READY))) /* P2 */
@@ -578,17 +625,18 @@ plan_attempts(plan *p)
 static LKI_APART lk_status
 plan_refuse(plan *p, lk_status refused, lk_conflict *conflict)
 {
-    const lki_demands demands = {p->writes, p->locks, p->lock_count};
-    lk_conflict found;
-    lk_status status = lki_demands_judge(p->store, &demands, &p->now, &found);
+    lki_demands demands = {p->writes, p->writes->count, p->locks, p->lock_count};
+    lk_conflict found = {SIZE_MAX, 0, p->refused};
+    if (refused != LK_OK && p->refused < demands.write_count)
+        demands.write_count = p->refused;
+    lk_status status = lki_demands_judge(p->store, p->thread, &demands, &p->now, &found);
     if (status == LK_OK && refused == LK_OK)
         return LK_OK;
     if (lki_demands_repeat(p->store, &demands, p->sought))
         return LK_INVALID;
-    if (status == LK_OK)
-        return refused;
-    *conflict = found;
-    return status;
+    if (conflict != NULL && (status != LK_OK || p->refused != SIZE_MAX))
+        *conflict = found;
+    return status != LK_OK ? status : refused;
 }
 
 /* LK_BUSY: aborted too often; the caller leaves the section, so that the epoch can move, and comes
@@ -601,6 +649,8 @@ plan_run(plan *p, lk_conflict *conflict)
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
         p->step_count = 0;
+        p->refused = SIZE_MAX;
+        p->until_ms = INT64_MAX;
         status = plan_locks(p);
         if (LKI_LIKELY(status == LK_OK))
             status = plan_writes(p);
@@ -659,7 +709,7 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     p.order = few.order;
     p.now = (lki_time){0, false, false};
     p.horizon_ms = p.expires_at_ms = 0;
-    p.again = false;
+    p.again = p.asking = false;
     bool large = keys > FEW || writes->plan != NULL;
     if (LKI_UNLIKELY(large) &&
         !plan_take(&p, &scratch, keys, writes->plan != NULL ? writes->count : 0))

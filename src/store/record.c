@@ -344,7 +344,7 @@ lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_re
 }
 
 /* `*seen` is what the head was, *effective what counts there. LK_OK; LK_NOT_FOUND: it is dead. */
-static lk_status
+LKI_INLINE lk_status
 head_look(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t *seen,
           lki_record **effective)
 {
@@ -413,6 +413,25 @@ lki_head_change_if(lki_store *store, lki_thread *thread, lki_cell *cell, lki_rec
                    const lki_change *change, lki_record **made)
 {
     return head_change(store, thread, cell, &expected, change, made);
+}
+
+lk_status
+lki_head_write(lki_store *store, lki_thread *thread, lki_cell *cell, lki_change *change,
+               const lk_write *write, lki_outcome *outcome)
+{
+    for (;;) {
+        uintptr_t seen;
+        lki_record *over;
+        lk_status status = head_look(store, thread, cell, &seen, &over);
+        if (LKI_LIKELY(status == LK_OK)) {
+            status = lki_write_outcome(store, write, over, change->now, outcome);
+            change->item = outcome->item;
+        }
+        if (LKI_LIKELY(status == LK_OK))
+            status = head_try(store, thread, cell, seen, over, change, NULL);
+        if (LKI_LIKELY(status != LK_BUSY))
+            return status;
+    }
 }
 
 /* ---- cells ---- */

@@ -9,6 +9,7 @@
 #include "base/chunk.h"
 #include "base/copy.h"
 #include "store/head.h"
+#include "store/outcome.h"
 
 /* What a write changes of a key; the rest stays as it is. */
 typedef struct lki_change {
@@ -25,16 +26,15 @@ typedef struct lki_change {
  * over a live job stays one. NULL: no memory. Caller: in a section. */
 lki_record *lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell,
                             const lki_change *change, lki_record *over);
-/* A value of up to LKI_COPY_STEPS_MAX bytes that never expires, apart, from the thread's free list,
- * behind `before` bytes (0, or LKI_FLAG_LOCKED) that the caller fills in, as prev and word. NULL:
- * ask lki_record_over. */
+/* A value of up to LKI_COPY_STEPS_MAX bytes, apart, from the thread's free list, behind what the
+ * caller fills in: `before` of LKI_FLAGS_BEFORE_DATA, prev and word. NULL: ask lki_record_over. */
 LKI_INLINE lki_record *
 lki_record_plain(lki_thread *thread, const lk_item *item, size_t before)
 {
     size_t size = item->data.size;
     size_t class = (LKI_RECORD_BEFORE + LKI_RECORD_HEADER + before + size + 15) / 16;
-    _Static_assert(LKI_RECORD_BEFORE + LKI_RECORD_HEADER + LKI_FLAG_LOCKED + LKI_COPY_STEPS_MAX +
-                           15 <
+    _Static_assert(LKI_RECORD_BEFORE + LKI_RECORD_HEADER + LKI_FLAGS_BEFORE_DATA +
+                           LKI_COPY_STEPS_MAX + 15 <
                        LKI_CHUNK_CLASSES * 16,
                    "a class of free chunks");
     char *chunk = thread->chunks[class];
@@ -58,8 +58,26 @@ lki_item_is_plain(const lk_item *item)
            LKI_LIKELY(item->data.size <= LKI_COPY_STEPS_MAX);
 }
 
-/* The record of a set where nothing is unusual: such a value over a plain one, whose lock it takes
- * over. */
+/* A value of up to LKI_COPY_STEPS_MAX bytes over a live value, no job, whose lock it takes over.
+ * NULL: ask lki_record_over. */
+LKI_INLINE lki_record *
+lki_record_over_live(lki_thread *thread, const lk_item *item, lki_record *over)
+{
+    size_t locked = over->flags & LKI_FLAG_LOCKED;
+    size_t expires = item->expires_at_ms != 0 ? LKI_FLAG_EXPIRES : 0;
+    lki_record *record = lki_record_plain(thread, item, locked | expires);
+    if (LKI_UNLIKELY(record == NULL))
+        return NULL;
+    if (expires != 0)
+        record->expires_at_ms = item->expires_at_ms;
+    if (locked != 0)
+        memcpy(record->data + expires, over->data + (over->flags & LKI_FLAG_EXPIRES),
+               sizeof(lki_lock));
+    return record;
+}
+
+/* The record of a set where nothing is unusual: such a value that never expires over one that does
+ * not. */
 LKI_INLINE lki_record *
 lki_record_over_plain(lki_thread *thread, const lk_item *item, lki_record *over)
 {
@@ -67,11 +85,7 @@ lki_record_over_plain(lki_thread *thread, const lk_item *item, lki_record *over)
         LKI_UNLIKELY((over->flags & (LKI_FLAG_EXPIRES | LKI_FLAG_JOB)) != 0) ||
         LKI_UNLIKELY(!lki_item_is_plain(item)))
         return NULL;
-    size_t before = over->flags & LKI_FLAG_LOCKED;
-    lki_record *record = lki_record_plain(thread, item, before);
-    if (LKI_LIKELY(record != NULL) && before != 0)
-        memcpy(record->data, over->data, sizeof(lki_lock));
-    return record;
+    return lki_record_over_live(thread, item, over);
 }
 
 /* A value alone, in a cell that nobody knows yet. NULL: no memory. */
@@ -138,8 +152,14 @@ bool lki_record_dispose_inline(lki_thread *thread, void *object);
 lk_status lki_head_change(lki_store *store, lki_thread *thread, lki_cell *cell,
                           const lki_change *change, lki_record **made);
 
-/* The same, only if exactly `expected` (NULL: nothing) is effective at that instant. LK_RACE:
- * another one is. */
+/* The same of a write that asks what is there: of what is effective at that instant. What comes is
+ * `outcome`, on LK_OK, and change->item, which this sets. Also the other statuses of
+ * lki_write_outcome: LK_NOT_FOUND does not say then that the cell is dead. */
+lk_status lki_head_write(lki_store *store, lki_thread *thread, lki_cell *cell, lki_change *change,
+                         const lk_write *write, lki_outcome *outcome);
+
+/* As lki_head_change, only if exactly `expected` (NULL: nothing) is effective at that instant.
+ * LK_RACE: another one is. */
 lk_status lki_head_change_if(lki_store *store, lki_thread *thread, lki_cell *cell,
                              lki_record *expected, const lki_change *change, lki_record **made);
 

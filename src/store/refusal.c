@@ -5,7 +5,7 @@
  * caller's order, is looked at here, afterwards.
  *
  * Progress    wait-free.
- * Ordering    P1.
+ * Ordering    P1, P2 (head.h).
  */
 #include "store/refusal.h"
 
@@ -38,19 +38,34 @@ lki_demands_repeat(const lki_store *store, const lki_demands *of, lki_sought *ro
     return false;
 }
 
-static lki_record *
-record_find(lki_store *store, const lk_key *key)
+/* Is there a write that asks what is there? Unlike a stale lock, what it finds may come and go, so
+ * that only a snapshot tells which write was the first to be refused. */
+static bool
+demands_ask(const lki_demands *of)
 {
-    lki_hashed hashed = lki_hashed_of(&store->secret, key);
-    lki_cell *cell = lki_find_any(store, &hashed);
-    return cell == NULL ? NULL : lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+    for (size_t i = 0; i < of->write_count; i++)
+        if (lki_writes_asking(of->writes, i) != NULL)
+            return true;
+    return false;
 }
 
-lk_status
-lki_demands_judge(lki_store *store, const lki_demands *of, lki_time *now, lk_conflict *conflict)
+/* What counts of a key as of a snapshot, or (UINT64_MAX) now. */
+static lki_record *
+record_find(lki_store *store, const lk_key *key, uint64_t snapshot)
+{
+    lki_hashed hashed = lki_hashed_of(&store->secret, key);
+    lki_cell *cell = lki_find_at(store, &hashed, snapshot);
+    return cell != NULL ? lki_record_at(store, lki_load_acquire(&cell->item), snapshot)
+                        : NULL; /* P1 */
+}
+
+static lk_status
+locks_judge(lki_store *store, const lki_demands *of, uint64_t snapshot, lki_time *now,
+            lk_conflict *conflict)
 {
     for (size_t i = 0; i < of->lock_count; i++) {
-        const lki_lock *lock = lki_good_lock(store, record_find(store, &of->locks[i].key), now);
+        lki_record *record = record_find(store, &of->locks[i].key, snapshot);
+        const lki_lock *lock = lki_good_lock(store, record, now);
         uint64_t version = lock != NULL ? lock->version : 0;
         if (version == of->locks[i].version && version != 0)
             continue;
@@ -58,4 +73,26 @@ lki_demands_judge(lki_store *store, const lki_demands *of, lki_time *now, lk_con
         return LK_RACE;
     }
     return LK_OK;
+}
+
+lk_status
+lki_demands_judge(lki_store *store, lki_thread *thread, const lki_demands *of, lki_time *now,
+                  lk_conflict *conflict)
+{
+    uint64_t snapshot = demands_ask(of) ? lki_snapshot(store, thread) : UINT64_MAX;
+    if (snapshot != UINT64_MAX)
+        *now =
+            (lki_time){0, false, false}; /* read after that: what has ended before, has for all */
+    lk_status status = locks_judge(store, of, snapshot, now, conflict);
+    for (size_t i = 0; status == LK_OK && i < of->write_count; i++) {
+        const lk_write *write = lki_writes_asking(of->writes, i);
+        if (write == NULL)
+            continue;
+        lki_outcome ignored;
+        status = lki_write_outcome(store, write, record_find(store, &write->item.key, snapshot),
+                                   now, &ignored);
+        if (status != LK_OK)
+            *conflict = (lk_conflict){SIZE_MAX, 0, i};
+    }
+    return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Set and delete.
+ * Set, conditional put, touch, add, delete.
  *
  * A set is one record over whatever is effective: the table is not touched where the key exists. A
  * batch goes in groups, whose cache misses are overlapped; each item is atomic, the batch is not.
@@ -19,19 +19,31 @@
 
 enum { GROUP = 16 };
 
-/* A set mostly finds a plain value, of a key that is not generated, and puts another one over it.
- * False: something is not so, and nothing was done. */
-LKI_INLINE bool
-set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *item)
+/* A write that asks what is there, and what came of it. */
+typedef struct asking {
+    const lk_write *write;
+    lki_outcome *outcome;
+    lki_time now;
+} asking;
+
+/* What is on the head of a cell, where that alone tells it. NULL: it does not. */
+LKI_INLINE lki_record *
+head_settled(const lki_cell *cell)
 {
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
     lki_record *over = (lki_record *)head;
     if (LKI_UNLIKELY(head <= LKI_DEAD) ||
         LKI_UNLIKELY(!lki_word_is_stamp(lki_load_acquire(&over->word)))) /* P2 */
-        return false;
-    lki_record *record = lki_record_over_plain(thread, item, over);
-    if (LKI_UNLIKELY(record == NULL))
-        return false;
+        return NULL;
+    return over;
+}
+
+/* Puts a value over another one, none of which is a job. False: the head has changed. */
+LKI_INLINE bool
+value_put(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
+          lki_record *over)
+{
+    uintptr_t head = (uintptr_t)over;
     *lki_record_before(record) = head;
     lki_store_relaxed(&record->word, 0);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)record))) { /* P1, P2 */
@@ -43,10 +55,49 @@ set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *i
     return true;
 }
 
-/* `none`: the key was looked for a moment ago, and was not there. */
-static LKI_APART lk_status
-set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item,
-         bool none)
+/* A set mostly finds a plain value, of a key that is not generated, and puts another one over it.
+ * False: something is not so, and nothing was done. */
+LKI_INLINE bool
+set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *item)
+{
+    lki_record *over = head_settled(cell);
+    if (LKI_UNLIKELY(over == NULL))
+        return false;
+    lki_record *record = lki_record_over_plain(thread, item, over);
+    return LKI_LIKELY(record != NULL) && value_put(store, thread, cell, record, over);
+}
+
+/* The same of a write that asks what is there: *status is the answer. */
+LKI_INLINE bool
+write_plain(lki_store *store, lki_thread *thread, lki_cell *cell, asking *asked, lk_status *status)
+{
+    lki_record *over = head_settled(cell);
+    if (LKI_UNLIKELY(over == NULL) || LKI_UNLIKELY((over->flags & LKI_FLAG_JOB) != 0) ||
+        LKI_UNLIKELY(!lki_record_is_live(store, over, &asked->now)))
+        return false;
+    *status = lki_write_outcome(store, asked->write, over, &asked->now, asked->outcome);
+    if (LKI_UNLIKELY(*status != LK_OK))
+        return true;
+    const lk_item *item = asked->outcome->item;
+    if (LKI_UNLIKELY(item->data.size > LKI_COPY_STEPS_MAX))
+        return false;
+    lki_record *record = lki_record_over_live(thread, item, over);
+    return LKI_LIKELY(record != NULL) && value_put(store, thread, cell, record, over);
+}
+
+/* What was written expires, and did not so before. */
+static void
+expiry_note(lki_store *store, lki_thread *thread, int64_t expires_at_ms)
+{
+    thread->expiring_writes++;
+    lki_sweep_note(store, expires_at_ms);
+}
+
+/* A set of `item`, or, where `asked` is not NULL, such a write. `none`: the key was looked for a
+ * moment ago, and was not there. */
+LKI_INLINE lk_status
+item_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item,
+           asking *asked, bool none)
 {
     lki_cell *cell = NULL;
     if (!none) {
@@ -55,32 +106,44 @@ set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const l
             return status;
     }
     lki_time now = {0, false, false};
-    const lki_change change = {.item = item, .now = &now};
+    lki_change change = {.item = item, .now = asked != NULL ? &asked->now : &now};
     for (bool looked = true;; looked = false) {
         bool fresh = cell == NULL;
         if (!lki_reserve(thread, 4))
             return LK_NO_MEMORY;
         if (fresh) {
-            size_t payload = item->data.size + (item->expires_at_ms != 0 ? 8 : 0);
-            lk_status status =
-                lki_cell_find_or_create(store, thread, hashed, payload, looked, &cell);
+            lk_status status = LK_OK;
+            if (LKI_UNLIKELY(asked != NULL)) {
+                status = lki_write_outcome(store, asked->write, NULL, &asked->now, asked->outcome);
+                change.item = asked->outcome->item;
+            }
+            if (LKI_LIKELY(status == LK_OK))
+                status = lki_cell_find_or_create(store, thread, hashed,
+                                                 lki_item_payload(change.item), looked, &cell);
             if (status != LK_OK)
                 return status;
         }
-        lk_status status = lki_head_change(store, thread, cell, &change, NULL);
+        lk_status status = asked == NULL ? lki_head_change(store, thread, cell, &change, NULL)
+                                         : lki_head_write(store, thread, cell, &change,
+                                                          asked->write, asked->outcome);
         if (LKI_LIKELY(status == LK_OK))
             break;
         if (fresh && status == LK_NO_MEMORY)
             lki_removal_schedule(thread, cell, NULL);
-        if (status != LK_NOT_FOUND)
+        if (status != LK_NOT_FOUND || !lki_cell_is_dead(cell))
             return status;
         cell = NULL; /* it has died: look the key up again, or make it anew */
     }
-    if (item->expires_at_ms != 0) {
-        thread->expiring_writes++;
-        lki_sweep_note(store, item->expires_at_ms);
-    }
+    if (asked == NULL && item->expires_at_ms != 0)
+        expiry_note(store, thread, item->expires_at_ms);
     return LK_OK;
+}
+
+static LKI_APART lk_status
+set_rest(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item,
+         bool none)
+{
+    return item_write(store, thread, hashed, item, NULL, none);
 }
 
 LKI_INLINE lk_status
@@ -151,6 +214,39 @@ lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t
         lki_write_leave(thread);
         lki_sweep_step(store, thread, done);
     }
+    return status;
+}
+
+static lk_status
+write_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, asking *asked)
+{
+    bool none = false;
+    if (LKI_LIKELY(hashed->is_short) && LKI_LIKELY(lki_reserve(thread, 4))) {
+        lk_status status;
+        lki_cell *cell = lki_find_first(store, hashed, &none);
+        if (LKI_LIKELY(cell != NULL) &&
+            LKI_LIKELY(write_plain(store, thread, cell, asked, &status)))
+            return status;
+    }
+    return item_write(store, thread, hashed, &asked->write->item, asked, none);
+}
+
+lk_status
+lki_store_write(lki_store *store, lki_thread *thread, const lk_write *write, lki_outcome *outcome)
+{
+    if (!lki_memory_is_bounded(thread))
+        return LK_BUSY;
+    lki_write_enter(thread);
+    lki_hashed hashed = lki_hashed_of(&store->secret, &write->item.key);
+    asking asked = {write, outcome, {0, false, false}};
+    lk_status status = write_one(store, thread, &hashed, &asked);
+    if (LKI_LIKELY(status == LK_OK)) {
+        lki_count(thread, LKI_SETS, 1);
+        if (LKI_UNLIKELY(outcome->item->expires_at_ms != 0) && !outcome->kept)
+            expiry_note(store, thread, outcome->item->expires_at_ms);
+    }
+    lki_write_leave(thread);
+    lki_sweep_step(store, thread, 1);
     return status;
 }
 

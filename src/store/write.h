@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Set and delete.
+ * Set, conditional put, touch, add, delete.
  */
 #ifndef LKI_STORE_WRITE_H
 #define LKI_STORE_WRITE_H
 
-#include "store/store.h"
+#include "store/outcome.h"
 
 lk_status lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count);
+/* A put, a touch or an add that asks what is there; `outcome`, on LK_OK: what came of it. */
+lk_status lki_store_write(lki_store *store, lki_thread *thread, const lk_write *write,
+                          lki_outcome *outcome);
 lk_status lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count);
 
 #endif

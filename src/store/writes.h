@@ -5,7 +5,7 @@
 #ifndef LKI_STORE_WRITES_H
 #define LKI_STORE_WRITES_H
 
-#include "store/store.h"
+#include "store/outcome.h"
 
 /* What a commit does for a push or an acknowledgement: the record that has to be effective on the
  * item's head of `cell`, and, of a push, the state that comes. */
@@ -39,6 +39,15 @@ LKI_INLINE bool
 lki_writes_is_delete(const lki_writes *writes, size_t i)
 {
     return writes->items == NULL && writes->writes[i].kind == LK_DELETE;
+}
+
+/* NULL: it asks nothing of what is there. */
+LKI_INLINE const lk_write *
+lki_writes_asking(const lki_writes *writes, size_t i)
+{
+    if (writes->items != NULL || LKI_LIKELY(!lki_write_asks(&writes->writes[i])))
+        return NULL;
+    return &writes->writes[i];
 }
 
 LKI_INLINE bool
