@@ -169,7 +169,8 @@ step_tell(const history_step *s, char *text, size_t size)
     static const char *const names[STEP_KINDS] = {
         "read",    "write",       "erase", "lock",    "bump",   "stale", "push",     "pull",
         "empty",   "acknowledge", "late",  "release", "extend", "lost",  "take out", "close",
-        "refused", "over",        "purge", "there",   "full",   "room",  "figure"};
+        "refused", "over",        "purge", "there",   "full",   "room",  "figure",   "there",
+        "other",   "number",      "text",  "held",    "touch",  "add"};
     char value[24] = "none";
     if (s->value != 0)
         snprintf(value, sizeof value, "%" PRIu64, s->value);
@@ -177,11 +178,18 @@ step_tell(const history_step *s, char *text, size_t size)
     case STEP_READ:
     case STEP_WRITE:
     case STEP_ERASE:
+    case STEP_THERE:
+    case STEP_OTHER:
+    case STEP_NUMBER:
+    case STEP_TEXT:
+    case STEP_TOUCH:
+    case STEP_ADD:
         return snprintf(text, size, " key %u %s %s%s;", s->key, names[s->kind], value,
                         s->expires_ms != 0 ? " (expires)" : "");
     case STEP_LOCK:
     case STEP_BUMP:
     case STEP_STALE:
+    case STEP_HELD:
         return snprintf(text, size, " lock %u %s %" PRIx64 " -> %" PRIx64 ";", s->key,
                         names[s->kind], s->before, s->after);
     case STEP_EMPTY:

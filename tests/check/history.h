@@ -23,6 +23,9 @@
 #define HISTORY_NEVER UINT64_MAX
 /* A version, or a value, that is not known. */
 #define HISTORY_ANY UINT64_MAX
+/* The value of an item that is the number `sum`, of 1 or more. */
+#define HISTORY_NUMBER(sum) ((uint64_t)1 << 62 | (uint64_t)(sum))
+#define HISTORY_IS_NUMBER(value) ((value) >> 62 == 1)
 
 typedef enum history_kind {
     /* of keys: `value` 0 is no item */
@@ -52,6 +55,15 @@ typedef enum history_kind {
     STEP_FULL,        /* a push of `before` jobs was told that there are more than `value` */
     STEP_ROOM,        /* such a push came in (`key` means nothing in either) */
     STEP_FIGURE,      /* the statistics say `value` of the figure `key` */
+    /* of keys again: what a write asks */
+    STEP_THERE,  /* found an item */
+    STEP_OTHER,  /* found another one than `value`, or none */
+    STEP_NUMBER, /* found a number, or nothing, which counts as 0 */
+    STEP_TEXT,   /* found an item that is no number */
+    STEP_HELD,   /* found the lock at `before` */
+    STEP_TOUCH,  /* gave an item its end at `expires_ms` */
+    STEP_ADD,    /* added `before` to a number, `value` then, 0: not known; from nothing: until
+                   * `expires_ms` */
     STEP_KINDS
 } history_kind;
 

@@ -72,16 +72,59 @@ lock_apply(items_cell *c, const history_op *op, const history_step *s, int64_t n
     return expiry_is_right(op, s->expires_ms, o) && cell_relock(c, s->after, s->expires_ms, o);
 }
 
+/* What was seen, as it is then; nothing changes. */
+static bool
+step_sees(const items_cell *c, const history_step *s)
+{
+    switch (s->kind) {
+    case STEP_READ:
+        return c->value == s->value;
+    case STEP_THERE:
+        return c->value != 0;
+    case STEP_OTHER:
+        return c->value != s->value;
+    case STEP_NUMBER:
+        return c->value == 0 || HISTORY_IS_NUMBER(c->value);
+    default: /* STEP_TEXT */
+        return c->value != 0 && !HISTORY_IS_NUMBER(c->value);
+    }
+}
+
+static bool
+number_add(items_cell *c, const history_step *s)
+{
+    if (c->value == 0) {
+        c->value = HISTORY_NUMBER(s->before);
+        c->expires_ms = s->expires_ms;
+    } else if (HISTORY_IS_NUMBER(c->value)) {
+        c->value += s->before;
+    } else {
+        return false;
+    }
+    return s->value == 0 || s->value == c->value;
+}
+
 static bool
 step_apply(items_cell *c, const history_op *op, const history_step *s, int64_t now_ms,
            const items_options *o)
 {
     switch (s->kind) {
-    case STEP_READ: {
+    case STEP_READ:
+    case STEP_THERE:
+    case STEP_OTHER:
+    case STEP_NUMBER:
+    case STEP_TEXT: {
         items_cell seen = *c;
         cell_age(&seen, now_ms);
-        return seen.value == s->value;
+        return step_sees(&seen, s);
     }
+    case STEP_TOUCH:
+        cell_age(c, now_ms);
+        c->expires_ms = s->expires_ms;
+        return c->value != 0;
+    case STEP_ADD:
+        cell_age(c, now_ms);
+        return number_add(c, s);
     case STEP_WRITE:
         cell_age(c, now_ms);
         c->value = s->value;
@@ -104,10 +147,12 @@ step_apply(items_cell *c, const history_op *op, const history_step *s, int64_t n
         c->version = 0;
         c->lock_expires_ms = 0;
         return true;
+    case STEP_HELD:
     case STEP_STALE: {
         items_cell seen = *c;
         cell_age(&seen, now_ms);
-        if (s->before == s->after || !cell_is_at(&seen, s->after))
+        uint64_t wanted = s->kind == STEP_HELD ? s->before : s->after;
+        if ((s->kind == STEP_STALE && s->before == s->after) || !cell_is_at(&seen, wanted))
             return false;
         if (seen.version != 0) /* perhaps it is known only now */
             *c = seen;
@@ -156,7 +201,8 @@ op_apply(const search_spec *spec, const history *h, const history_op *op, unsign
     for (unsigned phase = 0; phase < 2; phase++)
         for (uint32_t i = 0; i < op->count; i++) {
             const history_step *s = &h->steps[op->first + i];
-            bool changes = s->kind == STEP_WRITE || s->kind == STEP_ERASE;
+            bool changes = s->kind == STEP_WRITE || s->kind == STEP_ERASE ||
+                           s->kind == STEP_TOUCH || s->kind == STEP_ADD;
             if (changes != (phase == 1))
                 continue;
             if (s->key >= context->keys ||

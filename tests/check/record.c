@@ -85,7 +85,7 @@ record_done(recorder *r, bool happened)
         history_drop(&r->history);
 }
 
-/* The end of a call that writes: happened, came to nothing, or nobody knows. */
+/* The end of a call that writes: happened, or was refused; came to nothing; or nobody knows. */
 static lk_status
 write_done(recorder *r, lk_status status, bool happened)
 {
@@ -108,9 +108,28 @@ record_value(const record_world *world, unsigned char *buffer, uint32_t key, uin
     return size;
 }
 
+/* The same of numbers, which are an item's own key's only by their place. */
+static size_t
+expected_value(const record_world *world, unsigned char *buffer, uint32_t key, uint64_t value)
+{
+    if (!HISTORY_IS_NUMBER(value))
+        return record_value(world, buffer, key, value);
+    uint64_t sum = value & ~HISTORY_NUMBER(0);
+    for (size_t i = 0; i < sizeof sum; i++)
+        buffer[i] = (unsigned char)(sum >> 8 * i);
+    return sizeof sum;
+}
+
 static uint64_t
 bytes_check(recorder *r, lk_bytes data, uint32_t key)
 {
+    if (data.size == sizeof(uint64_t)) {
+        const unsigned char *bytes = data.data;
+        uint64_t sum = 0;
+        for (size_t i = 0; i < sizeof sum; i++)
+            sum |= (uint64_t)bytes[i] << 8 * i;
+        return HISTORY_NUMBER(sum);
+    }
     unsigned char wanted[RECORD_VALUE_MAX];
     uint64_t head[2] = {0, 0};
     if (data.size >= VALUE_HEADER)
@@ -267,45 +286,138 @@ record_get_lock(recorder *r, uint32_t key, lk_lock *lock)
     return write_done(r, status, status == LK_OK);
 }
 
-/* What a commit did, did not, or may have done. */
 static void
+step_add(recorder *r, history_kind kind, const record_write *w, uint64_t value)
+{
+    history_add(&r->history, (history_step){.kind = kind, .key = w->key, .value = value});
+}
+
+/* What a write asks is so. */
+static void
+condition_steps(recorder *r, const record_write *w)
+{
+    if (w->condition == LK_IF_ABSENT)
+        step_add(r, STEP_READ, w, 0);
+    else if (w->condition == LK_IF_PRESENT)
+        step_add(r, STEP_THERE, w, 0);
+    else if (w->condition == LK_IF_EQUAL)
+        step_add(r, STEP_READ, w, w->expected);
+}
+
+/* It might be, but for another write. */
+static void
+allowed_steps(recorder *r, const record_write *w)
+{
+    condition_steps(r, w);
+    if (w->kind == LK_TOUCH)
+        step_add(r, STEP_THERE, w, 0);
+    else if (w->kind == LK_ADD)
+        step_add(r, STEP_NUMBER, w, 0);
+}
+
+/* `sum`: of an add, 0: not known. */
+static void
+write_steps(recorder *r, const record_write *w, uint64_t sum)
+{
+    history_step s = {.key = w->key, .value = w->value, .expires_ms = w->expires_ms};
+    condition_steps(r, w);
+    s.kind = w->kind == LK_TOUCH ? STEP_TOUCH
+             : w->kind == LK_ADD ? STEP_ADD
+             : w->value == 0     ? STEP_ERASE
+                                 : STEP_WRITE;
+    if (s.kind == STEP_ERASE)
+        s.value = w->number;
+    if (s.kind == STEP_ADD) {
+        s.before = w->value;
+        s.value = sum;
+    }
+    history_add(&r->history, s);
+}
+
+/* Is it a status with which a write may be refused? */
+static bool
+refused_steps(recorder *r, const record_write *w, lk_status status)
+{
+    if (status == LK_EXISTS && w->condition == LK_IF_ABSENT)
+        step_add(r, STEP_THERE, w, 0);
+    else if (status == LK_NOT_FOUND && (w->condition == LK_IF_PRESENT || w->kind == LK_TOUCH))
+        step_add(r, STEP_READ, w, 0);
+    else if (status == LK_RACE && w->condition == LK_IF_EQUAL)
+        step_add(r, STEP_OTHER, w, w->expected);
+    else if (status == LK_INVALID && w->kind == LK_ADD)
+        step_add(r, STEP_TEXT, w, 0);
+    else
+        return false;
+    if (status == LK_INVALID)
+        condition_steps(r, w);
+    return true;
+}
+
+lk_status
+record_ask(recorder *r, const record_write *w)
+{
+    unsigned char bytes[RECORD_VALUE_MAX], expected[RECORD_VALUE_MAX];
+    lk_item item = {.key = r->world->keys[w->key],
+                    .data = {bytes, record_value(r->world, bytes, w->key, w->value)},
+                    .expires_at_ms = w->expires_ms};
+    lk_bytes wanted = {expected, expected_value(r->world, expected, w->key, w->expected)};
+    int64_t sum = 0;
+    lk_status status;
+    if (w->kind == LK_TOUCH) {
+        record_call(r, "touch");
+        status = lk_touch(r->world->db, item.key, w->expires_ms);
+    } else if (w->kind == LK_ADD) {
+        record_call(r, "add");
+        status = lk_add(r->world->db, item.key, (int64_t)w->value, w->expires_ms, &sum);
+    } else {
+        record_call(r, "put_if");
+        status = lk_put_if(r->world->db, &item, w->condition, wanted);
+    }
+    if (status == LK_OK || status == LK_UNKNOWN) {
+        write_steps(r, w, status == LK_OK && sum != 0 ? HISTORY_NUMBER(sum) : 0);
+        return write_done(r, status, true);
+    }
+    return write_done(r, status, refused_steps(r, w, status));
+}
+
+/* What a commit did, did not, or may have done. False: nothing is known of it. */
+static bool
 commit_steps(recorder *r, lk_status status, const record_write *writes, uint32_t write_count,
              const lk_lock *locks, const uint64_t *before, const uint32_t *locked,
              uint32_t lock_count, const lk_conflict *conflict)
 {
     history *h = &r->history;
+    bool done = status == LK_OK || status == LK_UNKNOWN;
     if (status == LK_RACE && conflict->index < lock_count) {
         history_add(h, (history_step){.kind = STEP_STALE,
                                       .key = locked[conflict->index],
                                       .before = before[conflict->index],
                                       .after = conflict->current_version});
-        return;
+        return true;
     }
-    if (status != LK_OK && status != LK_UNKNOWN)
-        return;
+    if (!done && conflict->write >= write_count)
+        return false;
     for (uint32_t i = 0; i < lock_count; i++)
-        history_add(h, (history_step){.kind = STEP_BUMP,
+        history_add(h, (history_step){.kind = done ? STEP_BUMP : STEP_HELD,
                                       .key = locked[i],
                                       .before = before[i],
                                       .after = status == LK_OK ? locks[i].version : HISTORY_ANY,
                                       .expires_ms = locks[i].expires_at_ms});
-    for (uint32_t i = 0; i < write_count; i++) {
-        bool erases = writes[i].value == 0;
-        history_add(h, (history_step){.kind = erases ? STEP_ERASE : STEP_WRITE,
-                                      .key = writes[i].key,
-                                      .value = erases ? writes[i].number : writes[i].value,
-                                      .expires_ms = writes[i].expires_ms});
-    }
+    for (uint32_t i = 0; i < write_count && done; i++)
+        write_steps(r, &writes[i], 0);
+    for (uint32_t i = 0; i < conflict->write && !done; i++)
+        allowed_steps(r, &writes[i]);
+    return done || refused_steps(r, &writes[conflict->write], status);
 }
 
 lk_status
 record_commit(recorder *r, const record_write *writes, uint32_t write_count, lk_lock *locks,
               const uint32_t *locked, uint32_t lock_count)
 {
-    unsigned char bytes[RECORD_MANY][RECORD_VALUE_MAX];
+    unsigned char bytes[RECORD_MANY][RECORD_VALUE_MAX], expected[RECORD_MANY][RECORD_VALUE_MAX];
     uint64_t before[RECORD_MANY];
     lk_write steps[RECORD_MANY];
-    lk_conflict conflict = {0, 0, 0};
+    lk_conflict conflict = {SIZE_MAX, 0, SIZE_MAX};
     for (uint32_t i = 0; i < lock_count; i++)
         before[i] = locks[i].version;
     for (uint32_t i = 0; i < write_count; i++) {
@@ -313,12 +425,20 @@ record_commit(recorder *r, const record_write *writes, uint32_t write_count, lk_
         lk_item item = {.key = r->world->keys[w->key],
                         .data = {bytes[i], record_value(r->world, bytes[i], w->key, w->value)},
                         .expires_at_ms = w->expires_ms};
-        steps[i] = (lk_write){.kind = w->value == 0 ? LK_DELETE : LK_PUT, .item = item};
+        steps[i] = (lk_write){.kind = w->kind != LK_PUT ? w->kind
+                                      : w->value == 0   ? LK_DELETE
+                                                        : LK_PUT,
+                              .item = item,
+                              .condition = w->condition,
+                              .delta = (int64_t)w->value};
+        steps[i].expected =
+            (lk_bytes){expected[i], expected_value(r->world, expected[i], w->key, w->expected)};
     }
     record_call(r, "commit");
     lk_status status = lk_commit(r->world->db, steps, write_count, locks, lock_count, &conflict);
-    commit_steps(r, status, writes, write_count, locks, before, locked, lock_count, &conflict);
-    if (status == LK_RACE && conflict.index >= lock_count)
+    bool known =
+        commit_steps(r, status, writes, write_count, locks, before, locked, lock_count, &conflict);
+    if (status == LK_RACE && !known)
         record_wrong(r, "a race without a lock that is stale", status);
-    return write_done(r, status, status == LK_OK || status == LK_RACE);
+    return write_done(r, status, known);
 }

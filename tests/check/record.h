@@ -42,12 +42,15 @@ typedef struct recorder {
     uint32_t batch_room;
 } recorder;
 
-/* One item of a commit. */
+/* One item of a commit, or of a call that asks what is there. */
 typedef struct record_write {
+    lk_write_kind kind; /* LK_TOUCH, LK_ADD; else a put or a delete */
     uint32_t key;
-    uint64_t value;  /* 0: a delete */
+    uint64_t value;  /* of an add: what is added, 1 or more; of others 0: a delete */
     uint64_t number; /* of the delete, where these are counted */
     int64_t expires_ms;
+    lk_condition condition;
+    uint64_t expected;
 } record_write;
 
 /* The room of `r` is kept from the recorder before, if it is zeroed or was in use. */
@@ -66,6 +69,8 @@ lk_status record_get_many(recorder *r, const uint32_t *keys, uint32_t count);
 lk_status record_query(recorder *r, const lk_query *query);
 lk_status record_set(recorder *r, uint32_t key, uint64_t value, int64_t expires_ms);
 lk_status record_delete(recorder *r, uint32_t key, uint64_t number);
+/* lk_put_if, lk_touch, lk_add. */
+lk_status record_ask(recorder *r, const record_write *write);
 lk_status record_get_lock(recorder *r, uint32_t key, lk_lock *lock);
 /* Locks of the keys `locked`. LK_OK: `locks` are as lk_commit left them. */
 lk_status record_commit(recorder *r, const record_write *writes, uint32_t write_count,

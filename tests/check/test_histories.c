@@ -20,6 +20,9 @@
  *                        is another one
  *   m2:1 f2:1            one job came in where 2 are enough; was told that there are
  *   p3:1 n0=2            purged, 3 jobs and all; figure 0 is 2
+ *   H0 Y0=5 N0 X0        key 0 is there, is another one than 5, is a number or not there, is none
+ *   J0:7 V0~90 I0=8:3~90 found the lock at 7; touched, until 90; 3 added, which makes 8, until 90
+ *                        where nothing was
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,7 +62,7 @@ number_after(const char **text, char mark, uint64_t otherwise)
 static void
 step_read(history *h, const char **text)
 {
-    static const char letters[] = "RWELBSPGZATrxlDCFOpefmn";
+    static const char letters[] = "RWELBSPGZATrxlDCFOpefmnHYNXJVI";
     char letter = *(*text)++;
     history_step s = {.kind = STEP_PUSH, .after = 1};
     if (letter != 'K' && letter != 'U') {
@@ -82,6 +85,8 @@ step_read(history *h, const char **text)
         s.after = letter == 'P' ? STEP_GENERATED : letter == 'U' ? STEP_UNIQUE : 0;
         s.value = expires_ms;
     }
+    if (s.value != 0 && s.kind == STEP_ADD)
+        s.value = HISTORY_NUMBER(s.value);
     if (s.kind == STEP_EXISTS)
         s.before = s.value;
     history_add(h, s);
@@ -225,6 +230,40 @@ test_keys_brokenInOnePlace_isRefused(void **state)
          "0 1 2 L1>5~101|0 3 4 B1:5>6~103 W0=1|1 5 6 B1:5>7~105 W0=2", linearizability},
         {"two snapshots disagree", "0 1 9 W0=1|1 1 9 W1=1|2 2 3 R0=1 R1=0|3 4 5 R0=1 R1=1",
          "0 1 9 W0=1|1 1 9 W1=1|2 2 3 R0=1 R1=0|3 4 5 R0=0 R1=1", linearizability},
+    };
+    (void)state;
+    CASES(judge_keys, cases);
+}
+
+static void
+test_writesThatAsk_brokenInOnePlace_areRefused(void **state)
+{
+    static const history_case cases[] = {
+        {"put twice where nothing was", "0 1 5 R0=0 W0=1|1 2 6 H0",
+         "0 1 5 R0=0 W0=1|1 2 6 R0=0 W0=2", linearizability},
+        {"nothing is there", "0 1 2 W0=1|1 3 4 H0", "0 1 2 W0=1|0 3 4 E0|1 5 6 H0",
+         linearizability},
+        {"equal, and yet refused", "0 1 2 W0=1|1 3 4 Y0=2", "0 1 2 W0=1|1 3 4 Y0=1",
+         linearizability},
+        {"refused at no instant", "0 1 9 R0=0 H1|1 2 3 W1=1|1 4 5 W0=1",
+         "0 1 9 R0=0 H1|1 2 3 W0=1|1 4 5 W1=1", linearizability},
+        {"refused under a stale lock", "0 1 2 L0>5~101|0 3 4 J0:5 Y0=1|1 5 6 B0:5>6~105",
+         "0 1 2 L0>5~101|1 3 4 B0:5>6~103|0 5 6 J0:5 Y0=1", linearizability},
+        {"lost addition", "0 1 5 I0=3:3|1 2 6 I0=5:2", "0 1 5 I0=3:3|1 2 6 I0=2:2",
+         linearizability},
+        {"added twice", "0 1 2 I0:3|0 3 4 I0:2|1 5 6 R0=4611686018427387909",
+         "0 1 2 I0:3|0 3 4 I0:2|1 5 6 R0=4611686018427387911", linearizability},
+        {"number gets another end", "0 1 2 I0=3:3~50|0 3 4 I0=5:2~90|1 51 52 R0=0",
+         "0 1 2 I0=3:3~50|0 3 4 I0=5:2~90|1 51 52 I0=6:1", linearizability},
+        {"new number without its end", "0 1 2 W0=1~50|0 51 52 I0=2:2~90|1 91 92 R0=0",
+         "0 1 2 W0=1~50|0 51 52 I0=2:2~90|1 91 92 H0", linearizability},
+        {"number over a text", "0 1 2 I0:1|1 3 4 N0", "0 1 2 W0=1|1 3 4 N0", linearizability},
+        {"text, though a number", "0 1 2 W0=1|1 3 4 X0", "0 1 2 I0=1:1|1 3 4 X0", linearizability},
+        {"added to a text", "0 1 2 W0=1|1 3 4 E0 I1:1", "0 1 2 W0=1|1 3 4 I0:1", linearizability},
+        {"touch brings back", "0 1 2 W0=1~50|0 40 50 V0~90|1 60 61 R0=1",
+         "0 1 2 W0=1~50|0 51 52 V0~90|1 60 61 R0=1", linearizability},
+        {"touch does nothing", "0 1 2 W0=1~50|0 40 41 V0~90|1 60 61 R0=1",
+         "0 1 2 W0=1~50|0 40 41 V0~90|1 60 61 R0=0", linearizability},
     };
     (void)state;
     CASES(judge_keys, cases);
@@ -471,6 +510,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys_brokenInOnePlace_isRefused),
+        cmocka_unit_test(test_writesThatAsk_brokenInOnePlace_areRefused),
         cmocka_unit_test(test_search_atItsLimit_isNotDecided),
         cmocka_unit_test(test_transactions_withACycle_areRefused),
         cmocka_unit_test(test_transactions_withCycles_tellTheShortest),

@@ -3,8 +3,11 @@
  * Swarms (Groce and others, "Swarm Testing", 2012): each seed draws what its fibers do - which
  * calls, how often, on how many keys, with what of time and failing allocations - and the checkers
  * of tests/check judge the history. Items, locks, commits, expiry and snapshots as one object of a
- * few keys; the same through a cache, key by key.
+ * few keys; the same through a cache, key by key; both once more with writes that ask what is
+ * there.
  */
+#include <latchkey/adapter.h>
+
 #include "check/items.h"
 #include "check/snapshot.h"
 #include "schedule/recorded.h"
@@ -23,8 +26,19 @@ typedef enum act {
     ACT_COMMIT_BLIND, /* of several keys */
     ACT_TIME,
     ACT_SWEEP,
+    ACTS_PLAIN,
+    ACT_ASK = ACTS_PLAIN, /* put_if, touch, add; where commits ask, too */
     ACTS
 } act;
+
+/* What a fiber knows. */
+typedef struct known {
+    lk_lock locks[KEYS]; /* that it got last */
+    uint64_t seen[KEYS]; /* values that it read, or wrote */
+    uint32_t own;        /* how many values it wrote */
+} known;
+
+static known at_first;
 
 /* What the seed has drawn. */
 static struct {
@@ -36,7 +50,7 @@ static struct {
 static lk_key keys[KEYS];
 static lk_db *store;
 static lk_cache_options cache = {.max_items = 2};
-static bool cached;
+static bool cached, asking;
 
 static uint64_t
 draw(uint64_t below)
@@ -62,21 +76,55 @@ query(recorder *r)
 }
 
 static void
-commit(recorder *r, lk_lock *locks, uint32_t *own)
+seen_learn(const recorder *r, known *k)
 {
+    const history *h = &r->history;
+    const history_op *op = h->count != 0 ? &h->ops[h->count - 1] : NULL;
+    for (uint32_t i = 0; op != NULL && i < op->count; i++) {
+        const history_step *s = &h->steps[op->first + i];
+        bool tells = s->kind == STEP_READ || s->kind == STEP_WRITE || s->kind == STEP_ADD;
+        if (tells && s->value != 0)
+            k->seen[s->key] = s->value;
+    }
+}
+
+static record_write
+ask_draw(uint32_t key, known *k)
+{
+    static const lk_write_kind kinds[] = {LK_PUT, LK_PUT, LK_TOUCH, LK_ADD};
+    record_write w = {.key = key,
+                      .kind = kinds[draw(4)],
+                      .condition = (lk_condition)draw(4),
+                      .expected = k->seen[key] != 0 ? k->seen[key] : 1,
+                      .expires_ms = expiry_draw()};
+    w.value = w.kind == LK_ADD ? 1 + draw(3) : recorded_number(&k->own);
+    return w;
+}
+
+static void
+commit(recorder *r, known *k, bool blind)
+{
+    lk_lock *locks = k->locks;
     record_write writes[KEYS];
     uint32_t count = 0, locked[KEYS], lock_count = 0;
     lk_lock held[KEYS];
     for (uint32_t key = 0; key < mix.keys; key++) {
-        if (locks != NULL && locks[key].version != 0 && draw(2) == 0) {
+        if (!blind && locks[key].version != 0 && draw(2) == 0) {
             locked[lock_count] = key;
             held[lock_count++] = locks[key];
         }
-        if (draw(2) == 0)
+        if (draw(2) != 0)
+            continue;
+        if (asking && draw(2) == 0)
+            writes[count++] = ask_draw(key, k);
+        else
             writes[count++] = (record_write){.key = key,
-                                             .value = draw(4) == 0 ? 0 : recorded_number(own),
+                                             .value = draw(4) == 0 ? 0 : recorded_number(&k->own),
                                              .expires_ms = expiry_draw()};
     }
+    for (uint32_t i = 0; i < count; i++)
+        if (asking && writes[i].kind == LK_PUT && draw(4) == 0)
+            writes[i].value = 0;
     for (uint32_t i = 0; i < count; i++)
         if (writes[i].value == 0)
             writes[i].expires_ms = 0;
@@ -88,7 +136,7 @@ commit(recorder *r, lk_lock *locks, uint32_t *own)
 }
 
 static void
-act_do(recorder *r, act a, lk_lock *locks, uint32_t *own)
+act_do(recorder *r, act a, known *k)
 {
     uint32_t key = (uint32_t)draw(mix.keys);
     const uint32_t all[KEYS] = {key, (key + 1) % mix.keys, (key + 2) % mix.keys};
@@ -106,20 +154,27 @@ act_do(recorder *r, act a, lk_lock *locks, uint32_t *own)
         query(r);
         break;
     case ACT_SET:
-        (void)record_set(r, key, recorded_number(own), expiry_draw());
+        (void)record_set(r, key, recorded_number(&k->own), expiry_draw());
         break;
     case ACT_DELETE:
         (void)record_delete(r, key, 0);
         break;
     case ACT_GET_LOCK:
-        (void)record_get_lock(r, key, &locks[key]);
+        (void)record_get_lock(r, key, &k->locks[key]);
         break;
     case ACT_COMMIT:
-        commit(r, locks, own);
+        commit(r, k, false);
         break;
     case ACT_COMMIT_BLIND:
-        commit(r, NULL, own);
+        commit(r, k, true);
         break;
+    case ACT_ASK: {
+        record_write w = ask_draw(key, k);
+        if (w.kind != LK_PUT)
+            w.condition = LK_ALWAYS;
+        (void)record_ask(r, &w);
+        break;
+    }
     case ACT_TIME:
         schedule_time_pass(1 + (int64_t)draw(draw(3) == 0 ? TTL_MS : 4));
         break;
@@ -129,24 +184,25 @@ act_do(recorder *r, act a, lk_lock *locks, uint32_t *own)
 }
 
 static void
-calls_make(uint32_t count)
+calls_make(uint32_t count, known *k)
 {
     recorder *r = recorded_mine();
-    lk_lock locks[KEYS] = {0};
-    uint32_t own = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t at = draw(mix.total);
         act a = ACT_GET;
         for (; at >= mix.weight[a]; a++)
             at -= mix.weight[a];
-        act_do(r, a, locks, &own);
+        act_do(r, a, k);
+        seen_learn(r, k);
     }
 }
 
 static void
 body(void)
 {
-    calls_make(1 + (uint32_t)draw(mix.calls));
+    known mine = {.own = 0};
+    memcpy(mine.seen, at_first.seen, sizeof mine.seen);
+    calls_make(1 + (uint32_t)draw(mix.calls), &mine);
 }
 
 /* ---- around a schedule ---- */
@@ -156,7 +212,9 @@ static void
 setup(void)
 {
     mix.total = 0;
-    for (uint32_t a = 0; a < ACTS; a++) {
+    memset(&at_first, 0, sizeof at_first);
+    memset(mix.weight, 0, sizeof mix.weight);
+    for (uint32_t a = 0; a < (asking ? ACTS : ACTS_PLAIN); a++) {
         mix.weight[a] = draw(2) == 0 ? 0 : 1 + (uint32_t)draw(4);
         mix.total += mix.weight[a];
     }
@@ -166,7 +224,7 @@ setup(void)
     mix.calls = 1 + (uint32_t)draw(CALLS_MAX);
     mix.expires = draw(2) == 0;
     recorded_world.key_count = mix.keys;
-    calls_make((uint32_t)draw(4)); /* what is there at the beginning */
+    calls_make((uint32_t)draw(4), &at_first); /* what is there at the beginning */
     if (draw(4) == 0)
         schedule_fail_allocation(1 + draw(12), draw(4) == 0);
     recorded_begin(FIBERS);
@@ -211,6 +269,20 @@ prepare_cached(void)
 {
     cached = true;
     prepare();
+}
+
+static void
+prepare_asking(void)
+{
+    prepare();
+    asking = (lk_capabilities(recorded_world.db) & LK_HAS_CONDITIONS) != 0;
+}
+
+static void
+prepare_asking_cached(void)
+{
+    cached = true;
+    prepare_asking();
 }
 
 static void
@@ -298,6 +370,70 @@ read_new_key(void)
     (void)record_get_many(recorded_mine(), both, 2);
 }
 
+/* ---- a commit of two writes that ask, while what they ask changes one by one ---- */
+
+static void
+commit_two(lk_condition first, lk_condition second)
+{
+    const record_write writes[2] = {{.key = 0, .value = 8, .condition = first},
+                                    {.key = 1, .value = 9, .condition = second}};
+    (void)record_commit(recorded_mine(), writes, 2, NULL, NULL, 0);
+}
+
+static void
+setup_refused(void)
+{
+    mix.keys = recorded_world.key_count = 2;
+    (void)record_set(&recorded[0], 0, 1, 0);
+    recorded_begin(FIBERS);
+}
+
+static void
+commit_where_nothing_is(void)
+{
+    commit_two(LK_IF_ABSENT, LK_IF_ABSENT);
+}
+
+/* There is always something, and never the second alone. */
+static void
+change_one_by_one(void)
+{
+    (void)record_delete(recorded_mine(), 0, 0);
+    (void)record_set(recorded_mine(), 0, 2, 0);
+    (void)record_set(recorded_mine(), 1, 3, 0);
+}
+
+/* Both end together, and go one behind the other. A commit installs in the order of addresses, as
+ * they were made; the sweep comes to the second one first, which has the place of a key that is
+ * gone. */
+static void
+setup_ends(void)
+{
+    uint32_t first = (uint32_t)draw(2);
+    mix.keys = recorded_world.key_count = KEYS;
+    (void)record_set(&recorded[0], 2, 1, 0);
+    (void)record_set(&recorded[0], first, 2, schedule_unix_ms() + 1);
+    (void)record_delete(&recorded[0], 2, 0);
+    for (int i = 0; i < 4; i++)
+        (void)!lk_sweep(store, 0, NULL);
+    (void)record_set(&recorded[0], 1 - first, 3, schedule_unix_ms() + 1);
+    recorded_begin(FIBERS);
+}
+
+static void
+commit_at_the_end(void)
+{
+    lk_condition first = draw(2) == 0 ? LK_IF_ABSENT : LK_IF_PRESENT;
+    commit_two(first, draw(2) == 0 ? LK_IF_ABSENT : LK_IF_PRESENT);
+}
+
+static void
+end(void)
+{
+    schedule_time_pass(2 + (int64_t)draw(2) * TTL_MS); /* the sweep has a clock that lags */
+    (void)!lk_sweep(store, 0, NULL);
+}
+
 #define SWARM(title, begin)                                                          \
     {                                                                                \
         .name = title, .prepare = begin, .setup = setup, .body = {body, body, body}, \
@@ -307,6 +443,20 @@ read_new_key(void)
 const schedule_scenario schedule_scenarios[] = {
     SWARM("items", prepare),
     SWARM("items_cached", prepare_cached),
+    SWARM("asks", prepare_asking),
+    {.name = "refused",
+     .prepare = prepare,
+     .setup = setup_refused,
+     .body = {commit_where_nothing_is, change_one_by_one},
+     .check = check,
+     .teardown = teardown},
+    {.name = "ends",
+     .prepare = prepare,
+     .setup = setup_ends,
+     .body = {commit_at_the_end, end},
+     .check = check,
+     .teardown = teardown},
+    SWARM("asks_cached", prepare_asking_cached),
     {.name = "new_key",
      .prepare = prepare,
      .setup = setup_new_key,

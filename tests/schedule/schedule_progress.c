@@ -197,6 +197,39 @@ run_commit(void)
 }
 
 static void
+run_put_if(void)
+{
+    uint64_t number = 100;
+    lk_item item = store_item(key[0], &number);
+    STORE_MUST(lk_put_if(db, &item, LK_IF_PRESENT, item.data));
+}
+
+/* What is there stays so, whoever was first. */
+static void
+run_add(void)
+{
+    int64_t sum;
+    STORE_MUST(lk_add(db, key[0], 0, 0, &sum));
+}
+
+static void
+run_touch(void)
+{
+    STORE_MUST(lk_touch(db, key[0], INT64_MAX));
+}
+
+static void
+run_commit_asks(void)
+{
+    uint64_t number = 100;
+    lk_write all[3] = {
+        {.kind = LK_PUT, .item = store_item(key[0], &number), .condition = LK_IF_PRESENT},
+        {.kind = LK_DELETE, .item = {.key = key[1]}, .condition = LK_IF_PRESENT},
+        {.kind = LK_ADD, .item = {.key = key[2]}}};
+    STORE_MUST(lk_commit(db, all, 3, NULL, 0, NULL));
+}
+
+static void
 run_new_lock(void)
 {
     lk_lock mine;
@@ -511,6 +544,10 @@ check_exit(void)
 
 const schedule_scenario schedule_scenarios[] = {
     STOPS("stop_set", prepare_set, run_set),
+    STOPS("stop_put_if", prepare_set, run_put_if),
+    STOPS("stop_add", prepare, run_add),
+    STOPS("stop_touch", prepare, run_touch),
+    STOPS("stop_commit_asks", prepare_commit, run_commit_asks),
     STOPS("stop_delete", prepare_delete, run_delete),
     STOPS("stop_delete_locked", prepare_delete_locked, run_delete),
     STOPS("stop_get_lock", prepare_locks, run_get_lock),

@@ -8,6 +8,7 @@
  * fails at random: LK_UNAVAILABLE has done nothing, of LK_UNKNOWN nobody knows, and what a cache in
  * front of it says stays true.
  */
+#include <latchkey/adapter.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -31,6 +32,8 @@ enum {
 
 static struct {
     bool expires, scarce, cached, faults;
+    bool asks; /* the handle has conditions, touch and add */
+    atomic_ullong written[KEYS];
     size_t calls; /* of each thread in a round */
     uint64_t round;
     lk_key keys[KEYS];
@@ -84,6 +87,27 @@ commit(recorder *r, uint32_t key, uint64_t version, uint64_t value, int64_t expi
     *after = status == LK_OK ? lock.version : 0;
 }
 
+/* A write that asks what is there; `seen`: the last value that somebody has written to the key,
+ * perhaps. */
+static lk_status
+ask(recorder *r, uint32_t key, uint64_t random, uint64_t value, int64_t expires_ms)
+{
+    static const lk_write_kind kinds[] = {LK_PUT, LK_PUT, LK_TOUCH, LK_ADD};
+    record_write w = {.key = key,
+                      .kind = kinds[random % 4],
+                      .value = value,
+                      .expires_ms = expires_ms,
+                      .expected = atomic_load(&test.written[key])};
+    if (w.kind == LK_PUT)
+        w.condition = (lk_condition)(random / 4 % 4);
+    else if (w.kind == LK_ADD)
+        w.value = 1 + random / 4 % 4;
+    lk_status status = record_ask(r, &w);
+    if (status == LK_OK && w.kind == LK_PUT)
+        atomic_store(&test.written[key], value);
+    return status;
+}
+
 /* One call; `versions`: what this thread knows of locks. */
 static lk_status
 call_make(crowd_member *m, recorder *r, uint64_t *versions)
@@ -103,6 +127,8 @@ call_make(crowd_member *m, recorder *r, uint64_t *versions)
         return record_get(r, key);
     if (what < 5)
         return record_get_into(r, key);
+    if (what < 8 && test.asks && random >> 61 != 0)
+        return ask(r, key, random >> 20, value, expires_ms);
     if (what < 8)
         return record_set(r, key, value, expires_ms);
     if (what < 9)
@@ -198,6 +224,7 @@ rounds_run(size_t rounds, size_t calls)
         }
         if (test.cached)
             EXPECT_OK(lk_cache_open(test.world.db, &caches[test.round % CACHES], &test.world.db));
+        test.asks = (lk_capabilities(test.world.db) & LK_HAS_CONDITIONS) != 0;
         atomic_store(&test.allocations, 1U << 20);
         crowd_run(THREADS, member, NULL);
         if (test.cached)
