@@ -597,7 +597,7 @@ typedef struct lk_statistics {
     uint64_t gets, hits;
     uint64_t multi_gets; /* lk_get_many and the reads of lk_get_locked, in keys */
     uint64_t queries, items_queried;
-    uint64_t sets, deletes;  /* in keys */
+    uint64_t sets, deletes;  /* in keys; put_if, touch and add are sets */
     uint64_t commits, races; /* of lk_set_atomic and lk_commit: LK_OK, LK_RACE */
     uint64_t locks_created, locks_renewed;
     /* contention */

@@ -25,6 +25,8 @@
  *             I-commit2: the stamp is taken after READY, so a snapshot that saw INSTALLING is
  *             below it. I-commit3: nothing that the caller can see fails after READY. I-commit4:
  *             LK_RACE only for a lock that really is at another version, gone, or lapsed.
+ *             I-commit5: what a write asks is told by the record under its own, and what was live
+ *             then is so still when all is installed.
  * Ordering    P1, P2, P2b (head.h).
  */
 #include "store/commit.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a write makes of what it finds. Whoever asks puts the answer over exactly the record that
- * was looked at (I-outcome1), so it is true at the instant of the write; whether an item is live is
- * told by the one `now` of the call.
+ * What a write makes of what it finds; whether an item is live is told by the one `now` of the
+ * call.
  *
  * Progress    wait-free.
+ * Invariants  I-outcome1: whoever asks puts the answer over exactly the record that was looked at,
+ *             so it is true at the instant of the write.
  */
 #include "store/outcome.h"
 

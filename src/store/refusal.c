@@ -80,9 +80,8 @@ lki_demands_judge(lki_store *store, lki_thread *thread, const lki_demands *of, l
                   lk_conflict *conflict)
 {
     uint64_t snapshot = demands_ask(of) ? lki_snapshot(store, thread) : UINT64_MAX;
-    if (snapshot != UINT64_MAX)
-        *now =
-            (lki_time){0, false, false}; /* read after that: what has ended before, has for all */
+    if (snapshot != UINT64_MAX) /* it is read after that: what has ended before, has so for all */
+        *now = (lki_time){0, false, false};
     lk_status status = locks_judge(store, of, snapshot, now, conflict);
     for (size_t i = 0; status == LK_OK && i < of->write_count; i++) {
         const lk_write *write = lki_writes_asking(of->writes, i);

@@ -575,6 +575,8 @@ const schedule_scenario schedule_scenarios[] = {
     KILLS("kill_get_lock_new", prepare, run_get_lock),
     KILLS("kill_set_atomic", prepare_set_atomic, run_set_atomic),
     KILLS("kill_commit", prepare_commit, run_commit),
+    KILLS("kill_commit_asks", prepare_commit, run_commit_asks),
+    KILLS("kill_add", prepare, run_add),
     KILLS("kill_get_many", prepare, run_get_many),
     KILLS("kill_query", prepare, run_query),
     KILLS("kill_new_key", prepare, run_new_key),
