@@ -214,6 +214,77 @@ client_scan(void *handle, const lk_query *query, bench_visit *visit, void *conte
 }
 
 static bool
+client_put_new(void *handle, const lk_item *put)
+{
+    struct client *client = handle;
+    lk_status status;
+
+    LATCHKEY_CALL(status, lk_put_if(client->db, put, LK_IF_ABSENT, (lk_bytes){NULL, 0}));
+    return status == LK_OK;
+}
+
+static bool
+client_add(void *handle, const lk_key *key, int64_t delta)
+{
+    struct client *client = handle;
+    lk_status status;
+
+    LATCHKEY_CALL(status, lk_add_at(client->db, key, delta, 0, NULL));
+    return status == LK_OK;
+}
+
+static size_t
+client_count(void *handle, const lk_query *query)
+{
+    struct client *client = handle;
+    size_t count = 0;
+
+    return lk_count(client->db, query, &count) == LK_OK ? count : 0;
+}
+
+/* ---- the same without the calls for it ------------------------------------------------------- */
+
+static bool
+rmw_put_new(void *handle, const lk_item *put)
+{
+    struct client *client = handle;
+    lk_bytes none;
+
+    return !client_read(client, &put->key, 1, &none) &&
+           client_commit(client, &put->key, 1, &put->data) == BENCH_COMMITTED;
+}
+
+static bool
+rmw_add(void *handle, const lk_key *key, int64_t delta)
+{
+    enum bench_commit outcome = BENCH_RACED;
+    lk_bytes value;
+    int64_t sum;
+
+    for (unsigned attempt = 0; outcome == BENCH_RACED; attempt++) {
+        if (attempt > 0)
+            lk_backoff(attempt - 1);
+        if (!client_read(handle, key, 1, &value) || value.size != sizeof sum)
+            return false;
+        memcpy(&sum, value.data, sizeof sum);
+        sum += delta;
+        value.data = &sum;
+        outcome = client_commit(handle, key, 1, &value);
+    }
+    return outcome == BENCH_COMMITTED;
+}
+
+static size_t
+query_count(void *handle, const lk_query *query)
+{
+    struct client *client = handle;
+
+    if (lk_query_items(client->db, query, client->result) != LK_OK)
+        return 0;
+    return lk_result_count(client->result);
+}
+
+static bool
 client_lock(void *handle, const lk_key *key)
 {
     struct client *client = handle;
@@ -286,7 +357,8 @@ BENCH_LOOPS(view_loops, client_view, NULL, NULL)
     CLIENT_CALLS, .get = client_get, .get_many = client_get_many, .set = client_set,     \
                   .remove = client_remove, .read = client_read, .commit = client_commit, \
                   .backoff = lk_backoff, .scan = client_scan, .lock = client_lock,       \
-                  .settle = store_settle, .loops = &latchkey_loops, COUNTERS
+                  .settle = store_settle, .loops = &latchkey_loops, COUNTERS,            \
+                  .put_new = client_put_new, .add = client_add, .count = client_count
 
 const struct bench_contender contender_latchkey = {
     .name = "latchkey",
@@ -331,6 +403,31 @@ static const struct bench_contender contender_locking = {
     STORE_CALLS,
 };
 BENCH_CONTENDER(contender_locking)
+
+static const struct bench_contender contender_rmw = {
+    .name = "latchkey-rmw",
+    .what = "this library, adds and new items by get_locked and set_atomic",
+    .order = 1,
+    .open = store_open,
+    .get = client_get,
+    .set = client_set,
+    .remove = client_remove,
+    .put_new = rmw_put_new,
+    .add = rmw_add,
+    CLIENT_CALLS,
+};
+BENCH_CONTENDER(contender_rmw)
+
+static const struct bench_contender contender_query = {
+    .name = "latchkey-query",
+    .what = "this library, counts by a query",
+    .order = 1,
+    .store_of = "latchkey",
+    .open = store_open,
+    .count = query_count,
+    CLIENT_CALLS,
+};
+BENCH_CONTENDER(contender_query)
 
 void
 latchkey_like(struct bench_contender *contender)

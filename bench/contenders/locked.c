@@ -134,6 +134,12 @@ striped_open(void)
     return locked_open(LOCKED_STRIPE_BITS, false);
 }
 
+static void *
+shared_open(void)
+{
+    return locked_open(LOCKED_STRIPE_BITS, true);
+}
+
 static void
 locked_close(void *handle)
 {
@@ -255,6 +261,41 @@ locked_set(void *handle, const lk_item *put)
 }
 
 static bool
+locked_put_new(void *handle, const lk_item *put)
+{
+    struct locked_client *client = handle;
+    uint64_t hash = item_hash(&put->key);
+    struct stripe *stripe = stripe_of(client->store, hash);
+
+    stripe_begin(client, stripe, true);
+    bool done = map_find(&stripe->map, hash, &put->key) == NULL &&
+                map_set(&stripe->map, hash, &put->key, put->data);
+    stripe_end(client->store, stripe);
+    return done;
+}
+
+/* Those who share the latch add atomically. */
+static bool
+locked_add(void *handle, const lk_key *key, int64_t delta)
+{
+    struct locked_client *client = handle;
+    uint64_t hash = item_hash(key);
+    struct stripe *stripe = stripe_of(client->store, hash);
+
+    stripe_begin(client, stripe, false);
+    struct map_entry *entry = map_find(&stripe->map, hash, key);
+    int64_t *counter = entry != NULL ? (int64_t *)(void *)item_value(&entry->item) : NULL;
+    bool done = counter != NULL && entry->item.value_size == sizeof *counter &&
+                (uintptr_t)counter % sizeof *counter == 0;
+    if (done && client->store->shared)
+        __atomic_fetch_add(counter, delta, __ATOMIC_RELAXED);
+    else if (done)
+        *counter += delta;
+    stripe_end(client->store, stripe);
+    return done;
+}
+
+static bool
 locked_remove(void *handle, const lk_key *key)
 {
     struct locked_client *client = handle;
@@ -338,7 +379,7 @@ BENCH_LOOPS(striped_loops, locked_get, striped_get_many, locked_set)
 #define LOCKED_CALLS                                                                               \
     .close = locked_close, .attach = locked_attach, .detach = locked_detach, .get = locked_get,    \
     .set = locked_set, .remove = locked_remove, .read = striped_get_many, .commit = locked_commit, \
-    .contention = locked_contention
+    .put_new = locked_put_new, .add = locked_add, .contention = locked_contention
 
 static const struct bench_contender contender_mutex = {
     .name = "mutex",
@@ -372,3 +413,14 @@ static const struct bench_contender contender_striped = {
     LOCKED_CALLS,
 };
 BENCH_CONTENDER(contender_striped)
+
+static const struct bench_contender contender_shared = {
+    .name = "striped-rwlock",
+    .what = "64 striped reader-writer locks over hash maps; adds share them, and are atomic",
+    .order = 13,
+    .open = shared_open,
+    .get_many = striped_get_many,
+    .loops = &striped_loops,
+    LOCKED_CALLS,
+};
+BENCH_CONTENDER(contender_shared)

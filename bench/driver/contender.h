@@ -97,6 +97,9 @@ struct bench_contender {
     bench_get_many *get_many;
     bench_set *set;
     bool (*remove)(void *client, const lk_key *key);
+    bench_set *put_new; /* only where there is no such item; false: there is one, or it failed */
+    /* Adds to a counter that is there: an item of 8 bytes, a number of this machine. */
+    bool (*add)(void *client, const lk_key *key, int64_t delta);
 
     /* A read-modify-write: reads items with whatever proves later that they did not change, then
      * writes new values for the same keys in one step iff they did not. At most BENCH_GROUP. */
@@ -108,6 +111,7 @@ struct bench_contender {
     /* At most `limit` (0: all) items of a partition, ascending, after the given sk and with the
      * given prefix (both may be empty). Returns how many. */
     size_t (*scan)(void *client, const lk_query *query, bench_visit *visit, void *context);
+    size_t (*count)(void *client, const lk_query *query); /* what a scan returns, and no item */
 
     /* Between begin and end the client alone uses the store, and sets items of it. NULL: it is all
      * the same to it. */

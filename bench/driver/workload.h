@@ -182,6 +182,7 @@ struct bench_workload {
     bool reads_only;
     bool on_request;    /* runs only when it is named */
     bool transacts;     /* commits: the table shows races, the check sums up */
+    bool single;        /* a store does not count what this one commits */
     bool forks;         /* each run is in a process of its own, on a store that is empty */
     bool own_pace;      /* --rate means nothing to it */
     bool counts_itself; /* the step adds to worker->done */

@@ -2,12 +2,12 @@
  *
  * Workloads that are a mix of steps, on request but for scan and insert.
  *
- * scan, insert: ordered reads, and what keeps order costly. cache-hit: gets that all find their
- * item in a cache. ycsb: the core workloads of YCSB (Cooper et al., "Benchmarking cloud serving
- * systems with YCSB", 2010), with items of this benchmark's size. delete: a loaded item is removed
- * and put back. churn: new keys come, and those of a while ago go, so that a store that keeps
- * something of what it removed gets slower or larger. A key that was removed must not be found, one
- * that was put back must.
+ * scan, count, insert, put-new: ordered reads, and what keeps order costly. cache-hit: gets that
+ * all find their item in a cache. ycsb: the core workloads of YCSB (Cooper et al., "Benchmarking
+ * cloud serving systems with YCSB", 2010), with items of this benchmark's size. delete: a loaded
+ * item is removed and put back. churn: new keys come, and those of a while ago go, so that a store
+ * that keeps something of what it removed gets slower or larger. A key that was removed must not
+ * be found, one that was put back must.
  */
 #include "driver/loops.h"
 #include "workloads/parts/steps.h"
@@ -24,6 +24,42 @@ static void
 scan_100(struct bench_worker *worker, uint32_t index)
 {
     step_scan(worker, index, STEP_SCAN_MOST, false);
+}
+
+/* A partition, which is whole whoever else works on it. */
+static void
+count_one(struct bench_worker *worker, uint32_t index)
+{
+    size_t first = index - index % DATA_PARTITION_ITEMS, size = bench_options.keys - first;
+    struct data_text text;
+    lk_query query = {.pk = data_key(first, &text).pk};
+
+    if (size > DATA_PARTITION_ITEMS)
+        size = DATA_PARTITION_ITEMS;
+    worker->counts.wrong += worker->contender->count(worker->client, &query) != size;
+}
+
+static bool
+can_count(const struct bench_contender *contender)
+{
+    return contender->count != NULL;
+}
+
+static void
+put_new_step(struct bench_worker *worker, size_t count)
+{
+    struct requests *requests = &worker->requests;
+
+    for (size_t i = 0; i < count; i++) {
+        const lk_item *item = &requests->items[requests->at++ & requests->mask];
+        worker->counts.failed += !worker->contender->put_new(worker->client, item);
+    }
+}
+
+static bool
+can_put_new(const struct bench_contender *contender)
+{
+    return contender->put_new != NULL && step_can_remove(contender);
 }
 
 static void
@@ -237,6 +273,39 @@ static const struct bench_workload workload_insert = {
     .finish = insert_finish,
 };
 BENCH_WORKLOAD(workload_insert)
+
+static const struct bench_workload workload_count = {
+    .name = "count",
+    .what = "the number of items of a partition of 1,000 (latchkey-query: by a query)",
+    .order = 34,
+    .unit = "M counts/s",
+    MIX_UNIFORM,
+    .contenders = "latchkey,latchkey-query,std::map",
+    .batch = 4,
+    .on_request = true,
+    .targets = {{"latchkey-query", 0, 1.5, true, NULL}},
+    .can = can_count,
+    .reads_only = true,
+    .mix = {{100, count_one}},
+};
+BENCH_WORKLOAD(workload_count)
+
+static const struct bench_workload workload_put_new = {
+    .name = "put-new",
+    .what = "new keys, each set if it is not there",
+    .order = 35,
+    .unit = "M keys/s",
+    MIX_UNIFORM,
+    .requests = REQUESTS_NEW,
+    .contenders = "latchkey,latchkey-rmw,striped",
+    .fill = INSERTS_PER_S,
+    .on_request = true,
+    .can = can_put_new,
+    .step = put_new_step,
+    .fixed = insert_fixed,
+    .finish = insert_finish,
+};
+BENCH_WORKLOAD(workload_put_new)
 
 static const struct bench_workload workload_delete = {
     .name = "delete",

@@ -44,7 +44,17 @@ lossy_commit(void *client, const lk_key *keys, size_t count, const lk_bytes *val
     return sound->commit(client, keys, count, values);
 }
 
-FAULTY(lossy, "lossy", "loses a commit of a hundred", 900, lossy.commit = lossy_commit)
+static bool
+lossy_increment(void *client, const lk_key *key, int64_t delta)
+{
+    static atomic_uint adds;
+
+    return atomic_fetch_add(&adds, 1) % LOST_EVERY == LOST_EVERY - 1 ||
+           sound->add(client, key, delta);
+}
+
+FAULTY(lossy, "lossy", "loses a commit, or an add, of a hundred", 900, lossy.commit = lossy_commit,
+       lossy.add = lossy_increment)
 
 /* ---- unlucky --------------------------------------------------------------------------------- */
 
@@ -113,8 +123,14 @@ confused_get(void *client, const lk_key *key, lk_bytes *value)
     return sound->get(client, ++gets % CONFUSED_EVERY == 0 ? &other : key, value);
 }
 
-FAULTY(confused, "confused", "one get of a hundred is of another key", 904,
-       confused.get = confused_get, confused.get_many = NULL)
+static size_t
+confused_count(void *client, const lk_query *query)
+{
+    return sound->count(client, query) + 1;
+}
+
+FAULTY(confused, "confused", "one get of a hundred is of another key, and each count", 904,
+       confused.get = confused_get, confused.get_many = NULL, confused.count = confused_count)
 
 static bool
 forgetful_set(void *client, const lk_item *put)
@@ -124,7 +140,16 @@ forgetful_set(void *client, const lk_item *put)
     return ++sets % CONFUSED_EVERY == 0 || sound->set(client, put);
 }
 
-FAULTY(forgetful, "forgetful", "drops one set of a hundred", 906, forgetful.set = forgetful_set)
+static bool
+forgetful_put_new(void *client, const lk_item *put)
+{
+    static _Thread_local unsigned puts;
+
+    return ++puts % CONFUSED_EVERY == 0 || sound->put_new(client, put);
+}
+
+FAULTY(forgetful, "forgetful", "drops one set of a hundred", 906, forgetful.set = forgetful_set,
+       forgetful.put_new = forgetful_put_new)
 
 /* A byte that no loop looks at. */
 static bool

@@ -138,6 +138,16 @@ template <typename Map> struct MapCalls {
         }
         return client->rows.size();
     }
+
+    static std::size_t
+    count(void *client, const lk_query *query)
+    {
+        std::size_t found = 0;
+
+        static_cast<Client *>(client)->map->scan(
+            query, [&found](const std::string &, const std::string &) { found++; });
+        return found;
+    }
 };
 
 template <typename Map>
@@ -160,9 +170,10 @@ map_contender(bench_contender contender, const bench_loops *loops)
     contender.get = Calls::get;
     contender.set = Calls::set;
     contender.remove = Calls::remove;
-    if constexpr (Ordered<Map>)
+    if constexpr (Ordered<Map>) {
         contender.scan = Calls::scan;
-    else
+        contender.count = Calls::count;
+    } else
         contender.get_many = Calls::get_many;
     contender.loops = loops;
     return contender;

@@ -65,7 +65,7 @@ map_set(struct string_map *map, uint64_t hash, const lk_key *key, lk_bytes value
     if (fresh == NULL)
         return false;
     fresh->version = entry != NULL ? entry->version + 1 : 1;
-    fresh->capacity = (uint32_t)value.size;
+    fresh->capacity = value.size;
     item_init(&fresh->item, key, value);
     free(entry);
     *slot = (struct map_slot){hash, fresh};

@@ -10,7 +10,7 @@
 
 struct map_entry {
     uint64_t version;  /* bumped by every write */
-    uint32_t capacity; /* of the value */
+    uint64_t capacity; /* of the value; a counter lies aligned behind it and a synthetic key */
     struct item item;
 };
 
