@@ -54,6 +54,7 @@ typedef struct attempt {
 /* What a worker has been told. */
 typedef struct books {
     uint64_t thing[THINGS], group[GROUPS]; /* 0: there is none */
+    uint64_t sum;                          /* of a number that commits add to */
     uint8_t job[JOBS_MAX];                 /* it is there */
     uint32_t next_job;
     uint64_t last_value;
@@ -157,6 +158,8 @@ attempt_enter(books *b, attempt *a)
         b->job[a->first_job + i] = 1;
     if (a->goes)
         b->job[a->gone_job] = 0;
+    if (a->of_group && a->goes)
+        b->sum += a->fresh;
     atomic_store(&a->state, NONE);
 }
 
@@ -216,13 +219,14 @@ versions_note(worker *w, const lk_lock *locks)
             w->books->version = locks[i].version;
 }
 
-/* A group, and in half of the cases a job that goes and one that comes, in one step. */
+/* A group, and in half of the cases a job that goes, one that comes, one that goes back, and a
+ * number that grows, in one step. */
 static void
 do_group(worker *w, bool jobs)
 {
-    names n[MEMBERS], queue;
+    names n[MEMBERS], queue, number;
     lk_lock locks[MEMBERS];
-    lk_write writes[MEMBERS + 2];
+    lk_write writes[MEMBERS + 4];
     lk_item items[MEMBERS];
     char id[16];
     uint32_t group = (uint32_t)roll(w, GROUPS);
@@ -249,10 +253,17 @@ do_group(worker *w, bool jobs)
     a->jobs = 1;
     snprintf(id, sizeof id, "%08u", a->first_job);
     lk_item next = {{key_of(&queue, 'q', w->index, 0, 0).pk, {NULL, 0}}, lk_string(id), 0};
-    writes[MEMBERS] = (lk_write){.kind = LK_PUSH, .item = next};
+    lk_push_options options = {.delay_ms = roll(w, 4) == 0 ? 1000 : 0};
+    writes[MEMBERS] = (lk_write){.kind = LK_PUSH, .item = next, .push = &options};
     writes[MEMBERS + 1] = (lk_write){.kind = LK_ACKNOWLEDGE, .claim = &w->held[w->held_count]};
+    writes[MEMBERS + 2] = (lk_write){.kind = LK_ADD, .delta = (int64_t)a->fresh};
+    writes[MEMBERS + 2].item.key = key_of(&number, 'n', w->index, 0, 0);
+    size_t releases = w->held_count != 0 && roll(w, 2) == 0;
+    w->held_count -= releases;
+    writes[MEMBERS + 3] = (lk_write){
+        .kind = LK_RELEASE, .claim = &w->held[w->held_count], .delay_ms = (int64_t)roll(w, 500)};
     atomic_store(&a->state, TRIED);
-    lk_status status = lk_commit(w->db, writes, MEMBERS + 2, locks, MEMBERS, NULL);
+    lk_status status = lk_commit(w->db, writes, MEMBERS + 3 + releases, locks, MEMBERS, NULL);
     versions_note(w, locks);
     attempt_end(w, status);
 }
@@ -315,7 +326,8 @@ do_acknowledge(worker *w)
     attempt_end(w, lk_queue_acknowledge(w->db, &w->held[w->held_count], 1));
 }
 
-/* What changes nothing that the books know: a job goes back, an item that expires, a lock. */
+/* What changes nothing that the books know: a job goes back; an item that expires, at a time that
+ * may be moved; a lock. */
 static void
 do_others(worker *w)
 {
@@ -328,7 +340,9 @@ do_others(worker *w)
         w->held_count--;
         status = lk_queue_release(w->db, &w->held[w->held_count], roll(w, 2) == 0 ? 0 : 500);
     } else {
-        status = lk_set(w->db, &item, 1);
+        status = roll(w, 2) == 0 ? lk_set(w->db, &item, 1)
+                                 : lk_touch(w->db, item.key, item.expires_at_ms);
+        status = status == LK_NOT_FOUND ? LK_OK : status;
     }
     CHECK(status == LK_OK, status);
     status = lk_get_lock(w->db, item.key, &lock);
@@ -406,6 +420,16 @@ value_read(lk_db *db, lk_result *result, lk_key key, uint64_t number)
     return value;
 }
 
+static uint64_t
+number_read(lk_db *db, lk_key key)
+{
+    uint64_t number = 0;
+    size_t size = 0;
+    lk_status status = lk_get_into(db, key, &number, sizeof number, &size);
+    EXPECT(status == LK_NOT_FOUND || (status == LK_OK && size == sizeof number), status, size);
+    return number;
+}
+
 /* The ids of the jobs that are there; they come in the order in which they were pushed. */
 static void
 jobs_read(lk_db *db, lk_result *result, size_t who, uint8_t *there)
@@ -460,6 +484,8 @@ books_compare(lk_db *db, lk_result *result, size_t who)
         EXPECT(things[i] == b->thing[i], things[i], b->thing[i]);
     for (uint32_t i = 0; i < GROUPS; i++)
         EXPECT(groups[i] == b->group[i], groups[i], b->group[i]);
+    uint64_t sum = number_read(db, key_of(&n, 'n', who, 0, 0));
+    EXPECT(sum == b->sum, sum, b->sum);
     for (uint32_t i = 0; i < JOBS_MAX; i++)
         EXPECT(jobs[i] == b->job[i], i, b->job[i]);
     names fresh;
