@@ -17,7 +17,11 @@
 #include "base/alloc.h"
 #include "base/result.h"
 
-enum { BATCH = 256, BATCH_BYTES = 1 << 20 };
+enum {
+    BATCH = 256,
+    BATCH_BYTES = 1 << 20,
+    PAGE = 16384 /* partitions: a database may look at many for each page (lmdb.h) */
+};
 
 typedef struct copying {
     lk_db *from, *to;
@@ -154,7 +158,7 @@ partitions_copy(copying *c, lk_result *page)
 {
     lk_position position = {{0}};
     lk_status status;
-    while ((status = lk_list_partitions(c->from, &position, 0, page)) == LK_OK)
+    while ((status = lk_list_partitions(c->from, &position, PAGE, page)) == LK_OK)
         for (size_t i = 0; i < lk_result_count(page); i++) {
             status = partition_copy(c, lk_result_item(page, i)->key.pk);
             if (status != LK_OK)

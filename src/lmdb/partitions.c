@@ -192,21 +192,24 @@ partition_leave(listing *l, const lki_lmdb_key *pk)
 static lk_status
 group_walk(listing *l, bool adds)
 {
+    lki_lmdb_key pks[2] = {{.size = 0}, {.size = 0}}; /* this one and the one before */
     cursor_seek(l, &l->group);
-    while (l->code == 0 && lki_lmdb_begins_with(&l->key, &l->group)) {
-        lki_lmdb_key pk;
+    for (int i = 0; l->code == 0 && lki_lmdb_begins_with(&l->key, &l->group); i = !i) {
+        lki_lmdb_key *pk = &pks[i];
         lk_status status = LK_OK;
-        if (!lki_lmdb_key_read(&pk, l->key.mv_data, l->key.mv_size))
+        if (!lki_lmdb_key_read(pk, l->key.mv_data, l->key.mv_size))
             return LK_UNAVAILABLE; /* damaged */
-        pk.size = LKI_LMDB_FRAME + pk.pk_size;
-        uint64_t hash = group_is_one(&l->group) ? 0 : pk_hash(lki_lmdb_key_pk(&pk));
+        pk->size = LKI_LMDB_FRAME + pk->pk_size;
+        if (lk_bytes_compare(lki_lmdb_key_bytes(pk), lki_lmdb_key_bytes(&pks[!i])) <= 0)
+            return LK_UNAVAILABLE; /* damaged: keys that are not in order have no end */
+        uint64_t hash = group_is_one(&l->group) ? 0 : pk_hash(lki_lmdb_key_pk(pk));
         if (hash >= l->from && !adds)
             hash_keep(l, hash);
         if (hash >= l->from && hash <= l->last && adds)
-            status = partition_add(l, &pk);
+            status = partition_add(l, pk);
         if (status != LK_OK)
             return status;
-        partition_leave(l, &pk);
+        partition_leave(l, pk);
     }
     return l->code == MDB_NOTFOUND ? LK_OK : lki_lmdb_status(l->code);
 }
@@ -237,7 +240,8 @@ group_next(listing *l)
     cursor_seek(l, &behind);
     if (l->code != 0)
         return lki_lmdb_status(l->code);
-    if (!lki_lmdb_key_read(&l->group, l->key.mv_data, l->key.mv_size))
+    if (!lki_lmdb_key_read(&l->group, l->key.mv_data, l->key.mv_size) ||
+        lk_bytes_compare(lki_lmdb_key_bytes(&l->group), lki_lmdb_key_bytes(&behind)) < 0)
         return LK_UNAVAILABLE; /* damaged */
     l->group.size = group_size(l->group.pk_size);
     l->from = 0;

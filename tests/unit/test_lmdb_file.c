@@ -68,8 +68,17 @@ items_use(lmdb_rig *r, lk_db *db, bool *failed)
         note(lk_query_items(db, &query, result), failed);
         query.reverse = !query.reverse;
         note(lk_query_items(db, &query, result), failed);
+        size_t count;
+        note(lk_count(db, &query, &count), failed);
+    }
+    lk_position position = {{0}};
+    lk_status listed = LK_OK;
+    for (int pages = 0; pages <= ITEMS && listed == LK_OK; pages++) {
+        listed = lk_list_partitions(db, &position, 1, result);
+        note(listed, failed);
     }
     for (uint64_t i = 0; i < ITEMS; i++) {
+        int64_t value;
         lk_lock lock = {.version = 0};
         lk_item item = {kit_numbered("p", i), lk_string("again"), KIT_START_MS + 90};
         note(lk_get(db, item.key, result), failed);
@@ -78,6 +87,8 @@ items_use(lmdb_rig *r, lk_db *db, bool *failed)
             note(lk_set_atomic(db, &item, 1, &lock, 1, NULL), failed);
         else
             note(lk_set(db, &item, 1), failed);
+        note(lk_touch(db, item.key, KIT_START_MS + 80), failed);
+        note(lk_add(db, kit_numbered("number", i), 1, 0, &value), failed);
         if (i % 5 == 0)
             note(lk_delete(db, &item.key, 1), failed);
     }
