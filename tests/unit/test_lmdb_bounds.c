@@ -45,6 +45,30 @@ test_queues_that_are_used_once_go_by_themselves(void **state)
     lmdb_open(r);
 }
 
+/* A limit of rates: keys that come once, looked at under a lock and counted, for 100 ms. Nobody
+ * sweeps, and the file does not grow. */
+static void
+test_numbers_of_strangers_go_by_themselves(void **state)
+{
+    lmdb_rig *r = *state;
+    enum { STRANGERS = 3000, LIVE = 100 };
+    for (uint64_t i = 0; i < STRANGERS; i++) {
+        lk_key key = kit_numbered("hits", i);
+        lk_lock lock;
+        int64_t value = 0;
+        assert_status(LK_OK, lk_get_locked(r->k.db, &key, 1, &lock, r->k.result));
+        assert_int_equal(lock.version, 0);
+        assert_status(LK_OK, lk_add(r->k.db, key, 1, r->k.now_ms + LIVE, &value));
+        assert_int_equal(value, 1);
+        assert_true(kit_statistics(&r->k).cells <= LIVE + 2);
+        kit_advance(&r->k, 1);
+    }
+    kit_advance(&r->k, LIVE);
+    for (int i = 0; i < LIVE / 8 + 1; i++)
+        kit_set(&r->k, "p", "s", "x");
+    assert_int_equal(kit_statistics(&r->k).cells, 1);
+}
+
 static void
 test_queues_in_use_stay(void **state)
 {
@@ -258,6 +282,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_queues_that_are_used_once_go_by_themselves),
+        TEST(test_numbers_of_strangers_go_by_themselves),
         TEST(test_queues_in_use_stay),
         TEST(test_empty_pulls_are_counted_until_their_queue_goes),
         TEST(test_push_takes_out_what_has_expired_in_portions),

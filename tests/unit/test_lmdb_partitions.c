@@ -208,7 +208,7 @@ test_partition_without_a_live_item_does_not_come(void **state)
 {
     lmdb_rig *r = *state;
     for (size_t i = 0; i < 200; i++) {
-        char sk[8];
+        char sk[16];
         size_t name = name_add(10 + i / 5, 'a');
         for (int k = 0; k < 5; k++) {
             snprintf(sk, sizeof sk, "%d", k);
