@@ -11,7 +11,8 @@
 static int64_t
 time_after(const script_run *run, int64_t ms)
 {
-    return atomic_load(&run->r->monotonic_ms) + ms;
+    int64_t sum;
+    return __builtin_add_overflow(atomic_load(&run->r->monotonic_ms), ms, &sum) ? INT64_MAX : sum;
 }
 
 /* The first instant at which it has lapsed. */
