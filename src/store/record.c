@@ -374,6 +374,7 @@ head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, l
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &seen, (uintptr_t)record))) { /* P1, P2 */
         lki_count(thread, LKI_HEAD_CONFLICTS, 1);
         lki_record_discard(thread, cell, record);
+        lk_backoff(0); /* who has the head gets several writes done meanwhile */
         return LK_BUSY;
     }
     lki_record_stamp(store, record);

@@ -48,6 +48,7 @@ value_put(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *reco
     lki_store_relaxed(&record->word, 0);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)record))) { /* P1, P2 */
         lki_record_discard(thread, cell, record);
+        lk_backoff(0); /* who has the head gets several writes done meanwhile */
         return false;
     }
     lki_record_stamp(store, record);
