@@ -53,15 +53,40 @@ test_item_calls_leave_errno(rig *r)
     }
 }
 
+/* Of those that the handle lacks, too. */
+static void
+test_conditional_writes_leave_errno(rig *r)
+{
+    lk_item item = lkc_item("p", "1", "one");
+    lk_key number = lk_key_of("p", "n"), none = lk_key_of("nobody", "3");
+    lk_position position = {{0}};
+    int64_t value;
+    lk_job found;
+    for (int turn = 0; turn < 3; turn++) {
+        KEEPS(lk_put_if(r->db, &item, LK_IF_ABSENT, item.data));
+        KEEPS(lk_put_if(r->db, &item, LK_IF_EQUAL, item.data));
+        KEEPS(lk_put_if(r->db, &item, LK_IF_EQUAL, lk_string("two")));
+        KEEPS(lk_touch(r->db, item.key, lkc_now(r) + 10));
+        KEEPS(lk_touch(r->db, none, 0));
+        KEEPS(lk_add(r->db, number, INT64_MAX, 0, &value));
+        KEEPS(lk_add(r->db, item.key, 1, 0, &value));
+        KEEPS(lk_list_partitions(r->db, &position, 1, r->result));
+        KEEPS(lk_queue_inspect(r->db, none, &found));
+        lkc_advance(r, 11);
+    }
+}
+
 static void
 test_ordered_reads_leave_errno(rig *r)
 {
     lk_query query = {.pk = lk_string("p")}, nobody = {.pk = lk_string("nobody")};
+    size_t count;
     lk_stream *stream = NULL;
     lk_item item;
     for (uint64_t i = 0; i < 40; i++)
         assert_status(LK_OK, lk_set(r->db, &(lk_item){.key = lkc_numbered("p", i)}, 1));
     KEEPS(lk_query_items(r->db, &query, r->result));
+    KEEPS(lk_count(r->db, &query, &count));
     KEEPS(lk_query_items(r->db, &nobody, r->result));
     query.reverse = true;
     query.limit = 3;
@@ -142,6 +167,7 @@ test_open_and_close_leave_errno(rig *r)
 
 static const lkc_case cases[] = {
     CASE(test_item_calls_leave_errno, 0),
+    CASE(test_conditional_writes_leave_errno, 0),
     CASE(test_ordered_reads_leave_errno, LK_HAS_QUERY),
     CASE(test_locks_and_commits_leave_errno, LK_HAS_LOCKS),
     CASE(test_queue_calls_leave_errno, LK_HAS_QUEUES),

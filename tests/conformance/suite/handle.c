@@ -47,7 +47,10 @@ test_handle_without_query_says_unsupported(rig *r)
 {
     lk_query query = {.pk = lk_string("a")};
     lk_stream *stream = NULL;
+    size_t count = 77;
     lkc_prime(r->result);
+    assert_status(LK_UNSUPPORTED, lk_count(r->db, &query, &count));
+    assert_int_equal(count, 77);
     assert_status(LK_UNSUPPORTED, lk_query_items(r->db, &query, r->result));
     assert_true(lkc_is_primed(r->result));
     assert_status(LK_UNSUPPORTED, lk_stream_open(r->db, &query, &stream));
@@ -148,6 +151,56 @@ test_handle_that_commits_no_jobs_says_unsupported(rig *r)
     assert_status(LK_UNSUPPORTED, lk_commit(r->db, acknowledge, 2, NULL, 0, NULL));
     assert_holds(r, lk_key_of("a", "b"), NULL);
     assert_holds(r, lk_key_of("q", "job"), NULL);
+}
+
+/* The same of its options, and of releases. */
+static void
+test_handle_that_commits_no_releases_says_unsupported(rig *r)
+{
+    lk_claim claim = {lk_key_of("q", "job"), 0, 0, 0};
+    lk_push_options options = {.unique = true};
+    lk_write push[] = {{.kind = LK_PUT, .item = lkc_item("a", "b", "x")},
+                       {.kind = LK_PUSH, .item = lkc_item("q", "new", "x"), .push = &options}};
+    lk_write release[] = {{.kind = LK_PUT, .item = lkc_item("a", "b", "x")},
+                          {.kind = LK_RELEASE, .claim = &claim}};
+    if (lkc_can(r, LK_HAS_QUEUES))
+        lkc_push(r, "q", "job", "x");
+    assert_status(LK_UNSUPPORTED, lk_commit(r->db, push, 2, NULL, 0, NULL));
+    assert_status(LK_UNSUPPORTED, lk_commit(r->db, release, 2, NULL, 0, NULL));
+    assert_holds(r, lk_key_of("a", "b"), NULL);
+    assert_holds(r, lk_key_of("q", "new"), NULL);
+}
+
+/* Neither its own, nor any that the library could put together. */
+static void
+test_handle_without_conditions_says_unsupported(rig *r)
+{
+    lk_item item = lkc_item("a", "b", "x");
+    int64_t value = 77;
+    assert_status(LK_UNSUPPORTED, lk_put_if(r->db, &item, LK_IF_ABSENT, item.data));
+    assert_status(LK_UNSUPPORTED, lk_touch(r->db, item.key, 0));
+    assert_status(LK_UNSUPPORTED, lk_add(r->db, item.key, 1, 0, &value));
+    assert_int_equal(value, 77);
+    assert_holds(r, item.key, NULL);
+}
+
+static void
+test_handle_without_a_list_of_partitions_says_unsupported(rig *r)
+{
+    lk_position position = {{0}};
+    lkc_set(r, "a", "b", "x");
+    lkc_prime(r->result);
+    assert_status(LK_UNSUPPORTED, lk_list_partitions(r->db, &position, 0, r->result));
+    assert_true(lkc_is_primed(r->result) && position.opaque[0] == 0);
+}
+
+static void
+test_handle_without_inspection_says_unsupported(rig *r)
+{
+    lk_job found;
+    lkc_fill(&found, sizeof found);
+    assert_status(LK_UNSUPPORTED, lk_queue_inspect(r->db, lk_key_of("q", "b"), &found));
+    assert_true(lkc_is_filled(&found, sizeof found));
 }
 
 /* ---- results (adapter.h) ---- */
@@ -253,6 +306,9 @@ test_handle_that_is_held_and_closed_says_invalid(rig *r)
     lk_queue_statistics depths;
     size_t size = 0;
     int fd;
+    int64_t value;
+    lk_position position = {{0}};
+    lk_job found;
     lkc_set(r, "a", "b", "x");
     assert_status(LK_OK, lk_adapter_hold(db));
     lkc_close(r);
@@ -268,6 +324,12 @@ test_handle_that_is_held_and_closed_says_invalid(rig *r)
     assert_status(LK_INVALID, lk_get_locked(db, &item.key, 1, &lock, r->result));
     assert_status(LK_INVALID, lk_set_atomic(db, &item, 1, &lock, 1, NULL));
     assert_status(LK_INVALID, lk_commit(db, NULL, 0, &lock, 1, NULL));
+    assert_status(LK_INVALID, lk_put_if(db, &item, LK_IF_ABSENT, item.data));
+    assert_status(LK_INVALID, lk_touch(db, item.key, 0));
+    assert_status(LK_INVALID, lk_add(db, item.key, 1, 0, &value));
+    assert_status(LK_INVALID, lk_count(db, &query, &size));
+    assert_status(LK_INVALID, lk_list_partitions(db, &position, 0, r->result));
+    assert_status(LK_INVALID, lk_queue_inspect(db, item.key, &found));
     assert_status(LK_INVALID, lk_queue_push(db, &item, 1, NULL, r->result));
     assert_status(LK_INVALID, lk_queue_pull(db, &pull, r->result));
     assert_status(LK_INVALID, lk_queue_acknowledge(db, &claim, 1));
@@ -347,6 +409,13 @@ static const lkc_case cases[] = {
     CASE_WITHOUT(test_handle_without_views_says_unsupported, LK_HAS_VIEWS),
     CASE_WITHOUT(test_handle_without_sweep_says_unsupported, LK_HAS_SWEEP),
     CASE_WITHOUT(test_handle_without_statistics_says_unsupported, LK_HAS_STATISTICS),
+    CASE_WITHOUT(test_handle_without_conditions_says_unsupported, LKC_CONDITIONS),
+    CASE_WITHOUT(test_handle_without_a_list_of_partitions_says_unsupported, LK_HAS_PARTITIONS),
+    CASE_WITHOUT(test_handle_without_inspection_says_unsupported, LK_HAS_QUEUE_INSPECT),
+    {.name = "test_handle_that_commits_no_releases_says_unsupported",
+     .run = test_handle_that_commits_no_releases_says_unsupported,
+     .needs = LK_HAS_LOCKS,
+     .lacks = LK_COMMITS_RELEASES},
     {.name = "test_handle_that_commits_no_jobs_says_unsupported",
      .run = test_handle_that_commits_no_jobs_says_unsupported,
      .needs = LK_HAS_LOCKS,

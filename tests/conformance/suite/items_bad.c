@@ -130,6 +130,110 @@ test_writes_of_bad_items_write_nothing(rig *r)
     free(bytes);
 }
 
+/* ---- conditional writes ---- */
+
+static void
+test_conditional_writes_of_bad_keys_write_nothing(rig *r)
+{
+    unsigned char *bytes = bytes_for_bad_keys(r);
+    bad_key bad[BAD_KEYS];
+    int64_t value = 77;
+    bad_keys_make(r, bytes, bad);
+    for (size_t i = 0; i < BAD_KEYS; i++) {
+        lk_status wanted = bad[i].wanted;
+        lk_item item = {.key = bad[i].key, .data = lk_string("y")};
+        for (int condition = LK_ALWAYS; condition <= LK_IF_EQUAL; condition++)
+            assert_status(wanted, lk_put_if(r->db, &item, (lk_condition)condition, item.data));
+        assert_status(wanted, lk_touch(r->db, bad[i].key, 0));
+        assert_status(wanted, lk_add(r->db, bad[i].key, 1, 0, &value));
+    }
+    assert_int_equal(value, 77);
+    free(bytes);
+}
+
+/* Each is as good as an argument that is wrong of lk_set; besides the condition, and what it
+ * expects. */
+static void
+test_conditional_writes_of_bad_arguments_write_nothing(rig *r)
+{
+    lk_item good = lkc_item("a", "old", "y"), bad[] = {good, good, good, good};
+    lk_bytes none = {NULL, 0}, nowhere = {NULL, 1};
+    lk_bytes large = {one_byte, r->about.max_data_size + 1};
+    int64_t value = 77;
+    bad[0].expires_at_ms = -1;
+    bad[1].data = nowhere;
+    bad[2].data = large;
+    bad[3].data.size = SIZE_MAX;
+    lkc_set(r, "a", "old", "x");
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_status(i < 2 ? LK_INVALID : LK_TOO_BIG,
+                      lk_put_if(r->db, &bad[i], LK_IF_PRESENT, none));
+    assert_status(LK_INVALID, lk_put_if(r->db, &good, (lk_condition)4, none));
+    assert_status(LK_INVALID, lk_put_if(r->db, &good, (lk_condition)-1, none));
+    assert_status(LK_INVALID, lk_put_if(r->db, &good, LK_IF_EQUAL, nowhere));
+    assert_status(LK_TOO_BIG, lk_put_if(r->db, &good, LK_IF_EQUAL, large));
+    assert_status(LK_INVALID, lk_put_if(r->db, NULL, LK_IF_PRESENT, none));
+    assert_status(LK_INVALID, lk_put_if(NULL, &good, LK_IF_PRESENT, none));
+    assert_status(LK_INVALID, lk_touch(NULL, good.key, 0));
+    assert_status(LK_INVALID, lk_touch_at(r->db, NULL, 0));
+    assert_status(LK_INVALID, lk_touch(r->db, good.key, -1));
+    assert_status(LK_INVALID, lk_touch(r->db, good.key, INT64_MIN));
+    assert_status(LK_INVALID, lk_add(NULL, good.key, 1, 0, &value));
+    assert_status(LK_INVALID, lk_add_at(r->db, NULL, 1, 0, &value));
+    assert_status(LK_INVALID, lk_add(r->db, lk_key_of("a", "new"), 1, -1, &value));
+    assert_status(LK_INVALID, lk_add(r->db, lk_key_of("a", "new"), 1, INT64_MIN, &value));
+    assert_int_equal(value, 77);
+    assert_holds(r, good.key, "x");
+    assert_holds(r, lk_key_of("a", "new"), NULL);
+    /* "`expected` is looked at for LK_IF_EQUAL only"; "`value` (may be NULL)" */
+    assert_status(LK_OK, lk_put_if(r->db, &good, LK_IF_PRESENT, nowhere));
+    assert_status(LK_OK, lk_put_if(r->db, &good, LK_ALWAYS, large));
+    assert_status(LK_OK, lk_add(r->db, lk_key_of("a", "new"), 1, 0, NULL));
+    lk_item empty = {.key = good.key};
+    assert_status(LK_OK, lk_put_if(r->db, &empty, LK_IF_EQUAL, good.data));
+    assert_status(LK_OK, lk_put_if(r->db, &good, LK_IF_EQUAL, none)); /* the empty string */
+}
+
+static void
+test_commit_of_bad_conditional_writes_changes_nothing(rig *r)
+{
+    lk_item old = lkc_item("a", "old", "y"), late = old;
+    lk_bytes nowhere = {NULL, 1}, large = {one_byte, r->about.max_data_size + 1};
+    late.expires_at_ms = -1;
+    const lk_write bad[] = {
+        {.kind = LK_PUT, .item = old, .condition = (lk_condition)4},
+        {.kind = LK_DELETE, .item = old, .condition = (lk_condition)-1},
+        {.kind = LK_DELETE, .item = old, .condition = LK_IF_EQUAL, .expected = nowhere},
+        {.kind = LK_TOUCH, .item = late},
+        {.kind = LK_ADD, .item = late, .delta = 1},
+        {.kind = (lk_write_kind)7, .item = old},
+        {.kind = (lk_write_kind)-1, .item = old},
+        {.kind = LK_TOUCH},
+        {.kind = LK_ADD},
+        {.kind = LK_PUT, .item = old, .condition = LK_IF_EQUAL, .expected = large},
+        {.kind = LK_TOUCH, .item = {.key = {{"a", 1}, {one_byte, r->about.max_sk_size + 1}}}},
+    };
+    lkc_set(r, "a", "old", "x");
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        lk_write writes[] = {{.kind = LK_PUT, .item = lkc_item("a", "new", "z")}, bad[i]};
+        lk_conflict conflict;
+        lkc_fill(&conflict, sizeof conflict);
+        assert_status(i < 9 ? LK_INVALID : LK_TOO_BIG,
+                      lk_commit(r->db, writes, 2, NULL, 0, &conflict));
+        assert_true(lkc_is_filled(&conflict, sizeof conflict));
+    }
+    assert_holds(r, old.key, "x");
+    assert_holds(r, lk_key_of("a", "new"), NULL);
+    /* "What a kind does not use is not looked at", and the conflict "may be NULL". */
+    lk_write unused[] = {
+        {.kind = LK_PUT, .item = old, .expected = nowhere, .delta = 5, .delay_ms = -1},
+        {.kind = LK_DELETE, .item = {.key = lk_key_of("a", "new"), .expires_at_ms = -1}},
+        {.kind = LK_TOUCH, .item = {.key = lk_key_of("a", "none"), .data = nowhere}}};
+    assert_status(LK_NOT_FOUND, lk_commit(r->db, unused, 3, NULL, 0, NULL));
+    assert_status(LK_OK, lk_commit(r->db, unused, 2, NULL, 0, NULL));
+    assert_holds(r, old.key, "y");
+}
+
 static void
 test_calls_with_null_say_invalid(rig *r)
 {
@@ -176,6 +280,9 @@ static const lkc_case cases[] = {
     CASE(test_sizes_at_their_limits_are_stored, 0),
     CASE(test_reads_of_bad_keys_say_so_and_touch_nothing, 0),
     CASE(test_writes_of_bad_items_write_nothing, 0),
+    CASE(test_conditional_writes_of_bad_keys_write_nothing, LKC_CONDITIONS),
+    CASE(test_conditional_writes_of_bad_arguments_write_nothing, LKC_CONDITIONS),
+    CASE(test_commit_of_bad_conditional_writes_changes_nothing, LKC_CONDITIONS | LK_HAS_LOCKS),
     CASE(test_calls_with_null_say_invalid, 0),
     CASE(test_empty_bytes_may_be_null, 0),
     CASE(test_calls_with_count_zero_do_nothing, 0),

@@ -58,6 +58,8 @@ shape_expect(const lk_query *query, size_t wanted[COUNT(sks)])
         int order = lk_bytes_compare(sks[at], query->after);
         if (begins_with(sks[at], query->sk_prefix) &&
             (query->after.size == 0 || (query->reverse ? order < 0 : order > 0)) &&
+            lk_bytes_compare(sks[at], query->from) >= 0 &&
+            (query->until.size == 0 || lk_bytes_compare(sks[at], query->until) < 0) &&
             (query->limit == 0 || count < query->limit))
             wanted[count++] = at;
     }
@@ -145,6 +147,41 @@ test_stream_of_each_shape_equals_the_query(rig *r)
     }
 }
 
+/* The same with each pair of bounds: queries, streams and counts. */
+static void
+test_query_of_each_pair_of_bounds_returns_what_it_asks_for(rig *r)
+{
+    size_t wanted[COUNT(sks)];
+    shapes_set(r, "p");
+    shapes_set(r, "q");
+    for (size_t i = 0; i < COUNT(afters) * COUNT(afters) * 2 * COUNT(prefixes); i++) {
+        size_t pair = i / 2 % (COUNT(afters) * COUNT(afters)), turn = i * 7;
+        lk_query query = {.pk = lk_string("p"),
+                          .sk_prefix = prefixes[i / (2 * COUNT(afters) * COUNT(afters))],
+                          .after = turn % 3 == 0 ? afters[turn % COUNT(afters)] : afters[0],
+                          .limit = turn % 5 == 0 ? turn % 4 : 0,
+                          .reverse = i % 2 != 0,
+                          .relaxed = turn % 4 == 1,
+                          .from = afters[pair % COUNT(afters)],
+                          .until = afters[pair / COUNT(afters)]};
+        size_t count = shape_expect(&query, wanted), counted = 77;
+        lk_stream *stream = NULL;
+        lk_item item;
+        assert_status(LK_OK, lk_query_items(r->db, &query, r->result));
+        assert_int_equal(lk_result_count(r->result), count);
+        assert_status(LK_OK, lk_count(r->db, &query, &counted));
+        assert_int_equal(counted, count);
+        assert_status(LK_OK, lk_stream_open(r->db, &query, &stream));
+        for (size_t j = 0; j < count; j++) {
+            assert_bytes(sks[wanted[j]], lk_result_item(r->result, j)->key.sk);
+            assert_status(LK_OK, lk_stream_next(stream, &item));
+            assert_bytes(sks[wanted[j]], item.key.sk);
+        }
+        assert_status(LK_END, lk_stream_next(stream, &item));
+        lk_stream_close(stream);
+    }
+}
+
 /* ---- nothing there, bad arguments ---- */
 
 static void
@@ -160,15 +197,21 @@ test_query_that_is_bad_leaves_the_result(rig *r)
                             {.pk = none},
                             {.pk = pk, .sk_prefix = none},
                             {.pk = pk, .after = none},
+                            {.pk = pk, .from = none},
+                            {.pk = pk, .until = none},
                             {.pk = long_pk},
                             {.pk = pk, .sk_prefix = long_sk},
-                            {.pk = pk, .after = long_sk}};
+                            {.pk = pk, .after = long_sk},
+                            {.pk = pk, .from = long_sk},
+                            {.pk = pk, .until = long_sk}};
+    size_t number = 77;
     lkc_set(r, "p", "a", "x");
     lkc_prime(r->result);
     for (size_t i = 0; i < COUNT(bad); i++) {
-        lk_status wanted = i < 4 ? LK_INVALID : LK_TOO_BIG;
+        lk_status wanted = i < 6 ? LK_INVALID : LK_TOO_BIG;
         lk_stream *stream = NULL;
         assert_status(wanted, lk_query_items(r->db, &bad[i], r->result));
+        assert_status(wanted, lk_count(r->db, &bad[i], &number));
         assert_status(wanted, lk_stream_open(r->db, &bad[i], &stream));
         assert_null(stream);
     }
@@ -177,6 +220,10 @@ test_query_that_is_bad_leaves_the_result(rig *r)
     assert_status(LK_INVALID, lk_query_items(NULL, &good, r->result));
     assert_status(LK_INVALID, lk_query_items(r->db, NULL, r->result));
     assert_status(LK_INVALID, lk_query_items(r->db, &good, NULL));
+    assert_status(LK_INVALID, lk_count(NULL, &good, &number));
+    assert_status(LK_INVALID, lk_count(r->db, NULL, &number));
+    assert_status(LK_INVALID, lk_count(r->db, &good, NULL));
+    assert_int_equal(number, 77);
     assert_status(LK_INVALID, lk_stream_open(r->db, NULL, &stream));
     assert_status(LK_INVALID, lk_stream_open(r->db, &good, NULL));
     assert_null(stream);
@@ -260,6 +307,11 @@ test_pages_of_any_size_are_together_the_query(rig *r)
             pages_read(r, &query, max_visits, max_bytes);
             query.after = afters[j % COUNT(afters)];
             pages_read(r, &query, max_visits, max_bytes);
+            if (!lkc_can(r, LK_QUERIES_RANGES))
+                continue;
+            query.from = afters[i % COUNT(afters)];
+            query.until = afters[(i + j) % COUNT(afters)];
+            pages_read(r, &query, max_visits, max_bytes);
         }
     /* By limit: as many pages as it takes, with the limit of each. */
     for (size_t limit = 1; limit < 9; limit++) {
@@ -277,6 +329,8 @@ test_pages_of_any_size_are_together_the_query(rig *r)
 static const lkc_case cases[] = {
     CASE(test_query_of_each_shape_returns_what_it_asks_for, LK_HAS_QUERY),
     CASE(test_stream_of_each_shape_equals_the_query, LK_HAS_QUERY),
+    CASE(test_query_of_each_pair_of_bounds_returns_what_it_asks_for,
+         LK_HAS_QUERY | LK_QUERIES_RANGES),
     CASE(test_query_that_is_bad_leaves_the_result, LK_HAS_QUERY),
     CASE(test_query_pages_by_a_cursor_in_the_result, LK_HAS_QUERY),
     CASE(test_pages_of_any_size_are_together_the_query, LK_HAS_QUERY),

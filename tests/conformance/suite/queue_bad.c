@@ -208,6 +208,38 @@ test_bad_names_of_queues_change_nothing(rig *r)
     queue_end(r, &j);
 }
 
+static void
+test_bad_inspections_change_nothing(rig *r)
+{
+    job j;
+    lk_job found[2];
+    const lk_key good = lk_key_of("q", "ready"),
+                 bad[] = {{{NULL, 0}, {"a", 1}},
+                          {{NULL, 1}, {"a", 1}},
+                          {{"q", 1}, {NULL, 1}},
+                          {{"q", 1}, {"x", r->about.max_sk_size + 1}},
+                          {{"x", r->about.max_pk_size + 1}, {NULL, 0}}};
+    queue_begin(r, &j);
+    lkc_fill(found, sizeof found);
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        lk_status wanted = i < 3 ? LK_INVALID : LK_TOO_BIG;
+        lk_key keys[] = {good, bad[i]};
+        assert_status(wanted, lk_queue_inspect(r->db, bad[i], found));
+        assert_status(wanted, lk_queue_inspect_many(r->db, keys, 2, found));
+    }
+    assert_status(LK_INVALID, lk_queue_inspect(NULL, good, found));
+    assert_status(LK_INVALID, lk_queue_inspect(r->db, good, NULL));
+    assert_status(LK_INVALID, lk_queue_inspect_at(r->db, NULL, found));
+    assert_status(LK_INVALID, lk_queue_inspect_many(r->db, NULL, 1, found));
+    assert_status(LK_INVALID, lk_queue_inspect_many(r->db, &good, 1, NULL));
+    assert_status(LK_OK, lk_queue_inspect_many(r->db, NULL, 0, NULL));
+    assert_true(lkc_is_filled(found, sizeof found));
+    lk_key keys[] = {lk_key_of("q", "none"), good};
+    assert_status(LK_OK, lk_queue_inspect_many(r->db, keys, 2, found));
+    assert_true(found[0].state == 0 && found[1].state == LK_JOB_READY && found[1].receives == 0);
+    queue_end(r, &j);
+}
+
 /* "no abort": times of any length are what they are, and do not wrap. */
 static void
 test_times_of_any_length_do_not_wrap(rig *r)
@@ -237,6 +269,7 @@ static const lkc_case cases[] = {
     CASE(test_bad_pulls_change_nothing, LK_HAS_QUEUES),
     CASE(test_bad_claims_change_nothing, LK_HAS_QUEUES),
     CASE(test_bad_names_of_queues_change_nothing, LK_HAS_QUEUES),
+    CASE(test_bad_inspections_change_nothing, LK_HAS_QUEUE_INSPECT),
     CASE(test_times_of_any_length_do_not_wrap, LK_HAS_QUEUES),
 };
 AREA(lkc_queue_bad_area, cases);

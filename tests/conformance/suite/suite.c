@@ -15,7 +15,8 @@ static const lkc_area *const areas[] = {
 
     &lkc_queue_bad_area,  &lkc_wait_area,        &lkc_queue_threads_area,
     &lkc_durable_area,    &lkc_strangers_area,   &lkc_figures_area,
-    &lkc_errno_area,      &lkc_job_results_area, &lkc_conditions_threads_area};
+    &lkc_errno_area,      &lkc_job_results_area, &lkc_conditions_threads_area,
+    &lkc_whole_area};
 
 /* ---- the database ---- */
 

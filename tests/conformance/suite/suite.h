@@ -66,7 +66,7 @@ extern const lkc_area lkc_handle_area, lkc_items_area, lkc_items_bad_area, lkc_m
     lkc_query_area, lkc_query_threads_area, lkc_stream_area, lkc_view_area, lkc_locks_area,
     lkc_set_atomic_area, lkc_threads_area, lkc_queue_bad_area, lkc_wait_area,
     lkc_queue_threads_area, lkc_durable_area, lkc_strangers_area, lkc_figures_area, lkc_errno_area,
-    lkc_job_results_area, lkc_conditions_threads_area;
+    lkc_job_results_area, lkc_conditions_threads_area, lkc_whole_area;
 
 #define CASE(name, needs)                \
     {                                    \
