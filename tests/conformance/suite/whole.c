@@ -6,7 +6,7 @@
 
 /* ---- lk_list_partitions ---- */
 
-enum { MANY = 2500, PK_ROOM = 24 };
+enum { MANY = 1100, PK_ROOM = 24 };
 
 static const char *
 pk_name(size_t i, char name[PK_ROOM])
@@ -27,7 +27,7 @@ pages_list(rig *r, lk_position position, size_t limit, unsigned char seen[MANY])
         for (size_t i = 0; i < lk_result_count(r->result); i++, count++) {
             char name[PK_ROOM];
             lk_bytes pk = lk_result_item(r->result, i)->key.pk;
-            assert_true(pk.size < sizeof name && lk_result_count(r->result) <= limit + 1024);
+            assert_true(pk.size < sizeof name && count < MANY);
             memcpy(name, pk.data, pk.size);
             name[pk.size] = '\0';
             assert_int_equal(sscanf(name, "partition %zu", &at), 1);
@@ -42,14 +42,12 @@ pages_list(rig *r, lk_position position, size_t limit, unsigned char seen[MANY])
 static void
 test_list_of_many_partitions_has_each_once(rig *r)
 {
-    static const size_t limits[] = {0, 1, 7, 1000, MANY, SIZE_MAX / 2};
+    static const size_t limits[] = {0, 40, SIZE_MAX / 2};
     char name[PK_ROOM];
     for (size_t i = 0; i < MANY; i++)
         lkc_set(r, pk_name(i, name), "", "x");
     for (size_t i = 0; i < COUNT(limits); i++) {
         unsigned char seen[MANY] = {0};
-        if (limits[i] == 1 && r->about.max_pk_size < 128)
-            continue;
         assert_int_equal(pages_list(r, (lk_position){{0}}, limits[i], seen), MANY);
         for (size_t j = 0; j < MANY; j++)
             assert_int_equal(seen[j], 1);
