@@ -47,6 +47,7 @@ static lk_lock locks[KEYS];
 static lk_claim claims[JOBS];
 static lk_query queries[SCANS];
 static int64_t sum;
+static size_t found;
 static lk_pull_options pull_one = LK_PULL_OPTIONS_INIT, pull_many = LK_PULL_OPTIONS_INIT;
 
 /* ---- what does not depend on the moment ---- */
@@ -168,6 +169,7 @@ MEASURE(touch, numbers, KEYS, 1, lk_touch_at(on, &keys[i], INT64_MAX))
 MEASURE(get_locked, db, KEYS, 2, lk_get_locked(on, &keys[i], 2, &locks[i], into))
 MEASURE(set_atomic, db, KEYS, 2, lk_set_atomic(on, &items[i], 2, &locks[i], 2, NULL))
 MEASURE(query, db, SCANS, 1, lk_query_items(on, &queries[i], into))
+MEASURE(count, db, SCANS, 1, lk_count(on, &queries[i], &found))
 MEASURE(cache_hit, cache, KEYS, 1, lk_get_at(on, &keys[i], into))
 MEASURE(push, db, JOBS, 1, lk_queue_push(on, &jobs[i], 1, NULL, NULL))
 MEASURE(pull, db, JOBS, 1, lk_queue_pull(on, &pull_one, results[i]))
@@ -246,6 +248,7 @@ static const struct row {
     {"acknowledge_batch", batches_prepare, measured_acknowledge_batch, JOBS, true},
     {"cache_hit", NULL, measured_cache_hit, KEYS, false},
     {"query", NULL, measured_query, (size_t)SCANS *SCAN, false},
+    {"count", NULL, measured_count, (size_t)SCANS *SCAN, false},
     {"new_key", fresh_prepare, measured_new_key, KEYS, false},
     {"delete", NULL, measured_delete, KEYS, true},
 };

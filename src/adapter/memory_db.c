@@ -461,6 +461,27 @@ memory_query(void *state, const lk_page *asked, lk_result *result)
     return LK_OK;
 }
 
+static lk_status
+memory_count(void *state, const lk_query *query, size_t *count)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = self_of(state, &status);
+    if (thread == NULL)
+        return status;
+    lki_page page = {.query = query,
+                     .has_after = query->after.size != 0,
+                     .limit = query->limit != 0 ? query->limit : SIZE_MAX,
+                     .max_cells = SIZE_MAX,
+                     .max_bytes = SIZE_MAX};
+    lki_enter(thread);
+    status = lki_query_page(state, thread, &page);
+    lki_leave(thread);
+    lki_count(thread, LKI_QUERIES, 1);
+    if (status == LK_OK)
+        *count = page.count;
+    return status;
+}
+
 /* ---- queues ---- */
 
 static lk_status
@@ -611,6 +632,7 @@ static const lk_operations memory_operations = {
     .put_if = memory_put_if,
     .touch = memory_touch,
     .add = memory_add,
+    .count = memory_count,
 };
 
 lk_status
@@ -627,7 +649,7 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
                            LK_HAS_QUEUE_FD | LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS |
                            LK_IS_SNAPSHOT | LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES |
-                           LK_HAS_CONDITIONS;
+                           LK_HAS_CONDITIONS | LK_QUERIES_RANGES;
     adapter.state = store;
     adapter.max_pk_size = store->max_pk_size;
     adapter.max_sk_size = store->max_sk_size;

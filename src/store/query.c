@@ -22,60 +22,68 @@
 
 enum { RUN = 128, NEAR = 32, FAR = 64, FEW = 256 };
 
-typedef struct bounds {
-    lk_bytes from;
-    bool bounded; /* else from the very end */
-    bool strict;
-    bool empty; /* nothing can match */
-} bounds;
+/* The keys that a page may have: from `low` on, up to `high`, which is none of them. The prefix is
+ * such a range, too. */
+typedef struct range {
+    lk_bytes low, high;
+    bool strict; /* nor is `low` one of them */
+    bool ends;   /* else there is no `high` */
+} range;
 
-static bool
-has_prefix(const lki_cell *cell, lk_bytes prefix)
+static void
+range_end(range *r, lk_bytes high)
 {
-    return cell->sk_size >= prefix.size &&
-           (prefix.size == 0 || memcmp(lki_cell_sk(cell), prefix.data, prefix.size) == 0);
+    if (!r->ends || lk_bytes_compare(high, r->high) < 0)
+        r->high = high;
+    r->ends = true;
 }
 
-static bounds
-bounds_ascending(const lk_query *query, bool has_after)
+/* The first byte string above all that begin with the prefix; `memory`: room for it. */
+static void
+range_end_prefix(range *r, lk_bytes prefix, unsigned char *memory)
 {
-    bounds b = {.from = query->sk_prefix, .bounded = query->sk_prefix.size != 0};
-    if (has_after && lk_bytes_compare(query->after, query->sk_prefix) >= 0)
-        b = (bounds){.from = query->after, .bounded = true, .strict = true};
-    return b;
-}
-
-/* Everything below the first byte string that is above all with the prefix; `memory`: room for
- * it. */
-static bounds
-bounds_descending(const lk_query *query, bool has_after, unsigned char *memory)
-{
-    bounds b = {.bounded = false};
-    size_t size = query->sk_prefix.size;
+    size_t size = prefix.size;
     if (size != 0)
-        memcpy(memory, query->sk_prefix.data, size);
+        memcpy(memory, prefix.data, size);
     while (size > 0 && memory[size - 1] == 0xff)
         size--;
-    if (size > 0) {
-        memory[size - 1]++;
-        b = (bounds){.from = {memory, size}, .bounded = true};
+    if (size == 0)
+        return;
+    memory[size - 1]++;
+    range_end(r, (lk_bytes){memory, size});
+}
+
+static range
+range_of(const lki_page *page, unsigned char *memory)
+{
+    const lk_query *query = page->query;
+    range r = {.low = query->sk_prefix};
+    range_end_prefix(&r, query->sk_prefix, memory);
+    if (query->until.size != 0)
+        range_end(&r, query->until);
+    if (page->has_after && query->reverse)
+        range_end(&r, query->after);
+    if (lk_bytes_compare(query->from, r.low) > 0)
+        r.low = query->from;
+    if (page->has_after && !query->reverse && lk_bytes_compare(query->after, r.low) >= 0) {
+        r.low = query->after;
+        r.strict = true;
     }
-    if (has_after && (!b.bounded || lk_bytes_compare(query->after, b.from) < 0)) {
-        b = (bounds){.from = query->after, .bounded = true};
-        b.empty = lk_bytes_compare(query->after, query->sk_prefix) <= 0;
-    }
-    return b;
+    return r;
 }
 
 /* What the first line of a cell leads to: the rest of its keys, and its record, with 64 bytes of
  * data. The last of these bytes is named, not the next line: cells begin anywhere in a line, and a
- * line that is left out costs a miss for every other cell. */
+ * line that is left out costs a miss for every other cell. Who only counts needs the record's
+ * first line. */
 LKI_INLINE void
-cell_prefetch_rest(const lki_cell *cell)
+cell_prefetch_rest(const lki_cell *cell, bool counts)
 {
     uintptr_t head = lki_load_relaxed(&cell->item); /* only a hint for the cache */
-    LKI_PREFETCH_FAR((uintptr_t)cell + LKI_LINE);
     LKI_PREFETCH_FAR(head);
+    if (counts)
+        return;
+    LKI_PREFETCH_FAR((uintptr_t)cell + LKI_LINE);
     LKI_PREFETCH_FAR(head + LKI_RECORD_HEADER + 63);
 }
 
@@ -86,7 +94,8 @@ typedef struct scan {
     uint64_t snapshot;    /* UINT64_MAX: what is effective now */
     lki_time now;
     size_t bytes;
-    bool done; /* there is nothing behind `last` */
+    const lk_bytes *stop; /* the end of the range that comes last; NULL: there is none */
+    bool done;            /* there is nothing behind `last` */
 } scan;
 
 /* All items of a page have one pk: the page begins with it. */
@@ -113,25 +122,31 @@ scan_put(lk_result *into, size_t pk_size, const lki_cell *cell, const lki_record
     return true;
 }
 
+static bool
+is_behind(const lki_cell *cell, const lk_bytes *stop, bool reverse)
+{
+    int order = lk_bytes_compare((lk_bytes){lki_cell_sk(cell), cell->sk_size}, *stop);
+    return reverse ? order < 0 : order >= 0;
+}
+
 /* A run of cells, with room for FAR more behind it. LK_OK: go on; LK_END: the page is full, or the
- * prefix is behind us (`done`); LK_NO_MEMORY. */
-static lk_status
-scan_run(scan *s, lki_cell **cells, size_t count)
+ * range is behind us (`done`); LK_NO_MEMORY. `counts`, a constant: nothing is copied. */
+LKI_INLINE lk_status
+scan_run(scan *s, lki_cell **cells, size_t count, bool counts)
 {
     lki_page *page = s->page;
-    lk_bytes prefix = page->query->sk_prefix;
     /* The last one again and again: what is asked for ahead need not know where the run ends. */
     for (size_t i = 0; i < FAR; i++)
         cells[count + i] = cells[count - 1];
     for (size_t i = 0; i < count && i < FAR; i++)
         LKI_PREFETCH_FAR(cells[i]);
     for (size_t i = 0; i < count && i < NEAR; i++)
-        cell_prefetch_rest(cells[i]);
+        cell_prefetch_rest(cells[i], counts);
     for (size_t i = 0; i < count; i++) {
         LKI_PREFETCH_FAR(cells[i + FAR]);
-        cell_prefetch_rest(cells[i + NEAR]);
+        cell_prefetch_rest(cells[i + NEAR], counts);
         const lki_cell *cell = cells[i];
-        if (prefix.size != 0 && !has_prefix(cell, prefix)) {
+        if (s->stop != NULL && is_behind(cell, s->stop, page->query->reverse)) {
             s->done = true;
             return LK_END;
         }
@@ -140,18 +155,18 @@ scan_run(scan *s, lki_cell **cells, size_t count)
             lki_record_at(s->store, lki_load_acquire(&cell->item), s->snapshot); /* P1 */
         if (!lki_record_is_live(s->store, record, &s->now))
             continue;
-        if (!scan_put(page->into, page->query->pk.size, cell, record))
+        if (!counts && !scan_put(page->into, page->query->pk.size, cell, record))
             return LK_NO_MEMORY;
         s->bytes += record->size;
-        if (page->into->count == page->limit || s->bytes >= page->max_bytes)
+        if (++page->count == page->limit || (!counts && s->bytes >= page->max_bytes))
             return LK_END;
     }
     return LK_OK;
 }
 
-/* What is left of the query once its bounds are known. */
+/* What is left of the query once its range is known. */
 static lk_status
-scan_all(scan *s, lki_thread *thread, bounds b)
+scan_all(scan *s, lki_thread *thread, const range *r)
 {
     lki_page *page = s->page;
     const lk_query *query = page->query;
@@ -160,23 +175,27 @@ scan_all(scan *s, lki_thread *thread, bounds b)
     /* Before the index is looked at. */
     s->snapshot = query->relaxed ? UINT64_MAX : lki_snapshot(s->store, thread);
     lki_partition *partition = lki_partition_find(s->store, query->pk);
-    if (partition == NULL || b.empty)
+    if (partition == NULL)
         return LK_OK;
-    lki_partition_walk_begin(&walk, s->store, partition, s->snapshot, b.bounded ? &b.from : NULL,
-                             b.strict, query->reverse);
+    const lk_bytes *low = r->low.size != 0 || r->strict ? &r->low : NULL;
+    const lk_bytes *high = r->ends ? &r->high : NULL;
+    s->stop = query->reverse ? low : high;
+    lki_partition_walk_begin(&walk, s->store, partition, s->snapshot, query->reverse ? high : low,
+                             r->strict, query->reverse);
     lk_status status = LK_OK;
     size_t visited = 0;
     while (status == LK_OK && visited < page->max_cells) {
-        size_t left = page->limit - page->into->count;
+        size_t left = page->limit - page->count;
         size_t count = lki_partition_walk_next(&walk, cells, left < RUN - 4 ? left + 4 : RUN);
         if (count == 0)
             return LK_OK;
         visited += count;
-        status = scan_run(s, cells, count);
+        status =
+            page->into == NULL ? scan_run(s, cells, count, true) : scan_run(s, cells, count, false);
     }
     if (status == LK_NO_MEMORY)
         return LK_NO_MEMORY;
-    if (s->done || s->last == NULL)
+    if (s->done || s->last == NULL || page->into == NULL)
         return LK_OK;
     if (!lki_result_extend(page->into, 0, s->last->sk_size))
         return LK_NO_MEMORY;
@@ -189,20 +208,21 @@ lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
 {
     const lk_query *query = page->query;
     scan s = {.store = store, .page = page};
-    if (!lki_result_extend(page->into, 0, query->pk.size))
-        return LK_NO_MEMORY;
-    lki_copy(page->into->bytes, query->pk.data, query->pk.size);
-    page->into->used = query->pk.size;
-    if (!query->reverse)
-        return scan_all(&s, thread, bounds_ascending(query, page->has_after));
-    /* Where the walk begins is a byte string of its own. */
+    page->count = 0;
+    if (page->into != NULL) {
+        if (!lki_result_extend(page->into, 0, query->pk.size))
+            return LK_NO_MEMORY;
+        lki_copy(page->into->bytes, query->pk.data, query->pk.size);
+        page->into->used = query->pk.size;
+    }
+    /* Where the prefix ends is a byte string of its own. */
     unsigned char few[FEW];
     lki_scratch many = {NULL, 0};
     bool fits = query->sk_prefix.size <= sizeof few;
     if (!fits && !lki_scratch_take(thread, &many, query->sk_prefix.size))
         return LK_NO_MEMORY;
-    lk_status status =
-        scan_all(&s, thread, bounds_descending(query, page->has_after, fits ? few : many.memory));
+    range r = range_of(page, fits ? few : many.memory);
+    lk_status status = scan_all(&s, thread, &r);
     lki_scratch_give(thread, &many);
     return status;
 }

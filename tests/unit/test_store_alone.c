@@ -93,7 +93,7 @@ items_count(void)
 {
     lk_result *result = lk_result_new();
     const lk_query query = {.pk = lk_string("users")};
-    lki_page page = {&query, false, 100, 1000, 10000, result};
+    lki_page page = {&query, false, 100, 1000, 10000, result, 0};
     lki_enter(thread);
     assert_int_equal(lki_query_page(store, thread, &page), LK_OK);
     lki_leave(thread);
