@@ -21,6 +21,7 @@
 #include "queue/pull.h"
 #include "queue/push.h"
 #include "store/commit.h"
+#include "store/list.h"
 #include "store/lock.h"
 #include "store/open.h"
 #include "store/query.h"
@@ -482,6 +483,33 @@ memory_count(void *state, const lk_query *query, size_t *count)
     return status;
 }
 
+static lk_status
+memory_list_partitions(void *state, lk_position *position, size_t limit, lk_result *result)
+{
+    lki_store *store = state;
+    lk_status status = LK_OK;
+    lki_thread *thread = self_of(state, &status);
+    if (thread == NULL)
+        return status;
+    lki_list_place place;
+    if (!lki_list_place_read(store, position, &place))
+        return LK_INVALID;
+    lk_result *draft = lki_result_draft(result);
+    if (draft == NULL)
+        return LK_NO_MEMORY;
+    lki_time now = {lki_now_precise(store), true, true};
+    while (status == LK_OK && draft->count == 0) {
+        lki_enter(thread);
+        status = lki_list_some(store, thread, &place, &now, limit, draft);
+        lki_leave(thread);
+    }
+    if (status != LK_OK)
+        return status;
+    lki_list_place_write(store, &place, position);
+    lk_result_publish(result);
+    return LK_OK;
+}
+
 /* ---- queues ---- */
 
 static lk_status
@@ -633,6 +661,7 @@ static const lk_operations memory_operations = {
     .touch = memory_touch,
     .add = memory_add,
     .count = memory_count,
+    .list_partitions = memory_list_partitions,
 };
 
 lk_status
@@ -648,8 +677,8 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     adapter.name = "memory";
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
                            LK_HAS_QUEUE_FD | LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS |
-                           LK_IS_SNAPSHOT | LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES |
-                           LK_HAS_CONDITIONS | LK_QUERIES_RANGES;
+                           LK_HAS_CONDITIONS | LK_HAS_PARTITIONS | LK_IS_SNAPSHOT |
+                           LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES | LK_QUERIES_RANGES;
     adapter.state = store;
     adapter.max_pk_size = store->max_pk_size;
     adapter.max_sk_size = store->max_sk_size;

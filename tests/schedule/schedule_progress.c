@@ -264,6 +264,22 @@ run_query(void)
 }
 
 static void
+run_list(void)
+{
+    lk_result *result = store_result();
+    lk_query query = {.pk = key[0].pk, .from = key[0].sk, .until = key[2].sk};
+    lk_position position = {{0}};
+    size_t count = 0;
+    STORE_MUST(lk_count(db, &query, &count));
+    SCHEDULE_EXPECT(count <= 2);
+    count = 0;
+    while (lk_list_partitions(db, &position, 1, result) == LK_OK)
+        count++;
+    SCHEDULE_EXPECT(count >= 2); /* key[2] stays, and so do four jobs */
+    lk_result_free(result);
+}
+
+static void
 run_new_key(void)
 {
     store_set(db, key[3], 100);
@@ -385,6 +401,7 @@ read_all(void)
         (void)!lk_view(db, key[i], &item);
     lk_read_end(db);
     lk_result_free(result);
+    run_list();
 }
 
 static void
@@ -557,6 +574,7 @@ const schedule_scenario schedule_scenarios[] = {
     STOPS("stop_get", prepare, run_get),
     STOPS("stop_get_many", prepare, run_get_many),
     STOPS("stop_query", prepare, run_query),
+    STOPS("stop_list", prepare, run_list),
     STOPS("stop_new_key", prepare, run_new_key),
     STOPS("stop_new_lock", prepare, run_new_lock),
     STOPS("stop_new_partition", prepare, run_new_partition),
@@ -579,6 +597,7 @@ const schedule_scenario schedule_scenarios[] = {
     KILLS("kill_add", prepare, run_add),
     KILLS("kill_get_many", prepare, run_get_many),
     KILLS("kill_query", prepare, run_query),
+    KILLS("kill_list", prepare, run_list),
     KILLS("kill_new_key", prepare, run_new_key),
     KILLS("kill_new_partition", prepare, run_new_partition),
     KILLS("kill_sweep", prepare_removals, run_sweep),

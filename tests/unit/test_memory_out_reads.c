@@ -152,6 +152,30 @@ out_is_growth(rig *it)
 }
 
 static lk_status
+call_count(rig *it)
+{
+    char long_prefix[1024] = {0};
+    lk_query query = {.pk = lk_string("pk"), .sk_prefix = {long_prefix, sizeof long_prefix}};
+    size_t count = 1;
+    lk_status status = lk_count(it->k.db, &query, &count);
+    return count == (status == LK_OK ? 0 : 1) ? status : LK_UNKNOWN;
+}
+
+static lk_status
+call_list(rig *it)
+{
+    lk_position position = {{0}};
+    lk_status status = lk_list_partitions(it->k.db, &position, 0, it->out);
+    return status == LK_OK || position.opaque[0] == 0 ? status : LK_UNKNOWN;
+}
+
+static bool
+out_is_partition(rig *it)
+{
+    return lk_result_count(it->out) == 1 && kit_bytes_are(lk_result_item(it->out, 0)->key.pk, "pk");
+}
+
+static lk_status
 call_get_into(rig *it)
 {
     char buffer[8];
@@ -241,6 +265,8 @@ static const scenario scenarios[] = {
     {"get_many", scarce_prepare_old, call_get_many, out_is_untouched, out_is_many},
     {"query", prepare_growth, call_query, out_is_untouched, out_is_growth},
     {"page", prepare_growth, call_page, out_is_untouched, out_is_growth},
+    {"count", prepare_growth, call_count, always, always},
+    {"list", prepare_growth, call_list, out_is_untouched, out_is_partition},
     {"get_into", scarce_prepare_old, call_get_into, always, always},
     {"view", scarce_prepare_old, call_view, always, always},
     {"stream", prepare_growth, call_stream, always, stream_is_after},
