@@ -186,19 +186,24 @@ seen_take(lki_thread *thread, size_t count, lki_scratch *scratch)
     return scratch->memory;
 }
 
-/* Makes holes of what is no live item. How many bytes the others have. */
-LKI_INLINE size_t
-seen_judge(const lki_store *store, lki_seen *seen, size_t count)
+/* Makes holes of what is no live item. *bytes: what the others have. False: as of
+ * lki_record_is_gone. */
+LKI_INLINE bool
+seen_judge(lki_store *store, lki_seen *seen, size_t count, size_t *bytes, int64_t *before_ms)
 {
     lki_time now = {0, false, false};
-    size_t bytes = 0;
+    size_t sum = 0;
     for (size_t i = 0; i < count; i++) {
-        if (LKI_LIKELY(lki_record_is_live(store, seen[i].record, &now)))
-            bytes += lki_hashed_size(&seen[i].hashed) + seen[i].record->size;
-        else
+        lki_record *record = seen[i].record;
+        if (LKI_LIKELY(lki_record_is_live(store, record, &now)))
+            sum += lki_hashed_size(&seen[i].hashed) + record->size;
+        else if (LKI_LIKELY(lki_record_is_gone(seen[i].cell, record, &now, before_ms)))
             seen[i].record = NULL;
+        else
+            return false;
     }
-    return bytes;
+    *bytes = sum;
+    return true;
 }
 
 /* Copies the items into the result. `locked`: all have good locks, which go to `locks`. */
@@ -252,8 +257,11 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
     if (seen == NULL)
         return LK_NO_MEMORY;
     lki_enter(thread);
-    lki_read_many(store, thread, keys, seen, count);
-    size_t bytes = seen_judge(store, seen, count);
+    size_t bytes;
+    int64_t before_ms = 0;
+    do
+        lki_read_many(store, thread, keys, seen, count);
+    while (!seen_judge(store, seen, count, &bytes, &before_ms));
     status = seen_copy(seen, count, bytes, false, NULL, result);
     lki_leave(thread);
     lki_scratch_give(thread, &scratch);

@@ -95,12 +95,33 @@ lki_record_is_over(const lki_store *store, const lki_record *record, lki_time *n
     return record->kind == LKI_VALUE && !lki_record_is_live(store, record, now);
 }
 
+/* A record that a reader has chosen is not live by `now`, which was read later. Was there an
+ * instant at which the cell had nothing live: had the record expired before it was chosen
+ * (*before_ms), or is it there still? If not, it was perhaps replaced in time: the reader chooses
+ * again, and *before_ms is set for that. */
+LKI_INLINE bool
+lki_record_is_gone(const lki_cell *cell, const lki_record *record, const lki_time *now,
+                   int64_t *before_ms)
+{
+    if (record == NULL || record->kind != LKI_VALUE || lki_record_expires(record) < *before_ms ||
+        (uintptr_t)record == lki_load_acquire(&cell->item)) /* P1 */
+        return true;
+    *before_ms = now->ms;
+    return false;
+}
+
 /* The newest live record of an item. Caller: in a section. */
 LKI_INLINE lki_record *
 lki_read_cell(lki_store *store, lki_cell *cell, lki_time *now)
 {
-    lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    return LKI_LIKELY(lki_record_is_live(store, record, now)) ? record : NULL;
+    lki_record *record;
+    int64_t before_ms = 0;
+    do {
+        record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+        if (LKI_LIKELY(lki_record_is_live(store, record, now)))
+            return record;
+    } while (!lki_record_is_gone(cell, record, now, &before_ms));
+    return NULL;
 }
 
 /* The same, if its head alone tells it, as mostly: a settled value that never expires, and no job.

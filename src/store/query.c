@@ -93,6 +93,7 @@ typedef struct scan {
     const lki_cell *last; /* that was looked at; NULL: none */
     uint64_t snapshot;    /* UINT64_MAX: what is effective now */
     lki_time now;
+    int64_t before_ms; /* of lki_record_is_gone */
     size_t bytes;
     const lk_bytes *stop; /* the end of the range that comes last; NULL: there is none */
     bool done;            /* there is nothing behind `last` */
@@ -129,8 +130,9 @@ is_behind(const lki_cell *cell, const lk_bytes *stop, bool reverse)
     return reverse ? order < 0 : order >= 0;
 }
 
-/* A run of cells, with room for FAR more behind it. LK_OK: go on; LK_END: the page is full, or the
- * range is behind us (`done`); LK_NO_MEMORY. `counts`, a constant: nothing is copied. */
+/* A run of cells, with room for FAR more behind it. `counts`, a constant: nothing is copied. LK_OK:
+ * go on; LK_END: the page is full, or the range is behind us (`done`); LK_RACE: as of
+ * lki_record_is_gone; LK_NO_MEMORY. */
 LKI_INLINE lk_status
 scan_run(scan *s, lki_cell **cells, size_t count, bool counts)
 {
@@ -153,8 +155,11 @@ scan_run(scan *s, lki_cell **cells, size_t count, bool counts)
         s->last = cell;
         lki_record *record =
             lki_record_at(s->store, lki_load_acquire(&cell->item), s->snapshot); /* P1 */
-        if (!lki_record_is_live(s->store, record, &s->now))
+        if (LKI_UNLIKELY(!lki_record_is_live(s->store, record, &s->now))) {
+            if (!lki_record_is_gone(cell, record, &s->now, &s->before_ms))
+                return LK_RACE;
             continue;
+        }
         if (!counts && !scan_put(page->into, page->query->pk.size, cell, record))
             return LK_NO_MEMORY;
         s->bytes += record->size;
@@ -164,7 +169,7 @@ scan_run(scan *s, lki_cell **cells, size_t count, bool counts)
     return LK_OK;
 }
 
-/* What is left of the query once its range is known. */
+/* What is left of the query once its range is known; from the start, where it was LK_RACE. */
 static lk_status
 scan_all(scan *s, lki_thread *thread, const range *r)
 {
@@ -172,6 +177,12 @@ scan_all(scan *s, lki_thread *thread, const range *r)
     const lk_query *query = page->query;
     lki_cell *cells[RUN + FAR];
     lki_partition_walk walk;
+    *s = (scan){.store = s->store, .page = page, .before_ms = s->before_ms};
+    page->count = 0;
+    if (page->into != NULL) {
+        page->into->count = 0;
+        page->into->used = query->pk.size;
+    }
     /* Before the index is looked at. */
     s->snapshot = query->relaxed ? UINT64_MAX : lki_snapshot(s->store, thread);
     lki_partition *partition = lki_partition_find(s->store, query->pk);
@@ -193,8 +204,8 @@ scan_all(scan *s, lki_thread *thread, const range *r)
         status =
             page->into == NULL ? scan_run(s, cells, count, true) : scan_run(s, cells, count, false);
     }
-    if (status == LK_NO_MEMORY)
-        return LK_NO_MEMORY;
+    if (status == LK_NO_MEMORY || status == LK_RACE)
+        return status;
     if (s->done || s->last == NULL || page->into == NULL)
         return LK_OK;
     if (!lki_result_extend(page->into, 0, s->last->sk_size))
@@ -208,12 +219,10 @@ lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
 {
     const lk_query *query = page->query;
     scan s = {.store = store, .page = page};
-    page->count = 0;
     if (page->into != NULL) {
         if (!lki_result_extend(page->into, 0, query->pk.size))
             return LK_NO_MEMORY;
         lki_copy(page->into->bytes, query->pk.data, query->pk.size);
-        page->into->used = query->pk.size;
     }
     /* Where the prefix ends is a byte string of its own. */
     unsigned char few[FEW];
@@ -222,7 +231,10 @@ lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
     if (!fits && !lki_scratch_take(thread, &many, query->sk_prefix.size))
         return LK_NO_MEMORY;
     range r = range_of(page, fits ? few : many.memory);
-    lk_status status = scan_all(&s, thread, &r);
+    lk_status status;
+    do
+        status = scan_all(&s, thread, &r);
+    while (LKI_UNLIKELY(status == LK_RACE));
     lki_scratch_give(thread, &many);
     return status;
 }

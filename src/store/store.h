@@ -80,7 +80,8 @@ lki_now_precise(const lki_store *store)
 
 /* The one `now` of a call; zero: not read yet. What a read returns is one instant also as to
  * expiry only if this is read after the records were chosen: else the sweep may bury one of two
- * items that expire together, and the other still counts. */
+ * items that expire together, and the other still counts. What is over by it may have been replaced
+ * in between: lki_record_is_gone (head.h). */
 typedef struct lki_time {
     int64_t ms;
     bool read, precise;

@@ -2,7 +2,7 @@
  *
  * Time passes while three threads are at work: an item is there until its expiry and not a
  * millisecond longer, whoever sweeps or writes it anew; its lock goes with it; a sleeping pull is
- * woken by a delay that ends.
+ * woken by a delay that ends. `expiry_put_off`: what is replaced before it expires is never gone.
  *
  * `midst_*`: it expires in the midst of a commit, at each of its points. The commit has one time:
  * what it has found to be live stays so to its end, and what it leaves behind is over from then on,
@@ -143,6 +143,38 @@ check_renewed(void)
     lk_result_free(result);
 }
 
+/* ---- an item whose end is put off in time ---- */
+
+static void
+put_off(void)
+{
+    for (int i = 0; i < READS; i++) {
+        uint64_t number = 4;
+        lk_item item = store_item(key, &number);
+        item.expires_at_ms = schedule_unix_ms() + LIFE_MS;
+        STORE_MUST(lk_set(db, &item, 1));
+        schedule_time_pass(LIFE_MS);
+    }
+}
+
+static void
+read_always(void)
+{
+    lk_result *result = store_result();
+    for (int i = 0; i < READS; i++) {
+        lk_query query = {.pk = key.pk};
+        size_t count = 0;
+        STORE_MUST(lk_get(db, key, result));
+        STORE_MUST(lk_get_many(db, &key, 1, result));
+        SCHEDULE_EXPECT(lk_result_item(result, 0) != NULL);
+        STORE_MUST(lk_query_items(db, &query, result));
+        SCHEDULE_EXPECT(lk_result_count(result) == 2);
+        STORE_MUST(lk_count(db, &query, &count));
+        SCHEDULE_EXPECT(count == 2);
+    }
+    lk_result_free(result);
+}
+
 /* ---- delays ---- */
 
 static int64_t due_ms;
@@ -266,6 +298,8 @@ const schedule_scenario schedule_scenarios[] = {
     EXPIRY("expiry", .body = {time_passes, read_some, sweep}, .check = check_gone),
     EXPIRY("expiry_lock", .body = {time_passes, set_under_lock, sweep}, .check = check_gone),
     EXPIRY("expiry_renewed", .body = {time_passes, renew, sweep, sweep}, .check = check_renewed),
+    /* Nothing but the order in which they ran ties time to what is read. */
+    EXPIRY("expiry_put_off", .body = {put_off, read_always}, .memory = SCHEDULE_SC),
     EXPIRY("expiry_delay", .body = {pull_and_wait, push_late}, .check = check_delay),
     MIDST("midst_of_a_bump", prepare, bump, check_bumped),
     MIDST("midst_of_a_bump_of_a_job", prepare_job, bump, check_bumped),
