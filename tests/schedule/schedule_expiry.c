@@ -162,7 +162,7 @@ read_always(void)
 {
     lk_result *result = store_result();
     for (int i = 0; i < READS; i++) {
-        lk_query query = {.pk = key.pk};
+        lk_query query = {.pk = key.pk, .reverse = i % 2 != 0};
         size_t count = 0;
         STORE_MUST(lk_get(db, key, result));
         STORE_MUST(lk_get_many(db, &key, 1, result));

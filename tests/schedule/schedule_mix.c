@@ -120,6 +120,8 @@ snapshot_check(lk_result *result, uint32_t draw)
     if (count == 2)
         SCHEDULE_EXPECT(store_number(lk_result_item(result, 0)) ==
                         store_number(lk_result_item(result, 1)));
+    if (done(lk_count(db, &query, &count)))
+        SCHEDULE_EXPECT(count == 0 || count == 2);
 }
 
 static void

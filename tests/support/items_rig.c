@@ -478,15 +478,15 @@ step_count(rig *r)
 static void
 step_partitions(rig *r)
 {
-    lk_bytes wanted[PKS];
+    lk_bytes wanted[KEYS];
     lk_position position = {{0}};
-    size_t count = model_partitions(r->m, wanted, PKS), seen = 0;
+    size_t count = model_partitions(r->m, wanted, KEYS), seen = 0;
     lk_status status = LK_OK;
     while (kit_can(&r->k, LK_HAS_PARTITIONS) && status == LK_OK) {
         size_t limit = draw(r, 4);
         status = lk_list_partitions(r->k.db, &position, limit, r->k.result);
         size_t got = status == LK_OK ? lk_result_count(r->k.result) : 0;
-        EXPECT(r, got <= (limit == 0 ? PKS : limit) && (status != LK_OK || got != 0));
+        EXPECT(r, got <= (limit == 0 ? KEYS : limit) && (status != LK_OK || got != 0));
         for (size_t i = 0; i < got; i++) {
             size_t at = seen++;
             while (at < count &&

@@ -86,6 +86,8 @@ query_matches(rig *r, const lk_query *query)
     EXPECT(r, lk_result_count(r->k.result) == count);
     for (size_t i = 0; i < count; i++)
         items_match(r, lk_result_item(r->k.result, i), &r->found[i]);
+    size_t counted = SIZE_MAX;
+    EXPECT(r, lk_count(r->k.db, query, &counted) == LK_OK && counted == count);
 }
 
 static void
@@ -408,7 +410,7 @@ step_read(rig *r)
 static void
 step_query(rig *r)
 {
-    char name[2][JOB_ROOM];
+    char name[4][JOB_ROOM];
     size_t queue = draw(r, QUEUES);
     lk_query query = {.pk = pks[queue], .reverse = chance(r, 2), .relaxed = chance(r, 4)};
     if (chance(r, 2))
@@ -417,6 +419,10 @@ step_query(rig *r)
         query.sk_prefix.size = 1 + draw(r, query.sk_prefix.size);
     if (chance(r, 2))
         query.after = draw_key(r, queue, name[1]).sk;
+    if (kit_can(&r->k, LK_QUERIES_RANGES) && chance(r, 3))
+        query.from = draw_key(r, queue, name[2]).sk;
+    if (kit_can(&r->k, LK_QUERIES_RANGES) && chance(r, 3))
+        query.until = draw_key(r, queue, name[3]).sk;
     query.limit = chance(r, 2) ? 0 : 1 + draw(r, 20);
     query_matches(r, &query);
 }
