@@ -20,6 +20,7 @@
 #include "adapter/pass.h"
 #include "api/check.h"
 #include "base/alloc.h"
+#include "base/number.h"
 #include "base/result.h"
 
 lk_status
@@ -96,12 +97,10 @@ lki_compose_count(lk_db *db, const lk_query *query, size_t *count)
 
 /* ---- conditions ---- */
 
-enum { NUMBER_SIZE = 8 };
-
 /* A write that has to be judged. */
 typedef struct judged {
     size_t write; /* its index */
-    unsigned char number[NUMBER_SIZE];
+    unsigned char sum[LKI_NUMBER_SIZE];
 } judged;
 
 typedef struct composed {
@@ -110,7 +109,7 @@ typedef struct composed {
     lk_lock *locks; /* the caller's */
     size_t write_count, lock_count, judged_count;
     lk_conflict *conflict;
-    int64_t *value;
+    int64_t *value; /* of a single LK_ADD; may be NULL */
     /* in one allocation */
     lk_write *plain; /* the writes as the adapter gets them */
     lk_lock *all;    /* the caller's locks, then those of judged keys that are not among them */
@@ -119,63 +118,6 @@ typedef struct composed {
     judged *judged;
     lk_result *items; /* as they were read */
 } composed;
-
-/* ---- judging ---- */
-
-static lk_status
-condition_judge(const lk_write *write, const lk_item *live)
-{
-    switch (write->condition) {
-    case LK_ALWAYS:
-        break;
-    case LK_IF_ABSENT:
-        return live == NULL ? LK_OK : LK_EXISTS;
-    case LK_IF_PRESENT:
-        return live != NULL ? LK_OK : LK_NOT_FOUND;
-    case LK_IF_EQUAL:
-        return live != NULL && lk_bytes_compare(live->data, write->expected) == 0 ? LK_OK : LK_RACE;
-    }
-    return LK_OK;
-}
-
-/* The sum, and as bytes into `number`. */
-static lk_status
-number_add(const lk_item *live, int64_t delta, int64_t *sum, unsigned char *number)
-{
-    uint64_t bits = 0;
-    if (live != NULL && live->data.size != NUMBER_SIZE)
-        return LK_INVALID;
-    for (int i = NUMBER_SIZE - 1; live != NULL && i >= 0; i--)
-        bits = bits << 8 | ((const unsigned char *)live->data.data)[i];
-    if (__builtin_add_overflow((int64_t)bits, delta, sum))
-        return LK_TOO_BIG;
-    for (int i = 0; i < NUMBER_SIZE; i++)
-        number[i] = (unsigned char)((uint64_t)*sum >> 8 * i);
-    return LK_OK;
-}
-
-/* Judges a write by the live item of its key, NULL: there is none, and makes the plain one. */
-static lk_status
-write_judge(composed *c, judged *j, const lk_item *live, int64_t *sum)
-{
-    const lk_write *write = &c->writes[j->write];
-    lk_write *plain = &c->plain[j->write];
-    lk_status status = condition_judge(write, live);
-    if (status == LK_OK && write->kind == LK_TOUCH && live == NULL)
-        status = LK_NOT_FOUND;
-    if (status == LK_OK && write->kind == LK_ADD)
-        status = number_add(live, write->delta, sum, j->number);
-    if (status != LK_OK)
-        return status;
-    *plain = (lk_write){.kind = write->kind == LK_DELETE ? LK_DELETE : LK_PUT, .item = write->item};
-    if (write->kind == LK_TOUCH)
-        plain->item.data = live->data;
-    if (write->kind == LK_ADD) {
-        plain->item.data = (lk_bytes){j->number, NUMBER_SIZE};
-        plain->item.expires_at_ms = live != NULL ? live->expires_at_ms : write->item.expires_at_ms;
-    }
-    return LK_OK;
-}
 
 /* ---- one attempt ---- */
 
@@ -236,22 +178,72 @@ locks_join(composed *c)
     return count;
 }
 
+static lk_status
+condition_judge(const lk_write *write, const lk_item *live)
+{
+    switch (write->condition) {
+    case LK_IF_ABSENT:
+        return live == NULL ? LK_OK : LK_EXISTS;
+    case LK_IF_PRESENT:
+        return live != NULL ? LK_OK : LK_NOT_FOUND;
+    case LK_IF_EQUAL:
+        return live != NULL && lk_bytes_compare(live->data, write->expected) == 0 ? LK_OK : LK_RACE;
+    case LK_ALWAYS:
+        break;
+    }
+    return LK_OK;
+}
+
+static lk_status
+number_add(const lk_item *live, int64_t delta, unsigned char *sum)
+{
+    int64_t number = 0;
+    if (live != NULL && live->data.size != LKI_NUMBER_SIZE)
+        return LK_INVALID;
+    if (live != NULL)
+        number = lki_number_read(live->data.data);
+    if (__builtin_add_overflow(number, delta, &number))
+        return LK_TOO_BIG;
+    lki_number_write(sum, number);
+    return LK_OK;
+}
+
+/* Judges a write by the live item of its key (NULL: there is none), and makes the plain one. */
+static lk_status
+write_judge(composed *c, judged *j, const lk_item *live)
+{
+    const lk_write *write = &c->writes[j->write];
+    lk_item *item = &c->plain[j->write].item;
+    lk_status status = condition_judge(write, live);
+    if (status == LK_OK && write->kind == LK_TOUCH && live == NULL)
+        status = LK_NOT_FOUND;
+    if (status == LK_OK && write->kind == LK_ADD)
+        status = number_add(live, write->delta, j->sum);
+    if (status != LK_OK)
+        return refuse(c, j->write, status);
+    c->plain[j->write] =
+        (lk_write){.kind = write->kind == LK_DELETE ? LK_DELETE : LK_PUT, .item = write->item};
+    if (write->kind == LK_TOUCH)
+        item->data = live->data;
+    if (write->kind == LK_ADD)
+        item->data = (lk_bytes){j->sum, sizeof j->sum};
+    if (write->kind == LK_ADD && live != NULL)
+        item->expires_at_ms = live->expires_at_ms;
+    return LK_OK;
+}
+
 /* *again: a lock of a judged key has changed since it was read, nothing is done; LK_OK. */
 static lk_status
 attempt(composed *c, bool *again)
 {
-    int64_t sum = 0;
     *again = false;
     for (size_t j = 0; j < c->judged_count; j++)
         c->keys[j] = c->writes[c->judged[j].write].item.key;
     lk_status status = keys_read(c, c->judged_count);
+    for (size_t j = 0; status == LK_OK && j < c->judged_count; j++)
+        status = write_judge(c, &c->judged[j], lk_result_item(c->items, j));
     if (status != LK_OK)
         return status;
-    for (size_t j = 0; j < c->judged_count; j++) {
-        status = write_judge(c, &c->judged[j], lk_result_item(c->items, j), &sum);
-        if (status != LK_OK)
-            return refuse(c, c->judged[j].write, status);
-    }
     size_t count = locks_join(c);
     if (count > LK_COMMIT_MAX)
         return LK_TOO_BIG;
@@ -262,7 +254,7 @@ attempt(composed *c, bool *again)
     if ((status == LK_OK || status == LK_LATE) && c->lock_count != 0)
         memcpy(c->locks, c->all, c->lock_count * sizeof *c->locks);
     if (status == LK_OK && c->value != NULL)
-        *c->value = sum;
+        *c->value = lki_number_read(c->judged[0].sum);
     if (*again)
         return LK_OK;
     if (conflict.index != SIZE_MAX || conflict.write != SIZE_MAX)
@@ -273,7 +265,7 @@ attempt(composed *c, bool *again)
 /* ---- the call ---- */
 
 static bool
-write_is_judged(const lk_write *write)
+write_asks(const lk_write *write)
 {
     return write->condition != LK_ALWAYS || write->kind == LK_TOUCH || write->kind == LK_ADD;
 }
@@ -294,7 +286,7 @@ composed_open(composed *c, size_t *size)
     c->judged = (judged *)(void *)(c->keys + keys);
     for (size_t i = 0, j = 0; i < c->write_count; i++) {
         c->plain[i] = c->writes[i];
-        if (write_is_judged(&c->writes[i]))
+        if (write_asks(&c->writes[i]))
             c->judged[j++].write = i;
     }
     return true;
@@ -314,7 +306,7 @@ commit_judged(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *lo
                   .conflict = conflict,
                   .value = value};
     for (size_t i = 0; i < write_count; i++)
-        c.judged_count += write_is_judged(&writes[i]);
+        c.judged_count += write_asks(&writes[i]);
     size_t size = 0;
     bool again = true;
     lk_status status = lki_check_duplicates(&(lki_named){.writes = writes, .count = write_count},
