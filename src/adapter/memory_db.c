@@ -206,7 +206,8 @@ seen_judge(lki_store *store, lki_seen *seen, size_t count, size_t *bytes, int64_
     return true;
 }
 
-/* Copies the items into the result. `locked`: all have good locks, which go to `locks`. */
+/* Copies the items into the result. `locked`: all have good locks, which go to `locks`, but for
+ * holes. */
 LKI_INLINE lk_status
 seen_copy(lki_seen *seen, size_t count, size_t bytes, bool locked, lk_lock *locks,
           lk_result *result)
@@ -217,7 +218,9 @@ seen_copy(lki_seen *seen, size_t count, size_t bytes, bool locked, lk_lock *lock
     unsigned char *to = result->bytes;
     for (size_t i = 0; i < count; i++, item++) {
         lki_record *record = seen[i].record;
-        if (!locked && LKI_UNLIKELY(record == NULL)) {
+        if (LKI_UNLIKELY(record == NULL)) {
+            if (locked)
+                locks[i].version = 0, locks[i].expires_at_ms = 0;
             lki_item_hole(item);
             continue;
         }
@@ -272,7 +275,7 @@ memory_get_many(void *state, const lk_key *keys, size_t count, lk_result *result
 enum { FEW = 4 };
 
 /* Items and locks at one instant: a record says both, and what has a good lock is no expired
- * item. */
+ * item. A key with neither gets no lock. */
 static lk_status
 memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
 {
@@ -294,8 +297,7 @@ memory_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
         lki_leave(thread);
         if (LKI_LIKELY(locked))
             break;
-        lk_lock made;
-        status = lki_store_get_locks(store, thread, seen, count, &made);
+        status = lki_store_get_locks(store, thread, seen, count, NULL);
         if (status != LK_OK)
             break; /* else they are read with their items; unless one has gone again meanwhile */
     }
@@ -686,7 +688,8 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
                            LK_HAS_QUEUE_FD | LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS |
                            LK_HAS_CONDITIONS | LK_HAS_PARTITIONS | LK_IS_SNAPSHOT |
-                           LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES | LK_QUERIES_RANGES;
+                           LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES | LK_QUERIES_RANGES |
+                           LK_LOCKS_ABSENT;
     adapter.state = store;
     adapter.max_pk_size = store->max_pk_size;
     adapter.max_sk_size = store->max_sk_size;

@@ -72,6 +72,7 @@ typedef struct plan {
     step **order;       /* by address of the cell */
     size_t step_count;  /* in steps */
     size_t count;       /* in order */
+    size_t absent;      /* so many locks are at version 0 and have no cells yet */
     size_t known;       /* so many of the first locks have their cells in the thread, perhaps */
     size_t paired; /* so many of the first items have the steps of the locks of their numbers */
     lki_time now;
@@ -205,10 +206,13 @@ locks_seek(plan *p)
     }
 }
 
-/* The cell of a lock's key, as the table has it. */
+/* The cell of a lock's key, as the table has it. A key that is to have nothing: NULL; its cell is
+ * found, or made, as that of a key that is written. */
 static LKI_APART lki_cell *
 lock_find_any(plan *p, size_t i)
 {
+    if (p->locks[i].version == 0)
+        return NULL;
     lki_hashed hashed = lki_hashed_of(&p->store->secret, &p->locks[i].key);
     return lki_find_any(p->store, &hashed);
 }
@@ -241,13 +245,16 @@ plan_locks(plan *p)
 {
     const lk_item *items = p->writes->items;
     size_t item_count = items != NULL ? p->writes->count : 0;
-    size_t count = p->lock_count, paired = 0;
+    size_t count = p->lock_count, paired = 0, absent = 0;
     uintptr_t last = 0;
     bool sorted = true;
     for (size_t i = 0; i < count; i++) {
         lki_cell *cell = lock_find(p, i);
-        if (LKI_UNLIKELY(cell == NULL))
-            return LK_RACE;
+        if (LKI_UNLIKELY(cell == NULL)) {
+            if (p->locks[i].version != 0)
+                return LK_RACE;
+            absent++;
+        }
         step *s = p->order[i] = &p->steps[i];
         step_begin(s, cell, &p->locks[i]);
         sorted &= (uintptr_t)cell > last;
@@ -261,32 +268,45 @@ plan_locks(plan *p)
     }
     p->step_count = count;
     p->paired = paired;
+    p->absent = absent;
     p->sorted = sorted;
     return LK_OK;
 }
 
-/* The cell of a write, made where there is none, unless the write then could not be. LK_RACE: so it
- * is. */
+/* The cell of a key that is written, made where there is none, unless the write then could not be:
+ * LK_RACE. `item`: what comes, NULL: no item does; `asks`: as of a step. */
 static LKI_APART lk_status
-write_step_find(plan *p, const lk_item *item, bool gone, const lk_write *asks, step **found)
+cell_find(plan *p, const lk_key *key, const lk_item *item, const lk_write *asks, lki_cell **cell)
 {
     lki_outcome outcome = {.item = item};
-    lki_hashed hashed = lki_hashed_of(&p->store->secret, &item->key);
-    lki_cell *cell;
-    lk_status status = lki_find_to_write(p->store, p->thread, &hashed, &cell);
+    lki_hashed hashed = lki_hashed_of(&p->store->secret, key);
+    lk_status status = lki_find_to_write(p->store, p->thread, &hashed, cell);
     if (status != LK_OK)
         return status;
-    if (cell == NULL && asks != NULL &&
+    if (*cell == NULL && asks != NULL &&
         lki_write_outcome(p->store, asks, NULL, &p->now, &outcome) != LK_OK)
         return LK_RACE;
-    size_t payload = gone ? 0 : lki_item_payload(outcome.item);
-    if (LKI_UNLIKELY(cell == NULL || lki_cell_is_dead(cell)))
+    size_t payload = item == NULL ? 0 : lki_item_payload(outcome.item);
+    if (LKI_UNLIKELY(*cell == NULL || lki_cell_is_dead(*cell)))
         status =
-            lki_cell_find_or_create(p->store, p->thread, &hashed, payload, cell == NULL, &cell);
-    if (LKI_UNLIKELY(status == LK_BUSY)) /* that would have the commit come again */
-        status = LK_END;
-    if (status == LK_OK)
-        *found = step_add(p, cell);
+            lki_cell_find_or_create(p->store, p->thread, &hashed, payload, *cell == NULL, cell);
+    return LKI_LIKELY(status != LK_BUSY) ? status : LK_END; /* the commit would come again */
+}
+
+/* The steps of locks whose keys are to have nothing get their cells. */
+static LKI_APART lk_status
+plan_absent(plan *p)
+{
+    lk_status status = LK_OK;
+    lki_locks_expect(p->store);
+    for (size_t i = 0; status == LK_OK && i < p->lock_count; i++) {
+        step *s = &p->steps[i];
+        lki_cell *cell = s->cell;
+        if (cell == NULL)
+            status = cell_find(p, &s->lock->key, s->gone ? NULL : s->item, s->asks, &cell);
+        if (status == LK_OK)
+            s->cell = cell;
+    }
     return status;
 }
 
@@ -295,10 +315,15 @@ write_step_find(plan *p, const lk_item *item, bool gone, const lk_write *asks, s
 LKI_INLINE lk_status
 write_step(plan *p, size_t i, const lk_item *item, bool gone, const lk_write *asks, step **found)
 {
-    if (i >= p->lock_count || !key_is_same(&item->key, &p->locks[i].key))
-        return write_step_find(p, item, gone, asks, found);
-    *found = &p->steps[i];
-    return LK_OK;
+    if (LKI_LIKELY(i < p->lock_count) && key_is_same(&item->key, &p->locks[i].key)) {
+        *found = &p->steps[i];
+        return LK_OK;
+    }
+    lki_cell *cell;
+    lk_status status = cell_find(p, &item->key, gone ? NULL : item, asks, &cell);
+    if (LKI_LIKELY(status == LK_OK))
+        *found = step_add(p, cell);
+    return status;
 }
 
 /* A push or an acknowledgement: the queue room says which record is to be there, and what comes. */
@@ -322,7 +347,7 @@ plan_job(plan *p, size_t i)
 LKI_INLINE bool
 plan_reserve(plan *p)
 {
-    size_t apart = p->writes->count - p->paired;
+    size_t apart = p->writes->count - p->paired + p->absent;
     return lki_reserve(p->thread, 4 * p->lock_count + 6 * apart + 4);
 }
 
@@ -350,6 +375,11 @@ plan_writes(plan *p)
         s->asks = asks;
         p->asking |= asks != NULL;
     }
+    if (LKI_UNLIKELY(p->absent != 0)) {
+        lk_status status = plan_absent(p);
+        if (status != LK_OK)
+            return status;
+    }
     p->count = p->step_count;
     if (p->sorted && p->step_count == p->lock_count)
         return LK_OK;
@@ -357,14 +387,6 @@ plan_writes(plan *p)
 }
 
 /* ---- one attempt ---- */
-
-/* May the lock of a step be bumped over `over`? */
-static bool
-lock_is_held(plan *p, const step *s, lki_record *over)
-{
-    const lki_lock *lock = lki_good_lock(p->store, over, &p->now);
-    return LKI_LIKELY(lock != NULL) && LKI_LIKELY(lock->version == s->lock->version);
-}
 
 /* The record goes under the commit, over `over`. */
 LKI_INLINE void
@@ -411,8 +433,12 @@ static lki_record *
 step_record(plan *p, step *s, lki_record *over, const lk_item *item)
 {
     lki_lock bumped = {0, p->expires_at_ms};
-    if (s->lock != NULL)
-        bumped.version = s->version = lki_version_above(p->thread, s->lock->version);
+    if (s->lock != NULL) {
+        uint64_t below = s->lock->version;
+        if (LKI_UNLIKELY(below == 0))
+            below = lki_version_below(p->store, s->cell, over);
+        bumped.version = s->version = lki_version_above(p->thread, below);
+    }
     const lki_change change = {.item = item,
                                .job = s->job != NULL ? &s->job->to : NULL,
                                .lock = s->lock != NULL ? &bumped : NULL,
@@ -440,7 +466,7 @@ step_wait(plan *p, lki_commit *blocker)
 static LKI_APART void
 asked_until(plan *p, const step *s, lki_record *over)
 {
-    const lki_lock *lock = s->lock != NULL && over != NULL ? lki_record_lock(over) : NULL;
+    const lki_lock *lock = s->lock != NULL ? lki_good_lock(p->store, over, &p->now) : NULL;
     int64_t ends_ms[] = {lki_record_is_live(p->store, over, &p->now) ? lki_record_expires(over) : 0,
                          lock != NULL ? lock->expires_at_ms : 0};
     for (size_t i = 0; i < 2; i++)
@@ -469,7 +495,8 @@ step_install(plan *p, step *s)
             return LK_NOT_FOUND;
         lki_commit *blocker = NULL;
         lki_record *over = lki_effective(p->store, seen, &blocker);
-        if (s->lock != NULL && LKI_UNLIKELY(!lock_is_held(p, s, over)))
+        if (s->lock != NULL &&
+            LKI_UNLIKELY(!lki_lock_is_at(p->store, over, s->lock->version, &p->now)))
             return LK_RACE;
         if (s->job != NULL && LKI_UNLIKELY(over != s->job->expected))
             return LK_NOT_FOUND; /* it is judged anew */
@@ -525,6 +552,7 @@ step_settle_rest(plan *p, const step *s)
 {
     lki_record_replaced(p->store, p->thread, s->cell, s->over, s->record);
     if (s->lock != NULL) {
+        lki_count(p->thread, LKI_LOCKS_CREATED, s->lock->version == 0 && !s->gone);
         s->lock->version = s->gone ? 0 : s->version;
         s->lock->expires_at_ms = s->gone ? 0 : p->expires_at_ms;
     }
@@ -604,7 +632,8 @@ static void
 plan_discard(plan *p)
 {
     for (size_t i = 0; i < p->step_count; i++)
-        lki_removal_if_void(p->thread, p->steps[i].cell);
+        if (p->steps[i].cell != NULL)
+            lki_removal_if_void(p->thread, p->steps[i].cell);
 }
 
 LKI_INLINE lk_status

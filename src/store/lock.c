@@ -26,17 +26,25 @@
 static void
 lock_fill(lk_lock *lock, const lki_lock *made)
 {
+    if (lock == NULL)
+        return;
     lock->version = made->version;
     lock->expires_at_ms = made->expires_at_ms;
 }
 
-static lk_status
-lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell,
-          lki_record *old, lki_time *now, lk_lock *lock)
+uint64_t
+lki_version_below(lki_store *store, const lki_cell *cell, lki_record *over)
 {
-    uint64_t above = lki_shard_floor(store, hashed->hash); /* P7: after the head was read */
-    if (old != NULL && lki_record_version(old) > above)
-        above = lki_record_version(old);
+    uint64_t version = over != NULL ? lki_record_version(over) : 0;
+    uint64_t floor = lki_shard_floor(store, lki_cell_hash(store, cell)); /* P7: after the head */
+    return floor > version ? floor : version;
+}
+
+static lk_status
+lock_make(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *old, lki_time *now,
+          lk_lock *lock)
+{
+    uint64_t above = lki_version_below(store, cell, old);
     bool renewed = lki_good_lock(store, old, now) != NULL;
     const lki_lock made = {lki_version_above(thread, above), lki_lock_deadline(store, now->ms)};
     LK_ASSERT(made.version > above);
@@ -45,8 +53,7 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
     lk_status status = lki_head_change_if(store, thread, cell, old, &change, &record);
     if (status != LK_OK)
         return status;
-    if (LKI_UNLIKELY(lki_load_relaxed(&store->has_locks) == 0)) /* only a hint */
-        lki_store_relaxed(&store->has_locks, 1);
+    lki_locks_expect(store);
     thread->sweep_tick++;
     if (record->kind == LKI_LOCK)
         lki_sweep_note(store, made.expires_at_ms);
@@ -55,8 +62,9 @@ lock_make(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
     return LK_OK;
 }
 
-/* The lock of one key, as it is or made. `judged`: lki_memory_is_bounded has said so; else it
- * decides where a lock is made: LK_BUSY. Caller: in a write section. */
+/* The lock of one key, as it is or made. `lock` is NULL: none where there is no item. `judged`:
+ * lki_memory_is_bounded has said so; else it decides where a lock is made: LK_BUSY. Caller: in a
+ * write section. */
 static lk_status
 lock_get(lki_store *store, lki_thread *thread, const lki_hashed *hashed, bool judged, lki_time *now,
          lk_lock *lock)
@@ -66,34 +74,34 @@ lock_get(lki_store *store, lki_thread *thread, const lki_hashed *hashed, bool ju
     if (found != LK_OK)
         return found;
     for (;;) {
-        if (cell == NULL) {
-            if (!judged && !lki_memory_is_bounded(thread))
-                return LK_BUSY;
-            if (!lki_reserve(thread, 4))
-                return LK_NO_MEMORY;
-            lk_status status = lki_cell_find_or_create(store, thread, hashed, 0, false, &cell);
-            if (status != LK_OK)
-                return status;
-        }
-        lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
+        uintptr_t head = cell != NULL ? lki_load_acquire(&cell->item) : LKI_EMPTY; /* P1 */
+        lki_record *record = lki_effective(store, head, NULL);
         const lki_lock *there = lki_fresh_lock(store, record, now);
         if (LKI_LIKELY(there != NULL)) {
             lock_fill(lock, there);
             return LK_OK;
         }
-        bool reserved = lki_reserve(thread, 4);
-        lk_status status = !reserved                                 ? LK_NO_MEMORY
-                           : judged || lki_memory_is_bounded(thread) ? LK_OK
-                                                                     : LK_BUSY;
-        if (status == LK_OK)
-            status = lock_make(store, thread, hashed, cell, record, now, lock);
-        if (status != LK_RACE && status != LK_NOT_FOUND) {
-            if (status != LK_OK && reserved && record == NULL)
+        if (lock == NULL && lki_lock_is_at(store, record, 0, now))
+            return LK_OK;
+        if (!judged && !lki_memory_is_bounded(thread))
+            return LK_BUSY;
+        if (!lki_reserve(thread, 4))
+            return LK_NO_MEMORY;
+        lk_status status;
+        if (cell == NULL) {
+            status = lki_cell_find_or_create(store, thread, hashed, 0, false, &cell);
+            if (status != LK_OK)
+                return status;
+            continue;
+        }
+        status = lock_make(store, thread, cell, record, now, lock);
+        if (status == LK_NOT_FOUND) {
+            cell = NULL;
+        } else if (status != LK_RACE) {
+            if (status != LK_OK && record == NULL)
                 lki_removal_schedule(thread, cell, NULL); /* perhaps the cell was made in vain */
             return status;
         }
-        if (status == LK_NOT_FOUND)
-            cell = NULL;
     }
 }
 

@@ -46,6 +46,22 @@ lki_good_lock(const lki_store *store, lki_record *record, lki_time *now)
     return lock;
 }
 
+/* The version of that lock; 0: there is none. */
+LKI_INLINE uint64_t
+lki_good_version(const lki_store *store, lki_record *record, lki_time *now)
+{
+    const lki_lock *lock = lki_good_lock(store, record, now);
+    return LKI_LIKELY(lock != NULL) ? lock->version : 0;
+}
+
+/* Is the lock at this version? 0: there is neither a lock nor an item. */
+LKI_INLINE bool
+lki_lock_is_at(const lki_store *store, lki_record *record, uint64_t version, lki_time *now)
+{
+    return LKI_LIKELY(lki_good_version(store, record, now) == version) &&
+           (LKI_LIKELY(version != 0) || !lki_record_is_live(store, record, now));
+}
+
 /* The same, and not so near its end that it is to be renewed. */
 LKI_INLINE const lki_lock *
 lki_fresh_lock(const lki_store *store, lki_record *record, lki_time *now)
@@ -57,6 +73,10 @@ lki_fresh_lock(const lki_store *store, lki_record *record, lki_time *now)
                  lki_span_ms(now->ms, lock->expires_at_ms) > store->lock_refresh_ms;
     return LKI_LIKELY(fresh) ? lock : NULL;
 }
+
+/* Whatever version the key ever had is at most this; `over` is on its head, and was looked at
+ * before. */
+uint64_t lki_version_below(lki_store *store, const lki_cell *cell, lki_record *over);
 
 /* The next version of this thread's: unique in the store, above `above`. See
  * lki_thread.sequence. */
@@ -73,7 +93,7 @@ lki_version_above(lki_thread *thread, uint64_t above)
 struct lki_seen;
 
 /* Makes the locks of all keys where there are none, or renews them; *last: that of the last key.
- * Only `hashed` of each is looked at. */
+ * NULL: none is made where there is no item either. Only `hashed` of each is looked at. */
 lk_status lki_store_get_locks(lki_store *store, lki_thread *thread, const struct lki_seen *seen,
                               size_t count, lk_lock *last);
 

@@ -172,10 +172,13 @@ locked_rest(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, 
     heads_confirm(store, thread, seen, count, settled);
     for (size_t i = 0; i < count; i++) {
         const lki_record *record = seen[i].record;
-        if (lki_fresh_lock(store, seen[i].record, &now) == NULL)
-            return false;
-        if (record->kind == LKI_VALUE)
+        if (lki_fresh_lock(store, seen[i].record, &now) == NULL) {
+            if (!lki_lock_is_at(store, seen[i].record, 0, &now))
+                return false;
+            seen[i].record = NULL;
+        } else if (record->kind == LKI_VALUE) {
             sum += lki_hashed_size(&seen[i].hashed) + record->size;
+        }
     }
     *bytes = sum;
     return true;

@@ -38,11 +38,15 @@ lki_demands_repeat(const lki_store *store, const lki_demands *of, lki_sought *ro
     return false;
 }
 
-/* Is there a write that asks what is there? Unlike a stale lock, what it finds may come and go, so
- * that only a snapshot tells which write was the first to be refused. */
+/* Is there a write that asks what is there, or a lock of a key that is to have nothing? Unlike
+ * another stale lock, what they find may come and go, so that only a snapshot tells which was the
+ * first to be refused. */
 static bool
 demands_ask(const lki_demands *of)
 {
+    for (size_t i = 0; i < of->lock_count; i++)
+        if (of->locks[i].version == 0)
+            return true;
     for (size_t i = 0; i < of->write_count; i++)
         if (lki_writes_asking(of->writes, i) != NULL)
             return true;
@@ -65,11 +69,9 @@ locks_judge(lki_store *store, const lki_demands *of, uint64_t snapshot, lki_time
 {
     for (size_t i = 0; i < of->lock_count; i++) {
         lki_record *record = record_find(store, &of->locks[i].key, snapshot);
-        const lki_lock *lock = lki_good_lock(store, record, now);
-        uint64_t version = lock != NULL ? lock->version : 0;
-        if (version == of->locks[i].version && version != 0)
+        if (lki_lock_is_at(store, record, of->locks[i].version, now))
             continue;
-        *conflict = (lk_conflict){i, version, SIZE_MAX};
+        *conflict = (lk_conflict){i, lki_good_version(store, record, now), SIZE_MAX};
         return LK_RACE;
     }
     return LK_OK;

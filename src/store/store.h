@@ -78,6 +78,14 @@ lki_now_precise(const lki_store *store)
                                       : store->realtime_ms)(store->clock_context);
 }
 
+/* A lock is made: cells that come have room for theirs. */
+LKI_INLINE void
+lki_locks_expect(lki_store *store)
+{
+    if (LKI_UNLIKELY(lki_load_relaxed(&store->has_locks) == 0)) /* only a hint */
+        lki_store_relaxed(&store->has_locks, 1);
+}
+
 /* The one `now` of a call; zero: not read yet. What a read returns is one instant also as to
  * expiry only if this is read after the records were chosen: else the sweep may bury one of two
  * items that expire together, and the other still counts. What is over by it may have been replaced

@@ -62,6 +62,8 @@ lock_apply(items_cell *c, const history_op *op, const history_step *s, int64_t n
     bool near_end = o->lock_ttl_ms != 0 && o->lock_refresh_ms >= 0 &&
                     c->lock_expires_ms - now_ms <= o->lock_refresh_ms;
     if (c->version != 0 && !near_end) {
+        if (s->after == HISTORY_ANY) /* one that nobody was told of */
+            return true;
         bool right = cell_is_at(c, s->after) &&
                      (o->lock_ttl_ms == 0 || c->lock_expires_ms == s->expires_ms ||
                       c->lock_expires_ms == INT64_MAX);
@@ -139,7 +141,7 @@ step_apply(items_cell *c, const history_op *op, const history_step *s, int64_t n
         return lock_apply(c, op, s, now_ms, o);
     case STEP_BUMP:
         cell_age(c, now_ms);
-        if (!cell_is_at(c, s->before))
+        if (!cell_is_at(c, s->before) || (s->before == 0 && c->value != 0))
             return false;
         if (s->after != 0)
             return (s->after == HISTORY_ANY || expiry_is_right(op, s->expires_ms, o)) &&
@@ -151,8 +153,10 @@ step_apply(items_cell *c, const history_op *op, const history_step *s, int64_t n
     case STEP_STALE: {
         items_cell seen = *c;
         cell_age(&seen, now_ms);
-        uint64_t wanted = s->kind == STEP_HELD ? s->before : s->after;
-        if ((s->kind == STEP_STALE && s->before == s->after) || !cell_is_at(&seen, wanted))
+        bool held = s->kind == STEP_HELD, item = seen.value != 0;
+        bool right =
+            held ? s->before != 0 || !item : s->before != s->after || (s->after == 0 && item);
+        if (!right || !cell_is_at(&seen, held ? s->before : s->after))
             return false;
         if (seen.version != 0) /* perhaps it is known only now */
             *c = seen;

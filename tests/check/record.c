@@ -273,16 +273,18 @@ record_delete(recorder *r, uint32_t key, uint64_t number)
     return write_done(r, status, status == LK_OK);
 }
 
+/* Where nobody knows the outcome, perhaps there is a lock that nobody has seen. */
 lk_status
 record_get_lock(recorder *r, uint32_t key, lk_lock *lock)
 {
     record_call(r, "get_lock");
     lk_status status = lk_get_lock(r->world->db, r->world->keys[key], lock);
-    if (status == LK_OK)
-        history_add(&r->history, (history_step){.kind = STEP_LOCK,
-                                                .key = key,
-                                                .after = lock->version,
-                                                .expires_ms = lock->expires_at_ms});
+    if (status == LK_OK || status == LK_UNKNOWN)
+        history_add(&r->history,
+                    (history_step){.kind = STEP_LOCK,
+                                   .key = key,
+                                   .after = status == LK_OK ? lock->version : HISTORY_ANY,
+                                   .expires_ms = lock->expires_at_ms});
     return write_done(r, status, status == LK_OK);
 }
 

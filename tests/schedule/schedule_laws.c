@@ -109,9 +109,10 @@ commit(recorder *r, known *k, bool blind)
     uint32_t count = 0, locked[KEYS], lock_count = 0;
     lk_lock held[KEYS];
     for (uint32_t key = 0; key < mix.keys; key++) {
-        if (!blind && locks[key].version != 0 && draw(2) == 0) {
+        if (!blind && (locks[key].version != 0 || draw(2) == 0) && draw(2) == 0) {
             locked[lock_count] = key;
-            held[lock_count++] = locks[key];
+            held[lock_count] = locks[key];
+            held[lock_count++].key = keys[key];
         }
         if (draw(2) != 0)
             continue;

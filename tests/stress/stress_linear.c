@@ -34,6 +34,7 @@ static struct {
     bool expires, scarce, cached, faults;
     bool asks; /* the handle has conditions, touch and add */
     atomic_ullong written[KEYS];
+    bool absent;  /* LK_LOCKS_ABSENT */
     size_t calls; /* of each thread in a round */
     uint64_t round;
     lk_key keys[KEYS];
@@ -117,7 +118,7 @@ call_make(crowd_member *m, recorder *r, uint64_t *versions)
     uint64_t value = atomic_fetch_add_explicit(&test.values, 1, memory_order_relaxed) + 1;
     bool mortal = test.expires && random >> 40 & 1;
     int64_t expires_ms = mortal ? test_now() + (int64_t)(random >> 41) % LIFE_MS : 0;
-    lk_lock lock;
+    lk_lock lock = {0};
     lk_status status;
     if (what < 3 && test.cached && random >> 60 == 0) {
         const uint32_t all[KEYS] = {0, 1, 2};
@@ -133,7 +134,7 @@ call_make(crowd_member *m, recorder *r, uint64_t *versions)
         return record_set(r, key, value, expires_ms);
     if (what < 9)
         return record_delete(r, key, 0);
-    if (what < 12 || versions[key] == 0) {
+    if (what < 12 || (versions[key] == 0 && !test.absent)) {
         status = record_get_lock(r, key, &lock);
         if (status == LK_OK)
             versions[key] = lock.version;
@@ -225,6 +226,7 @@ rounds_run(size_t rounds, size_t calls)
         if (test.cached)
             EXPECT_OK(lk_cache_open(test.world.db, &caches[test.round % CACHES], &test.world.db));
         test.asks = (lk_capabilities(test.world.db) & LK_HAS_CONDITIONS) != 0;
+        test.absent = (lk_capabilities(test.world.db) & LK_LOCKS_ABSENT) != 0;
         atomic_store(&test.allocations, 1U << 20);
         crowd_run(THREADS, member, NULL);
         if (test.cached)

@@ -274,7 +274,9 @@ counted_open(counted_db *c, lk_db *inner, uint64_t without)
         return status;
     operations_replace(&operations);
     adapter.name = "counted";
-    adapter.capabilities = lki_capabilities_whole(adapter.capabilities & ~without);
+    /* Its get_locked is put together. */
+    adapter.capabilities =
+        lki_capabilities_whole(adapter.capabilities & ~(without | LK_LOCKS_ABSENT));
     adapter.state = c;
     lki_operations_trim(&operations, adapter.capabilities);
     return lk_adapter_open(&operations, &adapter, &c->db);

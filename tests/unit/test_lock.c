@@ -53,6 +53,17 @@ test_lock_of_the_longest_life_does_not_overflow(void **state)
     kit_close(&k);
 }
 
+/* The lock of a key, which is there, or made from nothing by a commit. */
+static lk_lock
+lock_of_nothing(kit *k, lk_key key)
+{
+    lk_lock lock;
+    assert_status(LK_OK, lk_get_locked(k->db, &key, 1, &lock, k->result));
+    if (lock.version == 0)
+        assert_status(LK_OK, use(k, &lock));
+    return lock;
+}
+
 /* The versions of a key that comes and goes in every way only grow, and no old lock is ever good
  * again. */
 static void
@@ -63,7 +74,7 @@ test_version_of_a_key_that_comes_and_goes_only_grows(void **state)
     lk_lock old[60];
     uint64_t last = 0;
     for (size_t i = 0; i < KIT_COUNT(old); i++) {
-        old[i] = kit_lock(k, key);
+        old[i] = i / 4 % 2 == 0 ? kit_lock(k, key) : lock_of_nothing(k, key);
         assert_true(old[i].version > last);
         last = old[i].version;
         switch (i % 4) {
@@ -104,6 +115,104 @@ test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
     }
     /* Of 20,000 locks all but 500 have lapsed; nobody swept. */
     assert_true(kit_statistics(k).cells < 5000);
+}
+
+/* ---- locks of nothing ---- */
+
+static void
+test_locked_read_of_nothing_creates_nothing(void **state)
+{
+    kit *k = kit_of(state);
+    lk_key keys[40];
+    lk_lock locks[40];
+    char sk[40][8];
+    for (size_t i = 0; i < KIT_COUNT(keys); i++) {
+        snprintf(sk[i], sizeof sk[i], "%zu", i);
+        keys[i] = lk_key_of(i % 2 == 0 ? "p" : sk[i], sk[i]);
+    }
+    for (size_t count = 1; count <= KIT_COUNT(keys); count *= 3) {
+        memset(locks, 0x5a, sizeof locks);
+        assert_status(LK_OK, lk_get_locked(k->db, keys, count, locks, k->result));
+        assert_int_equal(lk_result_count(k->result), count);
+        for (size_t i = 0; i < count; i++)
+            assert_true(locks[i].version == 0 && locks[i].expires_at_ms == 0 &&
+                        lk_result_item(k->result, i) == NULL);
+    }
+    lk_statistics statistics = kit_statistics(k);
+    assert_true(statistics.cells == 0 && statistics.partitions == 0 &&
+                statistics.locks_created == 0);
+}
+
+/* What has expired or lapsed is nothing; what is there gets its lock as before. */
+static void
+test_locked_read_of_several_keys_makes_the_locks_of_items_alone(void **state)
+{
+    kit *k = kit_of(state);
+    enum { ITEM, NONE, EXPIRED, LAPSED, GONE, LOCK, KEYS };
+    static const char *const sk[] = {"item", "none", "expired", "lapsed", "gone", "lock"};
+    lk_key keys[KEYS];
+    lk_lock locks[KEYS], old[KEYS];
+    for (size_t i = 0; i < KEYS; i++)
+        keys[i] = lk_key_of("p", sk[i]);
+    lk_item expires = {.key = keys[EXPIRED], .expires_at_ms = k->now_ms + 1};
+    assert_status(LK_OK, lk_set(k->db, &expires, 1));
+    kit_set(k, "p", "gone", "x");
+    for (size_t i = EXPIRED; i <= GONE; i++)
+        old[i] = kit_lock(k, keys[i]);
+    assert_status(LK_OK, lk_delete(k->db, &keys[GONE], 1));
+    kit_advance(k, TTL + 1);
+    old[LOCK] = kit_lock(k, keys[LOCK]);
+    kit_set(k, "p", "item", "x");
+    assert_status(LK_OK, lk_get_locked(k->db, keys, KEYS, locks, k->result));
+    for (size_t i = 0; i < KEYS; i++) {
+        assert_true((locks[i].version != 0) == (i == ITEM || i == LOCK));
+        assert_true((lk_result_item(k->result, i) != NULL) == (i == ITEM));
+    }
+    assert_true(locks[LOCK].version == old[LOCK].version);
+    /* All in one commit; the new versions are above those that the keys had. */
+    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, locks, KEYS, NULL));
+    for (size_t i = EXPIRED; i <= LOCK; i++) {
+        assert_true(locks[i].version > old[i].version);
+        assert_status(LK_RACE, use(k, &old[i]));
+        assert_true(kit_lock(k, keys[i]).version == locks[i].version);
+    }
+}
+
+static void
+test_commit_under_version_zero_is_a_race_where_something_is(void **state)
+{
+    kit *k = kit_of(state);
+    lk_lock locks[3] = {{.key = lk_key_of("p", "a")}, {.key = lk_key_of("p", "b")}};
+    lk_item items[3] = {kit_item("p", "c", "c"), kit_item("p", "b", "b"), kit_item("p", "a", "a")};
+    lk_conflict conflict;
+    for (int round = 0; round < 2; round++) { /* an item; an item and a lock */
+        kit_set(k, "p", "b", "there");
+        uint64_t version = round == 0 ? 0 : kit_lock(k, locks[1].key).version;
+        memset(&conflict, 0x5a, sizeof conflict);
+        assert_status(LK_RACE, lk_set_atomic(k->db, items, 3, locks, 2, &conflict));
+        assert_true(conflict.index == 1 && conflict.current_version == version);
+        assert_true(locks[0].version == 0 && locks[1].version == 0);
+        assert_true(kit_holds(k, locks[1].key, "there") && kit_holds(k, items[2].key, NULL));
+    }
+    assert_status(LK_OK, lk_delete(k->db, &locks[1].key, 1));
+    kit_sweep(k); /* the cells that were made in vain go as well */
+    assert_int_equal(kit_statistics(k).cells, 0);
+    /* The same key is nobody's lock twice. */
+    locks[2] = locks[0];
+    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 3, locks, 3, NULL));
+    assert_status(LK_OK, lk_set_atomic(k->db, items, 3, locks, 2, NULL));
+    assert_true(locks[0].version != 0 && locks[1].version != 0);
+    assert_true(kit_holds(k, items[0].key, "c") && kit_holds(k, locks[1].key, "b") &&
+                kit_holds(k, locks[0].key, "a"));
+    assert_true(kit_lock(k, locks[0].key).version == locks[0].version);
+    /* A delete of nothing makes no lock; a lock alone is something. */
+    lk_lock none = {.key = lk_key_of("p", "none")}, again = none;
+    lk_write gone = {.kind = LK_DELETE, .item.key = none.key};
+    assert_status(LK_OK, lk_commit(k->db, &gone, 1, &none, 1, NULL));
+    assert_true(none.version == 0);
+    assert_status(LK_OK, use(k, &none));
+    assert_status(LK_RACE, use(k, &again));
+    assert_int_equal(kit_statistics(k).locks_created, 4);
 }
 
 /* ---- several threads ---- */
@@ -150,6 +259,35 @@ test_versions_of_many_locks_and_threads_are_unique(void **state)
     qsort(all, THREADS * EACH, sizeof *all, compare);
     for (size_t i = 1; i < (size_t)THREADS * EACH; i++)
         assert_true(all[i] != all[i - 1]);
+}
+
+/* Of those who found nothing one makes the item, and its lock is good until it takes the item
+ * out. */
+static void
+makers_member(crowd_member *m)
+{
+    lk_db *db = *(lk_db **)m->context;
+    for (uint64_t i = 0; i < EACH; i++) {
+        lk_item item = {.key = kit_numbered("p", i % 3), .data = lk_string("x")};
+        lk_lock lock;
+        EXPECT_OK(lk_get_locked(db, &item.key, 1, &lock, m->result));
+        bool none = lk_result_item(m->result, 0) == NULL;
+        EXPECT(none || lock.version != 0, i, lock.version);
+        if (!none || lock.version != 0)
+            continue;
+        lk_status status = lk_set_atomic(db, &item, 1, &lock, 1, NULL);
+        EXPECT(status == LK_OK || status == LK_RACE, (uint64_t)(unsigned)status, i);
+        lk_write gone = {.kind = LK_DELETE, .item.key = item.key};
+        if (status == LK_OK)
+            EXPECT_OK(lk_commit(db, &gone, 1, &lock, 1, NULL));
+    }
+}
+
+static void
+test_of_those_who_make_a_lock_from_nothing_one_has_it(void **state)
+{
+    crowd_run(THREADS, makers_member, &kit_of(state)->db);
+    assert_true(crowd_is_well());
 }
 
 /* A thread whose record gets no memory must not spoil the numbering of the others: while its
@@ -315,7 +453,11 @@ main(void)
         cmocka_unit_test(test_lock_of_the_longest_life_does_not_overflow),
         TEST(test_version_of_a_key_that_comes_and_goes_only_grows),
         TEST(test_lapsed_locks_of_a_store_that_only_locks_come_back),
+        TEST(test_locked_read_of_nothing_creates_nothing),
+        TEST(test_locked_read_of_several_keys_makes_the_locks_of_items_alone),
+        TEST(test_commit_under_version_zero_is_a_race_where_something_is),
         TEST(test_versions_of_many_locks_and_threads_are_unique),
+        TEST(test_of_those_who_make_a_lock_from_nothing_one_has_it),
         cmocka_unit_test(test_versions_are_unique_when_a_thread_failed_to_attach),
         TEST(test_commit_under_locks_read_before_their_keys_went_and_cells_were_freed_is_a_race),
         TEST(test_commit_under_locks_read_before_their_keys_came_anew_names_the_new_version),

@@ -100,6 +100,14 @@ prepare_locked(rig *it)
     scarce_lock(it, 3);
 }
 
+/* The third lock is of a key that is to have nothing. */
+static void
+prepare_locked_nothing(rig *it)
+{
+    prepare_locked(it);
+    it->locks[2] = it->locks_before[2] = (lk_lock){.key = scarce_key(it, MANY + 1)};
+}
+
 static lk_status
 call_delete(rig *it)
 {
@@ -212,6 +220,8 @@ static const scenario scenarios[] = {
     {"set of hundreds", prepare_nothing, call_set_growth, growth_is_prefix, growth_is_whole},
     {"delete", prepare_locked, call_delete, deleted_is_prefix, deleted_is_whole},
     {"set_atomic", prepare_locked, call_set_atomic, atomic_is_before, atomic_is_after},
+    {"set_atomic, nothing", prepare_locked_nothing, call_set_atomic, atomic_is_before,
+     atomic_is_after},
     {"commit", prepare_commit_many, call_commit_many, commit_many_is_before, commit_many_is_after},
     {"commit without locks", prepare_commit_many, call_commit_without_locks, commit_many_is_before,
      commit_without_locks_is_after},

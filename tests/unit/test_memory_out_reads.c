@@ -259,8 +259,6 @@ static const scenario scenarios[] = {
     {"get_lock, renewed", prepare_lock_near_end, call_get_lock, locks_untouched, lock_works},
     {"get_locked", prepare_lock_of_item, call_get_locked, get_locked_is_before,
      get_locked_is_after},
-    {"get_locked, new", prepare_fill_lock, call_get_locked, get_locked_is_before,
-     get_locked_is_after},
     {"get", scarce_prepare_old, call_get, out_is_untouched, out_is_one},
     {"get_many", scarce_prepare_old, call_get_many, out_is_untouched, out_is_many},
     {"query", prepare_growth, call_query, out_is_untouched, out_is_growth},

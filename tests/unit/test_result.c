@@ -144,6 +144,7 @@ test_statistics_count_what_was_done(void **state)
     assert_status(LK_OK, lk_view(k->db, keys[1], &view));
     assert_status(LK_NOT_FOUND, lk_view(k->db, keys[2], &view));
     lk_read_end(k->db);
+    (void)kit_lock(k, keys[2]);
     assert_status(LK_OK, lk_get_many(k->db, keys, 3, k->result));
     assert_status(LK_OK, lk_get_locked(k->db, keys, 3, locks, k->result));
     lk_query query = {.pk = lk_string("p")};

@@ -249,6 +249,7 @@ test_stalled_reader_makes_writers_busy_until_it_ends(void **state)
     kit_open(&k, &options);
     helper_start(&reader, &k);
     kit_set(&k, "p", "s", "x");
+    kit_set(&k, "p", "no lock", "x");
     lk_lock lock = kit_lock(&k, lk_key_of("p", "s"));
     helper_do(&reader, begin_reading);
     helper writer = {.k = &k, .count = 100000};
@@ -263,7 +264,8 @@ test_stalled_reader_makes_writers_busy_until_it_ends(void **state)
         assert_status(LK_BUSY, lk_set_atomic(k.db, &item, 1, &fresh, 1, NULL));
         assert_status(LK_BUSY, lk_delete(k.db, &(lk_key){{"p", 1}, {"s", 1}}, 1));
         assert_status(LK_BUSY, lk_get_lock(k.db, item.key, &fresh));
-        assert_status(LK_BUSY, lk_get_locked(k.db, &item.key, 1, &fresh, k.result));
+        lk_key unlocked = lk_key_of("p", "no lock");
+        assert_status(LK_BUSY, lk_get_locked(k.db, &unlocked, 1, &fresh, k.result));
         assert_true(fresh.version == lock.version);
     }
     assert_true(atomic_load(&k.memory.bytes) < held + 20000);
