@@ -420,13 +420,16 @@ lk_status
 lki_head_write(lki_store *store, lki_thread *thread, lki_cell *cell, lki_change *change,
                const lk_write *write, lki_outcome *outcome)
 {
-    for (;;) {
+    for (int64_t before_ms = 0;;) {
         uintptr_t seen;
         lki_record *over;
         lk_status status = head_look(store, thread, cell, &seen, &over);
         if (LKI_LIKELY(status == LK_OK)) {
             status = lki_write_outcome(store, write, over, change->now, outcome);
             change->item = outcome->item;
+            if (LKI_UNLIKELY(status != LK_OK) && !lki_record_is_live(store, over, change->now) &&
+                !lki_record_is_gone(cell, over, change->now, &before_ms))
+                continue; /* what had expired was perhaps replaced in time */
         }
         if (LKI_LIKELY(status == LK_OK))
             status = head_try(store, thread, cell, seen, over, change, NULL);

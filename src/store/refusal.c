@@ -55,12 +55,12 @@ demands_ask(const lki_demands *of)
 
 /* What counts of a key as of a snapshot, or (UINT64_MAX) now. */
 static lki_record *
-record_find(lki_store *store, const lk_key *key, uint64_t snapshot)
+record_find(lki_store *store, const lk_key *key, uint64_t snapshot, lki_cell **cell)
 {
     lki_hashed hashed = lki_hashed_of(&store->secret, key);
-    lki_cell *cell = lki_find_at(store, &hashed, snapshot);
-    return cell != NULL ? lki_record_at(store, lki_load_acquire(&cell->item), snapshot)
-                        : NULL; /* P1 */
+    *cell = lki_find_at(store, &hashed, snapshot);
+    return *cell != NULL ? lki_record_at(store, lki_load_acquire(&(*cell)->item), snapshot)
+                         : NULL; /* P1 */
 }
 
 static lk_status
@@ -68,7 +68,8 @@ locks_judge(lki_store *store, const lki_demands *of, uint64_t snapshot, lki_time
             lk_conflict *conflict)
 {
     for (size_t i = 0; i < of->lock_count; i++) {
-        lki_record *record = record_find(store, &of->locks[i].key, snapshot);
+        lki_cell *cell;
+        lki_record *record = record_find(store, &of->locks[i].key, snapshot, &cell);
         if (lki_lock_is_at(store, record, of->locks[i].version, now))
             continue;
         *conflict = (lk_conflict){i, lki_good_version(store, record, now), SIZE_MAX};
@@ -90,8 +91,13 @@ lki_demands_judge(lki_store *store, lki_thread *thread, const lki_demands *of, l
         if (write == NULL)
             continue;
         lki_outcome ignored;
-        status = lki_write_outcome(store, write, record_find(store, &write->item.key, snapshot),
-                                   now, &ignored);
+        lki_cell *cell;
+        int64_t before_ms = 0;
+        lki_record *record = record_find(store, &write->item.key, snapshot, &cell);
+        status = lki_write_outcome(store, write, record, now, &ignored);
+        if (status != LK_OK && !lki_record_is_live(store, record, now) &&
+            !lki_record_is_gone(cell, record, now, &before_ms))
+            return LK_OK; /* what had expired was perhaps replaced in time */
         if (status != LK_OK)
             *conflict = (lk_conflict){SIZE_MAX, 0, i};
     }

@@ -175,6 +175,18 @@ read_always(void)
     lk_result_free(result);
 }
 
+/* Gives the item a later end, alone and in a commit: it is there, and has the bytes that it had. */
+static void
+touch_always(void)
+{
+    for (int i = 0; i < READS; i++) {
+        int64_t expires_at_ms = schedule_unix_ms() + 100 * LIFE_MS;
+        lk_write touch = {.kind = LK_TOUCH, .item = {.key = key, .expires_at_ms = expires_at_ms}};
+        STORE_MUST(lk_touch(db, key, expires_at_ms));
+        STORE_MUST(lk_commit(db, &touch, 1, NULL, 0, NULL));
+    }
+}
+
 /* ---- delays ---- */
 
 static int64_t due_ms;
@@ -300,6 +312,7 @@ const schedule_scenario schedule_scenarios[] = {
     EXPIRY("expiry_renewed", .body = {time_passes, renew, sweep, sweep}, .check = check_renewed),
     /* Nothing but the order in which they ran ties time to what is read. */
     EXPIRY("expiry_put_off", .body = {put_off, read_always}, .memory = SCHEDULE_SC),
+    EXPIRY("expiry_put_off_touched", .body = {put_off, touch_always}, .memory = SCHEDULE_SC),
     EXPIRY("expiry_delay", .body = {pull_and_wait, push_late}, .check = check_delay),
     MIDST("midst_of_a_bump", prepare, bump, check_bumped),
     MIDST("midst_of_a_bump_of_a_job", prepare_job, bump, check_bumped),
