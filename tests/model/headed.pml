@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Claims of a headed job, how a plain one becomes headed, and the acknowledgement inside a commit.
+ * Claims of a headed job, how a plain one becomes headed, and acknowledgement and release inside a commit.
  *
  * MODELLED   One job: its word, its head, ready and due entries {from, to}. Every access to a shared word is one step; all
  *            interleavings are searched; each call reads the clock once. A record's number is its identity; a plain word
@@ -11,7 +11,8 @@
  *              Inflater  makes the job headed (-DINFLATERS=n)
  *              Admin     releases by key (-DADMINS=n)
  *              Deleter   deletes by key (-DDELETE)
- *              Txn       pull; inflate; one commit: the tombstone and a second key (-DTXN=1)
+ *              Txn       pull; inflate; one commit: the tombstone and a second key (-DTXN=1); with -DGIVES a release instead
+ *                        of the tombstone: another state of the job, whose ready entry goes in before
  *              Locker    get_lock of the key: makes the job headed, and copies its record, under the same identity, with what
  *                        is not modelled here: the lock (-DLOCKERS=n); a set of the key does the same with other bytes
  *            -DBORN_HEADED: a job with an sk. HALTS as in claim.pml, and the last pull comes when all times have passed.
@@ -26,7 +27,7 @@
  *
  * INVARIANTS
  *   I1 .. I5  as in claim.pml
- *   I6  the second key is written iff the commit acknowledged
+ *   I6  the second key is written iff the commit acknowledged, or released
  *   I7  DONE is final
  *
  * TWINS (-DTWIN_name; each must fail)
@@ -44,6 +45,9 @@
  *   INSTALLS_WHATEVER       the tombstone goes over whatever is effective, not over what was judged          I3
  *   ACKNOWLEDGES_WHATEVER   the token is not compared                                                        I3
  *   SECOND_ALONE            the second key's record counts by itself                                         I6
+ *   GIVES_UNENTERED         the commit releases, and makes the entry then                                    I5
+ *   GIVES_FROM_NOTHING      the entry does not say from which state it comes: a pull takes it out before     I5
+ *   GIVES_ABORTED           the release of a commit that was aborted counts                                      I1
  *   LOCK_NEW_IDENTITY       get_lock gives its copy an identity of its own, which has no entry               I5
  *   LOCK_FORGETS_ENTRY      get_lock takes out the entry of what it copied                                   I5
  *   LOCK_COPIES_STALE       get_lock puts its copy over whatever the head is by now                          I2 I5
@@ -111,11 +115,11 @@ bool tomb[RECORDS];
 bool plain[RECORDS]; /* stands for the plain word job[] */
 byte copy_of[RECORDS]; /* 0: of none */
 #define ORIGINAL(r_) (copy_of[r_] != 0 -> copy_of[r_] : (r_))
-byte commit[RECORDS]; /* of a tombstone */
+byte commit[RECORDS]; /* of what a commit has put there; 0: it counts at once */
 #define INSTALLING 1
 #define COMMITTED 2
 #define ABORTED 3
-byte second; /* head of the second key: a record (its commit is that of the tombstone), or 0 */
+byte second; /* head of the second key: a record (its commit is that of the job's), or 0 */
 
 /* Entries {from, to = the record} */
 bool ready[RECORDS], due[RECORDS];
@@ -185,6 +189,11 @@ inline withdraw(n_) {
     fi
 }
 
+#ifdef TWIN_GIVES_ABORTED
+#define ABORTED_COUNTS(h_) (tomb[h_] -> prev[h_] : (h_))
+#else
+#define ABORTED_COUNTS(h_) prev[h_]
+#endif
 /* w = word; if HEADED: h = head, e = the effective record, blocker; id = the identity */
 inline look() {
     w = word;
@@ -193,12 +202,12 @@ inline look() {
     :: PHASE(w) == HEADED ->
         h = head;
         if
-        :: tomb[h] ->
+        :: commit[h] != 0 ->
             d_step {
                 if
                 :: commit[h] == INSTALLING -> e = prev[h]; blocker = h; id = IDENTITY(e)
-                :: commit[h] == COMMITTED -> e = h; id = GONE
-                :: commit[h] == ABORTED -> e = prev[h]; id = IDENTITY(e)
+                :: commit[h] == COMMITTED -> e = h; id = (tomb[h] -> GONE : IDENTITY(h))
+                :: commit[h] == ABORTED -> e = ABORTED_COUNTS(h); id = IDENTITY(e)
                 fi
             }
         :: else -> atomic { e = h; id = IDENTITY(e) }
@@ -233,7 +242,7 @@ inline displace() {
 #endif
 
 inline enter_plain(n_) { if :: TIME(job[n_]) < now -> ready[n_] = true :: else -> due[n_] = true fi }
-inline read_head() { d_step { hh = head; if :: tomb[hh] && commit[hh] != COMMITTED -> hh = prev[hh] :: else fi } }
+inline read_head() { d_step { hh = head; if :: commit[hh] != 0 && commit[hh] != COMMITTED -> hh = prev[hh] :: else fi } }
 
 /* The job becomes headed, with the word w that was looked at; or somebody has changed it: look again. */
 inline make_headed() {
@@ -430,8 +439,19 @@ inline inflate() {
 #define NOT_MINE(r_) (token[r_] != mine)
 #endif
 
-/* Tombstone under a commit, with the second key or alone; mine is the token. */
-inline acknowledge_headed(both, by_key) {
+#ifdef TWIN_GIVES_UNENTERED
+#define ENTERS_FIRST false
+#else
+#define ENTERS_FIRST true
+#endif
+#ifdef TWIN_GIVES_FROM_NOTHING
+#define GIVEN_FROM NOTHING
+#else
+#define GIVEN_FROM id
+#endif
+
+/* Under a commit a tombstone, or (gives) a state that waits; with the second key or alone; mine is the token. */
+inline commit_headed(both, by_key, gives) {
     done = false; t = 0;
     do
     :: !done && t <= ATTEMPTS ->
@@ -444,7 +464,11 @@ inline acknowledge_headed(both, by_key) {
             if
             :: blocker == 0 ->
                 new_record(n);
-                atomic { tomb[n] = true; commit[n] = INSTALLING; prev[n] = e };
+                atomic {
+                    tomb[n] = !gives; commit[n] = INSTALLING; prev[n] = e;
+                    if :: gives -> job[n] = WORD(WAITING, 0, 0); token[n] = mine; from[n] = GIVEN_FROM :: else fi
+                };
+                if :: gives && ENTERS_FIRST -> ready[n] = true :: else fi;
 #ifdef TWIN_INSTALLS_WHATEVER
                 look();
                 if :: blocker != 0 -> displace() :: else fi;
@@ -461,7 +485,7 @@ inline acknowledge_headed(both, by_key) {
                             assert(head == n && !acknowledged); /* I2 */
                             assert(by_key || holder == me); /* I3 */
                             assert(by_key || TIME(job[e]) == until); /* I4 */
-                            acknowledged = true; holder = NOBODY; done = true; by_txn = both
+                            acknowledged = !gives; holder = NOBODY; done = true; by_txn = by_txn || both
                         :: else
                         fi
                     };
@@ -470,15 +494,22 @@ inline acknowledge_headed(both, by_key) {
                     :: else
                     fi;
                     if
-                    :: !done -> atomic { if :: head == n -> head = prev[n] :: else fi; t++; n = 0 }
+                    :: !done ->
+                        atomic { if :: head == n -> head = prev[n] :: else fi; t++ };
+                        if :: gives -> ready[n] = false :: else fi;
+                        n = 0
                     :: else ->
                         forget(e);
                         if
-                        :: d_step { assert(PHASE(word) == HEADED); /* I7 */ word = WORD(DONE, 0, 0); buried = true }
-                        :: true
+                        :: gives && ENTERS_FIRST
+                        :: gives && !ENTERS_FIRST -> ready[n] = true
+                        :: !gives -> d_step { assert(PHASE(word) == HEADED); /* I7 */ word = WORD(DONE, 0, 0); buried = true }
+                        :: !gives
                         fi
                     fi
-                :: else -> if :: both -> second = 0 :: else fi
+                :: else ->
+                    if :: gives -> ready[n] = false :: else fi;
+                    if :: both -> second = 0 :: else fi
                 fi
             :: else
             fi
@@ -514,7 +545,7 @@ inline acknowledge() {
     :: else -> break
     od;
     if
-    :: !done -> acknowledge_headed(false, false)
+    :: !done -> commit_headed(false, false, false)
     :: else
     fi;
     atomic { done = false; w = 0; now = 0 }
@@ -639,17 +670,22 @@ proctype Deleter(byte me) provided (!stopped) {
     LOCALS;
     now = clock;
     inflate();
-    acknowledge_headed(false, true);
+    commit_headed(false, true, false);
     atomic { finished++; now = 0 }
 }
 #endif
 
+#ifdef GIVES
+#define GIVES_IN_TXN true
+#else
+#define GIVES_IN_TXN false
+#endif
 #if TXN > 0
 proctype Txn(byte me) provided (!stopped) {
     LOCALS;
     pull(false);
     if
-    :: won -> now = clock; inflate(); acknowledge_headed(true, false)
+    :: won -> now = clock; inflate(); commit_headed(true, false, GIVES_IN_TXN)
     :: else
     fi;
     atomic { finished++; won = false; mine = 0; now = 0 }
