@@ -391,7 +391,8 @@ LK_API LK_CHECKED lk_status lk_set_atomic(lk_db *db, const lk_item *items, size_
  * `locks` names that lock too, its version is checked and becomes 0. A key is named by at most one
  * write.
  * LK_PUSH makes a job (see queues), by its options, and replaces one of its key; LK_CLOSED where
- * its queue is closed, LK_EXISTS and LK_BUSY as lk_queue_push. LK_ACKNOWLEDGE takes a job out, and
+ * its queue is closed, LK_EXISTS and LK_BUSY as lk_queue_push. What writes before it push counts
+ * for its max_depth, and what they acknowledge does not. LK_ACKNOWLEDGE takes a job out, and
  * LK_RELEASE gives it back, iff the claim is good, else LK_LOST; LK_LATE: all of the commit is
  * done, though that claim had lapsed. LK_TOUCH and LK_ADD are as lk_touch and lk_add.
  * Where a lock is stale, a condition does not hold or a step cannot be done, nothing of the commit

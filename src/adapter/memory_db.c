@@ -432,7 +432,7 @@ memory_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *
         return status;
     bool jobs = false;
     for (size_t i = 0; i < write_count; i++)
-        jobs |= writes[i].kind == LK_PUSH || writes[i].kind == LK_ACKNOWLEDGE;
+        jobs |= lki_write_is_of_queue(&writes[i]);
     lki_writes all = {.writes = writes, .count = write_count};
     status = LK_BUSY;
     if (jobs)
@@ -612,6 +612,19 @@ memory_queue_fd(void *state, lk_bytes pk, int *fd)
     return thread == NULL ? status : lki_queue_fd(state, thread, pk, fd);
 }
 
+static lk_status
+memory_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs)
+{
+    lk_status status = LK_OK;
+    lki_thread *thread = self_of(state, &status);
+    if (thread == NULL)
+        return status;
+    lki_enter(thread);
+    lki_queue_inspect(state, thread, keys, count, jobs);
+    lki_leave(thread);
+    return LK_OK;
+}
+
 /* ---- upkeep ---- */
 
 static lk_status
@@ -672,6 +685,7 @@ static const lk_operations memory_operations = {
     .add = memory_add,
     .count = memory_count,
     .list_partitions = memory_list_partitions,
+    .queue_inspect = memory_queue_inspect,
 };
 
 lk_status
@@ -687,9 +701,9 @@ lk_memory_open(const lk_memory_options *options, lk_db **db)
     adapter.name = "memory";
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_QUEUES |
                            LK_HAS_QUEUE_FD | LK_HAS_VIEWS | LK_HAS_SWEEP | LK_HAS_STATISTICS |
-                           LK_HAS_CONDITIONS | LK_HAS_PARTITIONS | LK_IS_SNAPSHOT |
-                           LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES | LK_QUERIES_RANGES |
-                           LK_LOCKS_ABSENT;
+                           LK_HAS_CONDITIONS | LK_HAS_PARTITIONS | LK_HAS_QUEUE_INSPECT |
+                           LK_IS_SNAPSHOT | LK_COMMITS_JOBS | LK_CHECKS_DUPLICATES |
+                           LK_QUERIES_RANGES | LK_COMMITS_RELEASES | LK_LOCKS_ABSENT;
     adapter.state = store;
     adapter.max_pk_size = store->max_pk_size;
     adapter.max_sk_size = store->max_sk_size;

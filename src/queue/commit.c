@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pushes and acknowledgements as steps of a commit; what is made of that: a push of jobs with keys,
- * the acknowledgement of a headed job, dead letters.
+ * Pushes, acknowledgements and releases as steps of a commit; what is made of that: a push of jobs
+ * with keys, the acknowledgement of a headed job, dead letters.
  *
  * store/commit.c asks, each time it plans, which record has to be effective and which state comes:
  *
  *   acknowledge  the job, headed, as it was judged; it gets the tombstones of a delete
+ *   release      the same, but for its next state, whose entry goes in now
  *   push         the cell of the key, or, where the sk is to be generated, a place in the queue
  *                whose slot is headed from the start, reserved with those of the other pushes to
  *                the same queue, so that they are contiguous; the ready entry goes in now, before
  *                the record can be effective, so that whoever sees one write of the commit finds
  *                the job too
  *
- * Afterwards entries that were made in vain go, and places that were reserved in vain are given up
- * by the burial of their cells.
+ * A plan that is made anew makes new entries. Afterwards those that were made in vain go, and
+ * places that were reserved in vain are given up by the burial of their cells.
  *
  * Progress    as store/commit.c; a queue has to be made, or a segment: latches.
  */
@@ -32,10 +33,10 @@
 #include "store/sweep.h"
 
 typedef struct planned {
-    lki_queue *queue; /* of a push: pinned by it, as a job with a key */
-    lki_cell *cell;   /* in a place, where the sk is generated */
-    lki_state to;
-    lk_status judged;               /* of an acknowledgement */
+    lki_queue *queue;               /* of a push: pinned by it, as a job with a key */
+    lki_cell *cell;                 /* in a place, where the sk is generated */
+    lki_state to;                   /* of a push or a release */
+    lk_status judged;               /* of an acknowledgement or a release */
     unsigned char sk[LK_ULID_SIZE]; /* generated */
     bool generated, announced;
     bool displaced; /* a dead letter whose key is taken: its sk is generated */
@@ -48,17 +49,75 @@ typedef struct job_commit job_commit;
 struct job_commit {
     const lk_write *writes;
     size_t count;
-    const lk_push_options *options;
     const lki_found_job *exactly; /* acknowledge a job that is in this state; NULL: by the claim */
     planned *planned;
     lk_result *pushed; /* filled on success; NULL: nobody asks */
     lki_ticks ticks;
 };
 
-/* ---- acknowledge ---- */
+/* ---- the state that comes ---- */
+
+static lk_bytes
+planned_sk(const job_commit *c, size_t i)
+{
+    const lk_write *write = &c->writes[i];
+    const planned *p = &c->planned[i];
+    if (p->generated)
+        return (lk_bytes){p->sk, sizeof p->sk};
+    return write->kind == LK_PUSH ? write->item.key.sk : write->claim->key.sk;
+}
+
+static lki_state
+state_waiting(job_commit *c, lki_store *store, lki_thread *thread, int64_t delay_ms)
+{
+    lki_state to = {.identity = lki_identity_new(thread), .phase = LKI_WAITING};
+    if (delay_ms > 0)
+        to.time = lki_ticks_after(store, &c->ticks, delay_ms) - 1;
+    return to;
+}
+
+/* Its entry, which says what it comes from: a pull that meets it before the commit leaves it. */
+static lk_status
+entry_make(const job_commit *c, lki_thread *thread, size_t i, uint64_t from)
+{
+    planned *p = &c->planned[i];
+    lk_status status =
+        lki_job_announce(p->queue, thread, planned_sk(c, i), from, &p->to, c->ticks.now);
+    p->announced = status == LK_OK;
+    return status;
+}
+
+/* Of a plan that came to nothing. */
+static void
+entry_withdraw(const job_commit *c, lki_thread *thread, size_t i)
+{
+    planned *p = &c->planned[i];
+    if (p->announced)
+        lki_job_forget(p->queue, thread, planned_sk(c, i), &p->to);
+    p->announced = false;
+}
+
+/* ---- acknowledge, release ---- */
 
 static lk_status
-plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job_step *step)
+claim_prepare(job_commit *c, lki_store *store, lki_thread *thread, size_t i,
+              const lki_found_job *job, lki_job_step *step)
+{
+    const lk_write *write = &c->writes[i];
+    planned *p = &c->planned[i];
+    lk_status status = LK_OK;
+    if (write->kind == LK_RELEASE) {
+        p->to = state_waiting(c, store, thread, write->delay_ms);
+        p->to.receives = job->state.receives;
+        p->to.token = job->state.token;
+        status = entry_make(c, thread, i, job->state.identity);
+    }
+    *step = (lki_job_step){job->cell, job->record, p->to};
+    return status;
+}
+
+static lk_status
+plan_claim(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job_step *step)
 {
     const lk_claim *claim = c->writes[i].claim;
     planned *p = &c->planned[i];
@@ -76,11 +135,8 @@ plan_acknowledge(job_commit *c, lki_store *store, lki_thread *thread, size_t i, 
                 lki_queue_count(queue, thread, LKI_QUEUE_LOST, 1);
             return LK_LOST;
         }
-        if (!job.plain) {
-            step->cell = job.cell;
-            step->expected = job.record;
-            return LK_OK;
-        }
+        if (!job.plain)
+            return claim_prepare(c, store, thread, i, &job, step);
         lk_status status = lki_job_head(store, thread, queue, &job);
         if (status != LK_OK)
             return status;
@@ -101,27 +157,38 @@ queue_pin(lki_store *store, lki_thread *thread, const lk_item *item, planned *p)
     return lki_load_seq_cst(&queue->closed) != 0 ? LK_CLOSED : LK_OK; /* P16: after the pin */
 }
 
-/* More jobs than the caller wants, with those that are planned up to write `i`? Each of these
- * counts already, by its pin and perhaps by its place; in the end one that replaces a job adds
- * none. */
+static const lk_push_options *
+push_options(const job_commit *c, size_t i)
+{
+    static const lk_push_options defaults = LK_PUSH_OPTIONS_INIT;
+    const lk_push_options *options = c->writes[i].push;
+    return options != NULL ? options : &defaults;
+}
+
+/* More jobs than write `i` wants, as the writes before it leave the queue? Each push counts
+ * already, by its pin and perhaps by its place; in the end one that replaces a job adds none. A job
+ * that is acknowledged counts until the commit has happened. */
 static bool
 queue_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size_t i)
 {
-    if (c->options == NULL || c->options->max_depth == 0)
-        return false;
-    lki_queue *queue = c->planned[i].queue;
-    uint64_t counted = 0, added = 0;
-    for (size_t k = 0; k < c->count; k++) {
-        if (c->planned[k].queue == queue && c->writes[k].kind == LK_PUSH)
-            counted += c->planned[k].generated ? 2 : 1; /* perhaps by an earlier plan */
-        added += k <= i && c->planned[k].adds;
-    }
-    if (added == 0)
+    size_t max_depth = push_options(c, i)->max_depth;
+    if (max_depth == 0 || !c->planned[i].adds)
         return false; /* however many there are */
+    lki_queue *queue = c->planned[i].queue;
+    size_t counted = 0, added = 0;
+    for (size_t k = 0; k < c->count; k++) {
+        const planned *p = &c->planned[k];
+        if (p->queue != queue)
+            continue;
+        if (c->writes[k].kind == LK_PUSH) {
+            counted += p->generated ? 2 : 1; /* perhaps by an earlier plan */
+            added += k <= i && p->adds;
+        } else {
+            counted += k < i && c->writes[k].kind == LK_ACKNOWLEDGE;
+        }
+    }
     for (int again = 0;; again++) {
-        lki_segment *tail = lki_load_seq_cst(&queue->tail);               /* P21: after the pin */
-        uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P21 */
-        if (lki_queue_depth(queue, tail, word) + added <= c->options->max_depth + counted)
+        if (!lki_queue_is_deeper(queue, max_depth, counted - added)) /* P21: after the pin */
             return false;
         if (again != 0)
             return true;
@@ -232,10 +299,6 @@ push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cel
         if (!lki_record_is_live(store, there, &now))
             return LK_OK; /* what comes between is seen by the installation */
         p->displaced = true;
-        if (p->announced) {
-            lki_job_forget(p->queue, thread, item->key.sk, &p->to);
-            p->announced = false;
-        }
     }
     lk_status status = p->generated ? LK_OK : places_reserve(c, store, thread, i);
     *cell = p->cell;
@@ -253,24 +316,17 @@ push_prepare(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_
     lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
     lki_time now = {0, false, false};
     bool live = lki_record_is_live(store, record, &now);
-    if (c->options != NULL && c->options->unique && live)
+    const lk_push_options *options = push_options(c, i);
+    if (options->unique && live)
         return LK_EXISTS;
-    lk_bytes sk = {lki_cell_sk(cell), cell->sk_size};
-    if (p->announced)
-        lki_job_forget(p->queue, thread, sk, &p->to);
     p->in_queue = lki_cell_is_in_queue(cell);
     p->replaces = lki_record_is_job(record);
     p->adds = !p->replaces || !live;
-    p->to = (lki_state){.identity = lki_identity_new(thread), .phase = LKI_WAITING};
-    if (c->options != NULL && c->options->delay_ms > 0)
-        p->to.time = lki_ticks_after(store, &c->ticks, c->options->delay_ms) - 1;
     if (queue_is_too_deep(c, store, thread, i))
         return LK_BUSY;
-    uint64_t from = p->replaces ? lki_record_state(record)->identity : 0;
-    lk_status status = lki_job_announce(p->queue, thread, sk, from, &p->to, c->ticks.now);
-    p->announced = status == LK_OK;
+    p->to = state_waiting(c, store, thread, options->delay_ms);
     *step = (lki_job_step){cell, record, p->to};
-    return status;
+    return entry_make(c, thread, i, p->replaces ? lki_record_state(record)->identity : 0);
 }
 
 static lk_status
@@ -298,8 +354,11 @@ static lk_status
 job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_step *step)
 {
     job_commit *c = context;
+    if (!lki_reserve(thread, 8))
+        return LK_NO_MEMORY;
+    entry_withdraw(c, thread, i);
     lk_status status = c->writes[i].kind == LK_PUSH ? plan_push(c, store, thread, i, step)
-                                                    : plan_acknowledge(c, store, thread, i, step);
+                                                    : plan_claim(c, store, thread, i, step);
     /* That would have the commit come again. */
     return status == LK_BUSY ? LK_END : status;
 }
@@ -316,13 +375,15 @@ place_give_up(lki_thread *thread, planned *p, bool room)
 
 /* What a push pinned, reserved and announced. */
 static void
-push_finish(lki_thread *thread, const lk_item *item, planned *p, bool done, bool room)
+push_finish(const job_commit *c, lki_thread *thread, size_t i, bool done, bool room)
 {
+    planned *p = &c->planned[i];
+    int64_t expires_at_ms = c->writes[i].item.expires_at_ms;
     lki_queue *queue = p->queue;
     if (done) {
         lki_queue_count(queue, thread, LKI_QUEUE_PUSHES, 1);
-        if (item->expires_at_ms != 0 && !p->in_queue)
-            lki_next_due_cover(&queue->keyed_expires, lki_expiry_time(item->expires_at_ms));
+        if (expires_at_ms != 0 && !p->in_queue)
+            lki_next_due_cover(&queue->keyed_expires, lki_expiry_time(expires_at_ms));
         /* A place is counted by the segment; what replaces a job was counted with that. A cell in a
          * slot whose job was gone counts anew. */
         if (p->in_queue && !p->generated && !p->replaces)
@@ -331,12 +392,8 @@ push_finish(lki_thread *thread, const lk_item *item, planned *p, bool done, bool
             lki_wait_notify(&queue->wait, 1);
         if (!p->in_queue && !p->replaces)
             return; /* the pin is the job's from now on, or was, if that is gone */
-    } else {
-        if (p->announced && room)
-            lki_job_forget(queue, thread,
-                           p->generated ? (lk_bytes){p->sk, sizeof p->sk} : item->key.sk, &p->to);
-        if (p->generated)
-            place_give_up(thread, p, room);
+    } else if (p->generated) {
+        place_give_up(thread, p, room);
     }
     lki_queue_key_left(queue); /* what is counted instead may be gone */
 }
@@ -347,11 +404,16 @@ commit_finish(job_commit *c, lki_thread *thread, lk_status status, bool room)
     bool done = status == LK_OK;
     for (size_t i = 0; i < c->count; i++) {
         planned *p = &c->planned[i];
+        lk_write_kind kind = c->writes[i].kind;
         if (p->queue == NULL)
             continue;
-        if (c->writes[i].kind == LK_PUSH)
-            push_finish(thread, &c->writes[i].item, p, done, room);
-        else if (c->writes[i].kind == LK_ACKNOWLEDGE && done && p->judged == LK_LATE) {
+        if (!done && room)
+            entry_withdraw(c, thread, i);
+        if (kind == LK_PUSH)
+            push_finish(c, thread, i, done, room);
+        else if (done && kind == LK_RELEASE && p->to.time == 0)
+            lki_wait_notify(&p->queue->wait, 1);
+        if (done && p->judged == LK_LATE) {
             lki_queue_count(p->queue, thread, LKI_QUEUE_LATE, 1);
             status = LK_LATE;
         }
@@ -365,9 +427,8 @@ pushed_fill(const job_commit *c, lk_result *pushed)
 {
     for (size_t i = 0; i < c->count; i++) {
         const lk_item *item = &c->writes[i].item;
-        const planned *p = &c->planned[i];
-        lk_bytes sk = p->generated ? (lk_bytes){p->sk, sizeof p->sk} : item->key.sk;
-        lki_result_put_item(pushed, item->key.pk, sk, item->data, item->expires_at_ms);
+        lki_result_put_item(pushed, item->key.pk, planned_sk(c, i), item->data,
+                            item->expires_at_ms);
     }
 }
 
@@ -452,15 +513,13 @@ lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_
     for (size_t i = 0; writes != NULL && i < count; i++) {
         writes[i].kind = LK_PUSH;
         writes[i].item = jobs[i];
+        writes[i].push = options;
         bytes += jobs[i].key.pk.size + jobs[i].data.size +
                  (jobs[i].key.sk.size != 0 ? jobs[i].key.sk.size : LK_ULID_SIZE);
     }
     lk_status status = LK_NO_MEMORY;
     if (writes != NULL && (pushed == NULL || lki_result_widen(&fresh, count, bytes, false))) {
-        job_commit c = {.writes = writes,
-                        .count = count,
-                        .options = options,
-                        .pushed = pushed != NULL ? &fresh : NULL};
+        job_commit c = {.writes = writes, .count = count, .pushed = pushed != NULL ? &fresh : NULL};
         status = commit_run(&c, store, thread, NULL, 0, NULL);
     }
     if (status == LK_OK && pushed != NULL)

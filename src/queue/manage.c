@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues as a whole: statistics, purge, close, descriptor.
+ * What a job is like; queues as a whole: statistics, purge, close, descriptor.
  *
- * Progress    statistics never wait; purge is as lk_delete; close and the first call for a
- *             descriptor take the queue's latch.
+ * Progress    inspect and statistics never wait; purge is as lk_delete; close and the first call
+ *             for a descriptor take the queue's latch.
  */
 #include "queue/manage.h"
 
@@ -150,6 +150,39 @@ queue_tour(tour *t, lk_bytes pk)
     return status;
 }
 
+/* ---- what a job is like ---- */
+
+/* State 0: it has expired. */
+static lk_job
+job_describe(const lki_store *store, const lki_found_job *job, lki_ticks *ticks)
+{
+    const lki_state *state = &job->state;
+    lk_job described = {.receives = state->receives};
+    if (!lki_job_is_live(store, job))
+        return (lk_job){0};
+    described.state = LK_JOB_READY;
+    if (state->phase != LKI_FRONT && state->time != 0)
+        (void)lki_ticks_past(store, ticks, state->time); /* as precisely as that matters */
+    if (!lki_state_is_visible(state, ticks->now)) {
+        described.state = state->phase == LKI_CLAIMED ? LK_JOB_CLAIMED : LK_JOB_DELAYED;
+        described.changes_at_ms = lki_tick_to_ms(store, state->time + 1);
+    }
+    return described;
+}
+
+void
+lki_queue_inspect(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count,
+                  lk_job *jobs)
+{
+    lki_ticks ticks = lki_ticks_read(store);
+    for (size_t i = 0; i < count; i++) {
+        lki_queue *queue = lki_queue_find_known(store, thread, keys[i].pk);
+        lki_found_job job;
+        lki_job_find(store, &queue, keys[i], &job);
+        jobs[i] = job_describe(store, &job, &ticks);
+    }
+}
+
 /* ---- statistics ---- */
 
 typedef struct census {
@@ -174,20 +207,12 @@ static lk_status
 job_count(tour *t, const lki_found_job *job)
 {
     census *c = t->context;
-    if (!lki_job_is_live(t->store, job))
-        return LK_OK;
-    if (job->state.phase != LKI_FRONT && job->state.time != 0)
-        (void)lki_ticks_past(t->store, &c->ticks, job->state.time);
-    if (!lki_state_is_visible(&job->state, c->ticks.now)) {
-        if (job->state.phase == LKI_CLAIMED)
-            c->stats->claimed++;
-        else
-            c->stats->delayed++;
-        return LK_OK;
-    }
-    c->stats->ready++;
+    lk_job_state state = job_describe(t->store, job, &c->ticks).state;
+    c->stats->ready += state == LK_JOB_READY;
+    c->stats->delayed += state == LK_JOB_DELAYED;
+    c->stats->claimed += state == LK_JOB_CLAIMED;
     int64_t ms;
-    if (sk_is_ulid(job->key.sk, &ms) && ms < c->oldest_ms)
+    if (state == LK_JOB_READY && sk_is_ulid(job->key.sk, &ms) && ms < c->oldest_ms)
         c->oldest_ms = ms;
     return LK_OK;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues as a whole.
+ * Queues as a whole; what a job is like.
  */
 #ifndef LKI_QUEUE_MANAGE_H
 #define LKI_QUEUE_MANAGE_H
 
 #include "store/store.h"
 
+/* Of each key; zeroed where there is no job. Caller: in a section. */
+void lki_queue_inspect(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count,
+                       lk_job *jobs);
 lk_status lki_queue_stats(lki_store *store, lki_thread *thread, lk_bytes pk,
                           lk_queue_statistics *stats);
 lk_status lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purged);

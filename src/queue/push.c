@@ -281,17 +281,12 @@ places_reserve(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
  * reservation. Such a push pins the queue, then looks at the last segment and its word: it sees
  * these places, or they see it. */
 static bool
-places_are_too_many(const push *p, const lki_places *places, size_t max_depth)
+places_are_too_many(const push *p, size_t max_depth)
 {
     if (LKI_LIKELY(max_depth == 0))
         return false;
-    uint64_t keyed = (uint32_t)lki_load_seq_cst(&p->queue->pins); /* P21: the low half */
-    if (keyed == 0)
-        return false;
-    uint64_t there =
-        places->segment->before + places->slot + p->count + lki_load_seq_cst(&p->queue->returned);
-    uint64_t removed = lki_queue_sum(p->queue, LKI_QUEUE_REMOVED);
-    return (there > removed ? there - removed : 0) + keyed > max_depth;
+    return (uint32_t)lki_load_seq_cst(&p->queue->pins) != 0 && /* P21: the low half */
+           lki_queue_is_deeper(p->queue, max_depth, 0);
 }
 
 static lk_status
@@ -325,7 +320,7 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
             cells_discard(p, p->count);
         return status;
     }
-    if (LKI_UNLIKELY(places_are_too_many(p, &places, options->max_depth))) {
+    if (LKI_UNLIKELY(places_are_too_many(p, options->max_depth))) {
         for (size_t i = 0; inside && i < p->count; i++)
             p->cells[i] = NULL;
         cells_give_up(p, places);

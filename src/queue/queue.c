@@ -215,11 +215,11 @@ lki_queue_line_slow(lki_queue *queue, lki_thread *thread)
 uint64_t
 lki_queue_sum(lki_queue *queue, enum lki_queue_counter which)
 {
-    uint64_t sum = lki_load_relaxed(&queue->shared.counter[which]);
+    uint64_t sum = lki_load_acquire(&queue->shared.counter[which]); /* P23 */
     for (size_t i = 0; i < LKI_QUEUE_LINES; i++) {
         lki_queue_line *line = lki_load_acquire(&queue->lines[i]); /* P13 */
         if (line != NULL)
-            sum += lki_load_relaxed(&line->counter[which]);
+            sum += lki_load_acquire(&line->counter[which]); /* P23 */
     }
     return sum;
 }

@@ -16,6 +16,9 @@
  *        (seq_cst). Else a job comes after the last pull, or an end wakes nobody.
  *   P21  depth: a push of a job with a place reserves it, then loads the pins; one of a job with a
  *        key pins, then loads the last segment and its word (all seq_cst). Else both are too many.
+ *   P23  depth: a job's place is reserved, then the job is counted as gone (release); who sums what
+ *        is gone (acquire), then loads the last segment's word, finds the places of all of that.
+ *        Else a queue that was full all the time is taken to have room.
  *   P14  sealing: who finishes a slot adds to `finished`, then loads the segment's word; who seals
  *        swaps the word, then loads `finished` (all seq_cst). Else a segment that stays for ever.
  */
@@ -169,10 +172,11 @@ lki_queue_count(lki_queue *queue, lki_thread *thread, enum lki_queue_counter whi
         slot < LKI_QUEUE_LINES ? lki_load_acquire(&queue->lines[slot]) : NULL; /* P13 */
     if (LKI_UNLIKELY(line == NULL))
         line = lki_queue_line_slow(queue, thread);
-    if (LKI_LIKELY(line != &queue->shared))
-        lki_stat_add(&line->counter[which], n);
+    if (LKI_LIKELY(line != &queue->shared)) /* its own: nobody else writes it */
+        lki_store_release(&line->counter[which],
+                          lki_load_relaxed(&line->counter[which]) + n); /* P23 */
     else
-        lki_add_relaxed(&line->counter[which], n);
+        lki_add_seq_cst(&line->counter[which], n); /* P23 */
 }
 
 #endif

@@ -552,6 +552,36 @@ lki_queue_depth(lki_queue *queue, const lki_segment *tail, uint64_t word)
     return (places > removed ? places - removed : 0) + keyed;
 }
 
+static uint64_t
+places_now(lki_queue *queue)
+{
+    lki_segment *tail = lki_load_seq_cst(&queue->tail);               /* P21 */
+    uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P21 */
+    return lki_queue_places(queue, tail, word);
+}
+
+/* Places and what is gone only grow: read before and after the jobs with keys they are bounds of
+ * what there was then. What is gone is read before the places that it is taken from (P23). Jobs
+ * that come and go meanwhile make it uncertain, and it is looked at again. */
+bool
+lki_queue_is_deeper(lki_queue *queue, size_t max_depth, size_t but)
+{
+    /* No queue has half as many, and sums stay sums. */
+    uint64_t most = (max_depth < INT64_MAX ? max_depth : INT64_MAX) + (uint64_t)but;
+    uint64_t removed = lki_queue_sum(queue, LKI_QUEUE_REMOVED), places = places_now(queue);
+    for (;;) {
+        uint64_t keyed = (uint32_t)lki_load_seq_cst(&queue->pins); /* P21: the low half */
+        uint64_t places_after = places_now(queue);
+        if (places_after + keyed <= most + removed)
+            return false;
+        uint64_t removed_after = lki_queue_sum(queue, LKI_QUEUE_REMOVED);
+        if (places + keyed > most + removed_after)
+            return true;
+        places = places_after;
+        removed = removed_after;
+    }
+}
+
 /* Is the queue so full that `count` more would be too many? */
 static bool
 is_too_deep(lki_queue *queue, const lki_segment *tail, uint64_t word, size_t count,

@@ -95,6 +95,9 @@ lki_slab_cell(const lki_segment *segment, uint32_t slot)
 /* Jobs that are there when the word of the tail was `word`, those with keys too; a little more than
  * the truth while jobs go. */
 uint64_t lki_queue_depth(lki_queue *queue, const lki_segment *tail, uint64_t word);
+/* Are there more than `max_depth`, but for so many? Exact at some instant of the call; who has
+ * given a job a place, or pinned the queue for it, counts it (P21). */
+bool lki_queue_is_deeper(lki_queue *queue, size_t max_depth, size_t but);
 /* Places that jobs have come into so far, one that came again into its own counted again. */
 uint64_t lki_queue_places(lki_queue *queue, const lki_segment *tail, uint64_t word);
 /* The word of a slot, for who says that no job is there, or not as of his snapshot. A place that is

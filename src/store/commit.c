@@ -51,7 +51,7 @@ typedef struct step {
     lki_record *over;    /* what was effective when it was */
     const lk_item *item; /* that comes, or whose key goes; NULL: nothing is written but the lock */
     lk_lock *lock;       /* to be validated, and bumped; NULL: none */
-    const lki_job_step *job; /* of a push or an acknowledgement; NULL: neither */
+    const lki_job_step *job; /* of a step of a queue; NULL: it is none */
     const lk_write *asks;    /* that asks what is there; NULL: it does not */
     uint64_t version;        /* of the lock on the head */
     bool gone;               /* the item goes, and the lock with it */
@@ -68,7 +68,7 @@ typedef struct plan {
     size_t lock_count;
     lki_sought *sought; /* of the locks from `known` on; room for the writes, too */
     step *steps;        /* of the locks, then of the writes of other keys */
-    lki_job_step *jobs; /* of the writes, where there are pushes or acknowledgements */
+    lki_job_step *jobs; /* of the writes, where there are steps of queues */
     step **order;       /* by address of the cell */
     size_t step_count;  /* in steps */
     size_t count;       /* in order */
@@ -81,7 +81,7 @@ typedef struct plan {
     bool again;            /* it was planned before, in vain */
     bool asking;           /* a write asks what is there; then: */
     int64_t until_ms;      /* the first end of what was judged to be live */
-    size_t refused;        /* the write that the queue room has refused; SIZE_MAX: none */
+    size_t refused;        /* the write that could not be planned */
     bool sorted;           /* the steps of the locks are in order as they came */
     lki_commit *commit;
 } plan;
@@ -170,7 +170,7 @@ steps_sort(step **order, size_t count)
 static bool
 step_is_lock(const step *s)
 {
-    return s->item == NULL;
+    return s->item == NULL && s->job == NULL;
 }
 
 /* One step per key: what is written under its own lock is one step. LK_INVALID: a key was named
@@ -326,20 +326,37 @@ write_step(plan *p, size_t i, const lk_item *item, bool gone, const lk_write *as
     return status;
 }
 
-/* A push or an acknowledgement: the queue room says which record is to be there, and what comes. */
+/* A step of a queue: the queue room says which record is to be there, and what comes. */
 static lk_status
 plan_job(plan *p, size_t i)
 {
     lki_job_step *job = &p->jobs[i];
     lk_status status = p->writes->plan(p->writes->context, p->store, p->thread, i, job);
-    if (status != LK_OK) {
-        p->refused = i;
+    if (status != LK_OK)
         return status;
-    }
     step *s = step_add(p, job->cell);
     s->job = job;
-    s->gone = p->writes->writes[i].kind == LK_ACKNOWLEDGE;
-    s->item = lki_writes_item(p->writes, i);
+    lk_write_kind kind = p->writes->writes[i].kind;
+    s->gone = kind == LK_ACKNOWLEDGE;
+    s->item = kind == LK_PUSH ? lki_writes_item(p->writes, i) : NULL;
+    return LK_OK;
+}
+
+/* Any other. */
+LKI_INLINE lk_status
+plan_write(plan *p, size_t i)
+{
+    const lk_item *item = lki_writes_item(p->writes, i);
+    bool gone = lki_writes_is_delete(p->writes, i);
+    const lk_write *asks = lki_writes_asking(p->writes, i);
+    step *s;
+    lk_status status = write_step(p, i, item, gone, asks, &s);
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
+    s->gone = gone;
+    s->item = item;
+    s->asks = asks;
+    p->asking |= asks != NULL;
     return LK_OK;
 }
 
@@ -357,23 +374,12 @@ plan_writes(plan *p)
     if (LKI_UNLIKELY(!plan_reserve(p)))
         return LK_NO_MEMORY;
     for (size_t i = p->paired; i < p->writes->count; i++) {
-        if (LKI_UNLIKELY(lki_writes_is_of_queue(p->writes, i))) {
-            lk_status planned = plan_job(p, i);
-            if (planned != LK_OK)
-                return planned;
-            continue;
-        }
-        const lk_item *item = lki_writes_item(p->writes, i);
-        bool gone = lki_writes_is_delete(p->writes, i);
-        const lk_write *asks = lki_writes_asking(p->writes, i);
-        step *s;
-        lk_status status = write_step(p, i, item, gone, asks, &s);
-        if (LKI_UNLIKELY(status != LK_OK))
+        bool of_queue = LKI_UNLIKELY(lki_writes_is_of_queue(p->writes, i));
+        lk_status status = of_queue ? plan_job(p, i) : plan_write(p, i);
+        if (LKI_UNLIKELY(status != LK_OK)) {
+            p->refused = i;
             return status;
-        s->gone = gone;
-        s->item = item;
-        s->asks = asks;
-        p->asking |= asks != NULL;
+        }
     }
     if (LKI_UNLIKELY(p->absent != 0)) {
         lk_status status = plan_absent(p);
@@ -651,21 +657,21 @@ plan_attempts(plan *p)
 }
 
 /* What the caller is told where a plan did not go: the first of his demands that does not hold, or
- * else `refused`, the status with which the queue room refused a write. LK_OK: nothing is against
- * it any more. */
+ * else `refused`, the status with which write p->refused could not be planned. LK_OK: nothing is
+ * against it any more. */
 static LKI_APART lk_status
 plan_refuse(plan *p, lk_status refused, lk_conflict *conflict)
 {
     lki_demands demands = {p->writes, p->writes->count, p->locks, p->lock_count};
-    lk_conflict found = {SIZE_MAX, 0, p->refused};
-    if (refused != LK_OK && p->refused < demands.write_count)
+    lk_conflict found = {SIZE_MAX, 0, p->refused}; /* where nothing before it is to blame */
+    if (refused != LK_OK)
         demands.write_count = p->refused;
     lk_status status = lki_demands_judge(p->store, p->thread, &demands, &p->now, &found);
     if (status == LK_OK && refused == LK_OK)
         return LK_OK;
     if (lki_demands_repeat(p->store, &demands, p->sought))
         return LK_INVALID;
-    if (conflict != NULL && (status != LK_OK || p->refused != SIZE_MAX))
+    if (conflict != NULL)
         *conflict = found;
     return status != LK_OK ? status : refused;
 }
@@ -680,7 +686,6 @@ plan_run(plan *p, lk_conflict *conflict)
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
         p->step_count = 0;
-        p->refused = SIZE_MAX;
         p->until_ms = INT64_MAX;
         status = plan_locks(p);
         if (LKI_LIKELY(status == LK_OK))
@@ -697,7 +702,7 @@ plan_run(plan *p, lk_conflict *conflict)
     }
 }
 
-/* Room for few keys, without pushes and acknowledgements. */
+/* Room for few keys, without steps of queues. */
 enum { FEW = 8 };
 typedef struct room {
     lki_sought sought[FEW];

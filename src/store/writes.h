@@ -7,8 +7,8 @@
 
 #include "store/outcome.h"
 
-/* What a commit does for a push or an acknowledgement: the record that has to be effective on the
- * item's head of `cell`, and, of a push, the state that comes. */
+/* What a commit does for a step of a queue: the record that has to be effective on the item's head
+ * of `cell`, and, unless the job goes, the state that comes. */
 typedef struct lki_job_step {
     lki_cell *cell;
     const lki_record *expected;
@@ -20,12 +20,26 @@ typedef struct lki_job_step {
 typedef lk_status (*lki_job_plan)(void *context, lki_store *store, lki_thread *thread, size_t write,
                                   lki_job_step *step);
 
+/* Does it name its key by a claim? */
+LKI_INLINE bool
+lki_write_is_of_claim(const lk_write *write)
+{
+    return write->kind == LK_ACKNOWLEDGE || write->kind == LK_RELEASE;
+}
+
+/* A step of a queue: push, acknowledge, release. */
+LKI_INLINE bool
+lki_write_is_of_queue(const lk_write *write)
+{
+    return write->kind == LK_PUSH || lki_write_is_of_claim(write);
+}
+
 /* `items` (puts), or `writes`. */
 typedef struct lki_writes {
     const lk_item *items;
     const lk_write *writes;
     size_t count;
-    lki_job_plan plan; /* NULL: no pushes, no acknowledgements */
+    lki_job_plan plan; /* NULL: no steps of queues */
     void *context;
 } lki_writes;
 
@@ -53,15 +67,14 @@ lki_writes_asking(const lki_writes *writes, size_t i)
 LKI_INLINE bool
 lki_writes_is_of_queue(const lki_writes *writes, size_t i)
 {
-    return writes->items == NULL &&
-           (writes->writes[i].kind == LK_PUSH || writes->writes[i].kind == LK_ACKNOWLEDGE);
+    return writes->items == NULL && lki_write_is_of_queue(&writes->writes[i]);
 }
 
 /* NULL: a push whose sk is to be generated names no key. */
 LKI_INLINE const lk_key *
 lki_writes_key(const lki_writes *writes, size_t i)
 {
-    if (writes->items == NULL && writes->writes[i].kind == LK_ACKNOWLEDGE)
+    if (writes->items == NULL && lki_write_is_of_claim(&writes->writes[i]))
         return &writes->writes[i].claim->key;
     const lk_key *key = &lki_writes_item(writes, i)->key;
     bool generated =

@@ -77,7 +77,7 @@ wish_add(recorder *r, uint32_t first, uint32_t count, const lk_push_options *opt
          lk_status status)
 {
     history_step s = {.kind = STEP_KINDS, .value = options->max_depth, .before = count};
-    if (options->max_depth != 0 && status == LK_OK)
+    if (options->max_depth != 0 && (status == LK_OK || status == LK_LATE))
         s.kind = STEP_ROOM;
     else if (options->max_depth != 0 && status == LK_BUSY)
         s.kind = STEP_FULL;
@@ -108,6 +108,14 @@ push_done(recorder *r, lk_status status, uint32_t first, uint32_t count,
     return status;
 }
 
+static uint64_t
+push_marks(const char *sk, const lk_push_options *options)
+{
+    if (sk == NULL)
+        return STEP_GENERATED;
+    return options != NULL && options->unique ? STEP_UNIQUE : 0;
+}
+
 static const lk_item *
 batch_make(recorder *r, uint32_t first, uint32_t count, const char *sk, int64_t expires_ms)
 {
@@ -130,10 +138,8 @@ record_push(recorder *r, uint32_t first, uint32_t count, const char *sk,
     const lk_item *items =
         batch_make(r, first, count, sk, expires_ms != 0 ? expires_ms + r->world->unix_ms : 0);
     record_call(r, "push");
-    pushed_add(r, first, count,
-               (sk == NULL ? STEP_GENERATED : 0) |
-                   (sk != NULL && options != NULL && options->unique ? STEP_UNIQUE : 0),
-               options != NULL ? options->delay_ms : 0, expires_ms);
+    pushed_add(r, first, count, push_marks(sk, options), options != NULL ? options->delay_ms : 0,
+               expires_ms);
     lk_status status = lk_queue_push(r->world->db, items, count, options, r->result);
     if (status > LK_OK && status != LK_CLOSED && status != LK_EXISTS)
         record_wrong(r, "a push ended in a status that it has not", status);
@@ -158,86 +164,129 @@ claim_of(const recorder *r, const record_claim *c)
     return claim;
 }
 
-static const char handed_on[] = "commit: push, acknowledge";
+static const char handed_on[] = "commit: push, end a claim";
 
-static lk_key
-beside_key(const recorder *r, uint32_t job, char text[16])
+/* The item that goes with the end of a claim. */
+typedef struct beside {
+    uint32_t job, receives;
+    char sk[24];
+} beside;
+enum { BESIDE_MAX = 64 }; /* receives; of more there is none */
+
+static bool
+beside_is_put(const recorder *r, uint64_t receives)
 {
-    snprintf(text, 16, "%u", (unsigned)job);
-    return (lk_key){r->world->beside, lk_string(text)};
+    return r->world->beside.size != 0 && receives < BESIDE_MAX;
+}
+
+static lk_item
+beside_item(const recorder *r, beside *b)
+{
+    snprintf(b->sk, sizeof b->sk, "%u-%u", (unsigned)b->job, (unsigned)b->receives);
+    return (lk_item){.key = {r->world->beside, lk_string(b->sk)},
+                     .data = {b, 2 * sizeof(uint32_t)}};
+}
+
+static bool
+ends_claim(history_kind kind)
+{
+    return kind == STEP_ACKNOWLEDGE || kind == STEP_LATE || kind == STEP_RELEASE;
 }
 
 bool
 record_beside(const history *merged, recorder *r, uint32_t *job)
 {
     uint32_t jobs = history_keys(merged);
-    bool *done = calloc(jobs + 1, sizeof *done), right = true;
-    if (done == NULL)
+    uint64_t *ended = calloc(jobs + 1, sizeof *ended); /* a bit for each receive */
+    bool right = ended != NULL;
+    if (ended == NULL)
         abort();
     for (size_t i = 0; i < merged->count; i++)
         for (uint32_t k = 0; k < merged->ops[i].count; k++) {
             const history_step *s = &merged->steps[merged->ops[i].first + k];
-            if (merged->ops[i].call == handed_on &&
-                (s->kind == STEP_ACKNOWLEDGE || s->kind == STEP_LATE))
-                done[s->key] = true;
+            if (merged->ops[i].call == handed_on && ends_claim(s->kind) &&
+                beside_is_put(r, s->value))
+                ended[s->key] |= (uint64_t)1 << s->value;
         }
     lk_query all = {.pk = r->world->beside};
-    size_t found = 0;
     lk_status status = lk_query_items(r->world->db, &all, r->result);
-    for (size_t i = 0; i < lk_result_count(r->result) && status == LK_OK && right; i++, found++) {
-        memcpy(job, lk_result_item(r->result, i)->data.data, sizeof *job);
-        right = *job < jobs && done[*job];
+    for (size_t i = 0; i < lk_result_count(r->result) && status == LK_OK && right; i++) {
+        beside found;
+        memcpy(&found, lk_result_item(r->result, i)->data.data, 2 * sizeof(uint32_t));
+        *job = found.job;
+        right = found.job < jobs && (ended[found.job] >> found.receives & 1) != 0;
+        if (right)
+            ended[found.job] ^= (uint64_t)1 << found.receives;
     }
     for (uint32_t j = 0; j < jobs && right; j++)
-        if (done[j] && found-- == 0) {
+        if (ended[j] != 0) {
             *job = j;
             right = false;
         }
-    free(done);
+    free(ended);
     return right;
 }
 
-lk_status
-record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_claim *done)
+/* The claim's end, as the status tells it; what was pushed has its steps already. */
+static void
+end_note(recorder *r, const record_end *end, uint32_t count, lk_status status)
 {
-    uint32_t numbers[RECORD_MANY];
-    lk_write writes[RECORD_MANY + 2];
-    char beside[16];
-    lk_claim claim;
-    uint32_t used = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        numbers[i] = first + i;
-        writes[used++] = (lk_write){.kind = LK_PUSH,
-                                    .item = {.key = {r->world->queue, {NULL, 0}},
-                                             .data = {&numbers[i], sizeof numbers[i]}}};
-    }
-    if (done != NULL) {
-        claim = claim_of(r, done);
-        writes[used++] = (lk_write){.kind = LK_ACKNOWLEDGE, .claim = &claim};
-    }
-    if (done != NULL && r->world->beside.size != 0)
-        writes[used++] = (lk_write){.kind = LK_PUT,
-                                    .item = {.key = beside_key(r, done->job, beside),
-                                             .data = {&done->job, sizeof done->job}}};
-    record_call(r, done != NULL ? handed_on : "commit: push");
-    pushed_add(r, first, count, STEP_GENERATED, 0, 0);
-    if (done != NULL)
-        step_add(r, STEP_ACKNOWLEDGE, done->job, done->claim.receives, 0);
-    lk_status status = lk_commit(r->world->db, writes, used, NULL, 0, NULL);
     history_op *op = &r->history.ops[r->history.count - 1];
-    if (done != NULL && status == LK_LATE)
-        r->history.steps[op->first + op->count - 1].kind = STEP_LATE;
-    if (done != NULL && status == LK_LOST) {
-        r->history.step_count = op->first;
-        op->count = 0;
-        step_add(r, STEP_LOST, done->job, done->claim.receives, 0);
-        r->history.steps[op->first].before = count;
-        record_done(r, true);
-        return status;
+    history_step *last = &r->history.steps[op->first + op->count - 1];
+    const record_claim *c = end->claim;
+    if (status == LK_LATE && end->releases)
+        last->before = 1;
+    else if (status == LK_LATE)
+        last->kind = STEP_LATE;
+    if (status != LK_LOST)
+        return;
+    r->history.step_count = op->first;
+    op->count = 0;
+    step_add(r, STEP_LOST, c->job, c->claim.receives, 0);
+    r->history.steps[op->first].before = count;
+}
+
+lk_status
+record_push_commit(recorder *r, uint32_t first, uint32_t count, const char *sk,
+                   const lk_push_options *options, const record_end *end)
+{
+    lk_write writes[RECORD_MANY + 2];
+    const lk_item *items = batch_make(r, first, count, sk, 0);
+    lk_claim claim;
+    beside b;
+    uint32_t used = 0;
+    for (; used < count; used++)
+        writes[used] = (lk_write){.kind = LK_PUSH, .item = items[used], .push = options};
+    record_call(r, end != NULL ? handed_on : "commit: push");
+    pushed_add(r, first, count, push_marks(sk, options), options != NULL ? options->delay_ms : 0,
+               0);
+    if (end != NULL) {
+        claim = claim_of(r, end->claim);
+        writes[used++] = (lk_write){.kind = end->releases ? LK_RELEASE : LK_ACKNOWLEDGE,
+                                    .claim = &claim,
+                                    .delay_ms = end->delay_ms};
+        step_add(r, end->releases ? STEP_RELEASE : STEP_ACKNOWLEDGE, end->claim->job,
+                 claim.receives, end->releases ? end->delay_ms : 0);
     }
-    if (status > LK_OK && status != LK_CLOSED && (status != LK_LATE || done == NULL))
+    if (end != NULL && beside_is_put(r, claim.receives)) {
+        b = (beside){.job = end->claim->job, .receives = claim.receives};
+        writes[used++] = (lk_write){.kind = LK_PUT, .item = beside_item(r, &b)};
+    }
+    lk_status status = lk_commit(r->world->db, writes, used, NULL, 0, NULL);
+    if (status > LK_OK && status != LK_CLOSED && status != LK_EXISTS &&
+        (end == NULL || (status != LK_LATE && status != LK_LOST)))
         record_wrong(r, "a commit ended in a status that it has not", status);
-    return push_done(r, status, first, count, NULL);
+    if (end != NULL)
+        end_note(r, end, count, status);
+    if (status == LK_EXISTS)
+        name_add(r, first, lk_string(sk));
+    if (status == LK_LOST)
+        record_done(r, true);
+    else
+        push_done(r, status, first, count, options);
+    if (sk != NULL && (status == LK_OK || status == LK_LATE))
+        name_add(r, first, lk_string(sk));
+    return status;
 }
 
 /* ---- pulls ---- */

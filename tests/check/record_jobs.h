@@ -27,9 +27,15 @@ typedef struct record_claim {
  * may have had. life_ms 0: they do not expire. */
 lk_status record_push(recorder *r, uint32_t first, uint32_t count, const char *sk,
                       const lk_push_options *options, int64_t life_ms);
-/* The same by lk_commit, which does not tell a generated key. `done` not NULL: acknowledges that
- * claim in the same step, and puts the item of world->beside. */
-lk_status record_push_commit(recorder *r, uint32_t first, uint32_t count, const record_claim *done);
+/* What a commit does besides: ends a claim, and puts the item of world->beside. */
+typedef struct record_end {
+    const record_claim *claim;
+    bool releases; /* else it acknowledges */
+    int64_t delay_ms;
+} record_end;
+/* The same by lk_commit, which does not tell a generated key. `end` may be NULL; `options` too. */
+lk_status record_push_commit(recorder *r, uint32_t first, uint32_t count, const char *sk,
+                             const lk_push_options *options, const record_end *end);
 /* `claims` has room for max_jobs; *count: how many came. */
 lk_status record_pull(recorder *r, const lk_pull_options *options, record_claim *claims,
                       uint32_t *count);
@@ -39,7 +45,7 @@ lk_status record_extend(recorder *r, record_claim *claim, int64_t visibility_ms)
 /* By key: `token` 0 acknowledges, else lk_delete. */
 lk_status record_take_out(recorder *r, const record_claim *claim, bool deletes);
 lk_status record_close(recorder *r);
-/* The item of world->beside is there exactly where such a commit has acknowledged the job. False:
+/* An item of world->beside is there exactly for each claim that such a commit has ended. False:
  * `job` is one of which it is not so. */
 bool record_beside(const history *merged, recorder *r, uint32_t *job);
 lk_status record_purge(recorder *r);

@@ -156,6 +156,21 @@ release_then_key(void)
 }
 
 static void
+release_by_commit(void)
+{
+    lk_write writes[2] = {{.kind = LK_RELEASE, .claim = &claims[0]},
+                          {.kind = LK_DELETE, .item.key = lk_key_of("other", "x")}};
+    STORE_MUST(lk_commit(db, writes, 2, NULL, 0, NULL));
+}
+
+static void
+release_by_commit_then_key(void)
+{
+    release_by_commit();
+    push(key_z, LARGE);
+}
+
+static void
 release_then_plain(void)
 {
     STORE_MUST(lk_queue_release(db, &claims[0], 0));
@@ -270,11 +285,23 @@ call_acknowledge(void)
 }
 
 static void
-call_commit(void)
+commit_by_key(lk_write_kind kind)
 {
     lk_claim by_key = {.key = key_k};
-    lk_write write = {.kind = LK_ACKNOWLEDGE, .claim = &by_key};
+    lk_write write = {.kind = kind, .claim = &by_key};
     status_of_call = lk_commit(db, &write, 1, NULL, 0, NULL);
+}
+
+static void
+call_commit(void)
+{
+    commit_by_key(LK_ACKNOWLEDGE);
+}
+
+static void
+call_commit_release(void)
+{
+    commit_by_key(LK_RELEASE);
 }
 
 static void
@@ -412,12 +439,33 @@ other_key_to_one(void)
 }
 
 static void
+prepare_full(void)
+{
+    prepare_depth();
+    push(plain, OTHER);
+    claim("q", 1);
+}
+
+/* Another job in the place of the one that ends. */
+static void
+hand_on_to_one(void)
+{
+    uint64_t number = SMALL;
+    lk_push_options options = {.max_depth = 1};
+    lk_write writes[2] = {{.kind = LK_ACKNOWLEDGE, .claim = &claims[0]},
+                          {.kind = LK_PUSH, .item = store_item(plain, &number), .push = &options}};
+    lk_status status = lk_commit(db, writes, 2, NULL, 0, NULL);
+    if (status != LK_BUSY)
+        STORE_MUST(status);
+}
+
+static void
 check_depth(void)
 {
     lk_queue_statistics stats;
     STORE_MUST(lk_queue_stats(db, plain.pk, &stats));
-    if (stats.ready > 1)
-        schedule_fail("%d jobs, where one has room", (int)stats.ready);
+    if (stats.ready + stats.claimed > 1)
+        schedule_fail("%d jobs, where one has room", (int)(stats.ready + stats.claimed));
     STORE_MUST(lk_queue_purge(db, plain.pk, NULL));
     lk_item job = {.key = plain, .data = {"x", 1}};
     lk_push_options one = {.max_depth = 1};
@@ -531,6 +579,7 @@ const schedule_scenario schedule_scenarios[] = {
     ORDER("batch_of_both", prepare, batch_of_both),
     ORDER("release_then_key", prepare_claimed, release_then_key),
     ORDER("release_then_plain", prepare_claimed, release_then_plain),
+    ORDER("release_by_commit_then_key", prepare_claimed, release_by_commit_then_key),
     ORDER("letter_then_key", prepare_letter, letter_then_key),
     MEET("release_while_pushed", prepare, call_release, push_key, check_released),
     MEET("release_while_committed", prepare, call_release, commit_key, check_released),
@@ -539,10 +588,13 @@ const schedule_scenario schedule_scenarios[] = {
     MEET("acknowledge_while_anew", prepare_idle, call_acknowledge, anew, check_ended),
     MEET("commit_while_pushed", prepare, call_commit, push_key, check_ended),
     MEET("commit_while_anew", prepare_idle, call_commit, anew, check_ended),
+    MEET("commit_release_while_pushed", prepare, call_commit_release, push_key, check_released),
+    MEET("commit_release_while_anew", prepare_idle, call_commit_release, anew, check_released),
     MEET_UP_TO(PUSHES_STOP, "mixed", prepare_mixed, mixed_push, singles_push, check_mixed),
     MEET("depth_of_plain_and_key", prepare_depth, plain_to_one, key_to_one, check_depth),
     MEET_UP_TO(PUSHES_STOP, "depth_of_plain", prepare_depth, plain_to_one, plain_to_one,
                check_depth),
+    MEET("depth_of_hand_on_and_key", prepare_full, hand_on_to_one, key_to_one, check_depth),
     MEET("depth_of_keys", prepare_depth, other_key_to_one, key_to_one, check_depth),
     {.name = "look_for_pushes",
      .prepare = prepare_look,

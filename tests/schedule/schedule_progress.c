@@ -345,6 +345,15 @@ run_push_commit(void)
     STORE_MUST(lk_commit(db, both, 2, NULL, 0, NULL));
 }
 
+static void
+run_release_commit(void)
+{
+    uint64_t number = 100;
+    lk_write both[2] = {{.kind = LK_PUT, .item = store_item(key[0], &number)},
+                        {.kind = LK_RELEASE, .claim = &claim[0]}};
+    STORE_MUST(lk_commit(db, both, 2, NULL, 0, NULL));
+}
+
 /* ---- what the other one does ---- */
 
 /* The two keys in one snapshot: before the operation, or after it; and after, once that was
@@ -586,6 +595,7 @@ const schedule_scenario schedule_scenarios[] = {
     STOPS("stop_release", prepare, run_release),
     STOPS("stop_extend", prepare, run_extend),
     STOPS("stop_push_commit", prepare, run_push_commit),
+    STOPS("stop_release_commit", prepare_set, run_release_commit),
     KILLS("kill_set", prepare_set, run_set),
     KILLS("kill_delete", prepare_delete, run_delete),
     KILLS("kill_delete_locked", prepare_delete_locked, run_delete),
@@ -608,6 +618,7 @@ const schedule_scenario schedule_scenarios[] = {
     KILLS("kill_release", prepare, run_release),
     KILLS("kill_extend", prepare, run_extend),
     KILLS("kill_push_commit", prepare, run_push_commit),
+    KILLS("kill_release_commit", prepare_set, run_release_commit),
     {.name = "exit",
      .prepare = prepare,
      .setup = setup_exit,

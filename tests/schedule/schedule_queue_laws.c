@@ -36,7 +36,7 @@ typedef enum act {
     ACT_ACKNOWLEDGE,
     ACT_RELEASE,
     ACT_EXTEND,
-    ACT_HAND_ON, /* acknowledges and pushes in one step */
+    ACT_HAND_ON, /* acknowledges or releases, and pushes, in one step */
     ACT_TAKE_OUT,
     ACT_SET,  /* the item of a job anew */
     ACT_LOCK, /* its lock */
@@ -70,9 +70,16 @@ draw(uint64_t below)
 
 /* ---- calls ---- */
 
+static const act commits_push[] = {ACT_PUSH,         ACT_PUSH_BATCH,  ACT_PUSH_KEYED,
+                                   ACT_PUSH_DELAYED, ACT_PUSH_UNIQUE, ACT_PUSH_BOUNDED};
+
+/* `end`: of a claim, in the same commit. */
 static void
-push(recorder *r, act a, hand *h)
+push(recorder *r, act a, hand *h, const record_end *end)
 {
+    bool by_commit = a == ACT_PUSH_COMMIT || end != NULL;
+    if (by_commit)
+        a = commits_push[draw(sizeof commits_push / sizeof *commits_push)];
     lk_push_options options = {.delay_ms = a == ACT_PUSH_DELAYED ? 1 + (int64_t)draw(4) : 0,
                                .max_depth = a == ACT_PUSH_BOUNDED ? 1 + draw(4) : 0,
                                .unique = a == ACT_PUSH_UNIQUE};
@@ -83,16 +90,13 @@ push(recorder *r, act a, hand *h)
                          ? 2 + (uint32_t)draw(3)
                          : 1;
     char sk[RECORD_SK_ROOM];
-    if (a == ACT_PUSH_COMMIT)
-        count += (uint32_t)draw(2);
     h->pushed += count - 1;
-    if (a == ACT_PUSH_COMMIT) {
-        (void)record_push_commit(r, first, count, NULL);
-        return;
-    }
     snprintf(sk, sizeof sk, "%c%u-%u", "0Z"[draw(2)], (unsigned)draw(3), mix.shared ? 0 : first);
-    (void)record_push(r, first, count, keyed ? sk : NULL, &options,
-                      a == ACT_PUSH_EXPIRING ? 1 + (int64_t)draw(6) : 0);
+    if (by_commit)
+        (void)record_push_commit(r, first, count, keyed ? sk : NULL, &options, end);
+    else
+        (void)record_push(r, first, count, keyed ? sk : NULL, &options,
+                          a == ACT_PUSH_EXPIRING ? 1 + (int64_t)draw(6) : 0);
 }
 
 static void
@@ -143,7 +147,7 @@ claim_use(recorder *r, act a, hand *h)
     else if (a == ACT_EXTEND)
         (void)record_extend(r, c, 1 + (int64_t)draw(2 * VISIBILITY_MS));
     else if (a == ACT_HAND_ON)
-        (void)record_push_commit(r, recorded_number(&h->pushed), 1, c);
+        push(r, a, h, &(record_end){c, draw(2) == 0, draw(2) == 0 ? 0 : 1 + (int64_t)draw(3)});
     else if (a == ACT_TAKE_OUT)
         (void)record_take_out(r, c, draw(2) == 0);
     else
@@ -154,7 +158,7 @@ static void
 act_do(recorder *r, act a, hand *h)
 {
     if (a <= ACT_PUSH_BOUNDED)
-        push(r, a, h);
+        push(r, a, h, NULL);
     else if (a <= ACT_PULL_WAIT)
         pull(r, a, h);
     else if (a <= ACT_LOCK)
@@ -441,7 +445,7 @@ close_and_pull(void)
 static void
 push_by_commit(void)
 {
-    (void)record_push_commit(recorded_mine(), 1, 1, NULL);
+    (void)record_push_commit(recorded_mine(), 1, 1, NULL, NULL, NULL);
 }
 
 /* A batch that fills several segments (of the small library) while others look for the next one. */

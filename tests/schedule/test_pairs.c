@@ -298,6 +298,15 @@ static const struct row {
      "an expiry is noted, or met by the round",
      "b=0 d=0",
      {"a=x:0>1 seq_cst*; b=y seq_cst*", "y=1 seq_cst; fence seq_cst*; d=x acquire"}},
+    /* x places, y what is gone, by a thread with a line of its own, and by one without */
+    {"P23",
+     "what is gone had a place",
+     "a=1 b=1 d=0",
+     {"c=x:0>1 seq_cst", "a=x acquire; y=1 release*", "b=y acquire*; d=x seq_cst"}},
+    {"P23",
+     "the same, in the line that threads share",
+     "a=1 b=1 d=0",
+     {"c=x:0>1 seq_cst", "a=x acquire; e=y+1 seq_cst+", "b=y acquire*; d=x seq_cst"}},
     /* Of the adapter for LMDB (src/lmdb/atomic.h). x transaction of a place, y its flag (1:
      * nobody's) */
     {"L1",
@@ -385,7 +394,7 @@ static void
 test_pairs_are_all_there(void **state)
 {
     (void)state;
-    for (unsigned number = 1; number <= 22; number++) {
+    for (unsigned number = 1; number <= 23; number++) {
         char pair[8];
         unsigned count = 0;
         (void)snprintf(pair, sizeof(pair), "P%u", number);

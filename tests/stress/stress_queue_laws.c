@@ -8,6 +8,8 @@
  * until it is over: what was lost would be missed. Where nothing takes jobs out but who holds them,
  * holders read and rewrite theirs, and all are queried, meanwhile.
  */
+#include <latchkey/adapter.h>
+
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -82,7 +84,7 @@ push_some(crowd_member *m, recorder *r)
                    (status == LK_BUSY && options.max_depth != 0),
                (unsigned)status, 0);
     } else if (count <= RECORD_MANY && crowd_pick(m, 4) == 0) {
-        EXPECT_OK(record_push_commit(r, first, count, NULL));
+        EXPECT_OK(record_push_commit(r, first, count, NULL, NULL, NULL));
     } else {
         status = record_push(r, first, count, NULL, &options, 0);
         EXPECT(status == LK_OK || (status == LK_BUSY && options.max_depth != 0), (unsigned)status,
@@ -167,8 +169,11 @@ job_treat(crowd_member *m, recorder *r, record_claim *claim)
             record_acknowledge(r, claim);
     } else if (what < 27) {
         uint32_t job = atomic_fetch_add(&test.handed, 1);
+        bool releases =
+            (lk_capabilities(test.world.db) & LK_COMMITS_RELEASES) != 0 && crowd_pick(m, 2) == 0;
         if (job < 2 * test.jobs)
-            record_push_commit(r, job, 1, claim);
+            record_push_commit(r, job, 1, NULL, NULL,
+                               &(record_end){claim, releases, releases && !test.timely ? 1 : 0});
     } else if (what < 28) {
         record_take_out(r, claim, crowd_pick(m, 2) == 0);
     }

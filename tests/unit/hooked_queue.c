@@ -212,6 +212,15 @@ run_commit(void)
     return lk_commit(test.k.db, writes, 3, NULL, 0, NULL);
 }
 
+static lk_status
+run_commit_release(void)
+{
+    lk_write writes[] = {{.kind = LK_RELEASE, .claim = &test.mine.claim, .delay_ms = 1000},
+                         {.kind = LK_PUT, .item = kit_item("items", "a", "new")},
+                         {.kind = LK_PUSH, .item = kit_item("mail", "m", "new")}};
+    return lk_commit(test.k.db, writes, 3, NULL, 0, NULL);
+}
+
 /* With a job that has no sk, into the same queue. */
 static lk_status
 run_commit_push(void)
@@ -245,17 +254,25 @@ run_delete(void)
 
 /* ---- the companies ---- */
 
+static bool
+op_commits(void)
+{
+    return test.op->run == run_commit || test.op->run == run_commit_push ||
+           test.op->run == run_commit_release;
+}
+
 /* Of a commit all or nothing is seen. */
 static void
 commit_look(void)
 {
     lk_key keys[] = {test.mine.claim.key, kit_key("items", "a"), kit_key("mail", "m")};
-    if (test.op->run != run_commit && test.op->run != run_commit_push)
+    if (!op_commits())
         return;
     assert_status(LK_OK, STEP(lk_get_many(test.k.db, keys, 3, test.k.result)));
     bool done = kit_bytes_are(lk_result_item(test.k.result, 1)->data, "new");
-    assert_int_equal(done, lk_result_item(test.k.result, 0) == NULL);
-    if (test.op->run == run_commit)
+    if (test.op->run != run_commit_release)
+        assert_int_equal(done, lk_result_item(test.k.result, 0) == NULL);
+    if (test.op->run != run_commit_push)
         assert_int_equal(done, kit_bytes_are(lk_result_item(test.k.result, 2)->data, "new"));
 }
 
@@ -366,10 +383,10 @@ status_judge(void)
     if (op->run == run_set && test.jobs[0].ended != 0) /* perhaps an item, and no job */
         assert_status(LK_OK, lk_delete(test.k.db, &test.mine.claim.key, 1));
     its_jobs_judge();
-    bool committed = (op->run == run_commit || op->run == run_commit_push) && done;
+    bool committed = op_commits() && done;
     assert_true(kit_holds(&test.k, kit_key("items", "a"), committed ? "new" : "old"));
     assert_true(kit_holds(&test.k, kit_key("mail", "m"),
-                          committed && op->run == run_commit ? "new" : "old"));
+                          committed && op->run != run_commit_push ? "new" : "old"));
 }
 
 /* Nothing is lost, and nothing ends twice. */
@@ -565,6 +582,8 @@ static const operation operations[] = {
     {"commit", prepare_claimed, run_commit, HOLDS, .ends = true},
     {"commit_keyed", prepare_keyed_claimed, run_commit, HOLDS, .ends = true},
     {"commit_push", prepare_claimed, run_commit_push, HOLDS, .ends = true, .adds = 1},
+    {"commit_release", prepare_claimed, run_commit_release, HOLDS},
+    {"commit_release_keyed", prepare_keyed_claimed, run_commit_release, HOLDS},
     {"get_lock", prepare_claimed, run_get_lock, .hands = 1},
     {"set", prepare_claimed, run_set, .hands = 1},
     {"delete", prepare_claimed, run_delete, .hands = 1, .ends = true},

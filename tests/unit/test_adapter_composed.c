@@ -458,7 +458,7 @@ test_write_without_locks_is_unsupported(void **state)
     (void)state;
     int64_t value = 7;
     lk_item item = {the_key, one, 0};
-    rig_open(LK_HAS_LOCKS | LK_COMMITS_JOBS);
+    rig_open(LK_HAS_LOCKS | LK_COMMITS_JOBS | LK_COMMITS_RELEASES | LK_LOCKS_ABSENT);
     assert_status(LK_UNSUPPORTED, lk_put_if(db, &item, LK_IF_ABSENT, none));
     assert_status(LK_UNSUPPORTED, lk_touch(db, the_key, 0));
     assert_status(LK_UNSUPPORTED, lk_add(db, the_key, 1, 0, &value));

@@ -105,6 +105,23 @@ test_handle_is_looked_at_and_held_without_memory(void **state)
     rig_close(&r);
 }
 
+static void
+test_jobs_are_inspected_without_memory(void **state)
+{
+    (void)state;
+    rig r;
+    lk_job job = {.receives = 77}, jobs[2];
+    rig_open(&r);
+    lk_key keys[2] = {kit_key("q", "none"), lk_result_item(r.page, 0)->key};
+    assert_status(LK_NOT_FOUND, lk_queue_inspect(r.k.db, keys[0], &job));
+    assert_int_equal(job.receives, 77);
+    assert_status(LK_OK, lk_queue_inspect_many(r.k.db, keys, 2, jobs));
+    assert_int_equal(jobs[0].state, 0);
+    assert_int_equal(jobs[1].state, LK_JOB_CLAIMED);
+    assert_int_equal(jobs[1].changes_at_ms, lk_result_claim(r.page, 0)->deadline_ms + 1);
+    rig_close(&r);
+}
+
 int
 main(void)
 {
@@ -112,6 +129,7 @@ main(void)
         cmocka_unit_test(test_what_a_result_holds_is_read_without_memory),
         cmocka_unit_test(test_clocks_names_and_numbers_want_no_memory),
         cmocka_unit_test(test_handle_is_looked_at_and_held_without_memory),
+        cmocka_unit_test(test_jobs_are_inspected_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -406,15 +406,18 @@ new_works(rig *it)
 
 /* ---- items and commits ---- */
 
-/* A put, a delete, a push of either kind, acknowledges of either kind, with locks. */
+/* A put, a delete, pushes, acknowledges and releases of either kind, with locks. */
 static lk_status
 call_commit(rig *it)
 {
+    lk_push_options second = {.max_depth = 2};
     lk_write writes[] = {
         {.kind = LK_ACKNOWLEDGE, .claim = &held[0].claim},
+        {.kind = LK_RELEASE, .claim = &held[3].claim},
+        {.kind = LK_RELEASE, .claim = &held[HELD - 3].claim, .delay_ms = 10},
         {.kind = LK_PUSH, .item = kit_item("next", NULL, "x")},
         {.kind = LK_ACKNOWLEDGE, .claim = &held[HELD - 1].claim},
-        {.kind = LK_PUSH, .item = kit_item("next", "own", "x")},
+        {.kind = LK_PUSH, .item = kit_item("next", "own", "x"), .push = &second},
         {.kind = LK_PUT, .item = kit_item("results", "new", "x")},
         {.kind = LK_DELETE, .item = {.key = held[1].claim.key}},
         {.kind = LK_PUT, .item = {.key = held[2].claim.key, .data = {"put", 3}}},
@@ -433,7 +436,7 @@ commit_is_before(rig *it)
 static bool
 commit_is_after(rig *it)
 {
-    return holds(it, "q", 1, HELD - 4, 0) && holds(it, "next", 2, 0, 0) &&
+    return holds(it, "q", 2, HELD - 6, 1) && holds(it, "next", 2, 0, 0) &&
            kit_holds(&it->k, kit_key("results", "new"), "x") &&
            kit_holds(&it->k, held[2].claim.key, "put") &&
            kit_holds(&it->k, held[HELD - 2].claim.key, "again") &&
