@@ -409,6 +409,11 @@ read_all(void)
     for (int i = 0; i < KEYS; i++)
         (void)!lk_view(db, key[i], &item);
     lk_read_end(db);
+    for (size_t i = 0; i < 2; i++) {
+        lk_job job = {.receives = 0};
+        lk_status status = lk_queue_inspect(db, claim[i].key, &job);
+        SCHEDULE_EXPECT(status == LK_NOT_FOUND || (status == LK_OK && job.receives != 0));
+    }
     lk_result_free(result);
     run_list();
 }

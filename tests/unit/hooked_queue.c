@@ -303,6 +303,9 @@ reads_agree(void)
     assert_true(status == LK_OK || status == LK_NOT_FOUND);
     if (status == LK_OK)
         assert_int_equal(job_number(lk_result_item(test.k.result, 0)), 0);
+    lk_job its;
+    lk_status inspected = STEP(lk_queue_inspect(test.k.db, test.mine.claim.key, &its));
+    assert_true(inspected == status || test.op->run == run_set || test.op->run == run_delete);
     (void)query_present();
     assert_int_equal(test.jobs[0].present, status == LK_OK);
 }

@@ -133,24 +133,44 @@ test_reads_of_a_loaded_store_write_no_shared_memory_and_allocate_nothing(void **
     munmap(own_part.memory, ARENA);
 }
 
-/* A queue that was used and is empty: by another thread, so that nothing of it is this thread's. */
+static char claimed_sk[27]; /* a ULID */
+
+/* A queue that was used and has nothing to pull: by another thread, so that nothing of it is this
+ * thread's. */
 static void *
 queue_use(void *context)
 {
     lk_db *db = context;
     lk_result *result = lk_result_new();
-    lk_item job = {.key = lk_key_of("queue", ""), .data = lk_string("a job")};
-    lk_pull_options options = LK_PULL_OPTIONS_INIT;
-    options.pk = job.key.pk;
-    bool well = lk_queue_push(db, &job, 1, NULL, NULL) == LK_OK &&
-                lk_queue_pull(db, &options, result) == LK_OK &&
+    lk_item jobs[3] = {{.key = lk_key_of("queue", "")},
+                       {.key = lk_key_of("queue", "")},
+                       {.key = lk_key_of("queue", "own")}};
+    lk_pull_options options = {.pk = lk_string("queue"), .max_jobs = 3};
+    bool well = lk_queue_push(db, jobs, 2, NULL, NULL) == LK_OK &&
+                lk_queue_push(db, &jobs[2], 1, NULL, NULL) == LK_OK &&
+                lk_queue_pull(db, &options, result) == LK_OK && lk_result_count(result) == 3 &&
                 lk_queue_acknowledge(db, lk_result_claim(result, 0), 1) == LK_OK;
+    if (well)
+        memcpy(claimed_sk, lk_result_claim(result, 1)->key.sk.data, sizeof claimed_sk - 1);
     lk_result_free(result);
     return well ? context : NULL;
 }
 
 static void
-test_empty_pulls_write_no_shared_memory_and_allocate_nothing(void **unused)
+queue_look(lk_db *db, lk_result *result)
+{
+    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
+    lk_job job;
+    pull.pk = lk_string("queue");
+    assert_int_equal(lk_queue_pull(db, &pull, result), LK_EMPTY);
+    assert_int_equal(lk_queue_inspect(db, lk_key_of("queue", claimed_sk), &job), LK_OK);
+    assert_int_equal(job.state, LK_JOB_CLAIMED);
+    assert_int_equal(lk_queue_inspect(db, lk_key_of("queue", "own"), &job), LK_OK);
+    assert_int_equal(lk_queue_inspect(db, lk_key_of("queue", "none"), &job), LK_NOT_FOUND);
+}
+
+static void
+test_empty_pulls_and_inspections_write_no_shared_memory_and_allocate_nothing(void **unused)
 {
     (void)unused;
     arena_open(&shared_part);
@@ -172,15 +192,13 @@ test_empty_pulls_write_no_shared_memory_and_allocate_nothing(void **unused)
     assert_int_equal(pthread_join(user, &well), 0);
     assert_non_null(well);
 
-    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
-    pull.pk = lk_string("queue");
     current = &own_part; /* this thread's line of the queue's counters */
     for (int i = 0; i < 10; i++)
-        assert_int_equal(lk_queue_pull(db, &pull, result), LK_EMPTY);
+        queue_look(db, result);
     unsigned long calls = shared_part.calls + own_part.calls;
     assert_int_equal(mprotect(shared_part.memory, ARENA, PROT_READ), 0);
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(lk_queue_pull(db, &pull, result), LK_EMPTY);
+        queue_look(db, result);
     assert_int_equal(mprotect(shared_part.memory, ARENA, PROT_READ | PROT_WRITE), 0);
     assert_int_equal(shared_part.calls + own_part.calls, calls);
 
@@ -195,7 +213,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_of_a_loaded_store_write_no_shared_memory_and_allocate_nothing),
-        cmocka_unit_test(test_empty_pulls_write_no_shared_memory_and_allocate_nothing),
+        cmocka_unit_test(
+            test_empty_pulls_and_inspections_write_no_shared_memory_and_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
