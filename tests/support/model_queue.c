@@ -113,13 +113,18 @@ one_of(const lk_status *wrong, size_t count, lk_status said)
     return count == 0 ? LK_OK : wrong[0];
 }
 
-/* `more`: jobs that come before these. */
+/* What the writes before a push do to its queue, in the same commit. Jobs that these delete may
+ * still count. */
+typedef struct before {
+    size_t pushed, acknowledged, deleted;
+} before;
+
 static lk_status
-push_judge(model *m, const lk_item *jobs, size_t count, const lk_push_options *options, size_t more,
-           lk_status said)
+push_judge(model *m, const lk_item *jobs, size_t count, const lk_push_options *options,
+           const before *b, lk_status said)
 {
     lk_status wrong[3];
-    size_t faults = 0, before = more;
+    size_t faults = 0, more = 0;
     bool exists = false;
     for (size_t i = 0; i < count; i++) {
         const model_entry *e = jobs[i].key.sk.size == 0 ? NULL : model_entry_find(m, jobs[i].key);
@@ -130,9 +135,11 @@ push_judge(model *m, const lk_item *jobs, size_t count, const lk_push_options *o
         wrong[faults++] = LK_CLOSED;
     if (options->unique && exists)
         wrong[faults++] = LK_EXISTS;
-    if (options->max_depth != 0 && more != before &&
-        jobs_count(m, jobs[0].key.pk) + more > options->max_depth)
-        wrong[faults++] = LK_BUSY;
+    if (options->max_depth != 0 && more != 0) {
+        size_t deep = jobs_count(m, jobs[0].key.pk) + b->pushed + more - b->acknowledged;
+        if (deep > options->max_depth + (said == LK_BUSY ? 0 : b->deleted))
+            wrong[faults++] = LK_BUSY;
+    }
     return one_of(wrong, faults, said);
 }
 
@@ -141,9 +148,10 @@ model_queue_push(model *m, const lk_item *jobs, size_t count, const lk_push_opti
                  const lk_item *stored, lk_status said)
 {
     pthread_mutex_lock(&m->mutex);
+    const before none = {0, 0, 0};
     lk_status status = push_check(m, jobs, count, options);
     if (status == LK_OK && count > 0)
-        status = push_judge(m, jobs, count, options, 0, said);
+        status = push_judge(m, jobs, count, options, &none, said);
     for (size_t i = 0; status == LK_OK && stored != NULL && i < count; i++)
         job_put(m, &stored[i], options->delay_ms);
     pthread_mutex_unlock(&m->mutex);
@@ -488,13 +496,17 @@ write_judge(model *m, const lk_write *writes, size_t i, lk_status said)
         return claim_judge(m, write->claim, &e);
     if (write->kind != LK_PUSH)
         return model_write_judge(m, write);
-    size_t more = 0; /* by the pushes before this one */
-    for (size_t j = 0; j < i; j++)
-        more += writes[j].kind == LK_PUSH &&
-                model_compare(writes[j].item.key.pk, write->item.key.pk) == 0 &&
-                !job_is_there(m, model_entry_find(m, writes[j].item.key));
-    return push_judge(m, &write->item, 1, write->push != NULL ? write->push : &defaults, more,
-                      said);
+    before b = {0, 0, 0};
+    for (size_t j = 0; j < i; j++) {
+        lk_key key = write_key(&writes[j]);
+        bool there = job_is_there(m, model_entry_find(m, key));
+        if (model_compare(key.pk, write->item.key.pk) != 0)
+            continue;
+        b.pushed += writes[j].kind == LK_PUSH && !there;
+        b.acknowledged += writes[j].kind == LK_ACKNOWLEDGE && there;
+        b.deleted += writes[j].kind == LK_DELETE && there;
+    }
+    return push_judge(m, &write->item, 1, write->push != NULL ? write->push : &defaults, &b, said);
 }
 
 /* LK_OK, LK_LATE, or what the first stale lock or else the first write is refused with. */
