@@ -189,7 +189,7 @@ test_copy_into_the_embedded_store_and_back(rig *r)
     assert_true(report.partitions == partitions && report.bytes > count);
     lkc_close(r);
     lkc_open(r, false);
-    lkc_set(r, "a", "1", "is replaced");
+    lkc_set(r, "b", "1", "is replaced");
     lkc_set(r, "d", "1", "stays");
     assert_status(LK_OK, lk_copy(copy, r->db, &options, &back));
     assert_memory_equal(&back, &report, sizeof back);
