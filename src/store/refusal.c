@@ -53,27 +53,57 @@ demands_ask(const lki_demands *of)
     return false;
 }
 
-/* What counts of a key as of a snapshot, or (UINT64_MAX) now. */
+/* One judgement of all demands. */
+typedef struct judgement {
+    lki_store *store;
+    uint64_t snapshot; /* as of which records count; UINT64_MAX: now */
+    lki_time *now;
+    int64_t before_ms; /* of lki_record_is_gone */
+    bool again;        /* a record was over by a time at which it was perhaps replaced */
+} judgement;
+
 static lki_record *
-record_find(lki_store *store, const lk_key *key, uint64_t snapshot, lki_cell **cell)
+record_find(judgement *j, const lk_key *key)
 {
-    lki_hashed hashed = lki_hashed_of(&store->secret, key);
-    *cell = lki_find_at(store, &hashed, snapshot);
-    return *cell != NULL ? lki_record_at(store, lki_load_acquire(&(*cell)->item), snapshot)
-                         : NULL; /* P1 */
+    lki_hashed hashed = lki_hashed_of(&j->store->secret, key);
+    lki_cell *cell = lki_find_at(j->store, &hashed, j->snapshot);
+    if (cell == NULL)
+        return NULL;
+    lki_record *record =
+        lki_record_at(j->store, lki_load_acquire(&cell->item), j->snapshot); /* P1 */
+    if (!lki_record_is_live(j->store, record, j->now) &&
+        !lki_record_is_gone(cell, record, j->now, &j->before_ms))
+        j->again = true;
+    return record;
 }
 
 static lk_status
-locks_judge(lki_store *store, const lki_demands *of, uint64_t snapshot, lki_time *now,
-            lk_conflict *conflict)
+locks_judge(judgement *j, const lki_demands *of, lk_conflict *conflict)
 {
     for (size_t i = 0; i < of->lock_count; i++) {
-        lki_cell *cell;
-        lki_record *record = record_find(store, &of->locks[i].key, snapshot, &cell);
-        if (lki_lock_is_at(store, record, of->locks[i].version, now))
+        lki_record *record = record_find(j, &of->locks[i].key);
+        if (lki_lock_is_at(j->store, record, of->locks[i].version, j->now))
             continue;
-        *conflict = (lk_conflict){i, lki_good_version(store, record, now), SIZE_MAX};
+        *conflict = (lk_conflict){i, lki_good_version(j->store, record, j->now), SIZE_MAX};
         return LK_RACE;
+    }
+    return LK_OK;
+}
+
+static lk_status
+writes_judge(judgement *j, const lki_demands *of, lk_conflict *conflict)
+{
+    for (size_t i = 0; i < of->write_count; i++) {
+        const lk_write *write = lki_writes_asking(of->writes, i);
+        lki_outcome ignored;
+        lk_status status = LK_OK;
+        if (write != NULL)
+            status = lki_write_outcome(j->store, write, record_find(j, &write->item.key), j->now,
+                                       &ignored);
+        if (status == LK_OK)
+            continue;
+        *conflict = (lk_conflict){SIZE_MAX, 0, i};
+        return status;
     }
     return LK_OK;
 }
@@ -82,24 +112,17 @@ lk_status
 lki_demands_judge(lki_store *store, lki_thread *thread, const lki_demands *of, lki_time *now,
                   lk_conflict *conflict)
 {
-    uint64_t snapshot = demands_ask(of) ? lki_snapshot(store, thread) : UINT64_MAX;
-    if (snapshot != UINT64_MAX) /* it is read after that: what has ended before, has so for all */
-        *now = (lki_time){0, false, false};
-    lk_status status = locks_judge(store, of, snapshot, now, conflict);
-    for (size_t i = 0; status == LK_OK && i < of->write_count; i++) {
-        const lk_write *write = lki_writes_asking(of->writes, i);
-        if (write == NULL)
-            continue;
-        lki_outcome ignored;
-        lki_cell *cell;
-        int64_t before_ms = 0;
-        lki_record *record = record_find(store, &write->item.key, snapshot, &cell);
-        status = lki_write_outcome(store, write, record, now, &ignored);
-        if (status != LK_OK && !lki_record_is_live(store, record, now) &&
-            !lki_record_is_gone(cell, record, now, &before_ms))
-            return LK_OK; /* what had expired was perhaps replaced in time */
-        if (status != LK_OK)
-            *conflict = (lk_conflict){SIZE_MAX, 0, i};
-    }
+    judgement j = {.store = store, .snapshot = UINT64_MAX, .now = now};
+    lk_status status;
+    do {
+        j.again = false;
+        if (demands_ask(of)) { /* time is read behind it: what has ended before, has so for all */
+            j.snapshot = lki_snapshot(store, thread);
+            *now = (lki_time){0, false, false};
+        }
+        status = locks_judge(&j, of, conflict);
+        if (status == LK_OK)
+            status = writes_judge(&j, of, conflict);
+    } while (j.again);
     return status;
 }

@@ -12,7 +12,7 @@
 #include "check/snapshot.h"
 #include "schedule/recorded.h"
 
-enum { FIBERS = 3, KEYS = 3, CALLS_MAX = 5, TTL_MS = 40, REFRESH_MS = 10 };
+enum { FIBERS = 3, KEYS = 3, CALLS_MAX = 5, LIFE_MS = 4, TTL_MS = 40, REFRESH_MS = 10 };
 
 typedef enum act {
     ACT_GET,
@@ -404,6 +404,39 @@ change_one_by_one(void)
     (void)record_set(recorded_mine(), 1, 3, 0);
 }
 
+/* An item is put off before it ends: it is always there. (The checker lets each call judge by any
+ * time within it, whatever the others' times are.) */
+static void
+setup_put_off(void)
+{
+    mix.keys = recorded_world.key_count = 1;
+    (void)record_set(&recorded[0], 0, 1, schedule_unix_ms() + LIFE_MS);
+    recorded_begin(FIBERS);
+}
+
+static void
+ask_for_it(void)
+{
+    static const record_write asked[] = {{.kind = LK_TOUCH, .expires_ms = INT64_MAX},
+                                         {.value = 8, .condition = LK_IF_PRESENT},
+                                         {.value = 0, .condition = LK_IF_PRESENT}};
+    uint32_t which = (uint32_t)draw(3);
+    lk_status status = which != 2 && draw(2) == 0
+                           ? record_ask(recorded_mine(), &asked[which])
+                           : record_commit(recorded_mine(), &asked[which], 1, NULL, NULL, 0);
+    if (status == LK_NOT_FOUND)
+        schedule_fail("what was always there is not there");
+}
+
+static void
+put_off(void)
+{
+    for (uint64_t i = 2; i < 6; i++) {
+        (void)record_set(recorded_mine(), 0, i, schedule_unix_ms() + LIFE_MS);
+        schedule_time_pass(LIFE_MS);
+    }
+}
+
 /* Both end together, and go one behind the other. A commit installs in the order of addresses, as
  * they were made; the sweep comes to the second one first, which has the place of a key that is
  * gone. */
@@ -451,6 +484,13 @@ const schedule_scenario schedule_scenarios[] = {
      .body = {commit_where_nothing_is, change_one_by_one},
      .check = check,
      .teardown = teardown},
+    {.name = "put_off",
+     .prepare = prepare,
+     .setup = setup_put_off,
+     .body = {ask_for_it, put_off},
+     .check = check,
+     .teardown = teardown,
+     .memory = SCHEDULE_SC}, /* the clock orders no accesses */
     {.name = "ends",
      .prepare = prepare,
      .setup = setup_ends,

@@ -103,6 +103,8 @@ ask(recorder *r, uint32_t key, uint64_t random, uint64_t value, int64_t expires_
         w.condition = (lk_condition)(random / 4 % 4);
     else if (w.kind == LK_ADD)
         w.value = 1 + random / 4 % 4;
+    if (w.expected == 0) /* nobody has written: any value will do, but the one that means none */
+        w.expected = 1;
     lk_status status = record_ask(r, &w);
     if (status == LK_OK && w.kind == LK_PUT)
         atomic_store(&test.written[key], value);
