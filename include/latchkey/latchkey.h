@@ -438,13 +438,14 @@ LK_API LK_CHECKED lk_status lk_list_partitions(lk_db *db, lk_position *position,
                                                lk_result *result);
 
 /* Copies all live items of a store, with their expiry, into another one, of any kind: backup,
- * restore, moving. Jobs become jobs of the same key: visible at once, never received. Other threads
- * may go on in both: each batch is read at one instant, all of them are not, and what is there
- * throughout is copied. Locks, closed queues and statistics are not copied. What `to` has under
- * other keys stays; under the same key it is replaced, as lk_set and lk_queue_push do. So a copy
- * that ended early may just be started again. Both handles need not have the same limits:
- * LK_TOO_BIG where an item does not fit into `to`. `options` may be NULL. `report` (may be NULL)
- * counts what was written, also where the copy ends early.
+ * restore, moving. Jobs become jobs of the same key: visible at once, never received. Other
+ * threads may go on in both: each batch is read at one instant, all of them are not, and what is
+ * there throughout is copied. (A key at which others push and finish jobs several times in the
+ * moment in which it is read may come as an item.) Locks, closed queues and statistics are not
+ * copied. What `to` has under other keys stays; under the same key it is replaced, as lk_set and
+ * lk_queue_push do. So a copy that ended early may just be started again. Both handles need not
+ * have the same limits: LK_TOO_BIG where an item does not fit into `to`. `options` may be NULL.
+ * `report` (may be NULL) counts what was written, also where the copy ends early.
  * LK_OK: all was copied. LK_END: `progress` stopped it. Nothing was done: LK_INVALID, also from ==
  * to, or a cache and what it stands in front of; LK_TOO_BIG, a batch above LK_COMMIT_MAX;
  * LK_UNSUPPORTED, `from` cannot list its partitions or query them, or has queues and cannot tell

@@ -7,10 +7,10 @@
  * JOBS  A stream does not say which of its items are jobs, and others may push, acknowledge and
  * delete meanwhile. So of a database that has queues only the keys of a batch are collected. Their
  * states are asked for, then their items are read, then the states again. A key that was a job both
- * times, or neither time, is written as what it was. A key that was a job before and is none
- * afterwards was absent in between, so leaving it out is right. A key that became a job meanwhile
- * (a push replaces an item in one step) is read once more; if it becomes one again, it was absent
- * in between, too.
+ * times is written as one. A key that was a job before and is none afterwards was absent in
+ * between, so leaving it out is right. A key that was no job either time is written as an item once
+ * it was so in two rounds: in one, it may have been pushed and acknowledged between the looks. A
+ * key that became a job meanwhile (a push replaces an item in one step) is read once more.
  */
 #include "adapter/pass.h"
 #include "api/check.h"
@@ -73,9 +73,11 @@ jobs_write(copying *c, const lk_item *jobs, size_t count)
     return status;
 }
 
+enum { ROUNDS = 3 };
+
 /* Writes what the keys hold; *count: of those that have to be read again, which come first then. */
 static lk_status
-keys_write(copying *c, size_t *count)
+keys_write(copying *c, int round, size_t *count)
 {
     size_t items = 0, jobs = 0, again = 0;
     lk_status status = lk_queue_inspect_many(c->from, c->keys, *count, c->before);
@@ -86,7 +88,7 @@ keys_write(copying *c, size_t *count)
     for (size_t i = 0; status == LK_OK && i < *count; i++) {
         bool was_job = c->before[i].state != 0, is_job = c->after[i].state != 0;
         const lk_item *item = lk_result_item(c->read, i);
-        if (is_job && !was_job)
+        if (!was_job && (is_job || (item != NULL && round == 0)))
             c->keys[again++] = c->keys[i];
         else if (item != NULL && is_job)
             c->jobs[jobs++] = *item;
@@ -107,8 +109,8 @@ batch_write(copying *c)
         size_t left = c->count;
         for (size_t i = 0; i < left; i++)
             c->keys[i] = c->collected->items[i].key;
-        for (int round = 0; status == LK_OK && left != 0 && round < 2; round++)
-            status = keys_write(c, &left);
+        for (int round = 0; status == LK_OK && left != 0 && round < ROUNDS; round++)
+            status = keys_write(c, round, &left);
     } else {
         status = items_write(c, c->collected->items, c->count);
     }

@@ -13,11 +13,20 @@
 
 #include "support/crowd.h"
 
-enum { WRITERS = 3, PARTITIONS = 40, KEYS = 20, STAY = PARTITIONS * KEYS, COME = 300, JOBS = 50 };
+enum {
+    WRITERS = 3,
+    PARTITIONS = 40,
+    KEYS = 20,
+    STAY = PARTITIONS * KEYS,
+    COME = 300,
+    JOBS = 50,
+    DEPTH = 150
+};
 
 static struct {
     lk_db *db;
     size_t copies;
+    uint64_t items, jobs; /* copied */
     atomic_bool over;
     _Atomic(uint64_t) counters[STAY]; /* of what stays; each has one writer */
     char pk[PARTITIONS][CROWD_KEY_ROOM], sk[COME][CROWD_KEY_ROOM];
@@ -62,7 +71,9 @@ push(crowd_member *m)
     size_t number = crowd_pick(m, JOBS);
     lk_item job = {.key = lk_key_of("jobs", crowd_pick(m, 2) == 0 ? test.sk[number] : NULL),
                    .data = {value, crowd_value(value, STAY, number)}};
-    EXPECT_OK(lk_queue_push(test.db, &job, 1, NULL, NULL));
+    const lk_push_options options = {.max_depth = DEPTH};
+    lk_status status = lk_queue_push(test.db, &job, 1, &options, NULL);
+    EXPECT(status == LK_OK || status == LK_BUSY, status, 0);
 }
 
 static void
@@ -85,9 +96,9 @@ write_one(crowd_member *m)
     uint64_t what = crowd_pick(m, 10);
     if (what < 3)
         replace(m);
-    else if (what < 6)
+    else if (what < 5)
         come_or_go(m);
-    else if (what < 8)
+    else if (what < 9)
         push(m);
     else
         pull(m);
@@ -140,6 +151,8 @@ copy_one(crowd_member *m)
     EXPECT_OK(lk_copy(test.db, copy, &options, &report));
     EXPECT(report.items >= STAY && report.partitions >= PARTITIONS, report.items,
            report.partitions);
+    test.items += report.items;
+    test.jobs += report.jobs;
     stayed_check(copy, before, m->result);
     jobs_check(copy, m->result);
     lk_close(copy);
@@ -163,7 +176,8 @@ run(lk_db *db)
 {
     const uint64_t wanted = LK_HAS_PARTITIONS | LK_HAS_QUEUE_INSPECT;
     test.db = db;
-    test.copies = test_scaled(60);
+    test.copies = test_scaled(300);
+    test.items = test.jobs = 0;
     atomic_store(&test.over, (lk_capabilities(db) & wanted) != wanted);
     for (size_t i = 0; i < PARTITIONS; i++)
         snprintf(test.pk[i], sizeof test.pk[i], "partition %zu", i);
@@ -175,7 +189,8 @@ run(lk_db *db)
     }
     if (!atomic_load(&test.over))
         crowd_run(WRITERS + 1, member, NULL);
-    crowd_note("copies", test.copies);
+    crowd_note("items copied", test.items);
+    crowd_note("jobs copied", test.jobs);
 }
 
 static void

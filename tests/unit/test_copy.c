@@ -362,7 +362,7 @@ test_copy_into_a_handle_without_queues_ends_at_the_first_job(void **state)
         assert_status(LK_OK, counted_open(&plain, to.db, QUEUES | LK_COMMITS_RELEASES));
         assert_status(jobs != 0 ? LK_UNSUPPORTED : LK_OK,
                       lk_copy(from.db, plain.db, NULL, &report));
-        assert_true(report.jobs == 0 && report.items >= 700);
+        assert_true(report.jobs == 0 && report.items >= (jobs != 0 ? 256 : 700));
         counted_close(&plain);
         both_close();
     }
@@ -483,11 +483,11 @@ key_acknowledge(stage *s)
     s->is_job = false;
 }
 
-/* The steps of two rounds, in their order: inspect, get, inspect, inspect, get, inspect. */
+/* The steps of all rounds, in their order: inspect, get, inspect, inspect, get, and so on. */
 static int
 moment(enum step step, int nth)
 {
-    static const int moments[STEPS][5] = {{0, 1, 3, 4, 6}, {0, 2, 5}};
+    static const int moments[STEPS][7] = {{0, 1, 3, 4, 6, 7, 9}, {0, 2, 5, 8}};
     return moments[step][nth];
 }
 
@@ -513,6 +513,16 @@ push_and_acknowledgement_happen(stage *s, enum step step, int nth)
         key_push(s);
     if (moment(step, nth) == happens_at)
         key_acknowledge(s);
+}
+
+/* It is there only when it is read. */
+static void
+comes_between(stage *s, enum step step, int nth)
+{
+    if (moment(step, nth) == 1 || moment(step, nth) == 3)
+        key_acknowledge(s);
+    if (moment(step, nth) == 2)
+        key_push(s);
 }
 
 /* It goes before it is read, and comes again before its state is asked for. */
@@ -581,11 +591,10 @@ static void
 test_item_that_becomes_a_job_meanwhile_comes_as_one(void **state)
 {
     (void)state;
-    for (happens_at = 1; happens_at < 4; happens_at++) {
+    for (happens_at = 1; happens_at < 7; happens_at++) {
         both_open_with_key(false);
         from.happens = push_happens;
         copied_check(true, "pushed");
-        assert_int_equal(from.calls[BEFORE_GET], happens_at == 1 ? 1 : 2);
         both_close();
     }
 }
@@ -610,6 +619,10 @@ test_job_that_was_gone_when_it_was_read_does_not_come(void **state)
     from.happens = comes_anew;
     copied_check(false, NULL);
     both_close();
+    both_open_with_key(true);
+    from.happens = comes_between;
+    copied_check(false, NULL);
+    both_close();
 }
 
 static void
@@ -619,7 +632,7 @@ test_key_that_comes_and_goes_all_the_time_holds_up_nothing(void **state)
     both_open_with_key(true);
     from.happens = again_and_again;
     copied_check(false, NULL);
-    assert_int_equal(from.calls[BEFORE_GET], 2);
+    assert_int_equal(from.calls[BEFORE_GET], 3);
     both_close();
 }
 
