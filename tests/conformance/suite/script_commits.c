@@ -190,7 +190,8 @@ conflict_check(script_run *run, lk_status status, span wanted, span names,
         index++;
     if (wanted.count == 0 || conflict->index != index)
         lkc_script_fail(run, "lock %zu is stale", conflict->index + 1);
-    if (lkc_can(run->r, LKC_CONDITIONS) && conflict->write != SIZE_MAX)
+    /* An adapter without conditions of its own need not know of writes that are refused. */
+    if (lkc_can(run->r, LK_HAS_CONDITIONS) && conflict->write != SIZE_MAX)
         lkc_script_fail(run, "write %zu was refused", conflict->write);
     if (wanted.count > 1 && conflict->current_version != lkc_word_number(run, &wanted.words[1]))
         lkc_script_fail(run, "its version is %llu", (unsigned long long)conflict->current_version);
