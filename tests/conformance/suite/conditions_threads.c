@@ -231,11 +231,14 @@ partitions_member(member *m)
         unsigned seen[STAY] = {0};
         lk_position position = {{0}};
         lk_status status;
-        while ((status = lk_list_partitions(m->r->db, &position, turn % 7, m->result)) == LK_OK)
+        while ((status = lk_list_partitions(m->r->db, &position, turn % 7, m->result)) == LK_OK &&
+               lkc_is_well())
             for (size_t i = 0; i < lk_result_count(m->result); i++)
-                for (size_t j = 0; j < STAY; j++)
+                for (size_t j = 0; j < STAY; j++) {
                     seen[j] +=
                         lkc_is(lk_result_item(m->result, i)->key.pk, partition_name(j, name));
+                    EXPECT(seen[j] <= 1, seen[j], j);
+                }
         EXPECT(status == LK_END, status, turn);
         for (size_t j = 0; j < STAY; j++)
             EXPECT(seen[j] == 1, seen[j], j);
