@@ -46,6 +46,7 @@ namespace
 {
 
 using latchkey::key;
+using latchkey::range_of;
 using latchkey::view;
 
 bool
@@ -75,8 +76,14 @@ items_check(const latchkey::database &db, latchkey::result &result)
     CHECK(db.add(key("n", "x"), 5) == LK_OK);
     CHECK(db.add(key("n", "x"), -7, 0, &number) == LK_OK && number == -2);
 
+    CHECK(db.query(range_of("u", "b", "c"), result) == LK_OK && result.size() == 1);
+    CHECK(db.query(range_of("u", "b", {}), result) == LK_OK && result.size() == 2);
     CHECK(db.count(latchkey::query_of("u"), count) == LK_OK && count == 3);
     CHECK(db.count(latchkey::query_of("u", "b"), count) == LK_OK && count == 1);
+    lk_position position{};
+    CHECK(db.list_partitions(position, result) == LK_OK && result.size() == 2);
+    CHECK(db.list_partitions(position, result, 1) == LK_END);
+
     CHECK(db.get_many({key("u", "a"), key("u", "z")}, result) == LK_OK && result.size() == 2);
     CHECK(db.remove({key("u", "b"), key("u", "c")}) == LK_OK);
     CHECK(db.remove(key("u", "a")) == LK_OK && db.get(key("u", "a"), result) == LK_NOT_FOUND);
@@ -99,6 +106,9 @@ commits_check(const latchkey::database &db, latchkey::result &result)
                      latchkey::add(key("n", "y"), 2)}) == LK_OK);
     CHECK(holds(db, key("n", "y"), {"\3\0\0\0\0\0\0\0", 8}));
     CHECK(db.commit({latchkey::put(latchkey::item("l", "2", "z"), LK_IF_ABSENT)}) == LK_EXISTS);
+    const std::int64_t later = db.expires_in(LK_HOURS(1));
+    CHECK(db.commit({latchkey::touch(keys[1], later)}) == LK_OK);
+    CHECK(db.get(keys[1], result) == LK_OK && result[0]->expires_at_ms == later);
     CHECK(db.commit({latchkey::touch(keys[1], 0), latchkey::touch(keys[0], 0)}, {}, &conflict) ==
               LK_NOT_FOUND &&
           conflict.write == 1);
@@ -112,14 +122,21 @@ queues_check(const latchkey::database &db, latchkey::result &result)
     lk_push_options options = LK_PUSH_OPTIONS_INIT;
     lk_pull_options pull = LK_PULL_OPTIONS_INIT;
     lk_queue_statistics stats;
+    lk_job job;
     std::size_t purged = 0;
     int fd = -1;
 
     options.unique = true;
     pull.pk = latchkey::bytes("q");
     CHECK(db.push(latchkey::item("q", "1", "work"), &options) == LK_OK);
+    CHECK(db.commit({latchkey::push(latchkey::item("q", "1", "work"), &options)}) == LK_EXISTS);
     CHECK(db.push({latchkey::item("q", "2", "more"), latchkey::item("q", "3", "more")}) == LK_OK);
+    CHECK(db.inspect(key("q", "1"), job) == LK_OK && job.state == LK_JOB_READY);
     CHECK(db.pull(pull, result) == LK_OK);
+    CHECK(db.commit({latchkey::release(*result.claim(0), LK_HOURS(1)),
+                     latchkey::put(latchkey::item("errors", "1", "no network"))}) == LK_OK);
+    CHECK(db.inspect(key("q", "1"), job) == LK_OK && job.state == LK_JOB_DELAYED);
+    CHECK(db.pull(pull, result) == LK_OK && view(result[0]->key.sk) == "2");
     lk_claim claim = *result.claim(0);
     CHECK(db.extend(claim, LK_HOURS(1)) == LK_OK && db.release(claim) == LK_OK);
     pull.max_jobs = 2;
@@ -129,7 +146,7 @@ queues_check(const latchkey::database &db, latchkey::result &result)
     CHECK(db.acknowledge({*result.claim(0), *result.claim(1)}) == LK_LOST);
     CHECK(db.push({latchkey::item("q", {}, "last")}, nullptr, result) == LK_OK);
     CHECK(result[0]->key.sk.size == 26);
-    CHECK(db.queue_stats("q", stats) == LK_OK && stats.ready == 2);
+    CHECK(db.queue_stats("q", stats) == LK_OK && stats.delayed == 1 && stats.ready == 1);
     CHECK(db.queue_fd("q", fd) == LK_OK && fd >= 0);
     CHECK(db.purge_queue("q", &purged) == LK_OK && purged == 2);
     CHECK(db.close_queue("q") == LK_OK && db.pull(pull, result) == LK_CLOSED);
@@ -198,19 +215,21 @@ transactions_check(const latchkey::database &db)
     }
 }
 
-/* Through a cache, and by a handle that is borrowed. */
+/* Of the store in `db`: into another, through a cache, and by a handle that is borrowed. */
 void
-handles_check(latchkey::result &result)
+handles_check(const latchkey::database &db, latchkey::result &result)
 {
     latchkey::database other, cache;
     lk_cache_options options = LK_CACHE_OPTIONS_INIT;
+    lk_copy_report report{};
     lk_statistics stats;
     std::size_t swept = 1;
 
     CHECK(latchkey::database::open_memory(other) == LK_OK);
     options.max_items = 100;
     CHECK(latchkey::database::open_cache(cache, other, options) == LK_OK);
-    CHECK(cache.set(latchkey::item("c", "1", "one")) == LK_OK);
+    CHECK(db.set(latchkey::item("c", "1", "one")) == LK_OK);
+    CHECK(latchkey::copy(db, cache, nullptr, &report) == LK_OK && report.items >= 1);
     {
         const latchkey::database borrowed = latchkey::database::borrow(cache.get());
         CHECK(borrowed && borrowed.get(key("c", "1"), result) == LK_OK);
@@ -236,6 +255,6 @@ main()
     commits_check(db, result);
     queues_check(db, result);
     transactions_check(db);
-    handles_check(result);
+    handles_check(db, result);
     return 0;
 }
