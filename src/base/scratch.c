@@ -34,22 +34,6 @@ lki_scratch_take_slow(lki_thread *thread, lki_scratch *scratch, size_t size)
     return true;
 }
 
-bool
-lki_scratch_grow(lki_thread *thread, lki_scratch *scratch, size_t size)
-{
-    if (size <= scratch->size)
-        return true;
-    size_t grown = size_beyond(size, scratch->size);
-    void *memory = lki_alloc(&thread->domain->allocator, grown);
-    if (memory == NULL)
-        return false;
-    if (scratch->size != 0)
-        memcpy(memory, scratch->memory, scratch->size);
-    lki_free(&thread->domain->allocator, scratch->memory, scratch->size);
-    *scratch = (lki_scratch){memory, grown};
-    return true;
-}
-
 void
 lki_scratch_give_slow(lki_thread *thread, const lki_scratch *scratch)
 {

@@ -15,7 +15,7 @@
 
 enum { LKI_SCRATCH_KEPT = 256 * 1024 };
 
-/* What an owner holds. The bytes stay where they are until it grows or is given back. */
+/* What an owner holds. The bytes stay where they are until it is given back. */
 typedef struct lki_scratch {
     void *memory; /* NULL: nothing is held */
     size_t size;
@@ -37,10 +37,6 @@ lki_scratch_take(lki_thread *thread, lki_scratch *scratch, size_t size)
     thread->scratch_size = 0;
     return true;
 }
-
-/* Room for `size` bytes, perhaps at another place; what was in it stays. Pointers into it are the
- * caller's to set anew. False: no memory, all is as before. */
-bool lki_scratch_grow(lki_thread *thread, lki_scratch *scratch, size_t size);
 
 /* Gives back what is held, if anything is. */
 LKI_INLINE void
