@@ -176,11 +176,12 @@ main(void)
         failures++;
     }
     failures += twins_judge(twins_of_items, twins_of_items_count);
+    failures += twins_judge(twins_of_conditions, twins_of_conditions_count);
     failures += twins_judge(twins_of_commits, twins_of_commits_count);
     failures += twins_judge(twins_of_queues, twins_of_queues_count);
     failures += twins_judge(twins_of_figures, twins_of_figures_count);
-    size_t count = twins_of_items_count + twins_of_commits_count + twins_of_queues_count +
-                   twins_of_figures_count;
+    size_t count = twins_of_items_count + twins_of_conditions_count + twins_of_commits_count +
+                   twins_of_queues_count + twins_of_figures_count;
     printf("%zu broken twins, %d failures\n", count, failures);
     return failures != 0;
 }

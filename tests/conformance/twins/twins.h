@@ -34,8 +34,9 @@ inner_of(void *state)
     return ((pass *)state)->inner;
 }
 
-extern const twin twins_of_items[], twins_of_commits[], twins_of_queues[], twins_of_figures[];
-extern const size_t twins_of_items_count, twins_of_commits_count, twins_of_queues_count,
-    twins_of_figures_count;
+extern const twin twins_of_items[], twins_of_conditions[], twins_of_commits[], twins_of_queues[],
+    twins_of_figures[];
+extern const size_t twins_of_items_count, twins_of_conditions_count, twins_of_commits_count,
+    twins_of_queues_count, twins_of_figures_count;
 
 #endif
