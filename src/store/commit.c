@@ -52,7 +52,7 @@ typedef struct step {
     const lk_item *item; /* that comes, or whose key goes; NULL: nothing is written but the lock */
     lk_lock *lock;       /* to be validated, and bumped; NULL: none */
     const lki_job_step *job; /* of a step of a queue; NULL: it is none */
-    const lk_write *asks;    /* that asks what is there; NULL: it does not */
+    const lk_write *asks;    /* see step_asks */
     uint64_t version;        /* of the lock on the head */
     bool gone;               /* the item goes, and the lock with it */
     bool simple;             /* a plain item under the lock of its key */
@@ -105,7 +105,6 @@ step_begin(step *s, lki_cell *cell, lk_lock *lock)
     s->item = NULL;
     s->lock = lock;
     s->job = NULL;
-    s->asks = NULL;
     s->gone = s->simple = s->plain = false;
 }
 
@@ -164,6 +163,14 @@ steps_sort(step **order, size_t count)
         steps_sift(order, 0, i);
     }
     return true;
+}
+
+/* What the write of a step asks; NULL: it is none, or asks nothing. Only where one asks is it said
+ * of each write. */
+LKI_INLINE const lk_write *
+step_asks(const plan *p, const step *s)
+{
+    return LKI_LIKELY(!p->asking) || s->item == NULL || s->job != NULL ? NULL : s->asks;
 }
 
 /* A step that only holds a lock. */
@@ -303,7 +310,7 @@ plan_absent(plan *p)
         step *s = &p->steps[i];
         lki_cell *cell = s->cell;
         if (cell == NULL)
-            status = cell_find(p, &s->lock->key, s->gone ? NULL : s->item, s->asks, &cell);
+            status = cell_find(p, &s->lock->key, s->gone ? NULL : s->item, step_asks(p, s), &cell);
         if (status == LK_OK)
             s->cell = cell;
     }
@@ -356,7 +363,10 @@ plan_write(plan *p, size_t i)
     s->gone = gone;
     s->item = item;
     s->asks = asks;
-    p->asking |= asks != NULL;
+    if (LKI_UNLIKELY(asks != NULL)) {
+        p->asking = true;
+        p->until_ms = INT64_MAX;
+    }
     return LK_OK;
 }
 
@@ -485,7 +495,8 @@ static bool
 asked_in_time(plan *p)
 {
     lki_time later = {0, false, false};
-    return LKI_LIKELY(p->until_ms == INT64_MAX) || !lki_is_past(p->store, &later, p->until_ms);
+    return LKI_LIKELY(!p->asking) || p->until_ms == INT64_MAX ||
+           !lki_is_past(p->store, &later, p->until_ms);
 }
 
 /* LK_OK; LK_RACE: the lock is stale, or what the write asks is not so; LK_NOT_FOUND: the cell is
@@ -506,8 +517,9 @@ step_install(plan *p, step *s)
             return LK_RACE;
         if (s->job != NULL && LKI_UNLIKELY(over != s->job->expected))
             return LK_NOT_FOUND; /* it is judged anew */
-        if (LKI_UNLIKELY(s->asks != NULL) &&
-            lki_write_outcome(p->store, s->asks, over, &p->now, &outcome) != LK_OK)
+        const lk_write *asks = step_asks(p, s);
+        if (LKI_UNLIKELY(asks != NULL) &&
+            lki_write_outcome(p->store, asks, over, &p->now, &outcome) != LK_OK)
             return LK_RACE;
         if (LKI_UNLIKELY(p->asking))
             asked_until(p, s, over);
@@ -686,7 +698,6 @@ plan_run(plan *p, lk_conflict *conflict)
         if (LKI_UNLIKELY(status != LK_OK))
             return status;
         p->step_count = 0;
-        p->until_ms = INT64_MAX;
         status = plan_locks(p);
         if (LKI_LIKELY(status == LK_OK))
             status = plan_writes(p);
