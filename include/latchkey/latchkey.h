@@ -132,9 +132,11 @@ typedef struct lk_memory_options {
      * small, and grow in steps. At most 2^36, else LK_TOO_BIG. LK_NO_MEMORY where the tables alone
      * would take more than an eighth of the machine's memory. Not a limit: more items may come. */
     uint64_t expected_items;
-    /* All that the store may have allocated, tables, queues and what waits for readers included. A
-     * write that would need more: LK_NO_MEMORY. Deletes and acknowledgements go on. Default 0: no
-     * bound. LK_NO_MEMORY at open where the empty store needs more. */
+    /* All that the store may have allocated, tables, queues and what waits for readers included, as
+     * it asks the allocator for it. A write that would need more: LK_NO_MEMORY. Deletes, pulls and
+     * acknowledgements go on: a 32nd of the bound and 32 KiB are kept for them. What waits for
+     * readers is at most a 16th of it. Default 0: no bound. LK_NO_MEMORY at open where the empty
+     * store needs more. */
     uint64_t max_bytes;
 } lk_memory_options;
 #define LK_MEMORY_OPTIONS_INIT                                           \

@@ -430,15 +430,20 @@ memory_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *
     lki_thread *thread = self_of(state, &status);
     if (thread == NULL)
         return status;
-    bool jobs = false;
-    for (size_t i = 0; i < write_count; i++)
+    bool jobs = false, brings = write_count == 0;
+    for (size_t i = 0; i < write_count; i++) {
         jobs |= lki_write_is_of_queue(&writes[i]);
+        brings |= writes[i].kind != LK_DELETE && writes[i].kind != LK_ACKNOWLEDGE &&
+                  writes[i].kind != LK_RELEASE;
+    }
+    thread->purse.exempt += !brings;
     lki_writes all = {.writes = writes, .count = write_count};
     status = LK_BUSY;
     if (jobs)
         status = lki_queue_commit(state, thread, writes, write_count, locks, lock_count, conflict);
     else if (lki_memory_is_bounded(thread))
         status = lki_store_commit(state, thread, &all, locks, lock_count, conflict);
+    thread->purse.exempt -= !brings;
     return commit_count(thread, status);
 }
 
@@ -543,7 +548,9 @@ memory_pull(void *state, const lk_pull_options *options, lk_result *result)
     lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
         return status;
+    lki_exempt_begin(thread);
     status = lki_queue_pull(state, thread, options, result);
+    lki_exempt_end(thread);
     if (LKI_UNLIKELY(status != LK_OK)) {
         lki_count(thread, LKI_EMPTY_PULLS, status > LK_OK);
         lki_count(thread, LKI_BUSY_CALLS, status == LK_BUSY);
@@ -558,7 +565,9 @@ memory_acknowledge(void *state, const lk_claim *claims, size_t count)
     lki_thread *thread = self_of(state, &status);
     if (LKI_UNLIKELY(thread == NULL))
         return status;
+    lki_exempt_begin(thread);
     status = lki_queue_acknowledge(state, thread, claims, count);
+    lki_exempt_end(thread);
     if (LKI_UNLIKELY(status == LK_BUSY))
         lki_count(thread, LKI_BUSY_CALLS, 1);
     return status;
@@ -569,7 +578,12 @@ memory_release(void *state, const lk_claim *claim, int64_t delay_ms)
 {
     lk_status status = LK_OK;
     lki_thread *thread = self_of(state, &status);
-    return thread == NULL ? status : lki_queue_release(state, thread, claim, delay_ms);
+    if (thread == NULL)
+        return status;
+    lki_exempt_begin(thread);
+    status = lki_queue_release(state, thread, claim, delay_ms);
+    lki_exempt_end(thread);
+    return status;
 }
 
 static lk_status
@@ -577,7 +591,12 @@ memory_extend(void *state, lk_claim *claim, int64_t visibility_ms)
 {
     lk_status status = LK_OK;
     lki_thread *thread = self_of(state, &status);
-    return thread == NULL ? status : lki_queue_extend(state, thread, claim, visibility_ms);
+    if (thread == NULL)
+        return status;
+    lki_exempt_begin(thread);
+    status = lki_queue_extend(state, thread, claim, visibility_ms);
+    lki_exempt_end(thread);
+    return status;
 }
 
 static lk_status
@@ -593,7 +612,12 @@ memory_queue_purge(void *state, lk_bytes pk, size_t *purged)
 {
     lk_status status = LK_OK;
     lki_thread *thread = self_of(state, &status);
-    return thread == NULL ? status : lki_queue_purge(state, thread, pk, purged);
+    if (thread == NULL)
+        return status;
+    lki_exempt_begin(thread);
+    status = lki_queue_purge(state, thread, pk, purged);
+    lki_exempt_end(thread);
+    return status;
 }
 
 static lk_status

@@ -180,6 +180,12 @@ lki_alloc_name(const lki_allocator *allocator)
     return mallocx != NULL ? "jemalloc" : "malloc";
 }
 
+static lki_purse *
+purse_of(const lki_allocator *allocator)
+{
+    return allocator != NULL ? allocator->purse : NULL;
+}
+
 void *
 lki_alloc_slow(const lki_allocator *allocator, size_t size)
 {
@@ -187,10 +193,14 @@ lki_alloc_slow(const lki_allocator *allocator, size_t size)
     int saved = errno;
     if (size == 0)
         size = 1;
+    if (!lki_purse_pay(purse_of(allocator), size))
+        return NULL;
     void *memory = a->allocate != NULL ? a->allocate(a->context, size)
                    : mallocx != NULL   ? mallocx(size, lki_alloc_flags)
                                        : malloc(size);
     errno = saved;
+    if (memory == NULL)
+        lki_purse_refund(purse_of(allocator), size);
     return memory;
 }
 
@@ -207,8 +217,14 @@ void *
 lki_alloc_seldom(const lki_allocator *allocator, size_t size)
 {
     enum { ZERO = 0x40 }; /* mallocx's flag */
-    return lki_alloc_is_jemalloc(allocator) ? mallocx(size, ZERO)
-                                            : lki_alloc_zeroed(allocator, size);
+    if (!lki_alloc_is_jemalloc(allocator))
+        return lki_alloc_zeroed(allocator, size);
+    if (!lki_purse_pay(allocator->purse, size))
+        return NULL;
+    void *memory = mallocx(size, ZERO);
+    if (memory == NULL)
+        lki_purse_refund(allocator->purse, size);
+    return memory;
 }
 
 void
@@ -227,12 +243,26 @@ lki_free_slow(const lki_allocator *allocator, void *memory, size_t size)
     else
         free(memory);
     errno = saved;
+    lki_purse_refund(purse_of(allocator), size);
 }
 
 static size_t
 lines_size(size_t size)
 {
     return (size + LKI_LINE - 1) & ~(size_t)(LKI_LINE - 1);
+}
+
+/* With what stands before them. `size`: of whole lines. */
+static size_t
+lines_bytes(const lki_allocator *a, size_t size)
+{
+    return LKI_UNLIKELY(a->allocate != NULL) ? size + LKI_LINE : size;
+}
+
+size_t
+lki_lines_bytes(const lki_allocator *allocator, size_t size)
+{
+    return lines_bytes(allocator_or_default(allocator), lines_size(size));
 }
 
 void *
@@ -246,7 +276,7 @@ lki_alloc_lines(const lki_allocator *allocator, size_t size)
 static void *
 lines_of_caller(const lki_allocator *a, size_t size)
 {
-    char *raw = a->allocate(a->context, size + LKI_LINE);
+    char *raw = a->allocate(a->context, lines_bytes(a, size));
     if (raw == NULL)
         return NULL;
     uintptr_t start = ((uintptr_t)raw + LKI_LINE) & ~(uintptr_t)(LKI_LINE - 1);
@@ -261,12 +291,16 @@ lki_alloc_lines_partly(const lki_allocator *allocator, size_t size, size_t zeroe
     const lki_allocator *a = allocator_or_default(allocator);
     int saved = errno;
     size = lines_size(size);
+    if (!lki_purse_pay(purse_of(allocator), lines_bytes(a, size)))
+        return NULL;
     void *memory = a->allocate != NULL ? lines_of_caller(a, size)
                    : mallocx != NULL   ? mallocx(size, ALIGN_LINE | lki_alloc_flags)
                                        : aligned_alloc(LKI_LINE, size);
     errno = saved;
     if (memory != NULL)
         memset(memory, 0, zeroed);
+    else
+        lki_purse_refund(purse_of(allocator), lines_bytes(a, size));
     return memory;
 }
 
@@ -281,13 +315,14 @@ lki_free_lines(const lki_allocator *allocator, void *memory, size_t size)
     if (a->allocate != NULL) {
         char *raw;
         memcpy(&raw, (char *)memory - sizeof raw, sizeof raw);
-        a->deallocate(a->context, raw, size + LKI_LINE);
+        a->deallocate(a->context, raw, lines_bytes(a, size));
     } else if (mallocx != NULL) {
         sdallocx(memory, size, ALIGN_LINE | (lki_alloc_flags & LKI_ALLOC_CACHE));
     } else {
         free(memory);
     }
     errno = saved;
+    lki_purse_refund(purse_of(allocator), lines_bytes(a, size));
 }
 
 uint64_t

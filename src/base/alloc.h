@@ -13,12 +13,15 @@
 
 #include <latchkey/latchkey.h>
 
+#include "base/account.h"
 #include "base/check.h"
 
 typedef struct lki_allocator {
     lk_allocate allocate; /* NULL: the default one */
     lk_deallocate deallocate;
     void *context;
+    lki_purse *purse;    /* what it is paid from; NULL: nobody counts */
+    lki_purse *straight; /* the same, where memory is jemalloc's; else lki_purse_none */
 } lki_allocator;
 
 /* The allocator of what belongs to no store (results, threads). Replaced by tests before any
@@ -59,9 +62,13 @@ lki_alloc_is_jemalloc(const lki_allocator *allocator)
 LKI_INLINE void *
 lki_alloc(const lki_allocator *allocator, size_t size)
 {
-    if (LKI_LIKELY(lki_alloc_is_jemalloc(allocator) && size != 0))
-        return mallocx(size, lki_alloc_flags);
-    return lki_alloc_slow(allocator, size);
+    lki_purse *purse = allocator != NULL ? allocator->straight : &lki_purse_none;
+    if (LKI_UNLIKELY(!lki_purse_has(purse, size)))
+        return lki_alloc_slow(allocator, size);
+    void *memory = mallocx(size, lki_alloc_flags);
+    if (LKI_LIKELY(memory != NULL))
+        lki_stat_add(&purse->left, -(uint64_t)size);
+    return memory;
 }
 void *lki_alloc_zeroed(const lki_allocator *allocator, size_t size);
 /* Zeroed; for what is large and seldom read: huge pages would only make its slack resident. */
@@ -71,10 +78,13 @@ void *lki_alloc_seldom(const lki_allocator *allocator, size_t size);
 LKI_INLINE void
 lki_free(const lki_allocator *allocator, void *memory, size_t size)
 {
-    if (LKI_LIKELY(lki_alloc_is_jemalloc(allocator) && memory != NULL && size != 0))
-        sdallocx(memory, size, lki_alloc_flags & LKI_ALLOC_CACHE);
-    else
+    lki_purse *purse = allocator != NULL ? allocator->straight : &lki_purse_none;
+    if (LKI_UNLIKELY(memory == NULL) || LKI_UNLIKELY(!lki_purse_has_room(purse, size))) {
         lki_free_slow(allocator, memory, size);
+        return;
+    }
+    lki_stat_add(&purse->left, size);
+    sdallocx(memory, size, lki_alloc_flags & LKI_ALLOC_CACHE);
 }
 
 /* The same, on a cache line of its own; `size` is rounded up to whole lines. Zeroed. Only with
@@ -83,6 +93,8 @@ void *lki_alloc_lines(const lki_allocator *allocator, size_t size);
 /* Only the first `zeroed` bytes are. */
 void *lki_alloc_lines_partly(const lki_allocator *allocator, size_t size, size_t zeroed);
 void lki_free_lines(const lki_allocator *allocator, void *memory, size_t size);
+/* What they take of the allocator. */
+size_t lki_lines_bytes(const lki_allocator *allocator, size_t size);
 
 /* The size that jemalloc makes of up to 512 bytes; more is left as it is. */
 LKI_INLINE size_t

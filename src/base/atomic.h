@@ -90,6 +90,9 @@ lki_stat_add(_Atomic(uint64_t) *counter, uint64_t n)
 #endif
 }
 
+/* The same, read by anybody. */
+#define lki_stat_load(p) atomic_load_explicit((p), memory_order_relaxed)
+
 /* A full fence. ThreadSanitizer knows no fences: there it is a read-modify-write of a word of its
  * own. (tests/schedule is instrumented for it, and knows them.) */
 #if defined(LKI_TSAN) && !defined(LKI_SCHEDULE)

@@ -9,16 +9,18 @@
 
 #include "base/thread.h"
 
+/* Where none is kept, or enough are. */
+void *lki_chunk_alloc_slow(lki_thread *thread, size_t size);
+void lki_chunk_free_slow(lki_thread *thread, void *chunk, size_t size);
+
 /* NULL: no memory. */
 LKI_INLINE void *
 lki_chunk_alloc(lki_thread *thread, size_t size)
 {
     size_t class = (size + 15) / 16;
-    if (LKI_UNLIKELY(class >= LKI_CHUNK_CLASSES))
-        return lki_alloc(&thread->domain->allocator, size);
+    if (LKI_UNLIKELY(class >= LKI_CHUNK_CLASSES) || LKI_UNLIKELY(thread->chunks[class] == NULL))
+        return lki_chunk_alloc_slow(thread, size);
     void *chunk = thread->chunks[class];
-    if (LKI_UNLIKELY(chunk == NULL))
-        return lki_alloc(&thread->domain->allocator, class * 16);
     memcpy(&thread->chunks[class], chunk, sizeof chunk);
     thread->chunk_count[class]--;
     return chunk;
@@ -38,7 +40,7 @@ lki_chunk_free(lki_thread *thread, void *chunk, size_t size)
     size_t class = (size + 15) / 16;
     if (!LKI_KEEPS_CHUNKS || LKI_UNLIKELY(class >= LKI_CHUNK_CLASSES) ||
         LKI_UNLIKELY(thread->chunk_count[class] == LKI_CHUNKS_KEPT)) {
-        lki_chunk_release(&thread->domain->allocator, chunk, size);
+        lki_chunk_free_slow(thread, chunk, size);
         return;
     }
     memcpy(chunk, &thread->chunks[class], sizeof chunk);

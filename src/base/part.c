@@ -125,14 +125,14 @@ running_set(lki_set *set, lki_thread *thread)
 /* ---- parts ---- */
 
 lki_part *
-lki_part_new(lki_set *set, unsigned depth, size_t buckets)
+lki_part_new(lki_set *set, const lki_allocator *allocator, unsigned depth, size_t buckets)
 {
-    lki_part *part = lki_alloc_zeroed(set->allocator, sizeof *part);
+    lki_part *part = lki_alloc_zeroed(allocator, sizeof *part);
     if (part == NULL)
         return NULL;
-    void *lines = lki_alloc_lines(set->allocator, buckets * LKI_LINE);
+    void *lines = lki_alloc_lines(allocator, buckets * LKI_LINE);
     if (lines == NULL) {
-        lki_free(set->allocator, part, sizeof *part);
+        lki_free(allocator, part, sizeof *part);
         return NULL;
     }
     part->block = (lki_block){{lki_block_dispose}, sizeof *part, lines, buckets * LKI_LINE};

@@ -35,7 +35,8 @@ lki_part_bucket(const lki_part *part, uint32_t half)
 }
 
 /* NULL: no memory. */
-lki_part *lki_part_new(lki_set *set, unsigned depth, size_t buckets);
+lki_part *lki_part_new(lki_set *set, const lki_allocator *allocator, unsigned depth,
+                       size_t buckets);
 /* Of a part that nobody else knows. NULL is allowed. */
 void lki_part_free(lki_set *set, lki_part *part);
 /* Of one that nobody can find any more: 2 retirements. */

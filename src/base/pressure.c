@@ -52,6 +52,11 @@ lki_memory_wait(lki_thread *thread)
     lki_domain *domain = thread->domain;
     if (thread->epoch.active != 0) /* it would wait for itself */
         return lki_retired_is_bounded(domain);
+    if (lki_memory_has_room(thread)) { /* but little is left of all memory */
+        thread->sweep_tick = LKI_SWEEP_NOW;
+        if (lki_reclaim_now(thread))
+            return true;
+    }
     if (stall_is_known(domain) && !lki_epoch_advance(thread)) {
         /* A caller that tries again at once would take the time that the reader needs. */
         others_run(UINT_MAX);
@@ -87,6 +92,6 @@ lki_memory_wait(lki_thread *thread)
 void
 lki_memory_look(lki_thread *thread)
 {
-    if (lki_load_relaxed(&thread->domain->pressure) != 0 && !stall_is_known(thread->domain))
+    if (!lki_memory_has_room(thread) && !stall_is_known(thread->domain))
         (void)lki_reclaim_now(thread);
 }

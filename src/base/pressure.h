@@ -27,6 +27,14 @@ lki_memory_is_bounded(lki_thread *thread)
     return lki_memory_wait(thread);
 }
 
+/* May upkeep that nobody has asked for retire more? It stops at the limit, not before: what has
+ * expired and lies there while a reader stays would be memory that no limit bounds. */
+LKI_INLINE bool
+lki_memory_has_room(const lki_thread *thread)
+{
+    return (lki_load_relaxed(&thread->domain->pressure) & LKI_PRESSURE_RETIRED) == 0;
+}
+
 /* Has this section retired so much that who works in portions ends it after this step? Then what
  * was retired is judged, and waited for, outside of it: a portion is never LK_BUSY by its own
  * garbage, and goes beyond the limit by no more than a step. */
@@ -34,15 +42,20 @@ LKI_INLINE bool
 lki_section_is_full(const lki_thread *thread)
 {
     return LKI_UNLIKELY(lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES) ||
-           LKI_UNLIKELY(lki_load_relaxed(&thread->domain->pressure) != 0);
+           LKI_UNLIKELY(!lki_memory_has_room(thread));
 }
 
-/* May upkeep that nobody has asked for retire more? It stops at the limit, not before: what has
- * expired and lies there while a reader stays would be memory that no limit bounds. */
-LKI_INLINE bool
-lki_memory_has_room(const lki_thread *thread)
+/* What gives memory back, or what it takes to do so, is exempt from the bound of all memory. May be
+ * nested. */
+LKI_INLINE void
+lki_exempt_begin(lki_thread *thread)
 {
-    return lki_load_relaxed(&thread->domain->pressure) == 0;
+    thread->purse.exempt++;
+}
+LKI_INLINE void
+lki_exempt_end(lki_thread *thread)
+{
+    thread->purse.exempt--;
 }
 
 /* Where too much is retired, frees what it can, and waits for nobody. */
@@ -50,10 +63,10 @@ void lki_memory_look(lki_thread *thread);
 LKI_INLINE bool
 lki_memory_is_bounded_now(lki_thread *thread)
 {
-    if (LKI_LIKELY(lki_load_relaxed(&thread->domain->pressure) == 0))
+    if (LKI_LIKELY(lki_memory_has_room(thread)))
         return true;
     lki_memory_look(thread);
-    return lki_load_relaxed(&thread->domain->pressure) == 0;
+    return lki_memory_has_room(thread);
 }
 
 #endif

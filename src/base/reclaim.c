@@ -133,7 +133,7 @@ lki_reserve_slow(lki_thread *thread, size_t count)
     size_t wanted = count / LKI_BAG_ROOM + 2;
     LK_ASSERT(thread->epoch.active != 0);
     while (thread->spare_count < wanted) {
-        lki_bag *bag = lki_alloc(&thread->domain->allocator, sizeof *bag);
+        lki_bag *bag = lki_alloc(&thread->allocator, sizeof *bag);
         if (bag == NULL)
             return false;
         spare_push(thread, bag);
@@ -173,12 +173,22 @@ bag_push(lki_thread *thread, lki_bag *bag, uint32_t ahead)
 }
 
 static void
+pressure_set(lki_domain *domain, uint32_t kind, bool on)
+{
+    bool is_on = (lki_load_relaxed(&domain->pressure) & kind) != 0;
+    if (LKI_UNLIKELY(on && !is_on))
+        lki_or_seq_cst(&domain->pressure, kind);
+    else if (LKI_UNLIKELY(!on && is_on))
+        lki_and_seq_cst(&domain->pressure, ~kind);
+}
+
+static void
 bag_count(lki_domain *domain, lki_bag *bag, size_t bytes)
 {
     bag->bytes = bytes + offsetof(lki_bag, entry);
     size_t all = lki_add_relaxed(&domain->retired_bytes, bag->bytes) + bag->bytes;
     if (all > domain->max_retired_bytes)
-        lki_store_relaxed(&domain->pressure, 1);
+        pressure_set(domain, LKI_PRESSURE_RETIRED, true);
 }
 
 void
@@ -228,12 +238,12 @@ bag_free(lki_thread *thread, lki_bag *bag)
 {
     lki_domain *domain = thread->domain;
     size_t bytes = lki_sub_relaxed(&domain->retired_bytes, bag->bytes) - bag->bytes;
-    if (bytes <= domain->max_retired_bytes && lki_load_relaxed(&domain->pressure) != 0)
-        lki_store_relaxed(&domain->pressure, 0);
+    if (bytes <= domain->max_retired_bytes)
+        pressure_set(domain, LKI_PRESSURE_RETIRED, false);
     if (thread->spare_count < SPARES)
         spare_push(thread, bag);
     else
-        lki_free(&domain->allocator, bag, sizeof *bag);
+        lki_free(&thread->allocator, bag, sizeof *bag);
 }
 
 /* Behind those that wait come the newly sealed ones, the oldest first. */
@@ -309,8 +319,10 @@ static void
 bags_dispose(lki_thread *thread, lki_bags *bags, size_t budget)
 {
     lki_bag *bag;
+    thread->purse.exempt++;
     for (size_t done = 0; done < budget && (bag = bag_take(thread->domain, bags)) != NULL;)
         done += bag_dispose(thread, bag);
+    thread->purse.exempt--;
     if (lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES) /* what was retired meanwhile */
         lki_seal(thread);
 }
@@ -383,7 +395,7 @@ lki_chunks_free(lki_thread *thread)
         while (thread->chunks[class] != NULL) {
             void *chunk = thread->chunks[class];
             memcpy(&thread->chunks[class], chunk, sizeof chunk);
-            lki_free(&thread->domain->allocator, chunk, class * 16);
+            lki_free(&thread->allocator, chunk, class * 16);
         }
         thread->chunk_count[class] = 0;
     }
@@ -434,7 +446,9 @@ lki_reclaim_now(lki_thread *thread)
     lki_stalls_note(domain);
     bool bounded = lki_retired_is_bounded(domain);
     if (bounded)
-        lki_store_relaxed(&domain->pressure, 0);
+        pressure_set(domain, LKI_PRESSURE_RETIRED, false);
+    if (!lki_account_is_near(&domain->account))
+        pressure_set(domain, LKI_PRESSURE_BOUND, false);
     return bounded;
 }
 

@@ -140,7 +140,9 @@ lki_epoch_passed(lki_domain *domain, uint32_t tag)
 LKI_INLINE bool
 lki_retired_is_bounded(lki_domain *domain)
 {
-    return lki_load_relaxed(&domain->retired_bytes) <= domain->max_retired_bytes;
+    size_t retired = lki_load_relaxed(&domain->retired_bytes);
+    return retired == 0 || (retired <= domain->max_retired_bytes &&
+                            lki_load_relaxed(&domain->account.taken) <= domain->account.most);
 }
 
 /* One attempt to move the epoch on. Caller: in no section. */
@@ -162,7 +164,7 @@ void lki_bags_drain(lki_domain *domain);
 void lki_stalls_note(lki_domain *domain);
 
 typedef struct lki_reclaim_report {
-    uint64_t threads, thread_records, retired_bytes;
+    uint64_t threads, thread_records, retired_bytes, allocated_bytes;
     int64_t oldest_reader_ms, oldest_reader_thread;
     uint64_t counter[LKI_COUNTERS];
 } lki_reclaim_report;

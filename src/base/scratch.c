@@ -27,7 +27,7 @@ lki_scratch_take_slow(lki_thread *thread, lki_scratch *scratch, size_t size)
         return true;
     }
     size_t grown = size_beyond(size, size <= LKI_SCRATCH_KEPT / 2 ? thread->scratch_size : 0);
-    void *memory = lki_alloc(&thread->domain->allocator, grown);
+    void *memory = lki_alloc(&thread->allocator, grown);
     if (memory == NULL)
         return false;
     *scratch = (lki_scratch){memory, grown};
@@ -38,7 +38,7 @@ void
 lki_scratch_give_slow(lki_thread *thread, const lki_scratch *scratch)
 {
     if (scratch->size > LKI_SCRATCH_KEPT || scratch->size <= thread->scratch_size) {
-        lki_free(&thread->domain->allocator, scratch->memory, scratch->size);
+        lki_free(&thread->allocator, scratch->memory, scratch->size);
         return;
     }
     lki_scratch_free(thread); /* the smaller one goes */
@@ -49,7 +49,7 @@ lki_scratch_give_slow(lki_thread *thread, const lki_scratch *scratch)
 void
 lki_scratch_free(lki_thread *thread)
 {
-    lki_free(&thread->domain->allocator, thread->scratch, thread->scratch_size);
+    lki_free(&thread->allocator, thread->scratch, thread->scratch_size);
     thread->scratch = NULL;
     thread->scratch_size = 0;
 }

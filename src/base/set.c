@@ -143,7 +143,7 @@ part_replace(lki_set *set, lki_thread *thread, lki_part *old, uint32_t half, uns
     lki_part *made[2] = {NULL, NULL};
     bool whole = true;
     for (unsigned i = 0; whole && i < parts; i++) {
-        made[i] = lki_part_new(set, old->depth + parts - 1, buckets);
+        made[i] = lki_part_new(set, &thread->allocator, old->depth + parts - 1, buckets);
         whole = made[i] != NULL;
     }
     if (!whole || !lki_part_spread(set, old, made) ||
@@ -291,7 +291,7 @@ lki_set_open(lki_set *set, const lki_allocator *allocator, lki_is is, unsigned b
     if (directory == 0)
         return false;
     for (size_t i = 0; i < (size_t)1 << bits; i++) {
-        lki_part *part = lki_part_new(set, bits, buckets);
+        lki_part *part = lki_part_new(set, allocator, bits, buckets);
         if (part == NULL) {
             directory_free(set, directory);
             return false;

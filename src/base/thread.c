@@ -58,6 +58,14 @@ static __thread struct {
 } attached __attribute__((tls_model("initial-exec")));
 
 __thread lki_self_cache lki_self __attribute__((tls_model("initial-exec")));
+__thread struct lki_purse_own lki_purse_own __attribute__((tls_model("initial-exec")));
+
+static void
+self_set(uint64_t id, lki_thread *thread)
+{
+    lki_self = (lki_self_cache){id, thread};
+    lki_purse_own = (struct lki_purse_own){id, thread != NULL ? &thread->purse : NULL};
+}
 
 static void
 fork_prepare(void)
@@ -77,7 +85,7 @@ fork_parent(void)
 static void
 fork_child(void)
 {
-    lki_self.id = 0;
+    lki_self.id = lki_purse_own.domain = 0;
     registry.forks++;
     pthread_mutex_unlock(&registry.latch);
 }
@@ -201,6 +209,11 @@ thread_register(lki_domain *domain)
     lki_thread *thread = lki_alloc_lines(&domain->allocator, sizeof *thread);
     if (thread == NULL)
         return NULL;
+    lki_purse_open(&thread->purse, &domain->account);
+    thread->allocator = domain->allocator;
+    thread->allocator.purse = &thread->purse;
+    thread->allocator.straight =
+        lki_alloc_is_jemalloc(&domain->allocator) ? &thread->purse : &lki_purse_none;
     /* A number is given out once: versions are made of it. */
     uint32_t slot = lki_load_relaxed(&domain->thread_count);
     while (slot < THREADS_MAX && !lki_cas_seq_cst(&domain->thread_count, &slot, slot + 1)) {}
@@ -227,7 +240,7 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
     }
     attachment *at = attachment_at(domain->number);
     if (at != NULL && at->id == domain->id) {
-        lki_self = (lki_self_cache){at->id, at->thread};
+        self_set(at->id, at->thread);
         return at->thread;
     }
     lki_alloc_thread_begin();
@@ -239,7 +252,7 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
     }
     lki_store_relaxed(&thread->kernel_id, (int64_t)syscall(SYS_gettid));
     *at = (attachment){domain->id, thread};
-    lki_self = (lki_self_cache){domain->id, thread};
+    self_set(domain->id, thread);
     return thread;
 }
 
@@ -252,12 +265,12 @@ lki_noted_has_room(lki_thread *thread)
     if (thread->noted_count < LKI_NOTED_HERE + room)
         return true;
     uint32_t wider = room == 0 ? 8 * LKI_NOTED_HERE : 2 * room;
-    void **more = lki_alloc(&thread->domain->allocator, wider * sizeof *more);
+    void **more = lki_alloc(&thread->allocator, wider * sizeof *more);
     if (more == NULL)
         return false;
     if (room != 0) {
         memcpy(more, thread->noted_more, room * sizeof *more);
-        lki_free(&thread->domain->allocator, thread->noted_more, room * sizeof *more);
+        lki_free(&thread->allocator, thread->noted_more, room * sizeof *more);
     }
     thread->noted_more = more;
     thread->noted_room = wider;
@@ -267,7 +280,7 @@ lki_noted_has_room(lki_thread *thread)
 static void
 noted_free(lki_thread *thread)
 {
-    lki_free(&thread->domain->allocator, thread->noted_more,
+    lki_free(&thread->allocator, thread->noted_more,
              thread->noted_room * sizeof *thread->noted_more);
     thread->noted_more = NULL;
     thread->noted_room = 0;
@@ -282,6 +295,7 @@ thread_hand_over(lki_thread *thread)
     lki_chunks_free(thread);
     lki_scratch_free(thread);
     noted_free(thread);
+    lki_purse_empty(&thread->purse);
     thread->pins = 0;
     lki_store_relaxed(&thread->kernel_id, 0);
     lki_store_relaxed(&thread->stalled_since_ms, 0);
@@ -292,7 +306,7 @@ thread_hand_over(lki_thread *thread)
 void
 lki_thread_detach_all(void)
 {
-    lki_self = (lki_self_cache){0, NULL};
+    self_set(0, NULL);
     if (attached.any) {
         pthread_mutex_lock(&registry.latch);
         for (lki_domain *domain = registry.open; domain != NULL; domain = domain->next_open) {
@@ -326,7 +340,7 @@ bool
 lki_block_dispose(lki_thread *thread, void *object)
 {
     lki_block *block = object;
-    const lki_allocator *allocator = &thread->domain->allocator;
+    const lki_allocator *allocator = &thread->allocator;
     if (block->lines != NULL)
         lki_free_lines(allocator, block->lines, block->lines_size);
     lki_free(allocator, block, block->size);
@@ -336,13 +350,18 @@ lki_block_dispose(lki_thread *thread, void *object)
 void
 lki_domain_open(lki_domain *domain)
 {
+    lki_account_open(&domain->account, domain->max_bytes);
+    domain->account.pressure = &domain->pressure;
+    domain->purse.account = &domain->account;
+    domain->allocator.purse = &domain->purse;
+    domain->allocator.straight = &lki_purse_none;
     if (domain->dispose[LKI_OBJECT] == NULL)
         domain->dispose[LKI_OBJECT] = object_dispose;
     pthread_once(&registry_once, registry_begin);
     ck_epoch_init(&domain->epoch);
     domain->forks = registry.forks;
     pthread_mutex_lock(&registry.latch);
-    domain->id = ++registry.last_id;
+    domain->id = domain->account.domain = ++registry.last_id;
     domain->number = 0; /* the smallest that is free */
     lki_domain **link = &registry.open;
     for (; *link != NULL && (*link)->number == domain->number; link = &(*link)->next_open)
@@ -362,7 +381,7 @@ lki_domain_close(lki_domain *domain)
     *link = domain->next_open;
     pthread_mutex_unlock(&registry.latch);
     if (lki_self.id == domain->id)
-        lki_self = (lki_self_cache){0, NULL};
+        self_set(0, NULL);
     LKI_TSAN_ACQUIRE(domain);
     lki_bags_drain(domain);
     lki_thread *thread = lki_load_acquire(&domain->threads); /* P9 */
@@ -371,6 +390,7 @@ lki_domain_close(lki_domain *domain)
         lki_chunks_free(thread);
         lki_scratch_free(thread);
         noted_free(thread);
+        lki_purse_empty(&thread->purse);
         lki_free_lines(&domain->allocator, thread, sizeof *thread);
         thread = next;
     }
@@ -383,10 +403,12 @@ lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
     lki_stalls_note(domain);
     int64_t now = domain->monotonic_ms(domain->clock_context);
     report->retired_bytes = lki_load_relaxed(&domain->retired_bytes);
+    uint64_t left = 0;
     for (lki_thread *t = lki_load_acquire(&domain->threads); t != NULL; t = t->next) { /* P9 */
         report->thread_records++;
         report->threads += lki_load_relaxed(&t->kernel_id) != 0;
         report->retired_bytes += lki_load_relaxed(&t->open_bytes);
+        left += lki_stat_load(&t->purse.left);
         for (size_t i = 0; i < LKI_COUNTERS; i++)
             report->counter[i] += lki_load_relaxed(&t->counter[i]);
         int64_t since = lki_load_relaxed(&t->stalled_since_ms);
@@ -396,4 +418,6 @@ lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
             report->oldest_reader_thread = lki_load_relaxed(&t->kernel_id);
         }
     }
+    uint64_t taken = lki_load_relaxed(&domain->account.taken);
+    report->allocated_bytes = taken > left ? taken - left : 0;
 }

@@ -90,6 +90,8 @@ struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */
     /* [thread] from here */
     lki_domain *domain;
+    lki_allocator allocator; /* the domain's, paid from this purse */
+    lki_purse purse;
     lki_bag *bag;   /* what the running write fills: `open`, as its section found it */
     lki_bag *spare; /* empty bags, for what was reserved */
     size_t spare_count;
@@ -132,19 +134,26 @@ struct lki_thread {
     _Atomic(uint64_t) asks_late;     /* [stat] of a cache: up to this one they hang; see load.c */
 };
 
+/* Of `sweep_tick`: the next step of the sweep comes with this write. */
+#define LKI_SWEEP_NOW ((uint32_t)1 << 31)
+
 struct lki_domain {
     uint64_t id;             /* [const] never reused; 0 is nobody's */
     uint64_t forks;          /* [const] as of its process: the child of a fork gets an error */
     uint32_t number;         /* [const] of no other open domain; small */
     lki_allocator allocator; /* [const] */
+    lki_account account;
+    lki_purse purse;                /* of who has no thread yet, or no more */
     lki_dispose dispose[LKI_KINDS]; /* [const] */
     void *store;                    /* [const] */
     _Atomic(uint64_t) *stamps;      /* [const] the owner's clock of stamps; NULL: it has none */
     size_t max_retired_bytes;       /* [const] */
+    uint64_t max_bytes;             /* [const] all that may be allocated; 0: no bound */
     lk_clock monotonic_ms;          /* [const] */
     void *clock_context;            /* [const] */
     ck_epoch_t epoch __attribute__((aligned(LKI_LINE)));
-    _Atomic(uint32_t) pressure __attribute__((aligned(LKI_LINE))); /* [stat] read by every write */
+    /* [stat] LKI_PRESSURE_...; read by every write */
+    _Atomic(uint32_t) pressure __attribute__((aligned(LKI_LINE)));
     _Atomic(uint64_t)
         stalled_at; /* [stat] 2^32 + the epoch that is known to stand still; 0: none */
     _Atomic(size_t) retired_bytes __attribute__((aligned(LKI_LINE))); /* [stat] in sealed bags */

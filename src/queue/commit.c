@@ -438,7 +438,7 @@ commit_run(job_commit *c, lki_store *store, lki_thread *thread, lk_lock *locks, 
 {
     planned few[4];
     size_t size = c->count * sizeof *c->planned;
-    c->planned = c->count <= 4 ? few : lki_alloc(&store->domain.allocator, size);
+    c->planned = c->count <= 4 ? few : lki_alloc(&thread->allocator, size);
     if (c->planned == NULL)
         return LK_NO_MEMORY;
     for (size_t i = 0; i < c->count; i++)
@@ -455,7 +455,7 @@ commit_run(job_commit *c, lki_store *store, lki_thread *thread, lk_lock *locks, 
         pushed_fill(c, c->pushed);
     lki_write_leave(thread);
     if (c->planned != few)
-        lki_free(&store->domain.allocator, c->planned, size);
+        lki_free(&thread->allocator, c->planned, size);
     return status;
 }
 
@@ -505,7 +505,7 @@ lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_
 {
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
-    const lki_allocator *allocator = &store->domain.allocator;
+    const lki_allocator *allocator = &thread->allocator;
     lk_write *writes = lki_alloc_zeroed(allocator, count * sizeof *writes);
     /* The jobs may point into what `pushed` holds: it is filled at the end, by a swap. */
     lk_result fresh = {0};

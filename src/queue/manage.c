@@ -103,9 +103,9 @@ index_tour(tour *t, unsigned char **sk, size_t *room, size_t *size, bool *more)
         return status;
     const lki_cell *last = cells[i - 1];
     if (*sk == NULL || last->sk_size > *room) {
-        lki_free(&t->store->domain.allocator, *sk, *room);
+        lki_free(&t->thread->allocator, *sk, *room);
         *room = (size_t)last->sk_size * 2 + 64;
-        *sk = lki_alloc(&t->store->domain.allocator, *room);
+        *sk = lki_alloc(&t->thread->allocator, *room);
         if (*sk == NULL)
             return LK_NO_MEMORY;
     }
@@ -129,7 +129,7 @@ keys_tour(tour *t)
         status = index_tour(t, &sk, &room, &size, &more);
         lki_write_leave(t->thread);
     }
-    lki_free(&t->store->domain.allocator, sk, room);
+    lki_free(&t->thread->allocator, sk, room);
     return status;
 }
 

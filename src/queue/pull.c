@@ -732,7 +732,7 @@ lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_options *opti
         return pull_with(store, thread, options, result);
     lk_pull_options copied = *options;
     size_t size = options->pk.size + options->dead_pk.size;
-    unsigned char *names = lki_alloc(&store->domain.allocator, size);
+    unsigned char *names = lki_alloc(&thread->allocator, size);
     if (names == NULL)
         return LK_NO_MEMORY;
     memcpy(names, options->pk.data, options->pk.size);
@@ -741,6 +741,6 @@ lki_queue_pull(lki_store *store, lki_thread *thread, const lk_pull_options *opti
     copied.pk.data = names;
     copied.dead_pk.data = names + options->pk.size;
     lk_status status = pull_with(store, thread, &copied, result);
-    lki_free(&store->domain.allocator, names, size);
+    lki_free(&thread->allocator, names, size);
     return status;
 }

@@ -56,7 +56,7 @@ segment_dispose(lki_thread *thread, void *object)
 static bool
 page_dispose(lki_thread *thread, void *object)
 {
-    lki_free(&thread->domain->allocator, object, sizeof(lki_queue_page));
+    lki_free(&thread->allocator, object, sizeof(lki_queue_page));
     return true;
 }
 
@@ -84,7 +84,7 @@ lki_segments_size(const lki_directory *directory)
 static bool
 directory_dispose(lki_thread *thread, void *object)
 {
-    lki_free(&thread->domain->allocator, object, directory_size(((lki_directory *)object)->room));
+    lki_free(&thread->allocator, object, directory_size(((lki_directory *)object)->room));
     return true;
 }
 

@@ -391,14 +391,12 @@ plan_writes(plan *p)
             return status;
         }
     }
-    if (LKI_UNLIKELY(p->absent != 0)) {
-        lk_status status = plan_absent(p);
-        if (status != LK_OK)
-            return status;
-    }
     p->count = p->step_count;
     if (p->sorted && p->step_count == p->lock_count)
         return LK_OK;
+    lk_status status = LKI_UNLIKELY(p->absent != 0) ? plan_absent(p) : LK_OK;
+    if (LKI_UNLIKELY(status != LK_OK))
+        return status;
     return LKI_UNLIKELY(steps_sort(p->order, p->step_count)) ? steps_merge(p) : LK_OK;
 }
 

@@ -226,6 +226,6 @@ lki_index_destroy(lki_index *index, const lki_allocator *allocator)
 bool
 lki_index_dispose(lki_thread *thread, void *n)
 {
-    lki_free(&thread->domain->allocator, n, node_size(n));
+    lki_free(&thread->allocator, n, node_size(n));
     return true;
 }

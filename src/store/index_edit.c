@@ -81,7 +81,7 @@ lki_index_edit_descend(edit *e, lk_bytes key)
 static void *
 edit_make(edit *e, uint8_t kind, size_t size, size_t capacity, lk_bytes prefix)
 {
-    node *n = lki_alloc(&e->thread->domain->allocator, size);
+    node *n = lki_alloc(&e->thread->allocator, size);
     if (n == NULL)
         return NULL;
     LK_ASSERT(((uintptr_t)n & TAGS) == 0 && e->made_count < EDIT_NODES);
@@ -108,7 +108,7 @@ void
 lki_index_edit_abandon(edit *e)
 {
     for (unsigned i = 0; i < e->made_count; i++)
-        lki_free(&e->thread->domain->allocator, e->made[i], node_size(e->made[i]));
+        lki_free(&e->thread->allocator, e->made[i], node_size(e->made[i]));
 }
 
 /* The store that others see. */

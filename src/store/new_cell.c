@@ -20,7 +20,7 @@
 #include "store/removal.h"
 
 static lki_cell *
-cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
+cell_new(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t data_size)
 {
     const lk_key *key = hashed->key;
     size_t room = data_size <= LKI_INLINE_MAX ? (data_size + 7) & ~(size_t)7 : 0;
@@ -28,7 +28,7 @@ cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
         room += sizeof(lki_lock);
     size_t size = lki_cell_size_of(key->pk.size, key->sk.size, room);
     size_t rounded = lki_alloc_rounded(size); /* what an allocator rounds up to is room, too */
-    lki_cell *cell = lki_alloc(&store->domain.allocator, rounded);
+    lki_cell *cell = lki_alloc(&thread->allocator, rounded);
     if (cell == NULL)
         return NULL;
     *cell = (lki_cell){.hash = lki_half_of(hashed->hash),
@@ -38,6 +38,14 @@ cell_new(lki_store *store, const lki_hashed *hashed, size_t data_size)
     lki_copy(cell->bytes, key->pk.data, key->pk.size);
     lki_copy(cell->bytes + key->pk.size, key->sk.data, key->sk.size);
     return cell;
+}
+
+/* NULL is allowed. */
+static LKI_COLD void
+cell_unmake(lki_thread *thread, lki_cell *made)
+{
+    if (made != NULL)
+        lki_free(&thread->allocator, made, lki_cell_size(made));
 }
 
 /* Puts a cell that is in the index into the set. LK_RACE: it has died meanwhile. */
@@ -88,15 +96,15 @@ lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *
             lki_shard_wait(store, thread, hashed->hash);
             continue;
         }
-        lki_cell *made = cell_new(store, hashed, data_size);
+        lki_cell *made = cell_new(store, thread, hashed, data_size);
         if (made == NULL || !lki_reserve(thread, 8)) {
-            lki_free(&store->domain.allocator, made, made != NULL ? lki_cell_size(made) : 0);
+            cell_unmake(thread, made);
             return LK_NO_MEMORY;
         }
         *cell = made;
         status = lki_partition_enter(store, thread, cell);
         if (status != LK_OK)
-            lki_free(&store->domain.allocator, made, lki_cell_size(made));
+            cell_unmake(thread, made);
         else
             status = set_enter(store, thread, hashed, *cell);
         if (status != LK_RACE)

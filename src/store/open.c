@@ -14,7 +14,14 @@
 #include "store/shard.h"
 #include "store/sweep.h"
 
-enum { SHARDS = 256, SHARDS_MAX = 4096, RETIRED_BYTES = 256 << 20 };
+enum {
+    SHARDS = 256,
+    SHARDS_MAX = 4096,
+    RETIRED_BYTES = 256 << 20,
+    /* Of a bound of memory, at most so much waits for readers: then what deletes need beside what
+     * they give back fits into the reserve of the account. */
+    RETIRED_PART = 16
+};
 #define EXPECTED_MAX ((uint64_t)1 << 36)
 
 static lk_status
@@ -42,6 +49,9 @@ options_apply(lki_store *store, const lk_memory_options *o)
     int64_t opened_ms = domain->monotonic_ms(o->clock_context);
     store->monotonic_base_ms = opened_ms > INT64_MIN + 1 ? opened_ms - 2 : INT64_MIN;
     domain->max_retired_bytes = o->max_retired_bytes != 0 ? o->max_retired_bytes : RETIRED_BYTES;
+    domain->max_bytes = o->max_bytes;
+    if (o->max_bytes != 0 && domain->max_retired_bytes > o->max_bytes / RETIRED_PART)
+        domain->max_retired_bytes = (size_t)(o->max_bytes / RETIRED_PART);
     store->lock_ttl_ms = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
     store->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
     if (o->lock_refresh_ms == 0 && store->lock_refresh_ms >= store->lock_ttl_ms)
@@ -82,17 +92,19 @@ lki_store_open(const lk_memory_options *options, const lki_hooks *hooks, lki_sto
     lk_status status = options_check(o);
     if (status != LK_OK)
         return status;
-    lki_allocator allocator = {o->allocate, o->deallocate, o->allocator_context};
-    lki_store *store = lki_alloc_lines(&allocator, sizeof *store + hooks->room);
+    lki_allocator allocator = {o->allocate, o->deallocate, o->allocator_context, NULL, NULL};
+    size_t size = sizeof(lki_store) + hooks->room;
+    lki_store *store = lki_alloc_lines(&allocator, size);
     if (store == NULL)
         return LK_NO_MEMORY;
     store->domain.allocator = allocator;
+    lki_store_relaxed(&store->domain.account.taken, lki_lines_bytes(&allocator, size));
     store->hooks = hooks;
     status = options_apply(store, o);
     if (status == LK_OK && !lki_secret_draw(&store->secret))
         status = LK_NO_MEMORY;
     if (status != LK_OK) {
-        lki_free_lines(&allocator, store, sizeof *store + hooks->room);
+        lki_free_lines(&allocator, store, size);
         return status;
     }
     lki_latch_init(&store->sweep.latch, LKI_RANK_SWEEP);
@@ -113,6 +125,7 @@ lki_store_open(const lk_memory_options *options, const lki_hooks *hooks, lki_sto
         lki_store_close(store);
         return status;
     }
+    store->domain.purse.exempt = 1; /* of threads that come */
     *opened = store;
     return LK_OK;
 }
@@ -160,6 +173,9 @@ lki_store_close(lki_store *store)
     lki_shards_close(store);
     lki_latch_destroy(&store->sweep.latch);
     lki_allocator allocator = store->domain.allocator;
+    LK_ASSERT(lki_load_relaxed(&store->domain.account.taken) ==
+              lki_lines_bytes(&allocator, sizeof *store + store->hooks->room)); /* I-account1 */
+    allocator.purse = NULL;
     lki_free_lines(&allocator, store, sizeof *store + store->hooks->room);
 }
 
@@ -204,6 +220,7 @@ lki_store_statistics(lki_store *store, lk_statistics *statistics)
                                   .threads = report.threads,
                                   .thread_records = report.thread_records,
                                   .retired_bytes = report.retired_bytes,
+                                  .allocated_bytes = report.allocated_bytes,
                                   .oldest_reader_ms = report.oldest_reader_ms,
                                   .oldest_reader_thread = report.oldest_reader_thread,
                                   .sweep_lag_ms = lki_load_relaxed(&store->sweep.lag_ms),

@@ -51,7 +51,7 @@ lki_partition_find(lki_store *store, lk_bytes pk)
 static LKI_APART lki_partition *
 partition_make(lki_store *store, lki_thread *thread, lk_bytes pk, uint64_t hash)
 {
-    lki_partition *made = lki_alloc_zeroed(&store->domain.allocator, sizeof *made + pk.size);
+    lki_partition *made = lki_alloc_zeroed(&thread->allocator, sizeof *made + pk.size);
     if (made == NULL)
         return NULL;
     made->hash = lki_half_of(hash);
@@ -67,7 +67,7 @@ partition_make(lki_store *store, lki_thread *thread, lk_bytes pk, uint64_t hash)
         lki_count(thread, LKI_PARTITIONS_ADDED, 1);
     }
     lki_latch_drop(latch);
-    lki_free(&store->domain.allocator, made, sizeof *made + pk.size);
+    lki_free(&thread->allocator, made, sizeof *made + pk.size);
     return partition;
 }
 
@@ -83,7 +83,7 @@ bool
 lki_partition_dispose(lki_thread *thread, void *object)
 {
     lki_partition *partition = object;
-    lki_free(&thread->domain->allocator, partition, sizeof *partition + partition->pk_size);
+    lki_free(&thread->allocator, partition, sizeof *partition + partition->pk_size);
     return true;
 }
 
@@ -139,7 +139,7 @@ lki_partition_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
         return LK_RACE;
     }
     if (found == LKI_INDEX_EXISTS) {
-        lki_free(&store->domain.allocator, *cell, lki_cell_size(*cell));
+        lki_free(&thread->allocator, *cell, lki_cell_size(*cell));
         *cell = existing;
         return LK_OK;
     }

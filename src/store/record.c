@@ -314,7 +314,7 @@ lki_record_dispose_inline(lki_thread *thread, void *object)
     /* P6: the cell may have been disposed of before (its grace period can be counted by another
      * thread): the last frees. */
     if ((lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
-        lki_cell_free(&thread->domain->allocator, cell);
+        lki_cell_free(&thread->allocator, cell);
     return true;
 }
 
@@ -473,12 +473,12 @@ lki_cell_dispose(lki_thread *thread, void *object)
     if (lki_cell_is_in_slab(cell))
         return true;
     if (lki_cell_is_in_queue(cell)) {
-        if (cell_head_free(&thread->domain->allocator, cell) ||
+        if (cell_head_free(&thread->allocator, cell) ||
             (lki_or_seq_cst(flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0) /* P6: as below */
             lki_chunk_free(thread, cell, lki_cell_size(cell));
         return true;
     }
     if ((lki_or_seq_cst(flags, LKI_CELL_GONE) & LKI_CELL_ROOM) != 0)
-        lki_free(&thread->domain->allocator, cell, lki_cell_size(cell));
+        lki_free(&thread->allocator, cell, lki_cell_size(cell));
     return true;
 }

@@ -200,10 +200,12 @@ sweep_step(lki_store *store, lki_thread *thread)
 void
 lki_sweep_step_slow(lki_store *store, lki_thread *thread)
 {
+    lki_exempt_begin(thread);
     if (thread->sweep_tick >= LKI_WRITES_PER_STEP && thread->epoch.active == 0)
         sweep_step(store, thread);
     if (thread->noted_count != 0) /* by the call, or by the sweep */
         store->hooks->refresh(store, thread);
+    lki_exempt_end(thread);
 }
 
 lk_status
@@ -213,6 +215,7 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
     lk_status status = LK_OK;
     size_t count = 0;
     int64_t now = lki_now(store);
+    lki_exempt_begin(thread);
     lki_latch_take(&sweep->latch, thread);
     round_begin_latched(store, now);
     while (status == LK_OK && sweep->running && (max_items == 0 || count < max_items)) {
@@ -226,12 +229,13 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
     }
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
+    if (status != LK_BUSY && store->hooks->tend != NULL && thread->epoch.active == 0)
+        count += store->hooks->tend(store, thread, true);
+    if (status != LK_BUSY && thread->noted_count != 0)
+        store->hooks->refresh(store, thread);
+    lki_exempt_end(thread);
     if (status == LK_BUSY)
         return status;
-    if (store->hooks->tend != NULL && thread->epoch.active == 0)
-        count += store->hooks->tend(store, thread, true);
-    if (thread->noted_count != 0)
-        store->hooks->refresh(store, thread);
     (void)lki_reclaim_now(thread);
     if (status == LK_OK)
         *swept = count;

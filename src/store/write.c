@@ -285,7 +285,9 @@ lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_
             return LK_BUSY;
         lki_hashed hashed = lki_hashed_of(&store->secret, &keys[i]);
         lki_write_enter(thread);
+        lki_exempt_begin(thread);
         lk_status status = delete_one(store, thread, &hashed);
+        lki_exempt_end(thread);
         lki_write_leave(thread);
         lki_count(thread, LKI_DELETES, 1);
         if (status == LK_NOT_FOUND)

@@ -16,7 +16,7 @@ cached_open_without(cached *c, const lk_cache_options *options, uint64_t without
     assert_false(c->open);
     memset(c, 0, sizeof *c);
     c->open = true;
-    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &c->k.memory};
+    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &c->k.memory, NULL, NULL};
     lk_memory_options store = LK_MEMORY_OPTIONS_INIT;
     store.shards = 4;
     kit_open(&c->k, &store);
@@ -37,7 +37,7 @@ cached_close(cached *c)
     lk_close(c->cache);
     counted_close(&c->inner);
     kit_close(&c->k);
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
     c->open = false;
 }
 

@@ -80,7 +80,7 @@ base_open(size_t max_retired_bytes, int kind, bool (*dispose)(lki_thread *thread
     memset(&base, 0, sizeof base);
     base.seed = text != NULL ? strtoull(text, NULL, 10) : 20260101 + ++tests;
     base.random = base.seed * 0x9e3779b97f4a7c15U | 1;
-    base.domain.allocator = (lki_allocator){base_allocate, base_deallocate, NULL};
+    base.domain.allocator = (lki_allocator){base_allocate, base_deallocate, NULL, NULL, NULL};
     base.domain.max_retired_bytes = max_retired_bytes;
     base.domain.monotonic_ms = lki_monotonic_ms;
     if (dispose != NULL)

@@ -100,7 +100,7 @@ rig_open(void)
     memset(&r, 0, sizeof r);
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     options.shards = 4;
-    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &r.k.memory};
+    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &r.k.memory, NULL, NULL};
     kit_open(&r.k, &options);
     r.out = lk_result_new();
     assert_non_null(r.out);
@@ -117,7 +117,7 @@ rig_close(void)
     kit_memory_fail(&r.k.memory, 1, true);
     lk_thread_detach();
     kit_close(&r.k);
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
 }
 
 #define HOLDS(condition)                                                                       \

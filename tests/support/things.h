@@ -96,7 +96,7 @@ begin(size_t limit)
     end_if_failed();
     memset(&t, 0, sizeof t);
     t.now_ms = 1000;
-    t.domain.allocator = (lki_allocator){kit_allocate, kit_deallocate, &t.memory};
+    t.domain.allocator = (lki_allocator){kit_allocate, kit_deallocate, &t.memory, NULL, NULL};
     t.domain.monotonic_ms = now;
     t.domain.max_retired_bytes = limit;
     t.domain.dispose[THING] = thing_dispose;

@@ -414,6 +414,6 @@ main(void)
         cmocka_unit_test(test_each_call_without_memory_does_nothing),
         cmocka_unit_test(test_open_without_memory_leaves_what_is_there),
     };
-    lki_default_allocator = (lki_allocator){library_allocate, library_deallocate, NULL};
+    lki_default_allocator = (lki_allocator){library_allocate, library_deallocate, NULL, NULL, NULL};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

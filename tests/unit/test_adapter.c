@@ -522,14 +522,14 @@ static void
 memory_count(void)
 {
     memset(&memory, 0, sizeof memory);
-    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory};
+    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory, NULL, NULL};
 }
 
 /* All that was counted came back. */
 static void
 memory_uncount(void)
 {
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
     assert_false(atomic_load(&memory.broken));
     assert_int_equal(atomic_load(&memory.blocks), 0);
 }

@@ -46,9 +46,9 @@ memory_fail(int64_t nth)
         memset(&memory, 0, sizeof memory);
     kit_memory_fail(&memory, nth, false);
     if (nth != 0)
-        lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory};
+        lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory, NULL, NULL};
     else
-        lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+        lki_default_allocator = (lki_allocator){0};
 }
 
 static const lk_key key_a = {{"p", 1}, {"a", 1}}, key_b = {{"p", 1}, {"b", 1}};

@@ -34,7 +34,7 @@ passing_open(void)
 static void
 rig_open(uint64_t without)
 {
-    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &k.memory};
+    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &k.memory, NULL, NULL};
     kit_open(&k, NULL);
     assert_status(LK_OK, counted_open(&inner, k.db, without | LK_HAS_CONDITIONS));
     passing_open();
@@ -49,7 +49,7 @@ rig_close(void)
     lk_close(passing);
     counted_close(&inner);
     kit_close(&k);
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
 }
 
 #define NUMBER(n)             \

@@ -450,10 +450,10 @@ test_copy_without_memory_says_so_and_leaks_nothing(void **state)
         from.pks[0] = "few";
         from.pks[1] = "jobs";
         lk_copy_report report = {.items = 9};
-        lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory};
+        lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory, NULL, NULL};
         kit_memory_fail(&memory, nth, false);
         status = lk_copy(from.db, to.db, NULL, &report);
-        lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+        lki_default_allocator = (lki_allocator){0};
         assert_true(status == LK_OK || status == LK_NO_MEMORY);
         assert_int_equal(atomic_load(&memory.blocks), 0);
         assert_false(atomic_load(&memory.broken));

@@ -15,7 +15,7 @@ static int
 result_setup(void **state)
 {
     memset(&memory, 0, sizeof memory);
-    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory};
+    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory, NULL, NULL};
     *state = lk_result_new();
     return *state == NULL;
 }
@@ -25,7 +25,7 @@ result_teardown(void **state)
 {
     kit_memory_fail(&memory, 0, false);
     lk_result_free(*state);
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
     return atomic_load(&memory.broken) || atomic_load(&memory.blocks) != 0;
 }
 

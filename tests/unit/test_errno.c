@@ -92,7 +92,8 @@ opened(void (*body)(void))
     lk_db *store = NULL, *cache = NULL;
     lk_cache_options around = {.max_items = 20, .max_age_ms = 5, .keep_missing = true};
     memset(&k, 0, sizeof k);
-    lki_default_allocator = (lki_allocator){touching_allocate, touching_deallocate, &k.memory};
+    lki_default_allocator =
+        (lki_allocator){touching_allocate, touching_deallocate, &k.memory, NULL, NULL};
     lk_memory_options options = touching_options();
     k.now_ms = KIT_START_MS;
     KEEPS(k.result = lk_result_new());
@@ -110,7 +111,7 @@ opened(void (*body)(void))
     KEEPS_VOID(lk_result_free(k.result));
     lk_thread_detach();
     assert_int_equal(atomic_load(&k.memory.blocks), 0);
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
 }
 
 static void
@@ -144,7 +145,8 @@ test_bad_opens_leave_errno(void **state)
     lk_db *opened_db = NULL;
     lk_memory_options bad = {.shards = 3};
     memset(&k, 0, sizeof k);
-    lki_default_allocator = (lki_allocator){touching_allocate, touching_deallocate, &k.memory};
+    lki_default_allocator =
+        (lki_allocator){touching_allocate, touching_deallocate, &k.memory, NULL, NULL};
     KEEPS(lk_memory_open(&bad, &opened_db));
     KEEPS(lk_memory_open(NULL, NULL));
     KEEPS(lk_cache_open(NULL, NULL, &opened_db));
@@ -165,7 +167,7 @@ test_bad_opens_leave_errno(void **state)
         KEEPS_VOID(lk_close(opened_db));
     }
     assert_int_equal(atomic_load(&k.memory.blocks), 0);
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
 }
 
 /* A pull that waits, and is woken, or is not. */

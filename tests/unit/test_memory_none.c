@@ -21,7 +21,7 @@ static void
 rig_open(rig *r)
 {
     memset(r, 0, sizeof *r);
-    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &r->k.memory};
+    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &r->k.memory, NULL, NULL};
     kit_open(&r->k, NULL);
     kit_set(&r->k, "p", "s", "data");
     lk_item job = {.key = lk_key_of("q", NULL), .data = lk_string("job")};
@@ -47,7 +47,7 @@ rig_close(rig *r)
     lk_result_free(r->spare);
     lk_thread_detach();
     kit_close(&r->k);
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
 }
 
 static void

@@ -265,14 +265,14 @@ test_result_new_without_memory_is_null(void **state)
 {
     (void)state;
     kit_memory memory = {0};
-    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory};
+    lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &memory, NULL, NULL};
     kit_memory_fail(&memory, 1, false);
     assert_null(lk_result_new());
     lk_result *result = lk_result_new();
     assert_non_null(result);
     lk_result_free(result);
     assert_int_equal(atomic_load(&memory.blocks), 0);
-    lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+    lki_default_allocator = (lki_allocator){0};
 }
 
 int

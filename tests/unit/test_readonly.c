@@ -120,7 +120,7 @@ test_reads_of_a_loaded_store_write_no_shared_memory_and_allocate_nothing(void **
 
     lki_allocator saved = lki_default_allocator;
     unsigned long calls = shared_part.calls + own_part.calls;
-    lki_default_allocator = (lki_allocator){arena_allocate, arena_deallocate, NULL};
+    lki_default_allocator = (lki_allocator){arena_allocate, arena_deallocate, NULL, NULL, NULL};
     assert_int_equal(mprotect(shared_part.memory, ARENA, PROT_READ), 0);
     read_all(db, result);
     assert_int_equal(mprotect(shared_part.memory, ARENA, PROT_READ | PROT_WRITE), 0);

@@ -45,14 +45,15 @@ test_result_that_has_grown_allocates_no_more(void **state)
     for (int round = 0; round < 3; round++) {
         if (round == 2) { /* nothing may be asked for now, of either allocator */
             kit_memory_fail(&k->memory, 1, true);
-            lki_default_allocator = (lki_allocator){kit_allocate, kit_deallocate, &k->memory};
+            lki_default_allocator =
+                (lki_allocator){kit_allocate, kit_deallocate, &k->memory, NULL, NULL};
         }
         lk_status status[5] = {
             lk_get(k->db, keys[3], k->result), lk_get_many(k->db, keys, 20, k->result),
             lk_query_items(k->db, &query, k->result),
             lk_get_locked(k->db, keys, 20, locks, k->result), lk_get_lock(k->db, keys[0], locks)};
         kit_memory_fail(&k->memory, 0, false);
-        lki_default_allocator = (lki_allocator){NULL, NULL, NULL};
+        lki_default_allocator = (lki_allocator){0};
         for (size_t i = 0; i < KIT_COUNT(status); i++)
             assert_status(LK_OK, status[i]);
     }

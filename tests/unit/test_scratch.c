@@ -43,8 +43,8 @@ static void
 test_scratch_has_one_owner_at_a_time(void **state)
 {
     kit *k = kit_of(state);
-    lki_domain domain = {.allocator = {kit_allocate, wipe_and_free, &k->memory}};
-    lki_thread thread = {.domain = &domain};
+    lki_thread thread = {
+        .allocator = {kit_allocate, wipe_and_free, &k->memory, NULL, &lki_purse_none}};
     size_t before = atomic_load(&k->memory.bytes);
     lki_scratch outer, inner;
     for (int round = 0; round < 3; round++) {
