@@ -173,7 +173,9 @@ locked_rest(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, 
     for (size_t i = 0; i < count; i++) {
         const lki_record *record = seen[i].record;
         if (lki_fresh_lock(store, seen[i].record, &now) == NULL) {
-            if (!lki_lock_is_at(store, seen[i].record, 0, &now))
+            int64_t before_ms = 0;
+            if (!lki_lock_is_at(store, seen[i].record, 0, &now) ||
+                !lki_record_is_gone(seen[i].cell, record, &now, &before_ms))
                 return false;
             seen[i].record = NULL;
         } else if (record->kind == LKI_VALUE) {

@@ -167,6 +167,8 @@ read_always(void)
         STORE_MUST(lk_get(db, key, result));
         STORE_MUST(lk_get_many(db, &key, 1, result));
         SCHEDULE_EXPECT(lk_result_item(result, 0) != NULL);
+        STORE_MUST(lk_get_locked(db, &key, 1, &lock, result));
+        SCHEDULE_EXPECT(lk_result_item(result, 0) != NULL && lock.version != 0);
         STORE_MUST(lk_query_items(db, &query, result));
         SCHEDULE_EXPECT(lk_result_count(result) == 2);
         STORE_MUST(lk_count(db, &query, &count));
