@@ -163,8 +163,6 @@ test_removal_ticket_of_dead_cell_comes_after_its_partition_is_freed(void **state
     assert_true(crowd_is_well());
 }
 
-/* ---- a lock of version 0 ---- */
-
 /* ---- after a stall ---- */
 
 static void *
