@@ -6,11 +6,11 @@
  *
  * JOBS  A stream does not say which of its items are jobs, and others may push, acknowledge and
  * delete meanwhile. So of a database that has queues only the keys of a batch are collected. Their
- * states are asked for, then their items are read, then the states again. A key that was a job both
- * times is written as one. A key that was a job before and is none afterwards was absent in
- * between, so leaving it out is right. A key that was no job either time is written as an item once
- * it was so in two rounds: in one, it may have been pushed and acknowledged between the looks. A
- * key that became a job meanwhile (a push replaces an item in one step) is read once more.
+ * states are asked for; then, in rounds, their items are read, and the states again. A key that was
+ * a job both times is written as one. A key that was a job before and is none afterwards was absent
+ * in between, so leaving it out is right. A key that was no job either time is written as an item
+ * once it was so in CLEAN rounds: in one, it may have been pushed and acknowledged between the
+ * looks. A key that became a job meanwhile (a push replaces an item in one step) is read once more.
  */
 #include "adapter/pass.h"
 #include "api/check.h"
@@ -73,27 +73,29 @@ jobs_write(copying *c, const lk_item *jobs, size_t count)
     return status;
 }
 
-enum { ROUNDS = 3 };
+enum { CLEAN = 4, ROUNDS = CLEAN + 2 };
 
-/* Writes what the keys hold; *count: of those that have to be read again, which come first then. */
+/* Writes what the keys hold, whose states are in `before`; *count: of those that have to be read
+ * again, which come first then. */
 static lk_status
 keys_write(copying *c, int round, size_t *count)
 {
     size_t items = 0, jobs = 0, again = 0;
-    lk_status status = lk_queue_inspect_many(c->from, c->keys, *count, c->before);
-    if (status == LK_OK)
-        status = lki_get_each(c->from, c->keys, *count, c->read);
+    lk_status status = lki_get_each(c->from, c->keys, *count, c->read);
     if (status == LK_OK)
         status = lk_queue_inspect_many(c->from, c->keys, *count, c->after);
     for (size_t i = 0; status == LK_OK && i < *count; i++) {
         bool was_job = c->before[i].state != 0, is_job = c->after[i].state != 0;
         const lk_item *item = lk_result_item(c->read, i);
-        if (!was_job && (is_job || (item != NULL && round == 0)))
+        bool in_doubt = !was_job && (is_job || (item != NULL && round < CLEAN - 1));
+        if (in_doubt && round < ROUNDS - 1) {
+            c->before[again] = c->after[i];
             c->keys[again++] = c->keys[i];
-        else if (item != NULL && is_job)
+        } else if (item != NULL && is_job) {
             c->jobs[jobs++] = *item;
-        else if (item != NULL && !was_job)
+        } else if (item != NULL && !was_job) {
             c->items[items++] = *item;
+        }
     }
     *count = again;
     if (status == LK_OK)
@@ -109,6 +111,7 @@ batch_write(copying *c)
         size_t left = c->count;
         for (size_t i = 0; i < left; i++)
             c->keys[i] = c->collected->items[i].key;
+        status = lk_queue_inspect_many(c->from, c->keys, left, c->before);
         for (int round = 0; status == LK_OK && left != 0 && round < ROUNDS; round++)
             status = keys_write(c, round, &left);
     } else {
