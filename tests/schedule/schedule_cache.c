@@ -422,11 +422,12 @@ enum { STOPS = 0 };
 #else
 enum { STOPS = 1 };
 #endif
-#define HITS(title, before, operation)                                                         \
-    {                                                                                          \
-        .name = title, .prepare = before, .body = {operation, hits}, .check = hits,            \
-        .teardown = hits_teardown, .count = 200, .limit = 20000, .stops = STOPS, .spins = true \
+#define HITS_STOPS(title, before, operation, most)                                            \
+    {                                                                                         \
+        .name = title, .prepare = before, .body = {operation, hits}, .check = hits,           \
+        .teardown = hits_teardown, .count = 200, .limit = 20000, .stops = most, .spins = true \
     }
+#define HITS(title, before, operation) HITS_STOPS(title, before, operation, STOPS)
 
 const schedule_scenario schedule_scenarios[] = {
     CACHE("cache", prepare, .body = {write_all, read_some, read_some}, .check = check_last,
@@ -456,7 +457,8 @@ const schedule_scenario schedule_scenarios[] = {
     HITS("hits_growth", hits_prepare, run_growth),
     HITS("hits_shrinkage", hits_prepare_grown, run_shrinkage),
     HITS("hits_statistics", hits_prepare_cached, run_statistics),
-    HITS("hits_detach", hits_prepare_cached, run_detach),
+    /* The end of a thread takes the latch of the process, in which the other one may stand. */
+    HITS_STOPS("hits_detach", hits_prepare_cached, run_detach, 0),
 #ifndef LKI_SMALL
     /* A miss wants the latch, which the stopped one has at some of its points. */
     {.name = "hits_that_miss",
