@@ -207,11 +207,11 @@ extreme_within(const turn *turns, size_t count, const history_op *op, int way)
     return best;
 }
 
-/* How many jobs did it want to push? */
+/* How many jobs did it want to push? A commit counts twice what it pushes without a key. */
 static int64_t
 vain_of(const history_step *step)
 {
-    return step->kind == STEP_FULL     ? (int64_t)step->before
+    return step->kind == STEP_FULL     ? 2 * (int64_t)step->before
            : step->kind == STEP_EXISTS ? 1
                                        : IN_VAIN_MOST;
 }

@@ -134,6 +134,79 @@ deleted_is_whole(rig *it)
            lk_set_atomic(it->k.db, NULL, 0, &stale, 1, NULL) == LK_RACE;
 }
 
+/* ---- writes that ask ---- */
+
+static lk_status
+call_put_if_absent(rig *it)
+{
+    lk_item item = {.key = scarce_key(it, 0), .data = lk_string("new")};
+    return lk_put_if(it->k.db, &item, LK_IF_ABSENT, lk_string(NULL));
+}
+
+static lk_status
+call_put_if_equal(rig *it)
+{
+    lk_item item = {.key = scarce_key(it, 0), .data = lk_string(large)};
+    return lk_put_if(it->k.db, &item, LK_IF_EQUAL, lk_string("old"));
+}
+
+static lk_status
+call_touch(rig *it)
+{
+    return lk_touch(it->k.db, scarce_key(it, 0), INT64_MAX);
+}
+
+static int64_t
+first_expires(rig *it)
+{
+    return lk_get(it->k.db, scarce_key(it, 0), it->k.result) == LK_OK
+               ? lk_result_item(it->k.result, 0)->expires_at_ms
+               : -1;
+}
+
+static bool
+first_stays_for_ever(rig *it)
+{
+    return first_is_old(it) && first_expires(it) == 0;
+}
+
+static bool
+first_is_touched(rig *it)
+{
+    return first_is_old(it) && first_expires(it) == INT64_MAX;
+}
+
+static lk_status
+call_add(rig *it)
+{
+    return lk_add(it->k.db, scarce_key(it, 0), 5, 0, NULL);
+}
+
+static void
+prepare_number(rig *it)
+{
+    assert_status(LK_OK, call_add(it));
+}
+
+static bool
+first_is_number(rig *it, int64_t wanted)
+{
+    int64_t value;
+    return lk_add(it->k.db, scarce_key(it, 0), 0, 0, &value) == LK_OK && value == wanted;
+}
+
+static bool
+first_is_five(rig *it)
+{
+    return first_is_number(it, 5);
+}
+
+static bool
+first_is_ten(rig *it)
+{
+    return first_is_number(it, 10);
+}
+
 /* ---- commits ---- */
 
 static lk_status
@@ -219,6 +292,11 @@ static const scenario scenarios[] = {
     {"set of a key, larger", scarce_prepare_old, call_set_large, first_is_old, first_is_large},
     {"set of hundreds", prepare_nothing, call_set_growth, growth_is_prefix, growth_is_whole},
     {"delete", prepare_locked, call_delete, deleted_is_prefix, deleted_is_whole},
+    {"put_if, absent", prepare_nothing, call_put_if_absent, first_is_absent, first_is_new},
+    {"put_if, equal", scarce_prepare_old, call_put_if_equal, first_is_old, first_is_large},
+    {"touch", scarce_prepare_old, call_touch, first_stays_for_ever, first_is_touched},
+    {"add to nothing", prepare_nothing, call_add, first_is_absent, first_is_five},
+    {"add to a number", prepare_number, call_add, first_is_five, first_is_ten},
     {"set_atomic", prepare_locked, call_set_atomic, atomic_is_before, atomic_is_after},
     {"set_atomic, nothing", prepare_locked_nothing, call_set_atomic, atomic_is_before,
      atomic_is_after},
