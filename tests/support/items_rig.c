@@ -482,7 +482,8 @@ step_partitions(rig *r)
     lk_position position = {{0}};
     size_t count = model_partitions(r->m, wanted, KEYS), seen = 0;
     lk_status status = LK_OK;
-    while (kit_can(&r->k, LK_HAS_PARTITIONS) && status == LK_OK) {
+    bool lists = kit_can(&r->k, LK_HAS_PARTITIONS) && !r->hashes_are_equal;
+    while (lists && status == LK_OK) {
         size_t limit = draw(r, 4);
         status = lk_list_partitions(r->k.db, &position, limit, r->k.result);
         size_t got = status == LK_OK ? lk_result_count(r->k.result) : 0;
@@ -498,7 +499,7 @@ step_partitions(rig *r)
             wanted[seen - 1] = found;
         }
     }
-    EXPECT(r, !kit_can(&r->k, LK_HAS_PARTITIONS) || (status == LK_END && seen == count));
+    EXPECT(r, !lists || (status == LK_END && seen == count));
 }
 
 static void

@@ -38,6 +38,7 @@ typedef struct items_rig {
     unsigned char sk[ITEMS_SKS][12];
     lk_key keys[ITEMS_KEYS];
     size_t key_count;
+    bool hashes_are_equal; /* of several pks, which count as one then (store/list.c): no lists */
     items_held pool[ITEMS_POOL];
     size_t pooled;
     uint64_t *version; /* the store's for each of the model's; 0: not seen */
