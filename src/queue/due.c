@@ -67,7 +67,11 @@ word_notice(look *l, lki_segment *segment, lki_slot *slot)
         lki_queue_count(l->queue, l->thread, LKI_QUEUE_LAPSES, lapsed);
         lki_wait_notify(&l->queue->wait, 1);
     }
-    return status;
+    if (status != LK_RACE)
+        return status;
+    /* Who has pinned it meanwhile may not have announced it yet, and nobody else would. */
+    lki_job_read(l->store, segment, slot, &job);
+    return job.pinned ? lki_job_head(l->store, l->thread, l->queue, &job) : LK_RACE;
 }
 
 /* Looks at the words of a segment. The least time that is left; `now` - 1 if the room did not
