@@ -12,6 +12,7 @@
  */
 #include "adapter/cache_db.h"
 #include "base/scratch.h"
+#include "base/step.h"
 #include "cache/flight.h"
 #include "cache/load.h"
 
@@ -174,6 +175,16 @@ writing_begin(writing *w, const lk_key *key)
     lki_flight_begin(w->c->cache, w->thread, &w->flights[w->begun++], &hashed);
 }
 
+/* For a write of one key, whose flight is begun. As writing_open. */
+static lk_status
+writing_open_key(writing *w, void *state, const lk_key *key)
+{
+    lk_status status = writing_open(w, state, 1);
+    if (status == LK_OK)
+        writing_begin(w, key);
+    return status;
+}
+
 /* Ends the flight of the next key, in the order in which they began. */
 static void
 writing_end(writing *w, const lk_item *item)
@@ -235,10 +246,9 @@ static lk_status
 cache_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
 {
     writing w;
-    lk_status status = writing_open(&w, state, 1);
+    lk_status status = writing_open_key(&w, state, &item->key);
     if (status != LK_OK)
         return status;
-    writing_begin(&w, &item->key);
     LKI_INNER(w.c->self, w.c->inner, status = lk_put_if(w.c->inner, item, condition, expected));
     if (status == LK_OK)
         writing_end(&w, item);
@@ -249,10 +259,9 @@ static lk_status
 cache_touch(void *state, const lk_key *key, int64_t expires_at_ms)
 {
     writing w;
-    lk_status status = writing_open(&w, state, 1);
+    lk_status status = writing_open_key(&w, state, key);
     if (status != LK_OK)
         return status;
-    writing_begin(&w, key);
     LKI_INNER(w.c->self, w.c->inner, status = lk_touch_at(w.c->inner, key, expires_at_ms));
     return writing_close(&w, status);
 }
@@ -261,10 +270,9 @@ static lk_status
 cache_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
 {
     writing w;
-    lk_status status = writing_open(&w, state, 1);
+    lk_status status = writing_open_key(&w, state, key);
     if (status != LK_OK)
         return status;
-    writing_begin(&w, key);
     LKI_INNER(w.c->self, w.c->inner,
               status = lk_add_at(w.c->inner, key, delta, expires_at_ms, value));
     return writing_close(&w, status);

@@ -50,15 +50,6 @@ lki_operations_size_is_known(size_t size)
            size <= sizeof(lk_operations) * 4;
 }
 
-/* The key that a step of a commit names; NULL: it has none yet. */
-LKI_INLINE const lk_key *
-lki_write_key(const lk_write *write)
-{
-    bool claims = write->kind == LK_ACKNOWLEDGE || write->kind == LK_RELEASE;
-    const lk_key *key = claims ? &write->claim->key : &write->item.key;
-    return write->kind == LK_PUSH && key->sk.size == 0 ? NULL : key;
-}
-
 /* The same without those that are unknown, or need others that are not there. */
 uint64_t lki_capabilities_whole(uint64_t capabilities);
 

@@ -14,6 +14,7 @@
 #include "base/pressure.h"
 #include "base/result.h"
 #include "base/scratch.h"
+#include "base/step.h"
 #include "queue/claim.h"
 #include "queue/commit.h"
 #include "queue/hooks.h"
@@ -433,17 +434,18 @@ memory_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *
     bool jobs = false, brings = write_count == 0;
     for (size_t i = 0; i < write_count; i++) {
         jobs |= lki_write_is_of_queue(&writes[i]);
-        brings |= writes[i].kind != LK_DELETE && writes[i].kind != LK_ACKNOWLEDGE &&
-                  writes[i].kind != LK_RELEASE;
+        brings |= lki_write_brings(&writes[i]);
     }
-    thread->purse.exempt += !brings;
+    if (!brings)
+        lki_exempt_begin(thread);
     lki_writes all = {.writes = writes, .count = write_count};
     status = LK_BUSY;
     if (jobs)
         status = lki_queue_commit(state, thread, writes, write_count, locks, lock_count, conflict);
     else if (lki_memory_is_bounded(thread))
         status = lki_store_commit(state, thread, &all, locks, lock_count, conflict);
-    thread->purse.exempt -= !brings;
+    if (!brings)
+        lki_exempt_end(thread);
     return commit_count(thread, status);
 }
 

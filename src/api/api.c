@@ -14,6 +14,7 @@
 #include "api/compose.h"
 #include "base/hash.h"
 #include "base/reclaim.h"
+#include "base/step.h"
 
 void
 lk_thread_detach(void)
@@ -425,19 +426,13 @@ step_needs(const lk_write *write)
     return write->condition == LK_ALWAYS ? 0 : LK_HAS_CONDITIONS;
 }
 
-static bool
-kind_has_condition(lk_write_kind kind)
-{
-    return kind != LK_PUSH && kind != LK_ACKNOWLEDGE && kind != LK_RELEASE;
-}
-
 static lk_status
 write_check(const lk_db *db, const lk_write *write)
 {
     if (LKI_UNLIKELY(write->condition != LK_ALWAYS)) {
-        lk_status status = kind_has_condition(write->kind)
-                               ? condition_check(db, write->condition, write->expected)
-                               : LK_INVALID;
+        lk_status status = lki_write_is_of_queue(write)
+                               ? LK_INVALID
+                               : condition_check(db, write->condition, write->expected);
         if (status != LK_OK)
             return status;
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/step.h"
 
 lk_status
 lki_check_query(const lk_db *db, const lk_query *query)

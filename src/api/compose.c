@@ -22,6 +22,7 @@
 #include "base/alloc.h"
 #include "base/number.h"
 #include "base/result.h"
+#include "base/step.h"
 
 lk_status
 lki_compose_get_into(lk_db *db, const lk_key *key, void *buffer, size_t capacity, size_t *size)
@@ -265,12 +266,6 @@ attempt(composed *c, bool *again)
 /* ---- the call ---- */
 
 static bool
-write_asks(const lk_write *write)
-{
-    return write->condition != LK_ALWAYS || write->kind == LK_TOUCH || write->kind == LK_ADD;
-}
-
-static bool
 composed_open(composed *c, size_t *size)
 {
     size_t keys = c->judged_count > c->lock_count ? c->judged_count : c->lock_count;
@@ -286,7 +281,7 @@ composed_open(composed *c, size_t *size)
     c->judged = (judged *)(void *)(c->keys + keys);
     for (size_t i = 0, j = 0; i < c->write_count; i++) {
         c->plain[i] = c->writes[i];
-        if (write_asks(&c->writes[i]))
+        if (lki_write_asks(&c->writes[i]))
             c->judged[j++].write = i;
     }
     return true;
@@ -306,7 +301,7 @@ commit_judged(lk_db *db, const lk_write *writes, size_t write_count, lk_lock *lo
                   .conflict = conflict,
                   .value = value};
     for (size_t i = 0; i < write_count; i++)
-        c.judged_count += write_asks(&writes[i]);
+        c.judged_count += lki_write_asks(&writes[i]);
     size_t size = 0;
     bool again = true;
     lk_status status = lki_check_duplicates(&(lki_named){.writes = writes, .count = write_count},

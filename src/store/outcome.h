@@ -15,14 +15,6 @@ typedef struct lki_outcome {
     bool kept; /* its expiry, of the item that was there */
 } lki_outcome;
 
-/* Does the write have to look at what is there? Else it always happens, and puts or takes its
- * item. */
-LKI_INLINE bool
-lki_write_asks(const lk_write *write)
-{
-    return write->condition != LK_ALWAYS || write->kind == LK_TOUCH || write->kind == LK_ADD;
-}
-
 /* Bytes that an item takes in a record. */
 LKI_INLINE size_t
 lki_item_payload(const lk_item *item)

@@ -5,6 +5,7 @@
 #ifndef LKI_STORE_WRITES_H
 #define LKI_STORE_WRITES_H
 
+#include "base/step.h"
 #include "store/outcome.h"
 
 /* What a commit does for a step of a queue: the record that has to be effective on the item's head
@@ -19,20 +20,6 @@ typedef struct lki_job_step {
  * with that. */
 typedef lk_status (*lki_job_plan)(void *context, lki_store *store, lki_thread *thread, size_t write,
                                   lki_job_step *step);
-
-/* Does it name its key by a claim? */
-LKI_INLINE bool
-lki_write_is_of_claim(const lk_write *write)
-{
-    return write->kind == LK_ACKNOWLEDGE || write->kind == LK_RELEASE;
-}
-
-/* A step of a queue: push, acknowledge, release. */
-LKI_INLINE bool
-lki_write_is_of_queue(const lk_write *write)
-{
-    return write->kind == LK_PUSH || lki_write_is_of_claim(write);
-}
 
 /* `items` (puts), or `writes`. */
 typedef struct lki_writes {
@@ -74,12 +61,7 @@ lki_writes_is_of_queue(const lki_writes *writes, size_t i)
 LKI_INLINE const lk_key *
 lki_writes_key(const lki_writes *writes, size_t i)
 {
-    if (writes->items == NULL && lki_write_is_of_claim(&writes->writes[i]))
-        return &writes->writes[i].claim->key;
-    const lk_key *key = &lki_writes_item(writes, i)->key;
-    bool generated =
-        writes->items == NULL && writes->writes[i].kind == LK_PUSH && key->sk.size == 0;
-    return generated ? NULL : key;
+    return writes->items != NULL ? &writes->items[i].key : lki_write_key(&writes->writes[i]);
 }
 
 #endif
