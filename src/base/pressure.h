@@ -45,19 +45,6 @@ lki_section_is_full(const lki_thread *thread)
            LKI_UNLIKELY(!lki_memory_has_room(thread));
 }
 
-/* What gives memory back, or what it takes to do so, is exempt from the bound of all memory. May be
- * nested. */
-LKI_INLINE void
-lki_exempt_begin(lki_thread *thread)
-{
-    thread->purse.exempt++;
-}
-LKI_INLINE void
-lki_exempt_end(lki_thread *thread)
-{
-    thread->purse.exempt--;
-}
-
 /* Where too much is retired, frees what it can, and waits for nobody. */
 void lki_memory_look(lki_thread *thread);
 LKI_INLINE bool

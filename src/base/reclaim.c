@@ -319,10 +319,10 @@ static void
 bags_dispose(lki_thread *thread, lki_bags *bags, size_t budget)
 {
     lki_bag *bag;
-    thread->purse.exempt++;
+    lki_exempt_begin(thread);
     for (size_t done = 0; done < budget && (bag = bag_take(thread->domain, bags)) != NULL;)
         done += bag_dispose(thread, bag);
-    thread->purse.exempt--;
+    lki_exempt_end(thread);
     if (lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES) /* what was retired meanwhile */
         lki_seal(thread);
 }

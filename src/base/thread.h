@@ -188,6 +188,19 @@ lki_thread_self(lki_domain *domain, lk_status *why)
     return lki_thread_attach(domain, why);
 }
 
+/* What gives memory back, or what it takes to do so, is exempt from the bound of all memory. May be
+ * nested. */
+LKI_INLINE void
+lki_exempt_begin(lki_thread *thread)
+{
+    thread->purse.exempt++;
+}
+LKI_INLINE void
+lki_exempt_end(lki_thread *thread)
+{
+    thread->purse.exempt--;
+}
+
 /* The epoch of the thread's section. What it has found in one is not freed before the end of a
  * later one of the same epoch: it was unlinked after it was found, so its tag is at least that
  * epoch, and while the later one runs the epoch is at most one more. */
