@@ -79,7 +79,7 @@ typedef struct plan {
     int64_t horizon_ms;    /* a lock that ends behind it has not lapsed */
     int64_t expires_at_ms; /* of the locks that it bumps */
     bool again;            /* it was planned before, in vain */
-    bool asking;           /* a write asks what is there; then: */
+    bool asking;           /* a write, or a lock of nothing, asks what is there; then: */
     int64_t until_ms;      /* the first end of what was judged to be live */
     size_t refused;        /* the write that could not be planned */
     bool sorted;           /* the steps of the locks are in order as they came */
@@ -300,12 +300,27 @@ cell_find(plan *p, const lk_key *key, const lk_item *item, const lk_write *asks,
     return LKI_LIKELY(status != LK_BUSY) ? status : LK_END; /* the commit would come again */
 }
 
+/* What there is nothing of may have been taken out since `now`: so time counts as where a write
+ * asks, and no step is simple. */
+static void
+absent_ask(plan *p)
+{
+    for (size_t i = 0; i < p->step_count; i++) {
+        p->steps[i].simple = false;
+        if (i < p->paired)
+            p->steps[i].asks = NULL;
+    }
+    p->asking = true;
+    p->until_ms = INT64_MAX;
+}
+
 /* The steps of locks whose keys are to have nothing get their cells. */
 static LKI_APART lk_status
 plan_absent(plan *p)
 {
     lk_status status = LK_OK;
     lki_locks_expect(p->store);
+    absent_ask(p);
     for (size_t i = 0; status == LK_OK && i < p->lock_count; i++) {
         step *s = &p->steps[i];
         lki_cell *cell = s->cell;

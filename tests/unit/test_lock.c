@@ -443,6 +443,68 @@ test_commit_behind_a_locked_read_of_another_store_writes_to_its_own(void **state
     kit_close(&other);
 }
 
+/* ---- time passes once a commit has read it ---- */
+
+static struct {
+    lk_db *db;
+    int64_t now_ms;
+    bool passes; /* when it is read next, it passes, and what has expired is swept */
+} clock_of;
+
+static void *
+sweep_all(void *unused)
+{
+    for (int i = 0; i < 10; i++)
+        assert_status(LK_OK, lk_sweep(clock_of.db, 0, NULL));
+    return unused;
+}
+
+static int64_t
+clock_read(void *unused)
+{
+    int64_t read_ms = clock_of.now_ms;
+    pthread_t sweeper;
+    (void)unused;
+    if (clock_of.passes) {
+        clock_of.passes = false;
+        clock_of.now_ms++;
+        assert_int_equal(pthread_create(&sweeper, NULL, sweep_all, NULL), 0);
+        pthread_join(sweeper, NULL);
+    }
+    return read_ms;
+}
+
+/* At no instant is there nothing of the one key, and the lock of the other still good: it lapses
+ * when the item ends. */
+static void
+test_commit_under_version_zero_and_a_lock_that_lapses_meanwhile_is_a_race(void **state)
+{
+    const lk_memory_options options = {.realtime_ms = clock_read,
+                                       .monotonic_ms = clock_read,
+                                       .lock_ttl_ms = 100,
+                                       .lock_refresh_ms = -1};
+    (void)state;
+    for (int written = 0; written < 4; written++) {
+        lk_item items[2] = {{.key = lk_key_of("p", "goes"), .data = lk_string("x")},
+                            {.key = lk_key_of("p", "stays"), .data = lk_string("x")}};
+        lk_lock locks[2] = {{.key = items[0].key}};
+        clock_of.now_ms = KIT_START_MS;
+        clock_of.passes = false;
+        assert_status(LK_OK, lk_memory_open(&options, &clock_of.db));
+        items[0].expires_at_ms = KIT_START_MS + 100;
+        assert_status(LK_OK, lk_set(clock_of.db, items, 2));
+        assert_status(LK_OK, lk_get_lock(clock_of.db, items[1].key, &locks[1]));
+        items[0].expires_at_ms = 0;
+        clock_of.now_ms += 100;
+        clock_of.passes = true;
+        size_t count = (size_t)(written & 1) + (size_t)(written >> 1);
+        assert_status(LK_RACE, lk_set_atomic(clock_of.db, &items[written == 2], count, locks, 2,
+                                             &(lk_conflict){.index = 0}));
+        assert_false(clock_of.passes);
+        lk_close(clock_of.db);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int
@@ -456,6 +518,7 @@ main(void)
         TEST(test_locked_read_of_nothing_creates_nothing),
         TEST(test_locked_read_of_several_keys_makes_the_locks_of_items_alone),
         TEST(test_commit_under_version_zero_is_a_race_where_something_is),
+        cmocka_unit_test(test_commit_under_version_zero_and_a_lock_that_lapses_meanwhile_is_a_race),
         TEST(test_versions_of_many_locks_and_threads_are_unique),
         TEST(test_of_those_who_make_a_lock_from_nothing_one_has_it),
         cmocka_unit_test(test_versions_are_unique_when_a_thread_failed_to_attach),
