@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Connections to the server, and the pool of them. A call takes a connection, sends one statement
+ * or several at once (a pipeline: one round trip), reads the answers, and gives it back.
+ *
+ * Every wait is a poll(2) with the end of the call's time, so a server that is silent ends in a
+ * status. A connection on which anything was not as it should be is closed when it is given back.
+ */
+#ifndef LKI_PG_CONNECTION_H
+#define LKI_PG_CONNECTION_H
+
+#include "postgres/parameters.h"
+#include "postgres/state.h"
+
+struct lki_pg_connection {
+    PGconn *pg;
+    lki_pg *store;
+    lki_pg_connection *next;
+    int64_t until_ms;  /* when the call that has it gives up; lki_pg_clock_ms */
+    bool broken;       /* it lost its way */
+    bool in_doubt;     /* broken while the server may have been working */
+    uint64_t prepared; /* a bit for each statement */
+    int saved_errno;
+};
+
+/* A connection for one call. LK_OK. LK_UNAVAILABLE, LK_NO_MEMORY. */
+lk_status lki_pg_take(lki_pg *store, lki_pg_connection **connection);
+void lki_pg_give(lki_pg_connection *connection);
+/* Closes all. None is in use. */
+void lki_pg_pool_free(lki_pg *store);
+
+/* Sends one statement and waits for its answer, which is to be cleared. Anything but LK_OK: there
+ * is none. LK_UNAVAILABLE with c->broken: nobody knows what the server did with it, if
+ * c->in_doubt. */
+lk_status lki_pg_ask(lki_pg_connection *c, lki_pg_statement statement,
+                     const lki_pg_parameters *parameters, PGresult **answer);
+
+/* The same of several, which are done one behind the other; where one fails, none behind it is
+ * done. Status and answers: of all, else of the first that failed. */
+typedef struct lki_pg_step {
+    lki_pg_statement statement;
+    lki_pg_parameters parameters;
+    PGresult *answer;
+} lki_pg_step;
+lk_status lki_pg_ask_many(lki_pg_connection *c, lki_pg_step *steps, int count);
+void lki_pg_clear(lki_pg_step *steps, int count);
+
+/* A text without parameters that is sent once. */
+lk_status lki_pg_ask_text(lki_pg_connection *c, const char *text, PGresult **answer);
+
+/* ---- a call that is one statement ---- */
+
+/* Takes a connection, asks, gives it back; and again, where that does no harm: what only reads
+ * whenever the connection broke, and what writes where nothing of it happened. LK_UNKNOWN: a write
+ * of which nobody knows. */
+lk_status lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
+                      const lki_pg_parameters *parameters, PGresult **answer);
+
+/* How often a call is tried, and the pause before the next try: random, longer each time. */
+enum { LKI_PG_TRIES = 20 };
+void lki_pg_pause(int tries);
+
+#endif

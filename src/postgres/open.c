@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens a handle, makes the tables where that is asked for, closes it; its options, clocks and
+ * statistics. Programs call lk_postgres_open; all else is called through the table of operations.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <latchkey/postgres.h>
+
+#include "postgres/connection.h"
+#include "postgres/operations.h"
+
+enum { CONNECTIONS = 8, CONNECTIONS_MAX = 10000, SCHEMA_SIZE = 63, NAMES_MAX = 2600 };
+#define DATA_SIZE_CAP ((size_t)256 << 20)
+#define SERVER_OLDEST 120000
+
+/* ---- clocks ---- */
+
+int64_t
+lki_pg_monotonic_ms(const lki_pg *store)
+{
+    return store->monotonic_ms != NULL ? store->monotonic_ms(store->clock_context)
+                                       : lki_pg_clock_ms();
+}
+
+int64_t
+lki_pg_now_ms(const lki_pg *store)
+{
+    if (store->realtime_ms != NULL)
+        return store->realtime_ms(store->clock_context);
+    return lki_pg_clock_ms() + atomic_load_explicit(&store->ahead_ms, memory_order_relaxed);
+}
+
+/* The handle's clocks, where the options have none. */
+static int64_t
+server_realtime_ms(void *store)
+{
+    return lki_pg_now_ms(store);
+}
+
+static int64_t
+system_monotonic_ms(void *unused)
+{
+    (void)unused;
+    return lki_pg_clock_ms();
+}
+
+/* ---- statistics ---- */
+
+lk_status
+lki_pg_statistics(void *state, lk_statistics *stats)
+{
+    lki_pg *store = state;
+    PGresult *answer;
+    int64_t cells;
+    lk_status status = lki_pg_call(store, LKI_PG_CELLS, true, NULL, &answer);
+    if (status != LK_OK)
+        return status;
+    if (PQntuples(answer) == 1 && lki_pg_read_number(answer, 0, 0, &cells))
+        stats->cells = (uint64_t)cells;
+    PQclear(answer);
+    stats->gets = atomic_load(&store->gets);
+    stats->hits = atomic_load(&store->hits);
+    stats->multi_gets = atomic_load(&store->multi_gets);
+    stats->queries = atomic_load(&store->queries);
+    stats->items_queried = atomic_load(&store->items_queried);
+    stats->sets = atomic_load(&store->sets);
+    stats->deletes = atomic_load(&store->deletes);
+    stats->commits = atomic_load(&store->commits);
+    stats->races = atomic_load(&store->races);
+    stats->locks_created = atomic_load(&store->locks_created);
+    stats->locks_renewed = atomic_load(&store->locks_renewed);
+    stats->retries = atomic_load(&store->retries);
+    return LK_OK;
+}
+
+/* ---- sweep ---- */
+
+enum { SWEEP_ONCE = 1000 };
+
+lk_status
+lki_pg_sweep(void *state, size_t max_items, size_t *swept)
+{
+    lki_pg *store = state;
+    size_t done = 0;
+    lk_status status = LK_OK;
+    for (int rows = SWEEP_ONCE; status == LK_OK && rows == SWEEP_ONCE;) {
+        size_t left = max_items == 0 ? SWEEP_ONCE : max_items - done;
+        lki_pg_parameters p = {.count = 0};
+        PGresult *answer;
+        if (left == 0)
+            break;
+        lki_pg_add_number(&p, lki_pg_now_ms(store));
+        lki_pg_add_number(&p, left < SWEEP_ONCE ? (int64_t)left : SWEEP_ONCE);
+        status = lki_pg_call(store, LKI_PG_SWEEP, true, &p, &answer); /* twice does no harm */
+        rows = status == LK_OK ? PQntuples(answer) : 0;
+        if (status == LK_OK)
+            PQclear(answer);
+        done += (size_t)rows;
+    }
+    if (status == LK_OK)
+        *swept = done;
+    return status;
+}
+
+/* ---- the tables ---- */
+
+static bool
+code_is(const PGresult *result, const char *code)
+{
+    const char *its = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return its != NULL && strcmp(its, code) == 0;
+}
+
+/* Asks a text outside of the statements. *is_missing: the table or the schema is not there. */
+static lk_status
+text_ask(lki_pg_connection *c, const char *text, const char *schema, PGresult **answer)
+{
+    char *made = lki_pg_text_make(text, schema);
+    if (made == NULL)
+        return LK_NO_MEMORY;
+    lk_status status = lki_pg_ask_text(c, made, answer);
+    free(made);
+    return status;
+}
+
+static lk_status
+schema_make(lki_pg_connection *c, const char *schema)
+{
+    lk_status status = LK_OK;
+    for (int i = 0; status == LK_OK && lki_pg_schema_texts[i] != NULL; i++) {
+        PGresult *answer;
+        status = text_ask(c, lki_pg_schema_texts[i], schema, &answer);
+        PQclear(answer);
+    }
+    return status;
+}
+
+/* LK_OK: tables of this version. LK_NOT_FOUND: none. */
+static lk_status
+schema_look(lki_pg_connection *c, const char *schema)
+{
+    static const char there[] = "SELECT to_regclass('@.lk_schema') IS NOT NULL";
+    PGresult *answer;
+    int64_t version = 0;
+    lk_status status = text_ask(c, there, schema, &answer);
+    bool is_there = status == LK_OK && PQntuples(answer) == 1 && PQgetlength(answer, 0, 0) == 1 &&
+                    PQgetvalue(answer, 0, 0)[0] != 0;
+    PQclear(answer);
+    if (status != LK_OK || !is_there)
+        return status != LK_OK ? status : LK_NOT_FOUND;
+    status = text_ask(c, lki_pg_version_text, schema, &answer);
+    if (status == LK_OK &&
+        (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &version)))
+        status = LK_INVALID;
+    PQclear(answer);
+    if (status == LK_OK && version != LKI_PG_SCHEMA_VERSION)
+        status = version > LKI_PG_SCHEMA_VERSION ? LK_UNSUPPORTED : LK_INVALID;
+    return status;
+}
+
+static lk_status
+schema_open(lki_pg *store, const lk_postgres_options *o)
+{
+    lki_pg_connection *c;
+    lk_status status = lki_pg_take(store, &c);
+    if (status != LK_OK)
+        return status;
+    if (PQserverVersion(c->pg) < SERVER_OLDEST)
+        status = LK_UNSUPPORTED;
+    if (status == LK_OK)
+        status = schema_look(c, o->schema);
+    for (int tries = 0; status == LK_NOT_FOUND && o->create && tries < LKI_PG_TRIES; tries++) {
+        /* Another process may be making them: then one of the two fails, and finds them. */
+        status = schema_make(c, o->schema);
+        if (!c->broken && status != LK_NO_MEMORY)
+            status = schema_look(c, o->schema);
+    }
+    lki_pg_give(c);
+    return status == LK_NOT_FOUND ? LK_INVALID : status;
+}
+
+/* ---- options ---- */
+
+static lk_status
+limits_take(lk_postgres_options *o)
+{
+    o->max_pk_size = o->max_pk_size != 0 ? o->max_pk_size : 1024;
+    o->max_sk_size = o->max_sk_size != 0 ? o->max_sk_size : 1024;
+    o->max_data_size = o->max_data_size != 0 ? o->max_data_size : (size_t)16 << 20;
+    bool keys = o->max_pk_size <= NAMES_MAX && o->max_sk_size <= NAMES_MAX - o->max_pk_size;
+    bool pool = o->max_connections <= CONNECTIONS_MAX;
+    return keys && pool && o->max_data_size <= DATA_SIZE_CAP ? LK_OK : LK_TOO_BIG;
+}
+
+/* Fills in the defaults. */
+static lk_status
+options_take(lk_postgres_options *o)
+{
+    bool short_life = o->lock_refresh_ms == 0;
+    o->max_connections = o->max_connections != 0 ? o->max_connections : CONNECTIONS;
+    o->schema = o->schema != NULL ? o->schema : "latchkey";
+    o->deadline_ms = o->deadline_ms != 0 ? o->deadline_ms : LK_SECONDS(20);
+    o->lock_ttl_ms = o->lock_ttl_ms != 0 ? o->lock_ttl_ms : LK_HOURS(24);
+    o->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
+    if (short_life && o->lock_ttl_ms > 1 && o->lock_refresh_ms >= o->lock_ttl_ms)
+        o->lock_refresh_ms = o->lock_ttl_ms / 2;
+    bool lifetimes =
+        o->lock_ttl_ms > 0 && o->lock_refresh_ms >= -1 && o->lock_refresh_ms < o->lock_ttl_ms;
+    bool clocks = (o->realtime_ms == NULL) == (o->monotonic_ms == NULL);
+    size_t name = strlen(o->schema);
+    if (!lifetimes || !clocks || name == 0 || o->deadline_ms < 0)
+        return LK_INVALID;
+    return name > SCHEMA_SIZE ? LK_TOO_BIG : limits_take(o);
+}
+
+/* ---- open and close ---- */
+
+static void
+store_free(lki_pg *store)
+{
+    lki_pg_pool_free(store);
+    for (int i = 0; i < LKI_PG_STATEMENTS; i++)
+        free(store->texts[i]);
+    pthread_cond_destroy(&store->freed);
+    pthread_mutex_destroy(&store->latch);
+    free(store->conninfo);
+    free(store);
+}
+
+static void
+pg_close(void *state)
+{
+    int saved = errno;
+    store_free(state);
+    errno = saved;
+}
+
+static lki_pg *
+store_new(const char *conninfo, const lk_postgres_options *o)
+{
+    lki_pg *store = calloc(1, sizeof *store);
+    pthread_condattr_t attributes;
+    if (store == NULL)
+        return NULL;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->freed, &attributes); /* cannot fail on Linux, nor the mutex */
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&store->latch, NULL);
+    store->conninfo = strdup(conninfo);
+    bool whole = store->conninfo != NULL;
+    for (int i = 0; whole && i < LKI_PG_STATEMENTS; i++) {
+        store->texts[i] = lki_pg_text_make(lki_pg_texts[i], o->schema);
+        whole = store->texts[i] != NULL;
+    }
+    store->never_prepare = o->never_prepare;
+    store->deadline_ms = o->deadline_ms;
+    store->realtime_ms = o->realtime_ms;
+    store->monotonic_ms = o->monotonic_ms;
+    store->clock_context = o->clock_context;
+    store->lock_ttl_ms = o->lock_ttl_ms;
+    store->lock_refresh_ms = o->lock_refresh_ms;
+    store->max_connections = o->max_connections;
+    if (whole)
+        return store;
+    store_free(store);
+    return NULL;
+}
+
+static const lk_operations operations = {
+    .size = sizeof operations,
+    .close = pg_close,
+    .get_at = lki_pg_get,
+    .set = lki_pg_set,
+    .remove = lki_pg_remove,
+    .get_into_at = lki_pg_get_into,
+    .get_many = lki_pg_get_many,
+    .query = lki_pg_query,
+    .get_lock_at = lki_pg_get_lock,
+    .get_locked = lki_pg_get_locked,
+    .commit = lki_pg_commit,
+    .sweep = lki_pg_sweep,
+    .statistics = lki_pg_statistics,
+    .put_if = lki_pg_put_if,
+    .touch = lki_pg_touch,
+    .add = lki_pg_add,
+    .count = lki_pg_count_items,
+};
+
+/* Does libpq understand it? */
+static lk_status
+conninfo_check(const char *conninfo)
+{
+    char *error = NULL;
+    PQconninfoOption *parsed = PQconninfoParse(conninfo, &error);
+    lk_status status = parsed != NULL ? LK_OK : error != NULL ? LK_INVALID : LK_NO_MEMORY;
+    PQconninfoFree(parsed);
+    PQfreemem(error);
+    return status;
+}
+
+static lk_status
+handle_open(lki_pg *store, const lk_postgres_options *o, lk_db **db)
+{
+    lk_adapter adapter = LK_ADAPTER_INIT;
+    bool hooked = store->realtime_ms != NULL;
+    adapter.name = "postgres";
+    adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_SWEEP |
+                           LK_HAS_STATISTICS | LK_HAS_CONDITIONS | LK_QUERIES_RANGES |
+                           LK_LOCKS_ABSENT | LK_IS_SNAPSHOT | LK_IS_DURABLE;
+    adapter.state = store;
+    adapter.max_pk_size = o->max_pk_size;
+    adapter.max_sk_size = o->max_sk_size;
+    adapter.max_data_size = o->max_data_size;
+    adapter.realtime_ms = hooked ? store->realtime_ms : server_realtime_ms;
+    adapter.monotonic_ms = hooked ? store->monotonic_ms : system_monotonic_ms;
+    adapter.clock_context = hooked ? store->clock_context : store;
+    return lk_adapter_open(&operations, &adapter, db);
+}
+
+lk_status
+lk_postgres_open(const char *conninfo, const lk_postgres_options *options, lk_db **db)
+{
+    lk_postgres_options o = LK_POSTGRES_OPTIONS_INIT;
+    int saved = errno;
+    if (conninfo == NULL || db == NULL)
+        return LK_INVALID;
+    if (options != NULL)
+        o = *options;
+    lk_status status = options_take(&o);
+    if (status == LK_OK)
+        status = conninfo_check(conninfo);
+    if (status != LK_OK) {
+        errno = saved;
+        return status;
+    }
+    lki_pg *store = store_new(conninfo, &o);
+    if (store == NULL) {
+        errno = saved;
+        return LK_NO_MEMORY;
+    }
+    status = schema_open(store, &o);
+    if (status == LK_OK)
+        status = handle_open(store, &o, db);
+    if (status != LK_OK)
+        store_free(store);
+    errno = saved;
+    return status;
+}

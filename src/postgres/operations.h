@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the table of operations calls (latchkey/adapter.h says what each does); `state` is a lki_pg.
+ */
+#ifndef LKI_PG_OPERATIONS_H
+#define LKI_PG_OPERATIONS_H
+
+#include <latchkey/adapter.h>
+
+lk_status lki_pg_get(void *state, const lk_key *key, lk_result *result);
+lk_status lki_pg_get_into(void *state, const lk_key *key, void *buffer, size_t capacity,
+                          size_t *size);
+lk_status lki_pg_get_many(void *state, const lk_key *keys, size_t count, lk_result *result);
+lk_status lki_pg_query(void *state, const lk_page *page, lk_result *result);
+lk_status lki_pg_count_items(void *state, const lk_query *query, size_t *count);
+lk_status lki_pg_set(void *state, const lk_item *items, size_t count);
+lk_status lki_pg_remove(void *state, const lk_key *keys, size_t count);
+lk_status lki_pg_put_if(void *state, const lk_item *item, lk_condition condition,
+                        lk_bytes expected);
+lk_status lki_pg_touch(void *state, const lk_key *key, int64_t expires_at_ms);
+lk_status lki_pg_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms,
+                     int64_t *value);
+lk_status lki_pg_get_lock(void *state, const lk_key *key, lk_lock *lock);
+lk_status lki_pg_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks,
+                            lk_result *result);
+lk_status lki_pg_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
+                        size_t lock_count, lk_conflict *conflict);
+lk_status lki_pg_sweep(void *state, size_t max_items, size_t *swept);
+lk_status lki_pg_statistics(void *state, lk_statistics *stats);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ordered reads. Called through the table of operations.
+ *
+ * Prefix, bounds and cursor become one range from a first sk to an end that is not in it. Whether
+ * there is an end decides the statement: with a bound that may be NULL the server would read the
+ * whole partition.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "postgres/connection.h"
+#include "postgres/operations.h"
+
+typedef struct range {
+    lk_bytes from, until; /* until.data NULL: no end */
+    bool is_open;
+    unsigned char *bytes; /* what they borrow, beyond the query */
+} range;
+
+/* The first string behind all that begin with `prefix`; false: there is none. */
+static bool
+prefix_end(lk_bytes prefix, unsigned char *bytes, lk_bytes *end)
+{
+    size_t size = prefix.size;
+    if (size != 0)
+        memcpy(bytes, prefix.data, size);
+    while (size != 0 && bytes[size - 1] == 0xff)
+        size--;
+    if (size == 0)
+        return false;
+    bytes[size - 1]++;
+    *end = (lk_bytes){bytes, size};
+    return true;
+}
+
+static void
+range_from(range *r, lk_bytes from)
+{
+    if (lk_bytes_compare(from, r->from) > 0)
+        r->from = from;
+}
+
+static void
+range_until(range *r, lk_bytes until)
+{
+    if (r->is_open || lk_bytes_compare(until, r->until) < 0)
+        r->until = until;
+    r->is_open = false;
+}
+
+static bool
+range_make(range *r, const lk_query *query, bool has_after)
+{
+    lk_bytes end;
+    r->bytes = malloc(query->sk_prefix.size + query->after.size + 1);
+    if (r->bytes == NULL)
+        return false;
+    unsigned char *behind = r->bytes + query->sk_prefix.size;
+    r->from = query->sk_prefix;
+    r->is_open = true;
+    if (prefix_end(query->sk_prefix, r->bytes, &end))
+        range_until(r, end);
+    range_from(r, query->from);
+    if (query->until.size != 0)
+        range_until(r, query->until);
+    if (has_after && query->reverse) {
+        range_until(r, query->after);
+    } else if (has_after) { /* the next string of all */
+        if (query->after.size != 0)
+            memcpy(behind, query->after.data, query->after.size);
+        behind[query->after.size] = 0;
+        range_from(r, (lk_bytes){behind, query->after.size + 1});
+    }
+    return true;
+}
+
+static lk_status
+range_ask(lki_pg *store, const lk_query *query, bool has_after, lki_pg_statement closed,
+          lki_pg_statement open, PGresult **answer)
+{
+    range r;
+    if (!range_make(&r, query, has_after))
+        return LK_NO_MEMORY;
+    lki_pg_parameters p = {.count = 0};
+    lki_pg_add_bytes(&p, query->pk);
+    lki_pg_add_bytes(&p, r.from);
+    if (!r.is_open)
+        lki_pg_add_bytes(&p, r.until);
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
+    if (query->limit != 0 && query->limit <= INT64_MAX)
+        lki_pg_add_number(&p, (int64_t)query->limit);
+    else
+        lki_pg_add_null(&p);
+    lk_status status = lki_pg_call(store, r.is_open ? open : closed, true, &p, answer);
+    free(r.bytes);
+    return status;
+}
+
+lk_status
+lki_pg_query(void *state, const lk_page *page, lk_result *result)
+{
+    lki_pg *store = state;
+    const lk_query *query = page->query;
+    PGresult *answer;
+    lk_status status =
+        range_ask(store, query, page->has_after,
+                  query->reverse ? LKI_PG_QUERY_REVERSE : LKI_PG_QUERY,
+                  query->reverse ? LKI_PG_QUERY_OPEN_REVERSE : LKI_PG_QUERY_OPEN, &answer);
+    if (status != LK_OK)
+        return status;
+    lk_result_draft(result);
+    for (int row = 0; status == LK_OK && row < PQntuples(answer); row++) {
+        lk_item item = {.key = {query->pk, lki_pg_read_bytes(answer, row, 0)},
+                        .data = lki_pg_read_bytes(answer, row, 1)};
+        if (lki_pg_is_null(answer, row, 0) || lki_pg_is_null(answer, row, 1) ||
+            !lki_pg_read_number(answer, row, 2, &item.expires_at_ms))
+            status = LK_UNAVAILABLE;
+        else
+            status = lk_result_add(result, &item);
+    }
+    lki_pg_count(&store->queries, 1);
+    lki_pg_count(&store->items_queried, (uint64_t)PQntuples(answer));
+    PQclear(answer);
+    if (status == LK_OK)
+        lk_result_publish(result);
+    return status;
+}
+
+lk_status
+lki_pg_count_items(void *state, const lk_query *query, size_t *count)
+{
+    PGresult *answer;
+    int64_t read;
+    lk_status status = range_ask(state, query, query->after.size != 0, LKI_PG_COUNT,
+                                 LKI_PG_COUNT_OPEN, &answer);
+    if (status != LK_OK)
+        return status;
+    if (PQntuples(answer) == 1 && lki_pg_read_number(answer, 0, 0, &read) && read >= 0)
+        *count = (size_t)read;
+    else
+        status = LK_UNAVAILABLE;
+    PQclear(answer);
+    return status;
+}

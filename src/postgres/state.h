@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The state of an open handle: what all files of the adapter share. open.c makes and frees it.
+ *
+ * Latches  `latch`: the pool of connections. Held for a few stores, never while the server works.
+ */
+#ifndef LKI_PG_STATE_H
+#define LKI_PG_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "postgres/statement.h"
+#include "postgres/status.h"
+
+typedef struct lki_pg_connection lki_pg_connection;
+
+typedef struct lki_pg {
+    /* [const] */
+    char *conninfo;
+    char *texts[LKI_PG_STATEMENTS]; /* of the statements, with the schema's name */
+    bool never_prepare;
+    int64_t deadline_ms;
+    lk_clock realtime_ms, monotonic_ms; /* of the options; NULL: the server's time counts */
+    void *clock_context;
+    int64_t lock_ttl_ms, lock_refresh_ms;
+    size_t max_connections;
+    /* the server's time is the monotonic clock and so much more; the clock then (relaxed: each is a
+     * guess of its own) */
+    _Atomic int64_t ahead_ms, measured_at_ms;
+    _Atomic uint64_t gets, hits, multi_gets, queries, items_queried, sets, deletes, commits, races,
+        locks_created, locks_renewed, retries;
+
+    pthread_mutex_t latch;
+    pthread_cond_t freed;     /* a connection is idle, or another one may be opened */
+    lki_pg_connection *idle;  /* [latch] the one that was used last is first */
+    size_t open;              /* [latch] idle or in use */
+} lki_pg;
+
+/* ---- times, see postgres.h ---- */
+
+/* The system's monotonic clock: for what this machine waits for. */
+int64_t lki_pg_clock_ms(void);
+/* What expiry is judged by, and what deadlines and delays are reckoned with: Unix ms. */
+int64_t lki_pg_now_ms(const lki_pg *store);
+int64_t lki_pg_monotonic_ms(const lki_pg *store);
+
+static inline void
+lki_pg_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+#endif

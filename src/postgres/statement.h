@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The statements that the adapter sends, and the tables that they work on. Each has its text once;
+ * connections prepare it when they first need it.
+ */
+#ifndef LKI_PG_STATEMENT_H
+#define LKI_PG_STATEMENT_H
+
+typedef enum lki_pg_statement {
+    LKI_PG_BEGIN,
+    LKI_PG_COMMIT,
+    LKI_PG_ROLLBACK,
+    LKI_PG_CLOCK,          /* -> Unix ms of the server */
+    LKI_PG_GET,            /* pk, sk, now -> data, expires_at */
+    LKI_PG_GET_MANY,       /* pks, sks, now -> which (from 1), data, expires_at */
+    LKI_PG_PUT,            /* pk, sk, data, expires_at, now */
+    LKI_PG_PUT_MANY,       /* pks, sks, datas, expires_ats, now */
+    LKI_PG_PUT_IF_ABSENT,  /* as PUT -> a row, if it was written */
+    LKI_PG_PUT_IF_PRESENT, /* the same */
+    LKI_PG_PUT_IF_EQUAL,   /* as PUT, expected -> the same */
+    LKI_PG_TOUCH,          /* pk, sk, expires_at, now -> a row, if there is an item */
+    LKI_PG_ADD,            /* pk, sk, delta, expires_at, now -> the sum; no row: another size */
+    LKI_PG_REMOVE,         /* pks, sks */
+    LKI_PG_QUERY,          /* pk, from, until, now, limit -> sk, data, expires_at */
+    LKI_PG_QUERY_REVERSE,
+    LKI_PG_QUERY_OPEN, /* pk, from, now, limit: without an end */
+    LKI_PG_QUERY_OPEN_REVERSE,
+    LKI_PG_COUNT,      /* as QUERY -> how many */
+    LKI_PG_COUNT_OPEN, /* as QUERY_OPEN -> how many */
+    LKI_PG_LOCK_READ,  /* pks, sks, now -> which, data, expires_at, version, lock_until */
+    LKI_PG_LOCK_MAKE,  /* pk, sk, version, now, lock_until, renew below -> version, lock_until */
+    LKI_PG_ROWS_TAKE,  /* pks, sks: makes rows that are missing, locks all, in order of the keys */
+    LKI_PG_ROWS_READ,  /* as LOCK_READ, without time */
+    LKI_PG_ROWS_WRITE, /* pks, sks, datas, expires_ats, versions, lock_untils, kinds */
+    LKI_PG_ROWS_REMOVE, /* pks, sks */
+    LKI_PG_SWEEP,       /* now, limit -> how many */
+    LKI_PG_CELLS,       /* -> about how many rows */
+    LKI_PG_STATEMENTS
+} lki_pg_statement;
+
+/* The texts; `@` stands for the schema. */
+extern const char *const lki_pg_texts[LKI_PG_STATEMENTS];
+
+/* What makes the tables, one statement after the other, and what asks for their version. */
+extern const char *const lki_pg_schema_texts[];
+extern const char lki_pg_version_text[];
+enum { LKI_PG_SCHEMA_VERSION = 1 };
+
+/* A text with the schema's name, quoted, for each `@`; free it. NULL: no memory. */
+char *lki_pg_text_make(const char *text, const char *schema);
+
+#endif

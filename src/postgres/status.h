@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What libpq and the server say, as statuses.
+ */
+#ifndef LKI_PG_STATUS_H
+#define LKI_PG_STATUS_H
+
+#include <latchkey/adapter.h>
+#include <libpq-fe.h>
+
+/* Not a status of the contract: nothing was written, and the call may be made again. The server
+ * said so (a serialization failure, a deadlock), or it was not reached. */
+#define LKI_PG_AGAIN ((lk_status)100)
+
+/* LK_OK: the statement was done. */
+lk_status lki_pg_status(const PGresult *result);
+
+#endif

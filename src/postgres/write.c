@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes that are one statement: set, delete, writes of one item under a condition, touch, add.
+ * Called through the table of operations.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "postgres/many.h"
+#include "postgres/operations.h"
+
+static void
+add_expiry(lki_pg_parameters *p, int64_t expires_at_ms)
+{
+    if (expires_at_ms == 0)
+        lki_pg_add_null(p);
+    else
+        lki_pg_add_number(p, expires_at_ms);
+}
+
+static void
+add_item(lki_pg_parameters *p, const lki_pg *store, const lk_item *item)
+{
+    lki_pg_add_bytes(p, item->key.pk);
+    lki_pg_add_bytes(p, item->key.sk);
+    lki_pg_add_bytes(p, item->data);
+    add_expiry(p, item->expires_at_ms);
+    lki_pg_add_number(p, lki_pg_now_ms(store));
+}
+
+/* Asks a statement that writes. `rows`: how many its answer has. */
+static lk_status
+write_ask(lki_pg *store, lki_pg_statement statement, const lki_pg_parameters *p, int *rows)
+{
+    PGresult *answer;
+    lk_status status = lki_pg_call(store, statement, false, p, &answer);
+    if (status != LK_OK)
+        return status;
+    *rows = PQntuples(answer);
+    PQclear(answer);
+    return LK_OK;
+}
+
+/* ---- set, delete ---- */
+
+static int
+item_order(const void *left, const void *right)
+{
+    const lk_item *a = *(const lk_item *const *)left, *b = *(const lk_item *const *)right;
+    int order = lk_bytes_compare(a->key.pk, b->key.pk);
+    order = order != 0 ? order : lk_bytes_compare(a->key.sk, b->key.sk);
+    return order != 0 ? order : (a > b) - (a < b); /* the last of a key is behind the others */
+}
+
+static bool
+keys_are_equal(const lk_key *a, const lk_key *b)
+{
+    return lk_bytes_compare(a->pk, b->pk) == 0 && lk_bytes_compare(a->sk, b->sk) == 0;
+}
+
+/* The items in the order of their keys, the last one of each key only. NULL: no memory. */
+static const lk_item **
+items_sort(const lk_item *items, size_t *count)
+{
+    const lk_item **sorted = malloc(*count * sizeof *sorted);
+    size_t kept = 0;
+    if (sorted == NULL)
+        return NULL;
+    for (size_t i = 0; i < *count; i++)
+        sorted[i] = &items[i];
+    qsort(sorted, *count, sizeof *sorted, item_order);
+    for (size_t i = 0; i < *count; i++) {
+        if (kept != 0 && keys_are_equal(&sorted[kept - 1]->key, &sorted[i]->key))
+            kept--;
+        sorted[kept++] = sorted[i];
+    }
+    *count = kept;
+    return sorted;
+}
+
+static lk_status
+set_many(lki_pg *store, const lk_item *const *items, size_t count)
+{
+    lki_pg_parameters p = {.count = 0};
+    lki_pg_array pks, sks, datas, times;
+    int rows;
+    lk_status status = LK_NO_MEMORY;
+    bool whole = lki_pg_keys_begin(&pks, &sks, count);
+    lki_pg_array_begin(&datas, LKI_PG_OF_BYTES, count);
+    lki_pg_array_begin(&times, LKI_PG_OF_NUMBERS, count);
+    for (size_t i = 0; whole && i < count; i++) {
+        whole = lki_pg_keys_add(&pks, &sks, &items[i]->key);
+        lki_pg_array_bytes(&datas, items[i]->data);
+        if (items[i]->expires_at_ms == 0)
+            lki_pg_array_null(&times);
+        else
+            lki_pg_array_number(&times, items[i]->expires_at_ms);
+    }
+    if (whole && lki_pg_add_array(&p, &pks) && lki_pg_add_array(&p, &sks) &&
+        lki_pg_add_array(&p, &datas) && lki_pg_add_array(&p, &times)) {
+        lki_pg_add_number(&p, lki_pg_now_ms(store));
+        status = write_ask(store, LKI_PG_PUT_MANY, &p, &rows);
+    }
+    lki_pg_array_free(&pks);
+    lki_pg_array_free(&sks);
+    lki_pg_array_free(&datas);
+    lki_pg_array_free(&times);
+    return status;
+}
+
+/* Bytes of one statement at most; the one item that exceeds it is still part of it. */
+enum { SET_BYTES = 64 << 20 };
+
+static size_t
+set_part(const lk_item *const *items, size_t count)
+{
+    size_t part = 0, bytes = 0;
+    while (part < count && bytes < SET_BYTES) {
+        bytes += items[part]->key.pk.size + items[part]->key.sk.size + items[part]->data.size;
+        part++;
+    }
+    return part;
+}
+
+lk_status
+lki_pg_set(void *state, const lk_item *items, size_t count)
+{
+    lki_pg *store = state;
+    int rows;
+    lk_status status = LK_OK;
+    if (count == 1) {
+        lki_pg_parameters p = {.count = 0};
+        add_item(&p, store, items);
+        status = write_ask(store, LKI_PG_PUT, &p, &rows);
+    } else if (count != 0) {
+        size_t left = count;
+        const lk_item **sorted = items_sort(items, &left), **next = sorted;
+        status = sorted == NULL ? LK_NO_MEMORY : LK_OK;
+        while (status == LK_OK && left != 0) {
+            size_t part = set_part(next, left);
+            status = set_many(store, next, part);
+            next += part;
+            left -= part;
+        }
+        free(sorted);
+    }
+    if (status == LK_OK)
+        lki_pg_count(&store->sets, count);
+    return status;
+}
+
+lk_status
+lki_pg_remove(void *state, const lk_key *keys, size_t count)
+{
+    lki_pg *store = state;
+    lki_pg_parameters p = {.count = 0};
+    lki_pg_array pks, sks;
+    int rows;
+    lk_status status = LK_NO_MEMORY;
+    if (count == 0)
+        return LK_OK;
+    bool whole = lki_pg_keys_begin(&pks, &sks, count);
+    for (size_t i = 0; whole && i < count; i++)
+        whole = lki_pg_keys_add(&pks, &sks, &keys[i]);
+    if (whole && lki_pg_add_array(&p, &pks) && lki_pg_add_array(&p, &sks))
+        status = write_ask(store, LKI_PG_REMOVE, &p, &rows);
+    lki_pg_array_free(&pks);
+    lki_pg_array_free(&sks);
+    if (status == LK_OK)
+        lki_pg_count(&store->deletes, count);
+    return status;
+}
+
+/* ---- conditions ---- */
+
+lk_status
+lki_pg_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
+{
+    static const struct {
+        lki_pg_statement statement;
+        lk_status refused;
+    } ways[] = {[LK_IF_ABSENT] = {LKI_PG_PUT_IF_ABSENT, LK_EXISTS},
+                [LK_IF_PRESENT] = {LKI_PG_PUT_IF_PRESENT, LK_NOT_FOUND},
+                [LK_IF_EQUAL] = {LKI_PG_PUT_IF_EQUAL, LK_RACE}};
+    lki_pg *store = state;
+    lki_pg_parameters p = {.count = 0};
+    int rows;
+    if (condition == LK_ALWAYS)
+        return lki_pg_set(state, item, 1);
+    add_item(&p, store, item);
+    if (condition == LK_IF_EQUAL)
+        lki_pg_add_bytes(&p, expected);
+    lk_status status = write_ask(store, ways[condition].statement, &p, &rows);
+    if (status != LK_OK || rows == 0)
+        return status != LK_OK ? status : ways[condition].refused;
+    lki_pg_count(&store->sets, 1);
+    return LK_OK;
+}
+
+lk_status
+lki_pg_touch(void *state, const lk_key *key, int64_t expires_at_ms)
+{
+    lki_pg *store = state;
+    lki_pg_parameters p = {.count = 0};
+    int rows;
+    lki_pg_add_bytes(&p, key->pk);
+    lki_pg_add_bytes(&p, key->sk);
+    add_expiry(&p, expires_at_ms);
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
+    lk_status status = write_ask(store, LKI_PG_TOUCH, &p, &rows);
+    return status == LK_OK && rows == 0 ? LK_NOT_FOUND : status;
+}
+
+/* The number of 8 bytes, the lowest first. */
+static bool
+number_read(lk_bytes data, int64_t *number)
+{
+    uint64_t read = 0;
+    for (size_t i = data.size; i > 0; i--)
+        read = read << 8 | ((const unsigned char *)data.data)[i - 1];
+    *number = (int64_t)read;
+    return data.size == 8;
+}
+
+lk_status
+lki_pg_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
+{
+    lki_pg *store = state;
+    lki_pg_parameters p = {.count = 0};
+    PGresult *answer;
+    lki_pg_add_bytes(&p, key->pk);
+    lki_pg_add_bytes(&p, key->sk);
+    lki_pg_add_number(&p, delta);
+    add_expiry(&p, expires_at_ms);
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
+    lk_status status = lki_pg_call(store, LKI_PG_ADD, false, &p, &answer);
+    if (status != LK_OK)
+        return status;
+    if (PQntuples(answer) == 0)
+        status = LK_INVALID;
+    else if (!number_read(lki_pg_read_bytes(answer, 0, 0), value))
+        status = LK_UNAVAILABLE;
+    PQclear(answer);
+    if (status == LK_OK)
+        lki_pg_count(&store->sets, 1);
+    return status;
+}
