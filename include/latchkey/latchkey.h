@@ -178,14 +178,6 @@ typedef struct lk_cache_options {
         0, 0, LK_CACHE_S3_FIFO, false, 0, 0 \
     }
 
-typedef struct lk_postgres_options {
-    size_t max_connections; /* 0: 8 */
-} lk_postgres_options;
-#define LK_POSTGRES_OPTIONS_INIT \
-    {                            \
-        0                        \
-    }
-
 /* Opens an embedded store. `options` may be NULL (defaults) and need not outlive the call. On
  * LK_OK `*db` is the caller's, to be given to lk_close. LK_INVALID: bad options. LK_TOO_BIG: a
  * limit above its hard cap, or too many expected items. LK_NO_MEMORY. */
@@ -219,10 +211,6 @@ LK_API LK_CHECKED lk_status lk_memory_open(const lk_memory_options *options, lk_
  * LK_NO_MEMORY. */
 LK_API LK_CHECKED lk_status lk_cache_open(lk_db *inner, const lk_cache_options *options,
                                           lk_db **db);
-
-/* Opens a database on a PostgreSQL wire. LK_UNSUPPORTED in this version. */
-LK_API LK_CHECKED lk_status lk_postgres_open(const char *conninfo,
-                                             const lk_postgres_options *options, lk_db **db);
 
 /* Closes a handle and frees all that it owns. NULL is allowed. No other call on `db` may run
  * meanwhile or follow. Its streams must be closed before; results stay valid. Progress: waits for

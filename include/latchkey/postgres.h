@@ -42,7 +42,8 @@ extern "C" {
 typedef struct lk_postgres_options {
     /* Connections that one handle has at most: a call uses one while it runs. Default 8. */
     size_t max_connections;
-    /* The schema that the tables are in. Default "latchkey"; at most 63 bytes. */
+    /* The schema that the tables are in. Default "latchkey"; at most 63 bytes, without
+     * quotes, backslashes and `@`. */
     const char *schema;
     /* Makes the schema and its tables, where they are missing. Else a database without them is
      * LK_INVALID. */
@@ -60,9 +61,9 @@ typedef struct lk_postgres_options {
      * index has at most a third of a page; data at most 256 MiB. */
     size_t max_pk_size, max_sk_size, max_data_size;
 } lk_postgres_options;
-#define LK_POSTGRES_OPTIONS_INIT                                       \
-    {                                                                  \
-        0, NULL, false, false, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0      \
+#define LK_POSTGRES_OPTIONS_INIT                                  \
+    {                                                             \
+        0, NULL, false, false, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0 \
     }
 
 /* Opens the database that `conninfo` names, in the words of libpq: "host=... dbname=...", or a

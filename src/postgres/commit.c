@@ -13,21 +13,6 @@
 #include "postgres/many.h"
 #include "postgres/operations.h"
 
-/* ---- versions ---- */
-
-/* A version that no lock had: milliseconds since 2020, and a random part. */
-static int64_t
-version_new(const lki_pg *store)
-{
-    static _Thread_local uint64_t seed;
-    if (seed == 0)
-        seed = (uint64_t)lki_pg_clock_ms() ^ (uint64_t)(uintptr_t)&seed;
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    int64_t since_ms = lki_pg_now_ms(store) - INT64_C(1577836800000);
-    uint64_t time = since_ms > 0 ? (uint64_t)since_ms & ((UINT64_C(1) << 41) - 1) : 0;
-    return (int64_t)(time << 22 | seed >> 42);
-}
-
 static int64_t
 after(int64_t time, int64_t ms)
 {
@@ -41,8 +26,8 @@ typedef struct row {
     const lk_key *key;
     bool has_data, has_job;
     lk_bytes data;
-    int64_t expires_at_ms; /* 0: never */
-    int64_t version, lock_until_ms; /* version 0: no lock */
+    int64_t expires_at_ms;                /* 0: never */
+    int64_t version, lock_until_ms;       /* version 0: no lock */
     int64_t claim_until, token, receives; /* of a job; `token` 0: NULL */
 } row;
 
@@ -89,7 +74,8 @@ typedef struct plan {
     lk_lock *locks;
     size_t lock_count;
     lk_conflict *conflict;
-    PGresult *read; /* what the rows borrow from */
+    PGresult *read;     /* what the rows borrow from */
+    PGresult *versions; /* one for each lock */
 } plan;
 
 static int
@@ -152,14 +138,18 @@ plan_free(plan *p)
     free(p->of_writes);
     free(p->sums);
     PQclear(p->read);
+    PQclear(p->versions);
 }
 
-/* Locks and reads the rows. */
+/* Locks and reads the rows, and then takes the versions: so each is above what its row had. */
 static lk_status
 rows_take(plan *p, lki_pg_connection *c)
 {
-    lki_pg_step steps[3] = {{.statement = LKI_PG_BEGIN}, {.statement = LKI_PG_ROWS_TAKE},
-                            {.statement = LKI_PG_ROWS_READ}};
+    lki_pg_step steps[4] = {{.statement = LKI_PG_BEGIN},
+                            {.statement = LKI_PG_ROWS_TAKE},
+                            {.statement = LKI_PG_ROWS_READ},
+                            {.statement = LKI_PG_VERSIONS}};
+    int count = p->lock_count == 0 ? 3 : 4;
     lki_pg_array pks, sks;
     lk_status status = LK_NO_MEMORY;
     bool whole = lki_pg_keys_begin(&pks, &sks, p->count);
@@ -168,15 +158,16 @@ rows_take(plan *p, lki_pg_connection *c)
     for (int i = 1; whole && i < 3; i++)
         whole = lki_pg_add_array(&steps[i].parameters, &pks) &&
                 lki_pg_add_array(&steps[i].parameters, &sks);
+    lki_pg_add_number(&steps[3].parameters, (int64_t)p->lock_count);
     if (whole)
-        status = lki_pg_ask_many(c, steps, 3);
+        status = lki_pg_ask_many(c, steps, count);
     lki_pg_array_free(&pks);
     lki_pg_array_free(&sks);
     if (status != LK_OK)
         return status;
     p->read = steps[2].answer;
-    steps[2].answer = NULL;
-    lki_pg_clear(steps, 3);
+    p->versions = steps[3].answer;
+    lki_pg_clear(steps, 2);
     int *at = lki_pg_rows_by_key(p->read, p->count, &status);
     for (size_t i = 0; status == LK_OK && i < p->count; i++)
         status = at[i] < 0 ? LK_UNAVAILABLE : row_read(&p->rows[i], p->read, at[i], p->now_ms);
@@ -305,7 +296,7 @@ plan_judge(plan *p)
 }
 
 /* Gives the locks their new versions: but not those whose key is deleted. */
-static void
+static lk_status
 locks_bump(plan *p, lk_lock *bumped)
 {
     for (size_t i = 0; i < p->lock_count; i++) {
@@ -316,12 +307,13 @@ locks_bump(plan *p, lk_lock *bumped)
         bumped[i].expires_at_ms = 0;
         if (gone)
             continue;
-        int64_t version = version_new(p->store);
-        r->version = version > r->version ? version : r->version + 1;
+        if (!lki_pg_read_number(p->versions, (int)i, 0, &r->version))
+            return LK_UNAVAILABLE;
         r->lock_until_ms = after(p->now_ms, p->store->lock_ttl_ms);
         bumped[i].version = (uint64_t)r->version;
         bumped[i].expires_at_ms = r->lock_until_ms;
     }
+    return LK_OK;
 }
 
 /* ---- writing ---- */
@@ -360,7 +352,8 @@ row_put(lki_pg_array columns[COLUMNS], const row *r)
 static lk_status
 rows_write(plan *p, lki_pg_connection *c)
 {
-    lki_pg_step steps[3] = {{.statement = LKI_PG_ROWS_REMOVE}, {.statement = LKI_PG_ROWS_WRITE},
+    lki_pg_step steps[3] = {{.statement = LKI_PG_ROWS_REMOVE},
+                            {.statement = LKI_PG_ROWS_WRITE},
                             {.statement = LKI_PG_COMMIT}};
     lki_pg_array gone[2], columns[COLUMNS];
     size_t kept = 0;
@@ -379,8 +372,7 @@ rows_write(plan *p, lki_pg_connection *c)
     for (int i = 0; i < COLUMNS; i++)
         whole = whole && lki_pg_add_array(&steps[1].parameters, &columns[i]);
     int skipped = kept == p->count ? 1 : 0; /* mostly nothing goes */
-    lk_status status =
-        whole ? lki_pg_ask_many(c, steps + skipped, 3 - skipped) : LK_NO_MEMORY;
+    lk_status status = whole ? lki_pg_ask_many(c, steps + skipped, 3 - skipped) : LK_NO_MEMORY;
     for (int i = 0; i < 2; i++)
         lki_pg_array_free(&gone[i]);
     for (int i = 0; i < COLUMNS; i++)
@@ -398,8 +390,9 @@ commit_try(plan *p, lki_pg_connection *c, lk_lock *bumped, bool *in_doubt)
     lk_status status = rows_take(p, c);
     if (status == LK_OK)
         status = plan_judge(p);
+    if (status == LK_OK)
+        status = locks_bump(p, bumped);
     if (status == LK_OK) {
-        locks_bump(p, bumped);
         status = rows_write(p, c);
         *in_doubt = c->broken && c->in_doubt;
     }
@@ -424,7 +417,8 @@ commit_run(plan *p, lk_lock *bumped)
         bool again = (status == LKI_PG_AGAIN || c->broken) && lki_pg_clock_ms() < c->until_ms;
         lki_pg_give(c);
         PQclear(p->read);
-        p->read = NULL;
+        PQclear(p->versions);
+        p->read = p->versions = NULL;
         if (in_doubt)
             return LK_UNKNOWN;
         if (!again || tries == LKI_PG_TRIES)
@@ -445,8 +439,7 @@ lki_pg_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *
               .lock_count = lock_count,
               .conflict = conflict};
     lk_lock *bumped = malloc((lock_count + 1) * sizeof *bumped);
-    lk_status status =
-        bumped != NULL && plan_make(&p) ? commit_run(&p, bumped) : LK_NO_MEMORY;
+    lk_status status = bumped != NULL && plan_make(&p) ? commit_run(&p, bumped) : LK_NO_MEMORY;
     if (status == LK_OK && lock_count != 0)
         memcpy(locks, bumped, lock_count * sizeof *locks);
     plan_free(&p);
@@ -474,7 +467,7 @@ lock_tell(const PGresult *answer, int at, int64_t renew_below_ms, lk_lock *lock)
 static int64_t
 renew_below(const lki_pg *store, int64_t now_ms)
 {
-    return store->lock_refresh_ms < 0 ? now_ms : after(now_ms, store->lock_refresh_ms);
+    return store->lock_refresh_ms < 0 ? now_ms : after(now_ms, store->lock_refresh_ms + 1);
 }
 
 /* Makes or renews a lock, unless another thread has just done so: LK_NOT_FOUND then. */
@@ -486,7 +479,6 @@ lock_make(lki_pg *store, const lk_key *key, lk_lock *lock)
     PGresult *answer;
     lki_pg_add_bytes(&p, key->pk);
     lki_pg_add_bytes(&p, key->sk);
-    lki_pg_add_number(&p, version_new(store));
     lki_pg_add_number(&p, now_ms);
     lki_pg_add_number(&p, after(now_ms, store->lock_ttl_ms));
     lki_pg_add_number(&p, renew_below(store, now_ms));
@@ -537,8 +529,8 @@ locks_tell(lki_pg *store, const PGresult *answer, const int *rows, const lk_key 
     int64_t below_ms = renew_below(store, lki_pg_now_ms(store));
     lk_status status = LK_OK;
     for (size_t i = 0; i < count; i++) {
-        bool nothing = rows[i] < 0 || (lki_pg_is_null(answer, rows[i], 1) &&
-                                       lki_pg_is_null(answer, rows[i], 3));
+        bool nothing = rows[i] < 0 ||
+                       (lki_pg_is_null(answer, rows[i], 1) && lki_pg_is_null(answer, rows[i], 3));
         locks[i].version = 0;
         locks[i].expires_at_ms = 0;
         if (nothing || lock_tell(answer, rows[i], below_ms, &locks[i]))

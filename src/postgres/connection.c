@@ -145,8 +145,7 @@ statement_prepare(lki_pg_connection *c, lki_pg_statement statement)
 static int
 statement_queue(lki_pg_connection *c, lki_pg_statement statement, const lki_pg_parameters *p)
 {
-    static const int binary[LKI_PG_PARAMETERS] = {1, 1, 1, 1, 1, 1, 1, 1,
-                                                  1, 1, 1, 1, 1, 1, 1, 1};
+    static const int binary[LKI_PG_PARAMETERS] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     char name[16];
     if (c->store->never_prepare)
         return PQsendQueryParams(c->pg, c->store->texts[statement], p->count, NULL, p->values,
@@ -164,7 +163,8 @@ lki_pg_ask(lki_pg_connection *c, lki_pg_statement statement, const lki_pg_parame
     lk_status status = statement_prepare(c, statement);
     if (status != LK_OK)
         return status;
-    status = sent(c, statement_queue(c, statement, parameters != NULL ? parameters : &none), answer);
+    status =
+        sent(c, statement_queue(c, statement, parameters != NULL ? parameters : &none), answer);
     c->in_doubt = c->broken;
     return status;
 }
@@ -255,8 +255,8 @@ clock_measure(lki_pg_connection *c)
         int64_t sent_ms = lki_pg_clock_ms(), server_ms;
         lk_status status = lki_pg_ask(c, LKI_PG_CLOCK, NULL, &answer);
         now_ms = lki_pg_clock_ms();
-        if (status == LK_OK && (PQntuples(answer) != 1 ||
-                                !lki_pg_read_number(answer, 0, 0, &server_ms)))
+        if (status == LK_OK &&
+            (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &server_ms)))
             status = LK_UNAVAILABLE;
         PQclear(answer);
         if (status != LK_OK)
@@ -275,9 +275,14 @@ static lk_status
 connection_open(lki_pg_connection *c)
 {
     /* What the user says in the conninfo counts, as it comes last. */
-    static const char *const names[] = {"connect_timeout", "keepalives_idle", "keepalives_interval",
-                                        "keepalives_count", "tcp_user_timeout", "client_encoding",
-                                        "dbname", NULL};
+    static const char *const names[] = {"connect_timeout",
+                                        "keepalives_idle",
+                                        "keepalives_interval",
+                                        "keepalives_count",
+                                        "tcp_user_timeout",
+                                        "client_encoding",
+                                        "dbname",
+                                        NULL};
     const char *const values[] = {"5", "15", "5", "3", "20000", "UTF8", c->store->conninfo, NULL};
     c->pg = PQconnectStartParams(names, values, 1);
     if (c->pg == NULL)

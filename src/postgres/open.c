@@ -107,14 +107,7 @@ lki_pg_sweep(void *state, size_t max_items, size_t *swept)
 
 /* ---- the tables ---- */
 
-static bool
-code_is(const PGresult *result, const char *code)
-{
-    const char *its = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    return its != NULL && strcmp(its, code) == 0;
-}
-
-/* Asks a text outside of the statements. *is_missing: the table or the schema is not there. */
+/* Asks a text outside of the statements. */
 static lk_status
 text_ask(lki_pg_connection *c, const char *text, const char *schema, PGresult **answer)
 {
@@ -152,8 +145,7 @@ schema_look(lki_pg_connection *c, const char *schema)
     if (status != LK_OK || !is_there)
         return status != LK_OK ? status : LK_NOT_FOUND;
     status = text_ask(c, lki_pg_version_text, schema, &answer);
-    if (status == LK_OK &&
-        (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &version)))
+    if (status == LK_OK && (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &version)))
         status = LK_INVALID;
     PQclear(answer);
     if (status == LK_OK && version != LKI_PG_SCHEMA_VERSION)
@@ -211,7 +203,8 @@ options_take(lk_postgres_options *o)
         o->lock_ttl_ms > 0 && o->lock_refresh_ms >= -1 && o->lock_refresh_ms < o->lock_ttl_ms;
     bool clocks = (o->realtime_ms == NULL) == (o->monotonic_ms == NULL);
     size_t name = strlen(o->schema);
-    if (!lifetimes || !clocks || name == 0 || o->deadline_ms < 0)
+    bool plain = name != 0 && strpbrk(o->schema, "'\"\\@") == NULL;
+    if (!lifetimes || !clocks || !plain || o->deadline_ms < 0)
         return LK_INVALID;
     return name > SCHEMA_SIZE ? LK_TOO_BIG : limits_take(o);
 }

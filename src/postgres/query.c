@@ -103,10 +103,9 @@ lki_pg_query(void *state, const lk_page *page, lk_result *result)
     lki_pg *store = state;
     const lk_query *query = page->query;
     PGresult *answer;
-    lk_status status =
-        range_ask(store, query, page->has_after,
-                  query->reverse ? LKI_PG_QUERY_REVERSE : LKI_PG_QUERY,
-                  query->reverse ? LKI_PG_QUERY_OPEN_REVERSE : LKI_PG_QUERY_OPEN, &answer);
+    lk_status status = range_ask(
+        store, query, page->has_after, query->reverse ? LKI_PG_QUERY_REVERSE : LKI_PG_QUERY,
+        query->reverse ? LKI_PG_QUERY_OPEN_REVERSE : LKI_PG_QUERY_OPEN, &answer);
     if (status != LK_OK)
         return status;
     lk_result_draft(result);
@@ -132,8 +131,8 @@ lki_pg_count_items(void *state, const lk_query *query, size_t *count)
 {
     PGresult *answer;
     int64_t read;
-    lk_status status = range_ask(state, query, query->after.size != 0, LKI_PG_COUNT,
-                                 LKI_PG_COUNT_OPEN, &answer);
+    lk_status status =
+        range_ask(state, query, query->after.size != 0, LKI_PG_COUNT, LKI_PG_COUNT_OPEN, &answer);
     if (status != LK_OK)
         return status;
     if (PQntuples(answer) == 1 && lki_pg_read_number(answer, 0, 0, &read) && read >= 0)

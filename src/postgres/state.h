@@ -32,9 +32,9 @@ typedef struct lki_pg {
         locks_created, locks_renewed, retries;
 
     pthread_mutex_t latch;
-    pthread_cond_t freed;     /* a connection is idle, or another one may be opened */
-    lki_pg_connection *idle;  /* [latch] the one that was used last is first */
-    size_t open;              /* [latch] idle or in use */
+    pthread_cond_t freed;    /* a connection is idle, or another one may be opened */
+    lki_pg_connection *idle; /* [latch] the one that was used last is first */
+    size_t open;             /* [latch] idle or in use */
 } lki_pg;
 
 /* ---- times, see postgres.h ---- */

@@ -17,25 +17,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIVE(row, now) row "data IS NOT NULL AND (" row "expires_at IS NULL OR " row "expires_at >= " now ")"
+#define LIVE(row, now) \
+    row "data IS NOT NULL AND (" row "expires_at IS NULL OR " row "expires_at >= " now ")"
 /* Is what a row says over? */
 #define LEFTOVER(now) "i.data IS NOT NULL AND i.expires_at < " now
 #define KEPT(column, now) column " = CASE WHEN " LEFTOVER(now) " THEN NULL ELSE i." column " END"
 /* What a put leaves of the row that was there. */
-#define PUT_OVER(now)                                                                       \
-    " ON CONFLICT (pk, sk) DO UPDATE SET data = EXCLUDED.data, expires_at = EXCLUDED.expires_at, " \
-    KEPT("version", now) ", " KEPT("lock_until", now) ", " KEPT("claim_until", now) ", "    \
-    KEPT("token", now) ", receives = CASE WHEN " LEFTOVER(now) " THEN 0 ELSE i.receives END"
+#define PUT_OVER(now)                                                                    \
+    " ON CONFLICT (pk, sk) DO UPDATE SET data = EXCLUDED.data, expires_at = "            \
+    "EXCLUDED.expires_at, " KEPT("version", now) ", " KEPT("lock_until", now) ", " KEPT( \
+        "claim_until",                                                                   \
+        now) ", " KEPT("token",                                                          \
+                       now) ", receives = CASE WHEN " LEFTOVER(now) " THEN 0 ELSE i.receives END"
 #define INSERT_ONE "INSERT INTO @.lk_item AS i (pk, sk, data, expires_at) VALUES ($1, $2, $3, $4)"
 
 /* A number as an item has it, the lowest byte first. */
 #define NUMBER_BYTE(n, shift) "(get_byte(i.data, " n ")::int8 << " shift ")"
-#define NUMBER                                                                            \
-    "(" NUMBER_BYTE("0", "0") "|" NUMBER_BYTE("1", "8") "|" NUMBER_BYTE("2", "16") "|"       \
-    NUMBER_BYTE("3", "24") "|" NUMBER_BYTE("4", "32") "|" NUMBER_BYTE("5", "40") "|"         \
-    NUMBER_BYTE("6", "48") "|" NUMBER_BYTE("7", "56") ")"
+#define NUMBER                                                                                       \
+    "(" NUMBER_BYTE("0", "0") "|" NUMBER_BYTE("1", "8") "|" NUMBER_BYTE("2", "16") "|" NUMBER_BYTE(  \
+        "3",                                                                                         \
+        "24") "|" NUMBER_BYTE("4",                                                                   \
+                              "32") "|" NUMBER_BYTE("5",                                             \
+                                                    "40") "|" NUMBER_BYTE("6",                       \
+                                                                          "48") "|" NUMBER_BYTE("7", \
+                                                                                                "56") ")"
 #define TURNED(number)                                                                    \
-    "(SELECT substr(b,8,1)||substr(b,7,1)||substr(b,6,1)||substr(b,5,1)||substr(b,4,1)||"    \
+    "(SELECT substr(b,8,1)||substr(b,7,1)||substr(b,6,1)||substr(b,5,1)||substr(b,4,1)||" \
     "substr(b,3,1)||substr(b,2,1)||substr(b,1,1) FROM int8send(" number ") AS b)"
 
 #define KEYS "unnest($1::bytea[], $2::bytea[])"
@@ -59,52 +66,64 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "INSERT INTO @.lk_item AS i (pk, sk, data, expires_at) "
         "SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::int8[]) AS k (pk, sk) "
         "ORDER BY pk, sk" PUT_OVER("$5"),
-    [LKI_PG_PUT_IF_ABSENT] = INSERT_ONE PUT_OVER("$5") " WHERE NOT (" LIVE("i.", "$5")
-                             ") RETURNING 1::int8",
-    [LKI_PG_PUT_IF_PRESENT] = "UPDATE @.lk_item i SET data = $3, expires_at = $4 "
-                              "WHERE pk = $1 AND sk = $2 AND " LIVE("i.", "$5") " RETURNING 1::int8",
+    [LKI_PG_PUT_IF_ABSENT] =
+        INSERT_ONE PUT_OVER("$5") " WHERE NOT (" LIVE("i.", "$5") ") RETURNING 1::int8",
+    [LKI_PG_PUT_IF_PRESENT] =
+        "UPDATE @.lk_item i SET data = $3, expires_at = $4 "
+        "WHERE pk = $1 AND sk = $2 AND " LIVE("i.", "$5") " RETURNING 1::int8",
     [LKI_PG_PUT_IF_EQUAL] = "UPDATE @.lk_item i SET data = $3, expires_at = $4 WHERE pk = $1 AND "
                             "sk = $2 AND data = $6 AND " LIVE("i.", "$5") " RETURNING 1::int8",
-    [LKI_PG_TOUCH] = "UPDATE @.lk_item i SET expires_at = $3 WHERE pk = $1 AND sk = $2 AND "
-                     LIVE("i.", "$4") " RETURNING 1::int8",
+    [LKI_PG_TOUCH] = "UPDATE @.lk_item i SET expires_at = $3 WHERE pk = $1 AND sk = $2 AND " LIVE(
+        "i.", "$4") " RETURNING 1::int8",
     [LKI_PG_ADD] =
-        "INSERT INTO @.lk_item AS i (pk, sk, data, expires_at) VALUES ($1, $2, "
-        TURNED("$3::int8") ", $4) ON CONFLICT (pk, sk) DO UPDATE SET data = CASE WHEN "
-        LIVE("i.", "$5") " THEN " TURNED(NUMBER " + $3::int8") " ELSE EXCLUDED.data END, "
-        "expires_at = CASE WHEN " LIVE("i.", "$5") " THEN i.expires_at ELSE EXCLUDED.expires_at END, "
-        KEPT("version", "$5") ", " KEPT("lock_until", "$5") ", " KEPT("claim_until", "$5") ", "
-        KEPT("token", "$5") " WHERE NOT (" LIVE("i.", "$5") ") OR octet_length(i.data) = 8 "
-        "RETURNING data",
-    [LKI_PG_REMOVE] =
-        "WITH k AS (SELECT i.pk, i.sk FROM " KEYS " AS k (pk, sk) JOIN @.lk_item i "
-        "ON i.pk = k.pk AND i.sk = k.sk ORDER BY i.pk, i.sk FOR UPDATE OF i) "
-        "DELETE FROM @.lk_item i USING k WHERE i.pk = k.pk AND i.sk = k.sk",
+        "INSERT INTO @.lk_item AS i (pk, sk, data, expires_at) VALUES ($1, $2, " TURNED("$3::int8") ", $4) ON CONFLICT (pk, sk) DO UPDATE SET data = CASE WHEN " LIVE(
+            "i.", "$5") " THEN " TURNED(NUMBER
+                                        " + $3::int8") " ELSE EXCLUDED.data END, "
+                                                       "expires_at = CASE WHEN " LIVE("i.", "$5") " THEN i.expires_at ELSE EXCLUDED.expires_at END, " KEPT(
+                                                           "version",
+                                                           "$5") ", " KEPT("lock_until",
+                                                                           "$5") ", " KEPT("claim_"
+                                                                                           "until",
+                                                                                           "$5") ","
+                                                                                                 " " KEPT("token",
+                                                                                                          "$5") " WHERE NOT (" LIVE("i.",
+                                                                                                                                    "$5") ") OR octet_length(i.data) = 8 "
+                                                                                                                                          "RETURNING data",
+    [LKI_PG_REMOVE] = "WITH k AS (SELECT i.pk, i.sk FROM " KEYS " AS k (pk, sk) JOIN @.lk_item i "
+                      "ON i.pk = k.pk AND i.sk = k.sk ORDER BY i.pk, i.sk FOR UPDATE OF i) "
+                      "DELETE FROM @.lk_item i USING k WHERE i.pk = k.pk AND i.sk = k.sk",
     [LKI_PG_QUERY] = QUERY_COLUMNS QUERY_WHERE " ORDER BY sk LIMIT $5",
     [LKI_PG_QUERY_REVERSE] = QUERY_COLUMNS QUERY_WHERE " ORDER BY sk DESC LIMIT $5",
     [LKI_PG_QUERY_OPEN] = QUERY_COLUMNS QUERY_WHERE_OPEN " ORDER BY sk LIMIT $4",
     [LKI_PG_QUERY_OPEN_REVERSE] = QUERY_COLUMNS QUERY_WHERE_OPEN " ORDER BY sk DESC LIMIT $4",
     [LKI_PG_COUNT] = "SELECT count(*) FROM (SELECT 1 FROM @.lk_item " QUERY_WHERE " LIMIT $5) q",
-    [LKI_PG_COUNT_OPEN] = "SELECT count(*) FROM (SELECT 1 FROM @.lk_item " QUERY_WHERE_OPEN
-                          " LIMIT $4) q",
-    [LKI_PG_LOCK_READ] =
-        "SELECT k.n, CASE WHEN " LIVE("i.", "$3") " THEN i.data END, COALESCE(i.expires_at, "
-        "0::int8), i.version, i.lock_until FROM " NUMBERED " JOIN @.lk_item i ON i.pk = k.pk AND "
-        "i.sk = k.sk WHERE NOT (" LEFTOVER("$3") ")",
+    [LKI_PG_COUNT_OPEN] =
+        "SELECT count(*) FROM (SELECT 1 FROM @.lk_item " QUERY_WHERE_OPEN " LIMIT $4) q",
+    [LKI_PG_LOCK_READ] = "SELECT k.n, CASE WHEN " LIVE(
+        "i.", "$3") " THEN i.data END, COALESCE(i.expires_at, "
+                    "0::int8), i.version, i.lock_until FROM " NUMBERED
+                    " JOIN @.lk_item i ON i.pk = k.pk AND "
+                    "i.sk = k.sk WHERE (" LEFTOVER("$3") ") IS NOT TRUE",
     [LKI_PG_LOCK_MAKE] =
         "INSERT INTO @.lk_item AS i (pk, sk, version, lock_until, expires_at) "
-        "VALUES ($1, $2, $3, $5, $5) ON CONFLICT (pk, sk) DO UPDATE SET "
-        "version = GREATEST(i.version + 1, EXCLUDED.version), lock_until = EXCLUDED.lock_until, "
-        "expires_at = CASE WHEN " LIVE("i.", "$4") " THEN i.expires_at ELSE EXCLUDED.expires_at END, "
-        "data = CASE WHEN " LEFTOVER("$4") " THEN NULL ELSE i.data END, "
-        KEPT("claim_until", "$4") ", " KEPT("token", "$4")
-        " WHERE i.version IS NULL OR i.lock_until < $6 OR (" LEFTOVER("$4") ") "
-        "RETURNING version, lock_until",
+        "VALUES ($1, $2, nextval('@.lk_version'), $4, $4) ON CONFLICT (pk, sk) DO UPDATE SET "
+        "version = nextval('@.lk_version'), lock_until = EXCLUDED.lock_until, "
+        "expires_at = CASE WHEN " LIVE(
+            "i.",
+            "$3") " THEN i.expires_at ELSE EXCLUDED.expires_at END, "
+                  "data = CASE WHEN " LEFTOVER("$3") " THEN NULL ELSE i.data END, " KEPT(
+                      "claim_until",
+                      "$3") ", " KEPT("token",
+                                      "$3") " WHERE i.version IS NULL OR i.lock_until < $5 OR "
+                                            "(" LEFTOVER("$3") ") "
+                                                               "RETURNING version, lock_until",
     [LKI_PG_ROWS_TAKE] = "INSERT INTO @.lk_item AS i (pk, sk) SELECT pk, sk FROM " KEYS
                          " AS k (pk, sk) ORDER BY pk, sk ON CONFLICT (pk, sk) DO UPDATE "
                          "SET receives = 0 WHERE false",
     [LKI_PG_ROWS_READ] = "SELECT k.n, i.data, COALESCE(i.expires_at, 0::int8), i.version, "
                          "i.lock_until, i.claim_until, i.token, i.receives FROM " NUMBERED
                          " JOIN @.lk_item i ON i.pk = k.pk AND i.sk = k.sk",
+    [LKI_PG_VERSIONS] = "SELECT nextval('@.lk_version') FROM generate_series(1, $1::int8)",
     [LKI_PG_ROWS_WRITE] =
         "UPDATE @.lk_item i SET data = k.data, expires_at = k.expires_at, version = k.version, "
         "lock_until = k.lock_until, claim_until = k.claim_until, token = k.token, "
@@ -112,8 +131,8 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "$5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[]) AS k (pk, sk, data, "
         "expires_at, version, lock_until, claim_until, token, receives) "
         "WHERE i.pk = k.pk AND i.sk = k.sk",
-    [LKI_PG_ROWS_REMOVE] = "DELETE FROM @.lk_item i USING " KEYS
-                           " AS k (pk, sk) WHERE i.pk = k.pk AND i.sk = k.sk",
+    [LKI_PG_ROWS_REMOVE] =
+        "DELETE FROM @.lk_item i USING " KEYS " AS k (pk, sk) WHERE i.pk = k.pk AND i.sk = k.sk",
     [LKI_PG_SWEEP] =
         "WITH k AS (SELECT pk, sk FROM @.lk_item WHERE expires_at < $1 ORDER BY expires_at "
         "LIMIT $2 FOR UPDATE SKIP LOCKED) DELETE FROM @.lk_item i USING k "
@@ -135,48 +154,31 @@ const char *const lki_pg_schema_texts[] = {
     "WHERE claim_until > 0",
     "CREATE INDEX IF NOT EXISTS lk_item_expiry ON @.lk_item (expires_at) "
     "WHERE expires_at IS NOT NULL",
+    "CREATE SEQUENCE IF NOT EXISTS @.lk_version",
     "CREATE TABLE IF NOT EXISTS @.lk_schema (one bigint PRIMARY KEY, version bigint NOT NULL)",
     "INSERT INTO @.lk_schema VALUES (1, 1) ON CONFLICT DO NOTHING",
     NULL,
 };
 
-/* The length of the name in quotes. */
-static size_t
-quoted_size(const char *schema)
-{
-    size_t size = 2;
-    for (; *schema != '\0'; schema++)
-        size += *schema == '"' ? 2 : 1;
-    return size;
-}
-
-static char *
-quoted_write(char *to, const char *schema)
-{
-    *to++ = '"';
-    for (; *schema != '\0'; schema++) {
-        if (*schema == '"')
-            *to++ = '"';
-        *to++ = *schema;
-    }
-    *to++ = '"';
-    return to;
-}
-
 char *
 lki_pg_text_make(const char *text, const char *schema)
 {
-    size_t size = strlen(text) + 1;
+    size_t size = strlen(text) + 1, name = strlen(schema);
     for (const char *at = text; (at = strchr(at, '@')) != NULL; at++)
-        size += quoted_size(schema);
+        size += name + 2;
     char *made = malloc(size), *to = made;
     if (made == NULL)
         return NULL;
-    for (; *text != '\0'; text++)
-        if (*text == '@')
-            to = quoted_write(to, schema);
-        else
+    for (; *text != '\0'; text++) {
+        if (*text != '@') {
             *to++ = *text;
+            continue;
+        }
+        *to++ = '"';
+        memcpy(to, schema, name);
+        to += name;
+        *to++ = '"';
+    }
     *to = '\0';
     return made;
 }

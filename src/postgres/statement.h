@@ -25,13 +25,14 @@ typedef enum lki_pg_statement {
     LKI_PG_QUERY_REVERSE,
     LKI_PG_QUERY_OPEN, /* pk, from, now, limit: without an end */
     LKI_PG_QUERY_OPEN_REVERSE,
-    LKI_PG_COUNT,      /* as QUERY -> how many */
-    LKI_PG_COUNT_OPEN, /* as QUERY_OPEN -> how many */
-    LKI_PG_LOCK_READ,  /* pks, sks, now -> which, data, expires_at, version, lock_until */
-    LKI_PG_LOCK_MAKE,  /* pk, sk, version, now, lock_until, renew below -> version, lock_until */
-    LKI_PG_ROWS_TAKE,  /* pks, sks: makes rows that are missing, locks all, in order of the keys */
-    LKI_PG_ROWS_READ,  /* as LOCK_READ, without time */
-    LKI_PG_ROWS_WRITE, /* pks, sks, datas, expires_ats, versions, lock_untils, kinds */
+    LKI_PG_COUNT,       /* as QUERY -> how many */
+    LKI_PG_COUNT_OPEN,  /* as QUERY_OPEN -> how many */
+    LKI_PG_LOCK_READ,   /* pks, sks, now -> which, data, expires_at, version, lock_until */
+    LKI_PG_LOCK_MAKE,   /* pk, sk, now, lock_until, renew below -> version, lock_until */
+    LKI_PG_ROWS_TAKE,   /* pks, sks: makes rows that are missing, locks all, in order of the keys */
+    LKI_PG_ROWS_READ,   /* as LOCK_READ, without time */
+    LKI_PG_VERSIONS,    /* count -> versions that no lock had */
+    LKI_PG_ROWS_WRITE,  /* pks, sks, datas, expires_ats, versions, lock_untils, kinds */
     LKI_PG_ROWS_REMOVE, /* pks, sks */
     LKI_PG_SWEEP,       /* now, limit -> how many */
     LKI_PG_CELLS,       /* -> about how many rows */
@@ -46,7 +47,8 @@ extern const char *const lki_pg_schema_texts[];
 extern const char lki_pg_version_text[];
 enum { LKI_PG_SCHEMA_VERSION = 1 };
 
-/* A text with the schema's name, quoted, for each `@`; free it. NULL: no memory. */
+/* A text with the schema's name, quoted, for each `@`; free it. NULL: no memory. The name has no
+ * quotes. */
 char *lki_pg_text_make(const char *text, const char *schema);
 
 #endif

@@ -13,14 +13,14 @@ typedef struct meaning {
 } meaning;
 
 static const meaning meanings[] = {
-    {"40003", LK_UNKNOWN},   /* a statement whose completion is unknown */
-    {"40", LKI_PG_AGAIN},    /* rolled back: serialization failures, deadlocks */
-    {"55P03", LKI_PG_AGAIN}, /* a lock was not available in time */
+    {"40003", LK_UNKNOWN},     /* a statement whose completion is unknown */
+    {"40", LKI_PG_AGAIN},      /* rolled back: serialization failures, deadlocks */
+    {"55P03", LKI_PG_AGAIN},   /* a lock was not available in time */
     {"53300", LK_UNAVAILABLE}, /* too many connections */
-    {"53", LK_NO_MEMORY},    /* no memory, no disk */
-    {"54", LK_TOO_BIG},      /* beyond a limit of the server */
-    {"22003", LK_TOO_BIG},   /* a number out of range */
-    {"0A", LK_UNSUPPORTED},  /* not a feature of this engine */
+    {"53", LK_NO_MEMORY},      /* no memory, no disk */
+    {"54", LK_TOO_BIG},        /* beyond a limit of the server */
+    {"22003", LK_TOO_BIG},     /* a number out of range */
+    {"0A", LK_UNSUPPORTED},    /* not a feature of this engine */
 };
 
 lk_status

@@ -150,7 +150,6 @@ test_bad_opens_leave_errno(void **state)
     KEEPS(lk_memory_open(&bad, &opened_db));
     KEEPS(lk_memory_open(NULL, NULL));
     KEEPS(lk_cache_open(NULL, NULL, &opened_db));
-    KEEPS(lk_postgres_open("host=nowhere", NULL, &opened_db));
     KEEPS(lk_adapter_open(NULL, NULL, &opened_db));
     for (int64_t nth = 1; nth < 40; nth++) {
         lk_memory_options options = touching_options();
