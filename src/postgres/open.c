@@ -11,6 +11,7 @@
 
 #include "postgres/connection.h"
 #include "postgres/operations.h"
+#include "postgres/queue.h"
 
 enum { CONNECTIONS = 8, CONNECTIONS_MAX = 10000, SCHEMA_SIZE = 63, NAMES_MAX = 2600 };
 #define DATA_SIZE_CAP ((size_t)256 << 20)
@@ -174,6 +175,25 @@ schema_open(lki_pg *store, const lk_postgres_options *o)
     return status == LK_NOT_FOUND ? LK_INVALID : status;
 }
 
+/* Where the clocks stand when the handle begins. */
+static lk_status
+times_open(lki_pg *store)
+{
+    PGresult *answer;
+    int64_t mark_ms;
+    lk_status status = lki_pg_call(store, LKI_PG_ULID_READ, true, NULL, &answer);
+    if (status != LK_OK)
+        return status;
+    if (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &mark_ms))
+        status = LK_UNAVAILABLE;
+    PQclear(answer);
+    if (status == LK_OK && lki_pg_now_ms(store) <= mark_ms)
+        store->ulid_from_ms = mark_ms + 1;
+    if (store->monotonic_ms != NULL)
+        store->job_base_ms = lki_pg_now_ms(store) - lki_pg_monotonic_ms(store);
+    return status;
+}
+
 /* ---- options ---- */
 
 static lk_status
@@ -214,10 +234,13 @@ options_take(lk_postgres_options *o)
 static void
 store_free(lki_pg *store)
 {
+    lki_pg_queues_free(store);
     lki_pg_pool_free(store);
     for (int i = 0; i < LKI_PG_STATEMENTS; i++)
         free(store->texts[i]);
     pthread_cond_destroy(&store->freed);
+    pthread_mutex_destroy(&store->queues_latch);
+    pthread_mutex_destroy(&store->ulid_latch);
     pthread_mutex_destroy(&store->latch);
     free(store->conninfo);
     free(store);
@@ -243,6 +266,8 @@ store_new(const char *conninfo, const lk_postgres_options *o)
     pthread_cond_init(&store->freed, &attributes); /* cannot fail on Linux, nor the mutex */
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&store->latch, NULL);
+    pthread_mutex_init(&store->queues_latch, NULL);
+    pthread_mutex_init(&store->ulid_latch, NULL);
     store->conninfo = strdup(conninfo);
     bool whole = store->conninfo != NULL;
     for (int i = 0; whole && i < LKI_PG_STATEMENTS; i++) {
@@ -275,6 +300,15 @@ static const lk_operations operations = {
     .get_lock_at = lki_pg_get_lock,
     .get_locked = lki_pg_get_locked,
     .commit = lki_pg_commit,
+    .push = lki_pg_push,
+    .pull = lki_pg_pull,
+    .acknowledge = lki_pg_acknowledge,
+    .release = lki_pg_release,
+    .extend = lki_pg_extend,
+    .queue_stats = lki_pg_queue_stats,
+    .queue_purge = lki_pg_queue_purge,
+    .queue_close = lki_pg_queue_close,
+    .queue_inspect = lki_pg_queue_inspect,
     .sweep = lki_pg_sweep,
     .statistics = lki_pg_statistics,
     .put_if = lki_pg_put_if,
@@ -303,7 +337,8 @@ handle_open(lki_pg *store, const lk_postgres_options *o, lk_db **db)
     adapter.name = "postgres";
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_SWEEP |
                            LK_HAS_STATISTICS | LK_HAS_CONDITIONS | LK_QUERIES_RANGES |
-                           LK_LOCKS_ABSENT | LK_IS_SNAPSHOT | LK_IS_DURABLE;
+                           LK_LOCKS_ABSENT | LK_IS_SNAPSHOT | LK_IS_DURABLE | LK_HAS_QUEUES |
+                           LK_HAS_QUEUE_INSPECT | LK_COMMITS_JOBS | LK_COMMITS_RELEASES;
     adapter.state = store;
     adapter.max_pk_size = o->max_pk_size;
     adapter.max_sk_size = o->max_sk_size;
@@ -336,6 +371,8 @@ lk_postgres_open(const char *conninfo, const lk_postgres_options *options, lk_db
         return LK_NO_MEMORY;
     }
     status = schema_open(store, &o);
+    if (status == LK_OK)
+        status = times_open(store);
     if (status == LK_OK)
         status = handle_open(store, &o, db);
     if (status != LK_OK)

@@ -25,6 +25,16 @@ lk_status lki_pg_get_locked(void *state, const lk_key *keys, size_t count, lk_lo
                             lk_result *result);
 lk_status lki_pg_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
                         size_t lock_count, lk_conflict *conflict);
+lk_status lki_pg_push(void *state, const lk_item *jobs, size_t count,
+                      const lk_push_options *options, lk_result *pushed);
+lk_status lki_pg_pull(void *state, const lk_pull_options *options, lk_result *result);
+lk_status lki_pg_acknowledge(void *state, const lk_claim *claims, size_t count);
+lk_status lki_pg_release(void *state, const lk_claim *claim, int64_t delay_ms);
+lk_status lki_pg_extend(void *state, lk_claim *claim, int64_t visibility_ms);
+lk_status lki_pg_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats);
+lk_status lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged);
+lk_status lki_pg_queue_close(void *state, lk_bytes pk);
+lk_status lki_pg_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs);
 lk_status lki_pg_sweep(void *state, size_t max_items, size_t *swept);
 lk_status lki_pg_statistics(void *state, lk_statistics *stats);
 

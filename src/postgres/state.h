@@ -2,7 +2,9 @@
  *
  * The state of an open handle: what all files of the adapter share. open.c makes and frees it.
  *
- * Latches  `latch`: the pool of connections. Held for a few stores, never while the server works.
+ * Latches  `latch`: the pool of connections. `queues_latch`: what is known of queues. Both are held
+ *          for a few stores, never while the server works. `ulid_latch`: generated sks; over it the
+ *          server is asked once a second.
  */
 #ifndef LKI_PG_STATE_H
 #define LKI_PG_STATE_H
@@ -14,6 +16,9 @@
 #include "postgres/status.h"
 
 typedef struct lki_pg_connection lki_pg_connection;
+struct lki_pg_queue;
+
+enum { LKI_PG_BUCKETS = 256 };
 
 typedef struct lki_pg {
     /* [const] */
@@ -25,6 +30,7 @@ typedef struct lki_pg {
     void *clock_context;
     int64_t lock_ttl_ms, lock_refresh_ms;
     size_t max_connections;
+    int64_t job_base_ms; /* with clocks of the options: job time is the monotonic one and so much */
     /* the server's time is the monotonic clock and so much more; the clock then (relaxed: each is a
      * guess of its own) */
     _Atomic int64_t ahead_ms, measured_at_ms;
@@ -35,6 +41,14 @@ typedef struct lki_pg {
     pthread_cond_t freed;    /* a connection is idle, or another one may be opened */
     lki_pg_connection *idle; /* [latch] the one that was used last is first */
     size_t open;             /* [latch] idle or in use */
+
+    pthread_mutex_t queues_latch;
+    struct lki_pg_queue *queues[LKI_PG_BUCKETS]; /* [queues_latch] by hash */
+    size_t queue_count;                          /* [queues_latch] */
+
+    pthread_mutex_t ulid_latch;
+    char ulid[LK_ULID_SIZE];            /* [ulid_latch] the last one */
+    int64_t ulid_from_ms, ulid_mark_ms; /* [ulid_latch] */
 } lki_pg;
 
 /* ---- times, see postgres.h ---- */

@@ -29,6 +29,16 @@
         "claim_until",                                                                   \
         now) ", " KEPT("token",                                                          \
                        now) ", receives = CASE WHEN " LEFTOVER(now) " THEN 0 ELSE i.receives END"
+/* What a push leaves of it: a job that nobody has received yet. */
+#define PUT_OVER_JOB(now)                                                     \
+    " ON CONFLICT (pk, sk) DO UPDATE SET data = EXCLUDED.data, expires_at = " \
+    "EXCLUDED.expires_at, " KEPT("version", now) ", " KEPT(                   \
+        "lock_until", now) ", claim_until = EXCLUDED.claim_until, "           \
+                           "token = NULL, receives = 0"
+/* A job by its key and token; 0: by its key. */
+#define JOB_OF_CLAIM                                                                 \
+    "k AS (SELECT pk, sk, claim_until FROM @.lk_item WHERE pk = $1 AND sk = $2 AND " \
+    "claim_until IS NOT NULL AND ($3::int8 = 0 OR token = $3) AND " LIVE("", "$5") " FOR UPDATE) "
 #define INSERT_ONE "INSERT INTO @.lk_item AS i (pk, sk, data, expires_at) VALUES ($1, $2, $3, $4)"
 
 /* A number as an item has it, the lowest byte first. */
@@ -85,10 +95,10 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
                                                                            "$5") ", " KEPT("claim_"
                                                                                            "until",
                                                                                            "$5") ","
-                                                                                                 " " KEPT("token",
-                                                                                                          "$5") " WHERE NOT (" LIVE("i.",
-                                                                                                                                    "$5") ") OR octet_length(i.data) = 8 "
-                                                                                                                                          "RETURNING data",
+                                                                                                 " " KEPT("token", "$5") " WHERE NOT (" LIVE(
+                                                                                                     "i.",
+                                                                                                     "$5") ") OR octet_length(i.data) = 8 "
+                                                                                                           "RETURNING data",
     [LKI_PG_REMOVE] = "WITH k AS (SELECT i.pk, i.sk FROM " KEYS " AS k (pk, sk) JOIN @.lk_item i "
                       "ON i.pk = k.pk AND i.sk = k.sk ORDER BY i.pk, i.sk FOR UPDATE OF i) "
                       "DELETE FROM @.lk_item i USING k WHERE i.pk = k.pk AND i.sk = k.sk",
@@ -133,6 +143,77 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "WHERE i.pk = k.pk AND i.sk = k.sk",
     [LKI_PG_ROWS_REMOVE] =
         "DELETE FROM @.lk_item i USING " KEYS " AS k (pk, sk) WHERE i.pk = k.pk AND i.sk = k.sk",
+    [LKI_PG_CLOSED_LOOK] = "SELECT pk FROM @.lk_queue WHERE closed AND pk = ANY($1::bytea[])",
+    [LKI_PG_PUSH] =
+        "INSERT INTO @.lk_item AS i (pk, sk, data, expires_at, claim_until) "
+        "SELECT $1::bytea, k.sk, k.data, k.expires_at, $5::int8 FROM "
+        "unnest($2::bytea[], $3::bytea[], $4::int8[]) AS k (sk, data, expires_at) WHERE NOT EXISTS "
+        "(SELECT 1 FROM @.lk_queue WHERE pk = $1 AND closed) ORDER BY k.sk" PUT_OVER_JOB(
+            "$6") " RETURNING 1::int8",
+    [LKI_PG_DUE] =
+        "UPDATE @.lk_item SET claim_until = 0 WHERE ctid = ANY(ARRAY(SELECT ctid FROM @.lk_item "
+        "WHERE pk = $1 AND claim_until > $2 AND claim_until > 0 AND claim_until <= $3 "
+        "ORDER BY claim_until LIMIT $4 FOR UPDATE SKIP LOCKED)) RETURNING sk, token IS NOT NULL",
+    [LKI_PG_PULL] =
+        "UPDATE @.lk_item SET claim_until = $4, token = nextval('@.lk_version'), "
+        "receives = receives + 1 WHERE ctid = ANY(ARRAY(SELECT ctid FROM @.lk_item "
+        "WHERE pk = $1 AND sk >= $2 AND claim_until = 0 AND " LIVE(
+            "", "$3") " ORDER BY sk LIMIT $5 FOR UPDATE SKIP LOCKED)) "
+                      "RETURNING sk, data, COALESCE(expires_at, 0::int8), token, receives",
+    [LKI_PG_QUEUE_LOOK] =
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM @.lk_item WHERE pk = $1 AND claim_until = 0 "
+        "AND " LIVE(
+            "", "$2") " LIMIT 1) q) + (SELECT count(*) FROM (SELECT 1 FROM @.lk_item WHERE "
+                      "pk = $1 AND claim_until > 0 AND " LIVE(
+                          "", "$2") " LIMIT 1) q), (SELECT claim_until FROM "
+                                    "@.lk_item WHERE pk = $1 AND claim_until > 0 ORDER BY "
+                                    "claim_until LIMIT 1), "
+                                    "(SELECT count(*) FROM @.lk_queue WHERE pk = $1 AND closed)",
+    [LKI_PG_ACKNOWLEDGE] =
+        "WITH k AS (SELECT i.pk, i.sk, k.n FROM unnest($1::bytea[], $2::bytea[], $3::int8[]) "
+        "WITH ORDINALITY AS k (pk, sk, token, n) JOIN @.lk_item i ON i.pk = k.pk AND i.sk = k.sk "
+        "WHERE i.claim_until IS NOT NULL AND (k.token = 0 OR i.token = k.token) AND " LIVE(
+            "i.", "$4") " ORDER BY i.pk, i.sk FOR UPDATE OF i) "
+                        "DELETE FROM @.lk_item i USING k WHERE i.pk = k.pk AND i.sk = k.sk "
+                        "RETURNING k.n, i.claim_until",
+    [LKI_PG_RELEASE] = "WITH " JOB_OF_CLAIM "UPDATE @.lk_item i SET claim_until = $4, token = NULL "
+                       "FROM k WHERE i.pk = k.pk AND i.sk = k.sk RETURNING k.claim_until",
+    [LKI_PG_EXTEND] = "WITH " JOB_OF_CLAIM "UPDATE @.lk_item i SET claim_until = $4 "
+                      "FROM k WHERE i.pk = k.pk AND i.sk = k.sk RETURNING k.claim_until",
+    [LKI_PG_INSPECT] =
+        "SELECT k.n, i.claim_until, (i.token IS NOT NULL)::int4, i.receives FROM " NUMBERED
+        " JOIN @.lk_item i ON i.pk = k.pk AND i.sk = k.sk "
+        "WHERE i.claim_until IS NOT NULL AND " LIVE("i.", "$3"),
+    [LKI_PG_QUEUE_STATS] =
+        "SELECT count(*) FILTER (WHERE claim_until <= $2), "
+        "count(*) FILTER (WHERE claim_until > $2 AND token IS NOT NULL), "
+        "count(*) FILTER (WHERE claim_until > $2 AND token IS NULL), "
+        "(SELECT sk FROM @.lk_item WHERE pk = $1 AND claim_until = 0 AND octet_length(sk) = 26 "
+        "AND " LIVE("", "$3") " ORDER BY sk LIMIT 1) "
+                              "FROM @.lk_item WHERE pk = $1 AND claim_until IS NOT NULL AND " LIVE(
+                                  "", "$3"),
+    [LKI_PG_QUEUE_COUNTS] = "SELECT dead, pushes, pulls, empty_pulls, lapses, late, lost "
+                            "FROM @.lk_queue WHERE pk = $1",
+    [LKI_PG_QUEUE_COUNT] =
+        "INSERT INTO @.lk_queue AS q (pk, dead, pushes, pulls, empty_pulls, lapses, late, lost, "
+        "used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (pk) DO UPDATE SET "
+        "dead = q.dead + EXCLUDED.dead, pushes = q.pushes + EXCLUDED.pushes, "
+        "pulls = q.pulls + EXCLUDED.pulls, empty_pulls = q.empty_pulls + EXCLUDED.empty_pulls, "
+        "lapses = q.lapses + EXCLUDED.lapses, late = q.late + EXCLUDED.late, "
+        "lost = q.lost + EXCLUDED.lost, used_at = GREATEST(q.used_at, EXCLUDED.used_at)",
+    [LKI_PG_QUEUE_PURGE] =
+        "DELETE FROM @.lk_item WHERE ctid = ANY(ARRAY(SELECT ctid FROM @.lk_item WHERE pk = $1 AND "
+        "claim_until IS NOT NULL LIMIT $2 FOR UPDATE)) RETURNING 1::int8",
+    [LKI_PG_QUEUE_CLOSE] =
+        "INSERT INTO @.lk_queue AS q (pk, closed, used_at) VALUES ($1, true, $2) "
+        "ON CONFLICT (pk) DO UPDATE SET closed = true",
+    [LKI_PG_QUEUE_TAKE] = "INSERT INTO @.lk_queue AS q (pk, used_at) VALUES ($1, $2) ON CONFLICT "
+                          "(pk) DO UPDATE SET used_at = 0 WHERE false",
+    [LKI_PG_DEPTH] = "SELECT count(*) FROM (SELECT 1 FROM @.lk_item WHERE pk = $1 AND "
+                     "claim_until IS NOT NULL AND " LIVE("", "$3") " LIMIT $2) q",
+    [LKI_PG_WRITERS_WAIT] = "LOCK TABLE @.lk_item IN SHARE MODE",
+    [LKI_PG_ULID_READ] = "SELECT ulid_ms FROM @.lk_schema",
+    [LKI_PG_ULID_MARK] = "UPDATE @.lk_schema SET ulid_ms = GREATEST(ulid_ms, $1)",
     [LKI_PG_SWEEP] =
         "WITH k AS (SELECT pk, sk FROM @.lk_item WHERE expires_at < $1 ORDER BY expires_at "
         "LIMIT $2 FOR UPDATE SKIP LOCKED) DELETE FROM @.lk_item i USING k "
@@ -155,7 +236,14 @@ const char *const lki_pg_schema_texts[] = {
     "CREATE INDEX IF NOT EXISTS lk_item_expiry ON @.lk_item (expires_at) "
     "WHERE expires_at IS NOT NULL",
     "CREATE SEQUENCE IF NOT EXISTS @.lk_version",
-    "CREATE TABLE IF NOT EXISTS @.lk_schema (one bigint PRIMARY KEY, version bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS @.lk_queue (pk bytea PRIMARY KEY, closed boolean NOT NULL DEFAULT "
+    "false, dead bigint NOT NULL DEFAULT 0, pushes bigint NOT NULL DEFAULT 0, pulls bigint NOT "
+    "NULL "
+    "DEFAULT 0, empty_pulls bigint NOT NULL DEFAULT 0, lapses bigint NOT NULL DEFAULT 0, late "
+    "bigint "
+    "NOT NULL DEFAULT 0, lost bigint NOT NULL DEFAULT 0, used_at bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS @.lk_schema (one bigint PRIMARY KEY, version bigint NOT NULL, "
+    "ulid_ms bigint NOT NULL DEFAULT 0)",
     "INSERT INTO @.lk_schema VALUES (1, 1) ON CONFLICT DO NOTHING",
     NULL,
 };

@@ -34,8 +34,27 @@ typedef enum lki_pg_statement {
     LKI_PG_VERSIONS,    /* count -> versions that no lock had */
     LKI_PG_ROWS_WRITE,  /* pks, sks, datas, expires_ats, versions, lock_untils, kinds */
     LKI_PG_ROWS_REMOVE, /* pks, sks */
-    LKI_PG_SWEEP,       /* now, limit -> how many */
-    LKI_PG_CELLS,       /* -> about how many rows */
+    LKI_PG_CLOSED_LOOK, /* pks -> those of queues that are closed */
+    LKI_PG_PUSH, /* pk, sks, datas, expires_ats, visible_at, now -> a row for each, or none: closed */
+    LKI_PG_DUE,          /* pk, above, now, limit -> sk, was claimed: jobs that come due */
+    LKI_PG_PULL,         /* pk, from, now, until, count -> sk, data, expires_at, token, receives */
+    LKI_PG_QUEUE_LOOK,   /* pk, now -> jobs there, first time at which one comes due, closed */
+    LKI_PG_ACKNOWLEDGE,  /* pks, sks, tokens, now -> which, visible_at */
+    LKI_PG_RELEASE,      /* pk, sk, token, visible_at, now -> before: visible_at */
+    LKI_PG_EXTEND,       /* pk, sk, token, until, now -> before: visible_at */
+    LKI_PG_INSPECT,      /* pks, sks, now -> which, visible_at, claimed, receives */
+    LKI_PG_QUEUE_STATS,  /* pk, now -> ready, claimed, delayed, oldest generated sk */
+    LKI_PG_QUEUE_COUNTS, /* pk -> seven counters */
+    LKI_PG_QUEUE_COUNT,  /* pk, seven counters, now */
+    LKI_PG_QUEUE_PURGE,  /* pk, limit -> a row for each */
+    LKI_PG_QUEUE_CLOSE,  /* pk, now */
+    LKI_PG_QUEUE_TAKE,   /* pk: its row is made, and locked */
+    LKI_PG_DEPTH,        /* pk, limit, now -> how many jobs, at most limit */
+    LKI_PG_WRITERS_WAIT, /* all that write have ended */
+    LKI_PG_ULID_READ,    /* -> the mark */
+    LKI_PG_ULID_MARK,    /* a greater mark */
+    LKI_PG_SWEEP,        /* now, limit -> how many */
+    LKI_PG_CELLS,        /* -> about how many rows */
     LKI_PG_STATEMENTS
 } lki_pg_statement;
 

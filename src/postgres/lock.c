@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Locks for callers: read where they are, made or renewed where they have to be. Called through the
+ * table of operations.
+ */
+#include <stdlib.h>
+
+#include "postgres/many.h"
+#include "postgres/operations.h"
+#include "postgres/queue.h"
+
+/* Is a lock there, and not to be renewed? `renew_below_ms`: those that lapse before. */
+static bool
+lock_tell(const PGresult *answer, int at, int64_t renew_below_ms, lk_lock *lock)
+{
+    int64_t version, until_ms;
+    if (at < 0 || !lki_pg_read_number(answer, at, 3, &version) ||
+        !lki_pg_read_number(answer, at, 4, &until_ms) || until_ms < renew_below_ms)
+        return false;
+    lock->version = (uint64_t)version;
+    lock->expires_at_ms = until_ms;
+    return true;
+}
+
+static int64_t
+renew_below(const lki_pg *store, int64_t now_ms)
+{
+    return store->lock_refresh_ms < 0 ? now_ms
+                                      : lki_pg_job_after(now_ms, store->lock_refresh_ms + 1);
+}
+
+/* Makes or renews a lock, unless another thread has just done so: LK_NOT_FOUND then. */
+static lk_status
+lock_make(lki_pg *store, const lk_key *key, lk_lock *lock)
+{
+    int64_t now_ms = lki_pg_now_ms(store);
+    lki_pg_parameters p = {.count = 0};
+    PGresult *answer;
+    lki_pg_add_bytes(&p, key->pk);
+    lki_pg_add_bytes(&p, key->sk);
+    lki_pg_add_number(&p, now_ms);
+    lki_pg_add_number(&p, lki_pg_job_after(now_ms, store->lock_ttl_ms));
+    lki_pg_add_number(&p, renew_below(store, now_ms));
+    /* Made twice, it only has a greater version. */
+    lk_status status = lki_pg_call(store, LKI_PG_LOCK_MAKE, true, &p, &answer);
+    int64_t version, until_ms;
+    if (status != LK_OK)
+        return status;
+    if (PQntuples(answer) == 0)
+        status = LK_NOT_FOUND;
+    else if (!lki_pg_read_number(answer, 0, 0, &version) ||
+             !lki_pg_read_number(answer, 0, 1, &until_ms))
+        status = LK_UNAVAILABLE;
+    PQclear(answer);
+    if (status != LK_OK)
+        return status;
+    lock->version = (uint64_t)version;
+    lock->expires_at_ms = until_ms;
+    lki_pg_count(&store->locks_created, 1);
+    return LK_OK;
+}
+
+lk_status
+lki_pg_get_lock(void *state, const lk_key *key, lk_lock *lock)
+{
+    lki_pg *store = state;
+    lk_status status = LK_NOT_FOUND;
+    for (int tries = 0; status == LK_NOT_FOUND && tries < LKI_PG_TRIES; tries++) {
+        PGresult *answer;
+        int *rows;
+        status = lki_pg_ask_keys(store, LKI_PG_LOCK_READ, key, 1, &answer, &rows);
+        if (status != LK_OK)
+            return status;
+        bool told = lock_tell(answer, rows[0], renew_below(store, lki_pg_now_ms(store)), lock);
+        free(rows);
+        PQclear(answer);
+        status = told ? LK_OK : lock_make(store, key, lock);
+    }
+    return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status;
+}
+
+/* Tells the locks of an answer, or makes those that are missing beside an item or have lapsed, and
+ * then says so by LK_NOT_FOUND: all is to be read again. */
+static lk_status
+locks_tell(lki_pg *store, const PGresult *answer, const int *rows, const lk_key *keys, size_t count,
+           lk_lock *locks)
+{
+    int64_t below_ms = renew_below(store, lki_pg_now_ms(store));
+    lk_status status = LK_OK;
+    for (size_t i = 0; i < count; i++) {
+        bool nothing = rows[i] < 0 ||
+                       (lki_pg_is_null(answer, rows[i], 1) && lki_pg_is_null(answer, rows[i], 3));
+        locks[i].version = 0;
+        locks[i].expires_at_ms = 0;
+        if (nothing || lock_tell(answer, rows[i], below_ms, &locks[i]))
+            continue;
+        lk_status made = lock_make(store, &keys[i], &locks[i]);
+        if (made != LK_OK && made != LK_NOT_FOUND)
+            return made;
+        status = LK_NOT_FOUND;
+    }
+    return status;
+}
+
+lk_status
+lki_pg_get_locked(void *state, const lk_key *keys, size_t count, lk_lock *locks, lk_result *result)
+{
+    lki_pg *store = state;
+    lk_lock *told = malloc((count + 1) * sizeof *told);
+    lk_status status = told == NULL ? LK_NO_MEMORY : LK_NOT_FOUND;
+    for (int tries = 0; status == LK_NOT_FOUND && tries < LKI_PG_TRIES; tries++) {
+        PGresult *answer;
+        int *rows;
+        status = lki_pg_ask_keys(store, LKI_PG_LOCK_READ, keys, count, &answer, &rows);
+        if (status != LK_OK)
+            break;
+        status = locks_tell(store, answer, rows, keys, count, told);
+        if (status == LK_OK)
+            status = lki_pg_add_rows(answer, rows, keys, count, result);
+        free(rows);
+        PQclear(answer);
+    }
+    for (size_t i = 0; status == LK_OK && i < count; i++) {
+        locks[i].version = told[i].version;
+        locks[i].expires_at_ms = told[i].expires_at_ms;
+    }
+    if (status == LK_OK)
+        lk_result_publish(result);
+    free(told);
+    lki_pg_count(&store->multi_gets, count);
+    return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status;
+}

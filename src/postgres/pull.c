@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pulls, and waiting for jobs. Called through the table of operations.
+ *
+ * A pull looks for jobs that have come due, if it may be time, and makes them ready; then it claims
+ * the first ready ones in the order of their sk. Others' locks are passed over, so pulls never wait
+ * for one another.
+ *
+ * What was taken out stays in the server's index until nobody's snapshot needs it any more. So that
+ * a pull need not step over all that, it begins a little before the first job that was seen last,
+ * and at the front every so often. Where it finds nothing so, it looks at all.
+ *
+ * Of the threads of a handle that wait for one queue, one asks the server, again and again with
+ * longer pauses; the others wait for it, or for what this process brings.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "postgres/operations.h"
+#include "postgres/plan.h"
+#include "postgres/queue.h"
+
+enum { DUE_ONCE = 1000, DUE_EVERY_MS = 100, DUE_FULL_MS = 10000, DUE_SLACK_MS = 5000 };
+enum { FULL_EVERY = 64, BEFORE_FIRST_MS = 60000 };
+enum { BURIED_ONCE = 1000 };
+
+typedef struct pulling {
+    lki_pg *store;
+    lki_pg_queue *queue;
+    const lk_pull_options *options;
+    lk_result *result;
+    size_t wanted, buried;
+    int64_t deadline_ms; /* of its claims, in job time */
+} pulling;
+
+/* ---- jobs that come due ---- */
+
+static bool
+due_is_time(pulling *p, int64_t now_ms, int64_t *above_ms)
+{
+    lki_pg_queue *q = p->queue;
+    bool hooked = p->store->monotonic_ms != NULL;
+    pthread_mutex_lock(&p->store->queues_latch);
+    bool full = hooked || now_ms >= q->due_full_at_ms;
+    bool is_time = full || now_ms >= q->due_at_ms;
+    *above_ms = full ? 0 : q->due_above_ms;
+    pthread_mutex_unlock(&p->store->queues_latch);
+    return is_time;
+}
+
+/* All that is due up to `now_ms` was found, or not all. */
+static void
+due_note(pulling *p, int64_t now_ms, int64_t above_ms, bool all, bool any)
+{
+    lki_pg_queue *q = p->queue;
+    pthread_mutex_lock(&p->store->queues_latch);
+    if (all) {
+        q->due_at_ms = now_ms + DUE_EVERY_MS;
+        q->due_above_ms = now_ms - DUE_SLACK_MS;
+        if (above_ms == 0)
+            q->due_full_at_ms = now_ms + DUE_FULL_MS;
+    }
+    if (any)
+        q->has_from = false;
+    pthread_mutex_unlock(&p->store->queues_latch);
+}
+
+/* A job comes due then. */
+static void
+due_expect(pulling *p, int64_t due_ms)
+{
+    pthread_mutex_lock(&p->store->queues_latch);
+    if (due_ms < p->queue->due_at_ms)
+        p->queue->due_at_ms = due_ms;
+    pthread_mutex_unlock(&p->store->queues_latch);
+}
+
+static lk_status
+due_ready(pulling *p)
+{
+    int64_t now_ms = lki_pg_job_now_ms(p->store), above_ms;
+    int64_t limit = p->wanted > DUE_ONCE ? (int64_t)p->wanted : DUE_ONCE;
+    lki_pg_parameters parameters = {.count = 0};
+    PGresult *answer;
+    uint64_t lapses = 0;
+    if (!due_is_time(p, now_ms, &above_ms))
+        return LK_OK;
+    lki_pg_add_bytes(&parameters, p->options->pk);
+    lki_pg_add_number(&parameters, above_ms);
+    lki_pg_add_number(&parameters, now_ms);
+    lki_pg_add_number(&parameters, limit);
+    /* Made ready twice, they are ready. */
+    lk_status status = lki_pg_call(p->store, LKI_PG_DUE, true, &parameters, &answer);
+    if (status != LK_OK)
+        return status;
+    int rows = PQntuples(answer);
+    for (int row = 0; row < rows; row++)
+        lapses += PQgetlength(answer, row, 1) == 1 && PQgetvalue(answer, row, 1)[0] != 0;
+    PQclear(answer);
+    lki_pg_queue_add(p->store, p->queue, LKI_PG_LAPSES, lapses);
+    due_note(p, now_ms, above_ms, rows < limit, rows != 0);
+    return LK_OK;
+}
+
+/* ---- where to begin ---- */
+
+/* Where the look begins; false: at the front. */
+static bool
+from_read(pulling *p, unsigned char from[LK_ULID_SIZE])
+{
+    pthread_mutex_lock(&p->store->queues_latch);
+    bool has = p->queue->has_from && ++p->queue->pulls_from % FULL_EVERY != 0;
+    if (has)
+        memcpy(from, p->queue->from, LK_ULID_SIZE);
+    pthread_mutex_unlock(&p->store->queues_latch);
+    return has;
+}
+
+/* The first job of a full look lies here: the next ones begin a minute before, as other machines'
+ * clocks may be behind. */
+static void
+from_note(pulling *p, lk_bytes sk, uint64_t news)
+{
+    char low[LK_ULID_SIZE] = {0};
+    if (sk.size != LK_ULID_SIZE || p->store->monotonic_ms != NULL)
+        return;
+    int64_t ms = lki_pg_now_ms(p->store) - BEFORE_FIRST_MS;
+    lk_ulid_next(low, ms > 0 ? ms : 0);
+    memset(low + 10, '0', LK_ULID_SIZE - 10);
+    pthread_mutex_lock(&p->store->queues_latch);
+    if (p->queue->news == news) { /* nothing came back meanwhile */
+        memcpy(p->queue->from, memcmp(sk.data, low, LK_ULID_SIZE) < 0 ? sk.data : (const void *)low,
+               LK_ULID_SIZE);
+        p->queue->has_from = true;
+    }
+    pthread_mutex_unlock(&p->store->queues_latch);
+}
+
+/* ---- claims ---- */
+
+static lk_status
+ready_ask(pulling *p, lk_bytes from, PGresult **answer)
+{
+    lki_pg_parameters parameters = {.count = 0};
+    lki_pg_add_bytes(&parameters, p->options->pk);
+    lki_pg_add_bytes(&parameters, from);
+    lki_pg_add_number(&parameters, lki_pg_now_ms(p->store));
+    lki_pg_add_number(&parameters, lki_pg_job_after(p->deadline_ms, 1));
+    lki_pg_add_number(&parameters, p->wanted < INT64_MAX ? (int64_t)p->wanted : INT64_MAX);
+    /* Claimed in vain, where the answer was lost, they come back at their deadline. */
+    return lki_pg_call(p->store, LKI_PG_PULL, true, &parameters, answer);
+}
+
+typedef struct found {
+    lk_bytes sk;
+    int row;
+} found;
+
+static int
+found_order(const void *left, const void *right)
+{
+    return lk_bytes_compare(((const found *)left)->sk, ((const found *)right)->sk);
+}
+
+/* The rows of an answer, in the order of their sk. NULL: no memory. */
+static found *
+found_sort(const PGresult *answer)
+{
+    int count = PQntuples(answer);
+    found *sorted = malloc(((size_t)count + 1) * sizeof *sorted);
+    for (int row = 0; sorted != NULL && row < count; row++)
+        sorted[row] = (found){lki_pg_read_bytes(answer, row, 0), row};
+    if (sorted != NULL)
+        qsort(sorted, (size_t)count, sizeof *sorted, found_order);
+    return sorted;
+}
+
+static bool
+job_read(const pulling *p, const PGresult *answer, int row, lk_item *item, lk_claim *claim)
+{
+    int64_t token, receives;
+    if (lki_pg_is_null(answer, row, 0) || lki_pg_is_null(answer, row, 1) ||
+        !lki_pg_read_number(answer, row, 2, &item->expires_at_ms) ||
+        !lki_pg_read_number(answer, row, 3, &token) ||
+        !lki_pg_read_number(answer, row, 4, &receives))
+        return false;
+    item->key = (lk_key){p->options->pk, lki_pg_read_bytes(answer, row, 0)};
+    item->data = lki_pg_read_bytes(answer, row, 1);
+    *claim = (lk_claim){.key = item->key,
+                        .token = (uint64_t)token,
+                        .deadline_ms = lki_pg_job_as_monotonic(p->store, p->deadline_ms),
+                        .receives = (uint32_t)receives};
+    return true;
+}
+
+/* ---- dead letters ---- */
+
+/* Moves a job that was received too often: it was claimed by this pull, so it is this pull's. In one
+ * step it is acknowledged and pushed; where its key is taken it gets a generated sk. */
+static lk_status
+job_bury(pulling *p, const lk_item *item, const lk_claim *claim)
+{
+    static const lk_push_options unique = {0, 0, true};
+    lk_conflict conflict;
+    lk_write writes[2] = {{.kind = LK_ACKNOWLEDGE, .claim = claim},
+                          {.kind = LK_PUSH, .item = *item, .push = &unique}};
+    writes[1].item.key.pk = p->options->dead_pk;
+    for (;;) {
+        lki_pg_plan plan = {.store = p->store,
+                            .writes = writes,
+                            .write_count = 2,
+                            .conflict = &conflict,
+                            .to_closed = true};
+        lk_status status = lki_pg_plan_run(&plan);
+        lki_pg_plan_free(&plan);
+        if (status != LK_EXISTS || writes[1].item.key.sk.size == 0) {
+            bool moved = status == LK_OK || status == LK_LATE;
+            lki_pg_queue_add(p->store, p->queue, LKI_PG_DEAD, moved);
+            return moved || status == LK_LOST ? LK_OK : status;
+        }
+        writes[1].item.key.sk = (lk_bytes){NULL, 0};
+        writes[1].push = NULL;
+    }
+}
+
+/* ---- one pull ---- */
+
+/* Drafts what may be returned and buries the rest. *taken: how many are in the draft. */
+static lk_status
+jobs_judge(pulling *p, const PGresult *answer, const found *sorted, size_t *taken)
+{
+    lk_status status = LK_OK;
+    *taken = 0;
+    lk_result_draft(p->result);
+    for (int i = 0; status == LK_OK && i < PQntuples(answer); i++) {
+        lk_item item;
+        lk_claim claim;
+        if (!job_read(p, answer, sorted[i].row, &item, &claim))
+            return LK_UNAVAILABLE;
+        if (p->options->max_receives != 0 && claim.receives > p->options->max_receives) {
+            status = job_bury(p, &item, &claim);
+            p->buried++;
+        } else {
+            status = lk_result_add_claimed(p->result, &item, &claim);
+            (*taken)++;
+        }
+    }
+    return status;
+}
+
+static uint64_t
+news_read(pulling *p)
+{
+    pthread_mutex_lock(&p->store->queues_latch);
+    uint64_t news = p->queue->news;
+    pthread_mutex_unlock(&p->store->queues_latch);
+    return news;
+}
+
+/* LK_OK: jobs were taken, the result is published. LK_NOT_FOUND: some were buried, and perhaps
+ * there are others. LK_EMPTY: none is ready. */
+static lk_status
+ready_take(pulling *p)
+{
+    unsigned char bytes[LK_ULID_SIZE];
+    uint64_t news = news_read(p);
+    bool bounded = from_read(p, bytes);
+    size_t taken;
+    PGresult *answer;
+    lk_bytes from = {bytes, bounded ? sizeof bytes : 0};
+    lk_status status = ready_ask(p, from, &answer);
+    if (status == LK_OK && bounded && PQntuples(answer) == 0) {
+        PQclear(answer);
+        from.size = 0;
+        status = ready_ask(p, from, &answer);
+    }
+    if (status != LK_OK)
+        return status;
+    found *sorted = found_sort(answer);
+    status = sorted == NULL ? LK_NO_MEMORY : jobs_judge(p, answer, sorted, &taken);
+    if (status == LK_OK && PQntuples(answer) == 0)
+        status = LK_EMPTY;
+    else if (status == LK_OK && from.size == 0)
+        from_note(p, sorted[0].sk, news);
+    if (status == LK_OK && taken == 0)
+        status = LK_NOT_FOUND;
+    if (status == LK_OK) {
+        lk_result_publish(p->result);
+        lki_pg_queue_add(p->store, p->queue, LKI_PG_PULLS, taken);
+        due_expect(p, lki_pg_job_after(p->deadline_ms, 1));
+    }
+    free(sorted);
+    PQclear(answer);
+    return status;
+}
+
+/* Why nothing was there, and when that may change. */
+static lk_status
+empty_look(pulling *p)
+{
+    lki_pg_parameters parameters = {.count = 0};
+    PGresult *answer;
+    int64_t jobs, due_ms = INT64_MAX, closed;
+    lki_pg_add_bytes(&parameters, p->options->pk);
+    lki_pg_add_number(&parameters, lki_pg_now_ms(p->store));
+    lk_status status = lki_pg_call(p->store, LKI_PG_QUEUE_LOOK, true, &parameters, &answer);
+    if (status != LK_OK)
+        return status;
+    if (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &jobs) ||
+        !lki_pg_read_number(answer, 0, 2, &closed))
+        status = LK_UNAVAILABLE;
+    else
+        status = closed != 0 && jobs == 0 ? LK_CLOSED : LK_EMPTY;
+    (void)lki_pg_read_number(answer, 0, 1, &due_ms);
+    PQclear(answer);
+    due_expect(p, due_ms);
+    return status;
+}
+
+static lk_status
+pull_once(pulling *p)
+{
+    lk_status status = LK_NOT_FOUND;
+    while (status == LK_NOT_FOUND && p->buried < BURIED_ONCE) {
+        status = due_ready(p);
+        if (status == LK_OK)
+            status = ready_take(p);
+    }
+    if (status == LK_NOT_FOUND)
+        return LK_EMPTY;
+    return status == LK_EMPTY ? empty_look(p) : status;
+}
+
+/* ---- waiting ---- */
+
+enum { LOOK_FIRST_MS = 10, LOOK_LAST_MS = 1000, LOOK_HOOKED_MS = 5 };
+
+static void
+wait_for_ms(pulling *p, int64_t ms)
+{
+    int64_t until_ms = lki_pg_clock_ms() + ms;
+    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+    (void)pthread_cond_timedwait(&p->queue->wake, &p->store->queues_latch, &until);
+}
+
+/* Sleeps until there may be something new. `look_ms`: the pause of who asks the server; grows.
+ * `left_ms`: no longer than that. */
+static void
+news_wait(pulling *p, uint64_t news, int64_t left_ms, int64_t *look_ms)
+{
+    lki_pg_queue *q = p->queue;
+    bool hooked = p->store->monotonic_ms != NULL;
+    pthread_mutex_lock(&p->store->queues_latch);
+    q->waiters++;
+    if (q->news == news && q->has_poller && !hooked) {
+        wait_for_ms(p, left_ms < LOOK_LAST_MS ? left_ms : LOOK_LAST_MS);
+    } else if (q->news == news) {
+        int64_t due_ms = q->due_at_ms;
+        q->has_poller = true;
+        pthread_mutex_unlock(&p->store->queues_latch);
+        int64_t until_due_ms = due_ms - lki_pg_job_now_ms(p->store);
+        int64_t pause_ms =
+            hooked ? LOOK_HOOKED_MS : *look_ms - lki_pg_clock_ms() % (*look_ms / 4 + 1);
+        pause_ms = pause_ms < left_ms ? pause_ms : left_ms;
+        if (until_due_ms > 0 && until_due_ms < pause_ms)
+            pause_ms = until_due_ms;
+        pthread_mutex_lock(&p->store->queues_latch);
+        if (q->news == news)
+            wait_for_ms(p, pause_ms);
+        q->has_poller = false;
+        pthread_cond_signal(&q->wake); /* another one goes on asking */
+        *look_ms = *look_ms * 2 < LOOK_LAST_MS ? *look_ms * 2 : LOOK_LAST_MS;
+    }
+    if (q->news != news)
+        *look_ms = LOOK_FIRST_MS;
+    q->waiters--;
+    pthread_mutex_unlock(&p->store->queues_latch);
+}
+
+static lk_status
+pull_wait(pulling *p)
+{
+    int64_t began_ms = lki_pg_monotonic_ms(p->store), look_ms = LOOK_FIRST_MS;
+    for (;;) {
+        uint64_t news = news_read(p);
+        int64_t now_ms = lki_pg_job_now_ms(p->store), visible_ms = p->options->visibility_ms;
+        p->deadline_ms = lki_pg_job_after(now_ms, visible_ms != 0 ? visible_ms : LK_MINUTES(5));
+        p->buried = 0;
+        lk_status status = pull_once(p);
+        if (status != LK_EMPTY || p->options->wait_ms == 0)
+            return status;
+        int64_t waited_ms = lki_pg_monotonic_ms(p->store) - began_ms, left_ms = LOOK_LAST_MS;
+        if (p->options->wait_ms > 0) {
+            left_ms = p->options->wait_ms - waited_ms;
+            if (left_ms <= 0)
+                return LK_TIMED_OUT;
+        }
+        news_wait(p, news, left_ms, &look_ms);
+    }
+}
+
+lk_status
+lki_pg_pull(void *state, const lk_pull_options *options, lk_result *result)
+{
+    pulling p = {.store = state, .options = options, .result = result};
+    p.wanted = options->max_jobs != 0 ? options->max_jobs : 1;
+    lk_status status = lki_pg_queue_take(p.store, options->pk, &p.queue);
+    if (status != LK_OK)
+        return status;
+    status = pull_wait(&p);
+    if (status == LK_EMPTY || status == LK_TIMED_OUT)
+        lki_pg_queue_add(p.store, p.queue, LKI_PG_EMPTY_PULLS, 1);
+    lki_pg_queue_give(p.store, p.queue);
+    return status;
+}

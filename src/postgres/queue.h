@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What this process knows of a queue: who waits, when to look for jobs that come due, what was done
+ * since the counters went to the server. All of it may be forgotten: jobs lie on the server alone.
+ *
+ * Latch  `queues_latch` of the store guards all of it; never held while the server works.
+ */
+#ifndef LKI_PG_QUEUE_H
+#define LKI_PG_QUEUE_H
+
+#include "postgres/connection.h"
+
+typedef enum lki_pg_counter {
+    LKI_PG_DEAD,
+    LKI_PG_PUSHES,
+    LKI_PG_PULLS,
+    LKI_PG_EMPTY_PULLS,
+    LKI_PG_LAPSES,
+    LKI_PG_LATE,
+    LKI_PG_LOST,
+    LKI_PG_COUNTERS
+} lki_pg_counter;
+
+typedef struct lki_pg_queue {
+    struct lki_pg_queue *next;
+    size_t users;       /* calls that have it */
+    int64_t used_at_ms; /* lki_pg_clock_ms */
+    uint64_t counts[LKI_PG_COUNTERS];
+    /* jobs that come due are to be looked for from then on, in job time */
+    int64_t due_at_ms;
+    int64_t due_above_ms, due_full_at_ms; /* those of before were found; until a look at all */
+    /* pulls look from here on; a full look comes every so often */
+    unsigned char from[LK_ULID_SIZE];
+    bool has_from;
+    unsigned pulls_from;
+    /* waiting pulls */
+    pthread_cond_t wake;
+    size_t waiters;
+    uint64_t news; /* counts what this process did to it, to tell whether to look again */
+    bool has_poller;
+    size_t pk_size;
+    unsigned char pk[];
+} lki_pg_queue;
+
+/* LK_OK: the queue, until it is given back. LK_NO_MEMORY. */
+lk_status lki_pg_queue_take(lki_pg *store, lk_bytes pk, lki_pg_queue **queue);
+void lki_pg_queue_give(lki_pg *store, lki_pg_queue *queue);
+void lki_pg_queue_add(lki_pg *store, lki_pg_queue *queue, lki_pg_counter counter, uint64_t n);
+/* The same by its name; nothing without memory. */
+void lki_pg_queue_add_to(lki_pg *store, lk_bytes pk, lki_pg_counter counter, uint64_t n);
+/* This process has changed the queue: waiters look. `due_at_ms`: a job comes due then; 0: none
+ * does. */
+void lki_pg_queue_wake(lki_pg *store, lk_bytes pk, int64_t due_at_ms);
+/* Sends the counters to the server. */
+lk_status lki_pg_queue_flush(lki_pg *store, lki_pg_queue *queue);
+/* Sends all, and frees all. */
+void lki_pg_queues_free(lki_pg *store);
+
+/* `count` new sks, one behind the other, LK_ULID_SIZE bytes each. */
+lk_status lki_pg_ulids(lki_pg *store, char *sks, size_t count);
+
+/* What deadlines and delays are reckoned with. */
+int64_t lki_pg_job_now_ms(const lki_pg *store);
+/* Job time, as the handle's monotonic clock says it. */
+int64_t lki_pg_job_as_monotonic(const lki_pg *store, int64_t job_ms);
+/* A deadline or delay from now; never INT64_MAX. */
+int64_t lki_pg_job_after(int64_t now_ms, int64_t ms);
+
+#endif
