@@ -155,9 +155,13 @@ lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged)
         lki_pg_add_number(&p, PURGE_ONCE);
         status = lki_pg_call(store, LKI_PG_QUEUE_PURGE, false, &p, &answer);
         rows = status == LK_OK ? PQntuples(answer) : 0;
+        for (int row = 0; row < rows; row++) {
+            int64_t expires_at_ms = 0;
+            (void)lki_pg_read_number(answer, row, 0, &expires_at_ms);
+            done += !lk_has_expired(expires_at_ms, lki_pg_now_ms(store));
+        }
         if (status == LK_OK)
             PQclear(answer);
-        done += (size_t)rows;
     }
     lki_pg_queue_wake(store, pk, 0);
     if (status == LK_OK)

@@ -148,6 +148,12 @@ lki_pg_plan_free(lki_pg_plan *p)
     free(p->sums);
     free(p->sks);
     free(p->bumped);
+    p->keys = NULL;
+    p->rows = NULL;
+    p->of_writes = NULL;
+    p->sums = NULL;
+    p->sks = NULL;
+    p->bumped = NULL;
     answers_clear(p);
 }
 
@@ -364,7 +370,9 @@ push_apply(lki_pg_plan *p, size_t i, lki_pg_row *r)
     int64_t delay_ms = write->push != NULL ? write->push->delay_ms : 0;
     if (!p->to_closed && queue_is_closed(p, r->key.pk))
         return LK_CLOSED;
-    if (write->push != NULL && write->push->unique && r->has_data)
+    if (r->has_data && write->item.key.sk.size == 0)
+        return LKI_PG_TAKEN;
+    if (r->has_data && write->push != NULL && write->push->unique)
         return LK_EXISTS;
     put_apply(&write->item, r);
     r->has_job = true;
@@ -431,7 +439,9 @@ plan_judge(lki_pg_plan *p, lki_pg_connection *c)
         if (status == LK_OK)
             status = write_apply(p, i);
         if (status != LK_OK)
-            return c->broken || status == LKI_PG_AGAIN ? status : refused(p, i, status);
+            return c->broken || status == LKI_PG_AGAIN || status == LKI_PG_TAKEN
+                       ? status
+                       : refused(p, i, status);
     }
     return status;
 }
@@ -596,9 +606,15 @@ plan_tell(const lki_pg_plan *p)
 lk_status
 lki_pg_plan_run(lki_pg_plan *p)
 {
-    lk_status status = plan_make(p);
-    if (status == LK_OK)
-        status = plan_commit(p);
+    lk_status status = LKI_PG_TAKEN;
+    for (int tries = 0; status == LKI_PG_TAKEN && tries < LKI_PG_TRIES; tries++) {
+        lki_pg_plan_free(p);
+        status = plan_make(p);
+        if (status == LK_OK)
+            status = plan_commit(p);
+    }
+    if (status == LKI_PG_TAKEN)
+        return LK_BUSY;
     if (status == LK_LOST)
         lki_pg_queue_add_to(p->store, p->keys[p->conflict->write].pk, LKI_PG_LOST, 1);
     if (status != LK_OK)

@@ -408,7 +408,7 @@ lki_pg_pull(void *state, const lk_pull_options *options, lk_result *result)
     if (status != LK_OK)
         return status;
     status = pull_wait(&p);
-    if (status == LK_EMPTY || status == LK_TIMED_OUT)
+    if (status == LK_EMPTY || status == LK_TIMED_OUT || status == LK_CLOSED)
         lki_pg_queue_add(p.store, p.queue, LKI_PG_EMPTY_PULLS, 1);
     lki_pg_queue_give(p.store, p.queue);
     return status;

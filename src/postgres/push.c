@@ -76,6 +76,25 @@ jobs_fill(lki_pg_parameters *p, lki_pg_array columns[3], const lk_item *jobs, si
            lki_pg_add_array(p, &columns[2]);
 }
 
+/* Nothing was pushed: is the queue closed, or a key taken? */
+static lk_status
+why_none(lki_pg *store, lk_bytes pk)
+{
+    lki_pg_parameters p = {.count = 0};
+    lki_pg_array pks;
+    PGresult *answer = NULL;
+    lk_status status = LK_NO_MEMORY;
+    lki_pg_array_begin(&pks, LKI_PG_OF_BYTES, 1);
+    lki_pg_array_bytes(&pks, pk);
+    if (lki_pg_add_array(&p, &pks))
+        status = lki_pg_call(store, LKI_PG_CLOSED_LOOK, true, &p, &answer);
+    if (status == LK_OK)
+        status = PQntuples(answer) != 0 ? LK_CLOSED : LKI_PG_TAKEN;
+    lki_pg_array_free(&pks);
+    PQclear(answer);
+    return status;
+}
+
 static lk_status
 push_ask(lki_pg *store, const lk_item *jobs, size_t count, const char *sks, int64_t visible_at_ms)
 {
@@ -91,7 +110,7 @@ push_ask(lki_pg *store, const lk_item *jobs, size_t count, const char *sks, int6
     for (int i = 0; i < 3; i++)
         lki_pg_array_free(&columns[i]);
     if (status == LK_OK && PQntuples(answer) == 0)
-        status = LK_CLOSED;
+        status = why_none(store, jobs[0].key.pk);
     PQclear(answer);
     return status;
 }
@@ -111,13 +130,17 @@ lki_pg_push(void *state, const lk_item *jobs, size_t count, const lk_push_option
         return LK_NO_MEMORY;
     int64_t visible_at_ms =
         options->delay_ms == 0 ? 0 : lki_pg_job_after(lki_pg_job_now_ms(store), options->delay_ms);
-    lk_status status = lki_pg_ulids(store, sks, count);
-    /* Nothing may be missing once they are there. */
-    if (status == LK_OK)
-        status = pushed_draft(pushed, jobs, count, sks, NULL);
     lk_bytes pk = jobs[0].key.pk;
-    if (status == LK_OK)
-        status = push_ask(store, jobs, count, sks, visible_at_ms);
+    lk_status status = LKI_PG_TAKEN;
+    for (int tries = 0; status == LKI_PG_TAKEN && tries < LKI_PG_TRIES; tries++) {
+        status = lki_pg_ulids(store, sks, count);
+        if (status == LK_OK) /* nothing may be missing once they are there */
+            status = pushed_draft(pushed, jobs, count, sks, NULL);
+        if (status == LK_OK)
+            status = push_ask(store, jobs, count, sks, visible_at_ms);
+    }
+    if (status == LKI_PG_TAKEN)
+        status = LK_BUSY;
     if (status == LK_OK) {
         lki_pg_queue_add_to(store, pk, LKI_PG_PUSHES, count);
         lki_pg_queue_wake(store, pk, visible_at_ms);

@@ -148,8 +148,9 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "INSERT INTO @.lk_item AS i (pk, sk, data, expires_at, claim_until) "
         "SELECT $1::bytea, k.sk, k.data, k.expires_at, $5::int8 FROM "
         "unnest($2::bytea[], $3::bytea[], $4::int8[]) AS k (sk, data, expires_at) WHERE NOT EXISTS "
-        "(SELECT 1 FROM @.lk_queue WHERE pk = $1 AND closed) ORDER BY k.sk" PUT_OVER_JOB(
-            "$6") " RETURNING 1::int8",
+        "(SELECT 1 FROM @.lk_queue WHERE pk = $1 AND closed) AND NOT EXISTS (SELECT 1 FROM "
+        "unnest($2::bytea[]) AS s (sk) JOIN @.lk_item i ON i.pk = $1 AND i.sk = s.sk WHERE " LIVE(
+            "i.", "$6") ") ORDER BY k.sk" PUT_OVER_JOB("$6") " RETURNING 1::int8",
     [LKI_PG_DUE] =
         "UPDATE @.lk_item SET claim_until = 0 WHERE ctid = ANY(ARRAY(SELECT ctid FROM @.lk_item "
         "WHERE pk = $1 AND claim_until > $2 AND claim_until > 0 AND claim_until <= $3 "
@@ -188,7 +189,7 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "SELECT count(*) FILTER (WHERE claim_until <= $2), "
         "count(*) FILTER (WHERE claim_until > $2 AND token IS NOT NULL), "
         "count(*) FILTER (WHERE claim_until > $2 AND token IS NULL), "
-        "(SELECT sk FROM @.lk_item WHERE pk = $1 AND claim_until = 0 AND octet_length(sk) = 26 "
+        "(SELECT sk FROM @.lk_item WHERE pk = $1 AND claim_until <= $2 AND octet_length(sk) = 26 "
         "AND " LIVE("", "$3") " ORDER BY sk LIMIT 1) "
                               "FROM @.lk_item WHERE pk = $1 AND claim_until IS NOT NULL AND " LIVE(
                                   "", "$3"),
@@ -203,7 +204,7 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "lost = q.lost + EXCLUDED.lost, used_at = GREATEST(q.used_at, EXCLUDED.used_at)",
     [LKI_PG_QUEUE_PURGE] =
         "DELETE FROM @.lk_item WHERE ctid = ANY(ARRAY(SELECT ctid FROM @.lk_item WHERE pk = $1 AND "
-        "claim_until IS NOT NULL LIMIT $2 FOR UPDATE)) RETURNING 1::int8",
+        "claim_until IS NOT NULL LIMIT $2 FOR UPDATE)) RETURNING COALESCE(expires_at, 0::int8)",
     [LKI_PG_QUEUE_CLOSE] =
         "INSERT INTO @.lk_queue AS q (pk, closed, used_at) VALUES ($1, true, $2) "
         "ON CONFLICT (pk) DO UPDATE SET closed = true",

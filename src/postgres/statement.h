@@ -46,7 +46,7 @@ typedef enum lki_pg_statement {
     LKI_PG_QUEUE_STATS,  /* pk, now -> ready, claimed, delayed, oldest generated sk */
     LKI_PG_QUEUE_COUNTS, /* pk -> seven counters */
     LKI_PG_QUEUE_COUNT,  /* pk, seven counters, now */
-    LKI_PG_QUEUE_PURGE,  /* pk, limit -> a row for each */
+    LKI_PG_QUEUE_PURGE,  /* pk, limit -> expires_at of each */
     LKI_PG_QUEUE_CLOSE,  /* pk, now */
     LKI_PG_QUEUE_TAKE,   /* pk: its row is made, and locked */
     LKI_PG_DEPTH,        /* pk, limit, now -> how many jobs, at most limit */

@@ -12,6 +12,9 @@
  * said so (a serialization failure, a deadlock), or it was not reached. */
 #define LKI_PG_AGAIN ((lk_status)100)
 
+/* The same: a generated sk was taken, others are to be made. */
+#define LKI_PG_TAKEN ((lk_status)101)
+
 /* LK_OK: the statement was done. */
 lk_status lki_pg_status(const PGresult *result);
 
