@@ -309,6 +309,7 @@ static const lk_operations operations = {
     .queue_purge = lki_pg_queue_purge,
     .queue_close = lki_pg_queue_close,
     .queue_inspect = lki_pg_queue_inspect,
+    .list_partitions = lki_pg_list_partitions,
     .sweep = lki_pg_sweep,
     .statistics = lki_pg_statistics,
     .put_if = lki_pg_put_if,
@@ -338,7 +339,8 @@ handle_open(lki_pg *store, const lk_postgres_options *o, lk_db **db)
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_SWEEP |
                            LK_HAS_STATISTICS | LK_HAS_CONDITIONS | LK_QUERIES_RANGES |
                            LK_LOCKS_ABSENT | LK_IS_SNAPSHOT | LK_IS_DURABLE | LK_HAS_QUEUES |
-                           LK_HAS_QUEUE_INSPECT | LK_COMMITS_JOBS | LK_COMMITS_RELEASES;
+                           LK_HAS_QUEUE_INSPECT | LK_COMMITS_JOBS | LK_COMMITS_RELEASES |
+                           LK_HAS_PARTITIONS;
     adapter.state = store;
     adapter.max_pk_size = o->max_pk_size;
     adapter.max_sk_size = o->max_sk_size;

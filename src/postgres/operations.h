@@ -35,6 +35,8 @@ lk_status lki_pg_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stat
 lk_status lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged);
 lk_status lki_pg_queue_close(void *state, lk_bytes pk);
 lk_status lki_pg_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs);
+lk_status lki_pg_list_partitions(void *state, lk_position *position, size_t limit,
+                                 lk_result *result);
 lk_status lki_pg_sweep(void *state, size_t max_items, size_t *swept);
 lk_status lki_pg_statistics(void *state, lk_statistics *stats);
 

@@ -55,6 +55,13 @@
     "(SELECT substr(b,8,1)||substr(b,7,1)||substr(b,6,1)||substr(b,5,1)||substr(b,4,1)||" \
     "substr(b,3,1)||substr(b,2,1)||substr(b,1,1) FROM int8send(" number ") AS b)"
 
+/* The pks from the first one that is `behind` $1 on, each found by one look into the index. */
+#define EACH_PK(behind)                                                                           \
+    "t (pk) AS ((SELECT pk FROM @.lk_item WHERE pk " behind " $1 ORDER BY pk LIMIT 1) UNION ALL " \
+    "SELECT (SELECT i.pk FROM @.lk_item i WHERE i.pk > t.pk ORDER BY i.pk LIMIT 1) FROM t "       \
+    "WHERE t.pk IS NOT NULL) "
+#define PK_LIVES "EXISTS (SELECT 1 FROM @.lk_item i WHERE i.pk = t.pk AND " LIVE("i.", "$4") ")"
+
 #define KEYS "unnest($1::bytea[], $2::bytea[])"
 #define NUMBERED KEYS " WITH ORDINALITY AS k (pk, sk, n)"
 
@@ -215,6 +222,11 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_WRITERS_WAIT] = "LOCK TABLE @.lk_item IN SHARE MODE",
     [LKI_PG_ULID_READ] = "SELECT ulid_ms FROM @.lk_schema",
     [LKI_PG_ULID_MARK] = "UPDATE @.lk_schema SET ulid_ms = GREATEST(ulid_ms, $1)",
+    [LKI_PG_PARTITIONS] = "WITH RECURSIVE " EACH_PK(
+        ">") "SELECT t.pk FROM t WHERE octet_length(t.pk) <= $3 AND " PK_LIVES " LIMIT $2",
+    [LKI_PG_PARTITIONS_LONG] = "WITH RECURSIVE " EACH_PK(
+        ">=") "SELECT t.pk, ('x' || substr(md5(t.pk), 1, 16))::bit(64)::int8 "
+              "FROM t WHERE octet_length(t.pk) > $3 AND " PK_LIVES " LIMIT $2",
     [LKI_PG_SWEEP] =
         "WITH k AS (SELECT pk, sk FROM @.lk_item WHERE expires_at < $1 ORDER BY expires_at "
         "LIMIT $2 FOR UPDATE SKIP LOCKED) DELETE FROM @.lk_item i USING k "

@@ -53,8 +53,10 @@ typedef enum lki_pg_statement {
     LKI_PG_WRITERS_WAIT, /* all that write have ended */
     LKI_PG_ULID_READ,    /* -> the mark */
     LKI_PG_ULID_MARK,    /* a greater mark */
-    LKI_PG_SWEEP,        /* now, limit -> how many */
-    LKI_PG_CELLS,        /* -> about how many rows */
+    LKI_PG_PARTITIONS,   /* above, limit, largest size, now -> pks up to that size */
+    LKI_PG_PARTITIONS_LONG, /* from, limit, largest size, now -> larger pks, their hashes */
+    LKI_PG_SWEEP,           /* now, limit -> how many */
+    LKI_PG_CELLS,           /* -> about how many rows */
     LKI_PG_STATEMENTS
 } lki_pg_statement;
 
