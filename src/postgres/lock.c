@@ -85,11 +85,14 @@ static lk_status
 locks_tell(lki_pg *store, const PGresult *answer, const int *rows, const lk_key *keys, size_t count,
            lk_lock *locks)
 {
-    int64_t below_ms = renew_below(store, lki_pg_now_ms(store));
+    int64_t now_ms = lki_pg_now_ms(store), below_ms = renew_below(store, now_ms);
     lk_status status = LK_OK;
     for (size_t i = 0; i < count; i++) {
-        bool nothing = rows[i] < 0 ||
-                       (lki_pg_is_null(answer, rows[i], 1) && lki_pg_is_null(answer, rows[i], 3));
+        int64_t until_ms;
+        bool item = rows[i] >= 0 && !lki_pg_is_null(answer, rows[i], 1);
+        bool lock = rows[i] >= 0 && lki_pg_read_number(answer, rows[i], 4, &until_ms) &&
+                    !lk_has_expired(until_ms, now_ms);
+        bool nothing = !item && !lock;
         locks[i].version = 0;
         locks[i].expires_at_ms = 0;
         if (nothing || lock_tell(answer, rows[i], below_ms, &locks[i]))

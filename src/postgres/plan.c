@@ -35,6 +35,8 @@ row_read(lki_pg_row *r, const PGresult *answer, int at, int64_t now_ms)
         return LK_UNAVAILABLE;
     if (r->has_data && lk_has_expired(r->expires_at_ms, now_ms))
         *r = (lki_pg_row){.key = r->key};
+    if (!r->has_data && lk_has_expired(r->lock_until_ms, now_ms))
+        r->version = 0;
     if (!r->has_data)
         r->expires_at_ms = 0; /* it was the lock's */
     return LK_OK;

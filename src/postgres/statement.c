@@ -223,10 +223,10 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_ULID_READ] = "SELECT ulid_ms FROM @.lk_schema",
     [LKI_PG_ULID_MARK] = "UPDATE @.lk_schema SET ulid_ms = GREATEST(ulid_ms, $1)",
     [LKI_PG_PARTITIONS] = "WITH RECURSIVE " EACH_PK(
-        ">") "SELECT t.pk FROM t WHERE octet_length(t.pk) <= $3 AND " PK_LIVES " LIMIT $2",
+        ">") "SELECT t.pk FROM t WHERE octet_length(t.pk) <= $3::int8 AND " PK_LIVES " LIMIT $2",
     [LKI_PG_PARTITIONS_LONG] = "WITH RECURSIVE " EACH_PK(
         ">=") "SELECT t.pk, ('x' || substr(md5(t.pk), 1, 16))::bit(64)::int8 "
-              "FROM t WHERE octet_length(t.pk) > $3 AND " PK_LIVES " LIMIT $2",
+              "FROM t WHERE octet_length(t.pk) > $3::int8 AND " PK_LIVES " LIMIT $2",
     [LKI_PG_SWEEP] =
         "WITH k AS (SELECT pk, sk FROM @.lk_item WHERE expires_at < $1 ORDER BY expires_at "
         "LIMIT $2 FOR UPDATE SKIP LOCKED) DELETE FROM @.lk_item i USING k "
