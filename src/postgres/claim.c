@@ -134,7 +134,7 @@ lki_pg_extend(void *state, lk_claim *claim, int64_t visibility_ms)
     lki_pg *store = state;
     int64_t length_ms = visibility_ms != 0 ? visibility_ms : LK_MINUTES(5);
     int64_t deadline_ms = lki_pg_job_after(lki_pg_job_now_ms(store), length_ms);
-    int64_t visible_at_ms = lki_pg_job_after(deadline_ms, 1);
+    int64_t visible_at_ms = deadline_ms + 1;
     lk_status status = job_ask(store, LKI_PG_EXTEND, claim, visible_at_ms);
     if (status == LK_LOST)
         claim_count(store, claim, status);

@@ -145,7 +145,7 @@ ready_ask(pulling *p, lk_bytes from, PGresult **answer)
     lki_pg_add_bytes(&parameters, p->options->pk);
     lki_pg_add_bytes(&parameters, from);
     lki_pg_add_number(&parameters, lki_pg_now_ms(p->store));
-    lki_pg_add_number(&parameters, lki_pg_job_after(p->deadline_ms, 1));
+    lki_pg_add_number(&parameters, p->deadline_ms + 1);
     lki_pg_add_number(&parameters, p->wanted < INT64_MAX ? (int64_t)p->wanted : INT64_MAX);
     /* Claimed in vain, where the answer was lost, they come back at their deadline. */
     return lki_pg_call(p->store, LKI_PG_PULL, true, &parameters, answer);
@@ -287,7 +287,7 @@ ready_take(pulling *p)
     if (status == LK_OK) {
         lk_result_publish(p->result);
         lki_pg_queue_add(p->store, p->queue, LKI_PG_PULLS, taken);
-        due_expect(p, lki_pg_job_after(p->deadline_ms, 1));
+        due_expect(p, p->deadline_ms + 1);
     }
     free(sorted);
     PQclear(answer);

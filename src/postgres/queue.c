@@ -33,7 +33,7 @@ int64_t
 lki_pg_job_after(int64_t now_ms, int64_t ms)
 {
     int64_t sum;
-    return __builtin_add_overflow(now_ms, ms, &sum) || sum == INT64_MAX ? INT64_MAX - 1 : sum;
+    return __builtin_add_overflow(now_ms, ms, &sum) || sum > INT64_MAX - 2 ? INT64_MAX - 2 : sum;
 }
 
 /* ---- the table ---- */

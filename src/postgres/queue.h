@@ -63,7 +63,7 @@ lk_status lki_pg_ulids(lki_pg *store, char *sks, size_t count);
 int64_t lki_pg_job_now_ms(const lki_pg *store);
 /* Job time, as the handle's monotonic clock says it. */
 int64_t lki_pg_job_as_monotonic(const lki_pg *store, int64_t job_ms);
-/* A deadline or delay from now; never INT64_MAX. */
+/* A deadline or delay from now, so that the millisecond behind it is not the last one. */
 int64_t lki_pg_job_after(int64_t now_ms, int64_t ms);
 
 #endif
