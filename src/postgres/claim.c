@@ -25,11 +25,10 @@ claims_ask(lki_pg *store, const lk_claim *claims, size_t count, PGresult **answe
         whole = lki_pg_keys_add(&pks, &sks, &claims[i].key);
         lki_pg_array_number(&tokens, (int64_t)claims[i].token);
     }
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
     if (whole && lki_pg_add_array(&p, &pks) && lki_pg_add_array(&p, &sks) &&
-        lki_pg_add_array(&p, &tokens)) {
-        lki_pg_add_number(&p, lki_pg_now_ms(store));
+        lki_pg_add_array(&p, &tokens))
         status = lki_pg_call(store, LKI_PG_ACKNOWLEDGE, false, &p, answer);
-    }
     lki_pg_array_free(&pks);
     lki_pg_array_free(&sks);
     lki_pg_array_free(&tokens);
@@ -97,11 +96,11 @@ job_ask(lki_pg *store, lki_pg_statement statement, const lk_claim *claim, int64_
     lki_pg_parameters p = {.count = 0};
     PGresult *answer;
     int64_t before_ms, job_now_ms = lki_pg_job_now_ms(store);
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
     lki_pg_add_bytes(&p, claim->key.pk);
     lki_pg_add_bytes(&p, claim->key.sk);
     lki_pg_add_number(&p, (int64_t)claim->token);
     lki_pg_add_number(&p, visible_at_ms);
-    lki_pg_add_number(&p, lki_pg_now_ms(store));
     lk_status status = lki_pg_call(store, statement, false, &p, &answer);
     if (status != LK_OK)
         return status;

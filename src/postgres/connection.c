@@ -19,6 +19,14 @@ lki_pg_clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t
+lki_pg_until_ms(const lki_pg *store)
+{
+    int64_t until_ms;
+    return __builtin_add_overflow(lki_pg_clock_ms(), store->deadline_ms, &until_ms) ? INT64_MAX
+                                                                                    : until_ms;
+}
+
 void
 lki_pg_pause(int tries)
 {
@@ -328,7 +336,6 @@ static bool
 clock_is_fresh(lki_pg_connection *c)
 {
     int64_t measured_ms = atomic_load_explicit(&c->store->measured_at_ms, memory_order_relaxed);
-    c->until_ms = lki_pg_clock_ms() + c->store->deadline_ms;
     if (c->store->monotonic_ms != NULL || lki_pg_clock_ms() - measured_ms < 60000)
         return true;
     return clock_measure(c) == LK_OK;
@@ -372,10 +379,9 @@ pool_shrink(lki_pg *store)
 }
 
 lk_status
-lki_pg_take(lki_pg *store, lki_pg_connection **connection)
+lki_pg_take(lki_pg *store, int64_t until_ms, lki_pg_connection **connection)
 {
     int saved = errno;
-    int64_t until_ms = lki_pg_clock_ms() + store->deadline_ms;
     lki_pg_connection *c;
     lk_status status = LK_OK;
     for (;;) {
@@ -389,6 +395,7 @@ lki_pg_take(lki_pg *store, lki_pg_connection **connection)
             pool_shrink(store);
             break;
         }
+        c->until_ms = until_ms;
         if (connection_is_there(c) && clock_is_fresh(c))
             break;
         connection_close(c);
@@ -437,24 +444,30 @@ lki_pg_pool_free(lki_pg *store)
 /* ---- a call that is one statement ---- */
 
 lk_status
-lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
-            const lki_pg_parameters *parameters, PGresult **answer)
+lki_pg_call_until(lki_pg *store, int64_t until_ms, lki_pg_statement statement, bool reads,
+                  const lki_pg_parameters *parameters, PGresult **answer)
 {
     for (int tries = 0;; tries++) {
         lki_pg_connection *c;
-        lk_status status = lki_pg_take(store, &c);
+        lk_status status = lki_pg_take(store, until_ms, &c);
         if (status != LK_OK)
             return status;
         status = lki_pg_ask(c, statement, parameters, answer);
         bool broke = c->broken, in_doubt = c->in_doubt;
-        bool timed_out = broke && lki_pg_clock_ms() >= c->until_ms;
         lki_pg_give(c);
         if (broke && in_doubt && !reads)
             return LK_UNKNOWN;
-        bool again = (status == LKI_PG_AGAIN || broke) && !timed_out;
+        bool again = (status == LKI_PG_AGAIN || broke) && lki_pg_clock_ms() < until_ms;
         if (!again || tries == LKI_PG_TRIES)
             return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;
         lki_pg_count(&store->retries, 1);
         lki_pg_pause(tries);
     }
+}
+
+lk_status
+lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
+            const lki_pg_parameters *parameters, PGresult **answer)
+{
+    return lki_pg_call_until(store, lki_pg_until_ms(store), statement, reads, parameters, answer);
 }

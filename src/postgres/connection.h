@@ -23,8 +23,11 @@ struct lki_pg_connection {
     int saved_errno;
 };
 
+/* When a call that begins now gives up: lki_pg_clock_ms. */
+int64_t lki_pg_until_ms(const lki_pg *store);
+
 /* A connection for one call. LK_OK. LK_UNAVAILABLE, LK_NO_MEMORY. */
-lk_status lki_pg_take(lki_pg *store, lki_pg_connection **connection);
+lk_status lki_pg_take(lki_pg *store, int64_t until_ms, lki_pg_connection **connection);
 void lki_pg_give(lki_pg_connection *connection);
 /* Closes all. None is in use. */
 void lki_pg_pool_free(lki_pg *store);
@@ -55,6 +58,9 @@ lk_status lki_pg_ask_text(lki_pg_connection *c, const char *text, PGresult **ans
  * of which nobody knows. */
 lk_status lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
                       const lki_pg_parameters *parameters, PGresult **answer);
+/* The same as part of a call that began before. */
+lk_status lki_pg_call_until(lki_pg *store, int64_t until_ms, lki_pg_statement statement, bool reads,
+                            const lki_pg_parameters *parameters, PGresult **answer);
 
 /* How often a call is tried, and the pause before the next try: random, longer each time. */
 enum { LKI_PG_TRIES = 20 };

@@ -13,9 +13,9 @@ static lk_status
 one_ask(lki_pg *store, const lk_key *key, PGresult **answer)
 {
     lki_pg_parameters p = {.count = 0};
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
     lki_pg_add_bytes(&p, key->pk);
     lki_pg_add_bytes(&p, key->sk);
-    lki_pg_add_number(&p, lki_pg_now_ms(store));
     lk_status status = lki_pg_call(store, LKI_PG_GET, true, &p, answer);
     if (status == LK_OK && PQntuples(*answer) == 0) {
         PQclear(*answer);

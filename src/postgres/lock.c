@@ -36,9 +36,9 @@ lock_make(lki_pg *store, const lk_key *key, lk_lock *lock)
     int64_t now_ms = lki_pg_now_ms(store);
     lki_pg_parameters p = {.count = 0};
     PGresult *answer;
+    lki_pg_add_number(&p, now_ms);
     lki_pg_add_bytes(&p, key->pk);
     lki_pg_add_bytes(&p, key->sk);
-    lki_pg_add_number(&p, now_ms);
     lki_pg_add_number(&p, lki_pg_job_after(now_ms, store->lock_ttl_ms));
     lki_pg_add_number(&p, renew_below(store, now_ms));
     /* Made twice, it only has a greater version. */

@@ -42,9 +42,9 @@ jobs_count(lki_pg *store, lk_bytes pk, lk_queue_statistics *stats)
     lki_pg_parameters p = {.count = 0};
     PGresult *answer;
     int64_t numbers[3], oldest_ms, now_ms = lki_pg_now_ms(store);
+    lki_pg_add_number(&p, now_ms);
     lki_pg_add_bytes(&p, pk);
     lki_pg_add_number(&p, lki_pg_job_now_ms(store));
-    lki_pg_add_number(&p, now_ms);
     lk_status status = lki_pg_call(store, LKI_PG_QUEUE_STATS, true, &p, &answer);
     if (status != LK_OK)
         return status;
@@ -170,19 +170,21 @@ lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged)
 }
 
 /* Waits until all have ended that wrote before the queue was closed, so that no job comes after a
- * pull was told that none will. */
+ * pull was told that none will. Who writes later waits meanwhile, so it is for a moment only:
+ * LKI_PG_AGAIN. */
 static lk_status
-writers_wait(lki_pg *store)
+writers_wait(lki_pg *store, int64_t until_ms)
 {
-    lki_pg_step steps[3] = {{.statement = LKI_PG_BEGIN},
+    lki_pg_step steps[4] = {{.statement = LKI_PG_BEGIN},
+                            {.statement = LKI_PG_WRITERS_HURRY},
                             {.statement = LKI_PG_WRITERS_WAIT},
                             {.statement = LKI_PG_COMMIT}};
     lki_pg_connection *c;
-    lk_status status = lki_pg_take(store, &c);
+    lk_status status = lki_pg_take(store, until_ms, &c);
     if (status != LK_OK)
         return status;
-    status = lki_pg_ask_many(c, steps, 3);
-    lki_pg_clear(steps, 3);
+    status = lki_pg_ask_many(c, steps, 4);
+    lki_pg_clear(steps, 4);
     lki_pg_give(c);
     return status;
 }
@@ -193,18 +195,19 @@ lki_pg_queue_close(void *state, lk_bytes pk)
     lki_pg *store = state;
     lki_pg_parameters p = {.count = 0};
     PGresult *answer;
+    int64_t until_ms = lki_pg_until_ms(store);
     lki_pg_add_bytes(&p, pk);
     lki_pg_add_number(&p, lki_pg_now_ms(store));
-    lk_status status =
-        lki_pg_call(store, LKI_PG_QUEUE_CLOSE, true, &p, &answer); /* twice is once */
+    lk_status status = lki_pg_call_until(store, until_ms, LKI_PG_QUEUE_CLOSE, true, &p,
+                                         &answer); /* twice is once */
     if (status != LK_OK)
         return status;
     PQclear(answer);
-    for (int tries = 0;; tries++) {
-        status = writers_wait(store);
-        if (status != LKI_PG_AGAIN || tries == LKI_PG_TRIES)
-            break;
-        lki_pg_pause(tries);
+    status = LKI_PG_AGAIN;
+    for (int tries = 0; status == LKI_PG_AGAIN && lki_pg_clock_ms() < until_ms; tries++) {
+        status = writers_wait(store, until_ms);
+        if (status == LKI_PG_AGAIN)
+            lki_pg_pause(tries);
     }
     lki_pg_queue_wake(store, pk, 0);
     return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;

@@ -52,10 +52,9 @@ lki_pg_ask_keys(lki_pg *store, lki_pg_statement statement, const lk_key *keys, s
     bool whole = lki_pg_keys_begin(&pks, &sks, count);
     for (size_t i = 0; whole && i < count; i++)
         whole = lki_pg_keys_add(&pks, &sks, &keys[i]);
-    if (whole && lki_pg_add_array(&p, &pks) && lki_pg_add_array(&p, &sks)) {
-        lki_pg_add_number(&p, lki_pg_now_ms(store));
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
+    if (whole && lki_pg_add_array(&p, &pks) && lki_pg_add_array(&p, &sks))
         status = lki_pg_call(store, statement, true, &p, answer);
-    }
     if (status == LK_OK) {
         *rows = lki_pg_rows_by_key(*answer, count, &status);
         if (*rows == NULL)

@@ -11,7 +11,7 @@
 bool lki_pg_keys_begin(lki_pg_array *pks, lki_pg_array *sks, size_t count);
 bool lki_pg_keys_add(lki_pg_array *pks, lki_pg_array *sks, const lk_key *key);
 
-/* Asks a statement {pks, sks, now} whose first column says which key it is. LK_OK: the answer and
+/* Asks a statement {now, pks, sks} whose first column says which key it is. LK_OK: the answer and
  * the row of each key, -1 where there is none; the caller clears and frees them. */
 lk_status lki_pg_ask_keys(lki_pg *store, lki_pg_statement statement, const lk_key *keys,
                           size_t count, PGresult **answer, int **rows);

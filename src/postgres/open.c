@@ -15,7 +15,7 @@
 
 enum { CONNECTIONS = 8, CONNECTIONS_MAX = 10000, SCHEMA_SIZE = 63, NAMES_MAX = 2600 };
 #define DATA_SIZE_CAP ((size_t)256 << 20)
-#define SERVER_OLDEST 120000
+#define SERVER_OLDEST 130000
 
 /* ---- clocks ---- */
 
@@ -158,7 +158,7 @@ static lk_status
 schema_open(lki_pg *store, const lk_postgres_options *o)
 {
     lki_pg_connection *c;
-    lk_status status = lki_pg_take(store, &c);
+    lk_status status = lki_pg_take(store, lki_pg_until_ms(store), &c);
     if (status != LK_OK)
         return status;
     if (PQserverVersion(c->pg) < SERVER_OLDEST)

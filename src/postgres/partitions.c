@@ -73,10 +73,10 @@ short_list(listing *l)
     lki_pg_parameters p = {.count = 0};
     PGresult *answer;
     size_t wanted = l->limit - l->added;
+    lki_pg_add_number(&p, lki_pg_now_ms(l->store));
     lki_pg_add_bytes(&p, (lk_bytes){l->at.bytes, l->at.size});
     lki_pg_add_number(&p, wanted < INT64_MAX ? (int64_t)wanted : INT64_MAX);
     lki_pg_add_number(&p, SHORT);
-    lki_pg_add_number(&p, lki_pg_now_ms(l->store));
     lk_status status = lki_pg_call(l->store, LKI_PG_PARTITIONS, true, &p, &answer);
     if (status != LK_OK)
         return status;
@@ -105,10 +105,10 @@ static lk_status
 long_ask(const listing *l, lk_bytes from, int64_t limit, PGresult **answer)
 {
     lki_pg_parameters p = {.count = 0};
+    lki_pg_add_number(&p, lki_pg_now_ms(l->store));
     lki_pg_add_bytes(&p, from);
     lki_pg_add_number(&p, limit);
     lki_pg_add_number(&p, SHORT);
-    lki_pg_add_number(&p, lki_pg_now_ms(l->store));
     return lki_pg_call(l->store, LKI_PG_PARTITIONS_LONG, true, &p, answer);
 }
 

@@ -7,6 +7,8 @@
  *
  * Rows of queues are locked before those of keys, both in the order of their names: so two commits
  * never wait for one another.
+ *
+ * Where the answer to the commit is lost, another connection asks what became of the transaction.
  */
 #ifndef LKI_PG_PLAN_H
 #define LKI_PG_PLAN_H
@@ -24,6 +26,13 @@ typedef struct lki_pg_row {
                                                pushed or given back */
 } lki_pg_row;
 
+/* How many jobs a queue has to which something is pushed with a bound: before the plan, and then by
+ * what the writes up to one push. */
+typedef struct lki_pg_depth {
+    lk_bytes pk;
+    uint64_t jobs;
+} lki_pg_depth;
+
 typedef struct lki_pg_plan {
     lki_pg *store;
     int64_t now_ms, job_now_ms;
@@ -39,9 +48,25 @@ typedef struct lki_pg_plan {
     int64_t *sums;                /* of the writes that add, where their data lie */
     char *sks;                    /* those that are generated */
     lk_lock *bumped;
-    bool pushes, is_late, to_closed; /* to_closed: also pushes to queues that are closed */
+    size_t push_count;
+    lki_pg_depth *depths; /* in the order of their pks */
+    size_t depth_count;
+    int64_t depth_limit;     /* nobody need count further */
+    int64_t xact, timeline;  /* the transaction, and the history of the server that it is of */
+    bool is_late, to_closed; /* to_closed: also pushes to queues that are closed */
     PGresult *read, *closed, *versions;
 } lki_pg_plan;
+
+/* ---- its parts: rows.c, judge.c ---- */
+
+lki_pg_depth *lki_pg_depth_find(const lki_pg_plan *plan, lk_bytes pk);
+lk_status lki_pg_rows_take(lki_pg_plan *plan, lki_pg_connection *c);
+/* What the rows are to be. LKI_PG_TAKEN. */
+lk_status lki_pg_plan_judge(lki_pg_plan *plan);
+/* Writes the rows, takes out those that say nothing, and commits. */
+lk_status lki_pg_rows_write(lki_pg_plan *plan, lki_pg_connection *c);
+
+/* ---- all of it ---- */
 
 /* Does all of it. LK_OK, LK_LATE: the locks of the caller have their new versions. On anything else
  * nothing was written, but for LK_UNKNOWN. */

@@ -15,6 +15,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "postgres/operations.h"
 #include "postgres/plan.h"
@@ -31,6 +32,7 @@ typedef struct pulling {
     lk_result *result;
     size_t wanted, buried;
     int64_t deadline_ms; /* of its claims, in job time */
+    uint64_t token;      /* of its claims: a job has another one each time */
 } pulling;
 
 /* ---- jobs that come due ---- */
@@ -142,11 +144,12 @@ static lk_status
 ready_ask(pulling *p, lk_bytes from, PGresult **answer)
 {
     lki_pg_parameters parameters = {.count = 0};
+    lki_pg_add_number(&parameters, lki_pg_now_ms(p->store));
     lki_pg_add_bytes(&parameters, p->options->pk);
     lki_pg_add_bytes(&parameters, from);
-    lki_pg_add_number(&parameters, lki_pg_now_ms(p->store));
-    lki_pg_add_number(&parameters, p->deadline_ms + 1);
     lki_pg_add_number(&parameters, p->wanted < INT64_MAX ? (int64_t)p->wanted : INT64_MAX);
+    lki_pg_add_number(&parameters, p->deadline_ms + 1);
+    lki_pg_add_number(&parameters, (int64_t)p->token);
     /* Claimed in vain, where the answer was lost, they come back at their deadline. */
     return lki_pg_call(p->store, LKI_PG_PULL, true, &parameters, answer);
 }
@@ -178,16 +181,15 @@ found_sort(const PGresult *answer)
 static bool
 job_read(const pulling *p, const PGresult *answer, int row, lk_item *item, lk_claim *claim)
 {
-    int64_t token, receives;
+    int64_t receives;
     if (lki_pg_is_null(answer, row, 0) || lki_pg_is_null(answer, row, 1) ||
         !lki_pg_read_number(answer, row, 2, &item->expires_at_ms) ||
-        !lki_pg_read_number(answer, row, 3, &token) ||
-        !lki_pg_read_number(answer, row, 4, &receives))
+        !lki_pg_read_number(answer, row, 3, &receives))
         return false;
     item->key = (lk_key){p->options->pk, lki_pg_read_bytes(answer, row, 0)};
     item->data = lki_pg_read_bytes(answer, row, 1);
     *claim = (lk_claim){.key = item->key,
-                        .token = (uint64_t)token,
+                        .token = p->token,
                         .deadline_ms = lki_pg_job_as_monotonic(p->store, p->deadline_ms),
                         .receives = (uint32_t)receives};
     return true;
@@ -301,8 +303,8 @@ empty_look(pulling *p)
     lki_pg_parameters parameters = {.count = 0};
     PGresult *answer;
     int64_t jobs, due_ms = INT64_MAX, closed;
-    lki_pg_add_bytes(&parameters, p->options->pk);
     lki_pg_add_number(&parameters, lki_pg_now_ms(p->store));
+    lki_pg_add_bytes(&parameters, p->options->pk);
     lk_status status = lki_pg_call(p->store, LKI_PG_QUEUE_LOOK, true, &parameters, &answer);
     if (status != LK_OK)
         return status;
@@ -377,16 +379,34 @@ news_wait(pulling *p, uint64_t news, int64_t left_ms, int64_t *look_ms)
     pthread_mutex_unlock(&p->store->queues_latch);
 }
 
+/* A number that no claim has had: a random one. */
+static bool
+token_draw(uint64_t *token)
+{
+    uint64_t drawn = 0;
+    if (getrandom(&drawn, sizeof drawn, 0) != (ssize_t)sizeof drawn)
+        return false;
+    *token = drawn >> 1 | 1; /* it is a number with a sign there, and 0 is none */
+    return true;
+}
+
+/* One look, with claims of its own. */
+static lk_status
+pull_look(pulling *p)
+{
+    int64_t now_ms = lki_pg_job_now_ms(p->store), visible_ms = p->options->visibility_ms;
+    p->deadline_ms = lki_pg_job_after(now_ms, visible_ms != 0 ? visible_ms : LK_MINUTES(5));
+    p->buried = 0;
+    return token_draw(&p->token) ? pull_once(p) : LK_UNAVAILABLE;
+}
+
 static lk_status
 pull_wait(pulling *p)
 {
     int64_t began_ms = lki_pg_monotonic_ms(p->store), look_ms = LOOK_FIRST_MS;
     for (;;) {
         uint64_t news = news_read(p);
-        int64_t now_ms = lki_pg_job_now_ms(p->store), visible_ms = p->options->visibility_ms;
-        p->deadline_ms = lki_pg_job_after(now_ms, visible_ms != 0 ? visible_ms : LK_MINUTES(5));
-        p->buried = 0;
-        lk_status status = pull_once(p);
+        lk_status status = pull_look(p);
         if (status != LK_EMPTY || p->options->wait_ms == 0)
             return status;
         int64_t waited_ms = lki_pg_monotonic_ms(p->store) - began_ms, left_ms = LOOK_LAST_MS;

@@ -59,7 +59,7 @@ push_planned(lki_pg *store, const lk_item *jobs, size_t count, const lk_push_opt
 
 static bool
 jobs_fill(lki_pg_parameters *p, lki_pg_array columns[3], const lk_item *jobs, size_t count,
-          const char *sks)
+          const char *sks, int64_t now_ms)
 {
     for (int i = 0; i < 3; i++)
         lki_pg_array_begin(&columns[i], i < 2 ? LKI_PG_OF_BYTES : LKI_PG_OF_NUMBERS, count);
@@ -71,6 +71,7 @@ jobs_fill(lki_pg_parameters *p, lki_pg_array columns[3], const lk_item *jobs, si
         else
             lki_pg_array_number(&columns[2], jobs[i].expires_at_ms);
     }
+    lki_pg_add_number(p, now_ms);
     lki_pg_add_bytes(p, jobs[0].key.pk);
     return lki_pg_add_array(p, &columns[0]) && lki_pg_add_array(p, &columns[1]) &&
            lki_pg_add_array(p, &columns[2]);
@@ -102,9 +103,8 @@ push_ask(lki_pg *store, const lk_item *jobs, size_t count, const char *sks, int6
     lki_pg_array columns[3];
     PGresult *answer = NULL;
     lk_status status = LK_NO_MEMORY;
-    if (jobs_fill(&p, columns, jobs, count, sks)) {
+    if (jobs_fill(&p, columns, jobs, count, sks, lki_pg_now_ms(store))) {
         lki_pg_add_number(&p, visible_at_ms);
-        lki_pg_add_number(&p, lki_pg_now_ms(store));
         status = lki_pg_call(store, LKI_PG_PUSH, false, &p, &answer);
     }
     for (int i = 0; i < 3; i++)

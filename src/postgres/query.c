@@ -83,15 +83,15 @@ range_ask(lki_pg *store, const lk_query *query, bool has_after, lki_pg_statement
     if (!range_make(&r, query, has_after))
         return LK_NO_MEMORY;
     lki_pg_parameters p = {.count = 0};
-    lki_pg_add_bytes(&p, query->pk);
-    lki_pg_add_bytes(&p, r.from);
-    if (!r.is_open)
-        lki_pg_add_bytes(&p, r.until);
     lki_pg_add_number(&p, lki_pg_now_ms(store));
+    lki_pg_add_bytes(&p, query->pk);
     if (query->limit != 0 && query->limit <= INT64_MAX)
         lki_pg_add_number(&p, (int64_t)query->limit);
     else
         lki_pg_add_null(&p);
+    lki_pg_add_bytes(&p, r.from);
+    if (!r.is_open)
+        lki_pg_add_bytes(&p, r.until);
     lk_status status = lki_pg_call(store, r.is_open ? open : closed, true, &p, answer);
     free(r.bytes);
     return status;

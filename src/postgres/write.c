@@ -21,11 +21,11 @@ add_expiry(lki_pg_parameters *p, int64_t expires_at_ms)
 static void
 add_item(lki_pg_parameters *p, const lki_pg *store, const lk_item *item)
 {
+    lki_pg_add_number(p, lki_pg_now_ms(store));
     lki_pg_add_bytes(p, item->key.pk);
     lki_pg_add_bytes(p, item->key.sk);
     lki_pg_add_bytes(p, item->data);
     add_expiry(p, item->expires_at_ms);
-    lki_pg_add_number(p, lki_pg_now_ms(store));
 }
 
 /* Asks a statement that writes. `rows`: how many its answer has. */
@@ -96,11 +96,10 @@ set_many(lki_pg *store, const lk_item *const *items, size_t count)
         else
             lki_pg_array_number(&times, items[i]->expires_at_ms);
     }
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
     if (whole && lki_pg_add_array(&p, &pks) && lki_pg_add_array(&p, &sks) &&
-        lki_pg_add_array(&p, &datas) && lki_pg_add_array(&p, &times)) {
-        lki_pg_add_number(&p, lki_pg_now_ms(store));
+        lki_pg_add_array(&p, &datas) && lki_pg_add_array(&p, &times))
         status = write_ask(store, LKI_PG_PUT_MANY, &p, &rows);
-    }
     lki_pg_array_free(&pks);
     lki_pg_array_free(&sks);
     lki_pg_array_free(&datas);
@@ -203,10 +202,10 @@ lki_pg_touch(void *state, const lk_key *key, int64_t expires_at_ms)
     lki_pg *store = state;
     lki_pg_parameters p = {.count = 0};
     int rows;
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
     lki_pg_add_bytes(&p, key->pk);
     lki_pg_add_bytes(&p, key->sk);
     add_expiry(&p, expires_at_ms);
-    lki_pg_add_number(&p, lki_pg_now_ms(store));
     lk_status status = write_ask(store, LKI_PG_TOUCH, &p, &rows);
     return status == LK_OK && rows == 0 ? LK_NOT_FOUND : status;
 }
@@ -228,11 +227,11 @@ lki_pg_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms,
     lki_pg *store = state;
     lki_pg_parameters p = {.count = 0};
     PGresult *answer;
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
     lki_pg_add_bytes(&p, key->pk);
     lki_pg_add_bytes(&p, key->sk);
     lki_pg_add_number(&p, delta);
     add_expiry(&p, expires_at_ms);
-    lki_pg_add_number(&p, lki_pg_now_ms(store));
     lk_status status = lki_pg_call(store, LKI_PG_ADD, false, &p, &answer);
     if (status != LK_OK)
         return status;
