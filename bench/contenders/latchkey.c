@@ -76,6 +76,12 @@ latchkey_attach(void *store)
     return client;
 }
 
+lk_db *
+latchkey_db(void *client)
+{
+    return ((struct client *)client)->db;
+}
+
 static void
 client_detach(void *handle)
 {

@@ -16,6 +16,11 @@ extern const struct bench_contender contender_latchkey;
  * lk_db of its own, so it comes with `open`, `close` and `attach`, which calls latchkey_attach. */
 void latchkey_like(struct bench_contender *contender);
 void *latchkey_attach(void *db);
+lk_db *latchkey_db(void *client);
+
+/* The queue of latchkey_queue on any handle, which it closes; NULL: out of memory. It has no clock
+ * to advance. */
+void *latchkey_queue_on(lk_db *db, const struct queue_setup *setup);
 
 /* Whether a call that ended so is to be made again: LK_BUSY, as a reader that was put aside holds
  * memory back, and not too many attempts yet. The pause is over then. */

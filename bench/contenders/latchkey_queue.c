@@ -55,6 +55,18 @@ queue_new(const struct queue_setup *setup)
     return NULL;
 }
 
+void *
+latchkey_queue_on(lk_db *db, const struct queue_setup *setup)
+{
+    struct queue *queue = calloc(1, sizeof *queue);
+
+    if (queue == NULL)
+        return NULL;
+    queue->visibility_ms = setup->visibility_ms;
+    queue->db = db;
+    return queue;
+}
+
 static void
 queue_free(void *handle)
 {

@@ -87,6 +87,10 @@ struct bench_contender {
     const char *store_of; /* works on the store of the contender of this name; NULL: on its own */
     bool ours;            /* this library under some name or in front of it: no rival in reports */
     bool fixed_sizes;     /* of keys (16 and 16 bytes) and values (BENCH_FIXED_VALUE) */
+    bool outlives;        /* what it opens outlives the program: it is closed in any case */
+    /* What it needs and is not here, as a server: it is left out, and a line says so. NULL, also
+     * what it returns: nothing. */
+    const char *(*missing)(void);
 
     void *(*open)(void);
     void (*close)(void *store);
@@ -117,6 +121,8 @@ struct bench_contender {
      * the same to it. */
     bool (*bulk_begin)(void *client);
     bool (*bulk_end)(void *client);
+    /* After a store was loaded: brings about what time would, as a vacuum. */
+    void (*loaded)(void *store);
 
     bool (*lock)(void *client, const lk_key *key); /* gives the key an optimistic lock */
     /* Of a cache: how often this thread has asked the database so far. */

@@ -20,13 +20,21 @@ _Static_assert(RECORD_ATTEMPTS == BENCH_ATTEMPTS, "a record has the classes of t
 
 struct record record_current;
 
+const char *
+measured_subject(const struct bench_workload *workload)
+{
+    if (bench_options.subject != NULL)
+        return bench_options.subject;
+    return workload->subject != NULL ? workload->subject : "latchkey";
+}
+
 void
 record_describe(const struct bench_workload *of, const struct distribution *distribution)
 {
     struct record_workload *workload = record_workload(&record_current, of->name);
 
     RECORD_TEXT(workload->what, of->what);
-    RECORD_TEXT(workload->subject, of->subject != NULL ? of->subject : "latchkey");
+    RECORD_TEXT(workload->subject, measured_subject(of));
     if (of->unit != NULL)
         RECORD_TEXT(workload->unit, of->unit);
     workload->scale = strncmp(workload->unit, "M ", 2) == 0   ? 1e6

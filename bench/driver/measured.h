@@ -12,6 +12,9 @@ extern struct record record_current;
 /* The machine, the date and the options, before anything runs. */
 void record_begin(struct record *record, int argc, char **argv);
 
+/* The contender that the others are compared with. */
+const char *measured_subject(const struct bench_workload *workload);
+
 /* Says what a workload is. The distribution may be NULL. */
 void record_describe(const struct bench_workload *workload,
                      const struct distribution *distribution);

@@ -88,6 +88,8 @@ static const struct choice options[] = {
     {.help = "What is measured:"},
     {"workload", "NAME,..", 'w', TEXT(workloads, NULL, NULL), "Run these only"},
     {"contender", "NAME,..", 'c', TEXT(contenders, NULL, NULL), "Compare these only"},
+    {"subject", "NAME", 0, TEXT(subject, NULL, NULL),
+     "The contender that the others are compared with (default: the workload's)"},
     {"threads", "N,..", 't', TEXT(threads, NULL, NULL),
      "Numbers of threads (default: the workload's)"},
     {"keys", "N", 'k', WHOLE(keys, units_count, 1000, 1e9), "Items in the store (default 1000000)"},

@@ -15,6 +15,7 @@ struct bench_options {
     enum bench_command command;
     const char *workloads;    /* comma separated; NULL: all but those on request */
     const char *contenders;   /* NULL: those of the workload */
+    const char *subject;      /* whom the others are compared with; NULL: that of the workload */
     const char *threads;      /* NULL: those of the workload */
     const char *distribution; /* NULL: that of the workload */
     const char *pin;          /* none, compact or spread; NULL: nothing was asked for */

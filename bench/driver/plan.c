@@ -43,6 +43,13 @@ plan_elapsed_s(void)
     return (double)(bench_now_ns() - plan_start_ns) / 1e9;
 }
 
+/* What it needs and is not here; NULL: nothing. */
+static const char *
+contender_missing(const struct bench_contender *contender)
+{
+    return contender->missing != NULL ? contender->missing() : NULL;
+}
+
 static bool
 contender_wanted(const struct bench_workload *workload, const struct bench_contender *contender)
 {
@@ -52,7 +59,8 @@ contender_wanted(const struct bench_workload *workload, const struct bench_conte
     if (contender->fixed_sizes && (bench_options.value_size != BENCH_FIXED_VALUE ||
                                    (workload->source != NULL && workload->source->any_sizes)))
         return false;
-    return (list == NULL || list_has(list, contender->name)) && workload->can(contender);
+    return (list == NULL || list_has(list, contender->name)) && workload->can(contender) &&
+           contender_missing(contender) == NULL;
 }
 
 /* Adds a workload with the contenders that can do it. False: bad numbers of threads. */
@@ -270,12 +278,26 @@ plan_seconds(unsigned cells)
     return each * cells + (double)bench_options.keys / 5e4;
 }
 
+/* A line for each contender that was asked for and is left out. */
+static void
+missing_say(void)
+{
+    for (size_t i = 0; i < bench_contender_count; i++) {
+        const struct bench_contender *contender = bench_contenders[i];
+        if (contender_missing(contender) != NULL && bench_options.contenders != NULL &&
+            list_has(bench_options.contenders, contender->name))
+            printf("note: %s is left out: %s\n", contender->name, contender_missing(contender));
+    }
+}
+
 /* The rows that the options ask for. False: they cannot be, and stderr says why. */
 static bool
 rows_plan(void)
 {
-    if (!names_check(bench_options.workloads) || !names_check(bench_options.contenders))
+    if (!names_check(bench_options.workloads) || !names_check(bench_options.contenders) ||
+        !names_check(bench_options.subject))
         return false;
+    missing_say();
     for (size_t i = 0; i < bench_workload_count; i++) {
         const struct bench_workload *workload = bench_workloads[i];
         if (bench_options.workloads != NULL ? !list_has(bench_options.workloads, workload->name)

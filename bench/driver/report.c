@@ -113,12 +113,6 @@ progress_clear(void)
         fputs("\r\033[K", stderr);
 }
 
-static const char *
-subject_name(const struct bench_workload *workload)
-{
-    return workload->subject != NULL ? workload->subject : "latchkey";
-}
-
 void
 report_workload(const struct bench_workload *workload, const struct distribution *distribution)
 {
@@ -128,7 +122,10 @@ report_workload(const struct bench_workload *workload, const struct distribution
     printf("\n");
     report_words("%s: %s%s%s", workload->name, workload->what, distribution != NULL ? ", " : "",
                  distribution != NULL ? distribution_text(distribution, text, sizeof text) : "");
-    snprintf(subject, sizeof subject, "%s is", subject_name(workload));
+    const char *of = measured_subject(workload);
+    snprintf(subject, sizeof subject, "%s is", strlen(of) > 8 ? "subject" : of);
+    if (strlen(of) > 8)
+        report_words("subject: %s", of);
     printf("threads  %-14s %11s %6s %11s %8s %8s %7s\n", "contender", workload->unit, "spread",
            subject, "p50 ns", "p99 ns", "max us");
 }
@@ -193,7 +190,7 @@ static void
 row_judge(const struct bench_workload *workload, struct record_row *row,
           struct record_row *const *rows, size_t count)
 {
-    const struct record_row *own = row_of(rows, count, subject_name(workload));
+    const struct record_row *own = row_of(rows, count, measured_subject(workload));
 
     row->target_count = 0;
     /* At a fixed rate all do what they are told. */
@@ -225,10 +222,14 @@ row_targets(const struct record_row *row)
     }
 }
 
+/* A name that is too long takes some of the room in front of its rate. */
 static void
 row_figures(const struct record_row *row, double scale)
 {
-    printf(" %11.*f", row->median / scale < 1e5 ? 3 : 0, row->median / scale);
+    size_t name = strlen(row->contender);
+    int room = name > 14 && name < 20 ? 25 - (int)name : 11;
+
+    printf(" %*.*f", room, row->median / scale < 1e5 ? 3 : 0, row->median / scale);
     if (row->repeats > 1)
         printf(" %4.0f%%%c", row->spread * 100, row->unsteady ? '!' : ' ');
     else

@@ -74,6 +74,8 @@ store_load(struct task *task, size_t index)
     if (client != NULL) {
         store->items = store->source->load(store->source, contender, client);
         contender->detach(client);
+        if (contender->loaded != NULL)
+            contender->loaded(store->handle);
     }
     store->failed = store->items == 0;
 }
@@ -157,7 +159,7 @@ store_close(struct task *task, size_t index)
 
     (void)task;
     if (store->handle != NULL && store->contender->store_of == NULL &&
-        store->items <= CLOSE_ITEMS_MAX)
+        (store->items <= CLOSE_ITEMS_MAX || store->contender->outlives))
         store->contender->close(store->handle);
     store->handle = NULL;
 }

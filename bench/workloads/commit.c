@@ -4,7 +4,10 @@
  * is given. So the sum of all numbers grows by the number of commits, whichever of them was torn or
  * lost; the driver checks that after the runs.
  */
+#include "driver/driver.h"
 #include "workloads/parts/steps.h"
+
+#include <stdlib.h>
 
 #define DRAWS_MOST 10000 /* a stream may be short of different indexes, for a while */
 
@@ -57,6 +60,88 @@ ring_step(struct bench_worker *worker, size_t count)
     }
 }
 
+/* ---- commits under locks that are held ------------------------------------------------------- */
+
+#define SAME_MOST 64 /* commits of a thread to the same items */
+
+/* The items of a thread, and what their values say. */
+struct held {
+    unsigned left; /* commits, before others are taken; 0: none are held */
+    lk_key keys[BENCH_GROUP];
+    struct data_text texts[BENCH_GROUP];
+    uint64_t numbers[BENCH_GROUP];
+};
+
+static bool
+held_begin(struct bench_run *run)
+{
+    run->own = calloc(run->threads, sizeof(struct held));
+    if (run->own == NULL)
+        run->result->fault = "out of memory";
+    return run->own != NULL;
+}
+
+static void
+held_end(struct bench_run *run)
+{
+    free(run->own);
+}
+
+/* Neighbours, of which each thread has its own. */
+static void
+held_take(struct bench_worker *worker, struct held *held, size_t locks)
+{
+    lk_bytes values[BENCH_GROUP];
+    size_t groups = bench_options.keys / locks / worker->run->threads;
+    size_t first = (worker_next(worker) % groups * worker->run->threads + worker->number) * locks;
+
+    for (size_t i = 0; i < locks; i++)
+        held->keys[i] = data_key(first + i, &held->texts[i]);
+    if (!worker->contender->read(worker->client, held->keys, locks, values)) {
+        worker->counts.failed++;
+        return;
+    }
+    held->left = SAME_MOST;
+    for (size_t i = 0; i < locks; i++)
+        if (!data_proves(values[i], held->texts[i].sk, &held->numbers[i]))
+            worker->counts.wrong++;
+}
+
+/* One more for the first item: the others are written as they are. A contender whose proof is spent
+ * by a commit races, and reads again. */
+static void
+held_commit(struct bench_worker *worker, struct held *held, size_t locks)
+{
+    static _Thread_local char buffers[BENCH_GROUP * DATA_VALUE_MAX];
+    lk_bytes values[BENCH_GROUP];
+
+    for (size_t i = 0; i < locks; i++)
+        values[i] = data_value(buffers + i * bench_options.value_size, held->texts[i].sk,
+                               held->numbers[i] + (i == 0));
+    enum bench_commit outcome =
+        worker->contender->commit(worker->client, held->keys, locks, values);
+    bool raced = worker_raced(worker, outcome, 0, NULL, 0);
+    held->left = raced || outcome == BENCH_FAILED ? 0 : held->left - 1;
+    held->numbers[0] += outcome == BENCH_COMMITTED;
+    worker->done += outcome == BENCH_COMMITTED;
+}
+
+static void
+held_step(struct bench_worker *worker, size_t count)
+{
+    struct held *held = (struct held *)worker->run->own + worker->number;
+    size_t locks = bench_options.locks_per_commit;
+
+    for (; count > 0; count--) {
+        if (held->left == 0)
+            held_take(worker, held, locks);
+        if (held->left != 0)
+            held_commit(worker, held, locks);
+    }
+}
+
+/* ---- the tables ------------------------------------------------------------------------------ */
+
 /* What these workloads have in common. */
 #define COMMIT_ALL                                                                               \
     .unit = "M commits/s", .source = &data_source,                                               \
@@ -87,6 +172,22 @@ static const struct bench_workload workload_commit = {
     .step = ring_step,
 };
 BENCH_WORKLOAD(workload_commit)
+
+static const struct bench_workload workload_commit_held = {
+    .name = "commit-held",
+    .what = "--locks-per-commit items (4) written under locks that are held, 64 times, then others",
+    .order = 23,
+    .threads = "1,2",
+    .distribution = "uniform",
+    .batch = 8,
+    .on_request = true,
+    .counts_itself = true,
+    COMMIT_ALL,
+    .begin = held_begin,
+    .end = held_end,
+    .step = held_step,
+};
+BENCH_WORKLOAD(workload_commit_held)
 
 static const struct bench_workload workload_commit2_zipf = {
     .name = "commit2-zipf",

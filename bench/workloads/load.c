@@ -81,6 +81,10 @@ load_end(struct bench_run *run)
     if (client == NULL ||
         data_verify(&data_source, run->contender, client, 0, step, count, &sum) != 0)
         run->result->fault = "items that were loaded and are not there";
+    if (client != NULL && run->contender->outlives) {
+        run->contender->detach(client);
+        run->contender->close(run->store);
+    }
 }
 
 static void

@@ -199,9 +199,10 @@ void
 jobs_step(struct bench_worker *worker, size_t count)
 {
     struct jobs_actor *actor = jobs_actor(worker);
-    size_t batch = ((struct jobs_run *)worker->run->own)->batch;
+    const struct jobs_run *jobs = worker->run->own;
+    size_t batch = jobs->batch;
 
-    if (worker->run->threads == 1) {
+    if (worker->run->threads == 1 && !jobs->ready) {
         for (; count > 0; count--)
             solo_cycle(worker, actor, batch);
         return;

@@ -68,6 +68,7 @@ struct jobs_actor {
 struct jobs_run {
     _Atomic unsigned producing; /* producers that are not done yet */
     bool opened;                /* the queue, for this run alone */
+    bool ready;                 /* all jobs are there, nobody pushes */
     size_t batch;
     struct jobs_actor *actors; /* one for each thread */
 };
