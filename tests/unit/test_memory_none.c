@@ -73,7 +73,6 @@ test_clocks_names_and_numbers_want_no_memory(void **state)
 {
     (void)state;
     rig r;
-    lk_db *db = NULL;
     char ulid[LK_ULID_SIZE + 1] = "", next[LK_ULID_SIZE + 1];
     rig_open(&r);
     assert_int_equal(lk_now_ms(r.k.db), KIT_START_MS);
