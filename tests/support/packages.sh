@@ -13,7 +13,7 @@ packages_of()
 {
     case $1 in
     build) echo gcc g++ libc6-dev make cmake pkgconf libck-dev libxxhash-dev ;;
-    tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev spin ;;
+    tests) echo clang libclang-rt-14-dev libjemalloc-dev libcmocka-dev liblmdb-dev libpq-dev spin ;;
     models) echo tcc ;; # compiles the small models in no time; tests/model/run goes on without
     bench) echo libjemalloc-dev libcjson-dev ;;
     debugger) echo gdb ;;
@@ -23,6 +23,7 @@ packages_of()
     maps) # the best rivals of the benchmark; it goes on without
         echo liburcu-dev libtbb-dev libcuckoo-dev liblmdb-dev libconcurrentqueue-dev
         ;;
+    postgres) echo postgresql-15 pgbouncer ;; # servers, which are neither started nor enabled; their tests are skipped without
     browser) echo chromium fonts-dejavu-core ;; # opens the benchmark's report; large
     *)
         echo "no such group of packages: $1" >&2
@@ -35,6 +36,51 @@ package_is_installed()
 {
     dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
+
+# What root does to install packages that bring services: none of these is started, now or when the system starts, and no
+# cluster is made. Whatever says so is put back at the end; if this is killed, the policy refuses nobody any more, and the
+# next installation puts the old one back.
+# shellcheck disable=SC2016 # root's shell has the variables
+packages_install_quietly='
+    set -u
+    policy=/usr/sbin/policy-rc.d
+    clusters=/etc/postgresql-common/createcluster.d
+    services=
+    case " $* " in *" pgbouncer "*) services="$services pgbouncer" ;; esac
+    if [ ! -x /usr/bin/pg_createcluster ]; then services="$services postgresql"; fi
+    put_back()
+    {
+        if [ -e $policy.latchkey ]; then
+            mv -f $policy.latchkey $policy
+        elif grep -qs "^# latchkey:" $policy; then
+            rm -f $policy
+        fi
+        rm -f $clusters/latchkey.conf
+        rmdir $clusters 2>/dev/null
+    }
+    put_back
+    trap put_back EXIT
+    trap "exit 130" INT TERM HUP
+    mkdir -p $clusters
+    echo "create_main_cluster = false" >$clusters/latchkey.conf
+    [ ! -e $policy ] || mv $policy $policy.latchkey
+    cat >$policy.new <<END
+#!/bin/sh
+# latchkey: its tests need these programs, not the services. For as long as they are being installed.
+kill -0 $$ 2>/dev/null || exit 0
+case " postgresql$services " in *" \$1 "*) exit 101 ;; esac
+[ ! -x $policy.latchkey ] || exec $policy.latchkey "\$@"
+exit 0
+END
+    chmod 755 $policy.new
+    mv $policy.new $policy
+    apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" || exit
+    for service in $services; do
+        update-rc.d "$service" disable
+        deb-systemd-helper disable "$service.service"
+    done >/dev/null 2>&1
+    [ -z "$services" ] || echo "installed, not enabled:$services"
+'
 
 # need_packages GROUP...: 0 if all packages of the groups are there, at the end.
 need_packages()
@@ -69,9 +115,12 @@ need_packages()
     umask 022
     $packages_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >/dev/null ||
         echo "apt-get update failed; going on with the lists that are there" >&2
+    case " $packages_missing " in
+    *" postgresql-"* | *" pgbouncer "*) set -- sh -c "$packages_install_quietly" sh ;;
+    *) set -- apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends ;;
+    esac
     # shellcheck disable=SC2086 # words are wanted
-    if ! $packages_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends $packages_missing; then
+    if ! $packages_root env DEBIAN_FRONTEND=noninteractive "$@" $packages_missing; then
         umask "$packages_umask"
         echo "could not install:$packages_missing" >&2
         return 1
