@@ -11,22 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-int64_t
-lki_pg_clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t
-lki_pg_until_ms(const lki_pg *store)
-{
-    int64_t until_ms;
-    return __builtin_add_overflow(lki_pg_clock_ms(), store->deadline_ms, &until_ms) ? INT64_MAX
-                                                                                    : until_ms;
-}
-
 void
 lki_pg_pause(int tries)
 {
@@ -274,8 +258,8 @@ clock_measure(lki_pg_connection *c)
             ahead = server_ms - (sent_ms + shortest / 2);
         }
     }
-    atomic_store_explicit(&c->store->ahead_ms, ahead, memory_order_relaxed);
-    atomic_store_explicit(&c->store->measured_at_ms, now_ms, memory_order_relaxed);
+    lki_pg_ms_set(&c->store->ahead_ms, ahead);
+    lki_pg_ms_set(&c->store->measured_at_ms, now_ms);
     return LK_OK;
 }
 
@@ -335,7 +319,7 @@ connection_is_there(lki_pg_connection *c)
 static bool
 clock_is_fresh(lki_pg_connection *c)
 {
-    int64_t measured_ms = atomic_load_explicit(&c->store->measured_at_ms, memory_order_relaxed);
+    int64_t measured_ms = lki_pg_ms_read(&c->store->measured_at_ms);
     if (c->store->monotonic_ms != NULL || lki_pg_clock_ms() - measured_ms < 60000)
         return true;
     return clock_measure(c) == LK_OK;

@@ -19,21 +19,6 @@ enum { CONNECTIONS = 8, CONNECTIONS_MAX = 10000, SCHEMA_SIZE = 63, NAMES_MAX = 2
 
 /* ---- clocks ---- */
 
-int64_t
-lki_pg_monotonic_ms(const lki_pg *store)
-{
-    return store->monotonic_ms != NULL ? store->monotonic_ms(store->clock_context)
-                                       : lki_pg_clock_ms();
-}
-
-int64_t
-lki_pg_now_ms(const lki_pg *store)
-{
-    if (store->realtime_ms != NULL)
-        return store->realtime_ms(store->clock_context);
-    return lki_pg_clock_ms() + atomic_load_explicit(&store->ahead_ms, memory_order_relaxed);
-}
-
 /* The handle's clocks, where the options have none. */
 static int64_t
 server_realtime_ms(void *store)
@@ -62,18 +47,18 @@ lki_pg_statistics(void *state, lk_statistics *stats)
     if (PQntuples(answer) == 1 && lki_pg_read_number(answer, 0, 0, &cells))
         stats->cells = (uint64_t)cells;
     PQclear(answer);
-    stats->gets = atomic_load(&store->gets);
-    stats->hits = atomic_load(&store->hits);
-    stats->multi_gets = atomic_load(&store->multi_gets);
-    stats->queries = atomic_load(&store->queries);
-    stats->items_queried = atomic_load(&store->items_queried);
-    stats->sets = atomic_load(&store->sets);
-    stats->deletes = atomic_load(&store->deletes);
-    stats->commits = atomic_load(&store->commits);
-    stats->races = atomic_load(&store->races);
-    stats->locks_created = atomic_load(&store->locks_created);
-    stats->locks_renewed = atomic_load(&store->locks_renewed);
-    stats->retries = atomic_load(&store->retries);
+    stats->gets = lki_pg_counted(&store->gets);
+    stats->hits = lki_pg_counted(&store->hits);
+    stats->multi_gets = lki_pg_counted(&store->multi_gets);
+    stats->queries = lki_pg_counted(&store->queries);
+    stats->items_queried = lki_pg_counted(&store->items_queried);
+    stats->sets = lki_pg_counted(&store->sets);
+    stats->deletes = lki_pg_counted(&store->deletes);
+    stats->commits = lki_pg_counted(&store->commits);
+    stats->races = lki_pg_counted(&store->races);
+    stats->locks_created = lki_pg_counted(&store->locks_created);
+    stats->locks_renewed = lki_pg_counted(&store->locks_renewed);
+    stats->retries = lki_pg_counted(&store->retries);
     return LK_OK;
 }
 

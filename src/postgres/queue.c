@@ -22,9 +22,8 @@ lki_pg_job_now_ms(const lki_pg *store)
 int64_t
 lki_pg_job_as_monotonic(const lki_pg *store, int64_t job_ms)
 {
-    int64_t base_ms = store->monotonic_ms == NULL
-                          ? atomic_load_explicit(&store->ahead_ms, memory_order_relaxed)
-                          : store->job_base_ms;
+    int64_t base_ms =
+        store->monotonic_ms == NULL ? lki_pg_ms_read(&store->ahead_ms) : store->job_base_ms;
     int64_t ms;
     return __builtin_sub_overflow(job_ms, base_ms, &ms) ? INT64_MAX : ms;
 }

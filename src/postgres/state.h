@@ -10,8 +10,8 @@
 #define LKI_PG_STATE_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
+#include "postgres/atomic.h"
 #include "postgres/statement.h"
 #include "postgres/status.h"
 
@@ -31,10 +31,9 @@ typedef struct lki_pg {
     int64_t lock_ttl_ms, lock_refresh_ms;
     size_t max_connections;
     int64_t job_base_ms; /* with clocks of the options: job time is the monotonic one and so much */
-    /* the server's time is the monotonic clock and so much more; the clock then (relaxed: each is a
-     * guess of its own) */
-    _Atomic int64_t ahead_ms, measured_at_ms;
-    _Atomic uint64_t gets, hits, multi_gets, queries, items_queried, sets, deletes, commits, races,
+    /* the server's time is the monotonic clock and so much more; the clock then */
+    lki_pg_shared_ms ahead_ms, measured_at_ms;
+    lki_pg_statistic gets, hits, multi_gets, queries, items_queried, sets, deletes, commits, races,
         locks_created, locks_renewed, retries;
 
     pthread_mutex_t latch;
@@ -58,11 +57,5 @@ int64_t lki_pg_clock_ms(void);
 /* What expiry is judged by, and what deadlines and delays are reckoned with: Unix ms. */
 int64_t lki_pg_now_ms(const lki_pg *store);
 int64_t lki_pg_monotonic_ms(const lki_pg *store);
-
-static inline void
-lki_pg_count(_Atomic uint64_t *counter, uint64_t n)
-{
-    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
 
 #endif

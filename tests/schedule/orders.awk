@@ -7,7 +7,7 @@
 # KIND is load, store, change (read-modify-write) or fence; ORDER its number in __ATOMIC_; ACCESS the verb and its first
 # argument without spaces, with #2, #3, ... where a function has the same text again. LINE is where the line of the statement
 # that has the verb begins. With -v relaxed=1 the relaxed ones are among them, with order 0. Verbs are those of
-# src/base/atomic.h, the fences of Concurrency Kit, and whatever src/lmdb/atomic.h has.
+# src/base/atomic.h, the fences of Concurrency Kit, and whatever src/lmdb/atomic.h and src/postgres/atomic.h have.
 function flush(    i, n) {
     for (i = 1; i <= lines; i++) {
         if (match(text[i], /^[a-zA-Z_][a-zA-Z_0-9]*\(/))
@@ -17,13 +17,13 @@ function flush(    i, n) {
             sub(/^#[ ]*define[ ]+/, "", name)
         }
         rest = text[i]
-        while (match(rest, file ~ /lmdb\/atomic\.h$/ ? explicit : verbs)) {
+        while (match(rest, file ~ /(lmdb|postgres)\/atomic\.h$/ ? explicit : verbs)) {
             verb = substr(rest, RSTART, RLENGTH - 1)
             sub(/^[^a-z]/, "", verb)
             rest = substr(rest, RSTART + RLENGTH)
             arguments(rest, i)
             order = verb " " all
-            if (file !~ /lmdb\/atomic\.h$/)
+            if (file !~ /(lmdb|postgres)\/atomic\.h$/)
                 order = verb
             order = order ~ /seq_cst/ ? 5 : order ~ /acq_rel/ ? 4 : order ~ /release|fence_store/ ? 3 : \
                 order ~ /acquire|fence_load/ ? 2 : 0

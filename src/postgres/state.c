@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The times of an open handle: its own machine's, and the one that all processes have in common.
+ */
+#include <time.h>
+
+#include "postgres/state.h"
+
+int64_t
+lki_pg_clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t
+lki_pg_until_ms(const lki_pg *store)
+{
+    int64_t until_ms;
+    return __builtin_add_overflow(lki_pg_clock_ms(), store->deadline_ms, &until_ms) ? INT64_MAX
+                                                                                    : until_ms;
+}
+
+int64_t
+lki_pg_monotonic_ms(const lki_pg *store)
+{
+    return store->monotonic_ms != NULL ? store->monotonic_ms(store->clock_context)
+                                       : lki_pg_clock_ms();
+}
+
+int64_t
+lki_pg_now_ms(const lki_pg *store)
+{
+    if (store->realtime_ms != NULL)
+        return store->realtime_ms(store->clock_context);
+    return lki_pg_clock_ms() + lki_pg_ms_read(&store->ahead_ms);
+}
