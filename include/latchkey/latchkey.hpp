@@ -37,6 +37,9 @@
 #if __has_include(<latchkey/lmdb.h>)
 #include <latchkey/lmdb.h>
 #endif
+#if __has_include(<latchkey/postgres.h>)
+#include <latchkey/postgres.h>
+#endif
 
 namespace latchkey
 {
@@ -405,6 +408,15 @@ class database
     open_lmdb(database &db, const char *path, const lk_lmdb_options *options = nullptr) noexcept
     {
         return opened(db, [&](lk_db **to) { return lk_lmdb_open(path, options, to); });
+    }
+#endif
+#ifdef LATCHKEY_POSTGRES_H
+    /* The program links latchkey-postgres as well. */
+    [[nodiscard]] static lk_status
+    open_postgres(database &db, const char *conninfo,
+                  const lk_postgres_options *options = nullptr) noexcept
+    {
+        return opened(db, [&](lk_db **to) { return lk_postgres_open(conninfo, options, to); });
     }
 #endif
 
