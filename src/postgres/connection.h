@@ -23,9 +23,6 @@ struct lki_pg_connection {
     int saved_errno;
 };
 
-/* When a call that begins now gives up: lki_pg_clock_ms. */
-int64_t lki_pg_until_ms(const lki_pg *store);
-
 /* A connection for one call. LK_OK. LK_UNAVAILABLE, LK_NO_MEMORY. */
 lk_status lki_pg_take(lki_pg *store, int64_t until_ms, lki_pg_connection **connection);
 void lki_pg_give(lki_pg_connection *connection);

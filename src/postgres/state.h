@@ -54,6 +54,8 @@ typedef struct lki_pg {
 
 /* The system's monotonic clock: for what this machine waits for. */
 int64_t lki_pg_clock_ms(void);
+/* When a call that begins now gives up, by that clock. */
+int64_t lki_pg_until_ms(const lki_pg *store);
 /* What expiry is judged by, and what deadlines and delays are reckoned with: Unix ms. */
 int64_t lki_pg_now_ms(const lki_pg *store);
 int64_t lki_pg_monotonic_ms(const lki_pg *store);
