@@ -5,6 +5,10 @@
  *
  * Every wait is a poll(2) with the end of the call's time, so a server that is silent ends in a
  * status. A connection on which anything was not as it should be is closed when it is given back.
+ *
+ * A call that writes is in doubt from the moment at which its last message may have gone out, until
+ * the server says that it was done, or that it was not: an error by the server's own word is such a
+ * thing, also where it is the session's last one; that the connection is lost is not.
  */
 #ifndef LKI_PG_CONNECTION_H
 #define LKI_PG_CONNECTION_H
@@ -18,10 +22,13 @@ struct lki_pg_connection {
     lki_pg_connection *next;
     int64_t until_ms;  /* when the call that has it gives up; lki_pg_clock_ms */
     bool broken;       /* it lost its way */
-    bool in_doubt;     /* broken while the server may have been working */
+    bool in_doubt;     /* broken, and what was asked last may have been done */
+    bool ended;        /* the server said so; what is asked from then on is not done */
     uint64_t prepared; /* a bit for each statement */
-    int saved_errno;
 };
+
+/* Waits for a connection's socket, by poll(2). False: the time is over, or it is closed. */
+bool lki_pg_socket_wait(lki_pg_connection *c, short events, int64_t until_ms);
 
 /* A connection for one call. LK_OK. LK_UNAVAILABLE, LK_NO_MEMORY. */
 lk_status lki_pg_take(lki_pg *store, int64_t until_ms, lki_pg_connection **connection);

@@ -184,6 +184,8 @@ writers_wait(lki_pg *store, int64_t until_ms)
     if (status != LK_OK)
         return status;
     status = lki_pg_ask_many(c, steps, 4);
+    if (status != LK_OK && c->broken && lki_pg_clock_ms() < until_ms)
+        status = LKI_PG_AGAIN; /* waiting twice does no harm */
     lki_pg_clear(steps, 4);
     lki_pg_give(c);
     return status;
@@ -210,5 +212,6 @@ lki_pg_queue_close(void *state, lk_bytes pk)
             lki_pg_pause(tries);
     }
     lki_pg_queue_wake(store, pk, 0);
-    return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;
+    /* It is closed, but somebody may still be at a push that is not. */
+    return status == LK_OK ? LK_OK : LK_UNKNOWN;
 }

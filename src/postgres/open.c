@@ -117,7 +117,7 @@ schema_make(lki_pg_connection *c, const char *schema)
     return status;
 }
 
-/* LK_OK: tables of this version. LK_NOT_FOUND: none. */
+/* LK_OK: tables of this version. LK_NOT_FOUND: none, or not all. */
 static lk_status
 schema_look(lki_pg_connection *c, const char *schema)
 {
@@ -131,7 +131,10 @@ schema_look(lki_pg_connection *c, const char *schema)
     if (status != LK_OK || !is_there)
         return status != LK_OK ? status : LK_NOT_FOUND;
     status = text_ask(c, lki_pg_version_text, schema, &answer);
-    if (status == LK_OK && (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &version)))
+    if (status == LK_OK && PQntuples(answer) == 0)
+        status = LK_NOT_FOUND; /* whoever makes them has not come to the end */
+    else if (status == LK_OK &&
+             (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &version)))
         status = LK_INVALID;
     PQclear(answer);
     if (status == LK_OK && version != LKI_PG_SCHEMA_VERSION)
@@ -231,12 +234,10 @@ store_free(lki_pg *store)
     free(store);
 }
 
-static void
-pg_close(void *state)
+void
+lki_pg_close(void *state)
 {
-    int saved = errno;
     store_free(state);
-    errno = saved;
 }
 
 static lki_pg *
@@ -273,36 +274,6 @@ store_new(const char *conninfo, const lk_postgres_options *o)
     return NULL;
 }
 
-static const lk_operations operations = {
-    .size = sizeof operations,
-    .close = pg_close,
-    .get_at = lki_pg_get,
-    .set = lki_pg_set,
-    .remove = lki_pg_remove,
-    .get_into_at = lki_pg_get_into,
-    .get_many = lki_pg_get_many,
-    .query = lki_pg_query,
-    .get_lock_at = lki_pg_get_lock,
-    .get_locked = lki_pg_get_locked,
-    .commit = lki_pg_commit,
-    .push = lki_pg_push,
-    .pull = lki_pg_pull,
-    .acknowledge = lki_pg_acknowledge,
-    .release = lki_pg_release,
-    .extend = lki_pg_extend,
-    .queue_stats = lki_pg_queue_stats,
-    .queue_purge = lki_pg_queue_purge,
-    .queue_close = lki_pg_queue_close,
-    .queue_inspect = lki_pg_queue_inspect,
-    .list_partitions = lki_pg_list_partitions,
-    .sweep = lki_pg_sweep,
-    .statistics = lki_pg_statistics,
-    .put_if = lki_pg_put_if,
-    .touch = lki_pg_touch,
-    .add = lki_pg_add,
-    .count = lki_pg_count_items,
-};
-
 /* Does libpq understand it? */
 static lk_status
 conninfo_check(const char *conninfo)
@@ -333,7 +304,7 @@ handle_open(lki_pg *store, const lk_postgres_options *o, lk_db **db)
     adapter.realtime_ms = hooked ? store->realtime_ms : server_realtime_ms;
     adapter.monotonic_ms = hooked ? store->monotonic_ms : system_monotonic_ms;
     adapter.clock_context = hooked ? store->clock_context : store;
-    return lk_adapter_open(&operations, &adapter, db);
+    return lk_adapter_open(&lki_pg_operations, &adapter, db);
 }
 
 lk_status
@@ -357,6 +328,7 @@ lk_postgres_open(const char *conninfo, const lk_postgres_options *options, lk_db
         errno = saved;
         return LK_NO_MEMORY;
     }
+    lki_pg_time_begin(store);
     status = schema_open(store, &o);
     if (status == LK_OK)
         status = times_open(store);

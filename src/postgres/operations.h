@@ -7,6 +7,10 @@
 
 #include <latchkey/adapter.h>
 
+/* The table: entry.c, through which each call comes. */
+extern const lk_operations lki_pg_operations;
+
+void lki_pg_close(void *state);
 lk_status lki_pg_get(void *state, const lk_key *key, lk_result *result);
 lk_status lki_pg_get_into(void *state, const lk_key *key, void *buffer, size_t capacity,
                           size_t *size);

@@ -242,7 +242,7 @@ plan_commit(lki_pg_plan *p)
         if (status != LK_OK)
             return status;
         status = plan_try(p, c, &in_doubt);
-        bool again = status == LKI_PG_AGAIN || c->broken;
+        bool again = status == LKI_PG_AGAIN || (status != LK_OK && c->broken);
         lki_pg_give(c);
         if (in_doubt) {
             status = outcome_ask(p, until_ms);

@@ -406,6 +406,7 @@ pull_wait(pulling *p)
     int64_t began_ms = lki_pg_monotonic_ms(p->store), look_ms = LOOK_FIRST_MS;
     for (;;) {
         uint64_t news = news_read(p);
+        lki_pg_time_begin(p->store);
         lk_status status = pull_look(p);
         if (status != LK_EMPTY || p->options->wait_ms == 0)
             return status;

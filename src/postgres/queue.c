@@ -198,7 +198,7 @@ lki_pg_queue_flush(lki_pg *store, lki_pg_queue *queue)
     else if (status != LK_UNKNOWN)
         for (int i = 0; i < LKI_PG_COUNTERS; i++)
             lki_pg_queue_add(store, queue, (lki_pg_counter)i, counts[i]);
-    return status;
+    return status == LK_UNKNOWN ? LK_OK : status; /* they are there, or lost */
 }
 
 void

@@ -54,7 +54,10 @@ typedef struct lki_pg {
 
 /* The system's monotonic clock: for what this machine waits for. */
 int64_t lki_pg_clock_ms(void);
-/* When a call that begins now gives up, by that clock. */
+/* The time of the call that this thread makes begins: all that it waits for ends with it, however
+ * often it asks. entry.c does it for all; a pull that waits begins anew with each look. */
+void lki_pg_time_begin(const lki_pg *store);
+/* When that call gives up, by that clock. */
 int64_t lki_pg_until_ms(const lki_pg *store);
 /* What expiry is judged by, and what deadlines and delays are reckoned with: Unix ms. */
 int64_t lki_pg_now_ms(const lki_pg *store);

@@ -23,6 +23,17 @@ static const meaning meanings[] = {
     {"0A", LK_UNSUPPORTED},    /* not a feature of this engine */
 };
 
+bool
+lki_pg_is_refusal(const PGresult *result)
+{
+    const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (PQresultStatus(result) != PGRES_FATAL_ERROR || code == NULL)
+        return false;
+    bool panics = severity != NULL && strcmp(severity, "PANIC") == 0;
+    return !panics && strncmp(code, "08", 2) != 0 && strcmp(code, "40003") != 0;
+}
+
 lk_status
 lki_pg_status(const PGresult *result)
 {

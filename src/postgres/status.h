@@ -18,4 +18,9 @@
 /* LK_OK: the statement was done. */
 lk_status lki_pg_status(const PGresult *result);
 
+/* Does the server say that it did not do the statement, nor anything else of its transaction? Not
+ * so where libpq or a pooler have lost the server (class 08), or where the server goes down over
+ * it: it may have happened. */
+bool lki_pg_is_refusal(const PGresult *result);
+
 #endif

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See connection.h: connections are opened, kept, and lent to calls.
+ */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "postgres/connection.h"
+
+/* ---- the pool ---- */
+
+/* libpq would print them. The server's last word, where it comes between two statements, is one of
+ * them: what is asked after it is not done. */
+static void
+notice_take(void *connection, const PGresult *notice)
+{
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (severity != NULL && strcmp(severity, "FATAL") == 0)
+        ((lki_pg_connection *)connection)->ended = true;
+}
+
+/* The part of a list with commas that is behind the first `skipped` ones; a list of one is of all.
+ * NULL: there is none. */
+static const char *
+list_behind(const char *list, size_t skipped)
+{
+    const char *at = list;
+    if (list == NULL || strchr(list, ',') == NULL)
+        return list;
+    while (skipped-- != 0 && (at = strchr(at, ',')) != NULL)
+        at++;
+    return at;
+}
+
+static size_t
+list_count(const char *list)
+{
+    size_t count = 1;
+    while (list != NULL && (list = strchr(list, ',')) != NULL) {
+        list++;
+        count++;
+    }
+    return count;
+}
+
+static const char *
+option_find(const PQconninfoOption *options, const char *name)
+{
+    for (; options != NULL && options->keyword != NULL; options++)
+        if (strcmp(options->keyword, name) == 0 && options->val != NULL && options->val[0] != '\0')
+            return options->val;
+    return NULL;
+}
+
+/* Which of several hosts libpq is at. */
+static size_t
+host_index(const lki_pg_connection *c, const char *hosts)
+{
+    const char *now = PQhost(c->pg), *at = hosts;
+    size_t index = 0, size = now != NULL ? strlen(now) : 0;
+    for (; at != NULL && size != 0; index++) {
+        if (strncmp(at, now, size) == 0 && (at[size] == ',' || at[size] == '\0'))
+            return index;
+        at = strchr(at, ',');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    return 0;
+}
+
+/* How long the host that libpq is at may take: connect_timeout, and a fair part of what is left, so
+ * that those behind it get their turn. libpq itself heeds neither where it does not wait. */
+static int64_t
+host_until_ms(const lki_pg_connection *c, const PQconninfoOption *options, size_t hosts_left)
+{
+    int64_t now_ms = lki_pg_clock_ms(), left_ms = c->until_ms - now_ms;
+    const char *timeout = option_find(options, "connect_timeout");
+    int64_t most_ms = timeout != NULL ? (int64_t)strtol(timeout, NULL, 10) * 1000 : 0;
+    int64_t part_ms = left_ms / (int64_t)(hosts_left != 0 ? hosts_left : 1);
+    return now_ms + (most_ms > 0 && most_ms < part_ms ? most_ms : part_ms);
+}
+
+/* False: it failed, or one host is silent; *skip: so many are not to be tried again, where there
+ * are others behind them. */
+static bool
+connect_wait(lki_pg_connection *c, const PQconninfoOption *options, size_t *skip)
+{
+    const char *host = NULL, *hosts = option_find(options, "host");
+    hosts = hosts != NULL ? hosts : option_find(options, "hostaddr");
+    size_t count = list_count(hosts), index = 0;
+    int64_t until_ms = 0;
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+    while (next != PGRES_POLLING_OK) {
+        if (PQhost(c->pg) != host) {
+            host = PQhost(c->pg);
+            index = host_index(c, hosts);
+            until_ms = host_until_ms(c, options, count - index);
+        }
+        if (next == PGRES_POLLING_FAILED)
+            return false;
+        if (!lki_pg_socket_wait(c, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ms)) {
+            *skip += index + 1 < count ? index + 1 : 0;
+            return false;
+        }
+        next = PQconnectPoll(c->pg);
+    }
+    return true;
+}
+
+/* How far the server's clock is ahead of this machine's monotonic one: by the shortest of five
+ * round trips. */
+static lk_status
+clock_measure(lki_pg_connection *c)
+{
+    int64_t shortest = INT64_MAX, ahead = 0, now_ms = 0;
+    for (int i = 0; i < 5; i++) {
+        PGresult *answer;
+        int64_t sent_ms = lki_pg_clock_ms(), server_ms;
+        lk_status status = lki_pg_ask(c, LKI_PG_CLOCK, NULL, &answer);
+        now_ms = lki_pg_clock_ms();
+        if (status == LK_OK &&
+            (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &server_ms)))
+            status = LK_UNAVAILABLE;
+        PQclear(answer);
+        if (status != LK_OK)
+            return status;
+        if (now_ms - sent_ms < shortest) {
+            shortest = now_ms - sent_ms;
+            ahead = server_ms - (sent_ms + shortest / 2);
+        }
+    }
+    lki_pg_ms_set(&c->store->ahead_ms, ahead);
+    lki_pg_ms_set(&c->store->measured_at_ms, now_ms);
+    return LK_OK;
+}
+
+/* One attempt, without the first `skipped` hosts. LK_UNAVAILABLE with a greater *skip: one of those
+ * behind them is silent. */
+static lk_status
+connection_start(lki_pg_connection *c, const PQconninfoOption *before, size_t *skip)
+{
+    /* What the user says in the conninfo counts, as it comes last. */
+    const char *const names[] = {"connect_timeout",
+                                 "keepalives_idle",
+                                 "keepalives_interval",
+                                 "keepalives_count",
+                                 "tcp_user_timeout",
+                                 "client_encoding",
+                                 "dbname",
+                                 "host",
+                                 "hostaddr",
+                                 "port",
+                                 NULL};
+    const char *const values[] = {"5",
+                                  "15",
+                                  "5",
+                                  "3",
+                                  "20000",
+                                  "UTF8",
+                                  c->store->conninfo,
+                                  list_behind(option_find(before, "host"), *skip),
+                                  list_behind(option_find(before, "hostaddr"), *skip),
+                                  list_behind(option_find(before, "port"), *skip),
+                                  NULL};
+    c->broken = false;
+    c->pg = PQconnectStartParams(names, values, 1);
+    if (c->pg == NULL)
+        return LK_NO_MEMORY;
+    PQsetNoticeReceiver(c->pg, notice_take, c);
+    if (PQstatus(c->pg) == CONNECTION_BAD)
+        return LK_UNAVAILABLE;
+    PQconninfoOption *options = PQconninfo(c->pg);
+    bool connected = connect_wait(c, options, skip) && PQsetnonblocking(c->pg, 1) == 0;
+    PQconninfoFree(options);
+    return connected ? LK_OK : LK_UNAVAILABLE;
+}
+
+static lk_status
+connection_open(lki_pg_connection *c)
+{
+    PQconninfoOption *all = NULL; /* of the first attempt: with all hosts */
+    size_t skip = 0, before;
+    lk_status status;
+    do {
+        before = skip;
+        status = connection_start(c, all, &skip);
+        if (status == LK_OK || skip == before)
+            break;
+        if (all == NULL)
+            all = PQconninfo(c->pg);
+        PQfinish(c->pg);
+        c->pg = NULL;
+        status = all == NULL ? LK_NO_MEMORY : LK_UNAVAILABLE;
+    } while (all != NULL);
+    PQconninfoFree(all);
+    return status == LK_OK && c->store->monotonic_ms == NULL ? clock_measure(c) : status;
+}
+
+static lki_pg_connection *
+connection_new(lki_pg *store, int64_t until_ms, lk_status *status)
+{
+    lki_pg_connection *c = calloc(1, sizeof *c);
+    *status = LK_NO_MEMORY;
+    if (c == NULL)
+        return NULL;
+    c->store = store;
+    c->until_ms = until_ms;
+    *status = connection_open(c);
+    if (*status == LK_OK)
+        return c;
+    PQfinish(c->pg);
+    free(c);
+    *status = *status == LKI_PG_AGAIN || *status == LK_UNKNOWN ? LK_UNAVAILABLE : *status;
+    return NULL;
+}
+
+/* Did the server close it while it was idle? Then there is something to read: its end. */
+static bool
+connection_is_there(lki_pg_connection *c)
+{
+    struct pollfd socket = {.fd = PQsocket(c->pg), .events = POLLIN};
+    if (socket.fd < 0 || PQstatus(c->pg) != CONNECTION_OK)
+        return false;
+    if (poll(&socket, 1, 0) == 0)
+        return true;
+    return PQconsumeInput(c->pg) != 0 && PQstatus(c->pg) == CONNECTION_OK;
+}
+
+/* Measures it anew once a minute. False: the connection is lost. */
+static bool
+clock_is_fresh(lki_pg_connection *c)
+{
+    int64_t measured_ms = lki_pg_ms_read(&c->store->measured_at_ms);
+    if (c->store->monotonic_ms != NULL || lki_pg_clock_ms() - measured_ms < 60000)
+        return true;
+    return clock_measure(c) == LK_OK;
+}
+
+static void
+connection_close(lki_pg_connection *c)
+{
+    PQfinish(c->pg);
+    free(c);
+}
+
+/* An idle connection, or leave to open one (NULL), within the time. False: neither. */
+static bool
+pool_wait(lki_pg *store, int64_t until_ms, lki_pg_connection **c)
+{
+    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+    bool in_time = true;
+    pthread_mutex_lock(&store->latch);
+    while (in_time && store->idle == NULL && store->open == store->max_connections)
+        in_time = pthread_cond_timedwait(&store->freed, &store->latch, &until) == 0;
+    *c = store->idle;
+    bool may = *c != NULL || store->open < store->max_connections;
+    if (*c != NULL)
+        store->idle = (*c)->next;
+    else if (may)
+        store->open++;
+    pthread_mutex_unlock(&store->latch);
+    return may;
+}
+
+/* One connection less. */
+static void
+pool_shrink(lki_pg *store)
+{
+    pthread_mutex_lock(&store->latch);
+    LKI_PG_ASSERT(store->open != 0);
+    store->open--;
+    pthread_cond_signal(&store->freed);
+    pthread_mutex_unlock(&store->latch);
+}
+
+lk_status
+lki_pg_take(lki_pg *store, int64_t until_ms, lki_pg_connection **connection)
+{
+    lki_pg_connection *c;
+    for (int failures = 0;;) {
+        lk_status status = LK_OK;
+        if (!pool_wait(store, until_ms, &c))
+            return LK_UNAVAILABLE;
+        if (c == NULL)
+            c = connection_new(store, until_ms, &status);
+        if (c != NULL)
+            c->until_ms = until_ms;
+        if (c != NULL && connection_is_there(c) && clock_is_fresh(c))
+            break;
+        if (c != NULL)
+            connection_close(c);
+        pool_shrink(store);
+        /* It may have broken while it began, so it is tried twice. */
+        bool again = status == LK_UNAVAILABLE && lki_pg_clock_ms() < until_ms;
+        if (status != LK_OK && (!again || failures++ != 0))
+            return status;
+    }
+    c->in_doubt = false;
+    *connection = c;
+    return LK_OK;
+}
+
+void
+lki_pg_give(lki_pg_connection *c)
+{
+    lki_pg *store = c->store;
+    if (c->broken || PQtransactionStatus(c->pg) != PQTRANS_IDLE) {
+        connection_close(c);
+        pool_shrink(store);
+    } else {
+        pthread_mutex_lock(&store->latch);
+        c->next = store->idle;
+        store->idle = c;
+        pthread_cond_signal(&store->freed);
+        pthread_mutex_unlock(&store->latch);
+    }
+}
+
+void
+lki_pg_pool_free(lki_pg *store)
+{
+    while (store->idle != NULL) {
+        lki_pg_connection *c = store->idle;
+        store->idle = c->next;
+        connection_close(c);
+        store->open--;
+    }
+    LKI_PG_ASSERT(store->open == 0);
+}
+
+/* ---- a call that is one statement ---- */
+
+lk_status
+lki_pg_call_until(lki_pg *store, int64_t until_ms, lki_pg_statement statement, bool reads,
+                  const lki_pg_parameters *parameters, PGresult **answer)
+{
+    for (int tries = 0;; tries++) {
+        lki_pg_connection *c;
+        lk_status status = lki_pg_take(store, until_ms, &c);
+        if (status != LK_OK)
+            return status;
+        status = lki_pg_ask(c, statement, parameters, answer);
+        bool broke = c->broken, in_doubt = c->in_doubt;
+        lki_pg_give(c);
+        if (broke && in_doubt && !reads)
+            return LK_UNKNOWN;
+        status = status == LK_UNKNOWN ? LK_UNAVAILABLE : status; /* a read, or nothing happened */
+        bool again = (status == LKI_PG_AGAIN || broke) && lki_pg_clock_ms() < until_ms;
+        if (!again || tries == LKI_PG_TRIES)
+            return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;
+        lki_pg_count(&store->retries, 1);
+        lki_pg_pause(tries);
+    }
+}
+
+lk_status
+lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
+            const lki_pg_parameters *parameters, PGresult **answer)
+{
+    return lki_pg_call_until(store, lki_pg_until_ms(store), statement, reads, parameters, answer);
+}
