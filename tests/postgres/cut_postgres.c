@@ -4,8 +4,8 @@
  * side: the connection breaks before it, or in the middle of it; the server ends the session; it
  * falls silent; what comes is not the protocol.
  *
- * What was acknowledged is there, and once. What was refused is not. LK_UNKNOWN comes only from what
- * writes, and only where the answer to its commit was on its way. A connection that breaks once
+ * What was acknowledged is there, and once. What was refused is not. LK_UNKNOWN comes only from
+ * what writes, and only where the answer to its commit was on its way. A connection that breaks once
  * costs a call nothing else: it is made again. No connection stays behind, and errno stays.
  */
 #include <errno.h>
@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "postgres/parts/calls.h"
-#include "postgres/parts/proxy.h"
-#include "postgres/parts/server.h"
+#include "parts/calls.h"
+#include "parts/proxy.h"
+#include "parts/server.h"
 #include "support/crowd.h"
 
 enum { DEADLINE_MS = 10000, SHORT_MS = 100, SLACK_MS = 10000, ERRNO = 4711 };

@@ -2,7 +2,7 @@
  *
  * See calls.h.
  */
-#include "postgres/parts/calls.h"
+#include "calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>

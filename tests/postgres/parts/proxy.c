@@ -2,7 +2,7 @@
  *
  * See proxy.h. One thread does all; `latch` guards what the test asks of it.
  */
-#include "postgres/parts/proxy.h"
+#include "proxy.h"
 
 #include <errno.h>
 #include <libpq-fe.h>

@@ -3,7 +3,7 @@
  * See server.h. The first process of the server is a child of the test, which it does not outlive;
  * its own children become the test's when it is killed.
  */
-#include "postgres/parts/server.h"
+#include "server.h"
 
 #include <dirent.h>
 #include <fcntl.h>
