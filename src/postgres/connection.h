@@ -20,11 +20,12 @@ struct lki_pg_connection {
     PGconn *pg;
     lki_pg *store;
     lki_pg_connection *next;
-    int64_t until_ms;  /* when the call that has it gives up; lki_pg_clock_ms */
-    bool broken;       /* it lost its way */
-    bool in_doubt;     /* broken, and what was asked last may have been done */
-    bool ended;        /* the server said so; what is asked from then on is not done */
-    uint64_t prepared; /* a bit for each statement */
+    int64_t until_ms;      /* when the call that has it gives up; lki_pg_clock_ms */
+    bool broken;           /* it lost its way */
+    bool in_doubt;         /* broken, and what was asked last may have been done */
+    bool ended;            /* the server said so; what is asked from then on is not done */
+    uint64_t prepared;     /* a bit for each statement */
+    int64_t planned_at_ms; /* its plans are not older; lki_pg_clock_ms */
 };
 
 /* Waits for a connection's socket, by poll(2). False: the time is over, or it is closed. */

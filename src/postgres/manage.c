@@ -148,7 +148,7 @@ lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged)
     lki_pg *store = state;
     size_t done = 0;
     lk_status status = LK_OK;
-    for (int rows = PURGE_ONCE; status == LK_OK && rows == PURGE_ONCE;) {
+    for (int rows = PURGE_ONCE; status == LK_OK && rows >= PURGE_ONCE;) {
         lki_pg_parameters p = {.count = 0};
         PGresult *answer;
         lki_pg_add_bytes(&p, pk);

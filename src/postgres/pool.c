@@ -175,6 +175,38 @@ connection_start(lki_pg_connection *c, const PQconninfoOption *before, size_t *s
     return connected ? LK_OK : LK_UNAVAILABLE;
 }
 
+/* The server keeps a plan for as long as the connection. One that was made while the table was
+ * empty would read all of it once it is full, until somebody analyzes it. So no plan reads all of a
+ * table or joins by hashes, as each statement has an index that serves it; and plans are made anew
+ * now and then. */
+enum { PLANS_LAST_MS = 5000 };
+
+static lk_status
+planner_set(lki_pg_connection *c)
+{
+    static const char text[] =
+        "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', "
+        "'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name";
+    PGresult *answer;
+    lk_status status = lki_pg_ask_text(c, text, &answer);
+    PQclear(answer);
+    c->planned_at_ms = lki_pg_clock_ms();
+    return status;
+}
+
+/* False: the connection is lost. */
+static bool
+plans_are_fresh(lki_pg_connection *c)
+{
+    PGresult *answer;
+    if (c->store->never_prepare || lki_pg_clock_ms() - c->planned_at_ms < PLANS_LAST_MS)
+        return true;
+    lk_status status = lki_pg_ask_text(c, "DISCARD PLANS", &answer);
+    PQclear(answer);
+    c->planned_at_ms = lki_pg_clock_ms();
+    return status == LK_OK;
+}
+
 static lk_status
 connection_open(lki_pg_connection *c)
 {
@@ -193,6 +225,8 @@ connection_open(lki_pg_connection *c)
         status = all == NULL ? LK_NO_MEMORY : LK_UNAVAILABLE;
     } while (all != NULL);
     PQconninfoFree(all);
+    if (status == LK_OK && !c->store->never_prepare)
+        status = planner_set(c);
     return status == LK_OK && c->store->monotonic_ms == NULL ? clock_measure(c) : status;
 }
 
@@ -285,7 +319,7 @@ lki_pg_take(lki_pg *store, int64_t until_ms, lki_pg_connection **connection)
             c = connection_new(store, until_ms, &status);
         if (c != NULL)
             c->until_ms = until_ms;
-        if (c != NULL && connection_is_there(c) && clock_is_fresh(c))
+        if (c != NULL && connection_is_there(c) && clock_is_fresh(c) && plans_are_fresh(c))
             break;
         if (c != NULL)
             connection_close(c);

@@ -35,7 +35,9 @@
     " ON CONFLICT (pk, sk) DO UPDATE SET data = EXCLUDED.data," \
     " expires_at = EXCLUDED.expires_at, " KEEP_LOCK ", " KEEP_JOB
 
-#define HAS_JOB "(i.claim_until = 0 OR i.claim_until > 0)" /* so that it finds the two indexes */
+/* Each has an index. */
+#define IS_READY "i.claim_until = 0"
+#define IS_CLAIMED "i.claim_until > 0"
 /* A job by its key and token; 0: by its key. */
 #define JOB_OF_CLAIM                                                                   \
     "WITH k AS (SELECT pk, sk, claim_until FROM @.lk_item i WHERE pk = $2 AND sk = $3" \
@@ -57,6 +59,10 @@
 #define KEYS "unnest($2::bytea[], $3::bytea[]) WITH ORDINALITY AS k (pk, sk, n) "
 #define KEYS_ALONE "unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS k (pk, sk, n) "
 #define OF_KEYS "JOIN @.lk_item i ON i.pk = k.pk AND i.sk = k.sk "
+/* The same, one look into the index for each key whatever the planner thinks of the table. */
+#define LOOK_AT_KEYS                                                                             \
+    "CROSS JOIN LATERAL (SELECT * FROM @.lk_item AS r WHERE r.pk = k.pk AND r.sk = k.sk OFFSET " \
+    "0) i "
 #define SAME_KEY "i.pk = k.pk AND i.sk = k.sk"
 
 #define EXPIRY "COALESCE(i.expires_at, 0::int8)"
@@ -73,7 +79,8 @@
 #define EACH_PK                                                                       \
     " $2 ORDER BY i.pk LIMIT 1) UNION ALL SELECT (SELECT i.pk FROM @.lk_item i WHERE" \
     " i.pk > t.pk ORDER BY i.pk LIMIT 1) FROM t WHERE t.pk IS NOT NULL) "
-#define PK_LIVES "EXISTS (SELECT 1 FROM @.lk_item i WHERE i.pk = t.pk AND " LIVE ")"
+#define PK_LIVES \
+    "(SELECT true FROM @.lk_item i WHERE i.pk = t.pk AND " LIVE " ORDER BY i.sk LIMIT 1)"
 
 const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_BEGIN] = "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -84,15 +91,15 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     /* reads */
     [LKI_PG_GET] = "SELECT i.data, " EXPIRY " FROM @.lk_item i "
                    "WHERE i.pk = $2 AND i.sk = $3 AND " LIVE,
-    [LKI_PG_GET_MANY] = "SELECT k.n, i.data, " EXPIRY " FROM " KEYS OF_KEYS "WHERE " LIVE,
+    [LKI_PG_GET_MANY] = "SELECT k.n, i.data, " EXPIRY " FROM " KEYS LOOK_AT_KEYS "WHERE " LIVE,
     [LKI_PG_QUERY] = QUERY_COLUMNS QUERY_RANGE " ORDER BY i.sk LIMIT $3",
     [LKI_PG_QUERY_REVERSE] = QUERY_COLUMNS QUERY_RANGE " ORDER BY i.sk DESC LIMIT $3",
     [LKI_PG_QUERY_OPEN] = QUERY_COLUMNS QUERY_OPEN " ORDER BY i.sk LIMIT $3",
     [LKI_PG_QUERY_OPEN_REVERSE] = QUERY_COLUMNS QUERY_OPEN " ORDER BY i.sk DESC LIMIT $3",
     [LKI_PG_COUNT] = "SELECT count(*) FROM "
-                     "(SELECT 1 FROM @.lk_item i " QUERY_RANGE " LIMIT $3) q",
+                     "(SELECT 1 FROM @.lk_item i " QUERY_RANGE " ORDER BY i.sk LIMIT $3) q",
     [LKI_PG_COUNT_OPEN] = "SELECT count(*) FROM "
-                          "(SELECT 1 FROM @.lk_item i " QUERY_OPEN " LIMIT $3) q",
+                          "(SELECT 1 FROM @.lk_item i " QUERY_OPEN " ORDER BY i.sk LIMIT $3) q",
     [LKI_PG_PARTITIONS] =
         EACH_PK_FROM ">" EACH_PK "SELECT t.pk FROM t WHERE octet_length(t.pk) <= $4::int8 "
                      "AND " PK_LIVES " LIMIT $3",
@@ -127,14 +134,14 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_REMOVE] = "WITH k AS (SELECT i.pk, i.sk FROM " KEYS_ALONE OF_KEYS
                       "ORDER BY i.pk, i.sk FOR UPDATE OF i) "
                       "DELETE FROM @.lk_item i USING k WHERE " SAME_KEY,
-    [LKI_PG_SWEEP] = "WITH k AS (SELECT pk, sk FROM @.lk_item WHERE expires_at < $1 "
-                     "ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) "
-                     "DELETE FROM @.lk_item i USING k WHERE " SAME_KEY " RETURNING 1::int8",
+    [LKI_PG_SWEEP] = "DELETE FROM @.lk_item WHERE ctid = ANY(ARRAY(SELECT ctid FROM @.lk_item "
+                     "WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 "
+                     "FOR UPDATE SKIP LOCKED)) RETURNING 1::int8",
 
     /* locks */
     [LKI_PG_LOCK_READ] =
         "SELECT k.n, CASE WHEN " LIVE " THEN i.data END, " EXPIRY
-        ", i.version, i.lock_until FROM " KEYS OF_KEYS "WHERE (" OVER ") IS NOT TRUE",
+        ", i.version, i.lock_until FROM " KEYS LOOK_AT_KEYS "WHERE (" OVER ") IS NOT TRUE",
     [LKI_PG_LOCK_MAKE] =
         "INSERT INTO @.lk_item AS i (pk, sk, version, lock_until, expires_at) "
         "VALUES ($2, $3, nextval('@.lk_version'), $4, $4) ON CONFLICT (pk, sk) DO UPDATE "
@@ -149,13 +156,15 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
                          "ORDER BY pk, sk ON CONFLICT (pk, sk) DO UPDATE "
                          "SET receives = 0 WHERE false",
     [LKI_PG_ROWS_READ] = "SELECT k.n, i.data, " EXPIRY ", i.version, i.lock_until, "
-                         "i.claim_until, i.token, i.receives FROM " KEYS_ALONE OF_KEYS,
-    [LKI_PG_ROWS_WRITE] =
-        "UPDATE @.lk_item i SET data = k.data, expires_at = k.expires_at, version = k.version, "
-        "lock_until = k.lock_until, claim_until = k.claim_until, token = k.token, "
-        "receives = k.receives FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::int8[], "
-        "$5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[]) AS k (pk, sk, data, "
-        "expires_at, version, lock_until, claim_until, token, receives) WHERE " SAME_KEY,
+                         "i.claim_until, i.token, i.receives FROM " KEYS_ALONE LOOK_AT_KEYS,
+    [LKI_PG_ROWS_WRITE] = /* they are there, and locked: so they are found without a join */
+    "INSERT INTO @.lk_item AS i (pk, sk, data, expires_at, version, lock_until, claim_until, "
+    "token, receives) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], "
+    "$4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[]) "
+    "ON CONFLICT (pk, sk) DO UPDATE SET data = EXCLUDED.data, "
+    "expires_at = EXCLUDED.expires_at, version = EXCLUDED.version, "
+    "lock_until = EXCLUDED.lock_until, claim_until = EXCLUDED.claim_until, "
+    "token = EXCLUDED.token, receives = EXCLUDED.receives",
     [LKI_PG_ROWS_REMOVE] = "DELETE FROM @.lk_item i USING " KEYS_ALONE "WHERE " SAME_KEY,
     [LKI_PG_VERSIONS] = "SELECT nextval('@.lk_version') FROM generate_series(1, $1::int8)",
     [LKI_PG_XACT] = "SELECT pg_current_xact_id()::text::int8, " TIMELINE,
@@ -166,8 +175,11 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "INSERT INTO @.lk_queue AS q (pk, used_at) SELECT pk, $2::int8 "
         "FROM unnest($1::bytea[]) AS k (pk) ORDER BY pk ON CONFLICT (pk) DO UPDATE "
         "SET used_at = 0 WHERE false",
-    [LKI_PG_DEPTHS] = "SELECT k.n, (SELECT count(*) FROM (SELECT 1 FROM @.lk_item i "
-                      "WHERE i.pk = k.pk AND " HAS_JOB " AND " LIVE " LIMIT $3) q) "
+    [LKI_PG_DEPTHS] = "SELECT k.n, (SELECT count(*) FROM ("
+                      "(SELECT 1 FROM @.lk_item i WHERE i.pk = k.pk AND " IS_READY " AND " LIVE
+                      " ORDER BY i.sk LIMIT $3) UNION ALL "
+                      "(SELECT 1 FROM @.lk_item i WHERE i.pk = k.pk AND " IS_CLAIMED " AND " LIVE
+                      " ORDER BY i.claim_until LIMIT $3)) q) "
                       "FROM unnest($2::bytea[]) WITH ORDINALITY AS k (pk, n)",
 
     /* queues */
@@ -177,8 +189,10 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "SELECT $2::bytea, k.sk, k.data, k.expires_at, $6::int8 "
         "FROM unnest($3::bytea[], $4::bytea[], $5::int8[]) AS k (sk, data, expires_at) "
         "WHERE NOT EXISTS (SELECT 1 FROM @.lk_queue WHERE pk = $2 AND closed) "
-        "AND NOT EXISTS (SELECT 1 FROM unnest($3::bytea[]) AS s (sk) JOIN @.lk_item i "
-        "ON i.pk = $2 AND i.sk = s.sk WHERE " LIVE ") ORDER BY k.sk "
+        "AND NOT EXISTS (SELECT 1 FROM unnest($3::bytea[]) AS s (sk) "
+        "CROSS JOIN LATERAL (SELECT * FROM @.lk_item AS r WHERE r.pk = $2 AND r.sk = s.sk OFFSET "
+        "0) "
+        "i WHERE " LIVE ") ORDER BY k.sk "
         "ON CONFLICT (pk, sk) DO UPDATE SET data = EXCLUDED.data, "
         "expires_at = EXCLUDED.expires_at, " KEEP_LOCK
         ", claim_until = EXCLUDED.claim_until, token = NULL, receives = 0 RETURNING 1::int8",
@@ -193,8 +207,9 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "RETURNING i.sk, i.data, " EXPIRY ", i.receives",
     [LKI_PG_QUEUE_LOOK] =
         "SELECT (SELECT count(*) FROM (SELECT 1 FROM @.lk_item i WHERE i.pk = $2 "
-        "AND i.claim_until = 0 AND " LIVE " LIMIT 1) q) + (SELECT count(*) FROM (SELECT 1 "
-        "FROM @.lk_item i WHERE i.pk = $2 AND i.claim_until > 0 AND " LIVE " LIMIT 1) q), "
+        "AND " IS_READY " AND " LIVE " ORDER BY i.sk LIMIT 1) q) + (SELECT count(*) FROM (SELECT 1 "
+        "FROM @.lk_item i WHERE i.pk = $2 AND " IS_CLAIMED " AND " LIVE
+        " ORDER BY i.claim_until LIMIT 1) q), "
         "(SELECT claim_until FROM @.lk_item WHERE pk = $2 AND claim_until > 0 "
         "ORDER BY claim_until LIMIT 1), "
         "(SELECT count(*) FROM @.lk_queue WHERE pk = $2 AND closed)",
@@ -209,13 +224,19 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_EXTEND] = JOB_OF_CLAIM "UPDATE @.lk_item i SET claim_until = $5 "
                                    "FROM k WHERE " SAME_KEY " RETURNING k.claim_until",
     [LKI_PG_INSPECT] = "SELECT k.n, i.claim_until, (i.token IS NOT NULL)::int4, i.receives "
-                       "FROM " KEYS OF_KEYS "WHERE i.claim_until IS NOT NULL AND " LIVE,
-    [LKI_PG_QUEUE_STATS] = "SELECT count(*) FILTER (WHERE i.claim_until <= $3), "
-                           "count(*) FILTER (WHERE i.claim_until > $3 AND i.token IS NOT NULL), "
-                           "count(*) FILTER (WHERE i.claim_until > $3 AND i.token IS NULL), "
-                           "(SELECT i.sk FROM @.lk_item i WHERE i.pk = $2 AND i.claim_until <= $3 "
-                           "AND octet_length(i.sk) = 26 AND " LIVE " ORDER BY i.sk LIMIT 1) "
-                           "FROM @.lk_item i WHERE i.pk = $2 AND " HAS_JOB " AND " LIVE,
+                       "FROM " KEYS LOOK_AT_KEYS "WHERE i.claim_until IS NOT NULL AND " LIVE,
+    [LKI_PG_QUEUE_STATS] =
+        "SELECT count(*) FILTER (WHERE j.claim_until <= $3), "
+        "count(*) FILTER (WHERE j.claim_until > $3 AND j.token IS NOT NULL), "
+        "count(*) FILTER (WHERE j.claim_until > $3 AND j.token IS NULL), "
+        "LEAST((SELECT i.sk FROM @.lk_item i WHERE i.pk = $2 AND " IS_READY
+        " AND octet_length(i.sk) = 26 AND " LIVE " ORDER BY i.sk LIMIT 1), "
+        "(SELECT i.sk FROM @.lk_item i WHERE i.pk = $2 AND " IS_CLAIMED
+        " AND i.claim_until <= $3 AND octet_length(i.sk) = 26 AND " LIVE
+        " ORDER BY i.sk LIMIT 1)) FROM ("
+        "SELECT i.claim_until, i.token FROM @.lk_item i WHERE i.pk = $2 AND " IS_READY " AND " LIVE
+        " UNION ALL SELECT i.claim_until, i.token FROM @.lk_item i WHERE i.pk = $2 AND " IS_CLAIMED
+        " AND " LIVE ") j",
     [LKI_PG_QUEUE_COUNTS] = "SELECT dead, pushes, pulls, empty_pulls, lapses, late, lost "
                             "FROM @.lk_queue WHERE pk = $1",
     [LKI_PG_QUEUE_COUNT] =
@@ -225,9 +246,11 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "pulls = q.pulls + EXCLUDED.pulls, empty_pulls = q.empty_pulls + EXCLUDED.empty_pulls, "
         "lapses = q.lapses + EXCLUDED.lapses, late = q.late + EXCLUDED.late, "
         "lost = q.lost + EXCLUDED.lost, used_at = GREATEST(q.used_at, EXCLUDED.used_at)",
-    [LKI_PG_QUEUE_PURGE] =
-        "DELETE FROM @.lk_item i WHERE ctid = ANY(ARRAY(SELECT ctid FROM @.lk_item i "
-        "WHERE i.pk = $1 AND " HAS_JOB " LIMIT $2 FOR UPDATE)) RETURNING " EXPIRY,
+    [LKI_PG_QUEUE_PURGE] = "DELETE FROM @.lk_item i WHERE ctid = ANY("
+                           "ARRAY(SELECT ctid FROM @.lk_item i WHERE i.pk = $1 AND " IS_READY
+                           " ORDER BY i.sk LIMIT $2 FOR UPDATE) || "
+                           "ARRAY(SELECT ctid FROM @.lk_item i WHERE i.pk = $1 AND " IS_CLAIMED
+                           " ORDER BY i.claim_until LIMIT $2 FOR UPDATE)) RETURNING " EXPIRY,
     [LKI_PG_QUEUE_CLOSE] =
         "INSERT INTO @.lk_queue AS q (pk, closed, used_at) VALUES ($1, true, $2) "
         "ON CONFLICT (pk) DO UPDATE SET closed = true",
@@ -238,7 +261,8 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_SWEEP_QUEUES] =
         "DELETE FROM @.lk_queue WHERE pk IN (SELECT q.pk FROM @.lk_queue q WHERE NOT q.closed "
         "AND q.used_at < $1 AND NOT EXISTS (SELECT 1 FROM @.lk_item i WHERE i.pk = q.pk "
-        "AND " HAS_JOB ") LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        "AND " IS_READY ") AND NOT EXISTS (SELECT 1 FROM @.lk_item i WHERE i.pk = q.pk "
+        "AND " IS_CLAIMED ") LIMIT $2 FOR UPDATE SKIP LOCKED)",
 
     [LKI_PG_CELLS] = "SELECT GREATEST(c.reltuples, 0)::int8, pg_stat_get_dead_tuples(c.oid) "
                      "FROM pg_class c WHERE c.oid = '@.lk_item'::regclass",

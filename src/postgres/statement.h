@@ -37,7 +37,7 @@ typedef enum lki_pg_statement {
     LKI_PG_XACT,        /* -> the number of this transaction, the server's timeline */
     LKI_PG_XACT_LOOK,   /* both -> 0: under way, 1: committed, 2: rolled back; NULL, no row: ? */
     LKI_PG_QUEUES_TAKE, /* pks, now: makes rows that are missing, locks all, in order */
-    LKI_PG_DEPTHS,      /* now, pks, limit -> which, how many jobs, at most limit */
+    LKI_PG_DEPTHS,      /* now, pks, limit -> which, how many jobs, none behind limit twice */
     LKI_PG_CLOSED_LOOK, /* pks -> those of queues that are closed */
     LKI_PG_PUSH, /* now, pk, sks, datas, expires_ats, visible_at -> a row for each, or none: closed */
     LKI_PG_DUE,           /* pk, above, due by, limit -> sk, was claimed: jobs that come due */
