@@ -123,7 +123,7 @@ lki_pg_release(void *state, const lk_claim *claim, int64_t delay_ms)
     lk_status status = job_ask(store, LKI_PG_RELEASE, claim, visible_at_ms);
     claim_count(store, claim, status);
     if (status == LK_OK || status == LK_LATE)
-        lki_pg_queue_wake(store, claim->key.pk, visible_at_ms);
+        lki_pg_queue_wake_front(store, claim->key.pk, visible_at_ms);
     return status;
 }
 

@@ -267,7 +267,7 @@ plan_tell(const lki_pg_plan *p)
         if (write->kind == LK_PUSH)
             lki_pg_queue_add_to(p->store, p->keys[i].pk, LKI_PG_PUSHES, 1);
         if (write->kind == LK_PUSH || write->kind == LK_RELEASE)
-            lki_pg_queue_wake(p->store, p->keys[i].pk, r->visible_at_ms);
+            lki_pg_queue_wake_front(p->store, p->keys[i].pk, r->visible_at_ms);
         else if (write->kind == LK_ACKNOWLEDGE || write->kind == LK_DELETE)
             lki_pg_queue_wake(p->store, p->keys[i].pk, 0); /* perhaps a closed one's last */
         if (write_is_of_claim(write) && p->is_late)

@@ -7,8 +7,9 @@
  * for one another.
  *
  * What was taken out stays in the server's index until nobody's snapshot needs it any more. So that
- * a pull need not step over all that, it begins a little before the first job that was seen last,
- * and at the front every so often. Where it finds nothing so, it looks at all.
+ * a pull need not step over all that, it begins at the first job that was seen last, or a second
+ * ago; and at the front where it finds nothing so, and every so often: looks from the front are at
+ * most a twentieth of the time, however long each takes.
  *
  * Of the threads of a handle that wait for one queue, one asks the server, again and again with
  * longer pauses; the others wait for it, or for what this process brings.
@@ -22,7 +23,7 @@
 #include "postgres/queue.h"
 
 enum { DUE_ONCE = 1000, DUE_EVERY_MS = 100, DUE_FULL_MS = 10000, DUE_SLACK_MS = 5000 };
-enum { FULL_EVERY = 64, BEFORE_FIRST_MS = 60000 };
+enum { FULL_PART = 20, FULL_LAST_US = 2000000, BEFORE_NOW_MS = 1000 };
 enum { BURIED_ONCE = 1000 };
 
 typedef struct pulling {
@@ -62,8 +63,10 @@ due_note(pulling *p, int64_t now_ms, int64_t above_ms, bool all, bool any)
         if (above_ms == 0)
             q->due_full_at_ms = now_ms + DUE_FULL_MS;
     }
-    if (any)
+    if (any) {
         q->has_from = false;
+        q->fronts++;
+    }
     pthread_mutex_unlock(&p->store->queues_latch);
 }
 
@@ -106,31 +109,52 @@ due_ready(pulling *p)
 
 /* ---- where to begin ---- */
 
+static int64_t
+clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /* Where the look begins; false: at the front. */
 static bool
-from_read(pulling *p, unsigned char from[LK_ULID_SIZE])
+from_read(pulling *p, unsigned char from[LK_ULID_SIZE], uint64_t *fronts)
 {
+    int64_t now_us = clock_us();
     pthread_mutex_lock(&p->store->queues_latch);
-    bool has = p->queue->has_from && ++p->queue->pulls_from % FULL_EVERY != 0;
+    bool has = p->queue->has_from && now_us < p->queue->full_at_us;
     if (has)
         memcpy(from, p->queue->from, LK_ULID_SIZE);
+    *fronts = p->queue->fronts;
     pthread_mutex_unlock(&p->store->queues_latch);
     return has;
 }
 
-/* The first job of a full look lies here: the next ones begin a minute before, as other machines'
- * clocks may be behind. */
+/* A look from the front took so long. */
 static void
-from_note(pulling *p, lk_bytes sk, uint64_t news)
+full_note(pulling *p, int64_t took_us)
+{
+    int64_t pause_us = took_us * FULL_PART;
+    pause_us = pause_us < FULL_LAST_US ? pause_us : FULL_LAST_US;
+    pthread_mutex_lock(&p->store->queues_latch);
+    p->queue->full_at_us = clock_us() + pause_us;
+    pthread_mutex_unlock(&p->store->queues_latch);
+}
+
+/* The first job of a look is here: the next ones begin there, but not within the last second, since
+ * a push takes its time, and other machines know the server's clock not to the millisecond. */
+static void
+from_note(pulling *p, lk_bytes sk, uint64_t fronts)
 {
     char low[LK_ULID_SIZE] = {0};
     if (sk.size != LK_ULID_SIZE || p->store->monotonic_ms != NULL)
         return;
-    int64_t ms = lki_pg_now_ms(p->store) - BEFORE_FIRST_MS;
+    int64_t ms = lki_pg_now_ms(p->store) - BEFORE_NOW_MS;
     lk_ulid_next(low, ms > 0 ? ms : 0);
     memset(low + 10, '0', LK_ULID_SIZE - 10);
     pthread_mutex_lock(&p->store->queues_latch);
-    if (p->queue->news == news) { /* nothing came back meanwhile */
+    if (p->queue->fronts == fronts) { /* nothing came back meanwhile */
         memcpy(p->queue->from, memcmp(sk.data, low, LK_ULID_SIZE) < 0 ? sk.data : (const void *)low,
                LK_ULID_SIZE);
         p->queue->has_from = true;
@@ -265,16 +289,21 @@ static lk_status
 ready_take(pulling *p)
 {
     unsigned char bytes[LK_ULID_SIZE];
-    uint64_t news = news_read(p);
-    bool bounded = from_read(p, bytes);
+    uint64_t fronts;
+    bool bounded = from_read(p, bytes, &fronts);
     size_t taken;
     PGresult *answer;
-    lk_bytes from = {bytes, bounded ? sizeof bytes : 0};
-    lk_status status = ready_ask(p, from, &answer);
+    lk_status status = LK_OK;
+    if (bounded)
+        status = ready_ask(p, (lk_bytes){bytes, sizeof bytes}, &answer);
     if (status == LK_OK && bounded && PQntuples(answer) == 0) {
         PQclear(answer);
-        from.size = 0;
-        status = ready_ask(p, from, &answer);
+        bounded = false;
+    }
+    if (status == LK_OK && !bounded) {
+        int64_t began_us = clock_us();
+        status = ready_ask(p, (lk_bytes){bytes, 0}, &answer);
+        full_note(p, clock_us() - began_us);
     }
     if (status != LK_OK)
         return status;
@@ -282,8 +311,8 @@ ready_take(pulling *p)
     status = sorted == NULL ? LK_NO_MEMORY : jobs_judge(p, answer, sorted, &taken);
     if (status == LK_OK && PQntuples(answer) == 0)
         status = LK_EMPTY;
-    else if (status == LK_OK && from.size == 0)
-        from_note(p, sorted[0].sk, news);
+    else if (status == LK_OK)
+        from_note(p, sorted[0].sk, fronts);
     if (status == LK_OK && taken == 0)
         status = LK_NOT_FOUND;
     if (status == LK_OK) {

@@ -157,20 +157,35 @@ lki_pg_queue_add_to(lki_pg *store, lk_bytes pk, lki_pg_counter counter, uint64_t
     lki_pg_queue_give(store, queue);
 }
 
-void
-lki_pg_queue_wake(lki_pg *store, lk_bytes pk, int64_t due_at_ms)
+static void
+queue_wake(lki_pg *store, lk_bytes pk, int64_t due_at_ms, bool front)
 {
     pthread_mutex_lock(&store->queues_latch);
     lki_pg_queue *queue = queue_find(store, pk);
     if (queue != NULL) {
         queue->news++;
-        queue->has_from = false;
+        if (front) {
+            queue->has_from = false;
+            queue->fronts++;
+        }
         if (due_at_ms != 0 && due_at_ms < queue->due_at_ms)
             queue->due_at_ms = due_at_ms;
         if (queue->waiters != 0)
             pthread_cond_broadcast(&queue->wake);
     }
     pthread_mutex_unlock(&store->queues_latch);
+}
+
+void
+lki_pg_queue_wake(lki_pg *store, lk_bytes pk, int64_t due_at_ms)
+{
+    queue_wake(store, pk, due_at_ms, false);
+}
+
+void
+lki_pg_queue_wake_front(lki_pg *store, lk_bytes pk, int64_t due_at_ms)
+{
+    queue_wake(store, pk, due_at_ms, true);
 }
 
 /* ---- counters ---- */

@@ -32,7 +32,8 @@ typedef struct lki_pg_queue {
     /* pulls look from here on; a full look comes every so often */
     unsigned char from[LK_ULID_SIZE];
     bool has_from;
-    unsigned pulls_from;
+    uint64_t fronts;    /* counts what came before it */
+    int64_t full_at_us; /* a pull looks from the front then, see pull.c */
     /* waiting pulls */
     pthread_cond_t wake;
     size_t waiters;
@@ -51,6 +52,9 @@ void lki_pg_queue_add_to(lki_pg *store, lk_bytes pk, lki_pg_counter counter, uin
 /* This process has changed the queue: waiters look. `due_at_ms`: a job comes due then; 0: none
  * does. */
 void lki_pg_queue_wake(lki_pg *store, lk_bytes pk, int64_t due_at_ms);
+/* The same, and a job may lie before where pulls look from: it came back, or has an sk of its own.
+ */
+void lki_pg_queue_wake_front(lki_pg *store, lk_bytes pk, int64_t due_at_ms);
 /* Sends the counters to the server. */
 lk_status lki_pg_queue_flush(lki_pg *store, lki_pg_queue *queue);
 /* Sends all, and frees all. */
