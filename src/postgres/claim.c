@@ -81,7 +81,7 @@ lki_pg_acknowledge(void *state, const lk_claim *claims, size_t count)
         claim_count(store, &claims[i], one);
         first = first == LK_OK ? one : first;
         if (one != LK_LOST)
-            lki_pg_queue_wake(store, claims[i].key.pk, 0); /* perhaps a closed one's last */
+            lki_pg_queue_tell(store, claims[i].key.pk, LKI_PG_GONE, 0);
     }
     free(rows);
     PQclear(answer);
@@ -123,7 +123,8 @@ lki_pg_release(void *state, const lk_claim *claim, int64_t delay_ms)
     lk_status status = job_ask(store, LKI_PG_RELEASE, claim, visible_at_ms);
     claim_count(store, claim, status);
     if (status == LK_OK || status == LK_LATE)
-        lki_pg_queue_wake_front(store, claim->key.pk, visible_at_ms);
+        lki_pg_queue_tell(store, claim->key.pk, delay_ms == 0 ? LKI_PG_FRONT : LKI_PG_LATER,
+                          visible_at_ms);
     return status;
 }
 
@@ -139,7 +140,7 @@ lki_pg_extend(void *state, lk_claim *claim, int64_t visibility_ms)
         claim_count(store, claim, status);
     if (status != LK_OK && status != LK_LATE)
         return status;
-    lki_pg_queue_wake(store, claim->key.pk, visible_at_ms);
+    lki_pg_queue_tell(store, claim->key.pk, LKI_PG_LATER, visible_at_ms);
     claim->deadline_ms = lki_pg_job_as_monotonic(store, deadline_ms);
     return LK_OK;
 }

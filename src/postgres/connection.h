@@ -13,6 +13,7 @@
 #ifndef LKI_PG_CONNECTION_H
 #define LKI_PG_CONNECTION_H
 
+#include "postgres/clock.h"
 #include "postgres/parameters.h"
 #include "postgres/state.h"
 
@@ -31,8 +32,8 @@ struct lki_pg_connection {
 /* Waits for a connection's socket, by poll(2). False: the time is over, or it is closed. */
 bool lki_pg_socket_wait(lki_pg_connection *c, short events, int64_t until_ms);
 
-/* A connection for one call. LK_OK. LK_UNAVAILABLE, LK_NO_MEMORY. */
-lk_status lki_pg_take(lki_pg *store, int64_t until_ms, lki_pg_connection **connection);
+/* A connection for the call that this thread makes. LK_OK. LK_UNAVAILABLE, LK_NO_MEMORY. */
+lk_status lki_pg_take(lki_pg *store, lki_pg_connection **connection);
 void lki_pg_give(lki_pg_connection *connection);
 /* Closes all. None is in use. */
 void lki_pg_pool_free(lki_pg *store);
@@ -63,9 +64,6 @@ lk_status lki_pg_ask_text(lki_pg_connection *c, const char *text, PGresult **ans
  * of which nobody knows. */
 lk_status lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
                       const lki_pg_parameters *parameters, PGresult **answer);
-/* The same as part of a call that began before. */
-lk_status lki_pg_call_until(lki_pg *store, int64_t until_ms, lki_pg_statement statement, bool reads,
-                            const lki_pg_parameters *parameters, PGresult **answer);
 
 /* How often a call is tried, and the pause before the next try: random, longer each time. */
 enum { LKI_PG_TRIES = 20 };

@@ -52,6 +52,7 @@ ENTRY(extend, (void *state, lk_claim *claim, int64_t visibility_ms), (state, cla
 ENTRY(queue_stats, (void *state, lk_bytes pk, lk_queue_statistics *stats), (state, pk, stats))
 ENTRY(queue_purge, (void *state, lk_bytes pk, size_t *purged), (state, pk, purged))
 ENTRY(queue_close, (void *state, lk_bytes pk), (state, pk))
+ENTRY(queue_fd, (void *state, lk_bytes pk, int *fd), (state, pk, fd))
 ENTRY(queue_inspect, (void *state, const lk_key *keys, size_t count, lk_job *jobs),
       (state, keys, count, jobs))
 ENTRY(list_partitions, (void *state, lk_position *position, size_t limit, lk_result *result),
@@ -88,6 +89,7 @@ const lk_operations lki_pg_operations = {
     .queue_stats = enter_queue_stats,
     .queue_purge = enter_queue_purge,
     .queue_close = enter_queue_close,
+    .queue_fd = enter_queue_fd,
     .queue_inspect = enter_queue_inspect,
     .list_partitions = enter_list_partitions,
     .sweep = enter_sweep,

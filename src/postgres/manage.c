@@ -163,7 +163,7 @@ lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged)
         if (status == LK_OK)
             PQclear(answer);
     }
-    lki_pg_queue_wake(store, pk, 0);
+    lki_pg_queue_tell(store, pk, LKI_PG_GONE, 0);
     if (status == LK_OK)
         *purged = done;
     return status;
@@ -173,18 +173,18 @@ lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged)
  * pull was told that none will. Who writes later waits meanwhile, so it is for a moment only:
  * LKI_PG_AGAIN. */
 static lk_status
-writers_wait(lki_pg *store, int64_t until_ms)
+writers_wait(lki_pg *store)
 {
     lki_pg_step steps[4] = {{.statement = LKI_PG_BEGIN},
                             {.statement = LKI_PG_WRITERS_HURRY},
                             {.statement = LKI_PG_WRITERS_WAIT},
                             {.statement = LKI_PG_COMMIT}};
     lki_pg_connection *c;
-    lk_status status = lki_pg_take(store, until_ms, &c);
+    lk_status status = lki_pg_take(store, &c);
     if (status != LK_OK)
         return status;
     status = lki_pg_ask_many(c, steps, 4);
-    if (status != LK_OK && c->broken && lki_pg_clock_ms() < until_ms)
+    if (status != LK_OK && c->broken && lki_pg_clock_ms() < lki_pg_until_ms())
         status = LKI_PG_AGAIN; /* waiting twice does no harm */
     lki_pg_clear(steps, 4);
     lki_pg_give(c);
@@ -197,21 +197,20 @@ lki_pg_queue_close(void *state, lk_bytes pk)
     lki_pg *store = state;
     lki_pg_parameters p = {.count = 0};
     PGresult *answer;
-    int64_t until_ms = lki_pg_until_ms(store);
     lki_pg_add_bytes(&p, pk);
     lki_pg_add_number(&p, lki_pg_now_ms(store));
-    lk_status status = lki_pg_call_until(store, until_ms, LKI_PG_QUEUE_CLOSE, true, &p,
-                                         &answer); /* twice is once */
+    lk_status status =
+        lki_pg_call(store, LKI_PG_QUEUE_CLOSE, true, &p, &answer); /* twice is once */
     if (status != LK_OK)
         return status;
     PQclear(answer);
     status = LKI_PG_AGAIN;
-    for (int tries = 0; status == LKI_PG_AGAIN && lki_pg_clock_ms() < until_ms; tries++) {
-        status = writers_wait(store, until_ms);
+    for (int tries = 0; status == LKI_PG_AGAIN && lki_pg_clock_ms() < lki_pg_until_ms(); tries++) {
+        status = writers_wait(store);
         if (status == LKI_PG_AGAIN)
             lki_pg_pause(tries);
     }
-    lki_pg_queue_wake(store, pk, 0);
+    lki_pg_queue_seen_closed(store, pk);
     /* It is closed, but somebody may still be at a push that is not. */
     return status == LK_OK ? LK_OK : LK_UNKNOWN;
 }

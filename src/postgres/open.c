@@ -11,13 +11,11 @@
 
 #include "postgres/connection.h"
 #include "postgres/operations.h"
-#include "postgres/queue.h"
+#include "postgres/watch.h"
 
 enum { CONNECTIONS = 8, CONNECTIONS_MAX = 10000, SCHEMA_SIZE = 63, NAMES_MAX = 2600 };
 #define DATA_SIZE_CAP ((size_t)256 << 20)
 #define SERVER_OLDEST 130000
-
-/* ---- clocks ---- */
 
 /* The handle's clocks, where the options have none. */
 static int64_t
@@ -60,35 +58,6 @@ lki_pg_statistics(void *state, lk_statistics *stats)
     stats->locks_renewed = lki_pg_counted(&store->locks_renewed);
     stats->retries = lki_pg_counted(&store->retries);
     return LK_OK;
-}
-
-/* ---- sweep ---- */
-
-enum { SWEEP_ONCE = 1000 };
-
-lk_status
-lki_pg_sweep(void *state, size_t max_items, size_t *swept)
-{
-    lki_pg *store = state;
-    size_t done = 0;
-    lk_status status = LK_OK;
-    for (int rows = SWEEP_ONCE; status == LK_OK && rows == SWEEP_ONCE;) {
-        size_t left = max_items == 0 ? SWEEP_ONCE : max_items - done;
-        lki_pg_parameters p = {.count = 0};
-        PGresult *answer;
-        if (left == 0)
-            break;
-        lki_pg_add_number(&p, lki_pg_now_ms(store));
-        lki_pg_add_number(&p, left < SWEEP_ONCE ? (int64_t)left : SWEEP_ONCE);
-        status = lki_pg_call(store, LKI_PG_SWEEP, true, &p, &answer); /* twice does no harm */
-        rows = status == LK_OK ? PQntuples(answer) : 0;
-        if (status == LK_OK)
-            PQclear(answer);
-        done += (size_t)rows;
-    }
-    if (status == LK_OK)
-        *swept = done;
-    return status;
 }
 
 /* ---- the tables ---- */
@@ -146,7 +115,7 @@ static lk_status
 schema_open(lki_pg *store, const lk_postgres_options *o)
 {
     lki_pg_connection *c;
-    lk_status status = lki_pg_take(store, lki_pg_until_ms(store), &c);
+    lk_status status = lki_pg_take(store, &c);
     if (status != LK_OK)
         return status;
     if (PQserverVersion(c->pg) < SERVER_OLDEST)
@@ -222,11 +191,13 @@ options_take(lk_postgres_options *o)
 static void
 store_free(lki_pg *store)
 {
+    lki_pg_watches_free(store);
     lki_pg_queues_free(store);
     lki_pg_pool_free(store);
     for (int i = 0; i < LKI_PG_STATEMENTS; i++)
         free(store->texts[i]);
     pthread_cond_destroy(&store->freed);
+    pthread_cond_destroy(&store->watcher_wake);
     pthread_mutex_destroy(&store->queues_latch);
     pthread_mutex_destroy(&store->ulid_latch);
     pthread_mutex_destroy(&store->latch);
@@ -250,6 +221,7 @@ store_new(const char *conninfo, const lk_postgres_options *o)
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&store->freed, &attributes); /* cannot fail on Linux, nor the mutex */
+    pthread_cond_init(&store->watcher_wake, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&store->latch, NULL);
     pthread_mutex_init(&store->queues_latch, NULL);
@@ -295,8 +267,8 @@ handle_open(lki_pg *store, const lk_postgres_options *o, lk_db **db)
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_SWEEP |
                            LK_HAS_STATISTICS | LK_HAS_CONDITIONS | LK_QUERIES_RANGES |
                            LK_LOCKS_ABSENT | LK_IS_SNAPSHOT | LK_IS_DURABLE | LK_HAS_QUEUES |
-                           LK_HAS_QUEUE_INSPECT | LK_COMMITS_JOBS | LK_COMMITS_RELEASES |
-                           LK_HAS_PARTITIONS;
+                           LK_HAS_QUEUE_FD | LK_HAS_QUEUE_INSPECT | LK_COMMITS_JOBS |
+                           LK_COMMITS_RELEASES | LK_HAS_PARTITIONS;
     adapter.state = store;
     adapter.max_pk_size = o->max_pk_size;
     adapter.max_sk_size = o->max_sk_size;

@@ -38,6 +38,7 @@ lk_status lki_pg_extend(void *state, lk_claim *claim, int64_t visibility_ms);
 lk_status lki_pg_queue_stats(void *state, lk_bytes pk, lk_queue_statistics *stats);
 lk_status lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged);
 lk_status lki_pg_queue_close(void *state, lk_bytes pk);
+lk_status lki_pg_queue_fd(void *state, lk_bytes pk, int *fd);
 lk_status lki_pg_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs);
 lk_status lki_pg_list_partitions(void *state, lk_position *position, size_t limit,
                                  lk_result *result);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "postgres/queue.h"
+#include "postgres/sweep.h"
 
 /* ---- the plan is made ---- */
 
@@ -209,17 +210,16 @@ plan_try(lki_pg_plan *p, lki_pg_connection *c, bool *in_doubt)
  * rolled back. LK_UNKNOWN: the server cannot be asked within the time, or is not the one that had
  * it (another timeline), or has forgotten it. */
 static lk_status
-outcome_ask(const lki_pg_plan *p, int64_t until_ms)
+outcome_ask(const lki_pg_plan *p)
 {
     static const lk_status outcomes[] = {LK_BUSY, LK_OK, LKI_PG_AGAIN};
     lki_pg_parameters parameters = {.count = 0};
     lki_pg_add_number(&parameters, p->xact);
     lki_pg_add_number(&parameters, p->timeline);
-    for (int tries = 0; lki_pg_clock_ms() < until_ms; tries++) {
+    for (int tries = 0; lki_pg_clock_ms() < lki_pg_until_ms(); tries++) {
         PGresult *answer = NULL;
         int64_t is = 0;
-        lk_status status =
-            lki_pg_call_until(p->store, until_ms, LKI_PG_XACT_LOOK, true, &parameters, &answer);
+        lk_status status = lki_pg_call(p->store, LKI_PG_XACT_LOOK, true, &parameters, &answer);
         bool told = status == LK_OK && lki_pg_read_number(answer, 0, 0, &is);
         PQclear(answer);
         if (status == LK_OK && (!told || is < 0 || is > 2))
@@ -234,27 +234,37 @@ outcome_ask(const lki_pg_plan *p, int64_t until_ms)
 static lk_status
 plan_commit(lki_pg_plan *p)
 {
-    int64_t until_ms = lki_pg_until_ms(p->store);
     for (int tries = 0;; tries++) {
         lki_pg_connection *c;
         bool in_doubt;
-        lk_status status = lki_pg_take(p->store, until_ms, &c);
+        lk_status status = lki_pg_take(p->store, &c);
         if (status != LK_OK)
             return status;
         status = plan_try(p, c, &in_doubt);
         bool again = status == LKI_PG_AGAIN || (status != LK_OK && c->broken);
         lki_pg_give(c);
         if (in_doubt) {
-            status = outcome_ask(p, until_ms);
+            status = outcome_ask(p);
             again = status == LKI_PG_AGAIN;
         }
         if (!again)
             return status;
-        if (tries == LKI_PG_TRIES || lki_pg_clock_ms() >= until_ms)
+        if (tries == LKI_PG_TRIES || lki_pg_clock_ms() >= lki_pg_until_ms())
             return LK_UNAVAILABLE;
         lki_pg_count(&p->store->retries, 1);
         lki_pg_pause(tries);
     }
+}
+
+static lki_pg_news
+write_news(const lki_pg_plan *p, size_t i)
+{
+    const lk_write *write = &p->writes[i];
+    if (write->kind != LK_PUSH && write->kind != LK_RELEASE)
+        return LKI_PG_GONE;
+    if (p->rows[p->of_writes[i]].visible_at_ms != 0)
+        return LKI_PG_LATER;
+    return write->kind == LK_PUSH && write->item.key.sk.size == 0 ? LKI_PG_READY : LKI_PG_FRONT;
 }
 
 /* Whom it concerns hears of it. */
@@ -262,16 +272,12 @@ static void
 plan_tell(const lki_pg_plan *p)
 {
     for (size_t i = 0; i < p->write_count; i++) {
-        const lk_write *write = &p->writes[i];
-        const lki_pg_row *r = &p->rows[p->of_writes[i]];
-        if (write->kind == LK_PUSH)
-            lki_pg_queue_add_to(p->store, p->keys[i].pk, LKI_PG_PUSHES, 1);
-        if (write->kind == LK_PUSH || write->kind == LK_RELEASE)
-            lki_pg_queue_wake_front(p->store, p->keys[i].pk, r->visible_at_ms);
-        else if (write->kind == LK_ACKNOWLEDGE || write->kind == LK_DELETE)
-            lki_pg_queue_wake(p->store, p->keys[i].pk, 0); /* perhaps a closed one's last */
-        if (write_is_of_claim(write) && p->is_late)
-            lki_pg_queue_add_to(p->store, p->keys[i].pk, LKI_PG_LATE, 1);
+        lk_bytes pk = p->keys[i].pk;
+        if (p->writes[i].kind == LK_PUSH)
+            lki_pg_queue_add_to(p->store, pk, LKI_PG_PUSHES, 1);
+        lki_pg_queue_tell(p->store, pk, write_news(p, i), p->rows[p->of_writes[i]].visible_at_ms);
+        if (write_is_of_claim(&p->writes[i]) && p->is_late)
+            lki_pg_queue_add_to(p->store, pk, LKI_PG_LATE, 1);
     }
 }
 
@@ -294,5 +300,6 @@ lki_pg_plan_run(lki_pg_plan *p)
     if (p->lock_count != 0)
         memcpy(p->locks, p->bumped, p->lock_count * sizeof *p->locks);
     plan_tell(p);
+    lki_pg_tidy(p->store);
     return p->is_late ? LK_LATE : LK_OK;
 }

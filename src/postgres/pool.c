@@ -308,8 +308,9 @@ pool_shrink(lki_pg *store)
 }
 
 lk_status
-lki_pg_take(lki_pg *store, int64_t until_ms, lki_pg_connection **connection)
+lki_pg_take(lki_pg *store, lki_pg_connection **connection)
 {
+    int64_t until_ms = lki_pg_until_ms();
     lki_pg_connection *c;
     for (int failures = 0;;) {
         lk_status status = LK_OK;
@@ -365,12 +366,12 @@ lki_pg_pool_free(lki_pg *store)
 /* ---- a call that is one statement ---- */
 
 lk_status
-lki_pg_call_until(lki_pg *store, int64_t until_ms, lki_pg_statement statement, bool reads,
-                  const lki_pg_parameters *parameters, PGresult **answer)
+lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
+            const lki_pg_parameters *parameters, PGresult **answer)
 {
     for (int tries = 0;; tries++) {
         lki_pg_connection *c;
-        lk_status status = lki_pg_take(store, until_ms, &c);
+        lk_status status = lki_pg_take(store, &c);
         if (status != LK_OK)
             return status;
         status = lki_pg_ask(c, statement, parameters, answer);
@@ -379,17 +380,10 @@ lki_pg_call_until(lki_pg *store, int64_t until_ms, lki_pg_statement statement, b
         if (broke && in_doubt && !reads)
             return LK_UNKNOWN;
         status = status == LK_UNKNOWN ? LK_UNAVAILABLE : status; /* a read, or nothing happened */
-        bool again = (status == LKI_PG_AGAIN || broke) && lki_pg_clock_ms() < until_ms;
+        bool again = (status == LKI_PG_AGAIN || broke) && lki_pg_clock_ms() < lki_pg_until_ms();
         if (!again || tries == LKI_PG_TRIES)
             return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;
         lki_pg_count(&store->retries, 1);
         lki_pg_pause(tries);
     }
-}
-
-lk_status
-lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
-            const lki_pg_parameters *parameters, PGresult **answer)
-{
-    return lki_pg_call_until(store, lki_pg_until_ms(store), statement, reads, parameters, answer);
 }

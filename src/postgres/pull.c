@@ -20,7 +20,7 @@
 
 #include "postgres/operations.h"
 #include "postgres/plan.h"
-#include "postgres/queue.h"
+#include "postgres/watch.h"
 
 enum { DUE_ONCE = 1000, DUE_EVERY_MS = 100, DUE_FULL_MS = 10000, DUE_SLACK_MS = 5000 };
 enum { FULL_PART = 20, FULL_LAST_US = 2000000, BEFORE_NOW_MS = 1000 };
@@ -64,8 +64,9 @@ due_note(pulling *p, int64_t now_ms, int64_t above_ms, bool all, bool any)
             q->due_full_at_ms = now_ms + DUE_FULL_MS;
     }
     if (any) {
-        q->has_from = false;
         q->fronts++;
+        q->has_from = false;
+        lki_pg_watch_news(p->store, q, true);
     }
     pthread_mutex_unlock(&p->store->queues_latch);
 }
@@ -221,8 +222,8 @@ job_read(const pulling *p, const PGresult *answer, int row, lk_item *item, lk_cl
 
 /* ---- dead letters ---- */
 
-/* Moves a job that was received too often: it was claimed by this pull, so it is this pull's. In one
- * step it is acknowledged and pushed; where its key is taken it gets a generated sk. */
+/* Moves a job that was received too often: it was claimed by this pull, so it is this pull's. In
+ * one step it is acknowledged and pushed; where its key is taken it gets a generated sk. */
 static lk_status
 job_bury(pulling *p, const lk_item *item, const lk_claim *claim)
 {
@@ -327,30 +328,21 @@ ready_take(pulling *p)
 
 /* Why nothing was there, and when that may change. */
 static lk_status
-empty_look(pulling *p)
+empty_look(pulling *p, uint64_t news)
 {
-    lki_pg_parameters parameters = {.count = 0};
-    PGresult *answer;
-    int64_t jobs, due_ms = INT64_MAX, closed;
-    lki_pg_add_number(&parameters, lki_pg_now_ms(p->store));
-    lki_pg_add_bytes(&parameters, p->options->pk);
-    lk_status status = lki_pg_call(p->store, LKI_PG_QUEUE_LOOK, true, &parameters, &answer);
+    lki_pg_sight sight;
+    lk_status status = lki_pg_look(p->store, p->options->pk, &sight);
     if (status != LK_OK)
         return status;
-    if (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &jobs) ||
-        !lki_pg_read_number(answer, 0, 2, &closed))
-        status = LK_UNAVAILABLE;
-    else
-        status = closed != 0 && jobs == 0 ? LK_CLOSED : LK_EMPTY;
-    (void)lki_pg_read_number(answer, 0, 1, &due_ms);
-    PQclear(answer);
-    due_expect(p, due_ms);
-    return status;
+    due_expect(p, sight.due_ms);
+    lki_pg_watch_tell(p->store, p->queue, news, &sight);
+    return sight.over ? LK_CLOSED : LK_EMPTY;
 }
 
 static lk_status
 pull_once(pulling *p)
 {
+    uint64_t news = news_read(p);
     lk_status status = LK_NOT_FOUND;
     while (status == LK_NOT_FOUND && p->buried < BURIED_ONCE) {
         status = due_ready(p);
@@ -359,7 +351,7 @@ pull_once(pulling *p)
     }
     if (status == LK_NOT_FOUND)
         return LK_EMPTY;
-    return status == LK_EMPTY ? empty_look(p) : status;
+    return status == LK_EMPTY ? empty_look(p, news) : status;
 }
 
 /* ---- waiting ---- */

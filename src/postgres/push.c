@@ -10,6 +10,7 @@
 #include "postgres/operations.h"
 #include "postgres/plan.h"
 #include "postgres/queue.h"
+#include "postgres/sweep.h"
 
 /* Drafts the jobs as they are stored. */
 static lk_status
@@ -143,9 +144,11 @@ lki_pg_push(void *state, const lk_item *jobs, size_t count, const lk_push_option
         status = LK_BUSY;
     if (status == LK_OK) {
         lki_pg_queue_add_to(store, pk, LKI_PG_PUSHES, count);
-        lki_pg_queue_wake(store, pk, visible_at_ms);
+        lki_pg_queue_tell(store, pk, visible_at_ms == 0 ? LKI_PG_READY : LKI_PG_LATER,
+                          visible_at_ms);
         if (pushed != NULL)
             lk_result_publish(pushed);
+        lki_pg_tidy(store);
     }
     free(sks);
     return status;

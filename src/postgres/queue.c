@@ -7,33 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "postgres/watch.h"
+
 enum { QUEUES_KEPT = 1024 };
-
-/* ---- times ---- */
-
-int64_t
-lki_pg_job_now_ms(const lki_pg *store)
-{
-    if (store->monotonic_ms == NULL)
-        return lki_pg_now_ms(store);
-    return store->monotonic_ms(store->clock_context) + store->job_base_ms;
-}
-
-int64_t
-lki_pg_job_as_monotonic(const lki_pg *store, int64_t job_ms)
-{
-    int64_t base_ms =
-        store->monotonic_ms == NULL ? lki_pg_ms_read(&store->ahead_ms) : store->job_base_ms;
-    int64_t ms;
-    return __builtin_sub_overflow(job_ms, base_ms, &ms) ? INT64_MAX : ms;
-}
-
-int64_t
-lki_pg_job_after(int64_t now_ms, int64_t ms)
-{
-    int64_t sum;
-    return __builtin_add_overflow(now_ms, ms, &sum) || sum > INT64_MAX - 2 ? INT64_MAX - 2 : sum;
-}
 
 /* ---- the table ---- */
 
@@ -158,34 +134,52 @@ lki_pg_queue_add_to(lki_pg *store, lk_bytes pk, lki_pg_counter counter, uint64_t
 }
 
 static void
-queue_wake(lki_pg *store, lk_bytes pk, int64_t due_at_ms, bool front)
+news_latched(lki_pg *store, lki_pg_queue *queue, lki_pg_news what, int64_t due_at_ms)
+{
+    bool ready = what == LKI_PG_READY || what == LKI_PG_FRONT;
+    bool over = what == LKI_PG_GONE && queue->closed;
+    queue->news++;
+    if (what == LKI_PG_FRONT) {
+        queue->fronts++;
+        queue->has_from = false;
+    }
+    if (what == LKI_PG_LATER && due_at_ms < queue->due_at_ms)
+        queue->due_at_ms = due_at_ms;
+    lki_pg_watch_news(store, queue, ready || over);
+    if (queue->waiters != 0 && (what != LKI_PG_GONE || over))
+        pthread_cond_broadcast(&queue->wake);
+}
+
+void
+lki_pg_queue_tell(lki_pg *store, lk_bytes pk, lki_pg_news what, int64_t due_at_ms)
 {
     pthread_mutex_lock(&store->queues_latch);
     lki_pg_queue *queue = queue_find(store, pk);
-    if (queue != NULL) {
-        queue->news++;
-        if (front) {
-            queue->has_from = false;
-            queue->fronts++;
-        }
-        if (due_at_ms != 0 && due_at_ms < queue->due_at_ms)
-            queue->due_at_ms = due_at_ms;
-        if (queue->waiters != 0)
-            pthread_cond_broadcast(&queue->wake);
-    }
+    if (queue != NULL)
+        news_latched(store, queue, what, due_at_ms);
     pthread_mutex_unlock(&store->queues_latch);
 }
 
 void
-lki_pg_queue_wake(lki_pg *store, lk_bytes pk, int64_t due_at_ms)
+lki_pg_queues_tell(lki_pg *store)
 {
-    queue_wake(store, pk, due_at_ms, false);
+    pthread_mutex_lock(&store->queues_latch);
+    for (int i = 0; i < LKI_PG_BUCKETS; i++)
+        for (lki_pg_queue *queue = store->queues[i]; queue != NULL; queue = queue->next)
+            news_latched(store, queue, LKI_PG_GONE, 0);
+    pthread_mutex_unlock(&store->queues_latch);
 }
 
 void
-lki_pg_queue_wake_front(lki_pg *store, lk_bytes pk, int64_t due_at_ms)
+lki_pg_queue_seen_closed(lki_pg *store, lk_bytes pk)
 {
-    queue_wake(store, pk, due_at_ms, true);
+    pthread_mutex_lock(&store->queues_latch);
+    lki_pg_queue *queue = queue_find(store, pk);
+    if (queue != NULL) {
+        queue->closed = true;
+        news_latched(store, queue, LKI_PG_GONE, 0);
+    }
+    pthread_mutex_unlock(&store->queues_latch);
 }
 
 /* ---- counters ---- */
@@ -234,7 +228,8 @@ lki_pg_queues_free(lki_pg *store)
 /* ---- generated sks ---- */
 
 /* A second at a time is marked on the server before sks of it are given out. A handle begins behind
- * the mark where the clock has not passed it: so sks grow over a restart, whatever the clock did. */
+ * the mark where the clock has not passed it: so sks grow over a restart, whatever the clock did.
+ */
 enum { MARK_MS = 1000 };
 
 static lk_status
@@ -253,14 +248,19 @@ lk_status
 lki_pg_ulids(lki_pg *store, char *sks, size_t count)
 {
     lk_status status = LK_OK;
+    int64_t began_ms = lki_pg_clock_ms();
     pthread_mutex_lock(&store->ulid_latch);
     int64_t now_ms = lki_pg_now_ms(store);
     if (now_ms < store->ulid_from_ms)
         now_ms = store->ulid_from_ms;
-    if (now_ms > store->ulid_mark_ms) {
+    if (now_ms > store->ulid_mark_ms && store->ulid_failed_at_ms > began_ms) {
+        status = LK_UNAVAILABLE; /* others have waited for the server meanwhile, in vain */
+    } else if (now_ms > store->ulid_mark_ms) {
         status = mark_move(store, now_ms + MARK_MS);
         if (status == LK_OK)
             store->ulid_mark_ms = now_ms + MARK_MS;
+        else
+            store->ulid_failed_at_ms = lki_pg_clock_ms();
     }
     for (size_t i = 0; status == LK_OK && i < count; i++) {
         lk_ulid_next(store->ulid, now_ms);

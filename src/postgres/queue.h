@@ -39,6 +39,7 @@ typedef struct lki_pg_queue {
     size_t waiters;
     uint64_t news; /* counts what this process did to it, to tell whether to look again */
     bool has_poller;
+    bool closed; /* somebody here has seen that it is */
     size_t pk_size;
     unsigned char pk[];
 } lki_pg_queue;
@@ -49,12 +50,19 @@ void lki_pg_queue_give(lki_pg *store, lki_pg_queue *queue);
 void lki_pg_queue_add(lki_pg *store, lki_pg_queue *queue, lki_pg_counter counter, uint64_t n);
 /* The same by its name; nothing without memory. */
 void lki_pg_queue_add_to(lki_pg *store, lk_bytes pk, lki_pg_counter counter, uint64_t n);
-/* This process has changed the queue: waiters look. `due_at_ms`: a job comes due then; 0: none
- * does. */
-void lki_pg_queue_wake(lki_pg *store, lk_bytes pk, int64_t due_at_ms);
-/* The same, and a job may lie before where pulls look from: it came back, or has an sk of its own.
- */
-void lki_pg_queue_wake_front(lki_pg *store, lk_bytes pk, int64_t due_at_ms);
+/* What this process has done to a queue, told once it is done: waiters look where it may concern
+ * them. */
+typedef enum lki_pg_news {
+    LKI_PG_GONE,  /* perhaps a job has gone */
+    LKI_PG_READY, /* jobs are ready, behind all others */
+    LKI_PG_FRONT, /* jobs are ready, anywhere */
+    LKI_PG_LATER  /* a job comes due then */
+} lki_pg_news;
+void lki_pg_queue_tell(lki_pg *store, lk_bytes pk, lki_pg_news what, int64_t due_at_ms);
+/* Perhaps jobs of any queue have gone. */
+void lki_pg_queues_tell(lki_pg *store);
+/* The queue is closed, and perhaps over. */
+void lki_pg_queue_seen_closed(lki_pg *store, lk_bytes pk);
 /* Sends the counters to the server. */
 lk_status lki_pg_queue_flush(lki_pg *store, lki_pg_queue *queue);
 /* Sends all, and frees all. */
@@ -62,12 +70,5 @@ void lki_pg_queues_free(lki_pg *store);
 
 /* `count` new sks, one behind the other, LK_ULID_SIZE bytes each. */
 lk_status lki_pg_ulids(lki_pg *store, char *sks, size_t count);
-
-/* What deadlines and delays are reckoned with. */
-int64_t lki_pg_job_now_ms(const lki_pg *store);
-/* Job time, as the handle's monotonic clock says it. */
-int64_t lki_pg_job_as_monotonic(const lki_pg *store, int64_t job_ms);
-/* A deadline or delay from now, so that the millisecond behind it is not the last one. */
-int64_t lki_pg_job_after(int64_t now_ms, int64_t ms);
 
 #endif

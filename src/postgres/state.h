@@ -16,6 +16,7 @@
 #include "postgres/status.h"
 
 typedef struct lki_pg_connection lki_pg_connection;
+typedef struct lki_pg_watch lki_pg_watch;
 struct lki_pg_queue;
 
 enum { LKI_PG_BUCKETS = 256 };
@@ -35,6 +36,7 @@ typedef struct lki_pg {
     lki_pg_shared_ms ahead_ms, measured_at_ms;
     lki_pg_statistic gets, hits, multi_gets, queries, items_queried, sets, deletes, commits, races,
         locks_created, locks_renewed, retries;
+    lki_pg_statistic writes; /* that may have left something behind: see sweep.h */
 
     pthread_mutex_t latch;
     pthread_cond_t freed;    /* a connection is idle, or another one may be opened */
@@ -45,22 +47,16 @@ typedef struct lki_pg {
     struct lki_pg_queue *queues[LKI_PG_BUCKETS]; /* [queues_latch] by hash */
     size_t queue_count;                          /* [queues_latch] */
 
+    lki_pg_watch *watches; /* [queues_latch] */
+    pthread_cond_t watcher_wake;
+    pthread_t watcher;
+    bool has_watcher, watcher_ends; /* [queues_latch] */
+
     pthread_mutex_t ulid_latch;
-    char ulid[LK_ULID_SIZE];            /* [ulid_latch] the last one */
-    int64_t ulid_from_ms, ulid_mark_ms; /* [ulid_latch] */
+    char ulid[LK_ULID_SIZE]; /* [ulid_latch] the last one */
+    /* [ulid_latch] generated sks begin there; up to there they are marked; the last try to mark
+     * more that failed (lki_pg_clock_ms) */
+    int64_t ulid_from_ms, ulid_mark_ms, ulid_failed_at_ms;
 } lki_pg;
-
-/* ---- times, see postgres.h ---- */
-
-/* The system's monotonic clock: for what this machine waits for. */
-int64_t lki_pg_clock_ms(void);
-/* The time of the call that this thread makes begins: all that it waits for ends with it, however
- * often it asks. entry.c does it for all; a pull that waits begins anew with each look. */
-void lki_pg_time_begin(const lki_pg *store);
-/* When that call gives up, by that clock. */
-int64_t lki_pg_until_ms(const lki_pg *store);
-/* What expiry is judged by, and what deadlines and delays are reckoned with: Unix ms. */
-int64_t lki_pg_now_ms(const lki_pg *store);
-int64_t lki_pg_monotonic_ms(const lki_pg *store);
 
 #endif

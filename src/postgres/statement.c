@@ -207,7 +207,7 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "RETURNING i.sk, i.data, " EXPIRY ", i.receives",
     [LKI_PG_QUEUE_LOOK] =
         "SELECT (SELECT count(*) FROM (SELECT 1 FROM @.lk_item i WHERE i.pk = $2 "
-        "AND " IS_READY " AND " LIVE " ORDER BY i.sk LIMIT 1) q) + (SELECT count(*) FROM (SELECT 1 "
+        "AND " IS_READY " AND " LIVE " ORDER BY i.sk LIMIT 1) q), (SELECT count(*) FROM (SELECT 1 "
         "FROM @.lk_item i WHERE i.pk = $2 AND " IS_CLAIMED " AND " LIVE
         " ORDER BY i.claim_until LIMIT 1) q), "
         "(SELECT claim_until FROM @.lk_item WHERE pk = $2 AND claim_until > 0 "

@@ -39,10 +39,12 @@ typedef enum lki_pg_statement {
     LKI_PG_QUEUES_TAKE, /* pks, now: makes rows that are missing, locks all, in order */
     LKI_PG_DEPTHS,      /* now, pks, limit -> which, how many jobs, none behind limit twice */
     LKI_PG_CLOSED_LOOK, /* pks -> those of queues that are closed */
-    LKI_PG_PUSH, /* now, pk, sks, datas, expires_ats, visible_at -> a row for each, or none: closed */
+    /* now, pk, sks, datas, expires_ats, visible_at -> a row for each; none: closed, or a key is
+     * taken */
+    LKI_PG_PUSH,
     LKI_PG_DUE,           /* pk, above, due by, limit -> sk, was claimed: jobs that come due */
     LKI_PG_PULL,          /* now, pk, from, count, until, token -> sk, data, expires_at, receives */
-    LKI_PG_QUEUE_LOOK,    /* now, pk -> jobs there, first time at which one comes due, closed */
+    LKI_PG_QUEUE_LOOK,    /* now, pk -> ready, others (0, 1), when one comes due, closed */
     LKI_PG_ACKNOWLEDGE,   /* now, pks, sks, tokens -> which, visible_at */
     LKI_PG_RELEASE,       /* now, pk, sk, token, visible_at -> before: visible_at */
     LKI_PG_EXTEND,        /* now, pk, sk, token, visible_at -> before: visible_at */

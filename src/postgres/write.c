@@ -2,12 +2,16 @@
  *
  * Writes that are one statement: set, delete, writes of one item under a condition, touch, add.
  * Called through the table of operations.
+ *
+ * What is written may be a job, and may expire at once: so queues hear of each write.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "postgres/many.h"
 #include "postgres/operations.h"
+#include "postgres/queue.h"
+#include "postgres/sweep.h"
 
 static void
 add_expiry(lki_pg_parameters *p, int64_t expires_at_ms)
@@ -38,6 +42,7 @@ write_ask(lki_pg *store, lki_pg_statement statement, const lki_pg_parameters *p,
         return status;
     *rows = PQntuples(answer);
     PQclear(answer);
+    lki_pg_tidy(store);
     return LK_OK;
 }
 
@@ -145,6 +150,8 @@ lki_pg_set(void *state, const lk_item *items, size_t count)
     }
     if (status == LK_OK)
         lki_pg_count(&store->sets, count);
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        lki_pg_queue_tell(store, items[i].key.pk, LKI_PG_GONE, 0);
     return status;
 }
 
@@ -167,6 +174,8 @@ lki_pg_remove(void *state, const lk_key *keys, size_t count)
     lki_pg_array_free(&sks);
     if (status == LK_OK)
         lki_pg_count(&store->deletes, count);
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        lki_pg_queue_tell(store, keys[i].pk, LKI_PG_GONE, 0);
     return status;
 }
 
@@ -193,6 +202,7 @@ lki_pg_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes
     if (status != LK_OK || rows == 0)
         return status != LK_OK ? status : ways[condition].refused;
     lki_pg_count(&store->sets, 1);
+    lki_pg_queue_tell(store, item->key.pk, LKI_PG_GONE, 0);
     return LK_OK;
 }
 
@@ -207,6 +217,7 @@ lki_pg_touch(void *state, const lk_key *key, int64_t expires_at_ms)
     lki_pg_add_bytes(&p, key->sk);
     add_expiry(&p, expires_at_ms);
     lk_status status = write_ask(store, LKI_PG_TOUCH, &p, &rows);
+    lki_pg_queue_tell(store, key->pk, LKI_PG_GONE, 0);
     return status == LK_OK && rows == 0 ? LK_NOT_FOUND : status;
 }
 
@@ -242,5 +253,6 @@ lki_pg_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms,
     PQclear(answer);
     if (status == LK_OK)
         lki_pg_count(&store->sets, 1);
+    lki_pg_tidy(store);
     return status;
 }

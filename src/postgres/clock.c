@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The times of an open handle: its own machine's, and the one that all processes have in common.
+ * See clock.h.
  */
-#include <time.h>
+#include "postgres/clock.h"
 
-#include "postgres/state.h"
+#include <time.h>
 
 int64_t
 lki_pg_clock_ms(void)
@@ -25,9 +25,8 @@ lki_pg_time_begin(const lki_pg *store)
 }
 
 int64_t
-lki_pg_until_ms(const lki_pg *store)
+lki_pg_until_ms(void)
 {
-    (void)store;
     return call_until_ms;
 }
 
@@ -44,4 +43,28 @@ lki_pg_now_ms(const lki_pg *store)
     if (store->realtime_ms != NULL)
         return store->realtime_ms(store->clock_context);
     return lki_pg_clock_ms() + lki_pg_ms_read(&store->ahead_ms);
+}
+
+int64_t
+lki_pg_job_now_ms(const lki_pg *store)
+{
+    if (store->monotonic_ms == NULL)
+        return lki_pg_now_ms(store);
+    return store->monotonic_ms(store->clock_context) + store->job_base_ms;
+}
+
+int64_t
+lki_pg_job_as_monotonic(const lki_pg *store, int64_t job_ms)
+{
+    int64_t base_ms =
+        store->monotonic_ms == NULL ? lki_pg_ms_read(&store->ahead_ms) : store->job_base_ms;
+    int64_t ms;
+    return __builtin_sub_overflow(job_ms, base_ms, &ms) ? INT64_MAX : ms;
+}
+
+int64_t
+lki_pg_job_after(int64_t now_ms, int64_t ms)
+{
+    int64_t sum;
+    return __builtin_add_overflow(now_ms, ms, &sum) || sum > INT64_MAX - 2 ? INT64_MAX - 2 : sum;
 }

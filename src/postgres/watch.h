@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Descriptors of queues. A thread of the handle, the watcher, looks at the queues that have one; it
+ * begins with the first descriptor and ends when the handle is closed.
+ *
+ * Latch  `queues_latch` of the store guards all of it.
+ */
+#ifndef LKI_PG_WATCH_H
+#define LKI_PG_WATCH_H
+
+#include "postgres/queue.h"
+
+/* What a look found. */
+typedef struct lki_pg_sight {
+    bool ready; /* a pull without wait would not be LK_EMPTY now */
+    bool closed;
+    bool over;      /* for good: closed, and no job is left */
+    int64_t due_ms; /* when a job comes due, in job time; INT64_MAX: none does */
+} lki_pg_sight;
+
+lk_status lki_pg_look(lki_pg *store, lk_bytes pk, lki_pg_sight *sight);
+
+/* [latch] The queue has changed. `now`: something is ready, or may be over. */
+void lki_pg_watch_news(lki_pg *store, const lki_pg_queue *queue, bool now);
+/* Somebody has looked since the queue's `news` were that. */
+void lki_pg_watch_tell(lki_pg *store, lki_pg_queue *queue, uint64_t news,
+                       const lki_pg_sight *sight);
+/* Ends the watcher, and frees all. Nobody else is there. */
+void lki_pg_watches_free(lki_pg *store);
+
+#endif
