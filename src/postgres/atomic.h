@@ -25,6 +25,13 @@ lki_pg_ms_set(lki_pg_shared_ms *ms, int64_t value)
     atomic_store_explicit(ms, value, memory_order_relaxed);
 }
 
+/* It was the n-th. */
+static inline uint64_t
+lki_pg_count_next(lki_pg_statistic *statistic)
+{
+    return atomic_fetch_add_explicit(statistic, 1, memory_order_relaxed) + 1;
+}
+
 static inline void
 lki_pg_count(lki_pg_statistic *statistic, uint64_t n)
 {

@@ -66,7 +66,7 @@ lki_pg_sweep(void *state, size_t max_items, size_t *swept)
 void
 lki_pg_tidy(lki_pg *store)
 {
-    uint64_t writes = atomic_fetch_add_explicit(&store->writes, 1, memory_order_relaxed) + 1;
+    uint64_t writes = lki_pg_count_next(&store->writes);
     size_t swept;
     if (writes % TIDY_EVERY == 0)
         (void)rows_sweep(store, TIDY_ONCE, &swept); /* the next one may */
