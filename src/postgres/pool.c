@@ -178,15 +178,18 @@ connection_start(lki_pg_connection *c, const PQconninfoOption *before, size_t *s
 /* The server keeps a plan for as long as the connection. One that was made while the table was
  * empty would read all of it once it is full, until somebody analyzes it. So no plan reads all of a
  * table or joins by hashes, as each statement has an index that serves it; and plans are made anew
- * now and then. */
+ * now and then. A plan is not made for one call, either, which the server thinks worth its while
+ * where arrays are short: that costs more than the call. */
 enum { PLANS_LAST_MS = 5000 };
 
 static lk_status
 planner_set(lki_pg_connection *c)
 {
     static const char text[] =
-        "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', "
-        "'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name";
+        "SELECT set_config(name, 'off', false), "
+        "set_config('plan_cache_mode', 'force_generic_plan', false) FROM unnest(ARRAY["
+        "'enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) "
+        "AS name";
     PGresult *answer;
     lk_status status = lki_pg_ask_text(c, text, &answer);
     PQclear(answer);
