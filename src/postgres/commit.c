@@ -15,7 +15,7 @@ lki_pg_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *
                      .locks = locks,
                      .lock_count = lock_count,
                      .conflict = conflict};
-    lk_status status = lki_pg_plan_run(&p);
+    lk_status status = lki_pg_held_commit(&p);
     lki_pg_plan_free(&p);
     lki_pg_count(&p.store->commits, status == LK_OK || status == LK_LATE);
     lki_pg_count(&p.store->races, status == LK_RACE);

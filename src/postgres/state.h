@@ -19,7 +19,7 @@ typedef struct lki_pg_connection lki_pg_connection;
 typedef struct lki_pg_watch lki_pg_watch;
 struct lki_pg_queue;
 
-enum { LKI_PG_BUCKETS = 256 };
+enum { LKI_PG_BUCKETS = 256, LKI_PG_VERSIONS_KEPT = 256 };
 
 typedef struct lki_pg {
     /* [const] */
@@ -42,6 +42,9 @@ typedef struct lki_pg {
     pthread_cond_t freed;    /* a connection is idle, or another one may be opened */
     lki_pg_connection *idle; /* [latch] the one that was used last is first */
     size_t open;             /* [latch] idle or in use */
+
+    int64_t versions[LKI_PG_VERSIONS_KEPT]; /* [latch] that were drawn and no lock has */
+    size_t version_count;                   /* [latch] */
 
     pthread_mutex_t queues_latch;
     struct lki_pg_queue *queues[LKI_PG_BUCKETS]; /* [queues_latch] by hash */
