@@ -83,6 +83,11 @@ schema_make(lki_pg_connection *c, const char *schema)
         status = text_ask(c, lki_pg_schema_texts[i], schema, &answer);
         PQclear(answer);
     }
+    if (status == LK_OK) {
+        PGresult *answer;
+        status = lki_pg_ask_text(c, c->store->texts[LKI_PG_LIFE_MAKE], &answer);
+        PQclear(answer);
+    }
     return status;
 }
 

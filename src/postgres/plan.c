@@ -207,15 +207,15 @@ plan_try(lki_pg_plan *p, lki_pg_connection *c, bool *in_doubt)
 }
 
 /* What became of a transaction whose commit was not answered: LK_OK, or LKI_PG_AGAIN if it was
- * rolled back. LK_UNKNOWN: the server cannot be asked within the time, or is not the one that had
- * it (another timeline), or has forgotten it. */
+ * rolled back. LK_UNKNOWN: the server cannot be asked within the time, or has crashed since, so
+ * that the number may be another transaction's, or has forgotten it. */
 static lk_status
 outcome_ask(const lki_pg_plan *p)
 {
     static const lk_status outcomes[] = {LK_BUSY, LK_OK, LKI_PG_AGAIN};
     lki_pg_parameters parameters = {.count = 0};
     lki_pg_add_number(&parameters, p->xact);
-    lki_pg_add_number(&parameters, p->timeline);
+    lki_pg_add_number(&parameters, p->life);
     for (int tries = 0; lki_pg_clock_ms() < lki_pg_until_ms(); tries++) {
         PGresult *answer = NULL;
         int64_t is = 0;

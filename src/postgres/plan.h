@@ -52,7 +52,7 @@ typedef struct lki_pg_plan {
     lki_pg_depth *depths; /* in the order of their pks */
     size_t depth_count;
     int64_t depth_limit;     /* nobody need count further */
-    int64_t xact, timeline;  /* the transaction, and the history of the server that it is of */
+    int64_t xact, life;      /* the transaction, and the server's life that it is of */
     bool is_late, to_closed; /* to_closed: also pushes to queues that are closed */
     PGresult *read, *closed, *versions;
 } lki_pg_plan;

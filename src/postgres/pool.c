@@ -210,6 +210,17 @@ plans_are_fresh(lki_pg_connection *c)
     return status == LK_OK;
 }
 
+/* Each life of the server begins with new connections, so each has a number. Where there are no
+ * tables yet, or nothing may be written, there is none. */
+static lk_status
+life_make(lki_pg_connection *c)
+{
+    PGresult *answer;
+    (void)lki_pg_ask_text(c, c->store->texts[LKI_PG_LIFE_MAKE], &answer);
+    PQclear(answer);
+    return c->broken ? LK_UNAVAILABLE : LK_OK;
+}
+
 static lk_status
 connection_open(lki_pg_connection *c)
 {
@@ -230,7 +241,9 @@ connection_open(lki_pg_connection *c)
     PQconninfoFree(all);
     if (status == LK_OK && !c->store->never_prepare)
         status = planner_set(c);
-    return status == LK_OK && c->store->monotonic_ms == NULL ? clock_measure(c) : status;
+    if (status == LK_OK && c->store->monotonic_ms == NULL)
+        status = clock_measure(c);
+    return status == LK_OK ? life_make(c) : status;
 }
 
 static lki_pg_connection *
@@ -280,17 +293,19 @@ connection_close(lki_pg_connection *c)
     free(c);
 }
 
-/* An idle connection, or leave to open one (NULL), within the time. False: neither. */
+/* An idle connection, or leave to open one (NULL), within the time. False: neither. `may_open`: else
+ * it waits for one of those that calls have, as long as there are such. */
 static bool
-pool_wait(lki_pg *store, int64_t until_ms, lki_pg_connection **c)
+pool_wait(lki_pg *store, int64_t until_ms, bool may_open, lki_pg_connection **c)
 {
     struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
     bool in_time = true;
     pthread_mutex_lock(&store->latch);
-    while (in_time && store->idle == NULL && store->open == store->max_connections)
+    while (in_time && store->idle == NULL &&
+           (may_open ? store->open == store->max_connections : store->lent != 0))
         in_time = pthread_cond_timedwait(&store->freed, &store->latch, &until) == 0;
     *c = store->idle;
-    bool may = *c != NULL || store->open < store->max_connections;
+    bool may = *c != NULL || (may_open && store->open < store->max_connections);
     if (*c != NULL)
         store->idle = (*c)->next;
     else if (may)
@@ -306,7 +321,15 @@ pool_shrink(lki_pg *store)
     pthread_mutex_lock(&store->latch);
     LKI_PG_ASSERT(store->open != 0);
     store->open--;
-    pthread_cond_signal(&store->freed);
+    pthread_cond_broadcast(&store->freed); /* they wait for different things */
+    pthread_mutex_unlock(&store->latch);
+}
+
+static void
+pool_lend(lki_pg *store, bool lends)
+{
+    pthread_mutex_lock(&store->latch);
+    store->lent += lends ? 1 : SIZE_MAX;
     pthread_mutex_unlock(&store->latch);
 }
 
@@ -317,7 +340,7 @@ lki_pg_take(lki_pg *store, lki_pg_connection **connection)
     lki_pg_connection *c;
     for (int failures = 0;;) {
         lk_status status = LK_OK;
-        if (!pool_wait(store, until_ms, &c))
+        if (!pool_wait(store, until_ms, failures < 2, &c))
             return LK_UNAVAILABLE;
         if (c == NULL)
             c = connection_new(store, until_ms, &status);
@@ -328,11 +351,13 @@ lki_pg_take(lki_pg *store, lki_pg_connection **connection)
         if (c != NULL)
             connection_close(c);
         pool_shrink(store);
-        /* It may have broken while it began, so it is tried twice. */
-        bool again = status == LK_UNAVAILABLE && lki_pg_clock_ms() < until_ms;
-        if (status != LK_OK && (!again || failures++ != 0))
+        /* It may have broken while it began, so it is tried twice; then, as the server may let in so
+         * many and no more, another call's is waited for. */
+        failures += status == LK_UNAVAILABLE;
+        if (status != LK_OK && (status != LK_UNAVAILABLE || lki_pg_clock_ms() >= until_ms))
             return status;
     }
+    pool_lend(store, true);
     c->in_doubt = false;
     *connection = c;
     return LK_OK;
@@ -342,6 +367,7 @@ void
 lki_pg_give(lki_pg_connection *c)
 {
     lki_pg *store = c->store;
+    pool_lend(store, false);
     if (c->broken || PQtransactionStatus(c->pg) != PQTRANS_IDLE) {
         connection_close(c);
         pool_shrink(store);

@@ -147,7 +147,7 @@ answers_read(lki_pg_plan *p, lki_pg_step *kept[ANSWERS])
     p->closed = answer_keep(kept[CLOSED]);
     p->versions = answer_keep(kept[VERSIONS]);
     if (!lki_pg_read_number(kept[XACT]->answer, 0, 0, &p->xact) ||
-        !lki_pg_read_number(kept[XACT]->answer, 0, 1, &p->timeline))
+        !lki_pg_read_number(kept[XACT]->answer, 0, 1, &p->life))
         return LK_UNAVAILABLE;
     if (p->depth_count != 0)
         status = depths_read(p, kept[DEPTHS]->answer);

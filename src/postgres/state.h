@@ -41,7 +41,8 @@ typedef struct lki_pg {
     pthread_mutex_t latch;
     pthread_cond_t freed;    /* a connection is idle, or another one may be opened */
     lki_pg_connection *idle; /* [latch] the one that was used last is first */
-    size_t open;             /* [latch] idle or in use */
+    size_t open;             /* [latch] idle, in use, or being opened */
+    size_t lent;             /* [latch] in use */
 
     int64_t versions[LKI_PG_VERSIONS_KEPT]; /* [latch] that were drawn and no lock has */
     size_t version_count;                   /* [latch] */

@@ -67,8 +67,10 @@
 
 #define EXPIRY "COALESCE(i.expires_at, 0::int8)"
 
-/* It changes when a standby takes over, which may not have all that was there. */
-#define TIMELINE "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8"
+/* A number that changes when the server loses what it had not written yet: when it crashed, or when
+ * a standby takes over. Then a table that is not logged is empty. The numbers of transactions that
+ * were lost are given to others. */
+#define LIFE "COALESCE((SELECT l.id FROM @.lk_life l), 0::int8)"
 
 #define QUERY_COLUMNS "SELECT i.sk, i.data, " EXPIRY " FROM @.lk_item i "
 #define QUERY_OPEN "WHERE i.pk = $2 AND i.sk >= $4 AND " LIVE
@@ -178,10 +180,12 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "FROM k WHERE " SAME_KEY " AND (SELECT count(*) FROM l) = $9::int8 RETURNING 1::int8",
     [LKI_PG_ROWS_REMOVE] = "DELETE FROM @.lk_item i USING " KEYS_ALONE "WHERE " SAME_KEY,
     [LKI_PG_VERSIONS] = "SELECT nextval('@.lk_version') FROM generate_series(1, $1::int8)",
-    [LKI_PG_XACT] = "SELECT pg_current_xact_id()::text::int8, " TIMELINE,
+    [LKI_PG_LIFE_MAKE] = "INSERT INTO @.lk_life SELECT 1, ('x' || substr(md5("
+                         "gen_random_uuid()::text), 1, 16))::bit(64)::int8 ON CONFLICT DO NOTHING",
+    [LKI_PG_XACT] = "SELECT pg_current_xact_id()::text::int8, " LIFE,
     [LKI_PG_XACT_LOOK] = "SELECT CASE pg_xact_status($1::int8::text::xid8) "
-                         "WHEN 'in progress' THEN 0::int8 WHEN 'committed' THEN 1 "
-                         "WHEN 'aborted' THEN 2 END WHERE $2 = " TIMELINE,
+                         "WHEN 'in progress' THEN 0::int8 WHEN 'aborted' THEN 2 WHEN 'committed' "
+                         "THEN CASE WHEN $2 <> 0::int8 AND $2 = " LIFE " THEN 1 END END",
     [LKI_PG_QUEUES_TAKE] =
         "INSERT INTO @.lk_queue AS q (pk, used_at) SELECT pk, $2::int8 "
         "FROM unnest($1::bytea[]) AS k (pk) ORDER BY pk ON CONFLICT (pk) DO UPDATE "
@@ -300,6 +304,7 @@ const char *const lki_pg_schema_texts[] = {
     "late bigint NOT NULL DEFAULT 0, lost bigint NOT NULL DEFAULT 0, used_at bigint NOT NULL)",
     "CREATE TABLE IF NOT EXISTS @.lk_schema (one bigint PRIMARY KEY, version bigint NOT NULL, "
     "ulid_ms bigint NOT NULL DEFAULT 0)",
+    "CREATE UNLOGGED TABLE IF NOT EXISTS @.lk_life (one bigint PRIMARY KEY, id bigint NOT NULL)",
     "INSERT INTO @.lk_schema VALUES (1, 1) ON CONFLICT DO NOTHING",
     NULL,
 };

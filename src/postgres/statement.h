@@ -36,7 +36,8 @@ typedef enum lki_pg_statement {
                           -> a row for each, or none: a version is another one */
     LKI_PG_ROWS_REMOVE, /* pks, sks */
     LKI_PG_VERSIONS,    /* count -> versions that no lock had */
-    LKI_PG_XACT,        /* -> the number of this transaction, the server's timeline */
+    LKI_PG_LIFE_MAKE,   /* makes the number of the server's life, where there is none */
+    LKI_PG_XACT,        /* -> the number of this transaction, and of the server's life */
     LKI_PG_XACT_LOOK,   /* both -> 0: under way, 1: committed, 2: rolled back; NULL, no row: ? */
     LKI_PG_QUEUES_TAKE, /* pks, now: makes rows that are missing, locks all, in order */
     LKI_PG_DEPTHS,      /* now, pks, limit -> which, how many jobs, none behind limit twice */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * See server.h. The first process of the server is a child of the test, which it does not outlive;
- * its own children become the test's when it is killed.
+ * See server.h. The first process of the server is a child of the test; its own children become the
+ * test's when it is killed. A keeper, a process of its own, hears of each start and stop through a
+ * pipe; when that closes, with the test at the latest, it ends the server and removes all of it.
  */
+#define _GNU_SOURCE
 #include "server.h"
 
 #include <dirent.h>
@@ -25,6 +27,8 @@ struct server {
     uid_t user;
     gid_t group;
     pid_t pid; /* 0: it does not run */
+    pid_t keeper;
+    int keeper_pipe;
 };
 
 static void
@@ -80,7 +84,6 @@ program_start(const server *s, const char *name, const char *const *arguments)
     if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || setgid(s->group) != 0 ||
         setuid(s->user) != 0 || chdir(s->directory) != 0)
         _exit(126);
-    prctl(PR_SET_PDEATHSIG, SIGQUIT);
     execv(path, (char *const *)(void *)all);
     _exit(127);
 }
@@ -97,6 +100,49 @@ program_run(const server *s, const char *name, const char *const *arguments)
             perror(command);
         give_up("failed", name);
     }
+}
+
+/* ---- the keeper ---- */
+
+static void
+keeper_run(const server *s, int pipe_end)
+{
+    char command[2 * PATH_ROOM];
+    pid_t pid = 0, heard;
+    while (read(pipe_end, &heard, sizeof heard) == (ssize_t)sizeof heard)
+        pid = heard;
+    if (pid != 0) {
+        kill(pid, SIGCONT);
+        kill(pid, SIGQUIT);
+    }
+    for (int waited_ms = 0; pid != 0 && kill(pid, 0) == 0 && waited_ms < 10000; waited_ms += 10)
+        poll(NULL, 0, 10);
+    snprintf(command, sizeof command, "rm -rf '%s'", s->directory);
+    _exit(system(command) != 0);
+}
+
+static void
+keeper_start(server *s)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        give_up("pipe", s->directory);
+    fflush(NULL);
+    s->keeper = fork();
+    if (s->keeper == 0) {
+        setsid();
+        close(ends[1]);
+        keeper_run(s, ends[0]);
+    }
+    close(ends[0]);
+    s->keeper_pipe = ends[1];
+}
+
+static void
+keeper_tell(server *s)
+{
+    if (write(s->keeper_pipe, &s->pid, sizeof s->pid) != (ssize_t)sizeof s->pid)
+        give_up("no keeper", s->directory);
 }
 
 /* ---- processes ---- */
@@ -154,6 +200,7 @@ server_stop(server *s, int signal_number)
     for (int i = 0; i < count; i++)
         waitpid(list[i], NULL, 0); /* they are the test's now */
     s->pid = 0;
+    keeper_tell(s);
 }
 
 void
@@ -174,6 +221,7 @@ server_start_with(server *s, const char *const *settings)
     for (int i = 0; settings != NULL && settings[i] != NULL && i < ARGUMENTS - 1; i++)
         s->settings[i] = settings[i];
     s->pid = program_start(s, "postgres", arguments);
+    keeper_tell(s);
     for (int waited_ms = 0; PQping(s->conninfo) != PQPING_OK; waited_ms += 5) {
         if (waited_ms > START_MS || waitpid(s->pid, NULL, WNOHANG) != 0)
             give_up("the server does not start", s->directory);
@@ -190,16 +238,6 @@ server_start(server *s)
 }
 
 /* ---- a cluster ---- */
-
-static server *first;
-
-/* The one that a program leaves behind. */
-static void
-server_leave(void)
-{
-    if (first != NULL)
-        server_free(first);
-}
 
 static server *
 server_make(const char *parent)
@@ -225,10 +263,7 @@ server_make(const char *parent)
     snprintf(s->conninfo, sizeof s->conninfo, "host=%s user=latchkey dbname=postgres",
              s->directory);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (first == NULL) {
-        first = s;
-        atexit(server_leave);
-    }
+    keeper_start(s);
     return s;
 }
 
@@ -267,18 +302,14 @@ server_promote(server *s)
 void
 server_free(server *s)
 {
-    char command[2 * PATH_ROOM];
     if (s == NULL)
         return;
     if (s->pid != 0) {
         server_signal(s, SIGCONT);
         server_stop(s, SIGQUIT);
     }
-    snprintf(command, sizeof command, "rm -rf '%s'", s->directory);
-    if (system(command) != 0)
-        perror(command);
-    if (s == first)
-        first = NULL;
+    close(s->keeper_pipe);
+    waitpid(s->keeper, NULL, 0);
     free(s);
 }
 
