@@ -293,8 +293,8 @@ connection_close(lki_pg_connection *c)
     free(c);
 }
 
-/* An idle connection, or leave to open one (NULL), within the time. False: neither. `may_open`: else
- * it waits for one of those that calls have, as long as there are such. */
+/* An idle connection, or leave to open one (NULL), within the time. False: neither. `may_open`:
+ * else it waits for one of those that calls have, as long as there are such. */
 static bool
 pool_wait(lki_pg *store, int64_t until_ms, bool may_open, lki_pg_connection **c)
 {
@@ -314,22 +314,15 @@ pool_wait(lki_pg *store, int64_t until_ms, bool may_open, lki_pg_connection **c)
     return may;
 }
 
-/* One connection less. */
+/* One connection less; `was_lent`: a call had it. */
 static void
-pool_shrink(lki_pg *store)
+pool_shrink(lki_pg *store, bool was_lent)
 {
     pthread_mutex_lock(&store->latch);
     LKI_PG_ASSERT(store->open != 0);
     store->open--;
+    store->lent -= was_lent;
     pthread_cond_broadcast(&store->freed); /* they wait for different things */
-    pthread_mutex_unlock(&store->latch);
-}
-
-static void
-pool_lend(lki_pg *store, bool lends)
-{
-    pthread_mutex_lock(&store->latch);
-    store->lent += lends ? 1 : SIZE_MAX;
     pthread_mutex_unlock(&store->latch);
 }
 
@@ -350,14 +343,16 @@ lki_pg_take(lki_pg *store, lki_pg_connection **connection)
             break;
         if (c != NULL)
             connection_close(c);
-        pool_shrink(store);
-        /* It may have broken while it began, so it is tried twice; then, as the server may let in so
-         * many and no more, another call's is waited for. */
+        pool_shrink(store, false);
+        /* It may have broken while it began, so it is tried twice; then, as the server may let in
+         * so many and no more, another call's is waited for. */
         failures += status == LK_UNAVAILABLE;
         if (status != LK_OK && (status != LK_UNAVAILABLE || lki_pg_clock_ms() >= until_ms))
             return status;
     }
-    pool_lend(store, true);
+    pthread_mutex_lock(&store->latch);
+    store->lent++;
+    pthread_mutex_unlock(&store->latch);
     c->in_doubt = false;
     *connection = c;
     return LK_OK;
@@ -367,12 +362,12 @@ void
 lki_pg_give(lki_pg_connection *c)
 {
     lki_pg *store = c->store;
-    pool_lend(store, false);
     if (c->broken || PQtransactionStatus(c->pg) != PQTRANS_IDLE) {
         connection_close(c);
-        pool_shrink(store);
+        pool_shrink(store, true);
     } else {
         pthread_mutex_lock(&store->latch);
+        store->lent--;
         c->next = store->idle;
         store->idle = c;
         pthread_cond_signal(&store->freed);

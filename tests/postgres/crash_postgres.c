@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Failures of a server under load: its sessions are ended, it is restarted, stopped, killed with all
- * its processes, and followed by a standby that takes over. The books of the load (parts/load.h) are
- * right after each.
+ * Failures of a server under load: its sessions are ended, it is restarted, stopped, killed with
+ * all its processes, and followed by a standby that takes over. The books of the load
+ * (parts/load.h) are right after each.
  */
 #include <errno.h>
 #include <latchkey/postgres.h>

@@ -5,8 +5,8 @@
  * falls silent; what comes is not the protocol.
  *
  * What was acknowledged is there, and once. What was refused is not. LK_UNKNOWN comes only from
- * what writes, and only where the answer to its commit was on its way. A connection that breaks once
- * costs a call nothing else: it is made again. No connection stays behind, and errno stays.
+ * what writes, and only where the answer to its commit was on its way. A connection that breaks
+ * once costs a call nothing else: it is made again. No connection stays behind, and errno stays.
  */
 #include <errno.h>
 #include <latchkey/postgres.h>

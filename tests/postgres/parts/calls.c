@@ -97,6 +97,13 @@ prepare_three(run *r)
     put(r, "c", "3");
 }
 
+static bool
+item_is(const lk_result *result, size_t i, const char *text)
+{
+    const lk_item *item = i < lk_result_count(result) ? lk_result_item(result, i) : NULL;
+    return item != NULL && is_text(item->data, text);
+}
+
 static lk_status
 checked(lk_status status, bool right)
 {
@@ -107,7 +114,7 @@ static lk_status
 make_get(run *r)
 {
     lk_status status = lk_get(r->db, lk_key_of(r->pk, "a"), r->result);
-    return checked(status, status != LK_OK || is_text(lk_result_item(r->result, 0)->data, "1"));
+    return checked(status, status != LK_OK || item_is(r->result, 0, "1"));
 }
 
 static lk_status
@@ -126,7 +133,7 @@ make_get_many(run *r)
     lk_status status = lk_get_many(r->db, keys, 3, r->result);
     return status != LK_OK ? status
                            : checked(status, lk_result_item(r->result, 1) == NULL &&
-                                                 is_text(lk_result_item(r->result, 0)->data, "3"));
+                                                 item_is(r->result, 0, "3"));
 }
 
 static lk_status
@@ -134,8 +141,8 @@ make_query(run *r)
 {
     lk_query query = {.pk = lk_string(r->pk), .from = lk_string("b"), .reverse = true};
     lk_status status = lk_query_items(r->db, &query, r->result);
-    return checked(status, status != LK_OK || (lk_result_count(r->result) == 2 &&
-                                               is_text(lk_result_item(r->result, 0)->data, "3")));
+    return checked(status, status != LK_OK ||
+                               (lk_result_count(r->result) == 2 && item_is(r->result, 0, "3")));
 }
 
 static lk_status
@@ -328,7 +335,7 @@ make_get_locked(run *r)
     lk_status status = lk_get_locked(r->db, keys, 2, locks, r->result);
     return status != LK_OK ? status
                            : checked(status, locks[0].version != 0 && locks[1].version == 0 &&
-                                                 is_text(lk_result_item(r->result, 0)->data, "1"));
+                                                 item_is(r->result, 0, "1"));
 }
 
 static void

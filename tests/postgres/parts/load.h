@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A load that keeps its books: threads that move money between accounts, hand jobs from one queue to
- * another, and push and finish jobs, while somebody does harm to the server.
+ * A load that keeps its books: threads that move money between accounts, hand jobs from one queue
+ * to another, and push and finish jobs, while somebody does harm to the server.
  *
  * What was acknowledged is there, what was refused is not, and only what ended in LK_UNKNOWN may be
  * either. Each transfer leaves a receipt in the same step, so the receipts that are there say what

@@ -189,7 +189,8 @@ message_pass(proxy *p, passage *l, proxy_side side, const char *bytes, size_t si
     message_note(p, l, side, bytes, type);
     l->begun = true;
     p->talk.harmed |= harms;
-    if (harms && side == PROXY_CLIENT && p->harm != PROXY_TERMINATE)
+    bool goes_on = p->harm == PROXY_TERMINATE || p->harm == PROXY_HOLD;
+    if (harms && side == PROXY_CLIENT && !goes_on)
         rest_note(p, l);
     switch (harms ? p->harm : PROXY_NONE) {
     case PROXY_CUT:
@@ -209,6 +210,9 @@ message_pass(proxy *p, passage *l, proxy_side side, const char *bytes, size_t si
     case PROXY_TERMINATE:
         if (l->backend != 0)
             backend_terminate(p, l->backend);
+        break;
+    case PROXY_HOLD:
+        poll(&(struct pollfd){.fd = l->sockets[PROXY_SERVER], .events = POLLIN}, 1, 10000);
         break;
     case PROXY_NONE:
         break;

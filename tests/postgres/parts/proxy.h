@@ -22,7 +22,8 @@ typedef enum proxy_harm {
     PROXY_TRUNCATE,  /* in the middle of it */
     PROXY_TERMINATE, /* the server ends the session before it, and says so */
     PROXY_STALL,     /* nothing goes on, from the message on, until the client hangs up */
-    PROXY_GARBAGE    /* it comes as something else */
+    PROXY_GARBAGE,   /* it comes as something else */
+    PROXY_HOLD       /* it comes when the server has said something by itself */
 } proxy_harm;
 
 enum { PROXY_MESSAGES = 4096 };
