@@ -67,6 +67,7 @@ static lk_status
 text_ask(lki_pg_connection *c, const char *text, const char *schema, PGresult **answer)
 {
     char *made = lki_pg_text_make(text, schema);
+    *answer = NULL;
     if (made == NULL)
         return LK_NO_MEMORY;
     lk_status status = lki_pg_ask_text(c, made, answer);

@@ -281,6 +281,22 @@ plan_tell(const lki_pg_plan *p)
     }
 }
 
+/* Drafts the jobs as they will be stored. */
+static lk_status
+pushed_draft(lki_pg_plan *p)
+{
+    lk_status status = LK_OK;
+    if (p->pushed == NULL)
+        return LK_OK;
+    lk_result_draft(p->pushed);
+    for (size_t i = 0; status == LK_OK && i < p->write_count; i++) {
+        lk_item job = p->writes[i].item;
+        job.key = p->keys[i];
+        status = lk_result_add(p->pushed, &job);
+    }
+    return status;
+}
+
 lk_status
 lki_pg_plan_run(lki_pg_plan *p)
 {
@@ -288,6 +304,8 @@ lki_pg_plan_run(lki_pg_plan *p)
     for (int tries = 0; status == LKI_PG_TAKEN && tries < LKI_PG_TRIES; tries++) {
         lki_pg_plan_free(p);
         status = plan_make(p);
+        if (status == LK_OK) /* nothing may be missing once they are there */
+            status = pushed_draft(p);
         if (status == LK_OK)
             status = plan_commit(p);
     }

@@ -41,7 +41,8 @@ typedef struct lki_pg_plan {
     lk_lock *locks;
     size_t lock_count;
     lk_conflict *conflict;
-    lk_key *keys; /* of each write */
+    lk_result *pushed; /* NULL; else all writes are pushes, which are drafted into it */
+    lk_key *keys;      /* of each write */
     lki_pg_row *rows;
     size_t row_count;
     size_t *of_writes, *of_locks; /* the row of each */

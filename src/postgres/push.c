@@ -14,8 +14,7 @@
 
 /* Drafts the jobs as they are stored. */
 static lk_status
-pushed_draft(lk_result *pushed, const lk_item *jobs, size_t count, const char *sks,
-             const lk_key *keys)
+pushed_draft(lk_result *pushed, const lk_item *jobs, size_t count, const char *sks)
 {
     lk_status status = LK_OK;
     if (pushed == NULL)
@@ -23,7 +22,7 @@ pushed_draft(lk_result *pushed, const lk_item *jobs, size_t count, const char *s
     lk_result_draft(pushed);
     for (size_t i = 0; status == LK_OK && i < count; i++) {
         lk_item job = jobs[i];
-        job.key.sk = keys != NULL ? keys[i].sk : (lk_bytes){sks + i * LK_ULID_SIZE, LK_ULID_SIZE};
+        job.key.sk = (lk_bytes){sks + i * LK_ULID_SIZE, LK_ULID_SIZE};
         status = lk_result_add(pushed, &job);
     }
     return status;
@@ -37,7 +36,11 @@ push_planned(lki_pg *store, const lk_item *jobs, size_t count, const lk_push_opt
 {
     lk_conflict conflict;
     lk_write *writes = calloc(count, sizeof *writes);
-    lki_pg_plan p = {.store = store, .writes = writes, .write_count = count, .conflict = &conflict};
+    lki_pg_plan p = {.store = store,
+                     .writes = writes,
+                     .write_count = count,
+                     .conflict = &conflict,
+                     .pushed = pushed};
     if (writes == NULL)
         return LK_NO_MEMORY;
     for (size_t i = 0; i < count; i++) {
@@ -46,11 +49,8 @@ push_planned(lki_pg *store, const lk_item *jobs, size_t count, const lk_push_opt
         writes[i].push = options;
     }
     lk_status status = lki_pg_plan_run(&p);
-    if (status == LK_OK) {
-        status = pushed_draft(pushed, jobs, count, NULL, p.keys);
-        if (status == LK_OK && pushed != NULL)
-            lk_result_publish(pushed);
-    }
+    if (status == LK_OK && pushed != NULL)
+        lk_result_publish(pushed);
     lki_pg_plan_free(&p);
     free(writes);
     return status;
@@ -136,7 +136,7 @@ lki_pg_push(void *state, const lk_item *jobs, size_t count, const lk_push_option
     for (int tries = 0; status == LKI_PG_TAKEN && tries < LKI_PG_TRIES; tries++) {
         status = lki_pg_ulids(store, sks, count);
         if (status == LK_OK) /* nothing may be missing once they are there */
-            status = pushed_draft(pushed, jobs, count, sks, NULL);
+            status = pushed_draft(pushed, jobs, count, sks);
         if (status == LK_OK)
             status = push_ask(store, jobs, count, sks, visible_at_ms);
     }
