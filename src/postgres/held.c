@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The commit of items under locks that the caller holds, in one statement: each lock has a version,
- * and each item that is written has a lock. See plan.h for all others.
+ * The commit of items under locks that the caller holds: each lock has a version, and each item
+ * that is written has a lock. See plan.h for all others.
  *
- * The statement locks the rows in the order of their keys, compares their versions, and writes them
- * if all are as expected. Their new versions were drawn before. So where the answer was lost, the
- * plan is tried again: it finds the old versions, and commits; or those, and has committed; or it
- * finds neither, and nobody knows.
+ * One statement writes the rows, in the order of their keys, which have the versions that are
+ * expected. Where that are all, the second round trip commits; else it rolls back, and the plan
+ * says who stands in the way. The new versions were drawn before. So where the answer was lost, the
+ * plan is tried again: it finds the old versions, and commits; or the new ones, and has committed;
+ * or neither, and nobody knows.
  */
 #include "postgres/plan.h"
 
@@ -169,15 +170,59 @@ row_put(const held *h, size_t i, lki_pg_array columns[COLUMNS])
     lki_pg_array_number(&columns[5], h->versions[i]);
 }
 
+/* One attempt, on a connection. *in_doubt: it may have happened. */
+static lk_status
+held_try(const held *h, lki_pg_connection *c, const lki_pg_parameters *p, bool *in_doubt)
+{
+    lki_pg_step steps[2] = {{.statement = LKI_PG_BEGIN}, {.statement = LKI_PG_HELD_WRITE}};
+    PGresult *answer;
+    steps[1].parameters = *p;
+    for (int i = 0; i < p->count; i++) /* numbers lie in the parameters themselves */
+        if (p->values[i] == p->numbers[i])
+            steps[1].parameters.values[i] = steps[1].parameters.numbers[i];
+    lk_status status = lki_pg_ask_many(c, steps, 2);
+    bool all = status == LK_OK && (size_t)PQntuples(steps[1].answer) == h->lock_count;
+    lki_pg_clear(steps, 2);
+    *in_doubt = false;
+    if (c->broken || PQtransactionStatus(c->pg) == PQTRANS_IDLE)
+        return status;
+    lk_status ended = lki_pg_ask(c, all ? LKI_PG_COMMIT : LKI_PG_ROLLBACK, NULL, &answer);
+    PQclear(answer);
+    *in_doubt = all && ended != LK_OK && c->broken && c->in_doubt;
+    return status != LK_OK ? status : all ? ended : LK_RACE;
+}
+
+static lk_status
+held_commit(const held *h, const lki_pg_parameters *p)
+{
+    int64_t until_ms = lki_pg_until_ms();
+    for (int tries = 0;; tries++) {
+        lki_pg_connection *c;
+        bool in_doubt;
+        lk_status status = lki_pg_take(h->store, &c);
+        if (status != LK_OK)
+            return status;
+        status = held_try(h, c, p, &in_doubt);
+        bool again = status == LKI_PG_AGAIN || (status != LK_OK && c->broken);
+        lki_pg_give(c);
+        if (in_doubt)
+            return LK_UNKNOWN;
+        if (!again)
+            return status;
+        if (tries == LKI_PG_TRIES || lki_pg_clock_ms() >= until_ms)
+            return LK_UNAVAILABLE;
+        lki_pg_count(&h->store->retries, 1);
+        lki_pg_pause(tries);
+    }
+}
+
 /* LK_OK: it was committed. LK_RACE: nothing was written. LK_UNKNOWN: nobody knows yet. */
 static lk_status
 held_ask(held *h)
 {
     lki_pg_parameters p = {.count = 0};
     lki_pg_array columns[COLUMNS];
-    PGresult *answer = NULL;
     int64_t now_ms = lki_pg_now_ms(h->store);
-    lk_status status = LK_NO_MEMORY;
     bool whole = true;
     h->lock_until_ms = lki_pg_job_after(now_ms, h->store->lock_ttl_ms);
     for (int i = 0; i < COLUMNS; i++)
@@ -190,11 +235,7 @@ held_ask(held *h)
         whole = whole && lki_pg_add_array(&p, &columns[i]);
     lki_pg_add_number(&p, h->lock_until_ms);
     lki_pg_add_number(&p, (int64_t)h->lock_count);
-    if (whole)
-        status = lki_pg_call(h->store, LKI_PG_HELD_WRITE, false, &p, &answer);
-    if (status == LK_OK)
-        status = (size_t)PQntuples(answer) == h->lock_count ? LK_OK : LK_RACE;
-    PQclear(answer);
+    lk_status status = whole ? held_commit(h, &p) : LK_NO_MEMORY;
     for (int i = 0; i < COLUMNS; i++)
         lki_pg_array_free(&columns[i]);
     return status;

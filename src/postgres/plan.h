@@ -72,7 +72,7 @@ lk_status lki_pg_rows_write(lki_pg_plan *plan, lki_pg_connection *c);
 /* Does all of it. LK_OK, LK_LATE: the locks of the caller have their new versions. On anything else
  * nothing was written, but for LK_UNKNOWN. */
 lk_status lki_pg_plan_run(lki_pg_plan *plan);
-/* The same in one round trip, where it can be. */
+/* The same with fewer statements, where it can be. */
 lk_status lki_pg_held_commit(lki_pg_plan *plan);
 /* After it in any case. */
 void lki_pg_plan_free(lki_pg_plan *plan);

@@ -33,7 +33,7 @@ typedef enum lki_pg_statement {
     LKI_PG_ROWS_READ,   /* pks, sks -> as LOCK_READ, then claim_until, token, receives */
     LKI_PG_ROWS_WRITE,  /* pks, sks, then each column */
     LKI_PG_HELD_WRITE,  /* now, pks, sks, datas, expires_ats, versions, new ones, lock_until, count
-                          -> a row for each, or none: a version is another one */
+                          -> a row for each that was written: those with these versions */
     LKI_PG_ROWS_REMOVE, /* pks, sks */
     LKI_PG_VERSIONS,    /* count -> versions that no lock had */
     LKI_PG_LIFE_MAKE,   /* makes the number of the server's life, where there is none */
