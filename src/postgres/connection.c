@@ -242,3 +242,12 @@ lki_pg_ask_many(lki_pg_connection *c, lki_pg_step *steps, int count)
         lki_pg_clear(steps, count);
     return status;
 }
+
+lk_status
+lki_pg_life_make(lki_pg_connection *c)
+{
+    PGresult *answer;
+    (void)lki_pg_ask_text(c, c->store->texts[LKI_PG_LIFE_MAKE], &answer);
+    PQclear(answer);
+    return c->broken ? LK_UNAVAILABLE : LK_OK;
+}

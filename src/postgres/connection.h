@@ -57,6 +57,10 @@ void lki_pg_clear(lki_pg_step *steps, int count);
 /* A text without parameters that is sent once. */
 lk_status lki_pg_ask_text(lki_pg_connection *c, const char *text, PGresult **answer);
 
+/* Each life of the server begins with new connections: each makes the life's number where there is
+ * none (LKI_PG_XACT). Where nothing may be written there is none. LK_UNAVAILABLE: c->broken. */
+lk_status lki_pg_life_make(lki_pg_connection *c);
+
 /* ---- a call that is one statement ---- */
 
 /* Takes a connection, asks, gives it back; and again, where that does no harm: what only reads

@@ -84,11 +84,6 @@ schema_make(lki_pg_connection *c, const char *schema)
         status = text_ask(c, lki_pg_schema_texts[i], schema, &answer);
         PQclear(answer);
     }
-    if (status == LK_OK) {
-        PGresult *answer;
-        status = lki_pg_ask_text(c, c->store->texts[LKI_PG_LIFE_MAKE], &answer);
-        PQclear(answer);
-    }
     return status;
 }
 
@@ -134,6 +129,9 @@ schema_open(lki_pg *store, const lk_postgres_options *o)
         if (!c->broken && status != LK_NO_MEMORY)
             status = schema_look(c, o->schema);
     }
+    if (status == LK_OK)
+        status = lki_pg_life_make(c);
+    store->has_tables = status == LK_OK;
     lki_pg_give(c);
     return status == LK_NOT_FOUND ? LK_INVALID : status;
 }

@@ -210,17 +210,6 @@ plans_are_fresh(lki_pg_connection *c)
     return status == LK_OK;
 }
 
-/* Each life of the server begins with new connections, so each has a number. Where there are no
- * tables yet, or nothing may be written, there is none. */
-static lk_status
-life_make(lki_pg_connection *c)
-{
-    PGresult *answer;
-    (void)lki_pg_ask_text(c, c->store->texts[LKI_PG_LIFE_MAKE], &answer);
-    PQclear(answer);
-    return c->broken ? LK_UNAVAILABLE : LK_OK;
-}
-
 static lk_status
 connection_open(lki_pg_connection *c)
 {
@@ -243,7 +232,7 @@ connection_open(lki_pg_connection *c)
         status = planner_set(c);
     if (status == LK_OK && c->store->monotonic_ms == NULL)
         status = clock_measure(c);
-    return status == LK_OK ? life_make(c) : status;
+    return status == LK_OK && c->store->has_tables ? lki_pg_life_make(c) : status;
 }
 
 static lki_pg_connection *

@@ -26,6 +26,7 @@ typedef struct lki_pg {
     char *conninfo;
     char *texts[LKI_PG_STATEMENTS]; /* of the statements, with the schema's name */
     bool never_prepare;
+    bool has_tables; /* was opened */
     int64_t deadline_ms;
     lk_clock realtime_ms, monotonic_ms; /* of the options; NULL: the server's time counts */
     void *clock_context;

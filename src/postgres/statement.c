@@ -260,11 +260,13 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "pulls = q.pulls + EXCLUDED.pulls, empty_pulls = q.empty_pulls + EXCLUDED.empty_pulls, "
         "lapses = q.lapses + EXCLUDED.lapses, late = q.late + EXCLUDED.late, "
         "lost = q.lost + EXCLUDED.lost, used_at = GREATEST(q.used_at, EXCLUDED.used_at)",
-    [LKI_PG_QUEUE_PURGE] = "DELETE FROM @.lk_item i WHERE ctid = ANY("
-                           "ARRAY(SELECT ctid FROM @.lk_item i WHERE i.pk = $1 AND " IS_READY
-                           " ORDER BY i.sk LIMIT $2 FOR UPDATE) || "
-                           "ARRAY(SELECT ctid FROM @.lk_item i WHERE i.pk = $1 AND " IS_CLAIMED
-                           " ORDER BY i.claim_until LIMIT $2 FOR UPDATE)) RETURNING " EXPIRY,
+    [LKI_PG_QUEUE_PURGE] =
+        "WITH c AS ((SELECT i.sk FROM @.lk_item i WHERE i.pk = $1 AND " IS_READY
+        " ORDER BY i.sk LIMIT $2) UNION ALL (SELECT i.sk FROM @.lk_item i WHERE i.pk = $1 "
+        "AND " IS_CLAIMED " ORDER BY i.claim_until LIMIT $2)), "
+        "k AS (SELECT i.pk, i.sk FROM c JOIN @.lk_item i ON i.pk = $1 AND i.sk = c.sk "
+        "WHERE i.claim_until IS NOT NULL ORDER BY i.sk FOR UPDATE OF i) "
+        "DELETE FROM @.lk_item i USING k WHERE " SAME_KEY " RETURNING " EXPIRY,
     [LKI_PG_QUEUE_CLOSE] =
         "INSERT INTO @.lk_queue AS q (pk, closed, used_at) VALUES ($1, true, $2) "
         "ON CONFLICT (pk) DO UPDATE SET closed = true",

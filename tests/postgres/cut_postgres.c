@@ -206,7 +206,8 @@ call_break(const call *c, lk_db **db, proxy_harm harm, bool connects, figures *s
 {
     proxy_talk clean;
     run r = {.result = lk_result_new(), .seen = lk_result_new()};
-    bool warm = true, all = harm == PROXY_CUT || test_scaled(1) > 1;
+    bool warm = true, thorough = harm == PROXY_CUT && !connects && !options.never_prepare;
+    bool all = thorough || test_scaled(1) > 1;
     call_clean(c, db, &r, connects, 2, &clean);
     for (int side = PROXY_CLIENT; side <= PROXY_SERVER; side++)
         for (int at = 0; at < clean.count[side] && crowd_is_well(); at++)

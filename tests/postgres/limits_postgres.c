@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Servers that refuse: by their own timeouts, for the state of the tables, for who asks, for want of
- * connections; silent ones, and those that are none. Each call ends in a status of the contract,
+ * Servers that refuse: by their own timeouts, for the state of the tables, for who asks, for want
+ * of connections; silent ones, and those that are none. Each call ends in a status of the contract,
  * within its deadline; what is refused is not done; and the handle goes on as soon as the server
  * does.
  */
 #include <errno.h>
 #include <latchkey/postgres.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -231,6 +232,28 @@ absence(void)
     lk_result_free(result);
 }
 
+/* A descriptor hears of jobs again, once the server is back. */
+static void
+descriptor(void)
+{
+    lk_result *result = lk_result_new();
+    lk_item job = {.key = {lk_string("watched"), {NULL, 0}}, .data = lk_string("x")};
+    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
+    struct pollfd fd = {.events = POLLIN};
+    lk_db *db = handle_open(server_conninfo(s)), *other = handle_open(server_conninfo(s));
+    pull.pk = job.key.pk;
+    EXPECT_OK(lk_queue_fd(db, job.key.pk, &fd.fd));
+    server_stop(s, SIGQUIT);
+    EXPECT(lk_queue_push(other, &job, 1, NULL, NULL) == LK_UNAVAILABLE, 0, 0);
+    server_start(s);
+    EXPECT_OK(lk_queue_push(other, &job, 1, NULL, NULL));
+    EXPECT(poll(&fd, 1, SLACK_MS) == 1, errno, 0);
+    EXPECT_OK(lk_queue_pull(db, &pull, result));
+    lk_close(other);
+    lk_close(db);
+    lk_result_free(result);
+}
+
 /* ---- the pool ---- */
 
 static void
@@ -307,6 +330,32 @@ strangers(void)
     open_fails(LK_INVALID, "this is no conninfo");
 }
 
+static void
+passwords(void)
+{
+    char text[TEXT_ROOM], conninfo[TEXT_ROOM];
+    lk_close(handle_open(server_conninfo(s)));
+    server_ask(s,
+               "CREATE ROLE secret LOGIN PASSWORD 'right'; GRANT ALL ON SCHEMA latchkey TO secret; "
+               "GRANT ALL ON ALL TABLES IN SCHEMA latchkey TO secret; GRANT ALL ON ALL SEQUENCES "
+               "IN SCHEMA latchkey TO secret",
+               NULL, 0);
+    server_stop(s, SIGINT);
+    snprintf(text, sizeof text, "sed -i '1i local all secret scram-sha-256' %s/data/pg_hba.conf",
+             server_directory(s));
+    EXPECT(system(text) == 0, errno, 0);
+    server_start(s);
+    for (int right = 0; right < 3; right++) {
+        static const char *const passwords[] = {"", "password=wrong", "password=right"};
+        snprintf(conninfo, sizeof conninfo, "host=%s user=secret dbname=postgres %s",
+                 server_directory(s), passwords[right]);
+        if (right == 2)
+            lk_close(handle_open(conninfo));
+        else
+            open_fails(LK_UNAVAILABLE, conninfo);
+    }
+}
+
 /* ---- those that are no servers ---- */
 
 typedef struct impostor {
@@ -353,6 +402,34 @@ impostors(void)
             abort();
         snprintf(conninfo, sizeof conninfo, "host=%s port=%u user=latchkey", server_directory(s),
                  6000 + n);
+        open_fails(LK_UNAVAILABLE, conninfo);
+        shutdown(i.listener, SHUT_RDWR);
+        pthread_join(thread, NULL);
+        close(i.listener);
+    }
+    options.deadline_ms = DEADLINE_MS;
+}
+
+/* TLS is asked for: it is refused, or what follows is none. */
+static void
+no_tls(void)
+{
+    static const char *const all[] = {"N", "S", "Sthis is no handshake"};
+    options.deadline_ms = SHORT_MS;
+    for (unsigned n = 0; n < sizeof all / sizeof *all; n++) {
+        char conninfo[TEXT_ROOM];
+        struct sockaddr_in address = {.sin_family = AF_INET};
+        socklen_t size = sizeof address;
+        impostor i = {socket(AF_INET, SOCK_STREAM, 0), all[n]};
+        pthread_t thread;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        EXPECT(bind(i.listener, (struct sockaddr *)&address, size) == 0, errno, n);
+        EXPECT(listen(i.listener, 8) == 0, errno, n);
+        EXPECT(getsockname(i.listener, (struct sockaddr *)&address, &size) == 0, errno, n);
+        if (pthread_create(&thread, NULL, impostor_run, &i) != 0)
+            abort();
+        snprintf(conninfo, sizeof conninfo, "host=127.0.0.1 port=%u user=latchkey sslmode=require",
+                 ntohs(address.sin_port));
         open_fails(LK_UNAVAILABLE, conninfo);
         shutdown(i.listener, SHUT_RDWR);
         pthread_join(thread, NULL);
@@ -565,9 +642,12 @@ main(int argc, char **argv)
                                                {"refused_at_the_end", refused_at_the_end},
                                                {"silence", silence},
                                                {"absence", absence},
+                                               {"descriptor", descriptor},
                                                {"exhausted", exhausted},
                                                {"too_many", too_many},
                                                {"strangers", strangers},
+                                               {"passwords", passwords},
+                                               {"no_tls", no_tls},
                                                {"impostors", impostors},
                                                {"silent_host", silent_host},
                                                {"old_server", old_server},

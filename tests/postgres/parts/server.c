@@ -88,18 +88,24 @@ program_start(const server *s, const char *name, const char *const *arguments)
     _exit(127);
 }
 
+void
+server_log_show(const server *s)
+{
+    char command[2 * PATH_ROOM];
+    snprintf(command, sizeof command, "tail -n 40 %s/log >&2", s->directory);
+    if (system(command) != 0)
+        perror(command);
+}
+
 static void
 program_run(const server *s, const char *name, const char *const *arguments)
 {
     int status;
     pid_t pid = program_start(s, name, arguments);
-    if (waitpid(pid, &status, 0) != pid || status != 0) {
-        char command[2 * PATH_ROOM];
-        snprintf(command, sizeof command, "tail -n 20 %s/log >&2", s->directory);
-        if (system(command) != 0)
-            perror(command);
-        give_up("failed", name);
-    }
+    if (waitpid(pid, &status, 0) == pid && status == 0)
+        return;
+    server_log_show(s);
+    give_up("failed", name);
 }
 
 /* ---- the keeper ---- */

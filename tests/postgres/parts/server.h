@@ -44,5 +44,7 @@ void server_ask(const server *s, const char *text, char *answer, size_t room);
 long long server_number(const server *s, const char *text);
 /* How many lines of the log have this text. */
 unsigned server_log_count(const server *s, const char *text);
+/* Prints what the log ends with. */
+void server_log_show(const server *s);
 
 #endif
