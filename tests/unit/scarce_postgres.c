@@ -152,6 +152,58 @@ call_push(lk_result *out)
     return lk_queue_push(db, jobs, 2, NULL, out);
 }
 
+static lk_status
+call_get_locked(lk_result *out)
+{
+    lk_key keys[2] = {lk_key_of("p", "old"), lk_key_of("p", "other")};
+    lk_lock locks[2];
+    return lk_get_locked(db, keys, 2, locks, out);
+}
+
+static lk_status
+call_touch(lk_result *out)
+{
+    (void)out;
+    return lk_touch(db, lk_key_of("p", "other"), 0);
+}
+
+static lk_status
+call_count(lk_result *out)
+{
+    lk_query query = {.pk = lk_string("p"), .from = lk_string("b")};
+    size_t count;
+    (void)out;
+    return lk_count(db, &query, &count);
+}
+
+static lk_status
+call_partitions(lk_result *out)
+{
+    lk_position position = {{0}};
+    return lk_list_partitions(db, &position, 5000, out);
+}
+
+static lk_status
+call_close(lk_result *out)
+{
+    (void)out;
+    return lk_queue_close(db, lk_string("closed"));
+}
+
+static lk_status
+call_purge(lk_result *out)
+{
+    (void)out;
+    return lk_queue_purge(db, lk_string("q"), NULL);
+}
+
+static lk_status
+call_sweep(lk_result *out)
+{
+    (void)out;
+    return lk_sweep(db, 0, NULL);
+}
+
 /* ---- each of them ---- */
 
 static void
@@ -199,9 +251,20 @@ test_each_call_without_memory_does_nothing(void **state)
     static const struct {
         const char *name;
         lk_status (*call)(lk_result *out);
-    } calls[] = {{"get", call_get},  {"get_many", call_get_many}, {"query", call_query},
-                 {"set", call_set},  {"delete", call_delete},     {"commit", call_commit},
-                 {"push", call_push}};
+    } calls[] = {{"get", call_get},
+                 {"get_many", call_get_many},
+                 {"query", call_query},
+                 {"set", call_set},
+                 {"delete", call_delete},
+                 {"commit", call_commit},
+                 {"push", call_push},
+                 {"get_locked", call_get_locked},
+                 {"touch", call_touch},
+                 {"count", call_count},
+                 {"partitions", call_partitions},
+                 {"close", call_close},
+                 {"purge", call_purge},
+                 {"sweep", call_sweep}};
     assert_status(LK_OK, open_again());
     for (size_t i = 0; i < KIT_COUNT(calls); i++) {
         int64_t nth = 1;
