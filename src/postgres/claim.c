@@ -13,6 +13,18 @@
 
 /* ---- acknowledge ---- */
 
+/* One needs no join, which is half of what several cost. */
+static lk_status
+claim_ask(lki_pg *store, const lk_claim *claim, PGresult **answer)
+{
+    lki_pg_parameters p = {.count = 0};
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
+    lki_pg_add_bytes(&p, claim->key.pk);
+    lki_pg_add_bytes(&p, claim->key.sk);
+    lki_pg_add_number(&p, (int64_t)claim->token);
+    return lki_pg_call(store, LKI_PG_ACKNOWLEDGE_ONE, false, &p, answer);
+}
+
 static lk_status
 claims_ask(lki_pg *store, const lk_claim *claims, size_t count, PGresult **answer)
 {
@@ -68,7 +80,9 @@ lki_pg_acknowledge(void *state, const lk_claim *claims, size_t count)
     lki_pg *store = state;
     int64_t job_now_ms = lki_pg_job_now_ms(store);
     PGresult *answer;
-    lk_status status = claims_ask(store, claims, count, &answer), first = LK_OK;
+    lk_status status = count == 1 ? claim_ask(store, claims, &answer)
+                                  : claims_ask(store, claims, count, &answer),
+              first = LK_OK;
     if (status != LK_OK)
         return status;
     int *rows = lki_pg_rows_by_key(answer, count, &status);

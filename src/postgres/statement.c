@@ -233,6 +233,9 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "AND (k.token = 0 OR i.token = k.token) AND " LIVE " ORDER BY i.pk, i.sk "
         "FOR UPDATE OF i) DELETE FROM @.lk_item i USING k WHERE " SAME_KEY
         " RETURNING k.n, i.claim_until",
+    [LKI_PG_ACKNOWLEDGE_ONE] =
+        "DELETE FROM @.lk_item i WHERE i.pk = $2 AND i.sk = $3 AND i.claim_until IS NOT NULL "
+        "AND ($4::int8 = 0 OR i.token = $4) AND " LIVE " RETURNING 1::int8, i.claim_until",
     [LKI_PG_RELEASE] = JOB_OF_CLAIM "UPDATE @.lk_item i SET claim_until = $5, token = NULL "
                                     "FROM k WHERE " SAME_KEY " RETURNING k.claim_until",
     [LKI_PG_EXTEND] = JOB_OF_CLAIM "UPDATE @.lk_item i SET claim_until = $5 "

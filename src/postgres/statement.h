@@ -45,23 +45,24 @@ typedef enum lki_pg_statement {
     /* now, pk, sks, datas, expires_ats, visible_at -> a row for each; none: closed, or a key is
      * taken */
     LKI_PG_PUSH,
-    LKI_PG_DUE,           /* pk, above, due by, limit -> sk, was claimed: jobs that come due */
-    LKI_PG_PULL,          /* now, pk, from, count, until, token -> sk, data, expires_at, receives */
-    LKI_PG_QUEUE_LOOK,    /* now, pk -> ready, others (0, 1), when one comes due, closed */
-    LKI_PG_ACKNOWLEDGE,   /* now, pks, sks, tokens -> which, visible_at */
-    LKI_PG_RELEASE,       /* now, pk, sk, token, visible_at -> before: visible_at */
-    LKI_PG_EXTEND,        /* now, pk, sk, token, visible_at -> before: visible_at */
-    LKI_PG_INSPECT,       /* now, pks, sks -> which, visible_at, claimed, receives */
-    LKI_PG_QUEUE_STATS,   /* now, pk, job now -> ready, claimed, delayed, oldest generated sk */
-    LKI_PG_QUEUE_COUNTS,  /* pk -> seven counters */
-    LKI_PG_QUEUE_COUNT,   /* pk, seven counters, now */
-    LKI_PG_QUEUE_PURGE,   /* pk, limit -> expires_at of each */
-    LKI_PG_QUEUE_CLOSE,   /* pk, now */
-    LKI_PG_WRITERS_HURRY, /* to wait for writers no longer than a moment */
-    LKI_PG_WRITERS_WAIT,  /* all that write have ended */
-    LKI_PG_ULID_READ,     /* -> the mark */
-    LKI_PG_ULID_MARK,     /* a greater mark */
-    LKI_PG_PARTITIONS,    /* now, above, limit, largest size -> pks up to that size */
+    LKI_PG_DUE,         /* pk, above, due by, limit -> sk, was claimed: jobs that come due */
+    LKI_PG_PULL,        /* now, pk, from, count, until, token -> sk, data, expires_at, receives */
+    LKI_PG_QUEUE_LOOK,  /* now, pk -> ready, others (0, 1), when one comes due, closed */
+    LKI_PG_ACKNOWLEDGE, /* now, pks, sks, tokens -> which, visible_at */
+    LKI_PG_ACKNOWLEDGE_ONE, /* now, pk, sk, token -> the same */
+    LKI_PG_RELEASE,         /* now, pk, sk, token, visible_at -> before: visible_at */
+    LKI_PG_EXTEND,          /* now, pk, sk, token, visible_at -> before: visible_at */
+    LKI_PG_INSPECT,         /* now, pks, sks -> which, visible_at, claimed, receives */
+    LKI_PG_QUEUE_STATS,     /* now, pk, job now -> ready, claimed, delayed, oldest generated sk */
+    LKI_PG_QUEUE_COUNTS,    /* pk -> seven counters */
+    LKI_PG_QUEUE_COUNT,     /* pk, seven counters, now */
+    LKI_PG_QUEUE_PURGE,     /* pk, limit -> expires_at of each */
+    LKI_PG_QUEUE_CLOSE,     /* pk, now */
+    LKI_PG_WRITERS_HURRY,   /* to wait for writers no longer than a moment */
+    LKI_PG_WRITERS_WAIT,    /* all that write have ended */
+    LKI_PG_ULID_READ,       /* -> the mark */
+    LKI_PG_ULID_MARK,       /* a greater mark */
+    LKI_PG_PARTITIONS,      /* now, above, limit, largest size -> pks up to that size */
     LKI_PG_PARTITIONS_LONG, /* now, from, limit, largest size -> larger pks, their hashes */
     LKI_PG_SWEEP,           /* now, limit -> how many */
     LKI_PG_SWEEP_QUEUES,    /* unused since, limit: rows of queues that say nothing */
