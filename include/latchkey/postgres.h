@@ -38,6 +38,16 @@
 extern "C" {
 #endif
 
+/* What speaks PostgreSQL's protocol, and is not quite the same. */
+typedef enum lk_postgres_engine {
+    LK_POSTGRES_FOUND_OUT = 0, /* the server is asked what it is */
+    LK_POSTGRES_PLAIN,
+    LK_POSTGRES_CITUS,    /* no LK_IS_SNAPSHOT */
+    LK_POSTGRES_YUGABYTE, /* both: transactions are serializable, and done again where they collide;
+                             a commit whose answer is lost is LK_UNKNOWN */
+    LK_POSTGRES_COCKROACH
+} lk_postgres_engine;
+
 /* A field that is 0 or NULL stands for its default. */
 typedef struct lk_postgres_options {
     /* Connections that one handle has at most: a call uses one while it runs. Default 8. */
@@ -60,10 +70,12 @@ typedef struct lk_postgres_options {
     /* Bytes; defaults 1,024, 1,024 and 16 MiB. pk and sk together at most 2,600, since a key of an
      * index has at most a third of a page; data at most 256 MiB. */
     size_t max_pk_size, max_sk_size, max_data_size;
+    /* Only for a server that does not say what it is, as behind some poolers. */
+    lk_postgres_engine engine;
 } lk_postgres_options;
-#define LK_POSTGRES_OPTIONS_INIT                                  \
-    {                                                             \
-        0, NULL, false, false, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0 \
+#define LK_POSTGRES_OPTIONS_INIT                                                         \
+    {                                                                                    \
+        0, NULL, false, false, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, LK_POSTGRES_FOUND_OUT \
     }
 
 /* Opens the database that `conninfo` names, in the words of libpq: "host=... dbname=...", or a

@@ -15,7 +15,6 @@
 
 enum { CONNECTIONS = 8, CONNECTIONS_MAX = 10000, SCHEMA_SIZE = 63, NAMES_MAX = 2600 };
 #define DATA_SIZE_CAP ((size_t)256 << 20)
-#define SERVER_OLDEST 130000
 
 /* The handle's clocks, where the options have none. */
 static int64_t
@@ -112,6 +111,25 @@ schema_look(lki_pg_connection *c, const char *schema)
     return status;
 }
 
+/* What the connection could not tell. */
+static lk_status
+engine_find(lki_pg *store, lki_pg_connection *c)
+{
+    PGresult *answer;
+    int64_t citus = 0;
+    if (PQserverVersion(c->pg) < lki_pg_engine_oldest(store->engine))
+        return LK_UNSUPPORTED;
+    if (store->engine != LK_POSTGRES_PLAIN)
+        return LK_OK;
+    lk_status status = lki_pg_ask_text(c, lki_pg_engine_citus_text, &answer);
+    if (status == LK_OK && (!lki_pg_read_number(answer, 0, 0, &citus)))
+        status = LK_UNAVAILABLE;
+    PQclear(answer);
+    if (citus != 0)
+        store->engine = LK_POSTGRES_CITUS;
+    return status;
+}
+
 static lk_status
 schema_open(lki_pg *store, const lk_postgres_options *o)
 {
@@ -119,8 +137,7 @@ schema_open(lki_pg *store, const lk_postgres_options *o)
     lk_status status = lki_pg_take(store, &c);
     if (status != LK_OK)
         return status;
-    if (PQserverVersion(c->pg) < SERVER_OLDEST)
-        status = LK_UNSUPPORTED;
+    status = engine_find(store, c);
     if (status == LK_OK)
         status = schema_look(c, o->schema);
     for (int tries = 0; status == LK_NOT_FOUND && o->create && tries < LKI_PG_TRIES; tries++) {
@@ -185,7 +202,8 @@ options_take(lk_postgres_options *o)
     bool clocks = (o->realtime_ms == NULL) == (o->monotonic_ms == NULL);
     size_t name = strlen(o->schema);
     bool plain = name != 0 && strpbrk(o->schema, "'\"\\@") == NULL;
-    if (!lifetimes || !clocks || !plain || o->deadline_ms < 0)
+    if ((unsigned)o->engine > LK_POSTGRES_COCKROACH || !lifetimes || !clocks || !plain ||
+        o->deadline_ms < 0)
         return LK_INVALID;
     return name > SCHEMA_SIZE ? LK_TOO_BIG : limits_take(o);
 }
@@ -215,6 +233,20 @@ lki_pg_close(void *state)
     store_free(state);
 }
 
+/* Makes what is sent, as the engine needs it. False: no memory. */
+static bool
+texts_make(lki_pg *store, const char *schema)
+{
+    for (int i = 0; i < LKI_PG_STATEMENTS; i++) {
+        const char *text = lki_pg_engine_text(store->engine, (lki_pg_statement)i);
+        free(store->texts[i]);
+        store->texts[i] = lki_pg_text_make(text, schema);
+        if (store->texts[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
 static lki_pg *
 store_new(const char *conninfo, const lk_postgres_options *o)
 {
@@ -231,11 +263,8 @@ store_new(const char *conninfo, const lk_postgres_options *o)
     pthread_mutex_init(&store->queues_latch, NULL);
     pthread_mutex_init(&store->ulid_latch, NULL);
     store->conninfo = strdup(conninfo);
-    bool whole = store->conninfo != NULL;
-    for (int i = 0; whole && i < LKI_PG_STATEMENTS; i++) {
-        store->texts[i] = lki_pg_text_make(lki_pg_texts[i], o->schema);
-        whole = store->texts[i] != NULL;
-    }
+    store->engine = o->engine;
+    bool whole = store->conninfo != NULL && texts_make(store, o->schema);
     store->never_prepare = o->never_prepare;
     store->deadline_ms = o->deadline_ms;
     store->realtime_ms = o->realtime_ms;
@@ -270,9 +299,11 @@ handle_open(lki_pg *store, const lk_postgres_options *o, lk_db **db)
     adapter.name = "postgres";
     adapter.capabilities = LK_HAS_GET_MANY | LK_HAS_QUERY | LK_HAS_LOCKS | LK_HAS_SWEEP |
                            LK_HAS_STATISTICS | LK_HAS_CONDITIONS | LK_QUERIES_RANGES |
-                           LK_LOCKS_ABSENT | LK_IS_SNAPSHOT | LK_IS_DURABLE | LK_HAS_QUEUES |
-                           LK_HAS_QUEUE_FD | LK_HAS_QUEUE_INSPECT | LK_COMMITS_JOBS |
-                           LK_COMMITS_RELEASES | LK_HAS_PARTITIONS;
+                           LK_LOCKS_ABSENT | LK_IS_DURABLE | LK_HAS_QUEUES | LK_HAS_QUEUE_FD |
+                           LK_HAS_QUEUE_INSPECT | LK_COMMITS_JOBS | LK_COMMITS_RELEASES |
+                           LK_HAS_PARTITIONS;
+    if (lki_pg_engine_is_snapshot(store->engine))
+        adapter.capabilities |= LK_IS_SNAPSHOT;
     adapter.state = store;
     adapter.max_pk_size = o->max_pk_size;
     adapter.max_sk_size = o->max_sk_size;
@@ -306,6 +337,8 @@ lk_postgres_open(const char *conninfo, const lk_postgres_options *options, lk_db
     }
     lki_pg_time_begin(store);
     status = schema_open(store, &o);
+    if (status == LK_OK && !texts_make(store, o.schema)) /* it is known what it is only now */
+        status = LK_NO_MEMORY;
     if (status == LK_OK)
         status = times_open(store);
     if (status == LK_OK)

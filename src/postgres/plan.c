@@ -216,7 +216,7 @@ outcome_ask(const lki_pg_plan *p)
     lki_pg_parameters parameters = {.count = 0};
     lki_pg_add_number(&parameters, p->xact);
     lki_pg_add_number(&parameters, p->life);
-    for (int tries = 0; lki_pg_clock_ms() < lki_pg_until_ms(); tries++) {
+    for (int tries = 0; p->xact != 0 && lki_pg_clock_ms() < lki_pg_until_ms(); tries++) {
         PGresult *answer = NULL;
         int64_t is = 0;
         lk_status status = lki_pg_call(p->store, LKI_PG_XACT_LOOK, true, &parameters, &answer);
@@ -249,7 +249,7 @@ plan_commit(lki_pg_plan *p)
         }
         if (!again)
             return status;
-        if (tries == LKI_PG_TRIES || lki_pg_clock_ms() >= lki_pg_until_ms())
+        if (lki_pg_clock_ms() >= lki_pg_until_ms())
             return LK_UNAVAILABLE;
         lki_pg_count(&p->store->retries, 1);
         lki_pg_pause(tries);

@@ -175,23 +175,14 @@ connection_start(lki_pg_connection *c, const PQconninfoOption *before, size_t *s
     return connected ? LK_OK : LK_UNAVAILABLE;
 }
 
-/* The server keeps a plan for as long as the connection. One that was made while the table was
- * empty would read all of it once it is full, until somebody analyzes it. So no plan reads all of a
- * table or joins by hashes, as each statement has an index that serves it; and plans are made anew
- * now and then. A plan is not made for one call, either, which the server thinks worth its while
- * where arrays are short: that costs more than the call. */
+/* Plans are made anew now and then, as the table grows. */
 enum { PLANS_LAST_MS = 5000 };
 
 static lk_status
-planner_set(lki_pg_connection *c)
+session_begin(lki_pg_connection *c)
 {
-    static const char text[] =
-        "SELECT set_config(name, 'off', false), "
-        "set_config('plan_cache_mode', 'force_generic_plan', false) FROM unnest(ARRAY["
-        "'enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) "
-        "AS name";
     PGresult *answer;
-    lk_status status = lki_pg_ask_text(c, text, &answer);
+    lk_status status = lki_pg_ask_text(c, lki_pg_engine_begin_text(c->store->engine), &answer);
     PQclear(answer);
     c->planned_at_ms = lki_pg_clock_ms();
     return status;
@@ -228,8 +219,10 @@ connection_open(lki_pg_connection *c)
         status = all == NULL ? LK_NO_MEMORY : LK_UNAVAILABLE;
     } while (all != NULL);
     PQconninfoFree(all);
+    if (status == LK_OK && c->store->engine == LK_POSTGRES_FOUND_OUT)
+        c->store->engine = lki_pg_engine_of(c->pg); /* the handle is not open yet */
     if (status == LK_OK && !c->store->never_prepare)
-        status = planner_set(c);
+        status = session_begin(c);
     if (status == LK_OK && c->store->monotonic_ms == NULL)
         status = clock_measure(c);
     return status == LK_OK && c->store->has_tables ? lki_pg_life_make(c) : status;
@@ -394,7 +387,7 @@ lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
             return LK_UNKNOWN;
         status = status == LK_UNKNOWN ? LK_UNAVAILABLE : status; /* a read, or nothing happened */
         bool again = (status == LKI_PG_AGAIN || broke) && lki_pg_clock_ms() < lki_pg_until_ms();
-        if (!again || tries == LKI_PG_TRIES)
+        if (!again || (broke && tries >= LKI_PG_TRIES))
             return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;
         lki_pg_count(&store->retries, 1);
         lki_pg_pause(tries);

@@ -328,30 +328,46 @@ ready_take(pulling *p)
 
 /* Why nothing was there, and when that may change. */
 static lk_status
-empty_look(pulling *p, uint64_t news)
+empty_look(pulling *p, uint64_t news, lki_pg_sight *sight)
 {
-    lki_pg_sight sight;
-    lk_status status = lki_pg_look(p->store, p->options->pk, &sight);
+    lk_status status = lki_pg_look(p->store, p->options->pk, sight);
     if (status != LK_OK)
         return status;
-    due_expect(p, sight.due_ms);
-    lki_pg_watch_tell(p->store, p->queue, news, &sight);
-    return sight.over ? LK_CLOSED : LK_EMPTY;
+    due_expect(p, sight->due_ms);
+    lki_pg_watch_tell(p->store, p->queue, news, sight);
+    return sight->over ? LK_CLOSED : LK_EMPTY;
 }
 
+/* LK_NOT_FOUND: so many were buried that the rest is for the next call. */
 static lk_status
-pull_once(pulling *p)
+pull_try(pulling *p)
 {
-    uint64_t news = news_read(p);
     lk_status status = LK_NOT_FOUND;
     while (status == LK_NOT_FOUND && p->buried < BURIED_ONCE) {
         status = due_ready(p);
         if (status == LK_OK)
             status = ready_take(p);
     }
-    if (status == LK_NOT_FOUND)
-        return LK_EMPTY;
-    return status == LK_EMPTY ? empty_look(p, news) : status;
+    return status;
+}
+
+static lk_status
+pull_once(pulling *p)
+{
+    for (int tries = 0;; tries++) {
+        lki_pg_sight sight = {.ready = false};
+        uint64_t news = news_read(p);
+        lk_status status = pull_try(p);
+        if (status == LK_NOT_FOUND)
+            return LK_EMPTY;
+        if (status == LK_EMPTY)
+            status = empty_look(p, news, &sight);
+        bool collided = status == LK_EMPTY && sight.ready &&
+                        lki_pg_engine_pulls_collide(p->store->engine) && tries < LKI_PG_TRIES;
+        if (!collided)
+            return status;
+        lki_pg_pause(tries);
+    }
 }
 
 /* ---- waiting ---- */

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "postgres/atomic.h"
+#include "postgres/engine.h"
 #include "postgres/statement.h"
 #include "postgres/status.h"
 
@@ -27,6 +28,7 @@ typedef struct lki_pg {
     char *texts[LKI_PG_STATEMENTS]; /* of the statements, with the schema's name */
     bool never_prepare;
     bool has_tables; /* was opened */
+    lk_postgres_engine engine; /* it may be found out while the handle is opened */
     int64_t deadline_ms;
     lk_clock realtime_ms, monotonic_ms; /* of the options; NULL: the server's time counts */
     void *clock_context;

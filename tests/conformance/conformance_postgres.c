@@ -3,10 +3,11 @@
  * The conformance suite on PostgreSQL: the server that LATCHKEY_POSTGRES names (a conninfo of
  * libpq), in a schema of the program's own, which is emptied for each store and goes at the end.
  *
- *     conformance_postgres [pooled|cached] [CASES...]
+ *     conformance_postgres [pooled|cached|keyed] [CASES...]
  *
  * pooled: through the pooler that LATCHKEY_PGBOUNCER names, without prepared statements.
- * cached: a cache over it. Without the server that is asked for: 77.
+ * cached: a cache over it. keyed: as YugabyteDB and CockroachDB are spoken to.
+ * Without the server that is asked for: 77.
  */
 #include <libpq-fe.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@
 #include <latchkey/postgres.h>
 
 typedef struct opened {
-    bool is_pooled, is_cached;
+    bool is_pooled, is_cached, is_keyed;
     lk_db *inner; /* of the cache */
 } opened;
 
@@ -68,6 +69,7 @@ open_postgres(void *context, const lk_conformance_setup *setup, lk_db **db)
     options.schema = schema;
     options.create = true;
     options.never_prepare = o->is_pooled;
+    options.engine = o->is_keyed ? LK_POSTGRES_YUGABYTE : LK_POSTGRES_FOUND_OUT;
     options.realtime_ms = setup->realtime_ms;
     options.monotonic_ms = setup->monotonic_ms;
     options.clock_context = setup->clock_context;
@@ -97,7 +99,9 @@ int
 main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "";
-    opened o = {.is_pooled = strcmp(how, "pooled") == 0, .is_cached = strcmp(how, "cached") == 0};
+    opened o = {.is_pooled = strcmp(how, "pooled") == 0,
+                .is_cached = strcmp(how, "cached") == 0,
+                .is_keyed = strcmp(how, "keyed") == 0};
     lk_conformance postgres = {
         .name = "postgres", .open = open_postgres, .close = close_postgres, .context = &o};
     const char *variable = o.is_pooled ? "LATCHKEY_PGBOUNCER" : "LATCHKEY_POSTGRES";
@@ -110,7 +114,9 @@ main(int argc, char **argv)
         printf("skipped: %s names no server\n", variable);
         return 77;
     }
-    if (o.is_pooled || o.is_cached) {
+    if (o.is_keyed)
+        postgres.name = "postgres, by keys";
+    if (o.is_pooled || o.is_cached || o.is_keyed) {
         argv[1] = argv[0];
         argc--;
         argv++;

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What differs between the engines that speak PostgreSQL's protocol.
+ */
+#ifndef LKI_PG_ENGINE_H
+#define LKI_PG_ENGINE_H
+
+#include <libpq-fe.h>
+
+#include <latchkey/postgres.h>
+
+#include "postgres/statement.h"
+
+/* What a server says of itself when a connection begins; never LK_POSTGRES_FOUND_OUT. */
+lk_postgres_engine lki_pg_engine_of(const PGconn *pg);
+/* Its answer to this says whether a plain one is Citus: a number. */
+extern const char lki_pg_engine_citus_text[];
+
+/* The oldest version, as PQserverVersion counts. */
+int lki_pg_engine_oldest(lk_postgres_engine engine);
+/* What each connection begins with. */
+const char *lki_pg_engine_begin_text(lk_postgres_engine engine);
+/* A statement as this engine needs it; see statement.h. */
+const char *lki_pg_engine_text(lk_postgres_engine engine, lki_pg_statement statement);
+/* Whether one statement sees one instant. */
+bool lki_pg_engine_is_snapshot(lk_postgres_engine engine);
+/* Whether several pulls at once may each find the same jobs, so that who comes second finds none
+ * though there are others. */
+bool lki_pg_engine_pulls_collide(lk_postgres_engine engine);
+
+#endif
