@@ -267,8 +267,9 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "WITH c AS ((SELECT i.sk FROM @.lk_item i WHERE i.pk = $1 AND " IS_READY
         " ORDER BY i.sk LIMIT $2) UNION ALL (SELECT i.sk FROM @.lk_item i WHERE i.pk = $1 "
         "AND " IS_CLAIMED " ORDER BY i.claim_until LIMIT $2)), "
-        "k AS (SELECT i.pk, i.sk FROM c JOIN @.lk_item i ON i.pk = $1 AND i.sk = c.sk "
-        "WHERE i.claim_until IS NOT NULL ORDER BY i.sk FOR UPDATE OF i) "
+        "k AS (SELECT i.pk, i.sk FROM (SELECT sk FROM c ORDER BY sk OFFSET 0) s CROSS JOIN "
+        "LATERAL (SELECT r.pk, r.sk FROM @.lk_item AS r WHERE r.pk = $1 AND r.sk = s.sk "
+        "AND r.claim_until IS NOT NULL FOR UPDATE) i) "
         "DELETE FROM @.lk_item i USING k WHERE " SAME_KEY " RETURNING " EXPIRY,
     [LKI_PG_QUEUE_CLOSE] =
         "INSERT INTO @.lk_queue AS q (pk, closed, used_at) VALUES ($1, true, $2) "
