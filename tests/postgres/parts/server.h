@@ -19,7 +19,7 @@ typedef struct server server;
  * files. Ends the program, as skipped, where no server is installed; and as failed, where it does
  * not start. */
 server *server_new(const char *const *settings, const char *parent);
-/* The same as a copy of `primary` that follows it. */
+/* The same as a copy of `primary`, which is stopped for it, that follows it. */
 server *server_new_standby(server *primary, const char *const *settings);
 void server_free(server *s);
 
