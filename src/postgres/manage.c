@@ -191,19 +191,33 @@ writers_wait(lki_pg *store)
     return status;
 }
 
+/* Marks it. Twice is once, so it is done again where nobody knows whether it was. */
+static lk_status
+closed_mark(lki_pg *store, lk_bytes pk)
+{
+    lki_pg_parameters p = {.count = 0};
+    bool in_doubt = false;
+    lki_pg_add_bytes(&p, pk);
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
+    for (int tries = 0;; tries++) {
+        PGresult *answer = NULL;
+        lk_status status = lki_pg_call(store, LKI_PG_QUEUE_CLOSE, false, &p, &answer);
+        PQclear(answer);
+        in_doubt = in_doubt || status == LK_UNKNOWN;
+        bool again = status == LK_UNKNOWN && lki_pg_clock_ms() < lki_pg_until_ms();
+        if (!again || tries == LKI_PG_TRIES)
+            return status != LK_OK && in_doubt ? LK_UNKNOWN : status;
+        lki_pg_pause(tries);
+    }
+}
+
 lk_status
 lki_pg_queue_close(void *state, lk_bytes pk)
 {
     lki_pg *store = state;
-    lki_pg_parameters p = {.count = 0};
-    PGresult *answer;
-    lki_pg_add_bytes(&p, pk);
-    lki_pg_add_number(&p, lki_pg_now_ms(store));
-    lk_status status =
-        lki_pg_call(store, LKI_PG_QUEUE_CLOSE, true, &p, &answer); /* twice is once */
+    lk_status status = closed_mark(store, pk);
     if (status != LK_OK)
         return status;
-    PQclear(answer);
     status = LKI_PG_AGAIN;
     for (int tries = 0; status == LKI_PG_AGAIN && lki_pg_clock_ms() < lki_pg_until_ms(); tries++) {
         status = writers_wait(store);
