@@ -195,10 +195,10 @@ plans_are_fresh(lki_pg_connection *c)
     PGresult *answer;
     if (c->store->never_prepare || lki_pg_clock_ms() - c->planned_at_ms < PLANS_LAST_MS)
         return true;
-    lk_status status = lki_pg_ask_text(c, "DISCARD PLANS", &answer);
+    (void)lki_pg_ask_text(c, "DISCARD PLANS", &answer); /* not every engine knows that */
     PQclear(answer);
     c->planned_at_ms = lki_pg_clock_ms();
-    return status == LK_OK;
+    return !c->broken;
 }
 
 static lk_status
