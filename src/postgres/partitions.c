@@ -3,8 +3,8 @@
  * The partitions of the store, page by page. Called through the table of operations.
  *
  * A position has 32 bytes, a pk up to 2,600. So short pks, which fit into a position, come first,
- * in the server's order. Then the long ones, in groups of those that begin with the same bytes; inside
- * of a group by their hash (MD5, by the server), so that a position says all there is to say, and a
+ * in the server's order. Then the long ones, in groups of those that begin with the same bytes;
+ * inside of a group by their hash (MD5, by the server), so that a position says all there is to say, and a
  * partition that is there throughout comes once, whatever comes and goes beside it. Each page of a
  * group walks over the whole group: such a group is best read in large pages.
  *

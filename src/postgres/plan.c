@@ -183,13 +183,19 @@ lki_pg_plan_free(lki_pg_plan *p)
 
 /* ---- it is done ---- */
 
+void
+lki_pg_plan_time(lki_pg_plan *p)
+{
+    p->now_ms = lki_pg_now_ms(p->store);
+    p->job_now_ms = lki_pg_job_now_ms(p->store);
+}
+
 /* One attempt, on a connection. *in_doubt: it may have happened. */
 static lk_status
 plan_try(lki_pg_plan *p, lki_pg_connection *c, bool *in_doubt)
 {
     *in_doubt = false;
-    p->now_ms = lki_pg_now_ms(p->store);
-    p->job_now_ms = lki_pg_job_now_ms(p->store);
+    lki_pg_plan_time(p);
     lk_status status = lki_pg_rows_take(p, c);
     if (status == LK_OK)
         status = lki_pg_plan_judge(p);

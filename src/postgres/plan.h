@@ -60,6 +60,10 @@ typedef struct lki_pg_plan {
 
 /* ---- its parts: rows.c, judge.c ---- */
 
+/* Reads the time; again once the rows are locked, which may have taken long: at that instant holds
+ * what is judged. */
+void lki_pg_plan_time(lki_pg_plan *plan);
+
 lki_pg_depth *lki_pg_depth_find(const lki_pg_plan *plan, lk_bytes pk);
 lk_status lki_pg_rows_take(lki_pg_plan *plan, lki_pg_connection *c);
 /* What the rows are to be. LKI_PG_TAKEN. */

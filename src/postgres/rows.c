@@ -143,6 +143,7 @@ static lk_status
 answers_read(lki_pg_plan *p, lki_pg_step *kept[ANSWERS])
 {
     lk_status status = LK_OK;
+    lki_pg_plan_time(p);
     p->read = answer_keep(kept[READ]);
     p->closed = answer_keep(kept[CLOSED]);
     p->versions = answer_keep(kept[VERSIONS]);

@@ -27,7 +27,7 @@ typedef struct lki_pg {
     char *conninfo;
     char *texts[LKI_PG_STATEMENTS]; /* of the statements, with the schema's name */
     bool never_prepare;
-    bool has_tables; /* was opened */
+    bool has_tables;           /* was opened */
     lk_postgres_engine engine; /* it may be found out while the handle is opened */
     int64_t deadline_ms;
     lk_clock realtime_ms, monotonic_ms; /* of the options; NULL: the server's time counts */
