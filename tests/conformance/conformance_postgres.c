@@ -6,7 +6,8 @@
  *     conformance_postgres [pooled|cached|keyed] [CASES...]
  *
  * pooled: through the pooler that LATCHKEY_PGBOUNCER names, without prepared statements.
- * cached: a cache over it. keyed: as YugabyteDB and CockroachDB are spoken to.
+ * cached: a cache over it. keyed: as YugabyteDB and CockroachDB are spoken to. These three run a part
+ * of the suite where no cases are named, and all of it at night.
  * Without the server that is asked for: 77.
  */
 #include <libpq-fe.h>
@@ -19,7 +20,7 @@
 #include <latchkey/postgres.h>
 
 typedef struct opened {
-    bool is_pooled, is_cached, is_keyed;
+    int way;
     lk_db *inner; /* of the cache */
 } opened;
 
@@ -33,32 +34,80 @@ notice_ignore(void *context, const char *message)
     (void)message;
 }
 
-/* Takes the schema away, by a connection of its own. */
+/* Sends what has the schema's name in it, by a connection of the program's own. */
 static bool
-schema_drop(void)
+server_does(const char *format)
 {
-    char text[64];
-    PGconn *pg = PQconnectdb(conninfo);
-    PQsetNoticeProcessor(pg, notice_ignore, NULL); /* each table that goes */
-    snprintf(text, sizeof text, "DROP SCHEMA IF EXISTS %s CASCADE", schema);
+    static PGconn *pg;
+    char text[256];
+    if (pg == NULL) {
+        pg = PQconnectdb(conninfo);
+        PQsetNoticeProcessor(pg, notice_ignore, NULL); /* each table that goes */
+    }
+    snprintf(text, sizeof text, format, schema, schema, schema);
     PGresult *done = PQexec(pg, text);
     bool is_done = PQresultStatus(done) == PGRES_COMMAND_OK;
     if (!is_done)
         fprintf(stderr, "%s: %s", text, PQerrorMessage(pg));
     PQclear(done);
-    PQfinish(pg);
     return is_done;
 }
 
-/* Each call is a round trip: a fifth of the volume that is asked for; a twentieth, where the same
- * was done without what is between. */
+static bool
+schema_drop(void)
+{
+    return server_does("DROP SCHEMA IF EXISTS %s CASCADE");
+}
+
+/* The first store of all finds no tables; others find them empty, which is sooner done. */
+static bool
+schema_empty(void)
+{
+    static bool made;
+    if (made)
+        return server_does("TRUNCATE %s.lk_item, %s.lk_queue; UPDATE %s.lk_schema SET ulid_ms = 0");
+    made = true;
+    return schema_drop();
+}
+
+enum { PLAIN, POOLED, CACHED, KEYED, WAYS, CASES = 5 };
+
+static const struct {
+    const char *argument, *name, *variable;
+    unsigned long divisor; /* of the volume that is asked for: each call is a round trip */
+    const char *cases[CASES];
+} ways[WAYS] = {
+    [PLAIN] = {"", "postgres", "LATCHKEY_POSTGRES", 10, {NULL}},
+    [POOLED] = {"pooled",
+                "postgres through pgbouncer",
+                "LATCHKEY_PGBOUNCER",
+                50,
+                {"test_c*", "test_p*", "test_l*"}},
+    [CACHED] = {"cached",
+                "cache over postgres",
+                "LATCHKEY_POSTGRES",
+                50,
+                {"test_g*", "test_s*", "test_d*", "test_p*"}},
+    [KEYED] = {"keyed",
+               "postgres by keys",
+               "LATCHKEY_POSTGRES",
+               50,
+               {"test_p*", "test_j*", "test_c*", "test_q*"}},
+};
+
+/* The percentage that is asked for. */
+static unsigned long
+volume(void)
+{
+    const char *asked = getenv("LK_TEST_SCALE");
+    return asked == NULL ? 100 : strtoul(asked, NULL, 10);
+}
+
 static void
 volume_reduce(unsigned long divisor)
 {
-    const char *asked = getenv("LK_TEST_SCALE");
     char text[24];
-    unsigned long percent = asked == NULL ? 100 : strtoul(asked, NULL, 10);
-    snprintf(text, sizeof text, "%lu", percent < divisor ? 1 : percent / divisor);
+    snprintf(text, sizeof text, "%lu", volume() < divisor ? 1 : volume() / divisor);
     setenv("LK_TEST_SCALE", text, 1);
 }
 
@@ -69,16 +118,16 @@ open_postgres(void *context, const lk_conformance_setup *setup, lk_db **db)
     lk_postgres_options options = LK_POSTGRES_OPTIONS_INIT;
     options.schema = schema;
     options.create = true;
-    options.never_prepare = o->is_pooled;
-    options.engine = o->is_keyed ? LK_POSTGRES_YUGABYTE : LK_POSTGRES_FOUND_OUT;
+    options.never_prepare = o->way == POOLED;
+    options.engine = o->way == KEYED ? LK_POSTGRES_YUGABYTE : LK_POSTGRES_FOUND_OUT;
     options.realtime_ms = setup->realtime_ms;
     options.monotonic_ms = setup->monotonic_ms;
     options.clock_context = setup->clock_context;
     options.lock_ttl_ms = setup->lock_ttl_ms;
     options.lock_refresh_ms = setup->lock_refresh_ms;
-    if (!setup->reopen && !schema_drop())
+    if (!setup->reopen && !schema_empty())
         return LK_UNAVAILABLE;
-    if (!o->is_cached)
+    if (o->way != CACHED)
         return lk_postgres_open(conninfo, &options, db);
     const lk_cache_options cache = {.max_items = 100000, .keep_missing = true};
     lk_status status = lk_postgres_open(conninfo, &options, &o->inner);
@@ -92,38 +141,37 @@ close_postgres(void *context, lk_db *db)
 {
     opened *o = context;
     lk_close(db);
-    if (o->is_cached)
+    if (o->way == CACHED)
         lk_close(o->inner);
 }
 
 int
 main(int argc, char **argv)
 {
-    const char *how = argc > 1 ? argv[1] : "";
-    opened o = {.is_pooled = strcmp(how, "pooled") == 0,
-                .is_cached = strcmp(how, "cached") == 0,
-                .is_keyed = strcmp(how, "keyed") == 0};
-    lk_conformance postgres = {
-        .name = "postgres", .open = open_postgres, .close = close_postgres, .context = &o};
-    const char *variable = o.is_pooled ? "LATCHKEY_PGBOUNCER" : "LATCHKEY_POSTGRES";
-    if (o.is_pooled)
-        postgres.name = "postgres through pgbouncer";
-    if (o.is_cached)
-        postgres.name = "cache over postgres";
-    conninfo = getenv(variable);
+    opened o = {.way = PLAIN};
+    char *arguments[CASES + 1] = {argv[0]};
+    for (int i = 1; argc > 1 && i < WAYS; i++)
+        if (strcmp(argv[1], ways[i].argument) == 0)
+            o.way = i;
+    conninfo = getenv(ways[o.way].variable);
     if (conninfo == NULL) {
-        printf("skipped: %s names no server\n", variable);
+        printf("skipped: %s names no server\n", ways[o.way].variable);
         return 77;
     }
-    if (o.is_keyed)
-        postgres.name = "postgres, by keys";
-    if (o.is_pooled || o.is_cached || o.is_keyed) {
+    if (o.way != PLAIN) {
         argv[1] = argv[0];
         argc--;
         argv++;
     }
-    volume_reduce(o.is_pooled || o.is_cached ? 20 : 5);
+    if (argc == 1 && volume() <= 100) {
+        for (; ways[o.way].cases[argc - 1] != NULL; argc++)
+            arguments[argc] = strdup(ways[o.way].cases[argc - 1]);
+        argv = arguments;
+    }
+    volume_reduce(ways[o.way].divisor);
     snprintf(schema, sizeof schema, "latchkey_test_%ld", (long)getpid());
+    const lk_conformance postgres = {
+        .name = ways[o.way].name, .open = open_postgres, .close = close_postgres, .context = &o};
     int status = lk_conformance_main(&postgres, argc, argv);
     return schema_drop() ? status : 1;
 }
