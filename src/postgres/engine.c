@@ -108,3 +108,9 @@ lki_pg_engine_pulls_collide(lk_postgres_engine engine)
 {
     return is_by_keys(engine);
 }
+
+int
+lki_pg_engine_tries(lk_postgres_engine engine)
+{
+    return is_by_keys(engine) ? 100 : 20;
+}

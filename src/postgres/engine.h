@@ -24,6 +24,8 @@ const char *lki_pg_engine_begin_text(lk_postgres_engine engine);
 const char *lki_pg_engine_text(lk_postgres_engine engine, lki_pg_statement statement);
 /* Whether one statement sees one instant. */
 bool lki_pg_engine_is_snapshot(lk_postgres_engine engine);
+/* How often a call is tried that others were in the way of. */
+int lki_pg_engine_tries(lk_postgres_engine engine);
 /* Whether several pulls at once may each find the same jobs, so that who comes second finds none
  * though there are others. */
 bool lki_pg_engine_pulls_collide(lk_postgres_engine engine);

@@ -209,7 +209,7 @@ held_commit(const held *h, const lki_pg_parameters *p)
             return LK_UNKNOWN;
         if (!again)
             return status;
-        if (tries == LKI_PG_TRIES || lki_pg_clock_ms() >= until_ms)
+        if (tries >= lki_pg_engine_tries(h->store->engine) || lki_pg_clock_ms() >= until_ms)
             return LK_UNAVAILABLE;
         lki_pg_count(&h->store->retries, 1);
         lki_pg_pause(tries);

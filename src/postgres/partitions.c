@@ -4,9 +4,9 @@
  *
  * A position has 32 bytes, a pk up to 2,600. So short pks, which fit into a position, come first,
  * in the server's order. Then the long ones, in groups of those that begin with the same bytes;
- * inside of a group by their hash (MD5, by the server), so that a position says all there is to say, and a
- * partition that is there throughout comes once, whatever comes and goes beside it. Each page of a
- * group walks over the whole group: such a group is best read in large pages.
+ * inside of a group by their hash (MD5, by the server), so that a position says all there is to
+ * say, and a partition that is there throughout comes once, whatever comes and goes beside it.
+ * Each page of a group walks over the whole group: such a group is best read in large pages.
  *
  * The server finds the next pk by one look into its index each, however many items a partition has.
  */

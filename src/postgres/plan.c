@@ -255,7 +255,8 @@ plan_commit(lki_pg_plan *p)
         }
         if (!again)
             return status;
-        if (lki_pg_clock_ms() >= lki_pg_until_ms())
+        if (tries >= lki_pg_engine_tries(p->store->engine) ||
+            lki_pg_clock_ms() >= lki_pg_until_ms())
             return LK_UNAVAILABLE;
         lki_pg_count(&p->store->retries, 1);
         lki_pg_pause(tries);

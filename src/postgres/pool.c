@@ -387,7 +387,7 @@ lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
             return LK_UNKNOWN;
         status = status == LK_UNKNOWN ? LK_UNAVAILABLE : status; /* a read, or nothing happened */
         bool again = (status == LKI_PG_AGAIN || broke) && lki_pg_clock_ms() < lki_pg_until_ms();
-        if (!again || (broke && tries >= LKI_PG_TRIES))
+        if (!again || tries >= lki_pg_engine_tries(store->engine))
             return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;
         lki_pg_count(&store->retries, 1);
         lki_pg_pause(tries);

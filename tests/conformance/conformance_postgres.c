@@ -6,8 +6,8 @@
  *     conformance_postgres [pooled|cached|keyed] [CASES...]
  *
  * pooled: through the pooler that LATCHKEY_PGBOUNCER names, without prepared statements.
- * cached: a cache over it. keyed: as YugabyteDB and CockroachDB are spoken to. These three run a part
- * of the suite where no cases are named, and all of it at night.
+ * cached: a cache over it. keyed: as YugabyteDB and CockroachDB are spoken to. These three run a
+ * part of the suite where no cases are named, and all of it at night.
  * Without the server that is asked for: 77.
  */
 #include <libpq-fe.h>
