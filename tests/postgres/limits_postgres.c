@@ -102,7 +102,8 @@ row_free(PGconn *pg)
     PQfinish(pg);
 }
 
-/* With a setting of the server's, calls that wait for a row end; then they are made. */
+/* With a setting of the server's, calls that wait for a row end; then they are made. A lock that was
+ * not there in time is asked for again, up to the deadline: the last try may be under way then. */
 static void
 waits_end(const char *setting)
 {
@@ -113,10 +114,13 @@ waits_end(const char *setting)
     lk_close(db);
     snprintf(text, sizeof text, "ALTER DATABASE postgres SET %s = '50ms'", setting);
     server_ask(s, text, NULL, 0);
+    options.deadline_ms = 2000;
     db = handle_open(server_conninfo(s));
+    options.deadline_ms = DEADLINE_MS;
     PGconn *holder = row_hold("held");
     lk_status of_set = set(db, "held", "new"), of_commit = commit(db, "held", "new");
-    EXPECT(of_set == LK_UNAVAILABLE, of_set, 0);
+    bool asked_again = strcmp(setting, "lock_timeout") == 0;
+    EXPECT(of_set == LK_UNAVAILABLE || (asked_again && of_set == LK_UNKNOWN), of_set, 0);
     EXPECT(of_commit == LK_UNAVAILABLE, of_commit, 0);
     EXPECT(holds(db, "held", "old") && holds(db, "beside", NULL), 0, 0);
     row_free(holder);
