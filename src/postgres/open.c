@@ -37,12 +37,14 @@ lki_pg_statistics(void *state, lk_statistics *stats)
 {
     lki_pg *store = state;
     PGresult *answer;
-    int64_t cells;
+    int64_t cells, dead;
     lk_status status = lki_pg_call(store, LKI_PG_CELLS, true, NULL, &answer);
     if (status != LK_OK)
         return status;
     if (PQntuples(answer) == 1 && lki_pg_read_number(answer, 0, 0, &cells))
         stats->cells = (uint64_t)cells;
+    if (PQntuples(answer) == 1 && lki_pg_read_number(answer, 0, 1, &dead))
+        stats->retired_objects = (uint64_t)dead;
     PQclear(answer);
     stats->gets = lki_pg_counted(&store->gets);
     stats->hits = lki_pg_counted(&store->hits);
