@@ -328,13 +328,13 @@ ready_take(pulling *p)
 
 /* Why nothing was there, and when that may change. */
 static lk_status
-empty_look(pulling *p, uint64_t news, lki_pg_sight *sight)
+empty_look(pulling *p, uint64_t begun, lki_pg_sight *sight)
 {
     lk_status status = lki_pg_look(p->store, p->options->pk, sight);
     if (status != LK_OK)
         return status;
     due_expect(p, sight->due_ms);
-    lki_pg_watch_tell(p->store, p->queue, news, sight);
+    lki_pg_watch_tell(p->store, p->queue, begun, sight);
     return sight->over ? LK_CLOSED : LK_EMPTY;
 }
 
@@ -356,12 +356,14 @@ pull_once(pulling *p)
 {
     for (int tries = 0;; tries++) {
         lki_pg_sight sight = {.ready = false};
-        uint64_t news = news_read(p);
+        pthread_mutex_lock(&p->store->queues_latch);
+        uint64_t begun = lki_pg_watch_begin_latched(p->queue);
+        pthread_mutex_unlock(&p->store->queues_latch);
         lk_status status = pull_try(p);
         if (status == LK_NOT_FOUND)
             return LK_EMPTY;
         if (status == LK_EMPTY)
-            status = empty_look(p, news, &sight);
+            status = empty_look(p, begun, &sight);
         bool collided = status == LK_EMPTY && sight.ready &&
                         lki_pg_engine_pulls_collide(p->store->engine) && tries < LKI_PG_TRIES;
         if (!collided)

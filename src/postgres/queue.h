@@ -37,7 +37,8 @@ typedef struct lki_pg_queue {
     /* waiting pulls */
     pthread_cond_t wake;
     size_t waiters;
-    uint64_t news; /* counts what this process did to it, to tell whether to look again */
+    uint64_t news;  /* counts what this process did to it, to tell whether to look again */
+    uint64_t looks; /* counts those that its descriptor was told of */
     bool has_poller;
     bool closed; /* somebody here has seen that it is */
     size_t pk_size;

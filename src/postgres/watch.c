@@ -5,7 +5,7 @@
  * A descriptor is an eventfd. What this process makes ready raises it at once. All else the watcher
  * finds: it looks at each queue when a job comes due there, and every so often, with pauses that
  * grow while nothing changes. A look lowers a descriptor only where nothing has happened in this
- * process since it began; so a descriptor may be readable in vain for a moment, and is unreadable
+ * process since it began, and no other look was told of; so a descriptor may be readable in vain for a moment, and is unreadable
  * in vain only until the next look, where another process has pushed.
  */
 #include "postgres/watch.h"
@@ -110,6 +110,7 @@ sight_apply_latched(lki_pg *store, lki_pg_watch *watch, const lki_pg_sight *sigh
     bool as_before = watch->raised == sight->ready;
     int64_t now_ms = lki_pg_clock_ms();
     watch->queue->closed |= sight->closed;
+    watch->queue->looks++;
     if (sight->ready)
         raise_latched(watch);
     else
@@ -125,13 +126,30 @@ sight_apply_latched(lki_pg *store, lki_pg_watch *watch, const lki_pg_sight *sigh
     }
 }
 
+uint64_t
+lki_pg_watch_begin_latched(const lki_pg_queue *queue)
+{
+    return queue->news + queue->looks;
+}
+
+/* One that is not the last to have begun may be older than what was told since. It raises all the
+ * same. */
+static void
+tell_latched(lki_pg *store, lki_pg_watch *watch, uint64_t begun, const lki_pg_sight *sight)
+{
+    if (sight->ready || lki_pg_watch_begin_latched(watch->queue) == begun)
+        sight_apply_latched(store, watch, sight);
+    else
+        look_soon_latched(store, watch);
+}
+
 void
-lki_pg_watch_tell(lki_pg *store, lki_pg_queue *queue, uint64_t news, const lki_pg_sight *sight)
+lki_pg_watch_tell(lki_pg *store, lki_pg_queue *queue, uint64_t begun, const lki_pg_sight *sight)
 {
     pthread_mutex_lock(&store->queues_latch);
     lki_pg_watch *watch = watch_find_latched(store, queue);
-    if (watch != NULL && queue->news == news)
-        sight_apply_latched(store, watch, sight);
+    if (watch != NULL)
+        tell_latched(store, watch, begun, sight);
     pthread_mutex_unlock(&store->queues_latch);
 }
 
@@ -144,7 +162,7 @@ watch_look_latched(lki_pg *store, lki_pg_watch *watch)
 {
     lki_pg_queue *queue = watch->queue;
     lki_pg_sight sight = {.ready = true, .due_ms = INT64_MAX};
-    uint64_t news = queue->news;
+    uint64_t begun = lki_pg_watch_begin_latched(queue);
     lki_pg_time_begin(store);
     watch->look_at_ms = INT64_MAX; /* until this one is over, or there are news */
     pthread_mutex_unlock(&store->queues_latch);
@@ -152,8 +170,7 @@ watch_look_latched(lki_pg *store, lki_pg_watch *watch)
     if (status != LK_OK)
         sight = (lki_pg_sight){.ready = true, .due_ms = INT64_MAX};
     pthread_mutex_lock(&store->queues_latch);
-    if (queue->news == news)
-        sight_apply_latched(store, watch, &sight);
+    tell_latched(store, watch, begun, &sight);
 }
 
 static lki_pg_watch *

@@ -22,8 +22,9 @@ lk_status lki_pg_look(lki_pg *store, lk_bytes pk, lki_pg_sight *sight);
 
 /* [latch] The queue has changed. `now`: something is ready, or may be over. */
 void lki_pg_watch_news(lki_pg *store, const lki_pg_queue *queue, bool now);
-/* Somebody has looked since the queue's `news` were that. */
-void lki_pg_watch_tell(lki_pg *store, lki_pg_queue *queue, uint64_t news,
+/* [latch] A look begins: its end is told with this number. */
+uint64_t lki_pg_watch_begin_latched(const lki_pg_queue *queue);
+void lki_pg_watch_tell(lki_pg *store, lki_pg_queue *queue, uint64_t begun,
                        const lki_pg_sight *sight);
 /* Ends the watcher, and frees all. Nobody else is there. */
 void lki_pg_watches_free(lki_pg *store);
