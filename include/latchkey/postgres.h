@@ -18,14 +18,15 @@
  * the server's is not asked.
  *
  * WAITING  Each call ends. It waits for a connection of the pool, for the server and for the
- * network no longer than deadline_ms in all; a server that is silent is as one that is not there. (A
- * pull that waits for jobs has that long for each look.) Threads that wait sleep. lk_queue_fd begins
- * a thread, which asks for the queues that have descriptors; lk_close waits for it, deadline_ms at
- * most. A descriptor tells of what this handle does at once, and of others' pushes within a second.
+ * network no longer than deadline_ms in all; a server that is silent is as one that is not there.
+ * (A pull that waits for jobs has that long for each look.) Threads that wait sleep. lk_queue_fd
+ * begins a thread, which asks for the queues that have descriptors; lk_close waits for it,
+ * deadline_ms at most. A descriptor tells of what this handle does at once, and of others' pushes
+ * within a second.
  *
- * STATISTICS  lk_statistics_read: `cells` is about how many rows there are, and `retired_objects` how
- * many dead ones the server still has, as of its last count. Where that grows, somebody holds a
- * snapshot, or autovacuum does not keep up. Other counters are this handle's.
+ * STATISTICS  lk_statistics_read: `cells` is about how many rows there are, and `retired_objects`
+ * how many dead ones the server still has, as of its last count. Where that grows, somebody holds
+ * a snapshot, or autovacuum does not keep up. Other counters are this handle's.
  *
  * STATUSES, besides those of latchkey.h
  *   LK_UNAVAILABLE  no server; it refuses; no connection of the pool within the deadline; tables

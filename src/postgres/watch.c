@@ -5,8 +5,9 @@
  * A descriptor is an eventfd. What this process makes ready raises it at once. All else the watcher
  * finds: it looks at each queue when a job comes due there, and every so often, with pauses that
  * grow while nothing changes. A look lowers a descriptor only where nothing has happened in this
- * process since it began, and no other look was told of; so a descriptor may be readable in vain for a moment, and is unreadable
- * in vain only until the next look, where another process has pushed.
+ * process since it began, and no other look was told of; so a descriptor may be readable in vain
+ * for a moment, and is unreadable in vain only until the next look, where another process has
+ * pushed.
  */
 #include "postgres/watch.h"
 

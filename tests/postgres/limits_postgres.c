@@ -102,8 +102,9 @@ row_free(PGconn *pg)
     PQfinish(pg);
 }
 
-/* With a setting of the server's, calls that wait for a row end; then they are made. A lock that was
- * not there in time is asked for again, up to the deadline: the last try may be under way then. */
+/* With a setting of the server's, calls that wait for a row end; then they are made. A lock that
+ * was not there in time is asked for again, up to the deadline: the last try may be under way then.
+ */
 static void
 waits_end(const char *setting)
 {
