@@ -483,7 +483,8 @@ LK_API LK_CHECKED lk_status lk_copy(lk_db *from, lk_db *to, const lk_copy_option
  * (may be NULL) receives the jobs as they are stored. All jobs have the same pk, else LK_INVALID.
  * count 0: LK_OK, and `pushed` is empty. delay_ms negative: LK_INVALID.
  * LK_OK. LK_CLOSED. LK_EXISTS. LK_BUSY: it would be more than max_depth jobs (one that a call
- * under way takes out may still count, one that it pushes even twice), or retired memory is at its
+ * under way takes out may still count, one that it pushes even twice; in a partition of more than a
+ * thousand keys those that have expired may, until some calls more), or retired memory is at its
  * limit. LK_INVALID, LK_TOO_BIG, LK_NO_MEMORY. On anything but LK_OK nothing was pushed.
  * Segmented queue: after Michael, Scott, "Simple, Fast, and Practical Non-Blocking and Blocking
  * Concurrent Queue Algorithms", 1996; ULID: github.com/ulid/spec, 2016. */
