@@ -174,6 +174,13 @@ spoil(rig *r, lk_item *item)
 
 /* ---- push, pull ---- */
 
+/* Among many keys each call takes out a part only of the jobs that have expired. */
+static bool
+is_to_be_asked_again(const rig *r, lk_status said, size_t times)
+{
+    return said == LK_BUSY && times < model_keys(r->m) / 1000;
+}
+
 static void
 step_push(rig *r)
 {
@@ -191,6 +198,8 @@ step_push(rig *r)
     if (count > 1 && chance(r, 50))
         items[1].key.pk = pks[(queue + 1) % QUEUES];
     lk_status said = lk_queue_push(r->k.db, items, count, &options, r->pushed);
+    for (size_t i = 0; is_to_be_asked_again(r, said, i); i++)
+        said = lk_queue_push(r->k.db, items, count, &options, r->pushed);
     if (said == LK_OK)
         EXPECT(r, lk_result_count(r->pushed) == count);
     for (size_t i = 0; said == LK_OK && i < count; i++) {
@@ -549,12 +558,15 @@ static void
 step_commit(rig *r)
 {
     static draft d;
-    lk_conflict real = {77, 77, 77}, ideal = {77, 77, 77};
+    lk_conflict real, ideal = {77, 77, 77};
     memset(&d, 0, sizeof d);
     draft_make(r, &d);
     bool asked = !chance(r, 3);
-    lk_status said =
-        lk_commit(r->k.db, d.writes, d.count, d.real, d.lock_count, asked ? &real : NULL);
+    lk_status said = LK_BUSY;
+    for (size_t i = 0; i == 0 || is_to_be_asked_again(r, said, i - 1); i++) {
+        real = (lk_conflict){77, 77, 77};
+        said = lk_commit(r->k.db, d.writes, d.count, d.real, d.lock_count, asked ? &real : NULL);
+    }
     bool done = said == LK_OK || said == LK_LATE;
     if (done)
         draft_learn(r, &d);
