@@ -639,6 +639,27 @@ encodings(void)
     }
 }
 
+/* A snapshot that somebody holds keeps what was replaced: the statistics say so. */
+static void
+dead_rows(void)
+{
+    enum { PUTS = 200, WAIT_MS = 30000 };
+    lk_db *db = handle_open(server_conninfo(s));
+    PGconn *holder = PQconnectdb(server_conninfo(s));
+    lk_statistics statistics = {.retired_objects = 0};
+    EXPECT_OK(set(db, "dead", "0"));
+    PQclear(PQexec(holder, "BEGIN ISOLATION LEVEL REPEATABLE READ"));
+    PQclear(PQexec(holder, "SELECT count(*) FROM latchkey.lk_item"));
+    for (int i = 0; i < PUTS; i++)
+        EXPECT_OK(set(db, "dead", i % 2 == 0 ? "1" : "2"));
+    int64_t until_ms = lk_monotonic_ms(db) + WAIT_MS; /* the server counts now and then */
+    while (statistics.retired_objects < PUTS / 2 && lk_monotonic_ms(db) < until_ms)
+        EXPECT_OK(lk_statistics_read(db, &statistics));
+    EXPECT(statistics.retired_objects >= PUTS / 2, statistics.retired_objects, 0);
+    row_free(holder);
+    lk_close(db);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -658,7 +679,8 @@ main(int argc, char **argv)
                                                {"old_server", old_server},
                                                {"versions", versions},
                                                {"damaged", damaged},
-                                               {"encodings", encodings}};
+                                               {"encodings", encodings},
+                                               {"dead_rows", dead_rows}};
     static const char *const settings[] = {"-c", "fsync=off", NULL};
     s = server_new(settings, NULL);
     options.create = true;
