@@ -24,6 +24,11 @@
  * deadline_ms at most. A descriptor tells of what this handle does at once, and of others' pushes
  * within a second.
  *
+ * ORDER  Jobs come in the order of their sk, as this handle sees them. A job that another handle
+ * gives back, or pushes with an sk of its own, before jobs that this one has seen already may come
+ * up to two seconds late. Several machines know the server's clock to some milliseconds, and so do
+ * the sks that they generate.
+ *
  * STATISTICS  lk_statistics_read: `cells` is about how many rows there are, and `retired_objects`
  * how many dead ones the server still has, as of its last count. Where that grows, somebody holds
  * a snapshot, or autovacuum does not keep up. Other counters are this handle's.

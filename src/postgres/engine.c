@@ -39,8 +39,7 @@ static const char *const by_keys[LKI_PG_STATEMENTS] = {
         "WITH k AS (SELECT pk, sk FROM @.lk_item WHERE pk = $1 AND claim_until >= 0 LIMIT $2) "
         "DELETE FROM @.lk_item i USING k WHERE " SAME_KEY " AND i.claim_until IS NOT NULL "
         "RETURNING COALESCE(i.expires_at, 0::int8)",
-    [LKI_PG_WRITERS_HURRY] = "SELECT 1",
-    [LKI_PG_WRITERS_WAIT] = "SELECT 1",
+    [LKI_PG_WRITERS] = "SELECT 1::int8 WHERE false",
     [LKI_PG_SWEEP_QUEUES] =
         "DELETE FROM @.lk_queue WHERE NOT closed AND used_at < $1 AND pk IN (SELECT q.pk "
         "FROM @.lk_queue q WHERE NOT EXISTS (SELECT 1 FROM @.lk_item i WHERE i.pk = q.pk "

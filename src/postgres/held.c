@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "postgres/queue.h"
+#include "postgres/sweep.h"
 
 enum { HELD_MOST = 64 };
 
@@ -264,6 +265,15 @@ is_own(const held *h, const lk_conflict *conflict)
     return false;
 }
 
+static void
+held_end(const held *h)
+{
+    locks_bump(h);
+    for (size_t i = 0; i < h->write_count; i++) /* it may have been a job, and over */
+        lki_pg_queue_tell(h->store, h->writes[i].item.key.pk, LKI_PG_GONE, 0);
+    lki_pg_tidy(h->store);
+}
+
 lk_status
 lki_pg_held_commit(lki_pg_plan *plan)
 {
@@ -281,7 +291,7 @@ lki_pg_held_commit(lki_pg_plan *plan)
     if (in_doubt || status == LK_RACE) /* it says who stands in the way */
         status = lki_pg_plan_run(plan);
     else if (status == LK_OK)
-        locks_bump(&h);
+        held_end(&h);
     if (in_doubt && status == LK_RACE && is_own(&h, plan->conflict)) {
         locks_bump(&h);
         return LK_OK;

@@ -8,6 +8,7 @@
 #include "postgres/many.h"
 #include "postgres/operations.h"
 #include "postgres/queue.h"
+#include "postgres/sweep.h"
 
 /* Is a lock there, and not to be renewed? `renew_below_ms`: those that lapse before. */
 static bool
@@ -29,6 +30,53 @@ renew_below(const lki_pg *store, int64_t now_ms)
                                       : lki_pg_job_after(now_ms, store->lock_refresh_ms + 1);
 }
 
+/* One attempt to make a lock, of the keys in `key`: its row is made where it is missing, and
+ * locked, then it gets its version. Made twice, it only has a greater version. */
+static lk_status
+lock_try(lki_pg *store, const lki_pg_array key[2], const lki_pg_parameters *make, PGresult **answer)
+{
+    lki_pg_step steps[4] = {{.statement = LKI_PG_BEGIN},
+                            {.statement = LKI_PG_ROWS_TAKE},
+                            {.statement = LKI_PG_LOCK_MAKE, .parameters = *make},
+                            {.statement = LKI_PG_COMMIT}};
+    lki_pg_connection *c;
+    if (!lki_pg_add_array(&steps[1].parameters, &key[0]) ||
+        !lki_pg_add_array(&steps[1].parameters, &key[1]))
+        return LK_NO_MEMORY;
+    lk_status status = lki_pg_take(store, &c);
+    if (status != LK_OK)
+        return status;
+    status = lki_pg_ask_many(c, steps, 4);
+    if (c->broken)
+        status = LKI_PG_AGAIN;
+    *answer = steps[2].answer;
+    steps[2].answer = NULL;
+    lki_pg_clear(steps, 4);
+    lki_pg_give(c);
+    return status;
+}
+
+static lk_status
+lock_ask(lki_pg *store, const lk_key *key, const lki_pg_parameters *make, PGresult **answer)
+{
+    lki_pg_array of[2];
+    lk_status status = LK_NO_MEMORY;
+    bool whole = lki_pg_keys_begin(&of[0], &of[1], 1) && lki_pg_keys_add(&of[0], &of[1], key);
+    if (whole)
+        status = LKI_PG_AGAIN;
+    for (int tries = 0; status == LKI_PG_AGAIN; tries++) {
+        if (tries != 0)
+            lki_pg_pause(tries);
+        if (tries > lki_pg_engine_tries(store->engine) || lki_pg_clock_ms() >= lki_pg_until_ms())
+            status = LK_UNAVAILABLE;
+        else
+            status = lock_try(store, of, make, answer);
+    }
+    lki_pg_array_free(&of[0]);
+    lki_pg_array_free(&of[1]);
+    return status;
+}
+
 /* Makes or renews a lock, unless another thread has just done so: LK_NOT_FOUND then. */
 static lk_status
 lock_make(lki_pg *store, const lk_key *key, lk_lock *lock)
@@ -41,8 +89,7 @@ lock_make(lki_pg *store, const lk_key *key, lk_lock *lock)
     lki_pg_add_bytes(&p, key->sk);
     lki_pg_add_number(&p, lki_pg_job_after(now_ms, store->lock_ttl_ms));
     lki_pg_add_number(&p, renew_below(store, now_ms));
-    /* Made twice, it only has a greater version. */
-    lk_status status = lki_pg_call(store, LKI_PG_LOCK_MAKE, true, &p, &answer);
+    lk_status status = lock_ask(store, key, &p, &answer);
     int64_t version, until_ms;
     if (status != LK_OK)
         return status;
@@ -57,6 +104,7 @@ lock_make(lki_pg *store, const lk_key *key, lk_lock *lock)
     lock->version = (uint64_t)version;
     lock->expires_at_ms = until_ms;
     lki_pg_count(&store->locks_created, 1);
+    lki_pg_tidy(store);
     return LK_OK;
 }
 

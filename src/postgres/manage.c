@@ -7,7 +7,7 @@
 
 #include "postgres/many.h"
 #include "postgres/operations.h"
-#include "postgres/queue.h"
+#include "postgres/watch.h"
 
 /* ---- statistics ---- */
 
@@ -148,7 +148,7 @@ lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged)
     lki_pg *store = state;
     size_t done = 0;
     lk_status status = LK_OK;
-    for (int rows = PURGE_ONCE; status == LK_OK && rows >= PURGE_ONCE;) {
+    for (int rows = PURGE_ONCE; status == LK_OK && rows != 0;) { /* some may go meanwhile */
         lki_pg_parameters p = {.count = 0};
         PGresult *answer;
         lki_pg_add_bytes(&p, pk);
@@ -166,28 +166,6 @@ lki_pg_queue_purge(void *state, lk_bytes pk, size_t *purged)
     lki_pg_queue_tell(store, pk, LKI_PG_GONE, 0);
     if (status == LK_OK)
         *purged = done;
-    return status;
-}
-
-/* Waits until all have ended that wrote before the queue was closed, so that no job comes after a
- * pull was told that none will. Who writes later waits meanwhile, so it is for a moment only:
- * LKI_PG_AGAIN. */
-static lk_status
-writers_wait(lki_pg *store)
-{
-    lki_pg_step steps[4] = {{.statement = LKI_PG_BEGIN},
-                            {.statement = LKI_PG_WRITERS_HURRY},
-                            {.statement = LKI_PG_WRITERS_WAIT},
-                            {.statement = LKI_PG_COMMIT}};
-    lki_pg_connection *c;
-    lk_status status = lki_pg_take(store, &c);
-    if (status != LK_OK)
-        return status;
-    status = lki_pg_ask_many(c, steps, 4);
-    if (status != LK_OK && c->broken && lki_pg_clock_ms() < lki_pg_until_ms())
-        status = LKI_PG_AGAIN; /* waiting twice does no harm */
-    lki_pg_clear(steps, 4);
-    lki_pg_give(c);
     return status;
 }
 
@@ -218,12 +196,7 @@ lki_pg_queue_close(void *state, lk_bytes pk)
     lk_status status = closed_mark(store, pk);
     if (status != LK_OK)
         return status;
-    status = LKI_PG_AGAIN;
-    for (int tries = 0; status == LKI_PG_AGAIN && lki_pg_clock_ms() < lki_pg_until_ms(); tries++) {
-        status = writers_wait(store);
-        if (status == LKI_PG_AGAIN)
-            lki_pg_pause(tries);
-    }
+    status = lki_pg_writers_wait(store);
     lki_pg_queue_seen_closed(store, pk);
     /* It is closed, but somebody may still be at a push that is not. */
     return status == LK_OK ? LK_OK : LK_UNKNOWN;

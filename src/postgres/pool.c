@@ -3,6 +3,7 @@
  * See connection.h: connections are opened, kept, and lent to calls.
  */
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,6 +164,9 @@ connection_start(lki_pg_connection *c, const PQconninfoOption *before, size_t *s
                                   list_behind(option_find(before, "port"), *skip),
                                   NULL};
     c->broken = false;
+    pthread_mutex_lock(&c->store->latch);
+    c->store->version_count = 0; /* the server may be another one, which has not drawn them */
+    pthread_mutex_unlock(&c->store->latch);
     c->pg = PQconnectStartParams(names, values, 1);
     if (c->pg == NULL)
         return LK_NO_MEMORY;
@@ -178,6 +182,25 @@ connection_start(lki_pg_connection *c, const PQconninfoOption *before, size_t *s
 /* Plans are made anew now and then, as the table grows. */
 enum { PLANS_LAST_MS = 5000 };
 
+/* What this end has given up the server does not go on with for long: neither with a statement that
+ * waits for a row, nor with a transaction that nobody ends. The user's own limits stay. */
+static lk_status
+limits_set(lki_pg_connection *c)
+{
+    enum { MOST_MS = 60000 };
+    char text[320];
+    int64_t ms = c->store->deadline_ms < MOST_MS ? c->store->deadline_ms : MOST_MS;
+    PGresult *answer;
+    snprintf(text, sizeof text,
+             "SELECT set_config(n, CASE current_setting(n) WHEN '0' THEN '%lld' "
+             "ELSE current_setting(n) END, false) FROM unnest(ARRAY['lock_timeout', "
+             "'idle_in_transaction_session_timeout']) AS n",
+             (long long)ms);
+    lk_status status = lki_pg_ask_text(c, text, &answer);
+    PQclear(answer);
+    return status;
+}
+
 static lk_status
 session_begin(lki_pg_connection *c)
 {
@@ -185,7 +208,7 @@ session_begin(lki_pg_connection *c)
     lk_status status = lki_pg_ask_text(c, lki_pg_engine_begin_text(c->store->engine), &answer);
     PQclear(answer);
     c->planned_at_ms = lki_pg_clock_ms();
-    return status;
+    return status == LK_OK ? limits_set(c) : status;
 }
 
 /* False: the connection is lost. */

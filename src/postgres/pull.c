@@ -24,7 +24,7 @@
 
 enum { DUE_ONCE = 1000, DUE_EVERY_MS = 100, DUE_FULL_MS = 10000, DUE_SLACK_MS = 5000 };
 enum { FULL_PART = 20, FULL_LAST_US = 2000000, BEFORE_NOW_MS = 1000 };
-enum { BURIED_ONCE = 1000 };
+enum { BURIED_ONCE = 1000, AGAIN_MOST = 12 };
 
 typedef struct pulling {
     lki_pg *store;
@@ -39,7 +39,7 @@ typedef struct pulling {
 /* ---- jobs that come due ---- */
 
 static bool
-due_is_time(pulling *p, int64_t now_ms, int64_t *above_ms)
+due_is_time(pulling *p, int64_t now_ms, int64_t *above_ms, int64_t *seen_ms)
 {
     lki_pg_queue *q = p->queue;
     bool hooked = p->store->monotonic_ms != NULL;
@@ -47,18 +47,20 @@ due_is_time(pulling *p, int64_t now_ms, int64_t *above_ms)
     bool full = hooked || now_ms >= q->due_full_at_ms;
     bool is_time = full || now_ms >= q->due_at_ms;
     *above_ms = full ? 0 : q->due_above_ms;
+    *seen_ms = q->due_at_ms;
     pthread_mutex_unlock(&p->store->queues_latch);
     return is_time;
 }
 
-/* All that is due up to `now_ms` was found, or not all. */
+/* All that is due up to `now_ms` was found, or not all. `seen_ms`: what due_at_ms was before. */
 static void
-due_note(pulling *p, int64_t now_ms, int64_t above_ms, bool all, bool any)
+due_note(pulling *p, int64_t now_ms, int64_t above_ms, int64_t seen_ms, bool all, bool any)
 {
     lki_pg_queue *q = p->queue;
     pthread_mutex_lock(&p->store->queues_latch);
     if (all) {
-        q->due_at_ms = now_ms + DUE_EVERY_MS;
+        if (q->due_at_ms == seen_ms || q->due_at_ms > now_ms + DUE_EVERY_MS)
+            q->due_at_ms = now_ms + DUE_EVERY_MS; /* else one came meanwhile */
         q->due_above_ms = now_ms - DUE_SLACK_MS;
         if (above_ms == 0)
             q->due_full_at_ms = now_ms + DUE_FULL_MS;
@@ -66,7 +68,7 @@ due_note(pulling *p, int64_t now_ms, int64_t above_ms, bool all, bool any)
     if (any) {
         q->fronts++;
         q->has_from = false;
-        lki_pg_watch_news(p->store, q, true);
+        lki_pg_watch_news(p->store, q, true, true);
     }
     pthread_mutex_unlock(&p->store->queues_latch);
 }
@@ -78,18 +80,20 @@ due_expect(pulling *p, int64_t due_ms)
     pthread_mutex_lock(&p->store->queues_latch);
     if (due_ms < p->queue->due_at_ms)
         p->queue->due_at_ms = due_ms;
+    if (due_ms <= p->queue->due_above_ms)
+        p->queue->due_full_at_ms = INT64_MIN; /* it was passed over */
     pthread_mutex_unlock(&p->store->queues_latch);
 }
 
 static lk_status
 due_ready(pulling *p)
 {
-    int64_t now_ms = lki_pg_job_now_ms(p->store), above_ms;
+    int64_t now_ms = lki_pg_job_now_ms(p->store), above_ms, seen_ms;
     int64_t limit = p->wanted > DUE_ONCE ? (int64_t)p->wanted : DUE_ONCE;
     lki_pg_parameters parameters = {.count = 0};
     PGresult *answer;
     uint64_t lapses = 0;
-    if (!due_is_time(p, now_ms, &above_ms))
+    if (!due_is_time(p, now_ms, &above_ms, &seen_ms))
         return LK_OK;
     lki_pg_add_bytes(&parameters, p->options->pk);
     lki_pg_add_number(&parameters, above_ms);
@@ -104,7 +108,7 @@ due_ready(pulling *p)
         lapses += PQgetlength(answer, row, 1) == 1 && PQgetvalue(answer, row, 1)[0] != 0;
     PQclear(answer);
     lki_pg_queue_add(p->store, p->queue, LKI_PG_LAPSES, lapses);
-    due_note(p, now_ms, above_ms, rows < limit, rows != 0);
+    due_note(p, now_ms, above_ms, seen_ms, rows < limit, rows != 0);
     return LK_OK;
 }
 
@@ -326,6 +330,27 @@ ready_take(pulling *p)
     return status;
 }
 
+/* It seems to be closed and empty for good: but a push that began before may be under way. So the
+ * first time, all that write now are waited for. */
+static lk_status
+over_confirm(pulling *p, lki_pg_sight *sight)
+{
+    pthread_mutex_lock(&p->store->queues_latch);
+    bool is_over = p->queue->is_over;
+    pthread_mutex_unlock(&p->store->queues_latch);
+    if (is_over)
+        return LK_CLOSED;
+    if (lki_pg_writers_wait(p->store) != LK_OK)
+        return LK_EMPTY;
+    lk_status status = lki_pg_look(p->store, p->options->pk, sight);
+    if (status != LK_OK || !sight->over)
+        return status != LK_OK ? status : LK_EMPTY;
+    pthread_mutex_lock(&p->store->queues_latch);
+    p->queue->is_over = true;
+    pthread_mutex_unlock(&p->store->queues_latch);
+    return LK_CLOSED;
+}
+
 /* Why nothing was there, and when that may change. */
 static lk_status
 empty_look(pulling *p, uint64_t begun, lki_pg_sight *sight)
@@ -333,9 +358,10 @@ empty_look(pulling *p, uint64_t begun, lki_pg_sight *sight)
     lk_status status = lki_pg_look(p->store, p->options->pk, sight);
     if (status != LK_OK)
         return status;
+    status = sight->over ? over_confirm(p, sight) : LK_EMPTY;
     due_expect(p, sight->due_ms);
     lki_pg_watch_tell(p->store, p->queue, begun, sight);
-    return sight->over ? LK_CLOSED : LK_EMPTY;
+    return status;
 }
 
 /* LK_NOT_FOUND: so many were buried that the rest is for the next call. */
@@ -364,9 +390,9 @@ pull_once(pulling *p)
             return LK_EMPTY;
         if (status == LK_EMPTY)
             status = empty_look(p, begun, &sight);
-        bool collided = status == LK_EMPTY && sight.ready &&
-                        lki_pg_engine_pulls_collide(p->store->engine) && tries < LKI_PG_TRIES;
-        if (!collided)
+        /* One is ready: it was passed over, as somebody was at it. */
+        bool again = status == LK_EMPTY && sight.ready && !sight.over && tries < AGAIN_MOST;
+        if (!again)
             return status;
         lki_pg_pause(tries);
     }

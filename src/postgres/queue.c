@@ -138,14 +138,14 @@ news_latched(lki_pg *store, lki_pg_queue *queue, lki_pg_news what, int64_t due_a
 {
     bool ready = what == LKI_PG_READY || what == LKI_PG_FRONT;
     bool over = what == LKI_PG_GONE && queue->closed;
-    queue->news++;
+    queue->news += what != LKI_PG_GONE || over; /* what goes makes nothing ready */
     if (what == LKI_PG_FRONT) {
         queue->fronts++;
         queue->has_from = false;
     }
     if (what == LKI_PG_LATER && due_at_ms < queue->due_at_ms)
         queue->due_at_ms = due_at_ms;
-    lki_pg_watch_news(store, queue, ready || over);
+    lki_pg_watch_news(store, queue, ready || over, what != LKI_PG_GONE || over);
     if (queue->waiters != 0 && (what != LKI_PG_GONE || over))
         pthread_cond_broadcast(&queue->wake);
 }
@@ -256,9 +256,12 @@ lki_pg_ulids(lki_pg *store, char *sks, size_t count)
     if (now_ms > store->ulid_mark_ms && store->ulid_failed_at_ms > began_ms) {
         status = LK_UNAVAILABLE; /* others have waited for the server meanwhile, in vain */
     } else if (now_ms > store->ulid_mark_ms) {
-        status = mark_move(store, now_ms + MARK_MS);
+        /* Behind another handle's mark sks count up in one millisecond, until the clock is there:
+         * else each handle that begins would be a second ahead of the one before. */
+        int64_t mark_ms = now_ms == store->ulid_from_ms ? now_ms : now_ms + MARK_MS;
+        status = mark_move(store, mark_ms);
         if (status == LK_OK)
-            store->ulid_mark_ms = now_ms + MARK_MS;
+            store->ulid_mark_ms = mark_ms;
         else
             store->ulid_failed_at_ms = lki_pg_clock_ms();
     }

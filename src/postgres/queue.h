@@ -40,7 +40,8 @@ typedef struct lki_pg_queue {
     uint64_t news;  /* counts what this process did to it, to tell whether to look again */
     uint64_t looks; /* counts those that its descriptor was told of */
     bool has_poller;
-    bool closed; /* somebody here has seen that it is */
+    bool closed;  /* somebody here has seen that it is */
+    bool is_over; /* and that no job is left, nor one under way */
     size_t pk_size;
     unsigned char pk[];
 } lki_pg_queue;

@@ -144,14 +144,13 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_LOCK_READ] =
         "SELECT k.n, CASE WHEN " LIVE " THEN i.data END, " EXPIRY
         ", i.version, i.lock_until FROM " KEYS LOOK_AT_KEYS "WHERE (" OVER ") IS NOT TRUE",
+    /* Its row is there, and locked: so the version is above all that the key has had. */
     [LKI_PG_LOCK_MAKE] =
-        "INSERT INTO @.lk_item AS i (pk, sk, version, lock_until, expires_at) "
-        "VALUES ($2, $3, nextval('@.lk_version'), $4, $4) ON CONFLICT (pk, sk) DO UPDATE "
-        "SET version = EXCLUDED.version, lock_until = EXCLUDED.lock_until, "
-        "expires_at = CASE WHEN " LIVE " THEN i.expires_at ELSE EXCLUDED.expires_at END, "
+        "UPDATE @.lk_item i SET version = nextval('@.lk_version'), lock_until = $4, "
+        "expires_at = CASE WHEN " LIVE " THEN i.expires_at ELSE $4 END, "
         "data = CASE WHEN " OVER " THEN NULL ELSE i.data END, " KEEP_JOB
-        " WHERE (i.version IS NULL OR i.lock_until < $5 OR (" OVER ")) "
-        "AND COALESCE(i.version, 0) < EXCLUDED.version RETURNING i.version, i.lock_until",
+        " WHERE i.pk = $2 AND i.sk = $3 AND (i.version IS NULL OR i.lock_until < $5 "
+        "OR (" OVER ")) RETURNING i.version, i.lock_until",
 
     /* a plan */
     [LKI_PG_ROWS_TAKE] = "INSERT INTO @.lk_item AS i (pk, sk) SELECT pk, sk FROM " KEYS_ALONE
@@ -274,8 +273,12 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_QUEUE_CLOSE] =
         "INSERT INTO @.lk_queue AS q (pk, closed, used_at) VALUES ($1, true, $2) "
         "ON CONFLICT (pk) DO UPDATE SET closed = true",
-    [LKI_PG_WRITERS_HURRY] = "SET LOCAL lock_timeout = 500",
-    [LKI_PG_WRITERS_WAIT] = "LOCK TABLE @.lk_item IN SHARE MODE",
+    [LKI_PG_WRITERS] =
+        "SELECT split_part(virtualtransaction, '/', 1)::int8 * 4294967296 + "
+        "split_part(virtualtransaction, '/', 2)::int8 FROM pg_locks WHERE locktype = 'relation' "
+        "AND relation = '@.lk_item'::regclass AND mode = 'RowExclusiveLock' AND database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND pid IS DISTINCT FROM pg_backend_pid()",
     [LKI_PG_ULID_READ] = "SELECT ulid_ms FROM @.lk_schema",
     [LKI_PG_ULID_MARK] = "UPDATE @.lk_schema SET ulid_ms = GREATEST(ulid_ms, $1)",
     [LKI_PG_SWEEP_QUEUES] =

@@ -58,8 +58,7 @@ typedef enum lki_pg_statement {
     LKI_PG_QUEUE_COUNT,     /* pk, seven counters, now */
     LKI_PG_QUEUE_PURGE,     /* pk, limit -> expires_at of each */
     LKI_PG_QUEUE_CLOSE,     /* pk, now */
-    LKI_PG_WRITERS_HURRY,   /* to wait for writers no longer than a moment */
-    LKI_PG_WRITERS_WAIT,    /* all that write have ended */
+    LKI_PG_WRITERS,         /* -> numbers of the transactions that write, or may */
     LKI_PG_ULID_READ,       /* -> the mark */
     LKI_PG_ULID_MARK,       /* a greater mark */
     LKI_PG_PARTITIONS,      /* now, above, limit, largest size -> pks up to that size */

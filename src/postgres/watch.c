@@ -56,6 +56,44 @@ lki_pg_look(lki_pg *store, lk_bytes pk, lki_pg_sight *sight)
     return LK_OK;
 }
 
+/* ---- writers ---- */
+
+/* Is one of `before` among those of an answer? */
+static bool
+writer_is_left(const PGresult *before, const PGresult *now)
+{
+    for (int i = 0; i < PQntuples(now); i++)
+        for (int j = 0; j < PQntuples(before); j++) {
+            int64_t a, b;
+            if (lki_pg_read_number(now, i, 0, &a) && lki_pg_read_number(before, j, 0, &b) && a == b)
+                return true;
+        }
+    return false;
+}
+
+lk_status
+lki_pg_writers_wait(lki_pg *store)
+{
+    PGresult *before, *now;
+    lk_status status = lki_pg_call(store, LKI_PG_WRITERS, true, NULL, &before);
+    if (status != LK_OK)
+        return status;
+    bool left = PQntuples(before) != 0;
+    for (int tries = 0; status == LK_OK && left; tries++) {
+        if (lki_pg_clock_ms() >= lki_pg_until_ms())
+            status = LK_UNAVAILABLE;
+        lki_pg_pause(tries);
+        if (status == LK_OK)
+            status = lki_pg_call(store, LKI_PG_WRITERS, true, NULL, &now);
+        if (status != LK_OK)
+            break;
+        left = writer_is_left(before, now);
+        PQclear(now);
+    }
+    PQclear(before);
+    return status;
+}
+
 /* ---- up and down ---- */
 
 static void
@@ -94,14 +132,20 @@ look_soon_latched(lki_pg *store, lki_pg_watch *watch)
 }
 
 void
-lki_pg_watch_news(lki_pg *store, const lki_pg_queue *queue, bool now)
+lki_pg_watch_news(lki_pg *store, const lki_pg_queue *queue, bool now, bool soon)
 {
+    int64_t later_ms = lki_pg_clock_ms() + PAUSE_FIRST_MS;
     lki_pg_watch *watch = watch_find_latched(store, queue);
     if (watch == NULL)
         return;
     if (now)
         raise_latched(watch);
-    look_soon_latched(store, watch);
+    if (soon) {
+        look_soon_latched(store, watch);
+    } else if (watch->look_at_ms > later_ms && watch->look_at_ms != INT64_MAX) {
+        watch->look_at_ms = later_ms;
+        pthread_cond_signal(&store->watcher_wake);
+    }
 }
 
 /* The next look is when a job comes due, or after a pause. */

@@ -20,8 +20,13 @@ typedef struct lki_pg_sight {
 
 lk_status lki_pg_look(lki_pg *store, lk_bytes pk, lki_pg_sight *sight);
 
-/* [latch] The queue has changed. `now`: something is ready, or may be over. */
-void lki_pg_watch_news(lki_pg *store, const lki_pg_queue *queue, bool now);
+/* Waits until all have ended that write now: then what they have read of closed queues counts no
+ * more. Anything but LK_OK: not all within the time of the call. */
+lk_status lki_pg_writers_wait(lki_pg *store);
+
+/* [latch] The queue has changed. `now`: something is ready, or may be over. `soon`: else it is
+ * looked at in a moment. */
+void lki_pg_watch_news(lki_pg *store, const lki_pg_queue *queue, bool now, bool soon);
 /* [latch] A look begins: its end is told with this number. */
 uint64_t lki_pg_watch_begin_latched(const lki_pg_queue *queue);
 void lki_pg_watch_tell(lki_pg *store, lki_pg_queue *queue, uint64_t begun,
