@@ -146,13 +146,50 @@ static const char *const outcomes[] = {
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* All 64 bits of it, where a double would lose some. */
-static void
-whole_write(cJSON *object, const char *name, uint64_t value)
+static cJSON *
+whole_item(uint64_t value)
 {
     char text[24];
 
     snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    cJSON_AddRawToObject(object, name, text);
+    return cJSON_CreateRaw(text);
+}
+
+static cJSON *
+wholes_item(const uint64_t *from, size_t count)
+{
+    cJSON *array = cJSON_CreateArray();
+
+    for (size_t i = 0; i < count; i++)
+        cJSON_AddItemToArray(array, whole_item(from[i]));
+    return array;
+}
+
+static void
+whole_write(cJSON *object, const char *name, uint64_t value)
+{
+    cJSON_AddItemToObject(object, name, whole_item(value));
+}
+
+/* A number that reads as it was, in as few digits as do. cJSON takes 15 digits for enough where they
+ * are one bit off, and writes the greatest double as a number that reads as infinite. */
+static cJSON *
+real_item(double value)
+{
+    char text[32];
+
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return isfinite(value) ? cJSON_CreateRaw(text) : cJSON_CreateNull();
+}
+
+static void
+real_write(cJSON *object, const char *name, double value)
+{
+    cJSON_AddItemToObject(object, name, real_item(value));
 }
 
 static void
@@ -165,10 +202,10 @@ fields_write(cJSON *object, const struct field *fields, const void *from)
             cJSON_AddStringToObject(object, field->name, at);
             break;
         case REAL:
-            cJSON_AddNumberToObject(object, field->name, *(const double *)at);
+            real_write(object, field->name, *(const double *)at);
             break;
         case SMALL:
-            cJSON_AddNumberToObject(object, field->name, *(const unsigned *)at);
+            whole_write(object, field->name, *(const unsigned *)at);
             break;
         case WHOLE:
             whole_write(object, field->name, *(const uint64_t *)at);
@@ -211,7 +248,7 @@ histogram_write(cJSON *row, const struct histogram *histogram)
     if (histogram->total == 0)
         return;
     histogram_moments(histogram, &mean, &deviation);
-    cJSON_AddNumberToObject(object, "mean_ns", mean);
+    real_write(object, "mean_ns", mean);
     whole_write(object, "p90_ns", histogram_percentile(histogram, 0.9));
     whole_write(object, "p9999_ns", histogram_percentile(histogram, 0.9999));
     fields_write(object, latency_fields, &latency);
@@ -219,18 +256,9 @@ histogram_write(cJSON *row, const struct histogram *histogram)
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         if (histogram->buckets[i] == 0)
             continue;
-        double pair[2] = {(double)histogram_value(i), (double)histogram->buckets[i]};
-        cJSON_AddItemToArray(buckets, cJSON_CreateDoubleArray(pair, 2));
+        uint64_t pair[2] = {histogram_value(i), histogram->buckets[i]};
+        cJSON_AddItemToArray(buckets, wholes_item(pair, 2));
     }
-}
-
-static void
-numbers_write(cJSON *object, const char *name, const uint64_t *from, size_t count)
-{
-    cJSON *array = cJSON_AddArrayToObject(object, name);
-
-    for (size_t i = 0; i < count; i++)
-        cJSON_AddItemToArray(array, cJSON_CreateNumber((double)from[i]));
 }
 
 static void
@@ -242,14 +270,15 @@ row_write(cJSON *array, const struct record_row *row)
     repeats = cJSON_AddArrayToObject(object, "repeats");
     for (unsigned i = 0; i < row->repeats; i++) {
         cJSON *repeat = cJSON_CreateObject();
-        cJSON_AddNumberToObject(repeat, "rate", row->rates[i]);
+        real_write(repeat, "rate", row->rates[i]);
         fields_write(repeat, latency_fields, &row->latencies[i]);
-        numbers_write(repeat, "thread_operations", row->operations[i], row->threads);
+        cJSON_AddItemToObject(repeat, "thread_operations",
+                              wholes_item(row->operations[i], row->threads));
         cJSON_AddItemToArray(repeats, repeat);
     }
     histogram_write(object, &row->latency);
     if (row->transacts)
-        numbers_write(object, "attempts", row->attempts, RECORD_ATTEMPTS);
+        cJSON_AddItemToObject(object, "attempts", wholes_item(row->attempts, RECORD_ATTEMPTS));
     LIST_WRITE(object, "hot_keys", hot_fields, row->hot, row->hot_count);
     LIST_WRITE(object, "targets", target_fields, row->targets, row->target_count);
     LIST_WRITE(object, "figures", figure_fields, row->figures, row->figure_count);

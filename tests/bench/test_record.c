@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,25 @@ test_record_written_and_read_is_the_same(void **state)
     record_close(&again);
 }
 
+/* Each of them differs in the last bits from what 15 digits say, or has none beyond it. */
+static void
+test_record_reals_to_the_last_bit(void **state)
+{
+    static const double reals[] = {DBL_MAX, 0x1p53, 0.1 + DBL_EPSILON / 16, DBL_TRUE_MIN};
+    struct record record, again;
+
+    (void)state;
+    record_fill(&record);
+    memcpy(record.rows[0]->rates, reals, sizeof reals);
+    record.rows[0]->figures[0].value = 0x1p53 + 2;
+    assert_true(report_json(&record, first));
+    assert_true(record_read(&again, first));
+    assert_memory_equal(again.rows[0]->rates, reals, sizeof reals);
+    assert_true(again.rows[0]->figures[0].value == 0x1p53 + 2);
+    record_close(&record);
+    record_close(&again);
+}
+
 /* What is read may be anything. */
 static void
 test_record_file_that_is_none_is_refused(void **state)
@@ -221,6 +241,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_record_written_and_read_is_the_same),
+        cmocka_unit_test(test_record_reals_to_the_last_bit),
         cmocka_unit_test(test_record_file_that_is_none_is_refused),
         cmocka_unit_test(test_record_numbers_out_of_range_are_cut),
     };
