@@ -2,10 +2,11 @@
  *
  * What the holder of a claim does: acknowledge, release, extend.
  *
- * Each looks the job up by its key, judges the claim, and changes exactly the state that it judged;
- * where that has changed meanwhile it judges anew.
+ * Each call looks the job up by its key, judges the claim, and changes the state by a
+ * compare-and-swap from exactly the state that it judged. If that fails, it starts again.
  *
  * Progress    lock-free.
+ * Ordering    P11 (queue.h).
  */
 #include "queue/claim.h"
 
@@ -23,8 +24,8 @@ outcome_count(lki_thread *thread, lki_queue *queue, lk_status status)
 
 /* ---- acknowledge ---- */
 
-/* One call's acknowledgements. The ends of plain jobs are counted together, as long as they lie in
- * one segment. */
+/* The acknowledgements of one call. Jobs that lie in one segment are counted as removed
+ * together. */
 typedef struct acknowledgement {
     lki_store *store;
     lki_thread *thread;
@@ -41,12 +42,12 @@ ended_flush(acknowledgement *a)
     a->ended = 0;
 }
 
-/* The way of nearly all: a plain job whose claim is the one that was handed out last, and in time.
- * False: judge it the long way. */
+/* Fast path, for nearly all: the claim is the last one of a plain job, and in time. False: use
+ * acknowledge_long. */
 LKI_INLINE bool
 acknowledge_plain(acknowledgement *a, lki_queue *queue, const lk_claim *claim)
 {
-    enum { CLAIM_BITS = (1 << LKI_TIME_SHIFT) - 1 }; /* of a word: all but its time */
+    enum { CLAIM_BITS = (1 << LKI_TIME_SHIFT) - 1 }; /* all of a word but its time */
     lki_store *store = a->store;
     uint64_t token = claim->token;
     if ((token & ~(LKI_ULID_MASK << 16 | LKI_RECEIVES_MAX)) != LKI_PLAIN_TOKEN ||
@@ -130,20 +131,21 @@ lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *clai
 
 /* ---- release, extend ---- */
 
-/* Would a plain word do something that it must not: come to be the same twice, or have its time
- * move forward to where the bounds may not be looked at? */
+/* Would the change break an invariant of plain words? A word must not have the same value twice
+ * (I-job1), and a time must not move to an earlier one: the next due times may have been raised
+ * above it. */
 static bool
 is_unsteady(const lki_state *state, const lki_state *to)
 {
     if (state->phase == LKI_FRONT)
         return false;
     if (state->phase == LKI_WAITING)
-        return true; /* by key, of what waits already */
+        return true; /* released by its key while it waits */
     return to->time != 0 &&
            (to->time < state->time || (state->phase == LKI_LAPSED && to->time == state->time));
 }
 
-/* Changes the state of a claim's job to what `to` says. */
+/* Changes the state of the claimed job to `change`; *to is the state that was made. */
 static lk_status
 claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ticks *ticks,
              const lki_state *change, lki_state *to)
@@ -163,7 +165,7 @@ claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ti
         to->token = job.state.token;
         if (job.plain && to->phase == LKI_CLAIMED && to->time == job.state.time &&
             job.state.phase == LKI_CLAIMED)
-            return judged; /* there it is already */
+            return judged; /* it is in that state already */
         if (job.plain && is_unsteady(&job.state, to))
             status = lki_job_head(store, thread, queue, &job) == LK_OK ? LK_RACE : LK_NO_MEMORY;
         else

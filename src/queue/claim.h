@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the holder of a claim does.
+ * What the holder of a claim does: acknowledge, release, extend. Statuses: latchkey.h.
  */
 #ifndef LKI_QUEUE_CLAIM_H
 #define LKI_QUEUE_CLAIM_H

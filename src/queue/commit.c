@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pushes, acknowledgements and releases as steps of a commit; what is made of that: a push of jobs
- * with keys, the acknowledgement of a headed job, dead letters.
+ * Pushes, acknowledgements and releases as steps of a commit; what is built on that: pushes of jobs
+ * with keys, the acknowledgement of a record job, dead letters.
  *
- * store/commit.c asks, each time it plans, which record has to be effective and which state comes:
+ * Each time store/commit.c plans a step it calls job_plan, which says which record has to be
+ * effective on the item's head, and which state comes:
  *
- *   acknowledge  the job, headed, as it was judged; it gets the tombstones of a delete
- *   release      the same, but for its next state, whose entry goes in now
- *   push         the cell of the key, or, where the sk is to be generated, a place in the queue
- *                whose slot is headed from the start, reserved with those of the other pushes to
- *                the same queue, so that they are contiguous; the ready entry goes in now, before
- *                the record can be effective, so that whoever sees one write of the commit finds
- *                the job too
+ *   acknowledge  the job becomes a record job, in the state that was judged; the commit puts a
+ *                tombstone over it, as for a delete
+ *   release      the same, with the next state instead of a tombstone; its entry goes in now
+ *   push         the cell of the key. Or, if the sk is to be generated, a place in the queue whose
+ *                slot is HEADED from the start; all pushes of the commit to one queue reserve
+ *                theirs together, so that they are contiguous. The ready entry goes in now, before
+ *                the record can be effective: a thread that sees one write of the commit finds the
+ *                job, too
  *
- * A plan that is made anew makes new entries. Afterwards those that were made in vain go, and
- * places that were reserved in vain are given up by the burial of their cells.
+ * A plan that is made again makes new entries. At the end entries that were not needed are removed,
+ * and places that were not needed are given up by the burial of their cells.
  *
- * Progress    as store/commit.c; a queue has to be made, or a segment: latches.
+ * Progress    as store/commit.c; making a queue or a segment takes latches.
+ * Ordering    P11, P16, P21 (queue.h).
  */
 #include "queue/commit.h"
 
@@ -33,15 +36,15 @@
 #include "store/sweep.h"
 
 typedef struct planned {
-    lki_queue *queue;               /* of a push: pinned by it, as a job with a key */
-    lki_cell *cell;                 /* in a place, where the sk is generated */
+    lki_queue *queue;               /* of a push: pinned by it with LKI_QUEUE_KEYED */
+    lki_cell *cell;                 /* in its slot, if the sk is generated */
     lki_state to;                   /* of a push or a release */
     lk_status judged;               /* of an acknowledgement or a release */
     unsigned char sk[LK_ULID_SIZE]; /* generated */
     bool generated, announced;
-    bool displaced; /* a dead letter whose key is taken: its sk is generated */
-    bool replaces;  /* a job by a job */
-    bool adds;      /* one that was not there, or had expired */
+    bool displaced; /* a dead letter whose key exists there: its sk is generated */
+    bool replaces;  /* replaces a job by a job */
+    bool adds;      /* adds a job: there was none, or it had expired */
     bool in_queue;  /* the cell lies in a slot */
 } planned;
 
@@ -49,9 +52,9 @@ typedef struct job_commit job_commit;
 struct job_commit {
     const lk_write *writes;
     size_t count;
-    const lki_found_job *exactly; /* acknowledge a job that is in this state; NULL: by the claim */
+    const lki_found_job *exactly; /* acknowledge the job in this state; NULL: by the claim */
     planned *planned;
-    lk_result *pushed; /* filled on success; NULL: nobody asks */
+    lk_result *pushed; /* filled on success; may be NULL */
     lki_ticks ticks;
 };
 
@@ -76,7 +79,8 @@ state_waiting(job_commit *c, lki_store *store, lki_thread *thread, int64_t delay
     return to;
 }
 
-/* Its entry, which says what it comes from: a pull that meets it before the commit leaves it. */
+/* Inserts the entry of the coming state. A pull that meets it before the commit finds the state
+ * `from`, and leaves the entry. */
 static lk_status
 entry_make(const job_commit *c, lki_thread *thread, size_t i, uint64_t from)
 {
@@ -87,7 +91,7 @@ entry_make(const job_commit *c, lki_thread *thread, size_t i, uint64_t from)
     return status;
 }
 
-/* Of a plan that came to nothing. */
+/* Removes the entry of a plan that did not happen. */
 static void
 entry_withdraw(const job_commit *c, lki_thread *thread, size_t i)
 {
@@ -165,15 +169,15 @@ push_options(const job_commit *c, size_t i)
     return options != NULL ? options : &defaults;
 }
 
-/* More jobs than write `i` wants, as the writes before it leave the queue? Each push counts
- * already, by its pin and perhaps by its place; in the end one that replaces a job adds none. A job
- * that is acknowledged counts until the commit has happened. */
+/* Is the queue deeper than write `i` allows, after the writes before it? All pushes of the commit
+ * count already, by pins and perhaps by places, so those that come later, or replace a job, are
+ * taken off. A job that is acknowledged counts until the commit has happened. */
 static bool
 queue_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, size_t i)
 {
     size_t max_depth = push_options(c, i)->max_depth;
     if (max_depth == 0 || !c->planned[i].adds)
-        return false; /* however many there are */
+        return false; /* whatever the depth */
     lki_queue *queue = c->planned[i].queue;
     size_t counted = 0, added = 0;
     for (size_t k = 0; k < c->count; k++) {
@@ -181,7 +185,7 @@ queue_is_too_deep(const job_commit *c, lki_store *store, lki_thread *thread, siz
         if (p->queue != queue)
             continue;
         if (c->writes[k].kind == LK_PUSH) {
-            counted += p->generated ? 2 : 1; /* perhaps by an earlier plan */
+            counted += p->generated ? 2 : 1; /* perhaps by an earlier plan's place */
             added += k <= i && p->adds;
         } else {
             counted += k < i && c->writes[k].kind == LK_ACKNOWLEDGE;
@@ -203,8 +207,8 @@ write_is_generated(const job_commit *c, size_t i)
            (c->writes[i].item.key.sk.size == 0 || c->planned[i].displaced);
 }
 
-/* The pushes that get their places together with write `first`, up to the one before `end`: those
- * to the same queue whose sk is to be generated, until there is one to another queue. */
+/* The pushes that reserve places together with write `first`, up to the one before `end`: those to
+ * the same queue whose sk is generated, until a push to another queue. */
 static size_t
 run_end(const job_commit *c, size_t first)
 {
@@ -229,7 +233,7 @@ cells_discard(job_commit *c, lki_store *store, size_t first, size_t end)
         }
 }
 
-/* The cell of write `i` into its place. */
+/* Puts the cell of a write into its place. */
 static void
 place_fill(lki_queue *queue, planned *p, const lki_places *at)
 {
@@ -237,19 +241,19 @@ place_fill(lki_queue *queue, planned *p, const lki_places *at)
     unsigned char *sk = p->cell->bytes + p->cell->pk_size;
     lki_sk_write(sk, at->segment, at->slot, at->ms);
     memcpy(p->sk, sk, sizeof p->sk);
-    if (p->queue == NULL) {                             /* write `first` keeps the queue */
+    if (p->queue == NULL) {                             /* the first one is pinned already */
         lki_add_seq_cst(&queue->pins, LKI_QUEUE_KEYED); /* P16 */
         p->queue = queue;
     }
     p->generated = true;
     slot->cell = p->cell;
-    /* Over nothing, or over the mark of a consumer that has passed. */
+    /* The word is EMPTY, or a pull has made it PASSED. */
     lki_swap_seq_cst(&slot->word, lki_job_word(LKI_HEADED, 0, 0)); /* P11 */
     lki_slot_pass(at->segment, slot);
 }
 
-/* Places for jobs whose sk is to be generated, in one step, so that no other job comes between
- * them. They are the commit's until its end, however often it is planned: its section keeps the
+/* Reserves places for jobs whose sk is generated, in one step, so that no other job comes between
+ * them. They belong to the commit until its end, however often it is planned: its section keeps the
  * cells. */
 static lk_status
 places_reserve(job_commit *c, lki_store *store, lki_thread *thread, size_t first)
@@ -271,7 +275,7 @@ places_reserve(job_commit *c, lki_store *store, lki_thread *thread, size_t first
         status = lki_places_reserve_closed(queue, thread, lki_now(store), &places);
     if (status != LK_OK) {
         cells_discard(c, store, first, end);
-        return status == LK_NOT_FOUND ? LK_CLOSED : status; /* it is pinned: it cannot be dead */
+        return status == LK_NOT_FOUND ? LK_CLOSED : status; /* pinned: it cannot be dead */
     }
     for (size_t i = first; i < end; i++)
         if (write_is_generated(c, i)) {
@@ -281,7 +285,7 @@ places_reserve(job_commit *c, lki_store *store, lki_thread *thread, size_t first
     return LK_OK;
 }
 
-/* The cell of a push. */
+/* Finds or makes the cell of a push. */
 static lk_status
 push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cell **cell)
 {
@@ -297,7 +301,7 @@ push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cel
         const lki_record *there =
             lki_effective(store, lki_load_acquire(&(*cell)->item), NULL); /* P1 */
         if (!lki_record_is_live(store, there, &now))
-            return LK_OK; /* what comes between is seen by the installation */
+            return LK_OK; /* the installation checks that again */
         p->displaced = true;
     }
     lk_status status = p->generated ? LK_OK : places_reserve(c, store, thread, i);
@@ -305,7 +309,7 @@ push_cell(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cel
     return status;
 }
 
-/* The state that comes, if it may, and its entry. */
+/* Checks that the push may happen, and prepares its state and its entry. */
 static lk_status
 push_prepare(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_cell *cell,
              lki_job_step *step)
@@ -336,14 +340,14 @@ plan_push(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_job
     planned *p = &c->planned[i];
     lk_status status = p->queue == NULL ? queue_pin(store, thread, item, p) : LK_OK;
     if (status == LK_CLOSED && c->exactly != NULL)
-        status = LK_OK; /* dead letters go there all the same */
+        status = LK_OK; /* dead letters may go to a closed queue */
     lki_cell *cell = NULL;
     if (status == LK_OK)
         status = push_cell(c, store, thread, i, &cell);
     if (status != LK_OK)
         return status;
     status = push_prepare(c, store, thread, i, cell, step);
-    if (status != LK_OK) /* the commit does not know it yet */
+    if (status != LK_OK) /* the commit has not taken it over */
         lki_removal_if_void(thread, cell);
     return status;
 }
@@ -359,11 +363,11 @@ job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_
     entry_withdraw(c, thread, i);
     lk_status status = c->writes[i].kind == LK_PUSH ? plan_push(c, store, thread, i, step)
                                                     : plan_claim(c, store, thread, i, step);
-    /* That would have the commit come again. */
+    /* On LK_BUSY the commit would plan again; LK_END ends it, and commit_run turns it back. */
     return status == LK_BUSY ? LK_END : status;
 }
 
-/* The place of a push that came to nothing: its cell is buried, if the commit has not seen to
+/* Gives up the place of a push that did not happen: its cell is buried, unless the commit has done
  * that. */
 static void
 place_give_up(lki_thread *thread, planned *p, bool room)
@@ -373,7 +377,7 @@ place_give_up(lki_thread *thread, planned *p, bool room)
         lki_removal_schedule(thread, p->cell, NULL);
 }
 
-/* What a push pinned, reserved and announced. */
+/* Ends what a push has pinned, reserved and announced. */
 static void
 push_finish(const job_commit *c, lki_thread *thread, size_t i, bool done, bool room)
 {
@@ -384,18 +388,18 @@ push_finish(const job_commit *c, lki_thread *thread, size_t i, bool done, bool r
         lki_queue_count(queue, thread, LKI_QUEUE_PUSHES, 1);
         if (expires_at_ms != 0 && !p->in_queue)
             lki_next_due_cover(&queue->keyed_expires, lki_expiry_time(expires_at_ms));
-        /* A place is counted by the segment; what replaces a job was counted with that. A cell in a
-         * slot whose job was gone counts anew. */
+        /* The segment counts a place, and a replaced job was counted already. A job that came into
+         * a slot whose job was removed counts again. */
         if (p->in_queue && !p->generated && !p->replaces)
             lki_add_seq_cst(&queue->returned, 1); /* P16: before the unpin */
         if (p->to.time == 0)
             lki_wait_notify(&queue->wait, 1);
         if (!p->in_queue && !p->replaces)
-            return; /* the pin is the job's from now on, or was, if that is gone */
+            return; /* the pin now belongs to the job, or went with it */
     } else if (p->generated) {
         place_give_up(thread, p, room);
     }
-    lki_queue_key_left(queue); /* what is counted instead may be gone */
+    lki_queue_key_left(queue); /* the other count may have ended meanwhile */
 }
 
 static lk_status
@@ -421,7 +425,7 @@ commit_finish(job_commit *c, lki_thread *thread, lk_status status, bool room)
     return status;
 }
 
-/* The jobs as they are stored. */
+/* Fills `pushed` with the jobs as stored. */
 static void
 pushed_fill(const job_commit *c, lk_result *pushed)
 {
@@ -445,10 +449,9 @@ commit_run(job_commit *c, lki_store *store, lki_thread *thread, lk_lock *locks, 
         c->planned[i] = (planned){.judged = LK_OK};
     c->ticks = lki_ticks_read(store);
     lki_writes writes = {.writes = c->writes, .count = c->count, .plan = job_plan, .context = c};
-    lki_write_enter(thread); /* queues that were found stay */
+    lki_write_enter(thread); /* queues that were found stay valid */
     lk_status status = lki_store_commit(store, thread, &writes, locks, lock_count, conflict);
-    /* Where there is no room entries stay that announce nothing, and cells without an item; a pull
-     * and a sweep find them. */
+    /* Without memory some entries and cells without items stay; a pull and a sweep remove them. */
     bool room = lki_reserve(thread, 3 * c->count + 8);
     status = commit_finish(c, thread, status == LK_END ? LK_BUSY : status, room);
     if (status == LK_OK && c->pushed != NULL)
@@ -464,7 +467,7 @@ lki_queue_commit(lki_store *store, lki_thread *thread, const lk_write *writes, s
                  lk_lock *locks, size_t lock_count, lk_conflict *conflict)
 {
     job_commit c = {.writes = writes, .count = count};
-    if (!lki_memory_is_bounded(thread)) /* inside of a section it could only judge */
+    if (!lki_memory_is_bounded(thread)) /* inside of a section it could not wait */
         return LK_BUSY;
     lk_status status = commit_run(&c, store, thread, locks, lock_count, conflict);
     lki_sweep_step(store, thread, count);
@@ -476,7 +479,7 @@ lki_job_remove(lki_store *store, lki_thread *thread, lki_queue *queue, const lki
 {
     if (job->plain) {
         lk_status status = lki_job_finish(store, thread, queue, job);
-        return status == LK_RACE ? LK_LOST : status; /* one that is pinned may need memory */
+        return status == LK_RACE ? LK_LOST : status; /* a pinned word may need memory */
     }
     lk_claim claim = {.key = job->key};
     lk_write write = {.kind = LK_ACKNOWLEDGE, .claim = &claim};
@@ -507,7 +510,7 @@ lki_push_commit(lki_store *store, lki_thread *thread, const lk_item *jobs, size_
         return LK_BUSY;
     const lki_allocator *allocator = &thread->allocator;
     lk_write *writes = lki_alloc_zeroed(allocator, count * sizeof *writes);
-    /* The jobs may point into what `pushed` holds: it is filled at the end, by a swap. */
+    /* The jobs may lie in `pushed`: it is filled at the end, by a swap. */
     lk_result fresh = {0};
     size_t bytes = 0;
     for (size_t i = 0; writes != NULL && i < count; i++) {

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time passes: claims lapse, delays end, items expire.
+ * What happens by time alone: claims lapse, delays end, items expire.
  *
- * Plain jobs: a segment has a bound below all times of its words. Where the bound is past, its
- * words are looked at: what has lapsed or is due gets its ready entry and a word that says so; the
- * bound becomes the least of the rest. Segments are taken in the order of their places, so that
- * what is noticed first is what comes first, and no more than a pull can afford.
+ * Plain jobs: each segment has a next due time, a lower bound of the times in its words. Once it
+ * has passed, a scan reads the words. It makes due jobs ready: each gets its ready entry and a word
+ * that says so. Then it raises the next due time to the least of the times that are left. Segments
+ * are scanned in the order of their places, so that the smallest sk is made ready first, and a scan
+ * stops when a pull has enough.
  *
- * Headed jobs: the entries of `later` whose time has passed move to `ready` (later.c).
+ * Record jobs: entries of `later` whose time has passed move to `ready` (later.c).
  *
- * Progress    lock-free. A thread that stops in the middle of a look leaves the bound as it was, so
- *             the next one looks again. A claimer that stops between its swap and its second look
- *             at the bound is covered because a segment in which something can be claimed is
- *             looked at again after RECHECK_MS.
+ * Progress    lock-free. A scan that stops half-way leaves the next due time as it was, so the next
+ *             one scans again. A claimer that stops between its swap and its second look at the
+ *             next due time is covered, too: a segment in which a job can be claimed is scanned
+ *             again after RECHECK_MS.
  * Ordering    P12 (queue.h).
  */
 #include "queue/due.h"
@@ -27,25 +28,25 @@
 
 enum {
     NOTICE = LKI_OR_SMALL(64, 2),
-    EXPIRE_SEGMENTS = LKI_OR_SMALL(2, 512), /* these are small */
+    EXPIRE_SEGMENTS = LKI_OR_SMALL(2, 512), /* small segments */
     KEYED_CELLS = 1024,
     RECHECK_MS = 250
 };
 
-/* One look at a queue. */
+/* One scan of a queue. */
 typedef struct look {
     lki_store *store;
     lki_thread *thread;
     lki_queue *queue;
     lki_ticks *ticks;
-    size_t room;    /* how many more may be noticed; of expiry: segments */
+    size_t room;    /* jobs that may still be made ready; of expiry: segments */
     int64_t now_ms; /* of expiry */
-    bool needed;    /* of expiry: not only upkeep */
+    bool needed;    /* of expiry: a push needs room */
     lki_notice *notice;
     lk_status status;
 } look;
 
-/* A word whose time has passed. */
+/* Makes the job of a slot ready whose time has passed. */
 static lk_status
 word_notice(look *l, lki_segment *segment, lki_slot *slot)
 {
@@ -56,7 +57,7 @@ word_notice(look *l, lki_segment *segment, lki_slot *slot)
         return lki_job_head(l->store, l->thread, l->queue, &job);
     if (!job.plain || !(lapsed || (job.state.phase == LKI_WAITING && job.state.time != 0)) ||
         !lki_ticks_past(l->store, l->ticks, job.state.time))
-        return LK_RACE; /* somebody else has been here */
+        return LK_RACE; /* another thread was faster */
     if (!lki_reserve(l->thread, 8))
         return LK_NO_MEMORY;
     lki_state to = job.state;
@@ -69,13 +70,12 @@ word_notice(look *l, lki_segment *segment, lki_slot *slot)
     }
     if (status != LK_RACE)
         return status;
-    /* Who has pinned it meanwhile may not have announced it yet, and nobody else would. */
+    /* A thread that has pinned it meanwhile may have stopped before it inserted the entry. */
     lki_job_read(l->store, segment, slot, &job);
     return job.pinned ? lki_job_head(l->store, l->thread, l->queue, &job) : LK_RACE;
 }
 
-/* Looks at the words of a segment. The least time that is left; `now` - 1 if the room did not
- * suffice. */
+/* Scans the words of a segment. Returns the least time that is left; 0 if it stopped early. */
 static uint64_t
 segment_look(look *l, lki_segment *segment)
 {
@@ -120,9 +120,9 @@ due_is_past(look *l, uint64_t time)
     return time < LKI_TIME_MAX && lki_ticks_past(l->store, l->ticks, time);
 }
 
-/* Goes over the bounds of all segments, which lie at `offset` in their pages, and visits those
- * whose time is past as long as there is room: lowest first, or, with a hand, from where the last
- * look has ended. `visit`: the least time that is left. */
+/* Goes through the next due times of all segments, which lie at `offset` in their pages, and visits
+ * segments whose time has passed while there is room. It begins with the lowest segment, or at
+ * `hand`, where the last scan stopped. `visit` returns the least time that is left. */
 static void
 queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *hand,
            bool (*is_past)(look *, uint64_t), uint64_t (*visit)(look *, lki_segment *))
@@ -139,7 +139,7 @@ queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *ha
         lki_next_due *bound = (lki_next_due *)(void *)((char *)page + offset) + at;
         uint64_t time = lki_next_due_time(bound); /* P12 */
         bool past = is_past(l, time);
-        if (LKI_UNLIKELY(past && l->room == 0)) { /* the rest is for who comes next */
+        if (LKI_UNLIKELY(past && l->room == 0)) { /* the next scan does the rest */
             l->notice->more = l->notice->placed = true;
             if (hand != NULL)
                 lki_store_relaxed(hand, (uint32_t)i); /* a hint */
@@ -170,8 +170,7 @@ lki_due_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks
               .notice = notice,
               .status = LK_OK};
     *notice = (lki_notice){.more = false};
-    /* While there is a store of what was noticed before, no more than is taken: entries are
-     * memory. */
+    /* While there are ready entries, no more are made than are taken: entries cost memory. */
     l.room = least > NOTICE || lki_order_first(&queue->ready) != NULL ? least : NOTICE;
     l.room += l.room == 0;
     if (LKI_UNLIKELY(due_is_past(&l, lki_next_due_time(&queue->due)))) /* P12 */
@@ -191,8 +190,8 @@ lki_due_next(lki_queue *queue)
 
 /* ---- expiry ---- */
 
-/* The jobs of a segment that have expired; the least time that is left, 0 where upkeep has
- * stopped. */
+/* Removes the expired jobs of a segment. Returns the least expiry time that is left; 0 if it
+ * stopped early. */
 static uint64_t
 segment_expire(look *l, lki_segment *segment)
 {
@@ -233,7 +232,7 @@ expiry_is_past(look *l, uint64_t time)
 static void
 queue_expire(lki_store *store, lki_thread *thread, lki_queue *queue, bool needed)
 {
-    lki_notice ignored = {.more = false}; /* whoever comes next goes on */
+    lki_notice ignored = {.more = false}; /* the next scan goes on */
     look l = {.store = store,
               .thread = thread,
               .queue = queue,
@@ -255,8 +254,8 @@ lki_due_expire(lki_store *store, lki_thread *thread, lki_queue *queue)
 
 /* ---- expiry of jobs with keys ---- */
 
-/* A portion of a round: up to KEYED_CELLS cells from where `at` stands. *last: the last one, NULL:
- * the round has ended. LK_OK, LK_NO_MEMORY. */
+/* Scans up to KEYED_CELLS cells from position `at` on. *last: the last one; NULL: the scan has
+ * reached the end. LK_OK, LK_NO_MEMORY. */
 static lk_status
 keyed_walk(look *l, const lki_keyed_hand *at, int64_t *next_ms, const lki_cell **last)
 {
@@ -285,7 +284,8 @@ keyed_walk(look *l, const lki_keyed_hand *at, int64_t *next_ms, const lki_cell *
     return LK_OK;
 }
 
-/* Only for who has to know how many there are: memory comes back by the sweep of the store. */
+/* Removes expired jobs with keys, for a push that needs the depth. Their memory would also come
+ * back by the sweep of the store. */
 static void
 due_expire_keyed(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
@@ -298,7 +298,7 @@ due_expire_keyed(lki_store *store, lki_thread *thread, lki_queue *queue)
     int64_t next_ms = at != NULL ? at->next_ms : INT64_MAX;
     const lki_cell *last;
     if (keyed_walk(&l, at, &next_ms, &last) != LK_OK || !lki_reserve(thread, 8))
-        return; /* whoever comes next looks again */
+        return; /* the next scan tries again */
     if (last != NULL) {
         moved = lki_keyed_hand_new(store, last, begun, next_ms);
         if (moved == NULL)
@@ -306,7 +306,7 @@ due_expire_keyed(lki_store *store, lki_thread *thread, lki_queue *queue)
     }
     lki_keyed_hand *expected = at;
     if (!lki_cas_seq_cst(&queue->keyed_hand, &expected, moved)) { /* P13 */
-        lki_keyed_hand_free(store, moved); /* somebody else has come as far */
+        lki_keyed_hand_free(store, moved); /* another thread has scanned this portion */
         return;
     }
     if (at != NULL)
@@ -317,8 +317,8 @@ due_expire_keyed(lki_store *store, lki_thread *thread, lki_queue *queue)
                                                     : lki_expiry_time(next_ms)); /* P12 */
 }
 
-/* A portion of work, and another one as long as that finds much: it costs in proportion to what it
- * takes out, and that is in proportion to what comes. */
+/* Repeats while a portion removes many jobs: so the cost is in proportion to what is removed, which
+ * is in proportion to what is pushed. */
 void
 lki_due_make_room(lki_store *store, lki_thread *thread, lki_queue *queue, size_t jobs)
 {
@@ -334,11 +334,11 @@ lki_due_make_room(lki_store *store, lki_thread *thread, lki_queue *queue, size_t
 
 /* ---- the sweep's part ---- */
 
-/* True: there may be more. */
+/* True: there may be more to remove. */
 static bool
 queue_visit(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
-    uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
+    uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* of this thread */
     lki_due_expire(store, thread, queue);
     return lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) != before;
 }
@@ -347,7 +347,7 @@ size_t
 lki_queues_tend(lki_store *store, lki_thread *thread, bool all)
 {
     enum { LOOKS = 16 };
-    uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
+    uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* of this thread */
     uint64_t queues = lki_load_seq_cst(&lki_queues_of(store)->count) -
                       lki_load_seq_cst(&lki_queues_of(store)->gone);
     if (queues == 0)

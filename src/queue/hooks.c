@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the store asks the queue room (store/hooks.h): the cells of jobs by their keys, and what
- * becomes of a job when its item is replaced, or is gone.
+ * What the store asks the queue room (store/hooks.h): the cell of a job by its key, and what to do
+ * when a job's item is replaced or removed.
  *
  * Progress    lock-free.
  * Ordering    P11 to P16 (queue.h).
@@ -44,7 +44,7 @@ key_find(lki_store *store, const lk_key *key, uint64_t snapshot)
     return slot_is(slot, key->sk) ? slot->cell : NULL;
 }
 
-/* The cell of a job in a slot, headed. LK_OK: *cell, or NULL. */
+/* Finds the cell of a job in a slot and makes the job a record job. LK_OK: *cell, or NULL. */
 static lk_status
 key_find_headed(lki_store *store, lki_thread *thread, const lk_key *key, lki_cell **cell)
 {
@@ -68,20 +68,20 @@ key_find_headed(lki_store *store, lki_thread *thread, const lk_key *key, lki_cel
     return LK_OK;
 }
 
-/* Is the place of the key given out, and its job not there yet? It may come to have this very
- * key. */
+/* Is the place of the key reserved, with no job published yet? The job that comes may have this
+ * very key. */
 static bool
 place_is_coming(lki_store *store, const lk_key *key)
 {
     lki_queue *queue;
     lki_segment *segment;
-    lki_slot *slot = key_slot(store, key, &queue, &segment); /* if it is empty it is passed over */
+    lki_slot *slot = key_slot(store, key, &queue, &segment); /* an empty word becomes PASSED */
     return slot != NULL &&
            lki_job_word_phase(lki_load_acquire(&slot->word)) == LKI_PASSED; /* P11 */
 }
 
-/* No place that is given out from here on has this ms, or a smaller one. False: there is no segment
- * to say so to, or the queue grows just now. */
+/* Ensures that no place reserved from now on has this ms or a smaller one. False: there is no
+ * segment yet, or the queue is just growing. */
 static bool
 ms_pass(lki_queue *queue, int64_t ms)
 {
@@ -99,8 +99,8 @@ ms_pass(lki_queue *queue, int64_t ms)
     return false;
 }
 
-/* A key of the users' own that the queue may come to generate: its ms is skipped at once where it
- * is near, else when the clock comes there (segment.c). */
+/* A user writes a key that the queue could generate later. Its ms is skipped at once if it is near,
+ * else when the clock comes there (segment.c). */
 static lk_status
 key_avoid(lki_store *store, lki_thread *thread, const lk_key *key)
 {
@@ -123,11 +123,12 @@ key_avoid(lki_store *store, lki_thread *thread, const lk_key *key)
         lki_entry_discard(thread, entry);
     lki_segment *tail = lki_load_acquire(&queue->tail);                       /* P13 */
     if (tail != NULL && (int64_t)(lki_load_seq_cst(&tail->word) >> 16) >= ms) /* P14 */
-        (void)ms_pass(queue, ms); /* the clock was there before the entry */
+        (void)ms_pass(queue, ms); /* the clock may have come there before the entry */
     return LK_OK;
 }
 
-/* Somebody makes an item of a key that the queue may yet generate: it will not. */
+/* Finds a cell for a write. `make`: the caller makes a cell if there is none, so the queue must
+ * never generate this key. */
 static lk_status
 key_find_to_write(lki_store *store, lki_thread *thread, const lk_key *key, bool make,
                   lki_cell **cell)
@@ -139,7 +140,7 @@ key_find_to_write(lki_store *store, lki_thread *thread, const lk_key *key, bool 
         if (status != LK_OK)
             return status;
         coming =
-            place_is_coming(store, key); /* before the look: if it has come since, that finds it */
+            place_is_coming(store, key); /* before the search, which finds a job published since */
     }
     lk_status status = key_find_headed(store, thread, key, cell);
     return status == LK_OK && *cell == NULL && coming ? LK_BUSY : status;
@@ -147,7 +148,8 @@ key_find_to_write(lki_store *store, lki_thread *thread, const lk_key *key, bool 
 
 /* ---- jobs whose items are replaced ---- */
 
-/* The cell of a job in a slot is dead. Caller: holds the latch of the key's shard. */
+/* The cell of a job in a slot died: its slot is DONE. Caller: holds the latch of the key's
+ * shard. */
 static void
 slot_bury_latched(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_cell *cell)
 {
@@ -164,7 +166,7 @@ slot_bury_latched(lki_store *store, lki_thread *thread, lki_queue *queue, const 
         lki_slots_finish(segment, thread, 1);
 }
 
-/* A state of a headed job was replaced, by another one (`stays`), or the job is gone. */
+/* A state of a record job was replaced by another one (`stays`), or the job was removed. */
 static void
 state_left(lki_thread *thread, lki_queue *queue, const lki_cell *cell, const lki_state *state,
            bool stays)
@@ -179,7 +181,7 @@ state_left(lki_thread *thread, lki_queue *queue, const lki_cell *cell, const lki
         lki_queue_key_left(queue);
 }
 
-/* A job came to have an item that expires. */
+/* A job now has an item that expires. */
 static void
 expiry_cover(lki_queue *queue, const lki_cell *cell, int64_t expires_at_ms)
 {
@@ -188,8 +190,8 @@ expiry_cover(lki_queue *queue, const lki_cell *cell, int64_t expires_at_ms)
         lki_next_due_cover(&queue->keyed_expires, lki_expiry_time(expires_at_ms));
     else if (lki_job_slot(queue, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
         lki_job_cover_expiry(segment, expires_at_ms);
-    /* Who waits for the end of a closed queue sleeps no longer than to the next expiry; and the
-     * descriptor says so. */
+    /* Threads that wait at a closed queue sleep no longer than to the next expiry, and the
+     * descriptor shows it. */
     if (lki_load_seq_cst(&queue->closed) != 0 || lki_wait_is_polled(&queue->wait)) /* P16 */
         lki_queue_sooner(queue);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue room as a store sees it.
+ * The queue room's hooks, which a store calls (store/hooks.h).
  */
 #ifndef LKI_QUEUE_HOOKS_H
 #define LKI_QUEUE_HOOKS_H

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * States of jobs. How they change.
+ * States of jobs: how they change.
  *
- * A state is changed by one compare-and-swap from exactly the state that was judged: of the slot's
- * word where the job is plain, of the item's head where it is headed. What makes the new state be
- * found goes in before the swap: the ready entry of what is visible, the due entry of what is
- * headed, the bounds of what is plain. So a thread that stops between the two leaves nothing that
- * nobody finds; what it put in for nothing is taken for stale by whoever meets it.
+ * A state is changed by one compare-and-swap from exactly the state that was judged: of the slot
+ * word for a plain job, of the item's head for a record job. What lets others find the new state is
+ * put in before the swap: the ready entry if it is visible, the due entry of a record job, the next
+ * due times of a plain one. So a state can be found even if its thread stops right after the swap.
+ * Entries that were put in for nothing are stale; any thread that meets them removes them.
  *
- * Becoming headed: the word is pinned, from when on nothing else can happen to it; then the entry;
- * then a record with the word's state goes on the item's head, where it counts once the word is
- * HEADED, which comes last. Whoever meets a pinned word does what is left. The head of a job that
- * is plain and not pinned never change.
+ * A plain job becomes a record job in four steps: pin the word, so that only this can happen to it;
+ * insert the entry; put a job record with the word's state on the item's head; set the word to
+ * HEADED, from when on the record counts. Any thread that meets a pinned word does the steps that
+ * are left. The head of a job that is plain and not pinned never changes.
  *
  * Progress    lock-free.
- * Invariants  I-job1: an identity comes once for each key: of a plain job receives grow, and while
- *             they do not its time does, until it waits; what would go another way makes it headed;
- *             identities of records are versions. I-job2: DONE is final until the
- *             segment leaves; the cell of a DONE slot is used only by sections that have seen an
- *             earlier word, or whose snapshot is below its stamp.
+ * Invariants  I-job1: a job never has the same identity twice. Of a plain job `receives` grows, and
+ *             while it stays, the time grows until the job waits; any other change makes it a
+ *             record job. Identities of record jobs are versions.
+ *             I-job2: DONE is final until the segment leaves. The cell of a DONE slot is used only
+ *             by sections that have seen an earlier word, or whose snapshot is below its stamp.
  * Ordering    P11, P12 (queue.h).
  */
 #include "queue/job.h"
@@ -55,7 +55,7 @@ lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_stat
         (void)lki_order_remove(&queue->ready, thread, 0, sk, state->identity);
 }
 
-/* ---- bounds ---- */
+/* ---- next due times ---- */
 
 void
 lki_job_cover_slow(lki_segment *segment, uint64_t time)
@@ -77,7 +77,7 @@ lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms)
 
 /* ---- found ---- */
 
-/* Of a job that is DONE; whoever is first, sets it. */
+/* Stamps a DONE word; the first thread to try does it. */
 LKI_INLINE void
 stamp_set(lki_store *store, lki_slot *slot)
 {
@@ -135,14 +135,14 @@ lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_j
         job->state = *lki_record_state(job->record);
 }
 
-/* Was it taken out, or is somebody about to try? */
+/* Was the queue taken out, or is a thread trying to? */
 static bool
 queue_is_dead(lki_queue *queue)
 {
     return (lki_load_seq_cst(&queue->pins) & LKI_QUEUE_DEAD) != 0;
 }
 
-/* What is found in the set: a job with an sk of its own, or an item. */
+/* Finds a key in the set: a job with an sk of its own, or an item. */
 static void
 keyed_find(lki_store *store, const lki_hashed *hashed, lki_found_job *job)
 {
@@ -154,8 +154,8 @@ keyed_find(lki_store *store, const lki_hashed *hashed, lki_found_job *job)
         job->state = *lki_record_state(job->record);
 }
 
-/* A job with a key pins its queue as long as it is there, so the queue that is found after the job
- * is the job's; if the job is gone by then, whoever wants to change its state fails. */
+/* A job with a key pins its queue for as long as it exists. So a queue that is found after the job
+ * is the job's; if the job was removed by then, changing its state fails. */
 void
 lki_job_find(lki_store *store, lki_queue **queue, lk_key key, lki_found_job *job)
 {
@@ -171,12 +171,12 @@ lki_job_find(lki_store *store, lki_queue **queue, lk_key key, lki_found_job *job
         if (job->cell == NULL && lki_job_word_phase(job->state.identity) != LKI_DONE)
             unpublished = job->state.identity;
     }
-    /* What the place holds decides, not what the sk looks like. */
+    /* A user's own sk may look like a generated one: only the place tells. */
     lki_hashed hashed = lki_hashed_of(&store->secret, &key);
     do {
         keyed_find(store, &hashed, job);
         if (job->state.phase == LKI_NO_JOB) {
-            job->state.identity = unpublished; /* for an entry whose maker is about to publish it */
+            job->state.identity = unpublished; /* for an entry made before its job is published */
             return;
         }
         if (*queue == NULL || queue_is_dead(*queue))
@@ -200,7 +200,7 @@ headed_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_
     const lki_change change = {.job = to};
     status = lki_head_change_if(store, thread, job->cell, job->record, &change, NULL);
     if (status == LK_OK)
-        return LK_OK; /* the entries of the state before went with its record */
+        return LK_OK; /* the hook has removed the entry of the old state */
     lki_job_forget(queue, thread, job->key.sk, to);
     return status == LK_NO_MEMORY ? status : LK_RACE;
 }
@@ -228,10 +228,10 @@ plain_change(lki_thread *thread, lki_queue *queue, const lki_found_job *job, lki
         if (status != LK_OK)
             return status;
     } else {
-        lki_job_cover(job->segment, to->time); /* P12: before, and after */
+        lki_job_cover(job->segment, to->time); /* P12: before and after the swap */
     }
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&job->slot->word, &word, to->identity))) { /* P11, P12 */
-        /* The entry stays if it may be somebody else's too; a pull takes it out when it is
+        /* Another thread may share the entry: then it stays, and a pull removes it once it is
          * stale. */
         if (visible &&
             (lki_job_word_phase(word) == LKI_DONE ||
@@ -240,7 +240,7 @@ plain_change(lki_thread *thread, lki_queue *queue, const lki_found_job *job, lki
         return LK_RACE;
     }
     if (!visible)
-        lki_job_cover(job->segment, to->time); /* P12: a tender may have reset them in between */
+        lki_job_cover(job->segment, to->time); /* P12: a scan may have raised them in between */
     plain_forget(thread, queue, job);
     lki_queue_note_change(queue, thread);
     return LK_OK;
@@ -252,14 +252,15 @@ lki_job_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki
 {
     if (LKI_LIKELY(job->plain && !job->pinned) && to->receives <= LKI_RECEIVES_MAX)
         return plain_change(thread, queue, job, to, now);
-    if (job->plain) { /* or received so often that its tokens would come again */
+    if (job->plain) { /* pinned, or received so often that tokens would repeat */
         lk_status status = lki_job_head(store, thread, queue, job);
         return status == LK_OK ? LK_RACE : status;
     }
     return headed_change(store, thread, queue, job, to, now);
 }
 
-/* Nobody changes the head of a plain job: the record that lies on it goes with the cell. */
+/* Bytes that are retired with a plain job. Its head never changes, so its record is freed with the
+ * cell. */
 static size_t
 plain_size(lki_cell *cell)
 {
@@ -307,8 +308,8 @@ lki_job_finish(lki_store *store, lki_thread *thread, lki_queue *queue, const lki
     return status;
 }
 
-/* While a job is plain nobody changes its head: what had expired still has, whatever its word
- * is. */
+/* The head of a plain job never changes: an item that had expired still has, whatever the word is
+ * by now. */
 lk_status
 lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *found,
                int64_t now_ms, int64_t *next_ms)
@@ -329,10 +330,9 @@ lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue, const lki
     }
 }
 
-/* ---- from plain to headed ---- */
+/* ---- from a plain job to a record job ---- */
 
-/* First the word is pinned: nothing but this can happen to it any more, and whoever meets it does
- * what is left of it. */
+/* The four steps described at the top. */
 lk_status
 lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
@@ -342,22 +342,23 @@ lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_f
         return LK_NO_MEMORY;
     if (!job->pinned && !lki_cas_seq_cst(&job->slot->word, &word, pinned) &&
         word != pinned) /* P11 */
-        return LK_OK;   /* it was changed: look again */
-    /* The entry first. By a clock that lags: what is taken for later is looked at when it is
-     * due. */
+        return LK_OK;   /* its state has changed: look again */
+    /* The entry goes in first. The clock may lag: a job taken for delayed is looked at again when
+     * it is due. */
     lk_status status = lki_job_announce(queue, thread, job->key.sk, job->state.identity,
                                         &job->state, lki_tick(store));
     if (status != LK_OK)
         return status;
     lki_record *over = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
-    /* The head before the word: others may have finished this, and gone on to what comes after. */
+    /* The head was loaded before this load of the word: if others have finished these steps and
+     * changed the job since, the word shows it. */
     if (lki_load_seq_cst(&job->slot->word) != pinned) /* P11 */
         return LK_OK;
     if (over != NULL && !lki_record_is_job(over)) {
         const lki_change change = {.job = &job->state};
         status = lki_head_change_if(store, thread, cell, over, &change, NULL);
         if (status == LK_NO_MEMORY)
-            return status; /* on anything else another one's is there */
+            return status; /* on any other status another thread's record is there */
     }
     (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_job_word(LKI_HEADED, 0, 0)); /* P11 */
     return LK_OK;

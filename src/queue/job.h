@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * States of jobs: read, and changed from exactly the state that was judged. A plain job's is the
- * word of its slot, a headed one's a record on its item's head.
+ * The state of a job: read, and changed by one compare-and-swap from exactly the state that was
+ * read.
+ *
+ * A plain job has its state in its slot word. A record job has it in a job record on its item's
+ * head. Callers see the same lki_found_job for both. How the changes work: job.c.
  */
 #ifndef LKI_QUEUE_JOB_H
 #define LKI_QUEUE_JOB_H
@@ -13,25 +16,26 @@
 #include "store/head.h"
 #include "store/lock.h"
 
-/* A job as it was found. */
+/* A job as it was read. */
 typedef struct lki_found_job {
     lk_key key;
-    lki_cell *cell;       /* NULL: no such key */
-    lki_slot *slot;       /* NULL: not in the queue */
-    lki_segment *segment; /* of the slot */
-    lki_record *record;   /* effective on the item's head; NULL: nothing */
+    lki_cell *cell; /* NULL: the store has no such key */
+    lki_slot *slot; /* NULL: it lies in no slot */
+    lki_segment *segment;
+    lki_record *record; /* effective on the item's head; NULL: none */
     bool plain, pinned;
-    lki_state state; /* NO_JOB: an item, a reserved place, or nothing */
+    lki_state state; /* NO_JOB: an item that is no job, a reserved place, or nothing */
 } lki_found_job;
 
-/* What an entry says of a job as it was found. */
+/* How an entry relates to the state in which its job was found. */
 enum lki_verdict {
-    LKI_ENTRY_CURRENT, /* it is in the state that the entry announces */
-    LKI_ENTRY_PENDING, /* somebody may be about to put it into that state: leave the entry */
-    LKI_ENTRY_STALE    /* it never will be again: the entry may go */
+    LKI_ENTRY_CURRENT, /* the job is in the state that the entry announces */
+    LKI_ENTRY_PENDING, /* a thread may be about to make that state: leave the entry */
+    LKI_ENTRY_STALE    /* the job will never be in that state again: remove the entry */
 };
-/* Of a plain job several may be about to make the same state, and share the entry of the first: it
- * is stale only when the job was received once more, is gone, or headed. */
+/* Several threads may be about to make the same state of a plain job, and share the entry of the
+ * first. Such an entry is stale only when the job was received again, was removed, or became a
+ * record job. */
 LKI_INLINE enum lki_verdict
 lki_entry_judge(const lki_entry *entry, const lki_found_job *job)
 {
@@ -46,36 +50,40 @@ lki_entry_judge(const lki_entry *entry, const lki_found_job *job)
                : LKI_ENTRY_STALE;
 }
 
-/* Looks a job up, by its key, or by its slot. Caller: in a section. `*queue`: the queue's as it was
- * found before, NULL where there was none. Where there is a job, `*queue` is its queue afterwards,
- * and stays so until the job's state changes: the queue may have come, or gone and come anew,
- * between the two looks. */
+/* lki_job_find looks a job up by its key, lki_job_read reads it in its slot. Caller: in a section.
+ * `*queue`: the key's queue as found before, NULL for none. If there is a job, `*queue` is its
+ * queue on return, also when the queue was removed or made in between, and stays so until the job's
+ * state changes. */
 void lki_job_find(lki_store *store, lki_queue **queue, lk_key key, lki_found_job *job);
-/* The slot that an sk names, if this queue generated it; NULL: none. */
+/* The slot that an sk names, if this queue generated the sk; NULL: none. */
 lki_slot *lki_job_slot(lki_queue *queue, lk_bytes sk, lki_segment **segment);
 void lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_job *job);
 
-/* Changes the state: LK_OK; LK_RACE: it is not any more what was found; LK_NO_MEMORY. On LK_OK of a
- * headed job to->identity and, for a claim, to->token are set. `now`: of the monotonic clock; what
- * is visible by it gets its ready entry. Caller: in a write section with 8 retirements reserved. */
+/* Changes the state of a job. LK_OK; LK_RACE: the state is not the one found any more;
+ * LK_NO_MEMORY. On LK_OK of a record job to->identity and, for a claim, to->token are set. `now`:
+ * the tick; a state that is visible by it gets its ready entry. Caller: in a write section with 8
+ * retirements reserved. */
 lk_status lki_job_change(lki_store *store, lki_thread *thread, lki_queue *queue,
                          const lki_found_job *job, lki_state *to, uint64_t now);
-/* Takes a plain job out: as a part of it, which lki_jobs_ended follows in the same section, for all
- * of one segment; or at once. LK_OK, LK_RACE, LK_NO_MEMORY. Caller: as above. */
+/* Remove a plain job. lki_job_end leaves the counting to lki_jobs_ended, which must follow in the
+ * same section, once for all jobs of one segment; lki_job_finish does both. LK_OK, LK_RACE,
+ * LK_NO_MEMORY. Caller: as above. */
 lk_status lki_job_end(lki_store *store, lki_thread *thread, lki_queue *queue,
                       const lki_found_job *job);
 void lki_jobs_ended(lki_thread *thread, lki_segment *segment, uint32_t count);
 lk_status lki_job_finish(lki_store *store, lki_thread *thread, lki_queue *queue,
                          const lki_found_job *job);
-/* Takes a job out that had expired when it was found; as lki_sweep_cell. */
+/* Removes a job that had expired when it was found; results as of lki_sweep_cell. */
 lk_status lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue,
                          const lki_found_job *found, int64_t now_ms, int64_t *next_ms);
-/* Makes a plain job headed. LK_OK: it is, or it was changed: look again. LK_NO_MEMORY. */
+/* Makes a plain job a record job. LK_OK: it is one, or its state has changed: look again.
+ * LK_NO_MEMORY. */
 lk_status lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue,
                        const lki_found_job *job);
 
-/* Puts an entry into `ready`; what it announces becomes visible afterwards. As lki_order_insert.
- * Also who finds it there says so: whoever put it in may not have come to that yet. */
+/* Puts an entry into `ready`, before its job becomes visible; result as of lki_order_insert. It is
+ * announced also if it was there already: the thread that inserted it may not have announced it
+ * yet. */
 LKI_INLINE bool
 lki_ready_insert(lki_queue *queue, lki_thread *thread, lki_entry *entry)
 {
@@ -84,24 +92,24 @@ lki_ready_insert(lki_queue *queue, lki_thread *thread, lki_entry *entry)
     return inserted;
 }
 
-/* The entries of a state. `remove` of what is not there does nothing. */
+/* Insert and remove the entry of a state. Removing an entry that is not there does nothing. */
 lk_status lki_job_announce(lki_queue *queue, lki_thread *thread, lk_bytes sk, uint64_t from,
                            const lki_state *to, uint64_t now);
 void lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_state *state);
 
-/* The slot's word was made anything but FRONT, and it will not be FRONT: where the cursor stands on
- * it, it goes on, so that no pull walks over many of them. */
+/* Moves the cursor past a slot that will never be FRONT again, if it stands there: so no pull walks
+ * over many of them. */
 LKI_INLINE void
 lki_slot_pass(lki_segment *segment, const lki_slot *slot)
 {
     uint32_t at = (uint32_t)(slot - segment->slots);
-    if (lki_load_relaxed(&segment->cursor) == at) /* a hint: it is true whenever it is stored */
+    if (lki_load_relaxed(&segment->cursor) == at) /* a hint: true at any later time */
         lki_store_relaxed(&segment->cursor, at + 1);
 }
 
-/* ---- bounds ---- */
+/* ---- next due times ---- */
 
-/* Covers a plain word, or the expiry of a job of the segment. */
+/* Lowers the next due times to cover a time of a plain job, or its expiry. */
 void lki_job_cover_slow(lki_segment *segment, uint64_t time);
 LKI_INLINE void
 lki_job_cover(lki_segment *segment, uint64_t time)
@@ -111,25 +119,26 @@ lki_job_cover(lki_segment *segment, uint64_t time)
         lki_job_cover_slow(segment, time);
 }
 void lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms);
-/* A version that no other state ever had. */
+/* A new identity of a record job. */
 LKI_INLINE uint64_t
 lki_identity_new(lki_thread *thread)
 {
     return lki_version_above(thread, 0) << 1;
 }
 
-/* The token of a headed claim: the version, which stores have in common, and the store's number
- * over its upper bits. A plain one's goes with a key that says whose it is. */
+/* The token of a claim on a record job: its version, with the store's number in the upper bits, as
+ * versions are the same in all stores. A token of a plain job needs no such mark: its key says
+ * which store it is from. */
 LKI_INLINE uint64_t
 lki_token_of(const lki_store *store, uint64_t identity)
 {
     return (identity >> 1) ^ lki_queues_of(store)->token_mark;
 }
 
-/* The stamp of a DONE word, set if it has none. */
+/* The stamp of a DONE word; sets it if it has none. */
 uint64_t lki_done_stamp(lki_store *store, lki_slot *slot, uint64_t word);
 
-/* Is the item of a job there, and not expired? */
+/* Is this a job whose item has not expired? */
 LKI_INLINE bool
 lki_job_is_live(const lki_store *store, const lki_found_job *job)
 {
@@ -137,8 +146,8 @@ lki_job_is_live(const lki_store *store, const lki_found_job *job)
     return job->state.phase != LKI_NO_JOB && lki_record_is_live(store, job->record, &now);
 }
 
-/* Is it this claim's job, and still its? LK_OK, LK_LATE: its deadline has passed, LK_LOST. Token 0:
- * any job, never late. */
+/* Does the claim with this token still hold the job? LK_OK; LK_LATE: yes, but its deadline has
+ * passed; LK_LOST. Token 0: any job, and never late. */
 LKI_INLINE lk_status
 lki_claim_judge(const lki_store *store, const lki_found_job *job, uint64_t token, lki_ticks *ticks)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cells of jobs in slots.
+ * Cells of jobs that lie in slots (job_cell.h).
  */
 #include "queue/job_cell.h"
 

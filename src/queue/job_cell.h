@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cells of jobs without a key of their own, which lie in a slot: in neither the set nor the index
- * of the store.
+ * Cells of jobs that lie in slots, that is, of jobs without an sk of their own. They are in neither
+ * the set nor the index of the store.
  */
 #ifndef LKI_QUEUE_JOB_CELL_H
 #define LKI_QUEUE_JOB_CELL_H
@@ -9,9 +9,9 @@
 #include "base/ulid.h"
 #include "store/store.h"
 
-/* Cells that enter neither the set nor the index; the sk, of the size of an ULID, is left to be
- * filled in. In memory of the caller's, of at least that size, with the record for the item inside;
- * or apart, with room for a record: NULL: no memory. */
+/* Two ways to make one. In memory of the caller's, of at least lki_cell_size_in_queue, with the
+ * item's record inside; or allocated apart, with room for a record (NULL: no memory). The sk, of
+ * the size of an ULID, is left for the caller to fill in. */
 LKI_INLINE size_t
 lki_cell_room_in_queue(const lk_item *item)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How far a look at the jobs with keys has come: one object, replaced as a whole (P13).
+ * The position of the scan for expired jobs with keys (keyed_hand.h).
  */
 #include "queue/keyed_hand.h"
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * How far a look at the jobs with keys has come.
+ * The position of the scan for expired jobs with keys: how far it has come in the partition's
+ * index.
+ *
+ * The scan is done in portions, by any thread. A position is immutable; the next portion replaces
+ * it as a whole (P13).
  */
 #ifndef LKI_QUEUE_KEYED_HAND_H
 #define LKI_QUEUE_KEYED_HAND_H
@@ -8,13 +12,11 @@
 #include "base/reclaim.h"
 #include "store/store.h"
 
-/* How far a round over the jobs with keys has come that looks for expired ones: an object that is
- * replaced as a whole. */
 typedef struct lki_keyed_hand {
     lki_object object;
-    uint64_t begun;  /* [const] the mark on the bound when the round began */
-    int64_t next_ms; /* [const] the least expiry that the round has met */
-    uint32_t size;   /* [const] of the sk that it has come to */
+    uint64_t begun;  /* [const] the mark of lki_next_due_begin at the scan's start */
+    int64_t next_ms; /* [const] the least expiry found so far */
+    uint32_t size;   /* [const] of the last sk that was scanned */
     unsigned char sk[];
 } lki_keyed_hand;
 /* NULL: no memory. */

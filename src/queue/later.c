@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Headed jobs come due: entries of `later`, which are in the order {time, sk}, move to `ready`,
- * which is in the order of sk.
+ * Record jobs that come due: entries of `later`, ordered by {time, sk}, move to `ready`, ordered by
+ * sk.
  *
- * A look moves a bounded part of what is due, and it moves the smallest sk first, so that a pull
- * may take one without having moved all the others. Entries with one time are in the order of their
- * sk: a *run*. A look finds the first entries of up to RUNS_MOST runs, and merges these. It moves
- * at least as many entries as it has found runs, or RUNS: to find a run is a step along the list,
- * to move an entry two searches, so an entry costs no more than these and RUNS_MOST / RUNS steps,
- * however many there are.
+ * One call moves a bounded number of the due entries, the smallest sk first, so that a pull need
+ * not wait until all have moved. Entries of one time are in the order of their sk; they are called
+ * a *run*. A call finds the first entries of up to RUNS_MOST runs and merges these by a heap. It
+ * moves at least as many entries as it found runs, or RUNS. Finding a run is a step along the list,
+ * moving an entry takes two searches. So an entry costs two searches and at most RUNS_MOST / RUNS
+ * steps, however many are due.
  *
- * Where more than RUNS_MOST different times have passed since the last look (RUNS, where there is
- * no memory), those beyond are not looked at: a job counts as visible once it was noticed, and time
- * is noticed in its order.
+ * If more than RUNS_MOST different times have passed (RUNS without memory), the later ones are left
+ * for the next call. A job whose time has passed counts as visible only once it was made ready, and
+ * times are taken in their order.
  *
- * Progress    lock-free. Several threads may move the same entries: each is inserted once.
+ * Progress    lock-free. Several threads may move the same entry; it is inserted once.
  */
 #include "queue/later.h"
 
@@ -25,7 +25,7 @@
 
 enum { RUNS = 1024, RUNS_MOST = 16 * RUNS, STOCK = 64 };
 
-/* The first entries of the runs that are left, as a binary heap by sk. */
+/* The first entries of the runs, as a binary heap by sk. */
 typedef struct heap {
     const lki_entry **entry; /* `few`, or in scratch */
     size_t count, room;
@@ -33,7 +33,7 @@ typedef struct heap {
     const lki_entry *few[RUNS];
 } heap;
 
-/* Room for one more? At the most for RUNS_MOST. */
+/* Is there room for one more entry? At most RUNS_MOST. */
 static bool
 heap_has_room(lki_thread *thread, heap *h)
 {
@@ -60,7 +60,7 @@ is_less(const lki_entry *left, const lki_entry *right)
     return lk_bytes_compare(entry_sk(left), entry_sk(right)) < 0;
 }
 
-/* Puts `entry` where its children are not less, from the top down. */
+/* Lets `entry` sink from `at` to where its children are not less. */
 static void
 heap_sink(heap *h, size_t at, const lki_entry *entry)
 {
@@ -74,7 +74,7 @@ heap_sink(heap *h, size_t at, const lki_entry *entry)
     h->entry[at] = entry;
 }
 
-/* The first entry of its run is done with. */
+/* Replaces the first entry of the heap by the next of its run. */
 static void
 heap_advance(heap *h)
 {
@@ -85,7 +85,7 @@ heap_advance(heap *h)
         heap_sink(h, 0, next);
 }
 
-/* The runs that are due, those whose time came first. False: there are more. */
+/* Finds the due runs, the earliest times first. False: there are more. */
 static bool
 runs_find(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks, heap *h)
 {
@@ -94,7 +94,7 @@ runs_find(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *tic
     while (due && heap_has_room(thread, h)) {
         h->entry[h->count++] = entry;
         const lki_entry *next = lki_order_next(entry);
-        if (next != NULL && next->rank == entry->rank) /* else that is the next run */
+        if (next != NULL && next->rank == entry->rank) /* else `next` begins the next run */
             next = lki_order_from(&queue->later, entry->rank + 1);
         entry = next;
         due = entry != NULL && lki_ticks_past(store, ticks, entry->rank);
@@ -104,7 +104,7 @@ runs_find(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *tic
     return !due;
 }
 
-/* Moves an entry, or takes it out if it is stale. LK_OK; LK_RACE: it stays; LK_NO_MEMORY. */
+/* Moves an entry, or removes it if it is stale. LK_OK; LK_RACE: it stays; LK_NO_MEMORY. */
 static lk_status
 entry_move(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_entry *entry)
 {

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Headed jobs come due.
+ * Record jobs that come due: their due entries move to the ready entries.
  */
 #ifndef LKI_QUEUE_LATER_H
 #define LKI_QUEUE_LATER_H
 
 #include "queue/queue.h"
 
-/* How far a look for what is due has come. */
+/* What making jobs ready has left undone. */
 typedef struct lki_notice {
-    bool more;                        /* it has left something */
-    bool placed;                      /* jobs with places, which do not come before `last` */
-    unsigned char last[LK_ULID_SIZE]; /* the last one of these that it has noticed */
-    lk_bytes
-        headed; /* the first headed one that it has left; data NULL: none. Valid in the section */
+    bool more;                        /* due jobs are left */
+    bool placed;                      /* jobs with places are left, none of them before `last` */
+    unsigned char last[LK_ULID_SIZE]; /* the last of these that was made ready */
+    lk_bytes headed; /* the first record job that is left; data NULL: none. Valid in the section */
 } lki_notice;
-/* As lki_due_notice, of headed jobs. */
+/* lki_due_notice, for record jobs. */
 lk_status lki_later_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
                            size_t least, lki_notice *notice);
 

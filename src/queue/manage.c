@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a job is like; queues as a whole: statistics, purge, close, descriptor.
+ * Whole queues: statistics, purge, close, descriptor; and the state of single jobs.
  *
- * Progress    inspect and statistics never wait; purge is as lk_delete; close and the first call
+ * Statistics and purge go through all jobs of a queue, in many short sections.
+ *
+ * Progress    Inspect and statistics never wait; purge is as lk_delete; close and the first call
  *             for a descriptor take the queue's latch.
+ * Ordering    P15, P16 (queue.h).
  */
 #include "queue/manage.h"
 
@@ -17,7 +20,7 @@
 
 enum { RUN = 64 };
 
-/* Goes over all jobs of a queue, those with a place first. */
+/* A walk over all jobs of a queue, those with a place first. */
 typedef struct tour {
     lki_store *store;
     lki_thread *thread;
@@ -26,7 +29,8 @@ typedef struct tour {
     void *context;
 } tour;
 
-/* From slot *at on: to the end (*at is 0 then), or until the section is full. */
+/* Visits a segment's jobs from slot *at on, to its end (*at is 0 then) or until the section is
+ * full. */
 static lk_status
 segment_tour(tour *t, lki_segment *segment, uint32_t *at)
 {
@@ -46,13 +50,14 @@ segment_tour(tour *t, lki_segment *segment, uint32_t *at)
     return LK_OK;
 }
 
-/* Each segment in a section of its own, or in several: no memory is held back for long. */
+/* Visits all jobs with places. Each segment has one section or several, so that no memory is held
+ * back for long. */
 static lk_status
 places_tour(tour *t)
 {
     lk_status status = LK_OK;
     uint64_t number = 0, last = UINT64_MAX;
-    uint32_t at = 0; /* the slot of a segment that was begun */
+    uint32_t at = 0; /* the slot at which a segment goes on */
     for (bool more = true; status == LK_OK && more;) {
         if (!lki_memory_is_bounded(t->thread))
             return LK_BUSY;
@@ -75,7 +80,8 @@ places_tour(tour *t)
     return status;
 }
 
-/* A run of cells of the partition's index. *sk: the last key that was looked at; *room of it. */
+/* Visits up to RUN cells of the partition's index. *sk: the last key visited, of *size bytes in a
+ * buffer of *room. */
 static lk_status
 index_tour(tour *t, unsigned char **sk, size_t *room, size_t *size, bool *more)
 {
@@ -133,7 +139,7 @@ keys_tour(tour *t)
     return status;
 }
 
-/* The queue is pinned meanwhile. LK_NOT_FOUND: there is none. */
+/* Visits all jobs. The queue is pinned; the caller unpins it. LK_NOT_FOUND: there is no queue. */
 static lk_status
 queue_tour(tour *t, lk_bytes pk)
 {
@@ -152,7 +158,7 @@ queue_tour(tour *t, lk_bytes pk)
 
 /* ---- what a job is like ---- */
 
-/* State 0: it has expired. */
+/* Describes a job; all 0 if it has expired. */
 static lk_job
 job_describe(const lki_store *store, const lki_found_job *job, lki_ticks *ticks)
 {
@@ -162,7 +168,7 @@ job_describe(const lki_store *store, const lki_found_job *job, lki_ticks *ticks)
         return (lk_job){0};
     described.state = LK_JOB_READY;
     if (state->phase != LKI_FRONT && state->time != 0)
-        (void)lki_ticks_past(store, ticks, state->time); /* as precisely as that matters */
+        (void)lki_ticks_past(store, ticks, state->time); /* reads the precise clock if needed */
     if (!lki_state_is_visible(state, ticks->now)) {
         described.state = state->phase == LKI_CLAIMED ? LK_JOB_CLAIMED : LK_JOB_DELAYED;
         described.changes_at_ms = lki_tick_to_ms(store, state->time + 1);
@@ -191,8 +197,8 @@ typedef struct census {
     int64_t oldest_ms;
 } census;
 
-/* Whoever has made it: a dead letter keeps the one of another queue, and programs bring their own.
- * One of 1970 is a number with zeros before it. */
+/* Is the sk an ULID, of whatever origin? A dead letter keeps that of another queue, and programs
+ * may use their own. An ms of 0 is more likely a number with leading zeros. */
 static bool
 sk_is_ulid(lk_bytes sk, int64_t *ms)
 {
@@ -253,7 +259,7 @@ job_purge(tour *t, const lki_found_job *found)
     for (;;) {
         if (!lki_reserve(t->thread, 8))
             return LK_NO_MEMORY;
-        if (!lki_job_is_live(t->store, &job)) { /* it was gone before */
+        if (!lki_job_is_live(t->store, &job)) { /* it had expired before */
             int64_t next_ms;
             return lki_job_expire(t->store, t->thread, t->queue, &job, lki_now_precise(t->store),
                                   &next_ms) == LK_NO_MEMORY
@@ -265,7 +271,7 @@ job_purge(tour *t, const lki_found_job *found)
             ++*(size_t *)t->context;
         if (status != LK_LOST)
             return status;
-        /* Its state has changed: once more, if it is there. */
+        /* Its state has changed: try again, if it still exists. */
         if (job.slot != NULL)
             lki_job_read(t->store, job.segment, job.slot, &job);
         else
@@ -283,7 +289,7 @@ lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purge
     lk_status status = queue_tour(&t, pk);
     if (t.queue != NULL)
         lki_queue_unpin(t.queue, LKI_QUEUE_PIN);
-    lki_sweep_step(store, thread, count); /* the descriptor, too */
+    lki_sweep_step(store, thread, count); /* also sets the descriptor */
     if (status != LK_OK && status != LK_NOT_FOUND)
         return status;
     *purged = count;
@@ -292,10 +298,11 @@ lki_queue_purge(lki_store *store, lki_thread *thread, lk_bytes pk, size_t *purge
 
 /* ---- close, descriptor ---- */
 
-/* Who ends a job counts it by a plain store, adds to `finished` of its segment, and loads `closed`.
- * Where that addition comes after ours, `closed` is seen there; where it comes before, we have the
- * count, and with us who is told to look again. Without this a waiter could miss the count of the
- * last job, and who ended that miss `closed`: the addition alone orders no other words in C11. */
+/* A thread that removes a job counts it by a plain store, adds to `finished` of the segment, then
+ * loads `closed`. If its addition comes after the one here, it sees `closed`. If it comes before,
+ * we see the count, and so do the threads that we wake. Without this a waiting thread could miss
+ * the count of the last job, and the thread that removed the job miss `closed`: in C11 one addition
+ * alone orders no other words. */
 static void
 finishers_meet(lki_queue *queue)
 {
@@ -303,8 +310,8 @@ finishers_meet(lki_queue *queue)
     lki_segment *segment = lki_queue_segment_from(directory, 0, false);
     for (; segment != NULL; segment = lki_segment_next(segment))
         lki_add_seq_cst(&segment->finished, 0); /* P16: to lki_slots_finish */
-    /* P15: before the load of `waiters`, as in lki_queue_tell_over: a sleeper that we do not find
-     * there sees what we have learned here. */
+    /* P15: before the load of `waiters`, as in lki_queue_tell_over: a thread that goes to sleep and
+     * is not counted there yet will see what was seen here. */
     lki_fence_seq_cst();
 }
 
@@ -315,13 +322,13 @@ lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
     if (!lki_memory_is_bounded(thread))
         return LK_BUSY;
     lki_write_enter(thread);
-    /* The pin stays: a closed queue is closed for good. */
+    /* The pin stays: a closed queue is never removed. */
     lk_status status = lki_queue_find_or_create_pinned(store, thread, pk, LKI_QUEUE_PIN, &queue);
     if (status == LK_OK) {
         lki_latch_take(&queue->latch, thread);
         bool first = lki_load_seq_cst(&queue->closed) == 0; /* P16 */
         if (first) {
-            /* First no more places, then the word: who reads it may count what there is. */
+            /* First the seal, then `closed`: a thread that reads `closed` may count the places. */
             lki_queue_seal_latched(queue);
             lki_store_seq_cst(&queue->closed, 1); /* P16 */
             finishers_meet(queue);
@@ -329,8 +336,7 @@ lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
         lki_latch_drop(&queue->latch);
         if (!first)
             lki_queue_unpin(queue, LKI_QUEUE_PIN);
-        lki_wait_look_again(
-            &queue->wait); /* it is over at once, or by the time that things expire */
+        lki_wait_look_again(&queue->wait); /* it is over now or by time */
         lki_queue_note_change(queue, thread);
     }
     lki_write_leave(thread);
@@ -352,7 +358,7 @@ lki_queue_fd(lki_store *store, lki_thread *thread, lk_bytes pk, int *fd)
         status = lki_wait_open_latched(&queue->wait, fd);
         lki_latch_drop(&queue->latch);
         if (there || status != LK_OK)
-            lki_queue_unpin(queue, LKI_QUEUE_PIN); /* the first one's stays */
+            lki_queue_unpin(queue, LKI_QUEUE_PIN); /* the pin of the first call stays */
         if (status == LK_OK && !there)
             lki_queue_refresh(store, thread, queue);
     }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues as a whole; what a job is like.
+ * Whole queues: statistics, purge, close, descriptor; and the state of single jobs.
  */
 #ifndef LKI_QUEUE_MANAGE_H
 #define LKI_QUEUE_MANAGE_H
 
 #include "store/store.h"
 
-/* Of each key; zeroed where there is no job. Caller: in a section. */
+/* Describes the job of each key; zeroed if there is no job. Caller: in a section. */
 void lki_queue_inspect(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count,
                        lk_job *jobs);
 lk_status lki_queue_stats(lki_store *store, lki_thread *thread, lk_bytes pk,

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a closed queue; what the descriptor of a queue is told.
+ * The end of a closed queue, and changes that its descriptor has to show (over.h).
  *
  * Progress    lock-free.
  * Ordering    P15, P16 (queue.h).
  */
 #include "queue/over.h"
 
-/* A push by a commit, or of a dead letter, holds a pin until its job is counted otherwise; who has
- * not pinned by then finds the queue closed. A job goes from pin to place to what is gone; so these
- * are read the other way, the places last. Then there was nothing when the pins were read
- * (tests/model/close.pml). */
+/* A job is counted in turn by a pin, by its place, and as removed; the counts are read in the
+ * opposite order, the places last. If they agree, there was no job when the pins were read
+ * (tests/model/close.pml). A push by a commit, or of a dead letter, holds its pin until its job is
+ * counted otherwise; a push that pins later finds the queue closed. */
 bool
 lki_queue_is_over(lki_queue *queue)
 {
@@ -28,9 +28,10 @@ lki_queue_is_over(lki_queue *queue)
 LKI_COLD void
 lki_queue_tell_over(lki_queue *queue)
 {
-    /* P15: before the load of `waiters`. The last job may have been counted by a plain store; a
-     * sleeper has a fence between its own count and the look at ours. Without this one both could
-     * miss the other, and the sleeper would wait for what has ended. */
+    /* P15: before the load of `waiters`. The last job may have been counted by a plain store. A
+     * thread that is about to sleep has a fence between counting itself and checking our count.
+     * Without this fence each could miss the other, and the thread would wait for a job that never
+     * comes. */
     lki_fence_seq_cst();
     if (lki_queue_is_over(queue))
         lki_wait_notify(&queue->wait, SIZE_MAX);
@@ -48,8 +49,8 @@ lki_queue_place_left(lki_queue *queue, lki_thread *thread)
     lki_queue_left(queue);
 }
 
-/* Where there is no memory for it, it says that something is there, and a pull will find out. A
- * queue with a descriptor is pinned for good. */
+/* Without memory to remember the queue, the descriptor becomes readable, and the next pull finds
+ * out. A queue with a descriptor is pinned for good, so the pointer stays valid. */
 LKI_COLD void
 lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread)
 {
@@ -69,7 +70,7 @@ LKI_COLD void
 lki_queue_sooner(lki_queue *queue)
 {
     lk_status why;
-    lki_wait_look_again(&queue->wait); /* sleepers sleep until then at most */
+    lki_wait_look_again(&queue->wait); /* they sleep until then at most */
     lki_thread *thread =
         lki_wait_is_polled(&queue->wait) ? lki_thread_self(&queue->store->domain, &why) : NULL;
     if (thread != NULL)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a closed queue; what the descriptor of a queue is told.
+ * The end of a closed queue, and changes that its descriptor has to show.
+ *
+ * A closed queue is over when it holds no job and no push is under way. Threads that wait for a job
+ * are then woken, and pulls return LK_CLOSED. Pairs P15, P16: queue.h.
  */
 #ifndef LKI_QUEUE_OVER_H
 #define LKI_QUEUE_OVER_H
@@ -9,21 +12,21 @@
 
 /* ---- the end of a closed queue ---- */
 
-/* Is it closed, and nothing left that could still be pulled, nor on its way? What has expired and
- * was not taken out yet counts as there. */
+/* Is it closed, with no job left and no push under way? An expired job counts until it is taken
+ * out. */
 bool lki_queue_is_over(lki_queue *queue);
 void lki_queue_tell_over(lki_queue *queue);
-/* A job has left, and was counted (P16): who waits at a closed queue learns that it was the
- * last. */
+/* Called after a removed job was counted (P16): if the queue is closed and this was its last job,
+ * wakes all waiting threads. */
 LKI_INLINE void
 lki_queue_left(lki_queue *queue)
 {
     if (LKI_UNLIKELY(lki_load_seq_cst(&queue->closed) != 0)) /* P16 */
         lki_queue_tell_over(queue);
 }
-/* A job in a place has left: counts it, and tells. */
+/* Counts a removed job that had a place, then as above. */
 void lki_queue_place_left(lki_queue *queue, lki_thread *thread);
-/* One with a key has, or one that was on its way. */
+/* The same for a job with a key, or for a push that does not need its pin any more. */
 LKI_INLINE void
 lki_queue_key_left(lki_queue *queue)
 {
@@ -31,8 +34,8 @@ lki_queue_key_left(lki_queue *queue)
     lki_queue_left(queue);
 }
 
-/* What the descriptor of a queue says may not be true any more: the call that finds out sets it
- * right before it ends, by the store's `refresh`. */
+/* Something changed that a descriptor may have to show. The thread remembers the queue, and the
+ * call sets the descriptor right before it ends (`refresh` of lki_hooks). */
 void lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread);
 LKI_INLINE void
 lki_queue_note_change(lki_queue *queue, lki_thread *thread)
@@ -40,7 +43,8 @@ lki_queue_note_change(lki_queue *queue, lki_thread *thread)
     if (lki_wait_is_polled(&queue->wait))
         lki_queue_note_change_slow(queue, thread);
 }
-/* The next time at which something may happen to the queue is an earlier one. */
+/* The next time at which something may happen in the queue is now earlier: sleeping threads and the
+ * descriptor learn it. */
 void lki_queue_sooner(lki_queue *queue);
 
 #endif

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs are claimed.
+ * Pulls: jobs are claimed in the order of their sk.
  *
- * The next job is the smaller of two: the first at the head segment (plain jobs that nobody has
- * ever claimed, in the order of their places), and the first of the ready entries (everything else
- * that is visible). It is claimed by one swap from the state that was judged. Room in the caller's
- * result is made before that, so nothing is claimed that cannot be handed out.
+ * The next job is the smaller of two: the first FRONT job from the head segment on (plain, never
+ * received, in the order of places), and the job of the first ready entry (every other visible
+ * job). It is claimed by one compare-and-swap from the state that was judged. Room in the caller's
+ * result is made before that, so every claimed job can be returned.
  *
- * Why LK_EMPTY is right: the head segment was found empty, then no ready entry, then no place had
- * been reserved since: at the moment between the last two nothing was visible. Where there are
- * entries they are looked at one by one, so besides nothing may have become visible behind that
- * look (ready_was_empty).
+ * Why LK_EMPTY is right: the head segment was found empty, then there was no ready entry, then no
+ * place had been reserved since. So between the last two steps no job was visible. If there are
+ * entries that do not lead to a visible job, they are judged one by one; then, besides, no job may
+ * have become visible behind that search (ready_was_still).
  *
- * Order: a job is claimed that was the smallest of all that were visible, at an instant of the
+ * Why the order is right: a claimed job was the smallest of all visible ones at some instant of the
  * call.
- *   By a ready entry: after its job was judged it is still the first one; or nothing has become
- *   visible
- *     behind that look. Where nothing was found at the head segment no place has been reserved
- *     since.
- *   At the head segment: smaller places were not FRONT before it was; the ready entries are looked
- *   at after
- *     it was found, and nothing smaller became visible behind that look.
- * Else the whole look is made again: somebody has pushed, claimed or released.
- * Times are judged by the one `now` of the pull: what becomes due after that is not visible to it.
- * The jobs of one pull come in order: it ends early where the next one belongs before the last.
+ *   By a ready entry: after its job was judged the entry is still the first one, or no job has
+ *   become visible behind the search. If the head segment was empty, no place has been reserved
+ *   since.
+ *   At the head segment: all smaller places had stopped being FRONT before it was found. The ready
+ *   entries are searched after that, and no smaller job became visible behind the search.
+ * If neither holds, a thread has pushed, claimed or released a job, and the search starts again.
+ * All times are judged by one `now` of the pull: a job that comes due later is not visible to it.
+ * The jobs of one pull are in order: the pull ends early if the next job belongs before the last
+ * one.
  *
- * Progress    lock-free. A place that is reserved and not published is passed over after a short
- *             spin. Waiting sleeps (base/wait.c), outside of sections.
+ * Progress    lock-free. A place that is reserved but not published is passed over after a short
+ *             spin. A pull that waits sleeps outside of sections (base/wait.c).
+ * Ordering    P11 to P16, P19 (queue.h; P19: src/README.md).
  */
 #include "queue/pull.h"
 
@@ -43,14 +43,14 @@ enum {
     NEAR = 16,
     RUN = 16,
     PUBLISH_SPINS = LKI_OR_SMALL(200, 2),
-    MORE_SPINS = LKI_OR_SMALL(16, 1), /* of who has something already */
+    MORE_SPINS = LKI_OR_SMALL(16, 1), /* if jobs were taken already */
     PULLS_PER_EXPIRY = 16,
     HOOKED_SLICE_MS = 5,
     SLICE_MAX_MS = 60 * 1000
 };
 
-/* What one section works off of what it does not return, counted in plain jobs that have expired;
- * and how many sections a pull without wait has. */
+/* How much one section may remove or move without returning it, in units of one expired plain job
+ * (LETTER: a dead letter); and how many sections a pull without wait has. */
 enum { PORTION = 256, LETTER = 16, PORTION_BYTES = 4096, PORTION_GARBAGE = 1024, SECTIONS = 64 };
 
 typedef struct pull {
@@ -64,16 +64,17 @@ typedef struct pull {
     uint64_t deadline;
     size_t taken, wanted;
     uint32_t visited;
-    uint32_t worked; /* expired jobs taken out, and dead letters moved, in this section */
-    bool again;      /* it ended because that was a portion: the next one is for another section */
-    bool enough; /* a place at the head segment is not published yet: what was taken is given out */
-    lki_segment *front;  /* where the head segment ended */
-    uint64_t front_word; /* its word then */
+    uint32_t worked;     /* expired jobs removed, dead letters moved, in this section */
+    bool again;          /* PORTION was reached: go on in another section */
+    bool enough;         /* a reserved place is not published yet: return what was taken */
+    lki_segment *front;  /* where the search for FRONT stopped */
+    uint64_t front_word; /* its segment word then */
 } pull;
 
 /* ---- the head segment ---- */
 
-/* Waits a little for a place that is reserved to be published. Its word; empty: still not. */
+/* Waits shortly until a reserved place is published. Returns its word; EMPTY: it is not published
+ * yet. */
 static uint64_t
 slot_wait(lki_slot *slot, unsigned spins)
 {
@@ -85,7 +86,7 @@ slot_wait(lki_slot *slot, unsigned spins)
     return word;
 }
 
-/* The same; at last the place is passed over. */
+/* The same; then makes the word PASSED. */
 static uint64_t
 slot_await(lki_slot *slot)
 {
@@ -95,7 +96,7 @@ slot_await(lki_slot *slot)
     return lki_cas_seq_cst(&slot->word, &word, passed) ? passed : word; /* P11 */
 }
 
-/* The first FRONT word of a segment from its cursor on. NULL: none; *over: nor will there be. */
+/* The first FRONT slot of a segment from its cursor on. NULL: none; *over: there will be none. */
 static lki_slot *
 segment_front(pull *p, lki_segment *segment, bool *over)
 {
@@ -132,11 +133,12 @@ segment_front(pull *p, lki_segment *segment, bool *over)
     }
     p->visited += i - began + 1;
     if (i > began)
-        lki_store_relaxed(&segment->cursor, i); /* nothing below was FRONT, and never will be */
+        lki_store_relaxed(&segment->cursor, i); /* no slot below will be FRONT again */
     return found;
 }
 
-/* The first job of the head segment. False: none. */
+/* Finds the first FRONT job, and moves the head segment on past segments that have none. False:
+ * none. */
 static bool
 front_find(pull *p, lki_found_job *job)
 {
@@ -149,20 +151,20 @@ front_find(pull *p, lki_found_job *job)
             lki_job_read(p->store, segment, slot, job);
             if (LKI_LIKELY(job->plain && job->state.phase == LKI_FRONT))
                 return true;
-            continue; /* somebody was faster */
+            continue; /* another thread was faster */
         }
         if (!over)
             return false;
         lki_segment *next = lki_segment_next(segment);
         if (next == NULL)
-            return false; /* the last one of a closed queue, or its successor is on its way */
+            return false; /* the last one of a closed queue, or the next is not linked yet */
         lki_cas_seq_cst(&p->queue->head_segment, &segment, next); /* P13 */
         segment = lki_load_acquire(&p->queue->head_segment);      /* P13 */
     }
     return false;
 }
 
-/* Has a place been reserved since the head segment was found empty? */
+/* Has a place been reserved since no FRONT job was found? */
 static bool
 front_has_moved(const pull *p)
 {
@@ -175,7 +177,7 @@ front_has_moved(const pull *p)
 
 /* ---- the ready entries ---- */
 
-/* Room for one more job that is taken out or moved? `size` bytes become garbage with it. */
+/* May this section remove or move one more job? `size`: bytes that are retired with it. */
 static bool
 portion_goes_on(pull *p, uint32_t work, size_t size)
 {
@@ -184,26 +186,26 @@ portion_goes_on(pull *p, uint32_t work, size_t size)
     return !p->again;
 }
 
-/* Takes a job out that has expired. LK_EMPTY: not in this section. */
+/* Removes an expired job. LK_EMPTY: not in this section. */
 static lk_status
 job_expire(pull *p, const lki_found_job *job)
 {
     int64_t next_ms = INT64_MAX;
-    /* It may be a tombstone by now, which has no size: the record is read after the state. */
+    /* The record was read after the state: it may be a tombstone by now, which has no size. */
     bool value = job->record != NULL && job->record->kind == LKI_VALUE;
     if (!portion_goes_on(p, job->plain ? 1 : 6, value ? job->record->size : 0))
         return LK_EMPTY;
     return lki_job_expire(p->store, p->thread, p->queue, job, lki_now_precise(p->store), &next_ms);
 }
 
-/* One look at the ready entries. */
+/* One search of the ready entries. */
 typedef struct ready_look {
-    uint32_t announced; /* when it began */
-    bool first;    /* no entry was before the one that was found, when its job had been judged */
-    uint64_t left; /* the sum of the entries that stay, as their jobs are not visible; 0: none */
+    uint32_t announced; /* `announced` of the queue when it began */
+    bool first;         /* the entry found was still the first after its job was judged */
+    uint64_t left; /* sum of the addresses of entries whose jobs are not visible yet; 0: none */
 } ready_look;
 
-/* The first ready entry whose job may be claimed. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
+/* Finds the first ready entry whose job may be claimed. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
 static lk_status
 ready_find(pull *p, lki_found_job *job, ready_look *look)
 {
@@ -218,7 +220,7 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
         lki_job_find(p->store, &queue, (lk_key){pk, sk}, job);
         enum lki_verdict verdict = lki_entry_judge(entry, job);
         if (LKI_LIKELY(verdict == LKI_ENTRY_CURRENT && job->state.phase != LKI_NO_JOB)) {
-            /* Of a clock that lags it may not be visible yet. */
+            /* The clock may lag: by the precise one the job may be visible. */
             if (job->state.time != 0)
                 (void)lki_ticks_past(p->store, &p->ticks, job->state.time);
             if (!lki_state_is_visible(&job->state, p->ticks.now)) {
@@ -233,12 +235,12 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
             if (status == LK_NO_MEMORY || status == LK_EMPTY)
                 return status;
             if (status == LK_RACE) {
-                next = entry; /* it is something else by now */
+                next = entry; /* its state has changed */
                 continue;
             }
         } else if (verdict == LKI_ENTRY_PENDING) {
             look->left += (uintptr_t)entry;
-            continue; /* whoever made it has not come to the swap yet */
+            continue; /* the thread that made it has not swapped the state yet */
         }
         if (!portion_goes_on(p, 1, 0))
             return LK_EMPTY;
@@ -249,11 +251,11 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
     return LK_EMPTY;
 }
 
-/* Was there an instant in this look at which no job was visible that it has passed? What is visible
- * at its end has an entry. If that went in meanwhile, it was announced meanwhile. If it was there,
- * its job was about to become visible when it was judged, and it is one of those that are left:
- * none of them has, if two looks in a row leave the same ones. (Who looks is in a section, so an
- * entry's place is not used again.) */
+/* Was there an instant in this search at which no job was visible behind it? A job that is visible
+ * at the end of the search has an entry. If the entry was inserted during the search, `announced`
+ * has grown. If it was there before, its job was not visible yet when it was judged, and the entry
+ * is among those left: two searches in a row that leave the same entries show that none of these
+ * jobs became visible. (The section keeps the address of an entry from being used again.) */
 static bool
 ready_was_still(pull *p, const ready_look *look, const ready_look *before)
 {
@@ -264,8 +266,8 @@ ready_was_still(pull *p, const ready_look *look, const ready_look *before)
 
 /* ---- one job ---- */
 
-/* The next job. LK_OK, LK_EMPTY, LK_NO_MEMORY. The head segment first, the ready entries second;
- * then there has to be an instant at which nothing else came before it. */
+/* Finds the next job: the head segment first, the ready entries second; then checks that nothing
+ * came before it at some instant. LK_OK, LK_EMPTY, LK_NO_MEMORY. */
 static lk_status
 next_find(pull *p, lki_found_job *job)
 {
@@ -296,7 +298,7 @@ next_find(pull *p, lki_found_job *job)
     }
 }
 
-/* `claim`: without its key. There is room. */
+/* Copies a claimed job into the result, which has room. `claim`: all but its key. */
 LKI_INLINE void
 job_put(pull *p, const lki_cell *cell, const lki_record *record, lk_claim claim)
 {
@@ -307,7 +309,8 @@ job_put(pull *p, const lki_cell *cell, const lki_record *record, lk_claim claim)
     result->claims[result->claim_count++] = claim;
 }
 
-/* LK_OK: claimed. LK_RACE: look again. LK_EMPTY: not in this section. */
+/* Claims a job, or moves it to dead_pk. LK_OK: claimed. LK_RACE: look again. LK_EMPTY: not in this
+ * section. */
 static lk_status
 job_claim(pull *p, const lki_found_job *job)
 {
@@ -326,7 +329,7 @@ job_claim(pull *p, const lki_found_job *job)
         return LK_NO_MEMORY;
     lki_state to = {.phase = LKI_CLAIMED, .receives = job->state.receives + 1, .time = p->deadline};
     if (LKI_UNLIKELY(to.receives == 0))
-        to.receives = UINT32_MAX; /* it has been received four thousand million times */
+        to.receives = UINT32_MAX; /* it wrapped */
     lk_status status = lki_job_change(p->store, p->thread, p->queue, job, &to, p->ticks.now);
     if (LKI_UNLIKELY(status != LK_OK)) {
         lki_count(p->thread, LKI_CLAIM_COLLISIONS, status == LK_RACE);
@@ -343,7 +346,7 @@ job_claim(pull *p, const lki_found_job *job)
 
 /* ---- a pull without waiting ---- */
 
-/* Nothing was found. Is the queue closed, and empty for good? */
+/* No job was found. Is the queue closed, and empty for good? */
 static bool
 queue_is_over(pull *p)
 {
@@ -372,8 +375,9 @@ front_look(pull *p, lki_slot *slot, size_t count, lki_record **record, size_t *b
     return found;
 }
 
-/* The way of nearly all: nothing but the head segment, and the jobs in a row that lie there are
- * claimed. LK_OK: some; LK_EMPTY: none is there yet; LK_NO_MEMORY; LK_RACE: the long way. */
+/* Fast path, for nearly all: there is no ready entry, and several jobs in a row from the cursor on
+ * are claimed. LK_OK: some; LK_EMPTY: none is published yet; LK_NO_MEMORY; LK_RACE: use
+ * pull_long. */
 static LKI_APART lk_status
 front_claim(pull *p)
 {
@@ -388,7 +392,7 @@ front_claim(pull *p)
     for (unsigned passed = 0; passed <= NEAR && left != 0; passed++, slot++, left--) {
         word = lki_load_acquire(&slot->word); /* P11 */
         if (LKI_LIKELY(word == lki_job_word(LKI_FRONT, 0, 0) || word == LKI_JOB_WORD_EMPTY))
-            break; /* others have claimed those before it since */
+            break; /* other threads have claimed those before it */
     }
     if (left == 0 || word != lki_job_word(LKI_FRONT, 0, 0))
         return left != 0 && word == LKI_JOB_WORD_EMPTY ? LK_EMPTY : LK_RACE;
@@ -402,7 +406,7 @@ front_claim(pull *p)
     lk_claim claim = {.token = LKI_PLAIN_TOKEN | lki_slot_place(segment, slot) << 16 | 1,
                       .deadline_ms = lki_tick_to_ms(p->store, p->deadline),
                       .receives = 1};
-    lki_job_cover(segment, p->deadline); /* P12: before, and after */
+    lki_job_cover(segment, p->deadline); /* P12: before and after the swaps */
     for (; i < count; i++, claim.token += (uint64_t)1 << 16) {
         word = lki_job_word(LKI_FRONT, 0, 0);
         if (LKI_UNLIKELY(!lki_cas_seq_cst(
@@ -415,15 +419,15 @@ front_claim(pull *p)
         job_put(p, slot[i].cell, record[i], claim);
     }
     lki_job_cover(segment, p->deadline); /* P12 */
-    /* Nothing below is FRONT, nor will be. */
+    /* No slot below will be FRONT again. */
     lki_store_relaxed(&segment->cursor, (uint32_t)(slot - segment->slots + (ptrdiff_t)i));
     p->visited += (uint32_t)i;
     p->taken += i;
     return i == count ? LK_OK : LK_RACE;
 }
 
-/* The place at the cursor is empty. LK_OK: it is published by now; LK_EMPTY: what was taken is
- * given out; LK_RACE: the long way. */
+/* The word at the cursor is EMPTY: waits shortly. LK_OK: it is published now; LK_EMPTY: return what
+ * was taken; LK_RACE: use pull_long. */
 static LKI_APART lk_status
 front_await(pull *p)
 {
@@ -437,7 +441,7 @@ front_await(pull *p)
     return word == lki_job_word(LKI_FRONT, 0, 0) ? LK_OK : none;
 }
 
-/* Does the job come behind something that is due and was not noticed yet? */
+/* Does the job belong behind a due job that was not made ready yet? */
 static bool
 is_ahead(const lki_notice *notice, const lki_found_job *job)
 {
@@ -447,8 +451,8 @@ is_ahead(const lki_notice *notice, const lki_found_job *job)
             (notice->headed.data != NULL && lk_bytes_compare(job->key.sk, notice->headed) > 0));
 }
 
-/* Does the job come before the last one that this pull has taken, or is it that one? Then it has
- * become visible since: a claim of a moment can lapse before the pull has ended. */
+/* Does the job belong before the last one that this pull has taken, or is it the same? Then it
+ * became visible meanwhile: a short claim may lapse before the pull has ended. */
 static bool
 is_behind_time(const pull *p, const lki_found_job *job)
 {
@@ -456,8 +460,8 @@ is_behind_time(const pull *p, const lki_found_job *job)
            lk_bytes_compare(job->key.sk, p->result->items[p->result->count - 1].key.sk) <= 0;
 }
 
-/* What is due is noticed, and the next job is looked for everywhere, one by one. `before`: taken in
- * earlier sections. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
+/* Slow path: makes due jobs ready, and claims one job after the other, from wherever it lies.
+ * `before`: taken in earlier sections. LK_OK, LK_EMPTY, LK_NO_MEMORY, LK_BUSY. */
 static LKI_APART lk_status
 pull_long(pull *p, size_t before)
 {
@@ -480,7 +484,8 @@ pull_long(pull *p, size_t before)
     return p->taken != 0 ? LK_OK : status;
 }
 
-/* As many as are there, up to max_jobs, with those of earlier sections. */
+/* Claims jobs until max_jobs are taken, those of earlier sections included, or no more are
+ * visible. */
 LKI_INLINE lk_status
 pull_jobs(pull *p)
 {
@@ -489,8 +494,8 @@ pull_jobs(pull *p)
     if (LKI_UNLIKELY(lki_next_due_time(&p->queue->expires) < LKI_TIME_MAX) && /* P12 */
         p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
         lki_due_expire(p->store, p->thread, p->queue);
-    /* Judged for the whole of the pull: what is due in it was not when it began. */
-    if (LKI_LIKELY(before == 0 && /* else the next one may belong before the last */
+    /* Asked once per pull: what is due in between was not when it began. */
+    if (LKI_LIKELY(before == 0 && /* else the next job may belong before the last one */
                    lki_next_due_time(&p->queue->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
                    lki_order_first(&p->queue->later) == NULL))
         do {
@@ -503,7 +508,7 @@ pull_jobs(pull *p)
     return pull_long(p, before);
 }
 
-/* Is there something to pull, or will there never be? */
+/* Would a pull return a job, or LK_CLOSED? */
 static bool
 queue_is_ready(pull *p)
 {
@@ -515,13 +520,13 @@ queue_is_ready(pull *p)
     lki_notice notice = {.more = true};
     while (!found && notice.more) {
         if (lki_due_notice(p->store, p->thread, p->queue, &p->ticks, 0, &notice) != LK_OK)
-            return true;                                 /* no memory to find out */
-        found = next_find(p, &job) == LK_OK || p->again; /* the next pull finds out */
+            return true;                                 /* the pull will tell */
+        found = next_find(p, &job) == LK_OK || p->again; /* let the pull tell */
     }
     return found || queue_is_over(p);
 }
 
-/* Of a closed queue: milliseconds until a job expires, which may be the last; LKI_TIME_MAX:
+/* Of a closed queue: milliseconds until a job expires, which may be its last; LKI_TIME_MAX:
  * never. */
 static uint64_t
 expiry_in_ms(pull *p)
@@ -535,7 +540,7 @@ expiry_in_ms(pull *p)
     return next < now ? 0 : next - now + LKI_COARSE_LAG_MS;
 }
 
-/* Milliseconds until there may be something that nobody announces; -1: never. */
+/* Milliseconds until time alone may make a job visible or end the queue; -1: never. */
 static int64_t
 due_in_ms(pull *p)
 {
@@ -546,7 +551,7 @@ due_in_ms(pull *p)
     return in_ms >= LKI_TIME_MAX ? -1 : (int64_t)in_ms + 1;
 }
 
-/* The descriptor is readable iff a pull would not be LK_EMPTY. */
+/* Sets the descriptor: readable iff a pull would not be LK_EMPTY. */
 static void
 descriptor_refresh(pull *p)
 {
@@ -562,7 +567,7 @@ descriptor_refresh(pull *p)
             lki_wait_raise(&p->queue->wait);
             return;
         }
-        /* Another one may have set the timer in between, to what has changed since. */
+        /* Another thread may have set the timer in between, from an older look. */
         after_ms = due_in_ms(p);
     } while (after_ms >= 0 && (due_ms < 0 || after_ms < due_ms));
 }
@@ -578,8 +583,8 @@ lki_queue_refresh(lki_store *store, lki_thread *thread, lki_queue *queue)
 void
 lki_queues_refresh(lki_store *store, lki_thread *thread)
 {
-    /* It stays noted meanwhile: what it takes out of its queue is no news, else one call would take
-     * out all that has expired. */
+    /* The queue stays remembered meanwhile, so that removing an expired job in here does not add it
+     * again: else one call would remove all expired jobs. */
     for (uint32_t i = 0; i < thread->noted_count; i++) {
         lki_write_enter(thread);
         lki_queue_refresh(store, thread, *lki_noted_at(thread, i));
@@ -592,7 +597,7 @@ static lk_status
 pull_once(pull *p)
 {
     int64_t visibility = p->options->visibility_ms != 0 ? p->options->visibility_ms : LK_MINUTES(5);
-    size_t before = p->taken; /* in other sections */
+    size_t before = p->taken; /* taken in other sections */
     p->ticks = lki_ticks_read(p->store);
     if (LKI_LIKELY(before == 0))
         p->deadline = lki_ticks_after(p->store, &p->ticks, visibility);
@@ -610,7 +615,7 @@ pull_once(pull *p)
     return status;
 }
 
-/* A pull counts once, however often it looked. The queue is there: it is pinned, or in a
+/* Counts an empty pull once, however often it looked. The queue exists: it is pinned, or in a
  * section. */
 static void
 empty_count(pull *p, lk_status status)
@@ -619,9 +624,10 @@ empty_count(pull *p, lk_status status)
         lki_queue_count(p->queue, p->thread, LKI_QUEUE_EMPTY, 1);
 }
 
-/* As many as are there. Each portion is a section of its own, so that garbage can go in between.
- * They are a bounded number: LK_EMPTY if nothing but what has expired or was received too often was
- * found in them; but who waits goes on until there is a job, or nothing. `pinned`: the queue is. */
+/* Pulls in one or several sections, one for each portion, so that retired memory can be freed in
+ * between. A pull without wait has at most SECTIONS: then it is LK_EMPTY if only expired jobs and
+ * dead letters were found. A pull that waits goes on until it has a job or nothing is left.
+ * `pinned`: the queue is. */
 static lk_status
 pull_sections(pull *p, bool pinned)
 {
@@ -649,7 +655,7 @@ pull_sections(pull *p, bool pinned)
 
 /* ---- waiting ---- */
 
-/* The queue is pinned; *thread outside of sections. */
+/* Waits for jobs. The queue is pinned; the thread is outside of sections. */
 static lk_status
 pull_wait(pull *p)
 {
@@ -658,7 +664,7 @@ pull_wait(pull *p)
     lki_ticks ticks = {lki_tick_precise(p->store), true};
     uint64_t end = wait_ms < 0 ? LKI_TIME_MAX : lki_ticks_after(p->store, &ticks, wait_ms);
     lk_status status;
-    lki_wait_begin(wait); /* P15: before the look */
+    lki_wait_begin(wait); /* P15: before the search */
     for (;;) {
         uint32_t signal = lki_wait_signal(wait); /* P15 */
         status = pull_sections(p, true);
@@ -674,13 +680,13 @@ pull_wait(pull *p)
         }
         if (sleep_ms < 0 || sleep_ms > (int64_t)(end - now))
             sleep_ms = (int64_t)(end - now);
-        /* A clock of the caller's may move at any time: it is looked at now and then. */
+        /* A clock of the caller's may jump at any time: it is read now and then. */
         bool hooked = p->store->monotonic_precise_ms == NULL ||
                       (p->store->precise_ms == NULL && lki_load_seq_cst(&p->queue->closed) != 0);
         int64_t slice_ms = hooked ? HOOKED_SLICE_MS : SLICE_MAX_MS; /* P16: see expiry_in_ms */
         lki_wait_sleep(wait, signal, sleep_ms < slice_ms ? sleep_ms : slice_ms);
     }
-    if (status < LK_OK) /* perhaps it was woken for a job, which another one can take */
+    if (status < LK_OK) /* it may have been woken for a job: wake another thread for it */
         lki_wait_notify(wait, 1);
     lki_wait_end(wait);
     return status;
@@ -716,7 +722,7 @@ pull_with(lki_store *store, lki_thread *thread, const lk_pull_options *options, 
     return status;
 }
 
-/* Does it lie in what the pull will overwrite? */
+/* Do the bytes lie in the memory that the pull overwrites? */
 static bool
 is_inside(const lk_result *result, lk_bytes bytes)
 {

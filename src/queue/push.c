@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs come.
+ * Pushes of jobs without an sk of their own. (Jobs with an sk: commit.c.)
  *
- *   1. their places, by one compare-and-swap, which fixes their ULIDs 2. their cells, in the memory
- *   that each place of a segment has for one; cells that need more, or
- *      more than those before them, are made first, apart
- *   3. the stamp of all, then each one's sk, and the cell into its slot
- *   4. the words, one behind the other
- *   5. who waits is woken
+ *   1. One compare-and-swap reserves the places and thereby fixes the ULIDs.
+ *   2. The cells are made in the memory that a segment has for each place. If the cells are too
+ *      large for that, or the caller wants the jobs back, they are made before step 1, apart.
+ *   3. The stamp is read, the same for all; each cell gets its sk and goes into its slot.
+ *   4. The slot words are stored, one after the other.
+ *   5. Waiting threads are woken.
  *
- * A consumer that finds a place reserved and not published passes it over, after a short wait; so
- * does at once whoever else would say that no job is there. Then the job is published with a ready
- * entry, and stamped after that.
+ * A pull that finds a place reserved but not published makes its word PASSED, after a short wait.
+ * Any other call that would report that no job is there does so at once. The push then publishes
+ * that job with a ready entry and a later stamp.
  *
  * Ordering    P2: a place is reserved, then the clock is read, then the word is published (all
- *             seq_cst). A snapshot moves the clock, then looks. If it does not see the reservation,
- *             the stamp is greater than it; if it sees the reservation and no word, it passes the
- *             place over, and the job gets another stamp. So whoever has not seen the job comes
- *             before its stamp (tests/model/push.pml). What breaks otherwise: a snapshot that has
- *             the job and lacks what somebody wrote who then found no job.
- * Progress    lock-free but for the growth of the queue.
+ *             seq_cst); a snapshot moves the clock, then looks. If the snapshot does not see the
+ *             reservation, the stamp is above it. If it sees the reservation and no word, it makes
+ *             the word PASSED, and the job gets another stamp. So every call that has not seen the
+ *             job comes before its stamp (tests/model/push.pml). What breaks otherwise: a snapshot
+ *             contains the job, but not what another thread wrote after it found no job.
+ * Progress    lock-free, except where the queue grows.
  */
 #include "queue/push.h"
 
@@ -36,17 +36,17 @@
 
 enum { FEW = 16 };
 
-/* The cells of a push, in scratch where they are many. */
+/* A running push. Many cells are listed in scratch memory. */
 typedef struct push {
     lki_store *store;
     lki_thread *thread;
     lki_queue *queue;
     const lk_item *jobs;
     size_t count;
-    size_t cell_size; /* of the largest */
-    bool small;       /* they may lie in the segments, if the caller does not want them back */
+    size_t cell_size; /* of the largest cell */
+    bool small;       /* they fit into segments */
     lki_cell **cells;
-    lki_scratch scratch; /* held where they are more than a few */
+    lki_scratch scratch; /* taken if count > FEW */
     lki_cell *few[FEW];
 } push;
 
@@ -57,7 +57,7 @@ cells_discard(push *p, size_t count)
         lki_cell_destroy(p->store, p->cells[i]);
 }
 
-/* A cell apart, with its record. NULL: no memory. */
+/* Makes a cell apart, with its record. NULL: no memory. */
 static lki_cell *
 cell_new(push *p, const lk_item *job)
 {
@@ -72,7 +72,7 @@ cell_new(push *p, const lk_item *job)
     return NULL;
 }
 
-/* Cells apart, before anything can be seen, and the room in `pushed`. */
+/* Makes all cells apart, and room in `pushed`, before anything can be seen. */
 static bool
 cells_make(push *p, lk_result *pushed)
 {
@@ -91,7 +91,7 @@ cells_make(push *p, lk_result *pushed)
     return false;
 }
 
-/* What the cells need. False: a job has an sk of its own. */
+/* Measures the cells. False: a job has an sk of its own. */
 static bool
 cells_measure(push *p)
 {
@@ -101,7 +101,7 @@ cells_measure(push *p)
             return false;
         size_t size = lki_cell_size_in_queue(job);
         largest = size > largest ? size : largest;
-        /* Empty data, which have no record inside, are very long here. */
+        /* Size 0 wraps to the largest value: empty data have no record inside the cell. */
         long_data = job->data.size - 1 > long_data ? job->data.size - 1 : long_data;
     }
     p->small = largest <= LKI_SLAB_CELL_MAX && long_data < LKI_INLINE_MAX - 8;
@@ -109,8 +109,8 @@ cells_measure(push *p)
     return true;
 }
 
-/* May the cells lie in the segments? Nearly always; not where the jobs are large, or larger than
- * those before them, or may point into what the caller wants filled. */
+/* May the cells lie in the segments, as nearly always? No, if the jobs are too large, or larger
+ * than those before them, or the caller wants them back: then they may point into `pushed`. */
 static bool
 cells_fit(const push *p, const lk_result *pushed)
 {
@@ -118,8 +118,8 @@ cells_fit(const push *p, const lk_result *pushed)
     return p->small && pushed == NULL && (tail == NULL || p->cell_size <= tail->cell_size);
 }
 
-/* The cells in the places that were reserved. False: a segment has come in between whose cells are
- * smaller, and memory ran out: the cells that are missing are NULL. */
+/* Makes the cells in the reserved places. False: a segment with smaller cells was added in between,
+ * and memory ran out; cells that are missing are NULL. */
 static bool
 cells_place(push *p, lki_places places)
 {
@@ -137,50 +137,49 @@ cells_place(push *p, lki_places places)
     return made;
 }
 
-/* The places are nobody's. */
+/* Gives up reserved places without publishing them. */
 static void
 cells_give_up(push *p, lki_places places)
 {
     for (size_t i = 0; i < p->count; i++) {
         lki_slot *slot = &places.segment->slots[places.slot];
         if (p->cells[i] != NULL)
-            lki_cell_destroy(
-                p->store, p->cells[i]); /* Gone before any snapshot: nobody looks for its cell. */
+            lki_cell_destroy(p->store, p->cells[i]); /* its stamp is below any snapshot */
         lki_store_seq_cst(&slot->word, lki_job_word(LKI_DONE, 0, 0) | (uint64_t)1 << 4); /* P11 */
         lki_queue_place_left(p->queue, p->thread);
         lki_segment *segment = places.segment;
         lki_places_next(&places);
-        if (lki_reserve(p->thread, 2)) /* else the segment stays with its queue */
+        if (lki_reserve(p->thread, 2)) /* else the segment stays until the queue is freed */
             lki_slots_finish(segment, p->thread, 1);
     }
 }
 
-/* A consumer has passed the place over. The job is visible when the push returns all the same: by a
- * ready entry, or, where there is no memory for one, by its time, which has just passed. Nobody
- * else changes a word that is PASSED. */
+/* Publishes a job whose word is PASSED. The job still has to be visible when the push returns: by a
+ * ready entry, or, without memory for one, by a time that has just passed. Only this thread changes
+ * a PASSED word. */
 static LKI_COLD void
 slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
     lki_state to = {.phase = LKI_WAITING, .time = time};
-    lki_record *record = (lki_record *)lki_load_relaxed(&slot->cell->item); /* ours as yet */
+    lki_record *record = (lki_record *)lki_load_relaxed(&slot->cell->item); /* not published yet */
     lk_bytes sk = {lki_cell_sk(slot->cell), LK_ULID_SIZE};
     to.identity = lki_job_word(LKI_WAITING, 0, time);
     if (time == 0 && (!lki_reserve(p->thread, 8) ||
                       lki_job_announce(p->queue, p->thread, sk, lki_job_word(LKI_PASSED, 0, 0), &to,
                                        lki_tick(p->store)) != LK_OK)) {
         uint64_t now = lki_tick(p->store);
-        time = now > 1 ? now - 1 : 1; /* 0 would be no time */
+        time = now > 1 ? now - 1 : 1; /* 0 is no time */
     }
     if (time != 0)
         lki_job_cover(segment, time);                                   /* P12: before, and after */
-    lki_store_relaxed(&record->word, 0);                                /* nobody looks at it yet */
+    lki_store_relaxed(&record->word, 0);                                /* no reader uses it yet */
     lki_store_seq_cst(&slot->word, lki_job_word(LKI_WAITING, 0, time)); /* P11, P15 */
     lki_record_stamp(p->store, record);                                 /* P2: after the word */
     if (time != 0)
         lki_job_cover(segment, time); /* P12 */
 }
 
-/* The word goes in. */
+/* Publishes one job. */
 static void
 slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 {
@@ -199,7 +198,7 @@ slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
     }
 }
 
-/* What the places tell: the sk, the stamp; each cell into its slot. */
+/* Gives each cell its sk and the stamp, and puts it into its slot. */
 static void
 cells_finish(push *p, lki_places places, lk_result *pushed)
 {
@@ -211,7 +210,7 @@ cells_finish(push *p, lki_places places, lk_result *pushed)
     }
     for (size_t i = 0; i < p->count; i++) {
         lki_cell *cell = p->cells[i];
-        lki_record *record = (lki_record *)lki_load_relaxed(&cell->item); /* ours as yet */
+        lki_record *record = (lki_record *)lki_load_relaxed(&cell->item); /* not published yet */
         unsigned char *sk = cell->bytes + cell->pk_size;
         memcpy(sk, thread->ulid_text, sizeof thread->ulid_text);
         lki_sk_write_place(sk, places.segment, places.slot);
@@ -227,8 +226,8 @@ cells_finish(push *p, lki_places places, lk_result *pushed)
     }
 }
 
-/* The cells of the batch that comes after this one, if it is like it: their lines were a
- * consumer's, and its stores would wait for them one by one. */
+/* Prefetches the cells of the next push, in case it is like this one. Their lines were last written
+ * by consumers, and each store would wait for its line. */
 static void
 cells_prefetch(const push *p, lki_places places)
 {
@@ -241,7 +240,8 @@ cells_prefetch(const push *p, lki_places places)
         LKI_PREFETCH_TO_WRITE(line);
 }
 
-/* All words in a row, so that a consumer who has caught up finds most of a batch at once. */
+/* Publishes all words one after the other, so that a consumer that has caught up finds most of the
+ * jobs at once. */
 static void
 cells_publish(push *p, lki_places places, uint64_t time)
 {
@@ -251,7 +251,7 @@ cells_publish(push *p, lki_places places, uint64_t time)
     }
 }
 
-/* Places; what has expired does not count against `max_depth`. */
+/* Reserves the places. Expired jobs do not count against `max_depth`. */
 static lk_status
 places_reserve(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
 {
@@ -269,7 +269,7 @@ places_reserve(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
         }
         if (LKI_LIKELY(status != LK_NOT_FOUND))
             return status;
-        /* It is being taken out, under the latch of the shard. */
+        /* The queue is being taken out; wait for the latch of the shard. */
         lki_shard_wait(p->store, p->thread, lki_hash_bytes(&p->store->secret, pk));
         status = lki_queue_find_or_create(p->store, p->thread, pk, &p->queue);
         if (status != LK_OK)
@@ -277,9 +277,9 @@ places_reserve(push *p, lk_bytes pk, size_t max_depth, lki_places *places)
     }
 }
 
-/* Jobs with an sk are not counted by the segments: one may have come between the judgement and the
- * reservation. Such a push pins the queue, then looks at the last segment and its word: it sees
- * these places, or they see it. */
+/* Jobs with an sk are not counted by segments: one may have been pushed between the check and the
+ * reservation. Its push pins the queue, then loads the tail and its segment word; this one
+ * reserves, then loads the pins. So one of the two sees the other. */
 static bool
 places_are_too_many(const push *p, size_t max_depth)
 {
@@ -307,7 +307,7 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
     if (LKI_UNLIKELY(!inside)) {
         if (!cells_make(p, pushed))
             return LK_NO_MEMORY;
-        /* From here on the jobs may be gone: they may have pointed into `pushed`. */
+        /* The cells are copies: the jobs may lie in `pushed`, which is overwritten below. */
         pk = (lk_bytes){p->cells[0]->bytes, p->cells[0]->pk_size};
     }
     if (LKI_UNLIKELY(options->delay_ms > 0)) {
@@ -331,7 +331,7 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
         return LK_NO_MEMORY;
     }
     if (LKI_UNLIKELY(pushed != NULL))
-        (void)lki_result_begin(pushed, 0, 0); /* there is room */
+        (void)lki_result_begin(pushed, 0, 0); /* room was made before */
     cells_finish(p, places, pushed);
     cells_publish(p, places, time);
     if (p->count > 1)

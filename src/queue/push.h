@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs come.
+ * Pushes: new jobs get their places, or their keys, and become visible. Statuses: latchkey.h.
  */
 #ifndef LKI_QUEUE_PUSH_H
 #define LKI_QUEUE_PUSH_H

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue of a partition: made, found, counted, taken out when nobody needs it.
+ * The queue of a partition: made, found, counted, and taken out when it is not needed.
  *
- * A queue is reached through its partition and keeps it alive. It is taken out when it is empty,
- * was not used for a minute, and nobody has pinned it: jobs with keys, waiting threads, a
- * descriptor and a closed queue pin. The list of queues is in the order in which they were looked
- * at, so the first one alone says whether anybody's minute is over. Each queue that comes brings a
- * few looks with it, so that queues go as fast as they come. Taking out swaps the pins from 0 to
- * DEAD and seals the last segment under the word that was empty, so neither kind of push can slip
- * in.
+ * A partition points to its queue, and a queue keeps its partition. A queue is taken out when it is
+ * empty, was not used for a minute, and is not pinned. Jobs with keys, waiting threads, a
+ * descriptor and closing pin it. The list of queues is in the order of their last check, so a look
+ * at the first one tells whether any minute is over. Making a queue brings a few such checks, so
+ * queues are removed as fast as they are made. Taking out swaps the pins from 0 to DEAD and seals
+ * the tail by a compare-and-swap of the segment word that was empty, so that no push, with or
+ * without a key, comes in between.
  *
- * Progress    finding never waits; making and taking out take latches.
+ * Progress    Finding never waits. Making and taking out take latches.
  * Ordering    P13 (queue.h).
  */
 #include "queue/queue.h"
@@ -95,7 +95,7 @@ queue_new(lki_store *store, lki_partition *partition)
     queue->object.dispose = queue_dispose;
     queue->store = store;
     queue->partition = partition;
-    /* 15 bits of the store's, 25 of the queue's own. */
+    /* An ULID's owner: 15 bits of the store, 25 of the queue. */
     uint64_t number = lki_add_seq_cst(&lki_queues_of(store)->count, 1);
     lki_ulid_write(queue->owner, number & 0x1ffffff);
     memcpy(queue->owner, store->ulid_mark, sizeof store->ulid_mark);
@@ -107,7 +107,7 @@ queue_new(lki_store *store, lki_partition *partition)
     return queue;
 }
 
-/* At the end of the list: it was used last. */
+/* Appends to the list: it was checked last. */
 static void
 queue_append_latched(lki_queues *queues, lki_queue *queue)
 {
@@ -136,7 +136,7 @@ queue_link(lki_store *store, lki_thread *thread, lki_queue *queue)
     lki_latch_take(&queues->latch, thread);
     queue_append_latched(queues, queue);
     lki_latch_drop(&queues->latch);
-    lki_sweep_soon(thread); /* where queues come, others go */
+    lki_sweep_soon(thread); /* so that queues are removed as fast as they are made */
 }
 
 lk_status
@@ -184,7 +184,7 @@ lki_queue_find_or_create_pinned(lki_store *store, lki_thread *thread, lk_bytes p
             return status;
         if ((lki_add_seq_cst(&(*queue)->pins, pin) & LKI_QUEUE_DEAD) == 0) /* P16, P21 */
             return LK_OK;
-        lki_queue_unpin(*queue, pin); /* it is being taken out, under the latch of the shard */
+        lki_queue_unpin(*queue, pin); /* it is being taken out; wait for the latch of the shard */
         lki_shard_wait(store, thread, lki_hash_bytes(&store->secret, pk));
     }
 }
@@ -193,7 +193,7 @@ void
 lki_queue_unpin(lki_queue *queue, uint64_t pin)
 {
     uint64_t before =
-        lki_add_seq_cst(&queue->pins, (uint64_t)0 - pin); /* P16: after what counts instead */
+        lki_add_seq_cst(&queue->pins, (uint64_t)0 - pin); /* P16: after the other count */
     LK_ASSERT(before >= pin && (uint32_t)before >= (uint32_t)pin);
     (void)before;
 }
@@ -226,7 +226,7 @@ lki_queue_sum(lki_queue *queue, enum lki_queue_counter which)
 
 /* ---- taken out ---- */
 
-/* The one segment that is left, if nothing lies in it. */
+/* Is only the tail left, if anything, and no entry? */
 static bool
 queue_is_empty(lki_queue *queue)
 {
@@ -239,7 +239,7 @@ queue_is_empty(lki_queue *queue)
            lki_order_first(&queue->later) == NULL;
 }
 
-/* Nobody can reserve a place, or pin it, from here on. False: somebody needs it. */
+/* Ends an unused queue: no thread can reserve a place or pin it afterwards. False: it is needed. */
 static bool
 queue_end_latched(lki_queue *queue)
 {
@@ -254,7 +254,7 @@ queue_end_latched(lki_queue *queue)
                          lki_cas_seq_cst(&tail->word, &word, word | LKI_SEALED));   /* P14 */
     if (!ended) {
         if (tail != NULL)
-            lki_store_seq_cst(&tail->leaving, 0); /* P14: not sealed, so nobody could miss it */
+            lki_store_seq_cst(&tail->leaving, 0); /* P14: it is not sealed: no ticket is missed */
         lki_queue_unpin(queue, LKI_QUEUE_DEAD);
         return false;
     }
@@ -266,7 +266,7 @@ queue_end_latched(lki_queue *queue)
     return true;
 }
 
-/* All that goes with it. */
+/* Bytes of the queue and of all that is freed with it. */
 static size_t
 queue_size(lki_queue *queue)
 {
@@ -277,8 +277,8 @@ queue_size(lki_queue *queue)
     return size;
 }
 
-/* Caller: holds the latches of the queues, of the pk's shard and of the partition, and has
- * reserved. */
+/* Caller: holds the latches of the queues, of the pk's shard and of the partition, and has reserved
+ * retirements. */
 static bool
 queue_take_out_latched(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
@@ -297,7 +297,7 @@ queue_take_out_latched(lki_store *store, lki_thread *thread, lki_queue *queue)
     return true;
 }
 
-/* Takes the queue out, if it can go: latches in the order of their ranks, and only tried. */
+/* Takes the queue out, if it is not needed. Only tries the latches, in the order of their ranks. */
 static bool
 queue_take_out(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
@@ -314,8 +314,8 @@ queue_take_out(lki_store *store, lki_thread *thread, lki_queue *queue)
     return gone;
 }
 
-/* The queue that was looked at, or came, the longest time ago. Who is not idle, or cannot go, is
- * looked at again in a minute. False: nobody's minute is over. */
+/* Checks the queue whose last check is the oldest. If it was used or is needed, its next check is
+ * in a minute. False: no queue's minute is over. */
 static bool
 queue_oldest_look_latched(lki_store *store, lki_thread *thread)
 {
@@ -350,8 +350,7 @@ lki_queues_expel(lki_store *store, lki_thread *thread, size_t count)
     return looks;
 }
 
-/* The next queue in turn, which cannot go before it is unpinned. NULL: there is none, or somebody
- * else is at it. */
+/* Pins the next queue to visit. NULL: there is none, or another thread holds the latch. */
 static lki_queue *
 queue_next_pinned(lki_store *store)
 {
@@ -384,7 +383,7 @@ lki_queues_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
     }
 }
 
-/* What a segment is to be when no other thread is there. */
+/* Checks a segment while no other thread uses the store. */
 static void
 segment_check(const lki_segment *segment, uint64_t number)
 {
@@ -418,13 +417,13 @@ segment_empty(lki_store *store, lki_segment *segment)
 {
     for (uint32_t i = 0; i < segment->capacity; i++) {
         lki_slot *slot = &segment->slots[i];
-        uint64_t word = lki_load_relaxed(&slot->word); /* nobody else is there */
+        uint64_t word = lki_load_relaxed(&slot->word); /* no other thread is there */
         if (lki_job_word_is_plain(word) || lki_job_word_phase(word) == LKI_HEADED)
             lki_cell_destroy(store, slot->cell);
     }
 }
 
-/* Below 2^15, and another one than that of the stores before it. */
+/* A number below 2^15, different from that of the store opened before. */
 static uint64_t
 store_number(void)
 {

@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue of a partition: the list of its segments, what is due in them, the entries of its jobs,
- * its counters. What may happen to a job, and when, is said by README.md.
+ * The queue of a partition: its segments, the next due times of its jobs, the sets of entries, its
+ * counters. README.md describes what may happen to a job, and when.
  *
  * Ordering pairs
- *   P11  word of a slot: cell and record, then the word (compare-and-swap); who loads the word
- *        (acquire) may use the cell. Who finds a place reserved and its word empty passes it over,
- *        before he says that there is no job: see P2 of push.c.
- *   P12  bounds. A claimer swaps a word, then loads the bound; a tender marks the bound, then loads
- *        the words (all seq_cst): one of the two sees the other. Else a claim that nobody covers.
+ *   P11  slot word. A push writes cell and record, then the word (compare-and-swap). A thread that
+ *        loads the word (acquire) may use the cell. A thread that finds a place reserved and its
+ *        word empty makes it PASSED before it reports that there is no job: see P2 of push.c.
+ *   P12  next due times. A claim swaps a word, then loads the next due time; a scan marks the next
+ *        due time, then loads the words (all seq_cst). One of the two sees the other. Else a claim
+ *        lapses that no next due time covers, and no pull finds the job.
  *   P13  segment, page, directory, queue: contents, then the pointer (release, acquire).
- *   P16  closing: a push by a commit pins, then loads `closed`; a pull loads `closed`, then what is
- *        gone, then the pins, then the places. A job that goes is counted (by or before a
- *        read-modify-write), then `closed` is loaded; who closes stores it, then loads the counts
- *        (seq_cst). Else a job comes after the last pull, or an end wakes nobody.
- *   P21  depth: a push of a job with a place reserves it, then loads the pins; one of a job with a
- *        key pins, then loads the last segment and its word (all seq_cst). Else both are too many.
- *   P23  depth: a job's place is reserved, then the job is counted as gone (release); who sums what
- *        is gone (acquire), then loads the last segment's word, finds the places of all of that.
- *        Else a queue that was full all the time is taken to have room.
- *   P14  sealing: who finishes a slot adds to `finished`, then loads the segment's word; who seals
- *        swaps the word, then loads `finished` (all seq_cst). Else a segment that stays for ever.
+ *   P14  sealing. A thread that finishes a slot adds to `finished`, then loads the segment word; a
+ *        thread that seals swaps the word, then loads `finished` (all seq_cst). Else neither sees
+ *        that all slots are DONE, and the segment stays for ever.
+ *   P16  closing. A push by a commit pins, then loads `closed`; a pull loads `closed`, then the
+ *        count of removed jobs, then the pins, then the places. A thread that removes a job counts
+ *        it (by or before a read-modify-write), then loads `closed`; the thread that closes stores
+ *        it, then loads the counts (seq_cst). Else a job comes after the last pull, or nobody wakes
+ *        the threads that wait for the end.
+ *   P21  depth. A push of a job with a place reserves it, then loads the pins; a push of a job with
+ *        a key pins, then loads the tail and its segment word (all seq_cst). Else both are let in,
+ *        and the queue is too deep.
+ *   P23  depth. A job's place is reserved before the job is counted as removed (release). A thread
+ *        that loads that count (acquire), then the tail's segment word, finds the places of all
+ *        jobs that it counted. Else a queue that was full all the time seems to have room.
  */
 #ifndef LKI_QUEUE_QUEUE_H
 #define LKI_QUEUE_QUEUE_H
@@ -30,7 +34,7 @@
 #include "queue/segment.h"
 #include "store/partition.h"
 
-/* What is counted, by each thread in a line of its own. */
+/* What is counted. Each thread counts in a line of its own. */
 enum lki_queue_counter {
     LKI_QUEUE_PUSHES,
     LKI_QUEUE_PULLS,
@@ -39,7 +43,7 @@ enum lki_queue_counter {
     LKI_QUEUE_LATE,
     LKI_QUEUE_LOST,
     LKI_QUEUE_DEADS,
-    LKI_QUEUE_REMOVED, /* jobs that had a place and are gone */
+    LKI_QUEUE_REMOVED, /* removed jobs that had a place */
     LKI_QUEUE_COUNTERS
 };
 enum { LKI_QUEUE_LINES = LKI_OR_SMALL(64, 2) };
@@ -48,15 +52,15 @@ typedef struct lki_queue_line {
 } lki_queue_line;
 _Static_assert(sizeof(lki_queue_line) == LKI_LINE, "one line");
 
-/* All queues of a store: behind it. */
+/* All queues of a store; lies behind the store in memory. */
 typedef struct lki_queues {
     lki_latch latch;
-    lki_queue *first, **end;        /* [latch] the first was not looked at for the longest time */
-    lki_queue *hand;                /* [latch] whom to visit next */
+    lki_queue *first, **end;        /* [latch] in the order of their last idle check */
+    lki_queue *hand;                /* [latch] the next queue that upkeep visits */
     _Atomic(uint64_t) count;        /* queues ever made: part of their ULIDs */
-    _Atomic(uint64_t) gone;         /* [P13] queues taken out: what remembers one is stale */
-    _Atomic(int64_t) ulid_floor_ms; /* no queue that is gone has given out more */
-    uint64_t token_mark;            /* [const] in every token of a headed claim */
+    _Atomic(uint64_t) gone;         /* [P13] queues taken out; see thread->queues_gone */
+    _Atomic(int64_t) ulid_floor_ms; /* no removed queue gave out a later ms */
+    uint64_t token_mark;            /* [const] in the token of every record job */
 } lki_queues;
 LKI_INLINE lki_queues *
 lki_queues_of(const lki_store *store)
@@ -70,33 +74,33 @@ struct lki_queue {
     lki_store *store;
     lki_partition *partition; /* outlives the queue */
     unsigned char owner[LKI_ULID_WORD];
-    lki_latch latch;                                  /* guards growth, closing, the end */
+    lki_latch latch;                                  /* guards growth, closing, taking out */
     _Atomic(uint32_t) closed;                         /* [P16] written under the latch */
     bool dead;                                        /* [latch] taken out for want of use */
     lki_queue *next, **link;                          /* [latch] of the store's queues */
-    _Atomic(uint32_t) used;                           /* [stat] since it was last looked at */
-    int64_t used_ms;                                  /* [latch] of the queues: looked at then */
+    _Atomic(uint32_t) used;                           /* [stat] since the last idle check */
+    int64_t used_ms;                                  /* [latch] of the queues: last idle check */
     _Atomic(lki_directory *) directory;               /* [P13] */
     _Atomic(lki_queue_line *) lines[LKI_QUEUE_LINES]; /* [P13] */
-    lki_queue_line shared;                            /* of threads beyond, or without memory */
+    lki_queue_line shared;                            /* for threads without a line of their own */
     lki_wait wait;
     /* producers */
     _Atomic(lki_segment *) tail __attribute__((aligned(LKI_LINE))); /* [P13] */
     _Atomic(uint64_t) removed_seen; /* [stat] a lower bound of what LKI_QUEUE_REMOVED sums to */
-    _Atomic(uint64_t) returned; /* [stat] jobs that came into a place that was counted as removed */
+    _Atomic(uint64_t) returned;     /* [stat] jobs pushed into a place whose job was removed */
     /* consumers */
     _Atomic(lki_segment *) head_segment __attribute__((aligned(LKI_LINE))); /* [P13] */
     lki_next_due due;                                                       /* of all segments */
-    lki_next_due keyed_expires;                  /* of the jobs with keys */
-    _Atomic(struct lki_keyed_hand *) keyed_hand; /* [P13] how far a look at them has come */
-    lki_next_due expires;                        /* of all segments */
-    _Atomic(uint32_t) expire_hand; /* [stat] the segment to begin a look at expiry with */
-    lki_order ready;               /* by sk: what is visible and not at the head segment */
-    _Atomic(uint32_t) announced;   /* [P19] entries that went into it */
-    lki_order later;               /* by time and sk: headed jobs */
-    lki_order avoided;             /* ms to come for which users have keys of their own */
-    /* [P16] jobs with keys, and pushes by commits on their way, in the low half; in the upper half
-     * who needs the queue beyond a section */
+    lki_next_due keyed_expires;                  /* expiry of the jobs with keys */
+    _Atomic(struct lki_keyed_hand *) keyed_hand; /* [P13] where their scan has stopped */
+    lki_next_due expires;                        /* expiry, of all segments */
+    _Atomic(uint32_t) expire_hand;               /* [stat] where the next scan for expiry begins */
+    lki_order ready;                             /* by sk: visible jobs that are not FRONT */
+    _Atomic(uint32_t) announced;                 /* [P19] entries ever inserted into it */
+    lki_order later;                             /* by time and sk: record jobs */
+    lki_order avoided;                           /* ms of user keys that the queue could generate */
+    /* [P16] low half: number of jobs with keys and of pushes by commits that have not ended; upper
+     * half: number of threads and objects that need the queue beyond a section */
     _Atomic(uint64_t) pins __attribute__((aligned(LKI_LINE)));
 };
 #define LKI_QUEUE_KEYED ((uint64_t)1)
@@ -104,7 +108,7 @@ struct lki_queue {
 #define LKI_QUEUE_DEAD ((uint64_t)1 << 63)
 
 /* ---- queue.c ---- */
-/* Somebody pushes or pulls. */
+/* A thread pushes or pulls: the queue is not idle. */
 LKI_INLINE void
 lki_queue_used(lki_queue *queue)
 {
@@ -112,17 +116,17 @@ lki_queue_used(lki_queue *queue)
         lki_store_relaxed(&queue->used, 1);
 }
 
-/* Caller: in a section. NULL: there is none. */
+/* Finds the queue of a partition. NULL: there is none. Caller: in a section. */
 lki_queue *lki_queue_find(lki_store *store, lk_bytes pk);
-/* The same, for who comes often: the thread remembers a few. */
+/* The same; the thread remembers the result. Use lki_queue_find_known, which looks there first. */
 lki_queue *lki_queue_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk);
 LKI_INLINE lki_queue *
 lki_queue_find_known(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
     const unsigned char *name = pk.data;
     lki_queue *queue = thread->queues[name[pk.size - 1] % LKI_QUEUES_KNOWN];
-    /* A queue is retired after that number has moved: while it stands, what was remembered is
-     * there, and in this section it stays. */
+    /* `gone` grows before a queue is retired. If it has not changed, the remembered queue exists
+     * and stays for this section. */
     if (LKI_LIKELY(queue != NULL &&
                    lki_load_seq_cst(&lki_queues_of(store)->gone) == thread->queues_gone && /* P13 */
                    queue->partition->pk_size == pk.size &&
@@ -130,27 +134,28 @@ lki_queue_find_known(lki_store *store, lki_thread *thread, lk_bytes pk)
         return queue;
     return lki_queue_find_slow(store, thread, pk);
 }
-/* Made where there is none. Caller: in a write section. LK_OK, LK_NO_MEMORY. */
+/* Finds the queue or makes it. Caller: in a write section. LK_OK, LK_NO_MEMORY. */
 lk_status lki_queue_find_or_create(lki_store *store, lki_thread *thread, lk_bytes pk,
                                    lki_queue **queue);
-/* Obtains it, and keeps it from being taken out until the unpin. */
+/* The same, and pins it: it is not taken out before the unpin. */
 lk_status lki_queue_find_or_create_pinned(lki_store *store, lki_thread *thread, lk_bytes pk,
                                           uint64_t pin, lki_queue **queue);
 void lki_queue_unpin(lki_queue *queue, uint64_t pin);
 lki_queue_line *lki_queue_line_slow(lki_queue *queue, lki_thread *thread);
 uint64_t lki_queue_sum(lki_queue *queue, enum lki_queue_counter which);
-/* Looks at up to `count` queues that were not looked at for a minute; those that are empty and were
- * not used since go. How many. Caller: outside of sections, as below. */
+/* Checks up to `count` queues that were not checked for a minute, and takes out those that are
+ * empty and were not used since. Returns how many it checked. Caller: outside of sections, as
+ * below. */
 size_t lki_queues_expel(lki_store *store, lki_thread *thread, size_t count);
-/* Visits `count` queues in turn, in a write section for each visit; `whole`: as long as it returns
- * true. */
+/* Visits the next `count` queues, each visit in a write section of its own. `whole`: repeats the
+ * visit of a queue as long as it returns true. */
 typedef bool (*lki_queue_visit)(lki_store *store, lki_thread *thread, lki_queue *queue);
 void lki_queues_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
                       lki_queue_visit visit);
 void lki_queues_open(lki_store *store);
 void lki_queues_close(lki_store *store);
 
-/* The slot of a place as a key has it; NULL: none, not any more, or not yet. */
+/* The slot of a place, as an sk encodes it. NULL: not reserved, or its segment has left. */
 lki_slot *lki_queue_slot_slow(lki_queue *queue, uint64_t place, lki_segment **segment);
 LKI_INLINE lki_slot *
 lki_queue_slot(lki_queue *queue, uint64_t place, lki_segment **segment)
@@ -172,7 +177,7 @@ lki_queue_count(lki_queue *queue, lki_thread *thread, enum lki_queue_counter whi
         slot < LKI_QUEUE_LINES ? lki_load_acquire(&queue->lines[slot]) : NULL; /* P13 */
     if (LKI_UNLIKELY(line == NULL))
         line = lki_queue_line_slow(queue, thread);
-    if (LKI_LIKELY(line != &queue->shared)) /* its own: nobody else writes it */
+    if (LKI_LIKELY(line != &queue->shared)) /* its own line: no other thread writes it */
         lki_store_release(&line->counter[which],
                           lki_load_relaxed(&line->counter[which]) + n); /* P23 */
     else

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Walks over the cells of a queue's jobs that have a place.
+ * The walk over the cells of a queue's jobs that lie in slots (lki_hooks).
  *
- * A place is reserved, in a segment that is in the directory, before the stamp of its job is read,
- * so what is reserved after the snapshot was taken is not in it; and what is reserved and not
- * published when the walk comes there is passed over, and gets a later stamp: a walk that begins
- * after its snapshot finds every job that was there. A job that is gone counts if its stamp is
- * above the snapshot; its cell is still there, because the section is older than its retirement,
- * and so is its segment.
+ * Why the walk finds every job of its snapshot: a push reserves its place before it reads its
+ * stamp. A place that is reserved after the snapshot was taken therefore has a later stamp. A place
+ * that is reserved but not published when the walk comes there becomes PASSED, and its job gets a
+ * later stamp. A removed job counts if the stamp of its DONE word is above the snapshot. Its cell
+ * and its segment still exist, as the walk's section began before they were retired.
  *
  * Progress    never waits.
+ * Ordering    P11, P13, P14 (queue.h).
  */
 #include "queue/queue_walk.h"
 
@@ -23,7 +23,8 @@ cell_sk(const lki_cell *cell)
     return (lk_bytes){lki_cell_sk(cell), cell->sk_size};
 }
 
-/* No key of the segment is below this, and no key of an earlier one above. */
+/* Are all keys of the segment above `key`? No key of a segment is below its slot 0 at `first_ms`,
+ * and no key of an earlier one is above that. */
 static bool
 segment_is_above(const lki_segment *segment, lk_bytes key)
 {
@@ -32,9 +33,9 @@ segment_is_above(const lki_segment *segment, lk_bytes key)
     return lk_bytes_compare((lk_bytes){least, sizeof least}, key) > 0;
 }
 
-/* The segment where the walk begins: the last one whose least key is not above `from`, for both
- * directions. Found by halving the range of numbers: of what is left of a range the first segment
- * is asked. */
+/* The segment where the walk begins, in both directions: the last one whose least key is not above
+ * `from`. Binary search over segment numbers; the first segment in a half of the range stands for
+ * it, as numbers may be missing. */
 static lki_segment *
 segment_first(const lki_hooked_walk *w)
 {
@@ -42,7 +43,7 @@ segment_first(const lki_hooked_walk *w)
     if (!w->bounded)
         return lki_queue_segment_from(directory, w->reverse ? UINT64_MAX : 0, w->reverse);
     lki_segment *first = lki_queue_segment_from(directory, 0, false), *found = NULL;
-    uint64_t low = 0, high = 0; /* segments below `low` are not above, those from `high` on are */
+    uint64_t low = 0, high = 0; /* segments below `low`: not above; from `high` on: above */
     if (first != NULL)
         high = directory->page[directory->count - 1]->first + LKI_PAGE_SEGMENTS;
     while (low < high) {
@@ -58,8 +59,8 @@ segment_first(const lki_hooked_walk *w)
     return found != NULL || w->reverse ? found : first;
 }
 
-/* The key of a slot from `slot` on whose cell is there; NULL: there is none below `end`. *at: its
- * slot. */
+/* The first slot from `slot` on whose cell can be read. NULL: there is none below `end`. *at: its
+ * index. */
 static const lki_cell *
 slot_known(const lki_hooked_walk *w, int64_t slot, int64_t end, int64_t *at)
 {
@@ -76,7 +77,8 @@ slot_known(const lki_hooked_walk *w, int64_t slot, int64_t end, int64_t *at)
     return NULL;
 }
 
-/* The first slot whose key is not below `from`; those that are gone count as either. */
+/* The first slot whose key is not below `from`, by binary search. A slot without a readable cell
+ * counts for either side. */
 static int64_t
 slot_first(const lki_hooked_walk *w, int64_t reserved)
 {
@@ -104,7 +106,7 @@ segment_enter(lki_hooked_walk *w, lki_segment *segment)
         w->slot = slot_first(w, reserved) - w->reverse;
 }
 
-/* The cell of the slot, if its job counts. */
+/* The cell of the slot, if its job is in the snapshot and within the limits. */
 static lki_cell *
 slot_cell(const lki_hooked_walk *w, lki_slot *slot)
 {
@@ -134,7 +136,7 @@ slot_next(lki_hooked_walk *w)
             lki_cell *cell = slot_cell(w, slot);
             if (cell == NULL)
                 continue;
-            w->bounded = false; /* all that follow are on the right side */
+            w->bounded = false; /* all that follow are within the limits */
             return cell;
         }
         uint64_t number = segment->number;

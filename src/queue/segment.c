@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * Segments of a queue: places are reserved in order, found by their number, given up, and come back
- * as memory.
+ * Segments of a queue: places are reserved in order, found by number, and given up; segments are
+ * made and freed.
  *
- *   lki_places_reserve  one compare-and-swap of the tail's word: {ms, sealed, slots reserved}
- *   queue_grow           under the queue's latch: new segments, planted in their pages and in the
- *                       directory, linked; then the old tail is sealed; then the tail moves
- *   lki_slots_finish    the last slot of a sealed segment sends it off: a ticket, two epochs, out
- *                       of its page; two more, the head segment is not on it; two more, freed
+ *   lki_places_reserve  one compare-and-swap of the tail's segment word {ms, sealed, slots
+ *                       reserved}
+ *   queue_grow_latched  under the queue's latch, in this order: make new segments; seal the old
+ *                       tail; enter the new ones into their pages and the directory; link them;
+ *                       move the tail
+ *   lki_slots_finish    the last DONE slot of a sealed segment retires it. Two epochs later it
+ *                       leaves its page; two more, and no head segment can point to it; two more,
+ *                       and it is freed
  *
  * The segments are a linked list with one compare-and-swap per element, after Michael, Scott,
  * "Simple, Fast, and Practical Non-Blocking and Blocking Concurrent Queue Algorithms", 1996.
  *
- * Progress    reserving in a segment with room, finding, finishing: lock-free. Growing takes the
- *             queue's latch.
- * Invariants  I-segment1: ms of a segment's word never falls, and begins with its predecessor's; a
- *             place is given out once: ULIDs strictly increase. I-segment2: a segment leaves two
- *             epochs after its last slot was given up, so no section is left whose snapshot could
- *             see a job in it. I-segment3: the head segment does not stay on a segment that leaves.
+ * Progress    Reserving in a segment with room, finding and finishing are lock-free. Growing takes
+ *             the queue's latch.
+ * Invariants  I-segment1: the ms in a segment word never falls and begins with its predecessor's,
+ *             and each place is given out once; so ULIDs strictly increase.
+ *             I-segment2: a segment leaves its page two epochs after its last slot was given up; by
+ *             then no section has a snapshot that could see a job in it.
+ *             I-segment3: the head segment does not stay on a segment that leaves.
  * Ordering    P13, P14 (queue.h).
  */
 #include "queue/queue.h"
@@ -90,15 +94,16 @@ directory_dispose(lki_thread *thread, void *object)
 
 /* ---- the directory ---- */
 
-/* The last segment of a queue is live in its page until its successor is in its own: no more come
- * here. */
+/* A page without live segments gets no new ones: the last segment of a queue stays live in its page
+ * until its successor is live. */
 static bool
 page_is_over(lki_queue_page *page)
 {
     return lki_load_seq_cst(&page->live) == 0; /* P13 */
 }
 
-/* A new directory without the pages that are over, with room for `added` more. NULL: no memory. */
+/* Makes a directory with the pages that are still used and room for `added` more. NULL: no
+ * memory. */
 static lki_directory *
 directory_copy(lki_queue *queue, size_t added)
 {
@@ -115,14 +120,15 @@ directory_copy(lki_queue *queue, size_t added)
     return made;
 }
 
-/* Puts `made` in place; what it lacks is retired. Caller: with retirements reserved for all. */
+/* Puts `made` in place and retires the pages that it lacks. Caller: has reserved the
+ * retirements. */
 static void
 directory_replace_latched(lki_queue *queue, lki_thread *thread, lki_directory *made)
 {
     lki_directory *old = lki_load_acquire(&queue->directory); /* P13 */
     lki_store_seq_cst(&queue->directory, made);               /* P13 */
     for (size_t i = 0, kept = 0; old != NULL && i < old->count; i++)
-        if (made->page[kept] == old->page[i]) /* in the same order, and there is as much room */
+        if (made->page[kept] == old->page[i]) /* same order, and there is room */
             kept++;
         else
             lki_retire(thread, LKI_OBJECT, old->page[i], sizeof(lki_queue_page));
@@ -135,13 +141,13 @@ directory_trim_latched(lki_queue *queue, lki_thread *thread)
 {
     const lki_directory *old = lki_load_acquire(&queue->directory); /* P13 */
     if (!lki_reserve(thread, old->count + 4))
-        return; /* with the next page, then */
+        return; /* the next new page will trim */
     lki_directory *made = directory_copy(queue, 0);
     if (made != NULL)
         directory_replace_latched(queue, thread, made);
 }
 
-/* The first page that ends behind a segment number. */
+/* Index of the first page that ends above a segment number. */
 static size_t
 directory_position(const lki_directory *directory, uint64_t number)
 {
@@ -234,10 +240,10 @@ lki_slot_look(lki_segment *segment, lki_slot *slot)
 
 /* ---- the end of a segment ---- */
 
-/* The segment behind this one that is still in its page. NULL: there is none, or not yet. A large
- * batch fills several in, in their order. A look that began before the first came may find the
- * second; so where it has found one that is further off, a second look finds those in between,
- * unless they have left. */
+/* The search goes through the directory, page by page. A large push enters several segments in
+ * order, so a search that began before the first was entered may find the second one. If the found
+ * number is not the next one, a second search finds those in between, unless they have left. NULL:
+ * there is none, or not yet. */
 lki_segment *
 lki_segment_next(const lki_segment *segment)
 {
@@ -249,7 +255,7 @@ lki_segment_next(const lki_segment *segment)
     return next;
 }
 
-/* The head segment must not stay here. */
+/* Moves the head segment on, if it is this one. */
 static void
 head_segment_pass(lki_segment *segment)
 {
@@ -258,8 +264,9 @@ head_segment_pass(lki_segment *segment)
         lki_cas_seq_cst(&segment->queue->head_segment, &front, lki_segment_next(segment)); /* P13 */
 }
 
-/* Two epochs after it left its page: who saw it there, and could still move the head segment here,
- * is gone. Who finds the head segment here now is waited for by the epochs to come. */
+/* Runs two epochs after the segment left its page. No thread is left that saw it there and could
+ * still move the head segment to it. Threads that found it as the head segment are covered by the
+ * next two epochs. */
 static bool
 segment_retire(lki_thread *thread, void *object)
 {
@@ -273,7 +280,7 @@ segment_retire(lki_thread *thread, void *object)
     head_segment_pass(segment);
     segment->object.dispose = segment_dispose;
     lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
-    lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: last: then page and queue may go */
+    lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: the last step: then page and queue may go */
     if (page_is_over(page) && lki_latch_try(&queue->latch)) {
         directory_trim_latched(queue, thread);
         lki_latch_drop(&queue->latch);
@@ -281,13 +288,13 @@ segment_retire(lki_thread *thread, void *object)
     return true;
 }
 
-/* Two epochs after its last slot was given up: nobody's snapshot has a job in it. */
+/* Runs two epochs after its last slot was given up: no snapshot is left that has a job of it. */
 static bool
 segment_leave(lki_thread *thread, void *object)
 {
     lki_segment *segment = object;
     if (lki_thread_store(thread)->closing)
-        return true; /* it is still in its page, and goes with the queue */
+        return true; /* it stays in its page and is freed with the queue */
     if (!lki_reserve(thread, 4))
         return false;
     lki_queue_page *page = segment->page;
@@ -310,11 +317,11 @@ lki_segment_leave(lki_segment *segment, lki_thread *thread)
 
 /* ---- growth ---- */
 
-/* What a growth makes before anything can be seen. */
+/* The objects that a growth makes before any of them can be seen. */
 typedef struct growth {
     lki_segment *first, *last;
     lki_directory *directory;
-    size_t segments, kept; /* pages of the directory that are not new */
+    size_t segments, kept; /* `kept`: pages of the directory that are not new */
 } growth;
 
 static lki_queue_page *
@@ -356,7 +363,7 @@ growth_discard(lki_queue *queue, growth *g)
 {
     const lki_allocator *allocator = &queue->store->domain.allocator;
     for (lki_segment *s = g->first, *next; s != NULL; s = next) {
-        next = lki_load_relaxed(&s->next); /* nobody saw them */
+        next = lki_load_relaxed(&s->next); /* not published */
         lki_segment_free(queue->store, s);
     }
     for (size_t i = g->kept; g->directory != NULL && i < g->directory->count; i++)
@@ -365,7 +372,7 @@ growth_discard(lki_queue *queue, growth *g)
         lki_free(allocator, g->directory, directory_size(g->directory->room));
 }
 
-/* A directory with pages for the segments from `first` up to `end`. */
+/* Makes a directory with pages for the segments from `first` up to `end`. */
 static bool
 growth_pages_latched(lki_queue *queue, growth *g, uint64_t first, uint64_t end)
 {
@@ -384,7 +391,8 @@ growth_pages_latched(lki_queue *queue, growth *g, uint64_t first, uint64_t end)
     return true;
 }
 
-/* Segments for `count` places behind `tail` (NULL: the first of the queue), and their pages. */
+/* Makes segments for `count` places behind `tail` (NULL: the first of the queue), and their
+ * pages. */
 static bool
 growth_make_latched(lki_queue *queue, const lki_segment *tail, size_t count, size_t cell_size,
                     growth *g)
@@ -405,7 +413,7 @@ growth_make_latched(lki_queue *queue, const lki_segment *tail, size_t count, siz
         if (segment == NULL)
             return false;
         if (g->last != NULL)
-            lki_store_relaxed(&g->last->next, segment); /* nobody sees them yet */
+            lki_store_relaxed(&g->last->next, segment); /* not published yet */
         else
             g->first = segment;
         g->last = segment;
@@ -413,7 +421,7 @@ growth_make_latched(lki_queue *queue, const lki_segment *tail, size_t count, siz
     return true;
 }
 
-/* Fills the new segments in: `count` places are reserved in them. */
+/* Publishes the new segments, in which `count` places are reserved. */
 static void
 growth_plant_latched(lki_queue *queue, lki_thread *thread, lki_segment *tail, growth *g,
                      uint64_t before, int64_t ms, size_t count)
@@ -425,7 +433,7 @@ growth_plant_latched(lki_queue *queue, lki_thread *thread, lki_segment *tail, gr
         size_t here = count < s->capacity ? count : s->capacity;
         bool sealed = s != g->last || lki_load_acquire(&queue->closed) != 0; /* P16 */
         if (sealed && s == g->last)
-            lki_store_relaxed(&s->leaving, 1); /* nobody sees it yet; it stays with the queue */
+            lki_store_relaxed(&s->leaving, 1); /* not published yet; it stays with the queue */
         s->before = before;
         s->first_ms = ms;
         s->page = directory->page[directory_position(directory, s->number)];
@@ -452,14 +460,15 @@ lki_queue_seal_latched(lki_queue *queue)
     lki_or_seq_cst(&tail->word, LKI_SEALED); /* P14 */
 }
 
-/* Under the latch of a queue that is open: then its last segment is not sealed. */
+/* Has the tail room for `count` places? Under the latch of an open queue its tail is not sealed. */
 static bool
 has_room(lki_segment *tail, size_t count)
 {
     return count <= tail->capacity - LKI_RESERVED(lki_load_seq_cst(&tail->word)); /* P14 */
 }
 
-/* The next ms for which there is no key of the users' own. Those that lie behind `passed` go. */
+/* The first ms from `ms` on that no user key avoids (hooks.c: key_avoid). Avoided times below
+ * `passed` are removed, up to AT_ONCE of them. */
 static LKI_COLD int64_t
 ms_avoid(lki_queue *queue, lki_thread *thread, int64_t ms, int64_t passed)
 {
@@ -477,7 +486,8 @@ ms_avoid(lki_queue *queue, lki_thread *thread, int64_t ms, int64_t passed)
     return ms;
 }
 
-/* ULIDs of a queue begin above those of its predecessors of the same name. */
+/* The ms with which the next segment begins. The ULIDs of a new queue begin above those of earlier
+ * queues of that name. */
 static int64_t
 growth_ms(lki_queue *queue, const lki_segment *tail, uint64_t word, int64_t ms)
 {
@@ -486,7 +496,7 @@ growth_ms(lki_queue *queue, const lki_segment *tail, uint64_t word, int64_t ms)
                         : lki_load_seq_cst(&lki_queues_of(queue->store)->ulid_floor_ms) + 1;
     const uint64_t mask = LKI_ULID_MASK >> LKI_SEGMENT_BITS;
     if (tail != NULL && ((tail->number + 1) & mask) == 0)
-        least++; /* places begin anew */
+        least++; /* the place wraps to 0, so ms has to grow */
     if (ms < least)
         ms = least;
     return ms < LKI_ULID_MS_MAX ? ms : LKI_ULID_MS_MAX;
@@ -509,8 +519,8 @@ queue_grow_latched(lki_queue *queue, lki_thread *thread, size_t count, int64_t m
                 growth_make_latched(queue, tail, count, cell_size, &g);
     uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
     lk_status status = made ? LK_OK : LK_NO_MEMORY;
-    /* The seal, under the depth that was judged; who finds it without a successor comes to the
-     * latch. */
+    /* Seals the tail, if the depth that was checked has not changed. A thread that finds it sealed
+     * without a successor waits for the latch. */
     do
         if (made && max_depth != 0 && lki_queue_depth(queue, tail, word) + count > max_depth)
             status = LK_BUSY;
@@ -528,7 +538,7 @@ queue_grow_latched(lki_queue *queue, lki_thread *thread, size_t count, int64_t m
     *places = (lki_places){g.first, 0, ms};
     lki_store_seq_cst(&queue->tail, g.last); /* P13, P21 */
     if (tail != NULL && even_closed)
-        lki_store_seq_cst(&tail->leaving, 0); /* P14: it need not stay any more */
+        lki_store_seq_cst(&tail->leaving, 0); /* P14: it may leave now */
     if (tail != NULL)
         lki_slots_finish(tail, thread, 0);
     return LK_OK;
@@ -548,7 +558,7 @@ lki_queue_depth(lki_queue *queue, const lki_segment *tail, uint64_t word)
     lki_store_relaxed(&queue->removed_seen, removed);
     uint64_t keyed = (uint32_t)lki_load_seq_cst(&queue->pins); /* the low half */
     uint64_t places = lki_queue_places(queue, tail, word);
-    /* Jobs may have come and gone since the word was read. */
+    /* Jobs may have been added and removed since the word was read. */
     return (places > removed ? places - removed : 0) + keyed;
 }
 
@@ -560,13 +570,14 @@ places_now(lki_queue *queue)
     return lki_queue_places(queue, tail, word);
 }
 
-/* Places and what is gone only grow: read before and after the jobs with keys they are bounds of
- * what there was then. What is gone is read before the places that it is taken from (P23). Jobs
- * that come and go meanwhile make it uncertain, and it is looked at again. */
+/* Both counts, of places and of removed jobs, only grow. Read before and after the count of jobs
+ * with keys, they bound what they were at that instant. Removed jobs are counted before the places
+ * (P23). The loop repeats only if jobs that were added or removed meanwhile leave the answer
+ * open. */
 bool
 lki_queue_is_deeper(lki_queue *queue, size_t max_depth, size_t but)
 {
-    /* No queue has half as many, and sums stay sums. */
+    /* Far more than any queue holds, and the sums below cannot overflow. */
     uint64_t most = (max_depth < INT64_MAX ? max_depth : INT64_MAX) + (uint64_t)but;
     uint64_t removed = lki_queue_sum(queue, LKI_QUEUE_REMOVED), places = places_now(queue);
     for (;;) {
@@ -582,7 +593,8 @@ lki_queue_is_deeper(lki_queue *queue, size_t max_depth, size_t but)
     }
 }
 
-/* Is the queue so full that `count` more would be too many? */
+/* Would `count` more jobs be too many? The count of removed jobs that was last seen may already
+ * tell that they are not. */
 static bool
 is_too_deep(lki_queue *queue, const lki_segment *tail, uint64_t word, size_t count,
             size_t max_depth)
@@ -634,7 +646,7 @@ lki_places_reserve_closed(lki_queue *queue, lki_thread *thread, int64_t ms, lki_
     lki_segment *tail = lki_load_acquire(&queue->tail);               /* P13 */
     uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
     if (tail != NULL && LKI_RESERVED(word) < tail->capacity) {
-        /* It is sealed, so that nobody else gives out more of it. */
+        /* It is sealed: only the latch's owner gives out more of it. */
         ms = growth_ms(queue, tail, word, ms);
         ms = ms_avoid(queue, thread, ms, (int64_t)(word >> 16));
         *places = (lki_places){tail, LKI_RESERVED(word), ms};

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Segments of a queue: the slots in which jobs without an sk of their own lie, in the order of
- * their places; pages and the directory, by which places are found. P11 to P14: queue.h.
+ * Segments of a queue: arrays of slots in which jobs without an sk of their own lie, in the order
+ * of their places. Pages and a directory find a segment by its number.
+ *
+ * Threads: a push reserves slots in the last segment, the tail. A pull claims from the head
+ * segment. Any thread may find a slot by its place, in a section. Ordering pairs P11 to P14:
+ * queue.h.
  */
 #ifndef LKI_QUEUE_SEGMENT_H
 #define LKI_QUEUE_SEGMENT_H
@@ -10,7 +14,7 @@
 #include "base/ulid.h"
 #include "queue/times.h"
 
-/* The slots of a segment of the full size are 8 KB; behind them is memory for as many cells. */
+/* A full-size segment has 8 KB of slots; behind them is memory for as many cells. */
 enum {
     LKI_SEGMENT_BITS = 9,
     LKI_SEGMENT_SLOTS = LKI_OR_SMALL(500, 3),
@@ -21,8 +25,8 @@ typedef struct lki_queue_page lki_queue_page;
 typedef struct lki_segment lki_segment;
 
 typedef struct lki_slot {
-    _Atomic(uint64_t) word; /* [P11] see job.h */
-    lki_cell *cell;         /* [const] once the word is set; gone some time after DONE */
+    _Atomic(uint64_t) word; /* [P11] see word.h */
+    lki_cell *cell;         /* [const] once the word is set; freed some time after DONE */
 } lki_slot;
 
 struct lki_segment {
@@ -31,11 +35,11 @@ struct lki_segment {
     uint64_t before;      /* [const] places reserved in earlier segments */
     int64_t first_ms;     /* [const] no ULID in it has less, none in earlier ones more */
     uint32_t capacity;    /* [const] */
-    uint32_t cell_size;   /* [const] of each slot's cell in `cells` */
+    uint32_t cell_size;   /* [const] bytes of a slot's part of `cells` */
     unsigned char *cells; /* [const] behind the slots */
     lki_queue_page *page; /* [const] */
     lki_queue *queue;     /* [const] */
-    lki_next_due *due;    /* [const] its bound, in its page */
+    lki_next_due *due;    /* [const] its next due time, in its page */
     unsigned char text[2 * LKI_ULID_WORD]; /* [const] of slot 0's sk, behind the milliseconds */
     _Atomic(lki_segment *) next;           /* [P13] set soon after the seal */
     /* ms of the last ULID << 16 | sealed << 15 | slots reserved */
@@ -48,14 +52,15 @@ struct lki_segment {
 #define LKI_SEALED ((uint64_t)0x8000)
 #define LKI_RESERVED(word) ((uint32_t)((word)&0x7fff))
 
-/* Lower bounds of times, dense, for 64 segments. */
+/* A page: pointers to 64 segments, and their next due times side by side, so that a scan is
+ * short. */
 struct lki_queue_page {
     lki_object object;
     uint64_t first;         /* [const] number of its first segment, a multiple of 64 */
     _Atomic(uint32_t) live; /* [P13] segments in it */
     _Atomic(lki_segment *) segment[LKI_PAGE_SEGMENTS]; /* [P13] */
-    lki_next_due due[LKI_PAGE_SEGMENTS];               /* of plain words */
-    lki_next_due expires[LKI_PAGE_SEGMENTS];           /* of plain jobs */
+    lki_next_due due[LKI_PAGE_SEGMENTS];               /* of plain jobs: deadlines and delays */
+    lki_next_due expires[LKI_PAGE_SEGMENTS];           /* of plain jobs: their expiry */
 };
 
 typedef struct lki_directory {
@@ -64,18 +69,18 @@ typedef struct lki_directory {
     lki_queue_page *page[]; /* [const] ascending by `first` */
 } lki_directory;
 
-/* Places in a row, from `slot` of `segment` on; what does not fit is in its successors. */
+/* Consecutive places from `slot` of `segment` on, continued in the segments that follow. */
 typedef struct lki_places {
     lki_segment *segment;
     uint32_t slot;
     int64_t ms;
 } lki_places;
-/* `count` > 0; `max_depth` 0: no limit; `cell_size`: of the cells of a new segment. Caller: in a
- * write section. LK_OK, LK_CLOSED, LK_BUSY: too deep, LK_NO_MEMORY, LK_NOT_FOUND: the queue is
- * dead. */
+/* Reserves `count` > 0 places. `max_depth`: of the queue, 0: no limit. `cell_size`: room for each
+ * cell if a new segment is made. Caller: in a write section. LK_OK, LK_CLOSED, LK_BUSY: too deep,
+ * LK_NO_MEMORY, LK_NOT_FOUND: the queue is dead. */
 lk_status lki_places_reserve(lki_queue *queue, lki_thread *thread, size_t count, int64_t ms,
                              size_t max_depth, size_t cell_size, lki_places *places);
-/* One, for a dead letter, in a queue that is closed. LK_OK, LK_NO_MEMORY. */
+/* Reserves one place for a dead letter in a closed queue. LK_OK, LK_NO_MEMORY. */
 lk_status lki_places_reserve_closed(lki_queue *queue, lki_thread *thread, int64_t ms,
                                     lki_places *to);
 LKI_INLINE void
@@ -86,28 +91,28 @@ lki_places_next(lki_places *places)
     places->segment = lki_load_acquire(&places->segment->next); /* P13 */
     places->slot = 0;
 }
-enum { LKI_SLAB_CELL_MAX = 512 }; /* what is larger has a cell apart */
+enum { LKI_SLAB_CELL_MAX = 512 }; /* a larger cell is allocated apart */
 LKI_INLINE lki_cell *
 lki_slab_cell(const lki_segment *segment, uint32_t slot)
 {
     return (lki_cell *)(void *)(segment->cells + (size_t)slot * segment->cell_size);
 }
-/* Jobs that are there when the word of the tail was `word`, those with keys too; a little more than
- * the truth while jobs go. */
+/* Number of jobs, those with keys included, when the tail's segment word was `word`. May be too
+ * high while jobs are removed. */
 uint64_t lki_queue_depth(lki_queue *queue, const lki_segment *tail, uint64_t word);
-/* Are there more than `max_depth`, but for so many? Exact at some instant of the call; who has
- * given a job a place, or pinned the queue for it, counts it (P21). */
+/* Are there more than `max_depth` + `but` jobs? Exact at some instant of the call. A job counts
+ * from when it has its place, or has pinned the queue (P21). */
 bool lki_queue_is_deeper(lki_queue *queue, size_t max_depth, size_t but);
-/* Places that jobs have come into so far, one that came again into its own counted again. */
+/* Number of places that were ever filled. A place that was filled again counts again. */
 uint64_t lki_queue_places(lki_queue *queue, const lki_segment *tail, uint64_t word);
-/* The word of a slot, for who says that no job is there, or not as of his snapshot. A place that is
- * reserved and not published is passed over: its job comes after that. LKI_JOB_WORD_EMPTY: it is
- * not reserved. */
+/* The slot word, for a reader that will report that no job is there, or none in its snapshot. An
+ * empty word of a reserved place becomes PASSED, so its job gets a stamp after this read. Returns
+ * EMPTY if the place is not reserved. */
 uint64_t lki_slot_look(lki_segment *segment, lki_slot *slot);
-/* The next segment that has not left. `next` is only for places that are reserved: a successor may
- * have left before. Caller: in a section. */
+/* The next segment that is still in its page. (The field `next` may lead to a segment that has
+ * left.) Caller: in a section. */
 lki_segment *lki_segment_next(const lki_segment *segment);
-/* So many slots are done with. Caller: in a write section with 1 retirement reserved. */
+/* `count` slots of the segment are DONE. Caller: in a write section with 1 retirement reserved. */
 void lki_segment_leave(lki_segment *segment, lki_thread *thread);
 LKI_INLINE void
 lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count)
@@ -118,9 +123,9 @@ lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count)
     if (LKI_UNLIKELY((word & LKI_SEALED) != 0 && finished == LKI_RESERVED(word)))
         lki_segment_leave(segment, thread);
 }
-/* No places are given out any more; the last segment stays with the queue. */
+/* Ends the giving out of places. The last segment stays with the queue. */
 void lki_queue_seal_latched(lki_queue *queue);
-/* The sk of a place; all of it but its milliseconds. */
+/* Writes the sk of a place; the second function writes all but its milliseconds. */
 void lki_sk_write(unsigned char *sk, const lki_segment *segment, uint32_t slot, int64_t ms);
 LKI_INLINE void
 lki_sk_write_place(unsigned char *sk, const lki_segment *segment, uint32_t slot)
@@ -130,7 +135,7 @@ lki_sk_write_place(unsigned char *sk, const lki_segment *segment, uint32_t slot)
     sk[LK_ULID_SIZE - 2] = lki_ulid_digit[(segment->number & 1) << 4 | slot >> 5];
     sk[LK_ULID_SIZE - 1] = lki_ulid_digit[slot & 31];
 }
-/* The place of a slot as keys have it. */
+/* The place of a slot, as an sk encodes it. */
 LKI_INLINE uint64_t
 lki_slot_place(const lki_segment *segment, const lki_slot *slot)
 {
@@ -138,9 +143,9 @@ lki_slot_place(const lki_segment *segment, const lki_slot *slot)
            LKI_ULID_MASK;
 }
 void lki_segment_free(lki_store *store, lki_segment *segment);
-/* Bytes of a directory with its pages and what is in them. */
+/* Bytes of a directory, its pages and their segments. */
 size_t lki_segments_size(const lki_directory *directory);
-/* The first segment that may hold a key from `number` on, in order; NULL: none. */
+/* The first segment with a number from `number` on, in this direction; NULL: none. */
 lki_segment *lki_queue_segment_from(const lki_directory *directory, uint64_t number, bool reverse);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lower bounds of times.
+ * Next due times: lowered, marked and raised (times.h).
  *
  * Progress    lock-free.
  * Ordering    P12 (queue.h).
@@ -13,9 +13,11 @@ lki_next_due_cover_slow(lki_next_due *bound, uint64_t time)
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
     for (;;) {
         bool news = seen >> LKI_TIME_SHIFT > time;
-        /* Also where it is low enough: who is looking has perhaps been past the word already. */
+        /* The mark goes even if the time is low enough: the scan may have read this job's word
+         * before the job changed. */
         uint64_t least = news ? time : seen >> LKI_TIME_SHIFT;
-        /* The version stays: a mark that comes after this has the next one. */
+        /* The version stays. The next mark has the next one, so a scan that began earlier cannot
+         * end. */
         if (lki_cas_seq_cst(bound, &seen,
                             least << LKI_TIME_SHIFT | (seen & LKI_VERSION_MASK))) /* P12 */
             return news;
@@ -31,7 +33,7 @@ lki_next_due_begin(lki_next_due *bound)
         begun = seen >> LKI_TIME_SHIFT << LKI_TIME_SHIFT |
                 (((seen >> 1) + 1) << 1 & LKI_VERSION_MASK) | 1;
     while (!lki_cas_seq_cst(bound, &seen, begun)); /* P12 */
-    /* Also before the pointers that lead to the words, which are loaded with acquire. */
+    /* The mark is set before the pointers to the words are loaded (acquire), too. */
     lki_fence_seq_cst(); /* P12 */
     return begun;
 }

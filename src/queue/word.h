@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The word of a slot: the state of a plain job.
+ * The slot word: the state of a plain job in 64 bits.
+ *
+ * One compare-and-swap of this word decides what happens to a plain job. The functions here build a
+ * word and read its fields. job.c changes it.
  */
 #ifndef LKI_QUEUE_WORD_H
 #define LKI_QUEUE_WORD_H
@@ -9,15 +12,15 @@
 #include "queue/times.h"
 #include "store/chain.h"
 
-/* A plain word: 1 | phase (3 bits) << 1 | receives (15) << 4 | pinned << 19 | time (44) << 20;
- * DONE: stamp << 4. Pinned: it stays as it is until it is HEADED, to which anybody may help it. 0:
- * not published yet. Times are milliseconds of the monotonic clock since the store was opened, plus
- * 1: 0 is always past. */
+/* Fields of the word of a plain job, from the lowest bit: 1 | phase (3 bits) | receives (15 bits) |
+ * pinned (1 bit) | time (44 bits). A DONE word is 1 | phase | stamp << 4. EMPTY: no job was
+ * published here yet. A pinned word changes to HEADED only, and any thread may make that change.
+ * `time` is a tick (times.h); tick 0 has always passed. */
 #define LKI_JOB_WORD_EMPTY ((uint64_t)0)
 #define LKI_RECEIVES_MAX ((uint32_t)0x7fff)
 #define LKI_JOB_WORD_PINNED ((uint64_t)1 << 19)
-/* The token of a plain claim says where the job lies and how often it was received (place << 16 |
- * receives); those of headed ones are versions, which are below. */
+/* The token of a plain claim is LKI_PLAIN_TOKEN | place << 16 | receives. The token of a record job
+ * is a version, which is always below this bit. */
 #define LKI_PLAIN_TOKEN ((uint64_t)1 << 63)
 
 LKI_INLINE uint64_t
@@ -46,7 +49,7 @@ lki_job_word_state(uint64_t word, uint64_t place)
                        word >> LKI_TIME_SHIFT, receives, lki_job_word_phase(word)};
 }
 
-/* Has a plain word a state of its own? */
+/* Does the word itself hold the state of a job? */
 LKI_INLINE bool
 lki_job_word_is_plain(uint64_t word)
 {
@@ -55,7 +58,7 @@ lki_job_word_is_plain(uint64_t word)
            phase == LKI_LAPSED;
 }
 
-/* May it be claimed? */
+/* May a job in this state be claimed at tick `now`? */
 LKI_INLINE bool
 lki_state_is_visible(const lki_state *state, uint64_t now)
 {
