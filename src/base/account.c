@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Accounts and purses. Called by the allocator room.
+ * Accounts and purses (account.h).
  *
- * Invariants  I-account1: `taken` is the sum of what is allocated and of what all purses hold.
+ * Invariants  I-account1: `taken` is the sum of all that is allocated and all that the purses hold.
  */
 #include "base/account.h"
 
 enum {
     PORTION_MAX = 128 << 10,
     PORTIONS = 1024, /* of a limit */
-    RESERVE = 32,    /* a 32nd of a bound, and so much more, is for what is exempt */
+    RESERVE = 32,    /* exempt calls have a 32nd of the bound and RESERVE_MORE */
     RESERVE_MORE = 32 << 10
 };
 
@@ -49,7 +49,7 @@ lki_purse_open(lki_purse *purse, lki_account *account)
     purse->room = 2 * (portion < PORTION_MAX ? portion : PORTION_MAX);
 }
 
-/* The calling thread's purse, if that is known; the shared one is as good. */
+/* The calling thread's purse, if it is known; else the shared one, which is as correct. */
 static lki_purse *
 purse_own(lki_purse *purse)
 {
@@ -99,7 +99,7 @@ lki_purse_refund(lki_purse *purse, uint64_t size)
         return;
     }
     lki_account *account = purse->account;
-    /* Beyond the limit nobody keeps what he does not need. */
+    /* Beyond the limit a purse keeps nothing. */
     uint64_t kept = lki_load_relaxed(&account->taken) > account->limit ? 0 : purse->room / 2;
     if (left != kept)
         lki_stat_add(&purse->left, kept - left);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The allocator room. Called by every room. Invariant I-alloc: what came from one family
- * (jemalloc's mallocx, malloc, the user's) goes back to it, because the family is a function of
- * the allocator and of whether the weak symbols are bound, which never changes.
+ * Allocation by jemalloc, malloc, or the caller's functions (alloc.h).
+ *
+ * Invariants  I-alloc: memory goes back to the family that it came from (jemalloc, malloc, the
+ *             caller's). The family depends on the allocator and on whether the weak symbols are
+ *             bound, and neither changes.
  */
 #include "base/alloc.h"
 
@@ -27,13 +29,14 @@ __thread int lki_alloc_flags __attribute__((tls_model("initial-exec")));
 
 /* ---- what jemalloc has ----
  *
- * Declared here, of jemalloc 5: whether its header lies where the library is built must not matter.
- * An older jemalloc knows neither arenas.create nor extent_hooks, and so gets no arenas of ours. */
+ * Declared here, as jemalloc 5 has it, so that its header need not be installed where the library
+ * is built. An older jemalloc has neither arenas.create nor extent_hooks, and gets no arenas from
+ * the library. */
 
 __attribute__((weak)) extern int mallctl(const char *name, void *old, size_t *old_size, void *new,
                                          size_t new_size);
 
-enum { ARENA_SHIFT = 20, CACHE_SHIFT = 8 }; /* of the flags of mallocx */
+enum { ARENA_SHIFT = 20, CACHE_SHIFT = 8 }; /* in the flags of mallocx */
 
 typedef struct extent_hooks extent_hooks;
 typedef bool (*extent_step)(extent_hooks *, void *, size_t, size_t, size_t, unsigned);
@@ -60,17 +63,17 @@ cache_flag(unsigned cache)
 
 /* ---- arenas in huge pages ----
  *
- * What a store costs is misses: of the caches, and, with pages of 4 KiB, of the TLB at each of
- * them. jemalloc's extents of 2 MiB and more are advised to the kernel as huge pages, in arenas of
- * our own, so that the program's other memory stays as it is. The arenas live as long as the
- * process: explicit caches may hold memory of any of them. */
+ * Most of the time of a store goes into misses: of the caches and, with pages of 4 KiB, of the TLB
+ * each time. So jemalloc's extents of 2 MiB and more are advised to the kernel as huge pages. This
+ * happens in arenas of the library's own; other memory of the program stays as it is. The arenas
+ * live as long as the process, as explicit caches may hold memory of any of them. */
 
 enum { ARENAS_MAX = 32, HUGE_PAGE = 2 << 20 };
 static pthread_once_t arenas_once = PTHREAD_ONCE_INIT;
 static unsigned arena_number[ARENAS_MAX];
 static unsigned arena_count;
 static _Atomic(unsigned) arena_turn;
-static extent_hooks arena_hooks;  /* ours */
+static extent_hooks arena_hooks;  /* the library's */
 static extent_hooks *plain_hooks; /* jemalloc's */
 
 static void *
@@ -78,14 +81,12 @@ arena_extent(extent_hooks *hooks, void *address, size_t size, size_t alignment, 
              bool *commit, unsigned arena)
 {
     (void)hooks;
-    int saved =
-        errno; /* a failed wish, or no memory, is nothing that a caller's errno is to tell */
+    int saved = errno; /* a failure here is not the caller's: errno stays */
     if (size >= HUGE_PAGE && alignment < HUGE_PAGE && address == NULL)
         alignment = HUGE_PAGE;
     void *extent = plain_hooks->alloc(plain_hooks, address, size, alignment, zero, commit, arena);
     if (extent != NULL && size >= HUGE_PAGE)
-        (void)madvise(extent, size,
-                      MADV_HUGEPAGE); /* a wish; nothing is lost where the kernel has none */
+        (void)madvise(extent, size, MADV_HUGEPAGE); /* advice only */
     errno = saved;
     return extent;
 }
@@ -141,7 +142,7 @@ lki_alloc_end(void)
         snprintf(name, sizeof name, "arena.%u.extent_hooks", arena_number[i]);
         (void)mallctl(name, NULL, NULL, &plain_hooks, sizeof plain_hooks);
         snprintf(name, sizeof name, "arena.%u.purge", arena_number[i]);
-        (void)mallctl(name, NULL, NULL, NULL, 0); /* nobody will look after it any more */
+        (void)mallctl(name, NULL, NULL, NULL, 0); /* nothing purges it later */
     }
 }
 
@@ -252,7 +253,7 @@ lines_size(size_t size)
     return (size + LKI_LINE - 1) & ~(size_t)(LKI_LINE - 1);
 }
 
-/* With what stands before them. `size`: of whole lines. */
+/* Bytes of the lines and of what stands before them. `size`: in whole lines. */
 static size_t
 lines_bytes(const lki_allocator *a, size_t size)
 {
@@ -271,8 +272,8 @@ lki_alloc_lines(const lki_allocator *allocator, size_t size)
     return lki_alloc_lines_partly(allocator, size, lines_size(size));
 }
 
-/* A user's allocator knows malloc's alignment only: the pointer that it gave stands before the
- * lines. */
+/* A caller's allocator has malloc's alignment only: the pointer that it returned is stored before
+ * the lines. */
 static void *
 lines_of_caller(const lki_allocator *a, size_t size)
 {

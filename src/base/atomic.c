@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What test builds need of a word: yield points, and a fence that ThreadSanitizer understands.
+ * What atomic.h needs in test builds: the yield hook, and the variable behind a fence under
+ * ThreadSanitizer.
  */
 #include "base/atomic.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every access to a word that threads share goes through here, with its memory order in the verb's
- * name, so that a search for a name finds every use of an order. In test builds (LKI_TEST_HOOKS)
- * each access is a yield point: a test stops a thread at the n-th one, or runs a scheduler of its
- * own.
+ * Atomic accesses. Every access to a variable that threads share goes through here. The verb's name
+ * says its memory order, so a search for a name finds every use of an order.
+ *
+ * In test builds (LKI_TEST_HOOKS) each access is a yield point: a test stops a thread at the n-th
+ * one, or runs a scheduler of its own.
  */
 #ifndef LKI_BASE_ATOMIC_H
 #define LKI_BASE_ATOMIC_H
@@ -21,7 +22,8 @@ void lki_yield(void); /* a call, so that the code has the same branches as witho
 #define LKI_YIELD() ((void)0)
 #endif
 
-/* Relaxed: for counters, for words that a latch guards, and where a later verb gives the order. */
+/* Relaxed: for counters, for variables that a latch guards, and where a later access gives the
+ * order. */
 #define lki_load_relaxed(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_relaxed))
 #define lki_store_relaxed(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_relaxed))
 #define lki_add_relaxed(p, v) \
@@ -32,7 +34,8 @@ void lki_yield(void); /* a call, so that the code has the same branches as witho
 #define lki_load_acquire(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_acquire))
 #define lki_store_release(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_release))
 
-/* The full orders: also a store-load barrier on the words that use them. */
+/* Sequentially consistent: all accesses of this kind have one order, so a store is also seen by a
+ * later load of another variable. */
 #define lki_load_seq_cst(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_seq_cst))
 #define lki_store_seq_cst(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_seq_cst))
 #define lki_swap_seq_cst(p, v) \
@@ -42,7 +45,7 @@ void lki_yield(void); /* a call, so that the code has the same branches as witho
     (LKI_YIELD(), atomic_fetch_and_explicit((p), (v), memory_order_seq_cst))
 #define lki_add_seq_cst(p, v) \
     (LKI_YIELD(), atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
-/* `expected` is a pointer; it receives what was found when the swap fails. */
+/* If the swap fails, *expected receives the value that was found. */
 #define lki_cas_seq_cst(p, expected, desired)              \
     (LKI_YIELD(), atomic_compare_exchange_strong_explicit( \
                       (p), (expected), (desired), memory_order_seq_cst, memory_order_seq_cst))
@@ -59,7 +62,8 @@ lki_pause(void)
 #endif
 }
 
-/* The borders to Concurrency Kit, whose inline assembly ThreadSanitizer cannot see. */
+/* Annotations where memory passes to or from Concurrency Kit: ThreadSanitizer cannot see its inline
+ * assembly. */
 #if defined(__SANITIZE_THREAD__)
 #define LKI_TSAN 1
 #elif defined(__has_feature)
@@ -77,8 +81,9 @@ void __tsan_release(void *address);
 #define LKI_TSAN_RELEASE(p) ((void)0)
 #endif
 
-/* A counter that one thread writes and others read. No yield point: it orders nothing and nobody
- * waits for it. On x86-64 it is one instruction, not locked: whole words are stored at once. */
+/* Adds to a counter that one thread writes and others read. Not a yield point, as it orders nothing
+ * and no thread waits for it. On x86-64 it is one instruction without a lock prefix: aligned words
+ * are stored at once. */
 static inline void
 lki_stat_add(_Atomic(uint64_t) *counter, uint64_t n)
 {
@@ -90,11 +95,11 @@ lki_stat_add(_Atomic(uint64_t) *counter, uint64_t n)
 #endif
 }
 
-/* The same, read by anybody. */
+/* Reads such a counter, from any thread. */
 #define lki_stat_load(p) atomic_load_explicit((p), memory_order_relaxed)
 
-/* A full fence. ThreadSanitizer knows no fences: there it is a read-modify-write of a word of its
- * own. (tests/schedule is instrumented for it, and knows them.) */
+/* A full fence. ThreadSanitizer does not model fences: there it is a read-modify-write of a
+ * variable of its own. (tests/schedule is instrumented for it, and models fences.) */
 #if defined(LKI_TSAN) && !defined(LKI_SCHEDULE)
 extern _Atomic(uint32_t) lki_fence_word;
 #define lki_fence_seq_cst() ((void)lki_add_seq_cst(&lki_fence_word, 1))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The buckets of sets, and how their objects begin: what readers probe inline. Who changes them is
- * part.c.
+ * Buckets of sets, as readers probe them, inline. A bucket has the size of a cache line, so most
+ * look-ups miss once for it and once for the object. Writers are in part.c.
  *
  * Ordering    P3: see set.c.
  */
@@ -15,8 +15,9 @@
 #include "base/atomic.h"
 #include "base/hash.h"
 
-/* A bucket is one line: seven objects, and a word with a tag of 8 bits for each, 0 for an empty
- * slot. The top byte says that some object of this bucket did not fit. */
+/* A bucket: one line with pointers to seven objects, and a word with a tag of 8 bits for each; tag
+ * 0 is an empty slot. The top byte (FULL) says that some object of this bucket did not fit and lies
+ * in the part's ck_hs. */
 enum { LKI_BUCKET_SLOTS = 7 };
 #define LKI_BUCKET_FULL ((uint64_t)1 << 56)
 #define LKI_BUCKET_TAGS ((uint64_t)0x00ffffffffffffff)
@@ -27,15 +28,15 @@ typedef struct lki_bucket {
 } lki_bucket;
 _Static_assert(sizeof(lki_bucket) == LKI_LINE, "one line");
 
-/* How an object begins that readers probe inline; pk and sk follow, one behind the other, at an
- * offset that is the same for all objects of the set. */
+/* How an object begins if readers probe it inline. pk and sk follow, without a gap, at an offset
+ * that is the same for all objects of the set. */
 typedef struct lki_keyed {
     uint32_t hash;             /* [const] half of the key's hash */
     uint16_t pk_size, sk_size; /* [const] */
 } lki_keyed;
 
-/* The half of a hash by which objects are filed: its first 23 bits tell the part, the others the
- * bucket. These stand in the hash where the place of a bucket is in bytes. */
+/* The half of a hash that places an object: its first 23 bits choose the part, the other 9 the
+ * bucket. In the hash the bucket's bits stand where they give its distance in bytes. */
 enum { LKI_HALF_BUCKET_BITS = 9, LKI_HALF_BUCKETS = 1 << LKI_HALF_BUCKET_BITS };
 LKI_INLINE uint32_t
 lki_half_of(uint64_t hash)
@@ -43,7 +44,7 @@ lki_half_of(uint64_t hash)
     uint32_t last = LKI_HALF_BUCKETS - 1;
     return ((uint32_t)(hash >> 32) & ~last) | ((uint32_t)(hash / LKI_LINE) & last);
 }
-/* A hash with that half. */
+/* A hash that has this half. */
 LKI_INLINE uint64_t
 lki_half_hash(uint32_t half)
 {
@@ -51,7 +52,7 @@ lki_half_hash(uint32_t half)
     return (uint64_t)(half & ~last) << 32 | (half & last) * LKI_LINE;
 }
 
-/* Never 0: that is an empty slot. */
+/* The tag of a hash; never 0. */
 LKI_INLINE uint64_t
 lki_set_tag(uint64_t hash)
 {
@@ -59,8 +60,8 @@ lki_set_tag(uint64_t hash)
     return tag + (tag == 0);
 }
 
-/* Is this the object of a short key? `offset`: of its bytes in the object. The hash is not
- * compared: the tag was, and the bytes tell. */
+/* Is this the object of a short key? `offset`: of the key's bytes in the object. The hash need not
+ * be compared: the tag matched, and the bytes decide. */
 LKI_INLINE bool
 lki_keyed_is_short(const void *object, size_t offset, const lk_key *key)
 {
@@ -68,8 +69,7 @@ lki_keyed_is_short(const void *object, size_t offset, const lk_key *key)
     size_t pk_size = keyed->pk_size;
     if (LKI_UNLIKELY(keyed->sk_size != key->sk.size) || LKI_UNLIKELY(pk_size != key->pk.size))
         return false;
-    /* The first words of a half lie behind the end of what is before it, the last ones before its
-     * own. */
+    /* Each pk and sk is compared by its first and its last eight bytes, which overlap. */
     const unsigned char *end = object, *half = key->pk.data;
     if (LKI_UNLIKELY(lki_word_at(end + offset) != lki_word_at(half)))
         return false;
@@ -85,7 +85,7 @@ lki_keyed_is_short(const void *object, size_t offset, const lk_key *key)
     return LKI_LIKELY(lki_word_at(end + offset - 8) == lki_word_at(half + key->sk.size - 8));
 }
 
-/* Of any key. */
+/* The same for any key. */
 LKI_INLINE bool
 lki_keyed_is(const void *object, size_t offset, const lki_hashed *hashed)
 {
@@ -101,12 +101,12 @@ lki_keyed_is(const void *object, size_t offset, const lki_hashed *hashed)
            lki_bytes_equal_any(sk, key->sk.data, key->sk.size);
 }
 
-/* A bit for each slot that has the tag of a hash, in their order, for lki_bucket_object. */
+/* A bit for each slot with the tag of a hash, for lki_bucket_object. */
 LKI_INLINE unsigned
 lki_bucket_matches(uint64_t tags, uint64_t hash)
 {
 #ifdef __SSE2__
-    /* lki_set_tag of each byte: the fourth of the hash, to all places. */
+    /* The tag (fourth byte of the hash, 1 for 0) in all bytes. */
     __m128i wanted = _mm_cvtsi64_si128((long long)hash);
     wanted = _mm_shufflelo_epi16(_mm_unpacklo_epi8(wanted, wanted), 0xff);
     wanted = _mm_max_epu8(wanted, _mm_set1_epi8(1));
@@ -116,11 +116,11 @@ lki_bucket_matches(uint64_t tags, uint64_t hash)
     uint64_t wanted = lki_set_tag(hash) * (LKI_BYTES & LKI_BUCKET_TAGS);
     uint64_t x = (tags & LKI_BUCKET_TAGS) ^ wanted ^ ((uint64_t)0xff << 56);
     x = ~(((x & LKI_BYTES * 0x7f) + LKI_BYTES * 0x7f) | x) & LKI_BYTES << 7;
-    return (unsigned)((x >> 7) * UINT64_C(0x0102040810204080) >> 56); /* side by side */
+    return (unsigned)((x >> 7) * UINT64_C(0x0102040810204080) >> 56); /* gathers the bits */
 #endif
 }
 
-/* Where the object of the first of some matches is named. */
+/* The slot of the first match. */
 LKI_INLINE _Atomic(uintptr_t) *
 lki_bucket_object(lki_bucket *bucket, unsigned matches)
 {
@@ -133,8 +133,7 @@ lki_bucket_object(lki_bucket *bucket, unsigned matches)
     return (_Atomic(uintptr_t) *)((uintptr_t)bucket->object + slot * sizeof bucket->object[0]);
 }
 
-/* The object that a bucket names first for the tag of a hash; the caller asks lki_keyed_is whether
- * it is the one, or only prefetches. */
+/* The first object with the tag of a hash. The caller compares the key, or only prefetches. */
 LKI_INLINE void *
 lki_bucket_guess(lki_bucket *bucket, uint64_t hash)
 {
@@ -143,10 +142,10 @@ lki_bucket_guess(lki_bucket *bucket, uint64_t hash)
                         : (void *)lki_load_acquire(lki_bucket_object(bucket, matches)); /* P3 */
 }
 
-/* The object of a key, if it is the first that the bucket names for its tag, as mostly. NULL: it is
- * not; *matches: of the tag; *final: nor is there one elsewhere. Without a branch that depends on
- * the position in the bucket: a wrong guess there would throw away the next call, which an
- * out-of-order core has begun meanwhile. */
+/* The object of a key, if it is the first one with its tag, as nearly always. NULL: it is not;
+ * *matches: slots with the tag; *final: the set has no such object. There is no branch that depends
+ * on the slot: a misprediction would discard the next call, which an out-of-order core has begun
+ * meanwhile. */
 LKI_INLINE void *
 lki_bucket_first(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, unsigned *matches,
                  bool *final)
@@ -159,8 +158,8 @@ lki_bucket_first(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, un
         return NULL;
     }
     void *object = (void *)lki_load_acquire(lki_bucket_object(bucket, *matches)); /* P3 */
-    /* What lies behind the key is found late: without these its lines would be fetched after the
-     * first. */
+    /* The lines behind the key are needed soon: without these prefetches they would be fetched one
+     * after the other. */
     LKI_PREFETCH_AT(object, LKI_LINE);
     LKI_PREFETCH_AT(object, 2 * LKI_LINE);
     bool is = hashed->is_short ? lki_keyed_is_short(object, offset, hashed->key)
@@ -168,7 +167,7 @@ lki_bucket_first(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, un
     return LKI_LIKELY(is) ? object : NULL;
 }
 
-/* The object of a key. NULL: there is none in the bucket; *final: nor elsewhere. */
+/* The object of a key in the bucket. NULL: there is none; *final: the set has none. */
 LKI_INLINE void *
 lki_bucket_find(lki_bucket *bucket, const lki_hashed *hashed, size_t offset, bool *final)
 {

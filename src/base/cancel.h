@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * No call of the library is a point of cancellation: a thread that were to end in the middle of one
- * would leave a latch held, a section open, a waiter counted. Where a step is a function that POSIX
- * lets end the thread (read, write, close, a sleep, a wait, a join), it stands between these two.
+ * No call of the library is a cancellation point. A thread that ended inside one would leave a
+ * latch held, a section open, or a waiting thread counted. So each call of a function that POSIX
+ * makes a cancellation point (read, write, close, a sleep, a wait, a join) stands between these
+ * two.
  */
 #ifndef LKI_BASE_CANCEL_H
 #define LKI_BASE_CANCEL_H
 
 #include <pthread.h>
 
-/* What lki_cancel_allow is to have. */
+/* Returns the state for lki_cancel_allow. */
 static inline int
 lki_cancel_forbid(void)
 {

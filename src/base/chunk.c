@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ways of chunk.h that allocate and free.
+ * The slow paths of chunk.h, which allocate and free.
  */
 #include "base/chunk.h"
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory in steady use: each thread keeps free chunks of up to 256 bytes, in classes of 16, and
- * gives back to the allocator what it has too many of. A chunk is freed with the size that it was
- * asked for with, by whichever thread.
+ * Small memory in steady use. Each thread keeps free chunks of up to 256 bytes, in size classes of
+ * 16 bytes, and returns what is too many to the allocator. Any thread may free a chunk, with the
+ * size that it was allocated with.
  */
 #ifndef LKI_BASE_CHUNK_H
 #define LKI_BASE_CHUNK_H
 
 #include "base/thread.h"
 
-/* Where none is kept, or enough are. */
+/* Slow paths: no chunk is kept, or enough are. */
 void *lki_chunk_alloc_slow(lki_thread *thread, size_t size);
 void lki_chunk_free_slow(lki_thread *thread, void *chunk, size_t size);
 
-/* NULL: no memory. */
+/* Allocates a chunk. NULL: no memory. */
 LKI_INLINE void *
 lki_chunk_alloc(lki_thread *thread, size_t size)
 {
@@ -26,7 +26,7 @@ lki_chunk_alloc(lki_thread *thread, size_t size)
     return chunk;
 }
 
-/* Frees a chunk at once, for want of a thread. */
+/* Frees a chunk to the allocator, for callers without a thread record. */
 LKI_INLINE void
 lki_chunk_release(const lki_allocator *allocator, void *chunk, size_t size)
 {

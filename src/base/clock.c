@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The system's clocks. Called through the hooks of a store's options.
+ * The system's clocks (clock.h).
  */
 #include "base/clock.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The system's clocks, as the hooks of the store's options want them. Any thread; never wait.
+ * The system's clocks, in the form of the store's options, and arithmetic of times. Any thread; no
+ * call waits.
  */
 #ifndef LKI_BASE_CLOCK_H
 #define LKI_BASE_CLOCK_H
@@ -10,14 +11,13 @@
 #include "base/check.h"
 
 int64_t lki_realtime_ms(void *unused);
-/* As of the kernel's last tick, at most LKI_COARSE_LAG_MS ago, at a fifth of the price. */
+/* The time of the kernel's last tick: at most LKI_COARSE_LAG_MS old, for a fifth of the cost. */
 int64_t lki_realtime_coarse_ms(void *unused);
 enum { LKI_COARSE_LAG_MS = 16 };
 int64_t lki_monotonic_ms(void *unused);
-int64_t lki_monotonic_coarse_ms(void *unused); /* lags likewise */
+int64_t lki_monotonic_coarse_ms(void *unused); /* lags by the same */
 
-/* A length of time after an instant. Both are what a caller says, and clocks may be hooked: the sum
- * stops at the ends of int64_t. */
+/* `ms` after `now_ms`. Both may have any value, so the sum stops at the ends of int64_t. */
 LKI_INLINE int64_t
 lki_time_after(int64_t now_ms, int64_t ms)
 {
@@ -27,7 +27,7 @@ lki_time_after(int64_t now_ms, int64_t ms)
     return sum;
 }
 
-/* How long `until` is behind `since`; 0 if it is not. The clocks of callers may have any value. */
+/* How long after `since` is `until`? 0 if it is not. Both may have any value. */
 static inline int64_t
 lki_span_ms(int64_t since, int64_t until)
 {

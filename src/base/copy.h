@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Copies of items, in steps of known width: a branch for each bit of the size, and no address that
- * depends on it. A size has often just been loaded, and came late; where the address of a store
- * waits for it, no load of what the thread does next is sure of its bytes before, and waits too.
- * Branches are predicted.
+ * Copies in steps of known width: one branch for each bit of the size, and no address that depends
+ * on the size.
+ *
+ * Why: the size has often just been loaded and arrives late. If the address of a store depends on
+ * it, all later loads of the thread wait until that address is known. Branches are predicted
+ * instead.
  */
 #ifndef LKI_BASE_COPY_H
 #define LKI_BASE_COPY_H
@@ -23,15 +25,15 @@ typedef struct lki_copying {
     size_t size;
 } lki_copying;
 
-/* All of it, if that is up to LKI_COPY_STEPS_MAX bytes; else false, and some is left. `from` may be
- * NULL where size is 0. */
+/* Copies all, if that is at most LKI_COPY_STEPS_MAX bytes. Else returns false, and *c is what is
+ * left. `from` may be NULL if size is 0. */
 LKI_INLINE bool
 lki_copy_short(lki_copying *c)
 {
     unsigned char *to = c->to;
     const unsigned char *from = c->from;
     size_t size = c->size;
-/* The compiler must not reckon `to` as a distance from `from`, which may come late as well. */
+/* The compiler must not compute `to` as a distance from `from`, which may arrive late as well. */
 #define LKI_COPY_STEP(width)                 \
     if ((size & (width)) != 0) {             \
         memcpy(to, from, width);             \
@@ -64,7 +66,7 @@ lki_copy(unsigned char *to, const unsigned char *from, size_t size)
         memcpy(c.to, c.from, c.size);
 }
 
-/* 16 to 32 bytes, where the size has been known for a while, as that of a key has. */
+/* Copies 16 to 32 bytes whose size has been known for a while, as that of a key. */
 LKI_INLINE void
 lki_copy_pair(unsigned char *to, const unsigned char *from, size_t size)
 {

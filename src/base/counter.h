@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The counters that each thread keeps for itself and lk_statistics_read sums. Written by their
- * owner only, with plain speed: a relaxed load and a relaxed store of an own line.
+ * The counters of a thread, which lk_statistics_read adds up. Only the owner writes them, at the
+ * cost of a plain addition to a line of its own.
  */
 #ifndef LKI_BASE_COUNTER_H
 #define LKI_BASE_COUNTER_H
 
 enum lki_counter {
-    LKI_HITS, /* one of these two for each read of one key */
+    LKI_HITS, /* each read of one key counts as a hit or a miss */
     LKI_MISSES,
     LKI_MULTI_GETS,
     LKI_QUERIES,

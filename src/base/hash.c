@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The secret of the hash, drawn when a store opens; keys of unusual sizes hashed and compared.
+ * The secret of the hash; hashing and comparison of byte strings of any size (hash.h).
  */
 #include "base/hash.h"
 
@@ -30,8 +30,8 @@ lki_secret_draw(lki_secret *secret)
     return left == 0;
 }
 
-/* A string of up to 16 bytes as two words, which overlap where it is shorter. Different strings of
- * one size have different words. */
+/* A string of up to 16 bytes as two words, which overlap if it is shorter. Different strings of one
+ * size have different words. */
 static void
 short_words(const lk_bytes *bytes, uint64_t word[2])
 {
@@ -55,7 +55,7 @@ lki_hash_any(const lki_secret *secret, const lk_key *key)
     const uint64_t *fold = secret->fold;
     uint64_t word[4];
     if (key->pk.size > 16 || key->sk.size > 16)
-        /* Under one secret, but pk and sk are not to be exchanged. */
+        /* One secret for both; the fold makes an exchange of pk and sk visible. */
         return lki_hash_halves(key, lki_hash_bytes(secret, key->pk) ^ fold[0],
                                lki_hash_bytes(secret, key->sk) ^ fold[2]);
     short_words(&key->pk, word);
@@ -70,6 +70,7 @@ lki_bytes_equal_any(const void *left, const void *right, size_t size)
     const unsigned char *a = left, *b = right;
     if (size >= 4)
         return size <= 32 ? lki_bytes_equal(a, b, size) : memcmp(a, b, size) == 0;
-    /* NULL has no bytes, so nothing is read there; the others are all looked at. */
+    /* Size 0 reads nothing, as the pointer may be NULL. The three bytes are all the bytes of sizes
+     * 1 to 3. */
     return size == 0 || (a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1]);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Keyed hashing of keys, under a secret of the store's own, drawn at open. Each half of a key is
- * hashed for itself, so that the two do not wait for each other: up to 16 bytes by one folded wide
- * multiplication of its keyed words (the round of wyhash, Wang), longer ones by XXH3 (Collet) with
- * the secret; a last multiplication folds the two, each with its size, so keys that differ in where
- * pk ends differ. A partition is found by XXH3 of its pk alone.
+ * Keyed hashing of keys, and comparison of short byte strings. The secret is drawn when a store
+ * opens, so that nobody can choose keys that collide.
+ *
+ * pk and sk are hashed independently, so that neither waits for the other: up to 16 bytes by one
+ * folded wide multiplication of the keyed words (the round of wyhash, Wang), longer ones by XXH3
+ * (Collet) with the secret. A last multiplication folds the two hashes, each with its size, so that
+ * keys that differ only in where pk ends have different hashes. A partition is found by XXH3 of its
+ * pk alone.
  */
 #ifndef LKI_BASE_HASH_H
 #define LKI_BASE_HASH_H
@@ -26,10 +29,10 @@ enum { LKI_SECRET_SIZE = 192 };
 typedef struct lki_secret {
     unsigned char bytes[LKI_SECRET_SIZE];
     uint64_t fold[4];
-    uint64_t other; /* not for hashes */
+    uint64_t other; /* for other uses than hashing */
 } lki_secret;
 
-/* From the kernel's random numbers; false: it has none. */
+/* Draws a secret from the kernel's random numbers. False: there are none. */
 bool lki_secret_draw(lki_secret *secret);
 
 LKI_INLINE uint64_t
@@ -42,7 +45,7 @@ LKI_INLINE uint64_t
 lki_hash_fold(uint64_t left, uint64_t right)
 {
 #ifdef __x86_64__
-    /* gcc 12 keeps registers over a pair of words that it does not use. */
+    /* gcc 12 would occupy registers for a pair of words. */
     uint64_t high;
     __asm__("mulq %2" : "+a"(left), "=d"(high) : "r"(right) : "cc");
     return left ^ high;
@@ -52,14 +55,15 @@ lki_hash_fold(uint64_t left, uint64_t right)
 #endif
 }
 
-/* Both sizes of a key as one number: they have at most 16 bits. */
+/* Both sizes of a key in one number; each has at most 16 bits. */
 LKI_INLINE uint32_t
 lki_key_sizes(const lk_key *key)
 {
     return (uint32_t)key->pk.size | (uint32_t)key->sk.size << 16;
 }
 
-/* Has each half 8 to 16 bytes? Then it is two words of eight, which overlap. */
+/* A short key: pk and sk have 8 to 16 bytes each. Each is two words of eight bytes, which may
+ * overlap. */
 enum { LKI_SHORT = 16 };
 LKI_INLINE bool
 lki_key_is_short(const lk_key *key)
@@ -68,7 +72,7 @@ lki_key_is_short(const lk_key *key)
            LKI_LIKELY(key->sk.size - 8 <= LKI_SHORT - 8);
 }
 
-/* All bits; or of the tag (lki_set_tag) only two. */
+/* All bits of a hash; in small test builds only two of those of the tag (lki_set_tag). */
 #define LKI_HASH_BITS LKI_OR_SMALL(UINT64_MAX, ~UINT64_C(0xfc000000))
 
 LKI_INLINE uint64_t
@@ -77,7 +81,7 @@ lki_hash_halves(const lk_key *key, uint64_t pk, uint64_t sk)
     return lki_hash_fold(sk ^ key->sk.size, pk ^ key->pk.size) & LKI_HASH_BITS;
 }
 
-/* Two words of a short half, its first eight bytes and its last eight, as one. */
+/* Folds a short pk or sk: its first eight bytes and its last eight. */
 LKI_INLINE uint64_t
 lki_hash_half(const uint64_t fold[2], const lk_bytes *half)
 {
@@ -86,11 +90,11 @@ lki_hash_half(const uint64_t fold[2], const lk_bytes *half)
     memcpy(&first, at, 8);
     memcpy(&last, at + half->size - 8, 8);
     uint64_t folded = lki_hash_fold(first ^ fold[0], last ^ fold[1]);
-    __asm__("" : "+r"(folded)); /* folded here: its two words would only be in the way */
+    __asm__("" : "+r"(folded)); /* fold here, so that the product does not occupy two registers */
     return folded;
 }
 
-/* Of a short key. */
+/* The hash of a short key. */
 LKI_INLINE uint64_t
 lki_hash_short(const lki_secret *secret, const lk_key *key)
 {
@@ -98,7 +102,7 @@ lki_hash_short(const lki_secret *secret, const lk_key *key)
     return lki_hash_halves(key, pk, lki_hash_half(secret->fold + 2, &key->sk));
 }
 
-/* Of another one; the same values as for a short one. */
+/* The hash of any key; the same as lki_hash_short for a short one. */
 uint64_t lki_hash_any(const lki_secret *secret, const lk_key *key);
 
 LKI_INLINE uint64_t
@@ -107,16 +111,16 @@ lki_hash_key(const lki_secret *secret, const lk_key *key)
     return lki_key_is_short(key) ? lki_hash_short(secret, key) : lki_hash_any(secret, key);
 }
 
-/* A key with its hash, for the time of a call. The key stays where it is: 32 bytes that a caller
- * has just stored word by word are not copied, see lki_key_copy. */
+/* A key and its hash, for the duration of a call. It points to the key: 32 bytes that a caller has
+ * just stored word by word are not copied, see lki_key_copy. */
 typedef struct lki_hashed {
     const lk_key *key;
     uint64_t hash;
     uint32_t sizes; /* lki_key_sizes */
-    bool is_short;  /* lki_key_is_short; false may also stand for not known */
+    bool is_short;  /* lki_key_is_short; false may also mean unknown */
 } lki_hashed;
 
-/* Bytes of the key. */
+/* Bytes of pk and sk. */
 LKI_INLINE size_t
 lki_hashed_size(const lki_hashed *hashed)
 {
@@ -129,7 +133,7 @@ lki_hashed_of(const lki_secret *secret, const lk_key *key)
     return (lki_hashed){key, lki_hash_key(secret, key), lki_key_sizes(key), lki_key_is_short(key)};
 }
 
-/* The same of a key that is known to be short, for who has few registers. */
+/* The same for a key known to be short; needs fewer registers. */
 LKI_INLINE lki_hashed
 lki_hashed_of_short(const lki_secret *secret, const lk_key *key)
 {
@@ -139,7 +143,7 @@ lki_hashed_of_short(const lki_secret *secret, const lk_key *key)
     return (lki_hashed){key, lki_hash_halves(key, pk, sk), lki_key_sizes(key), true};
 }
 
-/* Word by word: a caller has often just stored the words, and a vector that is loaded over them
+/* Copies a key word by word. A caller has often just stored these words; a vector load over them
  * would wait until they have reached the cache. */
 LKI_INLINE void
 lki_key_copy(lk_key *to, const lk_key *from)
@@ -158,10 +162,10 @@ lki_word_at(const unsigned char *bytes)
     return word;
 }
 
-/* Equal bytes? */
+/* Are the bytes equal? Any size. */
 bool lki_bytes_equal_any(const void *left, const void *right, size_t size);
 
-/* The same, of 8 to 16 bytes. */
+/* The same for 8 to 16 bytes. */
 LKI_INLINE bool
 lki_bytes_equal_short(const void *left, const void *right, size_t size)
 {

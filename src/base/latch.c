@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Latches: how they begin and end. What is taken and dropped is latch.h.
+ * Latches: initialisation and destruction (latch.h).
  */
 #include "base/latch.h"
 

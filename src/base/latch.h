@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Latches: short exclusion among threads that make or remove keys. A pthread mutex, so that who
- * waits sleeps.
+ * Latches: short mutual exclusion among threads that add or remove keys. A latch is a pthread
+ * mutex, so a waiting thread sleeps.
  *
- * Invariants  I-latch1: a thread waits for a latch only while all that it holds have lower ranks,
- *             so no circle of threads waits for each other. One that is only tried may have any
- *             rank. Asserted. (src/README.md says who takes which; the registry's latch, rank 0, is
- *             a plain mutex of thread.c.)
+ * Invariants  I-latch1: a thread waits for a latch only while all latches that it holds have lower
+ *             ranks, so there is no deadlock. A latch of any rank may be tried. Asserted.
+ *             (src/README.md says who takes which. The registry's latch, rank 0, is a plain mutex
+ *             of thread.c.)
  */
 #ifndef LKI_BASE_LATCH_H
 #define LKI_BASE_LATCH_H
@@ -15,7 +15,7 @@
 
 #include "base/reclaim.h"
 
-/* All of them, so that their order can be seen in one place. */
+/* All ranks, lowest first. */
 enum lki_rank {
     LKI_RANK_SWEEP = 1,
     LKI_RANK_QUEUES,    /* the list of queues */
@@ -33,14 +33,14 @@ typedef struct lki_latch {
 } lki_latch;
 
 #if LKI_CHECK > 0
-/* Of the calling thread: bit `rank` for each latch that it holds. */
+/* Of the calling thread: bit `rank` is set for each latch that it holds. */
 extern __thread unsigned lki_ranks_held __attribute__((tls_model("initial-exec")));
 #endif
 
 void lki_latch_init(lki_latch *latch, enum lki_rank rank);
 void lki_latch_destroy(lki_latch *latch);
 
-/* It was taken. */
+/* Records that the thread holds it. */
 LKI_INLINE void
 lki_latch_note(const lki_latch *latch)
 {
@@ -52,7 +52,7 @@ lki_latch_note(const lki_latch *latch)
 #endif
 }
 
-/* `thread`: whose wait is counted; NULL: nobody's. */
+/* Takes a latch. `thread`: counts a wait; NULL: nothing is counted. */
 LKI_INLINE void
 lki_latch_take(lki_latch *latch, lki_thread *thread)
 {

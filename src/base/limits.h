@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The limits of keys and data, in bytes: what applies where nothing else was asked for, and what
- * cannot be exceeded.
+ * Limits of keys and data in bytes: the defaults, and the caps that no option can exceed.
  */
 #ifndef LKI_BASE_LIMITS_H
 #define LKI_BASE_LIMITS_H
@@ -17,7 +16,7 @@
 #define LKI_KEY_SIZE_CAP ((size_t)65535)
 #define LKI_DATA_SIZE_CAP ((size_t)UINT32_MAX)
 
-/* A limit as an option gives it. LK_TOO_BIG: above its cap. */
+/* Sets *to from an option, or to the default if that is 0. LK_TOO_BIG: above the cap. */
 static inline lk_status
 lki_limit_take(size_t given, size_t otherwise, size_t cap, size_t *to)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The number that lk_add counts with: 8 bytes, signed, the lowest byte first.
+ * The number format of lk_add: 8 bytes, signed, the lowest byte first.
  */
 #ifndef LKI_BASE_NUMBER_H
 #define LKI_BASE_NUMBER_H
@@ -12,7 +12,7 @@
 
 enum { LKI_NUMBER_SIZE = sizeof(int64_t) };
 
-/* From or to the order of bytes of the processor. */
+/* Converts from and to the byte order of the processor. */
 LKI_INLINE uint64_t
 lki_number_order(uint64_t number)
 {

@@ -1,62 +1,65 @@
 /* SPDX-License-Identifier: MIT
  *
- * A skip list without latches. Called by the queue.
+ * A skip list without latches (order.h).
  *
- * STRUCTURE. Level 0 is a linked list of all entries in order; it alone says who is in the set.
- * Each higher level is a list of about every fourth entry of the one below, and only shortens the
- * way. Pugh, "Skip lists: a probabilistic alternative to balanced trees", 1990. A list is Harris's
- * ("A pragmatic implementation of non-blocking linked-lists", 2001), unlinked entry by entry as
- * Michael has it ("High performance dynamic lock-free hash tables and list-based sets", 2002):
- * bit 0 of an entry's link says that the *entry* is being removed at that level. A marked link
- * never changes again, so nobody links behind an entry that is on its way out. Several levels of
- * such lists: Fraser, "Practical lock-freedom", 2004, chapter 4.3; Herlihy and Shavit, "The Art of
- * Multiprocessor Programming", chapter 14.4.
+ * STRUCTURE. Level 0 is a linked list of all entries in order; it alone says which entries are in
+ * the set. Each higher level is a list of about every fourth entry of the level below, and only
+ * shortens searches. Pugh, "Skip lists: a probabilistic alternative to balanced trees", 1990. A
+ * list is Harris's ("A pragmatic implementation of non-blocking linked-lists", 2001), unlinked
+ * entry by entry as in Michael ("High performance dynamic lock-free hash tables and list-based
+ * sets", 2002): bit 0 of an entry's link, the mark, says that the *entry* is being removed at that
+ * level. A marked link never changes again, so nothing is linked behind an entry that is being
+ * removed. Several levels of such lists: Fraser, "Practical lock-freedom", 2004, chapter 4.3;
+ * Herlihy and Shavit, "The Art of Multiprocessor Programming", chapter 14.4.
  *
  * WRITERS. An insertion links level 0 first; from then on the entry is in the set. Then it links
  * the higher levels, upwards, and stops where it finds a mark. A removal marks the higher levels,
- * downwards, then level 0: who sets that mark has removed the entry. Searches unlink what they find
- * marked on their way, whoever marked it, and retire nothing. No step waits for another thread: of
- * a thread that stops, at most its own entry stays half linked or half marked, and others go by it.
+ * downwards, then level 0: the thread that sets that mark has removed the entry. A search unlinks
+ * all marked entries on its way, and retires none. No step waits for another thread: if a thread
+ * stops, its entry may stay half linked or half marked, and others pass it.
  *
- * WHO RETIRES. An inserter may still be linking a high level when a remover has marked and
- * unlinked all of them: it has looked at the mark, stops, the entry goes, and it links. So an entry
- * has two parties, and each counts itself in `done` when it has stored its last link or its last
- * mark. Who comes second knows that no link to the entry can appear any more and that all of its
- * levels are marked; it walks all of them once more (search with `sweep`), after which no level
- * leads to the entry, and retires it. An entry of whom one party has stopped for ever is unlinked
- * by others and never freed.
+ * WHO RETIRES. An inserter may still be linking a high level after a remover has marked and
+ * unlinked all of them: it has seen no mark, stops, the entry is unlinked, and then it links. So an
+ * entry has two parties, inserter and remover, and each adds to `done` after its last link or last
+ * mark. The second one knows that no new link to the entry can appear and that all levels are
+ * marked. It walks all levels once more (order_search with `sweep`), after which no level leads to
+ * the entry, and retires it. If one party has stopped for ever, others unlink the entry and it is
+ * never freed.
  *
- * WHY THE SWEEP GOES PAST EQUALS. Level 0 never holds two equal entries: a search takes the marked
- * one out before it lets the new one in. A higher level may: insertion B, on its way down, saw an
- * entry A there that was not marked yet, and found it marked at level 0; so B enters level 0 and
- * then links the higher level before A, which stays there. A search that stops at the first entry
- * that is not less would never see A behind B. The last walk does not stop before it is greater.
+ * WHY THIS LAST WALK PASSES EQUAL ENTRIES. Level 0 never holds two equal entries: a search unlinks
+ * the marked one before it lets the new one in. A higher level may: insertion B, on its way down,
+ * saw an entry A there that was not marked yet, and found it marked at level 0; so B enters level 0
+ * and then links the higher level before A, which stays there. A search that stops at the first
+ * entry that is not less would never see A behind B. The last walk stops only at a greater entry.
  *
- * WHAT MAY BE FOLLOWED. A section found A linked at a level, and A's link there leads to B. When B
- * was unlinked from that level, either A was linked and led elsewhere, and never leads to B again;
- * or A was yet to come, and was linked with a link to something that was linked then; or A was gone
- * already. The first two exclude themselves, and the third happened after the section began, or it
- * would not have found A. So B is not disposed of before the section ends, and by induction nothing
- * is that is found from B, even along marked links: lki_order_next may stand on what was removed.
+ * WHAT MAY BE FOLLOWED. A section found A linked at a level, and A's link there leads to B. Look at
+ * the time when B was unlinked from that level. Either A was linked then and led elsewhere, so it
+ * never leads to B again. Or A was not linked yet, and was linked later with a link to an entry
+ * that was linked then. Or A had been removed already. The first two cases are excluded; the third
+ * happened after the section began, or it would not have found A. So B is not disposed of before
+ * the section ends. By induction this holds for all entries that are found from B, even along
+ * marked links: lki_order_next may continue from an entry that was removed.
  *
- * But this holds within one level. A search changes levels, so it steps only onto entries that it
+ * This holds within one level only. A search changes levels. So it steps only onto entries that it
  * saw unmarked, hence linked at the lower levels too (I-order2), and leaves them by unmarked links.
- * It needs marks as they are at that moment, not as they once were, so its loads are seq_cst, as
- * all stores to links are that others can see. Machines that we know charge nothing for that.
+ * It needs the marks as they are at that moment, so its loads are seq_cst, and so are all stores to
+ * links that other threads can see. On the machines we know such loads cost nothing extra.
  *
- * WHY SOMEBODY ELSE'S UNLINKING MAY BE RETIRED HERE. The last walk has loaded links as they were
- * after it; the epoch of the bag is loaded after a full fence (reclaim.c). A section of a later
- * epoch loads its links behind the barriers of its beginning, and finds the same or newer ones.
+ * WHY AN ENTRY THAT OTHERS UNLINKED MAY BE RETIRED HERE. The last walk has loaded the links as they
+ * were after that. The epoch of the bag is loaded after a full fence (reclaim.c). A section of a
+ * later epoch loads its links behind the barriers of its beginning, and finds the same links or
+ * newer ones.
  *
- * Invariants  I-order1: each level is in order; level 0 without equals.
+ * Invariants  I-order1: each level is in order; level 0 has no equal entries.
  *             I-order2: an entry that is linked at a level, and not marked there, is linked at all
- *             lower ones. I-order3: where a level is marked, all higher ones are: a search that
- *             finds its place marked begins anew, and takes that entry out where it stepped onto
- *             it. I-order4: an entry is linked at a level once, by its inserter.
+ *             lower ones.
+ *             I-order3: if a level of an entry is marked, all higher ones are. A search that finds
+ *             its place marked starts again, and unlinks that entry where it stepped onto it.
+ *             I-order4: an entry is linked at a level once, by its inserter.
  * Ordering    P10: an entry's fields, then the link that leads to it (compare-and-swap); load of
- *             the link (acquire or seq_cst), then the fields. A mark goes the same way: who sees
- *             the one of a level sees those above. P10b: last link or last mark of a party, then
- *             `done` (RMW); the second RMW, then the last walk.
+ *             the link (acquire or seq_cst), then the fields. The same for marks: a thread that
+ *             sees the mark of a level sees those above. P10b: last link or last mark of a party,
+ *             then `done` (RMW); the second RMW, then the last walk.
  */
 #include "base/order.h"
 #include "base/chunk.h"
@@ -73,14 +76,14 @@ typedef _Atomic(uintptr_t) link_word;
 _Static_assert(LKI_ORDER_LEVELS * 2 <= 32, "a height is drawn from 32 bits");
 _Static_assert(sizeof(lki_entry) == offsetof(lki_entry, next), "links begin where the entry ends");
 
-/* What an entry is compared with. */
+/* The values that an entry is compared with. */
 typedef struct target {
     uint64_t rank, to;
     lk_bytes key;
 } target;
 
-/* Where a target belongs: at each level the links of the last entry that is less (or the heads),
- * and the first entry that is not. */
+/* The place of a target: at each level the links of the last entry that is less (or the heads), and
+ * the first entry that is not less. */
 typedef struct place {
     link_word *less[LKI_ORDER_LEVELS];
     uintptr_t found[LKI_ORDER_LEVELS];
@@ -88,8 +91,9 @@ typedef struct place {
 
 /* ---- entries ---- */
 
-/* One level more with a probability of a quarter. Each thread draws from a sequence of its own,
- * which begins at the thread's number: heights of one thread are the same in every run. */
+/* Draws a height: each further level has a probability of a quarter. Each thread draws from its own
+ * sequence, which begins at the thread's number, so that a thread's heights are the same in every
+ * run. */
 static unsigned
 height_draw(void)
 {
@@ -127,7 +131,7 @@ lki_entry_new(lki_thread *thread, uint64_t rank, lk_bytes key, uint64_t from, ui
     entry->to = to;
     entry->size = (uint32_t)key.size;
     entry->height = (uint8_t)height;
-    lki_store_relaxed(&entry->done, 0); /* nobody else knows the entry */
+    lki_store_relaxed(&entry->done, 0); /* not published yet */
     if (key.size > 0)
         memcpy(entry->next + height, key.data, key.size);
     return entry;
@@ -146,7 +150,7 @@ entry_target(const lki_entry *entry)
     return (target){entry->rank, entry->to, {lki_entry_key(entry), entry->size}};
 }
 
-/* Less than, equal to, or greater than 0, as the entry is to the target. */
+/* Negative, 0 or positive, as the entry is less than, equal to or greater than the target. */
 static int
 entry_compare(const lki_entry *entry, const target *t)
 {
@@ -160,9 +164,9 @@ entry_compare(const lki_entry *entry, const target *t)
 
 /* ---- searching ---- */
 
-/* Goes from `*links` along a level to the last entry that is less than the target (or equal, if so
- * asked), and unlinks what is marked on the way. *found: the entry after it, or 0. False: the
- * entry that it stands on is being removed at this level; begin anew. */
+/* Goes along a level from `*links` to the last entry that is less than the target (or equal, with
+ * `past_equals`), and unlinks marked entries on the way. *found: the entry after it, or 0. False:
+ * the entry that it stands on is being removed at this level; start again. */
 static bool
 level_walk(link_word **links, unsigned level, const target *t, bool past_equals, uintptr_t *found)
 {
@@ -176,8 +180,8 @@ level_walk(link_word **links, unsigned level, const target *t, bool past_equals,
         lki_entry *entry = (lki_entry *)link;
         uintptr_t next = lki_load_seq_cst(&entry->next[level]); /* P10 */
         if ((next & MARK) != 0) {
-            /* P10: who follows the new link acquires what `next` was published with. Fails where
-             * `here` has been marked, or leads elsewhere now: `link` has what it is. */
+            /* P10: a thread that follows the new link acquires what `next` was published with. The
+             * swap fails if `here` was marked or leads elsewhere now; `link` is then its value. */
             if (lki_cas_seq_cst(&here[level], &link, next & ~MARK))
                 link = next & ~MARK;
             continue;
@@ -193,8 +197,8 @@ level_walk(link_word **links, unsigned level, const target *t, bool past_equals,
     return true;
 }
 
-/* Finds the target's place at all levels. At levels below `sweep` it also goes past entries that
- * are equal to the target, so that no marked one of them stays linked there. */
+/* Finds the target's place at all levels. At levels below `sweep` it also passes entries equal to
+ * the target, so that no marked one stays linked there. */
 static void
 order_search(lki_order *order, const target *t, unsigned sweep, place *p)
 {
@@ -207,24 +211,24 @@ order_search(lki_order *order, const target *t, unsigned sweep, place *p)
             p->less[level] = links;
             if (steady && level < sweep) {
                 uintptr_t greater;
-                link_word *equal = links; /* lower levels may hold equals before this one */
+                link_word *equal = links; /* lower levels may have equal entries before it */
                 steady = level_walk(&equal, level, t, true, &greater);
             }
         }
     } while (!steady);
 }
 
-/* One of the entry's two parties has stored its last link or mark. True: it was the second one. */
+/* A party has stored its last link or mark. True: it was the second one. */
 static bool
 entry_leave(lki_entry *entry)
 {
-    /* P10b: the RMW that finds 1 sees all that the other party has stored, and no link comes after
-     * it. Without it both parties could be first, or the walk that follows could miss a link or a
-     * mark and the entry be freed while it is linked. */
+    /* P10b: the RMW that finds 1 sees all that the other party has stored, and no link is stored
+     * after it. Without it both parties could be first, or the walk that follows could miss a link
+     * or a mark, and the entry would be freed while it is linked. */
     return lki_add_seq_cst(&entry->done, 1) != 0;
 }
 
-/* Unlinks the entry from all its levels; `last`: for good, and nobody finds it any more. */
+/* Unlinks the entry from all its levels. `last`: by the second party, which retires it. */
 static void
 entry_unlink(lki_order *order, lki_thread *thread, lki_entry *entry, bool last)
 {
@@ -237,13 +241,13 @@ entry_unlink(lki_order *order, lki_thread *thread, lki_entry *entry, bool last)
 
 /* ---- insertion ---- */
 
-/* Links the entry at one of the higher levels. False: it is being removed. */
+/* Links the entry at a level above 0. False: it is being removed. */
 static bool
 level_link(lki_order *order, lki_entry *entry, const target *t, unsigned level, place *p)
 {
     uintptr_t next = lki_load_relaxed(&entry->next[level]); /* for the mark alone */
     for (;;) {
-        /* A swap, so that a mark is not overwritten. */
+        /* By compare-and-swap, so that a mark is not overwritten. */
         while ((next & MARK) == 0 && next != p->found[level])
             if (lki_cas_seq_cst(&entry->next[level], &next, p->found[level]))
                 next = p->found[level];
@@ -275,7 +279,7 @@ lki_order_insert(lki_order *order, lki_thread *thread, lki_entry *entry)
     unsigned level = 1;
     while (level < entry->height && level_link(order, entry, &t, level, &p))
         level++;
-    if (entry_leave(entry)) /* P10b; if it is not the last one, the entry may be gone from here */
+    if (entry_leave(entry)) /* P10b; from the first party's count on the entry may be freed */
         entry_unlink(order, thread, entry, true);
     return true;
 }
@@ -293,13 +297,13 @@ lki_order_remove(lki_order *order, lki_thread *thread, uint64_t rank, lk_bytes k
         return false;
     for (unsigned level = entry->height; --level > 0;)
         lki_or_seq_cst(&entry->next[level], MARK); /* P10: before the marks below */
-    /* The moment of removal. Another call may have come first: then there was an instant, since
-     * the search found it unmarked, in which no such entry was in the set. */
+    /* The moment of removal. If another call was first, there was an instant since the search at
+     * which the set had no such entry. */
     if ((lki_or_seq_cst(&entry->next[0], MARK) & MARK) != 0) /* P10 */
         return false;
     bool last = entry_leave(entry); /* P10b */
-    /* Also by who is not the last: the inserter might have stopped. Nobody frees the entry while
-     * this section runs. */
+    /* Unlink also as the first party: the inserter may have stopped. The section keeps the
+     * entry. */
     entry_unlink(order, thread, entry, last);
     return true;
 }
@@ -323,7 +327,7 @@ const lki_entry *
 lki_order_from(lki_order *order, uint64_t rank)
 {
     place p;
-    const target t = {rank, 0, {NULL, 0}}; /* no entry of this rank is less */
+    const target t = {rank, 0, {NULL, 0}}; /* the least possible of this rank */
     order_search(order, &t, 0, &p);
     return p.found[0] == 0 ? NULL : lki_order_live(p.found[0]);
 }
@@ -340,10 +344,11 @@ lki_order_close(lki_order *order, const lki_allocator *allocator)
         lki_chunk_release(allocator, entry, lki_entry_bytes(entry));
     }
     for (unsigned level = 0; level < LKI_ORDER_LEVELS; level++)
-        lki_store_relaxed(&order->head[level], 0); /* nobody is there */
+        lki_store_relaxed(&order->head[level], 0); /* no other thread is there */
 }
 
-/* Entries of one level; those that reach higher go to *higher. SIZE_MAX: it is broken. */
+/* Counts the entries of a level. *higher: how many reach the next level. SIZE_MAX: an invariant is
+ * broken. */
 static size_t
 level_check(const lki_order *order, unsigned level, size_t *higher)
 {

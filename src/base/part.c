@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * Parts of sets; the essay is in set.c. A bucket is the home of its objects. Objects whose bucket
- * is full lie in the part's ck_hs, and the bucket has a mark: a miss in an unmarked bucket is
- * final, else the ck_hs decides. So each object is in one place, and it stays there as long as the
+ * Parts of sets; set.c describes the whole. An object lies in its bucket. If that was full, it lies
+ * in the part's ck_hs, and the bucket has the mark FULL: a miss in a bucket without the mark is
+ * final, else the ck_hs decides. So each object is in one place, and stays there as long as the
  * part.
  *
- * ck_hs (Concurrency Kit 0.7.1) has one writer, the holder of the latch; its readers are lock-free.
- * Its words here are {tag of the hash, pointer of 48 bits}: in DIRECT mode it stores what it is
- * given, and the compare function rejects most other keys without touching them. ck_hs_put may
- * replace the map where its probe limit is hit or it is half full.
+ * ck_hs (Concurrency Kit 0.7.1) allows one writer, the holder of the latch; its readers are
+ * lock-free. The words stored in it are {tag of the hash, pointer of 48 bits}: in DIRECT mode ck
+ * stores what it is given, and the compare function rejects most other keys without reading their
+ * objects. ck_hs_put may replace the map if its probe limit is reached or it is half full.
  *
  * Ordering    P3: an object's fields, then its slot, then its tag (each release); a reader loads
  *             them in the other order (acquire). A bucket gets its mark after the object is in the
- *             ck_hs; there a store fence before the put and the dependency through the loaded
- *             pointer do the same.
+ *             ck_hs; within the ck_hs a store fence before the put, and the reader's dependency
+ *             through the loaded pointer, give the same order.
  */
 #include "base/part.h"
 
 enum {
     MAP_MIN = 8,
-    PREFETCH_AHEAD = 2 /* buckets, while a part is spread */
+    PREFETCH_AHEAD = 2 /* buckets ahead, while lki_part_spread runs */
 };
 
-/* A word of a ck_hs: the tag in the 16 bits above a pointer of 48. */
+/* A word in a ck_hs: the tag in the 16 bits above a pointer of 48. */
 #define POINTER_MASK ((uint64_t)0x0000fffffffffff8)
 
 /* ---- what ck_hs calls ---- */
 
-/* A key that is looked up: bit 0 tells it from a word that is being put in, which is equal to no
- * other. */
+/* A key that is looked up. Bit 0 of its pointer distinguishes it from a word that is being put in,
+ * which equals no other. */
 typedef struct probe {
-    const lki_hashed *hashed; /* NULL: exactly `object` */
+    const lki_hashed *hashed; /* NULL: look for exactly `object` */
     const void *object;
     uint64_t tag;
     lki_is is;
@@ -68,17 +68,17 @@ word_hash(const void *word, unsigned long seed)
     return lki_object_half(word_pointer(word));
 }
 
-/* ck_malloc has no context: the set and the thread of the running mutator; no thread: nobody else
- * knows the map. Latched code never nests. */
+/* The set and the thread of the running writer, as ck_malloc has no context. Thread NULL: no other
+ * thread knows the map. Such calls never nest. */
 static __thread struct {
     lki_set *set;
     lki_thread *thread;
 } running __attribute__((tls_model("initial-exec")));
 
-/* What is before a map. */
+/* The header before a map. */
 typedef struct map_header {
     lki_block block;
-    uint64_t number; /* [const] as that of a part */
+    uint64_t number; /* [const] as of a part */
     uint64_t unused;
 } map_header;
 _Static_assert(sizeof(map_header) % 16 == 0, "a map is aligned like malloc's memory");
@@ -86,10 +86,10 @@ _Static_assert(sizeof(map_header) % 16 == 0, "a map is aligned like malloc's mem
 static uint64_t
 number_next(lki_set *set)
 {
-    return lki_add_relaxed(&set->number, 1) + 1; /* it only has to be another one */
+    return lki_add_relaxed(&set->number, 1) + 1; /* only has to be unique */
 }
 
-/* Zeroed: ck 0.7.1 leaves the count of tombstones of a new map unset. */
+/* Zeroed, because ck 0.7.1 does not set the tombstone count of a new map. */
 static void *
 map_allocate(size_t size)
 {
@@ -98,7 +98,7 @@ map_allocate(size_t size)
         return NULL;
     header->block = (lki_block){.object = {lki_block_dispose}, .size = sizeof *header + size};
     header->number = number_next(running.set);
-    LKI_TSAN_RELEASE(header + 1); /* ck publishes it behind a fence */
+    LKI_TSAN_RELEASE(header + 1); /* ck publishes the map after a fence */
     return header + 1;
 }
 
@@ -142,7 +142,6 @@ lki_part_new(lki_set *set, const lki_allocator *allocator, unsigned depth, size_
     return part;
 }
 
-/* Frees a part that nobody else knows. */
 void
 lki_part_free(lki_set *set, lki_part *part)
 {
@@ -166,7 +165,7 @@ lki_part_retire(lki_set *set, lki_thread *thread, lki_part *part)
 
 /* ---- putting and taking ---- */
 
-/* Into the ck_hs. False: no memory. */
+/* Puts an object into the ck_hs. False: no memory. */
 static bool
 part_put_unfitting(lki_part *part, uint32_t half, uint64_t tag, const void *object)
 {
@@ -175,7 +174,7 @@ part_put_unfitting(lki_part *part, uint32_t half, uint64_t tag, const void *obje
         if (!ck_hs_init(&made, CK_HS_MODE_SPMC | CK_HS_MODE_DIRECT, word_hash, word_compare,
                         &map_allocator, MAP_MIN, 0))
             return false;
-        /* All but the map, which walks look for meanwhile. */
+        /* All but the map, which is published last: walks may run meanwhile. */
         part->unfitting.m = made.m;
         part->unfitting.mode = made.mode;
         part->unfitting.seed = made.seed;
@@ -191,7 +190,7 @@ part_put_unfitting(lki_part *part, uint32_t half, uint64_t tag, const void *obje
                             (const void *)((uintptr_t)object | (uintptr_t)(tag << 48)));
 }
 
-/* Some bit of the first byte that is 0, and no lower one; 0: none is. */
+/* A bit in the first byte that is 0, and no lower bit; 0: no byte is 0. */
 static uint64_t
 tags_empty(uint64_t tags)
 {
@@ -208,22 +207,21 @@ lki_part_put(lki_set *set, lki_thread *thread, lki_part *part, uint32_t half, ui
     uint64_t empty = tags_empty(tags);
     if (LKI_LIKELY(empty != 0)) {
         unsigned slot = (unsigned)__builtin_ctzll(empty) / 8;
-        /* The object first, its tag second. */
         lki_store_release(&bucket->object[slot], (uintptr_t)object); /* P3: to lki_bucket_find */
         lki_store_release(&bucket->tags, tags | tag << 8 * slot);    /* P3 */
     } else {
         running_set(set, thread);
         if (!part_put_unfitting(part, half, tag, object))
             return false;
-        /* The mark last: who sees it finds the object in the ck_hs. */
+        /* The mark last: a reader that sees it finds the object in the ck_hs. */
         lki_store_release(&bucket->tags, tags | LKI_BUCKET_FULL); /* P3 */
     }
     part->count++;
     return true;
 }
 
-/* Slot of the object in its bucket; negative: it is not in it. What a slot without a tag names is
- * over. */
+/* The slot of an object in its bucket; negative: none. A slot without a tag is empty, whatever its
+ * pointer. */
 static int
 bucket_slot(lki_bucket *bucket, const void *object)
 {
@@ -275,7 +273,7 @@ lki_part_take(lki_set *set, lki_thread *thread, lki_part *part, const void *obje
     lki_bucket *bucket = lki_part_bucket(part, half);
     int slot = bucket_slot(bucket, object);
     if (slot >= 0) {
-        /* The object stays named, for who has seen the tag: until another one comes. */
+        /* The pointer stays, for readers that have seen the tag, until the slot is used again. */
         uint64_t tags = lki_load_relaxed(&bucket->tags); /* under the latch */
         lki_store_release(&bucket->tags, tags & ~((uint64_t)0xff << 8 * slot)); /* P3 */
     } else {
@@ -335,11 +333,11 @@ lki_bucket_walk(lki_bucket *bucket, void **objects)
     return count;
 }
 
-/* A map that was replaced is walked from its beginning. */
+/* A replaced map is walked from its beginning. */
 size_t
 lki_part_walk_unfitting(lki_part *part, lki_set_position *at, void **objects, size_t room)
 {
-    ck_hs_t view = {.map = ck_pr_load_ptr(&part->unfitting.map)}; /* one map; retired, not freed */
+    ck_hs_t view = {.map = ck_pr_load_ptr(&part->unfitting.map)}; /* one load: one map */
     size_t count = 0;
     void *word;
     if (view.map == NULL)
@@ -362,8 +360,8 @@ lki_part_walk_unfitting(lki_part *part, lki_set_position *at, void **objects, si
 
 /* ---- checking ---- */
 
-/* Each object has the first bits of the part, which are those of `first`, and the last bits of its
- * bucket; what is in the ck_hs has a full mark and no slot. */
+/* Each object has the first bits of the part, those of `first`, and the last bits of its bucket.
+ * For each object in the ck_hs the bucket has the mark, and no slot. */
 size_t
 lki_part_check(lki_part *part)
 {

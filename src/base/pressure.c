@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pressure: what writers do before they say LK_BUSY. Called by them, through pressure.h.
+ * Memory pressure: what a writer does before it returns LK_BUSY (pressure.h).
  *
- * A stall is noted as the epoch at which somebody has waited in vain: as long as that has not
- * moved, one stopped reader does not make every write wait.
+ * A stall is remembered as the epoch for which a writer has waited in vain. While the epoch stays
+ * the same, writers do not wait for it again, so one stopped reader does not delay every write.
  */
 #include "base/pressure.h"
 
@@ -16,7 +16,7 @@
 
 enum { YIELDS = 8, SLEEP_FIRST_US = 50, SLEEP_LAST_US = 1000 };
 
-/* That the epoch does not move is known from here on, until it does. */
+/* Remembers that the epoch stands still, until it moves. */
 static void
 stall_remember(lki_domain *domain, uint32_t epoch)
 {
@@ -30,7 +30,7 @@ stall_is_known(lki_domain *domain)
            ((uint64_t)1 << 32 | ck_epoch_value(&domain->epoch));
 }
 
-/* Lets others run: who has lost its time slice in a section needs one. */
+/* Lets other threads run: a reader that lost its time slice inside a section needs one. */
 static void
 others_run(unsigned round)
 {
@@ -50,17 +50,17 @@ bool
 lki_memory_wait(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
-    if (thread->epoch.active != 0) /* it would wait for itself */
+    if (thread->epoch.active != 0) /* it would wait for its own section */
         return lki_retired_is_bounded(domain);
-    if (lki_memory_has_room(thread)) { /* but little is left of all memory */
+    if (lki_memory_has_room(thread)) { /* little is left of the bound of all memory */
         thread->sweep_tick = LKI_SWEEP_NOW;
         if (lki_reclaim_now(thread))
             return true;
     }
     if (stall_is_known(domain) && !lki_epoch_advance(thread)) {
-        /* A caller that tries again at once would take the time that the reader needs. */
+        /* A caller that retries at once would take the time that the reader needs. */
         others_run(UINT_MAX);
-        /* Asked last: others may have moved it meanwhile, and then it stands for another reader. */
+        /* Checked last: the epoch may have moved meanwhile, and stand still for another reader. */
         if (!lki_epoch_advance(thread) && stall_is_known(domain))
             return lki_retired_is_bounded(domain);
     }

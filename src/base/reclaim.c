@@ -1,38 +1,37 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation: sections by ck_epoch, bags of retired objects by hand. Called by every room of the
- * store.
+ * Reclamation: sections by ck_epoch, bags of retired objects by the library (reclaim.h).
  *
  * WHY NOT ck_epoch_call. Its lists belong to one thread: what an idle thread has retired waits for
- * ever, unregistering drops it, and nobody else may touch it. Here a thread collects retired
+ * ever, unregistering drops it, and no other thread may touch it. Here a thread collects retired
  * objects in a bag of 58. A full bag, or one with 64 KiB, is *sealed*: it gets the epoch as a tag
- * and goes to the domain, from where any writer takes the oldest one when it is due.
+ * and goes to the domain. There any writer takes the oldest bag when it is due.
  *
  * WHY TWO EPOCHS. A section that can hold a reference began before the unlinking, so the epoch L
  * that it loaded is at most the tag G (loaded after the unlinking and a full fence). The epoch
  * moves from e to e+1 only when every running section has loaded e. So while that section runs the
  * epoch is at most L+1 <= G+1, and at G+2 it has ended.
  *
- * HOW THE EPOCH MOVES. ck_epoch_poll on the caller's own record, inside a section made for nothing
- * else: with no section running at all ck would not advance but dispatch its own lists, which are
- * empty here. Never inside a section that somebody reads in: poll overwrites the epoch of the
- * record that it is given.
+ * HOW THE EPOCH MOVES. By ck_epoch_poll on the caller's own record, inside a section made for
+ * nothing else: if no section at all were running, ck would not advance but dispatch its own lists,
+ * which are empty here. Never inside a section in which a thread reads: poll overwrites the epoch
+ * of the record that it is given.
  *
- * WHO HAS A BAG. An open bag is its thread's, which may idle for ever with it. So anybody may take
- * it away, by a swap of `open`. The thread may be in the middle of a write and go on to fill the
- * bag: that is a section that found the bag before it was taken, as it might have found any object.
- * It has ended when the bag is due; as it unlinks what it puts in there up to one epoch after the
- * swap, the tag is one more than the epoch (P8b).
- *   Sealed bags of a quarter of the threads form a group: `sealed`, onto which they are pushed, and
- * `waiting`, a queue. Who takes one swaps a mark for the queue, appends what was sealed, and puts
- * back what is not due. Others who meet the mark do without. A thread first takes bags of its own
- * group, as these objects are in its cache.
+ * WHO HAS A BAG. A thread fills its open bag, and may stay idle for ever with it. So any thread may
+ * take the bag away, by a swap of `open`. The owner may be in the middle of a write and continue to
+ * fill the bag. That is a section that found the bag before it was taken, as it might have found
+ * any object, and it has ended when the bag is due. It unlinks what it puts in up to one epoch
+ * after the swap, so the tag is one more than the epoch (P8b).
+ *   The sealed bags of a quarter of the threads form a group: `sealed`, onto which they are pushed,
+ *   and `waiting`, a queue. A thread that takes a bag swaps a mark for the queue, appends what was
+ *   sealed, and puts back what is not due. Other threads that meet the mark get no bag. A thread
+ *   first takes bags of its own group, as these objects are in its cache.
  *
- * Invariants  I-bag1: a bag is open in one thread, in one list, or in the hand of one thread.
- *             I-bag2: an object is in one bag, once (tickets apart: a cell and a ticket for it).
+ * Invariants  I-bag1: a bag is open in one thread, in one list, or taken by one thread.
+ *             I-bag2: an object is in one bag, once (except tickets: a cell and a ticket for it).
  *             I-bag3: retired_bytes is the sum of the bytes of sealed bags.
  * Ordering    P8 bags and lists; P8b open bags; P9 list of threads, release by the registering
- *             thread, acquire by who walks it; P20.
+ *             thread, acquire by threads that walk it; P20 stamp and tag of a bag (bag_push).
  */
 #include "base/reclaim.h"
 
@@ -40,11 +39,11 @@
 
 enum {
     SPARES = 2, /* empty bags that a thread keeps */
-    /* credit between attempts to move the epoch, while something waits */
+    /* credit between attempts to move the epoch, while retired objects wait */
     ADVANCE_EVERY = LKI_OR_SMALL(64, 1),
-    OTHERS_EVERY = 4,                    /* upkeeps between looks at another group of bags */
-    COLLECT_EVERY = LKI_OR_SMALL(64, 2), /* epochs between looks into the bags of idle threads */
-    CREDIT_SHIFT = 10, /* so many bytes retired, as an exponent of two, count as one write */
+    OTHERS_EVERY = 4,                    /* every so many upkeeps also serves another group */
+    COLLECT_EVERY = LKI_OR_SMALL(64, 2), /* every so many epochs takes the bags of idle threads */
+    CREDIT_SHIFT = 10,                   /* 2 to this power bytes retired count as one write */
     CREDIT_HURRY = ADVANCE_EVERY + (1 << (20 - CREDIT_SHIFT)), /* 1 MiB does not wait */
 };
 _Static_assert(sizeof(lki_bag) <= 512, "a bag is one size class");
@@ -54,9 +53,9 @@ _Static_assert(sizeof(lki_bag) <= 512, "a bag is one size class");
 uint32_t
 lki_epoch_now(lki_domain *domain)
 {
-    /* Without the fence the unlinking store could still wait in the store buffer while an old
-     * epoch is loaded: a section that begins after the next epoch would find the object, and two
-     * epochs from the tag would be one too few. */
+    /* Without the fence the unlinking store could still wait in the store buffer while an old epoch
+     * is loaded. A section that begins after the next epoch would find the object, and two epochs
+     * from the tag would be one too few. */
     lki_fence_seq_cst();
     return ck_epoch_value(&domain->epoch);
 }
@@ -145,7 +144,7 @@ lki_reserve_slow(lki_thread *thread, size_t count)
     return true;
 }
 
-/* In place of what waits: a thread has it in hand. */
+/* Stands in `waiting` while a thread has taken the list. */
 static lki_bag in_hand;
 #define TAKEN (&in_hand)
 
@@ -155,16 +154,16 @@ bags_of(lki_domain *domain, uint32_t number)
     return &domain->bags[number % LKI_BAG_GROUPS];
 }
 
-/* `ahead`: how many epochs later than now what is in it may have been unlinked. Caller: in a
- * section. */
+/* Pushes a bag onto its group. `ahead`: how many epochs after now its objects may have been
+ * unlinked. Caller: in a section. */
 static void
 bag_push(lki_thread *thread, lki_bag *bag, uint32_t ahead)
 {
     lki_domain *domain = thread->domain;
     LK_ASSERT(thread->epoch.active != 0);
-    /* P20: the stamps, then the epoch, behind a full fence. A snapshot that is below `stamp` was
-     * taken, in its section, before that was read: its section is waited for. The other way round
-     * one could begin, and take a snapshot, in between. */
+    /* P20: the stamp, then the epoch, after a full fence. A snapshot that is below `stamp` was
+     * taken, in its section, before `stamp` was read: so its section is waited for. In the other
+     * order a section could begin, and take a snapshot, in between. */
     bag->stamp = domain->stamps != NULL ? lki_load_seq_cst(domain->stamps) : 0;
     bag->tag = lki_epoch_now(domain) + ahead;
     _Atomic(lki_bag *) *sealed = &bags_of(domain, thread->slot)->sealed;
@@ -202,7 +201,7 @@ lki_seal(lki_thread *thread)
     thread->credit += (uint32_t)(bytes >> CREDIT_SHIFT);
     thread->bag = spare_pop(thread);
     if (lki_swap_seq_cst(&thread->open, thread->bag) != bag)
-        return; /* P8b: who took it has pushed it; what came since counts with the next one */
+        return; /* P8b: the thread that took it pushes it; later bytes count with the next bag */
     lki_store_relaxed(&thread->open_bytes, 0);
     bag_count(thread->domain, bag, bytes);
     bag_push(thread, bag, 0);
@@ -218,13 +217,13 @@ bags_collect(lki_thread *thread)
         if (t == thread || lki_load_relaxed(&t->open_bytes) == 0 ||
             ck_pr_load_uint(&t->epoch.active) != 0)
             continue;
-        /* Before the bag is taken: what its owner puts into the next one counts, or nobody would
-         * look for it. */
+        /* Reset before the bag is taken: bytes of the owner's next bag must count, or no thread
+         * would look for it. */
         size_t bytes = lki_load_relaxed(&t->open_bytes);
         lki_store_relaxed(&t->open_bytes, 0);
-        /* Its owner may have begun a section meanwhile, and go on to fill it. Such a section has
-         * at most the epoch that is read now, and what it unlinks is unlinked at most one epoch
-         * later. */
+        /* Its owner may have begun a section meanwhile, and continue to fill the bag. Such a
+         * section has at most the epoch that is read now, and what it unlinks is unlinked at most
+         * one epoch later. */
         lki_bag *bag = lki_swap_seq_cst(&t->open, NULL); /* P8b */
         if (bag == NULL)
             continue;
@@ -246,7 +245,7 @@ bag_free(lki_thread *thread, lki_bag *bag)
         lki_free(&thread->allocator, bag, sizeof *bag);
 }
 
-/* Behind those that wait come the newly sealed ones, the oldest first. */
+/* Appends the newly sealed bags to those that wait, the oldest first. */
 static lki_bag *
 waiting_append(lki_bag *first, lki_bag *newest)
 {
@@ -264,9 +263,9 @@ waiting_append(lki_bag *first, lki_bag *newest)
     return first;
 }
 
-/* The oldest bag, if it is due. NULL: it is not, there is none, or another thread is just taking
- * one. Caller: in a section, so who stops here is a section that stays, as it would be anywhere
- * else. */
+/* Takes the oldest bag, if it is due. NULL: it is not, there is none, or another thread is just
+ * taking one. Caller: in a section; a thread that stops here holds back the epoch, as in any
+ * section. */
 static lki_bag *
 bag_take(lki_domain *domain, lki_bags *bags)
 {
@@ -280,7 +279,7 @@ bag_take(lki_domain *domain, lki_bags *bags)
         first = waiting_append(first, newest);
     lki_bag *due = NULL;
     if (first != NULL && lki_epoch_passed(domain, first->tag)) {
-        LKI_TSAN_ACQUIRE(domain); /* of the sections that have ended: one may have filled it */
+        LKI_TSAN_ACQUIRE(domain); /* from the sections that have ended: one may have filled it */
         due = first;
         first = due->next;
         if (first != NULL)
@@ -290,8 +289,8 @@ bag_take(lki_domain *domain, lki_bags *bags)
     return due;
 }
 
-/* Disposes of what is in the bag. What cannot be disposed of for want of memory is kept, and waits
- * again. How many there were. */
+/* Disposes of the objects in the bag. Those that need memory that is not there stay in it and wait
+ * again. Returns the number of objects. */
 static size_t
 bag_dispose(lki_thread *thread, lki_bag *bag)
 {
@@ -314,7 +313,7 @@ bag_dispose(lki_thread *thread, lki_bag *bag)
     return count;
 }
 
-/* Disposes of `budget` due objects, or of a bag more than that. Caller: in a write section. */
+/* Disposes of `budget` due objects, or up to a bag more. Caller: in a write section. */
 static void
 bags_dispose(lki_thread *thread, lki_bags *bags, size_t budget)
 {
@@ -323,13 +322,13 @@ bags_dispose(lki_thread *thread, lki_bags *bags, size_t budget)
     for (size_t done = 0; done < budget && (bag = bag_take(thread->domain, bags)) != NULL;)
         done += bag_dispose(thread, bag);
     lki_exempt_end(thread);
-    if (lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES) /* what was retired meanwhile */
+    if (lki_load_relaxed(&thread->open_bytes) >= LKI_SEAL_BYTES) /* retired by the disposal */
         lki_seal(thread);
 }
 
 /* ---- upkeep ---- */
 
-/* Caller: in a write section, which it ends. */
+/* Upkeep in the running section, which it ends. Caller: in a write section. */
 static void
 upkeep_section(lki_thread *thread, size_t budget)
 {
@@ -339,8 +338,9 @@ upkeep_section(lki_thread *thread, size_t budget)
     lki_leave(thread);
 }
 
-/* An attempt looks at every record that was ever made, at the price of half a write or so each: it
- * waits for several times as many writes. */
+/* Credit between attempts to move the epoch. An attempt reads every record that was ever made, each
+ * for about half the cost of a write: so with many records it waits for several times as many
+ * writes. */
 static uint32_t
 advance_price(lki_domain *domain)
 {
@@ -375,11 +375,11 @@ lki_upkeep(lki_thread *thread)
 {
     lki_domain *domain = thread->domain;
     if (thread->epoch.active > 1) {
-        thread->retired_in_pair = true; /* inside of a longer section: its end will do it */
+        thread->retired_in_pair = true; /* nested in a longer section, whose end does it */
         lki_leave(thread);
         return;
     }
-    size_t budget = thread->credit + thread->credit / 2; /* faster than it comes */
+    size_t budget = thread->credit + thread->credit / 2; /* faster than objects come */
     thread->advance_credit += thread->credit;
     thread->credit = 0;
     upkeep_section(thread, budget);
@@ -428,8 +428,8 @@ lki_reclaim_now(lki_thread *thread)
     lki_domain *domain = thread->domain;
     if (thread->epoch.active != 0)
         return lki_retired_is_bounded(domain);
-    /* Round 1 seals what there is; two epochs later it can go, or three; removals retire cells
-     * anew, which go two epochs after. */
+    /* Round 1 seals the bags. They are due two epochs later, or three; removals then retire cells
+     * again, which are due two epochs after that. */
     bool empty = false;
     for (int round = 0; round < 7 && !empty; round++) {
         if (round > 0)
@@ -454,7 +454,8 @@ lki_reclaim_now(lki_thread *thread)
 
 /* ---- the end ---- */
 
-/* No other thread is there; `thread` is NULL where none ever was, and no bag either. */
+/* Disposes of all bags of a list. No other thread is there. `thread` is NULL if there never was
+ * one; then there is no bag either. */
 static void
 list_drain(lki_domain *domain, lki_thread *thread, lki_bag *bag)
 {
@@ -473,7 +474,7 @@ lki_bags_drain(lki_domain *domain)
 {
     lki_thread *threads = lki_load_relaxed(&domain->threads);
     for (lki_thread *t = threads; t != NULL; t = t->next) {
-        t->stamp = 0; /* nothing comes home any more */
+        t->stamp = 0; /* no record moves inline any more */
         for (lki_bag *bag = lki_load_relaxed(&t->open); bag != NULL; bag = NULL) {
             bag->next = NULL;
             list_drain(domain, t, bag);

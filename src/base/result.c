@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Results. Called by users, and by adapters through result.h. No thread but the owner's is
- * involved.
+ * Results (result.h; lk_result_... of adapter.h). Only the owner's thread uses a result.
  */
 #include "base/result.h"
 
@@ -38,7 +37,7 @@ lk_result_free(lk_result *result)
 {
     if (result == NULL)
         return;
-    lk_result_free(result->draft); /* which has none of its own */
+    lk_result_free(result->draft); /* a draft has no draft */
     lki_result_drop(result);
     lki_free(NULL, result, sizeof *result);
 }
@@ -63,7 +62,7 @@ lk_result_claim(const lk_result *result, size_t i)
     return result == NULL || i >= result->claim_count ? NULL : &result->claims[i];
 }
 
-/* Half as much again, so that a slowly growing answer does not allocate each time. */
+/* Half as much again, so that an answer that grows slowly does not allocate each time. */
 static size_t
 room_for(size_t room, size_t wanted)
 {
@@ -103,7 +102,7 @@ lki_result_grow(lk_result *result, size_t items, size_t bytes)
     return true;
 }
 
-/* Room for `wanted` elements, with the first `count` kept. False: no memory. */
+/* Makes room for `wanted` elements and keeps the first `count`. False: no memory. */
 static bool
 array_widen(void **array, size_t *room, size_t count, size_t wanted, size_t size)
 {
@@ -121,7 +120,7 @@ array_widen(void **array, size_t *room, size_t count, size_t wanted, size_t size
     return true;
 }
 
-/* Room for so many items in all, and for so many bytes. */
+/* Makes room for so many items, and so many bytes, in all. */
 static bool
 result_widen(lk_result *result, size_t count, size_t used)
 {
@@ -134,7 +133,7 @@ result_widen(lk_result *result, size_t count, size_t used)
     uintptr_t old = (uintptr_t)result->bytes;
     wide = array_widen(&memory, &result->byte_room, result->used, used, 1);
     result->bytes = memory;
-    /* Items point into the bytes: they move along. A hole points nowhere, and stays one. */
+    /* Items point into the bytes, which have moved. A hole points nowhere. */
     lk_item *item = result->items;
     for (size_t i = 0; i < result->count; i++) {
         if (item[i].key.pk.data == NULL)
@@ -180,7 +179,7 @@ void
 lk_result_draft(lk_result *result)
 {
     if (result->draft == NULL)
-        return; /* the first thing that is added makes it */
+        return; /* made by the first addition */
     (void)lki_result_begin(result->draft, 0, 0);
 }
 
@@ -201,7 +200,7 @@ lki_result_draft(lk_result *result)
     return draft;
 }
 
-/* The draft, with room for so many more items and bytes. NULL: no memory. */
+/* The draft, with room for more items and bytes. NULL: no memory. */
 static lk_result *
 draft_widen(lk_result *result, size_t items, size_t bytes)
 {
@@ -255,7 +254,7 @@ lk_result_publish(lk_result *result)
         (void)lki_result_begin(result, 0, 0); /* nothing was added */
     else {
         lki_result_swap(result, result->draft);
-        (void)lki_result_begin(result->draft, 0, 0); /* who adds without a new draft begins one */
+        (void)lki_result_begin(result->draft, 0, 0); /* later additions begin with an empty draft */
     }
 }
 

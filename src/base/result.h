@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * lk_result: one reusable owner of what a read returns. Filled by adapters: room for everything
- * first, then the copies, which cannot fail. A result belongs to one thread at a time.
+ * lk_result: a reusable owner of what a read returns. An adapter first makes room for everything,
+ * then copies, which cannot fail. A result belongs to one thread at a time.
  */
 #ifndef LKI_BASE_RESULT_H
 #define LKI_BASE_RESULT_H
@@ -16,18 +16,18 @@ struct lk_result {
     lk_item *items; /* a hole has no pk.data */
     unsigned char *bytes;
     size_t count;
-    size_t item_room, byte_room; /* bytes only where there is room for an item */
-    size_t used;                 /* bytes */
-    lk_claim *claims; /* of the first claim_count items; their keys are filled in at the end */
+    size_t item_room, byte_room; /* byte_room is 0 if item_room is */
+    size_t used;                 /* bytes used */
+    lk_claim *claims;            /* of the first claim_count items */
     size_t claim_room;
     uint32_t claim_count;
-    uint32_t has_more; /* of a page: there may be more behind the sk in `bytes` at `resume` */
+    uint32_t has_more; /* of a page: there may be more items above the sk in `bytes` at `resume` */
     size_t resume, resume_size;
-    lk_result *draft; /* what adapters fill before it is published; made when first needed */
+    lk_result *draft; /* filled by adapters until it is published; made on first use */
 };
 
-/* Room for so many items and bytes, empty. False: no memory, the result as it was. Frees what it
- * held: nothing that is still needed may point into it. */
+/* Makes room for so many items and bytes. The result is empty then. False: no memory, nothing
+ * changed. Frees what the result held: nothing that is still needed may point into it. */
 bool lki_result_grow(lk_result *result, size_t items, size_t bytes);
 
 LKI_INLINE bool
@@ -55,16 +55,16 @@ lki_result_begin(lk_result *result, size_t items, size_t bytes)
     return true;
 }
 
-/* Room for `items` more items of `bytes` bytes in all behind what is there, which stays. False: no
- * memory. */
+/* Makes room for `items` more items of `bytes` bytes in all behind the present ones, which stay.
+ * False: no memory. */
 bool lki_result_extend(lk_result *result, size_t items, size_t bytes);
-/* What the answer is written to while the result stays as it is; empty. NULL: no memory. It becomes
- * the answer by lk_result_publish. */
+/* The empty draft, to which an answer is written while the result stays as it is. NULL: no memory.
+ * lk_result_publish makes it the result. */
 lk_result *lki_result_draft(lk_result *result);
 
-/* For who does not know yet whether something will come, or how much: room for `items` more items
- * of `bytes` bytes in all, and as many claims, `behind` what is there or in its place. What is
- * there stays. False: no memory. */
+/* Makes room for `items` more items of `bytes` bytes in all, and as many claims, behind the present
+ * ones or in their place; these stay until the caller replaces them. For callers that do not know
+ * yet how many items come. False: no memory. */
 bool lki_result_widen_slow(lk_result *result, size_t items, size_t bytes, bool behind);
 LKI_INLINE bool
 lki_result_widen(lk_result *result, size_t items, size_t bytes, bool behind)
@@ -77,8 +77,8 @@ lki_result_widen(lk_result *result, size_t items, size_t bytes, bool behind)
     return lki_result_widen_slow(result, items, bytes, behind);
 }
 
-/* The answer of lk_get_into: data into the caller's buffer, if they fit. LK_OK, LK_TOO_SMALL; *size
- * is set. */
+/* The answer of lk_get_into: copies data into the caller's buffer if they fit. LK_OK, LK_TOO_SMALL;
+ * *size is set. */
 LKI_INLINE lk_status
 lki_copy_into(lk_bytes data, void *buffer, size_t capacity, size_t *size)
 {
@@ -89,7 +89,7 @@ lki_copy_into(lk_bytes data, void *buffer, size_t capacity, size_t *size)
     return LK_OK;
 }
 
-/* An item whose bytes are, or come, one behind the other at `to`. */
+/* Lets an item point to its bytes, which are, or will be, at `to`: pk, sk, data. */
 LKI_INLINE void
 lki_item_point(lk_item *item, const unsigned char *to, size_t pk_size, size_t sk_size,
                size_t data_size, int64_t expires_at_ms)
@@ -103,7 +103,7 @@ lki_item_point(lk_item *item, const unsigned char *to, size_t pk_size, size_t sk
     item->expires_at_ms = expires_at_ms;
 }
 
-/* One more item, whose bytes the caller puts where this returns. */
+/* Adds an item. Returns where the caller has to put its bytes. */
 LKI_INLINE unsigned char *
 lki_result_place(lk_result *result, size_t pk_size, size_t sk_size, size_t data_size,
                  int64_t expires_at_ms)
@@ -114,8 +114,8 @@ lki_result_place(lk_result *result, size_t pk_size, size_t sk_size, size_t data_
     return to;
 }
 
-/* pk and sk stand one behind the other at `keys`; they and the data go to `to`. Returns where that
- * ends. */
+/* Fills an item: copies pk and sk, which lie together at `keys`, and the data to `to`. Returns the
+ * end of the copy. */
 LKI_INLINE unsigned char *
 lki_item_fill(lk_item *item, unsigned char *to, const unsigned char *keys, size_t pk_size,
               size_t sk_size, const unsigned char *data, size_t data_size, int64_t expires_at_ms)
@@ -130,7 +130,7 @@ lki_item_fill(lk_item *item, unsigned char *to, const unsigned char *keys, size_
     return to + keys_size + data_size;
 }
 
-/* One more. */
+/* Adds such an item. */
 LKI_INLINE void
 lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, size_t sk_size,
                const unsigned char *data, size_t data_size, int64_t expires_at_ms)
@@ -141,17 +141,16 @@ lki_result_put(lk_result *result, const unsigned char *keys, size_t pk_size, siz
                         data_size, expires_at_ms);
 }
 
-/* The answer is one item: of a short key, which stands at an offset in `object`, and with data that
- * never expire; all of this in steps that leave registers to who is in a hurry. False: there is no
- * room, nothing has changed. Else *c: what is left to copy, from behind the key where it does not
- * say. `key` may lie in the result. */
+/* Makes the result one item with a short key, which lies at an offset in `object`, and data that
+ * never expire. The steps are in an order that needs few registers. False: there is no room,
+ * nothing changed. Else *c is what is left to copy; c->from NULL: the data follow the key. `key`
+ * may lie in the result. */
 LKI_INLINE bool
 lki_result_put_short(lk_result *result, const lk_key *key, const void *object, size_t offset,
                      lki_copying *c)
 {
     size_t pk_size = key->pk.size, sk_size = key->sk.size, keys_size = pk_size + sk_size;
-    if (LKI_UNLIKELY(keys_size + c->size >
-                     result->byte_room)) /* else there is room for an item, too */
+    if (LKI_UNLIKELY(keys_size + c->size > result->byte_room)) /* if the bytes fit, one item does */
         return false;
     lki_result_clear(result);
     result->count = 1;
@@ -165,7 +164,7 @@ lki_result_put_short(lk_result *result, const lk_key *key, const void *object, s
     item->key.pk.size = pk_size;
     to += pk_size;
     from += pk_size;
-    __asm__("" : "+r"(to), "+r"(from)); /* step by step */
+    __asm__("" : "+r"(to), "+r"(from)); /* in this order */
     item->key.sk.data = to;
     item->key.sk.size = sk_size;
     to += sk_size;
@@ -174,12 +173,12 @@ lki_result_put_short(lk_result *result, const lk_key *key, const void *object, s
     item->data.data = to;
     item->data.size = size;
     item->expires_at_ms = 0;
-    __asm__("" : "+r"(size)); /* its bits are tested behind this */
+    __asm__("" : "+r"(size)); /* its bits are tested later */
     *c = (lki_copying){to, c->from != NULL ? c->from : from + sk_size + offset, size};
     return true;
 }
 
-/* The same from the caller's pieces. */
+/* Adds an item from separate pieces. */
 LKI_INLINE void
 lki_result_put_item(lk_result *result, lk_bytes pk, lk_bytes sk, lk_bytes data,
                     int64_t expires_at_ms)
@@ -190,7 +189,7 @@ lki_result_put_item(lk_result *result, lk_bytes pk, lk_bytes sk, lk_bytes data,
     lki_copy(to + pk.size + sk.size, data.data, data.size);
 }
 
-/* There is more behind `sk`, for which lki_result_begin has made room. */
+/* Records that there may be more items above `sk`. lki_result_begin has made room for it. */
 LKI_INLINE void
 lki_result_put_more(lk_result *result, const unsigned char *sk, size_t size)
 {
@@ -201,9 +200,9 @@ lki_result_put_more(lk_result *result, const unsigned char *sk, size_t size)
     result->used += size;
 }
 
-/* Hands the content of `from` over, and takes what was there. Drafts stay where they are. */
+/* Exchanges the contents of two results; each keeps its draft. */
 void lki_result_swap(lk_result *result, lk_result *from);
-/* Frees what a result on the stack holds. */
+/* Frees the memory of a result that lies on the stack. */
 void lki_result_drop(lk_result *result);
 
 LKI_INLINE void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ways of scratch.h that allocate and free.
+ * The slow paths of scratch.h, which allocate and free.
  *
  * Invariants  I-scratch1: memory is either in its thread or in one owner's lki_scratch.
  *             I-scratch2: a thread keeps at most LKI_SCRATCH_KEPT bytes.
@@ -41,7 +41,7 @@ lki_scratch_give_slow(lki_thread *thread, const lki_scratch *scratch)
         lki_free(&thread->allocator, scratch->memory, scratch->size);
         return;
     }
-    lki_scratch_free(thread); /* the smaller one goes */
+    lki_scratch_free(thread); /* frees the smaller one */
     thread->scratch = scratch->memory;
     thread->scratch_size = scratch->size;
 }

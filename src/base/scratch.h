@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory that a call needs only while it runs. Each thread keeps some between its calls, so that a
- * call in the steady state allocates nothing.
+ * Scratch memory, which a call needs only while it runs. Each thread keeps some between its calls,
+ * so that a call in the steady state allocates nothing.
  *
- * Guarantees  What was taken has one owner until it is given back. A call inside a call (a
+ * Guarantees  Memory that was taken has one owner until it is given back. A call inside a call (a
  *             wrapper's inner call, a database that calls back) takes memory of its own. A thread
- *             keeps at most LKI_SCRATCH_KEPT bytes: what is larger is freed when it is given back.
- * Progress    As the allocator's, where the kept memory does not do.
+ *             keeps at most LKI_SCRATCH_KEPT bytes; larger memory is freed when it is given back.
+ * Progress    the allocator's, if the kept memory is too small.
  */
 #ifndef LKI_BASE_SCRATCH_H
 #define LKI_BASE_SCRATCH_H
@@ -15,7 +15,7 @@
 
 enum { LKI_SCRATCH_KEPT = 256 * 1024 };
 
-/* What an owner holds. The bytes stay where they are until it is given back. */
+/* What an owner holds. The bytes do not move until they are given back. */
 typedef struct lki_scratch {
     void *memory; /* NULL: nothing is held */
     size_t size;
@@ -24,13 +24,14 @@ typedef struct lki_scratch {
 bool lki_scratch_take_slow(lki_thread *thread, lki_scratch *scratch, size_t size);
 void lki_scratch_give_slow(lki_thread *thread, const lki_scratch *scratch);
 
-/* At least `size` bytes, undefined, aligned as malloc's. False: no memory, nothing is held. */
+/* Takes at least `size` bytes, undefined, aligned as malloc's. False: no memory, nothing is
+ * held. */
 LKI_INLINE bool
 lki_scratch_take(lki_thread *thread, lki_scratch *scratch, size_t size)
 {
-    if (LKI_UNLIKELY(size >= thread->scratch_size)) /* nobody keeps 0 bytes: NULL is slow, too */
+    if (LKI_UNLIKELY(size >= thread->scratch_size)) /* also if none is kept */
         return lki_scratch_take_slow(thread, scratch, size);
-    /* It leaves the thread: who comes next, inside of this call, finds none. */
+    /* The thread keeps none meanwhile: a nested call takes its own. */
     scratch->memory = thread->scratch;
     scratch->size = thread->scratch_size;
     thread->scratch = NULL;
@@ -38,7 +39,7 @@ lki_scratch_take(lki_thread *thread, lki_scratch *scratch, size_t size)
     return true;
 }
 
-/* Gives back what is held, if anything is. */
+/* Gives back what is held, if anything. */
 LKI_INLINE void
 lki_scratch_give(lki_thread *thread, lki_scratch *scratch)
 {
@@ -49,11 +50,11 @@ lki_scratch_give(lki_thread *thread, lki_scratch *scratch)
     } else {
         lki_scratch_give_slow(thread, scratch);
     }
-    scratch->memory = NULL; /* given twice is given once */
+    scratch->memory = NULL; /* a second call does nothing */
     scratch->size = 0;
 }
 
-/* A thread leaves. */
+/* Frees what the thread keeps; at its exit. */
 void lki_scratch_free(lki_thread *thread);
 
 #endif

@@ -1,34 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sets of keyed objects. Called by store/shard.c and cache/table.c.
+ * Sets of keyed objects: how they grow and shrink (set.h).
  *
  * A set is extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979). A directory, indexed by
- * the first bits of an object's half, names parts; a part is an array of buckets, indexed by the
- * last bits, and a ck_hs of what did not fit into them (part.c).
+ * the first bits of an object's half of the hash, names parts. A part is an array of buckets,
+ * indexed by the last bits, and a ck_hs for what did not fit into them (part.c).
  *
- * Nothing in a part moves. A part that is too small is replaced by one with twice the buckets, and
- * the largest ones by two, which share its objects by one more bit; a part that is nearly empty, or
- * has had much taken out of its ck_hs, by a smaller or a clean one. The new parts are whole before
- * the directory names them, and the old one is retired: so a step of growth is one part, of at most
- * 2,560 objects. Hashes are read from the objects, which are prefetched. The directory doubles when
- * a part needs more bits than it has; it never shrinks (16 bytes for each part).
+ * Within a part no object moves. A part that is too small is replaced by one with twice the
+ * buckets; one of the largest size by two, which divide its objects by one more bit. A part that is
+ * nearly empty is replaced by a smaller one, and a part from whose ck_hs much was removed by a
+ * clean one. The new parts are complete before the directory names them, and the old one is
+ * retired. So a step of growth is one part, of at most 2,560 objects. Hashes are read from the
+ * objects, which are prefetched. The directory doubles when a part needs more bits than it has; it
+ * never shrinks (16 bytes for each part).
  *
- * A part changes under the latch of its shard; the directory under its own, which is taken for a
- * few stores.
+ * A part changes under the latch of its shard; the directory under its own latch, held for a few
+ * stores or for its doubling.
  *
  * Invariants  I-set1: an object is in its bucket, or in the ck_hs of its part and its bucket has
- *             the mark. I-set2: a part lies in one shard. I-set3: no two objects of a set have one
- *             key.
- * Ordering    P3: a part's contents (part.c), then its word in the directory; a directory's, then
- *             its own. A reader loads them in the other order (acquire).
+ *             the mark.
+ *             I-set2: a part lies in one shard.
+ *             I-set3: no two objects of a set have the same key.
+ * Ordering    P3: a part's contents (part.c), then its directory word; the contents of a directory,
+ *             then its address. A reader loads them in the other order (acquire).
  */
 #include "base/part.h"
 
 enum {
     LOAD_SMALL =
-        LKI_OR_SMALL(4, 1), /* objects for each bucket; beyond that a part grows: 2 % do not fit */
-    LOAD_MAX = LKI_OR_SMALL(
-        5, 2), /* the same of the largest parts: 5 %, but what counts there is memory */
+        LKI_OR_SMALL(4, 1), /* objects for each bucket; a fuller part grows: 2 % do not fit */
+    LOAD_MAX =
+        LKI_OR_SMALL(5, 2), /* the same for the largest parts: 5 %, as memory counts more there */
     BUCKETS_MAX = LKI_HALF_BUCKETS,      /* of a part */
     BITS_MAX = 32 - LKI_HALF_BUCKET_BITS /* of the directory */
 };
@@ -36,15 +38,14 @@ _Static_assert((BUCKETS_MAX - 1) * sizeof(lki_bucket) <= UINT16_MAX, "a mask fit
 
 /* ---- the directory ---- */
 
-/* An index has so many bits, 1 at least. */
+/* Number of bits of an index, at least 1. */
 static unsigned
 directory_bits(uintptr_t directory)
 {
     return 64 - (unsigned)(directory & 63);
 }
 
-/* Two arrays: the words that readers probe by (lki_word_of), and the parts
- * themselves. */
+/* A directory has two arrays: the words by which readers probe (lki_word_of), and the parts. */
 static _Atomic(uintptr_t) *
 directory_words(uintptr_t directory)
 {
@@ -75,12 +76,12 @@ static void
 directory_put(uintptr_t directory, size_t i, lki_part *part)
 {
     uintptr_t word = part == NULL ? 0 : lki_word_of(part->block.lines, part->buckets);
-    /* The part first: who finds a word finds that part, or a later one. */
+    /* The part first: a thread that finds a word finds that part, or a later one. */
     lki_store_release(&directory_parts(directory)[i], part); /* P3: to part_of */
     lki_store_release(&directory_words(directory)[i], word); /* P3: to lki_set_bucket */
 }
 
-/* One bit more. False: no memory. */
+/* Doubles the directory. False: no memory. */
 static bool
 directory_double_latched(lki_set *set, lki_thread *thread)
 {
@@ -112,8 +113,8 @@ part_of(const lki_set *set, uint64_t hash)
 
 /* ---- changes ---- */
 
-/* Puts one part, or two of one bit more, in the place of the one of `half`. `wait`: for the
- * directory's latch. False: it was held, or no memory; nothing changed. */
+/* Puts one part, or two of one bit more, in the place of the part of `half`. `wait`: for the
+ * directory's latch. False: the latch was held, or no memory; nothing changed. */
 static bool
 directory_replace(lki_set *set, lki_thread *thread, uint32_t half, lki_part *made[2], bool wait)
 {
@@ -135,7 +136,7 @@ directory_replace(lki_set *set, lki_thread *thread, uint32_t half, lki_part *mad
     return room;
 }
 
-/* Replaces a part by one with so many buckets, or by two. False: as directory_replace. */
+/* Replaces a part by one or two with so many buckets. False: as directory_replace. */
 static bool
 part_replace(lki_set *set, lki_thread *thread, lki_part *old, uint32_t half, unsigned parts,
              size_t buckets, bool wait)
@@ -158,7 +159,7 @@ part_replace(lki_set *set, lki_thread *thread, lki_part *old, uint32_t half, uns
 
 /* ---- adding and removing ---- */
 
-/* A half tells no more. */
+/* The half of the hash has no more bits. */
 static bool
 part_is_largest(const lki_part *part)
 {
@@ -197,8 +198,8 @@ lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object)
     uint32_t half = lki_object_half(object);
     lki_part *part = part_of(set, lki_half_hash(half));
     lki_part_take(set, thread, part, object);
-    /* Where memory runs out here, or the directory is held, the part stays as it is, and the next
-     * removal tries again. What is taken out of a ck_hs leaves a tombstone there, and the mark. */
+    /* If memory runs out here, or the directory's latch is held, the part stays as it is, and the
+     * next removal tries again. A removal from a ck_hs leaves a tombstone there, and the mark. */
     if (part->buckets > set->buckets_min && part->count < part->buckets)
         (void)part_replace(set, thread, part, half, 1, part->buckets / 2, false);
     else if (part->taken_out > part->count / 16 + 8)
@@ -210,7 +211,7 @@ lki_set_remove_latched(lki_set *set, lki_thread *thread, const void *object)
 void *
 lki_set_get(const lki_set *set, const lki_hashed *hashed)
 {
-    /* All in one part: what a caller has seen of an earlier one does not count. */
+    /* Searches one part throughout: what the caller has seen in an earlier one does not count. */
     return lki_part_get(part_of(set, hashed->hash), hashed, set->is);
 }
 
@@ -233,9 +234,9 @@ lki_set_walk(const lki_set *set, lki_set_position *at, void **objects, size_t ro
             break;
         count += lki_part_walk_unfitting(part, at, objects + count, room - count);
         if (count == room)
-            break; /* perhaps there are more */
-        /* Perhaps the part does not begin at `half`: while two take its place, the directory names
-         * the first of them and then still itself. */
+            break; /* there may be more */
+        /* The part may not begin at `half`: while two parts replace one, the directory names the
+         * first of them and then still the old one. */
         at->half = ((at->half >> (32 - part->depth)) + 1) << (32 - part->depth);
         at->number = 0;
     }
@@ -262,8 +263,7 @@ directory_free(lki_set *set, uintptr_t directory)
 {
     unsigned bits = directory_bits(directory);
     for (size_t i = 0; i < (size_t)1 << bits;) {
-        lki_part *part =
-            lki_load_relaxed(&directory_parts(directory)[i]); /* nobody else is there */
+        lki_part *part = lki_load_relaxed(&directory_parts(directory)[i]); /* alone here */
         i += part != NULL ? (size_t)1 << (bits - part->depth) : 1;
         lki_part_free(set, part);
     }

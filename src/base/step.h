@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Questions about one write of a commit.
+ * Questions about one write of a commit, by its kind.
  */
 #ifndef LKI_BASE_STEP_H
 #define LKI_BASE_STEP_H
@@ -16,28 +16,29 @@ lki_write_is_of_claim(const lk_write *write)
     return write->kind == LK_ACKNOWLEDGE || write->kind == LK_RELEASE;
 }
 
-/* A step of a queue: push, acknowledge, release. */
+/* Is it a push, an acknowledgement or a release? */
 LKI_INLINE bool
 lki_write_is_of_queue(const lk_write *write)
 {
     return write->kind == LK_PUSH || lki_write_is_of_claim(write);
 }
 
-/* Does it bring anything that takes memory? */
+/* Does it bring bytes that take memory? */
 LKI_INLINE bool
 lki_write_brings(const lk_write *write)
 {
     return write->kind != LK_DELETE && !lki_write_is_of_claim(write);
 }
 
-/* Does it have to look at what is there? Else it always happens, and puts or takes its item. */
+/* Does its outcome depend on what is there? Else it always happens, and puts or deletes its
+ * item. */
 LKI_INLINE bool
 lki_write_asks(const lk_write *write)
 {
     return write->condition != LK_ALWAYS || write->kind == LK_TOUCH || write->kind == LK_ADD;
 }
 
-/* The key that it names. NULL: a push whose sk is to be generated names none. */
+/* The key that it names. NULL: none; the sk of its job is to be generated. */
 LKI_INLINE const lk_key *
 lki_write_key(const lk_write *write)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What reclamation is made of: a domain for each store, a record for each thread in it, lists of
- * retired objects; and how a thread finds its record. The verbs are in reclaim.h, which is the one
- * to include.
+ * The data of reclamation: a domain for each store, a record for each thread in it, bags of retired
+ * objects; and how a thread finds its record. The operations are in reclaim.h, which is the one to
+ * include.
  */
 #ifndef LKI_BASE_THREAD_H
 #define LKI_BASE_THREAD_H
@@ -124,7 +124,7 @@ struct lki_thread {
     uint64_t asks;    /* of a cache: calls of the database for which it began loads */
     lki_thread *next; /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */
-    /* [P8] the bag that its writes fill, until somebody takes it; NULL: none */
+    /* [P8b] the bag that its writes fill, until another thread takes it; NULL: none */
     _Atomic(lki_bag *) open __attribute__((aligned(LKI_LINE)));
     _Atomic(uint64_t) open_bytes; /* [stat] in it */
     _Atomic(int64_t)
@@ -170,7 +170,7 @@ typedef struct lki_self_cache {
 } lki_self_cache;
 extern __thread lki_self_cache lki_self __attribute__((tls_model("initial-exec")));
 
-/* Slow path: finds or makes the record. NULL: no memory, or the child of a fork (*forked says
+/* Slow path: finds or makes the record. NULL: no memory, or the child of a fork (*why tells
  * which). */
 lki_thread *lki_thread_attach(lki_domain *domain, lk_status *why);
 
@@ -188,7 +188,7 @@ lki_thread_self(lki_domain *domain, lk_status *why)
     return lki_thread_attach(domain, why);
 }
 
-/* What gives memory back, or what it takes to do so, is exempt from the bound of all memory. May be
+/* Between these two the bound of all memory does not apply: for work that gives memory back. May be
  * nested. */
 LKI_INLINE void
 lki_exempt_begin(lki_thread *thread)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading ULIDs: called by queue/job.c and queue.c with keys that look like their own, and by
- * statistics. Making them one after the other: for adapters.
+ * ULIDs: read, and generated one after the other for adapters (lk_ulid_next of adapter.h).
  */
 #include "base/ulid.h"
 
@@ -19,7 +18,7 @@ static bool
 digits_read(const unsigned char *from, size_t count, uint64_t *value)
 {
     enum { NONE = 0xff };
-    /* By the character's low seven bits; the others have the high one. */
+    /* By the character's low seven bits; characters with the high bit are rejected below. */
     static const unsigned char of[128] = {
         NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE,
         NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE,
@@ -61,7 +60,7 @@ lki_ulid_read_ms(const unsigned char *from, int64_t *ms)
 
 /* ---- for adapters ---- */
 
-/* Two halves of the 80 bits behind the milliseconds. */
+/* Draws the two halves of the 80 bits behind the milliseconds. */
 static void
 tail_draw(uint64_t tail[2])
 {
@@ -69,7 +68,7 @@ tail_draw(uint64_t tail[2])
     unsigned char bytes[2 * HALF];
     int saved = errno, before = lki_cancel_forbid();
     if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes)
-        memset(bytes, 0, sizeof bytes); /* unique in its queue all the same */
+        memset(bytes, 0, sizeof bytes); /* still unique in its queue */
     lki_cancel_allow(before);
     errno = saved;
     tail[0] = tail[1] = 0;
@@ -92,7 +91,7 @@ lk_ulid_next(char *ulid, int64_t now_ms)
         tail[1] = (tail[1] + 1) & LKI_ULID_MASK;
         tail[0] = (tail[0] + (tail[1] == 0)) & LKI_ULID_MASK;
         if (tail[0] == 0 && tail[1] == 0 && ms < LKI_ULID_MS_MAX)
-            ms++; /* 2^79 in one millisecond */
+            ms++; /* after 2^79 in one millisecond */
     } else {
         tail_draw(tail);
     }

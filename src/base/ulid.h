@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * ULIDs: 26 characters of Crockford's base 32 that sort like the 128 bits they stand for
- * (github.com/ulid/spec, 2016). Here: milliseconds (48 bits, 10 characters), what says whose it is
- * (40 bits, 8 characters), a place (40 bits, 8 characters).
+ * (github.com/ulid/spec, 2016). Here: milliseconds (48 bits, 10 characters), an owner (40 bits, 8
+ * characters), a place (40 bits, 8 characters). queue/README.md says what owner and place are.
  */
 #ifndef LKI_BASE_ULID_H
 #define LKI_BASE_ULID_H
@@ -22,8 +22,8 @@ enum { LKI_ULID_OWNER = 10, LKI_ULID_PLACE = 18, LKI_ULID_WORD = 8 };
 
 extern const unsigned char lki_ulid_digit[32];
 
-/* 40 bits as 8 characters, all at once: five bits go to each byte, then bytes become digits. The
- * alphabet leaves out I, L, O and U: from each threshold on digits are one further. */
+/* Writes 40 bits as 8 characters, all at once: five bits go to each byte, then bytes become digits.
+ * The alphabet leaves out I, L, O and U: from each of these on digits are one further. */
 LKI_INLINE void
 lki_ulid_write(unsigned char *to, uint64_t value)
 {
@@ -52,7 +52,7 @@ lki_ulid_write_ms(unsigned char *to, int64_t ms)
     lki_ulid_write(to + 2, (uint64_t)ms & LKI_ULID_MASK);
 }
 
-/* False: no such characters. */
+/* Reads 40 bits, or milliseconds. False: the characters are not an ULID's. */
 bool lki_ulid_read(const unsigned char *from, uint64_t *value);
 bool lki_ulid_read_ms(const unsigned char *from, int64_t *ms);
 

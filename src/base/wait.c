@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Futexes and descriptors. Called by the queue room.
+ * Futexes and descriptors (wait.h).
  *
- * Why not ck_ec: its increment clears the flag that somebody sleeps, so it has to wake all of
- * them, and a pool of 64 waiting threads would run for each job. Here sleepers are counted.
+ * Why not ck_ec: its increment clears the flag that threads sleep, so it has to wake all of them;
+ * 64 waiting threads would run for each job. Here sleeping threads are counted.
  *
  * The descriptor is an epoll instance over an eventfd (something is there) and a timerfd (something
- * will be, though nobody calls). Lowering it reads both and then looks again, so what was raised in
- * between is raised anew: the event may be set in vain, and is never missing.
+ * will be there by time alone). Lowering it drains both and then looks again, so an event that was
+ * raised in between is raised again: it may be set in vain, and is never missing.
+ *
+ * Ordering     P15 (wait.h).
  */
 #include "base/wait.h"
 
@@ -24,7 +26,7 @@
 
 enum { RAISING = 1, RAISED = 2 };
 
-/* No call of ours touches the caller's errno. */
+/* Keeps the caller's errno, as the functions below. */
 static void
 futex(_Atomic(uint32_t) *word, int operation, uint32_t value, const struct timespec *timeout)
 {
@@ -129,7 +131,7 @@ timer_set(lki_wait *wait, int64_t ms)
     int saved = errno;
     struct itimerspec when = {.it_value = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000}};
     if (ms == 0)
-        when.it_value.tv_nsec = 1; /* 0 would stop it */
+        when.it_value.tv_nsec = 1; /* 0 would stop the timer */
     else if (ms < 0)
         when.it_value.tv_sec = when.it_value.tv_nsec = 0;
     timerfd_settime(wait->timer_fd, 0, &when, NULL);
@@ -141,8 +143,8 @@ lki_wait_lower(lki_wait *wait, int64_t ms)
 {
     descriptor_drain(wait->event_fd);
     timer_set(wait, ms);
-    /* After the drain and before the caller's look: who still saw it raised, and did not write,
-     * had published before, and the look finds that. */
+    /* After the drain and before the caller's look: a thread that still saw it raised, and did not
+     * write, had published before, so the look finds that. */
     lki_store_seq_cst(&wait->raised, 0); /* P15 */
     lki_fence_seq_cst(); /* P15: also before the pointers of the look, loaded with acquire */
 }
@@ -155,14 +157,14 @@ lki_wait_raise(lki_wait *wait)
         return;
     lki_store_seq_cst(&wait->raised, RAISING); /* P15 */
     descriptor_write(wait->event_fd);
-    /* Only now may others leave it to this write, and only if nobody has drained it since. */
+    /* Only now may others rely on this write, and only if no thread has drained it since. */
     lki_cas_seq_cst(&wait->raised, &raising, RAISED); /* P15 */
 }
 
 void
 lki_wait_close(lki_wait *wait)
 {
-    int32_t poll_fd = lki_load_relaxed(&wait->poll_fd); /* nobody else is there */
+    int32_t poll_fd = lki_load_relaxed(&wait->poll_fd); /* no other thread is there */
     if (poll_fd == 0)
         return;
     int saved = errno, before = lki_cancel_forbid();

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting for something to come: threads that sleep on a futex, and a descriptor to poll. What is
- * waited for is the caller's; here is only how nobody misses it.
+ * Waiting for an event: threads that sleep on a futex, and a descriptor to poll. What the threads
+ * wait for belongs to the caller; this file ensures that none misses it.
  *
- * A sleeper counts itself, notes the signal, looks once more, and sleeps if the signal is still
- * that one. Who brings something makes it visible, then looks for sleepers, and only where there
- * are some moves the signal and wakes as many as it brings.
+ * A thread that waits adds itself to `waiters`, reads the signal, looks once more, and sleeps if
+ * the signal is still the same. A thread that brings something publishes it, then loads `waiters`;
+ * only if there are any it moves the signal and wakes as many threads as it brings.
  *
  * Ordering     P15: publication (read-modify-write), then load of `waiters`; count of `waiters`
- *              (read-modify-write), then the look. All seq_cst: one of the two sees the other, else
+ *              (read-modify-write), then the look. All seq_cst: one of the two sees the other. Else
  *              a job lies there while its consumer sleeps.
- * Progress     notifying never waits; a system call only where somebody sleeps or polls.
+ * Progress     Notifying never waits; it makes a system call only if a thread sleeps or polls.
  */
 #ifndef LKI_BASE_WAIT_H
 #define LKI_BASE_WAIT_H
@@ -21,17 +21,17 @@
 #include "base/check.h"
 
 typedef struct lki_wait {
-    _Atomic(uint32_t) signal; /* [P15] moves when there is reason to look again */
+    _Atomic(uint32_t) signal; /* [P15] changes when a look is worth while */
     _Atomic(uint32_t)
         waiters; /* [P15] threads that sleep, or are about to; 1 more for a descriptor */
-    _Atomic(int32_t) poll_fd;   /* [P15] an epoll instance over the two below, plus 1; 0: none */
-    _Atomic(uint32_t) raised;   /* [P15] of the event: 0, being set, set */
+    _Atomic(int32_t) poll_fd;   /* [P15] the epoll instance over the two below, plus 1; 0: none */
+    _Atomic(uint32_t) raised;   /* [P15] state of the event: 0, RAISING, RAISED */
     int32_t event_fd, timer_fd; /* [const] once poll_fd is set */
 } lki_wait;
 
 void lki_wait_notify_slow(lki_wait *wait, uint32_t count);
 
-/* `count` jobs have become visible. */
+/* Tells that `count` jobs have become visible. */
 LKI_INLINE void
 lki_wait_notify(lki_wait *wait, size_t count)
 {
@@ -39,10 +39,11 @@ lki_wait_notify(lki_wait *wait, size_t count)
         lki_wait_notify_slow(wait, count < INT32_MAX ? (uint32_t)count : INT32_MAX);
 }
 
-/* All sleepers look again: the next time is another one, or so. The descriptor stays as it is. */
+/* Lets all sleeping threads look again, as the next due time has changed, for example. The
+ * descriptor stays as it is. */
 void lki_wait_look_again(lki_wait *wait);
 
-/* Between begin and end: look, and sleep if there is nothing. */
+/* Between begin and end a thread reads the signal, looks, and sleeps if there is nothing. */
 LKI_INLINE void
 lki_wait_begin(lki_wait *wait)
 {
@@ -53,21 +54,21 @@ lki_wait_signal(lki_wait *wait)
 {
     return lki_load_seq_cst(&wait->signal); /* P15: before the look */
 }
-/* Until the signal is not `seen` any more, or for `ms` milliseconds (-1: no limit), or for no
- * reason at all. */
+/* Sleeps until the signal is not `seen` any more, or for `ms` milliseconds (-1: no limit). May wake
+ * without a reason. */
 void lki_wait_sleep(lki_wait *wait, uint32_t seen, int64_t ms);
 void lki_wait_end(lki_wait *wait);
 
-/* The descriptor, made where there is none. Caller: holds the latch of what is waited for.
- * LK_OK, LK_NO_MEMORY. */
+/* The descriptor; the first call makes it. Caller: holds the latch of what is waited for. LK_OK,
+ * LK_NO_MEMORY. */
 lk_status lki_wait_open_latched(lki_wait *wait, int *fd);
 LKI_INLINE bool
 lki_wait_is_polled(lki_wait *wait)
 {
     return LKI_UNLIKELY(lki_load_acquire(&wait->poll_fd) != 0); /* P15 */
 }
-/* The descriptor is not readable any more; it will be in `ms` milliseconds (-1: not by time). The
- * caller then looks once more, and calls lki_wait_raise if there is something. */
+/* Makes the descriptor not readable; it becomes readable in `ms` milliseconds (-1: not by time).
+ * The caller then looks once more, and calls lki_wait_raise if there is something. */
 void lki_wait_lower(lki_wait *wait, int64_t ms);
 void lki_wait_raise(lki_wait *wait);
 void lki_wait_close(lki_wait *wait);
