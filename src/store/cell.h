@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cells, records, commits: the words that everything in the store is made of. No functions but
- * accessors.
+ * Cells and commits: layout and accessors. With records (chain.h) they are what the store consists
+ * of.
  *
- * A cell is one key, at a stable address as long as a section may see it. Its head is EMPTY, DEAD,
- * or the newest record of a chain (chain.h). With headers of 16 bytes a key of 32 and 64 bytes of
+ * A cell is one key. Its address is stable as long as a section may see it. Its head is EMPTY,
+ * DEAD, or the newest record of a chain. With headers of 16 bytes a key of 32 bytes and 64 bytes of
  * data fill two cache lines.
  */
 #ifndef LKI_STORE_CELL_H
@@ -19,38 +19,39 @@ typedef struct lki_cell lki_cell;
 typedef struct lki_partition lki_partition;
 typedef struct lki_queue lki_queue;
 
-/* What the store retires (reclaim.h), apart from what begins with a lki_object. */
+/* Kinds of objects that the store retires (reclaim.h), besides those that begin with a
+ * lki_object. */
 enum lki_kind {
-    LKI_RECORD = 1, /* of a chain, apart from its cell */
+    LKI_RECORD = 1, /* a record apart */
     LKI_CELL,
     LKI_NODE,          /* of an index */
-    LKI_TICKET,        /* a cell whose removal may be due; see removal.c */
-    LKI_INLINE_RECORD, /* the record inside the cell that the pointer names */
+    LKI_TICKET,        /* a ticket: a cell whose removal may be due, see removal.c */
+    LKI_INLINE_RECORD, /* the inline record of the cell that the pointer names */
     LKI_PARTITION,
     LKI_COMMIT
 };
 
-/* A head: 0 is empty, LKI_DEAD says that the cell has left the table, else a lki_record *. */
+/* A head: LKI_EMPTY; LKI_DEAD: the cell has left the table; else a lki_record *. */
 typedef _Atomic(uintptr_t) lki_head;
 #define LKI_DEAD ((uintptr_t)1)
 
-/* A commit's state, shared by all of its records: one of these, or its stamp << 2. */
+/* A commit word, shared by all records of the commit: one of these, or its stamp << 2. */
 enum { LKI_INSTALLING = 1, LKI_READY = 2, LKI_ABORTED = 3 };
 struct lki_commit {
     _Atomic(uint64_t) state; /* [P2] */
     _Atomic(uint64_t)
-        installed; /* [stat] records so far; who waits looks whether the owner gets on */
+        installed; /* [stat] records so far: shows waiting threads that the owner runs */
 };
 
-/* Flags of a cell, and behind them its room: how many bytes fit behind the header of the record
- * inside, in units of 8; [const]. */
+/* Flags of a cell; the bits above are its room [const]: how many bytes fit after the header of the
+ * inline record, in units of 8. */
 enum {
-    LKI_CELL_PENDING = 1, /* a ticket for this cell is under way */
-    LKI_CELL_ROOM = 2,    /* the record inside the cell is free to be used */
+    LKI_CELL_PENDING = 1, /* a ticket for this cell exists */
+    LKI_CELL_ROOM = 2,    /* the room of the inline record is free */
     LKI_CELL_GONE = 4,
-    /* the cell was disposed of while its inner record was not: that one frees the cell */
-    LKI_CELL_QUEUE = 8, /* [const] lies in a slot of a queue, neither in the set nor in the index */
-    LKI_CELL_SLAB = 16, /* [const] and its memory, with the record inside, is the segment's */
+    /* GONE: the cell was disposed of before its inline record, which then frees the cell */
+    LKI_CELL_QUEUE = 8, /* [const] lies in a slot of a queue; in neither the set nor the index */
+    LKI_CELL_SLAB = 16, /* [const] its memory, with the inline record, belongs to the segment */
     LKI_CELL_ROOM_SHIFT = 5,
     LKI_CELL_ROOM_UNIT = 8
 };
@@ -59,7 +60,7 @@ struct lki_cell {
     uint32_t hash;             /* [const] half of the key's hash: lki_half_of */
     uint16_t pk_size, sk_size; /* [const] */
     lki_head item;             /* [P1] */
-    unsigned char bytes[]; /* pk, sk, padding to 8, the record inside: its header, and its room */
+    unsigned char bytes[];     /* pk, sk, padding to 8, the inline record: header and room */
 };
 enum { LKI_CELL_HEADER = 16, LKI_INLINE_MAX = 256 };
 _Static_assert(sizeof(struct lki_cell) == LKI_CELL_HEADER, "keys begin behind two words");
@@ -76,7 +77,7 @@ lki_keys_size(size_t pk_size, size_t sk_size)
     return (pk_size + sk_size + 7) & ~(size_t)7;
 }
 
-/* The one at home. */
+/* The inline record. */
 LKI_INLINE lki_record *
 lki_cell_record(lki_cell *cell)
 {
@@ -90,7 +91,7 @@ lki_cell_flags(const lki_cell *cell)
     return (_Atomic(uint16_t) *)(uintptr_t)(home + offsetof(lki_record, cell));
 }
 
-/* Of a cell that nobody knows yet. */
+/* Sets flags and room of a cell that is not published. */
 LKI_INLINE void
 lki_cell_set_flags(lki_cell *cell, unsigned flags, size_t room)
 {
@@ -108,7 +109,7 @@ lki_room_of(unsigned flags)
 LKI_INLINE size_t
 lki_cell_room(const lki_cell *cell)
 {
-    return lki_room_of(lki_load_relaxed(lki_cell_flags(cell))); /* that never changes */
+    return lki_room_of(lki_load_relaxed(lki_cell_flags(cell))); /* never changes */
 }
 
 /* These two never change. */
@@ -143,15 +144,17 @@ lki_cell_is_dead(const lki_cell *cell)
     return lki_load_acquire(&cell->item) == LKI_DEAD; /* P1 */
 }
 
-/* P2b: what leads to a cell, and the clock of stamps. Who puts the first record into a cell has
- * found it (by set or index, whoever has put it there), then fences, then swaps the head that was
- * `seen`. A snapshot moves the clock, fences, then looks the cell up. What breaks otherwise: half
- * of a commit, as the cell is not found. */
+/* Called before the first record goes into a cell whose head was `seen`.
+ *
+ * P2b: what leads to a cell, and the clock of stamps. A thread that puts the first record into a
+ * cell has found the cell (by set or index, whichever thread put it there), then fences, then swaps
+ * the head. A snapshot moves the clock, fences, then looks the cell up. What breaks otherwise: the
+ * snapshot has half of a commit, as it does not find the cell of the other half. */
 LKI_INLINE void
 lki_head_before(uintptr_t seen)
 {
     if (LKI_UNLIKELY(seen == LKI_EMPTY))
-        lki_fence_seq_cst(); /* P2b: after the look, before the swap */
+        lki_fence_seq_cst(); /* P2b: after the search, before the swap */
 }
 
 #endif

@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * Several keys in one step: set_atomic, commit.
+ * Commits: several keys in one step (lk_set_atomic, lk_commit).
  *
- *   plan     the cells of all keys (made where missing), one step per key, item and lock together,
- *            in address order
- *   attempt  one record per step and one commit for all; each record goes over what is effective at
- *            its head, where a lock is held only if it is at the version that the caller has; then
- *            INSTALLING -> READY, the instant at which it all happens; then the stamp
- *   undo     an attempt that another thread aborted, or a race: each head goes back to what it
- *            was, unless it was replaced
- *   settle   each record gets the stamp in place of the commit; what it replaced is retired;
- *            tombstones get their tickets
+ *   plan     find the cells of all keys (make those that are missing); one step per key, for item
+ *            and lock together, in the order of the cells' addresses
+ *   attempt  make one commit word, and one record per step. Install each record over what is
+ *            effective on its head, a lock only at the caller's version. INSTALLING -> READY is the
+ *            instant at which all of it happens. Then read the stamp
+ *   undo     if another thread aborted the attempt, or a demand failed: put each head back to what
+ *            it was, unless it was replaced
+ *   stamp    give each record the stamp in place of the commit; retire what it replaced; make
+ *            tickets for tombstones
  *
- * It is the multi-word compare-and-swap of Harris, Fraser, Pratt, "A Practical Multi-Word
+ * This is the multi-word compare-and-swap of Harris, Fraser, Pratt, "A Practical Multi-Word
  * Compare-and-Swap Operation", 2002, with a time stamp in place of a status, and without helping:
- * only the owner installs, and a stopped owner is aborted. A helper could plant a record of a
+ * only the owner installs, and a stopped owner is aborted. A helper could install a record of a
  * commit that was retired long ago.
  *
- * Progress    non-blocking: an owner that stops before READY is aborted by whoever needs one of
- *             its heads; one that stops after it has its stamp set by whoever reads one of its
- *             records. Two running commits do not abort each other for ever: they install in
- *             address order, and who waits does so as long as the other one gets on.
+ * Progress    Non-blocking: an owner that stops before READY is aborted by a thread that needs one
+ *             of its heads. If it stops later, a thread that reads one of its records sets the
+ *             stamp. Two running commits do not abort each other for ever: both install in address
+ *             order, and a thread waits as long as the other one makes progress.
  * Invariants  I-commit1: a record whose commit is INSTALLING or ABORTED is never effective.
- *             I-commit2: the stamp is taken after READY, so a snapshot that saw INSTALLING is
- *             below it. I-commit3: nothing that the caller can see fails after READY. I-commit4:
- *             LK_RACE only for a lock that really is at another version, gone, or lapsed.
- *             I-commit5: what a write asks is told by the record under its own, and what was live
- *             then is so still when all is installed.
+ *             I-commit2: the stamp is read after READY: a snapshot that saw INSTALLING is below.
+ *             I-commit3: nothing that the caller can see fails after READY.
+ *             I-commit4: LK_RACE only for a lock that really is at another version, gone, or
+ *             lapsed, or for a condition that does not hold.
+ *             I-commit5: the outcome of a write is judged by the record under its own, and what was
+ *             live then is still live when all is installed.
  * Ordering    P1, P2, P2b (head.h).
  */
 #include "store/commit.h"
@@ -42,22 +43,22 @@
 #include "store/removal.h"
 #include "store/sweep.h"
 
-enum { ATTEMPTS = LKI_OR_SMALL(8, 1) }; /* of one plan, in one section */
+enum { ATTEMPTS = LKI_OR_SMALL(8, 1) }; /* for one plan, in one section */
 
-/* One key. */
+/* A step: what a commit does to one key. */
 typedef struct step {
     lki_cell *cell;
-    lki_record *record;  /* on the head; NULL: not installed */
-    lki_record *over;    /* what was effective when it was */
-    const lk_item *item; /* that comes, or whose key goes; NULL: nothing is written but the lock */
-    lk_lock *lock;       /* to be validated, and bumped; NULL: none */
+    lki_record *record;  /* the installed record; NULL: none yet */
+    lki_record *over;    /* what was effective before it */
+    const lk_item *item; /* the new item, or the key to delete; NULL: only the lock is written */
+    lk_lock *lock;       /* to be checked, and given a new version; NULL: none */
     const lki_job_step *job; /* of a step of a queue; NULL: it is none */
     const lk_write *asks;    /* see step_asks */
-    uint64_t version;        /* of the lock on the head */
-    bool gone;               /* the item goes, and the lock with it */
-    bool simple;             /* a plain item under the lock of its key */
-    bool plain;              /* installed so, over a plain value */
-    bool expires;            /* what was installed does, and brings that */
+    uint64_t version;        /* of the lock in `record` */
+    bool gone;               /* the item is deleted, and its lock */
+    bool simple;             /* a plain item and the lock of its key */
+    bool plain;              /* installed by the fast path, over a plain value */
+    bool expires;            /* what was installed has a new expiry */
 } step;
 
 typedef struct plan {
@@ -66,27 +67,27 @@ typedef struct plan {
     const lki_writes *writes;
     lk_lock *locks;
     size_t lock_count;
-    lki_sought *sought; /* of the locks from `known` on; room for the writes, too */
+    lki_sought *sought; /* of the locks from `known` on; has room for the writes, too */
     step *steps;        /* of the locks, then of the writes of other keys */
-    lki_job_step *jobs; /* of the writes, where there are steps of queues */
-    step **order;       /* by address of the cell */
+    lki_job_step *jobs; /* of the writes, if there are steps of queues */
+    step **order;       /* in the order of the cells' addresses */
     size_t step_count;  /* in steps */
     size_t count;       /* in order */
-    size_t absent;      /* so many locks are at version 0 and have no cells yet */
-    size_t known;       /* so many of the first locks have their cells in the thread, perhaps */
-    size_t paired; /* so many of the first items have the steps of the locks of their numbers */
+    size_t absent;      /* number of locks at version 0 that have no cell yet */
+    size_t known;       /* the first locks whose cells the thread may remember */
+    size_t paired;      /* the first items that share the steps of the same locks */
     lki_time now;
-    int64_t horizon_ms;    /* a lock that ends behind it has not lapsed */
-    int64_t expires_at_ms; /* of the locks that it bumps */
-    bool again;            /* it was planned before, in vain */
-    bool asking;           /* a write, or a lock of nothing, asks what is there; then: */
-    int64_t until_ms;      /* the first end of what was judged to be live */
+    int64_t horizon_ms;    /* a lock that ends after this has not lapsed */
+    int64_t expires_at_ms; /* the new expiry of all its locks */
+    bool again;            /* it was planned before */
+    bool asking;           /* some outcome depends on what is there; then: */
+    int64_t until_ms;      /* the earliest end of what was judged to be live */
     size_t refused;        /* the write that could not be planned */
-    bool sorted;           /* the steps of the locks are in order as they came */
+    bool sorted;           /* the steps of the locks were in order already */
     lki_commit *commit;
 } plan;
 
-/* The very same bytes: most commits name the keys of their locks again. */
+/* Are they the same bytes in memory, as in most commits the key of an item and of its lock? */
 static bool
 key_is_same(const lk_key *left, const lk_key *right)
 {
@@ -96,7 +97,7 @@ key_is_same(const lk_key *left, const lk_key *right)
 
 /* ---- the plan ---- */
 
-/* A step that changes nothing yet. */
+/* Sets up a step that changes nothing yet. */
 LKI_INLINE void
 step_begin(step *s, lki_cell *cell, lk_lock *lock)
 {
@@ -137,8 +138,8 @@ steps_sift(step **order, size_t at, size_t count)
     }
 }
 
-/* By insertion where there are few, else a heap sort: qsort may allocate. True: two have one cell,
- * perhaps. */
+/* Sorts by insertion if there are few, else by heap sort, as qsort may allocate. True: two steps
+ * may have one cell. */
 static bool
 steps_sort(step **order, size_t count)
 {
@@ -165,23 +166,22 @@ steps_sort(step **order, size_t count)
     return true;
 }
 
-/* What the write of a step asks; NULL: it is none, or asks nothing. Only where one asks is it said
- * of each write. */
+/* The write of a step, if its outcome depends on what is there; else NULL. The field `asks` is set
+ * only in commits with such a write. */
 LKI_INLINE const lk_write *
 step_asks(const plan *p, const step *s)
 {
     return LKI_LIKELY(!p->asking) || s->item == NULL || s->job != NULL ? NULL : s->asks;
 }
 
-/* A step that only holds a lock. */
+/* Does the step only check and renew a lock? */
 static bool
 step_is_lock(const step *s)
 {
     return s->item == NULL && s->job == NULL;
 }
 
-/* One step per key: what is written under its own lock is one step. LK_INVALID: a key was named
- * twice. */
+/* Merges the steps of a lock and of a write of the same key. LK_INVALID: a key was named twice. */
 static LKI_APART lk_status
 steps_merge(plan *p)
 {
@@ -201,7 +201,7 @@ steps_merge(plan *p)
     return LK_OK;
 }
 
-/* Hashes of the locks' keys whose cells are not known; their buckets are asked for. */
+/* Hashes the keys of the locks whose cells are not remembered, and prefetches their buckets. */
 static LKI_APART void
 locks_seek(plan *p)
 {
@@ -213,8 +213,8 @@ locks_seek(plan *p)
     }
 }
 
-/* The cell of a lock's key, as the table has it. A key that is to have nothing: NULL; its cell is
- * found, or made, as that of a key that is written. */
+/* The cell of a lock's key, from the tables. NULL also for version 0: that cell is found or made as
+ * for a write. */
 static LKI_APART lki_cell *
 lock_find_any(plan *p, size_t i)
 {
@@ -224,7 +224,7 @@ lock_find_any(plan *p, size_t i)
     return lki_find_any(p->store, &hashed);
 }
 
-/* The same; the thread has often just read it under its lock. */
+/* The same; tries first what the thread remembers from its last locked read, or the bucket. */
 LKI_INLINE lki_cell *
 lock_find(plan *p, size_t i)
 {
@@ -244,8 +244,8 @@ lock_find(plan *p, size_t i)
     return LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(p->again) ? lock_find_any(p, i) : cell;
 }
 
-/* Finds the cells of all locks, in the caller's order, and pairs items that have their keys and
- * numbers, as most commits have. Whether they are stale is told by the installation. LK_RACE: one
+/* Finds the cells of all locks, in the caller's order. An item with the key of the lock of the same
+ * number, as usual, shares its step. The installation decides whether locks are stale. LK_RACE: one
  * has no cell. */
 static lk_status
 plan_locks(plan *p)
@@ -280,8 +280,8 @@ plan_locks(plan *p)
     return LK_OK;
 }
 
-/* The cell of a key that is written, made where there is none, unless the write then could not be:
- * LK_RACE. `item`: what comes, NULL: no item does; `asks`: as of a step. */
+/* Finds or makes the cell of a key that is written. LK_RACE: it would be made for a write that then
+ * could not happen. `item`: the new item, NULL: none; `asks`: as in a step. */
 static LKI_APART lk_status
 cell_find(plan *p, const lk_key *key, const lk_item *item, const lk_write *asks, lki_cell **cell)
 {
@@ -297,11 +297,11 @@ cell_find(plan *p, const lk_key *key, const lk_item *item, const lk_write *asks,
     if (LKI_UNLIKELY(*cell == NULL || lki_cell_is_dead(*cell)))
         status =
             lki_cell_find_or_create(p->store, p->thread, &hashed, payload, *cell == NULL, cell);
-    return LKI_LIKELY(status != LK_BUSY) ? status : LK_END; /* the commit would come again */
+    return LKI_LIKELY(status != LK_BUSY) ? status : LK_END; /* else the commit would try again */
 }
 
-/* What there is nothing of may have been taken out since `now`: so time counts as where a write
- * asks, and no step is simple. */
+/* Called if a key is to have nothing. What it had may have ended since `now`, so the end of what is
+ * live counts (asking), and no step is simple. */
 static void
 absent_ask(plan *p)
 {
@@ -314,7 +314,7 @@ absent_ask(plan *p)
     p->until_ms = INT64_MAX;
 }
 
-/* The steps of locks whose keys are to have nothing get their cells. */
+/* Finds or makes the cells of locks at version 0. */
 static LKI_APART lk_status
 plan_absent(plan *p)
 {
@@ -332,8 +332,8 @@ plan_absent(plan *p)
     return status;
 }
 
-/* The step of a write; where its key is that of the lock of the same number, it is that one's. If
- * its cell is dead, the installation will tell. */
+/* The step of a write; that of the lock of the same number, if that has the same key. If its cell
+ * is dead, the installation finds out. */
 LKI_INLINE lk_status
 write_step(plan *p, size_t i, const lk_item *item, bool gone, const lk_write *asks, step **found)
 {
@@ -348,7 +348,7 @@ write_step(plan *p, size_t i, const lk_item *item, bool gone, const lk_write *as
     return status;
 }
 
-/* A step of a queue: the queue room says which record is to be there, and what comes. */
+/* Plans a step of a queue: the queue room says which record must be there, and what comes. */
 static lk_status
 plan_job(plan *p, size_t i)
 {
@@ -364,7 +364,7 @@ plan_job(plan *p, size_t i)
     return LK_OK;
 }
 
-/* Any other. */
+/* Plans any other write. */
 LKI_INLINE lk_status
 plan_write(plan *p, size_t i)
 {
@@ -385,7 +385,7 @@ plan_write(plan *p, size_t i)
     return LK_OK;
 }
 
-/* Room for all that writes of new keys and an attempt retire. */
+/* Reserves room for all that the writes of new keys, and an attempt, retire. */
 LKI_INLINE bool
 plan_reserve(plan *p)
 {
@@ -417,7 +417,7 @@ plan_writes(plan *p)
 
 /* ---- one attempt ---- */
 
-/* The record goes under the commit, over `over`. */
+/* Prepares a record to be installed over `over`: its word is the commit. */
 LKI_INLINE void
 record_commit(plan *p, lki_record *record, lki_record *over)
 {
@@ -425,8 +425,8 @@ record_commit(plan *p, lki_record *record, lki_record *over)
     lki_store_relaxed(&record->word, (uint64_t)(uintptr_t)p->commit | LKI_WORD_COMMIT);
 }
 
-/* An item under the lock of its key over a plain value, or over the lock alone, as most steps are.
- * False: something is not so, and nothing was done. */
+/* Fast path, for most steps: an item with the lock of its key, over a plain value with that lock,
+ * or over the lock alone. False: it is not such a case, and nothing was done. */
 LKI_INLINE bool
 step_install_plain(plan *p, step *s)
 {
@@ -457,7 +457,7 @@ step_install_plain(plan *p, step *s)
     return true;
 }
 
-/* The record of any step over `over`; `item`: that comes, if one does. */
+/* Makes the record of any step over `over`. `item`: the new item, if any. */
 static lki_record *
 step_record(plan *p, step *s, lki_record *over, const lk_item *item)
 {
@@ -479,7 +479,8 @@ step_record(plan *p, step *s, lki_record *over, const lk_item *item)
     return record;
 }
 
-/* Waits for who is in the way. False: this attempt was aborted meanwhile. */
+/* Waits for an unfinished commit (NULL: another write was faster). False: this attempt was aborted
+ * meanwhile. */
 static bool
 step_wait(plan *p, lki_commit *blocker)
 {
@@ -487,11 +488,11 @@ step_wait(plan *p, lki_commit *blocker)
         lki_commit_resolve(p->thread, blocker);
     else
         lki_count(p->thread, LKI_HEAD_CONFLICTS, 1);
-    return lki_load_acquire(&p->commit->state) != LKI_ABORTED; /* P2; else the end would tell */
+    return lki_load_acquire(&p->commit->state) != LKI_ABORTED; /* P2; the end checks again */
 }
 
-/* What was judged to be live has to be so still when all is judged: else something that has ended
- * since would count beside something that ends with it. */
+/* If `over` is live, remembers its end: it must be live still when all is judged. Else an item that
+ * has ended since would count beside one that ends with it. */
 static LKI_APART void
 asked_until(plan *p, const step *s, lki_record *over)
 {
@@ -503,7 +504,7 @@ asked_until(plan *p, const step *s, lki_record *over)
             p->until_ms = ends_ms[i];
 }
 
-/* All is judged. Later than the one `now` of the call only where a write asks. */
+/* All is judged: is it still live? Only such commits read a time later than their `now`. */
 static bool
 asked_in_time(plan *p)
 {
@@ -512,8 +513,9 @@ asked_in_time(plan *p)
            !lki_is_past(p->store, &later, p->until_ms);
 }
 
-/* LK_OK; LK_RACE: the lock is stale, or what the write asks is not so; LK_NOT_FOUND: the cell is
- * dead, or the job's state has changed; LK_BUSY: this attempt was aborted; LK_NO_MEMORY. */
+/* Installs any step. LK_OK; LK_RACE: the lock is stale, or the write must not happen; LK_NOT_FOUND:
+ * the cell is dead, or the job's state has changed; LK_BUSY: another thread aborted it;
+ * LK_NO_MEMORY. */
 static LKI_APART lk_status
 step_install(plan *p, step *s)
 {
@@ -529,7 +531,7 @@ step_install(plan *p, step *s)
             LKI_UNLIKELY(!lki_lock_is_at(p->store, over, s->lock->version, &p->now)))
             return LK_RACE;
         if (s->job != NULL && LKI_UNLIKELY(over != s->job->expected))
-            return LK_NOT_FOUND; /* it is judged anew */
+            return LK_NOT_FOUND; /* plan again */
         const lk_write *asks = step_asks(p, s);
         if (LKI_UNLIKELY(asks != NULL) &&
             lki_write_outcome(p->store, asks, over, &p->now, &outcome) != LK_OK)
@@ -557,7 +559,7 @@ step_install(plan *p, step *s)
     }
 }
 
-/* Nothing of the attempt stays. */
+/* Takes everything back that the attempt has installed. */
 static LKI_APART void
 attempt_undo(plan *p)
 {
@@ -569,7 +571,7 @@ attempt_undo(plan *p)
             continue;
         uintptr_t mine = (uintptr_t)s->record;
         lki_cas_seq_cst(&s->cell->item, &mine,
-                        (uintptr_t)s->over); /* or somebody has put another one over it */
+                        (uintptr_t)s->over); /* unless another record lies over it */
         lki_record_retire_undone(p->thread, s->cell, s->record);
         s->record = NULL;
     }
@@ -577,7 +579,7 @@ attempt_undo(plan *p)
     p->commit = NULL;
 }
 
-/* What is unusual of a step that has happened. */
+/* What is left to do for a step that was not installed by the fast path. */
 static LKI_APART void
 step_settle_rest(plan *p, const step *s)
 {
@@ -611,7 +613,7 @@ step_settle(plan *p, const step *s, uint64_t stamp)
     lki_record_retire(p->thread, s->cell, s->over);
 }
 
-/* The commit has happened. */
+/* The commit has happened: gives it and its records the stamp, and retires what they replaced. */
 LKI_INLINE void
 attempt_settle(plan *p)
 {
@@ -627,7 +629,8 @@ attempt_settle(plan *p)
     p->commit = NULL;
 }
 
-/* LK_OK, LK_NO_MEMORY, and what step_install says; on anything but LK_OK nothing of it stays. */
+/* Makes one attempt. LK_OK, LK_NO_MEMORY, and the statuses of step_install; on anything but LK_OK
+ * nothing of it stays. */
 LKI_INLINE lk_status
 attempt(plan *p)
 {
@@ -658,7 +661,7 @@ attempt(plan *p)
     return status;
 }
 
-/* After a failure: cells that were made in vain. */
+/* After a failure: schedules the removal of cells that were made in vain. */
 static void
 plan_discard(plan *p)
 {
@@ -681,14 +684,13 @@ plan_attempts(plan *p)
     }
 }
 
-/* What the caller is told where a plan did not go: the first of his demands that does not hold, or
- * else `refused`, the status with which write p->refused could not be planned. LK_OK: nothing is
- * against it any more. */
+/* The status if the commit did not happen: that of the first demand that does not hold, else
+ * `refused`, with which write p->refused could not be planned. LK_OK: all demands hold now. */
 static LKI_APART lk_status
 plan_refuse(plan *p, lk_status refused, lk_conflict *conflict)
 {
     lki_demands demands = {p->writes, p->writes->count, p->locks, p->lock_count};
-    lk_conflict found = {SIZE_MAX, 0, p->refused}; /* where nothing before it is to blame */
+    lk_conflict found = {SIZE_MAX, 0, p->refused}; /* unless an earlier demand failed */
     if (refused != LK_OK)
         demands.write_count = p->refused;
     lk_status status = lki_demands_judge(p->store, p->thread, &demands, &p->now, &found);
@@ -701,8 +703,8 @@ plan_refuse(plan *p, lk_status refused, lk_conflict *conflict)
     return status != LK_OK ? status : refused;
 }
 
-/* LK_BUSY: aborted too often; the caller leaves the section, so that the epoch can move, and comes
- * again. */
+/* Plans and attempts until it is decided. LK_BUSY: aborted too often; the caller leaves the
+ * section, so that the epoch can move, and tries again. */
 static lk_status
 plan_run(plan *p, lk_conflict *conflict)
 {
@@ -720,13 +722,13 @@ plan_run(plan *p, lk_conflict *conflict)
             return LK_OK;
         plan_discard(p);
         if (status == LK_RACE || status == LK_NOT_FOUND)
-            continue; /* a lock is stale, or a cell has died */
+            continue; /* a demand failed, or a cell has died: look again */
         p->again = true;
         return status > LK_OK ? plan_refuse(p, status, conflict) : status;
     }
 }
 
-/* Room for few keys, without steps of queues. */
+/* Room on the stack for few keys, without steps of queues. */
 enum { FEW = 8 };
 typedef struct room {
     lki_sought sought[FEW];
@@ -734,7 +736,7 @@ typedef struct room {
     step *order[FEW];
 } room;
 
-/* False: no memory. */
+/* Takes scratch memory for a large plan. False: no memory. */
 static LKI_APART bool
 plan_take(plan *p, lki_scratch *scratch, size_t keys, size_t jobs)
 {
@@ -757,7 +759,7 @@ lki_store_commit(lki_store *store, lki_thread *thread, const lki_writes *writes,
     size_t keys = lock_count + writes->count;
     lki_scratch scratch = {NULL, 0};
     room few;
-    plan p; /* not zeroed as a whole: that is a string instruction */
+    plan p; /* not zeroed as a whole: that would be a string instruction */
     LK_ASSERT(lock_count + writes->count != 0);
     p.store = store;
     p.thread = thread;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The cell of a key that is not short, or not the first that its bucket names.
+ * The cell of a key: the general path of find.h.
  */
 #include "store/find.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The cell of a key, wherever it lives: in the shard's set, or, if the key is one that a queue of
- * this store generated, where the hooks have it.
+ * The cell of a key, wherever it is: in the set of cells; or in a slot, if a queue of this store
+ * generated the key (by the hooks); or remembered by the thread.
  */
 #ifndef LKI_STORE_FIND_H
 #define LKI_STORE_FIND_H
@@ -27,8 +27,8 @@ lki_hashed_is_generated(const lki_store *store, const lki_hashed *hashed)
     return LKI_UNLIKELY(!hashed->is_short) && lki_key_is_generated(store, hashed->key);
 }
 
-/* The cell of a short key, where its bucket names it first. NULL: it does not; *none: there is
- * none. Caller: in a section. */
+/* Fast path: the cell of a short key, if it is the first in its bucket with the tag. NULL: it is
+ * not; *none: the key has no cell. Caller: in a section. */
 LKI_INLINE lki_cell *
 lki_find_first(const lki_store *store, const lki_hashed *hashed, bool *none)
 {
@@ -39,7 +39,7 @@ lki_find_first(const lki_store *store, const lki_hashed *hashed, bool *none)
 
 lki_cell *lki_find_any(lki_store *store, const lki_hashed *hashed);
 
-/* Caller: in a section. */
+/* The cell of a key; NULL: none. Caller: in a section. */
 LKI_INLINE lki_cell *
 lki_find(lki_store *store, const lki_hashed *hashed)
 {
@@ -52,7 +52,7 @@ lki_find(lki_store *store, const lki_hashed *hashed)
     return lki_find_any(store, hashed);
 }
 
-/* The same as of a snapshot that was taken before: a job that is gone since counts. */
+/* The same as of a snapshot that was taken before: a job that was removed since then counts. */
 LKI_INLINE lki_cell *
 lki_find_at(lki_store *store, const lki_hashed *hashed, uint64_t snapshot)
 {
@@ -64,8 +64,8 @@ lki_find_at(lki_store *store, const lki_hashed *hashed, uint64_t snapshot)
     return lki_shard_find(store, hashed);
 }
 
-/* The same for who is going to write, alone or with other keys: what the cell is worth is said by
- * its head from now on. LK_OK: *cell, or NULL. LK_NO_MEMORY. Caller: in a write section. */
+/* The same for a write, of this key or with others: from now on the cell's head alone says what the
+ * key has. LK_OK: *cell, or NULL. LK_NO_MEMORY. Caller: in a write section. */
 LKI_INLINE lk_status
 lki_find_to_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell **cell)
 {
@@ -80,15 +80,15 @@ lki_find_to_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed
     return LK_OK;
 }
 
-/* A key that was looked up with others. */
+/* A key that was looked up together with others. */
 typedef struct lki_seen {
     lki_hashed hashed;
     lki_cell *cell;     /* NULL: there is none */
-    lki_record *record; /* which counts, be it a live item or not; NULL: none */
+    lki_record *record; /* effective, live or not; NULL: none */
 } lki_seen;
 
-/* A commit mostly comes under the locks that its thread has just read, whose cells it finds
- * remembered here, in their order. Caller of both: in a section; `now_ms`: the call's. */
+/* Remembers the cells of keys that were just read with their locks, in their order: the commit that
+ * usually follows need not look them up. `now_ms`: of the call. Caller of both: in a section. */
 LKI_INLINE void
 lki_cells_remember(lki_thread *thread, const lki_seen *seen, size_t count, int64_t now_ms)
 {
@@ -100,8 +100,8 @@ lki_cells_remember(lki_thread *thread, const lki_seen *seen, size_t count, int64
     thread->cell_ms = now_ms;
 }
 
-/* How many of them there still are. Each is the cell of whatever key it says, unless it is dead.
- * Epochs go in a circle, but not within a second. */
+/* How many remembered cells may still be used: they belong to sections of the same epoch. Each is
+ * the cell of the key that it says, unless it is dead. (Epochs wrap, but not within a second.) */
 enum { LKI_CELLS_KNOWN_MS = 1000 };
 LKI_INLINE size_t
 lki_cells_known(const lki_thread *thread, int64_t now_ms)

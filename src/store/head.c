@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Heads: what is effective, and what was at an instant.
+ * Heads: the slow paths of head.h, snapshots, and waiting for a commit.
  *
- * Progress    wait-free, but for the bounded wait for a commit.
+ * Progress    wait-free, except for the bounded wait for a commit.
  * Ordering    P1, P2, P2b (head.h).
  */
 #include "store/head.h"
@@ -47,7 +47,7 @@ lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker)
     return record;
 }
 
-/* Of a record that is settled: effective once, or below one that was. */
+/* The stamp of a record that is, or once was, effective. */
 static uint64_t
 record_stamp(lki_record *record)
 {
@@ -61,11 +61,11 @@ record_stamp(lki_record *record)
 uint64_t
 lki_snapshot(lki_store *store, lki_thread *thread)
 {
-    LK_ASSERT(lki_is_entered(thread)); /* it lasts as long as the section */
+    LK_ASSERT(lki_is_entered(thread)); /* it ends with the section */
     lki_count(thread, LKI_SNAPSHOTS, 1);
     uint64_t snapshot = lki_load_seq_cst(&store->clock);
     uint64_t expected = snapshot;
-    /* Where this fails, somebody else has moved the clock past the snapshot. */
+    /* If this fails, another thread has moved the clock past the snapshot. */
     lki_cas_seq_cst(&store->clock, &expected, snapshot + 1); /* P2 */
     lki_fence_seq_cst(); /* P2, P2b: before the loads of heads, and of what leads to them */
     return snapshot;
@@ -83,9 +83,9 @@ lki_record_at_slow(lki_store *store, uintptr_t head, uint64_t snapshot)
 void
 lki_commit_resolve(lki_thread *thread, lki_commit *commit)
 {
-    /* A running owner needs far less from one record to the next: wait as long as it gets on, then
-     * take it to have stopped. Two that abort each other for ever do not exist: both install in
-     * address order. */
+    /* A running owner needs far less time from one record to the next. So wait as long as it makes
+     * progress, then assume that it has stopped. Two commits cannot abort each other for ever, as
+     * both install in address order. */
     uint64_t seen = lki_load_relaxed(&commit->installed);
     for (unsigned i = 0; i < RESOLVE_SPINS; i++) {
         if (lki_load_acquire(&commit->state) != LKI_INSTALLING) /* P2 */

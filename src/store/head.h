@@ -1,37 +1,38 @@
 /* SPDX-License-Identifier: MIT
  *
- * Heads: what is effective, and what was at an instant. Whoever reads or writes a key comes here.
+ * Heads: which record of a key is effective now, and which was at a snapshot. Every read and every
+ * write of a key comes here. How a record gets onto a head: record.h.
  *
  * Ordering pairs
- *   P1  head: a record's fields, then the head (compare-and-swap, release); a reader loads the
- *       head (acquire), then the fields.
- *   P2  clock and state. A writer makes its record reachable (swap of the head, or of the commit's
- *       state to READY), then loads the clock. A snapshot moves the clock, fences, then loads
- *       heads and states. All of them sequentially consistent: either the writer's stamp is
- *       greater than the snapshot, or the snapshot sees the record. What breaks otherwise: a stamp
- *       not greater than a snapshot that read the key without it: the snapshot tears.
- *   P20 clock of stamps and epoch. Who seals a batch loads the clock, then the epoch; who takes a
- *       snapshot enters its section first. What breaks otherwise: a record comes home without the
- *       one before it, which a snapshot still needs.
+ *   P1  head: a record's fields, then the head (compare-and-swap, release); a reader loads the head
+ *       (acquire), then the fields.
+ *   P2  clock and state. A writer makes its record reachable (swap of the head, or of the commit
+ *       word to READY), then loads the clock. A snapshot moves the clock, fences, then loads heads
+ *       and states. All are sequentially consistent: either the writer's stamp is greater than the
+ *       snapshot, or the snapshot sees the record. What breaks otherwise: a stamp not greater than
+ *       a snapshot that read the key without the record: the snapshot is torn.
+ *   P20 clock of stamps and epoch. A thread that seals a bag loads the clock, then the epoch; a
+ *   thread that takes a snapshot enters its section first. What breaks otherwise: a record moves
+ *   inline without the one before it, which a snapshot still needs.
  */
 #ifndef LKI_STORE_HEAD_H
 #define LKI_STORE_HEAD_H
 
 #include "store/store.h"
 
-/* A record's word: neither 0 nor a commit? */
+/* Is a record's word a stamp, neither 0 nor a commit? */
 LKI_INLINE bool
 lki_word_is_stamp(uint64_t word)
 {
     return (int64_t)word > 0;
 }
 
-/* Slow part of lki_effective: the head is not stamped, or belongs to a commit. */
+/* Slow path of lki_effective: the record is not stamped yet, or belongs to a commit. */
 lki_record *lki_effective_slow(lki_store *store, lki_record *record, lki_commit **blocker);
 
-/* The record that counts now, settled: whoever looked at it has seen a stamp, so later snapshots
- * include it. NULL: none. *blocker (may be NULL): the unfinished commit whose record lies above
- * it. Caller: in a section. */
+/* The record that counts now; NULL: none. It is stamped on return (if need be by its commit), so
+ * that later snapshots include it. *blocker (may be NULL): the unfinished commit whose record lies
+ * above it. Caller: in a section. */
 LKI_INLINE lki_record *
 lki_effective(lki_store *store, uintptr_t head, lki_commit **blocker)
 {
@@ -43,7 +44,7 @@ lki_effective(lki_store *store, uintptr_t head, lki_commit **blocker)
     return lki_effective_slow(store, record, blocker);
 }
 
-/* Is the head empty, dead, or a stamped record? Then it tells by itself what is effective. */
+/* Is the head empty, dead, or a stamped record? Then it alone tells what is effective. */
 LKI_INLINE bool
 lki_head_is_settled(uintptr_t head)
 {
@@ -52,14 +53,14 @@ lki_head_is_settled(uintptr_t head)
     return lki_word_is_stamp(lki_load_acquire(&((lki_record *)head)->word)); /* P2 */
 }
 
-/* Takes a snapshot: whatever is stamped after this call has a greater stamp. Caller: in a section;
- * it lasts no longer. */
+/* Takes a snapshot: every stamp given after this call is greater. Caller: in a section; the
+ * snapshot ends with it. */
 uint64_t lki_snapshot(lki_store *store, lki_thread *thread);
 
-/* Slow part of lki_record_at: as of lki_effective, or the record is newer than the snapshot. */
+/* Slow path of lki_record_at: as for lki_effective, or the record is newer than the snapshot. */
 lki_record *lki_record_at_slow(lki_store *store, uintptr_t head, uint64_t snapshot);
 
-/* The record of a head as of a snapshot (UINT64_MAX: as lki_effective), or NULL. */
+/* The record of a head as of a snapshot (UINT64_MAX: as lki_effective); NULL: none. */
 LKI_INLINE lki_record *
 lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
 {
@@ -72,7 +73,7 @@ lki_record_at(lki_store *store, uintptr_t head, uint64_t snapshot)
     return lki_record_at_slow(store, head, snapshot);
 }
 
-/* A value, neither a tombstone nor nothing, that has not expired. */
+/* Is it a value that has not expired? */
 LKI_INLINE bool
 lki_record_is_live(const lki_store *store, const lki_record *record, lki_time *now)
 {
@@ -86,7 +87,7 @@ lki_record_is_live(const lki_store *store, const lki_record *record, lki_time *n
     return expires_at_ms == 0 || !lki_is_past(store, now, expires_at_ms);
 }
 
-/* What is over: a tombstone, an item that has expired, and with it its lock. */
+/* Is it over: a tombstone, or an item that has expired, and its lock with it? */
 LKI_INLINE bool
 lki_record_is_over(const lki_store *store, const lki_record *record, lki_time *now)
 {
@@ -95,10 +96,10 @@ lki_record_is_over(const lki_store *store, const lki_record *record, lki_time *n
     return record->kind == LKI_VALUE && !lki_record_is_live(store, record, now);
 }
 
-/* A record that a reader has chosen is not live by `now`, which was read later. Was there an
- * instant at which the cell had nothing live: had the record expired before it was chosen
- * (*before_ms), or is it there still? If not, it was perhaps replaced in time: the reader chooses
- * again, and *before_ms is set for that. */
+/* A reader has chosen a record that is not live by `now`, which was read later. Was there an
+ * instant at which the cell had nothing live? Yes, if the record had expired before it was chosen
+ * (*before_ms), or is still on the head. If not, it may have been replaced in time: the reader
+ * chooses again, and *before_ms is set for that. */
 LKI_INLINE bool
 lki_record_is_gone(const lki_cell *cell, const lki_record *record, const lki_time *now,
                    int64_t *before_ms)
@@ -110,7 +111,7 @@ lki_record_is_gone(const lki_cell *cell, const lki_record *record, const lki_tim
     return false;
 }
 
-/* The newest live record of an item. Caller: in a section. */
+/* The live record of an item; NULL: none. Caller: in a section. */
 LKI_INLINE lki_record *
 lki_read_cell(lki_store *store, lki_cell *cell, lki_time *now)
 {
@@ -124,8 +125,8 @@ lki_read_cell(lki_store *store, lki_cell *cell, lki_time *now)
     return NULL;
 }
 
-/* The same, if its head alone tells it, as mostly: a settled value that never expires, and no job.
- * *data: its bytes. False: ask lki_read_cell. */
+/* The same on the fast path: the head is a stamped value that never expires, and no job. *data: its
+ * bytes. False: use lki_read_cell. */
 LKI_INLINE bool
 lki_read_plain(const lki_cell *cell, const lki_record **record, const unsigned char **data)
 {
@@ -141,11 +142,11 @@ lki_read_plain(const lki_cell *cell, const lki_record **record, const unsigned c
     return true;
 }
 
-/* Waits a little for a commit that is being installed, then aborts it. Returns when it is not
- * INSTALLING any more. */
+/* Waits shortly for a commit that is being installed, then aborts it. On return the commit is not
+ * INSTALLING. */
 void lki_commit_resolve(lki_thread *thread, lki_commit *commit);
 
-/* Gives a record that has just become reachable its stamp, if nobody has. */
+/* Gives a record that has just become reachable its stamp, unless another thread has. */
 LKI_INLINE void
 lki_record_stamp(lki_store *store, lki_record *record)
 {

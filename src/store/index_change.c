@@ -3,49 +3,48 @@
  * The ordered index of a partition: a B+tree of cells by sk.
  * Layout: index_node.h; search: index_search.h; changes: index_edit.c; walks: index_walk.c.
  *
- * Structure  The root word is EMPTY, a single cell (tagged), or a node. A leaf is {cells, slices}:
- *            a slice is the 8 bytes of a key behind the prefix that all keys of the leaf share, a
- *            big-endian number padded with zeros. Most searches are decided by slices alone; only
- *            where two are equal do the keys in the cells decide. An inner node is {children,
- *            slices of separators, separators}: separator i is greater than all keys of child i - 1
- *            and not greater than those of child i, cut to the shortest that is; a copy, so that no
- *            node needs a cell to stay.
- * Readers    Descend from the root and keep a stack of (node, slot): leaves have no links. They
+ * Structure  The root word is EMPTY, a single cell (tagged), or a node. A leaf is {cells, slices}.
+ *            A slice is the 8 bytes of a key after the prefix that all keys of the leaf share, as a
+ *            big-endian number padded with zeros. Slices alone decide most searches; only if two
+ *            are equal the keys in the cells are compared. An inner node is {children, slices of
+ *            separators, separators}. Separator i is greater than all keys of child i - 1 and not
+ *            greater than those of child i, and the shortest such string. It is a copy, so no node
+ *            needs a cell to stay.
+ * Readers    Descend from the root and keep a stack of (node, slot), as leaves have no links. They
  *            write nothing.
  * Writers    One at a time, under the partition's latch. A change builds new nodes and makes them
  *            visible by one store: a child pointer, the root, or the count of a node that was
- *            appended to. Leaves take the size class that fits them, or twice that if they are
- *            appended to; keys that come in order leave full leaves behind.
+ *            appended to. A leaf has the size class that fits it, or twice that if keys are
+ *            appended to it. Keys that come in order leave full leaves behind.
  *
- * Guarantees Who follows a pointer finds a node whose keys do not change, but for keys appended
- *            behind those that he counted.
+ * Guarantees A reader that follows a pointer finds a node whose keys do not change, except for keys
+ * appended after those that it counted.
  * Progress   Readers: wait-free. Writers: as the latch, the allocator, and lki_reserve.
  * Invariants I1 Keys ascend strictly, over all leaves; leaves are equally deep; no node is empty.
- *            I2 A node that was replaced is never written again: a walk that stands in it sees its
- *               last children, which are at least as new as the walk's beginning.
- *            I3 No node gets a key outside of the range that it has in the eyes of any node that
- *               points to it. When a child's range grows because its neighbour was dropped, the
- *               parents of before and after share that child: it and the nodes below it along that
- *               edge are `closed`, and the next writer copies a closed node instead of changing it.
- *               Were it changed, a walk in the old parent could meet a key of the dropped
- *               neighbour's range, and then that neighbour: keys out of order, or twice.
- *            I4 All memory and all room for what is retired is there before the store that others
+ *            I2 A node that was replaced is never written again: a walk that is in it sees its last
+ *            children, which are at least as new as the walk's beginning.
+ *            I3 No node gets a key outside of the range that it has according to any node that
+ *            points to it. If a child's range grows because its neighbour was removed, the parents
+ *            before and after the change share that child: it and the nodes below it along that
+ *            edge are `closed`, and the next writer copies a closed node instead of changing it. If
+ *            it was changed, a walk in the old parent could meet a key of the removed neighbour's
+ *            range, and then that neighbour: keys out of order, or twice.
+ *            I4 All memory, and all room for what is retired, is there before the store that others
  *            can see.
  * Pairs      P4  a word that leads to a node or a cell: published by a full swap, or by the count;
- *                read with acquire.
+ *            read with acquire.
  *            P4b the count of a node: stored with release after what it counts; read with acquire.
  */
 #include "store/index_edit.h"
 
 enum {
-    LEAF_SMALL = LKI_OR_SMALL(
-        15, 2), /* a leaf that shrinks to this looks for a neighbour to merge with, .. */
-    LEAF_MERGED = LKI_OR_SMALL(30, 4) /* .. if both together are not more than this */
+    LEAF_SMALL = LKI_OR_SMALL(15, 2), /* a leaf that shrinks to this merges with a neighbour, .. */
+    LEAF_MERGED = LKI_OR_SMALL(30, 4) /* .. if both together have at most this */
 };
 
 /* ---- insertion ---- */
 
-/* The index is one cell, in the root word itself. */
+/* Inserts into an index of one cell, which is in the root word. */
 static lki_index_found
 insert_second(edit *e, lki_cell *cell, bool (*replace)(const lki_cell *), lki_cell **existing)
 {
@@ -120,8 +119,8 @@ lki_index_insert_latched(lki_index *index, lki_thread *thread, lki_cell *cell,
 
 /* ---- removal ---- */
 
-/* The leaf without entry `index`, which is not its only one; with a neighbour's entries, if both
- * together are few. */
+/* A copy of the leaf without entry `index`, which is not its only one; merged with a neighbour if
+ * both together are small. */
 static leaf *
 leaf_make_without(edit *e, leaf *l, unsigned index, change *c)
 {

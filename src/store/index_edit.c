@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * Changes of the ordered index: building leaves and inner nodes, and the store that shows them.
- * The essay (structure, invariants I1 to I4, pairs P4 and P4b) is in index_change.c.
+ * Changes of the ordered index: leaves and inner nodes are built, and one store makes them visible.
+ * index_change.c describes structure, invariants I1 to I4, and pairs P4 and P4b.
  */
 #include "store/index_edit.h"
 
 enum {
     LEAF_FIRST = LKI_OR_SMALL(14, 2), /* room of a leaf that begins with one appended key */
-    RECUT = 4,                        /* with so many bytes in common a split cuts slices anew */
-    INNER_BYTES = 16384,              /* more separators split an inner node, if it has .. */
+    RECUT = 4,                        /* a split computes slices anew if so many bytes are common */
+    INNER_BYTES = 16384,              /* more bytes of separators split a node, if it has .. */
     INNER_SPLIT = LKI_OR_SMALL(8, 4), /* .. so many children */
     INNER_SMALL =
-        LKI_OR_SMALL(16, 1), /* shrunk to this, it looks for a neighbour to merge with, .. */
-    INNER_MERGED = LKI_OR_SMALL(32, 3) /* .. if both together have not more than this */
+        LKI_OR_SMALL(16, 1), /* an inner node that shrinks to this merges with a neighbour, .. */
+    INNER_MERGED = LKI_OR_SMALL(32, 3) /* .. if both together have at most this */
 };
 
-/* jemalloc's size classes: what is asked for is what is used. */
+/* Rounds up to jemalloc's size class, so that all allocated bytes are used. */
 static size_t
 size_class(size_t size)
 {
@@ -25,7 +25,8 @@ size_class(size_t size)
     return (size + step - 1) & ~(step - 1);
 }
 
-/* The shortest that is greater than `low` and not greater than `high`; it borrows from `high`. */
+/* The shortest separator that is greater than `low` and not greater than `high`; points into
+ * `high`. */
 static lk_bytes
 separator_between(lk_bytes low, lk_bytes high)
 {
@@ -43,7 +44,7 @@ node_init(node *n, uint8_t kind, size_t capacity, lk_bytes prefix)
     n->prefix_size = (uint16_t)prefix.size;
     if (prefix.size > 0 && prefix.size <= START_ROOM)
         memcpy(n->start, prefix.data, prefix.size);
-    /* Relaxed: nobody else knows the node yet. */
+    /* Relaxed: not published yet. */
     lki_store_relaxed(&n->count, 0);
 }
 
@@ -58,7 +59,7 @@ lki_index_edit_begin(edit *e, lki_index *index, lki_thread *thread)
     e->gone_count = 0;
 }
 
-/* Relaxed loads in here and below: words that only the holder of the latch stores. */
+/* The relaxed loads here and below read words that only the holder of the latch stores. */
 leaf *
 lki_index_edit_descend(edit *e, lk_bytes key)
 {
@@ -77,7 +78,7 @@ lki_index_edit_descend(edit *e, lk_bytes key)
     }
 }
 
-/* A node without entries; NULL: no memory. */
+/* An empty node; NULL: no memory. */
 static void *
 edit_make(edit *e, uint8_t kind, size_t size, size_t capacity, lk_bytes prefix)
 {
@@ -111,14 +112,15 @@ lki_index_edit_abandon(edit *e)
         lki_free(&e->thread->allocator, e->made[i], node_size(e->made[i]));
 }
 
-/* The store that others see. */
+/* The store that makes the edit visible, and the retirement of what it replaced. False: no
+ * memory. */
 static bool
 edit_commit(edit *e, _Atomic(uintptr_t) *where, uintptr_t word)
 {
     if (e->gone_count > 0 && !lki_reserve(e->thread, e->gone_count))
         return false;
-    /* P4, with the acquire loads of walks. A read-modify-write, because what it unlinks is
-     * retired now: were the store still in the store buffer when the epoch is read, a section
+    /* P4, with the acquire loads of walks. It is a read-modify-write because what it unlinks is
+     * retired now: if the store was still in the store buffer when the epoch is read, a section
      * could begin after that and still find the old node. */
     (void)lki_swap_seq_cst(where, word);
     for (unsigned i = 0; i < e->gone_count; i++)
@@ -128,8 +130,8 @@ edit_commit(edit *e, _Atomic(uintptr_t) *where, uintptr_t word)
 
 /* ---- building leaves ---- */
 
-/* Copies entries [first, end). Where the new leaf's prefix is shorter, its slices are made of
- * the old prefix and the old slices; where it is longer, of the keys. */
+/* Copies entries [first, end). If the new leaf's prefix is shorter, its slices are computed from
+ * the old prefix and the old slices; if it is longer, from the keys. */
 void
 lki_index_leaf_push_all(leaf *l, leaf *from, unsigned first, unsigned end)
 {
@@ -163,8 +165,9 @@ lki_index_leaf_make(edit *e, size_t room, lk_bytes prefix)
     return edit_make(e, KIND_LEAF, size, (size - LEAF_HEADER) / ENTRY, prefix);
 }
 
-/* A leaf for `cell` alone, that is expected to get keys like that of `neighbour`. The prefix
- * leaves out the last byte that they share, because the next keys would most likely break it. */
+/* A leaf for `cell` alone, which is expected to get keys like that of `neighbour`. Its prefix
+ * leaves out the last byte that both share, because the next keys would most likely differ
+ * there. */
 static leaf *
 leaf_make_single(edit *e, lki_cell *cell, lki_cell *neighbour, size_t room)
 {
@@ -178,7 +181,7 @@ leaf_make_single(edit *e, lki_cell *cell, lki_cell *neighbour, size_t room)
     return l;
 }
 
-/* The prefix that `l` has left when `key` joins it. */
+/* The common prefix of leaf `l` and `key`. */
 static lk_bytes
 leaf_prefix_with(leaf *l, lk_bytes key)
 {
@@ -186,7 +189,7 @@ leaf_prefix_with(leaf *l, lk_bytes key)
     return key;
 }
 
-/* All entries of `from`, with `cell` in the place of `width` (0 or 1) of them. */
+/* Copies all entries of `from`, with `cell` in the place of `width` (0 or 1) of them. */
 static void
 leaf_push_with(leaf *to, leaf *from, unsigned index, unsigned width, lki_cell *cell)
 {
@@ -199,7 +202,7 @@ leaf *
 lki_index_leaf_make_with(edit *e, leaf *from, place at, lki_cell *cell)
 {
     unsigned count = lki_load_relaxed(&from->head.count);
-    /* Whoever appends once will do so again. */
+    /* One append is usually followed by more. */
     size_t room = at.found ? count : at.index < count ? count + 1 : least(2 * count, LEAF_MAX);
     leaf *l = lki_index_leaf_make(e, room, leaf_prefix_with(from, cell_key(cell)));
     if (l == NULL)
@@ -209,7 +212,8 @@ lki_index_leaf_make_with(edit *e, leaf *from, place at, lki_cell *cell)
     return l;
 }
 
-/* Entries [first, end) of `from` as a leaf of their own, with a longer prefix where that pays. */
+/* Copies entries [first, end) of `from` into a leaf of their own, with a longer prefix if that is
+ * worth while. */
 static leaf *
 leaf_cut(edit *e, leaf *from, unsigned first, unsigned end)
 {
@@ -225,7 +229,7 @@ leaf_cut(edit *e, leaf *from, unsigned first, unsigned end)
     return l;
 }
 
-/* A full leaf and one more cell: appended keys leave full leaves behind them, others halves. */
+/* An appended key leaves a full leaf behind; any other splits the leaf in halves. */
 bool
 lki_index_leaf_split(edit *e, leaf *l, unsigned index, lki_cell *cell, change *c)
 {
@@ -263,7 +267,7 @@ lki_index_leaf_split(edit *e, leaf *l, unsigned index, lki_cell *cell, change *c
 /* ---- building inner nodes ---- */
 
 typedef struct item {
-    lk_bytes separator; /* to the left of the child */
+    lk_bytes separator; /* left of the child */
     uintptr_t child;
 } item;
 
@@ -277,7 +281,7 @@ items_take(item *items, inner *in, unsigned first, unsigned end)
     return end - first;
 }
 
-/* The children that `in` would have after `c`. */
+/* The children that `in` has after `c`. */
 static unsigned
 items_change(item *items, inner *in, const change *c)
 {
@@ -307,7 +311,7 @@ items_are_too_many(const item *items, unsigned count)
     return count > INNER_MAX || (count >= INNER_SPLIT && items_size(items, count) > INNER_BYTES);
 }
 
-/* Writes behind the last child; whoever publishes the node or the count makes it visible. */
+/* Writes child i, behind the last one. Publishing the node or its count makes it visible. */
 static void
 inner_put(inner *in, unsigned i, const item *it)
 {
@@ -344,8 +348,8 @@ inner_make(edit *e, const item *items, unsigned count)
     return in;
 }
 
-/* A split at the end of a node whose other children stay is an append: written in place, shown
- * by the count. A node of one child has no prefix yet, so it is copied. */
+/* If the last child is split and the other children stay, the change is an append: written in
+ * place, made visible by the count. A node of one child has no prefix yet, so it is copied. */
 static bool
 inner_append(inner *in, unsigned count, const change *c)
 {
@@ -357,12 +361,12 @@ inner_append(inner *in, unsigned count, const change *c)
         common_of(it.separator, inner_separator(in, 1)) < in->head.prefix_size)
         return false;
     inner_put(in, count, &it);
-    /* P4b, with the acquire loads of walks; it publishes the child's nodes too (P4). */
+    /* P4b, with the acquire loads of walks; also publishes the child's nodes (P4). */
     lki_store_release(&in->head.count, (uint16_t)(count + 1));
     return true;
 }
 
-/* I3: the range of `word` has grown at one side. */
+/* I3: closes a node, and those below it along the edge at which its range has grown. */
 static void
 word_close(uintptr_t word, bool right)
 {
@@ -394,7 +398,7 @@ inner_split(edit *e, inner *in, const item *items, unsigned count, bool append, 
     return true;
 }
 
-/* A node that shrank takes its neighbour's children in, if both together are small. */
+/* A node that shrank takes the children of a neighbour, if both together are small. */
 static unsigned
 inner_merge(edit *e, unsigned level, item *items, unsigned count, change *up)
 {
@@ -426,8 +430,7 @@ inner_merge(edit *e, unsigned level, item *items, unsigned count, change *up)
     return count;
 }
 
-/* Node `level` of the path with the change in it: new nodes, and the change that they are to the
- * node above. */
+/* Rebuilds node `level` of the path with the change; *c becomes the change to the node above. */
 static bool
 inner_rebuild(edit *e, unsigned level, change *c)
 {
@@ -458,8 +461,8 @@ inner_rebuild(edit *e, unsigned level, change *c)
     return up.count == 0 || up.child[0] != 0;
 }
 
-/* The tree grows and shrinks at its root: a node with one child gives way to it, a leaf with one
- * cell to the cell. */
+/* Applies a change to the root, where the tree grows and shrinks: a root with one child is replaced
+ * by the child, a leaf with one cell by the cell. */
 static bool
 edit_apply_root(edit *e, const change *c)
 {
@@ -474,15 +477,13 @@ edit_apply_root(edit *e, const change *c)
     while (word != LKI_EMPTY && (word & CELL_TAG) == 0 &&
            lki_load_relaxed(&word_node(word)->count) == 1) {
         node *n = word_node(word);
-        lki_index_edit_gone(e, n); /* one that this edit made was not seen; it is retired as well */
+        lki_index_edit_gone(e, n); /* also a node of this edit, which was not seen */
         word = n->kind == KIND_LEAF ? (uintptr_t)((leaf *)n)->cell[0] | CELL_TAG
                                     : lki_load_relaxed(&((inner *)n)->child[0]);
     }
     return edit_commit(e, &e->index->root, word);
 }
 
-/* Makes the change at the lower end of the path, and what follows from it above, up to the one
- * word whose store is seen. */
 bool
 lki_index_edit_apply(edit *e, change *c)
 {
@@ -491,7 +492,7 @@ lki_index_edit_apply(edit *e, change *c)
         if (LKI_LIKELY(c->width == 1 && c->count == 1 && !in->head.closed))
             return edit_commit(e, &in->child[c->slot], c->child[0]);
         if (inner_append(in, lki_load_relaxed(&in->head.count), c)) {
-            LK_ASSERT(e->gone_count == 0); /* what is appended to stays, and so does all below */
+            LK_ASSERT(e->gone_count == 0); /* an append replaces nothing */
             return true;
         }
         if (!inner_rebuild(e, level - 1, c))

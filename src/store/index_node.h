@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The nodes of the ordered index and their words: layout, slices, keys. Private to index*.c; the
- * essay is in index_change.c.
+ * Nodes of the ordered index: layout, slices, keys. Private to index*.c; index_change.c describes
+ * the whole.
  */
 #ifndef LKI_STORE_INDEX_NODE_H
 #define LKI_STORE_INDEX_NODE_H
@@ -14,10 +14,10 @@
 enum {
     KIND_LEAF,
     KIND_INNER,
-    CELL_TAG = 1, /* of the root word: the only cell, and no node */
-    TAGS = 15,    /* of a word: bit 0 as above, bits 1 to 3 the size of a leaf; 0: an inner node */
-    PREFETCH_UNIT = 152, /* bytes of a leaf for each step of that size, as far as it matters */
-    START_ROOM = 24,     /* bytes of the common prefix that a node holds itself */
+    CELL_TAG = 1, /* in the root word: the only cell, not a node */
+    TAGS = 15,    /* in a word: bit 0 as above, bits 1 to 3 the size of a leaf; 0: an inner node */
+    PREFETCH_UNIT = 152,            /* about this many bytes of a leaf for each step of that size */
+    START_ROOM = 24,                /* room for the common prefix in a node */
     LEAF_MAX = LKI_OR_SMALL(62, 6), /* 1,024 bytes */
     INNER_MAX = LKI_OR_SMALL(64, 4)
 };
@@ -27,20 +27,20 @@ typedef struct node {
     _Alignas(8) uint8_t kind; /* [const] */
     uint8_t closed;           /* [latch] I3 */
     uint16_t capacity;        /* [const] cells or children */
-    uint16_t prefix_size;     /* [const] bytes that all its keys or separators begin with */
+    uint16_t prefix_size;     /* [const] size of the common prefix of all its keys or separators */
     _Atomic(uint16_t) count;  /* [P4b] cells or children, at least 1 */
     /* [const] the prefix, if it fits; else it is read from the first key */
     unsigned char start[START_ROOM];
 } node;
 
-/* Behind the cells: uint64_t slice[capacity]. */
+/* After the cells: uint64_t slice[capacity]. */
 typedef struct leaf {
     node head;
     lki_cell *cell[]; /* [P4b] */
 } leaf;
 
-/* Behind the children: uint64_t slice[capacity]; uint32_t end[capacity], where separator i ends;
- * bytes of separators. Separator 0 does not exist: it has no bytes and no slice. */
+/* After the children: uint64_t slice[capacity]; uint32_t end[capacity], where separator i ends; the
+ * bytes of the separators. Separator 0 does not exist: it has no bytes and no slice. */
 typedef struct inner {
     node head;
     uint32_t size;              /* [const] bytes of the node */
@@ -49,7 +49,7 @@ typedef struct inner {
 } inner;
 
 enum { LEAF_HEADER = sizeof(leaf), ENTRY = 16, INNER_ENTRY = 8 + 8 + 4 };
-/* Memory comes aligned like malloc's: 16 bytes on all machines of 64 bits. */
+/* Memory is aligned as malloc's: to 16 bytes on all 64-bit machines. */
 _Static_assert(LEAF_HEADER == 32 && LEAF_HEADER + LEAF_MAX * ENTRY == LKI_OR_SMALL(1024, 128),
                "a full leaf fills its size class");
 
@@ -72,7 +72,7 @@ load_big_endian(const unsigned char *data)
     return word;
 }
 
-/* Bytes [from, from + 8) of a key, zeros behind its end. */
+/* Bytes [from, from + 8) of a key, with zeros after its end. */
 LKI_INLINE uint64_t
 slice_of(lk_bytes key, size_t from)
 {
@@ -90,7 +90,7 @@ slice_of(lk_bytes key, size_t from)
     return slice;
 }
 
-/* How many of the first `size` bytes are the same? */
+/* How many bytes are equal, from the first on, up to `size`? */
 LKI_INLINE size_t
 common_size(const unsigned char *a, const unsigned char *b, size_t size)
 {
@@ -117,7 +117,7 @@ cell_key(const lki_cell *cell)
     return (lk_bytes){lki_cell_sk(cell), cell->sk_size};
 }
 
-/* The order of two keys whose first `skip` bytes are the same. */
+/* The order of two keys whose first `skip` bytes are equal. */
 LKI_INLINE int
 key_order(lk_bytes a, lk_bytes b, size_t skip)
 {
@@ -186,8 +186,8 @@ node_size(const node *n)
     return n->kind == KIND_LEAF ? leaf_size((const leaf *)n) : ((const inner *)n)->size;
 }
 
-/* The whole node if `whole`, else its header and the cells or children: those stand in the first
- * half. */
+/* Prefetches a node: all of it if `whole`, else its header and its cells or children, which are in
+ * the first half. */
 LKI_INLINE void
 word_prefetch(uintptr_t word, bool whole)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Search in the nodes of the ordered index, for walks and for the writer. Private to index*.c.
+ * Searches in the nodes of the ordered index, for walks and for writers. Private to index*.c.
  */
 #ifndef LKI_STORE_INDEX_SEARCH_H
 #define LKI_STORE_INDEX_SEARCH_H
 
 #include "store/index_node.h"
 
-/* How many are less than `slice`? Without branches: on keys at random each would be mispredicted
- * half the time. */
+/* How many are less than `slice`? Without branches: for random keys each would be mispredicted half
+ * the time. */
 LKI_INLINE unsigned
 slices_below(const uint64_t *slices, unsigned count, uint64_t slice)
 {
@@ -23,8 +23,8 @@ slices_below(const uint64_t *slices, unsigned count, uint64_t slice)
     return (unsigned)(base - slices) + (*base < slice);
 }
 
-/* The order of `key` and all keys of a node, as far as their prefix tells; 0: `key` begins with
- * it too. */
+/* The order of `key` and all keys of a node, as far as their prefix decides it; 0: `key` has the
+ * same prefix. */
 LKI_INLINE int
 prefix_order(const node *n, const unsigned char *prefix, lk_bytes key)
 {
@@ -43,11 +43,11 @@ leaf_prefix(leaf *l)
 
 typedef struct place {
     unsigned index; /* of the first key that is not less */
-    bool found;     /* that one is equal */
-    bool begins;    /* the key begins with the leaf's prefix */
+    bool found;     /* that key is equal */
+    bool begins;    /* the searched key has the leaf's prefix */
 } place;
 
-/* Among equal slices the keys themselves decide. */
+/* The place among keys with equal slices, by the keys themselves. */
 static inline unsigned
 leaf_find_equal(leaf *l, unsigned count, place *at, lk_bytes key, uint64_t slice)
 {

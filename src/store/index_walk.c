@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ordered walks, and the check of the whole tree. The essay is in index_change.change.c.
+ * Ordered walks over the index, and the check of the whole tree. index_change.c describes the
+ * whole.
  */
 #include "store/index_search.h"
 
@@ -13,16 +14,16 @@ walk_push(lki_index_walk *walk, node *n, unsigned slot, unsigned count)
     walk->count[walk->depth++] = count;
 }
 
-/* From `word` down to a leaf: to `from`, or to the end where the walk comes from. A leaf's slot
- * is, ascending, the next entry, and, descending, how many are left. */
+/* Descends from `word` to a leaf: to `from`, or to the end at which the walk begins. The slot of a
+ * leaf is the next entry (ascending), or the number of entries left (descending). */
 static void
 walk_descend(lki_index_walk *walk, uintptr_t word, const lk_bytes *from, bool strict)
 {
     word_prefetch(word, from != NULL);
     for (;;) {
         node *n = word_node(word);
-        /* P4b, with leaf_push and inner_append: the first `count` entries are written. Read
-         * once: what is appended later was not in the index when the walk began. */
+        /* P4b, with leaf_push and inner_append: the first `count` entries are written. Read once:
+         * what is appended later was not in the index when the walk began. */
         unsigned count = lki_load_acquire(&n->count), slot = walk->reverse ? count : 0;
         if (n->kind == KIND_LEAF) {
             if (from != NULL) {
@@ -43,15 +44,15 @@ walk_descend(lki_index_walk *walk, uintptr_t word, const lk_bytes *from, bool st
     }
 }
 
-/* The slot that comes next in an inner node. False: there is none. */
+/* The next slot in an inner node. False: there is none. */
 LKI_INLINE bool
 walk_slot_after(const lki_index_walk *walk, unsigned level, unsigned *slot)
 {
     *slot = walk->slot[level] + (walk->reverse ? -1U : 1U);
-    return *slot < walk->count[level]; /* below 0 is above all */
+    return *slot < walk->count[level]; /* -1 is above all */
 }
 
-/* Leaves a leaf that is done, for the next one; no level is left at the end of the index. */
+/* Goes on to the next leaf; depth is 0 at the end of the index. */
 static void
 walk_next_leaf(lki_index_walk *walk)
 {
@@ -87,7 +88,7 @@ lki_index_walk_begin(lki_index_walk *walk, const lki_index *index, const lk_byte
         walk->only = word_cell(word);
 }
 
-/* The leaf behind this one, if both have the same parent. Relaxed: it is only prefetched. */
+/* Prefetches the next leaf, if it has the same parent. Relaxed: only a hint. */
 LKI_INLINE void
 walk_prefetch(const lki_index_walk *walk, unsigned top)
 {
@@ -138,8 +139,8 @@ census_expect(census *s, bool holds)
     s->broken |= !holds;
 }
 
-/* A key or separator: its prefix, its slice, and `low` <= `key` < `high`, where NULL is no
- * bound. */
+/* Checks a key or separator: its prefix, its slice, and `low` <= `key` < `high` (NULL: no
+ * limit). */
 static void
 census_key(census *s, node *n, const unsigned char *prefix, lk_bytes key, uint64_t slice,
            const lk_bytes *low, const lk_bytes *high)

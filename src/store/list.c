@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pks that have a live item, a page at a time.
+ * The pks that have a live item, one page at a time.
  *
- * Partitions have an order that depends on nothing but the pk and the store's secret: by the half
- * of the hash by which the set files them, then by another hash. A caller keeps a place in that
- * order and nothing else. Each page has the first ones from there on. So it does not matter what
- * becomes of the set between two pages, or during one.
+ * Partitions have an order that depends only on the pk and the store's secret: by the half of the
+ * hash by which the set places them, then by another hash. A caller keeps a place in that order,
+ * and nothing else. Each page has the first pks from that place on. So changes of the set between
+ * two pages, or during one, do not matter.
  *
  * A part of the set has all partitions whose halves lie in a range, and the ranges of its parts
- * follow each other. So the set is walked part by part, and of each part the least ones are kept. A
- * walk may meet a partition twice, where its part is replaced meanwhile.
+ * follow each other. So the set is walked part by part, and the least partitions are kept. A walk
+ * may meet a partition twice, if its part is replaced meanwhile.
  *
- * A pk that has a live item at each instant may have another one at each instant: a walk over its
- * cells as they are may miss all of them, a walk over a snapshot does not. What has expired is
- * judged by a time before the snapshot, so that what is there until the snapshot counts.
+ * A pk may have a live item at each instant, but another one each time: a walk over its cells as
+ * they are may miss all of them, a walk over a snapshot does not. Expiry is judged by a time before
+ * the snapshot, so that an item counts that is there until the snapshot.
  *
  * Guarantees  A pk that has a live item from the first page to the last is listed once; no pk is
- *             listed twice. (Two pks for which both hashes are equal, 96 bits, count as one where a
- *             page ends between them.)
- * Progress    never waits. A call looks at some thousand partitions, but for those that have no
- *             live item.
+ *             listed twice. (Two pks with both hashes equal, 96 bits, count as one if a page ends
+ *             between them.)
+ * Progress    never waits. A call visits some thousand partitions, besides those without a live
+ *             item.
  * Ordering    P2b (head.h): the snapshot, then the walk over the set.
  */
 #include "store/list.h"
@@ -32,13 +32,13 @@
 enum {
     PAGE = LKI_OR_SMALL(256, 4),
     CHUNK = LKI_OR_SMALL(64, 8),        /* objects */
-    VISITS = LKI_OR_SMALL(4096, CHUNK), /* buckets, before what was found is enough */
+    VISITS = LKI_OR_SMALL(4096, CHUNK), /* buckets after which a page may end early */
     FEW = 16
 };
 
 /* ---- places ---- */
 
-/* Of the words of a position: nobody can guess it. */
+/* A keyed hash of a position, so that nobody can make one up. */
 static uint64_t
 position_check(const lki_store *store, const lk_position *position)
 {
@@ -62,7 +62,7 @@ lki_list_place_write(const lki_store *store, const lki_list_place *place, lk_pos
     *position = made;
 }
 
-/* A hash under other words of the secret than the one that has the half. */
+/* The other hash, under other words of the secret. */
 static uint64_t
 other_hash(const lki_store *store, const lki_partition *partition)
 {
@@ -96,7 +96,7 @@ place_behind(const lki_store *store, const lki_partition *partition)
 
 /* ---- pages ---- */
 
-/* The least partitions that were met so far, in order. */
+/* The least partitions met so far, in order. */
 typedef struct page {
     lki_store *store;
     const lki_list_place *from;
@@ -124,15 +124,15 @@ page_offer(page *p, lki_partition *partition)
     p->least[low] = partition;
 }
 
-/* Fills a page. Returns how far it goes: whatever is before that place, and not before p->from, is
- * in the page. */
+/* Fills a page. Returns its end: the page has all partitions before that place and not before
+ * p->from. */
 static lki_list_place
 page_fill(page *p)
 {
     lki_set_position at = {.half = p->from->half};
     size_t visits = 0;
     bool full = false;
-    /* Not before the first part is whole: else it would be walked again and again. */
+    /* Never ends within the first part: else that would be walked again and again. */
     while (!lki_set_is_end(&at) && !full && (visits < VISITS || at.half == p->from->half)) {
         void *partitions[CHUNK];
         size_t count = lki_set_walk(&p->store->partitions, &at, partitions, CHUNK);
@@ -144,7 +144,7 @@ page_fill(page *p)
     if (full)
         return place_behind(p->store, p->least[p->count - 1]);
     while (p->count > 0 && p->least[p->count - 1]->hash >= at.half)
-        p->count--; /* the walk has not seen all of their part */
+        p->count--; /* the walk has not seen all of its part */
     return (lki_list_place){at.half, 0};
 }
 

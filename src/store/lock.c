@@ -2,15 +2,15 @@
  *
  * The life of an optimistic lock.
  *
- * A lock is a part of the key's record: {version, expiry}. It is made where there is none, or where
- * the old one has lapsed; renewed, with a new version, near its end; bumped by commits; carried
- * over by plain sets; killed by deletes, and with its item when that has expired. To make one is to
- * put a copy of the item with the lock over exactly the record that was looked at, so of several
- * callers one succeeds and the others read what it made.
+ * A lock is a part of the key's record: {version, expiry}. It is made if there is none, or if the
+ * old one has lapsed; renewed, with a new version, near its end; given a new version by commits;
+ * kept by plain sets; ended by deletes, and with its item when that has expired. To make a lock, a
+ * copy of the item with the lock is put over exactly the record that was read. So one of several
+ * callers succeeds, and the others read the lock that it made.
  *
- * Progress    reading a lock never waits; making one for a key that exists is lock-free.
- * Invariants  I-lock1: a version is greater than every earlier one of its key: it exceeds that of
- *             the record that it replaces, and the shard's floor, which knows of those whose
+ * Progress    Reading a lock never waits; making one for a key that exists is lock-free.
+ * Invariants  I-lock1: a version is greater than every earlier one of its key. It exceeds that of
+ *             the record that it replaces, and the shard's floor, which covers versions whose
  *             records are gone (P7).
  */
 #include "store/lock.h"
@@ -22,7 +22,7 @@
 #include "store/removal.h"
 #include "store/sweep.h"
 
-/* But for the key, which is its caller's. */
+/* Fills a lock, all but its key. */
 static void
 lock_fill(lk_lock *lock, const lki_lock *made)
 {
@@ -62,9 +62,9 @@ lock_make(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *old,
     return LK_OK;
 }
 
-/* The lock of one key, as it is or made. `lock` is NULL: none where there is no item. `judged`:
- * lki_memory_is_bounded has said so; else it decides where a lock is made: LK_BUSY. Caller: in a
- * write section. */
+/* Gets the lock of one key, or makes it. `lock` NULL: makes none if there is no item. `judged`:
+ * lki_memory_is_bounded has returned true; else it is asked before a lock is made: LK_BUSY. Caller:
+ * in a write section. */
 static lk_status
 lock_get(lki_store *store, lki_thread *thread, const lki_hashed *hashed, bool judged, lki_time *now,
          lk_lock *lock)
@@ -99,14 +99,14 @@ lock_get(lki_store *store, lki_thread *thread, const lki_hashed *hashed, bool ju
             cell = NULL;
         } else if (status != LK_RACE) {
             if (status != LK_OK && record == NULL)
-                lki_removal_schedule(thread, cell, NULL); /* perhaps the cell was made in vain */
+                lki_removal_schedule(thread, cell, NULL); /* the cell may have been made in vain */
             return status;
         }
     }
 }
 
-/* A lock that is there costs no wait. One that has to be made is memory, which is judged outside of
- * the section, once. Is it worth another try? */
+/* Reading a lock needs no memory. To make one does, and whether memory is bounded is decided
+ * outside of the section, once. True: try again. */
 static bool
 memory_is_judged(lki_thread *thread, lk_status *status, bool *judged)
 {
@@ -123,7 +123,7 @@ lki_store_get_locks(lki_store *store, lki_thread *thread, const lki_seen *seen, 
                     lk_lock *last)
 {
     lk_status status = LK_OK;
-    lki_memory_look(thread); /* judged where a lock has to be made */
+    lki_memory_look(thread); /* asked again if a lock has to be made */
     bool judged = false;
     do {
         lki_time now = {lki_now(store), true, store->precise_ms == NULL};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The lock that a record says: is it good, is it fresh, and which version comes next.
+ * The lock in a record: is it good, must it be renewed, and which version is next?
  */
 #ifndef LKI_STORE_LOCK_H
 #define LKI_STORE_LOCK_H
@@ -14,7 +14,8 @@ lki_lock_deadline(const lki_store *store, int64_t now_ms)
     return now_ms > INT64_MAX - store->lock_ttl_ms ? INT64_MAX : now_ms + store->lock_ttl_ms;
 }
 
-/* What ends behind this has not passed, by whichever clock, for `ms` more, which is not below 0. */
+/* A time such that a lock that ends after it has not lapsed, by either clock, and will not for `ms`
+ * more (0 or more). */
 LKI_INLINE int64_t
 lki_lock_horizon(const lki_store *store, lki_time *now, int64_t ms)
 {
@@ -23,8 +24,8 @@ lki_lock_horizon(const lki_store *store, lki_time *now, int64_t ms)
     return lki_time_after(now->ms, ms > LKI_COARSE_LAG_MS ? ms : LKI_COARSE_LAG_MS);
 }
 
-/* The lock that a record says, if that tells by itself that it is good: no expiry, no job, and it
- * ends behind the horizon. NULL: ask lki_good_lock. */
+/* Fast path: the lock of a record, if the record alone tells that it is good: no expiry, no job,
+ * and the lock ends after the horizon. NULL: use lki_good_lock. */
 LKI_INLINE const lki_lock *
 lki_plain_lock(const lki_record *record, int64_t horizon_ms)
 {
@@ -35,7 +36,7 @@ lki_plain_lock(const lki_record *record, int64_t horizon_ms)
     return LKI_LIKELY(lock->expires_at_ms > horizon_ms) ? lock : NULL;
 }
 
-/* The lock that a record says; NULL: there is none, it has lapsed, or it went with its item. */
+/* The lock of a record; NULL: there is none, it has lapsed, or it ended with its item. */
 LKI_INLINE const lki_lock *
 lki_good_lock(const lki_store *store, lki_record *record, lki_time *now)
 {
@@ -54,7 +55,7 @@ lki_good_version(const lki_store *store, lki_record *record, lki_time *now)
     return LKI_LIKELY(lock != NULL) ? lock->version : 0;
 }
 
-/* Is the lock at this version? 0: there is neither a lock nor an item. */
+/* Is the lock at this version? Version 0: is there neither a lock nor an item? */
 LKI_INLINE bool
 lki_lock_is_at(const lki_store *store, lki_record *record, uint64_t version, lki_time *now)
 {
@@ -62,7 +63,7 @@ lki_lock_is_at(const lki_store *store, lki_record *record, uint64_t version, lki
            (LKI_LIKELY(version != 0) || !lki_record_is_live(store, record, now));
 }
 
-/* The same, and not so near its end that it is to be renewed. */
+/* As lki_good_lock, and NULL also if the lock is so near its end that it must be renewed. */
 LKI_INLINE const lki_lock *
 lki_fresh_lock(const lki_store *store, lki_record *record, lki_time *now)
 {
@@ -74,11 +75,10 @@ lki_fresh_lock(const lki_store *store, lki_record *record, lki_time *now)
     return LKI_LIKELY(fresh) ? lock : NULL;
 }
 
-/* Whatever version the key ever had is at most this; `over` is on its head, and was looked at
- * before. */
+/* An upper bound of all versions that the key ever had. `over` was read from its head before. */
 uint64_t lki_version_below(lki_store *store, const lki_cell *cell, lki_record *over);
 
-/* The next version of this thread's: unique in the store, above `above`. See
+/* The next version of this thread: unique in the store, greater than `above`. See
  * lki_thread.sequence. */
 LKI_INLINE uint64_t
 lki_version_above(lki_thread *thread, uint64_t above)
@@ -92,8 +92,8 @@ lki_version_above(lki_thread *thread, uint64_t above)
 
 struct lki_seen;
 
-/* Makes the locks of all keys where there are none, or renews them; *last: that of the last key.
- * NULL: none is made where there is no item either. Only `hashed` of each is looked at. */
+/* Makes the locks of all keys that have none, or renews them; *last: the lock of the last key.
+ * `last` NULL: no lock is made for a key without an item. Uses only `hashed` of each key. */
 lk_status lki_store_get_locks(lki_store *store, lki_thread *thread, const struct lki_seen *seen,
                               size_t count, lk_lock *last);
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Making cells for new keys.
+ * Cells for new keys.
  *
- * A new cell enters the partition's index first and the shard's set second, and only then does its
- * first record go in: the other way round a get could return an item that a later query misses.
- * What decides which of two new cells of one key lives is the index, under the partition's latch.
- * A dead cell that is still in the index is replaced; a cell that died before it reached the set
- * is not put there (DEAD is only ever stored under the shard's latch).
+ * A new cell first enters the partition's index, then the set; only then it gets its first record.
+ * In another order a get could return an item that a later query misses. If two threads make a cell
+ * of one key, the index decides which one lives, under the partition's latch. A dead cell that is
+ * still in the index is replaced there. A cell that died before it reached the set is not added to
+ * it (DEAD is only ever stored under the shard's latch).
  *
- * Progress    takes the shard's and the partition's latch, one after the other.
- * Invariants  I-cell1: a cell that is in the set and not dead is in the index. I-cell2: at most
- *             one cell of a key is not dead.
+ * Progress    takes the partition's and the shard's latch, one after the other.
+ * Invariants  I-cell1: a cell that is in the set and not dead is in the index.
+ *             I-cell2: at most one cell of a key is not dead.
  */
 #include "store/new_cell.h"
 
@@ -27,7 +27,7 @@ cell_new(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t 
     if (lki_load_relaxed(&store->has_locks) != 0 && room != 0)
         room += sizeof(lki_lock);
     size_t size = lki_cell_size_of(key->pk.size, key->sk.size, room);
-    size_t rounded = lki_alloc_rounded(size); /* what an allocator rounds up to is room, too */
+    size_t rounded = lki_alloc_rounded(size); /* what the allocator rounds up to becomes room */
     lki_cell *cell = lki_alloc(&thread->allocator, rounded);
     if (cell == NULL)
         return NULL;
@@ -40,7 +40,7 @@ cell_new(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t 
     return cell;
 }
 
-/* NULL is allowed. */
+/* Frees a cell that was not published. NULL is allowed. */
 static LKI_COLD void
 cell_unmake(lki_thread *thread, lki_cell *made)
 {
@@ -48,7 +48,7 @@ cell_unmake(lki_thread *thread, lki_cell *made)
         lki_free(&thread->allocator, made, lki_cell_size(made));
 }
 
-/* Puts a cell that is in the index into the set. LK_RACE: it has died meanwhile. */
+/* Adds a cell, which is in the index, to the set. LK_RACE: it has died meanwhile. */
 static lk_status
 set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_cell *cell)
 {
@@ -58,12 +58,12 @@ set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
     lki_latch_take(latch, thread);
     if (lki_cell_is_dead(cell)) {
         status = LK_RACE;
-    } else { /* no other cell of the key is there: I-cell2 */
+    } else { /* no other live cell of the key: I-cell2 */
         lki_set_added added = lki_shard_add_latched(store, thread, cell, hashed->hash);
         lki_count(thread, LKI_CELLS_ADDED, added == LKI_SET_ADDED);
         if (added == LKI_SET_NO_MEMORY) {
-            /* It stays behind in the index, without a record and not in the set: nobody can have
-             * one in it. */
+            /* It stays in the index for now, without a record. It is not in the set, so no thread
+             * can give it one. */
             lki_store_release(&cell->item, LKI_DEAD); /* P1 */
             status = LK_NO_MEMORY;
         }
@@ -92,7 +92,7 @@ lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *
             return status;
         if (*cell != NULL && !lki_cell_is_dead(*cell))
             return LK_OK;
-        if (*cell != NULL) { /* somebody is taking it out */
+        if (*cell != NULL) { /* it is being removed */
             lki_shard_wait(store, thread, hashed->hash);
             continue;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening and closing a store, and its statistics.
+ * A store: open, close, statistics.
  */
 #include "store/open.h"
 
@@ -18,8 +18,8 @@ enum {
     SHARDS = 256,
     SHARDS_MAX = 4096,
     RETIRED_BYTES = 256 << 20,
-    /* Of a bound of memory, at most so much waits for readers: then what deletes need beside what
-     * they give back fits into the reserve of the account. */
+    /* At most this part of a memory bound may be retired: so the memory that deletes need, besides
+     * what they give back, fits into the reserve of the account. */
     RETIRED_PART = 16
 };
 #define EXPECTED_MAX ((uint64_t)1 << 36)
@@ -56,7 +56,7 @@ options_apply(lki_store *store, const lk_memory_options *o)
     store->lock_refresh_ms = o->lock_refresh_ms != 0 ? o->lock_refresh_ms : LK_HOURS(1);
     if (o->lock_refresh_ms == 0 && store->lock_refresh_ms >= store->lock_ttl_ms)
         store->lock_refresh_ms =
-            store->lock_ttl_ms / 2; /* a short life was asked for, and nothing said of renewal */
+            store->lock_ttl_ms / 2; /* a short life was given, and no time of renewal */
     store->sweep_interval_ms = o->sweep_interval_ms;
     lk_status status =
         lki_limit_take(o->max_pk_size, LKI_PK_SIZE, LKI_KEY_SIZE_CAP, &store->max_pk_size);
@@ -125,7 +125,7 @@ lki_store_open(const lk_memory_options *options, const lki_hooks *hooks, lki_sto
         lki_store_close(store);
         return status;
     }
-    store->domain.purse.exempt = 1; /* of threads that come */
+    store->domain.purse.exempt = 1; /* for threads that attach later */
     *opened = store;
     return LK_OK;
 }
@@ -146,7 +146,7 @@ cells_free(lki_store *store)
     lki_set_position at = {0};
     while (!lki_set_is_end(&at)) {
         size_t count = lki_set_walk(&store->cells, &at, objects, ROOM);
-        /* Each run of cells is under way; now what lies on their head, so that these misses
+        /* The cells of the chunk were prefetched; now their records are, so that these misses
          * overlap, too. */
         for (size_t i = 0; i < count; i++)
             cell_prefetch_head(objects[i]);

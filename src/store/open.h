@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A store, opened and closed, and its statistics.
+ * A store: open, close, statistics.
  */
 #ifndef LKI_STORE_OPEN_H
 #define LKI_STORE_OPEN_H
 
 #include "store/hooks.h"
 
-/* `options` are checked, and their defaults filled in. `hooks` outlives the store. */
+/* Checks `options` and fills in defaults. `hooks` must outlive the store. */
 lk_status lki_store_open(const lk_memory_options *options, const lki_hooks *hooks,
                          lki_store **store);
 void lki_store_close(lki_store *store);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a write makes of what it finds; whether an item is live is told by the one `now` of the
- * call.
+ * The outcome of a write over what it finds (outcome.h). The one `now` of the call decides whether
+ * an item is live.
  *
  * Progress    wait-free.
- * Invariants  I-outcome1: whoever asks puts the answer over exactly the record that was looked at,
- *             so it is true at the instant of the write.
+ * Invariants  I-outcome1: the caller puts the result over exactly the record that was judged, so
+ *             the outcome is true at the instant of the write.
  */
 #include "store/outcome.h"
 
 #include "store/head.h"
 
-/* `live`: the item that is there; NULL: none. */
+/* `live`: the live item; NULL: none. */
 static lk_status
 condition_judge(const lk_write *write, const lki_record *live)
 {

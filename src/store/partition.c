@@ -2,13 +2,14 @@
  *
  * Partitions: found, made, buried; cells enter and leave; walks.
  *
- * What decides which of two new cells of one key lives is the index, under the partition's latch: a
- * dead cell that is still in it is replaced.
+ * If two threads make a cell of one key, the index decides which one lives, under the partition's
+ * latch: a dead cell that is still in it is replaced.
  *
- * A partition leaves its set when its index is empty and it has no queue. Whoever found it before
- * sees that it is dead when it has the latch, waits for who takes it out, and looks again.
+ * A partition is removed from its set when its index is empty and it has no queue. A thread that
+ * found it before sees, once it has the latch, that it is dead; it waits until it is removed, and
+ * searches again.
  *
- * Progress    finding and walking never wait; the rest takes latches, or tries them.
+ * Progress    Finding and walking never wait; the rest takes latches, or tries them.
  * Ordering    P13: the pointer to the queue is loaded with acquire.
  */
 #include "store/partition.h"
@@ -150,8 +151,9 @@ lki_partition_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
 bool
 lki_partition_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
-    /* By its key, never by a pointer in the cell: where an earlier attempt failed, a new cell of
-     * the key has perhaps taken this one's place, died, and the partition with it. */
+    /* The partition is found by its key, never by a pointer in the cell: if an earlier attempt
+     * failed, a new cell of the key may have taken this one's place and died, and the partition
+     * with it. */
     lk_bytes pk = {cell->bytes, cell->pk_size};
     uint64_t hash = pk_hash(store, pk);
     LK_ASSERT(lki_is_entered(thread) && lki_load_relaxed(&cell->item) == LKI_DEAD);
@@ -225,7 +227,7 @@ lki_partition_walk_next(lki_partition_walk *w, lki_cell **cells, size_t room)
         if (w->hooked.reverse && indexed != NULL && hooked != NULL)
             order = -order;
         if (order >= 0)
-            w->indexed_at++; /* of two with one key the job's is the one that was asked for */
+            w->indexed_at++; /* of two cells with one key the job's counts */
         if (order <= 0)
             w->next_hooked = w->hooked.store->hooks->walk(&w->hooked);
         cells[count++] = order <= 0 ? hooked : indexed;
@@ -253,7 +255,7 @@ partition_destroy(void *context, void *object)
     lki_free(allocator, partition, sizeof *partition + partition->pk_size);
 }
 
-/* What a partition is to be when no other thread is there. */
+/* Checks a partition while no other thread uses the store. */
 static void
 partition_check(void *context, void *object)
 {

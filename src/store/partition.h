@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Partitions: all cells of one pk, in the order of their sk. A partition is there as long as a cell
- * is in its index, or it has a queue.
+ * Partitions: a partition is all cells of one pk, in the order of their sk. It exists as long as a
+ * cell is in its index, or it has a queue.
  *
- * Its latch is one of 256, by hash. Who holds a partition's latch may write to its index and to its
- * pointer to the queue, if it is not dead.
+ * Its latch is one of 256, chosen by hash. The holder may change the index and the pointer to the
+ * queue, if the partition is not dead.
  */
 #ifndef LKI_STORE_PARTITION_H
 #define LKI_STORE_PARTITION_H
@@ -16,11 +16,10 @@
 struct lki_partition {
     uint32_t hash;    /* [const] half of the hash of pk */
     uint16_t pk_size; /* [const] */
-    bool dead;        /* [latch] of the partition: out of use, on its way out of the set */
+    bool dead;        /* [latch] of the partition: it is being removed from the set */
     lki_index index;
-    _Atomic(lki_queue *)
-        queue;          /* [P13] of its queue; NULL: none. Written under the partition's latch */
-    unsigned char pk[]; /* [const] */
+    _Atomic(lki_queue *) queue; /* [P13] NULL: none. Written under the partition's latch */
+    unsigned char pk[];         /* [const] */
 };
 
 LKI_INLINE lki_latch *
@@ -29,30 +28,30 @@ lki_partition_latch(lki_store *store, const lki_partition *partition)
     return &store->partition_latch[partition->hash % LKI_PARTITION_LATCHES];
 }
 
-/* NULL: there is none. Caller: in a section. */
+/* Finds a partition. NULL: there is none. Caller: in a section. */
 lki_partition *lki_partition_find(lki_store *store, lk_bytes pk);
-/* Made where there is none. NULL: no memory. Caller: in a write section. */
+/* Finds a partition, or makes it. NULL: no memory. Caller: in a write section. */
 lki_partition *lki_partition_find_or_create(lki_store *store, lki_thread *thread, lk_bytes pk);
-/* Takes a partition out if nothing is in it. Caller: in a write section; of the first: holds the
- * latch of the shard of the pk, then that of the partition. */
+/* Removes a partition if it is empty. Caller: in a write section; of the first: holds the latch of
+ * the shard of the pk, then that of the partition. */
 bool lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *partition);
 void lki_partition_bury_if_empty(lki_store *store, lki_thread *thread, lki_partition *partition);
 bool lki_partition_dispose(lki_thread *thread, void *object);
 
-/* Puts a new cell into the index. LK_OK: *cell is what is there for its key now, perhaps another
- * one; then the new one is freed. LK_RACE: the partition died, again; LK_NO_MEMORY. Caller: in a
+/* Inserts a new cell into the index. LK_OK: *cell is the cell of its key now; if that is another
+ * one, the new one was freed. LK_RACE: the partition died, try again; LK_NO_MEMORY. Caller: in a
  * write section. */
 lk_status lki_partition_enter(lki_store *store, lki_thread *thread, lki_cell **cell);
-/* Takes a dead cell out, and with the last one the partition. False: a latch was held, or no
- * memory. Caller: as above. */
+/* Removes a dead cell from the index, and the partition with its last cell. False: a latch was
+ * held, or no memory. Caller: as above. */
 bool lki_partition_leave(lki_store *store, lki_thread *thread, lki_cell *cell);
 
-/* The cells of a partition in order: those of its index, and between them those that the hooks
- * have. */
+/* A walk over the cells of a partition in order: those of its index merged with those of the
+ * hooks. */
 enum { LKI_WALK_RUN = 128 };
 typedef struct lki_partition_walk {
     lki_index_walk index;
-    lki_hooked_walk hooked; /* .queue NULL: the index alone, and nothing else is set */
+    lki_hooked_walk hooked; /* .queue NULL: the index alone; the other fields are not set */
     lki_cell *next_hooked;  /* NULL: none */
     lki_cell *indexed[LKI_WALK_RUN];
     size_t indexed_at, indexed_count;
@@ -63,11 +62,11 @@ void lki_partition_walk_begin(lki_partition_walk *walk, lki_store *store, lki_pa
                               uint64_t snapshot, const lk_bytes *from, bool strict, bool reverse);
 size_t lki_partition_walk_next(lki_partition_walk *walk, lki_cell **cells, size_t room);
 
-/* Open: false: no memory. Close frees all partitions with their indices; no other thread is
- * there. */
+/* lki_partitions_open: false: no memory. lki_partitions_close frees all partitions with their
+ * indices; no other thread uses the store. */
 bool lki_partitions_open(lki_store *store);
 void lki_partitions_close(lki_store *store);
-/* All of them, as they have to be. Caller: nobody else is there; nothing that was retired has been
+/* Checks all partitions. No other thread uses the store, and nothing that was retired has been
  * freed since. */
 void lki_partitions_check(lki_store *store);
 

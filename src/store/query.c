@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ordered reads, a page at a time.
+ * Ordered reads of a partition, one page at a time.
  *
- * The snapshot first, the index second: a cell is in the index before its first record can be
- * seen, so whatever is stamped at or below the snapshot is found by a walk that begins after it.
+ * The snapshot is taken first, the index is read second. A cell is in the index before its first
+ * record can be seen, so a walk that begins after the snapshot finds every record that is stamped
+ * at or below it.
  *
- * A page is read in one pass. The index gives pointers to cells in runs; the first line of each
- * cell is asked for FAR cells before its turn, what that leads to NEAR cells before, and the item
- * is copied as soon as it has been judged: the processor copies while memory answers.
+ * A page is read in one pass. The index gives pointers to cells, in runs. The first line of each
+ * cell is prefetched FAR cells before its turn, what it points to NEAR cells before. Each item is
+ * copied as soon as it is judged, so that the processor copies while memory answers.
  *
  * Progress    never waits. A relaxed query takes each record as it is when it is met.
+ * Ordering    P1, P2, P2b (head.h).
  */
 #include "store/query.h"
 
@@ -22,11 +24,10 @@
 
 enum { RUN = 128, NEAR = 32, FAR = 64, FEW = 256 };
 
-/* The keys that a page may have: from `low` on, up to `high`, which is none of them. The prefix is
- * such a range, too. */
+/* The keys of a page: from `low` on, below `high`. A prefix is such a range, too. */
 typedef struct range {
     lk_bytes low, high;
-    bool strict; /* nor is `low` one of them */
+    bool strict; /* above `low`, not from it on */
     bool ends;   /* else there is no `high` */
 } range;
 
@@ -38,7 +39,8 @@ range_end(range *r, lk_bytes high)
     r->ends = true;
 }
 
-/* The first byte string above all that begin with the prefix; `memory`: room for it. */
+/* Ends the range at the first byte string above all that begin with the prefix. `memory`: room for
+ * it. */
 static void
 range_end_prefix(range *r, lk_bytes prefix, unsigned char *memory)
 {
@@ -72,10 +74,10 @@ range_of(const lki_page *page, unsigned char *memory)
     return r;
 }
 
-/* What the first line of a cell leads to: the rest of its keys, and its record, with 64 bytes of
- * data. The last of these bytes is named, not the next line: cells begin anywhere in a line, and a
- * line that is left out costs a miss for every other cell. Who only counts needs the record's
- * first line. */
+/* Prefetches what the first line of a cell points to: the rest of its key, and its record with 64
+ * bytes of data. The last of these bytes is named, not the next line: cells begin anywhere in a
+ * line, and a line that is left out costs a miss for every other cell. A count needs only the
+ * record's first line. */
 LKI_INLINE void
 cell_prefetch_rest(const lki_cell *cell, bool counts)
 {
@@ -90,16 +92,16 @@ cell_prefetch_rest(const lki_cell *cell, bool counts)
 typedef struct scan {
     lki_store *store;
     lki_page *page;
-    const lki_cell *last; /* that was looked at; NULL: none */
+    const lki_cell *last; /* the last cell that was judged; NULL: none */
     uint64_t snapshot;    /* UINT64_MAX: what is effective now */
     lki_time now;
     int64_t before_ms; /* of lki_record_is_gone */
     size_t bytes;
-    const lk_bytes *stop; /* the end of the range that comes last; NULL: there is none */
-    bool done;            /* there is nothing behind `last` */
+    const lk_bytes *stop; /* the far end of the range; NULL: none */
+    bool done;            /* there is nothing after `last` */
 } scan;
 
-/* All items of a page have one pk: the page begins with it. */
+/* Adds an item to a page, which begins with the one pk of all its items. */
 LKI_INLINE bool
 scan_put(lk_result *into, size_t pk_size, const lki_cell *cell, const lki_record *record)
 {
@@ -130,14 +132,14 @@ is_behind(const lki_cell *cell, const lk_bytes *stop, bool reverse)
     return reverse ? order < 0 : order >= 0;
 }
 
-/* A run of cells, with room for FAR more behind it. `counts`, a constant: nothing is copied. LK_OK:
- * go on; LK_END: the page is full, or the range is behind us (`done`); LK_RACE: as of
- * lki_record_is_gone; LK_NO_MEMORY. */
+/* Judges and copies a run of cells, an array with room for FAR more. `counts` (a constant): nothing
+ * is copied. LK_OK: go on; LK_END: the page is full, or the range is at its end (`done`); LK_RACE:
+ * see lki_record_is_gone; LK_NO_MEMORY. */
 LKI_INLINE lk_status
 scan_run(scan *s, lki_cell **cells, size_t count, bool counts)
 {
     lki_page *page = s->page;
-    /* The last one again and again: what is asked for ahead need not know where the run ends. */
+    /* Repeats the last cell, so that prefetching ahead need not check for the end of the run. */
     for (size_t i = 0; i < FAR; i++)
         cells[count + i] = cells[count - 1];
     for (size_t i = 0; i < count && i < FAR; i++)
@@ -169,7 +171,7 @@ scan_run(scan *s, lki_cell **cells, size_t count, bool counts)
     return LK_OK;
 }
 
-/* What is left of the query once its range is known; from the start, where it was LK_RACE. */
+/* Reads the page, from its start again after LK_RACE. */
 static lk_status
 scan_all(scan *s, lki_thread *thread, const range *r)
 {
@@ -183,7 +185,7 @@ scan_all(scan *s, lki_thread *thread, const range *r)
         page->into->count = 0;
         page->into->used = query->pk.size;
     }
-    /* Before the index is looked at. */
+    /* Before the index is read. */
     s->snapshot = query->relaxed ? UINT64_MAX : lki_snapshot(s->store, thread);
     lki_partition *partition = lki_partition_find(s->store, query->pk);
     if (partition == NULL)
@@ -224,7 +226,7 @@ lki_query_page(lki_store *store, lki_thread *thread, lki_page *page)
             return LK_NO_MEMORY;
         lki_copy(page->into->bytes, query->pk.data, query->pk.size);
     }
-    /* Where the prefix ends is a byte string of its own. */
+    /* The end of a prefix is a byte string of its own. */
     unsigned char few[FEW];
     lki_scratch many = {NULL, 0};
     bool fits = query->sk_prefix.size <= sizeof few;

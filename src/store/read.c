@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads by key.
+ * Reads of several keys as of one instant.
  *
- * One key: hash, bucket, head, record; no store to a line that others use, no wait. Several
- * keys are one snapshot, without touching the clock where possible: collect all heads, all of them
- * settled; collect again; unchanged means that all of them were so at one instant between the two
- * passes (double collect: Afek and others, 1993). Records never change, and none that was seen in
- * this section is freed or used again before it ends, so an equal head is the same record. Else a
- * snapshot by the clock.
+ * The clock of stamps is not touched if possible. First pass: read all heads; each has to be a
+ * stamped record, or nothing. Second pass: read them again. If none has changed, all had these
+ * records at one instant between the two passes (double collect: Afek and others, 1993). Records
+ * never change, and none that was seen in this section is freed or reused before it ends, so an
+ * equal head is the same record. Else a snapshot by the clock is taken.
  *
- * The passes over several keys are apart so that their cache misses overlap: buckets, cells,
- * records.
+ * Each pass goes through buckets, then cells, then records, so that the cache misses of several
+ * keys overlap. No pass stores to a line that others use, or waits.
  *
- * Invariants  I-read1: whatever is returned was settled, so no later snapshot is without it.
+ * Invariants  I-read1: every returned record is stamped, so no later snapshot is without it.
  * Ordering    P1, P2 (head.h).
  */
 #include "store/read.h"
@@ -29,7 +28,7 @@ cell_prefetch(const lki_cell *cell)
     LKI_PREFETCH_FAR((uintptr_t)cell + LKI_LINE);
 }
 
-/* The cell of a key that is not short, or not the first that the bucket names. */
+/* The cell of a key that is not short, or is not the first of its bucket with the tag. */
 static LKI_APART lki_cell *
 cell_otherwise(lki_store *store, const lki_seen *seen)
 {
@@ -38,7 +37,8 @@ cell_otherwise(lki_store *store, const lki_seen *seen)
     return lki_shard_find(store, &seen->hashed);
 }
 
-/* The cells of a group, and their heads. False: one is not settled. */
+/* Finds the cells of a group, and reads their heads. False: one does not alone tell what is
+ * effective. */
 LKI_INLINE bool
 group_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count)
 {
@@ -63,7 +63,7 @@ group_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count
         if (LKI_LIKELY(cell != NULL)) {
             head = lki_load_acquire(&cell->item); /* P1 */
             if (LKI_UNLIKELY(head == LKI_DEAD)) {
-                cell = NULL; /* absent; the second pass looks the key up again */
+                cell = NULL; /* absent; the second pass searches again */
                 head = LKI_EMPTY;
             }
         }
@@ -84,7 +84,7 @@ groups_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t coun
     return group_collect(store, keys, seen, count) && settled;
 }
 
-/* First pass. False: something is not settled. */
+/* First pass. False: one head does not alone tell what is effective. */
 LKI_INLINE bool
 heads_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count)
 {
@@ -92,8 +92,8 @@ heads_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count
                                       : groups_collect(store, keys, seen, count);
 }
 
-/* A key without a cell, or one that is not short: a job may be gone though its head is as it
- * was. */
+/* Second pass, for a key without a cell, or one that is not short: a job may have been removed
+ * though its head is the same. */
 static LKI_APART bool
 head_is_unchanged(lki_store *store, const lki_seen *seen)
 {
@@ -105,11 +105,11 @@ head_is_unchanged(lki_store *store, const lki_seen *seen)
     return cell == seen->cell && lki_load_acquire(&cell->item) == (uintptr_t)seen->record; /* P1 */
 }
 
-/* Second pass. */
+/* Second pass. True: no head has changed. */
 LKI_INLINE bool
 heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
 {
-    /* The loads of the first pass were acquire: none of these can be done before them. */
+    /* The loads of the first pass were acquire, so none of these moves before them. */
     for (size_t i = 0; i < count; i++) {
         const lki_cell *cell = seen[i].cell;
         if (LKI_LIKELY(cell != NULL) && LKI_LIKELY(seen[i].hashed.is_short)) {
@@ -122,7 +122,7 @@ heads_are_unchanged(lki_store *store, const lki_seen *seen, size_t count)
     return true;
 }
 
-/* One key as of a snapshot that was taken before this call. */
+/* The record of a key as of a snapshot that was taken before. */
 static lki_record *
 record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
 {
@@ -130,8 +130,7 @@ record_at_snapshot(lki_store *store, lki_seen *seen, uint64_t snapshot)
         seen->cell = lki_find_at(store, &seen->hashed, snapshot);
     uintptr_t head = seen->cell == NULL ? LKI_DEAD : lki_load_acquire(&seen->cell->item); /* P1 */
     if (head == LKI_DEAD) {
-        /* The cell that was seen left the table, perhaps before the snapshot: another one may have
-         * come. */
+        /* The cell has left the table, perhaps before the snapshot: another one may be there. */
         seen->cell = lki_find_at(store, &seen->hashed, snapshot);
         head = seen->cell == NULL ? LKI_EMPTY : lki_load_acquire(&seen->cell->item); /* P1 */
     }
@@ -146,7 +145,7 @@ heads_at_snapshot(lki_store *store, lki_thread *thread, lki_seen *seen, size_t c
         seen[i].record = record_at_snapshot(store, &seen[i], snapshot);
 }
 
-/* The first pass was made: the second, or else a snapshot. */
+/* Makes the second pass, and takes a snapshot if that fails. */
 LKI_INLINE void
 heads_confirm(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, bool settled)
 {
@@ -162,7 +161,7 @@ lki_read_many(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen
     heads_confirm(store, thread, seen, count, settled);
 }
 
-/* The clock is read when the records were chosen. */
+/* The general path of lki_read_locked. The time is read after the records were chosen. */
 static LKI_APART bool
 locked_rest(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, bool settled,
             size_t *bytes)
@@ -186,7 +185,7 @@ locked_rest(lki_store *store, lki_thread *thread, lki_seen *seen, size_t count, 
     return true;
 }
 
-/* The second pass looks at the locks as well. */
+/* Fast path: the second pass judges the locks as well. */
 bool
 lki_read_locked(lki_store *store, lki_thread *thread, const lk_key *keys, lki_seen *seen,
                 size_t count, size_t *bytes)

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * Records: made, put on a head, replaced, brought home, freed; and the memory of cells with what
- * lies in them.
+ * Records: made, put onto a head, replaced, moved inline, freed; and the memory of cells.
  *
- * Progress    replacing a head is lock-free (a failed swap means that
- *             another one succeeded, and an unfinished commit in the way is aborted after a
- *             bounded wait).
- * Invariants  I-record1: prev is settled and its stamp is not greater than its successor's.
- *             I-record2: a record is retired by whoever stamped its successor, after that stamp;
- *             so a section that needs it (its snapshot is below the successor's stamp) began
- *             before the retirement. I-record3: the record inside a cell is used by one record at
- *             a time: LKI_CELL_ROOM is taken by who fills it; when its grace period is over, who
- *             counted that gives the room to the record that is effective then, or sets the flag.
- *             I-record4: a record that comes home says what the one it replaces says, and carries
- *             its stamp. I-record5: nobody needs a record from before that of a cell's inside: it
- *             was the first, or no snapshot is below its stamp.
+ * Progress    Replacing a head is lock-free: if a swap fails, another one has succeeded, and an
+ *             unfinished commit is aborted after a bounded wait.
+ * Invariants  I-record1: the record before a record is stamped, and its stamp is not greater.
+ *             I-record2: the thread that stamped a record's successor retires the record, after
+ *             that stamp. So a section that needs it (its snapshot is below the successor's stamp)
+ *             began before the retirement.
+ *             I-record3: the inline room of a cell is used by one record at a time. A thread that
+ *             fills it takes LKI_CELL_ROOM first. When the grace period of the inline record is
+ *             over, the thread that counted it gives the room to the record that is effective then,
+ *             or sets the flag.
+ *             I-record4: a record that moved inline says the same as the one it replaces, and has
+ *             its stamp.
+ *             I-record5: nobody needs a record older than an inline one: it was the first of its
+ *             key, or no snapshot is below its stamp.
  * Ordering    P1, P2, P2b (head.h); P6: the flags of a cell, read-modify-writes on both sides; P7:
  *             the floor of versions is raised before the head is swapped.
  */
@@ -44,7 +45,8 @@ record_apart(lki_thread *thread, size_t payload)
     return record;
 }
 
-/* In the room of `cell` (NULL: of none), if that is large enough and free, else apart. */
+/* Memory for a record: in the room of `cell` (may be NULL), if that is free and large enough; else
+ * apart. */
 static lki_record *
 record_room(lki_thread *thread, lki_cell *cell, size_t payload)
 {
@@ -72,7 +74,7 @@ lock_put(lki_record *record, const lki_lock *lock)
     *lki_record_lock(record) = *lock;
 }
 
-/* A value of `size` bytes, without them. */
+/* Sets up a value of `size` bytes, all but its data. */
 static void
 value_begin(lki_record *record, size_t size, int64_t expires_at_ms, const lki_lock *lock)
 {
@@ -115,7 +117,7 @@ lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item)
     return value_new(thread, cell, item, NULL);
 }
 
-/* The bytes and the expiry of `over`, under another lock. */
+/* A value with the bytes and the expiry of `over`, and another lock. */
 static lki_record *
 value_copy(lki_thread *thread, const lki_record *over, const lki_lock *lock)
 {
@@ -124,7 +126,7 @@ value_copy(lki_thread *thread, const lki_record *over, const lki_lock *lock)
     return value_new(thread, NULL, &item, lock);
 }
 
-/* `borrowed`: the source is that of what it is to replace. */
+/* A job record. `borrowed`: its source belongs to the record that it is to replace. */
 static lki_record *
 job_new(lki_thread *thread, lki_record *source, bool borrowed, const lki_state *state,
         const lki_lock *lock)
@@ -147,7 +149,7 @@ tombstone_new(lki_thread *thread, uint64_t version)
     lki_record *record = record_apart(thread, sizeof record->version);
     if (record == NULL)
         return NULL;
-    record_begin(record, LKI_TOMBSTONE, 0); /* and its tag */
+    record_begin(record, LKI_TOMBSTONE, 0); /* also sets its tag to 0 */
     record->version = version;
     return record;
 }
@@ -163,7 +165,7 @@ lock_new(lki_thread *thread, const lki_lock *lock)
     return record;
 }
 
-/* The item of `over` stays: as the job that it is, or becomes, or as the value. */
+/* A record that keeps the item of `over`: as a job, if it is one or becomes one, or as a value. */
 static lki_record *
 item_kept(lki_thread *thread, const lki_state *job, lki_record *over, const lki_lock *lock)
 {
@@ -176,7 +178,7 @@ item_kept(lki_thread *thread, const lki_state *job, lki_record *over, const lki_
     return lock_new(thread, lock);
 }
 
-/* Another item comes, and is a job. */
+/* A job record with a new item. */
 static lki_record *
 job_put(lki_thread *thread, lki_cell *cell, const lk_item *item, const lki_state *state,
         const lki_lock *lock)
@@ -188,7 +190,7 @@ job_put(lki_thread *thread, lki_cell *cell, const lk_item *item, const lki_state
     return job;
 }
 
-/* What `over` says of versions goes with it: the floor says it from now on. */
+/* The version of `over` will be lost with it: the floor keeps it. */
 static LKI_COLD void
 version_keep(lki_store *store, lki_cell *cell, lki_record *over)
 {
@@ -205,8 +207,8 @@ lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_
     if (LKI_UNLIKELY(change->gone))
         return tombstone_new(thread, over != NULL ? lki_record_version(over) : 0);
     const lki_lock *lock = change->lock;
-    lki_cell *home = over == NULL ? cell : NULL; /* what lies there has nothing before it */
-    bool all = change->job == NULL || change->item != NULL; /* not only another state of the job */
+    lki_cell *home = over == NULL ? cell : NULL; /* an inline record has none before it */
+    bool all = change->job == NULL || change->item != NULL; /* not only a job's state changes */
     if (LKI_UNLIKELY(over != NULL && all && lki_record_is_over(store, over, change->now))) {
         if (lock == NULL)
             version_keep(store, cell, over);
@@ -267,13 +269,14 @@ lki_record_leave_room(lki_thread *thread, lki_cell *cell)
         lki_retire(thread, LKI_INLINE_RECORD, cell, 0);
 }
 
-/* ---- records come home ---- */
+/* ---- records move inline ---- */
 
-/* The room of a cell is free, and nobody else's: what is effective moves there, so that reading it
- * costs no line more than it did before it was written, and what lay apart can be freed.
+/* Moves the effective record into the room of the cell, which is free and owned by this thread.
+ * Reading it then costs no line more than before it was replaced, and the record apart can be
+ * freed.
  *
- * The copy has the stamp of what it replaces: to a reader, at whatever snapshot, they are one. It
- * has nothing before it: no snapshot is below the clock as it was when the batch was sealed whose
+ * The copy has the stamp of what it replaces: for a reader at any snapshot they are the same. It
+ * has no record before it: no snapshot is below the clock as it was when the bag was sealed whose
  * grace period is over (P20), so none is below a stamp that is not above that. */
 LKI_INLINE bool
 record_bring_home(lki_thread *thread, lki_cell *cell)
@@ -283,14 +286,14 @@ record_bring_home(lki_thread *thread, lki_cell *cell)
         return false;
     lki_record *apart = (lki_record *)head, *home = lki_cell_record(cell);
     uint64_t word = lki_load_acquire(&apart->word); /* P2 */
-    /* A stamp, neither 0 nor a commit, that is not above? At the close none is. Of a value, no job,
-     * apart? */
+    /* Only a stamp, neither 0 nor a commit, that is not above thread->stamp (0 at the close of a
+     * store). Only a value apart that is no job. */
     if (LKI_UNLIKELY(word - 1 >= thread->stamp) || /* P20 */
         LKI_UNLIKELY((lki_record_shape(apart) & ~(uint32_t)LKI_FLAGS_BEFORE_DATA) != 0))
         return false;
     size_t payload = (apart->flags & LKI_FLAGS_BEFORE_DATA) + (size_t)apart->size;
-    unsigned flags = lki_load_relaxed(&home->cell);    /* what is looked at never changes */
-    if (LKI_UNLIKELY((flags & LKI_CELL_QUEUE) != 0) || /* whose head only its job changes */
+    unsigned flags = lki_load_relaxed(&home->cell);    /* only constant bits are used */
+    if (LKI_UNLIKELY((flags & LKI_CELL_QUEUE) != 0) || /* only its job changes the head */
         LKI_UNLIKELY(payload > lki_room_of(flags)) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
         return false;
     LK_ASSERT((flags & LKI_CELL_ROOM) == 0 && apart != home);
@@ -311,8 +314,8 @@ lki_record_dispose_inline(lki_thread *thread, void *object)
     lki_cell *cell = object;
     if (LKI_LIKELY(record_bring_home(thread, cell)))
         return true;
-    /* P6: the cell may have been disposed of before (its grace period can be counted by another
-     * thread): the last frees. */
+    /* P6: the cell may have been disposed of before (another thread may count its grace period):
+     * the last one frees it. */
     if ((lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
         lki_cell_free(&thread->allocator, cell);
     return true;
@@ -336,14 +339,15 @@ lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_re
     if (LKI_UNLIKELY(lki_record_is_job(by)) || LKI_UNLIKELY(lki_record_is_job(record)))
         store->hooks->replaced(store, thread, cell, record, by);
     if (record == NULL || (lki_record_is_job(by) && by->source == record))
-        return; /* it lives on as the bytes of a job */
+        return; /* it stays as the source of a job */
     if (LKI_UNLIKELY(lki_record_is_job(record)) &&
         (!lki_record_is_job(by) || by->source != record->source))
         lki_record_retire(thread, cell, record->source);
     lki_record_retire(thread, cell, record);
 }
 
-/* `*seen` is what the head was, *effective what counts there. LK_OK; LK_NOT_FOUND: it is dead. */
+/* Reads a head, without an unfinished commit on it. *seen: the head; *effective: the record that
+ * counts. LK_OK; LK_NOT_FOUND: the cell is dead. */
 LKI_INLINE lk_status
 head_look(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t *seen,
           lki_record **effective)
@@ -360,7 +364,7 @@ head_look(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t *seen,
     }
 }
 
-/* LK_BUSY: the head was swapped by another one meanwhile. */
+/* Tries once to put a record over `over`. LK_BUSY: another thread has swapped the head. */
 LKI_INLINE lk_status
 head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, lki_record *over,
          const lki_change *change, lki_record **made)
@@ -374,7 +378,7 @@ head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, l
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &seen, (uintptr_t)record))) { /* P1, P2 */
         lki_count(thread, LKI_HEAD_CONFLICTS, 1);
         lki_record_discard(thread, cell, record);
-        lk_backoff(0); /* who has the head gets several writes done meanwhile */
+        lk_backoff(0); /* the other thread gets several writes done meanwhile */
         return LK_BUSY;
     }
     lki_record_stamp(store, record);
@@ -384,7 +388,7 @@ head_try(lki_store *store, lki_thread *thread, lki_cell *cell, uintptr_t seen, l
     return LK_OK;
 }
 
-/* `expected`: what has to be effective; NULL: whatever is. */
+/* `expected`: what must be effective; NULL: anything. */
 static lk_status
 head_change(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *const *expected,
             const lki_change *change, lki_record **made)
@@ -429,7 +433,7 @@ lki_head_write(lki_store *store, lki_thread *thread, lki_cell *cell, lki_change 
             change->item = outcome->item;
             if (LKI_UNLIKELY(status != LK_OK) && !lki_record_is_live(store, over, change->now) &&
                 !lki_record_is_gone(cell, over, change->now, &before_ms))
-                continue; /* what had expired was perhaps replaced in time */
+                continue; /* it may have been replaced before it expired */
         }
         if (LKI_LIKELY(status == LK_OK))
             status = head_try(store, thread, cell, seen, over, change, NULL);
@@ -449,8 +453,7 @@ lki_cell_destroy(lki_store *store, lki_cell *cell)
     lki_cell_free(&store->domain.allocator, cell);
 }
 
-/* What is on the head of a plain job's cell, which nobody retires. True: it lies inside the
- * cell. */
+/* Frees the record of a plain job's cell, which nobody else retires. True: it was inline. */
 static bool
 cell_head_free(const lki_allocator *allocator, lki_cell *cell)
 {
@@ -467,8 +470,8 @@ bool
 lki_cell_dispose(lki_thread *thread, void *object)
 {
     lki_cell *cell = object;
-    /* P6: the record inside may still wait for its own grace period, counted by another thread:
-     * the last frees. */
+    /* P6: the inline record may still wait for its own grace period, which another thread may
+     * count: the last one frees the cell. */
     _Atomic(uint16_t) *flags = lki_cell_flags(cell);
     if (lki_cell_is_in_slab(cell))
         return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Records, made and unmade: which one a write puts over which, and where it lies. What it is made
- * of is chain.h, how it gets in head.h.
+ * Records: made, put onto a head in place of another one, and freed; and the memory of cells.
+ * Layout: chain.h; which record counts: head.h.
  */
 #ifndef LKI_STORE_RECORD_H
 #define LKI_STORE_RECORD_H
@@ -13,21 +13,22 @@
 
 /* What a write changes of a key; the rest stays as it is. */
 typedef struct lki_change {
-    const lk_item *item; /* the item that comes; NULL: that which is there */
-    const lki_state
-        *job; /* the state that comes, of the job that the item then is; NULL: as it is */
-    const lki_lock *lock; /* the lock that comes; NULL: that which is there */
-    bool gone;            /* neither item nor lock: a tombstone */
-    lki_time *now; /* the call's; NULL where only a job's state changes, or the key is gone */
+    const lk_item *item;  /* the new item; NULL: it stays */
+    const lki_state *job; /* the new state of the job that the item then is; NULL: it stays */
+    const lki_lock *lock; /* the new lock; NULL: it stays */
+    bool gone;            /* delete item and lock: a tombstone */
+    lki_time *now;        /* the call's time; NULL if only a job's state changes, or for `gone` */
 } lki_change;
 
-/* The record that has to come over `over` (NULL: nothing): apart; or over nothing inside the cell,
- * if that is free and large enough. What is over is not carried on, nor is its lock; what is put
- * over a live job stays one. NULL: no memory. Caller: in a section. */
+/* Makes the record that is to replace `over` (NULL: nothing). It lies apart; or inline, if it
+ * replaces nothing and the room is free and large enough. An item that has expired is not kept, nor
+ * is its lock; an item that replaces a live job stays a job. NULL: no memory. Caller: in a
+ * section. */
 lki_record *lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell,
                             const lki_change *change, lki_record *over);
-/* A value of up to LKI_COPY_STEPS_MAX bytes, apart, from the thread's free list, behind what the
- * caller fills in: `before` of LKI_FLAGS_BEFORE_DATA, prev and word. NULL: ask lki_record_over. */
+/* Fast path: a value of up to LKI_COPY_STEPS_MAX bytes, apart, from the thread's free list.
+ * `before`: of LKI_FLAGS_BEFORE_DATA; the caller fills these bytes in, and the word, and the record
+ * before. NULL: use lki_record_over. */
 LKI_INLINE lki_record *
 lki_record_plain(lki_thread *thread, const lk_item *item, size_t before)
 {
@@ -50,7 +51,7 @@ lki_record_plain(lki_thread *thread, const lk_item *item, size_t before)
     return record;
 }
 
-/* May it be such a value? */
+/* May an item be such a value? */
 LKI_INLINE bool
 lki_item_is_plain(const lk_item *item)
 {
@@ -58,8 +59,8 @@ lki_item_is_plain(const lk_item *item)
            LKI_LIKELY(item->data.size <= LKI_COPY_STEPS_MAX);
 }
 
-/* A value of up to LKI_COPY_STEPS_MAX bytes over a live value, no job, whose lock it takes over.
- * NULL: ask lki_record_over. */
+/* The same, for a value that replaces a live value, which is no job, and keeps its lock. NULL: use
+ * lki_record_over. */
 LKI_INLINE lki_record *
 lki_record_over_live(lki_thread *thread, const lk_item *item, lki_record *over)
 {
@@ -76,8 +77,8 @@ lki_record_over_live(lki_thread *thread, const lk_item *item, lki_record *over)
     return record;
 }
 
-/* The record of a set where nothing is unusual: such a value that never expires over one that does
- * not. */
+/* The record of the most common set: such a value that never expires replaces one that does not.
+ * NULL: it is not such a case. */
 LKI_INLINE lki_record *
 lki_record_over_plain(lki_thread *thread, const lk_item *item, lki_record *over)
 {
@@ -88,18 +89,18 @@ lki_record_over_plain(lki_thread *thread, const lk_item *item, lki_record *over)
     return lki_record_over_live(thread, item, over);
 }
 
-/* A value alone, in a cell that nobody knows yet. NULL: no memory. */
+/* A value without a lock, for a cell that is not published. NULL: no memory. */
 lki_record *lki_record_new_value(lki_thread *thread, lki_cell *cell, const lk_item *item);
-/* The same in memory of the caller's; its flags are set. */
+/* The same in the caller's memory, whose flags are set. */
 void lki_record_fill(lki_record *record, const lk_item *item, const lki_lock *lock);
 
-/* Of a record that no other thread ever saw. NULL is allowed. */
+/* Frees a record that no other thread ever saw. NULL is allowed. */
 void lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record);
 
-/* The room of a cell is free though a record lies apart: two epochs later another one may come
- * home. */
+/* The room of a cell is free, though the record lies apart: takes it, so that two epochs later a
+ * record may move inline. */
 void lki_record_leave_room(lki_thread *thread, lki_cell *cell);
-/* The same of a value that is no job, nor is `by`. Retires up to 2 objects. */
+/* Retires a replaced record; neither it nor the new one is a job. Retires up to 2 objects. */
 LKI_INLINE void
 lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
@@ -115,17 +116,17 @@ lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
         payload <= lki_room_of(flags))
         lki_record_leave_room(thread, cell);
 }
-/* Frees what is on a head at once: nobody can see it. */
+/* Frees the record of a head at once: no other thread can see it. */
 void lki_record_free(const lki_allocator *allocator, lki_record *record);
 bool lki_record_dispose(lki_thread *thread, void *object);
 
 bool lki_commit_dispose(lki_thread *thread, void *object);
 
-/* The memory of a cell alone. */
+/* Frees the memory of a cell, not its record. */
 LKI_INLINE void
 lki_cell_free(const lki_allocator *allocator, lki_cell *cell)
 {
-    unsigned flags = lki_load_relaxed(lki_cell_flags(cell)); /* these two never change */
+    unsigned flags = lki_load_relaxed(lki_cell_flags(cell)); /* constant flags */
     if ((flags & LKI_CELL_SLAB) != 0)
         return;
     if ((flags & LKI_CELL_QUEUE) != 0)
@@ -133,33 +134,35 @@ lki_cell_free(const lki_allocator *allocator, lki_cell *cell)
     else
         lki_free(allocator, cell, lki_cell_size(cell));
 }
-/* One cell, with what is on its head, which nobody else knows. */
+/* Frees a cell that no other thread knows, with its record. */
 void lki_cell_destroy(lki_store *store, lki_cell *cell);
 bool lki_cell_dispose(lki_thread *thread, void *object);
 
-/* Of a record that others saw and that never came to be effective. */
+/* Retires a record that others may have seen, and that never was effective. */
 void lki_record_retire_undone(lki_thread *thread, lki_cell *cell, lki_record *record);
-/* `record` is not effective any more: `by` is. Where a job's state was replaced, its entries go;
- * where a job is gone, it is counted. NULL is allowed. Retires up to 4 objects. */
+/* Retires `record`, which `by` has replaced. Tells the hooks if one of them is a job: the entries
+ * of a replaced state are removed, a removed job is counted. NULL is allowed. Retires up to 4
+ * objects. */
 void lki_record_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
                          lki_record *by);
-/* Of the record inside a cell, whose room is free again: what is effective comes home. */
+/* Disposes of the inline record of a cell: its room is free again, and the effective record may
+ * move inline. */
 bool lki_record_dispose_inline(lki_thread *thread, void *object);
 
-/* Changes what is effective on the head of a cell, whatever it is, stamps it, retires what it
- * replaces. LK_OK: *made (may be NULL) is the record that is effective now. LK_NOT_FOUND: the cell
- * is dead; LK_NO_MEMORY. Caller: in a write section with 4 retirements reserved. */
+/* Puts a record that makes `change` over whatever is effective on the head of a cell, stamps it,
+ * retires what it replaces. LK_OK: *made (may be NULL) is the effective record. LK_NOT_FOUND: the
+ * cell is dead; LK_NO_MEMORY. Caller: in a write section with 4 retirements reserved. */
 lk_status lki_head_change(lki_store *store, lki_thread *thread, lki_cell *cell,
                           const lki_change *change, lki_record **made);
 
-/* The same of a write that asks what is there: of what is effective at that instant. What comes is
- * `outcome`, on LK_OK, and change->item, which this sets. Also the other statuses of
- * lki_write_outcome: LK_NOT_FOUND does not say then that the cell is dead. */
+/* The same for a write whose outcome depends on what is there at that instant. On LK_OK `outcome`
+ * is what was written; change->item is set from it. Also the other statuses of lki_write_outcome:
+ * LK_NOT_FOUND then does not mean that the cell is dead. */
 lk_status lki_head_write(lki_store *store, lki_thread *thread, lki_cell *cell, lki_change *change,
                          const lk_write *write, lki_outcome *outcome);
 
-/* As lki_head_change, only if exactly `expected` (NULL: nothing) is effective at that instant.
- * LK_RACE: another one is. */
+/* As lki_head_change, if exactly `expected` (NULL: nothing) is effective at that instant. LK_RACE:
+ * another one is. */
 lk_status lki_head_change_if(lki_store *store, lki_thread *thread, lki_cell *cell,
                              lki_record *expected, const lki_change *change, lki_record **made);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Why a commit does not happen. Whether it may is told by the installation of its records
- * (commit.c), in the order of their addresses; which of the caller's demands did not hold, in the
- * caller's order, is looked at here, afterwards.
+ * Why a commit did not happen. The installation of records (commit.c) decides whether it happens,
+ * in the order of the cells' addresses. Afterwards this file finds which demand did not hold, in
+ * the caller's order.
  *
  * Progress    wait-free.
  * Ordering    P1, P2 (head.h).
@@ -38,9 +38,8 @@ lki_demands_repeat(const lki_store *store, const lki_demands *of, lki_sought *ro
     return false;
 }
 
-/* Is there a write that asks what is there, or a lock of a key that is to have nothing? Unlike
- * another stale lock, what they find may come and go, so that only a snapshot tells which was the
- * first to be refused. */
+/* Does a write depend on what is there, or must a key have nothing? What these find may change back
+ * and forth, unlike another stale lock. So only a snapshot tells which was the first to fail. */
 static bool
 demands_ask(const lki_demands *of)
 {
@@ -53,13 +52,13 @@ demands_ask(const lki_demands *of)
     return false;
 }
 
-/* One judgement of all demands. */
+/* A judgement of all demands. */
 typedef struct judgement {
     lki_store *store;
-    uint64_t snapshot; /* as of which records count; UINT64_MAX: now */
+    uint64_t snapshot; /* UINT64_MAX: what is effective now */
     lki_time *now;
     int64_t before_ms; /* of lki_record_is_gone */
-    bool again;        /* a record was over by a time at which it was perhaps replaced */
+    bool again;        /* a record had expired, but may have been replaced in time */
 } judgement;
 
 static lki_record *
@@ -116,7 +115,7 @@ lki_demands_judge(lki_store *store, lki_thread *thread, const lki_demands *of, l
     lk_status status;
     do {
         j.again = false;
-        if (demands_ask(of)) { /* time is read behind it: what has ended before, has so for all */
+        if (demands_ask(of)) { /* the time is read after it: an end counts for all */
             j.snapshot = lki_snapshot(store, thread);
             *now = (lki_time){0, false, false};
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Why a commit does not happen.
+ * Why a commit did not happen: which demand of the caller failed.
  */
 #ifndef LKI_STORE_REFUSAL_H
 #define LKI_STORE_REFUSAL_H
@@ -8,13 +8,13 @@
 #include "store/find.h"
 #include "store/writes.h"
 
-/* A key of a commit, and where it is to be found. */
+/* A key of a commit, and its bucket. */
 typedef struct lki_sought {
     lki_hashed hashed;
     lki_bucket *bucket;
 } lki_sought;
 
-/* What has to hold: the locks, then what the first `write_count` writes ask, in the caller's
+/* What must hold: the locks, then the conditions of the first `write_count` writes, in the caller's
  * order. */
 typedef struct lki_demands {
     const lki_writes *writes;
@@ -23,11 +23,12 @@ typedef struct lki_demands {
     size_t lock_count;
 } lki_demands;
 
-/* Is a key named twice among the locks, or among the writes? Any other refusal is only told where
- * the call was right. `room` is for as many as there are locks and writes. */
+/* Is a key named twice among the locks, or among the writes? Then the call was wrong, which is
+ * reported before any other refusal. `room`: for as many as there are locks and writes. */
 bool lki_demands_repeat(const lki_store *store, const lki_demands *of, lki_sought *room);
-/* At one instant of this call. LK_OK: then all held, so it may be tried again. LK_RACE, or what
- * lki_write_outcome says: `conflict` names the first that did not. Caller: in a section. */
+/* Judges the demands as of one instant of this call. LK_OK: all held, so the commit may be tried
+ * again. LK_RACE, or a status of lki_write_outcome: `conflict` names the first that did not.
+ * Caller: in a section. */
 lk_status lki_demands_judge(lki_store *store, lki_thread *thread, const lki_demands *of,
                             lki_time *now, lk_conflict *conflict);
 

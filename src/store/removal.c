@@ -1,35 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * Burial of cells in two grace periods. Called by whoever installs tombstones, and by the
- * reclamation when a ticket is due.
+ * Burial of cells in two grace periods.
  *
- *   lki_removal_schedule  a tombstone is installed and stamped: it is tagged with the epoch, and a
- *                         ticket is retired
- *   lki_removal_ticket    two epochs later no section with a snapshot older than the tombstone
- *                         runs any more. Under the shard's latch: is the head empty, or a
- *                         tombstone that is old enough? It becomes DEAD, the cell leaves the set
- *   lki_partition_leave   under the latches of the pk's shard and of the partition: the cell
- *                         leaves the index; an empty partition leaves its set
- *   and then              cell and tombstone are retired; two epochs later they are freed
+ *   lki_removal_schedule  after a tombstone was installed and stamped: tags it with the epoch, and
+ *                         retires a ticket
+ *   lki_removal_ticket    two epochs later no section runs any more whose snapshot is older than
+ *                         the tombstone. Under the shard's latch: if the head is EMPTY, or a
+ *                         tombstone that is old enough, it becomes DEAD, and the cell leaves the
+ *                         set
+ *   lki_partition_leave   under the latches of the pk's shard and of the partition: the cell leaves
+ *                         the index; an empty partition leaves its set
+ *   then                  cell and tombstone are retired; two epochs later they are freed
  *
- * A ticket is a pointer to the cell in a bag of reclaim.c; LKI_CELL_PENDING says that there is one,
- * so there is at most one, and a cell with a ticket is not freed. The ticket's handler clears the
- * flag before it looks at the head, and whoever installs a tombstone sets it afterwards: so a
- * tombstone is either seen by the handler or gets a ticket of its own (P6). A tombstone that an
- * unfinished commit covers counts as young, because the commit may be undone. The handler runs in
- * whatever call comes by, so it only tries latches: where one is held, the ticket goes round again.
+ * A ticket is a pointer to the cell in a bag of reclaim.c. LKI_CELL_PENDING says that there is one,
+ * so there is at most one, and a cell with a ticket is not freed. The handler of the ticket clears
+ * the flag before it reads the head; a thread that installs a tombstone sets the flag afterwards.
+ * So each tombstone is seen by the handler, or gets a ticket of its own (P6). A tombstone below an
+ * unfinished commit counts as young, because the commit may be undone. The handler runs inside
+ * whatever call disposes of the bag, so it only tries latches; if one is held, the ticket is
+ * retired again.
  *
- * Why a get that meets DEAD need not look the key up again: the cell was in the set when it was
- * found, so no other cell of the key was; the key was absent at the later of that moment and the
- * burial. Reads of several keys do look again (read.c).
+ * Why a get that meets DEAD need not search again: the cell was in the set when it was found, so no
+ * other cell of the key was. The key was absent at the later of that moment and the burial. Reads
+ * of several keys do search again (read.c).
  *
- * Invariants  I-removal1: a head becomes DEAD only under the shard's latch, only from empty or
- * from a tombstone two epochs old.
- *             I-removal2: only the handler of the ticket takes a cell out. I-removal3: the floor
- *             of the shard is raised to the lock's last version before the cell leaves the set
- *             (P7).
- * Ordering    P5: tag of a tombstone, release by who installed it after the stamp, acquire by the
- * handler. P6, P7.
+ * Invariants  I-removal1: a head becomes DEAD only under the shard's latch, only from EMPTY or from
+ *             a tombstone two epochs old.
+ *             I-removal2: only the handler of the ticket removes a cell.
+ *             I-removal3: the floor of the shard is raised to the lock's last version before the
+ *             cell leaves the set (P7).
+ * Ordering    P5: tag of a tombstone, stored with release after the stamp, loaded with acquire by
+ *             the handler. P6, P7.
  */
 #include "store/removal.h"
 
@@ -40,7 +41,8 @@
 
 enum verdict { HEAD_ALIVE, HEAD_YOUNG, HEAD_OLD };
 
-/* A ticket holds the cell back, with its tombstones and its places in the index and the set. */
+/* Retires a ticket. It keeps the cell, with its tombstone and its entries in index and set, and
+ * counts their bytes. */
 static void
 ticket_retire(lki_thread *thread, lki_cell *cell)
 {
@@ -74,8 +76,8 @@ head_verdict(lki_store *store, uintptr_t head)
     lki_record *record = lki_effective(store, head, NULL);
     if (record != NULL && record->kind != LKI_TOMBSTONE)
         return HEAD_ALIVE;
-    /* Under a commit that is not done yet there is a tombstone, or nothing, and the commit may be
-     * undone: then this ticket is the only one. */
+    /* Below an unfinished commit there is a tombstone, or nothing. The commit may be undone, and
+     * then this ticket is the only one. */
     if (record != (lki_record *)head)
         return HEAD_YOUNG;
     uint32_t tag = lki_load_acquire(&record->tag); /* P5 */
@@ -85,20 +87,20 @@ head_verdict(lki_store *store, uintptr_t head)
                                                                                        : HEAD_YOUNG;
 }
 
-/* A dead cell: finishes, or comes again. */
+/* Finishes the burial of a dead cell, or retires its ticket again. */
 static void
 dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
     if (lki_cell_is_in_slab(cell))
-        return; /* its memory is the segment's */
+        return; /* its memory belongs to the segment */
     if (lki_cell_is_in_queue(cell) || lki_partition_leave(store, thread, cell))
         lki_retire(thread, LKI_CELL, cell, lki_cell_size(cell));
     else
         ticket_retire(thread, cell);
 }
 
-/* Kills the cell of a ticket, if it is time. Else the ticket goes round again, if it is not too
- * late. */
+/* Makes the cell of a ticket DEAD, if it is old enough; if it is only too young, the ticket is
+ * retired again. True: it is DEAD. */
 static bool
 cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
@@ -109,13 +111,13 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
     if (verdict == HEAD_ALIVE)
         return false;
     if ((lki_or_seq_cst(flags, LKI_CELL_PENDING) & LKI_CELL_PENDING) != 0) /* P6 */
-        return false; /* somebody has made another ticket meanwhile */
-    /* The flag stays set on a dead cell: nobody makes a ticket for it any more. */
+        return false; /* another ticket was made meanwhile */
+    /* The flag stays set on a dead cell: no more tickets for it. */
     bool killed = false, in_queue = lki_cell_is_in_queue(cell);
     uint64_t hash = lki_cell_hash(store, cell);
     lki_latch *latch = lki_shard_latch(store, hash);
     if (verdict == HEAD_OLD && lki_latch_try(latch)) {
-        /* The floor first (P7); raised in vain it does no harm. */
+        /* The floor first (P7). Raising it in vain is harmless. */
         if (head != LKI_EMPTY)
             lki_shard_raise_floor(store, hash, ((lki_record *)head)->version);
         uintptr_t expected = head;
@@ -142,7 +144,7 @@ lki_removal_ticket(lki_thread *thread, void *object)
     lki_store *store = lki_thread_store(thread);
     lki_cell *cell = object;
     if (store->closing) {
-        /* The cells of the set go with the set; a dead one is not in it any more. */
+        /* Cells in the set are freed with the set; a dead one is not in it. */
         if (lki_cell_is_dead(cell))
             lki_cell_dispose(thread, cell);
         return true;

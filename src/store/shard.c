@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The set of cells, in shards.
+ * Shards (shard.h): latches, floors, and the set of cells.
  *
  * Invariants  those of base/set.c.
  * Ordering    P3 (base/set.c); P7: the floor is raised to a tombstone's version before the
- *             tombstone is replaced, or its cell leaves the set; who makes a lock looks at the head
- *             first, then at the floor.
+ *             tombstone is replaced, or its cell leaves the set. A thread that makes a lock loads
+ *             the head first, then the floor. Else a version could be used again.
  */
 #include "store/shard.h"
 

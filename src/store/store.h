@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A store: its tables, its clocks, and what it was opened with. One struct, set up by open.c.
+ * A store: its tables, its clocks, its options. One struct, set up by open.c and shared by all
+ * files of this room; and the one `now` of a call.
  */
 #ifndef LKI_STORE_STORE_H
 #define LKI_STORE_STORE_H
@@ -18,17 +19,16 @@ typedef struct lki_hooks lki_hooks;
 
 enum { LKI_PARTITION_LATCHES = 256 };
 
-/* What a sweep knows; see sweep.c. */
+/* The state of the sweep; see sweep.c. */
 typedef struct lki_sweep_state {
-    _Atomic(int64_t)
-        earliest_ms;          /* [stat] no expiry before this is left over from earlier rounds */
-    _Atomic(uint32_t) active; /* [stat] a round is under way */
+    _Atomic(int64_t) earliest_ms; /* [P22] no expiry before this is left from earlier rounds */
+    _Atomic(uint32_t) active;     /* [stat] a round is running */
     _Atomic(uint64_t) expiring __attribute__((
-        aligned(LKI_LINE))); /* [stat] expiring writes since the round began, roughly */
-    _Atomic(int64_t) lag_ms; /* [stat] of the last whole round */
-    lki_latch latch;         /* who holds it sweeps */
+        aligned(LKI_LINE))); /* [stat] about how many expiring writes since the round began */
+    _Atomic(int64_t) lag_ms; /* [stat] of the last complete round */
+    lki_latch latch;         /* its holder sweeps */
     lki_set_position at;     /* [latch] */
-    bool running;            /* [latch] a round is under way */
+    bool running;            /* [latch] a round is running */
     int64_t round_lag_ms;    /* [latch] */
     int64_t round_began_ms;  /* [latch] */
 } lki_sweep_state;
@@ -40,7 +40,7 @@ struct lki_store {
     unsigned shard_bits;
     size_t max_pk_size, max_sk_size, max_data_size;
     lk_clock realtime_ms;
-    lk_clock precise_ms; /* where realtime_ms lags by up to LKI_COARSE_LAG_MS; NULL: it does not */
+    lk_clock precise_ms; /* if realtime_ms lags, by up to LKI_COARSE_LAG_MS; else NULL */
     lk_clock monotonic_ms, monotonic_precise_ms; /* the same for the monotonic clock */
     int64_t monotonic_base_ms;                   /* two before the store was opened */
     void *clock_context;
@@ -48,14 +48,14 @@ struct lki_store {
     int64_t lock_ttl_ms, lock_refresh_ms;
     int64_t sweep_interval_ms;
     lki_shard *shards;
-    lki_latch partition_latch[LKI_PARTITION_LATCHES]; /* by hash of the pk: guards index writers */
-    void *sweeper;                                    /* of the background thread; NULL: none */
-    bool closing;                                     /* no other thread is there any more */
+    lki_latch partition_latch[LKI_PARTITION_LATCHES]; /* by hash of the pk */
+    void *sweeper;                                    /* the background thread; NULL: none */
+    bool closing;                                     /* no other thread uses the store */
     const lki_hooks *hooks;                           /* never NULL */
     lki_sweep_state sweep;
-    _Atomic(uint32_t) has_locks; /* [stat] one was made: cells that come have room for theirs */
+    _Atomic(uint32_t) has_locks; /* [stat] a lock was made: new cells get room for one */
     lki_set cells __attribute__((aligned(LKI_LINE))), partitions;
-    /* The clock of stamps. Advanced only by those who take a snapshot. */
+    /* The clock of stamps. Only snapshots advance it. */
     _Atomic(uint64_t) clock __attribute__((aligned(LKI_LINE))); /* [P2] */
 };
 
@@ -78,7 +78,7 @@ lki_now_precise(const lki_store *store)
                                       : store->realtime_ms)(store->clock_context);
 }
 
-/* A lock is made: cells that come have room for theirs. */
+/* Remembers that the store makes locks: new cells get room for one. */
 LKI_INLINE void
 lki_locks_expect(lki_store *store)
 {
@@ -86,17 +86,16 @@ lki_locks_expect(lki_store *store)
         lki_store_relaxed(&store->has_locks, 1);
 }
 
-/* The one `now` of a call; zero: not read yet. What a read returns is one instant also as to
- * expiry only if this is read after the records were chosen: else the sweep may bury one of two
- * items that expire together, and the other still counts. What is over by it may have been replaced
- * in between: lki_record_is_gone (head.h). */
+/* The one `now` of a call; zeroed: not read yet. If a read returns several items, it must read the
+ * time after it has chosen their records. Otherwise the sweep could bury one of two items that
+ * expire together, while the other still counts. An item that has expired by this time may have
+ * been replaced in between: lki_record_is_gone (head.h). */
 typedef struct lki_time {
     int64_t ms;
     bool read, precise;
 } lki_time;
 
-/* Is a deadline behind us? Near it a clock that lags is not enough; the precise one is read
- * once. */
+/* Has a deadline passed? The precise clock is read, once, if the coarse one is too near to tell. */
 LKI_INLINE bool
 lki_is_past(const lki_store *store, lki_time *now, int64_t deadline)
 {

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Expiry. An expired item is invisible at once, because readers compare times; here its memory
- * comes back. Called by writers a little at a time (lki_sweep_step), by lk_sweep, and by the
+ * Expiry: the sweep. Readers compare times, so an expired item is invisible at once; the sweep gets
+ * its memory back. It is run by writers in small steps (lki_sweep_step), by lk_sweep, and by the
  * background thread.
  *
- * The sweep walks the set of cells, a chunk of cells at a time, and puts a tombstone over exactly
- * the record that it saw expired, as a delete would: the item's lock goes with it. The same for
- * locks without an item that have lapsed. From there on removal.c sees to the cell. There is no
- * list by time: `earliest_ms` is a lower bound of what is still to come, so that rounds begin only
- * when something has expired, and at most once a second unless many expiring items were written
- * since. While a round runs each write visits about four cells, so what has expired and is still
- * there stays in proportion to what is live.
+ * The sweep walks the set of cells in chunks, and puts a tombstone over exactly the record that it
+ * saw expired, as a delete would: the item's lock ends with it. It does the same for lapsed locks
+ * without an item. Then removal.c buries the cell. There is no list by time. `earliest_ms` is a
+ * lower bound of the expiries to come; a round begins only when it has passed, and at most once a
+ * second, unless many expiring items were written since. During a round each write visits about
+ * four cells, so the expired items that are still there stay in proportion to the live ones.
  *
- * Progress    one thread sweeps at a time (a latch, which steps only try); each chunk is a section
- *             of its own.
- * Ordering    P22 (sweep.h): the bound is taken away, then heads are looked at.
+ * Progress    One thread sweeps at a time, under a latch which steps only try. Each chunk is a
+ *             section of its own.
+ * Ordering    P22 (sweep.h): the bound is reset, then heads are read.
  */
 #include "store/sweep.h"
 
@@ -31,8 +30,8 @@
 
 enum { CHUNK = 64, ROUND_MS = 1000, STEPS_PER_TEND = 8 };
 
-/* When what `record` says is over; 0: never. A lock that lapses under a live item stays with it: it
- * costs nothing but its 16 bytes. */
+/* When a record expires or lapses; 0: never. A lapsed lock of a live item stays: it costs 16
+ * bytes. */
 static int64_t
 record_end(lki_record *record)
 {
@@ -42,8 +41,7 @@ record_end(lki_record *record)
                                        : 0;
 }
 
-/* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: something else is there
- * now. */
+/* Puts a tombstone over `record`, which has expired or lapsed. LK_RACE: it was replaced. */
 static lk_status
 record_bury(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record)
 {
@@ -62,7 +60,7 @@ record_bury(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *re
     return LK_OK;
 }
 
-/* `*lag_ms`: the longest time since expiry so far. */
+/* Sweeps one cell. *lag_ms: the longest time from expiry to sweep so far. */
 static lk_status
 cell_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now, int64_t *lag_ms)
 {
@@ -70,14 +68,14 @@ cell_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now, in
     int64_t expires = record_end(record);
     if (expires == 0)
         return LK_RACE;
-    if (now <= expires) { /* a clock that lags only makes the sweep late */
+    if (now <= expires) { /* a clock that lags only delays the sweep */
         lki_sweep_note(store, expires);
         return LK_RACE;
     }
     lk_status status = record_bury(store, thread, cell, record);
     if (status == LK_OK && lki_span_ms(expires, now) > *lag_ms)
         *lag_ms = lki_span_ms(expires, now);
-    if (status == LK_RACE) /* perhaps by a copy that ends as it did: another round tells */
+    if (status == LK_RACE) /* perhaps by a copy with the same end: another round finds out */
         lki_sweep_note(store, expires);
     return status;
 }
@@ -96,7 +94,7 @@ lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now
     return status;
 }
 
-/* What a section does of the chunk at `at`. *full: it has to go on in another one. LK_OK,
+/* Sweeps the chunk at `at` in one section. *full: it has to continue in another section. LK_OK,
  * LK_NO_MEMORY. */
 static lk_status
 chunk_section(lki_store *store, lki_thread *thread, lki_set_position *at, int64_t now,
@@ -109,7 +107,7 @@ chunk_section(lki_store *store, lki_thread *thread, lki_set_position *at, int64_
     size_t count = lki_set_walk(&store->cells, at, (void **)cells, CHUNK);
     for (size_t i = 0; i < count && status != LK_NO_MEMORY && !*full; i++) {
         size_t before = *swept;
-        lki_removal_if_void(thread, cells[i]); /* made when memory was out */
+        lki_removal_if_void(thread, cells[i]); /* left when memory was out */
         status = cell_sweep(store, thread, cells[i], now, lag_ms);
         *swept += status == LK_OK;
         *full = *swept != before && lki_section_is_full(thread);
@@ -118,7 +116,7 @@ chunk_section(lki_store *store, lki_thread *thread, lki_set_position *at, int64_
     return status == LK_NO_MEMORY ? LK_NO_MEMORY : LK_OK;
 }
 
-/* One chunk, or a part of it where the limit of retired memory is met. *at moves on. */
+/* Sweeps one chunk, or a part of it at the limit of retired memory. *at moves on. */
 static lk_status
 chunk_sweep(lki_store *store, lki_thread *thread, lki_set_position *at, int64_t now,
             int64_t *lag_ms, size_t *swept)
@@ -127,11 +125,11 @@ chunk_sweep(lki_store *store, lki_thread *thread, lki_set_position *at, int64_t 
     const lki_set_position began = *at;
     bool full;
     do {
-        *at = began; /* what was taken out is passed over */
+        *at = began; /* cells already swept are passed over */
         status = chunk_section(store, thread, at, now, lag_ms, swept, &full);
     } while (full && lki_memory_has_room(thread));
     if (full || status == LK_NO_MEMORY)
-        *at = began; /* once more, when there is memory */
+        *at = began; /* again, when there is memory */
     return status;
 }
 
@@ -144,12 +142,12 @@ round_begin_latched(lki_store *store, int64_t now)
     sweep->round_lag_ms = 0;
     sweep->round_began_ms = now;
     lki_store_relaxed(&sweep->expiring, 0);
-    /* P22: before the section in which heads are looked at, which begins with a fence. Each expiry
-     * that is met, or written, is noted anew. */
+    /* P22: before the section in which heads are read, which begins with a fence. Each expiry that
+     * is met, or written, lowers the bound again. */
     lki_store_seq_cst(&sweep->earliest_ms, INT64_MAX);
 }
 
-/* The next chunk of the running round. */
+/* Sweeps the next chunk of the running round. */
 static lk_status
 round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *swept)
 {
@@ -180,10 +178,10 @@ sweep_step(lki_store *store, lki_thread *thread)
         lki_add_relaxed(&sweep->expiring, thread->expiring_writes);
     thread->expiring_writes = 0;
     int64_t earliest = lki_load_relaxed(&sweep->earliest_ms);
-    bool idle = earliest == INT64_MAX; /* nothing ever expires, or a round has just begun */
+    bool idle = earliest == INT64_MAX; /* nothing will expire, or a round has just begun */
     if ((idle && lki_load_relaxed(&sweep->active) == 0) || !lki_memory_has_room(thread) ||
         !lki_latch_try(&sweep->latch))
-        return; /* nothing to do, enough held back, or another one does it */
+        return; /* nothing to do, too much retired, or another thread sweeps */
     int64_t now = lki_now(store);
     if (!sweep->running && now > earliest &&
         (lki_span_ms(sweep->round_began_ms, now) >= ROUND_MS || now < sweep->round_began_ms ||
@@ -192,7 +190,7 @@ sweep_step(lki_store *store, lki_thread *thread)
     size_t swept = 0;
     if (sweep->running)
         (void)round_step_latched(store, thread, now,
-                                 &swept); /* no memory: the next step tries again */
+                                 &swept); /* without memory the next step tries again */
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
 }
@@ -223,9 +221,9 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
         status = round_step_latched(store, thread, now, &count);
         if (status != LK_OK || count == before || lki_memory_is_bounded_now(thread))
             continue;
-        lki_latch_drop(&sweep->latch); /* writers wait for nobody meanwhile */
+        lki_latch_drop(&sweep->latch); /* so that writers' steps go on meanwhile */
         status = lki_memory_is_bounded(thread) ? LK_OK : LK_BUSY;
-        lki_latch_take(&sweep->latch, thread); /* the round goes on, whoever went on with it */
+        lki_latch_take(&sweep->latch, thread); /* others may have continued the round */
     }
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
@@ -282,7 +280,7 @@ sweeper_run(void *context)
         size_t swept = 0;
         if (thread != NULL)
             (void)lki_sweep_all(s->store, thread, 0,
-                                &swept); /* no memory: the next round tries again */
+                                &swept); /* without memory the next round tries again */
         pthread_mutex_lock(&s->latch);
     }
     pthread_mutex_unlock(&s->latch);

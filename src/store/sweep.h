@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * What has expired goes, a little at a time, with the writes.
+ * Expiry: expired items and locks are replaced by tombstones, a few with each write.
  */
 #ifndef LKI_STORE_SWEEP_H
 #define LKI_STORE_SWEEP_H
 
 #include "store/store.h"
 
-/* An item or lock that expires was written.
+/* Called after an item or lock with an expiry was written: lowers the sweep's bound, earliest_ms.
  *
- * P22: its head was swapped, then the bound is loaded; a round of the sweep takes the bound away,
- * then loads the heads. Without the order the writer could find the old bound, the round the old
- * head, and nobody would ever come for what expires. */
+ * P22: the writer swaps the head, then loads the bound; a round of the sweep resets the bound, then
+ * loads the heads. Without the order the writer could find the old bound and the round the old
+ * head, and no later round would remove what expires. */
 LKI_INLINE void
 lki_sweep_note(lki_store *store, int64_t expires_at_ms)
 {
@@ -20,12 +20,13 @@ lki_sweep_note(lki_store *store, int64_t expires_at_ms)
            !lki_cas_seq_cst(&store->sweep.earliest_ms, &earliest, expires_at_ms)) {} /* P22 */
 }
 
-/* Puts a tombstone over what has expired on a cell's head; *next_ms: the expiry that is left there,
- * if it is earlier. LK_OK: it had. LK_RACE: it had not. LK_NO_MEMORY. */
+/* Puts a tombstone over an expired record on a cell's head. *next_ms: lowered to the expiry that is
+ * left there. LK_OK: it had expired. LK_RACE: it had not. LK_NO_MEMORY. */
 lk_status lki_sweep_cell(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now,
                          int64_t *next_ms);
 
-/* A little of a sweep, now and then; writers call it outside of their sections. */
+/* A small step of the sweep, with every LKI_WRITES_PER_STEP-th write of a thread. Called by writers
+ * outside of their sections. */
 void lki_sweep_step_slow(lki_store *store, lki_thread *thread);
 enum { LKI_WRITES_PER_STEP = 16 };
 LKI_INLINE void
@@ -35,7 +36,7 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
     if (LKI_UNLIKELY(thread->sweep_tick >= LKI_WRITES_PER_STEP || thread->noted_count != 0))
         lki_sweep_step_slow(store, thread);
 }
-/* The thread's next step comes with its next write, and looks at queues. */
+/* Makes the thread's next step come with its next write, and include the queues. */
 void lki_sweep_soon(lki_thread *thread);
 lk_status lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *swept);
 bool lki_sweeper_start(lki_store *store);

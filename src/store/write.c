@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Set, conditional put, touch, add, delete.
+ * Writes of single keys: set, conditional put, touch, add, delete.
  *
- * A set is one record over whatever is effective: the table is not touched where the key exists. A
- * batch goes in groups, whose cache misses are overlapped; each item is atomic, the batch is not.
- * A delete is a tombstone, which is the end of the item and of its lock.
+ * A set is one record over whatever is effective; the table is not touched if the key exists.
+ * Several items are written in groups, so that their cache misses overlap; each item is atomic, all
+ * together are not. A delete is a tombstone, which ends the item and its lock.
  *
  * Progress    lock-free on keys that exist; else the latches of new_cell.c.
+ * Ordering    P1, P2 (head.h).
  */
 #include "store/write.h"
 
@@ -19,14 +20,14 @@
 
 enum { GROUP = 16 };
 
-/* A write that asks what is there, and what came of it. */
+/* A write whose outcome depends on what is there, and that outcome. */
 typedef struct asking {
     const lk_write *write;
     lki_outcome *outcome;
     lki_time now;
 } asking;
 
-/* What is on the head of a cell, where that alone tells it. NULL: it does not. */
+/* The record of a head, if it is stamped. NULL: it is not, or there is none. */
 LKI_INLINE lki_record *
 head_settled(const lki_cell *cell)
 {
@@ -38,7 +39,7 @@ head_settled(const lki_cell *cell)
     return over;
 }
 
-/* Puts a value over another one, none of which is a job. False: the head has changed. */
+/* Puts a value over another one; neither is a job. False: the head has changed. */
 LKI_INLINE bool
 value_put(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
           lki_record *over)
@@ -48,7 +49,7 @@ value_put(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *reco
     lki_store_relaxed(&record->word, 0);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)record))) { /* P1, P2 */
         lki_record_discard(thread, cell, record);
-        lk_backoff(0); /* who has the head gets several writes done meanwhile */
+        lk_backoff(0); /* the other thread gets several writes done meanwhile */
         return false;
     }
     lki_record_stamp(store, record);
@@ -56,8 +57,8 @@ value_put(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *reco
     return true;
 }
 
-/* A set mostly finds a plain value, of a key that is not generated, and puts another one over it.
- * False: something is not so, and nothing was done. */
+/* Fast path of a set, for most: a plain value over a plain value, of a key that is not generated.
+ * False: it is not such a case, and nothing was done. */
 LKI_INLINE bool
 set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *item)
 {
@@ -68,7 +69,7 @@ set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *i
     return LKI_LIKELY(record != NULL) && value_put(store, thread, cell, record, over);
 }
 
-/* The same of a write that asks what is there: *status is the answer. */
+/* The same for a write whose outcome depends on what is there; *status is its status. */
 LKI_INLINE bool
 write_plain(lki_store *store, lki_thread *thread, lki_cell *cell, asking *asked, lk_status *status)
 {
@@ -86,7 +87,7 @@ write_plain(lki_store *store, lki_thread *thread, lki_cell *cell, asking *asked,
     return LKI_LIKELY(record != NULL) && value_put(store, thread, cell, record, over);
 }
 
-/* What was written expires, and did not so before. */
+/* Called after an item with a new expiry was written. */
 static void
 expiry_note(lki_store *store, lki_thread *thread, int64_t expires_at_ms)
 {
@@ -94,8 +95,8 @@ expiry_note(lki_store *store, lki_thread *thread, int64_t expires_at_ms)
     lki_sweep_note(store, expires_at_ms);
 }
 
-/* A set of `item`, or, where `asked` is not NULL, such a write. `none`: the key was looked for a
- * moment ago, and was not there. */
+/* The general path of a set of `item`, or, if `asked` is not NULL, of such a write. `none`: a
+ * search has just found no such key. */
 LKI_INLINE lk_status
 item_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk_item *item,
            asking *asked, bool none)
@@ -133,7 +134,7 @@ item_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const
             lki_removal_schedule(thread, cell, NULL);
         if (status != LK_NOT_FOUND || !lki_cell_is_dead(cell))
             return status;
-        cell = NULL; /* it has died: look the key up again, or make it anew */
+        cell = NULL; /* it has died: search again, or make a new one */
     }
     if (asked == NULL && item->expires_at_ms != 0)
         expiry_note(store, thread, item->expires_at_ms);
@@ -159,7 +160,7 @@ set_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const lk
     return set_rest(store, thread, hashed, item, none);
 }
 
-/* *done: how many, at least one but for a fault; fewer where the section is full. */
+/* Sets a group of items. *done: how many, at least one on success; fewer if the section is full. */
 static lk_status
 set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t count, size_t *done)
 {
@@ -185,7 +186,7 @@ set_group(lki_store *store, lki_thread *thread, const lk_item *items, size_t cou
     return LK_OK;
 }
 
-/* Without what a batch needs. */
+/* A set of one item, without the arrays of a group. */
 LKI_INLINE lk_status
 set_single(lki_store *store, lki_thread *thread, const lk_item *item)
 {
@@ -251,7 +252,7 @@ lki_store_write(lki_store *store, lki_thread *thread, const lk_write *write, lki
     return status;
 }
 
-/* A tombstone over what is there. LK_NOT_FOUND: nothing is. */
+/* Puts a tombstone over what is there. LK_NOT_FOUND: nothing is. */
 static lk_status
 delete_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed)
 {
@@ -272,7 +273,7 @@ delete_one(lki_store *store, lki_thread *thread, const lki_hashed *hashed)
         status = lki_head_change(store, thread, cell, &change, &tombstone);
         if (status == LK_OK)
             lki_removal_schedule(thread, cell, tombstone);
-        if (status != LK_NOT_FOUND) /* dead: perhaps it came anew */
+        if (status != LK_NOT_FOUND) /* dead: there may be a new cell */
             return status;
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Set, conditional put, touch, add, delete.
+ * Writes of single keys: set, conditional put, touch, add, delete. Statuses: latchkey.h.
  */
 #ifndef LKI_STORE_WRITE_H
 #define LKI_STORE_WRITE_H
@@ -8,7 +8,8 @@
 #include "store/outcome.h"
 
 lk_status lki_store_set(lki_store *store, lki_thread *thread, const lk_item *items, size_t count);
-/* A put, a touch or an add that asks what is there; `outcome`, on LK_OK: what came of it. */
+/* A put, a touch or an add whose outcome depends on what is there. On LK_OK, `outcome` is what was
+ * written. */
 lk_status lki_store_write(lki_store *store, lki_thread *thread, const lk_write *write,
                           lki_outcome *outcome);
 lk_status lki_store_delete(lki_store *store, lki_thread *thread, const lk_key *keys, size_t count);
