@@ -9,8 +9,8 @@
  *
  * Why LK_EMPTY is right: the head segment was found empty, then there was no ready entry, then no
  * place had been reserved since. So between the last two steps no job was visible. If there are
- * entries that do not lead to a visible job, they are judged one by one; then, besides, no job may
- * have become visible behind that search (ready_was_still).
+ * entries, they are judged one by one; then, besides, no job may have become visible behind that
+ * search (ready_was_still).
  *
  * Why the order is right: a claimed job was the smallest of all visible ones at some instant of the
  * call.
@@ -19,14 +19,14 @@
  *   since.
  *   At the head segment: all smaller places had stopped being FRONT before it was found. The ready
  *   entries are searched after that, and no smaller job became visible behind the search.
- * If neither holds, a thread has pushed, claimed or released a job, and the search starts again.
- * All times are judged by one `now` of the pull: a job that comes due later is not visible to it.
- * The jobs of one pull are in order: the pull ends early if the next job belongs before the last
- * one.
+ * If neither holds, another thread has pushed, claimed or released a job, and the search starts
+ * again. All times are judged by one `now` of the pull: a job that comes due later is not visible
+ * to it. The jobs of one pull are in order: the pull ends early if the next job belongs before the
+ * last one.
  *
  * Progress    lock-free. A place that is reserved but not published is passed over after a short
  *             spin. A pull that waits sleeps outside of sections (base/wait.c).
- * Ordering    P11 to P16, P19 (queue.h; P19: src/README.md).
+ * Ordering    P11 to P14, P16 (queue.h); P15 (base/wait.h); P19 (src/README.md).
  */
 #include "queue/pull.h"
 
@@ -494,7 +494,7 @@ pull_jobs(pull *p)
     if (LKI_UNLIKELY(lki_next_due_time(&p->queue->expires) < LKI_TIME_MAX) && /* P12 */
         p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
         lki_due_expire(p->store, p->thread, p->queue);
-    /* Asked once per pull: what is due in between was not when it began. */
+    /* Judged once per pull: what comes due during the pull was not due when it began. */
     if (LKI_LIKELY(before == 0 && /* else the next job may belong before the last one */
                    lki_next_due_time(&p->queue->due) > p->ticks.now + LKI_COARSE_LAG_MS && /* P12 */
                    lki_order_first(&p->queue->later) == NULL))

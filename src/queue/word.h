@@ -19,8 +19,8 @@
 #define LKI_JOB_WORD_EMPTY ((uint64_t)0)
 #define LKI_RECEIVES_MAX ((uint32_t)0x7fff)
 #define LKI_JOB_WORD_PINNED ((uint64_t)1 << 19)
-/* The token of a plain claim is LKI_PLAIN_TOKEN | place << 16 | receives. The token of a record job
- * is a version, which is always below this bit. */
+/* The token of a claim on a plain job is LKI_PLAIN_TOKEN | place << 16 | receives. That of a record
+ * job comes from a version and is below this bit (lki_token_of). */
 #define LKI_PLAIN_TOKEN ((uint64_t)1 << 63)
 
 LKI_INLINE uint64_t

@@ -7,7 +7,8 @@
 
 #include "store/store.h"
 
-/* Called after an item or lock with an expiry was written: lowers the sweep's bound, earliest_ms.
+/* Called after an item or lock with an expiry was written: lowers earliest_ms, the lower bound of
+ * all expiries.
  *
  * P22: the writer swaps the head, then loads the bound; a round of the sweep resets the bound, then
  * loads the heads. Without the order the writer could find the old bound and the round the old
