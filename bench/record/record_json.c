@@ -171,8 +171,8 @@ whole_write(cJSON *object, const char *name, uint64_t value)
     cJSON_AddItemToObject(object, name, whole_item(value));
 }
 
-/* A number that reads as it was, in as few digits as do. cJSON takes 15 digits for enough where they
- * are one bit off, and writes the greatest double as a number that reads as infinite. */
+/* A number that reads as it was, in as few digits as that takes. cJSON takes 15 digits for enough
+ * where they are one bit off, and writes the greatest double as a number that reads as infinite. */
 static cJSON *
 real_item(double value)
 {

@@ -80,7 +80,7 @@ lki_cached_copy(const lki_cached *entry, lk_result *result)
 LKI_INLINE void
 lki_loads_begin(lki_thread *thread)
 {
-    thread->asks++;
+    lki_cache_thread_of(thread)->asks++;
 }
 
 /* ---- reads of one key: as those of the embedded store, see memory_db.h ---- */

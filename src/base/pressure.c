@@ -53,7 +53,8 @@ lki_memory_wait(lki_thread *thread)
     if (thread->epoch.active != 0) /* it would wait for its own section */
         return lki_retired_is_bounded(domain);
     if (lki_memory_has_room(thread)) { /* little is left of the bound of all memory */
-        thread->sweep_tick = LKI_SWEEP_NOW;
+        if (domain->thread_urge != NULL)
+            domain->thread_urge(thread);
         if (lki_reclaim_now(thread))
             return true;
     }

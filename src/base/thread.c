@@ -206,7 +206,7 @@ thread_register(lki_domain *domain)
         LKI_TSAN_ACQUIRE(domain);
         return (lki_thread *)(void *)recycled;
     }
-    lki_thread *thread = lki_alloc_lines(&domain->allocator, sizeof *thread);
+    lki_thread *thread = lki_alloc_lines(&domain->allocator, domain->thread_size);
     if (thread == NULL)
         return NULL;
     lki_purse_open(&thread->purse, &domain->account);
@@ -218,7 +218,7 @@ thread_register(lki_domain *domain)
     uint32_t slot = lki_load_relaxed(&domain->thread_count);
     while (slot < THREADS_MAX && !lki_cas_seq_cst(&domain->thread_count, &slot, slot + 1)) {}
     if (slot >= THREADS_MAX) {
-        lki_free_lines(&domain->allocator, thread, sizeof *thread);
+        lki_free_lines(&domain->allocator, thread, domain->thread_size);
         return NULL;
     }
     thread->domain = domain;
@@ -256,34 +256,15 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
     return thread;
 }
 
-/* ---- queues whose descriptors have to be set right ---- */
-
-bool
-lki_noted_has_room(lki_thread *thread)
-{
-    uint32_t room = thread->noted_room;
-    if (thread->noted_count < LKI_NOTED_HERE + room)
-        return true;
-    uint32_t wider = room == 0 ? 8 * LKI_NOTED_HERE : 2 * room;
-    void **more = lki_alloc(&thread->allocator, wider * sizeof *more);
-    if (more == NULL)
-        return false;
-    if (room != 0) {
-        memcpy(more, thread->noted_more, room * sizeof *more);
-        lki_free(&thread->allocator, thread->noted_more, room * sizeof *more);
-    }
-    thread->noted_more = more;
-    thread->noted_room = wider;
-    return true;
-}
-
+/* What is kept for a running thread alone. */
 static void
-noted_free(lki_thread *thread)
+thread_empty(lki_thread *thread)
 {
-    lki_free(&thread->allocator, thread->noted_more,
-             thread->noted_room * sizeof *thread->noted_more);
-    thread->noted_more = NULL;
-    thread->noted_room = 0;
+    if (thread->domain->thread_end != NULL)
+        thread->domain->thread_end(thread);
+    lki_chunks_free(thread);
+    lki_scratch_free(thread);
+    lki_purse_empty(&thread->purse);
 }
 
 /* The record, with what was retired into it, goes to the next new thread; until then anybody may
@@ -292,10 +273,7 @@ static void
 thread_hand_over(lki_thread *thread)
 {
     LK_ASSERT(thread->epoch.active == 0);
-    lki_chunks_free(thread);
-    lki_scratch_free(thread);
-    noted_free(thread);
-    lki_purse_empty(&thread->purse);
+    thread_empty(thread);
     thread->pins = 0;
     lki_store_relaxed(&thread->kernel_id, 0);
     lki_store_relaxed(&thread->stalled_since_ms, 0);
@@ -357,6 +335,9 @@ lki_domain_open(lki_domain *domain)
     domain->allocator.straight = &lki_purse_none;
     if (domain->dispose[LKI_OBJECT] == NULL)
         domain->dispose[LKI_OBJECT] = object_dispose;
+    if (domain->thread_size == 0)
+        domain->thread_size = sizeof(lki_thread);
+    LK_ASSERT(domain->thread_size >= sizeof(lki_thread));
     pthread_once(&registry_once, registry_begin);
     ck_epoch_init(&domain->epoch);
     domain->forks = registry.forks;
@@ -387,11 +368,8 @@ lki_domain_close(lki_domain *domain)
     lki_thread *thread = lki_load_acquire(&domain->threads); /* P9 */
     while (thread != NULL) {
         lki_thread *next = thread->next;
-        lki_chunks_free(thread);
-        lki_scratch_free(thread);
-        noted_free(thread);
-        lki_purse_empty(&thread->purse);
-        lki_free_lines(&domain->allocator, thread, sizeof *thread);
+        thread_empty(thread);
+        lki_free_lines(&domain->allocator, thread, domain->thread_size);
         thread = next;
     }
 }

@@ -80,12 +80,8 @@ enum { LKI_BAG_GROUPS = LKI_OR_SMALL(4, 1) };
  * chunk.h. */
 enum { LKI_CHUNK_CLASSES = 17, LKI_CHUNKS_KEPT = 64 };
 
-enum {
-    LKI_QUEUES_KNOWN = LKI_OR_SMALL(4, 1),
-    LKI_NOTED_HERE = LKI_OR_SMALL(8, 1),
-    LKI_CELLS_KNOWN = LKI_OR_SMALL(8, 1)
-};
-
+/* What base keeps of a thread in a domain. The domain's owner keeps what is its own behind it: see
+ * `thread_size`. */
 struct lki_thread {
     ck_epoch_record_t epoch; /* first: ck recycles records, and the record is the thread */
     /* [thread] from here */
@@ -102,27 +98,12 @@ struct lki_thread {
     uint32_t pins;           /* lk_read_begin pairs that are open */
     bool retired_in_pair;    /* something was retired inside of them */
     uint64_t stamp;          /* of the bag that is being disposed of */
-    uint32_t upkeep_tick, stall_tick, sweep_tick, tend_tick, expire_tick;
-    uint32_t expiring_writes; /* since the last step of a sweep */
-    /* cells of the keys under the locks that it read last, and of which epoch; see store/find.h */
-    void *cells[LKI_CELLS_KNOWN];
-    uint32_t cell_count, cell_epoch;
-    int64_t cell_ms;
-    void *queues[LKI_QUEUES_KNOWN]; /* queues used last, as of queues_gone; see queue/queue.c */
-    uint64_t queues_gone;
-    /* queues whose descriptors this thread's call has to set right before it ends; of the store;
-     * the first few, and an array of those beyond, which grows */
-    void *noted[LKI_NOTED_HERE];
-    void **noted_more;
-    uint32_t noted_count, noted_room;
-    int64_t ulid_ms; /* of ulid_text, which are the characters of an sk for it */
-    unsigned char ulid_text[10];
+    uint32_t upkeep_tick, stall_tick;
     void *scratch; /* kept between calls, while no call has taken it: scratch.h */
     size_t scratch_size;
     void *chunks[LKI_CHUNK_CLASSES]; /* free chunks by size, each beginning with the next */
     uint8_t chunk_count[LKI_CHUNK_CLASSES];
-    uint64_t asks;    /* of a cache: calls of the database for which it began loads */
-    lki_thread *next; /* [const] in the domain's list of all records */
+    lki_thread *next;                        /* [const] in the domain's list of all records */
     _Atomic(uint64_t) counter[LKI_COUNTERS]; /* [stat] */
     /* [P8b] the bag that its writes fill, until another thread takes it; NULL: none */
     _Atomic(lki_bag *) open __attribute__((aligned(LKI_LINE)));
@@ -131,11 +112,7 @@ struct lki_thread {
         stalled_since_ms;            /* [stat] first noticed to hold the epoch back; 0: does not */
     _Atomic(uint32_t) stalled_epoch; /* [stat] its epoch then */
     _Atomic(int64_t) kernel_id;      /* [stat] 0: not attached */
-    _Atomic(uint64_t) asks_late;     /* [stat] of a cache: up to this one they hang; see load.c */
 };
-
-/* Of `sweep_tick`: the next step of the sweep comes with this write. */
-#define LKI_SWEEP_NOW ((uint32_t)1 << 31)
 
 struct lki_domain {
     uint64_t id;             /* [const] never reused; 0 is nobody's */
@@ -146,11 +123,17 @@ struct lki_domain {
     lki_purse purse;                /* of who has no thread yet, or no more */
     lki_dispose dispose[LKI_KINDS]; /* [const] */
     void *store;                    /* [const] */
-    _Atomic(uint64_t) *stamps;      /* [const] the owner's clock of stamps; NULL: it has none */
-    size_t max_retired_bytes;       /* [const] */
-    uint64_t max_bytes;             /* [const] all that may be allocated; 0: no bound */
-    lk_clock monotonic_ms;          /* [const] */
-    void *clock_context;            /* [const] */
+    /* [const] of a thread's record, what the owner keeps behind lki_thread included; 0: nothing */
+    size_t thread_size;
+    /* [const] each may be NULL. The thread ends, or the domain is closed: gives up the memory that
+     * the owner keeps for it. Little memory is left: the owner's upkeep is due now. */
+    void (*thread_end)(lki_thread *thread);
+    void (*thread_urge)(lki_thread *thread);
+    _Atomic(uint64_t) *stamps; /* [const] the owner's clock of stamps; NULL: it has none */
+    size_t max_retired_bytes;  /* [const] */
+    uint64_t max_bytes;        /* [const] all that may be allocated; 0: no bound */
+    lk_clock monotonic_ms;     /* [const] */
+    void *clock_context;       /* [const] */
     ck_epoch_t epoch __attribute__((aligned(LKI_LINE)));
     /* [stat] LKI_PRESSURE_...; read by every write */
     _Atomic(uint32_t) pressure __attribute__((aligned(LKI_LINE)));
@@ -216,15 +199,6 @@ lki_is_entered(const lki_thread *thread)
 {
     return thread->epoch.active != 0;
 }
-
-/* The queue that is noted as the i-th, 0 the first. */
-LKI_INLINE void **
-lki_noted_at(lki_thread *thread, uint32_t i)
-{
-    return i < LKI_NOTED_HERE ? &thread->noted[i] : &thread->noted_more[i - LKI_NOTED_HERE];
-}
-/* May one more be noted? False: no memory. */
-bool lki_noted_has_room(lki_thread *thread);
 
 /* `domain` is zeroed memory with its [const] fields but id and forks set. */
 void lki_domain_open(lki_domain *domain);

@@ -26,7 +26,7 @@ struct lki_load {
     uint64_t begun, partition_word; /* [const] windows as they were when it began */
     size_t readers;                 /* [latch] that lead it or wait for it */
     int64_t read_at_ms;             /* [const] when it began, for the age */
-    lki_thread *leader;             /* [const] asks; its record lives as long as the cache */
+    lki_cache_thread *leader;       /* [const] asks; its record lives as long as the cache */
     uint64_t ask;                   /* [const] its number of the call that asks */
     bool overtaken;                 /* [latch] another answer was kept since it began */
     bool ended;                     /* [latch] */
@@ -48,8 +48,8 @@ load_new(lki_cache *cache, lki_thread *thread, const lki_hashed *hashed)
     *load = (lki_load){.readers = 1,
                        .hashed = *hashed,
                        .read_at_ms = lki_cache_read_at_ms(cache),
-                       .leader = thread,
-                       .ask = thread->asks};
+                       .leader = lki_cache_thread_of(thread),
+                       .ask = lki_cache_thread_of(thread)->asks};
     memcpy(load->bytes, key->pk.data, key->pk.size);
     if (key->sk.size != 0)
         memcpy(load->bytes + key->pk.size, key->sk.data, key->sk.size);
@@ -211,7 +211,7 @@ lki_load_end(lki_cache *cache, lki_thread *thread, lki_miss *miss, lk_status sta
     bool bounded = lki_memory_is_bounded_now(thread), kept = false;
     lki_write_enter(thread);
     lki_latch_take(&shard->latch, thread);
-    LK_ASSERT(!load->ended && load->readers != 0 && load->leader == thread);
+    LK_ASSERT(!load->ended && load->readers != 0 && &load->leader->thread == thread);
     lki_load **link = &lki_window_of(cache, shard, hashed->hash)->loads;
     while (*link != load)
         link = &(*link)->next;

@@ -39,7 +39,7 @@ typedef struct lki_miss {
 
 /* Decides what the read of miss->hashed is to do, and sets the rest of the miss. `patient`: it may
  * join another thread's load. `now_ms`: of the database's realtime clock. Loads that one call of
- * the database answers have one thread->asks. Caller: not in a section. */
+ * the database answers have one number (lki_cache_thread.asks). Caller: not in a section. */
 void lki_load_begin(lki_cache *cache, lki_thread *thread, lki_miss *miss, bool patient,
                     int64_t now_ms);
 /* The database's answer: LK_OK with the item, LK_NOT_FOUND, or a fault. LK_RACE: there is no

@@ -290,6 +290,7 @@ lki_cache_open(const lk_cache_options *o, const lk_adapter *of, lki_cache **open
     cache->max_age_ms = o->max_age_ms;
     cache->load_wait_ms = o->load_wait_ms != 0 ? o->load_wait_ms : LK_SECONDS(1);
     cache->domain.store = cache;
+    cache->domain.thread_size = sizeof(lki_cache_thread);
     cache->domain.dispose[ENTRY] = entry_dispose;
     cache->domain.max_retired_bytes = RETIRED_BYTES;
     cache->domain.monotonic_ms = of->monotonic_ms;

@@ -37,6 +37,20 @@
 #include "base/clock.h"
 #include "cache/entry.h"
 
+/* What a cache keeps of each of its threads. */
+typedef struct lki_cache_thread {
+    lki_thread thread;           /* first */
+    uint64_t asks;               /* [thread] calls of the database for which it began loads */
+    _Atomic(uint64_t) asks_late; /* [stat] up to this one they hang; see load.c */
+} lki_cache_thread;
+
+LKI_INLINE lki_cache_thread *
+lki_cache_thread_of(lki_thread *thread)
+{
+    LK_ASSERT(thread->domain->thread_size == sizeof(lki_cache_thread));
+    return (lki_cache_thread *)(void *)thread;
+}
+
 typedef struct lki_cache_shard lki_cache_shard;
 enum { LKI_CACHE_PARTITIONS = 4096 };
 

@@ -54,16 +54,8 @@ lki_queue_place_left(lki_queue *queue, lki_thread *thread)
 LKI_COLD void
 lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread)
 {
-    uint32_t count = thread->noted_count;
-    for (uint32_t i = 0; i < count; i++)
-        if (*lki_noted_at(thread, i) == queue)
-            return;
-    if (lki_noted_has_room(thread)) {
-        thread->noted_count++;
-        *lki_noted_at(thread, count) = queue;
-    } else {
+    if (!lki_queue_thread_note(lki_queue_thread_of(thread), queue))
         lki_wait_raise(&queue->wait);
-    }
 }
 
 LKI_COLD void

@@ -492,7 +492,7 @@ pull_jobs(pull *p)
     lk_status status = LK_OK;
     size_t before = p->taken;
     if (LKI_UNLIKELY(lki_next_due_time(&p->queue->expires) < LKI_TIME_MAX) && /* P12 */
-        p->thread->expire_tick++ % PULLS_PER_EXPIRY == 0)
+        lki_queue_thread_of(p->thread)->expire_tick++ % PULLS_PER_EXPIRY == 0)
         lki_due_expire(p->store, p->thread, p->queue);
     /* Judged once per pull: what comes due during the pull was not due when it began. */
     if (LKI_LIKELY(before == 0 && /* else the next job may belong before the last one */
@@ -585,12 +585,13 @@ lki_queues_refresh(lki_store *store, lki_thread *thread)
 {
     /* The queue stays remembered meanwhile, so that removing an expired job in here does not add it
      * again: else one call would remove all expired jobs. */
-    for (uint32_t i = 0; i < thread->noted_count; i++) {
+    lki_queue_thread *of = lki_queue_thread_of(thread);
+    for (uint32_t i = 0; i < of->store.noted; i++) {
         lki_write_enter(thread);
-        lki_queue_refresh(store, thread, *lki_noted_at(thread, i));
+        lki_queue_refresh(store, thread, lki_queue_thread_noted(of, i));
         lki_write_leave(thread);
     }
-    thread->noted_count = 0;
+    of->store.noted = 0;
 }
 
 static lk_status

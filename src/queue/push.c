@@ -202,7 +202,7 @@ slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
 static void
 cells_finish(push *p, lki_places places, lk_result *pushed)
 {
-    lki_thread *thread = p->thread;
+    lki_queue_thread *thread = lki_queue_thread_of(p->thread);
     uint64_t stamp = lki_load_seq_cst(&p->store->clock); /* P2: after the places */
     if (LKI_UNLIKELY(thread->ulid_ms != places.ms || places.ms == 0)) {
         lki_ulid_write_ms(thread->ulid_text, places.ms);

@@ -37,12 +37,13 @@ lki_queue_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
     uint64_t gone = lki_load_seq_cst(&lki_queues_of(store)->gone); /* P13: before the search */
     const unsigned char *name = pk.data;
-    if (thread->queues_gone != gone) {
-        memset(thread->queues, 0, sizeof thread->queues);
-        thread->queues_gone = gone;
+    lki_queue_thread *of = lki_queue_thread_of(thread);
+    if (of->queues_gone != gone) {
+        memset(of->queues, 0, sizeof of->queues);
+        of->queues_gone = gone;
     }
     lki_queue *queue = lki_queue_find(store, pk);
-    thread->queues[name[pk.size - 1] % LKI_QUEUES_KNOWN] = queue;
+    of->queues[name[pk.size - 1] % LKI_QUEUES_KNOWN] = queue;
     return queue;
 }
 

@@ -31,6 +31,7 @@
 
 #include "base/order.h"
 #include "base/wait.h"
+#include "queue/queue_thread.h"
 #include "queue/segment.h"
 #include "store/partition.h"
 
@@ -124,11 +125,12 @@ LKI_INLINE lki_queue *
 lki_queue_find_known(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
     const unsigned char *name = pk.data;
-    lki_queue *queue = thread->queues[name[pk.size - 1] % LKI_QUEUES_KNOWN];
+    const lki_queue_thread *of = lki_queue_thread_of(thread);
+    lki_queue *queue = of->queues[name[pk.size - 1] % LKI_QUEUES_KNOWN];
     /* `gone` grows before a queue is retired. If it has not changed, the remembered queue exists
      * and stays for this section. */
     if (LKI_LIKELY(queue != NULL &&
-                   lki_load_seq_cst(&lki_queues_of(store)->gone) == thread->queues_gone && /* P13 */
+                   lki_load_seq_cst(&lki_queues_of(store)->gone) == of->queues_gone && /* P13 */
                    queue->partition->pk_size == pk.size &&
                    lki_bytes_equal(queue->partition->pk, pk.data, pk.size)))
         return queue;

@@ -233,10 +233,11 @@ lock_find(plan *p, size_t i)
     bool none;
     if (LKI_LIKELY(i < p->known)) {
         const lk_key *key = &p->locks[i].key;
+        lki_cell *const *known = lki_store_thread_of(p->thread)->cells;
         const lki_hashed of = {key, 0, lki_key_sizes(key), true};
         if (LKI_LIKELY(lki_key_is_short(key)) &&
-            LKI_LIKELY(lki_keyed_is(p->thread->cells[i], LKI_CELL_HEADER, &of)))
-            cell = p->thread->cells[i];
+            LKI_LIKELY(lki_keyed_is(known[i], LKI_CELL_HEADER, &of)))
+            cell = known[i];
     } else if (LKI_LIKELY(p->sought[i].hashed.is_short)) {
         cell = lki_bucket_first(p->sought[i].bucket, &p->sought[i].hashed, LKI_CELL_HEADER,
                                 &matches, &none);
@@ -593,7 +594,7 @@ step_settle_rest(plan *p, const step *s)
         lki_removal_schedule(p->thread, s->cell, s->record);
     } else if (s->expires) {
         lki_sweep_note(p->store, lki_record_expires(s->record));
-        p->thread->expiring_writes++;
+        lki_store_thread_of(p->thread)->expiring_writes++;
     } else if (s->record->kind == LKI_LOCK) {
         lki_sweep_note(p->store, p->expires_at_ms);
     }

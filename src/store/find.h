@@ -9,6 +9,7 @@
 #include "base/ulid.h"
 #include "store/hooks.h"
 #include "store/shard.h"
+#include "store/store_thread.h"
 
 /* Could a queue of this store have generated the sk? */
 LKI_INLINE bool
@@ -92,23 +93,25 @@ typedef struct lki_seen {
 LKI_INLINE void
 lki_cells_remember(lki_thread *thread, const lki_seen *seen, size_t count, int64_t now_ms)
 {
+    lki_store_thread *of = lki_store_thread_of(thread);
     size_t known = count < LKI_CELLS_KNOWN ? count : LKI_CELLS_KNOWN;
     for (size_t i = 0; i < known; i++)
-        thread->cells[i] = seen[i].cell;
-    thread->cell_count = (uint32_t)known;
-    thread->cell_epoch = lki_section_epoch(thread);
-    thread->cell_ms = now_ms;
+        of->cells[i] = seen[i].cell;
+    of->cell_count = (uint32_t)known;
+    of->cell_epoch = lki_section_epoch(thread);
+    of->cell_ms = now_ms;
 }
 
 /* How many remembered cells may still be used: they belong to sections of the same epoch. Each is
  * the cell of the key that it says, unless it is dead. (Epochs wrap, but not within a second.) */
 enum { LKI_CELLS_KNOWN_MS = 1000 };
 LKI_INLINE size_t
-lki_cells_known(const lki_thread *thread, int64_t now_ms)
+lki_cells_known(lki_thread *thread, int64_t now_ms)
 {
-    bool same = thread->cell_epoch == lki_section_epoch(thread) &&
-                (uint64_t)now_ms - (uint64_t)thread->cell_ms < LKI_CELLS_KNOWN_MS;
-    return same ? thread->cell_count : 0;
+    const lki_store_thread *of = lki_store_thread_of(thread);
+    bool same = of->cell_epoch == lki_section_epoch(thread) &&
+                (uint64_t)now_ms - (uint64_t)of->cell_ms < LKI_CELLS_KNOWN_MS;
+    return same ? of->cell_count : 0;
 }
 
 #endif

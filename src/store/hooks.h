@@ -30,6 +30,10 @@ struct lki_hooks {
     /* Called when the store is set up and no other thread knows it. The hooks own `room` bytes of
      * zeroed memory behind it. */
     size_t room;
+    /* What they keep of each thread begins with a lki_store_thread and has this size (0: that
+     * alone). `thread_end`: the thread ends, or the store is closed. */
+    size_t thread_size;
+    void (*thread_end)(lki_thread *thread);
     void (*open)(lki_store *store);
     /* Called when no other thread uses the store, after all retired objects were disposed of. */
     void (*close)(lki_store *store);
@@ -51,8 +55,8 @@ struct lki_hooks {
     /* Does a part of the upkeep, or `all`. Returns how many items it removed. Called outside of
      * sections. */
     size_t (*tend)(lki_store *store, lki_thread *thread, bool all);
-    /* Called at the end of a call in which the thread has remembered changed queues (lki_noted_at).
-     * Outside of sections. */
+    /* Called outside of sections, at the end of a call in which the thread has set
+     * lki_store_thread.noted. */
     void (*refresh)(lki_store *store, lki_thread *thread);
 };
 

@@ -54,7 +54,7 @@ lock_make(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *old,
     if (status != LK_OK)
         return status;
     lki_locks_expect(store);
-    thread->sweep_tick++;
+    lki_store_thread_of(thread)->sweep_tick++;
     if (record->kind == LKI_LOCK)
         lki_sweep_note(store, made.expires_at_ms);
     lki_count(thread, renewed ? LKI_LOCKS_RENEWED : LKI_LOCKS_CREATED, 1);

@@ -74,6 +74,10 @@ domain_prepare(lki_store *store)
     lki_domain *domain = &store->domain;
     domain->store = store;
     domain->stamps = &store->clock;
+    domain->thread_size =
+        store->hooks->thread_size != 0 ? store->hooks->thread_size : sizeof(lki_store_thread);
+    domain->thread_end = store->hooks->thread_end;
+    domain->thread_urge = lki_sweep_now;
     domain->dispose[LKI_RECORD] = lki_record_dispose;
     domain->dispose[LKI_CELL] = lki_cell_dispose;
     domain->dispose[LKI_NODE] = lki_index_dispose;

@@ -163,20 +163,28 @@ round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *sw
 void
 lki_sweep_soon(lki_thread *thread)
 {
-    thread->sweep_tick += LKI_WRITES_PER_STEP;
-    thread->tend_tick |= STEPS_PER_TEND - 1;
+    lki_store_thread *of = lki_store_thread_of(thread);
+    of->sweep_tick += LKI_WRITES_PER_STEP;
+    of->tend_tick |= STEPS_PER_TEND - 1;
+}
+
+void
+lki_sweep_now(lki_thread *thread)
+{
+    lki_store_thread_of(thread)->sweep_tick = LKI_WRITES_PER_STEP;
 }
 
 static LKI_COLD void
 sweep_step(lki_store *store, lki_thread *thread)
 {
     lki_sweep_state *sweep = &store->sweep;
-    thread->sweep_tick = 0;
-    if (store->hooks->tend != NULL && ++thread->tend_tick % STEPS_PER_TEND == 0)
+    lki_store_thread *of = lki_store_thread_of(thread);
+    of->sweep_tick = 0;
+    if (store->hooks->tend != NULL && ++of->tend_tick % STEPS_PER_TEND == 0)
         (void)store->hooks->tend(store, thread, false);
-    if (thread->expiring_writes != 0)
-        lki_add_relaxed(&sweep->expiring, thread->expiring_writes);
-    thread->expiring_writes = 0;
+    if (of->expiring_writes != 0)
+        lki_add_relaxed(&sweep->expiring, of->expiring_writes);
+    of->expiring_writes = 0;
     int64_t earliest = lki_load_relaxed(&sweep->earliest_ms);
     bool idle = earliest == INT64_MAX; /* nothing will expire, or a round has just begun */
     if ((idle && lki_load_relaxed(&sweep->active) == 0) || !lki_memory_has_room(thread) ||
@@ -198,10 +206,11 @@ sweep_step(lki_store *store, lki_thread *thread)
 void
 lki_sweep_step_slow(lki_store *store, lki_thread *thread)
 {
+    const lki_store_thread *of = lki_store_thread_of(thread);
     lki_exempt_begin(thread);
-    if (thread->sweep_tick >= LKI_WRITES_PER_STEP && thread->epoch.active == 0)
+    if (of->sweep_tick >= LKI_WRITES_PER_STEP && thread->epoch.active == 0)
         sweep_step(store, thread);
-    if (thread->noted_count != 0) /* by the call, or by the sweep */
+    if (of->noted != 0) /* by the call, or by the sweep */
         store->hooks->refresh(store, thread);
     lki_exempt_end(thread);
 }
@@ -229,7 +238,7 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
     lki_latch_drop(&sweep->latch);
     if (status != LK_BUSY && store->hooks->tend != NULL && thread->epoch.active == 0)
         count += store->hooks->tend(store, thread, true);
-    if (status != LK_BUSY && thread->noted_count != 0)
+    if (status != LK_BUSY && lki_store_thread_of(thread)->noted != 0)
         store->hooks->refresh(store, thread);
     lki_exempt_end(thread);
     if (status == LK_BUSY)

@@ -6,6 +6,7 @@
 #define LKI_STORE_SWEEP_H
 
 #include "store/store.h"
+#include "store/store_thread.h"
 
 /* Called after an item or lock with an expiry was written: lowers earliest_ms, the lower bound of
  * all expiries.
@@ -33,12 +34,15 @@ enum { LKI_WRITES_PER_STEP = 16 };
 LKI_INLINE void
 lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
 {
-    thread->sweep_tick += (uint32_t)writes;
-    if (LKI_UNLIKELY(thread->sweep_tick >= LKI_WRITES_PER_STEP || thread->noted_count != 0))
+    lki_store_thread *of = lki_store_thread_of(thread);
+    of->sweep_tick += (uint32_t)writes;
+    if (LKI_UNLIKELY(of->sweep_tick >= LKI_WRITES_PER_STEP || of->noted != 0))
         lki_sweep_step_slow(store, thread);
 }
-/* Makes the thread's next step come with its next write, and include the queues. */
+/* Makes the thread's next step come with its next write, and include what the hooks have. */
 void lki_sweep_soon(lki_thread *thread);
+/* The next step comes with this write: little memory is left. */
+void lki_sweep_now(lki_thread *thread);
 lk_status lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *swept);
 bool lki_sweeper_start(lki_store *store);
 void lki_sweeper_stop(lki_store *store);

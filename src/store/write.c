@@ -91,7 +91,7 @@ write_plain(lki_store *store, lki_thread *thread, lki_cell *cell, asking *asked,
 static void
 expiry_note(lki_store *store, lki_thread *thread, int64_t expires_at_ms)
 {
-    thread->expiring_writes++;
+    lki_store_thread_of(thread)->expiring_writes++;
     lki_sweep_note(store, expires_at_ms);
 }
 

@@ -112,7 +112,7 @@ test_cells_are_remembered_for_a_section_epoch_and_a_second(void **state)
     lki_enter(thread);
     lki_cells_remember(thread, seen, 2, now_ms);
     assert_int_equal(lki_cells_known(thread, now_ms), 2);
-    assert_ptr_equal(thread->cells[1], cell);
+    assert_ptr_equal(lki_store_thread_of(thread)->cells[1], cell);
     assert_int_equal(lki_cells_known(thread, now_ms + LKI_CELLS_KNOWN_MS - 1), 2);
     assert_int_equal(lki_cells_known(thread, now_ms + LKI_CELLS_KNOWN_MS), 0);
     assert_int_equal(lki_cells_known(thread, now_ms - 1), 0);
