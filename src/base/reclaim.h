@@ -87,9 +87,14 @@ LKI_INLINE bool
 lki_reserve(lki_thread *thread, size_t count)
 {
     const lki_bag *bag = thread->bag;
-    if (LKI_LIKELY(bag != NULL && bag->count + count < LKI_BAG_ROOM && thread->spare_count > 0))
-        return true;
-    return lki_reserve_slow(thread, count);
+    bool room =
+        LKI_LIKELY(bag != NULL && bag->count + count < LKI_BAG_ROOM && thread->spare_count > 0) ||
+        lki_reserve_slow(thread, count);
+#if LKI_CHECK > 0
+    if (room && thread->reserved < count + LKI_BAG_ROOM)
+        thread->reserved = count + LKI_BAG_ROOM;
+#endif
+    return room;
 }
 
 LKI_INLINE void
@@ -111,6 +116,10 @@ lki_retire(lki_thread *thread, unsigned kind, void *object, size_t size)
     LK_ASSERT(thread->epoch.active != 0 && ((uintptr_t)object & 7) == 0);
     LK_ASSERT(kind < LKI_KINDS && thread->domain->dispose[kind] != NULL);
     LK_ASSERT(bag != NULL && bag->count < LKI_BAG_ROOM);
+#if LKI_CHECK > 0
+    LK_ASSERT(thread->reserved != 0); /* also where there happens to be more room than that */
+    thread->reserved--;
+#endif
     bag->entry[bag->count++] = (uintptr_t)object | kind;
     lki_stat_add(&thread->open_bytes, size + sizeof *bag->entry);
     lki_count(thread, LKI_RETIRED, 1);

@@ -44,6 +44,7 @@ LKI_INLINE void
 lki_scratch_give(lki_thread *thread, lki_scratch *scratch)
 {
     LK_ASSERT((scratch->memory == NULL) == (scratch->size == 0));
+    LK_ASSERT(scratch->memory == NULL || scratch->memory != thread->scratch); /* one owner */
     if (LKI_LIKELY(thread->scratch == NULL && scratch->size <= LKI_SCRATCH_KEPT)) {
         thread->scratch = scratch->memory;
         thread->scratch_size = scratch->size;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Domains and threads: which stores are open, and which record this thread has in each of them.
- * What the records hold is the business of reclaim.c.
+ * What the records hold is in reclaim.c.
  *
  * A record belongs to one thread from its first call in the domain until it exits or detaches; then
  * it goes, with what was retired into it, to the next new thread of the domain.
  *
- * Ordering    P9: list of threads, release by the registering thread, acquire by who walks it.
+ * Ordering    P9: list of threads, release by the registering thread, acquire by one that walks it.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -54,7 +54,7 @@ static attached_more *all_more; /* [latch] */
 static __thread struct {
     attachment few[ATTACHED_FEW];
     attached_more *more;
-    bool any; /* since it last detached; then its exit is noticed */
+    bool any; /* since it last detached; then `thread_exits` is called at its exit */
 } attached __attribute__((tls_model("initial-exec")));
 
 __thread lki_self_cache lki_self __attribute__((tls_model("initial-exec")));
@@ -80,7 +80,7 @@ fork_parent(void)
 }
 
 /* The child keeps the one thread that forked. Its cached record would let it into its parent's
- * stores: forget it, so that the next call comes by lki_thread_attach, which counts
+ * stores. It is forgotten, so that the next call enters lki_thread_attach, which compares counts of
  * forks (a process id would be a system call each time a thread goes from one store to another). */
 static void
 fork_child(void)
@@ -120,10 +120,10 @@ more_free_latched(attached_more *more)
     lki_free(NULL, more, more_size(more->room));
 }
 
-/* The library is unloaded with the plug-in that it is part of, or the process ends. Threads live
- * on, and exit later: the key must not lead them to code that is there no more. (The handlers for
- * forks go by themselves: they were registered with the handle of this object.) Where no store is
- * open nobody needs what threads have noted of them. jemalloc's cache of a thread stays with it. */
+/* The library is unloaded with the plug-in that it is part of, or the process ends. Threads may
+ * exit later: the key must not lead them to code that is unmapped. (The handlers for forks are
+ * removed by libc: they were registered with the handle of this object.) If no store is open, no
+ * thread needs its attachments any more. jemalloc's cache of a thread stays with the thread. */
 __attribute__((destructor)) static void
 registry_end(void)
 {
@@ -137,7 +137,7 @@ registry_end(void)
     lki_alloc_end();
 }
 
-/* NULL: beyond the room. */
+/* NULL: the thread's array is shorter. */
 static attachment *
 attachment_at(uint32_t number)
 {
@@ -179,8 +179,9 @@ attachment_make(uint32_t number)
     return attachment_at(number);
 }
 
+/* Sees to it that this thread detaches when it exits. False: no memory. */
 static bool
-exit_is_noticed(void)
+exit_prepare(void)
 {
     if (attached.any)
         return true;
@@ -245,7 +246,7 @@ lki_thread_attach(lki_domain *domain, lk_status *why)
     }
     lki_alloc_thread_begin();
     at = attachment_make(domain->number);
-    lki_thread *thread = at != NULL && exit_is_noticed() ? thread_register(domain) : NULL;
+    lki_thread *thread = at != NULL && exit_prepare() ? thread_register(domain) : NULL;
     if (thread == NULL) {
         *why = LK_NO_MEMORY;
         return NULL;

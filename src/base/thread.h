@@ -18,9 +18,9 @@
 typedef struct lki_thread lki_thread;
 typedef struct lki_domain lki_domain;
 
-/* What a retired pointer is: LKI_OBJECT begins with a lki_object; what the others are is the
- * business of the domain's owner, who hangs a function behind each. Three bits: objects are
- * 8-aligned. */
+/* The kind of a retired object tells how it is disposed of. LKI_OBJECT begins with a lki_object,
+ * which says so itself; the others are the owner's, who gives the domain a function for each. Three
+ * bits: objects are 8-aligned. */
 enum { LKI_OBJECT, LKI_KINDS = 8 };
 
 /* Called inside a write section of `thread`. False: not now (no memory); it is called again
@@ -91,6 +91,9 @@ struct lki_thread {
     lki_bag *bag;   /* what the running write fills: `open`, as its section found it */
     lki_bag *spare; /* empty bags, for what was reserved */
     size_t spare_count;
+#if LKI_CHECK > 0
+    size_t reserved; /* retirements that lki_reserve has promised room for, and that did not come */
+#endif
     uint64_t sequence; /* of versions: Lamport, "Time, Clocks, and the Ordering of Events", 1978 */
     uint32_t slot;     /* number of this record in its domain; never reused by another record */
     uint32_t credit;   /* writes, objects and KiB that they retired, since the last upkeep */
@@ -108,19 +111,19 @@ struct lki_thread {
     /* [P8b] the bag that its writes fill, until another thread takes it; NULL: none */
     _Atomic(lki_bag *) open __attribute__((aligned(LKI_LINE)));
     _Atomic(uint64_t) open_bytes; /* [stat] in it */
-    _Atomic(int64_t)
-        stalled_since_ms;            /* [stat] first noticed to hold the epoch back; 0: does not */
+    /* [stat] when it was first seen to hold the epoch back; 0: it does not */
+    _Atomic(int64_t) stalled_since_ms;
     _Atomic(uint32_t) stalled_epoch; /* [stat] its epoch then */
     _Atomic(int64_t) kernel_id;      /* [stat] 0: not attached */
 };
 
 struct lki_domain {
-    uint64_t id;             /* [const] never reused; 0 is nobody's */
+    uint64_t id;             /* [const] never reused; never 0 */
     uint64_t forks;          /* [const] as of its process: the child of a fork gets an error */
     uint32_t number;         /* [const] of no other open domain; small */
     lki_allocator allocator; /* [const] */
     lki_account account;
-    lki_purse purse;                /* of who has no thread yet, or no more */
+    lki_purse purse;                /* for calls of threads without a record here */
     lki_dispose dispose[LKI_KINDS]; /* [const] */
     void *store;                    /* [const] */
     /* [const] of a thread's record, what the owner keeps behind lki_thread included; 0: nothing */
