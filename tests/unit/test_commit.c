@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * lk_set_atomic and lk_commit: all or nothing, the first stale lock, bounds, what is named twice,
- * deletes that meet locks.
+ * Commits, inside: writes that find their locks, whoever knows the cells; versions that were never
+ * given; what is left of a commit, or of a write that asks, which is refused. What they return: the
+ * conformance suite.
  */
 #include "support/kit.h"
 
@@ -9,24 +10,6 @@ static kit *
 kit_of(void **state)
 {
     return *state;
-}
-
-static lk_write
-put(const char *pk, const char *sk, const char *data)
-{
-    return (lk_write){.kind = LK_PUT, .item = kit_item(pk, sk, data)};
-}
-
-static void
-test_commit_that_names_a_key_twice_is_invalid_also_when_stale(void **state)
-{
-    kit *k = kit_of(state);
-    lk_lock a = kit_lock(k, lk_key_of("p", "a")), stale = a;
-    lk_lock twice[2] = {stale, stale};
-    lk_item items[2] = {kit_item("p", "x", "1"), kit_item("p", "x", "2")};
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &a, 1, NULL));
-    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 2, &stale, 1, NULL));
-    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 1, twice, 2, NULL));
 }
 
 /* The write of a key is one with its lock wherever it stands, however many there are; and a key
@@ -103,33 +86,6 @@ test_version_of_another_key_is_stale(void **state)
     }
 }
 
-/* Each commit begins the time of its locks anew, and says so. */
-static void
-test_locks_that_are_used_do_not_lapse(void **state)
-{
-    kit *k = kit_of(state);
-    lk_lock locks[3];
-    static const char *const sk[3] = {"a", "b", "c"};
-    for (size_t i = 0; i < 3; i++)
-        locks[i] = kit_lock(k, lk_key_of("p", sk[i]));
-    for (int round = 0; round < 40; round++) {
-        lk_item items[2] = {kit_item("p", "a", "x"), kit_item("p", "b", "y")};
-        kit_advance(k, LK_HOURS(20));
-        size_t count = (size_t)round % 4 == 3 ? 3 : 2;
-        assert_status(LK_OK, lk_set_atomic(k->db, items, 2, locks, count, NULL));
-        for (size_t i = 0; i < count; i++)
-            assert_true(locks[i].expires_at_ms == k->now_ms + LK_HOURS(24));
-        if (count == 2) /* of this one nothing is written but the lock */
-            assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &locks[2], 1, NULL));
-        assert_true(locks[2].expires_at_ms == k->now_ms + LK_HOURS(24));
-    }
-    kit_advance(k, LK_HOURS(25));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, locks, 1, NULL));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &locks[2], 1, NULL));
-    kit_sweep(k);
-    assert_int_equal(kit_statistics(k).cells, 2);
-}
-
 /* Its cell is there, made for a commit that failed. */
 static void
 test_version_of_a_key_that_never_was_is_stale(void **state)
@@ -155,41 +111,33 @@ test_commits_that_fail_leave_no_cells(void **state)
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &now, 1, NULL));
     for (uint64_t i = 0; i < 2000; i++) {
         lk_item item = {.key = kit_numbered("new", i), .data = lk_string("x")};
-        assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, &stale, 1, NULL));
+        lk_lock locks[2] = {{.key = kit_numbered("of nothing", i)}, stale};
+        assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, locks, 2, NULL));
     }
     for (int i = 0; i < 2000; i++)
         kit_set(k, "p", "b", "x");
     assert_true(kit_statistics(k).cells < 200);
 }
 
-/* A push whose sk is to be generated is not the item whose sk is empty. */
+/* A refused write of a key that nobody has leaves nothing behind, and a lock is not made. */
 static void
-test_generated_key_is_no_key_twice(void **state)
+test_refusals_make_no_cells(void **state)
 {
     kit *k = kit_of(state);
-    lk_lock stale = kit_lock(k, lk_key_of("p", "a")), now = stale;
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &now, 1, NULL));
-    for (int form = 0; form < 3; form++) {
-        lk_write writes[2] = {put("q", "", "item"), put("q", "", "job")};
-        if (form != 1)
-            writes[0].kind = LK_PUSH;
-        if (form != 0)
-            writes[1].kind = LK_PUSH;
-        assert_status(LK_RACE, lk_commit(k->db, writes, 2, &stale, 1, NULL));
-        assert_status(LK_OK, lk_commit(k->db, writes, 2, &now, 1, NULL));
+    for (uint64_t i = 0; i < 1000; i++) {
+        lk_key key = kit_numbered("new", i);
+        lk_item item = {.key = key, .data = lk_string("x")};
+        lk_write writes[2] = {
+            {.kind = LK_TOUCH, .item = {.key = key}},
+            {.kind = LK_DELETE, .item = {.key = key}, .condition = LK_IF_PRESENT}};
+        assert_status(LK_NOT_FOUND, lk_put_if(k->db, &item, LK_IF_PRESENT, (lk_bytes){NULL, 0}));
+        assert_status(LK_RACE, lk_put_if(k->db, &item, LK_IF_EQUAL, (lk_bytes){NULL, 0}));
+        assert_status(LK_NOT_FOUND, lk_touch(k->db, key, 0));
+        for (int w = 0; w < 2; w++)
+            assert_status(LK_NOT_FOUND, lk_commit(k->db, &writes[w], 1, NULL, 0, NULL));
     }
-    lk_write puts[2] = {put("q", "", "a"), put("q", "", "b")};
-    lk_write pushes[2] = {put("q", "own", "a"), put("q", "own", "b")};
-    pushes[0].kind = pushes[1].kind = LK_PUSH;
-    lk_lock never = {.key = lk_key_of("p", "never"), .version = now.version};
-    for (int form = 0; form < 2; form++) {
-        assert_status(LK_INVALID, lk_commit(k->db, puts, 2, form ? &never : &stale, 1, NULL));
-        assert_status(LK_INVALID, lk_commit(k->db, pushes, 2, form ? &never : &stale, 1, NULL));
-    }
-    puts[1].kind = LK_PUSH;
-    assert_status(LK_RACE, lk_commit(k->db, puts, 2, &never, 1, NULL));
-    puts[0].kind = LK_PUSH;
-    assert_status(LK_RACE, lk_commit(k->db, puts, 2, &never, 1, NULL));
+    assert_int_equal(kit_statistics(k).cells, 0);
+    assert_int_equal(kit_statistics(k).sets, 0);
 }
 
 static void
@@ -214,14 +162,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_commit_that_names_a_key_twice_is_invalid_also_when_stale),
         TEST(test_writes_find_their_locks_in_any_order),
         TEST(test_keys_in_the_same_bytes_are_not_the_same),
         TEST(test_version_of_another_key_is_stale),
-        TEST(test_locks_that_are_used_do_not_lapse),
         TEST(test_version_of_a_key_that_never_was_is_stale),
         TEST(test_commits_that_fail_leave_no_cells),
-        TEST(test_generated_key_is_no_key_twice),
+        TEST(test_refusals_make_no_cells),
         TEST(test_commits_without_rivals_never_race_or_retry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

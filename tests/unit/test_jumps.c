@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Clocks that jump: back, forward, by a millisecond, an hour, ten years, to their ends; or stand
- * still. Expiry of items and locks follows the realtime clock and nothing else, deadlines and
+ * Clocks that jump: back, forward, by a millisecond, an hour, ten years, to their ends (that they
+ * stand still is what the conformance suite begins with). Expiry of items and locks follows the realtime clock and nothing else, deadlines and
  * delays the monotonic one; nothing is over before its clock says so, and what was made after a
  * jump is newer than what was there. Also over LMDB, and through a cache.
  */
@@ -103,54 +103,6 @@ test_monotonic_clock_that_jumps_ends_claims_and_delays_and_nothing_else(void **s
     }
 }
 
-/* Both clocks stand still: time is no order, and nothing waits for it. */
-static void
-test_clocks_that_stand_still_end_nothing(void **state)
-{
-    kit *k = *state;
-    job held;
-    char data[8];
-    uint64_t version = 0;
-    jobs_push(k, "q", NULL, "claimed");
-    assert_pull(k, "q", "claimed", &held);
-    for (int i = 0; i < 1000; i++) {
-        snprintf(data, sizeof data, "%d", i);
-        jobs_push(k, "q", NULL, data);
-        kit_set(k, "p", "k", data);
-        lk_lock lock = kit_lock(k, kit_key("p", "k"));
-        lk_item item = kit_item("p", "k", data);
-        assert_true(lock.version > version || i > 0);
-        assert_status(LK_OK, lk_set_atomic(k->db, &item, 1, &lock, 1, NULL));
-        assert_true(lock.version > version);
-        version = lock.version;
-    }
-    kit_sweep(k);
-    assert_held(k, &held);
-    for (int i = 0; i < 1000; i++) {
-        snprintf(data, sizeof data, "%d", i);
-        assert_pull(k, "q", data, NULL);
-    }
-}
-
-/* Back and forth: generated keys grow all the same, and a claim's deadline is that of its own
- * clock. */
-static void
-test_pushes_keep_their_order_while_the_clock_goes_back_and_forth(void **state)
-{
-    kit *k = *state;
-    char data[8];
-    for (int i = 0; i < 200; i++) {
-        snprintf(data, sizeof data, "%d", i);
-        jobs_push(k, "q", NULL, data);
-        clock_jump(&k->now_ms, i % 3 == 0 ? -LK_HOURS(7) : i % 3 == 1 ? LK_HOURS(5) : -1);
-    }
-    for (int i = 0; i < 200; i++) {
-        snprintf(data, sizeof data, "%d", i);
-        assert_pull(k, "q", data, NULL);
-    }
-    assert_empty(k, "q");
-}
-
 static void
 test_cache_serves_nothing_beyond_its_time_when_the_clock_jumps(void **state)
 {
@@ -177,11 +129,6 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_realtime_clock_that_jumps_ends_lives_and_nothing_else),
         cmocka_unit_test(test_monotonic_clock_that_jumps_ends_claims_and_delays_and_nothing_else),
-        cmocka_unit_test_setup_teardown(test_clocks_that_stand_still_end_nothing, kit_setup,
-                                        kit_teardown),
-        cmocka_unit_test_setup_teardown(
-            test_pushes_keep_their_order_while_the_clock_goes_back_and_forth, kit_setup,
-            kit_teardown),
         cmocka_unit_test(test_cache_serves_nothing_beyond_its_time_when_the_clock_jumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

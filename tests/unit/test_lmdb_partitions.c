@@ -127,13 +127,6 @@ test_each_partition_comes_once_however_long_its_pk_is(void **state)
     }
 }
 
-static void
-test_empty_store_has_no_partition(void **state)
-{
-    lmdb_rig *r = *state;
-    assert_int_equal(list(r, 0, NULL), 0);
-}
-
 /* Of many that begin with the same bytes. */
 enum { MANY = 1500, STAY = 500 };
 
@@ -244,7 +237,6 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_each_partition_comes_once_however_long_its_pk_is),
-        TEST(test_empty_store_has_no_partition),
         TEST(test_partition_that_stays_comes_once_while_others_come_and_go),
         TEST(test_position_is_good_where_its_partition_has_gone),
         TEST(test_position_outlives_its_handle),

@@ -26,20 +26,6 @@ test_deadlines_go_on_while_it_is_closed(void **state)
     assert_lost(&r->k, &j);
 }
 
-static void
-test_claim_that_lapsed_meanwhile_is_late_until_claimed_anew(void **state)
-{
-    lmdb_rig *r = *state;
-    job j;
-    jobs_push(&r->k, "q", NULL, "x");
-    assert_pull(&r->k, "q", "x", &j);
-    lmdb_reopen(r, LK_HOURS(1));
-    assert_depths(&r->k, "q", 1, 0, 0);
-    assert_status(LK_LATE, lk_queue_acknowledge(r->k.db, &j.claim, 1));
-    assert_depths(&r->k, "q", 0, 0, 0);
-    assert_int_equal(jobs_statistics(&r->k, "q").late, 1);
-}
-
 /* The realtime clock says nothing of deadlines while the database is open; gone back while it was
  * closed, the time that deadlines are measured with stands still. */
 static void
@@ -91,30 +77,6 @@ test_time_of_a_process_that_died_is_a_second_old_at_most(void **state)
     assert_empty(&r->k, "q"); /* 20,000 - 10,900 - 1 */
     atomic_fetch_add(&r->k.monotonic_ms, 901);
     assert_pull(&r->k, "q", "x", NULL); /* not more than a second late */
-}
-
-static void
-test_generated_keys_grow_when_the_clock_went_back(void **state)
-{
-    lmdb_rig *r = *state;
-    char last[LK_ULID_SIZE] = {0};
-    for (int i = 0; i < 8; i++) {
-        lk_item item = kit_item("q", NULL, "x");
-        for (int k = 0; k < 3; k++) {
-            assert_status(LK_OK, lk_queue_push(r->k.db, &item, 1, NULL, r->k.result));
-            lk_bytes sk = lk_result_item(r->k.result, 0)->key.sk;
-            assert_int_equal(sk.size, LK_ULID_SIZE);
-            assert_true(memcmp(sk.data, last, LK_ULID_SIZE) > 0);
-            memcpy(last, sk.data, LK_ULID_SIZE);
-        }
-        if (i % 2 == 1) { /* the queue is forgotten */
-            assert_status(LK_OK, lk_queue_purge(r->k.db, lk_string("q"), NULL));
-            atomic_fetch_add(&r->k.monotonic_ms, LK_MINUTES(2));
-            assert_status(LK_OK, lk_sweep(r->k.db, 0, NULL));
-            assert_int_equal(jobs_statistics(&r->k, "q").pushes, 0);
-        }
-        lmdb_reopen(r, i % 3 == 0 ? LK_MINUTES(1) : -LK_HOURS(5));
-    }
 }
 
 /* Other limits, another size of the map, other lives of locks: what is there stays readable. */
@@ -240,10 +202,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_deadlines_go_on_while_it_is_closed),
-        TEST(test_claim_that_lapsed_meanwhile_is_late_until_claimed_anew),
         TEST(test_realtime_jumps_move_no_deadline),
         TEST(test_time_of_a_process_that_died_is_a_second_old_at_most),
-        TEST(test_generated_keys_grow_when_the_clock_went_back),
         TEST(test_options_may_differ_each_time),
         TEST(test_dead_letter_with_a_longer_sk_than_fits_gets_a_generated_one),
         TEST(test_pk_without_room_for_a_generated_sk_is_too_big),

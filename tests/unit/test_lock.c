@@ -53,55 +53,6 @@ test_lock_of_the_longest_life_does_not_overflow(void **state)
     kit_close(&k);
 }
 
-/* The lock of a key, which is there, or made from nothing by a commit. */
-static lk_lock
-lock_of_nothing(kit *k, lk_key key)
-{
-    lk_lock lock;
-    assert_status(LK_OK, lk_get_locked(k->db, &key, 1, &lock, k->result));
-    if (lock.version == 0)
-        assert_status(LK_OK, use(k, &lock));
-    return lock;
-}
-
-/* The versions of a key that comes and goes in every way only grow, and no old lock is ever good
- * again. */
-static void
-test_version_of_a_key_that_comes_and_goes_only_grows(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    lk_lock old[60];
-    uint64_t last = 0;
-    for (size_t i = 0; i < KIT_COUNT(old); i++) {
-        old[i] = i / 4 % 2 == 0 ? kit_lock(k, key) : lock_of_nothing(k, key);
-        assert_true(old[i].version > last);
-        last = old[i].version;
-        switch (i % 4) {
-        case 0:
-            assert_status(LK_OK, lk_delete(k->db, &key, 1));
-            break;
-        case 1:
-            kit_advance(k, TTL + 1);
-            break;
-        case 2:
-            assert_status(LK_OK, lk_commit(k->db, &(lk_write){.kind = LK_DELETE, .item.key = key},
-                                           1, NULL, 0, NULL));
-            break;
-        default:
-            break;
-        }
-        if (i % 3 != 0)
-            kit_sweep(k);
-        if (i % 3 == 1 && i % 4 != 3)
-            assert_int_equal(kit_statistics(k).cells, 0);
-        if (i % 4 == 3)
-            assert_status(LK_OK, lk_delete(k->db, &key, 1));
-        for (size_t j = 0; j <= i; j++)
-            assert_status(LK_RACE, use(k, &old[j]));
-    }
-}
-
 static void
 test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
 {
@@ -176,43 +127,6 @@ test_locked_read_of_several_keys_makes_the_locks_of_items_alone(void **state)
         assert_status(LK_RACE, use(k, &old[i]));
         assert_true(kit_lock(k, keys[i]).version == locks[i].version);
     }
-}
-
-static void
-test_commit_under_version_zero_is_a_race_where_something_is(void **state)
-{
-    kit *k = kit_of(state);
-    lk_lock locks[3] = {{.key = lk_key_of("p", "a")}, {.key = lk_key_of("p", "b")}};
-    lk_item items[3] = {kit_item("p", "c", "c"), kit_item("p", "b", "b"), kit_item("p", "a", "a")};
-    lk_conflict conflict;
-    for (int round = 0; round < 2; round++) { /* an item; an item and a lock */
-        kit_set(k, "p", "b", "there");
-        uint64_t version = round == 0 ? 0 : kit_lock(k, locks[1].key).version;
-        memset(&conflict, 0x5a, sizeof conflict);
-        assert_status(LK_RACE, lk_set_atomic(k->db, items, 3, locks, 2, &conflict));
-        assert_true(conflict.index == 1 && conflict.current_version == version);
-        assert_true(locks[0].version == 0 && locks[1].version == 0);
-        assert_true(kit_holds(k, locks[1].key, "there") && kit_holds(k, items[2].key, NULL));
-    }
-    assert_status(LK_OK, lk_delete(k->db, &locks[1].key, 1));
-    kit_sweep(k); /* the cells that were made in vain go as well */
-    assert_int_equal(kit_statistics(k).cells, 0);
-    /* The same key is nobody's lock twice. */
-    locks[2] = locks[0];
-    assert_status(LK_INVALID, lk_set_atomic(k->db, items, 3, locks, 3, NULL));
-    assert_status(LK_OK, lk_set_atomic(k->db, items, 3, locks, 2, NULL));
-    assert_true(locks[0].version != 0 && locks[1].version != 0);
-    assert_true(kit_holds(k, items[0].key, "c") && kit_holds(k, locks[1].key, "b") &&
-                kit_holds(k, locks[0].key, "a"));
-    assert_true(kit_lock(k, locks[0].key).version == locks[0].version);
-    /* A delete of nothing makes no lock; a lock alone is something. */
-    lk_lock none = {.key = lk_key_of("p", "none")}, again = none;
-    lk_write gone = {.kind = LK_DELETE, .item.key = none.key};
-    assert_status(LK_OK, lk_commit(k->db, &gone, 1, &none, 1, NULL));
-    assert_true(none.version == 0);
-    assert_status(LK_OK, use(k, &none));
-    assert_status(LK_RACE, use(k, &again));
-    assert_int_equal(kit_statistics(k).locks_created, 4);
 }
 
 /* ---- several threads ---- */
@@ -513,11 +427,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lock_that_is_never_renewed_lives_to_its_end),
         cmocka_unit_test(test_lock_of_the_longest_life_does_not_overflow),
-        TEST(test_version_of_a_key_that_comes_and_goes_only_grows),
         TEST(test_lapsed_locks_of_a_store_that_only_locks_come_back),
         TEST(test_locked_read_of_nothing_creates_nothing),
         TEST(test_locked_read_of_several_keys_makes_the_locks_of_items_alone),
-        TEST(test_commit_under_version_zero_is_a_race_where_something_is),
         cmocka_unit_test(test_commit_under_version_zero_and_a_lock_that_lapses_meanwhile_is_a_race),
         TEST(test_versions_of_many_locks_and_threads_are_unique),
         TEST(test_of_those_who_make_a_lock_from_nothing_one_has_it),

@@ -113,19 +113,6 @@ test_queue_that_was_empty_for_long_begins_anew(void **state)
     }
 }
 
-/* It has to copy a name that lies in what it fills. */
-static void
-test_pull_by_a_name_in_its_result_gives_the_copy_back(void **state)
-{
-    kit *k = *state;
-    jobs_push(k, "q", NULL, "1");
-    jobs_push(k, "q", NULL, "2");
-    assert_pull(k, "q", "1", NULL);
-    lk_pull_options options = {.pk = lk_result_item(k->result, 0)->key.pk};
-    assert_status(LK_OK, lk_queue_pull(k->db, &options, k->result));
-    assert_true(kit_bytes_are(lk_result_item(k->result, 0)->data, "2"));
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int
@@ -136,7 +123,6 @@ main(void)
         TEST(test_flow_of_jobs_needs_no_more_memory),
         TEST(test_jobs_that_are_deleted_behind_their_locks_give_back_their_memory),
         TEST(test_queue_that_was_empty_for_long_begins_anew),
-        TEST(test_pull_by_a_name_in_its_result_gives_the_copy_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting for jobs, by call and by descriptor: on the machine's clocks, for a few milliseconds. How
- * long a wait took is only ever compared with the least that it may take. A thread that is never
- * woken is ended by the alarm.
+ * Waiting for jobs, by call and by descriptor, for time to pass: on the machine's clocks, for a few
+ * milliseconds. How long a wait took is only ever compared with the least that it may take. A thread
+ * that is never woken is ended by the alarm. Waits for what others do: the conformance suite.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@
 
 #include "support/jobs.h"
 
-enum { HANG_SECONDS = 60, WAITERS = 6, POLL_MS = 30000 };
+enum { HANG_SECONDS = 60, POLL_MS = 30000 };
 
 /* The kit's memory, the machine's clocks. */
 static int
@@ -67,7 +67,6 @@ typedef struct waiter {
     const char *pk;
     int64_t wait_ms;
     lk_status status;
-    size_t count;
     uint32_t receives;
     lk_result *result;
 } waiter;
@@ -79,7 +78,6 @@ waiter_main(void *argument)
     lk_pull_options options = {
         .pk = lk_string(w->pk), .wait_ms = w->wait_ms, .visibility_ms = LK_HOURS(1)};
     w->status = lk_queue_pull(w->k->db, &options, w->result);
-    w->count = w->status == LK_OK ? lk_result_count(w->result) : 0;
     w->receives = w->status == LK_OK ? lk_result_claim(w->result, 0)->receives : 0;
     return NULL;
 }
@@ -127,81 +125,6 @@ test_wait_for_nothing_times_out_not_before_its_time(void **state)
 }
 
 static void
-test_push_wakes_a_waiter(void **state)
-{
-    kit *k = *state;
-    static const char *const sks[] = {NULL, "own"};
-    for (int turn = 0; turn < 12; turn++) {
-        waiter w;
-        waiter_start(&w, k, "q", turn % 4 == 0 ? LK_HOURS(1) : -1);
-        settle(k, turn);
-        jobs_push(k, "q", sks[turn % 2], "x");
-        waiter_join(&w, LK_OK);
-        assert_int_equal(w.receives, 1);
-        assert_depths(k, "q", 0, 1, 0);
-        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
-    }
-}
-
-static void
-test_push_of_many_wakes_as_many(void **state)
-{
-    kit *k = *state;
-    for (int turn = 0; turn < 6; turn++) {
-        waiter w[WAITERS];
-        for (size_t i = 0; i < WAITERS; i++)
-            waiter_start(&w[i], k, "q", -1);
-        settle(k, turn);
-        assert_status(LK_OK, jobs_try_push_batch(k, "q", 0, WAITERS, NULL, NULL));
-        for (size_t i = 0; i < WAITERS; i++) {
-            waiter_join(&w[i], LK_OK);
-            assert_int_equal(w[i].count, 1);
-        }
-        assert_depths(k, "q", 0, WAITERS, 0);
-        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
-    }
-}
-
-static void
-test_release_wakes_a_waiter(void **state)
-{
-    kit *k = *state;
-    static const char *const sks[] = {NULL, "own"};
-    for (int turn = 0; turn < 6; turn++) {
-        waiter w;
-        job j;
-        jobs_push(k, "q", sks[turn % 2], "x");
-        assert_pull(k, "q", "x", &j);
-        waiter_start(&w, k, "q", -1);
-        settle(k, turn);
-        assert_status(LK_OK, lk_queue_release(k->db, &j.claim, turn % 2));
-        waiter_join(&w, LK_OK);
-        assert_int_equal(w.receives, 2);
-        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
-    }
-}
-
-static void
-test_commit_wakes_waiters(void **state)
-{
-    kit *k = *state;
-    for (int turn = 0; turn < 6; turn++) {
-        waiter w[2];
-        waiter_start(&w[0], k, "q", -1);
-        waiter_start(&w[1], k, "q", -1);
-        settle(k, turn);
-        lk_write writes[] = {
-            {.kind = LK_PUSH, .item = kit_item("q", "own", "x")},
-            {.kind = LK_PUT, .item = kit_item("items", "a", "x")},
-            {.kind = LK_PUSH, .item = kit_item("q", turn % 2 == 0 ? NULL : "own 2", "y")}};
-        assert_status(LK_OK, lk_commit(k->db, writes, 3, NULL, 0, NULL));
-        waiter_join(&w[0], LK_OK);
-        waiter_join(&w[1], LK_OK);
-        assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
-    }
-}
-
-static void
 test_lapse_of_anothers_claim_wakes_a_waiter(void **state)
 {
     kit *k = *state;
@@ -246,21 +169,6 @@ test_end_of_a_delay_wakes_a_waiter(void **state)
         assert_int_equal(w.receives, 1);
         assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
     }
-}
-
-static void
-test_close_wakes_all_waiters(void **state)
-{
-    kit *k = *state;
-    waiter w[WAITERS];
-    for (size_t i = 0; i < WAITERS; i++)
-        waiter_start(&w[i], k, "q", i % 2 == 0 ? -1 : LK_HOURS(1));
-    settle(k, 2);
-    assert_status(LK_OK, lk_queue_close(k->db, lk_string("q")));
-    for (size_t i = 0; i < WAITERS; i++)
-        waiter_join(&w[i], LK_CLOSED);
-    assert_status(LK_CLOSED, pull_waiting(k, "q", -1, 0));
-    assert_status(LK_CLOSED, pull_waiting(k, "q", 5, 0));
 }
 
 /* ---- descriptors ---- */
@@ -444,13 +352,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_wait_for_nothing_times_out_not_before_its_time),
-        TEST(test_push_wakes_a_waiter),
-        TEST(test_push_of_many_wakes_as_many),
-        TEST(test_release_wakes_a_waiter),
-        TEST(test_commit_wakes_waiters),
         TEST(test_lapse_of_anothers_claim_wakes_a_waiter),
         TEST(test_end_of_a_delay_wakes_a_waiter),
-        TEST(test_close_wakes_all_waiters),
         TEST(test_descriptor_after_a_partial_drain_stays_readable),
         TEST(test_descriptor_becomes_readable_when_time_passes),
         TEST(test_expiry_that_is_set_later_ends_a_closed_queue),

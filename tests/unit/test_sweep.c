@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Expiry under a clock that is set by hand: exact everywhere, swept by lk_sweep and by ordinary
- * writes alone, and not thrown off by clocks that jump.
+ * What has expired, and locks that have lapsed, are swept by lk_sweep and by ordinary writes alone;
+ * clocks that jump throw none of that off. What is there to be read: the conformance suite.
  */
 #include "support/kit.h"
 
@@ -18,75 +18,6 @@ set_expiring(kit *k, lk_key key, int64_t expires_at_ms)
 {
     lk_item item = {.key = key, .data = lk_string("x"), .expires_at_ms = expires_at_ms};
     return lk_set(k->db, &item, 1);
-}
-
-/* Every read agrees on whether the item of `key`, alone in its partition, is there. */
-static bool
-all_reads_find(kit *k, lk_key key)
-{
-    char buffer[4];
-    size_t size, found = 0;
-    lk_item item;
-    lk_lock lock;
-    lk_stream *stream = NULL;
-    lk_query query = {.pk = key.pk};
-    found += lk_get(k->db, key, k->result) == LK_OK;
-    found += lk_get_into(k->db, key, buffer, sizeof buffer, &size) == LK_OK;
-    assert_status(LK_OK, lk_get_many(k->db, &key, 1, k->result));
-    found += lk_result_item(k->result, 0) != NULL;
-    assert_status(LK_OK, lk_query_items(k->db, &query, k->result));
-    found += lk_result_count(k->result) == 1;
-    query.relaxed = query.reverse = true;
-    assert_status(LK_OK, lk_query_items(k->db, &query, k->result));
-    found += lk_result_count(k->result) == 1;
-    assert_status(LK_OK, lk_stream_open(k->db, &query, &stream));
-    found += lk_stream_next(stream, &item) == LK_OK;
-    lk_stream_close(stream);
-    lk_read_begin(k->db);
-    found += lk_view(k->db, key, &item) == LK_OK;
-    lk_read_end(k->db);
-    assert_status(LK_OK, lk_get_locked(k->db, &key, 1, &lock, k->result));
-    found += lk_result_item(k->result, 0) != NULL;
-    assert_true(found == 0 || found == 8);
-    return found == 8;
-}
-
-static void
-test_clock_that_goes_back_expires_nothing_early(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    assert_status(LK_OK, set_expiring(k, key, KIT_START_MS + 100));
-    lk_lock lock = kit_lock(k, key);
-    kit_advance(k, -TEN_YEARS);
-    assert_true(all_reads_find(k, key));
-    assert_true(kit_lock(k, key).version == lock.version);
-    kit_sweep(k);
-    assert_true(all_reads_find(k, key));
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    assert_true(lock.expires_at_ms == k->now_ms + LK_HOURS(24));
-    kit_advance(k, TEN_YEARS + 100);
-    assert_true(all_reads_find(k, key));
-    kit_advance(k, 1);
-    assert_false(all_reads_find(k, key));
-}
-
-static void
-test_clock_that_stands_or_is_before_1970_works(void **state)
-{
-    static const int64_t times[] = {0, 1, -1, INT64_MIN / 4, 0};
-    kit *k = kit_of(state);
-    for (size_t i = 0; i < KIT_COUNT(times); i++) {
-        lk_key key = kit_numbered("p", i);
-        lk_key alone = {key.sk, key.pk};
-        atomic_store(&k->now_ms, times[i]);
-        assert_status(LK_OK, set_expiring(k, alone, times[i] > 0 ? times[i] : 1));
-        assert_true(all_reads_find(k, alone));
-        lk_lock lock = kit_lock(k, alone);
-        assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-        assert_status(LK_OK, lk_delete(k->db, &alone, 1));
-        kit_sweep(k);
-    }
 }
 
 static void
@@ -210,134 +141,18 @@ test_many_that_expire_within_a_second_are_swept(void **state)
         }
 }
 
-/* A holder's lock is stale once its item has expired, and for ever: `then` is what happens next. */
-static void
-lock_of_expired_is_gone(kit *k, const char *sk, void (*then)(kit *k, lk_key key))
-{
-    lk_key key = lk_key_of("p", sk);
-    lk_lock lock = kit_lock(k, key), held = lock;
-    lk_conflict conflict;
-    assert_status(LK_OK, set_expiring(k, key, k->now_ms + 10));
-    assert_int_equal(kit_lock(k, key).version, lock.version);
-    kit_advance(k, 10);
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &held, 1, NULL));
-    lock = held;
-    kit_advance(k, 1);
-    then(k, key);
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &held, 1, &conflict));
-    lk_lock fresh = kit_lock(k, key);
-    assert_true(fresh.version > lock.version);
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &held, 1, &conflict));
-    assert_true(conflict.current_version == fresh.version);
-    assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &fresh, 1, NULL));
-}
-
-static void
-then_nothing(kit *k, lk_key key)
-{
-    (void)k;
-    (void)key;
-}
-
-static void
-then_swept(kit *k, lk_key key)
-{
-    (void)key;
-    kit_sweep(k);
-}
-
-static void
-then_set(kit *k, lk_key key)
-{
-    lk_item item = {key, lk_string("again"), 0};
-    assert_status(LK_OK, lk_set(k->db, &item, 1));
-}
-
-static void
-then_pushed(kit *k, lk_key key)
-{
-    lk_item item = {key, lk_string("job"), 0};
-    assert_status(LK_OK, lk_queue_push(k->db, &item, 1, NULL, NULL));
-}
-
-static void
-test_lock_goes_with_its_expired_item(void **state)
-{
-    kit *k = kit_of(state);
-    lock_of_expired_is_gone(k, "nothing", then_nothing);
-    lock_of_expired_is_gone(k, "swept", then_swept);
-    lock_of_expired_is_gone(k, "set", then_set);
-    lock_of_expired_is_gone(k, "pushed", then_pushed);
-}
-
-/* An item that is expired when it comes is as good as deleted: its lock with it, also the one under
- * which it was written. */
-static void
-test_lock_goes_with_an_item_that_comes_expired(void **state)
-{
-    kit *k = kit_of(state);
-    lk_item item = kit_item("p", "s", "y");
-    kit_set(k, "p", "s", "x");
-    lk_lock lock = kit_lock(k, item.key);
-    item.expires_at_ms = k->now_ms - 1;
-    assert_status(LK_OK, lk_set_atomic(k->db, &item, 1, &lock, 1, NULL));
-    assert_true(kit_holds(k, item.key, NULL));
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    assert_true(kit_lock(k, item.key).version > lock.version);
-}
-
-/* It costs nothing, so nobody takes it out; but nobody can use it either. */
-static void
-test_lock_that_lapses_under_a_live_item_is_stale(void **state)
-{
-    kit *k = kit_of(state);
-    lk_key key = lk_key_of("p", "s");
-    kit_set(k, "p", "s", "lives");
-    lk_lock lock = kit_lock(k, key);
-    kit_advance(k, LK_HOURS(24) + 1);
-    kit_sweep(k);
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    kit_set(k, "p", "s", "written");
-    assert_status(LK_RACE, lk_set_atomic(k->db, NULL, 0, &lock, 1, NULL));
-    assert_true(kit_holds(k, key, "written"));
-    assert_true(kit_lock(k, key).version > lock.version);
-    assert_true(kit_holds(k, key, "written"));
-}
-
-static void
-test_item_that_is_written_again_before_the_sweep_stays(void **state)
-{
-    kit *k = kit_of(state);
-    for (uint64_t i = 0; i < 300; i++)
-        assert_status(LK_OK, set_expiring(k, kit_numbered("p", i), KIT_START_MS));
-    kit_advance(k, 1);
-    for (uint64_t i = 0; i < 300; i += 2)
-        assert_status(LK_OK, set_expiring(k, kit_numbered("p", i), i % 4 == 0 ? 0 : k->now_ms + 5));
-    kit_sweep(k);
-    lk_query query = {.pk = lk_string("p")};
-    assert_status(LK_OK, lk_query_items(k->db, &query, k->result));
-    assert_int_equal(lk_result_count(k->result), 150);
-    assert_int_equal(kit_statistics(k).cells, 150);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_clock_that_goes_back_expires_nothing_early),
-        TEST(test_clock_that_stands_or_is_before_1970_works),
         TEST(test_sweep_takes_out_what_expired_and_says_how_much),
         TEST(test_sweep_with_a_limit_stops_and_goes_on_later),
         TEST(test_expired_items_are_swept_by_ordinary_writes_alone),
         TEST(test_writes_still_sweep_after_the_clock_jumped_ahead_and_back),
         TEST(test_many_that_expire_within_a_second_are_swept),
         TEST(test_memory_of_a_store_whose_items_expire_is_flat),
-        TEST(test_lock_goes_with_its_expired_item),
-        TEST(test_lock_goes_with_an_item_that_comes_expired),
-        TEST(test_lock_that_lapses_under_a_live_item_is_stale),
-        TEST(test_item_that_is_written_again_before_the_sweep_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

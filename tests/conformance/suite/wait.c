@@ -108,16 +108,19 @@ test_release_wakes_a_waiter(rig *r)
 }
 
 static void
-test_commit_wakes_a_waiter(rig *r)
+test_commit_wakes_as_many_waiters_as_it_brings_jobs(rig *r)
 {
     for (int turn = 0; turn < TURNS; turn++) {
-        waiter w;
-        lkc_wait_begin(&w, r, "q", -1);
+        waiter w[2];
+        lkc_wait_begin(&w[0], r, "q", -1);
+        lkc_wait_begin(&w[1], r, "q", -1);
         lk_write writes[] = {
+            {.kind = LK_PUSH, .item = lkc_item("q", "own", "x")},
             {.kind = LK_PUT, .item = lkc_item("a", "b", "x")},
-            {.kind = LK_PUSH, .item = lkc_item("q", turn % 2 == 0 ? NULL : "own", "x")}};
-        assert_status(LK_OK, lk_commit(r->db, writes, 2, NULL, 0, NULL));
-        assert_int_equal(wait_found(&w, 0), 1);
+            {.kind = LK_PUSH, .item = lkc_item("q", turn % 2 == 0 ? NULL : "own 2", "x")}};
+        assert_status(LK_OK, lk_commit(r->db, writes, 3, NULL, 0, NULL));
+        assert_int_equal(wait_found(&w[0], 0), 1);
+        assert_int_equal(wait_found(&w[1], 0), 1);
         turn_end(r);
     }
 }
@@ -278,7 +281,7 @@ static const lkc_case cases[] = {
     CASE(test_push_wakes_a_waiter, LK_HAS_QUEUES),
     CASE(test_push_of_many_wakes_as_many, LK_HAS_QUEUES),
     CASE(test_release_wakes_a_waiter, LK_HAS_QUEUES),
-    CASE(test_commit_wakes_a_waiter, LK_HAS_QUEUES | LK_COMMITS_JOBS),
+    CASE(test_commit_wakes_as_many_waiters_as_it_brings_jobs, LK_HAS_QUEUES | LK_COMMITS_JOBS),
     CASE(test_lapse_and_delay_wake_a_waiter, LK_HAS_QUEUES),
     CASE(test_jobs_that_come_due_together_wake_as_many, LK_HAS_QUEUES),
     CASE(test_close_wakes_all_waiters, LK_HAS_QUEUES),
