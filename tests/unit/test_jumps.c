@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Clocks that jump: back, forward, by a millisecond, an hour, ten years, to their ends (that they
- * stand still is what the conformance suite begins with). Expiry of items and locks follows the realtime clock and nothing else, deadlines and
- * delays the monotonic one; nothing is over before its clock says so, and what was made after a
- * jump is newer than what was there. Also over LMDB, and through a cache.
+ * stand still is what the conformance suite begins with). Expiry of items and locks follows the
+ * realtime clock and nothing else, deadlines and delays the monotonic one; nothing is over before
+ * its clock says so, and what was made after a jump is newer than what was there. Also over LMDB,
+ * and through a cache.
  */
 #include "support/jobs.h"
 

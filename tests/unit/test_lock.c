@@ -9,7 +9,6 @@
 #include "support/kit.h"
 
 #define TTL LK_HOURS(24)
-#define REFRESH LK_HOURS(1)
 
 static kit *
 kit_of(void **state)

@@ -47,7 +47,7 @@ rig_begin(rig *r, bool reopen)
     r->about = (lk_adapter)LK_ADAPTER_INIT;
     if (lk_adapter_read(r->db, &r->about) != LK_OK)
         return false;
-    if (lkc_can(r, LK_HAS_CONDITIONS) || lkc_can(r, LK_HAS_LOCKS | LK_HAS_GET_MANY))
+    if (lkc_can(r, LK_HAS_CONDITIONS) || lkc_can(r, LK_HAS_LOCKS))
         r->composed = LKC_CONDITIONS;
     bool counts = (r->about.capabilities & LK_HAS_QUEUES) != 0; /* on the monotonic clock */
     if (lk_realtime_now_ms(r->db) != lkc_now(r) ||
