@@ -120,121 +120,94 @@ counted_fail(counted_db *c, enum counted_call call, enum counted_when when, uint
 
 /* ---- what is counted ---- */
 
+/* The body of an operation: `call` on the database behind `c`. */
+#define PASS(which, call)                                               \
+    do {                                                                \
+        counted_db *c = state;                                          \
+        lk_status status = call_begin(c, (which));                      \
+        return status != LK_OK ? status : call_end(c, (which), (call)); \
+    } while (0)
+
+static void
+keys_count(counted_db *c, size_t count)
+{
+    atomic_fetch_add_explicit(&c->keys, count, memory_order_relaxed);
+}
+
 static lk_status
 counted_get(void *state, lk_key key, lk_result *result)
 {
-    counted_db *c = state;
-    atomic_fetch_add_explicit(&c->keys, 1, memory_order_relaxed);
-    lk_status status = call_begin(c, COUNTED_GET);
-    return status != LK_OK ? status : call_end(c, COUNTED_GET, lk_get(c->inner, key, result));
+    keys_count(state, 1);
+    PASS(COUNTED_GET, lk_get(c->inner, key, result));
 }
 
 static lk_status
 counted_get_many(void *state, const lk_key *keys, size_t count, lk_result *result)
 {
-    counted_db *c = state;
-    atomic_fetch_add_explicit(&c->keys, count, memory_order_relaxed);
-    lk_status status = call_begin(c, COUNTED_GET_MANY);
-    return status != LK_OK
-               ? status
-               : call_end(c, COUNTED_GET_MANY, lk_get_many(c->inner, keys, count, result));
+    keys_count(state, count);
+    PASS(COUNTED_GET_MANY, lk_get_many(c->inner, keys, count, result));
 }
 
 static lk_status
 counted_set(void *state, const lk_item *items, size_t count)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_SET);
-    return status != LK_OK ? status : call_end(c, COUNTED_SET, lk_set(c->inner, items, count));
+    PASS(COUNTED_SET, lk_set(c->inner, items, count));
 }
 
 static lk_status
 counted_remove(void *state, const lk_key *keys, size_t count)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_REMOVE);
-    return status != LK_OK ? status : call_end(c, COUNTED_REMOVE, lk_delete(c->inner, keys, count));
+    PASS(COUNTED_REMOVE, lk_delete(c->inner, keys, count));
 }
 
 static lk_status
 counted_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *locks,
                size_t lock_count, lk_conflict *conflict)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_COMMIT);
-    return status != LK_OK
-               ? status
-               : call_end(c, COUNTED_COMMIT,
-                          lk_commit(c->inner, writes, write_count, locks, lock_count, conflict));
+    PASS(COUNTED_COMMIT, lk_commit(c->inner, writes, write_count, locks, lock_count, conflict));
 }
 
 static lk_status
 counted_put_if(void *state, const lk_item *item, lk_condition condition, lk_bytes expected)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_CONDITION);
-    return status != LK_OK
-               ? status
-               : call_end(c, COUNTED_CONDITION, lk_put_if(c->inner, item, condition, expected));
+    PASS(COUNTED_CONDITION, lk_put_if(c->inner, item, condition, expected));
 }
 
 static lk_status
 counted_touch(void *state, const lk_key *key, int64_t expires_at_ms)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_CONDITION);
-    return status != LK_OK
-               ? status
-               : call_end(c, COUNTED_CONDITION, lk_touch_at(c->inner, key, expires_at_ms));
+    PASS(COUNTED_CONDITION, lk_touch_at(c->inner, key, expires_at_ms));
 }
 
 static lk_status
 counted_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_CONDITION);
-    return status != LK_OK ? status
-                           : call_end(c, COUNTED_CONDITION,
-                                      lk_add_at(c->inner, key, delta, expires_at_ms, value));
+    PASS(COUNTED_CONDITION, lk_add_at(c->inner, key, delta, expires_at_ms, value));
 }
 
 static lk_status
 counted_push(void *state, const lk_item *jobs, size_t count, const lk_push_options *options,
              lk_result *pushed)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_PUSH);
-    return status != LK_OK
-               ? status
-               : call_end(c, COUNTED_PUSH, lk_queue_push(c->inner, jobs, count, options, pushed));
+    PASS(COUNTED_PUSH, lk_queue_push(c->inner, jobs, count, options, pushed));
 }
 
 static lk_status
 counted_pull(void *state, const lk_pull_options *options, lk_result *result)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_PULL);
-    return status != LK_OK ? status
-                           : call_end(c, COUNTED_PULL, lk_queue_pull(c->inner, options, result));
+    PASS(COUNTED_PULL, lk_queue_pull(c->inner, options, result));
 }
 
 static lk_status
 counted_acknowledge(void *state, const lk_claim *claims, size_t count)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_ACKNOWLEDGE);
-    return status != LK_OK
-               ? status
-               : call_end(c, COUNTED_ACKNOWLEDGE, lk_queue_acknowledge(c->inner, claims, count));
+    PASS(COUNTED_ACKNOWLEDGE, lk_queue_acknowledge(c->inner, claims, count));
 }
 
 static lk_status
 counted_purge(void *state, lk_bytes pk, size_t *purged)
 {
-    counted_db *c = state;
-    lk_status status = call_begin(c, COUNTED_PURGE);
-    return status != LK_OK ? status
-                           : call_end(c, COUNTED_PURGE, lk_queue_purge(c->inner, pk, purged));
+    PASS(COUNTED_PURGE, lk_queue_purge(c->inner, pk, purged));
 }
 
 /* ---- open and close ---- */

@@ -61,6 +61,7 @@ void kit_close(kit *k);
 /* Setup and teardown for cmocka: *state is a kit. */
 int kit_setup(void **state);
 int kit_teardown(void **state);
+#define KIT_TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 /* Does the database behind the kit have that capability? */
 bool kit_can(const kit *k, uint64_t capability);
 /* Moves both clocks. */

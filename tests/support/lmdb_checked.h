@@ -18,4 +18,6 @@ lmdb_checked_teardown(void **state)
     return lmdb_teardown(state);
 }
 
+#define LMDB_TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
+
 #endif

@@ -8,11 +8,9 @@
  *   middle of a commit holds up nobody. What a snapshot does not see at once it never sees, and the
  *   other way round.
  */
-#include "support/kit.h"
+#include "support/inside.h"
 #include "support/meeting.h"
 
-#include "adapter/handle.h"
-#include "store/find.h"
 #include "store/head.h"
 
 enum { KEYS = 2 };
@@ -57,23 +55,11 @@ keys_set(const char *value)
     assert_status(LK_OK, lk_set(m.k.db, items, KEYS));
 }
 
-static lki_cell *
-cell_of(size_t i)
-{
-    lki_store *store = m.k.db->state;
-    lk_key key = key_of(i);
-    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
-    lk_read_begin(m.k.db);
-    lki_cell *cell = lki_find(store, &hashed);
-    lk_read_end(m.k.db);
-    return cell;
-}
-
 /* Who is at home has the room. */
 static void
 room_check(size_t i)
 {
-    lki_cell *cell = cell_of(i);
+    lki_cell *cell = inside_cell(&m.k, key_of(i));
     if (cell != NULL && lki_load_acquire(&cell->item) == (uintptr_t)lki_cell_record(cell))
         assert_true((lki_load_relaxed(lki_cell_flags(cell)) & LKI_CELL_ROOM) == 0);
 }
@@ -299,7 +285,7 @@ test_commit_that_is_aborted_many_times(void **state)
         keys_prepare(0);
         lk_statistics before = kit_statistics(&m.k);
         for (size_t i = 0; i < KEYS; i++)
-            m.cells[i] = cell_of(i);
+            m.cells[i] = inside_cell(&m.k, key_of(i));
         m.aborts = aborts;
         lki_yield_hook = abort_hook;
         call_commit();
@@ -346,8 +332,8 @@ static sight
 snapshot_sees(size_t i)
 {
     sight seen = {0};
-    lki_record *record =
-        lki_record_at(m.k.db->state, lki_load_acquire(&cell_of(i)->item), m.snapshot);
+    lki_record *record = lki_record_at(
+        m.k.db->state, lki_load_acquire(&inside_cell(&m.k, key_of(i))->item), m.snapshot);
     if (record == NULL)
         return seen;
     seen.kind = 1 + record->kind;
@@ -357,19 +343,11 @@ snapshot_sees(size_t i)
     return seen;
 }
 
-static lki_thread *
-own_thread(void)
-{
-    lk_status why;
-    lki_store *store = m.k.db->state;
-    return lki_thread_self(&store->domain, &why);
-}
-
 static void
 snapshot_begin(void)
 {
     lk_read_begin(m.k.db);
-    m.snapshot = lki_snapshot(m.k.db->state, own_thread());
+    m.snapshot = lki_snapshot(m.k.db->state, inside_thread(&m.k));
 }
 
 static void
@@ -462,20 +440,18 @@ teardown(void **state)
     return 0;
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_commit_in_whose_midst_its_keys_are_written, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_locks_in_whose_midst_their_keys_are_written, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_push_in_whose_midst_its_keys_are_written, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_versions_rise_over_a_delete, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_commit_that_is_aborted_many_times, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            test_snapshot_in_the_midst_of_a_write_sees_the_same_for_ever, setup, teardown),
+        TEST(test_commit_in_whose_midst_its_keys_are_written),
+        TEST(test_locks_in_whose_midst_their_keys_are_written),
+        TEST(test_push_in_whose_midst_its_keys_are_written),
+        TEST(test_versions_rise_over_a_delete),
+        TEST(test_commit_that_is_aborted_many_times),
+        TEST(test_snapshot_in_the_midst_of_a_write_sees_the_same_for_ever),
     };
     return cmocka_run_group_tests_name("hooked_commit", tests, NULL, NULL);
 }

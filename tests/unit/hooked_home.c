@@ -10,11 +10,9 @@
  * Whatever meets, the call says what it would have said alone, no version is lost, nothing is a
  * race, and in the end the memory is what it was.
  */
-#include "support/kit.h"
+#include "support/inside.h"
 #include "support/meeting.h"
 
-#include "adapter/handle.h"
-#include "store/find.h"
 #include "store/head.h"
 
 static struct {
@@ -25,26 +23,12 @@ static struct {
     int64_t expires_at_ms;   /* of what is written apart */
 } m;
 
-static lki_thread *
-own_thread(void)
-{
-    lk_status why;
-    lki_store *store = m.k.db->state;
-    return lki_thread_self(&store->domain, &why);
-}
-
 /* Only where it lies tells. */
 static bool
 is_home(void)
 {
-    lki_store *store = m.k.db->state;
-    lk_key key = kit_key("p", "k");
-    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
-    lki_enter(own_thread());
-    lki_cell *cell = lki_find(store, &hashed);
-    bool home = cell != NULL && lki_load_acquire(&cell->item) == (uintptr_t)lki_cell_record(cell);
-    lki_leave(own_thread());
-    return home;
+    lki_cell *cell = inside_cell(&m.k, kit_key("p", "k"));
+    return cell != NULL && lki_load_acquire(&cell->item) == (uintptr_t)lki_cell_record(cell);
 }
 
 /* ---- the call's side ---- */
@@ -155,7 +139,7 @@ epochs_pass(lki_thread *thread)
 static void
 key_write_apart(void)
 {
-    lki_thread *thread = own_thread();
+    lki_thread *thread = inside_thread(&m.k);
     lk_item item = kit_item("p", "k", "new");
     item.expires_at_ms = m.expires_at_ms;
     lk_status status = lk_set(m.k.db, &item, 1);
@@ -237,7 +221,7 @@ test_move_home_in_whose_midst_a_call_is_made(void **state)
 static void
 home_move(void)
 {
-    lki_reclaim_portion(own_thread(), 1000);
+    lki_reclaim_portion(inside_thread(&m.k), 1000);
     m.came_home += is_home();
 }
 
@@ -272,7 +256,7 @@ test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again(vo
 {
     (void)state;
     ready_make();
-    lki_thread *thread = own_thread();
+    lki_thread *thread = inside_thread(&m.k);
     kit_set(&m.k, "p", "k", "new");
     lki_write_enter(thread);
     lki_seal(thread);
@@ -336,22 +320,17 @@ teardown(void **state)
     return 0;
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_call_in_whose_midst_the_record_comes_home, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_move_home_in_whose_midst_a_call_is_made, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(
-            test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same, setup,
-            teardown),
-        cmocka_unit_test_setup_teardown(
-            test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again, setup,
-            teardown),
-        cmocka_unit_test_setup_teardown(test_item_that_is_written_often_costs_what_it_did, setup,
-                                        teardown),
+        TEST(test_call_in_whose_midst_the_record_comes_home),
+        TEST(test_move_home_in_whose_midst_a_call_is_made),
+        TEST(test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same),
+        TEST(test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again),
+        TEST(test_item_that_is_written_often_costs_what_it_did),
     };
     return cmocka_run_group_tests_name("hooked_home", tests, NULL, NULL);
 }

@@ -8,11 +8,9 @@
  * keeps its cell; and in the end, when all keys are gone, so are their cells, and the memory is
  * what it was.
  */
-#include "support/kit.h"
+#include "support/inside.h"
 #include "support/meeting.h"
 
-#include "adapter/handle.h"
-#include "store/find.h"
 #include "store/head.h"
 #include "store/partition.h"
 #include "store/shard.h"
@@ -29,14 +27,6 @@ static struct {
     size_t job_sk_size;
     int64_t fails_at; /* the other thread's allocation */
 } m;
-
-static lki_thread *
-own_thread(void)
-{
-    lk_status why;
-    lki_store *store = m.k.db->state;
-    return lki_thread_self(&store->domain, &why);
-}
 
 /* ---- the keys, and their tickets ---- */
 
@@ -68,7 +58,7 @@ keys_delete(void)
 static void
 epoch_pass(void)
 {
-    lki_thread *thread = own_thread();
+    lki_thread *thread = inside_thread(&m.k);
     lki_write_enter(thread);
     lki_seal(thread);
     lki_leave(thread);
@@ -151,7 +141,7 @@ chunks_fill(void)
         assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
         for (int round = 0; round < 6; round++) {
             epoch_pass();
-            lki_reclaim_portion(own_thread(), 1000);
+            lki_reclaim_portion(inside_thread(&m.k), 1000);
         }
     }
 }
@@ -160,7 +150,7 @@ chunks_fill(void)
 static void
 tickets_fall_due(void)
 {
-    lki_reclaim_portion(own_thread(), 1000);
+    lki_reclaim_portion(inside_thread(&m.k), 1000);
 }
 
 /* ---- calls ---- */
@@ -210,15 +200,13 @@ call_late(void)
 static void
 call_delete(void)
 {
-    lki_store *store = m.k.db->state;
     lk_key key = item_of(0, "").key;
     assert_status(LK_OK, lk_delete(m.k.db, &key, 1));
     meeting.counts = false;
-    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
-    lki_enter(own_thread());
-    lki_cell *cell = lki_find(store, &hashed);
+    lk_read_begin(m.k.db);
+    lki_cell *cell = inside_cell(&m.k, key);
     assert_true(cell != NULL && !lki_cell_is_dead(cell));
-    lki_leave(own_thread());
+    lk_read_end(m.k.db);
     assert_status(LK_OK, keys_delete());
     m.value = NULL;
 }
@@ -326,12 +314,12 @@ key_is_free(lk_key key)
 {
     lki_store *store = m.k.db->state;
     uint64_t hash = lki_hash_bytes(&store->secret, key.pk);
-    lki_enter(own_thread());
+    lki_enter(inside_thread(&m.k));
     lki_partition *partition = lki_partition_find(store, key.pk);
     bool free = latch_is_free(lki_shard_latch(store, hash)) &&
                 latch_is_free(lki_shard_latch(store, lki_hashed_of(&store->secret, &key).hash)) &&
                 (partition == NULL || latch_is_free(lki_partition_latch(store, partition)));
-    lki_leave(own_thread());
+    lki_leave(inside_thread(&m.k));
     return free;
 }
 
@@ -387,16 +375,12 @@ static void
 test_two_over_an_empty_head(void **state)
 {
     (void)state;
-    lki_store *store = m.k.db->state;
     lk_key key = item_of(0, "").key;
-    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
     MEETING_EACH
     {
         prepare_void();
         MEETING(step_set_once, call_set_once());
-        lki_enter(own_thread());
-        unsigned flags = lki_load_relaxed(lki_cell_flags(lki_find(store, &hashed)));
-        lki_leave(own_thread());
+        unsigned flags = lki_load_relaxed(lki_cell_flags(inside_cell(&m.k, key)));
         assert_true((flags & LKI_CELL_ROOM) == 0);
         m.value = kit_holds(&m.k, key, "its") ? "its" : "new";
         kit_sweep(&m.k);
@@ -468,16 +452,16 @@ teardown(void **state)
     return 0;
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_call_in_whose_midst_a_ticket_falls_due, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_ticket_in_whose_midst_a_call_is_made, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_two_over_an_empty_head, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_two_without_memory_in_the_same_new_partition, setup,
-                                        teardown),
+        TEST(test_call_in_whose_midst_a_ticket_falls_due),
+        TEST(test_ticket_in_whose_midst_a_call_is_made),
+        TEST(test_two_over_an_empty_head),
+        TEST(test_two_without_memory_in_the_same_new_partition),
     };
     return cmocka_run_group_tests_name("hooked_removal", tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "adapter/handle.h"
 #include "queue/job.h"
 
+#include "support/inside.h"
 #include "support/jobs.h" /* its `job` would be hidden by parameters of job.h */
 #include "support/meeting.h"
 
@@ -236,13 +237,11 @@ test_jobs_that_come_and_go_meanwhile_do_not_count(void **state)
     (void)state;
     for (unsigned long at = 1;; at++) {
         lki_places places;
-        lk_status why;
         kit_open(&test.k, NULL);
         push_many(1);
         purge();
         lki_queue *queue = queue_get();
-        lki_thread *thread = lki_thread_self(&((lki_store *)test.k.db->state)->domain, &why);
-        assert_non_null(thread);
+        lki_thread *thread = inside_thread(&test.k);
         lki_write_enter(thread);
         part_begin(at, part_come_and_go);
         lk_status status = lki_places_reserve(queue, thread, 1, test.k.now_ms, 1, 64, &places);

@@ -93,8 +93,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_calls_of_a_cancelled_thread_run_to_their_end,
-                                        kit_setup, kit_teardown),
+        KIT_TEST(test_calls_of_a_cancelled_thread_run_to_their_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

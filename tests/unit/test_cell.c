@@ -4,29 +4,9 @@
  * found, until it has gone; the cells that a thread remembers. What happens to their heads:
  * test_record.c, test_commit.c; what meets: hooked_home.c, hooked_removal.c.
  */
-#include "support/kit.h"
+#include "support/inside.h"
 
-#include "adapter/handle.h"
-#include "store/find.h"
 #include "store/record.h"
-
-static lki_thread *
-own_thread(kit *k)
-{
-    lk_status why;
-    return lki_thread_self(&((lki_store *)k->db->state)->domain, &why);
-}
-
-static lki_cell *
-cell_of(kit *k, lk_key key)
-{
-    lki_store *store = k->db->state;
-    lki_hashed hashed = lki_hashed_of(&store->secret, &key);
-    lki_enter(own_thread(k));
-    lki_cell *cell = lki_find(store, &hashed);
-    lki_leave(own_thread(k));
-    return cell;
-}
 
 static void
 test_cell_has_its_key_its_flags_and_its_room(void **state)
@@ -64,9 +44,9 @@ test_cell_is_found_until_it_has_gone(void **state)
     kit *k = *state;
     for (size_t i = 0; i < KIT_COUNT(keys); i++) {
         lk_key key = lk_key_of(keys[i][0], keys[i][1]);
-        assert_null(cell_of(k, key));
+        assert_null(inside_cell(k, key));
         kit_set(k, keys[i][0], keys[i][1], "data");
-        lki_cell *cell = cell_of(k, key);
+        lki_cell *cell = inside_cell(k, key);
         assert_non_null(cell);
         assert_int_equal(cell->pk_size, key.pk.size);
         assert_int_equal(cell->sk_size, key.sk.size);
@@ -74,12 +54,12 @@ test_cell_is_found_until_it_has_gone(void **state)
         assert_true(lki_cell_room(cell) >= 4 && !lki_cell_is_in_queue(cell));
         (void)kit_lock(k, key); /* it has no room for that: the record lies apart */
         kit_set(k, keys[i][0], keys[i][1], "data that is longer than there is room in the cell");
-        assert_ptr_equal(cell_of(k, key), cell);
+        assert_ptr_equal(inside_cell(k, key), cell);
         assert_true(lki_load_acquire(&cell->item) != (uintptr_t)lki_cell_record(cell));
         assert_status(LK_OK, lk_delete(k->db, &key, 1));
-        assert_ptr_equal(cell_of(k, key), cell);
+        assert_ptr_equal(inside_cell(k, key), cell);
         kit_sweep(k);
-        assert_null(cell_of(k, key));
+        assert_null(inside_cell(k, key));
     }
     assert_int_equal(kit_statistics(k).partitions, 0);
 }
@@ -93,11 +73,11 @@ test_cell_of_a_generated_key_is_in_its_queue(void **state)
     assert_status(LK_OK, lk_queue_push(k->db, &job, 1, NULL, k->result));
     lk_key key = lk_result_item(k->result, 0)->key;
     assert_true(lki_key_is_generated(k->db->state, &key));
-    lki_cell *cell = cell_of(k, key);
+    lki_cell *cell = inside_cell(k, key);
     assert_true(cell == NULL || lki_cell_is_in_queue(cell));
     lk_key like = lk_key_of("q", "01HF7YAT00AAAAAAAAAAAAAAAA"); /* nobody's */
     assert_false(lki_key_is_generated(k->db->state, &like));
-    assert_null(cell_of(k, like));
+    assert_null(inside_cell(k, like));
 }
 
 static void
@@ -105,8 +85,8 @@ test_cells_are_remembered_for_a_section_epoch_and_a_second(void **state)
 {
     kit *k = *state;
     kit_set(k, "p", "s", "data");
-    lki_cell *cell = cell_of(k, lk_key_of("p", "s"));
-    lki_thread *thread = own_thread(k);
+    lki_cell *cell = inside_cell(k, lk_key_of("p", "s"));
+    lki_thread *thread = inside_thread(k);
     lki_seen seen[2] = {{.cell = cell}, {.cell = cell}};
     int64_t now_ms = atomic_load(&k->now_ms);
     lki_enter(thread);
@@ -125,16 +105,14 @@ test_cells_are_remembered_for_a_section_epoch_and_a_second(void **state)
     lki_leave(thread);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cell_has_its_key_its_flags_and_its_room),
-        TEST(test_cell_is_found_until_it_has_gone),
-        TEST(test_cell_of_a_generated_key_is_in_its_queue),
-        TEST(test_cells_are_remembered_for_a_section_epoch_and_a_second),
+        KIT_TEST(test_cell_is_found_until_it_has_gone),
+        KIT_TEST(test_cell_of_a_generated_key_is_in_its_queue),
+        KIT_TEST(test_cells_are_remembered_for_a_section_epoch_and_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,11 +159,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_handles_tell_the_time_of_their_clocks, kit_setup,
-                                        kit_teardown),
+        KIT_TEST(test_handles_tell_the_time_of_their_clocks),
         cmocka_unit_test(test_time_without_a_handle_is_the_systems),
-        cmocka_unit_test_setup_teardown(test_expires_in_lives_for_so_long, kit_setup, kit_teardown),
-        cmocka_unit_test_setup_teardown(test_expires_in_stops_at_the_ends, kit_setup, kit_teardown),
+        KIT_TEST(test_expires_in_lives_for_so_long),
+        KIT_TEST(test_expires_in_stops_at_the_ends),
         cmocka_unit_test(test_clocks_of_any_value_are_used_without_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,18 +6,12 @@
  */
 #include "support/kit.h"
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 /* The write of a key is one with its lock wherever it stands, however many there are; and a key
  * that is named twice is found. */
 static void
 test_writes_find_their_locks_in_any_order(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     static const size_t counts[] = {2, 3, 8, 15, 16, 17, 18, 31, 64, 200};
     enum { MAX = 200, ROUNDS = 10 };
     static lk_item items[MAX + 1];
@@ -50,7 +44,7 @@ test_writes_find_their_locks_in_any_order(void **state)
 static void
 test_keys_in_the_same_bytes_are_not_the_same(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (int form = 0; form < 2; form++) {
         lk_key longer = lk_key_of("pp", "ss"), shorter = longer;
         if (form == 0)
@@ -69,7 +63,7 @@ test_keys_in_the_same_bytes_are_not_the_same(void **state)
 static void
 test_version_of_another_key_is_stale(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_key keys[2] = {lk_key_of("partition", "sort-key-a"), lk_key_of("partition", "sort-key-b")};
     lk_lock locks[2], forged[2];
     lk_item item = kit_item("partition", "sort-key-c", "x");
@@ -90,7 +84,7 @@ test_version_of_another_key_is_stale(void **state)
 static void
 test_version_of_a_key_that_never_was_is_stale(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_lock stale = kit_lock(k, lk_key_of("p", "a")), now = stale, forged = stale;
     lk_item item = kit_item("p", "new", "x");
     lk_conflict conflict = {9, 9, 9};
@@ -106,7 +100,7 @@ test_version_of_a_key_that_never_was_is_stale(void **state)
 static void
 test_commits_that_fail_leave_no_cells(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_lock stale = kit_lock(k, lk_key_of("p", "a")), now = stale;
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &now, 1, NULL));
     for (uint64_t i = 0; i < 2000; i++) {
@@ -123,7 +117,7 @@ test_commits_that_fail_leave_no_cells(void **state)
 static void
 test_refusals_make_no_cells(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (uint64_t i = 0; i < 1000; i++) {
         lk_key key = kit_numbered("new", i);
         lk_item item = {.key = key, .data = lk_string("x")};
@@ -143,7 +137,7 @@ test_refusals_make_no_cells(void **state)
 static void
 test_commits_without_rivals_never_race_or_retry(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_lock lock = kit_lock(k, lk_key_of("p", "counter"));
     for (uint64_t i = 0; i < 20000; i++) {
         lk_item item = {.key = lock.key, .data = {&i, sizeof i}};
@@ -156,19 +150,17 @@ test_commits_without_rivals_never_race_or_retry(void **state)
     assert_int_equal(kit_statistics(k).cells, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_writes_find_their_locks_in_any_order),
-        TEST(test_keys_in_the_same_bytes_are_not_the_same),
-        TEST(test_version_of_another_key_is_stale),
-        TEST(test_version_of_a_key_that_never_was_is_stale),
-        TEST(test_commits_that_fail_leave_no_cells),
-        TEST(test_refusals_make_no_cells),
-        TEST(test_commits_without_rivals_never_race_or_retry),
+        KIT_TEST(test_writes_find_their_locks_in_any_order),
+        KIT_TEST(test_keys_in_the_same_bytes_are_not_the_same),
+        KIT_TEST(test_version_of_another_key_is_stale),
+        KIT_TEST(test_version_of_a_key_that_never_was_is_stale),
+        KIT_TEST(test_commits_that_fail_leave_no_cells),
+        KIT_TEST(test_refusals_make_no_cells),
+        KIT_TEST(test_commits_without_rivals_never_race_or_retry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

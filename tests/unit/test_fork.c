@@ -250,17 +250,15 @@ test_child_of_a_busy_process_gets_invalid_and_does_not_hang(void **state)
     assert_true(kit_holds(b.k, lk_key_of("p", "s"), "after"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_child_gets_invalid_from_every_call),
-        TEST(test_child_of_a_thread_that_reads_gets_invalid),
-        TEST(test_child_gets_invalid_from_an_open_stream),
+        KIT_TEST(test_child_gets_invalid_from_every_call),
+        KIT_TEST(test_child_of_a_thread_that_reads_gets_invalid),
+        KIT_TEST(test_child_gets_invalid_from_an_open_stream),
         cmocka_unit_test(test_child_of_a_store_with_a_sweeper_gets_invalid),
-        TEST(test_child_of_a_busy_process_gets_invalid_and_does_not_hang),
+        KIT_TEST(test_child_of_a_busy_process_gets_invalid_and_does_not_hang),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,12 +13,6 @@
 
 enum { STAYING = 300, COMING = 6000, PAIRED = 1 << 19 };
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 /* A pk is a number. */
 static lk_bytes
 pk_of(size_t number)
@@ -133,7 +127,7 @@ static void
 test_list_of_pks_with_one_half_has_each_once(void **state)
 {
     static unsigned seen[PAIRED];
-    kit *k = kit_of(state);
+    kit *k = *state;
     uint32_t numbers[16];
     size_t count = equals_make(k, numbers);
     assert_true(count >= 2);
@@ -151,7 +145,7 @@ test_list_of_pks_with_one_half_has_each_once(void **state)
 static void
 test_position_that_no_call_gave_is_refused(void **state)
 {
-    kit *k = kit_of(state), other;
+    kit *k = *state, other;
     lk_position position = {{0}}, kept;
     kit_open(&other, NULL);
     for (size_t i = 0; i < 8; i++) {
@@ -185,7 +179,7 @@ test_list_passes_over_what_is_not_live(void **state)
 {
     enum { DEAD = 3000 };
     static unsigned seen[DEAD + 1];
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_position position = {{0}};
     for (size_t i = 0; i < DEAD; i++) {
         lk_item item = {.key = {pk_of(i), {NULL, 0}}, .expires_at_ms = KIT_START_MS};
@@ -203,16 +197,14 @@ test_list_passes_over_what_is_not_live(void **state)
     assert_int_equal(seen[DEAD], 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list_while_the_set_grows_and_shrinks_has_what_stays_once),
-        TEST(test_list_of_pks_with_one_half_has_each_once),
-        TEST(test_position_that_no_call_gave_is_refused),
-        TEST(test_list_passes_over_what_is_not_live),
+        KIT_TEST(test_list_of_pks_with_one_half_has_each_once),
+        KIT_TEST(test_position_that_no_call_gave_is_refused),
+        KIT_TEST(test_list_passes_over_what_is_not_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

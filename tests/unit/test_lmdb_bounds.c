@@ -275,21 +275,19 @@ test_clocks_at_the_ends_of_their_numbers(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_queues_that_are_used_once_go_by_themselves),
-        TEST(test_numbers_of_strangers_go_by_themselves),
-        TEST(test_queues_in_use_stay),
-        TEST(test_empty_pulls_are_counted_until_their_queue_goes),
-        TEST(test_push_takes_out_what_has_expired_in_portions),
-        TEST(test_push_of_a_commit_takes_out_what_has_expired_in_portions),
-        TEST(test_push_takes_out_a_bounded_part_of_what_has_expired),
-        TEST(test_expiry_follows_a_clock_that_was_set_back),
-        TEST(test_clocks_at_the_ends_of_their_numbers),
+        LMDB_TEST(test_queues_that_are_used_once_go_by_themselves),
+        LMDB_TEST(test_numbers_of_strangers_go_by_themselves),
+        LMDB_TEST(test_queues_in_use_stay),
+        LMDB_TEST(test_empty_pulls_are_counted_until_their_queue_goes),
+        LMDB_TEST(test_push_takes_out_what_has_expired_in_portions),
+        LMDB_TEST(test_push_of_a_commit_takes_out_what_has_expired_in_portions),
+        LMDB_TEST(test_push_takes_out_a_bounded_part_of_what_has_expired),
+        LMDB_TEST(test_expiry_follows_a_clock_that_was_set_back),
+        LMDB_TEST(test_clocks_at_the_ends_of_their_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,15 +193,13 @@ test_lock_is_good_again_where_the_clock_goes_back(void **state)
     assert_status(LK_OK, lk_set_atomic(r->k.db, NULL, 0, &lock, 1, NULL));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_lock_goes_with_its_expired_item),
-        TEST(test_lock_of_an_expired_job_takes_the_job_out),
-        TEST(test_lock_is_good_again_where_the_clock_goes_back),
+        LMDB_TEST(test_lock_goes_with_its_expired_item),
+        LMDB_TEST(test_lock_of_an_expired_job_takes_the_job_out),
+        LMDB_TEST(test_lock_is_good_again_where_the_clock_goes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -594,28 +594,26 @@ test_purge_and_sweep_of_many_take_all(void **state)
     assert_int_equal(kit_statistics(&r->k).cells, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_commit_waits_for_the_disk_as_was_asked),
-        TEST(test_disk_error_before_the_end_of_a_commit_writes_nothing),
-        TEST(test_disk_error_at_the_end_of_a_commit_is_unknown),
-        TEST(test_full_disk_is_no_memory_and_gets_back_what_was_written),
-        TEST(test_open_on_a_full_disk_is_no_memory_until_there_is_room),
-        TEST(test_full_map_says_so_and_the_store_goes_on),
-        TEST(test_full_map_is_swept_and_purged),
-        TEST(test_full_map_leaves_no_half_of_any_write),
-        TEST(test_map_that_is_too_small_to_begin_with_is_no_memory),
-        TEST(test_many_that_are_due_at_once_come_in_order),
-        TEST(test_many_that_were_received_too_often_are_buried_in_portions),
-        TEST(test_many_that_have_expired_go_in_portions),
-        TEST(test_wait_goes_on_where_a_pull_without_is_empty),
-        TEST(test_portion_of_what_is_due_is_not_overtaken),
-        TEST(test_large_ones_are_buried_in_several_transactions),
-        TEST(test_purge_and_sweep_of_many_take_all),
+        LMDB_TEST(test_commit_waits_for_the_disk_as_was_asked),
+        LMDB_TEST(test_disk_error_before_the_end_of_a_commit_writes_nothing),
+        LMDB_TEST(test_disk_error_at_the_end_of_a_commit_is_unknown),
+        LMDB_TEST(test_full_disk_is_no_memory_and_gets_back_what_was_written),
+        LMDB_TEST(test_open_on_a_full_disk_is_no_memory_until_there_is_room),
+        LMDB_TEST(test_full_map_says_so_and_the_store_goes_on),
+        LMDB_TEST(test_full_map_is_swept_and_purged),
+        LMDB_TEST(test_full_map_leaves_no_half_of_any_write),
+        LMDB_TEST(test_map_that_is_too_small_to_begin_with_is_no_memory),
+        LMDB_TEST(test_many_that_are_due_at_once_come_in_order),
+        LMDB_TEST(test_many_that_were_received_too_often_are_buried_in_portions),
+        LMDB_TEST(test_many_that_have_expired_go_in_portions),
+        LMDB_TEST(test_wait_goes_on_where_a_pull_without_is_empty),
+        LMDB_TEST(test_portion_of_what_is_due_is_not_overtaken),
+        LMDB_TEST(test_large_ones_are_buried_in_several_transactions),
+        LMDB_TEST(test_purge_and_sweep_of_many_take_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

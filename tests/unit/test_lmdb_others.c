@@ -200,16 +200,14 @@ test_onlooker_that_dies_inside_a_read_holds_nothing_back(void **state)
     close(told[1]);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_killed_readers_hold_nothing_back),
-        TEST(test_killed_readers_hold_nothing_back_beside_an_onlooker),
-        TEST(test_many_killed_readers_take_no_places),
-        TEST(test_onlooker_that_dies_inside_a_read_holds_nothing_back),
+        LMDB_TEST(test_killed_readers_hold_nothing_back),
+        LMDB_TEST(test_killed_readers_hold_nothing_back_beside_an_onlooker),
+        LMDB_TEST(test_many_killed_readers_take_no_places),
+        LMDB_TEST(test_onlooker_that_dies_inside_a_read_holds_nothing_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,18 +195,16 @@ test_pk_without_room_for_a_generated_sk_is_too_big(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, lmdb_setup, lmdb_checked_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_deadlines_go_on_while_it_is_closed),
-        TEST(test_realtime_jumps_move_no_deadline),
-        TEST(test_time_of_a_process_that_died_is_a_second_old_at_most),
-        TEST(test_options_may_differ_each_time),
-        TEST(test_dead_letter_with_a_longer_sk_than_fits_gets_a_generated_one),
-        TEST(test_pk_without_room_for_a_generated_sk_is_too_big),
+        LMDB_TEST(test_deadlines_go_on_while_it_is_closed),
+        LMDB_TEST(test_realtime_jumps_move_no_deadline),
+        LMDB_TEST(test_time_of_a_process_that_died_is_a_second_old_at_most),
+        LMDB_TEST(test_options_may_differ_each_time),
+        LMDB_TEST(test_dead_letter_with_a_longer_sk_than_fits_gets_a_generated_one),
+        LMDB_TEST(test_pk_without_room_for_a_generated_sk_is_too_big),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

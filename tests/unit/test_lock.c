@@ -10,12 +10,6 @@
 
 #define TTL LK_HOURS(24)
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 static lk_status
 use(kit *k, lk_lock *lock)
 {
@@ -55,7 +49,7 @@ test_lock_of_the_longest_life_does_not_overflow(void **state)
 static void
 test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (uint64_t round = 0; round < 40; round++) {
         for (uint64_t i = 0; i < 500; i++) {
             lk_lock lock = kit_lock(k, kit_numbered("p", round * 500 + i));
@@ -72,7 +66,7 @@ test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
 static void
 test_locked_read_of_nothing_creates_nothing(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_key keys[40];
     lk_lock locks[40];
     char sk[40][8];
@@ -97,7 +91,7 @@ test_locked_read_of_nothing_creates_nothing(void **state)
 static void
 test_locked_read_of_several_keys_makes_the_locks_of_items_alone(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     enum { ITEM, NONE, EXPIRED, LAPSED, GONE, LOCK, KEYS };
     static const char *const sk[] = {"item", "none", "expired", "lapsed", "gone", "lock"};
     lk_key keys[KEYS];
@@ -165,7 +159,8 @@ static void
 test_versions_of_many_locks_and_threads_are_unique(void **state)
 {
     static numbering n;
-    n.db = kit_of(state)->db;
+    kit *k = *state;
+    n.db = k->db;
     crowd_run(THREADS, numbering_member, &n);
     assert_true(crowd_is_well());
     uint64_t *all = n.versions[0];
@@ -199,7 +194,8 @@ makers_member(crowd_member *m)
 static void
 test_of_those_who_make_a_lock_from_nothing_one_has_it(void **state)
 {
-    crowd_run(THREADS, makers_member, &kit_of(state)->db);
+    kit *k = *state;
+    crowd_run(THREADS, makers_member, &k->db);
     assert_true(crowd_is_well());
 }
 
@@ -418,25 +414,24 @@ test_commit_under_version_zero_and_a_lock_that_lapses_meanwhile_is_a_race(void *
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lock_that_is_never_renewed_lives_to_its_end),
         cmocka_unit_test(test_lock_of_the_longest_life_does_not_overflow),
-        TEST(test_lapsed_locks_of_a_store_that_only_locks_come_back),
-        TEST(test_locked_read_of_nothing_creates_nothing),
-        TEST(test_locked_read_of_several_keys_makes_the_locks_of_items_alone),
+        KIT_TEST(test_lapsed_locks_of_a_store_that_only_locks_come_back),
+        KIT_TEST(test_locked_read_of_nothing_creates_nothing),
+        KIT_TEST(test_locked_read_of_several_keys_makes_the_locks_of_items_alone),
         cmocka_unit_test(test_commit_under_version_zero_and_a_lock_that_lapses_meanwhile_is_a_race),
-        TEST(test_versions_of_many_locks_and_threads_are_unique),
-        TEST(test_of_those_who_make_a_lock_from_nothing_one_has_it),
+        KIT_TEST(test_versions_of_many_locks_and_threads_are_unique),
+        KIT_TEST(test_of_those_who_make_a_lock_from_nothing_one_has_it),
         cmocka_unit_test(test_versions_are_unique_when_a_thread_failed_to_attach),
-        TEST(test_commit_under_locks_read_before_their_keys_went_and_cells_were_freed_is_a_race),
-        TEST(test_commit_under_locks_read_before_their_keys_came_anew_names_the_new_version),
-        TEST(test_commit_under_locks_in_another_order_than_they_were_read_in_finds_each_key),
-        TEST(test_commit_behind_a_locked_read_of_another_store_writes_to_its_own),
+        KIT_TEST(
+            test_commit_under_locks_read_before_their_keys_went_and_cells_were_freed_is_a_race),
+        KIT_TEST(test_commit_under_locks_read_before_their_keys_came_anew_names_the_new_version),
+        KIT_TEST(test_commit_under_locks_in_another_order_than_they_were_read_in_finds_each_key),
+        KIT_TEST(test_commit_behind_a_locked_read_of_another_store_writes_to_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

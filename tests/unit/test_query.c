@@ -6,12 +6,6 @@
  */
 #include "support/kit.h"
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 static void
 fill(kit *k, uint64_t count)
 {
@@ -54,7 +48,7 @@ ends(lk_stream *stream)
 static void
 test_stream_whose_partition_goes_ends(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     fill(k, 1000);
     lk_query query = {.pk = lk_string("p")};
     lk_stream *stream = stream_of(k, &query);
@@ -77,7 +71,7 @@ test_stream_whose_partition_goes_ends(void **state)
 static void
 test_streams_that_are_left_open_hold_back_no_memory(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     enum { STREAMS = 50, ITEMS = 10000 };
     lk_stream *streams[STREAMS];
     lk_item item;
@@ -104,7 +98,7 @@ test_streams_that_are_left_open_hold_back_no_memory(void **state)
 static void
 test_query_of_long_prefix_and_many_items_survives_growth(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     enum { COUNT = 3000 };
     char sk[1024];
     memset(sk, 0xff, sizeof sk);
@@ -123,15 +117,13 @@ test_query_of_long_prefix_and_many_items_survives_growth(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_query_of_long_prefix_and_many_items_survives_growth),
-        TEST(test_stream_whose_partition_goes_ends),
-        TEST(test_streams_that_are_left_open_hold_back_no_memory),
+        KIT_TEST(test_query_of_long_prefix_and_many_items_survives_growth),
+        KIT_TEST(test_stream_whose_partition_goes_ends),
+        KIT_TEST(test_streams_that_are_left_open_hold_back_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

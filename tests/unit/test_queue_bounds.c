@@ -435,18 +435,14 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queues_used_once_go_as_fast_as_they_come),
-        cmocka_unit_test_setup_teardown(test_queues_in_use_stay_while_others_go, kit_setup,
-                                        kit_teardown),
+        KIT_TEST(test_queues_in_use_stay_while_others_go),
         cmocka_unit_test(test_refused_push_looks_at_no_more_in_a_fuller_queue),
         cmocka_unit_test(test_push_is_accepted_where_all_but_one_have_expired),
-        cmocka_unit_test_setup_teardown(test_jobs_that_expire_at_random_times_go_by_pulls,
-                                        kit_setup, kit_teardown),
+        KIT_TEST(test_jobs_that_expire_at_random_times_go_by_pulls),
         cmocka_unit_test(test_expiry_holds_for_every_clock),
         cmocka_unit_test(test_batch_is_accepted_where_all_have_expired),
-        cmocka_unit_test_setup_teardown(test_descriptor_does_not_take_out_all_that_has_expired,
-                                        kit_setup, kit_teardown),
-        cmocka_unit_test_setup_teardown(test_query_begins_at_any_cursor_of_a_deep_queue, kit_setup,
-                                        kit_teardown),
+        KIT_TEST(test_descriptor_does_not_take_out_all_that_has_expired),
+        KIT_TEST(test_query_begins_at_any_cursor_of_a_deep_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -223,8 +223,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_call_is_busy_while_a_reader_stays_and_changes_nothing),
-        cmocka_unit_test_setup_teardown(test_pull_in_a_pair_works_off_what_has_expired, kit_setup,
-                                        kit_teardown),
+        KIT_TEST(test_pull_in_a_pair_works_off_what_has_expired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,16 +284,15 @@ test_waiting_at_a_closed_queue_ends_when_the_clock_is_set(void **state)
 int
 main(void)
 {
-#define WITH_KIT(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_KIT(test_lapsed_claim_is_extended_to_its_old_deadline),
-        WITH_KIT(test_one_call_acknowledges_jobs_of_many_segments),
-        WITH_KIT(test_large_job_that_has_ended_counts_as_garbage),
-        WITH_KIT(test_job_is_received_more_often_than_a_word_counts),
+        KIT_TEST(test_lapsed_claim_is_extended_to_its_old_deadline),
+        KIT_TEST(test_one_call_acknowledges_jobs_of_many_segments),
+        KIT_TEST(test_large_job_that_has_ended_counts_as_garbage),
+        KIT_TEST(test_job_is_received_more_often_than_a_word_counts),
         cmocka_unit_test(test_calls_of_holders_take_out_what_has_expired),
-        WITH_KIT(test_keys_that_almost_look_generated_are_keys_like_others),
-        WITH_KIT(test_key_of_a_closed_queue_stays_free_of_letters),
-        WITH_KIT(test_statistics_and_purge_go_over_keys_of_all_sizes),
+        KIT_TEST(test_keys_that_almost_look_generated_are_keys_like_others),
+        KIT_TEST(test_key_of_a_closed_queue_stays_free_of_letters),
+        KIT_TEST(test_statistics_and_purge_go_over_keys_of_all_sizes),
         cmocka_unit_test(test_waiting_at_a_closed_queue_ends_when_the_clock_is_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

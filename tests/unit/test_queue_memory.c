@@ -113,16 +113,14 @@ test_queue_that_was_empty_for_long_begins_anew(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_sweep_gives_the_memory_of_expired_jobs_back),
-        TEST(test_flow_of_jobs_needs_no_more_memory),
-        TEST(test_jobs_that_are_deleted_behind_their_locks_give_back_their_memory),
-        TEST(test_queue_that_was_empty_for_long_begins_anew),
+        KIT_TEST(test_sweep_gives_the_memory_of_expired_jobs_back),
+        KIT_TEST(test_flow_of_jobs_needs_no_more_memory),
+        KIT_TEST(test_jobs_that_are_deleted_behind_their_locks_give_back_their_memory),
+        KIT_TEST(test_queue_that_was_empty_for_long_begins_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

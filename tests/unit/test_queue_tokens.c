@@ -68,8 +68,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_claims_of_another_store_are_lost),
-        cmocka_unit_test_setup_teardown(test_claims_with_one_wrong_bit_are_lost, kit_setup,
-                                        kit_teardown),
+        KIT_TEST(test_claims_with_one_wrong_bit_are_lost),
     };
     return cmocka_run_group_tests_name("queue_tokens", tests, NULL, NULL);
 }

@@ -286,20 +286,18 @@ test_forged_ulids_find_nothing(void **state)
     assert_pull(k, "q", "x", NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_ulids_tell_the_time_of_their_push),
-        TEST(test_ulids_of_batches_are_contiguous_and_in_order),
-        TEST(test_ulids_of_mixed_batches_are_contiguous_and_in_order),
-        TEST(test_ulids_of_different_queues_and_stores_differ),
-        TEST(test_keys_of_places_to_come_are_jobs_like_others),
-        TEST(test_generated_keys_pass_over_keys_of_ones_own),
+        KIT_TEST(test_ulids_tell_the_time_of_their_push),
+        KIT_TEST(test_ulids_of_batches_are_contiguous_and_in_order),
+        KIT_TEST(test_ulids_of_mixed_batches_are_contiguous_and_in_order),
+        KIT_TEST(test_ulids_of_different_queues_and_stores_differ),
+        KIT_TEST(test_keys_of_places_to_come_are_jobs_like_others),
+        KIT_TEST(test_generated_keys_pass_over_keys_of_ones_own),
         cmocka_unit_test(test_generated_keys_can_be_used_below_their_size),
-        TEST(test_forged_ulids_find_nothing),
+        KIT_TEST(test_forged_ulids_find_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,17 +5,11 @@
  */
 #include "support/kit.h"
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 /* Keys of 8 to 16 bytes each are read in a way of their own. */
 static void
 test_set_of_each_size_is_read_back(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     static unsigned char data[70000], buffer[70000];
     static const char *const keys[][2] = {{"p", "s"}, {"partition", "sort key"}};
     for (size_t i = 0; i < sizeof data; i++)
@@ -44,7 +38,7 @@ test_set_of_each_size_is_read_back(void **state)
 static void
 test_memory_after_deleting_all_is_that_of_an_empty_store(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     kit_set(k, "p", "s", "x");
     assert_status(LK_OK, lk_delete(k->db, &(lk_key){{"p", 1}, {"s", 1}}, 1));
     kit_sweep(k);
@@ -75,7 +69,7 @@ test_memory_after_deleting_all_is_that_of_an_empty_store(void **state)
 static void
 test_view_inside_pairs_stays_as_it_was(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_item first, second, none;
     kit_set(k, "p", "s", "before");
     assert_status(LK_INVALID, lk_view(k->db, lk_key_of("p", "s"), &first));
@@ -106,15 +100,13 @@ test_view_inside_pairs_stays_as_it_was(void **state)
     assert_int_equal(kit_statistics(k).retired_bytes, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_set_of_each_size_is_read_back),
-        TEST(test_memory_after_deleting_all_is_that_of_an_empty_store),
-        TEST(test_view_inside_pairs_stays_as_it_was),
+        KIT_TEST(test_set_of_each_size_is_read_back),
+        KIT_TEST(test_memory_after_deleting_all_is_that_of_an_empty_store),
+        KIT_TEST(test_view_inside_pairs_stays_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

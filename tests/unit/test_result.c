@@ -7,12 +7,6 @@
 #include "base/alloc.h"
 #include "support/kit.h"
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 static void
 test_result_that_is_new_or_null_is_empty(void **state)
 {
@@ -32,7 +26,7 @@ test_result_that_is_new_or_null_is_empty(void **state)
 static void
 test_result_that_has_grown_allocates_no_more(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_key keys[20];
     char sk[20][4];
     for (size_t i = 0; i < KIT_COUNT(keys); i++) {
@@ -113,7 +107,7 @@ test_helpers_of_the_header(void **state)
 static void
 test_cache_of_no_handle_is_invalid_and_touches_nothing(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_db *db = NULL;
     lk_cache_options cache = {.max_items = 1};
     kit_set(k, "p", "s", "x");
@@ -128,7 +122,7 @@ test_cache_of_no_handle_is_invalid_and_touches_nothing(void **state)
 static void
 test_statistics_count_what_was_done(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lk_key keys[3] = {lk_key_of("p", "a"), lk_key_of("p", "b"), lk_key_of("q", "none")};
     lk_lock locks[3];
     char buffer[4];
@@ -179,18 +173,16 @@ test_backoff_of_any_attempt_returns(void **state)
     lk_backoff(UINT_MAX);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_result_that_is_new_or_null_is_empty),
-        TEST(test_result_that_has_grown_allocates_no_more),
+        KIT_TEST(test_result_that_has_grown_allocates_no_more),
         cmocka_unit_test(test_status_string_names_each),
         cmocka_unit_test(test_helpers_of_the_header),
-        TEST(test_cache_of_no_handle_is_invalid_and_touches_nothing),
-        TEST(test_statistics_count_what_was_done),
+        KIT_TEST(test_cache_of_no_handle_is_invalid_and_touches_nothing),
+        KIT_TEST(test_statistics_count_what_was_done),
         cmocka_unit_test(test_backoff_of_any_attempt_returns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,12 +9,6 @@
 #include "base/scratch.h"
 #include "support/kit.h"
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 static void
 wipe_and_free(void *memory, void *block, size_t size)
 {
@@ -42,7 +36,7 @@ wiping_setup(void **state)
 static void
 test_scratch_has_one_owner_at_a_time(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     lki_thread thread = {
         .allocator = {kit_allocate, wipe_and_free, &k->memory, NULL, &lki_purse_none}};
     size_t before = atomic_load(&k->memory.bytes);
@@ -70,7 +64,7 @@ test_scratch_has_one_owner_at_a_time(void **state)
 static void
 test_query_with_prefix_of_many_jobs_survives_wiped_memory(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     enum { JOBS = 1000 };
     for (uint32_t i = 0; i < JOBS; i++) {
         lk_item job = {.key = lk_key_of("q", NULL), .data = {&i, sizeof i}};
@@ -94,7 +88,7 @@ test_query_with_prefix_of_many_jobs_survives_wiped_memory(void **state)
 static void
 test_query_with_a_long_prefix_needs_its_own_memory(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     enum { PREFIX = 1000, ITEMS = 500 };
     char sk[PREFIX + 8];
     memset(sk, 'a', PREFIX);
@@ -113,7 +107,7 @@ test_query_with_a_long_prefix_needs_its_own_memory(void **state)
 static void
 test_large_calls_leave_little_with_the_thread(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     enum { KEYS = 20000 };
     kit_set(k, "p", "s", "x");
     size_t before = atomic_load(&k->memory.bytes);
@@ -192,7 +186,7 @@ back_commit(void *state, const lk_write *writes, size_t write_count, lk_lock *lo
 static void
 test_cache_called_from_inside_its_database_stays_right(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     caller_back c = {.inner = k->db};
     lk_operations operations;
     lk_adapter adapter = LK_ADAPTER_INIT;

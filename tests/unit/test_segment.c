@@ -7,6 +7,7 @@
 #include "adapter/handle.h"
 #include "queue/job.h"
 
+#include "support/inside.h"
 #include "support/jobs.h" /* its `job` would be hidden by parameters of job.h */
 
 enum { FIRST = 16, SECOND = 128, FULL = LKI_SEGMENT_SLOTS, OF_PAGE = LKI_PAGE_SEGMENTS };
@@ -284,15 +285,6 @@ test_pages_go_with_their_jobs(void **state)
     }
 }
 
-static lki_thread *
-thread_of(kit *k)
-{
-    lk_status why;
-    lki_thread *thread = lki_thread_self(&((lki_store *)k->db->state)->domain, &why);
-    assert_non_null(thread);
-    return thread;
-}
-
 /* Others have the queue's latch: the page goes with the next one. */
 static void
 test_page_that_is_over_stays_while_others_have_the_latch(void **state)
@@ -343,7 +335,7 @@ test_segment_stays_as_it_is_without_room(void **state)
     push_many(k, "q", FIRST);
     jobs_push(k, "q", NULL, "x");
     lki_queue *queue = queue_of(k, "q");
-    lki_thread *thread = thread_of(k);
+    lki_thread *thread = inside_thread(k);
     lki_queue_page *page = lki_load_acquire(&queue->directory)->page[0];
     lki_segment *segment = lki_load_acquire(&page->segment[0]);
     for (int step = 0; step < 2; step++) {
@@ -371,7 +363,7 @@ test_queue_does_not_grow_without_room(void **state)
     lki_places places;
     push_many(k, "q", FIRST);
     lki_queue *queue = queue_of(k, "q");
-    lki_thread *thread = thread_of(k);
+    lki_thread *thread = inside_thread(k);
     lki_write_enter(thread);
     uint32_t spare = room_take(k, thread, false);
     assert_status(LK_NO_MEMORY, lki_places_reserve(queue, thread, 1, k->now_ms, 0, 64, &places));
@@ -412,7 +404,7 @@ test_growth_has_room_for_all_pages(void **state)
     lki_places places;
     push_many(k, "q", FIRST);
     lki_queue *queue = queue_of(k, "q");
-    lki_thread *thread = thread_of(k);
+    lki_thread *thread = inside_thread(k);
     lki_write_enter(thread);
     size_t spare = room_leave(thread, 9);
     assert_status(LK_OK, lki_places_reserve(queue, thread, 1, k->now_ms, 0, 64, &places));
@@ -426,7 +418,7 @@ static lki_segment *
 segment_that_left(kit *k, lki_queue *queue, lki_queue_page *page)
 {
     lki_store *store = k->db->state;
-    lki_thread *thread = thread_of(k);
+    lki_thread *thread = inside_thread(k);
     size_t size = sizeof(lki_segment) + sizeof(lki_slot);
     lki_segment *segment = lki_alloc_lines_partly(&store->domain.allocator, size, size);
     assert_non_null(segment);
@@ -453,7 +445,7 @@ page_goes(kit *k, bool scarce)
     push_many(k, "q", FULL);
     purge(k, "q");
     lki_queue *queue = queue_of(k, "q");
-    lki_thread *thread = thread_of(k);
+    lki_thread *thread = inside_thread(k);
     pthread_mutex_lock(&queue->latch.mutex); /* as another thread does */
     kit_sweep(k);
     pthread_mutex_unlock(&queue->latch.mutex);
@@ -595,7 +587,7 @@ test_jobs_that_are_gone_make_room_at_once(void **state)
     push_many(k, "q", 1);
     purge(k, "q");
     lki_queue *queue = queue_of(k, "q");
-    lki_thread *thread = thread_of(k);
+    lki_thread *thread = inside_thread(k);
     lki_write_enter(thread);
     assert_status(LK_OK, lki_places_reserve(queue, thread, 1, k->now_ms, 1, 64, &places));
     assert_int_equal(places.slot, 1);
@@ -751,7 +743,7 @@ test_keys_to_come_are_forgotten_when_they_have_passed(void **state)
     k->now_ms = begin_ms + 2 * KEYS - 2;
     push_above(k, "q", last);
     assert_int_equal(jobs_ulid_ms(lk_string(last)), begin_ms + 2 * KEYS - 1);
-    lki_thread *thread = thread_of(k);
+    lki_thread *thread = inside_thread(k);
     lki_places places;
     lki_write_enter(thread);
     uint32_t spare = room_take(k, thread, true); /* they stay */
@@ -773,27 +765,26 @@ test_keys_to_come_are_forgotten_when_they_have_passed(void **state)
 int
 main(void)
 {
-#define IN_A_STORE(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_directory_finds_what_is_there_and_nothing_else),
         cmocka_unit_test(test_look_at_a_slot_passes_it_over_only_where_it_is_reserved),
-        IN_A_STORE(test_queue_grows_by_what_it_needs),
+        KIT_TEST(test_queue_grows_by_what_it_needs),
         cmocka_unit_test(test_pages_go_with_their_jobs),
-        IN_A_STORE(test_page_that_is_over_stays_while_others_have_the_latch),
-        IN_A_STORE(test_segment_stays_as_it_is_without_room),
-        IN_A_STORE(test_queue_does_not_grow_without_room),
-        IN_A_STORE(test_growth_has_room_for_all_pages),
-        IN_A_STORE(test_page_goes_with_room_for_all_pages),
-        IN_A_STORE(test_page_without_room_goes_with_the_next_one),
-        IN_A_STORE(test_segment_that_was_done_before_its_seal_goes),
-        IN_A_STORE(test_closed_queue_grows_by_letters_and_keeps_its_last_segment),
-        IN_A_STORE(test_depth_is_kept_to_the_job),
-        IN_A_STORE(test_jobs_that_are_gone_make_room_at_once),
-        IN_A_STORE(test_ulids_grow_where_the_numbers_of_places_begin_anew),
-        IN_A_STORE(test_ulids_tell_the_time_while_they_can),
-        IN_A_STORE(test_ulids_stay_at_the_last_millisecond),
-        IN_A_STORE(test_ulids_of_letters_stay_at_the_last_millisecond),
-        IN_A_STORE(test_keys_to_come_are_forgotten_when_they_have_passed),
+        KIT_TEST(test_page_that_is_over_stays_while_others_have_the_latch),
+        KIT_TEST(test_segment_stays_as_it_is_without_room),
+        KIT_TEST(test_queue_does_not_grow_without_room),
+        KIT_TEST(test_growth_has_room_for_all_pages),
+        KIT_TEST(test_page_goes_with_room_for_all_pages),
+        KIT_TEST(test_page_without_room_goes_with_the_next_one),
+        KIT_TEST(test_segment_that_was_done_before_its_seal_goes),
+        KIT_TEST(test_closed_queue_grows_by_letters_and_keeps_its_last_segment),
+        KIT_TEST(test_depth_is_kept_to_the_job),
+        KIT_TEST(test_jobs_that_are_gone_make_room_at_once),
+        KIT_TEST(test_ulids_grow_where_the_numbers_of_places_begin_anew),
+        KIT_TEST(test_ulids_tell_the_time_while_they_can),
+        KIT_TEST(test_ulids_stay_at_the_last_millisecond),
+        KIT_TEST(test_ulids_of_letters_stay_at_the_last_millisecond),
+        KIT_TEST(test_keys_to_come_are_forgotten_when_they_have_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

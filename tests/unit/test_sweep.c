@@ -7,12 +7,6 @@
 
 #define TEN_YEARS (LK_HOURS(24) * 3652)
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 static lk_status
 set_expiring(kit *k, lk_key key, int64_t expires_at_ms)
 {
@@ -23,7 +17,7 @@ set_expiring(kit *k, lk_key key, int64_t expires_at_ms)
 static void
 test_sweep_takes_out_what_expired_and_says_how_much(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (uint64_t i = 0; i < 1000; i++)
         assert_status(LK_OK,
                       set_expiring(k, kit_numbered("p", i), i % 2 == 0 ? KIT_START_MS + 50 : 0));
@@ -55,7 +49,7 @@ test_sweep_takes_out_what_expired_and_says_how_much(void **state)
 static void
 test_sweep_with_a_limit_stops_and_goes_on_later(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (uint64_t i = 0; i < 5000; i++)
         assert_status(LK_OK, set_expiring(k, kit_numbered("p", i), KIT_START_MS));
     kit_advance(k, 1);
@@ -88,7 +82,7 @@ writes_sweep(kit *k, uint64_t many)
 static void
 test_expired_items_are_swept_by_ordinary_writes_alone(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (int round = 0; round < 5; round++)
         writes_sweep(k, 5000);
 }
@@ -96,7 +90,7 @@ test_expired_items_are_swept_by_ordinary_writes_alone(void **state)
 static void
 test_writes_still_sweep_after_the_clock_jumped_ahead_and_back(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     writes_sweep(k, 500);
     kit_advance(k, TEN_YEARS);
     writes_sweep(k, 500);
@@ -107,7 +101,7 @@ test_writes_still_sweep_after_the_clock_jumped_ahead_and_back(void **state)
 static void
 test_memory_of_a_store_whose_items_expire_is_flat(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     size_t most = 0, early = 0;
     for (uint64_t i = 0; i < 200000; i++) {
         assert_status(LK_OK, set_expiring(k, kit_numbered("p", i), k->now_ms + 1000));
@@ -126,7 +120,7 @@ test_memory_of_a_store_whose_items_expire_is_flat(void **state)
 static void
 test_many_that_expire_within_a_second_are_swept(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (int form = 0; form < 2; form++)
         for (uint64_t i = 0; i < 50000; i++) {
             lk_write write = {.kind = LK_PUT,
@@ -141,18 +135,16 @@ test_many_that_expire_within_a_second_are_swept(void **state)
         }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_sweep_takes_out_what_expired_and_says_how_much),
-        TEST(test_sweep_with_a_limit_stops_and_goes_on_later),
-        TEST(test_expired_items_are_swept_by_ordinary_writes_alone),
-        TEST(test_writes_still_sweep_after_the_clock_jumped_ahead_and_back),
-        TEST(test_many_that_expire_within_a_second_are_swept),
-        TEST(test_memory_of_a_store_whose_items_expire_is_flat),
+        KIT_TEST(test_sweep_takes_out_what_expired_and_says_how_much),
+        KIT_TEST(test_sweep_with_a_limit_stops_and_goes_on_later),
+        KIT_TEST(test_expired_items_are_swept_by_ordinary_writes_alone),
+        KIT_TEST(test_writes_still_sweep_after_the_clock_jumped_ahead_and_back),
+        KIT_TEST(test_many_that_expire_within_a_second_are_swept),
+        KIT_TEST(test_memory_of_a_store_whose_items_expire_is_flat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,12 +10,6 @@
 
 #include "support/kit.h"
 
-static kit *
-kit_of(void **state)
-{
-    return *state;
-}
-
 /* ---- a helper thread that runs what it is told, one call at a time, and stays ---- */
 
 typedef struct helper {
@@ -104,7 +98,7 @@ set_once(void *context)
 static void
 test_thousands_of_short_lived_threads_need_few_records(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     helper h = {.k = k};
     uint64_t threads = test_scaled(10000);
     for (uint64_t i = 0; i < threads; i++) {
@@ -125,7 +119,7 @@ test_thousands_of_short_lived_threads_need_few_records(void **state)
 static void
 test_thread_that_detached_comes_back(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (uint64_t i = 0; i < 1000; i++) {
         kit_set(k, "p", "s", i % 2 ? "odd" : "even");
         lk_lock lock = kit_lock(k, lk_key_of("p", "s"));
@@ -143,7 +137,7 @@ test_thread_that_detached_comes_back(void **state)
 static void
 test_thread_that_exits_inside_a_pair_holds_back_nothing(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     helper h;
     helper_start(&h, k);
     helper_do(&h, begin_reading);
@@ -167,7 +161,7 @@ test_thread_that_exits_inside_a_pair_holds_back_nothing(void **state)
 static void
 test_threads_of_closed_stores_go_on_with_others(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     for (int i = 0; i < 100; i++) {
         kit other;
         kit_open(&other, NULL);
@@ -192,7 +186,7 @@ test_threads_of_closed_stores_go_on_with_others(void **state)
 static void
 test_garbage_of_an_idle_thread_comes_back_when_others_write(void **state)
 {
-    kit *k = kit_of(state);
+    kit *k = *state;
     helper h;
     char *large = calloc(1, 100000);
     assert_non_null(large);
@@ -216,7 +210,7 @@ static void
 test_garbage_of_several_idle_threads_comes_back(void **state)
 {
     enum { IDLE = 5, SIZE = 100000 };
-    kit *k = kit_of(state);
+    kit *k = *state;
     helper h[IDLE];
     char *large = calloc(1, SIZE);
     assert_non_null(large);
@@ -389,18 +383,16 @@ test_thousands_of_stores_are_used_by_one_thread(void **state)
     free(stores);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_thousands_of_short_lived_threads_need_few_records),
-        TEST(test_thread_that_detached_comes_back),
-        TEST(test_thread_that_exits_inside_a_pair_holds_back_nothing),
-        TEST(test_threads_of_closed_stores_go_on_with_others),
-        TEST(test_garbage_of_an_idle_thread_comes_back_when_others_write),
-        TEST(test_garbage_of_several_idle_threads_comes_back),
+        KIT_TEST(test_thousands_of_short_lived_threads_need_few_records),
+        KIT_TEST(test_thread_that_detached_comes_back),
+        KIT_TEST(test_thread_that_exits_inside_a_pair_holds_back_nothing),
+        KIT_TEST(test_threads_of_closed_stores_go_on_with_others),
+        KIT_TEST(test_garbage_of_an_idle_thread_comes_back_when_others_write),
+        KIT_TEST(test_garbage_of_several_idle_threads_comes_back),
         cmocka_unit_test(test_stalled_reader_makes_writers_busy_until_it_ends),
         cmocka_unit_test(test_own_pair_makes_a_writer_busy_until_it_ends),
         cmocka_unit_test(test_garbage_over_the_limit_without_a_reader_makes_nobody_busy),
