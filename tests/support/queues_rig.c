@@ -27,27 +27,7 @@ static const lk_bytes pks[QUEUES] = {{"p", 1}, {"p\0", 2}, {"\xff", 1}};
 static const lk_bytes own[OWN] = {{"", 0},  {"!", 1},   {"00", 2},  {"0Z", 2},
                                   {"Z", 1}, {"~\0", 2}, {"\xff", 1}};
 
-#define EXPECT(r, condition)                                                                    \
-    do {                                                                                        \
-        if (!(condition)) {                                                                     \
-            print_error("LK_TEST_SEED=%llu, step %llu\n", (unsigned long long)(r)->random.seed, \
-                        (unsigned long long)(r)->step);                                         \
-            assert_true(condition);                                                             \
-        }                                                                                       \
-    } while (0)
-#define EXPECT_SAME(r, wanted, got)                                                         \
-    do {                                                                                    \
-        lk_status wanted_ = (wanted), got_ = (got);                                         \
-        if (wanted_ != got_)                                                                \
-            print_error("%s, not %s\n", lk_status_string(got_), lk_status_string(wanted_)); \
-        EXPECT(r, wanted_ == got_);                                                         \
-    } while (0)
-
-static uint64_t
-draw(rig *r, uint64_t below)
-{
-    return kit_draw(&r->random, below);
-}
+#include "support/beside_model.h"
 
 static bool
 chance(rig *r, uint64_t one_in)
@@ -56,39 +36,6 @@ chance(rig *r, uint64_t one_in)
 }
 
 /* ---- comparisons ---- */
-
-static void
-items_match(rig *r, const lk_item *real, const lk_item *ideal)
-{
-    EXPECT(r, real != NULL);
-    EXPECT(r, kit_bytes_equal(real->key.pk, ideal->key.pk));
-    EXPECT(r, kit_bytes_equal(real->key.sk, ideal->key.sk));
-    EXPECT(r, kit_bytes_equal(real->data, ideal->data));
-    EXPECT(r, real->expires_at_ms == ideal->expires_at_ms);
-}
-
-static void
-key_matches(rig *r, lk_key key, const lk_item *real)
-{
-    lk_item ideal;
-    lk_status status = model_get(r->m, key, &ideal);
-    EXPECT(r, (real != NULL) == (status == LK_OK));
-    if (real != NULL)
-        items_match(r, real, &ideal);
-}
-
-static void
-query_matches(rig *r, const lk_query *query)
-{
-    size_t count = 0;
-    EXPECT(r, model_query(r->m, query, r->found, FOUND, &count) == LK_OK && count <= FOUND);
-    EXPECT(r, lk_query_items(r->k.db, query, r->k.result) == LK_OK);
-    EXPECT(r, lk_result_count(r->k.result) == count);
-    for (size_t i = 0; i < count; i++)
-        items_match(r, lk_result_item(r->k.result, i), &r->found[i]);
-    size_t counted = SIZE_MAX;
-    EXPECT(r, lk_count(r->k.db, query, &counted) == LK_OK && counted == count);
-}
 
 static void
 stats_match(rig *r, size_t queue)
