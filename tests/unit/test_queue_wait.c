@@ -2,7 +2,8 @@
  *
  * Waiting for jobs, by call and by descriptor, for time to pass: on the machine's clocks, for a few
  * milliseconds. How long a wait took is only ever compared with the least that it may take. A
- * thread that is never woken is ended by the alarm. Waits for what others do: the conformance suite.
+ * thread that is never woken is ended by the alarm. Waits for what others do stand in the
+ * conformance suite.
  */
 #include <poll.h>
 #include <pthread.h>
