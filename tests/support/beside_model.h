@@ -33,9 +33,9 @@ static void
 items_match(rig *r, const lk_item *real, const lk_item *ideal)
 {
     EXPECT(r, real != NULL);
-    EXPECT(r, kit_bytes_equal(real->key.pk, ideal->key.pk));
-    EXPECT(r, kit_bytes_equal(real->key.sk, ideal->key.sk));
-    EXPECT(r, kit_bytes_equal(real->data, ideal->data));
+    EXPECT(r, lkc_equal(real->key.pk, ideal->key.pk));
+    EXPECT(r, lkc_equal(real->key.sk, ideal->key.sk));
+    EXPECT(r, lkc_equal(real->data, ideal->data));
     EXPECT(r, real->expires_at_ms == ideal->expires_at_ms);
 }
 

@@ -53,8 +53,8 @@ static bool
 result_holds(const lk_result *result, lk_key key, const char *data)
 {
     const lk_item *item = lk_result_item(result, 0);
-    return lk_result_count(result) == 1 && item != NULL && kit_bytes_equal(item->key.pk, key.pk) &&
-           kit_bytes_equal(item->key.sk, key.sk) && kit_bytes_are(item->data, data);
+    return lk_result_count(result) == 1 && item != NULL && lkc_equal(item->key.pk, key.pk) &&
+           lkc_equal(item->key.sk, key.sk) && lkc_is(item->data, data);
 }
 
 bool

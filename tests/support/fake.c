@@ -669,7 +669,7 @@ fake_rig_of(lk_db *db)
     fake_rig rig = {.db = db, .result = lk_result_new()};
     assert_non_null(rig.result);
     rig.claim = (lk_claim){lk_key_of("p", "s"), 5, 6, 7};
-    kit_fill(&rig.out, sizeof rig.out);
+    lkc_fill(&rig.out, sizeof rig.out);
     return rig;
 }
 
@@ -682,7 +682,7 @@ fake_rig_answers(fake_rig *rig, uint64_t but, lk_status wanted)
         if (but != 0 && (fake_calls[i].needs & ~but) == 0)
             continue;
         lk_status status = fake_calls[i].run(rig);
-        if (status != wanted || !kit_is_filled(&rig->out, sizeof rig->out) ||
+        if (status != wanted || !lkc_is_filled(&rig->out, sizeof rig->out) ||
             lk_result_count(rig->result) != 0)
             fail_msg("%s: %s, or it touched its outputs", fake_calls[i].name,
                      lk_status_string(status));

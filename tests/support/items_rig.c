@@ -442,8 +442,7 @@ step_partitions(rig *r)
         EXPECT(r, got <= (limit == 0 ? KEYS : limit) && (status != LK_OK || got != 0));
         for (size_t i = 0; i < got; i++) {
             size_t at = seen++;
-            while (at < count &&
-                   !kit_bytes_equal(wanted[at], lk_result_item(r->k.result, i)->key.pk))
+            while (at < count && !lkc_equal(wanted[at], lk_result_item(r->k.result, i)->key.pk))
                 at++;
             EXPECT(r, at < count);
             lk_bytes found = wanted[at];

@@ -180,16 +180,6 @@ kit_item(const char *pk, const char *sk, const char *data)
     return (lk_item){.key = lk_key_of(pk, sk), .data = lk_string(data)};
 }
 
-lk_key
-kit_numbered(const char *pk, uint64_t i)
-{
-    static _Thread_local char buffer[8][24];
-    static _Thread_local unsigned turn;
-    char *text = buffer[turn++ % 8];
-    snprintf(text, sizeof buffer[0], "%08llu", (unsigned long long)i);
-    return lk_key_of(pk, text);
-}
-
 void
 kit_set(kit *k, const char *pk, const char *sk, const char *data)
 {
@@ -207,19 +197,6 @@ kit_lock(kit *k, lk_key key)
 }
 
 bool
-kit_bytes_equal(lk_bytes left, lk_bytes right)
-{
-    return left.size == right.size &&
-           (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
-}
-
-bool
-kit_bytes_are(lk_bytes bytes, const char *text)
-{
-    return kit_bytes_equal(bytes, lk_string(text));
-}
-
-bool
 kit_holds(kit *k, lk_key key, const char *data)
 {
     lk_status status = lk_get(k->db, key, k->result);
@@ -228,34 +205,8 @@ kit_holds(kit *k, lk_key key, const char *data)
     if (status != LK_OK || lk_result_count(k->result) != 1)
         return false;
     const lk_item *item = lk_result_item(k->result, 0);
-    return item != NULL && kit_bytes_equal(item->key.pk, key.pk) &&
-           kit_bytes_equal(item->key.sk, key.sk) && kit_bytes_are(item->data, data);
-}
-
-void
-kit_assert_status(lk_status wanted, lk_status got, const char *call, const char *file, int line)
-{
-    if (wanted == got)
-        return;
-    print_error("%s:%d: %s: %s, not %s\n", file, line, call, lk_status_string(got),
-                lk_status_string(wanted));
-    _fail(file, line);
-}
-
-void
-kit_fill(void *memory, size_t size)
-{
-    memset(memory, 0xa5, size);
-}
-
-bool
-kit_is_filled(const void *memory, size_t size)
-{
-    const unsigned char *bytes = memory;
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] != 0xa5)
-            return false;
-    return true;
+    return item != NULL && lkc_equal(item->key.pk, key.pk) && lkc_equal(item->key.sk, key.sk) &&
+           lkc_is(item->data, data);
 }
 
 /* ---- randomness ---- */

@@ -7,19 +7,7 @@
 #ifndef LATCHKEY_TESTS_KIT_H
 #define LATCHKEY_TESTS_KIT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include <latchkey/adapter.h>
-
+#include "conformance/suite/shared.h"
 #include "support/scale.h"
 
 #define KIT_START_MS INT64_C(1700000000000)
@@ -74,23 +62,10 @@ void kit_sweep(kit *k);
 
 lk_key kit_key(const char *pk, const char *sk);
 lk_item kit_item(const char *pk, const char *sk, const char *data);
-/* The key of number `i`, in one of eight rotating buffers of the thread. */
-lk_key kit_numbered(const char *pk, uint64_t i);
 void kit_set(kit *k, const char *pk, const char *sk, const char *data);
 lk_lock kit_lock(kit *k, lk_key key);
 /* Does `key` hold exactly `data`? NULL: is it absent? */
 bool kit_holds(kit *k, lk_key key, const char *data);
-bool kit_bytes_equal(lk_bytes left, lk_bytes right);
-bool kit_bytes_are(lk_bytes bytes, const char *text);
-
-/* Fails the test with both names. */
-#define assert_status(wanted, call) kit_assert_status((wanted), (call), #call, __FILE__, __LINE__)
-void kit_assert_status(lk_status wanted, lk_status got, const char *call, const char *file,
-                       int line);
-
-/* Is every byte of `memory` 0xa5, as kit_fill left it? */
-void kit_fill(void *memory, size_t size);
-bool kit_is_filled(const void *memory, size_t size);
 
 /* ---- randomness ---- */
 

@@ -54,7 +54,7 @@ stats_match(rig *r, size_t queue)
 static void
 ulid_learn(rig *r, size_t queue, lk_bytes sk)
 {
-    EXPECT(r, jobs_is_ulid(sk));
+    EXPECT(r, lkc_is_ulid(sk));
     EXPECT(r, memcmp(r->last[queue], sk.data, ULID_SIZE) < 0);
     memcpy(r->last[queue], sk.data, ULID_SIZE);
     memcpy(r->known[queue][r->known_count[queue]++ % KNOWN], sk.data, ULID_SIZE);
@@ -211,7 +211,7 @@ displaced_learn(rig *r, const lk_pull_options *options)
     lk_item ideal;
     lk_query query = {.pk = options->dead_pk};
     size_t queue = 0;
-    while (!kit_bytes_equal(pks[queue], options->dead_pk))
+    while (!lkc_equal(pks[queue], options->dead_pk))
         queue++;
     EXPECT(r, lk_query_items(r->k.db, &query, r->k.result) == LK_OK);
     for (size_t i = 0; i < lk_result_count(r->k.result); i++) {
@@ -229,7 +229,7 @@ pull_with(rig *r, size_t queue, const lk_pull_options *options)
 {
     size_t count = 0;
     lk_status said = lk_queue_pull(r->k.db, options, r->pushed);
-    if (options->max_receives != 0 && !kit_bytes_equal(options->pk, options->dead_pk))
+    if (options->max_receives != 0 && !lkc_equal(options->pk, options->dead_pk))
         displaced_learn(r, options);
     EXPECT_SAME(r, model_queue_pull(r->m, options, r->found, r->found_claims, FOUND, &count), said);
     if (said != LK_OK)
@@ -239,8 +239,8 @@ pull_with(rig *r, size_t queue, const lk_pull_options *options)
         const lk_claim *real = lk_result_claim(r->pushed, i), *ideal = &r->found_claims[i];
         items_match(r, lk_result_item(r->pushed, i), &r->found[i]);
         EXPECT(r, real != NULL && real->token != 0);
-        EXPECT(r, kit_bytes_equal(real->key.pk, ideal->key.pk));
-        EXPECT(r, kit_bytes_equal(real->key.sk, ideal->key.sk));
+        EXPECT(r, lkc_equal(real->key.pk, ideal->key.pk));
+        EXPECT(r, lkc_equal(real->key.sk, ideal->key.sk));
         EXPECT(r, real->receives == ideal->receives);
         EXPECT(r, real->deadline_ms == ideal->deadline_ms);
         if (count < 20 || chance(r, 30))
@@ -482,7 +482,7 @@ draft_learn(rig *r, draft *d)
         for (size_t i = 0; i < d->count; i++) {
             lk_key *key = &d->stored[i].key;
             if (d->writes[i].kind != LK_PUSH || key->sk.size != 0 ||
-                !kit_bytes_equal(key->pk, pks[queue]))
+                !lkc_equal(key->pk, pks[queue]))
                 continue;
             const lk_item *item = NULL;
             lk_item ideal;

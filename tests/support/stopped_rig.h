@@ -23,7 +23,7 @@ enum {
     YIELDS_MAX = 3000,
     HANG_SECONDS = 30,
     POINTS_DENSE = 80,
-    LAPSE_MS = JOB_VISIBILITY_MS + 1000,
+    LAPSE_MS = VISIBILITY_MS + 1000,
     RECHECK_MS = 250,
     PULLS_MAX = 5,
     SHORT_MS = 15000,
@@ -155,7 +155,7 @@ push_plain(size_t count)
 static int64_t
 main_ms(void)
 {
-    return test.company == TEND ? LONG_MS : JOB_VISIBILITY_MS;
+    return test.company == TEND ? LONG_MS : VISIBILITY_MS;
 }
 
 /* One pull; false: nothing there. A job has one holder. */
@@ -172,7 +172,7 @@ pull(size_t *number, int64_t visibility_ms)
     entry *e = &test.jobs[*number];
     assert_true(!e->held || e->claim.claim.deadline_ms < test.k.monotonic_ms);
     assert_int_equal(e->ended, 0);
-    job_keep(&e->claim, test.k.result, 0);
+    lkc_job_keep(&e->claim, test.k.result, 0);
     e->held = true;
     e->pulled++;
     return true;
@@ -243,7 +243,7 @@ work_on(size_t number, unsigned kind)
     lk_claim *claim = &e->claim.claim;
     switch (kind % 7) {
     case 0:
-        assert_status(LK_OK, STEP(lk_queue_extend(test.k.db, claim, JOB_VISIBILITY_MS + 10)));
+        assert_status(LK_OK, STEP(lk_queue_extend(test.k.db, claim, VISIBILITY_MS + 10)));
         acknowledge(e);
         break;
     case 1:
@@ -259,7 +259,7 @@ work_on(size_t number, unsigned kind)
     case 4:
         assert_status(LK_OK, STEP(lk_delete(test.k.db, &claim->key, 1)));
         ended(e);
-        assert_status(LK_LOST, STEP(lk_queue_extend(test.k.db, claim, JOB_VISIBILITY_MS)));
+        assert_status(LK_LOST, STEP(lk_queue_extend(test.k.db, claim, VISIBILITY_MS)));
         break;
     case 5:
         assert_status(LK_OK, STEP(lk_queue_release(test.k.db, claim, 10)));

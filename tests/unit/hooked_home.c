@@ -44,8 +44,8 @@ call_get_many(void)
 {
     lk_key keys[2] = {kit_key("p", "k"), kit_key("p", "pair")};
     assert_status(LK_OK, lk_get_many(m.k.db, keys, 2, m.k.result));
-    assert_true(kit_bytes_are(lk_result_item(m.k.result, 0)->data, "new"));
-    assert_true(kit_bytes_are(lk_result_item(m.k.result, 1)->data, "pair"));
+    assert_true(lkc_is(lk_result_item(m.k.result, 0)->data, "new"));
+    assert_true(lkc_is(lk_result_item(m.k.result, 1)->data, "pair"));
 }
 
 static void
@@ -54,7 +54,7 @@ call_query(void)
     lk_query query = {.pk = lk_string("p")};
     assert_status(LK_OK, lk_query_items(m.k.db, &query, m.k.result));
     assert_int_equal(lk_result_count(m.k.result), 2);
-    assert_true(kit_bytes_are(lk_result_item(m.k.result, 0)->data, "new"));
+    assert_true(lkc_is(lk_result_item(m.k.result, 0)->data, "new"));
 }
 
 static void
@@ -71,7 +71,7 @@ call_get_locked(void)
     lk_lock locks[2];
     assert_status(LK_OK, lk_get_locked(m.k.db, keys, 2, locks, m.k.result));
     assert_true(locks[0].version == m.lock.version && locks[1].version == m.pair_lock.version);
-    assert_true(kit_bytes_are(lk_result_item(m.k.result, 0)->data, "new"));
+    assert_true(lkc_is(lk_result_item(m.k.result, 0)->data, "new"));
 }
 
 static void
@@ -283,13 +283,13 @@ test_item_that_is_written_often_costs_what_it_did(void **state)
     char text[65] = {0};
     memset(text, 'x', 64);
     for (uint64_t i = 0; i < 1000; i++) {
-        lk_item item = {kit_numbered("many", i), lk_string(text), 0};
+        lk_item item = {lkc_numbered("many", i), lk_string(text), 0};
         assert_status(LK_OK, lk_set(k->db, &item, 1));
     }
     kit_sweep(k);
     size_t before = atomic_load(&k->memory.bytes), blocks = atomic_load(&k->memory.blocks);
     for (uint64_t n = 0; n < 100000; n++) {
-        lk_item item = {kit_numbered("many", n % 7 == 0 ? n * 31 % 1000 : n % 1000),
+        lk_item item = {lkc_numbered("many", n % 7 == 0 ? n * 31 % 1000 : n % 1000),
                         lk_string(text), 0};
         assert_status(LK_OK, lk_set(k->db, &item, 1));
     }

@@ -37,7 +37,7 @@ claim_first(void)
 {
     lk_pull_options options = {.pk = lk_string("q"), .visibility_ms = SHORT_MS};
     assert_status(LK_OK, lk_queue_pull(test.k.db, &options, test.k.result));
-    job_keep(&test.mine, test.k.result, 0);
+    lkc_job_keep(&test.mine, test.k.result, 0);
     assert_string_equal(test.mine.data, "00000000");
     kit_advance(&test.k, 10);
 }
@@ -147,7 +147,7 @@ static lk_status
 pull_its(size_t max_jobs, uint32_t max_receives)
 {
     lk_pull_options options = {.pk = lk_string("q"),
-                               .visibility_ms = JOB_VISIBILITY_MS,
+                               .visibility_ms = VISIBILITY_MS,
                                .max_jobs = max_jobs,
                                .max_receives = max_receives};
     if (max_receives != 0)
@@ -194,7 +194,7 @@ run_release_delayed(void)
 static lk_status
 run_extend(void)
 {
-    return lk_queue_extend(test.k.db, &test.mine.claim, JOB_VISIBILITY_MS);
+    return lk_queue_extend(test.k.db, &test.mine.claim, VISIBILITY_MS);
 }
 
 static lk_status
@@ -269,11 +269,11 @@ commit_look(void)
     if (!op_commits())
         return;
     assert_status(LK_OK, STEP(lk_get_many(test.k.db, keys, 3, test.k.result)));
-    bool done = kit_bytes_are(lk_result_item(test.k.result, 1)->data, "new");
+    bool done = lkc_is(lk_result_item(test.k.result, 1)->data, "new");
     if (test.op->run != run_commit_release)
         assert_int_equal(done, lk_result_item(test.k.result, 0) == NULL);
     if (test.op->run != run_commit_push)
-        assert_int_equal(done, kit_bytes_are(lk_result_item(test.k.result, 2)->data, "new"));
+        assert_int_equal(done, lkc_is(lk_result_item(test.k.result, 2)->data, "new"));
 }
 
 /* What is in the stopped thread's hands is made to be something else, as far as it is there. */
@@ -354,7 +354,7 @@ its_jobs_judge(void)
     for (size_t i = 0; test.op->pulls && test.status == LK_OK && i < lk_result_count(test.its);
          i++) {
         job j;
-        job_keep(&j, test.its, i);
+        lkc_job_keep(&j, test.its, i);
         entry *e = &test.jobs[job_number(lk_result_item(test.its, i))];
         lk_status status = lk_queue_acknowledge(test.k.db, &j.claim, 1);
         assert_true((HOLDER & BIT(status)) != 0);
@@ -437,7 +437,7 @@ decoy_claim(void)
     lk_item item = {.key = lk_key_of("q", NULL), .data = text_of(NUMBER_DECOY)};
     assert_status(LK_OK, lk_queue_push(test.k.db, &item, 1, NULL, NULL));
     test.jobs[NUMBER_DECOY].known = true;
-    assert_true(pull(&number, JOB_VISIBILITY_MS));
+    assert_true(pull(&number, VISIBILITY_MS));
     assert_int_equal(number, NUMBER_DECOY);
 }
 

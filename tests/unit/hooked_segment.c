@@ -92,7 +92,7 @@ test_pushes_that_meet_at_the_end_of_a_segment_share_the_next_one(void **state)
             kit_open(&test.k, NULL);
             push_many(FIRST);
             part_begin(at, full ? part_push_all_but_one : part_push);
-            lk_status status = jobs_try_push(&test.k, "q", NULL, "x", NULL);
+            lk_status status = lkc_try_push(test.k.db, "q", NULL, "x", NULL);
             meeting.counts = false;
             assert_status(LK_OK, status);
             const lki_segment *tail = lki_load_acquire(&queue_get()->tail);
@@ -154,7 +154,7 @@ test_segment_that_ends_while_the_next_one_comes_goes_once(void **state)
     for (unsigned long at = 1;; at++) {
         kit_open(&test.k, NULL);
         jobs_push(&test.k, "q", NULL, "x");
-        assert_status(LK_OK, jobs_try_pull(&test.k, "q", &mine));
+        assert_status(LK_OK, lkc_try_pull(test.k.db, test.k.result, "q", &mine));
         push_many(FIRST - 1);
         lk_pull_options options = {.pk = lk_string("q"), .max_jobs = FIRST};
         assert_status(LK_OK, lk_queue_pull(test.k.db, &options, test.k.result));
@@ -164,7 +164,7 @@ test_segment_that_ends_while_the_next_one_comes_goes_once(void **state)
                           lk_queue_acknowledge(test.k.db, lk_result_claim(test.k.result, i), 1));
         part_begin(at, part_acknowledge);
         test.needs = NOTHING;
-        lk_status status = jobs_try_push(&test.k, "q", NULL, "x", NULL);
+        lk_status status = lkc_try_push(test.k.db, "q", NULL, "x", NULL);
         meeting.counts = false;
         assert_status(LK_OK, status);
         if (!meeting.met)
@@ -287,7 +287,7 @@ test_frontier_does_not_stay_on_a_segment_that_leaves(void **state)
             for (int i = 0; i < sweeps; i++)
                 part_sweep();
             part_begin(at, part_sweep);
-            lk_status status = jobs_try_pull(&test.k, "q", NULL);
+            lk_status status = lkc_try_pull(test.k.db, test.k.result, "q", NULL);
             meeting.counts = false;
             assert_status(LK_OK, status);
             for (int i = 0; i < 2 * SWEEPS; i++)
@@ -301,7 +301,7 @@ test_frontier_does_not_stay_on_a_segment_that_leaves(void **state)
             assert_true(found);
             assert_null(lki_load_acquire(&directory->page[0]->segment[1]));
             push_many(1);
-            assert_status(LK_OK, jobs_try_pull(&test.k, "q", NULL));
+            assert_status(LK_OK, lkc_try_pull(test.k.db, test.k.result, "q", NULL));
             kit_close(&test.k);
             if (!meeting.met)
                 break;

@@ -507,7 +507,7 @@ test_call_of_an_empty_push_and_acknowledge_reaches_no_operation(void **state)
     assert_status(LK_OK, lk_queue_acknowledge(db, NULL, 0));
     assert_int_equal(f->calls, 1);
     lk_statistics statistics;
-    kit_fill(&statistics, sizeof statistics);
+    lkc_fill(&statistics, sizeof statistics);
     assert_status(LK_OK, lk_statistics_read(db, &statistics)); /* zeroed before */
     assert_true(statistics.gets == 1 && statistics.sets == 0);
     lk_close(db);
@@ -639,8 +639,8 @@ test_open_copies_table_and_adapter(void **state)
     lk_adapter adapter = fake_adapter(f, 0);
     lk_db *db;
     assert_status(LK_OK, lk_adapter_open(&operations, &adapter, &db));
-    kit_fill(&operations, sizeof operations);
-    kit_fill(&adapter, sizeof adapter);
+    lkc_fill(&operations, sizeof operations);
+    lkc_fill(&adapter, sizeof adapter);
     assert_status(LK_OK, lk_set(db, NULL, 0));
     lk_close(db);
     assert_true(f->calls == 1 && f->closes == 1);
@@ -667,7 +667,7 @@ child_finds(fake *f, fake_rig *rig, lk_db *held)
     lk_adapter_release(held); /* closed before the fork */
     lk_close(rig->db);
     lk_close(rig->db);
-    if (!kit_is_filled(&rig->out, sizeof rig->out) || f->calls != 0 || f->closes != 1)
+    if (!lkc_is_filled(&rig->out, sizeof rig->out) || f->calls != 0 || f->closes != 1)
         return 103;
     /* What the child opens is its own. */
     lk_db *own = NULL;

@@ -63,13 +63,13 @@ test_get_into_that_is_put_together_copies_or_says_what_is_needed(void **state)
     char buffer[16];
     size_t size = 99;
     for (size_t capacity = 0; capacity <= sizeof buffer; capacity++) {
-        kit_fill(buffer, sizeof buffer);
+        lkc_fill(buffer, sizeof buffer);
         bool fits = capacity >= 8;
         lk_status status = lk_get_into(r->db, key_a, buffer, capacity, &size);
         assert_status(fits ? LK_OK : LK_TOO_SMALL, status);
         assert_int_equal(size, 8);
-        assert_true(fits ? memcmp(buffer, "12345678", 8) == 0 : kit_is_filled(buffer, 8));
-        assert_true(kit_is_filled(buffer + 8, sizeof buffer - 8));
+        assert_true(fits ? memcmp(buffer, "12345678", 8) == 0 : lkc_is_filled(buffer, 8));
+        assert_true(lkc_is_filled(buffer + 8, sizeof buffer - 8));
     }
     assert_status(LK_TOO_SMALL, lk_get_into(r->db, key_a, NULL, 0, &size));
     assert_status(LK_INVALID, lk_get_into(r->db, key_a, NULL, 1, &size));
@@ -94,7 +94,7 @@ test_get_into_that_is_put_together_without_memory_touches_nothing(void **state)
     for (int64_t nth = 1; status != LK_OK; nth++) {
         char buffer[8];
         size_t size = 99;
-        kit_fill(buffer, sizeof buffer);
+        lkc_fill(buffer, sizeof buffer);
         memory_fail(nth);
         status = lk_get_into(r->db, key_a, buffer, sizeof buffer, &size);
         memory_fail(0);
@@ -103,7 +103,7 @@ test_get_into_that_is_put_together_without_memory_touches_nothing(void **state)
         if (status == LK_OK)
             break;
         assert_status(LK_NO_MEMORY, status);
-        assert_true(size == 99 && kit_is_filled(buffer, sizeof buffer));
+        assert_true(size == 99 && lkc_is_filled(buffer, sizeof buffer));
         failures++;
     }
     assert_true(failures >= 3);
@@ -126,7 +126,7 @@ test_get_locked_that_is_put_together_reads_each_lock_before_its_item(void **stat
         assert_true(locks[i].version == 100 + i && locks[i].expires_at_ms == 200 + (int64_t)i);
         assert_true(locks[i].key.pk.data == keys[i].pk.data &&
                     locks[i].key.sk.data == keys[i].sk.data);
-        assert_true(kit_bytes_equal(lk_result_item(r->result, i)->key.sk, keys[i].sk));
+        assert_true(lkc_equal(lk_result_item(r->result, i)->key.sk, keys[i].sk));
     }
     assert_status(LK_OK, lk_get_locked(r->db, NULL, 0, NULL, r->result));
     assert_int_equal(lk_result_count(r->result), 0);
@@ -146,14 +146,14 @@ test_get_locked_that_fails_at_any_lock_touches_nothing(void **state)
         lk_lock locks[3];
         assert_status(LK_OK, lk_get(r->db, key_b, r->result));
         r->f.calls = 0;
-        kit_fill(locks, sizeof locks);
+        lkc_fill(locks, sizeof locks);
         r->f.scripted = true;
         if (at < 3)
             r->f.script[at] = LK_BUSY;
         else
             r->f.answer = LK_BUSY; /* get_lock has its script */
         assert_status(LK_BUSY, lk_get_locked(r->db, keys, 3, locks, r->result));
-        assert_true(kit_is_filled(locks, sizeof locks));
+        assert_true(lkc_is_filled(locks, sizeof locks));
         assert_int_equal(lk_result_count(r->result), 1);
         assert_int_equal(r->f.calls, at + 1);
         rig_close(r);
@@ -170,7 +170,7 @@ test_get_locked_that_is_put_together_without_memory_touches_nothing(void **state
     for (int64_t nth = 1; status != LK_OK; nth++) {
         lk_lock locks[2];
         lk_key keys[2] = {key_a, key_b};
-        kit_fill(locks, sizeof locks);
+        lkc_fill(locks, sizeof locks);
         memory_fail(nth);
         lk_result *result = lk_result_new();
         status = result == NULL ? LK_NO_MEMORY : lk_get_locked(r->db, keys, 2, locks, result);
@@ -181,7 +181,7 @@ test_get_locked_that_is_put_together_without_memory_touches_nothing(void **state
         assert_int_equal(atomic_load(&memory.blocks), 0);
         if (status != LK_OK) {
             assert_status(LK_NO_MEMORY, status);
-            assert_true(count == 0 && kit_is_filled(locks, sizeof locks));
+            assert_true(count == 0 && lkc_is_filled(locks, sizeof locks));
             failures++;
         }
     }
@@ -233,7 +233,7 @@ test_set_atomic_of_its_own_is_used_where_there_is_one(void **state)
     lk_item items[2] = {{.key = key_a}, {.key = key_a}};
     lk_lock lock = {.key = key_a};
     assert_status(LK_OK, lk_set_atomic(db, items, 1, &lock, 1, NULL));
-    kit_fill(&lock, sizeof lock);
+    lkc_fill(&lock, sizeof lock);
     assert_status(LK_OK, lk_get_locked(db, &key_b, 1, &lock, r->result));
     assert_string_equal(r->f.order, "ax");
     assert_true(lock.key.sk.data == key_b.sk.data && lock.key.sk.size == key_b.sk.size);

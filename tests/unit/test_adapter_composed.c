@@ -47,7 +47,7 @@ key_holds(lk_key key, const lk_bytes *data, int64_t expires_at_ms)
     lk_status status = lk_get(k.db, key, k.result);
     const lk_item *item = lk_result_item(k.result, 0);
     return data == NULL ? status == LK_NOT_FOUND
-                        : status == LK_OK && kit_bytes_equal(item->data, *data) &&
+                        : status == LK_OK && lkc_equal(item->data, *data) &&
                               item->expires_at_ms == expires_at_ms;
 }
 

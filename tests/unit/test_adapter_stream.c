@@ -154,8 +154,8 @@ stream_equals(rig *r, const lk_query *query)
             continue;
         found++;
         assert_status(LK_OK, lk_stream_next(stream, &item));
-        assert_true(kit_bytes_equal(item.key.sk, wanted.key.sk));
-        assert_true(kit_bytes_equal(item.data, wanted.data));
+        assert_true(lkc_equal(item.key.sk, wanted.key.sk));
+        assert_true(lkc_equal(item.data, wanted.data));
     }
     for (int i = 0; i < 3; i++)
         assert_status(LK_END, lk_stream_next(stream, &item));
@@ -211,7 +211,7 @@ test_stream_whose_page_fails_goes_on_where_it_was(void **state)
         lk_query query = {.pk = lk_string("p")};
         lk_stream *stream = NULL;
         lk_item item;
-        kit_fill(&item, sizeof item);
+        lkc_fill(&item, sizeof item);
         r->s.fails_at = at;
         int failures = 0;
         assert_status(LK_OK, lk_stream_open(r->db, &query, &stream));
@@ -223,7 +223,7 @@ test_stream_whose_page_fails_goes_on_where_it_was(void **state)
                 status = lk_stream_next(stream, &item);
             }
             assert_status(LK_OK, status);
-            assert_true(kit_bytes_are(item.key.sk, r->s.sks[i]));
+            assert_true(lkc_is(item.key.sk, r->s.sks[i]));
         }
         assert_int_equal(failures, 1);
         assert_status(LK_END, lk_stream_next(stream, &item));

@@ -112,8 +112,8 @@ test_inner_that_can_little_leaves_the_rest_unsupported(void **state)
         assert_int_equal(cached_asked(&c), i == 0 ? 2 : 1);
         assert_int_equal(lk_result_count(c.k.result), 3);
         assert_null(lk_result_item(c.k.result, 0));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "x"));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 2)->data, "y"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 1)->data, "x"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 2)->data, "y"));
     }
     lk_statistics statistics = cached_statistics(&c);
     assert_int_equal(statistics.sets, 0);
@@ -132,20 +132,20 @@ test_cache_over_a_cache_is_a_cache(void **state)
     cached_open(&c, NULL);
     assert_status(LK_OK, lk_cache_open(c.cache, &options, &outer));
     for (unsigned i = 0; i < 5; i++) {
-        lk_item item = {.key = kit_numbered("p", i), .data = lk_string("x")};
+        lk_item item = {.key = lkc_numbered("p", i), .data = lk_string("x")};
         assert_status(LK_OK, lk_set(outer, &item, 1));
         assert_status(LK_OK, lk_get(outer, item.key, c.k.result));
     }
     assert_int_equal(cached_asked(&c), 5);
     for (unsigned i = 0; i < 5; i++)
-        assert_status(LK_OK, lk_get(outer, kit_numbered("p", i), c.k.result));
+        assert_status(LK_OK, lk_get(outer, lkc_numbered("p", i), c.k.result));
     assert_int_equal(cached_asked(&c), 0);
     lk_statistics statistics;
     assert_status(LK_OK, lk_statistics_read(outer, &statistics));
     assert_int_equal(statistics.cache_items, 2); /* its own */
     assert_int_equal(statistics.cache_bytes, 2 * (72 + 1 + 8 + 1));
     assert_int_equal(statistics.sets, 5);
-    lk_key key = kit_numbered("p", 4);
+    lk_key key = lkc_numbered("p", 4);
     assert_status(LK_OK, lk_delete(outer, &key, 1));
     assert_status(LK_NOT_FOUND, lk_get(outer, key, c.k.result));
     assert_status(LK_NOT_FOUND, lk_get(c.cache, key, c.k.result));

@@ -164,7 +164,7 @@ reads(lk_key key, const char *data)
 {
     lk_result *result = lk_result_new();
     lk_status status = lk_get(outer, key, result);
-    bool right = status == LK_OK && kit_bytes_are(lk_result_item(result, 0)->data, data);
+    bool right = status == LK_OK && lkc_is(lk_result_item(result, 0)->data, data);
     lk_result_free(result);
     return right;
 }
@@ -195,8 +195,8 @@ read_many(void)
         keys[2 + i] = lk_key_of("q", names[i]);
     }
     assert_status(LK_OK, lk_get_many(outer, keys, COUNT + 2, result));
-    assert_true(kit_bytes_are(lk_result_item(result, 0)->data, "one"));
-    assert_true(kit_bytes_are(lk_result_item(result, 1)->data, "two"));
+    assert_true(lkc_is(lk_result_item(result, 0)->data, "one"));
+    assert_true(lkc_is(lk_result_item(result, 1)->data, "two"));
     assert_null(lk_result_item(result, 2));
     lk_result_free(result);
 }
@@ -236,8 +236,8 @@ call_all(void)
     size_t swept;
     assert_true(reads(one(), "one"));
     assert_status(LK_OK, lk_get_many(outer, keys, 2, c.k.result));
-    assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, "one"));
-    assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "two"));
+    assert_true(lkc_is(lk_result_item(c.k.result, 0)->data, "one"));
+    assert_true(lkc_is(lk_result_item(c.k.result, 1)->data, "two"));
     assert_status(LK_OK, lk_set(outer, items, 2));
     assert_true(reads(one(), "one"));
     assert_status(LK_OK, lk_get_lock(outer, one(), &locks[0]));
@@ -319,7 +319,7 @@ cross(void)
 static lk_status
 later_cross(cached *it, later *self)
 {
-    which = kit_bytes_are(self->key.sk, "1") ? 1 : 2;
+    which = lkc_is(self->key.sk, "1") ? 1 : 2;
     if (self->data != NULL) { /* as a write, which holds no load */
         lk_item item = {.key = self->key, .data = lk_string(self->data)};
         return lk_set(it->cache, &item, 1);

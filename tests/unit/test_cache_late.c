@@ -145,8 +145,8 @@ test_get_many_waits_once_for_several_hung_reads(void **state)
         assert_int_equal(joined(), 3);
         assert_int_equal(cached_asked(&c), i == 0 ? 4 : 0);
         assert_int_equal(atomic_load(&c.inner.calls[COUNTED_GET_MANY]), calls + 2);
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, "old"));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "two"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 0)->data, "old"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 1)->data, "two"));
         assert_null(lk_result_item(c.k.result, 2));
         assert_null(lk_result_item(c.k.result, 3));
     }
@@ -408,7 +408,7 @@ test_thread_that_ended_inside_is_waited_for_once(void **state)
     lk_key keys[2] = {the_key(), other_key()};
     for (int i = 0; i < 3; i++) {
         assert_status(LK_OK, lk_get_many(c.cache, keys, 2, c.k.result));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, "old"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 0)->data, "old"));
         assert_int_equal(joined(), 3);
     }
     lk_close(c.cache);

@@ -47,7 +47,7 @@ many_read(const later *l, const char *data)
     for (size_t i = 0; i < 3; i++) {
         const lk_item *item = lk_result_item(l->result, i);
         const char *wanted = i == 1 ? "two" : data;
-        if (wanted == NULL ? item != NULL : item == NULL || !kit_bytes_are(item->data, wanted))
+        if (wanted == NULL ? item != NULL : item == NULL || !lkc_is(item->data, wanted))
             return false;
     }
     return lk_result_count(l->result) == 3;
@@ -298,9 +298,9 @@ test_get_many_with_duplicates_asks_for_each_key_once(void **state)
         assert_int_equal(lk_result_count(c.k.result), 8);
         for (size_t i = 0; i < 8; i++) {
             const lk_item *item = lk_result_item(c.k.result, i);
-            bool there = kit_bytes_equal(keys[i].sk, no.sk);
+            bool there = lkc_equal(keys[i].sk, no.sk);
             assert_int_equal(item == NULL, there);
-            assert_true(item == NULL || kit_bytes_equal(item->key.sk, keys[i].sk));
+            assert_true(item == NULL || lkc_equal(item->key.sk, keys[i].sk));
         }
         assert_status(LK_OK, lk_get_many(c.cache, keys, 0, c.k.result));
         assert_int_equal(lk_result_count(c.k.result), 0);
@@ -330,7 +330,7 @@ test_get_many_of_many_keys_answers_each(void **state)
         for (size_t i = 0; i < COUNT; i++) {
             const lk_item *item = lk_result_item(c.k.result, i);
             assert_int_equal(item != NULL, i % 3 != 0);
-            assert_true(item == NULL || kit_bytes_are(item->data, names[i]));
+            assert_true(item == NULL || lkc_is(item->data, names[i]));
         }
     }
     assert_int_equal(cached_statistics(&c).cache_joined, 0);
@@ -348,9 +348,9 @@ test_get_many_of_hits_asks_nothing(void **state)
         assert_status(LK_OK, lk_get_many(c.cache, keys, 3, c.k.result));
         assert_int_equal(cached_asked(&c), i == 0 ? 2 : 0);
         assert_int_equal(atomic_load(&c.inner.calls[COUNTED_GET_MANY]), 1);
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, "old"));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 1)->data, "two"));
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 2)->data, "old"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 0)->data, "old"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 1)->data, "two"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 2)->data, "old"));
     }
     cached_close(&c);
 }
@@ -430,12 +430,12 @@ test_get_many_of_single_reads_that_fail_is_nothing(void **state)
         counted_fail(&c.inner, COUNTED_GET, COUNTED_BEFORE, nth, LK_UNAVAILABLE);
         assert_status(LK_UNAVAILABLE, lk_get_many(c.cache, keys, 3, c.k.result));
         assert_int_equal(lk_result_count(c.k.result), 1);
-        assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, "two"));
+        assert_true(lkc_is(lk_result_item(c.k.result, 0)->data, "two"));
     }
     assert_status(LK_OK, lk_get_many(c.cache, keys, 3, c.k.result));
-    assert_true(kit_bytes_are(lk_result_item(c.k.result, 0)->data, "old"));
+    assert_true(lkc_is(lk_result_item(c.k.result, 0)->data, "old"));
     assert_null(lk_result_item(c.k.result, 1));
-    assert_true(kit_bytes_are(lk_result_item(c.k.result, 2)->data, "two"));
+    assert_true(lkc_is(lk_result_item(c.k.result, 2)->data, "two"));
     cached_close(&c);
 }
 

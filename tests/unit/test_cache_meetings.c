@@ -109,7 +109,7 @@ check_reads_within(const writing *w, enum counted_when when)
     HOLDS(lk_get_many(c.cache, keys, 2, c.k.result) == LK_OK && cached_asked(&c) == 2);
     for (size_t i = 0; i < 2; i++) {
         const lk_item *item = lk_result_item(c.k.result, i);
-        HOLDS(now == NULL ? item == NULL : item != NULL && kit_bytes_are(item->data, now));
+        HOLDS(now == NULL ? item == NULL : item != NULL && lkc_is(item->data, now));
     }
     counted_go(&c.inner, w->call);
     HOLDS(later_join(&writer) == LK_OK);

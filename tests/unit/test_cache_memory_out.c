@@ -26,7 +26,7 @@ static lk_lock lock;
 static lk_key
 key_of(uint64_t i)
 {
-    return kit_numbered("q", i);
+    return lkc_numbered("q", i);
 }
 
 /* ---- before ---- */
@@ -112,7 +112,7 @@ call_get_many(lk_result *fresh)
     for (size_t i = 0; i < 7; i++) {
         const lk_item *item = lk_result_item(fresh, i);
         if ((item != NULL) != (numbers[i] < KEYS / 2) ||
-            (item != NULL && !kit_bytes_are(item->data, "old")))
+            (item != NULL && !lkc_is(item->data, "old")))
             return LK_INVALID;
     }
     return LK_OK;
@@ -272,12 +272,12 @@ is_coherent(void)
     bool good = result != NULL;
     static const char *const partitions[] = {"q", "dead"};
     for (uint64_t i = 0; i < 4 * KEYS; i++) {
-        lk_key key = kit_numbered(partitions[i / 2 % 2], i / 4);
+        lk_key key = lkc_numbered(partitions[i / 2 % 2], i / 4);
         lk_status status = lk_get(c.k.db, key, result);
         lk_status its = lk_get(c.cache, key, c.k.result);
         good = good && status == its &&
-               (status == LK_NOT_FOUND || kit_bytes_equal(lk_result_item(result, 0)->data,
-                                                          lk_result_item(c.k.result, 0)->data));
+               (status == LK_NOT_FOUND ||
+                lkc_equal(lk_result_item(result, 0)->data, lk_result_item(c.k.result, 0)->data));
     }
     lk_result_free(result);
     return good;

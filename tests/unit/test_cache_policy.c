@@ -12,7 +12,7 @@ static cached c;
 static lk_key
 key_of(uint64_t i)
 {
-    return kit_numbered("p", i);
+    return lkc_numbered("p", i);
 }
 
 /* The data of key i: its length says which. */

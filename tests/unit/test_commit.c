@@ -104,8 +104,8 @@ test_commits_that_fail_leave_no_cells(void **state)
     lk_lock stale = kit_lock(k, lk_key_of("p", "a")), now = stale;
     assert_status(LK_OK, lk_set_atomic(k->db, NULL, 0, &now, 1, NULL));
     for (uint64_t i = 0; i < 2000; i++) {
-        lk_item item = {.key = kit_numbered("new", i), .data = lk_string("x")};
-        lk_lock locks[2] = {{.key = kit_numbered("of nothing", i)}, stale};
+        lk_item item = {.key = lkc_numbered("new", i), .data = lk_string("x")};
+        lk_lock locks[2] = {{.key = lkc_numbered("of nothing", i)}, stale};
         assert_status(LK_RACE, lk_set_atomic(k->db, &item, 1, locks, 2, NULL));
     }
     for (int i = 0; i < 2000; i++)
@@ -119,7 +119,7 @@ test_refusals_make_no_cells(void **state)
 {
     kit *k = *state;
     for (uint64_t i = 0; i < 1000; i++) {
-        lk_key key = kit_numbered("new", i);
+        lk_key key = lkc_numbered("new", i);
         lk_item item = {.key = key, .data = lk_string("x")};
         lk_write writes[2] = {
             {.kind = LK_TOUCH, .item = {.key = key}},

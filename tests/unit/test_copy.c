@@ -61,8 +61,7 @@ stage_queue_inspect(void *state, const lk_key *keys, size_t count, lk_job *jobs)
     step_reach(s, BEFORE_INSPECT);
     memset(jobs, 0, count * sizeof *jobs);
     for (size_t i = 0; i < count; i++) {
-        bool is_key =
-            kit_bytes_equal(keys[i].pk, the_key.pk) && kit_bytes_equal(keys[i].sk, the_key.sk);
+        bool is_key = lkc_equal(keys[i].pk, the_key.pk) && lkc_equal(keys[i].sk, the_key.sk);
         bool is_jobs = keys[i].pk.size >= 4 && memcmp(keys[i].pk.data, "jobs", 4) == 0;
         if (is_key ? s->is_job : is_jobs)
             jobs[i] = (lk_job){LK_JOB_CLAIMED, 3, 99};
@@ -133,11 +132,11 @@ stage_fill(stage *s)
     static const char large[300000];
     memcpy(s->pks, pks, sizeof pks);
     for (unsigned i = 0; i < 700; i++) {
-        lk_item item = {.key = kit_numbered("many", i), .data = {&i, sizeof i}};
+        lk_item item = {.key = lkc_numbered("many", i), .data = {&i, sizeof i}};
         assert_status(LK_OK, lk_set(s->inner, &item, 1));
     }
     for (unsigned i = 0; i < JOBS + OTHERS; i++) {
-        lk_item job = {.key = kit_numbered("jobs", i), .data = {&i, sizeof i}};
+        lk_item job = {.key = lkc_numbered("jobs", i), .data = {&i, sizeof i}};
         job.key.pk = lk_string(i < JOBS ? "jobs" : "jobs too");
         assert_status(LK_OK, lk_queue_push(s->inner, &job, 1, NULL, NULL));
     }
@@ -149,7 +148,7 @@ stage_fill(stage *s)
     assert_status(LK_OK, lk_set(s->inner, &expires, 1));
     assert_status(LK_OK, lk_set(s->inner, &gone, 1));
     for (unsigned i = 0; i < 10; i++) {
-        lk_item item = {.key = kit_numbered("large", i), .data = {large, sizeof large}};
+        lk_item item = {.key = lkc_numbered("large", i), .data = {large, sizeof large}};
         assert_status(LK_OK, lk_set(s->inner, &item, 1));
     }
 }
@@ -164,7 +163,7 @@ partition_is_same(lk_db *left, lk_db *right, const char *pk)
     bool same = lk_result_count(a) == lk_result_count(b);
     for (size_t i = 0; same && i < lk_result_count(a); i++) {
         const lk_item *x = lk_result_item(a, i), *y = lk_result_item(b, i);
-        same = kit_bytes_equal(x->key.sk, y->key.sk) && kit_bytes_equal(x->data, y->data) &&
+        same = lkc_equal(x->key.sk, y->key.sk) && lkc_equal(x->data, y->data) &&
                x->expires_at_ms == y->expires_at_ms;
     }
     lk_result_free(a);
@@ -186,7 +185,7 @@ stage_is_copied(stage *s, kit *k)
     assert_status(LK_OK, lk_queue_pull(k->db, &pull, k->result));
     for (unsigned i = 0; i < JOBS; i++)
         same = same && lk_result_claim(k->result, i)->receives == 1 &&
-               kit_bytes_equal(lk_result_item(k->result, i)->key.sk, kit_numbered("jobs", i).sk);
+               lkc_equal(lk_result_item(k->result, i)->key.sk, lkc_numbered("jobs", i).sk);
     assert_status(LK_EMPTY, lk_queue_pull(k->db, &pull, k->result));
     pull.pk = lk_string("jobs too");
     assert_status(LK_OK, lk_queue_pull(k->db, &pull, k->result));
@@ -276,7 +275,7 @@ test_copy_of_nothing_writes_nothing(void **state)
     watcher w = {.calls = 0};
     lk_copy_options options = {.progress = watch, .context = &w};
     lk_copy_report report;
-    kit_fill(&report, sizeof report);
+    lkc_fill(&report, sizeof report);
     both_open();
     from.pks[0] = "never there";
     assert_status(LK_OK, lk_copy(from.db, to.db, &options, &report));
@@ -308,7 +307,7 @@ test_copy_with_bad_arguments_does_nothing(void **state)
     (void)state;
     lk_copy_options large = {.batch = LK_COMMIT_MAX + 1};
     lk_copy_report report;
-    kit_fill(&report, sizeof report);
+    lkc_fill(&report, sizeof report);
     both_open();
     stage_fill(&from);
     assert_status(LK_INVALID, lk_copy(NULL, to.db, NULL, &report));
@@ -324,7 +323,7 @@ test_copy_with_bad_arguments_does_nothing(void **state)
     assert_status(LK_INVALID, lk_copy(cache, another, NULL, &report));
     lk_close(another);
     lk_close(cache);
-    assert_true(kit_is_filled(&report, sizeof report));
+    assert_true(lkc_is_filled(&report, sizeof report));
     assert_int_equal(kit_statistics(&to).sets, 0);
     both_close();
 }
@@ -564,7 +563,7 @@ both_open_with_key(bool job)
     from.pks[0] = "few";
     from.pks[1] = "q";
     for (unsigned i = 0; i < 19; i++) {
-        lk_item item = {.key = kit_numbered("few", i), .data = {"x", 1}};
+        lk_item item = {.key = lkc_numbered("few", i), .data = {"x", 1}};
         assert_status(LK_OK, lk_set(from.inner, &item, 1));
     }
     kit_set(&from.k, "q", "item", "item");

@@ -52,9 +52,8 @@ sample_of(sample *s, unsigned i, unsigned round)
 static bool
 items_are_equal(const lk_item *left, const lk_item *right)
 {
-    return kit_bytes_equal(left->key.pk, right->key.pk) &&
-           kit_bytes_equal(left->key.sk, right->key.sk) &&
-           kit_bytes_equal(left->data, right->data) && left->expires_at_ms == right->expires_at_ms;
+    return lkc_equal(left->key.pk, right->key.pk) && lkc_equal(left->key.sk, right->key.sk) &&
+           lkc_equal(left->data, right->data) && left->expires_at_ms == right->expires_at_ms;
 }
 
 static bool
@@ -73,7 +72,7 @@ samples_add(lk_result *result, unsigned count, unsigned round, unsigned holes, b
     for (unsigned i = 0; status == LK_OK && i < count; i++) {
         lk_item item = sample_of(&s, i, round);
         status = lk_result_add(result, is_hole(i, holes) ? NULL : &item);
-        kit_fill(&s, sizeof s); /* it was copied */
+        lkc_fill(&s, sizeof s); /* it was copied */
     }
     if (status == LK_OK && more)
         status = lk_result_more(result, sample_of(&s, count, round).key.sk);
@@ -200,7 +199,7 @@ test_draft_whose_input_lies_in_the_result_copies_it(void **state)
     }
     lk_bytes sk;
     assert_true(lk_result_has_more(result, &sk));
-    assert_true(kit_bytes_equal(sk, sample_of(&s, 9, 3).key.sk));
+    assert_true(lkc_equal(sk, sample_of(&s, 9, 3).key.sk));
 }
 
 /* ---- claims ---- */
@@ -254,7 +253,7 @@ test_draft_with_more_says_behind_which_sk(void **state)
         lk_result_publish(result);
         assert_true(samples_are_there(result, count, 4, 0));
         assert_true(lk_result_has_more(result, &sk));
-        assert_true(kit_bytes_equal(sk, sample_of(&s, count, 4).key.sk));
+        assert_true(lkc_equal(sk, sample_of(&s, count, 4).key.sk));
     }
     /* The last one counts; items may follow it; an empty sk is one too. */
     lk_result_draft(result);
@@ -266,7 +265,7 @@ test_draft_with_more_says_behind_which_sk(void **state)
     }
     lk_result_publish(result);
     assert_true(samples_are_there(result, 300, 1, 0));
-    assert_true(lk_result_has_more(result, &sk) && kit_bytes_are(sk, "second"));
+    assert_true(lk_result_has_more(result, &sk) && lkc_is(sk, "second"));
     lk_result_draft(result);
     assert_status(LK_OK, lk_result_more(result, (lk_bytes){NULL, 0}));
     lk_result_publish(result);

@@ -153,7 +153,7 @@ test_child_of_a_thread_that_reads_gets_invalid(void **state)
     lk_read_begin(k->db);
     assert_status(LK_OK, lk_view(k->db, lk_key_of("p", "s"), &view));
     assert_int_equal(fork_once(k, NULL, lock), CHILD_OK);
-    assert_true(kit_bytes_are(view.data, "x"));
+    assert_true(lkc_is(view.data, "x"));
     lk_read_end(k->db);
 }
 
@@ -165,7 +165,7 @@ test_child_gets_invalid_from_an_open_stream(void **state)
     lk_stream *stream = NULL;
     lk_query query = {.pk = lk_string("p")};
     for (uint64_t i = 0; i < 1000; i++) {
-        item = (lk_item){.key = kit_numbered("p", i)};
+        item = (lk_item){.key = lkc_numbered("p", i)};
         assert_status(LK_OK, lk_set(k->db, &item, 1));
     }
     assert_status(LK_OK, lk_stream_open(k->db, &query, &stream));
@@ -206,7 +206,7 @@ busy_run(void *context)
     lk_result *result = lk_result_new();
     pthread_barrier_wait(&b->start);
     for (uint64_t i = 0; !atomic_load(&b->stop); i++) {
-        lk_key keys[2] = {kit_numbered("p", i % 100), kit_numbered("q", i % 77)};
+        lk_key keys[2] = {lkc_numbered("p", i % 100), lkc_numbered("q", i % 77)};
         lk_item items[2] = {{.key = keys[0], .data = lk_string("x")}, {.key = keys[1]}};
         lk_lock lock;
         (void)!lk_set(b->k->db, items, 2);

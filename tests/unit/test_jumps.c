@@ -47,7 +47,7 @@ test_realtime_clock_that_jumps_ends_lives_and_nothing_else(void **state)
         jobs_push(&k, "q", NULL, "claimed");
         assert_pull(&k, "q", "claimed", &held);
         jobs_push(&k, "q", NULL, "ready");
-        jobs_push_delayed(&k, "q", NULL, "delayed", LIFE_MS);
+        lkc_push_delayed(k.db, "q", NULL, "delayed", LIFE_MS);
 
         clock_jump(&k.now_ms, jumps[i]);
         bool lives = jumps[i] <= LIFE_MS;
@@ -84,8 +84,8 @@ test_monotonic_clock_that_jumps_ends_claims_and_delays_and_nothing_else(void **s
         jobs_push(&k, "q", NULL, "claimed");
         lk_pull_options pull = {.pk = lk_string("q"), .visibility_ms = LIFE_MS};
         assert_status(LK_OK, lk_queue_pull(k.db, &pull, k.result));
-        job_keep(&held, k.result, 0);
-        jobs_push_delayed(&k, "q", NULL, "delayed", LIFE_MS);
+        lkc_job_keep(&held, k.result, 0);
+        lkc_push_delayed(k.db, "q", NULL, "delayed", LIFE_MS);
 
         clock_jump(&k.monotonic_ms, jumps[i]);
         bool lapsed = jumps[i] > LIFE_MS, due = jumps[i] >= LIFE_MS;

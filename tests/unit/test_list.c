@@ -17,7 +17,7 @@ enum { STAYING = 300, COMING = 6000, PAIRED = 1 << 19 };
 static lk_bytes
 pk_of(size_t number)
 {
-    return kit_numbered("", number).sk;
+    return lkc_numbered("", number).sk;
 }
 
 static void
@@ -43,7 +43,7 @@ page_read(kit *k, lk_position *position, size_t limit, unsigned *seen, size_t ro
         assert_true(item->key.pk.size < sizeof name);
         memcpy(name, item->key.pk.data, item->key.pk.size);
         size_t number = strtoul(name, NULL, 10);
-        assert_true(number < room && kit_bytes_equal(item->key.pk, pk_of(number)));
+        assert_true(number < room && lkc_equal(item->key.pk, pk_of(number)));
         seen[number]++;
     }
     return true;
@@ -184,7 +184,7 @@ test_list_passes_over_what_is_not_live(void **state)
     for (size_t i = 0; i < DEAD; i++) {
         lk_item item = {.key = {pk_of(i), {NULL, 0}}, .expires_at_ms = KIT_START_MS};
         assert_status(LK_OK, lk_set(k->db, &item, 1));
-        (void)kit_lock(k, kit_numbered("locked", i));
+        (void)kit_lock(k, lkc_numbered("locked", i));
     }
     assert_status(LK_OK, lk_list_partitions(k->db, &position, 1, k->result));
     kit_advance(k, 1);

@@ -32,14 +32,14 @@ test_queues_that_are_used_once_go_by_themselves(void **state)
     for (int i = 0; i < 3000; i++) {
         name_make(name, i);
         jobs_push(&r->k, name, "1", "x");
-        assert_status(LK_OK, jobs_try_pull(&r->k, name, NULL));
+        assert_status(LK_OK, lkc_try_pull(r->k.db, r->k.result, name, NULL));
         assert_status(LK_OK, lk_delete(r->k.db, &(lk_key){lk_string(name), lk_string("1")}, 1));
         assert_empty(&r->k, name);
         if (i == 0)
-            assert_int_equal(jobs_statistics(&r->k, first).empty_pulls, 1);
+            assert_int_equal(lkc_stats(r->k.db, first).empty_pulls, 1);
         kit_advance(&r->k, 1000);
     }
-    assert_int_equal(jobs_statistics(&r->k, first).empty_pulls, 0);
+    assert_int_equal(lkc_stats(r->k.db, first).empty_pulls, 0);
     lmdb_close(r);
     assert_true(queues_count(r) < 200); /* 60 of them are younger than a minute */
     lmdb_open(r);
@@ -53,7 +53,7 @@ test_numbers_of_strangers_go_by_themselves(void **state)
     lmdb_rig *r = *state;
     enum { STRANGERS = 3000, LIVE = 100 };
     for (uint64_t i = 0; i < STRANGERS; i++) {
-        lk_key key = kit_numbered("hits", i);
+        lk_key key = lkc_numbered("hits", i);
         lk_lock lock;
         int64_t value = 0;
         assert_status(LK_OK, lk_get_locked(r->k.db, &key, 1, &lock, r->k.result));
@@ -84,9 +84,9 @@ test_queues_in_use_stay(void **state)
         assert_status(LK_OK, lk_queue_purge(r->k.db, lk_string(name), NULL));
         kit_advance(&r->k, 1000);
     }
-    assert_int_equal(jobs_statistics(&r->k, "has a job").pushes, 1);
-    assert_int_equal(jobs_statistics(&r->k, "closed").pushes, 1);
-    assert_status(LK_CLOSED, jobs_try_push(&r->k, "closed", "2", "x", NULL));
+    assert_int_equal(lkc_stats(r->k.db, "has a job").pushes, 1);
+    assert_int_equal(lkc_stats(r->k.db, "closed").pushes, 1);
+    assert_status(LK_CLOSED, lkc_try_push(r->k.db, "closed", "2", "x", NULL));
     assert_pull(&r->k, "has a job", "x", NULL);
 }
 
@@ -98,20 +98,20 @@ test_empty_pulls_are_counted_until_their_queue_goes(void **state)
     enum { QUEUES = 700 };
     for (int i = 0; i < QUEUES; i++) {
         name_make(name, i);
-        jobs_push_delayed(&r->k, name, "1", "x", LK_HOURS(1));
+        lkc_push_delayed(r->k.db, name, "1", "x", LK_HOURS(1));
         for (int k = 0; k <= i % 3; k++)
             assert_empty(&r->k, name);
     }
     for (int i = 0; i < QUEUES; i++) {
         name_make(name, i);
-        assert_int_equal(jobs_statistics(&r->k, name).empty_pulls, 1 + i % 3);
+        assert_int_equal(lkc_stats(r->k.db, name).empty_pulls, 1 + i % 3);
         assert_status(LK_OK, lk_queue_purge(r->k.db, lk_string(name), NULL));
     }
     kit_advance(&r->k, LK_MINUTES(2));
     assert_status(LK_OK, lk_sweep(r->k.db, 0, NULL));
     for (int i = 0; i < QUEUES; i++) {
         name_make(name, i);
-        assert_int_equal(jobs_statistics(&r->k, name).empty_pulls, 0);
+        assert_int_equal(lkc_stats(r->k.db, name).empty_pulls, 0);
     }
 }
 
@@ -135,7 +135,7 @@ push_by(lmdb_rig *r, bool commits, const char *data, const lk_push_options *opti
                           {.kind = LK_PUSH, .item = kit_item("q", NULL, data), .push = options}};
     lk_conflict conflict = {77, 77, 77};
     if (!commits)
-        return jobs_try_push(&r->k, "q", NULL, data, options);
+        return lkc_try_push(r->k.db, "q", NULL, data, options);
     lk_status status = lk_commit(r->k.db, writes, 2, NULL, 0, &conflict);
     assert_int_equal(conflict.write, status == LK_OK ? 77 : 1);
     assert_true(kit_holds(&r->k, writes[0].item.key, status == LK_OK ? data : "new"));
@@ -191,7 +191,7 @@ test_push_takes_out_a_bounded_part_of_what_has_expired(void **state)
     kit_advance(&r->k, 11);
     lk_push_options options = {.max_depth = 2};
     for (uint64_t out = 0; out < MANY;) {
-        lk_status status = jobs_try_push(&r->k, "q", NULL, "new", &options);
+        lk_status status = lkc_try_push(r->k.db, "q", NULL, "new", &options);
         uint64_t now = kit_statistics(&r->k).expired_swept;
         assert_true(now - out <= MOST && (now - out >= LEAST || now == MANY));
         assert_status(MANY - now > options.max_depth ? LK_BUSY : LK_OK, status);
@@ -237,7 +237,7 @@ clocks_use(lmdb_rig *r, int64_t realtime_ms, int64_t monotonic_ms)
     atomic_store(&r->k.now_ms, realtime_ms);
     atomic_store(&r->k.monotonic_ms, monotonic_ms);
     for (size_t i = 0; i < KIT_COUNT(lengths); i++) {
-        lk_item item = {kit_numbered("p", i), lk_string("x"), lengths[i]};
+        lk_item item = {lkc_numbered("p", i), lk_string("x"), lengths[i]};
         assert_status(LK_OK, lk_set(r->k.db, &item, 1));
         assert_true(lk_get_lock(r->k.db, item.key, &lock) >= LK_OK);
         item.key.pk = lk_string("q");

@@ -108,7 +108,7 @@ place_push(place *p, uint64_t count)
                           .data = {&i, sizeof i},
                           .expires_at_ms = i % 7 == 0 ? KIT_START_MS + 50 : 0};
         if (i % 3 == 0)
-            pushed.key.sk = kit_numbered("", i).sk;
+            pushed.key.sk = lkc_numbered("", i).sk;
         lk_push_options options = {.delay_ms = i % 5 == 0 ? 1000 : 0};
         assert_status(LK_OK, lk_queue_push(p->db, &pushed, 1, &options, NULL));
     }
@@ -136,7 +136,7 @@ all_is_in(lk_db *left, lk_db *right)
             for (; (status = lk_stream_next(stream, &item)) == LK_OK; count++) {
                 assert_status(LK_OK, lk_get(right, item.key, found));
                 const lk_item *its = lk_result_item(found, 0);
-                assert_true(kit_bytes_equal(its->data, item.data) &&
+                assert_true(lkc_equal(its->data, item.data) &&
                             its->expires_at_ms == item.expires_at_ms);
             }
             assert_status(LK_END, status);

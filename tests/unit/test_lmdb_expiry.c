@@ -173,7 +173,7 @@ test_lock_of_an_expired_job_takes_the_job_out(void **state)
     (void)kit_lock(&r->k, lk_key_of("q", "t"));
     assert_int_equal(cells(r), 2); /* the locks */
     assert_depths(&r->k, "q", 0, 0, 0);
-    assert_status(LK_CLOSED, jobs_try_pull(&r->k, "q", NULL));
+    assert_status(LK_CLOSED, lkc_try_pull(r->k.db, r->k.result, "q", NULL));
 }
 
 /* A clock that goes back brings back what nobody has taken out, item and lock alike. */

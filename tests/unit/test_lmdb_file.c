@@ -29,9 +29,9 @@ rig_fill(lmdb_rig *r)
     memset(data, 'd', sizeof data);
     for (uint64_t i = 0; i < ITEMS; i++) {
         size_t size = i % 7 == 0 ? sizeof data : i * 3 % 200;
-        lk_item item = {kit_numbered("p", i), {data, size}, i % 3 == 0 ? KIT_START_MS + 50 : 0};
+        lk_item item = {lkc_numbered("p", i), {data, size}, i % 3 == 0 ? KIT_START_MS + 50 : 0};
         assert_status(LK_OK, lk_set(r->k.db, &item, 1));
-        kit_lock(&r->k, kit_numbered("lock", i));
+        kit_lock(&r->k, lkc_numbered("lock", i));
     }
     lk_push_options delayed = {.delay_ms = 20};
     assert_status(LK_OK, jobs_try_push_batch(&r->k, "q", 0, ITEMS, NULL, NULL));
@@ -39,7 +39,7 @@ rig_fill(lmdb_rig *r)
     lk_pull_options pull = {.pk = lk_string("q"), .max_jobs = 100, .visibility_ms = 10};
     assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
     for (uint64_t i = 0; i < ITEMS; i += 4) { /* pages are given back */
-        lk_key key = kit_numbered("p", i);
+        lk_key key = lkc_numbered("p", i);
         assert_status(LK_OK, lk_delete(r->k.db, &key, 1));
     }
     lmdb_close(r);
@@ -80,15 +80,15 @@ items_use(lmdb_rig *r, lk_db *db, bool *failed)
     for (uint64_t i = 0; i < ITEMS; i++) {
         int64_t value;
         lk_lock lock = {.version = 0};
-        lk_item item = {kit_numbered("p", i), lk_string("again"), KIT_START_MS + 90};
+        lk_item item = {lkc_numbered("p", i), lk_string("again"), KIT_START_MS + 90};
         note(lk_get(db, item.key, result), failed);
-        note(lk_get_lock(db, kit_numbered("lock", i), &lock), failed);
+        note(lk_get_lock(db, lkc_numbered("lock", i), &lock), failed);
         if (lock.version != 0)
             note(lk_set_atomic(db, &item, 1, &lock, 1, NULL), failed);
         else
             note(lk_set(db, &item, 1), failed);
         note(lk_touch(db, item.key, KIT_START_MS + 80), failed);
-        note(lk_add(db, kit_numbered("number", i), 1, 0, &value), failed);
+        note(lk_add(db, lkc_numbered("number", i), 1, 0, &value), failed);
         if (i % 5 == 0)
             note(lk_delete(db, &item.key, 1), failed);
     }

@@ -293,7 +293,7 @@ map_fill(lmdb_rig *r)
     lk_status status = LK_OK;
     memset(data, 'f', sizeof data);
     for (; status == LK_OK; count += status == LK_OK) {
-        lk_item item = {kit_numbered("fill", count), {data, sizeof data}, 0};
+        lk_item item = {lkc_numbered("fill", count), {data, sizeof data}, 0};
         status = lk_set(r->k.db, &item, 1);
     }
     assert_status(LK_NO_MEMORY, status);
@@ -308,9 +308,9 @@ test_full_map_says_so_and_the_store_goes_on(void **state)
     rig_shrink(r, (size_t)1 << 20);
     kit_set(&r->k, "p", "s", "x");
     uint64_t count = map_fill(r);
-    assert_true(kit_holds(&r->k, kit_numbered("fill", count), NULL));
+    assert_true(kit_holds(&r->k, lkc_numbered("fill", count), NULL));
     for (int round = 0; round < 20; round++) {
-        lk_key key = kit_numbered("fill", (uint64_t)round);
+        lk_key key = lkc_numbered("fill", (uint64_t)round);
         assert_status(LK_OK, lk_delete(r->k.db, &key, 1));
         kit_set(&r->k, "p", "s", round % 2 == 0 ? "y" : "z");
     }
@@ -334,7 +334,7 @@ test_full_map_is_swept_and_purged(void **state)
     size_t items = 0, jobs = 0, out;
     rig_shrink(r, (size_t)4 << 20);
     for (uint64_t i = 0; status == LK_OK; i++) {
-        lk_item item = {kit_numbered("p", i * 7919 % 100003),
+        lk_item item = {lkc_numbered("p", i * 7919 % 100003),
                         {data, sizeof data},
                         KIT_START_MS + 10 + (int64_t)(i % 50)};
         status = lk_set(r->k.db, &item, 1);
@@ -445,11 +445,11 @@ test_many_that_are_due_at_once_come_in_order(void **state)
     assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
     assert_int_equal(job_number(lk_result_item(r->k.result, 0)), 0);
     assert_int_equal(lk_result_claim(r->k.result, 0)->receives, 3);
-    assert_in_range(jobs_statistics(&r->k, "q").lapses, MANY + 1000, MANY + 5000);
+    assert_in_range(lkc_stats(r->k.db, "q").lapses, MANY + 1000, MANY + 5000);
     pull.max_jobs = MANY;
     assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
     assert_int_equal(lk_result_count(r->k.result), MANY - 1);
-    assert_int_equal(jobs_statistics(&r->k, "q").lapses, 2 * MANY);
+    assert_int_equal(lkc_stats(r->k.db, "q").lapses, 2 * MANY);
 }
 
 /* Pulls until nothing is left; how often. Each takes a portion out of the queue, and not much
@@ -479,7 +479,7 @@ test_many_that_were_received_too_often_are_buried_in_portions(void **state)
     assert_true(pulls_of_portions(r, 1000, 5000) > 1);
     assert_depths(&r->k, "q", 0, 0, 0);
     assert_depths(&r->k, "dead", MANY, 0, 0);
-    assert_int_equal(jobs_statistics(&r->k, "q").dead, MANY);
+    assert_int_equal(lkc_stats(r->k.db, "q").dead, MANY);
     pull.pk = lk_string("dead");
     assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
     for (size_t i = 0; i < MANY; i++)
@@ -565,7 +565,7 @@ test_large_ones_are_buried_in_several_transactions(void **state)
     kit_advance(&r->k, LK_HOURS(1));
     rig_sync(r, LK_LMDB_SYNC_LATER);
     flushes = 0;
-    assert_status(LK_EMPTY, jobs_try_pull_limited(&r->k, "q", 1, "dead", NULL));
+    assert_status(LK_EMPTY, jobs_pull_once(&r->k, "q", "dead"));
     assert_in_range(flushes, LARGE / 32, LARGE);
     assert_depths(&r->k, "dead", LARGE, 0, 0);
     free((void *)(uintptr_t)large.data.data);
@@ -582,7 +582,7 @@ test_purge_and_sweep_of_many_take_all(void **state)
     assert_int_equal(out, MANY);
     assert_int_equal(jobs_items(&r->k, "q"), 1);
     for (uint64_t i = 0; i < MANY; i++) {
-        lk_item item = {kit_numbered("p", i), lk_string("x"), KIT_START_MS + 10};
+        lk_item item = {lkc_numbered("p", i), lk_string("x"), KIT_START_MS + 10};
         assert_status(LK_OK, lk_set(r->k.db, &item, 1));
     }
     kit_advance(&r->k, 11);

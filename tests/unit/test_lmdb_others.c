@@ -105,7 +105,7 @@ items_write(lmdb_rig *r, int rounds)
     static char data[SIZE];
     for (int round = 0; round < rounds; round++)
         for (uint64_t i = 0; i < ITEMS; i++) {
-            lk_item item = {kit_numbered("p", i), {data, sizeof data}, 0};
+            lk_item item = {lkc_numbered("p", i), {data, sizeof data}, 0};
             assert_status(LK_OK, lk_set(r->k.db, &item, 1));
         }
 }

@@ -72,7 +72,7 @@ page_note(lmdb_rig *r, size_t limit)
     for (size_t i = 0; i < count; i++) {
         const lk_item *item = lk_result_item(r->k.result, i);
         size_t k = 0;
-        while (k < n.count && !kit_bytes_are(item->key.pk, n.pk[k]))
+        while (k < n.count && !lkc_is(item->key.pk, n.pk[k]))
             k++;
         assert_true(k < n.count && item->key.sk.size == 0 && item->data.size == 0);
         n.seen[k]++;

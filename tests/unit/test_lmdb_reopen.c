@@ -17,9 +17,9 @@ test_deadlines_go_on_while_it_is_closed(void **state)
     lmdb_rig *r = *state;
     job j;
     jobs_push(&r->k, "q", NULL, "x");
-    assert_pull(&r->k, "q", "x", &j); /* JOB_VISIBILITY_MS */
+    assert_pull(&r->k, "q", "x", &j); /* VISIBILITY_MS */
     kit_advance(&r->k, 10000);
-    lmdb_reopen(r, JOB_VISIBILITY_MS - 10000);
+    lmdb_reopen(r, VISIBILITY_MS - 10000);
     assert_empty(&r->k, "q"); /* its deadline is now */
     kit_advance(&r->k, 1);
     assert_pull(&r->k, "q", "x", NULL);
@@ -38,14 +38,14 @@ test_realtime_jumps_move_no_deadline(void **state)
     atomic_fetch_add(&r->k.now_ms, LK_HOURS(1000));
     assert_empty(&r->k, "q");
     atomic_fetch_sub(&r->k.now_ms, LK_HOURS(3000));
-    atomic_fetch_add(&r->k.monotonic_ms, JOB_VISIBILITY_MS - 10);
+    atomic_fetch_add(&r->k.monotonic_ms, VISIBILITY_MS - 10);
     assert_empty(&r->k, "q");
-    assert_status(LK_OK, lk_queue_extend(r->k.db, &j.claim, JOB_VISIBILITY_MS));
+    assert_status(LK_OK, lk_queue_extend(r->k.db, &j.claim, VISIBILITY_MS));
     lmdb_reopen(r, -LK_HOURS(2));
     assert_empty(&r->k, "q");
-    assert_status(LK_OK, lk_queue_extend(r->k.db, &j.claim, JOB_VISIBILITY_MS));
-    assert_true(j.claim.deadline_ms == 77 + JOB_VISIBILITY_MS);
-    atomic_fetch_add(&r->k.monotonic_ms, JOB_VISIBILITY_MS);
+    assert_status(LK_OK, lk_queue_extend(r->k.db, &j.claim, VISIBILITY_MS));
+    assert_true(j.claim.deadline_ms == 77 + VISIBILITY_MS);
+    atomic_fetch_add(&r->k.monotonic_ms, VISIBILITY_MS);
     assert_empty(&r->k, "q");
     atomic_fetch_add(&r->k.monotonic_ms, 1);
     assert_pull(&r->k, "q", "x", NULL);
@@ -61,7 +61,7 @@ test_time_of_a_process_that_died_is_a_second_old_at_most(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         lmdb_open(r);
-        jobs_push_delayed(&r->k, "q", "1", "x", 20000);
+        lkc_push_delayed(r->k.db, "q", "1", "x", 20000);
         kit_advance(&r->k, 10000);
         jobs_push(&r->k, "other", "1", "x");
         kit_advance(&r->k, 900);
@@ -96,7 +96,7 @@ test_options_may_differ_each_time(void **state)
     r->options.lock_ttl_ms = 1000;
     lmdb_open(r);
     assert_status(LK_OK, lk_get(r->k.db, item.key, r->k.result));
-    assert_true(kit_bytes_equal(lk_result_item(r->k.result, 0)->data, item.data));
+    assert_true(lkc_equal(lk_result_item(r->k.result, 0)->data, item.data));
     assert_status(LK_TOO_BIG, lk_set(r->k.db, &item, 1));
     lmdb_close(r);
     r->options.map_size = (size_t)64 << 20;
@@ -149,7 +149,7 @@ test_dead_letter_with_a_longer_sk_than_fits_gets_a_generated_one(void **state)
     pull.dead_pk = (lk_bytes){dead, sizeof dead};
     assert_status(LK_OK, lk_queue_pull(r->k.db, &pull, r->k.result));
     assert_int_equal(lk_result_count(r->k.result), 1);
-    assert_true(kit_bytes_equal(lk_result_item(r->k.result, 0)->data, lk_string("behind")));
+    assert_true(lkc_equal(lk_result_item(r->k.result, 0)->data, lk_string("behind")));
     lk_query query = {.pk = pull.dead_pk};
     assert_status(LK_OK, lk_query_items(r->k.db, &query, r->k.result));
     assert_int_equal(lk_result_count(r->k.result), 4);

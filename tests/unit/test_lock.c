@@ -52,7 +52,7 @@ test_lapsed_locks_of_a_store_that_only_locks_come_back(void **state)
     kit *k = *state;
     for (uint64_t round = 0; round < 40; round++) {
         for (uint64_t i = 0; i < 500; i++) {
-            lk_lock lock = kit_lock(k, kit_numbered("p", round * 500 + i));
+            lk_lock lock = kit_lock(k, lkc_numbered("p", round * 500 + i));
             assert_status(LK_OK, use(k, &lock));
         }
         kit_advance(k, TTL + 1);
@@ -137,7 +137,7 @@ numbering_member(crowd_member *m)
     numbering *n = m->context;
     for (uint64_t i = 0; i < EACH; i++) {
         lk_lock lock;
-        lk_key key = kit_numbered("p", m->index * EACH + i % 500);
+        lk_key key = lkc_numbered("p", m->index * EACH + i % 500);
         EXPECT_OK(lk_get_lock(n->db, key, &lock));
         EXPECT_OK(lk_set_atomic(n->db, NULL, 0, &lock, 1, NULL));
         n->versions[m->index][i] = lock.version;
@@ -176,7 +176,7 @@ makers_member(crowd_member *m)
 {
     lk_db *db = *(lk_db **)m->context;
     for (uint64_t i = 0; i < EACH; i++) {
-        lk_item item = {.key = kit_numbered("p", i % 3), .data = lk_string("x")};
+        lk_item item = {.key = lkc_numbered("p", i % 3), .data = lk_string("x")};
         lk_lock lock;
         EXPECT_OK(lk_get_locked(db, &item.key, 1, &lock, m->result));
         bool none = lk_result_item(m->result, 0) == NULL;

@@ -30,7 +30,7 @@ bounded_open(kit *k, uint64_t max_bytes)
 static lk_item
 item_of(const char *pk, uint64_t number, size_t size)
 {
-    return (lk_item){.key = kit_numbered(pk, number), .data = {block, size}};
+    return (lk_item){.key = lkc_numbered(pk, number), .data = {block, size}};
 }
 
 /* ---- one call of any kind ---- */
@@ -60,7 +60,7 @@ growing_call(lk_db *db, lk_result *result, uint64_t what, uint64_t number)
         return lk_commit(db, writes, 2, NULL, 0, NULL);
     }
     if (what == 6)
-        job.key = kit_numbered("jobs", number % KEYS);
+        job.key = lkc_numbered("jobs", number % KEYS);
     return lk_queue_push(db, &job, 1, NULL, number % 3 == 0 ? result : NULL);
 }
 
@@ -68,12 +68,12 @@ growing_call(lk_db *db, lk_result *result, uint64_t what, uint64_t number)
 static lk_status
 giving_call(lk_db *db, lk_result *result, uint64_t what, uint64_t number)
 {
-    lk_key key = kit_numbered(number % 2 == 0 ? "p" : "q", number % KEYS);
+    lk_key key = lkc_numbered(number % 2 == 0 ? "p" : "q", number % KEYS);
     if (what == 0)
         return lk_delete(db, &key, 1);
     if (what == 1) {
         lk_write writes[2] = {{.kind = LK_DELETE, .item.key = key},
-                              {.kind = LK_DELETE, .item.key = kit_numbered("many", number)}};
+                              {.kind = LK_DELETE, .item.key = lkc_numbered("many", number)}};
         return lk_commit(db, writes, 2, NULL, 0, NULL);
     }
     lk_pull_options options = LK_PULL_OPTIONS_INIT;
@@ -170,7 +170,7 @@ test_full_store_takes_an_item_for_each_that_goes(void **state)
         bounded_open(&k, MAX);
         uint64_t count = fill(&k, sizes[s]), taken = 0;
         for (uint64_t i = 0; i < EACH; i++) {
-            lk_key key = kit_numbered("full", i % count);
+            lk_key key = lkc_numbered("full", i % count);
             lk_item item = item_of("full", count + i, sizes[s]);
             assert_status(LK_OK, lk_delete(k.db, &key, 1));
             taken += lk_set(k.db, &item, 1) == LK_OK;
@@ -189,7 +189,7 @@ test_nearly_full_store_replaces_for_ever(void **state)
     bounded_open(&k, MAX);
     uint64_t count = fill(&k, 2000);
     for (uint64_t i = 0; i < count / 20; i++) {
-        lk_key key = kit_numbered("full", i);
+        lk_key key = lkc_numbered("full", i);
         assert_status(LK_OK, lk_delete(k.db, &key, 1));
     }
     for (uint64_t i = count / 20; i < 5000; i++) {
@@ -368,7 +368,7 @@ test_sessions_that_nobody_touches_return_their_memory(void **state)
         lk_item item = item_of("session", i < BUSY ? i : BUSY + i, 200);
         item.expires_at_ms = k.now_ms + LIFE_MS;
         assert_status(LK_OK, lk_set(k.db, &item, 1));
-        lk_key busy = kit_numbered("session", i % BUSY);
+        lk_key busy = lkc_numbered("session", i % BUSY);
         if (i >= BUSY)
             assert_status(LK_OK, lk_touch(k.db, busy, k.now_ms + LIFE_MS));
         kit_advance(&k, 1);

@@ -58,7 +58,7 @@ test_what_a_result_holds_is_read_without_memory(void **state)
     lk_bytes sk;
     rig_open(&r);
     assert_int_equal(lk_result_count(r.page), 1);
-    assert_true(kit_bytes_are(lk_result_item(r.page, 0)->data, "job"));
+    assert_true(lkc_is(lk_result_item(r.page, 0)->data, "job"));
     assert_true(lk_result_claim(r.page, 0)->token != 0);
     assert_false(lk_result_has_more(r.page, &sk));
     lk_result_draft(r.page);

@@ -36,8 +36,8 @@ call_get_lock(rig *it)
 static void
 prepare_fill_lock(rig *it)
 {
-    kit_fill(it->locks, sizeof it->locks);
-    kit_fill(it->locks_before, sizeof it->locks_before);
+    lkc_fill(it->locks, sizeof it->locks);
+    lkc_fill(it->locks_before, sizeof it->locks_before);
     it->lock_count = MANY;
 }
 
@@ -109,7 +109,7 @@ call_get(rig *it)
 static bool
 out_is_one(rig *it)
 {
-    return lk_result_count(it->out) == 1 && kit_bytes_are(lk_result_item(it->out, 0)->data, "old");
+    return lk_result_count(it->out) == 1 && lkc_is(lk_result_item(it->out, 0)->data, "old");
 }
 
 static lk_status
@@ -126,7 +126,7 @@ static bool
 out_is_many(rig *it)
 {
     return lk_result_count(it->out) == MANY + 1 && lk_result_item(it->out, MANY) == NULL &&
-           kit_bytes_are(lk_result_item(it->out, MANY - 1)->data, "old");
+           lkc_is(lk_result_item(it->out, MANY - 1)->data, "old");
 }
 
 static lk_status
@@ -147,8 +147,7 @@ call_page(rig *it)
 static bool
 out_is_growth(rig *it)
 {
-    return lk_result_count(it->out) == GROWTH &&
-           kit_bytes_are(lk_result_item(it->out, 0)->data, "old");
+    return lk_result_count(it->out) == GROWTH && lkc_is(lk_result_item(it->out, 0)->data, "old");
 }
 
 static lk_status
@@ -172,7 +171,7 @@ call_list(rig *it)
 static bool
 out_is_partition(rig *it)
 {
-    return lk_result_count(it->out) == 1 && kit_bytes_are(lk_result_item(it->out, 0)->key.pk, "pk");
+    return lk_result_count(it->out) == 1 && lkc_is(lk_result_item(it->out, 0)->key.pk, "pk");
 }
 
 static lk_status
@@ -202,7 +201,7 @@ call_stream(rig *it)
     lk_status status = it->stream == NULL ? lk_stream_open(it->k.db, &query, &it->stream) : LK_OK;
     lk_item item;
     while (status == LK_OK && (status = lk_stream_next(it->stream, &item)) == LK_OK) {
-        if (!kit_bytes_equal(item.key.sk, scarce_key(it, it->streamed).sk))
+        if (!lkc_equal(item.key.sk, scarce_key(it, it->streamed).sk))
             return LK_UNKNOWN;
         it->streamed++;
     }

@@ -133,9 +133,8 @@ limits_hold(kit *k, size_t pk, size_t sk, size_t data)
     assert_status(LK_OK, lk_set(k->db, &item, 1));
     assert_status(LK_OK, lk_get(k->db, item.key, k->result));
     const lk_item *found = lk_result_item(k->result, 0);
-    assert_true(kit_bytes_equal(found->key.pk, item.key.pk) &&
-                kit_bytes_equal(found->key.sk, item.key.sk));
-    assert_true(kit_bytes_equal(found->data, item.data));
+    assert_true(lkc_equal(found->key.pk, item.key.pk) && lkc_equal(found->key.sk, item.key.sk));
+    assert_true(lkc_equal(found->data, item.data));
     assert_status(LK_OK, lk_get_lock(k->db, item.key, &lock));
     assert_status(LK_OK, lk_set_atomic(k->db, &item, 1, &lock, 1, NULL));
     lk_query query = {.pk = item.key.pk, .sk_prefix = item.key.sk};
@@ -227,7 +226,7 @@ test_sweeper_that_runs_leaves_nothing_behind(void **state)
         lk_memory_options options = {.sweep_interval_ms = 1};
         kit_open(&k, &options);
         for (uint64_t n = 0; n < 200; n++) {
-            lk_item item = {.key = kit_numbered("p", n), .expires_at_ms = KIT_START_MS};
+            lk_item item = {.key = lkc_numbered("p", n), .expires_at_ms = KIT_START_MS};
             assert_status(LK_OK, lk_set(k.db, &item, 1));
         }
         kit_advance(&k, 1);

@@ -10,7 +10,7 @@ static void
 fill(kit *k, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        lk_item item = {.key = kit_numbered("p", i), .data = {&i, sizeof i}};
+        lk_item item = {.key = lkc_numbered("p", i), .data = {&i, sizeof i}};
         assert_status(LK_OK, lk_set(k->db, &item, 1));
     }
 }
@@ -30,7 +30,7 @@ number_of(const lk_item *item)
     uint64_t n;
     assert_int_equal(item->data.size, sizeof n);
     memcpy(&n, item->data.data, sizeof n);
-    assert_true(kit_bytes_equal(item->key.sk, kit_numbered("p", n).sk));
+    assert_true(lkc_equal(item->key.sk, lkc_numbered("p", n).sk));
     return n;
 }
 
@@ -38,10 +38,10 @@ static void
 ends(lk_stream *stream)
 {
     lk_item item;
-    kit_fill(&item, sizeof item);
+    lkc_fill(&item, sizeof item);
     for (int i = 0; i < 5; i++)
         assert_status(LK_END, lk_stream_next(stream, &item));
-    assert_true(kit_is_filled(&item, sizeof item));
+    assert_true(lkc_is_filled(&item, sizeof item));
     lk_stream_close(stream);
 }
 
@@ -55,7 +55,7 @@ test_stream_whose_partition_goes_ends(void **state)
     lk_item item;
     assert_status(LK_OK, lk_stream_next(stream, &item));
     for (uint64_t i = 0; i < 1000; i++) {
-        lk_key key = kit_numbered("p", i);
+        lk_key key = lkc_numbered("p", i);
         assert_status(LK_OK, lk_delete(k->db, &key, 1));
     }
     kit_sweep(k);
@@ -83,7 +83,7 @@ test_streams_that_are_left_open_hold_back_no_memory(void **state)
             assert_status(LK_OK, lk_stream_next(streams[i], &item));
     }
     for (uint64_t i = 0; i < ITEMS; i++) {
-        lk_key key = kit_numbered("p", i);
+        lk_key key = lkc_numbered("p", i);
         assert_status(LK_OK, lk_delete(k->db, &key, 1));
     }
     kit_sweep(k);

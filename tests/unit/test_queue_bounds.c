@@ -23,7 +23,7 @@ queue_purge_once(kit *k, const char *pk)
     for (size_t i = 0; i < 3; i++)
         assert_pull(k, pk, "x", &j[i]);
     assert_status(LK_OK, lk_queue_release(k->db, &j[2].claim, 0));
-    kit_advance(k, JOB_VISIBILITY_MS + 1);
+    kit_advance(k, VISIBILITY_MS + 1);
     assert_pull(k, pk, "x", &j[0]);
     size_t purged = 0;
     assert_status(LK_OK, lk_queue_purge(k->db, lk_string(pk), &purged));
@@ -46,8 +46,8 @@ queue_use_once(kit *k, size_t i, use how)
     case BY_DEAD_LETTER:
         jobs_push(k, "work", NULL, "x");
         assert_pull(k, "work", "x", NULL);
-        kit_advance(k, JOB_VISIBILITY_MS + 1);
-        assert_status(LK_EMPTY, jobs_try_pull_limited(k, "work", 1, pk, NULL));
+        kit_advance(k, VISIBILITY_MS + 1);
+        assert_status(LK_EMPTY, jobs_pull_once(k, "work", pk));
         break;
     case BY_PURGE:
         queue_purge_once(k, pk);
@@ -97,7 +97,7 @@ test_queues_in_use_stay_while_others_go(void **state)
         assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
         kit_advance(k, 1000);
     }
-    assert_int_equal(jobs_statistics(k, "busy").pushes, 1000);
+    assert_int_equal(lkc_stats(k->db, "busy").pushes, 1000);
     assert_pull(k, "holds", "kept", NULL);
     assert_pull(k, "keyed", "kept", NULL);
 }
@@ -136,13 +136,13 @@ refusal_visits(size_t count, const char *sk)
     uint64_t before = kit_statistics(&k).slots_visited;
     for (size_t i = 0; i < PUSHES; i++) {
         kit_advance(&k, 1);
-        assert_status(LK_BUSY, jobs_try_push(&k, "q", NULL, "x", &limit));
+        assert_status(LK_BUSY, lkc_try_push(k.db, "q", NULL, "x", &limit));
     }
     uint64_t visits = kit_statistics(&k).slots_visited - before;
     kit_advance(&k, (int64_t)count / 2 + 10);
     lk_status status = LK_BUSY;
     for (size_t tries = 0; status == LK_BUSY && tries < count / 200; tries++)
-        status = jobs_try_push(&k, "q", NULL, "x", &limit);
+        status = lkc_try_push(k.db, "q", NULL, "x", &limit);
     assert_status(LK_OK, status); /* each try has brought the next one nearer */
     kit_close(&k);
     return visits / PUSHES;
@@ -171,8 +171,8 @@ test_push_is_accepted_where_all_but_one_have_expired(void **state)
         jobs_push(&k, "q", "zz", "lives");
         kit_advance(&k, 2);
         lk_push_options limit = {.max_depth = 2};
-        assert_status(LK_OK, jobs_try_push(&k, "q", i % 2 == 0 ? NULL : "zzz", "x", &limit));
-        assert_status(LK_BUSY, jobs_try_push(&k, "q", i % 2 == 0 ? NULL : "zzzz", "x", &limit));
+        assert_status(LK_OK, lkc_try_push(k.db, "q", i % 2 == 0 ? NULL : "zzz", "x", &limit));
+        assert_status(LK_BUSY, lkc_try_push(k.db, "q", i % 2 == 0 ? NULL : "zzzz", "x", &limit));
         kit_close(&k);
     }
 }
@@ -189,8 +189,8 @@ test_jobs_that_expire_at_random_times_go_by_pulls(void **state)
         jobs_push_expiring(k, "q", NULL, "x", KIT_START_MS + 1 + (int64_t)kit_draw(&random, 1000));
     for (size_t i = 0; i < 1100; i++) {
         kit_advance(k, 1);
-        (void)jobs_try_pull(k, "other", NULL);
-        (void)jobs_try_pull(k, "q", NULL);
+        (void)lkc_try_pull(k->db, k->result, "other", NULL);
+        (void)lkc_try_pull(k->db, k->result, "q", NULL);
     }
     assert_empty(k, "q");
     size_t left = jobs_items(k, "q");
@@ -235,8 +235,8 @@ expiry_run(int64_t start_ms, int64_t then_ms, int64_t monotonic_ms)
     for (size_t i = 0; i < 600; i++) {
         lk_item items[] = {kit_item("q", "", "x"), kit_item("q", "", "x"),
                            kit_item("items", "", "x")};
-        items[1].key = kit_numbered("q", i);
-        items[2].key = kit_numbered("items", i);
+        items[1].key = lkc_numbered("q", i);
+        items[2].key = lkc_numbered("items", i);
         for (size_t at = 0; at < KIT_COUNT(items); at++)
             items[at].expires_at_ms = then_ms + 1000;
         assert_status(LK_OK, lk_queue_push(k.db, items, 2, NULL, NULL));
@@ -250,10 +250,10 @@ expiry_run(int64_t start_ms, int64_t then_ms, int64_t monotonic_ms)
     jobs_push(&k, "q", "zz", "lives");
     atomic_store(&clock.realtime_ms, then_ms + 1001);
     lk_push_options limit = {.max_depth = 1};
-    assert_status(LK_BUSY, jobs_try_push(&k, "q", NULL, "x", &limit));
+    assert_status(LK_BUSY, lkc_try_push(k.db, "q", NULL, "x", &limit));
     limit.max_depth = 2;
-    assert_status(LK_OK, jobs_try_push(&k, "q", "zzz", "x", &limit));
-    assert_int_equal(jobs_statistics(&k, "q").ready, 2);
+    assert_status(LK_OK, lkc_try_push(k.db, "q", "zzz", "x", &limit));
+    assert_int_equal(lkc_stats(k.db, "q").ready, 2);
     kit_sweep(&k);
     assert_true(kit_statistics(&k).cells <= (far ? 4 : 3));
     assert_int_equal(jobs_items(&k, "items"), 0);
@@ -293,7 +293,7 @@ test_batch_is_accepted_where_all_have_expired(void **state)
             items[i].expires_at_ms = k.now_ms + 1000;
         }
         assert_status(LK_OK, lk_queue_push(k.db, items, JOBS, &limit, NULL));
-        assert_status(LK_BUSY, jobs_try_push(&k, "q", NULL, "x", &limit));
+        assert_status(LK_BUSY, lkc_try_push(k.db, "q", NULL, "x", &limit));
         lk_pull_options all = {.pk = lk_string("q"), .max_jobs = JOBS};
         if (claimed != 0)
             assert_status(LK_OK, lk_queue_pull(k.db, &all, k.result));
@@ -301,7 +301,7 @@ test_batch_is_accepted_where_all_have_expired(void **state)
         for (size_t i = 0; i < JOBS; i++)
             items[i].expires_at_ms = 0;
         assert_status(LK_OK, lk_queue_push(k.db, items, JOBS, &limit, NULL));
-        assert_status(LK_BUSY, jobs_try_push(&k, "q", NULL, "x", &limit));
+        assert_status(LK_BUSY, lkc_try_push(k.db, "q", NULL, "x", &limit));
         kit_close(&k);
     }
     free(items);
@@ -333,13 +333,13 @@ test_descriptor_does_not_take_out_all_that_has_expired(void **state)
     kit_advance(k, 1001);
     size_t pulls = 1;
     uint64_t most = 0, before = kit_statistics(k).cells;
-    for (; jobs_try_pull(k, "q", NULL) == LK_EMPTY; pulls++) {
+    for (; lkc_try_pull(k->db, k->result, "q", NULL) == LK_EMPTY; pulls++) {
         uint64_t cells = kit_statistics(k).cells;
         most = before - cells > most ? before - cells : most;
         before = cells;
     }
     print_message("%zu expired jobs: %zu pulls, at most %zu in one\n", count, pulls, (size_t)most);
-    assert_status(LK_CLOSED, jobs_try_pull(k, "q", NULL));
+    assert_status(LK_CLOSED, lkc_try_pull(k->db, k->result, "q", NULL));
     assert_true(pulls >= count / 16384);
 }
 
@@ -384,7 +384,7 @@ cursor_check(kit *k, const listing *all, lk_bytes after, lk_bytes prefix, bool r
         if (!wanted || sk.size < prefix.size || memcmp(sk.data, prefix.data, prefix.size) != 0)
             continue;
         assert_true(found < lk_result_count(k->result));
-        assert_true(kit_bytes_equal(lk_result_item(k->result, found)->key.sk, sk));
+        assert_true(lkc_equal(lk_result_item(k->result, found)->key.sk, sk));
         found++;
     }
     assert_int_equal(lk_result_count(k->result), found);

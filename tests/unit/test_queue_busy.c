@@ -46,19 +46,19 @@ call_release(rig *it)
 static lk_status
 call_extend(rig *it)
 {
-    return lk_queue_extend(it->k.db, &it->keyed.claim, 2 * JOB_VISIBILITY_MS);
+    return lk_queue_extend(it->k.db, &it->keyed.claim, 2 * VISIBILITY_MS);
 }
 
 static lk_status
 call_push(rig *it)
 {
-    return jobs_try_push(&it->k, "other", NULL, "x", NULL);
+    return lkc_try_push(it->k.db, "other", NULL, "x", NULL);
 }
 
 static lk_status
 call_push_key(rig *it)
 {
-    return jobs_try_push(&it->k, "other", "key", "x", NULL);
+    return lkc_try_push(it->k.db, "other", "key", "x", NULL);
 }
 
 static lk_status
@@ -73,7 +73,7 @@ call_commit(rig *it)
 static lk_status
 call_pull(rig *it)
 {
-    return jobs_try_pull(&it->k, "q", NULL);
+    return lkc_try_pull(it->k.db, it->k.result, "q", NULL);
 }
 
 static lk_status
@@ -99,9 +99,9 @@ static lk_status
 call_statistics(rig *it)
 {
     lk_queue_statistics s;
-    kit_fill(&s, sizeof s);
+    lkc_fill(&s, sizeof s);
     lk_status status = lk_queue_stats(it->k.db, lk_string("q"), &s);
-    assert_true(status != LK_BUSY || kit_is_filled(&s, sizeof s));
+    assert_true(status != LK_BUSY || lkc_is_filled(&s, sizeof s));
     return status;
 }
 
@@ -200,7 +200,7 @@ test_pull_in_a_pair_works_off_what_has_expired(void **state)
     kit *k = *state;
     for (int keyed = 0; keyed < 2; keyed++) {
         for (uint64_t i = 0; i < PORTIONS; i++) {
-            lk_item item = {.key = kit_numbered("q", i), .data = lk_string("gone")};
+            lk_item item = {.key = lkc_numbered("q", i), .data = lk_string("gone")};
             item.expires_at_ms = atomic_load(&k->now_ms) + 10;
             if (keyed == 0)
                 item.key.sk = (lk_bytes){NULL, 0};

@@ -120,7 +120,7 @@ test_jobs_that_are_due_come_in_order_whenever_they_came_due(void **state)
             char sk[16];
             for (int each = 0; each < 1 + 2000 / times / 2; each++, jobs++) {
                 snprintf(sk, sizeof sk, "%08" PRIx64, scrambled(jobs));
-                jobs_push_delayed(&k, "q", sk, "x", 1 + (int64_t)(scrambled((uint64_t)i) % 5000));
+                lkc_push_delayed(k.db, "q", sk, "x", 1 + (int64_t)(scrambled((uint64_t)i) % 5000));
             }
         }
         kit_advance(&k, 5001);
@@ -140,7 +140,7 @@ very_many_times(size_t jobs, bool in_order)
     for (size_t i = 0; i < jobs; i++) {
         char sk[16];
         snprintf(sk, sizeof sk, "%08" PRIx64, scrambled(i));
-        jobs_push_delayed(k, "q", sk, "x", 1 + (int64_t)i);
+        lkc_push_delayed(k->db, "q", sk, "x", 1 + (int64_t)i);
     }
     kit_advance(k, (int64_t)jobs + 1);
     assert_int_equal(jobs_drain(k, 7, in_order, &most), jobs);
@@ -183,16 +183,16 @@ test_dead_letters_move_in_bounded_parts_and_are_never_busy(void **state)
         uint64_t dead = 0;
         lk_status status = LK_EMPTY;
         while (status == LK_EMPTY) {
-            status = jobs_try_pull_limited(&k, "q", 1, "dead", NULL);
-            uint64_t now = jobs_statistics(&k, "q").dead;
+            status = jobs_pull_once(&k, "q", "dead");
+            uint64_t now = lkc_stats(k.db, "q").dead;
             assert_true(now - dead <= 2100); /* a part */
             assert_true(now > dead || status == LK_OK);
             dead = now;
         }
         assert_status(LK_OK, status);
-        assert_true(kit_bytes_are(lk_result_item(k.result, 0)->data, "good"));
-        assert_int_equal(jobs_statistics(&k, "q").dead, MANY);
-        assert_int_equal(jobs_statistics(&k, "dead").ready, MANY);
+        assert_true(lkc_is(lk_result_item(k.result, 0)->data, "good"));
+        assert_int_equal(lkc_stats(k.db, "q").dead, MANY);
+        assert_int_equal(lkc_stats(k.db, "dead").ready, MANY);
         kit_close(&k);
     }
 }
@@ -208,8 +208,8 @@ test_waiting_pull_goes_on_until_a_job_is_there(void **state)
         lk_pull_options options = {
             .pk = lk_string("q"), .wait_ms = -1, .max_receives = 1, .dead_pk = lk_string("dead")};
         assert_status(LK_OK, lk_queue_pull(k.db, &options, k.result));
-        assert_true(kit_bytes_are(lk_result_item(k.result, 0)->data, "good"));
-        assert_int_equal(jobs_statistics(&k, "dead").ready, MANY);
+        assert_true(lkc_is(lk_result_item(k.result, 0)->data, "good"));
+        assert_int_equal(lkc_stats(k.db, "dead").ready, MANY);
         kit_close(&k);
     }
 }
@@ -231,14 +231,14 @@ test_expired_jobs_in_front_go_in_bounded_parts(void **state)
         lk_status status = LK_EMPTY;
         size_t pulls = 0;
         for (uint64_t swept = 0; status == LK_EMPTY; pulls++) {
-            status = jobs_try_pull(&k, "q", NULL);
+            status = lkc_try_pull(k.db, k.result, "q", NULL);
             uint64_t now = kit_statistics(&k).expired_swept;
             assert_true(now - swept <= 22000); /* a part */
             assert_true(now > swept || status == LK_OK);
             swept = now;
         }
         assert_status(LK_OK, status);
-        assert_true(kit_bytes_are(lk_result_item(k.result, 0)->data, "good"));
+        assert_true(lkc_is(lk_result_item(k.result, 0)->data, "good"));
         assert_true(pulls > 1 && pulls <= 3 * MANY / 2000);
         kit_close(&k);
     }

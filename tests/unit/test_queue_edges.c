@@ -21,7 +21,7 @@ test_lapsed_claim_is_extended_to_its_old_deadline(void **state)
     jobs_push(k, "q", NULL, "second");
     assert_pull(k, "q", "first", &first);
     assert_pull(k, "q", "second", &second);
-    kit_advance(k, JOB_VISIBILITY_MS + 1);
+    kit_advance(k, VISIBILITY_MS + 1);
     assert_pull(k, "q", "first", &again); /* both were noticed */
     assert_lost(k, &first);
     assert_status(LK_OK, lk_queue_acknowledge(k->db, &again.claim, 1));
@@ -94,7 +94,7 @@ test_job_is_received_more_often_than_a_word_counts(void **state)
     assert_pull(k, "q", "x", &first);
     assert_status(LK_OK, lk_queue_release(k->db, &first.claim, 0));
     for (uint32_t i = 2; i <= TIMES; i++) {
-        assert_status(LK_OK, jobs_try_pull(k, "q", &j));
+        assert_status(LK_OK, lkc_try_pull(k->db, k->result, "q", &j));
         assert_int_equal(j.claim.receives, i);
         assert_status(LK_LOST, lk_queue_release(k->db, &first.claim, 0));
         assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
@@ -113,7 +113,7 @@ test_calls_of_holders_take_out_what_has_expired(void **state)
         kit k;
         kit_open(&k, NULL);
         for (size_t i = 0; i < JOBS; i++) {
-            lk_item item = {kit_numbered("items", i), lk_string("x"), k.now_ms + 1};
+            lk_item item = {lkc_numbered("items", i), lk_string("x"), k.now_ms + 1};
             assert_status(LK_OK, lk_set(k.db, &item, 1));
         }
         assert_status(LK_OK, jobs_try_push_batch(&k, "q", 0, JOBS, NULL, NULL));
@@ -195,7 +195,7 @@ test_key_of_a_closed_queue_stays_free_of_letters(void **state)
         assert_pull(k, "source", "letter", &j);
         kit_set(k, "q", j.sk, "taken"); /* so that it gets a key of the closed queue's */
         assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
-        assert_status(LK_EMPTY, jobs_try_pull_limited(k, "source", 1, "q", NULL));
+        assert_status(LK_EMPTY, jobs_pull_once(k, "source", "q"));
         kit_advance(k, 1);
     }
     assert_true(kit_holds(k, kit_key("q", sk), "mine"));
@@ -226,7 +226,7 @@ test_statistics_and_purge_go_over_keys_of_all_sizes(void **state)
     for (size_t i = 0; i < KIT_COUNT(no_ulids); i++)
         jobs_push(k, "q", no_ulids[i], "x");
     kit_advance(k, 1000);
-    lk_queue_statistics s = jobs_statistics(k, "q");
+    lk_queue_statistics s = lkc_stats(k->db, "q");
     assert_int_equal(s.ready, KEYS + KIT_COUNT(no_ulids));
     assert_int_equal(s.oldest_age_ms, 0);
     size_t purged = 0;

@@ -22,7 +22,7 @@ test_sweep_gives_the_memory_of_expired_jobs_back(void **state)
     for (int form = 0; form < 4; form++) { /* ready, claimed, delayed, with keys */
         lk_push_options options = {.delay_ms = form == 2 ? LK_HOURS(1) : 0};
         for (size_t i = 0; i < COUNT; i++) {
-            lk_item item = {.key = kit_numbered("q", i),
+            lk_item item = {.key = lkc_numbered("q", i),
                             .data = {bytes, sizeof bytes},
                             .expires_at_ms = k->now_ms + 1000};
             item.key.sk.size = form == 3 ? item.key.sk.size : 0;
@@ -55,7 +55,7 @@ test_flow_of_jobs_needs_no_more_memory(void **state)
         assert_status(LK_OK, jobs_try_push_batch(k, "q", 0, 1000, NULL, NULL));
         for (size_t i = 0; i < 1000; i++) {
             job j;
-            assert_status(LK_OK, jobs_try_pull(k, "q", &j));
+            assert_status(LK_OK, lkc_try_pull(k->db, k->result, "q", &j));
             assert_status(LK_OK, lk_queue_acknowledge(k->db, &j.claim, 1));
         }
         kit_advance(k, 100);
@@ -106,7 +106,7 @@ test_queue_that_was_empty_for_long_begins_anew(void **state)
             kit_advance(k, LK_MINUTES(2));
             kit_sweep(k);
         }
-        s = jobs_statistics(k, "q");
+        s = lkc_stats(k->db, "q");
         assert_memory_equal(&s, &zero, sizeof zero);
         assert_int_equal(kit_statistics(k).partitions, 0);
         assert_lost(k, &j);

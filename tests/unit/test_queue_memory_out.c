@@ -123,7 +123,7 @@ prepare_claimed(rig *it)
     for (size_t i = HELD / 2; i < HELD; i++)
         jobs_push(&it->k, "q", NULL, "old");
     for (size_t i = 0; i < HELD; i++)
-        assert_status(LK_OK, jobs_try_pull(&it->k, "q", &held[i]));
+        assert_status(LK_OK, lkc_try_pull(it->k.db, it->k.result, "q", &held[i]));
     for (size_t i = 0; i < 4; i++)
         it->locks[i] = it->locks_before[i] = kit_lock(&it->k, held[i * 6].claim.key);
     it->lock_count = 4;
@@ -215,7 +215,7 @@ prepare_returned(rig *it)
     prepare_claimed(it);
     for (size_t i = 0; i < HELD; i += 3)
         assert_status(LK_OK, lk_queue_release(it->k.db, &held[i].claim, i % 2 == 0 ? 0 : 10));
-    kit_advance(&it->k, JOB_VISIBILITY_MS + 1);
+    kit_advance(&it->k, VISIBILITY_MS + 1);
 }
 
 static bool
@@ -335,7 +335,7 @@ call_extend(rig *it)
 static bool
 extended_outlive_the_others(rig *it)
 {
-    kit_advance(&it->k, JOB_VISIBILITY_MS + 1);
+    kit_advance(&it->k, VISIBILITY_MS + 1);
     return holds(it, "q", HELD - 2, 2, 0);
 }
 
@@ -377,13 +377,13 @@ call_close(rig *it)
 static bool
 new_is_open(rig *it)
 {
-    return jobs_try_pull(&it->k, "new", NULL) == LK_EMPTY;
+    return lkc_try_pull(it->k.db, it->k.result, "new", NULL) == LK_EMPTY;
 }
 
 static bool
 new_is_closed(rig *it)
 {
-    return jobs_try_push(&it->k, "new", NULL, "x", NULL) == LK_CLOSED;
+    return lkc_try_push(it->k.db, "new", NULL, "x", NULL) == LK_CLOSED;
 }
 
 static lk_status
@@ -400,7 +400,7 @@ call_fd(rig *it)
 static bool
 new_works(rig *it)
 {
-    return jobs_try_push(&it->k, "new", NULL, "x", NULL) == LK_OK &&
+    return lkc_try_push(it->k.db, "new", NULL, "x", NULL) == LK_OK &&
            lk_queue_purge(it->k.db, lk_string("new"), NULL) == LK_OK;
 }
 
@@ -538,7 +538,7 @@ static void
 prepare_expired(rig *it)
 {
     for (uint64_t i = 0; i < EXPIRED; i++) {
-        lk_item item = {kit_numbered("q", i), {"x", 1}, it->k.now_ms + 1};
+        lk_item item = {lkc_numbered("q", i), {"x", 1}, it->k.now_ms + 1};
         if (i % 8 == 0)
             item.key.sk = (lk_bytes){NULL, 0};
         assert_status(LK_OK, lk_queue_push(it->k.db, &item, 1, NULL, NULL));
@@ -550,7 +550,7 @@ static lk_status
 call_push_deep(rig *it)
 {
     lk_push_options options = {.max_depth = EXPIRED};
-    return jobs_try_push(&it->k, "q", NULL, "x", &options);
+    return lkc_try_push(it->k.db, "q", NULL, "x", &options);
 }
 
 static bool
@@ -636,13 +636,13 @@ test_close_of_a_store_with_jobs_in_every_state_leaks_nothing(void **state)
     int fd = -1;
     kit_open(&k, NULL);
     for (size_t i = 0; i < 2; i++) {
-        jobs_push_delayed(&k, "q", i == 0 ? NULL : "delayed", "x", 100);
+        lkc_push_delayed(k.db, "q", i == 0 ? NULL : "delayed", "x", 100);
         jobs_push_expiring(&k, "q", i == 0 ? NULL : "expired", "x", k.now_ms - 1);
         jobs_push(&k, "q", i == 0 ? NULL : "a", "x");
         jobs_push(&k, "q", i == 0 ? NULL : "b", "x");
         jobs_push(&k, "q", i == 0 ? NULL : "c", "x");
         for (int turn = 0; turn < 3; turn++)
-            assert_status(LK_OK, jobs_try_pull(&k, "q", &j));
+            assert_status(LK_OK, lkc_try_pull(k.db, k.result, "q", &j));
         assert_status(LK_OK, lk_queue_release(k.db, &j.claim, 0));
         (void)kit_lock(&k, j.claim.key);
     }
@@ -696,18 +696,18 @@ test_tour_over_keys_without_memory_is_made_later(void **state)
         kit k;
         kit_open(&k, NULL);
         for (size_t i = 0; i < KEYS; i++) {
-            lk_item item = {kit_numbered("q", i), {"x", 1}, k.now_ms + LK_HOURS(1)};
+            lk_item item = {lkc_numbered("q", i), {"x", 1}, k.now_ms + LK_HOURS(1)};
             assert_status(LK_OK, lk_queue_push(k.db, &item, 1, NULL, NULL));
         }
         jobs_push_expiring(&k, "q", "zz", "x", k.now_ms + 1);
         kit_advance(&k, 2);
         lk_push_options limit = {.max_depth = KEYS + 1};
         kit_memory_fail(&k.memory, nth, true);
-        lk_status status = jobs_try_push(&k, "q", NULL, "x", &limit);
+        lk_status status = lkc_try_push(k.db, "q", NULL, "x", &limit);
         assert_true(status == LK_BUSY || status == LK_NO_MEMORY);
         kit_memory_fail(&k.memory, 0, false);
         for (int i = 0; i < 3 && status != LK_OK; i++)
-            status = jobs_try_push(&k, "q", NULL, "x", &limit);
+            status = lkc_try_push(k.db, "q", NULL, "x", &limit);
         assert_status(LK_OK, status);
         kit_close(&k);
     }
@@ -724,7 +724,7 @@ test_lack_of_memory_is_told_behind_a_lost_claim(void **state)
     assert_non_null(claims);
     kit_open(&k, NULL);
     for (size_t i = 0; i < JOBS; i++) {
-        lk_item item = {kit_numbered("q", i), {"x", 1}, 0};
+        lk_item item = {lkc_numbered("q", i), {"x", 1}, 0};
         assert_status(LK_OK, lk_queue_push(k.db, &item, 1, NULL, NULL));
     }
     lk_pull_options all = {.pk = lk_string("q"), .max_jobs = JOBS};

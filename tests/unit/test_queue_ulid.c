@@ -15,7 +15,7 @@ ulid_push(kit *k, const char *pk, char sk[JOB_ROOM])
     lk_item item = kit_item(pk, NULL, "x");
     assert_status(LK_OK, lk_queue_push(k->db, &item, 1, NULL, k->result));
     lk_bytes got = lk_result_item(k->result, 0)->key.sk;
-    assert_true(jobs_is_ulid(got));
+    assert_true(lkc_is_ulid(got));
     memcpy(sk, got.data, ULID_SIZE);
     sk[ULID_SIZE] = '\0';
 }
@@ -27,7 +27,7 @@ test_ulids_tell_the_time_of_their_push(void **state)
     char sk[JOB_ROOM];
     for (int i = 0; i < 20; i++) {
         ulid_push(k, "q", sk);
-        assert_int_equal(jobs_ulid_ms(lk_string(sk)), k->now_ms);
+        assert_int_equal(lkc_ulid_ms(lk_string(sk)), k->now_ms);
         kit_advance(k, i * i * 1000);
     }
 }
@@ -45,7 +45,7 @@ test_ulids_of_batches_are_contiguous_and_in_order(void **state)
         assert_int_equal(lk_result_count(k->result), sizes[i]);
         for (size_t at = 0; at < sizes[i]; at++, pushed++) {
             const lk_item *item = lk_result_item(k->result, at);
-            assert_true(jobs_is_ulid(item->key.sk));
+            assert_true(lkc_is_ulid(item->key.sk));
             assert_true(memcmp(last, item->key.sk.data, ULID_SIZE) < 0);
             memcpy(last, item->key.sk.data, ULID_SIZE);
             assert_int_equal(job_number(item), pushed);
@@ -75,9 +75,9 @@ test_ulids_of_mixed_batches_are_contiguous_and_in_order(void **state)
         for (size_t at = 0; at < sizes[i]; at++) {
             items[at] = (lk_item){.key = kit_key("q", NULL), .data = lk_string("x")};
             if (at % 7 == i % 7)
-                items[at].key = kit_numbered("q", at / 7);
+                items[at].key = lkc_numbered("q", at / 7);
             if (at % 7 == i % 7 && at / 7 >= 8)
-                items[at].key.sk = lk_string(NULL); /* kit_numbered has eight */
+                items[at].key.sk = lk_string(NULL); /* lkc_numbered has eight */
         }
         assert_status(LK_OK, lk_queue_push(k->db, items, sizes[i], NULL, k->result));
         for (size_t at = 0; at < sizes[i]; at++) {
@@ -148,14 +148,14 @@ test_keys_of_places_to_come_are_jobs_like_others(void **state)
                 else if (way == 1)
                     assert_status(LK_OK, lk_commit(k->db, &push, 1, NULL, 0, NULL));
                 else
-                    jobs_push_delayed(k, "q", sk, "own", 10);
+                    lkc_push_delayed(k->db, "q", sk, "own", 10);
                 kit_advance(k, 11);
                 assert_true(kit_holds(k, kit_key("q", sk), "own"));
                 assert_depths(k, "q", 1, 0, 0);
                 assert_pull(k, "q", "own", &j);
                 assert_string_equal(j.sk, sk);
                 assert_held(k, &j);
-                kit_advance(k, JOB_VISIBILITY_MS + 1);
+                kit_advance(k, VISIBILITY_MS + 1);
                 assert_pull(k, "q", "own", &j);
                 assert_int_equal(j.claim.receives, 2);
                 assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
@@ -245,13 +245,13 @@ test_generated_keys_can_be_used_below_their_size(void **state)
         assert_pull(&k, "q", "z", &j);
         assert_held(&k, &j);
         assert_status(LK_OK, lk_queue_release(k.db, &j.claim, 0));
-        assert_status(LK_EMPTY, jobs_try_pull_limited(&k, "q", 1, "dead", NULL));
+        assert_status(LK_EMPTY, jobs_pull_once(&k, "q", "dead"));
         assert_pull(&k, "dead", "z", &j);
         assert_status(LK_OK, lk_queue_acknowledge(k.db, &j.claim, 1));
         memset(sk, 'a', sizeof sk);
         sk[limit + 1] = '\0';
         if (limit + 1 != ULID_SIZE)
-            assert_status(LK_TOO_BIG, jobs_try_push(&k, "q", sk, "x", NULL));
+            assert_status(LK_TOO_BIG, lkc_try_push(k.db, "q", sk, "x", NULL));
         sk[limit] = '\0';
         jobs_push(&k, "q", sk, "x");
         kit_close(&k);

@@ -120,7 +120,7 @@ test_wait_for_nothing_times_out_not_before_its_time(void **state)
         assert_true(clock_ms() - begin >= waits[i] - 1); /* both ends are cut to milliseconds */
     }
     assert_status(LK_EMPTY, pull_waiting(k, "q", 0, 0));
-    jobs_push_delayed(k, "q", NULL, "later", LK_HOURS(1));
+    lkc_push_delayed(k->db, "q", NULL, "later", LK_HOURS(1));
     assert_status(LK_TIMED_OUT, pull_waiting(k, "q", 3, 0));
     assert_depths(k, "q", 0, 0, 1);
 }
@@ -158,12 +158,12 @@ test_end_of_a_delay_wakes_a_waiter(void **state)
         waiter w;
         int64_t begin = clock_ms();
         if (turn < 4)
-            jobs_push_delayed(k, "q", sks[turn % 2], "x", 6);
+            lkc_push_delayed(k->db, "q", sks[turn % 2], "x", 6);
         waiter_start(&w, k, "q", -1);
         if (turn >= 4) { /* pushed while it waits */
             settle(k, turn);
             begin = clock_ms();
-            jobs_push_delayed(k, "q", sks[turn % 2], "x", 6);
+            lkc_push_delayed(k->db, "q", sks[turn % 2], "x", 6);
         }
         waiter_join(&w, LK_OK);
         assert_true(clock_ms() - begin >= 5);
@@ -207,7 +207,7 @@ test_descriptor_after_a_partial_drain_stays_readable(void **state)
     assert_false(is_readable(fd, 0));
     jobs_push(k, "q", NULL, "x");
     assert_true(is_readable(fd, 0));
-    lk_queue_statistics s = jobs_statistics(k, "q");
+    lk_queue_statistics s = lkc_stats(k->db, "q");
     assert_int_equal(s.ready, 1);
     assert_status(LK_OK, lk_queue_purge(k->db, lk_string("q"), NULL));
     assert_empty(k, "q");
@@ -218,7 +218,7 @@ test_descriptor_after_a_partial_drain_stays_readable(void **state)
 static void
 poll_and_pull(kit *k, int fd, uint32_t receives, job *j)
 {
-    for (int spins = 0; jobs_try_pull(k, "q", j) == LK_EMPTY; spins++) {
+    for (int spins = 0; lkc_try_pull(k->db, k->result, "q", j) == LK_EMPTY; spins++) {
         assert_true(spins < 20);
         assert_true(is_readable(fd, POLL_MS));
     }
@@ -234,7 +234,7 @@ test_descriptor_becomes_readable_when_time_passes(void **state)
     int fd = queue_fd(k, "q");
     for (size_t i = 0; i < KIT_COUNT(sks); i++) {
         job j;
-        jobs_push_delayed(k, "q", sks[i], "x", 4); /* the end of a delay */
+        lkc_push_delayed(k->db, "q", sks[i], "x", 4); /* the end of a delay */
         assert_true(is_readable(fd, POLL_MS));
         assert_status(LK_OK, pull_waiting(k, "q", -1, 4));
         poll_and_pull(k, fd, 2, &j); /* a lapse */

@@ -21,7 +21,7 @@ test_set_of_each_size_is_read_back(void **state)
                             .expires_at_ms = i % 2 ? INT64_MAX : 0};
             assert_status(LK_OK, lk_set(k->db, &item, 1));
             assert_status(LK_OK, lk_get(k->db, item.key, k->result));
-            assert_true(kit_bytes_equal(lk_result_item(k->result, 0)->data, item.data));
+            assert_true(lkc_equal(lk_result_item(k->result, 0)->data, item.data));
             assert_true(lk_result_item(k->result, 0)->expires_at_ms == item.expires_at_ms);
             size_t got = 0;
             memset(buffer, 0xa5, size + 1);
@@ -45,7 +45,7 @@ test_memory_after_deleting_all_is_that_of_an_empty_store(void **state)
     size_t empty = atomic_load(&k->memory.bytes), full = 0;
     for (int round = 0; round < 3; round++) {
         for (uint64_t i = 0; i < 20000; i++) {
-            lk_item item = {.key = kit_numbered(i % 10 == 0 ? "other" : "p", i),
+            lk_item item = {.key = lkc_numbered(i % 10 == 0 ? "other" : "p", i),
                             .data = lk_string("some data")};
             assert_status(LK_OK, lk_set(k->db, &item, 1));
             if (i % 7 == 0)
@@ -53,7 +53,7 @@ test_memory_after_deleting_all_is_that_of_an_empty_store(void **state)
         }
         full = atomic_load(&k->memory.bytes);
         for (uint64_t i = 0; i < 20000; i++) {
-            lk_key key = kit_numbered(i % 10 == 0 ? "other" : "p", i);
+            lk_key key = lkc_numbered(i % 10 == 0 ? "other" : "p", i);
             assert_status(LK_OK, lk_delete(k->db, &key, 1));
         }
         kit_sweep(k);
@@ -79,19 +79,19 @@ test_view_inside_pairs_stays_as_it_was(void **state)
     kit_set(k, "p", "s", "after");
     assert_status(LK_OK, lk_view(k->db, lk_key_of("p", "s"), &second));
     assert_status(LK_OK, lk_delete(k->db, &first.key, 1)); /* a key in the very cell that goes */
-    kit_fill(&none, sizeof none);
+    lkc_fill(&none, sizeof none);
     assert_status(LK_NOT_FOUND, lk_view(k->db, lk_key_of("p", "s"), &none));
-    assert_true(kit_is_filled(&none, sizeof none));
+    assert_true(lkc_is_filled(&none, sizeof none));
     for (uint64_t i = 0; i < 2000; i++) {
-        lk_item item = {.key = kit_numbered("p", i), .data = lk_string("other")};
+        lk_item item = {.key = lkc_numbered("p", i), .data = lk_string("other")};
         assert_status(LK_OK, lk_set(k->db, &item, 1));
         assert_status(LK_OK, lk_delete(k->db, &item.key, 1));
     }
     kit_sweep(k);
     lk_read_end(k->db);
     kit_sweep(k);
-    assert_true(kit_bytes_are(first.data, "before") && kit_bytes_are(second.data, "after"));
-    assert_true(kit_bytes_are(first.key.sk, "s") && kit_bytes_are(second.key.pk, "p"));
+    assert_true(lkc_is(first.data, "before") && lkc_is(second.data, "after"));
+    assert_true(lkc_is(first.key.sk, "s") && lkc_is(second.key.pk, "p"));
     lk_read_end(k->db);
     assert_status(LK_INVALID, lk_view(k->db, lk_key_of("p", "s"), &first));
     lk_read_end(k->db); /* one too many does nothing */

@@ -66,7 +66,7 @@ typedef struct work {
 static lk_item
 work_item(work *w, size_t size)
 {
-    lk_item item = {.key = kit_numbered("p", w->i), .data = {w->data, size}};
+    lk_item item = {.key = lkc_numbered("p", w->i), .data = {w->data, size}};
     return item;
 }
 
@@ -169,7 +169,7 @@ static lk_status
 lock_made_and_deleted(work *w)
 {
     lk_lock lock;
-    lk_key key = kit_numbered("p", w->i);
+    lk_key key = lkc_numbered("p", w->i);
     lk_status status = lk_get_lock(w->k->db, key, &lock);
     return status == LK_OK ? lk_delete(w->k->db, &key, 1) : status;
 }
@@ -249,7 +249,7 @@ test_queue_that_goes_counts_with_all_it_has(void **state)
     static lk_item items[JOBS];
     static lk_claim claims[JOBS];
     for (uint64_t q = 0; q < QUEUES; q++) {
-        options.pk = kit_numbered("q", q).sk;
+        options.pk = lkc_numbered("q", q).sk;
         for (size_t i = 0; i < JOBS; i++)
             items[i] = (lk_item){.key.pk = options.pk, .data = lk_string("sixteen bytes...")};
         assert_status(LK_OK, lk_queue_push(k.db, items, JOBS, NULL, NULL));
@@ -432,7 +432,7 @@ test_what_expires_goes_beyond_the_limit_by_no_more_than_a_step(void **state)
         reader r;
         kit_open(&m->k, &(lk_memory_options){.max_retired_bytes = LIMIT});
         for (uint64_t i = 0; i < MANY; i++) {
-            lk_item item = {.key = kit_numbered("q", i), .data = {m->data, sizeof m->data}};
+            lk_item item = {.key = lkc_numbered("q", i), .data = {m->data, sizeof m->data}};
             item.expires_at_ms = atomic_load(&m->k.now_ms) + 5000;
             if (kind == 0)
                 item.key.sk = (lk_bytes){NULL, 0};
@@ -465,7 +465,7 @@ test_items_that_expire_are_bounded_while_a_reader_stays(void **state)
     size_t before = atomic_load(&m->k.memory.bytes);
     lk_status status = LK_OK;
     for (uint64_t i = 0; i < 4000 && status == LK_OK; i++) { /* 250 MiB */
-        lk_item item = {kit_numbered("p", i), {m->data, sizeof m->data}, 1};
+        lk_item item = {lkc_numbered("p", i), {m->data, sizeof m->data}, 1};
         status = lk_set(m->k.db, &item, 1);
     }
     size_t held = atomic_load(&m->k.memory.bytes) - before;
@@ -538,7 +538,7 @@ crowd_run(void *context)
     lk_result *result = lk_result_new();
     for (uint64_t i = 0; i < CROWD_ROUNDS; i++) {
         lk_lock locks[2];
-        lk_key keys[2] = {kit_numbered("p", c->number << 32 | i), kit_numbered("q", i)};
+        lk_key keys[2] = {lkc_numbered("p", c->number << 32 | i), lkc_numbered("q", i)};
         lk_status first = lk_get_locked(c->k->db, keys, 2, locks, result);
         lk_status second = lk_get_lock(c->k->db, keys[1], &locks[1]);
         lk_status third = lk_delete(c->k->db, keys, 2);

@@ -216,7 +216,7 @@ test_cache_called_from_inside_its_database_stays_right(void **state)
         assert_status(LK_OK, lk_get_many(c.cache, keys, 3, k->result));
         for (size_t i = 0; i < 3; i++) {
             assert_non_null(lk_result_item(k->result, i));
-            assert_true(kit_bytes_are(lk_result_item(k->result, i)->data, data[i]));
+            assert_true(lkc_is(lk_result_item(k->result, i)->data, data[i]));
         }
     }
     assert_true(c.calls >= 4);

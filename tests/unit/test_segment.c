@@ -159,7 +159,7 @@ queue_of(kit *k, const char *pk)
 {
     lki_queue *queue = lki_queues_of(k->db->state)->first;
     while (queue != NULL &&
-           !kit_bytes_are((lk_bytes){queue->partition->pk, queue->partition->pk_size}, pk))
+           !lkc_is((lk_bytes){queue->partition->pk, queue->partition->pk_size}, pk))
         queue = queue->next;
     return queue;
 }
@@ -500,7 +500,7 @@ push_letter(kit *k, const char *to)
     assert_pull(k, "source", "letter", &j);
     kit_set(k, to, j.sk, "taken");
     assert_status(LK_OK, lk_queue_release(k->db, &j.claim, 0));
-    assert_status(LK_EMPTY, jobs_try_pull_limited(k, "source", 1, to, NULL));
+    assert_status(LK_EMPTY, jobs_pull_once(k, "source", to));
 }
 
 /* Letters come into a closed queue one by one; its last segment is sealed, and stays, and the
@@ -514,7 +514,7 @@ test_closed_queue_grows_by_letters_and_keeps_its_last_segment(void **state)
     lki_queue *queue = queue_of(k, "dead");
     for (uint32_t i = 1; i <= LETTERS; i++) {
         push_letter(k, "dead");
-        assert_status(LK_CLOSED, jobs_try_push(k, "dead", NULL, "x", NULL));
+        assert_status(LK_CLOSED, lkc_try_push(k->db, "dead", NULL, "x", NULL));
         uint32_t first = i <= FIRST ? 0 : i <= FIRST + SECOND ? FIRST : FIRST + SECOND;
         const lki_segment *tail = expect_tail(queue,
                                               i <= FIRST            ? 0
@@ -564,16 +564,16 @@ test_depth_is_kept_to_the_job(void **state)
                 assert_status(LK_OK, jobs_try_push_batch(k, pk, 0, depths[i] - 1, &options, NULL));
             else
                 for (size_t j = 1; j < depths[i]; j++)
-                    assert_status(LK_OK, jobs_try_push(k, pk, NULL, "x", &options));
+                    assert_status(LK_OK, lkc_try_push(k->db, pk, NULL, "x", &options));
             for (int again = 0; again < 2; again++) {
                 job first;
                 lki_segment *tail = lki_load_acquire(&queue_of(k, pk)->tail);
-                assert_status(LK_BUSY, jobs_try_push(k, pk, NULL, "x", &options));
-                assert_status(LK_BUSY, jobs_try_push(k, pk, "key", "x", &options));
+                assert_status(LK_BUSY, lkc_try_push(k->db, pk, NULL, "x", &options));
+                assert_status(LK_BUSY, lkc_try_push(k->db, pk, "key", "x", &options));
                 assert_int_equal(lki_load_seq_cst(&tail->word) & LKI_SEALED, 0);
-                assert_status(LK_OK, jobs_try_pull(k, pk, &first));
+                assert_status(LK_OK, lkc_try_pull(k->db, k->result, pk, &first));
                 assert_status(LK_OK, lk_queue_acknowledge(k->db, &first.claim, 1));
-                assert_status(LK_OK, jobs_try_push(k, pk, NULL, "x", &options));
+                assert_status(LK_OK, lkc_try_push(k->db, pk, NULL, "x", &options));
             }
         }
 }
@@ -634,7 +634,7 @@ test_ulids_grow_where_the_numbers_of_places_begin_anew(void **state)
                    (number_mask << LKI_SEGMENT_BITS) & LKI_ULID_MASK);
     for (size_t i = 0; i < JOBS; i++) {
         push_above(k, "q", last);
-        assert_int_equal(jobs_ulid_ms(lk_string(last)), k->now_ms + (i >= FIRST - 1));
+        assert_int_equal(lkc_ulid_ms(lk_string(last)), k->now_ms + (i >= FIRST - 1));
     }
     assert_int_equal(jobs_items(k, "q"), JOBS);
     expect_pages(queue_of(k, "q"), page->first, 2, 2);
@@ -669,7 +669,7 @@ test_ulids_tell_the_time_while_they_can(void **state)
     for (int anew = 0; anew < 3; anew++) {
         for (int i = 0; i < FIRST + SECOND + 1; i++) {
             push_above(k, "q", last);
-            assert_int_equal(jobs_ulid_ms(lk_string(last)), KIT_START_MS + anew);
+            assert_int_equal(lkc_ulid_ms(lk_string(last)), KIT_START_MS + anew);
         }
         queue_end(k, "q");
     }
@@ -693,7 +693,7 @@ test_ulids_stay_at_the_last_millisecond(void **state)
             k->now_ms = clocks[i];
             for (int j = 0; j < 2; j++) {
                 push_above(k, "q", last);
-                assert_int_equal(jobs_ulid_ms(lk_string(last)), most);
+                assert_int_equal(lkc_ulid_ms(lk_string(last)), most);
             }
         }
         k->now_ms = KIT_START_MS;
@@ -716,7 +716,7 @@ test_ulids_of_letters_stay_at_the_last_millisecond(void **state)
         job j;
         assert_pull(k, "dead", "letter", &j);
         assert_true(strcmp(last, j.sk) < 0);
-        assert_int_equal(jobs_ulid_ms(lk_string(j.sk)), LKI_ULID_MS_MAX);
+        assert_int_equal(lkc_ulid_ms(lk_string(j.sk)), LKI_ULID_MS_MAX);
         memcpy(last, j.sk, sizeof last);
     }
 }
@@ -739,10 +739,10 @@ test_keys_to_come_are_forgotten_when_they_have_passed(void **state)
     }
     k->now_ms = begin_ms; /* that one is taken, and the next one free; in a new segment */
     push_above(k, "q", last);
-    assert_int_equal(jobs_ulid_ms(lk_string(last)), begin_ms + 1);
+    assert_int_equal(lkc_ulid_ms(lk_string(last)), begin_ms + 1);
     k->now_ms = begin_ms + 2 * KEYS - 2;
     push_above(k, "q", last);
-    assert_int_equal(jobs_ulid_ms(lk_string(last)), begin_ms + 2 * KEYS - 1);
+    assert_int_equal(lkc_ulid_ms(lk_string(last)), begin_ms + 2 * KEYS - 1);
     lki_thread *thread = inside_thread(k);
     lki_places places;
     lki_write_enter(thread);

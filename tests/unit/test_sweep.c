@@ -20,9 +20,9 @@ test_sweep_takes_out_what_expired_and_says_how_much(void **state)
     kit *k = *state;
     for (uint64_t i = 0; i < 1000; i++)
         assert_status(LK_OK,
-                      set_expiring(k, kit_numbered("p", i), i % 2 == 0 ? KIT_START_MS + 50 : 0));
+                      set_expiring(k, lkc_numbered("p", i), i % 2 == 0 ? KIT_START_MS + 50 : 0));
     for (uint64_t i = 0; i < 10; i++)
-        (void)kit_lock(k, kit_numbered("l", i));
+        (void)kit_lock(k, lkc_numbered("l", i));
     size_t swept = 77;
     assert_status(LK_OK, lk_sweep(k->db, 0, &swept));
     assert_int_equal(swept, 0);
@@ -51,7 +51,7 @@ test_sweep_with_a_limit_stops_and_goes_on_later(void **state)
 {
     kit *k = *state;
     for (uint64_t i = 0; i < 5000; i++)
-        assert_status(LK_OK, set_expiring(k, kit_numbered("p", i), KIT_START_MS));
+        assert_status(LK_OK, set_expiring(k, lkc_numbered("p", i), KIT_START_MS));
     kit_advance(k, 1);
     size_t swept = 0, sum = 0;
     int calls = 0;
@@ -71,7 +71,7 @@ writes_sweep(kit *k, uint64_t many)
 {
     uint64_t swept = kit_statistics(k).expired_swept;
     for (uint64_t i = 0; i < many; i++)
-        assert_status(LK_OK, set_expiring(k, kit_numbered("p", i), k->now_ms + 10));
+        assert_status(LK_OK, set_expiring(k, lkc_numbered("p", i), k->now_ms + 10));
     kit_advance(k, 2000);
     for (uint64_t i = 0; i < 2 * many + 4000; i++)
         kit_set(k, "other", i % 2 ? "a" : "b", "x");
@@ -104,7 +104,7 @@ test_memory_of_a_store_whose_items_expire_is_flat(void **state)
     kit *k = *state;
     size_t most = 0, early = 0;
     for (uint64_t i = 0; i < 200000; i++) {
-        assert_status(LK_OK, set_expiring(k, kit_numbered("p", i), k->now_ms + 1000));
+        assert_status(LK_OK, set_expiring(k, lkc_numbered("p", i), k->now_ms + 1000));
         if (i % 10 == 0)
             kit_advance(k, 10); /* 1,000 are live */
         size_t bytes = atomic_load(&k->memory.bytes);
@@ -124,7 +124,7 @@ test_many_that_expire_within_a_second_are_swept(void **state)
     for (int form = 0; form < 2; form++)
         for (uint64_t i = 0; i < 50000; i++) {
             lk_write write = {.kind = LK_PUT,
-                              .item = {kit_numbered("p", i), lk_string("x"), k->now_ms + 10}};
+                              .item = {lkc_numbered("p", i), lk_string("x"), k->now_ms + 10}};
             if (form == 0)
                 assert_status(LK_OK, lk_set(k->db, &write.item, 1));
             else

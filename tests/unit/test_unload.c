@@ -145,7 +145,7 @@ test_allocator_works_after_the_unloading(void **state)
     kit k;
     kit_open(&k, NULL);
     for (uint64_t i = 0; i < 1000; i++) {
-        lk_item item = {.key = kit_numbered("p", i), .data = lk_string("x")};
+        lk_item item = {.key = lkc_numbered("p", i), .data = lk_string("x")};
         assert_status(LK_OK, lk_set(k.db, &item, 1));
     }
     kit_close(&k);

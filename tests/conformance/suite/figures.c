@@ -10,17 +10,17 @@ static void
 test_statistics_count_each_empty_pull_once(rig *r)
 {
     waiter w;
-    lkc_push_delayed(r, "q", NULL, "much later", LK_HOURS(24000));
+    lkc_push_delayed(r->db, "q", NULL, "much later", LK_HOURS(24000));
     assert_empty(r, "q");
-    assert_int_equal(lkc_stats(r, "q").empty_pulls, 1);
+    assert_int_equal(lkc_stats(r->db, "q").empty_pulls, 1);
     lkc_wait_begin(&w, r, "q", 20);
     assert_status(LK_TIMED_OUT, lkc_wait_end(&w, 6));
     lk_result_free(w.result);
-    assert_int_equal(lkc_stats(r, "q").empty_pulls, 2);
+    assert_int_equal(lkc_stats(r->db, "q").empty_pulls, 2);
     assert_status(LK_OK, lk_queue_purge(r->db, lk_string("q"), NULL));
     assert_status(LK_OK, lk_queue_close(r->db, lk_string("q")));
-    assert_status(LK_CLOSED, lkc_try_pull(r, "q", NULL));
-    assert_int_equal(lkc_stats(r, "q").empty_pulls, 3);
+    assert_status(LK_CLOSED, lkc_try_pull(r->db, r->result, "q", NULL));
+    assert_int_equal(lkc_stats(r->db, "q").empty_pulls, 3);
 }
 
 /* latchkey.h: "stops soon after `max_items` were taken out. `swept`: how many." */

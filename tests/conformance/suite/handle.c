@@ -164,7 +164,7 @@ test_handle_that_commits_no_releases_says_unsupported(rig *r)
     lk_write release[] = {{.kind = LK_PUT, .item = lkc_item("a", "b", "x")},
                           {.kind = LK_RELEASE, .claim = &claim}};
     if (lkc_can(r, LK_HAS_QUEUES))
-        lkc_push(r, "q", "job", "x");
+        lkc_push(r->db, "q", "job", "x");
     assert_status(LK_UNSUPPORTED, lk_commit(r->db, push, 2, NULL, 0, NULL));
     assert_status(LK_UNSUPPORTED, lk_commit(r->db, release, 2, NULL, 0, NULL));
     assert_holds(r, lk_key_of("a", "b"), NULL);
@@ -368,7 +368,7 @@ test_open_without_reopen_is_empty(rig *r)
 {
     lkc_set(r, "a", "b", "x");
     if (lkc_can(r, LK_HAS_QUEUES))
-        lkc_push(r, "q", NULL, "x");
+        lkc_push(r->db, "q", NULL, "x");
     lkc_close(r);
     lkc_open(r, false);
     assert_holds(r, lk_key_of("a", "b"), NULL);

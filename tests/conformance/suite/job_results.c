@@ -22,7 +22,7 @@ static void
 test_pull_takes_its_names_from_the_result_that_it_fills(rig *r)
 {
     for (int i = 0; i < 4; i++)
-        lkc_push(r, "q", NULL, "q");
+        lkc_push(r->db, "q", NULL, "q");
     assert_pull(r, "q", "q", NULL);
     for (int i = 0; i < 3; i++) {
         lk_pull_options options = {.pk = lk_result_item(r->result, 0)->key.pk};

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs and claims: see suite.h.
+ * See jobs.h.
  */
-#include "suite.h"
+#include "jobs.h"
 
 /* ---- push ---- */
 
 lk_status
-lkc_try_push(rig *r, const char *pk, const char *sk, const char *data,
+lkc_try_push(lk_db *db, const char *pk, const char *sk, const char *data,
              const lk_push_options *options)
 {
-    lk_item item = lkc_item(pk, sk, data);
-    return lk_queue_push(r->db, &item, 1, options, NULL);
+    lk_item item = {.key = lk_key_of(pk, sk), .data = lk_string(data)};
+    return lk_queue_push(db, &item, 1, options, NULL);
 }
 
 void
-lkc_push(rig *r, const char *pk, const char *sk, const char *data)
+lkc_push(lk_db *db, const char *pk, const char *sk, const char *data)
 {
-    assert_status(LK_OK, lkc_try_push(r, pk, sk, data, NULL));
+    assert_status(LK_OK, lkc_try_push(db, pk, sk, data, NULL));
 }
 
 void
-lkc_push_delayed(rig *r, const char *pk, const char *sk, const char *data, int64_t delay_ms)
+lkc_push_delayed(lk_db *db, const char *pk, const char *sk, const char *data, int64_t delay_ms)
 {
     lk_push_options options = {.delay_ms = delay_ms};
-    assert_status(LK_OK, lkc_try_push(r, pk, sk, data, &options));
+    assert_status(LK_OK, lkc_try_push(db, pk, sk, data, &options));
 }
 
 /* ---- pull ---- */
@@ -56,55 +56,54 @@ lkc_job_keep(job *j, const lk_result *result, size_t i)
 }
 
 lk_status
-lkc_try_pull(rig *r, const char *pk, job *j)
+lkc_try_pull(lk_db *db, lk_result *result, const char *pk, job *j)
 {
     job own;
     lk_pull_options options = {.pk = lk_string(pk), .visibility_ms = VISIBILITY_MS};
-    lk_status status = lk_queue_pull(r->db, &options, r->result);
+    lk_status status = lk_queue_pull(db, &options, result);
     if (status != LK_OK)
         return status;
-    assert_int_equal(lk_result_count(r->result), 1);
-    lkc_job_keep(j != NULL ? j : &own, r->result, 0);
+    assert_int_equal(lk_result_count(result), 1);
+    lkc_job_keep(j != NULL ? j : &own, result, 0);
     return status;
 }
 
 void
-lkc_assert_pull(rig *r, const char *pk, const char *wanted, job *j, const char *file, int line)
+lkc_assert_pull(lk_db *db, lk_result *result, const char *pk, const char *wanted, job *j,
+                const char *file, int line)
 {
     job own;
     j = j != NULL ? j : &own;
-    lkc_assert_status(LK_OK, lkc_try_pull(r, pk, j), "pull", file, line);
+    lkc_assert_status(LK_OK, lkc_try_pull(db, result, pk, j), "pull", file, line);
     if (strcmp(j->data, wanted) == 0)
         return;
     print_error("%s:%d: pulled \"%s\", not \"%s\"\n", file, line, j->data, wanted);
     _fail(file, line);
 }
 
-/* ---- claims ---- */
-
-void
-lkc_assert_held(rig *r, job *j, const char *file, int line)
-{
-    int64_t left_ms = j->claim.deadline_ms - atomic_load(&r->monotonic_ms);
-    lkc_assert_status(LK_OK, lk_queue_extend(r->db, &j->claim, left_ms), "extend", file, line);
-}
-
 /* ---- what there is ---- */
 
+void
+lkc_assert_held(lk_db *db, job *j, int64_t now_ms, const char *file, int line)
+{
+    int64_t left_ms = j->claim.deadline_ms - now_ms;
+    lkc_assert_status(LK_OK, lk_queue_extend(db, &j->claim, left_ms), "extend", file, line);
+}
+
 lk_queue_statistics
-lkc_stats(rig *r, const char *pk)
+lkc_stats(lk_db *db, const char *pk)
 {
     lk_queue_statistics stats;
     lkc_fill(&stats, sizeof stats);
-    assert_status(LK_OK, lk_queue_stats(r->db, lk_string(pk), &stats));
+    assert_status(LK_OK, lk_queue_stats(db, lk_string(pk), &stats));
     return stats;
 }
 
 void
-lkc_assert_depths(rig *r, const char *pk, uint64_t ready, uint64_t claimed, uint64_t delayed,
+lkc_assert_depths(lk_db *db, const char *pk, uint64_t ready, uint64_t claimed, uint64_t delayed,
                   const char *file, int line)
 {
-    lk_queue_statistics s = lkc_stats(r, pk);
+    lk_queue_statistics s = lkc_stats(db, pk);
     if (s.ready == ready && s.claimed == claimed && s.delayed == delayed)
         return;
     print_error("%s:%d: ready %llu claimed %llu delayed %llu, not %llu %llu %llu\n", file, line,

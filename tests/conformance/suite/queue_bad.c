@@ -8,9 +8,9 @@
 static void
 queue_begin(rig *r, job *j)
 {
-    lkc_push(r, "q", NULL, "claimed");
+    lkc_push(r->db, "q", NULL, "claimed");
     assert_pull(r, "q", "claimed", j);
-    lkc_push(r, "q", "ready", "ready");
+    lkc_push(r->db, "q", "ready", "ready");
     lkc_prime(r->result);
 }
 
@@ -21,7 +21,7 @@ queue_end(rig *r, job *j)
     assert_depths(r, "q", 1, 1, 0);
     assert_holds(r, lk_key_of("q", "ready"), "ready");
     assert_held(r, j);
-    lk_queue_statistics s = lkc_stats(r, "q");
+    lk_queue_statistics s = lkc_stats(r->db, "q");
     assert_true(s.pushes == 2 && s.pulls == 1 && s.late == 0 && s.lost == 0);
 }
 
@@ -247,9 +247,9 @@ test_times_of_any_length_do_not_wrap(rig *r)
     lk_pull_options options = {.pk = lk_string("q"), .visibility_ms = INT64_MAX};
     lk_push_options delay = {.delay_ms = INT64_MAX};
     job j;
-    assert_status(LK_OK, lkc_try_push(r, "q", "own", "never", &delay));
-    assert_status(LK_OK, lkc_try_push(r, "q", NULL, "never", &delay));
-    lkc_push(r, "q", NULL, "x");
+    assert_status(LK_OK, lkc_try_push(r->db, "q", "own", "never", &delay));
+    assert_status(LK_OK, lkc_try_push(r->db, "q", NULL, "never", &delay));
+    lkc_push(r->db, "q", NULL, "x");
     assert_status(LK_OK, lk_queue_pull(r->db, &options, r->result));
     lkc_job_keep(&j, r->result, 0);
     assert_string_equal(j.data, "x");

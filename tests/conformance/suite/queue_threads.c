@@ -269,7 +269,7 @@ static void
 test_thread_that_exits_releases_nothing(rig *r)
 {
     lk_claim kept = {.key = lk_key_of("q", "own")};
-    lkc_push(r, "q", "own", "x");
+    lkc_push(r->db, "q", "own", "x");
     lkc_crowd(r, 1, ending_member, &kept);
     assert_empty(r, "q");
     lkc_advance(r, VISIBILITY_MS);
@@ -328,7 +328,7 @@ test_job_that_moves_is_in_one_queue_at_every_instant(rig *r)
 {
     factory f = {.jobs = lkc_scaled(2000)};
     atomic_store(&f.producing, 1);
-    lkc_push(r, "q", "own", "x");
+    lkc_push(r->db, "q", "own", "x");
     lkc_crowd(r, 3, ferry_member, &f);
 }
 

@@ -43,7 +43,7 @@ pull_all(rig *r, const char *data)
 {
     job j;
     size_t count = 0;
-    while (lkc_try_pull(r, "q", &j) == LK_OK) {
+    while (lkc_try_pull(r->db, r->result, "q", &j) == LK_OK) {
         assert_string_equal(j.data, data);
         count++;
     }
@@ -83,12 +83,12 @@ test_generated_keys_replace_no_job(rig *r)
         for (size_t i = 0; i < PLACES; i++) {
             lk_ulid_next(ulid, lkc_now(r));
             if (i % 2 == 0)
-                lkc_push(r, "q", ulid, "own");
+                lkc_push(r->db, "q", ulid, "own");
         }
         push_three(r, form);
         size_t own = 0, generated = 0;
         job j;
-        while (lkc_try_pull(r, "q", &j) == LK_OK) {
+        while (lkc_try_pull(r->db, r->result, "q", &j) == LK_OK) {
             own += strcmp(j.data, "own") == 0;
             generated += strcmp(j.data, "generated") == 0;
             assert_status(LK_OK, lk_queue_acknowledge(r->db, &j.claim, 1));

@@ -9,25 +9,18 @@
 #define LATCHKEY_CONFORMANCE_SUITE_H
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include <latchkey/conformance.h>
+
+#include "jobs.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* Beside the capabilities of adapter.h: conditional writes, be they put together by the library. */
 #define LKC_CONDITIONS ((uint64_t)1 << 63)
 
-enum { TTL_HOURS = 24, REFRESH_HOURS = 1, ULID_SIZE = LK_ULID_SIZE };
+enum { TTL_HOURS = 24, REFRESH_HOURS = 1 };
 
 /* ---- a database under test ---- */
 
@@ -98,20 +91,9 @@ bool lkc_can(const rig *r, uint64_t capabilities);
 
 /* ---- asserts ---- */
 
-/* Fails the case with both names. */
-#define assert_status(wanted, call) lkc_assert_status((wanted), (call), #call, __FILE__, __LINE__)
-void lkc_assert_status(lk_status wanted, lk_status got, const char *call, const char *file,
-                       int line);
 /* `key` holds exactly `data`; NULL: it is absent. */
 #define assert_holds(r, key, data) lkc_assert_holds((r), (key), (data), __FILE__, __LINE__)
 void lkc_assert_holds(rig *r, lk_key key, const char *data, const char *file, int line);
-#define assert_bytes(wanted, got) assert_true(lkc_equal((wanted), (got)))
-
-bool lkc_equal(lk_bytes left, lk_bytes right);
-bool lkc_is(lk_bytes bytes, const char *text);
-/* Every byte 0xa5; is it so still? */
-void lkc_fill(void *memory, size_t size);
-bool lkc_is_filled(const void *memory, size_t size);
 /* Puts something into a result; does it hold that still? */
 void lkc_prime(lk_result *result);
 bool lkc_is_primed(const lk_result *result);
@@ -124,45 +106,10 @@ lk_item lkc_item(const char *pk, const char *sk, const char *data);
 void lkc_set(rig *r, const char *pk, const char *sk, const char *data);
 void lkc_set_until(rig *r, const char *pk, const char *sk, const char *data, int64_t expires_at_ms);
 void lkc_delete(rig *r, const char *pk, const char *sk);
-/* The key of number `i`, in one of eight rotating buffers of the thread. */
-lk_key lkc_numbered(const char *pk, uint64_t i);
 lk_lock lkc_lock(rig *r, lk_key key);
 /* Data that is a number; -1: it is none. */
 lk_item lkc_number_item(lk_key key, const int64_t *number);
 int64_t lkc_number(const lk_item *item);
-
-/* ---- jobs ---- */
-
-enum { JOB_ROOM = 64, VISIBILITY_MS = 30000 };
-
-/* What a pull gave, in memory of its own. Not to be copied: the claim points into it. */
-typedef struct job {
-    lk_claim claim;
-    char pk[JOB_ROOM], sk[JOB_ROOM], data[JOB_ROOM]; /* terminated */
-} job;
-
-lk_status lkc_try_push(rig *r, const char *pk, const char *sk, const char *data,
-                       const lk_push_options *options);
-void lkc_push(rig *r, const char *pk, const char *sk, const char *data);
-void lkc_push_delayed(rig *r, const char *pk, const char *sk, const char *data, int64_t delay_ms);
-/* Position i of a pull. */
-void lkc_job_keep(job *j, const lk_result *result, size_t i);
-/* One job, for VISIBILITY_MS, without wait; `j` may be NULL. */
-lk_status lkc_try_pull(rig *r, const char *pk, job *j);
-#define assert_pull(r, pk, wanted, j) lkc_assert_pull((r), (pk), (wanted), (j), __FILE__, __LINE__)
-void lkc_assert_pull(rig *r, const char *pk, const char *wanted, job *j, const char *file,
-                     int line);
-#define assert_empty(r, pk) assert_status(LK_EMPTY, lkc_try_pull((r), (pk), NULL))
-/* The claim is good: it is extended to the same deadline. */
-#define assert_held(r, j) lkc_assert_held((r), (j), __FILE__, __LINE__)
-void lkc_assert_held(rig *r, job *j, const char *file, int line);
-lk_queue_statistics lkc_stats(rig *r, const char *pk);
-#define assert_depths(r, pk, ready, claimed, delayed) \
-    lkc_assert_depths((r), (pk), (ready), (claimed), (delayed), __FILE__, __LINE__)
-void lkc_assert_depths(rig *r, const char *pk, uint64_t ready, uint64_t claimed, uint64_t delayed,
-                       const char *file, int line);
-bool lkc_is_ulid(lk_bytes sk);
-int64_t lkc_ulid_ms(lk_bytes sk);
 
 /* ---- randomness, volume ---- */
 

@@ -31,8 +31,8 @@ static void
 test_wait_with_a_job_there_does_not_wait(rig *r)
 {
     lk_pull_options options = {.pk = lk_string("q"), .wait_ms = -1};
-    lkc_push(r, "q", NULL, "1");
-    lkc_push(r, "q", NULL, "2");
+    lkc_push(r->db, "q", NULL, "1");
+    lkc_push(r->db, "q", NULL, "2");
     assert_status(LK_OK, lk_queue_pull(r->db, &options, r->result));
     options.wait_ms = LK_HOURS(1);
     assert_status(LK_OK, lk_queue_pull(r->db, &options, r->result));
@@ -44,7 +44,7 @@ static void
 test_wait_for_nothing_times_out_not_before_its_time(rig *r)
 {
     static const int64_t waits_ms[] = {1, 20, LK_MINUTES(10)};
-    lkc_push_delayed(r, "q", NULL, "much later", LK_HOURS(24000));
+    lkc_push_delayed(r->db, "q", NULL, "much later", LK_HOURS(24000));
     for (size_t i = 0; i < COUNT(waits_ms); i++) {
         waiter w;
         int64_t begin_ms = atomic_load(&r->monotonic_ms);
@@ -63,8 +63,8 @@ test_push_wakes_a_waiter(rig *r)
     for (int turn = 0; turn < TURNS; turn++) {
         waiter w;
         lkc_wait_begin(&w, r, "q", turn % 3 == 0 ? LK_HOURS(1) : -1);
-        lkc_push(r, "other", NULL, "wakes nobody here");
-        lkc_push(r, "q", turn % 2 == 0 ? NULL : "own", "x");
+        lkc_push(r->db, "other", NULL, "wakes nobody here");
+        lkc_push(r->db, "q", turn % 2 == 0 ? NULL : "own", "x");
         assert_int_equal(wait_found(&w, 0), 1);
         assert_depths(r, "q", 0, 1, 0);
         turn_end(r);
@@ -96,7 +96,7 @@ test_release_wakes_a_waiter(rig *r)
     for (int turn = 0; turn < TURNS; turn++) {
         waiter w;
         job j;
-        lkc_push(r, "q", turn % 2 == 0 ? NULL : "own", "x");
+        lkc_push(r->db, "q", turn % 2 == 0 ? NULL : "own", "x");
         assert_pull(r, "q", "x", &j);
         lkc_wait_begin(&w, r, "q", -1);
         if (turn % 3 == 2)
@@ -134,14 +134,14 @@ test_lapse_and_delay_wake_a_waiter(rig *r)
         bool lapses = turn % 2 == 0;
         const char *sk = turn % 3 == 0 ? "own" : NULL;
         if (lapses) {
-            lkc_push(r, "q", sk, "x");
+            lkc_push(r->db, "q", sk, "x");
             assert_pull(r, "q", "x", NULL);
         } else if (turn % 4 == 1) {
-            lkc_push_delayed(r, "q", sk, "x", 500);
+            lkc_push_delayed(r->db, "q", sk, "x", 500);
         }
         lkc_wait_begin(&w, r, "q", -1);
         if (!lapses && turn % 4 != 1)
-            lkc_push_delayed(r, "q", sk, "x", 500); /* while it waits */
+            lkc_push_delayed(r->db, "q", sk, "x", 500); /* while it waits */
         int64_t visible_ms = atomic_load(&r->monotonic_ms) + (lapses ? VISIBILITY_MS : 500);
         assert_int_equal(wait_found(&w, 100), lapses ? 2 : 1);
         assert_true(atomic_load(&r->monotonic_ms) >= visible_ms);
@@ -197,7 +197,7 @@ test_waiters_at_a_closed_queue_wait_for_its_last_job(rig *r)
         const char *sk = turn % 2 == 0 ? NULL : "own";
         job held;
         waiter w[WAITERS];
-        lkc_push(r, name, sk, "last");
+        lkc_push(r->db, name, sk, "last");
         assert_pull(r, name, "last", &held);
         assert_status(LK_OK, lk_queue_close(r->db, lk_string(name)));
         assert_empty(r, name);
@@ -249,7 +249,7 @@ test_waiters_at_a_closed_queue_wake_whatever_takes_its_last_job(rig *r)
         char name[8] = {'q', (char)('a' + turn), '\0'};
         job j;
         waiter w[2];
-        lkc_push(r, name, turn % 2 == 0 ? NULL : "own", "last");
+        lkc_push(r->db, name, turn % 2 == 0 ? NULL : "own", "last");
         assert_pull(r, name, "last", &j);
         assert_status(LK_OK, lk_queue_close(r->db, lk_string(name)));
         for (size_t i = 0; i < COUNT(w); i++)
@@ -270,7 +270,7 @@ test_pull_inside_a_read_pair_does_not_wait(rig *r)
     lk_read_begin(r->db);
     lk_status status = lk_queue_pull(r->db, &options, r->result);
     assert_true(status == LK_EMPTY || status == LK_TIMED_OUT);
-    lkc_push(r, "q", NULL, "x");
+    lkc_push(r->db, "q", NULL, "x");
     assert_status(LK_OK, lk_queue_pull(r->db, &options, r->result));
     lk_read_end(r->db);
 }

@@ -150,10 +150,10 @@ copy_begin(rig *r)
     lkc_advance(r, 2);
     if (!lkc_can(r, LK_HAS_QUEUES))
         return;
-    lkc_push(r, "q", NULL, "claimed");
-    lkc_push(r, "q", "own", "ready");
-    lkc_push(r, "q", NULL, "generated");
-    lkc_push_delayed(r, "q", "zz", "delayed", 1000);
+    lkc_push(r->db, "q", NULL, "claimed");
+    lkc_push(r->db, "q", "own", "ready");
+    lkc_push(r->db, "q", NULL, "generated");
+    lkc_push_delayed(r->db, "q", "zz", "delayed", 1000);
     lkc_set(r, "q", "item", "an item");
     assert_pull(r, "q", "claimed", NULL);
 }
