@@ -12,6 +12,7 @@
 #include <semaphore.h>
 
 #include "base/atomic.h"
+#include "support/kit.h"
 
 static struct {
     unsigned long yields, stop_at;
@@ -99,5 +100,15 @@ meeting_close(void)
     sem_post(&meeting.asked);
     pthread_join(meeting.other, NULL);
 }
+
+/* For cmocka: the teardown of a file whose `setup` opens a meeting, and leaves its kit in *state. */
+static inline int
+meeting_teardown(void **state)
+{
+    meeting_close();
+    kit_close(*state);
+    return 0;
+}
+#define MEETING_TEST(name) cmocka_unit_test_setup_teardown(name, setup, meeting_teardown)
 
 #endif

@@ -424,34 +424,23 @@ test_snapshot_in_the_midst_of_a_write_sees_the_same_for_ever(void **state)
 static int
 setup(void **state)
 {
-    (void)state;
+    *state = &m.k;
     kit_open(&m.k, NULL);
     keys_set("first");
     meeting_open();
     return 0;
 }
 
-static int
-teardown(void **state)
-{
-    (void)state;
-    meeting_close();
-    kit_close(&m.k);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_commit_in_whose_midst_its_keys_are_written),
-        TEST(test_locks_in_whose_midst_their_keys_are_written),
-        TEST(test_push_in_whose_midst_its_keys_are_written),
-        TEST(test_versions_rise_over_a_delete),
-        TEST(test_commit_that_is_aborted_many_times),
-        TEST(test_snapshot_in_the_midst_of_a_write_sees_the_same_for_ever),
+        MEETING_TEST(test_commit_in_whose_midst_its_keys_are_written),
+        MEETING_TEST(test_locks_in_whose_midst_their_keys_are_written),
+        MEETING_TEST(test_push_in_whose_midst_its_keys_are_written),
+        MEETING_TEST(test_versions_rise_over_a_delete),
+        MEETING_TEST(test_commit_that_is_aborted_many_times),
+        MEETING_TEST(test_snapshot_in_the_midst_of_a_write_sees_the_same_for_ever),
     };
     return cmocka_run_group_tests_name("hooked_commit", tests, NULL, NULL);
 }

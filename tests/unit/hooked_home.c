@@ -303,7 +303,7 @@ test_item_that_is_written_often_costs_what_it_did(void **state)
 static int
 setup(void **state)
 {
-    (void)state;
+    *state = &m.k;
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     kit_open(&m.k, &options);
     m.came_home = 0;
@@ -311,26 +311,15 @@ setup(void **state)
     return 0;
 }
 
-static int
-teardown(void **state)
-{
-    (void)state;
-    meeting_close();
-    kit_close(&m.k);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_call_in_whose_midst_the_record_comes_home),
-        TEST(test_move_home_in_whose_midst_a_call_is_made),
-        TEST(test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same),
-        TEST(test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again),
-        TEST(test_item_that_is_written_often_costs_what_it_did),
+        MEETING_TEST(test_call_in_whose_midst_the_record_comes_home),
+        MEETING_TEST(test_move_home_in_whose_midst_a_call_is_made),
+        MEETING_TEST(test_expired_record_that_comes_home_under_the_sweep_is_swept_all_the_same),
+        MEETING_TEST(test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again),
+        MEETING_TEST(test_item_that_is_written_often_costs_what_it_did),
     };
     return cmocka_run_group_tests_name("hooked_home", tests, NULL, NULL);
 }

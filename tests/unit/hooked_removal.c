@@ -431,7 +431,7 @@ test_two_without_memory_in_the_same_new_partition(void **state)
 static int
 setup(void **state)
 {
-    (void)state;
+    *state = &m.k;
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
     kit_open(&m.k, &options);
     m.job_sk_size = 0;
@@ -443,25 +443,14 @@ setup(void **state)
     return 0;
 }
 
-static int
-teardown(void **state)
-{
-    (void)state;
-    meeting_close();
-    kit_close(&m.k);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_call_in_whose_midst_a_ticket_falls_due),
-        TEST(test_ticket_in_whose_midst_a_call_is_made),
-        TEST(test_two_over_an_empty_head),
-        TEST(test_two_without_memory_in_the_same_new_partition),
+        MEETING_TEST(test_call_in_whose_midst_a_ticket_falls_due),
+        MEETING_TEST(test_ticket_in_whose_midst_a_call_is_made),
+        MEETING_TEST(test_two_over_an_empty_head),
+        MEETING_TEST(test_two_without_memory_in_the_same_new_partition),
     };
     return cmocka_run_group_tests_name("hooked_removal", tests, NULL, NULL);
 }
