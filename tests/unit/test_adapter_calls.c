@@ -56,35 +56,6 @@ static const lk_key key_a = {{"p", 1}, {"a", 1}}, key_b = {{"p", 1}, {"b", 1}};
 /* ---- lk_get_into ---- */
 
 static void
-test_get_into_that_is_put_together_copies_or_says_what_is_needed(void **state)
-{
-    (void)state;
-    rig *r = rig_open(0);
-    char buffer[16];
-    size_t size = 99;
-    for (size_t capacity = 0; capacity <= sizeof buffer; capacity++) {
-        lkc_fill(buffer, sizeof buffer);
-        bool fits = capacity >= 8;
-        lk_status status = lk_get_into(r->db, key_a, buffer, capacity, &size);
-        assert_status(fits ? LK_OK : LK_TOO_SMALL, status);
-        assert_int_equal(size, 8);
-        assert_true(fits ? memcmp(buffer, "12345678", 8) == 0 : lkc_is_filled(buffer, 8));
-        assert_true(lkc_is_filled(buffer + 8, sizeof buffer - 8));
-    }
-    assert_status(LK_TOO_SMALL, lk_get_into(r->db, key_a, NULL, 0, &size));
-    assert_status(LK_INVALID, lk_get_into(r->db, key_a, NULL, 1, &size));
-    assert_status(LK_INVALID, lk_get_into(r->db, key_a, buffer, 1, NULL));
-    r->f.data.size = 0;
-    assert_status(LK_OK, lk_get_into(r->db, key_a, NULL, 0, &size));
-    assert_int_equal(size, 0);
-    size = 99;
-    r->f.answer = LK_NOT_FOUND;
-    assert_status(LK_NOT_FOUND, lk_get_into(r->db, key_a, buffer, 16, &size));
-    assert_int_equal(size, 99);
-    rig_close(r);
-}
-
-static void
 test_get_into_that_is_put_together_without_memory_touches_nothing(void **state)
 {
     (void)state;
@@ -436,7 +407,6 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get_into_that_is_put_together_copies_or_says_what_is_needed),
         cmocka_unit_test(test_get_into_that_is_put_together_without_memory_touches_nothing),
         cmocka_unit_test(test_get_locked_that_is_put_together_reads_each_lock_before_its_item),
         cmocka_unit_test(test_get_locked_that_fails_at_any_lock_touches_nothing),

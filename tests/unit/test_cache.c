@@ -177,8 +177,6 @@ test_missing_key_that_a_queue_may_generate_is_asked_for(void **state)
     cached_close(&c);
 }
 
-/* ---- lk_get_into ---- */
-
 /* ---- keys in the result that is filled ---- */
 
 static void

@@ -165,8 +165,6 @@ test_get_into_of_each_capacity(rig *r)
     assert_int_equal(size, 0);
 }
 
-/* ---- delete ---- */
-
 /* ---- expiry ---- */
 
 static const lkc_case cases[] = {
