@@ -35,6 +35,10 @@ static const char *const by_keys[LKI_PG_STATEMENTS] = {
                     "UPDATE @.lk_item i SET claim_until = $5, token = $6, receives = receives + 1 "
                     "FROM k WHERE " SAME_KEY " AND i.claim_until = 0 AND " LIVE
                     " RETURNING i.sk, i.data, COALESCE(i.expires_at, 0::int8), i.receives",
+    [LKI_PG_GIVE_BACK] =
+        "UPDATE @.lk_item i SET claim_until = 0, token = NULL, receives = i.receives - 1 "
+        "WHERE i.pk = $1 AND i.claim_until = $2 AND i.token = $3 AND i.sk IS DISTINCT FROM "
+        "$4::bytea",
     [LKI_PG_QUEUE_PURGE] =
         "WITH k AS (SELECT pk, sk FROM @.lk_item WHERE pk = $1 AND claim_until >= 0 LIMIT $2) "
         "DELETE FROM @.lk_item i USING k WHERE " SAME_KEY " AND i.claim_until IS NOT NULL "

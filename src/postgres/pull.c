@@ -32,6 +32,8 @@ typedef struct pulling {
     const lk_pull_options *options;
     lk_result *result;
     size_t wanted, buried;
+    bool has_unburied;
+    lk_bytes unburied;   /* the sk of a job that was to be buried, in vain */
     int64_t deadline_ms; /* of its claims, in job time */
     uint64_t token;      /* of its claims: a job has another one each time */
 } pulling;
@@ -271,6 +273,8 @@ jobs_judge(pulling *p, const PGresult *answer, const found *sorted, size_t *take
         if (p->options->max_receives != 0 && claim.receives > p->options->max_receives) {
             status = job_bury(p, &item, &claim);
             p->buried++;
+            p->has_unburied = status != LK_OK;
+            p->unburied = item.key.sk;
         } else {
             status = lk_result_add_claimed(p->result, &item, &claim);
             (*taken)++;
@@ -286,6 +290,29 @@ news_read(pulling *p)
     uint64_t news = p->queue->news;
     pthread_mutex_unlock(&p->store->queues_latch);
     return news;
+}
+
+/* The call fails after its claims were made: they are undone, so that the jobs need not wait for
+ * their deadline, and nobody has received them. Not so a job that could not be buried: at the front
+ * of the queue it would fail each pull. Where this fails as well, as the server is gone, jobs come
+ * back at their deadline. */
+static void
+claims_give_back(pulling *p)
+{
+    lki_pg_parameters parameters = {.count = 0};
+    PGresult *answer = NULL;
+    lki_pg_add_bytes(&parameters, p->options->pk);
+    lki_pg_add_number(&parameters, p->deadline_ms + 1);
+    lki_pg_add_number(&parameters, (int64_t)p->token);
+    if (p->has_unburied)
+        lki_pg_add_bytes(&parameters, p->unburied);
+    else
+        lki_pg_add_null(&parameters);
+    /* Done twice, the second time there are none. */
+    if (lki_pg_call(p->store, LKI_PG_GIVE_BACK, true, &parameters, &answer) != LK_OK)
+        due_expect(p, p->deadline_ms + 1);
+    PQclear(answer);
+    lki_pg_queue_tell(p->store, p->options->pk, LKI_PG_FRONT, 0);
 }
 
 /* LK_OK: jobs were taken, the result is published. LK_NOT_FOUND: some were buried, and perhaps
@@ -314,6 +341,8 @@ ready_take(pulling *p)
         return status;
     found *sorted = found_sort(answer);
     status = sorted == NULL ? LK_NO_MEMORY : jobs_judge(p, answer, sorted, &taken);
+    if (status != LK_OK)
+        claims_give_back(p);
     if (status == LK_OK && PQntuples(answer) == 0)
         status = LK_EMPTY;
     else if (status == LK_OK)

@@ -218,6 +218,14 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
         "WHERE ctid = ANY(ARRAY(SELECT ctid FROM @.lk_item i WHERE i.pk = $2 AND i.sk >= $3 "
         "AND i.claim_until = 0 AND " LIVE " ORDER BY i.sk LIMIT $4 FOR UPDATE SKIP LOCKED)) "
         "RETURNING i.sk, i.data, " EXPIRY ", i.receives",
+    [LKI_PG_GIVE_BACK] =
+        "WITH c AS (SELECT i.sk FROM @.lk_item i WHERE i.pk = $1 AND " IS_CLAIMED
+        " AND i.claim_until = $2 AND i.token = $3 AND i.sk IS DISTINCT FROM $4::bytea), "
+        "k AS (SELECT i.pk, i.sk FROM (SELECT sk FROM c ORDER BY sk OFFSET 0) s CROSS JOIN "
+        "LATERAL (SELECT r.pk, r.sk FROM @.lk_item AS r WHERE r.pk = $1 AND r.sk = s.sk "
+        "AND r.claim_until = $2 AND r.token = $3 FOR UPDATE) i) "
+        "UPDATE @.lk_item i SET claim_until = 0, token = NULL, receives = i.receives - 1 "
+        "FROM k WHERE " SAME_KEY,
     [LKI_PG_QUEUE_LOOK] =
         "SELECT (SELECT count(*) FROM (SELECT 1 FROM @.lk_item i WHERE i.pk = $2 "
         "AND " IS_READY " AND " LIVE " ORDER BY i.sk LIMIT 1) q), (SELECT count(*) FROM (SELECT 1 "

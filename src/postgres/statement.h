@@ -47,6 +47,7 @@ typedef enum lki_pg_statement {
     LKI_PG_PUSH,
     LKI_PG_DUE,         /* pk, above, due by, limit -> sk, was claimed: jobs that come due */
     LKI_PG_PULL,        /* now, pk, from, count, until, token -> sk, data, expires_at, receives */
+    LKI_PG_GIVE_BACK,   /* pk, until, token, sk: what a pull has claimed, but for one, as before */
     LKI_PG_QUEUE_LOOK,  /* now, pk -> ready, others (0, 1), when one comes due, closed */
     LKI_PG_ACKNOWLEDGE, /* now, pks, sks, tokens -> which, visible_at */
     LKI_PG_ACKNOWLEDGE_ONE, /* now, pk, sk, token -> the same */

@@ -152,6 +152,22 @@ call_push(lk_result *out)
     return lk_queue_push(db, jobs, 2, NULL, out);
 }
 
+/* The jobs of "w", which nobody has received before: also where a pull before it has failed. */
+static lk_status
+call_pull(lk_result *out)
+{
+    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
+    pull.pk = lk_string("w");
+    pull.max_jobs = 5;
+    lk_status status = lk_queue_pull(db, &pull, out);
+    if (status != LK_OK)
+        return status;
+    assert_int_equal(lk_result_count(out), 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(lk_result_claim(out, i)->receives, 1);
+    return LK_OK;
+}
+
 static lk_status
 call_get_locked(lk_result *out)
 {
@@ -213,8 +229,11 @@ start_anew(void)
                         {.key = lk_key_of("p", "other"), .data = lk_string("other")}};
     lk_key gone[6] = {lk_key_of("p", "new"), lk_key_of("p", "newer"), lk_key_of("p", "number"),
                       lk_key_of("q", "j"),   lk_key_of("q", "5"),     lk_key_of("q", "6")};
+    lk_item jobs[2] = {{.key = lk_key_of("w", "1"), .data = lk_string("first")},
+                       {.key = lk_key_of("w", "2"), .data = lk_string("second")}};
     assert_status(LK_OK, lk_delete(db, gone, 6));
     assert_status(LK_OK, lk_set(db, items, 2));
+    assert_status(LK_OK, lk_queue_push(db, jobs, 2, NULL, NULL));
 }
 
 /* With the n-th allocation failing. False: it has not so many. */
@@ -251,20 +270,12 @@ test_each_call_without_memory_does_nothing(void **state)
     static const struct {
         const char *name;
         lk_status (*call)(lk_result *out);
-    } calls[] = {{"get", call_get},
-                 {"get_many", call_get_many},
-                 {"query", call_query},
-                 {"set", call_set},
-                 {"delete", call_delete},
-                 {"commit", call_commit},
-                 {"push", call_push},
-                 {"get_locked", call_get_locked},
-                 {"touch", call_touch},
-                 {"count", call_count},
-                 {"partitions", call_partitions},
-                 {"close", call_close},
-                 {"purge", call_purge},
-                 {"sweep", call_sweep}};
+    } calls[] = {
+        {"get", call_get},     {"get_many", call_get_many}, {"query", call_query},
+        {"set", call_set},     {"delete", call_delete},     {"commit", call_commit},
+        {"push", call_push},   {"pull", call_pull},         {"get_locked", call_get_locked},
+        {"touch", call_touch}, {"count", call_count},       {"partitions", call_partitions},
+        {"close", call_close}, {"purge", call_purge},       {"sweep", call_sweep}};
     assert_status(LK_OK, open_again());
     for (size_t i = 0; i < KIT_COUNT(calls); i++) {
         int64_t nth = 1;
@@ -272,6 +283,51 @@ test_each_call_without_memory_does_nothing(void **state)
             nth++;
         assert_true(nth < NTH_MAX);
     }
+    lk_close(db);
+}
+
+/* The first job of "w" was received already. */
+static void
+first_receive(void)
+{
+    lk_result *out = lk_result_new();
+    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
+    pull.pk = lk_string("w");
+    start_anew();
+    assert_status(LK_OK, lk_queue_pull(db, &pull, out));
+    assert_status(LK_OK, lk_queue_release(db, lk_result_claim(out, 0), 0));
+    lk_result_free(out);
+}
+
+/* A pull that cannot bury the first job fails, and the second one is there for the next pull. */
+static void
+test_pull_that_buries_without_memory_gives_the_others_back(void **state)
+{
+    (void)state;
+    lk_pull_options pull = LK_PULL_OPTIONS_INIT;
+    pull.pk = lk_string("w");
+    pull.max_jobs = 5;
+    pull.max_receives = 1;
+    pull.dead_pk = lk_string("dead");
+    assert_status(LK_OK, open_again());
+    int64_t nth = 1;
+    for (bool ran_out = true; ran_out; nth++) {
+        lk_result *out = lk_result_new();
+        first_receive();
+        uint64_t before = failed;
+        fail_at = nth;
+        lk_status status = lk_queue_pull(db, &pull, out);
+        fail_at = 0;
+        ran_out = failed != before;
+        assert_status(ran_out ? LK_NO_MEMORY : LK_OK, status);
+        if (ran_out)
+            assert_status(LK_OK, lk_queue_pull(db, &pull, out));
+        assert_int_equal(lk_result_count(out), 1);
+        assert_int_equal(lk_result_claim(out, 0)->receives, 1);
+        assert_true(lk_bytes_compare(lk_result_item(out, 0)->key.sk, lk_string("2")) == 0);
+        lk_result_free(out);
+    }
+    assert_true(nth > 5 && nth < NTH_MAX);
     lk_close(db);
 }
 
@@ -317,6 +373,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_call_without_memory_does_nothing),
+        cmocka_unit_test(test_pull_that_buries_without_memory_gives_the_others_back),
         cmocka_unit_test(test_open_without_memory_leaves_what_is_there),
     };
     conninfo = getenv("LATCHKEY_POSTGRES");
