@@ -9,8 +9,6 @@
 
 #include "postgres/watch.h"
 
-enum { QUEUES_KEPT = 1024 };
-
 /* ---- the table ---- */
 
 static lki_pg_queue **
@@ -56,52 +54,232 @@ queue_find(lki_pg *store, lk_bytes pk)
     return queue;
 }
 
-static bool
-queue_has_counts(const lki_pg_queue *queue)
+/* ---- the order of use ---- */
+
+/* [latch] */
+static void
+use_unlink(lki_pg *store, lki_pg_queue *queue)
 {
-    for (int i = 0; i < LKI_PG_COUNTERS; i++)
-        if (queue->counts[i] != 0)
-            return true;
-    return false;
+    *(queue->newer != NULL ? &queue->newer->older : &store->queue_newest) = queue->older;
+    *(queue->older != NULL ? &queue->older->newer : &store->queue_oldest) = queue->newer;
 }
 
-/* [latch] Forgets the queues of a bucket that nobody uses and that have nothing to tell. */
+/* [latch] */
 static void
-bucket_trim(lki_pg *store, lki_pg_queue **link)
+use_link(lki_pg *store, lki_pg_queue *queue)
 {
-    while (*link != NULL) {
-        lki_pg_queue *queue = *link;
-        if (queue->users != 0 || queue_has_counts(queue)) {
-            link = &queue->next;
-            continue;
+    queue->newer = NULL;
+    queue->older = store->queue_newest;
+    *(queue->older != NULL ? &queue->older->newer : &store->queue_oldest) = queue;
+    store->queue_newest = queue;
+}
+
+/* [latch] */
+static void
+queue_link(lki_pg *store, lki_pg_queue *queue)
+{
+    lki_pg_queue **bucket = bucket_of(store, (lk_bytes){queue->pk, queue->pk_size});
+    queue->next = *bucket;
+    *bucket = queue;
+    use_link(store, queue);
+    store->queue_count++;
+}
+
+/* [latch] */
+static void
+queue_unlink(lki_pg *store, lki_pg_queue *queue)
+{
+    lki_pg_queue **link = bucket_of(store, (lk_bytes){queue->pk, queue->pk_size});
+    while (*link != queue)
+        link = &(*link)->next;
+    *link = queue->next;
+    use_unlink(store, queue);
+    store->queue_count--;
+}
+
+/* ---- counters go to the server ---- */
+
+enum { TALLIES = 256 };
+
+typedef struct tally {
+    lk_bytes pk;
+    uint64_t counts[LKI_PG_COUNTERS];
+} tally;
+
+/* [latch] Takes a queue's counters. False: they are all 0. */
+static bool
+tally_take(tally *t, lki_pg_queue *queue)
+{
+    bool any = false;
+    t->pk = (lk_bytes){queue->pk, queue->pk_size};
+    for (int i = 0; i < LKI_PG_COUNTERS; i++) {
+        t->counts[i] = queue->counts[i];
+        any = any || queue->counts[i] != 0;
+        queue->counts[i] = 0;
+    }
+    return any;
+}
+
+/* [latch] */
+static void
+tally_return(const tally *t, lki_pg_queue *queue)
+{
+    for (int i = 0; i < LKI_PG_COUNTERS; i++)
+        queue->counts[i] += t->counts[i];
+}
+
+/* LK_OK: the server has them; or they are lost, as nobody knows. */
+static lk_status
+tallies_send(lki_pg *store, const tally *tallies, size_t count)
+{
+    lki_pg_parameters p = {.count = 0};
+    lki_pg_array columns[1 + LKI_PG_COUNTERS];
+    bool whole = true;
+    PGresult *answer = NULL;
+    lk_status status = LK_NO_MEMORY;
+    if (count == 0)
+        return LK_OK;
+    for (int i = 0; i < 1 + LKI_PG_COUNTERS; i++) {
+        lki_pg_array_begin(&columns[i], i == 0 ? LKI_PG_OF_BYTES : LKI_PG_OF_NUMBERS, count);
+        for (size_t k = 0; k < count; k++)
+            if (i == 0)
+                lki_pg_array_bytes(&columns[0], tallies[k].pk);
+            else
+                lki_pg_array_number(&columns[i], (int64_t)tallies[k].counts[i - 1]);
+        whole = whole && lki_pg_add_array(&p, &columns[i]);
+    }
+    lki_pg_add_number(&p, lki_pg_now_ms(store));
+    if (whole)
+        status = lki_pg_call(store, LKI_PG_QUEUE_COUNT, false, &p, &answer);
+    PQclear(answer);
+    for (int i = 0; i < 1 + LKI_PG_COUNTERS; i++)
+        lki_pg_array_free(&columns[i]);
+    return status == LK_UNKNOWN ? LK_OK : status;
+}
+
+lk_status
+lki_pg_queue_flush(lki_pg *store, lki_pg_queue *queue)
+{
+    tally t;
+    pthread_mutex_lock(&store->queues_latch);
+    bool any = tally_take(&t, queue);
+    pthread_mutex_unlock(&store->queues_latch);
+    lk_status status = tallies_send(store, &t, any);
+    if (status == LK_OK)
+        return LK_OK;
+    pthread_mutex_lock(&store->queues_latch);
+    tally_return(&t, queue);
+    pthread_mutex_unlock(&store->queues_latch);
+    return status;
+}
+
+/* ---- queues are forgotten ---- */
+
+/* More than TRIM_ONCE go each time that so many have come, so that none stay where the server was
+ * away for a while. */
+enum { QUEUES_KEPT = 1024, TRIM_ONCE = TALLIES / 2 };
+
+/* [latch] Takes out queues that nobody has, those that were used least recently first. */
+static size_t
+queues_take_out(lki_pg *store, lki_pg_queue *out[TALLIES])
+{
+    size_t count = 0;
+    for (int looks = 0; looks < 2 * TALLIES; looks++) {
+        lki_pg_queue *queue = store->queue_oldest;
+        if (count == TALLIES || store->queue_count <= QUEUES_KEPT)
+            break;
+        if (queue->users == 0) {
+            queue_unlink(store, queue);
+            out[count++] = queue;
+        } else { /* it is in use */
+            use_unlink(store, queue);
+            use_link(store, queue);
         }
-        *link = queue->next;
+    }
+    store->queues_trim_at = store->queue_count + TRIM_ONCE;
+    return count;
+}
+
+/* [latch] A queue that was taken out comes back, as its counters could not be sent. */
+static void
+queue_return(lki_pg *store, lki_pg_queue *queue, const tally *t)
+{
+    lki_pg_queue *now = queue_find(store, t->pk);
+    if (now == NULL) {
+        queue_link(store, queue);
+        tally_return(t, queue);
+    } else {
+        tally_return(t, now);
         queue_free(queue);
-        store->queue_count--;
     }
 }
+
+static void
+queues_trim(lki_pg *store)
+{
+    lki_pg_queue *out[TALLIES], *told[TALLIES];
+    tally tallies[TALLIES] = {{.pk = {NULL, 0}}};
+    size_t kept = 0;
+    pthread_mutex_lock(&store->queues_latch);
+    size_t count = queues_take_out(store, out);
+    pthread_mutex_unlock(&store->queues_latch);
+    for (size_t i = 0; i < count; i++)
+        if (tally_take(&tallies[kept], out[i]))
+            told[kept++] = out[i];
+        else
+            queue_free(out[i]);
+    lk_status status = tallies_send(store, tallies, kept);
+    pthread_mutex_lock(&store->queues_latch);
+    for (size_t i = 0; i < kept; i++)
+        if (status == LK_OK)
+            queue_free(told[i]);
+        else
+            queue_return(store, told[i], &tallies[i]);
+    pthread_mutex_unlock(&store->queues_latch);
+}
+
+/* Nobody else is there. Where the server is gone only the first ones wait for it. */
+void
+lki_pg_queues_free(lki_pg *store)
+{
+    lk_status status = LK_OK;
+    while (store->queue_oldest != NULL) {
+        tally tallies[TALLIES] = {{.pk = {NULL, 0}}};
+        size_t count = 0;
+        lki_pg_queue *until = store->queue_oldest;
+        for (; until != NULL && count < TALLIES; until = until->newer)
+            count += tally_take(&tallies[count], until);
+        if (status == LK_OK)
+            status = tallies_send(store, tallies, count);
+        while (store->queue_oldest != until) {
+            lki_pg_queue *queue = store->queue_oldest;
+            LKI_PG_ASSERT(queue->users == 0);
+            queue_unlink(store, queue);
+            queue_free(queue);
+        }
+    }
+}
+
+/* ---- calls ---- */
 
 lk_status
 lki_pg_queue_take(lki_pg *store, lk_bytes pk, lki_pg_queue **taken)
 {
     pthread_mutex_lock(&store->queues_latch);
     lki_pg_queue *queue = queue_find(store, pk);
-    if (queue == NULL) {
-        lki_pg_queue **bucket = bucket_of(store, pk);
-        if (store->queue_count >= QUEUES_KEPT)
-            bucket_trim(store, bucket);
-        queue = queue_new(pk);
-        if (queue != NULL) {
-            queue->next = *bucket;
-            *bucket = queue;
-            store->queue_count++;
-        }
-    }
     if (queue != NULL) {
-        queue->users++;
-        queue->used_at_ms = lki_pg_clock_ms();
+        use_unlink(store, queue);
+        use_link(store, queue);
+    } else if ((queue = queue_new(pk)) != NULL) {
+        queue_link(store, queue);
     }
+    if (queue != NULL)
+        queue->users++;
+    bool many = store->queue_count >= QUEUES_KEPT + TRIM_ONCE &&
+                store->queue_count >= store->queues_trim_at;
     pthread_mutex_unlock(&store->queues_latch);
+    if (many)
+        queues_trim(store);
     *taken = queue;
     return queue == NULL ? LK_NO_MEMORY : LK_OK;
 }
@@ -180,49 +358,6 @@ lki_pg_queue_seen_closed(lki_pg *store, lk_bytes pk)
         news_latched(store, queue, LKI_PG_GONE, 0);
     }
     pthread_mutex_unlock(&store->queues_latch);
-}
-
-/* ---- counters ---- */
-
-lk_status
-lki_pg_queue_flush(lki_pg *store, lki_pg_queue *queue)
-{
-    uint64_t counts[LKI_PG_COUNTERS];
-    lki_pg_parameters p = {.count = 0};
-    pthread_mutex_lock(&store->queues_latch);
-    bool has = queue_has_counts(queue);
-    memcpy(counts, queue->counts, sizeof counts);
-    memset(queue->counts, 0, sizeof counts);
-    pthread_mutex_unlock(&store->queues_latch);
-    if (!has)
-        return LK_OK;
-    lki_pg_add_bytes(&p, (lk_bytes){queue->pk, queue->pk_size});
-    for (int i = 0; i < LKI_PG_COUNTERS; i++)
-        lki_pg_add_number(&p, (int64_t)counts[i]);
-    lki_pg_add_number(&p, lki_pg_now_ms(store));
-    PGresult *answer;
-    lk_status status = lki_pg_call(store, LKI_PG_QUEUE_COUNT, false, &p, &answer);
-    if (status == LK_OK)
-        PQclear(answer);
-    else if (status != LK_UNKNOWN)
-        for (int i = 0; i < LKI_PG_COUNTERS; i++)
-            lki_pg_queue_add(store, queue, (lki_pg_counter)i, counts[i]);
-    return status == LK_UNKNOWN ? LK_OK : status; /* they are there, or lost */
-}
-
-void
-lki_pg_queues_free(lki_pg *store)
-{
-    lk_status status = LK_OK;
-    for (int i = 0; i < LKI_PG_BUCKETS; i++)
-        while (store->queues[i] != NULL) {
-            lki_pg_queue *queue = store->queues[i];
-            LKI_PG_ASSERT(queue->users == 0);
-            store->queues[i] = queue->next;
-            if (status == LK_OK) /* with the server gone, each would wait for it */
-                status = lki_pg_queue_flush(store, queue);
-            queue_free(queue);
-        }
 }
 
 /* ---- generated sks ---- */

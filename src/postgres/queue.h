@@ -2,6 +2,7 @@
  *
  * What this process knows of a queue: who waits, when to look for jobs that come due, what was done
  * since the counters went to the server. All of it may be forgotten: jobs lie on the server alone.
+ * Beyond a thousand queues those that were used least recently are, and their counters sent.
  *
  * Latch  `queues_latch` of the store guards all of it; never held while the server works.
  */
@@ -23,8 +24,8 @@ typedef enum lki_pg_counter {
 
 typedef struct lki_pg_queue {
     struct lki_pg_queue *next;
-    size_t users;       /* calls that have it */
-    int64_t used_at_ms; /* lki_pg_clock_ms */
+    struct lki_pg_queue *newer, *older; /* used after it and before it */
+    size_t users;                       /* calls that have it */
     uint64_t counts[LKI_PG_COUNTERS];
     /* jobs that come due are to be looked for from then on, in job time */
     int64_t due_at_ms;

@@ -52,7 +52,9 @@ typedef struct lki_pg {
 
     pthread_mutex_t queues_latch;
     struct lki_pg_queue *queues[LKI_PG_BUCKETS]; /* [queues_latch] by hash */
-    size_t queue_count;                          /* [queues_latch] */
+    /* [queues_latch] in the order of their last use; how many; when some are forgotten next */
+    struct lki_pg_queue *queue_newest, *queue_oldest;
+    size_t queue_count, queues_trim_at;
 
     lki_pg_watch *watches; /* [queues_latch] */
     pthread_cond_t watcher_wake;

@@ -265,7 +265,9 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
                             "FROM @.lk_queue WHERE pk = $1",
     [LKI_PG_QUEUE_COUNT] =
         "INSERT INTO @.lk_queue AS q (pk, dead, pushes, pulls, empty_pulls, lapses, late, lost, "
-        "used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (pk) DO UPDATE SET "
+        "used_at) SELECT k.*, $9::int8 FROM unnest($1::bytea[], $2::int8[], $3::int8[], "
+        "$4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[]) AS k (pk) ORDER BY k.pk "
+        "ON CONFLICT (pk) DO UPDATE SET "
         "dead = q.dead + EXCLUDED.dead, pushes = q.pushes + EXCLUDED.pushes, "
         "pulls = q.pulls + EXCLUDED.pulls, empty_pulls = q.empty_pulls + EXCLUDED.empty_pulls, "
         "lapses = q.lapses + EXCLUDED.lapses, late = q.late + EXCLUDED.late, "

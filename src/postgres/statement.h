@@ -56,7 +56,7 @@ typedef enum lki_pg_statement {
     LKI_PG_INSPECT,         /* now, pks, sks -> which, visible_at, claimed, receives */
     LKI_PG_QUEUE_STATS,     /* now, pk, job now -> ready, claimed, delayed, oldest generated sk */
     LKI_PG_QUEUE_COUNTS,    /* pk -> seven counters */
-    LKI_PG_QUEUE_COUNT,     /* pk, seven counters, now */
+    LKI_PG_QUEUE_COUNT,     /* pks, seven counters of each, now */
     LKI_PG_QUEUE_PURGE,     /* pk, limit -> expires_at of each */
     LKI_PG_QUEUE_CLOSE,     /* pk, now */
     LKI_PG_WRITERS,         /* -> numbers of the transactions that write, or may */
