@@ -36,7 +36,9 @@
  * STATUSES, besides those of latchkey.h
  *   LK_UNAVAILABLE  no server; it refuses; no connection of the pool within the deadline; tables
  *                   that are missing or not as this library makes them. From a write: nothing was
- *                   written.
+ *                   written. (Of lk_set with more than 64 MiB: the first items may be, up to one
+ *                   of them; it is a transaction for each 64 MiB. The same of its LK_NO_MEMORY and
+ *                   LK_UNKNOWN.)
  *   LK_UNKNOWN      the connection broke, or the deadline passed, between the order to commit and
  *                   the answer, and nobody could say what became of it.
  *   LK_NO_MEMORY    also: the server's memory or disk is full. Nothing was written.

@@ -84,12 +84,15 @@ items_sort(const lk_item *items, size_t *count)
 }
 
 static lk_status
-set_many(lki_pg *store, const lk_item *const *items, size_t count)
+set_many(lki_pg *store, const lk_item *unsorted, size_t count)
 {
     lki_pg_parameters p = {.count = 0};
     lki_pg_array pks, sks, datas, times;
     int rows;
     lk_status status = LK_NO_MEMORY;
+    const lk_item **items = items_sort(unsorted, &count);
+    if (items == NULL)
+        return LK_NO_MEMORY;
     bool whole = lki_pg_keys_begin(&pks, &sks, count);
     lki_pg_array_begin(&datas, LKI_PG_OF_BYTES, count);
     lki_pg_array_begin(&times, LKI_PG_OF_NUMBERS, count);
@@ -101,6 +104,7 @@ set_many(lki_pg *store, const lk_item *const *items, size_t count)
         else
             lki_pg_array_number(&times, items[i]->expires_at_ms);
     }
+    free(items);
     lki_pg_add_number(&p, lki_pg_now_ms(store));
     if (whole && lki_pg_add_array(&p, &pks) && lki_pg_add_array(&p, &sks) &&
         lki_pg_add_array(&p, &datas) && lki_pg_add_array(&p, &times))
@@ -112,46 +116,45 @@ set_many(lki_pg *store, const lk_item *const *items, size_t count)
     return status;
 }
 
+static lk_status
+set_one(lki_pg *store, const lk_item *item)
+{
+    lki_pg_parameters p = {.count = 0};
+    int rows;
+    add_item(&p, store, item);
+    return write_ask(store, LKI_PG_PUT, &p, &rows);
+}
+
 /* Bytes of one statement at most; the one item that exceeds it is still part of it. */
 enum { SET_BYTES = 64 << 20 };
 
 static size_t
-set_part(const lk_item *const *items, size_t count)
+set_part(const lk_item *items, size_t count)
 {
     size_t part = 0, bytes = 0;
     while (part < count && bytes < SET_BYTES) {
-        bytes += items[part]->key.pk.size + items[part]->key.sk.size + items[part]->data.size;
+        bytes += items[part].key.pk.size + items[part].key.sk.size + items[part].data.size;
         part++;
     }
     return part;
 }
 
+/* Each part is a transaction. They come in the order of the items: so where one fails, those before
+ * it are written, as lk_set says. */
 lk_status
 lki_pg_set(void *state, const lk_item *items, size_t count)
 {
     lki_pg *store = state;
-    int rows;
     lk_status status = LK_OK;
-    if (count == 1) {
-        lki_pg_parameters p = {.count = 0};
-        add_item(&p, store, items);
-        status = write_ask(store, LKI_PG_PUT, &p, &rows);
-    } else if (count != 0) {
-        size_t left = count;
-        const lk_item **sorted = items_sort(items, &left), **next = sorted;
-        status = sorted == NULL ? LK_NO_MEMORY : LK_OK;
-        while (status == LK_OK && left != 0) {
-            size_t part = set_part(next, left);
-            status = set_many(store, next, part);
-            next += part;
-            left -= part;
-        }
-        free(sorted);
+    for (size_t part; status == LK_OK && count != 0; items += part, count -= part) {
+        part = set_part(items, count);
+        status = part == 1 ? set_one(store, items) : set_many(store, items, part);
+        if (status != LK_OK)
+            break;
+        lki_pg_count(&store->sets, part);
+        for (size_t i = 0; i < part; i++)
+            lki_pg_queue_tell(store, items[i].key.pk, LKI_PG_GONE, 0);
     }
-    if (status == LK_OK)
-        lki_pg_count(&store->sets, count);
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        lki_pg_queue_tell(store, items[i].key.pk, LKI_PG_GONE, 0);
     return status;
 }
 
