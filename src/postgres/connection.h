@@ -17,6 +17,8 @@
 #include "postgres/parameters.h"
 #include "postgres/state.h"
 
+_Static_assert(LKI_PG_STATEMENTS <= 64, "a bit of `prepared` for each");
+
 struct lki_pg_connection {
     PGconn *pg;
     lki_pg *store;

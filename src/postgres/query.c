@@ -75,12 +75,14 @@ range_make(range *r, const lk_query *query, bool has_after)
     return true;
 }
 
+typedef lki_pg_statement statements[2]; /* of a range with an end, and without one */
+
 static lk_status
-range_ask(lki_pg *store, const lk_query *query, bool has_after, lki_pg_statement closed,
-          lki_pg_statement open, PGresult **answer)
+range_ask(lki_pg *store, const lk_page *page, const statements of, PGresult **answer)
 {
+    const lk_query *query = page->query;
     range r;
-    if (!range_make(&r, query, has_after))
+    if (!range_make(&r, query, page->has_after))
         return LK_NO_MEMORY;
     lki_pg_parameters p = {.count = 0};
     lki_pg_add_number(&p, lki_pg_now_ms(store));
@@ -92,32 +94,49 @@ range_ask(lki_pg *store, const lk_query *query, bool has_after, lki_pg_statement
     lki_pg_add_bytes(&p, r.from);
     if (!r.is_open)
         lki_pg_add_bytes(&p, r.until);
-    lk_status status = lki_pg_call(store, r.is_open ? open : closed, true, &p, answer);
+    if (page->max_bytes <= INT64_MAX)
+        lki_pg_add_number(&p, (int64_t)page->max_bytes);
+    lk_status status = lki_pg_call(store, of[r.is_open], true, &p, answer);
     free(r.bytes);
     return status;
 }
 
-lk_status
-lki_pg_query(void *state, const lk_page *page, lk_result *result)
+/* Drafts the items, and whether the page ends for its bytes. */
+static lk_status
+page_draft(const lk_page *page, const PGresult *answer, lk_result *result)
 {
-    lki_pg *store = state;
-    const lk_query *query = page->query;
-    PGresult *answer;
-    lk_status status = range_ask(
-        store, query, page->has_after, query->reverse ? LKI_PG_QUERY_REVERSE : LKI_PG_QUERY,
-        query->reverse ? LKI_PG_QUERY_OPEN_REVERSE : LKI_PG_QUERY_OPEN, &answer);
-    if (status != LK_OK)
-        return status;
+    size_t bytes = 0, rows = (size_t)PQntuples(answer);
+    lk_item item = {.key.pk = page->query->pk};
+    lk_status status = LK_OK;
     lk_result_draft(result);
-    for (int row = 0; status == LK_OK && row < PQntuples(answer); row++) {
-        lk_item item = {.key = {query->pk, lki_pg_read_bytes(answer, row, 0)},
-                        .data = lki_pg_read_bytes(answer, row, 1)};
+    for (int row = 0; status == LK_OK && (size_t)row < rows; row++) {
+        item.key.sk = lki_pg_read_bytes(answer, row, 0);
+        item.data = lki_pg_read_bytes(answer, row, 1);
+        bytes += item.data.size;
         if (lki_pg_is_null(answer, row, 0) || lki_pg_is_null(answer, row, 1) ||
             !lki_pg_read_number(answer, row, 2, &item.expires_at_ms))
             status = LK_UNAVAILABLE;
         else
             status = lk_result_add(result, &item);
     }
+    if (status == LK_OK && rows != 0 && bytes >= page->max_bytes)
+        status = lk_result_more(result, item.key.sk);
+    return status;
+}
+
+lk_status
+lki_pg_query(void *state, const lk_page *page, lk_result *result)
+{
+    static const statements all[2][2] = {
+        {{LKI_PG_QUERY, LKI_PG_QUERY_OPEN}, {LKI_PG_QUERY_REVERSE, LKI_PG_QUERY_OPEN_REVERSE}},
+        {{LKI_PG_PAGE, LKI_PG_PAGE_OPEN}, {LKI_PG_PAGE_REVERSE, LKI_PG_PAGE_OPEN_REVERSE}}};
+    lki_pg *store = state;
+    PGresult *answer;
+    bool has_end = page->max_bytes <= INT64_MAX;
+    lk_status status = range_ask(store, page, all[has_end][page->query->reverse], &answer);
+    if (status != LK_OK)
+        return status;
+    status = page_draft(page, answer, result);
     lki_pg_count(&store->queries, 1);
     lki_pg_count(&store->items_queried, (uint64_t)PQntuples(answer));
     PQclear(answer);
@@ -129,10 +148,11 @@ lki_pg_query(void *state, const lk_page *page, lk_result *result)
 lk_status
 lki_pg_count_items(void *state, const lk_query *query, size_t *count)
 {
+    static const statements of = {LKI_PG_COUNT, LKI_PG_COUNT_OPEN};
+    const lk_page page = {query, query->after.size != 0, SIZE_MAX, SIZE_MAX};
     PGresult *answer;
     int64_t read;
-    lk_status status =
-        range_ask(state, query, query->after.size != 0, LKI_PG_COUNT, LKI_PG_COUNT_OPEN, &answer);
+    lk_status status = range_ask(state, &page, of, &answer);
     if (status != LK_OK)
         return status;
     if (PQntuples(answer) == 1 && lki_pg_read_number(answer, 0, 0, &read) && read >= 0)

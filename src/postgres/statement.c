@@ -76,6 +76,14 @@
 #define QUERY_OPEN "WHERE i.pk = $2 AND i.sk >= $4 AND " LIVE
 #define QUERY_RANGE QUERY_OPEN " AND i.sk < $5"
 
+/* The same of a page whose bytes end it, as the server reads no item behind that, nor sends it. */
+#define PAGE_COLUMNS(order)                                                \
+    "SELECT q.sk, q.data, q.expires_at FROM (SELECT i.sk, i.data, " EXPIRY \
+    " AS expires_at, sum(octet_length(i.data)) OVER (ORDER BY i.sk" order  \
+    " ROWS UNBOUNDED PRECEDING) - octet_length(i.data) AS bytes FROM @.lk_item i "
+#define PAGE_END(order, bytes) \
+    " ORDER BY i.sk" order " LIMIT $3) q WHERE q.bytes < " bytes " ORDER BY q.sk" order
+
 /* The pks, each found by one look into the index, from the first one that is behind $2 on. */
 #define EACH_PK_FROM "WITH RECURSIVE t (pk) AS ((SELECT i.pk FROM @.lk_item i WHERE i.pk "
 #define EACH_PK                                                                       \
@@ -98,6 +106,10 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_QUERY_REVERSE] = QUERY_COLUMNS QUERY_RANGE " ORDER BY i.sk DESC LIMIT $3",
     [LKI_PG_QUERY_OPEN] = QUERY_COLUMNS QUERY_OPEN " ORDER BY i.sk LIMIT $3",
     [LKI_PG_QUERY_OPEN_REVERSE] = QUERY_COLUMNS QUERY_OPEN " ORDER BY i.sk DESC LIMIT $3",
+    [LKI_PG_PAGE] = PAGE_COLUMNS("") QUERY_RANGE PAGE_END("", "$6"),
+    [LKI_PG_PAGE_REVERSE] = PAGE_COLUMNS(" DESC") QUERY_RANGE PAGE_END(" DESC", "$6"),
+    [LKI_PG_PAGE_OPEN] = PAGE_COLUMNS("") QUERY_OPEN PAGE_END("", "$5"),
+    [LKI_PG_PAGE_OPEN_REVERSE] = PAGE_COLUMNS(" DESC") QUERY_OPEN PAGE_END(" DESC", "$5"),
     [LKI_PG_COUNT] = "SELECT count(*) FROM "
                      "(SELECT 1 FROM @.lk_item i " QUERY_RANGE " ORDER BY i.sk LIMIT $3) q",
     [LKI_PG_COUNT_OPEN] = "SELECT count(*) FROM "

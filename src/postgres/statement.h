@@ -25,6 +25,10 @@ typedef enum lki_pg_statement {
     LKI_PG_QUERY_REVERSE,
     LKI_PG_QUERY_OPEN, /* now, pk, limit, from: without an end */
     LKI_PG_QUERY_OPEN_REVERSE,
+    LKI_PG_PAGE, /* as those of QUERY, and at the end: bytes of data before an item, at most */
+    LKI_PG_PAGE_REVERSE,
+    LKI_PG_PAGE_OPEN,
+    LKI_PG_PAGE_OPEN_REVERSE,
     LKI_PG_COUNT,       /* as QUERY -> how many */
     LKI_PG_COUNT_OPEN,  /* as QUERY_OPEN -> how many */
     LKI_PG_LOCK_READ,   /* now, pks, sks -> which, data, expires_at, version, lock_until */

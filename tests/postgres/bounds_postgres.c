@@ -102,11 +102,137 @@ queues_without_server(void)
     EXPECT(sent == 2200, sent, 0);
 }
 
+/* ---- pages ---- */
+
+enum { ITEMS = 80, ITEM_SIZE = 1 << 16 };
+
+static void
+items_set(lk_db *db)
+{
+    static char data[ITEM_SIZE];
+    for (int i = 0; i < ITEMS; i++) {
+        char sk[8];
+        snprintf(sk, sizeof sk, "%04d", i);
+        lk_item item = {.key = lk_key_of("page", sk), .data = {data, ITEM_SIZE - (size_t)i}};
+        EXPECT_OK(lk_set(db, &item, 1));
+    }
+}
+
+/* How many rows the server has sent. */
+static int
+rows_sent(proxy *p)
+{
+    static proxy_talk talk;
+    int rows = 0;
+    proxy_settle(p, &talk);
+    for (int i = 0; i < talk.count[PROXY_SERVER]; i++)
+        rows += talk.said[PROXY_SERVER][i].type == 'D';
+    return rows;
+}
+
+/* A page of at most so many bytes before its last item. */
+static void
+page_check(lk_db *db, proxy *p, const lk_query *query, size_t max_bytes, size_t wanted)
+{
+    lk_result *result = lk_result_new();
+    lk_page page = {query, query->after.size != 0, SIZE_MAX, max_bytes};
+    lk_bytes behind = {NULL, 0};
+    EXPECT_OK(lk_query_page(db, &page, result)); /* it is prepared, and the connection there */
+    proxy_watch(p, PROXY_NONE, PROXY_CLIENT, 0);
+    EXPECT_OK(lk_query_page(db, &page, result));
+    int rows = rows_sent(p);
+    size_t count = lk_result_count(result);
+    bool more = lk_result_has_more(result, &behind);
+    EXPECT(count == wanted && (size_t)rows == wanted, count, rows);
+    EXPECT(more == (wanted < ITEMS), more, 0);
+    if (more && count != 0)
+        EXPECT(lk_bytes_compare(behind, lk_result_item(result, count - 1)->key.sk) == 0, 0, 0);
+    lk_result_free(result);
+}
+
+static void
+stream_check(lk_db *db, bool reverse)
+{
+    lk_query query = {.pk = lk_string("page"), .reverse = reverse};
+    lk_stream *stream = NULL;
+    lk_item item;
+    int seen = 0;
+    EXPECT_OK(lk_stream_open(db, &query, &stream));
+    for (; lk_stream_next(stream, &item) == LK_OK; seen++) {
+        int i = reverse ? ITEMS - 1 - seen : seen;
+        EXPECT(item.data.size == (size_t)(ITEM_SIZE - i), item.data.size, i);
+    }
+    EXPECT(seen == ITEMS, seen, reverse);
+    lk_stream_close(stream);
+}
+
+static void
+pages(void)
+{
+    proxy *p = proxy_new(server_conninfo(s), server_directory(s));
+    lk_db *db = handle_open(proxy_conninfo(p));
+    items_set(db);
+    for (int way = 0; way < 4; way++) {
+        lk_query query = {.pk = lk_string("page"), .reverse = way % 2 != 0};
+        if (way >= 2)
+            query.until = lk_string("9");
+        page_check(db, p, &query, 1, 1);
+        page_check(db, p, &query, ITEM_SIZE, way % 2 == 0 ? 1 : 2);
+        page_check(db, p, &query, 3 * ITEM_SIZE + 1, 4);
+        page_check(db, p, &query, (size_t)ITEMS * ITEM_SIZE, ITEMS);
+        page_check(db, p, &query, SIZE_MAX, ITEMS);
+    }
+    stream_check(db, false);
+    stream_check(db, true);
+    lk_close(db);
+    proxy_free(p);
+}
+
+/* ---- sets ---- */
+
+enum { PARTS = 66, PART_SIZE = 1 << 20 };
+
+/* Of 66 MiB the first 64 are one statement, the rest another one, which the server refuses. */
+static void
+sets(void)
+{
+    static char data[PART_SIZE], sks[PARTS][8];
+    char last[8];
+    lk_item items[PARTS];
+    lk_statistics before, after;
+    lk_db *db = handle_open(server_conninfo(s));
+    server_ask(s,
+               "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF "
+               "NEW.sk = '0000' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;"
+               "CREATE TRIGGER refuse BEFORE INSERT ON latchkey.lk_item FOR EACH ROW "
+               "WHEN (NEW.pk = 'set') EXECUTE FUNCTION public.refuse()",
+               NULL, 0);
+    for (int i = 0; i < PARTS; i++) { /* the last one has the least key */
+        snprintf(sks[i], sizeof sks[i], "%04d", PARTS - 1 - i);
+        items[i] = (lk_item){.key = lk_key_of("set", sks[i]), .data = {data, PART_SIZE}};
+    }
+    EXPECT_OK(lk_statistics_read(db, &before));
+    EXPECT(lk_set(db, items, PARTS) == LK_UNAVAILABLE, 0, 0);
+    EXPECT_OK(lk_statistics_read(db, &after));
+    long long written = server_number(s, "SELECT count(*) FROM latchkey.lk_item WHERE pk = 'set'");
+    EXPECT(written > 0 && written < PARTS, written, 0);
+    EXPECT(after.sets - before.sets == (uint64_t)written, after.sets, written);
+    server_ask(s, "SELECT min(convert_from(sk, 'UTF8')) FROM latchkey.lk_item WHERE pk = 'set'",
+               last, sizeof last);
+    EXPECT(written > 0 && strcmp(last, sks[written - 1]) == 0, written,
+           0); /* those that come first */
+    server_ask(s, "DROP TRIGGER refuse ON latchkey.lk_item", NULL, 0);
+    EXPECT_OK(lk_set(db, items + written, (size_t)(PARTS - written)));
+    lk_close(db);
+}
+
 int
 main(int argc, char **argv)
 {
     static const crowd_scenario scenarios[] = {{"queues", queues},
-                                               {"queues_without_server", queues_without_server}};
+                                               {"queues_without_server", queues_without_server},
+                                               {"pages", pages},
+                                               {"sets", sets}};
     static const char *const settings[] = {"-c", "fsync=off", NULL};
     s = server_new(settings, NULL);
     options.create = true;
