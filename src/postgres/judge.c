@@ -125,12 +125,14 @@ push_apply(lki_pg_plan *p, size_t i, lki_pg_row *r)
 }
 
 static lk_status
-claim_apply(lki_pg_plan *p, const lk_write *write, lki_pg_row *r)
+claim_apply(lki_pg_plan *p, size_t i, lki_pg_row *r)
 {
+    const lk_write *write = &p->writes[i];
     uint64_t token = write->claim->token;
     if (!r->has_job || (token != 0 && r->token != (int64_t)token))
         return LK_LOST;
-    p->is_late |= token != 0 && r->visible_at_ms <= p->job_now_ms;
+    p->late[i] = token != 0 && r->visible_at_ms <= p->job_now_ms;
+    p->is_late |= p->late[i];
     if (write->kind == LK_ACKNOWLEDGE) {
         *r = (lki_pg_row){.key = r->key};
     } else {
@@ -165,7 +167,7 @@ write_apply(lki_pg_plan *p, size_t i)
         return push_apply(p, i, r);
     case LK_ACKNOWLEDGE:
     case LK_RELEASE:
-        return claim_apply(p, write, r);
+        return claim_apply(p, i, r);
     }
     return LK_INVALID;
 }

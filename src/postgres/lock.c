@@ -10,6 +10,15 @@
 #include "postgres/queue.h"
 #include "postgres/sweep.h"
 
+/* Is a lock there that has not lapsed? */
+static bool
+lock_lives(const PGresult *answer, int at, int64_t now_ms)
+{
+    int64_t until_ms;
+    return at >= 0 && lki_pg_read_number(answer, at, 4, &until_ms) &&
+           !lk_has_expired(until_ms, now_ms);
+}
+
 /* Is a lock there, and not to be renewed? `renew_below_ms`: those that lapse before. */
 static bool
 lock_tell(const PGresult *answer, int at, int64_t renew_below_ms, lk_lock *lock)
@@ -77,9 +86,10 @@ lock_ask(lki_pg *store, const lk_key *key, const lki_pg_parameters *make, PGresu
     return status;
 }
 
-/* Makes or renews a lock, unless another thread has just done so: LK_NOT_FOUND then. */
+/* Makes or renews a lock, unless another thread has just done so: LK_NOT_FOUND then. `counter`:
+ * which of the two it is, by what was read before. */
 static lk_status
-lock_make(lki_pg *store, const lk_key *key, lk_lock *lock)
+lock_make(lki_pg *store, const lk_key *key, lki_pg_statistic *counter, lk_lock *lock)
 {
     int64_t now_ms = lki_pg_now_ms(store);
     lki_pg_parameters p = {.count = 0};
@@ -103,9 +113,15 @@ lock_make(lki_pg *store, const lk_key *key, lk_lock *lock)
         return status;
     lock->version = (uint64_t)version;
     lock->expires_at_ms = until_ms;
-    lki_pg_count(&store->locks_created, 1);
+    lki_pg_count(counter, 1);
     lki_pg_tidy(store);
     return LK_OK;
+}
+
+static lki_pg_statistic *
+counter_of(lki_pg *store, bool renews)
+{
+    return renews ? &store->locks_renewed : &store->locks_created;
 }
 
 lk_status
@@ -119,10 +135,12 @@ lki_pg_get_lock(void *state, const lk_key *key, lk_lock *lock)
         status = lki_pg_ask_keys(store, LKI_PG_LOCK_READ, key, 1, &answer, &rows);
         if (status != LK_OK)
             return status;
-        bool told = lock_tell(answer, rows[0], renew_below(store, lki_pg_now_ms(store)), lock);
+        int64_t now_ms = lki_pg_now_ms(store);
+        bool told = lock_tell(answer, rows[0], renew_below(store, now_ms), lock);
+        lki_pg_statistic *counter = counter_of(store, lock_lives(answer, rows[0], now_ms));
         free(rows);
         PQclear(answer);
-        status = told ? LK_OK : lock_make(store, key, lock);
+        status = told ? LK_OK : lock_make(store, key, counter, lock);
     }
     return status == LK_NOT_FOUND ? LK_UNAVAILABLE : status;
 }
@@ -136,16 +154,14 @@ locks_tell(lki_pg *store, const PGresult *answer, const int *rows, const lk_key 
     int64_t now_ms = lki_pg_now_ms(store), below_ms = renew_below(store, now_ms);
     lk_status status = LK_OK;
     for (size_t i = 0; i < count; i++) {
-        int64_t until_ms;
         bool item = rows[i] >= 0 && !lki_pg_is_null(answer, rows[i], 1);
-        bool lock = rows[i] >= 0 && lki_pg_read_number(answer, rows[i], 4, &until_ms) &&
-                    !lk_has_expired(until_ms, now_ms);
+        bool lock = lock_lives(answer, rows[i], now_ms);
         bool nothing = !item && !lock;
         locks[i].version = 0;
         locks[i].expires_at_ms = 0;
         if (nothing || lock_tell(answer, rows[i], below_ms, &locks[i]))
             continue;
-        lk_status made = lock_make(store, &keys[i], &locks[i]);
+        lk_status made = lock_make(store, &keys[i], counter_of(store, lock), &locks[i]);
         if (made != LK_OK && made != LK_NOT_FOUND)
             return made;
         status = LK_NOT_FOUND;

@@ -126,9 +126,10 @@ plan_make(lki_pg_plan *p)
     p->rows = calloc(most + 1, sizeof *p->rows);
     p->of_writes = calloc(most + 1, sizeof *p->of_writes);
     p->sums = calloc(p->write_count + 1, sizeof *p->sums);
+    p->late = calloc(p->write_count + 1, sizeof *p->late);
     p->bumped = calloc(p->lock_count + 1, sizeof *p->bumped);
     if (p->keys == NULL || p->rows == NULL || p->of_writes == NULL || p->sums == NULL ||
-        p->bumped == NULL)
+        p->late == NULL || p->bumped == NULL)
         return LK_NO_MEMORY;
     lk_status status = keys_make(p);
     if (status == LK_OK)
@@ -167,6 +168,7 @@ lki_pg_plan_free(lki_pg_plan *p)
     free(p->of_writes);
     free(p->sums);
     free(p->sks);
+    free(p->late);
     free(p->bumped);
     free(p->depths);
     p->depths = NULL;
@@ -177,6 +179,7 @@ lki_pg_plan_free(lki_pg_plan *p)
     p->of_writes = NULL;
     p->sums = NULL;
     p->sks = NULL;
+    p->late = NULL;
     p->bumped = NULL;
     answers_clear(p);
 }
@@ -283,7 +286,7 @@ plan_tell(const lki_pg_plan *p)
         if (p->writes[i].kind == LK_PUSH)
             lki_pg_queue_add_to(p->store, pk, LKI_PG_PUSHES, 1);
         lki_pg_queue_tell(p->store, pk, write_news(p, i), p->rows[p->of_writes[i]].visible_at_ms);
-        if (write_is_of_claim(&p->writes[i]) && p->is_late)
+        if (p->late[i])
             lki_pg_queue_add_to(p->store, pk, LKI_PG_LATE, 1);
     }
 }
@@ -322,6 +325,9 @@ lki_pg_plan_run(lki_pg_plan *p)
         lki_pg_queue_add_to(p->store, p->keys[p->conflict->write].pk, LKI_PG_LOST, 1);
     if (status != LK_OK)
         return status;
+    for (size_t i = 0; i < p->lock_count; i++)
+        lki_pg_count(&p->store->locks_created,
+                     p->locks[i].version == 0 && p->bumped[i].version != 0);
     if (p->lock_count != 0)
         memcpy(p->locks, p->bumped, p->lock_count * sizeof *p->locks);
     plan_tell(p);

@@ -48,6 +48,7 @@ typedef struct lki_pg_plan {
     size_t *of_writes, *of_locks; /* the row of each */
     int64_t *sums;                /* of the writes that add, where their data lie */
     char *sks;                    /* those that are generated */
+    bool *late;                   /* of the writes that end a claim: after its deadline */
     lk_lock *bumped;
     size_t push_count;
     lki_pg_depth *depths; /* in the order of their pks */
