@@ -6,12 +6,30 @@
 
 #include <time.h>
 
+static int64_t
+clock_read_us(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t
+lki_pg_clock_us(void)
+{
+    return clock_read_us(CLOCK_MONOTONIC);
+}
+
 int64_t
 lki_pg_clock_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return lki_pg_clock_us() / 1000;
+}
+
+int64_t
+lki_pg_clock_own_ahead_ms(void)
+{
+    return (clock_read_us(CLOCK_REALTIME) - lki_pg_clock_us()) / 1000;
 }
 
 static _Thread_local int64_t call_until_ms;

@@ -9,8 +9,12 @@
 
 /* The system's monotonic clock: for what this machine waits for. */
 int64_t lki_pg_clock_ms(void);
+int64_t lki_pg_clock_us(void);
+/* How far this machine's own time is ahead of that clock: it jumps when somebody sets it, and when
+ * the machine was suspended. */
+int64_t lki_pg_clock_own_ahead_ms(void);
 /* The time of the call that this thread makes begins: all that it waits for ends with it, however
- * often it asks. entry.c does it for all; a pull that waits begins anew with each look. */
+ * often it asks. See lki_pg_call_begin. */
 void lki_pg_time_begin(const lki_pg *store);
 /* When that call gives up, by that clock. */
 int64_t lki_pg_until_ms(void);

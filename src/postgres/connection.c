@@ -195,13 +195,56 @@ lki_pg_clear(lki_pg_step *steps, int count)
     }
 }
 
+bool
+lki_pg_sets_limits(const lki_pg *store)
+{
+    return store->never_prepare && lki_pg_engine_has_limits(store->engine);
+}
+
+int64_t
+lki_pg_limit_ms(const lki_pg *store)
+{
+    enum { MOST_MS = 60000 };
+    return store->deadline_ms < MOST_MS ? store->deadline_ms : MOST_MS;
+}
+
+static bool
+has_limits(const lki_pg_connection *c, const lki_pg_step *step)
+{
+    return step->statement == LKI_PG_BEGIN && lki_pg_sets_limits(c->store);
+}
+
+/* Queues a step; behind a begin the limits of the transaction. 0: failed. */
+static int
+step_queue(lki_pg_connection *c, const lki_pg_step *step)
+{
+    lki_pg_parameters ms = {.count = 0};
+    int queued = statement_queue(c, step->statement, &step->parameters);
+    if (queued == 0 || !has_limits(c, step))
+        return queued;
+    lki_pg_add_number(&ms, lki_pg_limit_ms(c->store));
+    return statement_queue(c, LKI_PG_LIMITS, &ms);
+}
+
+static lk_status
+step_read(lki_pg_connection *c, lki_pg_step *step)
+{
+    PGresult *limits = NULL;
+    lk_status status = answer_read(c, &step->answer);
+    if (c->broken || !has_limits(c, step))
+        return status;
+    lk_status behind = answer_read(c, &limits);
+    PQclear(limits);
+    return status == LK_OK ? behind : status;
+}
+
 /* Reads the answers of a pipeline up to its mark. */
 static lk_status
 answers_read(lki_pg_connection *c, lki_pg_step *steps, int count)
 {
     lk_status status = LK_OK;
     for (int i = 0; i < count && !c->broken; i++) {
-        lk_status one = answer_read(c, &steps[i].answer);
+        lk_status one = step_read(c, &steps[i]);
         status = status == LK_OK ? one : status;
     }
     PGresult *mark = c->broken ? NULL : result_next(c);
@@ -226,7 +269,7 @@ lki_pg_ask_many(lki_pg_connection *c, lki_pg_step *steps, int count)
         return status;
     int queued = PQenterPipelineMode(c->pg);
     for (int i = 0; i < count && queued != 0; i++)
-        queued = statement_queue(c, steps[i].statement, &steps[i].parameters);
+        queued = step_queue(c, &steps[i]);
     c->in_doubt = queued != 0 && !c->ended;
     if (queued == 0 || c->ended || PQpipelineSync(c->pg) == 0) {
         (void)fails(c);
@@ -241,6 +284,16 @@ lki_pg_ask_many(lki_pg_connection *c, lki_pg_step *steps, int count)
     if (status != LK_OK)
         lki_pg_clear(steps, count);
     return status;
+}
+
+void
+lki_pg_rollback(lki_pg_connection *c)
+{
+    PGresult *answer;
+    if (c->broken || PQtransactionStatus(c->pg) == PQTRANS_IDLE)
+        return;
+    (void)lki_pg_ask(c, LKI_PG_ROLLBACK, NULL, &answer);
+    PQclear(answer);
 }
 
 lk_status

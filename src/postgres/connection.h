@@ -34,6 +34,9 @@ struct lki_pg_connection {
 /* Waits for a connection's socket, by poll(2). False: the time is over, or it is closed. */
 bool lki_pg_socket_wait(lki_pg_connection *c, short events, int64_t until_ms);
 
+/* The call that this thread makes begins (lki_pg_time_begin), and the server's clock is looked at, if
+ * it is time: before the call reckons with it. */
+void lki_pg_call_begin(lki_pg *store);
 /* A connection for the call that this thread makes. LK_OK. LK_UNAVAILABLE, LK_NO_MEMORY. */
 lk_status lki_pg_take(lki_pg *store, lki_pg_connection **connection);
 void lki_pg_give(lki_pg_connection *connection);
@@ -47,7 +50,8 @@ lk_status lki_pg_ask(lki_pg_connection *c, lki_pg_statement statement,
                      const lki_pg_parameters *parameters, PGresult **answer);
 
 /* The same of several, which are done one behind the other; where one fails, none behind it is
- * done. Status and answers: of all, else of the first that failed. */
+ * done. Status and answers: of all, else of the first that failed. A transaction that begins so has
+ * limits (LKI_PG_LIMITS) where its session has none. */
 typedef struct lki_pg_step {
     lki_pg_statement statement;
     lki_pg_parameters parameters;
@@ -55,6 +59,14 @@ typedef struct lki_pg_step {
 } lki_pg_step;
 lk_status lki_pg_ask_many(lki_pg_connection *c, lki_pg_step *steps, int count);
 void lki_pg_clear(lki_pg_step *steps, int count);
+
+/* Ends what has begun and did not come to its end, if there is such a thing. */
+void lki_pg_rollback(lki_pg_connection *c);
+
+/* Behind a pooler a session's settings are not this handle's: so each transaction has its own. */
+bool lki_pg_sets_limits(const lki_pg *store);
+/* How long the server is to wait for locks, and for the end of a transaction. */
+int64_t lki_pg_limit_ms(const lki_pg *store);
 
 /* A text without parameters that is sent once. */
 lk_status lki_pg_ask_text(lki_pg_connection *c, const char *text, PGresult **answer);

@@ -101,6 +101,12 @@ lki_pg_engine_text(lk_postgres_engine engine, lki_pg_statement statement)
 }
 
 bool
+lki_pg_engine_has_limits(lk_postgres_engine engine)
+{
+    return !is_by_keys(engine);
+}
+
+bool
 lki_pg_engine_is_snapshot(lk_postgres_engine engine)
 {
     return engine != LK_POSTGRES_CITUS;

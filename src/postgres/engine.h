@@ -22,6 +22,8 @@ int lki_pg_engine_oldest(lk_postgres_engine engine);
 const char *lki_pg_engine_begin_text(lk_postgres_engine engine);
 /* A statement as this engine needs it; see statement.h. */
 const char *lki_pg_engine_text(lk_postgres_engine engine, lki_pg_statement statement);
+/* Whether a transaction can have limits of its own (LKI_PG_LIMITS). */
+bool lki_pg_engine_has_limits(lk_postgres_engine engine);
 /* Whether one statement sees one instant. */
 bool lki_pg_engine_is_snapshot(lk_postgres_engine engine);
 /* How often a call is tried that others were in the way of. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The table of operations: where a call enters the adapter. Each begins the time that the call has
- * (lki_pg_time_begin), and leaves errno as it was.
+ * (lki_pg_call_begin), and leaves errno as it was.
  */
 #include <errno.h>
 
@@ -12,7 +12,7 @@
     static lk_status enter_##name parameters        \
     {                                               \
         int saved = errno;                          \
-        lki_pg_time_begin(state);                   \
+        lki_pg_call_begin(state);                   \
         lk_status status = lki_pg_##name arguments; \
         errno = saved;                              \
         return status;                              \

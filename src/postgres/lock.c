@@ -61,6 +61,7 @@ lock_try(lki_pg *store, const lki_pg_array key[2], const lki_pg_parameters *make
     *answer = steps[2].answer;
     steps[2].answer = NULL;
     lki_pg_clear(steps, 4);
+    lki_pg_rollback(c);
     lki_pg_give(c);
     return status;
 }

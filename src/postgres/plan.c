@@ -206,11 +206,7 @@ plan_try(lki_pg_plan *p, lki_pg_connection *c, bool *in_doubt)
         status = lki_pg_rows_write(p, c);
         *in_doubt = c->broken && c->in_doubt;
     }
-    if (!c->broken && PQtransactionStatus(c->pg) != PQTRANS_IDLE) {
-        PGresult *answer;
-        (void)lki_pg_ask(c, LKI_PG_ROLLBACK, NULL, &answer);
-        PQclear(answer);
-    }
+    lki_pg_rollback(c);
     answers_clear(p);
     return status;
 }

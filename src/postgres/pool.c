@@ -108,32 +108,109 @@ connect_wait(lki_pg_connection *c, const PQconninfoOption *options, size_t *skip
     return true;
 }
 
+/* ---- the server's clock ---- */
+
+enum { MEASURED_MS = 60000, LOOK_MS = 5000, SLACK_MS = 10, STEP_MS = 100 };
+
+/* One round trip: between what times of this machine's the server's clock was read. */
+typedef struct clock_trip {
+    int64_t sent_ms, server_ms, heard_ms;
+} clock_trip;
+
+static lk_status
+clock_ask(lki_pg_connection *c, clock_trip *trip)
+{
+    PGresult *answer;
+    trip->sent_ms = lki_pg_clock_ms();
+    lk_status status = lki_pg_ask(c, LKI_PG_CLOCK, NULL, &answer);
+    trip->heard_ms = lki_pg_clock_ms();
+    if (status == LK_OK &&
+        (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &trip->server_ms)))
+        status = LK_UNAVAILABLE;
+    PQclear(answer);
+    return status;
+}
+
 /* How far the server's clock is ahead of this machine's monotonic one: by the shortest of five
  * round trips. */
 static lk_status
 clock_measure(lki_pg_connection *c)
 {
-    int64_t shortest = INT64_MAX, ahead = 0, now_ms = 0;
+    int64_t shortest = INT64_MAX, ahead = 0, own_ahead_ms = lki_pg_clock_own_ahead_ms();
+    clock_trip trip = {0, 0, 0};
     for (int i = 0; i < 5; i++) {
-        PGresult *answer;
-        int64_t sent_ms = lki_pg_clock_ms(), server_ms;
-        lk_status status = lki_pg_ask(c, LKI_PG_CLOCK, NULL, &answer);
-        now_ms = lki_pg_clock_ms();
-        if (status == LK_OK &&
-            (PQntuples(answer) != 1 || !lki_pg_read_number(answer, 0, 0, &server_ms)))
-            status = LK_UNAVAILABLE;
-        PQclear(answer);
+        lk_status status = clock_ask(c, &trip);
         if (status != LK_OK)
             return status;
-        if (now_ms - sent_ms < shortest) {
-            shortest = now_ms - sent_ms;
-            ahead = server_ms - (sent_ms + shortest / 2);
+        if (trip.heard_ms - trip.sent_ms < shortest) {
+            shortest = trip.heard_ms - trip.sent_ms;
+            ahead = trip.server_ms - (trip.sent_ms + shortest / 2);
         }
     }
     lki_pg_ms_set(&c->store->ahead_ms, ahead);
-    lki_pg_ms_set(&c->store->measured_at_ms, now_ms);
+    lki_pg_ms_set(&c->store->own_ahead_ms, own_ahead_ms);
+    lki_pg_ms_set(&c->store->looked_at_ms, trip.heard_ms);
+    lki_pg_ms_set(&c->store->measured_at_ms, trip.heard_ms);
     return LK_OK;
 }
+
+/* Asks the server whether its clock is where it is taken to be. A machine that was halted, and knows
+ * nothing of that, is behind. */
+static lk_status
+clock_look(lki_pg_connection *c)
+{
+    int64_t ahead_ms = lki_pg_ms_read(&c->store->ahead_ms);
+    clock_trip trip;
+    lki_pg_ms_set(&c->store->looked_at_ms, lki_pg_clock_ms()); /* others need not */
+    lk_status status = clock_ask(c, &trip);
+    if (status != LK_OK)
+        return status;
+    bool well = trip.server_ms >= trip.sent_ms + ahead_ms - SLACK_MS &&
+                trip.server_ms <= trip.heard_ms + ahead_ms + SLACK_MS;
+    return well ? LK_OK : clock_measure(c);
+}
+
+/* Is it to be measured anew: once a minute, and where this machine's own time has jumped? */
+static bool
+clock_is_old(const lki_pg *store, int64_t now_ms)
+{
+    int64_t step_ms = lki_pg_clock_own_ahead_ms() - lki_pg_ms_read(&store->own_ahead_ms);
+    return now_ms - lki_pg_ms_read(&store->measured_at_ms) >= MEASURED_MS || step_ms > STEP_MS ||
+           step_ms < -STEP_MS;
+}
+
+static bool
+clock_wants_look(const lki_pg *store, int64_t now_ms)
+{
+    return now_ms - lki_pg_ms_read(&store->looked_at_ms) >= LOOK_MS;
+}
+
+/* False: the connection is lost. */
+static bool
+clock_is_fresh(lki_pg_connection *c)
+{
+    int64_t now_ms = lki_pg_clock_ms();
+    if (c->store->monotonic_ms != NULL)
+        return true;
+    if (clock_is_old(c->store, now_ms))
+        return clock_measure(c) == LK_OK;
+    return !clock_wants_look(c->store, now_ms) || clock_look(c) == LK_OK;
+}
+
+void
+lki_pg_call_begin(lki_pg *store)
+{
+    lki_pg_connection *c;
+    lki_pg_time_begin(store);
+    int64_t now_ms = lki_pg_clock_ms();
+    if (store->monotonic_ms != NULL ||
+        (!clock_is_old(store, now_ms) && !clock_wants_look(store, now_ms)))
+        return;
+    if (lki_pg_take(store, &c) == LK_OK) /* which looks; else the call finds out by itself */
+        lki_pg_give(c);
+}
+
+/* ---- connections ---- */
 
 /* One attempt, without the first `skipped` hosts. LK_UNAVAILABLE with a greater *skip: one of those
  * behind them is silent. */
@@ -182,20 +259,12 @@ connection_start(lki_pg_connection *c, const PQconninfoOption *before, size_t *s
 /* Plans are made anew now and then, as the table grows. */
 enum { PLANS_LAST_MS = 5000 };
 
-/* What this end has given up the server does not go on with for long: neither with a statement that
- * waits for a row, nor with a transaction that nobody ends. The user's own limits stay. */
 static lk_status
 limits_set(lki_pg_connection *c)
 {
-    enum { MOST_MS = 60000 };
     char text[320];
-    int64_t ms = c->store->deadline_ms < MOST_MS ? c->store->deadline_ms : MOST_MS;
     PGresult *answer;
-    snprintf(text, sizeof text,
-             "SELECT set_config(n, CASE current_setting(n) WHEN '0' THEN '%lld' "
-             "ELSE current_setting(n) END, false) FROM unnest(ARRAY['lock_timeout', "
-             "'idle_in_transaction_session_timeout']) AS n",
-             (long long)ms);
+    snprintf(text, sizeof text, lki_pg_limits_text, (long long)lki_pg_limit_ms(c->store));
     lk_status status = lki_pg_ask_text(c, text, &answer);
     PQclear(answer);
     return status;
@@ -279,16 +348,6 @@ connection_is_there(lki_pg_connection *c)
     if (poll(&socket, 1, 0) == 0)
         return true;
     return PQconsumeInput(c->pg) != 0 && PQstatus(c->pg) == CONNECTION_OK;
-}
-
-/* Measures it anew once a minute. False: the connection is lost. */
-static bool
-clock_is_fresh(lki_pg_connection *c)
-{
-    int64_t measured_ms = lki_pg_ms_read(&c->store->measured_at_ms);
-    if (c->store->monotonic_ms != NULL || lki_pg_clock_ms() - measured_ms < 60000)
-        return true;
-    return clock_measure(c) == LK_OK;
 }
 
 static void
@@ -394,6 +453,25 @@ lki_pg_pool_free(lki_pg *store)
 
 /* ---- a call that is one statement ---- */
 
+/* Where the session has no limits the statement is in a transaction that has. */
+static lk_status
+call_ask(lki_pg_connection *c, lki_pg_statement statement, const lki_pg_parameters *parameters,
+         PGresult **answer)
+{
+    lki_pg_step steps[3] = {
+        {.statement = LKI_PG_BEGIN}, {.statement = statement}, {.statement = LKI_PG_COMMIT}};
+    if (!lki_pg_sets_limits(c->store) || !lki_pg_text_waits(statement))
+        return lki_pg_ask(c, statement, parameters, answer);
+    if (parameters != NULL)
+        steps[1].parameters = *parameters;
+    lk_status status = lki_pg_ask_many(c, steps, 3);
+    *answer = steps[1].answer;
+    steps[1].answer = NULL;
+    lki_pg_clear(steps, 3);
+    lki_pg_rollback(c);
+    return status;
+}
+
 lk_status
 lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
             const lki_pg_parameters *parameters, PGresult **answer)
@@ -403,9 +481,11 @@ lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
         lk_status status = lki_pg_take(store, &c);
         if (status != LK_OK)
             return status;
-        status = lki_pg_ask(c, statement, parameters, answer);
+        status = call_ask(c, statement, parameters, answer);
         bool broke = c->broken, in_doubt = c->in_doubt;
         lki_pg_give(c);
+        if (status == LK_OK) /* also where it broke behind the answer to its COMMIT */
+            return LK_OK;
         if (broke && in_doubt && !reads)
             return LK_UNKNOWN;
         status = status == LK_UNKNOWN ? LK_UNAVAILABLE : status; /* a read, or nothing happened */

@@ -116,19 +116,11 @@ due_ready(pulling *p)
 
 /* ---- where to begin ---- */
 
-static int64_t
-clock_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* Where the look begins; false: at the front. */
 static bool
 from_read(pulling *p, unsigned char from[LK_ULID_SIZE], uint64_t *fronts)
 {
-    int64_t now_us = clock_us();
+    int64_t now_us = lki_pg_clock_us();
     pthread_mutex_lock(&p->store->queues_latch);
     bool has = p->queue->has_from && now_us < p->queue->full_at_us;
     if (has)
@@ -145,7 +137,7 @@ full_note(pulling *p, int64_t took_us)
     int64_t pause_us = took_us * FULL_PART;
     pause_us = pause_us < FULL_LAST_US ? pause_us : FULL_LAST_US;
     pthread_mutex_lock(&p->store->queues_latch);
-    p->queue->full_at_us = clock_us() + pause_us;
+    p->queue->full_at_us = lki_pg_clock_us() + pause_us;
     pthread_mutex_unlock(&p->store->queues_latch);
 }
 
@@ -333,9 +325,9 @@ ready_take(pulling *p)
         bounded = false;
     }
     if (status == LK_OK && !bounded) {
-        int64_t began_us = clock_us();
+        int64_t began_us = lki_pg_clock_us();
         status = ready_ask(p, (lk_bytes){bytes, 0}, &answer);
-        full_note(p, clock_us() - began_us);
+        full_note(p, lki_pg_clock_us() - began_us);
     }
     if (status != LK_OK)
         return status;
@@ -500,7 +492,7 @@ pull_wait(pulling *p)
     int64_t began_ms = lki_pg_monotonic_ms(p->store), look_ms = LOOK_FIRST_MS;
     for (;;) {
         uint64_t news = news_read(p);
-        lki_pg_time_begin(p->store);
+        lki_pg_call_begin(p->store);
         lk_status status = pull_look(p);
         if (status != LK_EMPTY || p->options->wait_ms == 0)
             return status;

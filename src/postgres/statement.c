@@ -92,10 +92,18 @@
 #define PK_LIVES \
     "(SELECT true FROM @.lk_item i WHERE i.pk = t.pk AND " LIVE " ORDER BY i.sk LIMIT 1)"
 
+/* What this end has given up the server does not go on with for long: neither with a statement that
+ * waits for a row, nor with a transaction that nobody ends. The user's own limits stay. */
+#define LIMITS(ms, is_local)                                                         \
+    "SELECT set_config(n, CASE current_setting(n) WHEN '0' THEN " ms                 \
+    " ELSE current_setting(n) END, " is_local ") FROM unnest(ARRAY['lock_timeout', " \
+    "'idle_in_transaction_session_timeout']) AS n"
+
 const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
     [LKI_PG_BEGIN] = "BEGIN ISOLATION LEVEL READ COMMITTED",
     [LKI_PG_COMMIT] = "COMMIT",
     [LKI_PG_ROLLBACK] = "ROLLBACK",
+    [LKI_PG_LIMITS] = LIMITS("$1::int8::text", "true"),
     [LKI_PG_CLOCK] = "SELECT (extract(epoch from clock_timestamp()) * 1000)::int8",
 
     /* reads */
@@ -313,6 +321,7 @@ const char *const lki_pg_texts[LKI_PG_STATEMENTS] = {
                      "FROM pg_class c WHERE c.oid = '@.lk_item'::regclass",
 };
 
+const char lki_pg_limits_text[] = LIMITS("'%lld'", "false");
 const char lki_pg_version_text[] = "SELECT version::int8 FROM @.lk_schema";
 
 const char *const lki_pg_schema_texts[] = {
@@ -338,6 +347,34 @@ const char *const lki_pg_schema_texts[] = {
     "INSERT INTO @.lk_schema VALUES (1, 1) ON CONFLICT DO NOTHING",
     NULL,
 };
+
+bool
+lki_pg_text_waits(lki_pg_statement statement)
+{
+    switch (statement) {
+    case LKI_PG_PUT:
+    case LKI_PG_PUT_MANY:
+    case LKI_PG_PUT_IF_ABSENT:
+    case LKI_PG_PUT_IF_PRESENT:
+    case LKI_PG_PUT_IF_EQUAL:
+    case LKI_PG_TOUCH:
+    case LKI_PG_ADD:
+    case LKI_PG_REMOVE:
+    case LKI_PG_PUSH:
+    case LKI_PG_GIVE_BACK:
+    case LKI_PG_ACKNOWLEDGE:
+    case LKI_PG_ACKNOWLEDGE_ONE:
+    case LKI_PG_RELEASE:
+    case LKI_PG_EXTEND:
+    case LKI_PG_QUEUE_COUNT:
+    case LKI_PG_QUEUE_PURGE:
+    case LKI_PG_QUEUE_CLOSE:
+    case LKI_PG_ULID_MARK:
+        return true;
+    default:
+        return false;
+    }
+}
 
 char *
 lki_pg_text_make(const char *text, const char *schema)

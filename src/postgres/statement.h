@@ -6,10 +6,13 @@
 #ifndef LKI_PG_STATEMENT_H
 #define LKI_PG_STATEMENT_H
 
+#include <stdbool.h>
+
 typedef enum lki_pg_statement {
     LKI_PG_BEGIN,
     LKI_PG_COMMIT,
     LKI_PG_ROLLBACK,
+    LKI_PG_LIMITS,         /* ms: how long this transaction waits for locks, and is idle */
     LKI_PG_CLOCK,          /* -> Unix ms of the server */
     LKI_PG_GET,            /* now, pk, sk -> data, expires_at */
     LKI_PG_GET_MANY,       /* now, pks, sks -> which (from 1), data, expires_at */
@@ -77,9 +80,14 @@ typedef enum lki_pg_statement {
 /* The texts; `@` stands for the schema. */
 extern const char *const lki_pg_texts[LKI_PG_STATEMENTS];
 
+/* Whether it may wait for a row, as a transaction of its own. */
+bool lki_pg_text_waits(lki_pg_statement statement);
+
 /* What makes the tables, one statement after the other, and what asks for their version. */
 extern const char *const lki_pg_schema_texts[];
 extern const char lki_pg_version_text[];
+/* How long each session waits for locks, and is idle in a transaction: `%lld` ms. */
+extern const char lki_pg_limits_text[];
 enum { LKI_PG_SCHEMA_VERSION = 1 };
 
 /* A text with the schema's name, quoted, for each `@`; free it. NULL: no memory. The name has no

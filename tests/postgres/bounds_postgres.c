@@ -226,13 +226,66 @@ sets(void)
     lk_close(db);
 }
 
+/* ---- waits ---- */
+
+/* Nobody waits for a lock at the server any more; in vain, for a while. */
+static bool
+nobody_waits(lk_db *db)
+{
+    enum { WAIT_MS = 20000 };
+    int64_t until_ms = lk_monotonic_ms(db) + WAIT_MS;
+    while (lk_monotonic_ms(db) < until_ms)
+        if (server_number(s, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                             "'Lock'") == 0)
+            return true;
+    return false;
+}
+
+/* What a call has given up, since somebody else has a row, the server gives up, too: each way of
+ * sending it. */
+static void
+waits(void)
+{
+    for (int way = 0; way < 2; way++) {
+        lk_lock lock;
+        lk_item item = {.key = lk_key_of("waits", "held"), .data = lk_string("x")};
+        lk_item job = {.key = lk_key_of("waits", "held"), .data = lk_string("x")};
+        options.never_prepare = way == 1;
+        options.deadline_ms = 500;
+        lk_db *db = NULL;
+        while (lk_postgres_open(server_conninfo(s), &options, &db) != LK_OK && crowd_is_well())
+            ;
+        options.deadline_ms = 0;
+        options.never_prepare = false;
+        lk_status status;
+        while ((status = lk_set(db, &item, 1)) != LK_OK && crowd_is_well())
+            EXPECT(status == LK_UNAVAILABLE || status == LK_UNKNOWN, status, way);
+        PGconn *holder = PQconnectdb(server_conninfo(s));
+        PQclear(PQexec(holder, "BEGIN; SELECT 1 FROM latchkey.lk_item WHERE pk = 'waits' FOR "
+                               "UPDATE"));
+        status = lk_set(db, &item, 1);
+        EXPECT(status == LK_UNAVAILABLE || status == LK_UNKNOWN, status, way);
+        EXPECT(nobody_waits(db), way, 0);
+        status = lk_get_lock(db, item.key, &lock);
+        EXPECT(status == LK_UNAVAILABLE, status, way);
+        EXPECT(nobody_waits(db), way, 1);
+        status = lk_queue_push(db, &job, 1, NULL, NULL);
+        EXPECT(status == LK_UNAVAILABLE || status == LK_UNKNOWN, status, way);
+        EXPECT(nobody_waits(db), way, 2);
+        PQclear(PQexec(holder, "COMMIT"));
+        PQfinish(holder);
+        lk_close(db);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     static const crowd_scenario scenarios[] = {{"queues", queues},
                                                {"queues_without_server", queues_without_server},
                                                {"pages", pages},
-                                               {"sets", sets}};
+                                               {"sets", sets},
+                                               {"waits", waits}};
     static const char *const settings[] = {"-c", "fsync=off", NULL};
     s = server_new(settings, NULL);
     options.create = true;
