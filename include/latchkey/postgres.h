@@ -15,9 +15,9 @@
  * TIME  Expiry, deadlines and delays count on the clock of the server: it is the one that all
  * processes have in common. A handle knows it as its own monotonic clock and a difference, which it
  * measures when it connects, and again each minute. A call looks every five seconds whether it is
- * still so, and measures anew where this machine's own time has jumped: so a machine that was halted
- * or suspended goes by the old difference for five seconds at most. Where the options have clocks,
- * these count, and the server's is not asked.
+ * still so, and measures anew where this machine's own time has jumped: so a machine that was
+ * halted or suspended goes by the old difference for five seconds at most. Where the options have
+ * clocks, these count, and the server's is not asked.
  *
  * WAITING  Each call ends. It waits for a connection of the pool, for the server and for the
  * network no longer than deadline_ms in all; a server that is silent is as one that is not there.

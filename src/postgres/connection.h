@@ -34,8 +34,8 @@ struct lki_pg_connection {
 /* Waits for a connection's socket, by poll(2). False: the time is over, or it is closed. */
 bool lki_pg_socket_wait(lki_pg_connection *c, short events, int64_t until_ms);
 
-/* The call that this thread makes begins (lki_pg_time_begin), and the server's clock is looked at, if
- * it is time: before the call reckons with it. */
+/* The call that this thread makes begins (lki_pg_time_begin), and the server's clock is looked at,
+ * if it is time: before the call reckons with it. */
 void lki_pg_call_begin(lki_pg *store);
 /* A connection for the call that this thread makes. LK_OK. LK_UNAVAILABLE, LK_NO_MEMORY. */
 lk_status lki_pg_take(lki_pg *store, lki_pg_connection **connection);

@@ -154,8 +154,8 @@ clock_measure(lki_pg_connection *c)
     return LK_OK;
 }
 
-/* Asks the server whether its clock is where it is taken to be. A machine that was halted, and knows
- * nothing of that, is behind. */
+/* Asks the server whether its clock is where it is taken to be. A machine that was halted, and
+ * knows nothing of that, is behind. */
 static lk_status
 clock_look(lki_pg_connection *c)
 {

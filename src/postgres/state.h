@@ -35,8 +35,8 @@ typedef struct lki_pg {
     int64_t lock_ttl_ms, lock_refresh_ms;
     size_t max_connections;
     int64_t job_base_ms; /* with clocks of the options: job time is the monotonic one and so much */
-    /* the server's time is the monotonic clock and so much more; the clock then; what this machine's
-     * own time was ahead then; the clock when the server was last asked whether it is still so */
+    /* the server's time is the monotonic clock and so much more; the clock then; how far this
+     * machine's own time was ahead of it then; the clock when that was last looked at */
     lki_pg_shared_ms ahead_ms, measured_at_ms, own_ahead_ms, looked_at_ms;
     lki_pg_statistic gets, hits, multi_gets, queries, items_queried, sets, deletes, commits, races,
         locks_created, locks_renewed, retries;
