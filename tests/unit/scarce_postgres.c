@@ -10,65 +10,10 @@
 
 #include <latchkey/postgres.h>
 
-#include "base/alloc.h"
 #include "support/kit.h"
+#include "support/wrapped.h"
 
 enum { NTH_MAX = 500 };
-
-/* ---- memory that runs out ---- */
-
-static int64_t fail_at; /* the n-th allocation from now; 0: none */
-static uint64_t failed;
-
-static bool
-fails(void)
-{
-    if (fail_at == 0 || --fail_at != 0)
-        return false;
-    failed++;
-    return true;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-
-void *
-__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *block, size_t size)
-{
-    return fails() ? NULL : __real_realloc(block, size);
-}
-
-/* The library's own, which may come from elsewhere. */
-static void *
-library_allocate(void *unused, size_t size)
-{
-    (void)unused;
-    return malloc(size);
-}
-
-static void
-library_deallocate(void *unused, void *block, size_t size)
-{
-    (void)unused;
-    (void)size;
-    free(block);
-}
 
 /* ---- calls ---- */
 
@@ -382,6 +327,6 @@ main(void)
         return 77;
     }
     snprintf(schema, sizeof schema, "latchkey_scarce_%ld", (long)getpid());
-    lki_default_allocator = (lki_allocator){library_allocate, library_deallocate, NULL, NULL, NULL};
+    wrapped_begin();
     return cmocka_run_group_tests(tests, NULL, schema_drop);
 }
