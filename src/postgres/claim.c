@@ -68,8 +68,7 @@ static bool
 is_named_before(const lk_claim *claims, size_t i)
 {
     for (size_t j = 0; j < i; j++)
-        if (lk_bytes_compare(claims[j].key.sk, claims[i].key.sk) == 0 &&
-            lk_bytes_compare(claims[j].key.pk, claims[i].key.pk) == 0)
+        if (lki_pg_key_order(&claims[j].key, &claims[i].key) == 0)
             return true;
     return false;
 }
@@ -133,7 +132,7 @@ lki_pg_release(void *state, const lk_claim *claim, int64_t delay_ms)
 {
     lki_pg *store = state;
     int64_t visible_at_ms =
-        delay_ms == 0 ? 0 : lki_pg_job_after(lki_pg_job_now_ms(store), delay_ms);
+        delay_ms == 0 ? 0 : lki_pg_time_after(lki_pg_job_now_ms(store), delay_ms);
     lk_status status = job_ask(store, LKI_PG_RELEASE, claim, visible_at_ms);
     claim_count(store, claim, status);
     if (status == LK_OK || status == LK_LATE)
@@ -147,7 +146,7 @@ lki_pg_extend(void *state, lk_claim *claim, int64_t visibility_ms)
 {
     lki_pg *store = state;
     int64_t length_ms = visibility_ms != 0 ? visibility_ms : LK_MINUTES(5);
-    int64_t deadline_ms = lki_pg_job_after(lki_pg_job_now_ms(store), length_ms);
+    int64_t deadline_ms = lki_pg_time_after(lki_pg_job_now_ms(store), length_ms);
     int64_t visible_at_ms = deadline_ms + 1;
     lk_status status = job_ask(store, LKI_PG_EXTEND, claim, visible_at_ms);
     if (status == LK_LOST)

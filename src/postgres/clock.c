@@ -26,6 +26,23 @@ lki_pg_clock_ms(void)
     return lki_pg_clock_us() / 1000;
 }
 
+void
+lki_pg_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes); /* none of these can fail on Linux */
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+bool
+lki_pg_cond_wait(pthread_cond_t *cond, pthread_mutex_t *latch, int64_t until_ms)
+{
+    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+    return pthread_cond_timedwait(cond, latch, &until) == 0;
+}
+
 int64_t
 lki_pg_clock_own_ahead_ms(void)
 {
@@ -37,9 +54,7 @@ static _Thread_local int64_t call_until_ms;
 void
 lki_pg_time_begin(const lki_pg *store)
 {
-    int64_t until_ms;
-    bool endless = __builtin_add_overflow(lki_pg_clock_ms(), store->deadline_ms, &until_ms);
-    call_until_ms = endless ? INT64_MAX : until_ms;
+    call_until_ms = lki_pg_time_after(lki_pg_clock_ms(), store->deadline_ms);
 }
 
 int64_t
@@ -81,7 +96,7 @@ lki_pg_job_as_monotonic(const lki_pg *store, int64_t job_ms)
 }
 
 int64_t
-lki_pg_job_after(int64_t now_ms, int64_t ms)
+lki_pg_time_after(int64_t now_ms, int64_t ms)
 {
     int64_t sum;
     return __builtin_add_overflow(now_ms, ms, &sum) || sum > INT64_MAX - 2 ? INT64_MAX - 2 : sum;

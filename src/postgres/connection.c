@@ -137,6 +137,15 @@ lki_pg_ask_text(lki_pg_connection *c, const char *text, PGresult **answer)
     return sent(c, PQsendQueryParams(c->pg, text, 0, NULL, NULL, NULL, NULL, 1), answer);
 }
 
+lk_status
+lki_pg_do_text(lki_pg_connection *c, const char *text)
+{
+    PGresult *answer;
+    lk_status status = lki_pg_ask_text(c, text, &answer);
+    PQclear(answer);
+    return status;
+}
+
 static void
 statement_name(lki_pg_statement statement, char name[16])
 {
@@ -299,8 +308,6 @@ lki_pg_rollback(lki_pg_connection *c)
 lk_status
 lki_pg_life_make(lki_pg_connection *c)
 {
-    PGresult *answer;
-    (void)lki_pg_ask_text(c, c->store->texts[LKI_PG_LIFE_MAKE], &answer);
-    PQclear(answer);
+    (void)lki_pg_do_text(c, c->store->texts[LKI_PG_LIFE_MAKE]);
     return c->broken ? LK_UNAVAILABLE : LK_OK;
 }

@@ -68,8 +68,9 @@ bool lki_pg_sets_limits(const lki_pg *store);
 /* How long the server is to wait for locks, and for the end of a transaction. */
 int64_t lki_pg_limit_ms(const lki_pg *store);
 
-/* A text without parameters that is sent once. */
+/* A text without parameters that is sent once; and one whose answer says nothing. */
 lk_status lki_pg_ask_text(lki_pg_connection *c, const char *text, PGresult **answer);
+lk_status lki_pg_do_text(lki_pg_connection *c, const char *text);
 
 /* Each life of the server begins with new connections: each makes the life's number where there is
  * none (LKI_PG_XACT). Where nothing may be written there is none. LK_UNAVAILABLE: c->broken. */
@@ -83,6 +84,13 @@ lk_status lki_pg_life_make(lki_pg_connection *c);
 lk_status lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
                       const lki_pg_parameters *parameters, PGresult **answer);
 
+/* The same of a statement whose answer says nothing. */
+lk_status lki_pg_do(lki_pg *store, lki_pg_statement statement, bool reads,
+                    const lki_pg_parameters *parameters);
+
+/* A try was in vain, and nothing of it happened. After a pause: true, once more. False: it was the
+ * last one, or the time is over. */
+bool lki_pg_try_again(lki_pg *store, int tries);
 /* How often a call is tried, and the pause before the next try: random, longer each time. */
 enum { LKI_PG_TRIES = 20 };
 void lki_pg_pause(int tries);

@@ -18,8 +18,8 @@ extern const char lki_pg_engine_citus_text[];
 
 /* The oldest version, as PQserverVersion counts. */
 int lki_pg_engine_oldest(lk_postgres_engine engine);
-/* What each connection begins with. */
-const char *lki_pg_engine_begin_text(lk_postgres_engine engine);
+/* Writes what each connection begins with; `limit_ms`: see LKI_PG_LIMITS. */
+void lki_pg_engine_begin_text(lk_postgres_engine engine, int64_t limit_ms, char *text, size_t room);
 /* A statement as this engine needs it; see statement.h. */
 const char *lki_pg_engine_text(lk_postgres_engine engine, lki_pg_statement statement);
 /* Whether a transaction can have limits of its own (LKI_PG_LIMITS). */
@@ -28,8 +28,5 @@ bool lki_pg_engine_has_limits(lk_postgres_engine engine);
 bool lki_pg_engine_is_snapshot(lk_postgres_engine engine);
 /* How often a call is tried that others were in the way of. */
 int lki_pg_engine_tries(lk_postgres_engine engine);
-/* Whether several pulls at once may each find the same jobs, so that who comes second finds none
- * though there are others. */
-bool lki_pg_engine_pulls_collide(lk_postgres_engine engine);
 
 #endif

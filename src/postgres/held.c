@@ -34,17 +34,10 @@ typedef struct held {
 /* ---- what can be done so ---- */
 
 static int
-key_compare(const lk_key *a, const lk_key *b)
-{
-    int order = lk_bytes_compare(a->pk, b->pk);
-    return order != 0 ? order : lk_bytes_compare(a->sk, b->sk);
-}
-
-static int
 lock_order(const void *left, const void *right)
 {
-    return key_compare(&(*(const lk_lock *const *)left)->key,
-                       &(*(const lk_lock *const *)right)->key);
+    return lki_pg_key_order(&(*(const lk_lock *const *)left)->key,
+                            &(*(const lk_lock *const *)right)->key);
 }
 
 /* False: two are of one key, or one is of a key that nobody has. */
@@ -156,17 +149,12 @@ enum { COLUMNS = 6, BYTES_COLUMNS = 3 };
 static void
 row_put(const held *h, size_t i, lki_pg_array columns[COLUMNS])
 {
-    const lk_item *item = h->items[i];
+    static const lk_item none;
+    const lk_item *item = h->items[i] != NULL ? h->items[i] : &none;
     lki_pg_array_bytes(&columns[0], h->order[i]->key.pk);
     lki_pg_array_bytes(&columns[1], h->order[i]->key.sk);
-    if (item != NULL)
-        lki_pg_array_bytes(&columns[2], item->data);
-    else
-        lki_pg_array_null(&columns[2]);
-    if (item != NULL && item->expires_at_ms != 0)
-        lki_pg_array_number(&columns[3], item->expires_at_ms);
-    else
-        lki_pg_array_null(&columns[3]);
+    lki_pg_array_bytes_if(&columns[2], item != &none, item->data);
+    lki_pg_array_number_if(&columns[3], item->expires_at_ms != 0, item->expires_at_ms);
     lki_pg_array_number(&columns[4], (int64_t)h->order[i]->version);
     lki_pg_array_number(&columns[5], h->versions[i]);
 }
@@ -178,9 +166,6 @@ held_try(const held *h, lki_pg_connection *c, const lki_pg_parameters *p, bool *
     lki_pg_step steps[2] = {{.statement = LKI_PG_BEGIN}, {.statement = LKI_PG_HELD_WRITE}};
     PGresult *answer;
     steps[1].parameters = *p;
-    for (int i = 0; i < p->count; i++) /* numbers lie in the parameters themselves */
-        if (p->values[i] == p->numbers[i])
-            steps[1].parameters.values[i] = steps[1].parameters.numbers[i];
     lk_status status = lki_pg_ask_many(c, steps, 2);
     bool all = status == LK_OK && (size_t)PQntuples(steps[1].answer) == h->lock_count;
     lki_pg_clear(steps, 2);
@@ -196,7 +181,6 @@ held_try(const held *h, lki_pg_connection *c, const lki_pg_parameters *p, bool *
 static lk_status
 held_commit(const held *h, const lki_pg_parameters *p)
 {
-    int64_t until_ms = lki_pg_until_ms();
     for (int tries = 0;; tries++) {
         lki_pg_connection *c;
         bool in_doubt;
@@ -210,10 +194,8 @@ held_commit(const held *h, const lki_pg_parameters *p)
             return LK_UNKNOWN;
         if (!again)
             return status;
-        if (tries >= lki_pg_engine_tries(h->store->engine) || lki_pg_clock_ms() >= until_ms)
+        if (!lki_pg_try_again(h->store, tries))
             return LK_UNAVAILABLE;
-        lki_pg_count(&h->store->retries, 1);
-        lki_pg_pause(tries);
     }
 }
 
@@ -225,7 +207,7 @@ held_ask(held *h)
     lki_pg_array columns[COLUMNS];
     int64_t now_ms = lki_pg_now_ms(h->store);
     bool whole = true;
-    h->lock_until_ms = lki_pg_job_after(now_ms, h->store->lock_ttl_ms);
+    h->lock_until_ms = lki_pg_time_after(now_ms, h->store->lock_ttl_ms);
     for (int i = 0; i < COLUMNS; i++)
         lki_pg_array_begin(&columns[i], i < BYTES_COLUMNS ? LKI_PG_OF_BYTES : LKI_PG_OF_NUMBERS,
                            h->lock_count);

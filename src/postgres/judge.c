@@ -53,29 +53,15 @@ condition_judge(const lk_write *write, const lki_pg_row *r)
     return LK_INVALID;
 }
 
-/* Numbers of items lie with the lowest byte first, whatever the machine does. */
-static void
-number_turn(const void *from, void *to)
-{
-    uint64_t number = 0;
-    unsigned char bytes[8];
-    memcpy(bytes, from, 8);
-    for (int i = 7; i >= 0; i--)
-        number = number << 8 | bytes[i];
-    memcpy(to, &number, 8);
-}
-
 static lk_status
 add_apply(lki_pg_plan *p, size_t i, lki_pg_row *r)
 {
     int64_t before = 0, sum;
-    if (r->has_data && r->data.size != 8)
+    if (r->has_data && !lki_pg_item_number(r->data, &before))
         return LK_INVALID;
-    if (r->has_data)
-        number_turn(r->data.data, &before);
     if (__builtin_add_overflow(before, p->writes[i].delta, &sum))
         return LK_TOO_BIG;
-    number_turn(&sum, &p->sums[i]);
+    lki_pg_item_number_write(sum, &p->sums[i]);
     if (!r->has_data)
         r->expires_at_ms = p->writes[i].item.expires_at_ms;
     r->data = (lk_bytes){&p->sums[i], 8};
@@ -119,7 +105,7 @@ push_apply(lki_pg_plan *p, size_t i, lki_pg_row *r)
         return LK_BUSY;
     put_apply(&write->item, r);
     r->has_job = true;
-    r->visible_at_ms = delay_ms != 0 ? lki_pg_job_after(p->job_now_ms, delay_ms) : 0;
+    r->visible_at_ms = delay_ms != 0 ? lki_pg_time_after(p->job_now_ms, delay_ms) : 0;
     r->token = r->receives = 0;
     return LK_OK;
 }
@@ -137,7 +123,7 @@ claim_apply(lki_pg_plan *p, size_t i, lki_pg_row *r)
         *r = (lki_pg_row){.key = r->key};
     } else {
         r->visible_at_ms =
-            write->delay_ms != 0 ? lki_pg_job_after(p->job_now_ms, write->delay_ms) : 0;
+            write->delay_ms != 0 ? lki_pg_time_after(p->job_now_ms, write->delay_ms) : 0;
         r->token = 0;
     }
     return LK_OK;
@@ -184,7 +170,7 @@ locks_bump(lki_pg_plan *p)
             continue;
         if (!lki_pg_read_number(p->versions, (int)i, 0, &r->version))
             return LK_UNAVAILABLE;
-        r->lock_until_ms = lki_pg_job_after(p->now_ms, p->store->lock_ttl_ms);
+        r->lock_until_ms = lki_pg_time_after(p->now_ms, p->store->lock_ttl_ms);
         p->bumped[i].version = (uint64_t)r->version;
         p->bumped[i].expires_at_ms = r->lock_until_ms;
     }

@@ -36,7 +36,7 @@ static int64_t
 renew_below(const lki_pg *store, int64_t now_ms)
 {
     return store->lock_refresh_ms < 0 ? now_ms
-                                      : lki_pg_job_after(now_ms, store->lock_refresh_ms + 1);
+                                      : lki_pg_time_after(now_ms, store->lock_refresh_ms + 1);
 }
 
 /* One attempt to make a lock, of the keys in `key`: its row is made where it is missing, and
@@ -73,15 +73,10 @@ lock_ask(lki_pg *store, const lk_key *key, const lki_pg_parameters *make, PGresu
     lk_status status = LK_NO_MEMORY;
     bool whole = lki_pg_keys_begin(&of[0], &of[1], 1) && lki_pg_keys_add(&of[0], &of[1], key);
     if (whole)
-        status = LKI_PG_AGAIN;
-    for (int tries = 0; status == LKI_PG_AGAIN; tries++) {
-        if (tries != 0)
-            lki_pg_pause(tries);
-        if (tries > lki_pg_engine_tries(store->engine) || lki_pg_clock_ms() >= lki_pg_until_ms())
-            status = LK_UNAVAILABLE;
-        else
-            status = lock_try(store, of, make, answer);
-    }
+        status = lock_try(store, of, make, answer);
+    for (int tries = 0; status == LKI_PG_AGAIN; tries++)
+        status =
+            lki_pg_try_again(store, tries) ? lock_try(store, of, make, answer) : LK_UNAVAILABLE;
     lki_pg_array_free(&of[0]);
     lki_pg_array_free(&of[1]);
     return status;
@@ -98,7 +93,7 @@ lock_make(lki_pg *store, const lk_key *key, lki_pg_statistic *counter, lk_lock *
     lki_pg_add_number(&p, now_ms);
     lki_pg_add_bytes(&p, key->pk);
     lki_pg_add_bytes(&p, key->sk);
-    lki_pg_add_number(&p, lki_pg_job_after(now_ms, store->lock_ttl_ms));
+    lki_pg_add_number(&p, lki_pg_time_after(now_ms, store->lock_ttl_ms));
     lki_pg_add_number(&p, renew_below(store, now_ms));
     lk_status status = lock_ask(store, key, &p, &answer);
     int64_t version, until_ms;

@@ -178,14 +178,10 @@ closed_mark(lki_pg *store, lk_bytes pk)
     lki_pg_add_bytes(&p, pk);
     lki_pg_add_number(&p, lki_pg_now_ms(store));
     for (int tries = 0;; tries++) {
-        PGresult *answer = NULL;
-        lk_status status = lki_pg_call(store, LKI_PG_QUEUE_CLOSE, false, &p, &answer);
-        PQclear(answer);
+        lk_status status = lki_pg_do(store, LKI_PG_QUEUE_CLOSE, false, &p);
         in_doubt = in_doubt || status == LK_UNKNOWN;
-        bool again = status == LK_UNKNOWN && lki_pg_clock_ms() < lki_pg_until_ms();
-        if (!again || tries == LKI_PG_TRIES)
+        if (status != LK_UNKNOWN || !lki_pg_try_again(store, tries))
             return status != LK_OK && in_doubt ? LK_UNKNOWN : status;
-        lki_pg_pause(tries);
     }
 }
 

@@ -6,6 +6,13 @@
 
 #include <stdlib.h>
 
+int
+lki_pg_key_order(const lk_key *a, const lk_key *b)
+{
+    int order = lk_bytes_compare(a->pk, b->pk);
+    return order != 0 ? order : lk_bytes_compare(a->sk, b->sk);
+}
+
 bool
 lki_pg_keys_begin(lki_pg_array *pks, lki_pg_array *sks, size_t count)
 {

@@ -7,6 +7,9 @@
 
 #include "postgres/connection.h"
 
+/* By pk, then by sk: the order in which rows are locked. */
+int lki_pg_key_order(const lk_key *a, const lk_key *b);
+
 /* Two parameters: the pks and the sks. False: no memory. Both are to be freed in any case. */
 bool lki_pg_keys_begin(lki_pg_array *pks, lki_pg_array *sks, size_t count);
 bool lki_pg_keys_add(lki_pg_array *pks, lki_pg_array *sks, const lk_key *key);

@@ -253,14 +253,10 @@ static lki_pg *
 store_new(const char *conninfo, const lk_postgres_options *o)
 {
     lki_pg *store = calloc(1, sizeof *store);
-    pthread_condattr_t attributes;
     if (store == NULL)
         return NULL;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&store->freed, &attributes); /* cannot fail on Linux, nor the mutex */
-    pthread_cond_init(&store->watcher_wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    lki_pg_cond_init(&store->freed);
+    lki_pg_cond_init(&store->watcher_wake);
     pthread_mutex_init(&store->latch, NULL);
     pthread_mutex_init(&store->queues_latch, NULL);
     pthread_mutex_init(&store->ulid_latch, NULL);

@@ -105,12 +105,30 @@ lki_pg_array_number(lki_pg_array *a, int64_t number)
     number_write(to + 4, (uint64_t)number, 8);
 }
 
-void
-lki_pg_array_null(lki_pg_array *a)
+static void
+array_null(lki_pg_array *a)
 {
     char *to = array_grow(a, 4);
     if (to != NULL)
         number_write(to, UINT32_MAX, 4);
+}
+
+void
+lki_pg_array_bytes_if(lki_pg_array *a, bool is_there, lk_bytes bytes)
+{
+    if (is_there)
+        lki_pg_array_bytes(a, bytes);
+    else
+        array_null(a);
+}
+
+void
+lki_pg_array_number_if(lki_pg_array *a, bool is_there, int64_t number)
+{
+    if (is_there)
+        lki_pg_array_number(a, number);
+    else
+        array_null(a);
 }
 
 void
@@ -158,4 +176,25 @@ lki_pg_read_bytes(const PGresult *result, int row, int column)
 {
     int size = PQgetlength(result, row, column);
     return (lk_bytes){size != 0 ? PQgetvalue(result, row, column) : NULL, (size_t)size};
+}
+
+/* ---- numbers of items ---- */
+
+bool
+lki_pg_item_number(lk_bytes data, int64_t *number)
+{
+    uint64_t read = 0;
+    if (data.size != 8)
+        return false;
+    for (size_t i = 8; i > 0; i--)
+        read = read << 8 | ((const unsigned char *)data.data)[i - 1];
+    *number = (int64_t)read;
+    return true;
+}
+
+void
+lki_pg_item_number_write(int64_t number, void *bytes)
+{
+    for (int i = 0; i < 8; i++)
+        ((unsigned char *)bytes)[i] = (unsigned char)((uint64_t)number >> 8 * i);
 }

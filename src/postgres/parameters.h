@@ -38,7 +38,9 @@ enum { LKI_PG_OF_BYTES = 17, LKI_PG_OF_NUMBERS = 20 }; /* the server's numbers o
 void lki_pg_array_begin(lki_pg_array *array, unsigned of, size_t count);
 void lki_pg_array_bytes(lki_pg_array *array, lk_bytes bytes);
 void lki_pg_array_number(lki_pg_array *array, int64_t number);
-void lki_pg_array_null(lki_pg_array *array);
+/* NULL where it is not there. */
+void lki_pg_array_bytes_if(lki_pg_array *array, bool is_there, lk_bytes bytes);
+void lki_pg_array_number_if(lki_pg_array *array, bool is_there, int64_t number);
 void lki_pg_array_free(lki_pg_array *array);
 /* Adds it as the next parameter. False: it failed before. */
 bool lki_pg_add_array(lki_pg_parameters *parameters, const lki_pg_array *array);
@@ -49,5 +51,11 @@ bool lki_pg_is_null(const PGresult *result, int row, int column);
 bool lki_pg_read_number(const PGresult *result, int row, int column, int64_t *number);
 /* Borrowed until the result is cleared. */
 lk_bytes lki_pg_read_bytes(const PGresult *result, int row, int column);
+
+/* ---- numbers of items: 8 bytes, the lowest first, whatever the machine does ---- */
+
+/* False: it is none. */
+bool lki_pg_item_number(lk_bytes data, int64_t *number);
+void lki_pg_item_number_write(int64_t number, void *bytes);
 
 #endif

@@ -13,30 +13,19 @@
 /* ---- the plan is made ---- */
 
 static int
-key_compare(const lk_key *a, const lk_key *b)
-{
-    int order = lk_bytes_compare(a->pk, b->pk);
-    return order != 0 ? order : lk_bytes_compare(a->sk, b->sk);
-}
-
-static int
 row_order(const void *left, const void *right)
 {
-    return key_compare(&((const lki_pg_row *)left)->key, &((const lki_pg_row *)right)->key);
+    return lki_pg_key_order(&((const lki_pg_row *)left)->key, &((const lki_pg_row *)right)->key);
 }
 
+/* It is there. */
 static size_t
 row_find(const lki_pg_plan *p, const lk_key *key)
 {
-    size_t low = 0, high = p->row_count;
-    while (low + 1 < high) {
-        size_t middle = (low + high) / 2;
-        if (key_compare(&p->rows[middle].key, key) <= 0)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
+    const lki_pg_row wanted = {.key = *key};
+    const lki_pg_row *row = bsearch(&wanted, p->rows, p->row_count, sizeof wanted, row_order);
+    LKI_PG_ASSERT(row != NULL);
+    return (size_t)(row - p->rows);
 }
 
 static bool
@@ -254,11 +243,8 @@ plan_commit(lki_pg_plan *p)
         }
         if (!again)
             return status;
-        if (tries >= lki_pg_engine_tries(p->store->engine) ||
-            lki_pg_clock_ms() >= lki_pg_until_ms())
+        if (!lki_pg_try_again(p->store, tries))
             return LK_UNAVAILABLE;
-        lki_pg_count(&p->store->retries, 1);
-        lki_pg_pause(tries);
     }
 }
 

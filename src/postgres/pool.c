@@ -259,36 +259,23 @@ connection_start(lki_pg_connection *c, const PQconninfoOption *before, size_t *s
 /* Plans are made anew now and then, as the table grows. */
 enum { PLANS_LAST_MS = 5000 };
 
-static lk_status
-limits_set(lki_pg_connection *c)
-{
-    char text[320];
-    PGresult *answer;
-    snprintf(text, sizeof text, lki_pg_limits_text, (long long)lki_pg_limit_ms(c->store));
-    lk_status status = lki_pg_ask_text(c, text, &answer);
-    PQclear(answer);
-    return status;
-}
-
+/* What a session begins with, in one round trip. */
 static lk_status
 session_begin(lki_pg_connection *c)
 {
-    PGresult *answer;
-    lk_status status = lki_pg_ask_text(c, lki_pg_engine_begin_text(c->store->engine), &answer);
-    PQclear(answer);
+    char text[640];
+    lki_pg_engine_begin_text(c->store->engine, lki_pg_limit_ms(c->store), text, sizeof text);
     c->planned_at_ms = lki_pg_clock_ms();
-    return status == LK_OK ? limits_set(c) : status;
+    return lki_pg_do_text(c, text);
 }
 
 /* False: the connection is lost. */
 static bool
 plans_are_fresh(lki_pg_connection *c)
 {
-    PGresult *answer;
     if (c->store->never_prepare || lki_pg_clock_ms() - c->planned_at_ms < PLANS_LAST_MS)
         return true;
-    (void)lki_pg_ask_text(c, "DISCARD PLANS", &answer); /* not every engine knows that */
-    PQclear(answer);
+    (void)lki_pg_do_text(c, "DISCARD PLANS"); /* not every engine knows that */
     c->planned_at_ms = lki_pg_clock_ms();
     return !c->broken;
 }
@@ -362,12 +349,11 @@ connection_close(lki_pg_connection *c)
 static bool
 pool_wait(lki_pg *store, int64_t until_ms, bool may_open, lki_pg_connection **c)
 {
-    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
     bool in_time = true;
     pthread_mutex_lock(&store->latch);
     while (in_time && store->idle == NULL &&
            (may_open ? store->open == store->max_connections : store->lent != 0))
-        in_time = pthread_cond_timedwait(&store->freed, &store->latch, &until) == 0;
+        in_time = lki_pg_cond_wait(&store->freed, &store->latch, until_ms);
     *c = store->idle;
     bool may = *c != NULL || (may_open && store->open < store->max_connections);
     if (*c != NULL)
@@ -453,6 +439,16 @@ lki_pg_pool_free(lki_pg *store)
 
 /* ---- a call that is one statement ---- */
 
+bool
+lki_pg_try_again(lki_pg *store, int tries)
+{
+    if (tries >= lki_pg_engine_tries(store->engine) || lki_pg_clock_ms() >= lki_pg_until_ms())
+        return false;
+    lki_pg_count(&store->retries, 1);
+    lki_pg_pause(tries);
+    return true;
+}
+
 /* Where the session has no limits the statement is in a transaction that has. */
 static lk_status
 call_ask(lki_pg_connection *c, lki_pg_statement statement, const lki_pg_parameters *parameters,
@@ -489,10 +485,17 @@ lki_pg_call(lki_pg *store, lki_pg_statement statement, bool reads,
         if (broke && in_doubt && !reads)
             return LK_UNKNOWN;
         status = status == LK_UNKNOWN ? LK_UNAVAILABLE : status; /* a read, or nothing happened */
-        bool again = (status == LKI_PG_AGAIN || broke) && lki_pg_clock_ms() < lki_pg_until_ms();
-        if (!again || tries >= lki_pg_engine_tries(store->engine))
+        if ((status != LKI_PG_AGAIN && !broke) || !lki_pg_try_again(store, tries))
             return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;
-        lki_pg_count(&store->retries, 1);
-        lki_pg_pause(tries);
     }
+}
+
+lk_status
+lki_pg_do(lki_pg *store, lki_pg_statement statement, bool reads,
+          const lki_pg_parameters *parameters)
+{
+    PGresult *answer = NULL;
+    lk_status status = lki_pg_call(store, statement, reads, parameters, &answer);
+    PQclear(answer);
+    return status;
 }

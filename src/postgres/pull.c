@@ -292,7 +292,6 @@ static void
 claims_give_back(pulling *p)
 {
     lki_pg_parameters parameters = {.count = 0};
-    PGresult *answer = NULL;
     lki_pg_add_bytes(&parameters, p->options->pk);
     lki_pg_add_number(&parameters, p->deadline_ms + 1);
     lki_pg_add_number(&parameters, (int64_t)p->token);
@@ -301,9 +300,8 @@ claims_give_back(pulling *p)
     else
         lki_pg_add_null(&parameters);
     /* Done twice, the second time there are none. */
-    if (lki_pg_call(p->store, LKI_PG_GIVE_BACK, true, &parameters, &answer) != LK_OK)
+    if (lki_pg_do(p->store, LKI_PG_GIVE_BACK, true, &parameters) != LK_OK)
         due_expect(p, p->deadline_ms + 1);
-    PQclear(answer);
     lki_pg_queue_tell(p->store, p->options->pk, LKI_PG_FRONT, 0);
 }
 
@@ -426,9 +424,7 @@ enum { LOOK_FIRST_MS = 10, LOOK_LAST_MS = 1000, LOOK_HOOKED_MS = 5 };
 static void
 wait_for_ms(pulling *p, int64_t ms)
 {
-    int64_t until_ms = lki_pg_clock_ms() + ms;
-    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
-    (void)pthread_cond_timedwait(&p->queue->wake, &p->store->queues_latch, &until);
+    (void)lki_pg_cond_wait(&p->queue->wake, &p->store->queues_latch, lki_pg_clock_ms() + ms);
 }
 
 /* Sleeps until there may be something new. `look_ms`: the pause of who asks the server; grows.
@@ -481,7 +477,7 @@ static lk_status
 pull_look(pulling *p)
 {
     int64_t now_ms = lki_pg_job_now_ms(p->store), visible_ms = p->options->visibility_ms;
-    p->deadline_ms = lki_pg_job_after(now_ms, visible_ms != 0 ? visible_ms : LK_MINUTES(5));
+    p->deadline_ms = lki_pg_time_after(now_ms, visible_ms != 0 ? visible_ms : LK_MINUTES(5));
     p->buried = 0;
     return token_draw(&p->token) ? pull_once(p) : LK_UNAVAILABLE;
 }

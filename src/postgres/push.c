@@ -67,10 +67,7 @@ jobs_fill(lki_pg_parameters *p, lki_pg_array columns[3], const lk_item *jobs, si
     for (size_t i = 0; i < count; i++) {
         lki_pg_array_bytes(&columns[0], (lk_bytes){sks + i * LK_ULID_SIZE, LK_ULID_SIZE});
         lki_pg_array_bytes(&columns[1], jobs[i].data);
-        if (jobs[i].expires_at_ms == 0)
-            lki_pg_array_null(&columns[2]);
-        else
-            lki_pg_array_number(&columns[2], jobs[i].expires_at_ms);
+        lki_pg_array_number_if(&columns[2], jobs[i].expires_at_ms != 0, jobs[i].expires_at_ms);
     }
     lki_pg_add_number(p, now_ms);
     lki_pg_add_bytes(p, jobs[0].key.pk);
@@ -130,7 +127,7 @@ lki_pg_push(void *state, const lk_item *jobs, size_t count, const lk_push_option
     if (sks == NULL)
         return LK_NO_MEMORY;
     int64_t visible_at_ms =
-        options->delay_ms == 0 ? 0 : lki_pg_job_after(lki_pg_job_now_ms(store), options->delay_ms);
+        options->delay_ms == 0 ? 0 : lki_pg_time_after(lki_pg_job_now_ms(store), options->delay_ms);
     lk_bytes pk = jobs[0].key.pk;
     lk_status status = LKI_PG_TAKEN;
     for (int tries = 0; status == LKI_PG_TAKEN && tries < LKI_PG_TRIES; tries++) {

@@ -26,11 +26,7 @@ queue_new(lk_bytes pk)
     lki_pg_queue *queue = calloc(1, sizeof *queue + pk.size);
     if (queue == NULL)
         return NULL;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&queue->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    lki_pg_cond_init(&queue->wake);
     queue->due_at_ms = INT64_MIN;
     queue->pk_size = pk.size;
     memcpy(queue->pk, pk.data, pk.size);
@@ -135,7 +131,6 @@ tallies_send(lki_pg *store, const tally *tallies, size_t count)
     lki_pg_parameters p = {.count = 0};
     lki_pg_array columns[1 + LKI_PG_COUNTERS];
     bool whole = true;
-    PGresult *answer = NULL;
     lk_status status = LK_NO_MEMORY;
     if (count == 0)
         return LK_OK;
@@ -150,8 +145,7 @@ tallies_send(lki_pg *store, const tally *tallies, size_t count)
     }
     lki_pg_add_number(&p, lki_pg_now_ms(store));
     if (whole)
-        status = lki_pg_call(store, LKI_PG_QUEUE_COUNT, false, &p, &answer);
-    PQclear(answer);
+        status = lki_pg_do(store, LKI_PG_QUEUE_COUNT, false, &p);
     for (int i = 0; i < 1 + LKI_PG_COUNTERS; i++)
         lki_pg_array_free(&columns[i]);
     return status == LK_UNKNOWN ? LK_OK : status;
@@ -371,12 +365,8 @@ static lk_status
 mark_move(lki_pg *store, int64_t ms)
 {
     lki_pg_parameters p = {.count = 0};
-    PGresult *answer;
     lki_pg_add_number(&p, ms);
-    lk_status status = lki_pg_call(store, LKI_PG_ULID_MARK, true, &p, &answer);
-    if (status == LK_OK)
-        PQclear(answer);
-    return status;
+    return lki_pg_do(store, LKI_PG_ULID_MARK, true, &p);
 }
 
 lk_status

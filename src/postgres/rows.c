@@ -182,30 +182,18 @@ lki_pg_rows_take(lki_pg_plan *p, lki_pg_connection *c)
 enum { COLUMNS = 9, BYTES_COLUMNS = 3 };
 
 static void
-number_put(lki_pg_array *array, bool is_there, int64_t number)
-{
-    if (is_there)
-        lki_pg_array_number(array, number);
-    else
-        lki_pg_array_null(array);
-}
-
-static void
 row_put(lki_pg_array columns[COLUMNS], const lki_pg_row *r)
 {
     bool lock = r->version != 0;
     int64_t expires_at_ms = r->has_data ? r->expires_at_ms : r->lock_until_ms;
     lki_pg_array_bytes(&columns[0], r->key.pk);
     lki_pg_array_bytes(&columns[1], r->key.sk);
-    if (r->has_data)
-        lki_pg_array_bytes(&columns[2], r->data);
-    else
-        lki_pg_array_null(&columns[2]);
-    number_put(&columns[3], expires_at_ms != 0, expires_at_ms);
-    number_put(&columns[4], lock, r->version);
-    number_put(&columns[5], lock, r->lock_until_ms);
-    number_put(&columns[6], r->has_job, r->visible_at_ms);
-    number_put(&columns[7], r->has_job && r->token != 0, r->token);
+    lki_pg_array_bytes_if(&columns[2], r->has_data, r->data);
+    lki_pg_array_number_if(&columns[3], expires_at_ms != 0, expires_at_ms);
+    lki_pg_array_number_if(&columns[4], lock, r->version);
+    lki_pg_array_number_if(&columns[5], lock, r->lock_until_ms);
+    lki_pg_array_number_if(&columns[6], r->has_job, r->visible_at_ms);
+    lki_pg_array_number_if(&columns[7], r->has_job && r->token != 0, r->token);
     lki_pg_array_number(&columns[8], r->receives);
 }
 

@@ -80,14 +80,19 @@ typedef enum lki_pg_statement {
 /* The texts; `@` stands for the schema. */
 extern const char *const lki_pg_texts[LKI_PG_STATEMENTS];
 
+/* The same of engines that know neither a row's place nor what became of a transaction; NULL: as
+ * above. */
+extern const char *const lki_pg_texts_by_keys[LKI_PG_STATEMENTS];
+
 /* Whether it may wait for a row, as a transaction of its own. */
 bool lki_pg_text_waits(lki_pg_statement statement);
 
 /* What makes the tables, one statement after the other, and what asks for their version. */
 extern const char *const lki_pg_schema_texts[];
 extern const char lki_pg_version_text[];
-/* How long each session waits for locks, and is idle in a transaction: `%lld` ms. */
-extern const char lki_pg_limits_text[];
+/* What each session begins with; `%lld` ms: how long it waits for locks, and is idle in a
+ * transaction. */
+extern const char lki_pg_session_text[], lki_pg_session_text_by_keys[];
 enum { LKI_PG_SCHEMA_VERSION = 1 };
 
 /* A text with the schema's name, quoted, for each `@`; free it. NULL: no memory. The name has no

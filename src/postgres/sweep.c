@@ -32,13 +32,9 @@ static lk_status
 queues_sweep(lki_pg *store)
 {
     lki_pg_parameters p = {.count = 0};
-    PGresult *answer;
     lki_pg_add_number(&p, lki_pg_now_ms(store) - QUEUE_KEPT_MS);
     lki_pg_add_number(&p, SWEEP_ONCE);
-    lk_status status = lki_pg_call(store, LKI_PG_SWEEP_QUEUES, true, &p, &answer);
-    if (status == LK_OK)
-        PQclear(answer);
-    return status;
+    return lki_pg_do(store, LKI_PG_SWEEP_QUEUES, true, &p);
 }
 
 lk_status

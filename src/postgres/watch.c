@@ -240,8 +240,7 @@ watcher_run(void *state)
         } else if (first == NULL || first->look_at_ms == INT64_MAX) {
             pthread_cond_wait(&store->watcher_wake, &store->queues_latch);
         } else {
-            struct timespec until = {first->look_at_ms / 1000, first->look_at_ms % 1000 * 1000000};
-            (void)pthread_cond_timedwait(&store->watcher_wake, &store->queues_latch, &until);
+            (void)lki_pg_cond_wait(&store->watcher_wake, &store->queues_latch, first->look_at_ms);
         }
     }
     pthread_mutex_unlock(&store->queues_latch);

@@ -52,15 +52,8 @@ static int
 item_order(const void *left, const void *right)
 {
     const lk_item *a = *(const lk_item *const *)left, *b = *(const lk_item *const *)right;
-    int order = lk_bytes_compare(a->key.pk, b->key.pk);
-    order = order != 0 ? order : lk_bytes_compare(a->key.sk, b->key.sk);
+    int order = lki_pg_key_order(&a->key, &b->key);
     return order != 0 ? order : (a > b) - (a < b); /* the last of a key is behind the others */
-}
-
-static bool
-keys_are_equal(const lk_key *a, const lk_key *b)
-{
-    return lk_bytes_compare(a->pk, b->pk) == 0 && lk_bytes_compare(a->sk, b->sk) == 0;
 }
 
 /* The items in the order of their keys, the last one of each key only. NULL: no memory. */
@@ -75,7 +68,7 @@ items_sort(const lk_item *items, size_t *count)
         sorted[i] = &items[i];
     qsort(sorted, *count, sizeof *sorted, item_order);
     for (size_t i = 0; i < *count; i++) {
-        if (kept != 0 && keys_are_equal(&sorted[kept - 1]->key, &sorted[i]->key))
+        if (kept != 0 && lki_pg_key_order(&sorted[kept - 1]->key, &sorted[i]->key) == 0)
             kept--;
         sorted[kept++] = sorted[i];
     }
@@ -99,10 +92,7 @@ set_many(lki_pg *store, const lk_item *unsorted, size_t count)
     for (size_t i = 0; whole && i < count; i++) {
         whole = lki_pg_keys_add(&pks, &sks, &items[i]->key);
         lki_pg_array_bytes(&datas, items[i]->data);
-        if (items[i]->expires_at_ms == 0)
-            lki_pg_array_null(&times);
-        else
-            lki_pg_array_number(&times, items[i]->expires_at_ms);
+        lki_pg_array_number_if(&times, items[i]->expires_at_ms != 0, items[i]->expires_at_ms);
     }
     free(items);
     lki_pg_add_number(&p, lki_pg_now_ms(store));
@@ -224,17 +214,6 @@ lki_pg_touch(void *state, const lk_key *key, int64_t expires_at_ms)
     return status == LK_OK && rows == 0 ? LK_NOT_FOUND : status;
 }
 
-/* The number of 8 bytes, the lowest first. */
-static bool
-number_read(lk_bytes data, int64_t *number)
-{
-    uint64_t read = 0;
-    for (size_t i = data.size; i > 0; i--)
-        read = read << 8 | ((const unsigned char *)data.data)[i - 1];
-    *number = (int64_t)read;
-    return data.size == 8;
-}
-
 lk_status
 lki_pg_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms, int64_t *value)
 {
@@ -251,7 +230,7 @@ lki_pg_add(void *state, const lk_key *key, int64_t delta, int64_t expires_at_ms,
         return status;
     if (PQntuples(answer) == 0)
         status = LK_INVALID;
-    else if (!number_read(lki_pg_read_bytes(answer, 0, 0), value))
+    else if (!lki_pg_item_number(lki_pg_read_bytes(answer, 0, 0), value))
         status = LK_UNAVAILABLE;
     PQclear(answer);
     if (status == LK_OK)
