@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The times that the adapter reckons with; see postgres.h. All in ms.
+ * The times that the adapter reckons with, and waiting by them; see postgres.h.
  */
 #ifndef LKI_PG_CLOCK_H
 #define LKI_PG_CLOCK_H

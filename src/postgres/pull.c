@@ -4,7 +4,7 @@
  *
  * A pull looks for jobs that have come due, if it may be time, and makes them ready; then it claims
  * the first ready ones in the order of their sk. Others' locks are passed over, so pulls never wait
- * for one another.
+ * for one another. Claims of a pull that fails are given back.
  *
  * What was taken out stays in the server's index until nobody's snapshot needs it any more. So that
  * a pull need not step over all that, it begins at the first job that was seen last, or a second
