@@ -35,7 +35,7 @@ lki_account_is_near(const lki_account *account)
 }
 
 static void
-near_note(lki_account *account)
+near_set(lki_account *account)
 {
     if ((lki_load_relaxed(account->pressure) & LKI_PRESSURE_BOUND) == 0)
         lki_or_seq_cst(account->pressure, LKI_PRESSURE_BOUND);
@@ -76,14 +76,14 @@ lki_purse_pay(lki_purse *purse, uint64_t size)
         if (room >= more + purse->room / 2)
             more += purse->room / 2;
         else if (room < more && purse->exempt == 0) {
-            near_note(account);
+            near_set(account);
             return false;
         }
     } while (!lki_cas_seq_cst(&account->taken, &taken, taken + more));
     if (left + more != size || left != 0)
         lki_stat_add(&purse->left, more - size);
     if (lki_account_is_near(account))
-        near_note(account);
+        near_set(account);
     return true;
 }
 

@@ -42,7 +42,7 @@ void lki_latch_destroy(lki_latch *latch);
 
 /* Records that the thread holds it. */
 LKI_INLINE void
-lki_latch_note(const lki_latch *latch)
+lki_latch_record(const lki_latch *latch)
 {
 #if LKI_CHECK > 0
     LK_ASSERT((lki_ranks_held >> latch->rank & 1) == 0);
@@ -65,7 +65,7 @@ lki_latch_take(lki_latch *latch, lki_thread *thread)
             lki_count(thread, LKI_LATCH_WAITS, 1);
         pthread_mutex_lock(&latch->mutex);
     }
-    lki_latch_note(latch);
+    lki_latch_record(latch);
 }
 
 LKI_INLINE bool
@@ -73,7 +73,7 @@ lki_latch_try(lki_latch *latch)
 {
     if (pthread_mutex_trylock(&latch->mutex) != 0)
         return false;
-    lki_latch_note(latch);
+    lki_latch_record(latch);
     return true;
 }
 

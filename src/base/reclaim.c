@@ -75,7 +75,7 @@ thread_lags(lki_thread *thread, uint32_t epoch)
 }
 
 void
-lki_stalls_note(lki_domain *domain)
+lki_stalls_record(lki_domain *domain)
 {
     int64_t now = domain_clock(domain);
     uint32_t epoch = ck_epoch_value(&domain->epoch);
@@ -357,7 +357,7 @@ upkeep_advance(lki_thread *thread)
     if (!lki_epoch_advance(thread)) {
         if (++thread->stall_tick % ADVANCE_EVERY == 0 &&
             lki_load_relaxed(&domain->retired_bytes) > domain->max_retired_bytes / 16)
-            lki_stalls_note(domain);
+            lki_stalls_record(domain);
         return;
     }
     bool collect = ck_epoch_value(&domain->epoch) % COLLECT_EVERY == 0;
@@ -443,7 +443,7 @@ lki_reclaim_now(lki_thread *thread)
         lki_leave(thread);
     }
     lki_chunks_free(thread);
-    lki_stalls_note(domain);
+    lki_stalls_record(domain);
     bool bounded = lki_retired_is_bounded(domain);
     if (bounded)
         pressure_set(domain, LKI_PRESSURE_RETIRED, false);

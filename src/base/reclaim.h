@@ -173,7 +173,7 @@ void lki_reclaim_portion(lki_thread *thread, size_t count);
  * thread is there; records since when each section has held the epoch back. */
 void lki_chunks_free(lki_thread *thread);
 void lki_bags_drain(lki_domain *domain);
-void lki_stalls_note(lki_domain *domain);
+void lki_stalls_record(lki_domain *domain);
 
 typedef struct lki_reclaim_report {
     uint64_t threads, thread_records, retired_bytes, allocated_bytes;

@@ -379,7 +379,7 @@ void
 lki_reclaim_read(lki_domain *domain, lki_reclaim_report *report)
 {
     *report = (lki_reclaim_report){0};
-    lki_stalls_note(domain);
+    lki_stalls_record(domain);
     int64_t now = domain->monotonic_ms(domain->clock_context);
     report->retired_bytes = lki_load_relaxed(&domain->retired_bytes);
     uint64_t left = 0;

@@ -167,7 +167,8 @@ claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ti
             job.state.phase == LKI_CLAIMED)
             return judged; /* it is in that state already */
         if (job.plain && is_unsteady(&job.state, to))
-            status = lki_job_head(store, thread, queue, &job) == LK_OK ? LK_RACE : LK_NO_MEMORY;
+            status =
+                lki_job_to_record(store, thread, queue, &job) == LK_OK ? LK_RACE : LK_NO_MEMORY;
         else
             status = lki_job_change(store, thread, queue, &job, to, ticks->now);
         if (status == LK_NO_MEMORY)

@@ -141,7 +141,7 @@ plan_claim(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_jo
         }
         if (!job.plain)
             return claim_prepare(c, store, thread, i, &job, step);
-        lk_status status = lki_job_head(store, thread, queue, &job);
+        lk_status status = lki_job_to_record(store, thread, queue, &job);
         if (status != LK_OK)
             return status;
     }
@@ -248,7 +248,7 @@ place_fill(lki_queue *queue, planned *p, const lki_places *at)
     p->generated = true;
     slot->cell = p->cell;
     /* The word is EMPTY, or a pull has made it PASSED. */
-    lki_swap_seq_cst(&slot->word, lki_job_word(LKI_HEADED, 0, 0)); /* P11 */
+    lki_swap_seq_cst(&slot->word, lki_job_word(LKI_IN_RECORD, 0, 0)); /* P11 */
     lki_slot_pass(at->segment, slot);
 }
 

@@ -23,7 +23,7 @@
 
 #include "base/pressure.h"
 #include "queue/job.h"
-#include "queue/keyed_hand.h"
+#include "queue/keyed_position.h"
 #include "store/sweep.h"
 
 enum {
@@ -42,19 +42,19 @@ typedef struct look {
     size_t room;    /* jobs that may still be made ready; of expiry: segments */
     int64_t now_ms; /* of expiry */
     bool needed;    /* of expiry: a push needs room */
-    lki_notice *notice;
+    lki_due_rest *rest;
     lk_status status;
 } look;
 
 /* Makes the job of a slot ready whose time has passed. */
 static lk_status
-word_notice(look *l, lki_segment *segment, lki_slot *slot)
+word_make_ready(look *l, lki_segment *segment, lki_slot *slot)
 {
     lki_found_job job;
     lki_job_read(l->store, segment, slot, &job);
     bool lapsed = job.state.phase == LKI_CLAIMED;
     if (job.pinned)
-        return lki_job_head(l->store, l->thread, l->queue, &job);
+        return lki_job_to_record(l->store, l->thread, l->queue, &job);
     if (!job.plain || !(lapsed || (job.state.phase == LKI_WAITING && job.state.time != 0)) ||
         !lki_ticks_past(l->store, l->ticks, job.state.time))
         return LK_RACE; /* another thread was faster */
@@ -72,7 +72,7 @@ word_notice(look *l, lki_segment *segment, lki_slot *slot)
         return status;
     /* A thread that has pinned it meanwhile may have stopped before it inserted the entry. */
     lki_job_read(l->store, segment, slot, &job);
-    return job.pinned ? lki_job_head(l->store, l->thread, l->queue, &job) : LK_RACE;
+    return job.pinned ? lki_job_to_record(l->store, l->thread, l->queue, &job) : LK_RACE;
 }
 
 /* Scans the words of a segment. Returns the least time that is left; 0 if it stopped early. */
@@ -90,22 +90,22 @@ segment_look(look *l, lki_segment *segment)
         if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
             if ((word & LKI_JOB_WORD_PINNED) != 0 || lki_ticks_past(l->store, l->ticks, time)) {
                 if (l->room == 0) {
-                    l->notice->more = l->notice->placed = true;
+                    l->rest->more = l->rest->placed = true;
                     return 0;
                 }
-                lk_status status = word_notice(l, segment, slot);
+                lk_status status = word_make_ready(l, segment, slot);
                 if (status == LK_NO_MEMORY) {
                     l->status = status;
                     return 0;
                 }
                 if (status == LK_OK)
-                    memcpy(l->notice->last, lki_cell_sk(slot->cell), LK_ULID_SIZE);
+                    memcpy(l->rest->last, lki_cell_sk(slot->cell), LK_ULID_SIZE);
                 l->room -= status == LK_OK;
                 open = true;
             } else if (time < least) {
                 least = time;
             }
-        } else if (phase != LKI_DONE && phase != LKI_HEADED) {
+        } else if (phase != LKI_DONE && phase != LKI_IN_RECORD) {
             open = true;
         }
     }
@@ -122,16 +122,17 @@ due_is_past(look *l, uint64_t time)
 
 /* Goes through the next due times of all segments, which lie at `offset` in their pages, and visits
  * segments whose time has passed while there is room. It begins with the lowest segment, or at
- * `hand`, where the last scan stopped. `visit` returns the least time that is left. */
+ * `position`, where the last scan stopped. `visit` returns the least time that is left. */
 static void
-queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *hand,
+queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *position,
            bool (*is_past)(look *, uint64_t), uint64_t (*visit)(look *, lki_segment *))
 {
     uint64_t begun = lki_next_due_begin(of_queue);                           /* P12 */
     const lki_directory *directory = lki_load_acquire(&l->queue->directory); /* P13 */
     uint64_t least = LKI_TIME_MAX;
     size_t count = directory != NULL ? directory->count * LKI_PAGE_SEGMENTS : 0;
-    size_t first = hand != NULL && count != 0 ? lki_load_relaxed(hand) % count : 0; /* a hint */
+    size_t first =
+        position != NULL && count != 0 ? lki_load_relaxed(position) % count : 0; /* a hint */
     for (size_t done = 0; done < count; done++) {
         size_t i = first + done < count ? first + done : first + done - count;
         lki_queue_page *page = directory->page[i / LKI_PAGE_SEGMENTS];
@@ -140,9 +141,9 @@ queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *ha
         uint64_t time = lki_next_due_time(bound); /* P12 */
         bool past = is_past(l, time);
         if (LKI_UNLIKELY(past && l->room == 0)) { /* the next scan does the rest */
-            l->notice->more = l->notice->placed = true;
-            if (hand != NULL)
-                lki_store_relaxed(hand, (uint32_t)i); /* a hint */
+            l->rest->more = l->rest->placed = true;
+            if (position != NULL)
+                lki_store_relaxed(position, (uint32_t)i); /* a hint */
             least = begun >> LKI_TIME_SHIFT;
             break;
         }
@@ -160,23 +161,23 @@ queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *ha
 }
 
 lk_status
-lki_due_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
-               size_t least, lki_notice *notice)
+lki_due_make_ready(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
+                   size_t least, lki_due_rest *rest)
 {
     look l = {.store = store,
               .thread = thread,
               .queue = queue,
               .ticks = ticks,
-              .notice = notice,
+              .rest = rest,
               .status = LK_OK};
-    *notice = (lki_notice){.more = false};
+    *rest = (lki_due_rest){.more = false};
     /* While there are ready entries, no more are made than are taken: entries cost memory. */
     l.room = least > NOTICE || lki_order_first(&queue->ready) != NULL ? least : NOTICE;
     l.room += l.room == 0;
     if (LKI_UNLIKELY(due_is_past(&l, lki_next_due_time(&queue->due)))) /* P12 */
         queue_look(&l, &queue->due, offsetof(lki_queue_page, due), NULL, due_is_past, segment_look);
     if (LKI_UNLIKELY(lki_order_first(&queue->later) != NULL) && l.status == LK_OK)
-        l.status = lki_later_notice(store, thread, queue, ticks, least, notice);
+        l.status = lki_later_make_ready(store, thread, queue, ticks, least, rest);
     return l.status;
 }
 
@@ -232,16 +233,16 @@ expiry_is_past(look *l, uint64_t time)
 static void
 queue_expire(lki_store *store, lki_thread *thread, lki_queue *queue, bool needed)
 {
-    lki_notice ignored = {.more = false}; /* the next scan goes on */
+    lki_due_rest ignored = {.more = false}; /* the next scan goes on */
     look l = {.store = store,
               .thread = thread,
               .queue = queue,
-              .notice = &ignored,
+              .rest = &ignored,
               .room = EXPIRE_SEGMENTS,
               .needed = needed,
               .now_ms = lki_now(store)};
     if (expiry_is_past(&l, lki_next_due_time(&queue->expires))) /* P12 */
-        queue_look(&l, &queue->expires, offsetof(lki_queue_page, expires), &queue->expire_hand,
+        queue_look(&l, &queue->expires, offsetof(lki_queue_page, expires), &queue->expire_position,
                    expiry_is_past, segment_expire);
 }
 
@@ -257,7 +258,7 @@ lki_due_expire(lki_store *store, lki_thread *thread, lki_queue *queue)
 /* Scans up to KEYED_CELLS cells from position `at` on. *last: the last one; NULL: the scan has
  * reached the end. LK_OK, LK_NO_MEMORY. */
 static lk_status
-keyed_walk(look *l, const lki_keyed_hand *at, int64_t *next_ms, const lki_cell **last)
+keyed_walk(look *l, const lki_keyed_position *at, int64_t *next_ms, const lki_cell **last)
 {
     enum { RUN = 64 };
     lki_cell *cells[RUN];
@@ -293,24 +294,24 @@ due_expire_keyed(lki_store *store, lki_thread *thread, lki_queue *queue)
     if (!lki_expiry_is_past(lki_next_due_time(&queue->keyed_expires), /* P12 */
                             lki_expiry_time(l.now_ms)))
         return;
-    lki_keyed_hand *at = lki_load_acquire(&queue->keyed_hand), *moved = NULL;            /* P13 */
+    lki_keyed_position *at = lki_load_acquire(&queue->keyed_position), *moved = NULL;    /* P13 */
     uint64_t begun = at != NULL ? at->begun : lki_next_due_begin(&queue->keyed_expires); /* P12 */
     int64_t next_ms = at != NULL ? at->next_ms : INT64_MAX;
     const lki_cell *last;
     if (keyed_walk(&l, at, &next_ms, &last) != LK_OK || !lki_reserve(thread, 8))
         return; /* the next scan tries again */
     if (last != NULL) {
-        moved = lki_keyed_hand_new(store, last, begun, next_ms);
+        moved = lki_keyed_position_new(store, last, begun, next_ms);
         if (moved == NULL)
             return;
     }
-    lki_keyed_hand *expected = at;
-    if (!lki_cas_seq_cst(&queue->keyed_hand, &expected, moved)) { /* P13 */
-        lki_keyed_hand_free(store, moved); /* another thread has scanned this portion */
+    lki_keyed_position *expected = at;
+    if (!lki_cas_seq_cst(&queue->keyed_position, &expected, moved)) { /* P13 */
+        lki_keyed_position_free(store, moved); /* another thread has scanned this portion */
         return;
     }
     if (at != NULL)
-        lki_retire(thread, LKI_OBJECT, at, lki_keyed_hand_size(at));
+        lki_retire(thread, LKI_OBJECT, at, lki_keyed_position_size(at));
     if (last == NULL)
         (void)lki_next_due_end(&queue->keyed_expires, begun,
                                next_ms == INT64_MAX ? LKI_TIME_MAX
@@ -344,7 +345,7 @@ queue_visit(lki_store *store, lki_thread *thread, lki_queue *queue)
 }
 
 size_t
-lki_queues_tend(lki_store *store, lki_thread *thread, bool all)
+lki_queues_upkeep(lki_store *store, lki_thread *thread, bool all)
 {
     enum { LOOKS = 16 };
     uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* of this thread */
@@ -353,6 +354,6 @@ lki_queues_tend(lki_store *store, lki_thread *thread, bool all)
     if (queues == 0)
         return 0;
     lki_queues_visit(store, thread, all ? queues : 1, all, queue_visit);
-    (void)lki_queues_expel(store, thread, all ? queues : LOOKS);
+    (void)lki_queues_remove_idle(store, thread, all ? queues : LOOKS);
     return (size_t)(lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]) - before);
 }

@@ -46,7 +46,7 @@ key_find(lki_store *store, const lk_key *key, uint64_t snapshot)
 
 /* Finds the cell of a job in a slot and makes the job a record job. LK_OK: *cell, or NULL. */
 static lk_status
-key_find_headed(lki_store *store, lki_thread *thread, const lk_key *key, lki_cell **cell)
+key_find_record_job(lki_store *store, lki_thread *thread, const lk_key *key, lki_cell **cell)
 {
     lki_queue *queue = lki_queue_find(store, key->pk);
     lki_segment *segment;
@@ -61,7 +61,7 @@ key_find_headed(lki_store *store, lki_thread *thread, const lk_key *key, lki_cel
             *cell = job.cell;
             return LK_OK;
         }
-        lk_status status = lki_job_head(store, thread, queue, &job);
+        lk_status status = lki_job_to_record(store, thread, queue, &job);
         if (status != LK_OK)
             return status;
     }
@@ -142,7 +142,7 @@ key_find_to_write(lki_store *store, lki_thread *thread, const lk_key *key, bool 
         coming =
             place_is_coming(store, key); /* before the search, which finds a job published since */
     }
-    lk_status status = key_find_headed(store, thread, key, cell);
+    lk_status status = key_find_record_job(store, thread, key, cell);
     return status == LK_OK && *cell == NULL && coming ? LK_BUSY : status;
 }
 
@@ -157,7 +157,7 @@ slot_bury_latched(lki_store *store, lki_thread *thread, lki_queue *queue, const 
     lki_slot *slot =
         queue != NULL ? lki_job_slot(queue, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment)
                       : NULL;
-    uint64_t headed = lki_job_word(LKI_HEADED, 0, 0);
+    uint64_t headed = lki_job_word(LKI_IN_RECORD, 0, 0);
     LK_ASSERT(slot != NULL);
     if (slot == NULL)
         return;
@@ -172,7 +172,7 @@ state_left(lki_thread *thread, lki_queue *queue, const lki_cell *cell, const lki
            bool stays)
 {
     lki_job_forget(queue, thread, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, state);
-    lki_queue_note_change(queue, thread);
+    lki_queue_remember_change(queue, thread);
     if (stays)
         return;
     if (lki_cell_is_in_queue(cell))
@@ -226,6 +226,6 @@ const lki_hooks lki_queue_hooks = {
     .find_to_write = key_find_to_write,
     .walk = lki_queue_walk_next,
     .replaced = job_replaced,
-    .tend = lki_queues_tend,
+    .upkeep = lki_queues_upkeep,
     .refresh = lki_queues_refresh,
 };

@@ -127,7 +127,7 @@ lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_j
     job->key = (lk_key){{job->cell->bytes, job->cell->pk_size},
                         {lki_cell_sk(job->cell), job->cell->sk_size}};
     job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
-    job->plain = phase != LKI_HEADED;
+    job->plain = phase != LKI_IN_RECORD;
     job->pinned = job->plain && (word & LKI_JOB_WORD_PINNED) != 0;
     if (job->plain)
         job->state = lki_job_word_state(word, lki_slot_place(segment, slot));
@@ -187,8 +187,8 @@ lki_job_find(lki_store *store, lki_queue **queue, lk_key key, lki_found_job *job
 /* ---- changed ---- */
 
 static lk_status
-headed_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job,
-              lki_state *to, uint64_t now)
+record_job_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job,
+                  lki_state *to, uint64_t now)
 {
     LK_ASSERT(!job->plain && lki_record_is_job(job->record));
     to->identity = lki_identity_new(thread);
@@ -242,7 +242,7 @@ plain_change(lki_thread *thread, lki_queue *queue, const lki_found_job *job, lki
     if (!visible)
         lki_job_cover(job->segment, to->time); /* P12: a scan may have raised them in between */
     plain_forget(thread, queue, job);
-    lki_queue_note_change(queue, thread);
+    lki_queue_remember_change(queue, thread);
     return LK_OK;
 }
 
@@ -253,10 +253,10 @@ lki_job_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki
     if (LKI_LIKELY(job->plain && !job->pinned) && to->receives <= LKI_RECEIVES_MAX)
         return plain_change(thread, queue, job, to, now);
     if (job->plain) { /* pinned, or received so often that tokens would repeat */
-        lk_status status = lki_job_head(store, thread, queue, job);
+        lk_status status = lki_job_to_record(store, thread, queue, job);
         return status == LK_OK ? LK_RACE : status;
     }
-    return headed_change(store, thread, queue, job, to, now);
+    return record_job_change(store, thread, queue, job, to, now);
 }
 
 /* Bytes that are retired with a plain job. Its head never changes, so its record is freed with the
@@ -276,7 +276,7 @@ lki_job_end(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_fo
 {
     uint64_t word = job->state.identity, done = lki_job_word(LKI_DONE, 0, 0);
     if (LKI_UNLIKELY(job->pinned)) {
-        lk_status status = lki_job_head(store, thread, queue, job);
+        lk_status status = lki_job_to_record(store, thread, queue, job);
         return status == LK_OK ? LK_RACE : status;
     }
     LK_ASSERT(lki_job_word_is_plain(word));
@@ -296,7 +296,7 @@ lki_jobs_ended(lki_thread *thread, lki_segment *segment, uint32_t count)
     LK_ASSERT(count != 0);
     lki_slots_finish(segment, thread, count); /* P16: its read-modify-write is between the two */
     lki_queue_left(segment->queue);
-    lki_queue_note_change(segment->queue, thread);
+    lki_queue_remember_change(segment->queue, thread);
 }
 
 lk_status
@@ -334,7 +334,7 @@ lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue, const lki
 
 /* The four steps described at the top. */
 lk_status
-lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
+lki_job_to_record(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
     lki_cell *cell = job->cell;
     uint64_t word = job->state.identity, pinned = word | LKI_JOB_WORD_PINNED;
@@ -360,6 +360,6 @@ lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_f
         if (status == LK_NO_MEMORY)
             return status; /* on any other status another thread's record is there */
     }
-    (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_job_word(LKI_HEADED, 0, 0)); /* P11 */
+    (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_job_word(LKI_IN_RECORD, 0, 0)); /* P11 */
     return LK_OK;
 }

@@ -78,8 +78,8 @@ lk_status lki_job_expire(lki_store *store, lki_thread *thread, lki_queue *queue,
                          const lki_found_job *found, int64_t now_ms, int64_t *next_ms);
 /* Makes a plain job a record job. LK_OK: it is one, or its state has changed: look again.
  * LK_NO_MEMORY. */
-lk_status lki_job_head(lki_store *store, lki_thread *thread, lki_queue *queue,
-                       const lki_found_job *job);
+lk_status lki_job_to_record(lki_store *store, lki_thread *thread, lki_queue *queue,
+                            const lki_found_job *job);
 
 /* Puts an entry into `ready`, before its job becomes visible; result as of lki_order_insert. It is
  * announced also if it was there already: the thread that inserted it may not have announced it

@@ -23,7 +23,7 @@
 #include "base/scratch.h"
 #include "queue/job.h"
 
-enum { RUNS = 1024, RUNS_MOST = 16 * RUNS, STOCK = 64 };
+enum { RUNS = 1024, RUNS_MOST = 16 * RUNS, READY_MAX = 64 };
 
 /* The first entries of the runs, as a binary heap by sk. */
 typedef struct heap {
@@ -132,8 +132,8 @@ entry_move(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_ent
 }
 
 lk_status
-lki_later_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
-                 size_t least, lki_notice *notice)
+lki_later_make_ready(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *ticks,
+                     size_t least, lki_due_rest *rest)
 {
     heap h;
     h.entry = h.few;
@@ -142,10 +142,10 @@ lki_later_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_tic
     h.scratch = (lki_scratch){NULL, 0};
     lk_status status = LK_OK;
     bool all = runs_find(store, thread, queue, ticks, &h);
-    size_t stock = lki_order_first(&queue->ready) != NULL ? 1 : STOCK;
-    size_t room = least > stock ? least : stock;
+    size_t most = lki_order_first(&queue->ready) != NULL ? 1 : READY_MAX;
+    size_t room = least > most ? least : most;
     lki_count(thread, LKI_SLOTS_VISITED, h.count);
-    notice->more |= !all;
+    rest->more |= !all;
     if (room < h.count)
         room = h.count < RUNS ? h.count : RUNS > room ? RUNS : room;
     for (; h.count != 0 && room > 0; heap_advance(&h)) {
@@ -156,8 +156,8 @@ lki_later_notice(lki_store *store, lki_thread *thread, lki_queue *queue, lki_tic
         room -= status == LK_OK;
     }
     if (h.count != 0) {
-        notice->more = true;
-        notice->headed = entry_sk(h.entry[0]);
+        rest->more = true;
+        rest->record_job = entry_sk(h.entry[0]);
     }
     if (LKI_UNLIKELY(h.room != RUNS))
         lki_scratch_give(thread, &h.scratch);

@@ -337,7 +337,7 @@ lki_queue_close(lki_store *store, lki_thread *thread, lk_bytes pk)
         if (!first)
             lki_queue_unpin(queue, LKI_QUEUE_PIN);
         lki_wait_look_again(&queue->wait); /* it is over now or by time */
-        lki_queue_note_change(queue, thread);
+        lki_queue_remember_change(queue, thread);
     }
     lki_write_leave(thread);
     lki_sweep_step(store, thread, 0);

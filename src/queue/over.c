@@ -52,9 +52,9 @@ lki_queue_place_left(lki_queue *queue, lki_thread *thread)
 /* Without memory to remember the queue, the descriptor becomes readable, and the next pull finds
  * out. A queue with a descriptor is pinned for good, so the pointer stays valid. */
 LKI_COLD void
-lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread)
+lki_queue_remember_change_slow(lki_queue *queue, lki_thread *thread)
 {
-    if (!lki_queue_thread_note(lki_queue_thread_of(thread), queue))
+    if (!lki_queue_thread_remember(lki_queue_thread_of(thread), queue))
         lki_wait_raise(&queue->wait);
 }
 
@@ -66,5 +66,5 @@ lki_queue_sooner(lki_queue *queue)
     lki_thread *thread =
         lki_wait_is_polled(&queue->wait) ? lki_thread_self(&queue->store->domain, &why) : NULL;
     if (thread != NULL)
-        lki_queue_note_change_slow(queue, thread);
+        lki_queue_remember_change_slow(queue, thread);
 }

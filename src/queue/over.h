@@ -36,12 +36,12 @@ lki_queue_key_left(lki_queue *queue)
 
 /* Something changed that a descriptor may have to show. The thread remembers the queue, and the
  * call sets the descriptor right before it ends (`refresh` of lki_hooks). */
-void lki_queue_note_change_slow(lki_queue *queue, lki_thread *thread);
+void lki_queue_remember_change_slow(lki_queue *queue, lki_thread *thread);
 LKI_INLINE void
-lki_queue_note_change(lki_queue *queue, lki_thread *thread)
+lki_queue_remember_change(lki_queue *queue, lki_thread *thread)
 {
     if (lki_wait_is_polled(&queue->wait))
-        lki_queue_note_change_slow(queue, thread);
+        lki_queue_remember_change_slow(queue, thread);
 }
 /* The next time at which something may happen in the queue is now earlier: sleeping threads and the
  * descriptor learn it. */

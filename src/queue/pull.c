@@ -443,12 +443,12 @@ front_await(pull *p)
 
 /* Does the job belong behind a due job that was not made ready yet? */
 static bool
-is_ahead(const lki_notice *notice, const lki_found_job *job)
+is_ahead(const lki_due_rest *rest, const lki_found_job *job)
 {
-    const lk_bytes last = {notice->last, sizeof notice->last};
-    return LKI_UNLIKELY(notice->more) &&
-           ((notice->placed && lk_bytes_compare(job->key.sk, last) > 0) ||
-            (notice->headed.data != NULL && lk_bytes_compare(job->key.sk, notice->headed) > 0));
+    const lk_bytes last = {rest->last, sizeof rest->last};
+    return LKI_UNLIKELY(rest->more) &&
+           ((rest->placed && lk_bytes_compare(job->key.sk, last) > 0) ||
+            (rest->record_job.data != NULL && lk_bytes_compare(job->key.sk, rest->record_job) > 0));
 }
 
 /* Does the job belong before the last one that this pull has taken, or is it the same? Then it
@@ -465,12 +465,12 @@ is_behind_time(const pull *p, const lki_found_job *job)
 static LKI_APART lk_status
 pull_long(pull *p, size_t before)
 {
-    lki_notice notice = {.more = true};
+    lki_due_rest rest = {.more = true};
     lk_status status = LK_RACE;
     do {
         lki_found_job job;
         if (status == LK_EMPTY || LKI_LIKELY(p->taken == before && status == LK_RACE))
-            status = lki_due_notice(p->store, p->thread, p->queue, &p->ticks, p->wanted, &notice);
+            status = lki_due_make_ready(p->store, p->thread, p->queue, &p->ticks, p->wanted, &rest);
         else
             status = LK_OK;
         if (status == LK_OK)
@@ -478,9 +478,9 @@ pull_long(pull *p, size_t before)
         if (p->enough || (status == LK_OK && LKI_UNLIKELY(is_behind_time(p, &job))))
             break;
         if (status == LK_OK)
-            status = LKI_UNLIKELY(is_ahead(&notice, &job)) ? LK_EMPTY : job_claim(p, &job);
+            status = LKI_UNLIKELY(is_ahead(&rest, &job)) ? LK_EMPTY : job_claim(p, &job);
     } while (p->taken < p->wanted && !p->again &&
-             (status == LK_OK || status == LK_RACE || (status == LK_EMPTY && notice.more)));
+             (status == LK_OK || status == LK_RACE || (status == LK_EMPTY && rest.more)));
     return p->taken != 0 ? LK_OK : status;
 }
 
@@ -517,9 +517,9 @@ queue_is_ready(pull *p)
     p->worked = 0;
     p->again = p->enough = false;
     bool found = false;
-    lki_notice notice = {.more = true};
-    while (!found && notice.more) {
-        if (lki_due_notice(p->store, p->thread, p->queue, &p->ticks, 0, &notice) != LK_OK)
+    lki_due_rest rest = {.more = true};
+    while (!found && rest.more) {
+        if (lki_due_make_ready(p->store, p->thread, p->queue, &p->ticks, 0, &rest) != LK_OK)
             return true;                                 /* the pull will tell */
         found = next_find(p, &job) == LK_OK || p->again; /* let the pull tell */
     }
@@ -586,12 +586,12 @@ lki_queues_refresh(lki_store *store, lki_thread *thread)
     /* The queue stays remembered meanwhile, so that removing an expired job in here does not add it
      * again: else one call would remove all expired jobs. */
     lki_queue_thread *of = lki_queue_thread_of(thread);
-    for (uint32_t i = 0; i < of->store.noted; i++) {
+    for (uint32_t i = 0; i < of->store.pending; i++) {
         lki_write_enter(thread);
-        lki_queue_refresh(store, thread, lki_queue_thread_noted(of, i));
+        lki_queue_refresh(store, thread, lki_queue_thread_changed(of, i));
         lki_write_leave(thread);
     }
-    of->store.noted = 0;
+    of->store.pending = 0;
 }
 
 static lk_status
@@ -612,7 +612,7 @@ pull_once(pull *p)
         lki_queue_count(p->queue, p->thread, LKI_QUEUE_PULLS, p->taken - before);
         lki_queue_used(p->queue);
     }
-    lki_queue_note_change(p->queue, p->thread);
+    lki_queue_remember_change(p->queue, p->thread);
     return status;
 }
 

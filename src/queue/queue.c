@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-#include "queue/keyed_hand.h"
+#include "queue/keyed_position.h"
 #include "queue/word.h"
 #include "store/record.h"
 #include "store/shard.h"
@@ -71,7 +71,7 @@ queue_free(lki_store *store, lki_queue *queue)
         if (line != NULL)
             lki_free_lines(allocator, line, sizeof *line);
     }
-    lki_keyed_hand_free(store, lki_load_acquire(&queue->keyed_hand)); /* P13 */
+    lki_keyed_position_free(store, lki_load_acquire(&queue->keyed_position)); /* P13 */
     lki_order_close(&queue->ready, allocator);
     lki_order_close(&queue->later, allocator);
     lki_order_close(&queue->avoided, allocator);
@@ -126,8 +126,8 @@ queue_unlink_latched(lki_queues *queues, lki_queue *queue)
         queue->next->link = queue->link;
     else
         queues->end = queue->link;
-    if (queues->hand == queue)
-        queues->hand = queue->next;
+    if (queues->next_visit == queue)
+        queues->next_visit = queue->next;
 }
 
 static void
@@ -336,7 +336,7 @@ queue_oldest_look_latched(lki_store *store, lki_thread *thread)
 }
 
 size_t
-lki_queues_expel(lki_store *store, lki_thread *thread, size_t count)
+lki_queues_remove_idle(lki_store *store, lki_thread *thread, size_t count)
 {
     size_t looks = 0;
     for (bool more = true; more && looks < count; looks += more) {
@@ -358,8 +358,8 @@ queue_next_pinned(lki_store *store)
     lki_queues *queues = lki_queues_of(store);
     if (!lki_latch_try(&queues->latch))
         return NULL;
-    lki_queue *queue = queues->hand != NULL ? queues->hand : queues->first;
-    queues->hand = queue != NULL ? queue->next : NULL;
+    lki_queue *queue = queues->next_visit != NULL ? queues->next_visit : queues->first;
+    queues->next_visit = queue != NULL ? queue->next : NULL;
     if (queue != NULL)
         lki_add_seq_cst(&queue->pins, LKI_QUEUE_PIN);
     lki_latch_drop(&queues->latch);
@@ -419,7 +419,7 @@ segment_empty(lki_store *store, lki_segment *segment)
     for (uint32_t i = 0; i < segment->capacity; i++) {
         lki_slot *slot = &segment->slots[i];
         uint64_t word = lki_load_relaxed(&slot->word); /* no other thread is there */
-        if (lki_job_word_is_plain(word) || lki_job_word_phase(word) == LKI_HEADED)
+        if (lki_job_word_is_plain(word) || lki_job_word_phase(word) == LKI_IN_RECORD)
             lki_cell_destroy(store, slot->cell);
     }
 }

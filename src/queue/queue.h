@@ -57,7 +57,7 @@ _Static_assert(sizeof(lki_queue_line) == LKI_LINE, "one line");
 typedef struct lki_queues {
     lki_latch latch;
     lki_queue *first, **end;        /* [latch] in the order of their last idle check */
-    lki_queue *hand;                /* [latch] the next queue that upkeep visits */
+    lki_queue *next_visit;          /* [latch] the next queue that upkeep visits */
     _Atomic(uint64_t) count;        /* queues ever made: part of their ULIDs */
     _Atomic(uint64_t) gone;         /* [P13] queues taken out; see thread->queues_gone */
     _Atomic(int64_t) ulid_floor_ms; /* no removed queue gave out a later ms */
@@ -92,14 +92,14 @@ struct lki_queue {
     /* consumers */
     _Atomic(lki_segment *) head_segment __attribute__((aligned(LKI_LINE))); /* [P13] */
     lki_next_due due;                                                       /* of all segments */
-    lki_next_due keyed_expires;                  /* expiry of the jobs with keys */
-    _Atomic(struct lki_keyed_hand *) keyed_hand; /* [P13] where their scan has stopped */
-    lki_next_due expires;                        /* expiry, of all segments */
-    _Atomic(uint32_t) expire_hand;               /* [stat] where the next scan for expiry begins */
-    lki_order ready;                             /* by sk: visible jobs that are not FRONT */
-    _Atomic(uint32_t) announced;                 /* [P19] entries ever inserted into it */
-    lki_order later;                             /* by time and sk: record jobs */
-    lki_order avoided;                           /* ms of user keys that the queue could generate */
+    lki_next_due keyed_expires;                          /* expiry of the jobs with keys */
+    _Atomic(struct lki_keyed_position *) keyed_position; /* [P13] where their scan has stopped */
+    lki_next_due expires;                                /* expiry, of all segments */
+    _Atomic(uint32_t) expire_position; /* [stat] where the next scan for expiry begins */
+    lki_order ready;                   /* by sk: visible jobs that are not FRONT */
+    _Atomic(uint32_t) announced;       /* [P19] entries ever inserted into it */
+    lki_order later;                   /* by time and sk: record jobs */
+    lki_order avoided;                 /* ms of user keys that the queue could generate */
     /* [P16] low half: number of jobs with keys and of pushes by commits that have not ended; upper
      * half: number of threads and objects that need the queue beyond a section */
     _Atomic(uint64_t) pins __attribute__((aligned(LKI_LINE)));
@@ -148,7 +148,7 @@ uint64_t lki_queue_sum(lki_queue *queue, enum lki_queue_counter which);
 /* Checks up to `count` queues that were not checked for a minute, and takes out those that are
  * empty and were not used since. Returns how many it checked. Caller: outside of sections, as
  * below. */
-size_t lki_queues_expel(lki_store *store, lki_thread *thread, size_t count);
+size_t lki_queues_remove_idle(lki_store *store, lki_thread *thread, size_t count);
 /* Visits the next `count` queues, each visit in a write section of its own. `whole`: repeats the
  * visit of a queue as long as it returns true. */
 typedef bool (*lki_queue_visit)(lki_store *store, lki_thread *thread, lki_queue *queue);

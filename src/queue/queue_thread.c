@@ -11,59 +11,59 @@
 #include "queue/queue.h"
 
 lki_queue *
-lki_queue_thread_noted(const lki_queue_thread *thread, uint32_t i)
+lki_queue_thread_changed(const lki_queue_thread *thread, uint32_t i)
 {
-    LK_ASSERT(i < thread->store.noted);
-    return i < LKI_NOTED_HERE ? thread->noted[i] : thread->noted_more[i - LKI_NOTED_HERE];
+    LK_ASSERT(i < thread->store.pending);
+    return i < LKI_CHANGED_HERE ? thread->changed[i] : thread->changed_more[i - LKI_CHANGED_HERE];
 }
 
 static bool
 has_room(lki_queue_thread *thread)
 {
-    uint32_t room = thread->noted_room;
-    if (thread->store.noted < LKI_NOTED_HERE + room)
+    uint32_t room = thread->changed_room;
+    if (thread->store.pending < LKI_CHANGED_HERE + room)
         return true;
     const lki_allocator *allocator = &thread->store.thread.allocator;
-    uint32_t wider = room == 0 ? 8 * LKI_NOTED_HERE : 2 * room;
+    uint32_t wider = room == 0 ? 8 * LKI_CHANGED_HERE : 2 * room;
     lki_queue **more = lki_alloc(allocator, wider * sizeof(lki_queue *));
     if (more == NULL)
         return false;
     if (room != 0) {
-        memcpy(more, thread->noted_more, room * sizeof *more);
-        lki_free(allocator, thread->noted_more, room * sizeof *more);
+        memcpy(more, thread->changed_more, room * sizeof *more);
+        lki_free(allocator, thread->changed_more, room * sizeof *more);
     }
-    thread->noted_more = more;
-    thread->noted_room = wider;
+    thread->changed_more = more;
+    thread->changed_room = wider;
     return true;
 }
 
 bool
-lki_queue_thread_note(lki_queue_thread *thread, lki_queue *queue)
+lki_queue_thread_remember(lki_queue_thread *thread, lki_queue *queue)
 {
-    uint32_t count = thread->store.noted;
+    uint32_t count = thread->store.pending;
     for (uint32_t i = 0; i < count; i++)
-        if (lki_queue_thread_noted(thread, i) == queue)
+        if (lki_queue_thread_changed(thread, i) == queue)
             return true;
     if (!has_room(thread))
         return false;
-    if (count < LKI_NOTED_HERE)
-        thread->noted[count] = queue;
+    if (count < LKI_CHANGED_HERE)
+        thread->changed[count] = queue;
     else
-        thread->noted_more[count - LKI_NOTED_HERE] = queue;
-    thread->store.noted++;
+        thread->changed_more[count - LKI_CHANGED_HERE] = queue;
+    thread->store.pending++;
     return true;
 }
 
-/* A thread may end in the middle of a call, by a signal. What it noted is then looked at by who
- * sees the descriptor. */
+/* A thread may end in the middle of a call, in a signal's handler. The descriptors of the queues
+ * that it has changed then become readable, so that their readers look. */
 void
 lki_queue_thread_end(lki_thread *thread)
 {
     lki_queue_thread *of = lki_queue_thread_of(thread);
-    for (uint32_t i = 0; i < of->store.noted; i++)
-        lki_wait_raise(&lki_queue_thread_noted(of, i)->wait);
-    of->store.noted = 0;
-    lki_free(&thread->allocator, of->noted_more, of->noted_room * sizeof *of->noted_more);
-    of->noted_more = NULL;
-    of->noted_room = 0;
+    for (uint32_t i = 0; i < of->store.pending; i++)
+        lki_wait_raise(&lki_queue_thread_changed(of, i)->wait);
+    of->store.pending = 0;
+    lki_free(&thread->allocator, of->changed_more, of->changed_room * sizeof *of->changed_more);
+    of->changed_more = NULL;
+    of->changed_room = 0;
 }

@@ -8,18 +8,18 @@
 
 #include "store/store_thread.h"
 
-enum { LKI_QUEUES_KNOWN = LKI_OR_SMALL(4, 1), LKI_NOTED_HERE = LKI_OR_SMALL(8, 1) };
+enum { LKI_QUEUES_KNOWN = LKI_OR_SMALL(4, 1), LKI_CHANGED_HERE = LKI_OR_SMALL(8, 1) };
 
 typedef struct lki_queue_thread {
     lki_store_thread store;              /* first */
     uint32_t expire_tick;                /* pulls at queues in which something expires */
-    uint32_t noted_room;                 /* of `noted_more` */
+    uint32_t changed_room;               /* of `changed_more` */
     lki_queue *queues[LKI_QUEUES_KNOWN]; /* used last, as of queues_gone; see queue.c */
     uint64_t queues_gone;
-    /* whose descriptors this call has to set right before it ends, store.noted of them: the first
+    /* whose descriptors this call has to set right before it ends, store.pending of them: the first
      * few, and an array of those beyond, which grows */
-    lki_queue *noted[LKI_NOTED_HERE];
-    lki_queue **noted_more;
+    lki_queue *changed[LKI_CHANGED_HERE];
+    lki_queue **changed_more;
     int64_t ulid_ms; /* of ulid_text, which are the characters of an sk for it */
     unsigned char ulid_text[10];
 } lki_queue_thread;
@@ -31,11 +31,12 @@ lki_queue_thread_of(lki_thread *thread)
     return (lki_queue_thread *)(void *)thread;
 }
 
-/* Notes the queue, which has a descriptor and so is there for good, once. False: no memory. */
-bool lki_queue_thread_note(lki_queue_thread *thread, lki_queue *queue);
-/* The queue that is noted as the i-th, 0 the first. */
-lki_queue *lki_queue_thread_noted(const lki_queue_thread *thread, uint32_t i);
-/* The thread ends: gives up the memory that it holds here. */
+/* Remembers the queue, once. It has a descriptor, so it stays until the store is closed. False: no
+ * memory. */
+bool lki_queue_thread_remember(lki_queue_thread *thread, lki_queue *queue);
+/* The i-th of those that the call has changed, from 0. */
+lki_queue *lki_queue_thread_changed(const lki_queue_thread *thread, uint32_t i);
+/* A hook of the store: the thread ends, or the store is closed. */
 void lki_queue_thread_end(lki_thread *thread);
 
 #endif

@@ -87,8 +87,8 @@ lki_cell_record(lki_cell *cell)
 LKI_INLINE _Atomic(uint16_t) *
 lki_cell_flags(const lki_cell *cell)
 {
-    const unsigned char *home = cell->bytes + lki_keys_size(cell->pk_size, cell->sk_size);
-    return (_Atomic(uint16_t) *)(uintptr_t)(home + offsetof(lki_record, cell));
+    const unsigned char *inlined = cell->bytes + lki_keys_size(cell->pk_size, cell->sk_size);
+    return (_Atomic(uint16_t) *)(uintptr_t)(inlined + offsetof(lki_record, cell));
 }
 
 /* Sets flags and room of a cell that is not published. */

@@ -70,13 +70,13 @@ _Static_assert(LKI_FLAG_EXPIRES == sizeof(int64_t) && LKI_FLAG_LOCKED == sizeof(
 
 enum lki_phase {
     LKI_NO_JOB = 0,
-    LKI_FRONT = 1,   /* slot word: visible, never received, found by the head segment */
-    LKI_WAITING = 2, /* visible once `time` has passed; slot word, time 0: has its ready entry */
-    LKI_CLAIMED = 3, /* visible again once `time` has passed */
-    LKI_PASSED = 4,  /* slot word: reserved, the producer was late */
-    LKI_HEADED = 5,  /* slot word: the state is on the item's head (record job) */
-    LKI_DONE = 6,    /* slot word: the job is removed; carries its stamp */
-    LKI_LAPSED = 7   /* slot word: was CLAIMED until `time`; has its ready entry */
+    LKI_FRONT = 1,     /* slot word: visible, never received, found by the head segment */
+    LKI_WAITING = 2,   /* visible once `time` has passed; slot word, time 0: has its ready entry */
+    LKI_CLAIMED = 3,   /* visible again once `time` has passed */
+    LKI_PASSED = 4,    /* slot word: reserved, the producer was late */
+    LKI_IN_RECORD = 5, /* slot word: the state is on the item's head (record job) */
+    LKI_DONE = 6,      /* slot word: the job is removed; carries its stamp */
+    LKI_LAPSED = 7     /* slot word: was CLAIMED until `time`; has its ready entry */
 };
 
 /* The state of a job. An `identity` comes once for each key: the slot word of a plain job (odd), or

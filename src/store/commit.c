@@ -582,7 +582,7 @@ attempt_undo(plan *p)
 
 /* What is left to do for a step that was not installed by the fast path. */
 static LKI_APART void
-step_settle_rest(plan *p, const step *s)
+step_stamp_rest(plan *p, const step *s)
 {
     lki_record_replaced(p->store, p->thread, s->cell, s->over, s->record);
     if (s->lock != NULL) {
@@ -593,20 +593,20 @@ step_settle_rest(plan *p, const step *s)
     if (s->gone) {
         lki_removal_schedule(p->thread, s->cell, s->record);
     } else if (s->expires) {
-        lki_sweep_note(p->store, lki_record_expires(s->record));
+        lki_sweep_expect(p->store, lki_record_expires(s->record));
         lki_store_thread_of(p->thread)->expiring_writes++;
     } else if (s->record->kind == LKI_LOCK) {
-        lki_sweep_note(p->store, p->expires_at_ms);
+        lki_sweep_expect(p->store, p->expires_at_ms);
     }
 }
 
 LKI_INLINE void
-step_settle(plan *p, const step *s, uint64_t stamp)
+step_stamp(plan *p, const step *s, uint64_t stamp)
 {
     LK_ASSERT(s->record != NULL && stamp != 0);
     lki_store_release(&s->record->word, stamp); /* P2 */
     if (LKI_UNLIKELY(!s->plain)) {
-        step_settle_rest(p, s);
+        step_stamp_rest(p, s);
         return;
     }
     s->lock->version = s->version;
@@ -616,7 +616,7 @@ step_settle(plan *p, const step *s, uint64_t stamp)
 
 /* The commit has happened: gives it and its records the stamp, and retires what they replaced. */
 LKI_INLINE void
-attempt_settle(plan *p)
+attempt_stamp(plan *p)
 {
     uint64_t ready = LKI_READY;
     uint64_t stamp = lki_load_seq_cst(&p->store->clock); /* P2: after READY */
@@ -625,7 +625,7 @@ attempt_settle(plan *p)
         lki_count(p->thread, LKI_HELPED, 1);
     }
     for (size_t i = 0; i < p->count; i++)
-        step_settle(p, p->order[i], stamp);
+        step_stamp(p, p->order[i], stamp);
     lki_retire(p->thread, LKI_COMMIT, p->commit, sizeof *p->commit);
     p->commit = NULL;
 }
@@ -656,7 +656,7 @@ attempt(plan *p)
         LKI_UNLIKELY(!lki_cas_seq_cst(&commit->state, &installing, LKI_READY))) /* P2 */
         status = LK_BUSY;
     if (LKI_LIKELY(status == LK_OK))
-        attempt_settle(p);
+        attempt_stamp(p);
     else
         attempt_undo(p);
     return status;

@@ -46,7 +46,7 @@ lki_effective(lki_store *store, uintptr_t head, lki_commit **blocker)
 
 /* Is the head empty, dead, or a stamped record? Then it alone tells what is effective. */
 LKI_INLINE bool
-lki_head_is_settled(uintptr_t head)
+lki_head_is_stamped(uintptr_t head)
 {
     if (head <= LKI_DEAD)
         return true;

@@ -54,9 +54,9 @@ struct lki_hooks {
                      lki_record *by);
     /* Does a part of the upkeep, or `all`. Returns how many items it removed. Called outside of
      * sections. */
-    size_t (*tend)(lki_store *store, lki_thread *thread, bool all);
+    size_t (*upkeep)(lki_store *store, lki_thread *thread, bool all);
     /* Called outside of sections, at the end of a call in which the thread has set
-     * lki_store_thread.noted. */
+     * lki_store_thread.pending. */
     void (*refresh)(lki_store *store, lki_thread *thread);
 };
 

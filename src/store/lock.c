@@ -56,7 +56,7 @@ lock_make(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *old,
     lki_locks_expect(store);
     lki_store_thread_of(thread)->sweep_tick++;
     if (record->kind == LKI_LOCK)
-        lki_sweep_note(store, made.expires_at_ms);
+        lki_sweep_expect(store, made.expires_at_ms);
     lki_count(thread, renewed ? LKI_LOCKS_RENEWED : LKI_LOCKS_CREATED, 1);
     lock_fill(lock, &made);
     return LK_OK;

@@ -69,7 +69,7 @@ group_collect(lki_store *store, const lk_key *keys, lki_seen *seen, size_t count
         }
         seen[i].cell = cell;
         seen[i].record = (lki_record *)head;
-        if (LKI_UNLIKELY(!lki_head_is_settled(head)))
+        if (LKI_UNLIKELY(!lki_head_is_stamped(head)))
             settled = false;
     }
     return settled;

@@ -207,7 +207,7 @@ lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_
     if (LKI_UNLIKELY(change->gone))
         return tombstone_new(thread, over != NULL ? lki_record_version(over) : 0);
     const lki_lock *lock = change->lock;
-    lki_cell *home = over == NULL ? cell : NULL; /* an inline record has none before it */
+    lki_cell *inlined = over == NULL ? cell : NULL; /* an inline record has none before it */
     bool all = change->job == NULL || change->item != NULL; /* not only a job's state changes */
     if (LKI_UNLIKELY(over != NULL && all && lki_record_is_over(store, over, change->now))) {
         if (lock == NULL)
@@ -223,7 +223,7 @@ lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_
         state = lki_record_state(over);
     if (LKI_UNLIKELY(state != NULL))
         return job_put(thread, cell, change->item, state, lock);
-    return value_new(thread, home, change->item, lock);
+    return value_new(thread, inlined, change->item, lock);
 }
 
 void
@@ -279,12 +279,12 @@ lki_record_leave_room(lki_thread *thread, lki_cell *cell)
  * has no record before it: no snapshot is below the clock as it was when the bag was sealed whose
  * grace period is over (P20), so none is below a stamp that is not above that. */
 LKI_INLINE bool
-record_bring_home(lki_thread *thread, lki_cell *cell)
+record_move_inline(lki_thread *thread, lki_cell *cell)
 {
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
     if (LKI_UNLIKELY(head <= LKI_DEAD))
         return false;
-    lki_record *apart = (lki_record *)head, *home = lki_cell_record(cell);
+    lki_record *apart = (lki_record *)head, *inlined = lki_cell_record(cell);
     uint64_t word = lki_load_acquire(&apart->word); /* P2 */
     /* Only a stamp, neither 0 nor a commit, that is not above thread->stamp (0 at the close of a
      * store). Only a value apart that is no job. */
@@ -292,17 +292,17 @@ record_bring_home(lki_thread *thread, lki_cell *cell)
         LKI_UNLIKELY((lki_record_shape(apart) & ~(uint32_t)LKI_FLAGS_BEFORE_DATA) != 0))
         return false;
     size_t payload = (apart->flags & LKI_FLAGS_BEFORE_DATA) + (size_t)apart->size;
-    unsigned flags = lki_load_relaxed(&home->cell);    /* only constant bits are used */
+    unsigned flags = lki_load_relaxed(&inlined->cell); /* only constant bits are used */
     if (LKI_UNLIKELY((flags & LKI_CELL_QUEUE) != 0) || /* only its job changes the head */
         LKI_UNLIKELY(payload > lki_room_of(flags)) || LKI_UNLIKELY(!lki_reserve(thread, 1)))
         return false;
-    LK_ASSERT((flags & LKI_CELL_ROOM) == 0 && apart != home);
-    lki_store_relaxed(&home->word, word); /* published with the head */
-    home->size = apart->size;
-    home->kind = LKI_VALUE;
-    home->flags = apart->flags | LKI_FLAG_INLINE;
-    lki_copy(home->data, apart->data, payload);
-    if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)home))) /* P1 */
+    LK_ASSERT((flags & LKI_CELL_ROOM) == 0 && apart != inlined);
+    lki_store_relaxed(&inlined->word, word); /* published with the head */
+    inlined->size = apart->size;
+    inlined->kind = LKI_VALUE;
+    inlined->flags = apart->flags | LKI_FLAG_INLINE;
+    lki_copy(inlined->data, apart->data, payload);
+    if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)inlined))) /* P1 */
         return false;
     lki_retire(thread, LKI_RECORD, apart, LKI_RECORD_BEFORE + LKI_RECORD_HEADER + payload);
     return true;
@@ -312,7 +312,7 @@ bool
 lki_record_dispose_inline(lki_thread *thread, void *object)
 {
     lki_cell *cell = object;
-    if (LKI_LIKELY(record_bring_home(thread, cell)))
+    if (LKI_LIKELY(record_move_inline(thread, cell)))
         return true;
     /* P6: the cell may have been disposed of before (another thread may count its grace period):
      * the last one frees it. */

@@ -14,9 +14,9 @@ enum { LKI_CELLS_KNOWN = LKI_OR_SMALL(8, 1) };
 typedef struct lki_store_thread {
     lki_thread thread;        /* first: all of the store knows it by this */
     uint32_t sweep_tick;      /* writes since the last step of a sweep; lki_sweep_step */
-    uint32_t tend_tick;       /* steps since the hooks had their part */
+    uint32_t hooks_tick;      /* steps since the hooks had their part */
     uint32_t expiring_writes; /* of what expires, since the last step */
-    uint32_t noted; /* by the hooks, in this call: what their `refresh` looks at before it ends */
+    uint32_t pending; /* by the hooks, in this call: what their `refresh` looks at before it ends */
     /* cells of the keys under the locks that it read last, and of which epoch; see find.h */
     lki_cell *cells[LKI_CELLS_KNOWN];
     uint32_t cell_count, cell_epoch;

@@ -28,7 +28,7 @@
 #include "store/removal.h"
 #include "store/shard.h"
 
-enum { CHUNK = 64, ROUND_MS = 1000, STEPS_PER_TEND = 8 };
+enum { CHUNK = 64, ROUND_MS = 1000, STEPS_PER_HOOKS = 8 };
 
 /* When a record expires or lapses; 0: never. A lapsed lock of a live item stays: it costs 16
  * bytes. */
@@ -69,14 +69,14 @@ cell_sweep(lki_store *store, lki_thread *thread, lki_cell *cell, int64_t now, in
     if (expires == 0)
         return LK_RACE;
     if (now <= expires) { /* a clock that lags only delays the sweep */
-        lki_sweep_note(store, expires);
+        lki_sweep_expect(store, expires);
         return LK_RACE;
     }
     lk_status status = record_bury(store, thread, cell, record);
     if (status == LK_OK && lki_span_ms(expires, now) > *lag_ms)
         *lag_ms = lki_span_ms(expires, now);
     if (status == LK_RACE) /* perhaps by a copy with the same end: another round finds out */
-        lki_sweep_note(store, expires);
+        lki_sweep_expect(store, expires);
     return status;
 }
 
@@ -165,7 +165,7 @@ lki_sweep_soon(lki_thread *thread)
 {
     lki_store_thread *of = lki_store_thread_of(thread);
     of->sweep_tick += LKI_WRITES_PER_STEP;
-    of->tend_tick |= STEPS_PER_TEND - 1;
+    of->hooks_tick |= STEPS_PER_HOOKS - 1;
 }
 
 void
@@ -180,8 +180,8 @@ sweep_step(lki_store *store, lki_thread *thread)
     lki_sweep_state *sweep = &store->sweep;
     lki_store_thread *of = lki_store_thread_of(thread);
     of->sweep_tick = 0;
-    if (store->hooks->tend != NULL && ++of->tend_tick % STEPS_PER_TEND == 0)
-        (void)store->hooks->tend(store, thread, false);
+    if (store->hooks->upkeep != NULL && ++of->hooks_tick % STEPS_PER_HOOKS == 0)
+        (void)store->hooks->upkeep(store, thread, false);
     if (of->expiring_writes != 0)
         lki_add_relaxed(&sweep->expiring, of->expiring_writes);
     of->expiring_writes = 0;
@@ -210,7 +210,7 @@ lki_sweep_step_slow(lki_store *store, lki_thread *thread)
     lki_exempt_begin(thread);
     if (of->sweep_tick >= LKI_WRITES_PER_STEP && thread->epoch.active == 0)
         sweep_step(store, thread);
-    if (of->noted != 0) /* by the call, or by the sweep */
+    if (of->pending != 0) /* by the call, or by the sweep */
         store->hooks->refresh(store, thread);
     lki_exempt_end(thread);
 }
@@ -236,9 +236,9 @@ lki_sweep_all(lki_store *store, lki_thread *thread, size_t max_items, size_t *sw
     }
     lki_store_relaxed(&sweep->active, sweep->running);
     lki_latch_drop(&sweep->latch);
-    if (status != LK_BUSY && store->hooks->tend != NULL && thread->epoch.active == 0)
-        count += store->hooks->tend(store, thread, true);
-    if (status != LK_BUSY && lki_store_thread_of(thread)->noted != 0)
+    if (status != LK_BUSY && store->hooks->upkeep != NULL && thread->epoch.active == 0)
+        count += store->hooks->upkeep(store, thread, true);
+    if (status != LK_BUSY && lki_store_thread_of(thread)->pending != 0)
         store->hooks->refresh(store, thread);
     lki_exempt_end(thread);
     if (status == LK_BUSY)

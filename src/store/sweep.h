@@ -15,7 +15,7 @@
  * loads the heads. Without the order the writer could find the old bound and the round the old
  * head, and no later round would remove what expires. */
 LKI_INLINE void
-lki_sweep_note(lki_store *store, int64_t expires_at_ms)
+lki_sweep_expect(lki_store *store, int64_t expires_at_ms)
 {
     int64_t earliest = lki_load_seq_cst(&store->sweep.earliest_ms); /* P22 */
     while (expires_at_ms < earliest &&
@@ -36,7 +36,7 @@ lki_sweep_step(lki_store *store, lki_thread *thread, size_t writes)
 {
     lki_store_thread *of = lki_store_thread_of(thread);
     of->sweep_tick += (uint32_t)writes;
-    if (LKI_UNLIKELY(of->sweep_tick >= LKI_WRITES_PER_STEP || of->noted != 0))
+    if (LKI_UNLIKELY(of->sweep_tick >= LKI_WRITES_PER_STEP || of->pending != 0))
         lki_sweep_step_slow(store, thread);
 }
 /* Makes the thread's next step come with its next write, and include what the hooks have. */

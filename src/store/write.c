@@ -29,7 +29,7 @@ typedef struct asking {
 
 /* The record of a head, if it is stamped. NULL: it is not, or there is none. */
 LKI_INLINE lki_record *
-head_settled(const lki_cell *cell)
+head_stamped(const lki_cell *cell)
 {
     uintptr_t head = lki_load_acquire(&cell->item); /* P1 */
     lki_record *over = (lki_record *)head;
@@ -62,7 +62,7 @@ value_put(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *reco
 LKI_INLINE bool
 set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *item)
 {
-    lki_record *over = head_settled(cell);
+    lki_record *over = head_stamped(cell);
     if (LKI_UNLIKELY(over == NULL))
         return false;
     lki_record *record = lki_record_over_plain(thread, item, over);
@@ -73,7 +73,7 @@ set_plain(lki_store *store, lki_thread *thread, lki_cell *cell, const lk_item *i
 LKI_INLINE bool
 write_plain(lki_store *store, lki_thread *thread, lki_cell *cell, asking *asked, lk_status *status)
 {
-    lki_record *over = head_settled(cell);
+    lki_record *over = head_stamped(cell);
     if (LKI_UNLIKELY(over == NULL) || LKI_UNLIKELY((over->flags & LKI_FLAG_JOB) != 0) ||
         LKI_UNLIKELY(!lki_record_is_live(store, over, &asked->now)))
         return false;
@@ -89,10 +89,10 @@ write_plain(lki_store *store, lki_thread *thread, lki_cell *cell, asking *asked,
 
 /* Called after an item with a new expiry was written. */
 static void
-expiry_note(lki_store *store, lki_thread *thread, int64_t expires_at_ms)
+expiry_expect(lki_store *store, lki_thread *thread, int64_t expires_at_ms)
 {
     lki_store_thread_of(thread)->expiring_writes++;
-    lki_sweep_note(store, expires_at_ms);
+    lki_sweep_expect(store, expires_at_ms);
 }
 
 /* The general path of a set of `item`, or, if `asked` is not NULL, of such a write. `none`: a
@@ -137,7 +137,7 @@ item_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const
         cell = NULL; /* it has died: search again, or make a new one */
     }
     if (asked == NULL && item->expires_at_ms != 0)
-        expiry_note(store, thread, item->expires_at_ms);
+        expiry_expect(store, thread, item->expires_at_ms);
     return LK_OK;
 }
 
@@ -245,7 +245,7 @@ lki_store_write(lki_store *store, lki_thread *thread, const lk_write *write, lki
     if (LKI_LIKELY(status == LK_OK)) {
         lki_count(thread, LKI_SETS, 1);
         if (LKI_UNLIKELY(outcome->item->expires_at_ms != 0) && !outcome->kept)
-            expiry_note(store, thread, outcome->item->expires_at_ms);
+            expiry_expect(store, thread, outcome->item->expires_at_ms);
     }
     lki_write_leave(thread);
     lki_sweep_step(store, thread, 1);

@@ -101,7 +101,7 @@ meeting_close(void)
     pthread_join(meeting.other, NULL);
 }
 
-/* For cmocka: the teardown of a file whose `setup` opens a meeting, and leaves its kit in *state. */
+/* For cmocka: the teardown of a file whose `setup` opens a meeting and leaves its kit in *state. */
 static inline int
 meeting_teardown(void **state)
 {

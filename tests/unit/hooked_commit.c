@@ -268,7 +268,7 @@ abort_hook(void)
         return;
     m.looks = true;
     for (size_t i = 0; i < KEYS && m.aborts > 0; i++)
-        if (!lki_head_is_settled(lki_load_acquire(&m.cells[i]->item))) {
+        if (!lki_head_is_stamped(lki_load_acquire(&m.cells[i]->item))) {
             m.aborts--;
             meeting_do(call_commit_without_locks);
         }

@@ -471,7 +471,7 @@ test_bags_change_hands_whatever_their_owner_does(void **state)
 static int64_t
 stalled_since(void)
 {
-    lki_stalls_note(&t.domain);
+    lki_stalls_record(&t.domain);
     return lki_load_relaxed(&t.other->stalled_since_ms);
 }
 

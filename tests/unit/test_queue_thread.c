@@ -4,59 +4,57 @@
  * of them than have room beside it, without memory, and where the thread ends in the middle of a
  * call.
  */
-#include "support/kit.h"
+#include "support/inside.h"
 
 #include <poll.h>
 #include <pthread.h>
 
-#include "adapter/handle.h"
 #include "queue/over.h"
 
-enum { MANY = 5 * LKI_NOTED_HERE };
+enum { MANY = 5 * LKI_CHANGED_HERE };
 
 static lki_queue_thread *
 own_thread(kit *k)
 {
-    lk_status why;
-    return lki_queue_thread_of(lki_thread_self(&((lki_store *)k->db->state)->domain, &why));
+    return lki_queue_thread_of(inside_thread(k));
 }
 
 static void
-test_queues_are_noted_once_and_kept_in_their_order(void **state)
+test_queues_are_remembered_once_and_kept_in_their_order(void **state)
 {
     kit *k = *state;
     static lki_queue queues[MANY];
     lki_queue_thread *thread = own_thread(k);
     for (int again = 0; again < 2; again++)
         for (size_t i = 0; i < MANY; i++)
-            assert_true(lki_queue_thread_note(thread, &queues[i]));
-    assert_int_equal(thread->store.noted, MANY);
+            assert_true(lki_queue_thread_remember(thread, &queues[i]));
+    assert_int_equal(thread->store.pending, MANY);
     for (uint32_t i = 0; i < MANY; i++)
-        assert_ptr_equal(lki_queue_thread_noted(thread, i), &queues[i]);
-    thread->store.noted = 0; /* these queues are none that a call could set right */
+        assert_ptr_equal(lki_queue_thread_changed(thread, i), &queues[i]);
+    thread->store.pending = 0; /* these queues are none that a call could set right */
 }
 
 static void
-test_without_memory_what_is_noted_stays_noted(void **state)
+test_without_memory_what_is_remembered_stays(void **state)
 {
     kit *k = *state;
-    static lki_queue queues[LKI_NOTED_HERE + 1];
+    static lki_queue queues[LKI_CHANGED_HERE + 1];
     lki_queue_thread *thread = own_thread(k);
-    for (size_t i = 0; i < LKI_NOTED_HERE; i++)
-        assert_true(lki_queue_thread_note(thread, &queues[i]));
+    for (size_t i = 0; i < LKI_CHANGED_HERE; i++)
+        assert_true(lki_queue_thread_remember(thread, &queues[i]));
     kit_memory_fail(&k->memory, 1, true);
-    assert_false(lki_queue_thread_note(thread, &queues[LKI_NOTED_HERE]));
-    assert_true(lki_queue_thread_note(thread, &queues[0]));
+    assert_false(lki_queue_thread_remember(thread, &queues[LKI_CHANGED_HERE]));
+    assert_true(lki_queue_thread_remember(thread, &queues[0]));
     kit_memory_fail(&k->memory, 0, false);
-    assert_int_equal(thread->store.noted, LKI_NOTED_HERE);
-    assert_true(lki_queue_thread_note(thread, &queues[LKI_NOTED_HERE]));
-    thread->store.noted = 0;
+    assert_int_equal(thread->store.pending, LKI_CHANGED_HERE);
+    assert_true(lki_queue_thread_remember(thread, &queues[LKI_CHANGED_HERE]));
+    thread->store.pending = 0;
 }
 
 /* ---- a thread ends in the middle of a call, as by pthread_exit in a signal's handler ---- */
 
 static void *
-note_and_end(void *argument)
+remember_and_end(void *argument)
 {
     kit *k = argument;
     lki_store *store = k->db->state;
@@ -64,7 +62,7 @@ note_and_end(void *argument)
     lki_enter(thread);
     lki_queue *queue = lki_queue_find(store, (lk_bytes){"q", 1});
     assert_non_null(queue);
-    lki_queue_note_change(queue, thread);
+    lki_queue_remember_change(queue, thread);
     lki_leave(thread);
     return NULL;
 }
@@ -74,7 +72,7 @@ use(void *argument)
 {
     kit *k = argument;
     kit_set(k, "p", "s", "data");
-    assert_int_equal(own_thread(k)->store.noted, 0);
+    assert_int_equal(own_thread(k)->store.pending, 0);
     return NULL;
 }
 
@@ -86,7 +84,7 @@ is_readable(int fd)
 }
 
 static void
-test_what_an_ended_thread_noted_makes_the_descriptor_readable(void **state)
+test_what_an_ended_thread_remembered_makes_the_descriptor_readable(void **state)
 {
     kit *k = *state;
     lk_bytes q = {"q", 1};
@@ -96,7 +94,7 @@ test_what_an_ended_thread_noted_makes_the_descriptor_readable(void **state)
     int fd;
     assert_status(LK_OK, lk_queue_fd(k->db, q, &fd));
     assert_false(is_readable(fd));
-    assert_int_equal(pthread_create(&thread, NULL, note_and_end, k), 0);
+    assert_int_equal(pthread_create(&thread, NULL, remember_and_end, k), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_true(is_readable(fd)); /* for who looks: perhaps in vain */
     assert_status(LK_EMPTY, lk_queue_pull(k->db, &pull, k->result));
@@ -109,12 +107,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_queues_are_noted_once_and_kept_in_their_order,
-                                        kit_setup, kit_teardown),
-        cmocka_unit_test_setup_teardown(test_without_memory_what_is_noted_stays_noted, kit_setup,
-                                        kit_teardown),
-        cmocka_unit_test_setup_teardown(
-            test_what_an_ended_thread_noted_makes_the_descriptor_readable, kit_setup, kit_teardown),
+        KIT_TEST(test_queues_are_remembered_once_and_kept_in_their_order),
+        KIT_TEST(test_without_memory_what_is_remembered_stays),
+        KIT_TEST(test_what_an_ended_thread_remembered_makes_the_descriptor_readable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
