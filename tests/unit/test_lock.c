@@ -122,6 +122,27 @@ test_locked_read_of_several_keys_makes_the_locks_of_items_alone(void **state)
     }
 }
 
+static void
+test_locks_that_are_made_and_renewed_are_counted(void **state)
+{
+    kit *k = *state;
+    lk_key key = lk_key_of("p", "a");
+    lk_lock none = {.key = lk_key_of("p", "none")};
+    kit_lock(k, key);
+    kit_lock(k, key); /* as it is */
+    assert_status(LK_OK, use(k, &none));
+    assert_int_equal(kit_statistics(k).locks_created, 2);
+    assert_int_equal(kit_statistics(k).locks_renewed, 0);
+    kit_advance(k, TTL - LK_HOURS(1) + 1); /* less than an hour of it is left */
+    kit_lock(k, key);
+    assert_int_equal(kit_statistics(k).locks_created, 2);
+    assert_int_equal(kit_statistics(k).locks_renewed, 1);
+    kit_advance(k, TTL + 1);
+    kit_lock(k, key);
+    assert_int_equal(kit_statistics(k).locks_created, 3);
+    assert_int_equal(kit_statistics(k).locks_renewed, 1);
+}
+
 /* ---- several threads ---- */
 
 enum { THREADS = 6, EACH = 4000 };
@@ -423,6 +444,7 @@ main(void)
         KIT_TEST(test_lapsed_locks_of_a_store_that_only_locks_come_back),
         KIT_TEST(test_locked_read_of_nothing_creates_nothing),
         KIT_TEST(test_locked_read_of_several_keys_makes_the_locks_of_items_alone),
+        KIT_TEST(test_locks_that_are_made_and_renewed_are_counted),
         cmocka_unit_test(test_commit_under_version_zero_and_a_lock_that_lapses_meanwhile_is_a_race),
         KIT_TEST(test_versions_of_many_locks_and_threads_are_unique),
         KIT_TEST(test_of_those_who_make_a_lock_from_nothing_one_has_it),
