@@ -293,9 +293,7 @@ item_replace_entered(struct bound_client *client, struct bound_item **slot, stru
 {
     struct bound_item *old = __atomic_exchange_n(slot, item, __ATOMIC_ACQ_REL);
 
-    ck_pr_fence_memory();
-    ck_epoch_call(client->session.record, &old->retired, item_destroy);
-    client->session.retired++;
+    ck_session_retire(&client->session, &old->retired, item_destroy);
 }
 
 /* Outside of the section. */
@@ -332,15 +330,13 @@ BENCH_INLINE bool
 bound_set(void *handle, const lk_item *put)
 {
     struct bound_client *client = handle;
-    struct bound_item *item =
-        malloc(offsetof(struct bound_item, item) + item_size(&put->key, put->data.size));
+    struct bound_item *item = item_new(offsetof(struct bound_item, item), &put->key, put->data);
     struct bound_item *old;
     uint64_t hash = bound_hash(&put->key);
     bool done = true;
 
     if (item == NULL)
         return false;
-    item_init(&item->item, &put->key, put->data);
     ck_session_enter(&client->session);
     struct bound_item **slot = slot_find_entered(client->store, hash, &put->key, &old);
     if (slot != NULL)

@@ -45,14 +45,12 @@ hs_set(void *handle, const lk_item *put)
     struct client *client = handle;
     struct ck_store *store = client->member.store;
     uint64_t hash = item_hash(&put->key);
-    struct ck_item *item =
-        malloc(offsetof(struct ck_item, item) + item_size(&put->key, put->data.size));
+    struct ck_item *item = item_new(offsetof(struct ck_item, item), &put->key, put->data);
     void *previous = NULL;
 
     if (item == NULL)
         return false;
     item->hash = hash;
-    item_init(&item->item, &put->key, put->data);
     ck_session_enter(&client->member.session);
     ck_spinlock_lock_eb(&store->latch);
     bool done = ck_hs_set(&store->set, hash, item, &previous);

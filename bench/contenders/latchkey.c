@@ -376,64 +376,58 @@ const struct bench_contender contender_latchkey = {
 };
 BENCH_CONTENDER(contender_latchkey)
 
-static const struct bench_contender contender_into = {
-    .name = "latchkey-into",
-    .what = "this library, items copied into the caller's buffer",
-    .order = 1,
-    .store_of = "latchkey",
-    .open = store_open,
-    .get = client_get_into,
-    .set = client_set,
-    .loops = &into_loops,
-    CLIENT_CALLS,
+static const struct bench_contender contenders[] = {
+    {
+        .name = "latchkey-into",
+        .what = "this library, items copied into the caller's buffer",
+        .order = 1,
+        .store_of = "latchkey",
+        .open = store_open,
+        .get = client_get_into,
+        .set = client_set,
+        .loops = &into_loops,
+        CLIENT_CALLS,
+    },
+    {
+        .name = "latchkey-view",
+        .what = "this library, items read where they lie",
+        .order = 1,
+        .store_of = "latchkey",
+        .open = store_open,
+        .get = client_view,
+        .loops = &view_loops,
+        CLIENT_CALLS,
+    },
+    {
+        .name = "latchkey-locks",
+        .what = "this library, where a lock was made before the items came",
+        .order = 1,
+        .open = locking_open,
+        STORE_CALLS,
+    },
+    {
+        .name = "latchkey-rmw",
+        .what = "this library, adds and new items by get_locked and set_atomic",
+        .order = 1,
+        .open = store_open,
+        .get = client_get,
+        .set = client_set,
+        .remove = client_remove,
+        .put_new = rmw_put_new,
+        .add = rmw_add,
+        CLIENT_CALLS,
+    },
+    {
+        .name = "latchkey-query",
+        .what = "this library, counts by a query",
+        .order = 1,
+        .store_of = "latchkey",
+        .open = store_open,
+        .count = query_count,
+        CLIENT_CALLS,
+    },
 };
-BENCH_CONTENDER(contender_into)
-
-static const struct bench_contender contender_view = {
-    .name = "latchkey-view",
-    .what = "this library, items read where they lie",
-    .order = 1,
-    .store_of = "latchkey",
-    .open = store_open,
-    .get = client_view,
-    .loops = &view_loops,
-    CLIENT_CALLS,
-};
-BENCH_CONTENDER(contender_view)
-
-static const struct bench_contender contender_locking = {
-    .name = "latchkey-locks",
-    .what = "this library, where a lock was made before the items came",
-    .order = 1,
-    .open = locking_open,
-    STORE_CALLS,
-};
-BENCH_CONTENDER(contender_locking)
-
-static const struct bench_contender contender_rmw = {
-    .name = "latchkey-rmw",
-    .what = "this library, adds and new items by get_locked and set_atomic",
-    .order = 1,
-    .open = store_open,
-    .get = client_get,
-    .set = client_set,
-    .remove = client_remove,
-    .put_new = rmw_put_new,
-    .add = rmw_add,
-    CLIENT_CALLS,
-};
-BENCH_CONTENDER(contender_rmw)
-
-static const struct bench_contender contender_query = {
-    .name = "latchkey-query",
-    .what = "this library, counts by a query",
-    .order = 1,
-    .store_of = "latchkey",
-    .open = store_open,
-    .count = query_count,
-    CLIENT_CALLS,
-};
-BENCH_CONTENDER(contender_query)
+BENCH_CONTENDERS(contenders)
 
 void
 latchkey_like(struct bench_contender *contender)

@@ -7,7 +7,15 @@
 
 #include "driver/contender.h"
 
+/* A queue on a handle, of which the calls of latchkey_queue are. A contender that opens one itself
+ * has it in front of what else it holds, and comes with `open` and `close` alone. */
+struct latchkey_queue {
+    lk_db *db;
+    int64_t visibility_ms;
+    _Atomic int64_t now_ms; /* the manual clock; threads of the store may read it */
+};
 extern const struct queue_operations latchkey_queue;
+int64_t latchkey_clock(void *queue); /* an lk_clock, of a queue */
 
 /* All but `open` is the same for any database behind a lk_db. */
 extern const struct bench_contender contender_latchkey;
@@ -17,10 +25,6 @@ extern const struct bench_contender contender_latchkey;
 void latchkey_like(struct bench_contender *contender);
 void *latchkey_attach(void *db);
 lk_db *latchkey_db(void *client);
-
-/* The queue of latchkey_queue on any handle, which it closes; NULL: out of memory. It has no clock
- * to advance. */
-void *latchkey_queue_on(lk_db *db, const struct queue_setup *setup);
 
 /* Whether a call that ended so is to be made again: LK_BUSY, as a reader that was put aside holds
  * memory back, and not too many attempts yet. The pause is over then. */

@@ -22,21 +22,11 @@
 #define DEAD_ONCE 1000
 
 struct store {
+    struct latchkey_queue queue; /* comes first; also the handle of a store of items */
     struct server server;
-    lk_db *db;
     lk_db *counted, *cache; /* in front of it; NULL: nothing is */
-    _Atomic int64_t now_ms; /* the manual clock of a queue */
-    void *queue;            /* NULL: it is a store of items */
     PGconn *holder;         /* whose snapshot holds dead rows back; NULL: there is none */
 };
-
-static int64_t
-clock_manual(void *context)
-{
-    struct store *store = context;
-
-    return atomic_load(&store->now_ms);
-}
 
 static void
 store_close(void *handle)
@@ -46,10 +36,7 @@ store_close(void *handle)
     PQfinish(store->holder);
     lk_close(store->cache);
     lk_close(store->counted);
-    if (store->queue != NULL)
-        latchkey_queue.close(store->queue);
-    else
-        lk_close(store->db);
+    lk_close(store->queue.db);
     server_close(&store->server);
     free(store);
 }
@@ -66,12 +53,12 @@ store_open_with(bool manual_clock)
     options.schema = store->server.schema;
     options.max_connections = CONNECTIONS;
     if (manual_clock) {
-        atomic_store(&store->now_ms, (int64_t)time(NULL) * 1000);
-        options.realtime_ms = options.monotonic_ms = clock_manual;
+        atomic_store(&store->queue.now_ms, (int64_t)time(NULL) * 1000);
+        options.realtime_ms = options.monotonic_ms = latchkey_clock;
         options.clock_context = store;
     }
     if (server_open(&store->server, "latchkey") &&
-        lk_postgres_open(getenv("LATCHKEY_POSTGRES"), &options, &store->db) == LK_OK)
+        lk_postgres_open(getenv("LATCHKEY_POSTGRES"), &options, &store->queue.db) == LK_OK)
         return store;
     server_close(&store->server);
     free(store);
@@ -93,7 +80,7 @@ store_open_cached(void)
     if (store == NULL)
         return NULL;
     options.max_items = bench_expected.cache_items;
-    store->counted = wrapper_open(store->db, WRAPPER_COUNT);
+    store->counted = wrapper_open(store->queue.db, WRAPPER_COUNT);
     if (store->counted != NULL && lk_cache_open(store->counted, &options, &store->cache) == LK_OK)
         return store;
     store_close(store);
@@ -113,13 +100,7 @@ store_attach(void *handle)
 {
     struct store *store = handle;
 
-    return latchkey_attach(store->cache != NULL ? store->cache : store->db);
-}
-
-static size_t
-store_contention(void *handle, struct bench_counter *counters)
-{
-    return latchkey_contention(((struct store *)handle)->db, counters);
+    return latchkey_attach(store->cache != NULL ? store->cache : store->queue.db);
 }
 
 /* Without a cache each read asks the server. */
@@ -133,53 +114,41 @@ reads_ask(void)
 
 /* ---- all items at once ----------------------------------------------------------------------- */
 
-/* Of the thread that loads a store, and of no other. */
+/* Of the thread that loads a store, and of no other: items, and their bytes one after the other. */
 static _Thread_local struct bulk {
     size_t count;
     lk_item items[BULK];
-    char *bytes;
-    size_t size, room;
+    size_t used, room;
+    char bytes[];
 } * bulk;
 
 static bool
 bulk_begin(void *client)
 {
+    size_t room = BULK * (2 * BENCH_KEY_SIZE + bench_expected.value_size);
+
     (void)client;
-    bulk = calloc(1, sizeof *bulk);
+    bulk = calloc(1, sizeof *bulk + room);
+    if (bulk != NULL)
+        bulk->room = room;
     return bulk != NULL;
 }
 
 static bool
 bulk_send(void *client)
 {
-    size_t at = 0;
-
-    for (size_t i = 0; i < bulk->count; i++) { /* the bytes may have moved */
-        lk_item *item = &bulk->items[i];
-        lk_bytes *const parts[] = {&item->key.pk, &item->key.sk, &item->data};
-        for (size_t j = 0; j < 3; j++) {
-            parts[j]->data = bulk->bytes + at;
-            at += parts[j]->size;
-        }
-    }
     bool good = bulk->count == 0 || lk_set(latchkey_db(client), bulk->items, bulk->count) == LK_OK;
-    bulk->count = bulk->size = 0;
+    bulk->count = bulk->used = 0;
     return good;
 }
 
 static bool
-bulk_keep(lk_bytes bytes)
+bulk_keep(lk_bytes *into, lk_bytes bytes)
 {
-    if (bulk->size + bytes.size > bulk->room) {
-        size_t room = 2 * (bulk->size + bytes.size);
-        char *more = realloc(bulk->bytes, room);
-        if (more == NULL)
-            return false;
-        bulk->bytes = more;
-        bulk->room = room;
-    }
-    memcpy(bulk->bytes + bulk->size, bytes.data, bytes.size);
-    bulk->size += bytes.size;
+    if (bytes.size > bulk->room - bulk->used)
+        return false;
+    *into = (lk_bytes){memcpy(bulk->bytes + bulk->used, bytes.data, bytes.size), bytes.size};
+    bulk->used += bytes.size;
     return true;
 }
 
@@ -188,9 +157,9 @@ bulk_set(void *client, const lk_item *put)
 {
     if (bulk == NULL)
         return contender_latchkey.set(client, put);
-    bulk->items[bulk->count++] = *put;
-    return bulk_keep(put->key.pk) && bulk_keep(put->key.sk) && bulk_keep(put->data) &&
-           (bulk->count < BULK || bulk_send(client));
+    lk_item *item = &bulk->items[bulk->count++];
+    return bulk_keep(&item->key.pk, put->key.pk) && bulk_keep(&item->key.sk, put->key.sk) &&
+           bulk_keep(&item->data, put->data) && (bulk->count < BULK || bulk_send(client));
 }
 
 static bool
@@ -198,7 +167,6 @@ bulk_end(void *client)
 {
     bool good = bulk_send(client);
 
-    free(bulk->bytes);
     free(bulk);
     bulk = NULL;
     return good;
@@ -211,27 +179,9 @@ queue_open(const struct queue_setup *setup)
 {
     struct store *store = store_open_with(setup->manual_clock);
 
-    if (store == NULL)
-        return NULL;
-    store->queue = latchkey_queue_on(store->db, setup);
-    if (store->queue != NULL)
-        return store;
-    store_close(store);
-    return NULL;
-}
-
-static void *
-queue_attach(void *store)
-{
-    return latchkey_queue.attach(((struct store *)store)->queue);
-}
-
-static void
-queue_advance(void *handle, int64_t ms)
-{
-    struct store *store = handle;
-
-    atomic_fetch_add(&store->now_ms, ms);
+    if (store != NULL)
+        store->queue.visibility_ms = setup->visibility_ms;
+    return store;
 }
 
 /* Jobs are pushed, pulled and acknowledged while somebody's snapshot may still need them. */
@@ -239,7 +189,7 @@ static bool
 rows_die(struct store *store)
 {
     struct queue_job jobs[DEAD_ONCE] = {{0}};
-    void *client = queue_attach(store);
+    void *client = latchkey_queue.attach(store);
     bool good = client != NULL;
 
     for (size_t done = 0; good && done < DEAD_ROWS; done += DEAD_ONCE) {
@@ -303,9 +253,6 @@ queues_fill(void)
         queues[i] = latchkey_queue;
         queues[i].open = i == 2 ? queue_open_held : queue_open;
         queues[i].close = store_close;
-        queues[i].attach = queue_attach;
-        queues[i].advance = queue_advance;
-        queues[i].contention = store_contention;
     }
     queues[1].batch_most = 1;
 }
@@ -319,7 +266,7 @@ contenders_add(void)
         contender->ours = true;
         contender->close = store_close;
         contender->attach = store_attach;
-        contender->contention = store_contention;
+        contender->contention = latchkey_queue.contention;
         if (i == HELD)
             bench_contender_add(contender);
         else

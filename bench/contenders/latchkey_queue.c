@@ -11,14 +11,8 @@
 
 #define CLOCK_START_MS 1000000
 
-struct queue {
-    lk_db *db;
-    int64_t visibility_ms;
-    _Atomic int64_t now_ms; /* the manual clock; threads of the store may read it */
-};
-
 struct client {
-    struct queue *queue;
+    struct latchkey_queue *queue;
     lk_result *result;
     size_t count; /* jobs of the last pull */
     size_t capacity;
@@ -27,26 +21,24 @@ struct client {
 
 static const lk_bytes queue_pk = {"jobs", 4};
 
-static int64_t
-clock_manual(void *context)
+int64_t
+latchkey_clock(void *queue)
 {
-    struct queue *queue = context;
-
-    return atomic_load(&queue->now_ms);
+    return atomic_load(&((struct latchkey_queue *)queue)->now_ms);
 }
 
 static void *
 queue_new(const struct queue_setup *setup)
 {
     lk_memory_options options = LK_MEMORY_OPTIONS_INIT;
-    struct queue *queue = calloc(1, sizeof *queue);
+    struct latchkey_queue *queue = calloc(1, sizeof *queue);
 
     if (queue == NULL)
         return NULL;
     queue->visibility_ms = setup->visibility_ms;
     atomic_store(&queue->now_ms, CLOCK_START_MS);
     if (setup->manual_clock) {
-        options.monotonic_ms = clock_manual;
+        options.monotonic_ms = latchkey_clock;
         options.clock_context = queue;
     }
     if (lk_memory_open(&options, &queue->db) == LK_OK)
@@ -55,33 +47,19 @@ queue_new(const struct queue_setup *setup)
     return NULL;
 }
 
-void *
-latchkey_queue_on(lk_db *db, const struct queue_setup *setup)
-{
-    struct queue *queue = calloc(1, sizeof *queue);
-
-    if (queue == NULL)
-        return NULL;
-    queue->visibility_ms = setup->visibility_ms;
-    queue->db = db;
-    return queue;
-}
-
 static void
 queue_free(void *handle)
 {
-    struct queue *queue = handle;
+    struct latchkey_queue *queue = handle;
 
     lk_close(queue->db);
     free(queue);
 }
 
 static void
-queue_advance(void *handle, int64_t ms)
+queue_advance(void *queue, int64_t ms)
 {
-    struct queue *queue = handle;
-
-    atomic_fetch_add(&queue->now_ms, ms);
+    atomic_fetch_add(&((struct latchkey_queue *)queue)->now_ms, ms);
 }
 
 static void *
@@ -199,11 +177,9 @@ client_acknowledge(void *handle)
 }
 
 static size_t
-queue_contention(void *handle, struct bench_counter *counters)
+queue_contention(void *queue, struct bench_counter *counters)
 {
-    struct queue *queue = handle;
-
-    return latchkey_contention(queue->db, counters);
+    return latchkey_contention(((struct latchkey_queue *)queue)->db, counters);
 }
 
 const struct queue_operations latchkey_queue = {

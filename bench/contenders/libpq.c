@@ -175,19 +175,25 @@ did(struct client *client, enum statement statement, const struct parameters *p)
 
 /* ---- a store --------------------------------------------------------------------------------- */
 
+/* Items and jobs. */
+struct store {
+    struct server server; /* comes first */
+    int64_t visibility_ms;
+};
+
 static void *
 store_open(void)
 {
-    struct server *server = calloc(1, sizeof *server);
+    struct store *store = calloc(1, sizeof *store);
 
-    if (server == NULL)
+    if (store == NULL)
         return NULL;
-    if (server_open(server, "libpq") &&
-        server_do(server->pg, "SET search_path = %s", server->schema) &&
-        server_do(server->pg, "%s", tables))
-        return server;
-    server_close(server);
-    free(server);
+    if (server_open(&store->server, "libpq") &&
+        server_do(store->server.pg, "SET search_path = %s", store->server.schema) &&
+        server_do(store->server.pg, "%s", tables))
+        return store;
+    server_close(&store->server);
+    free(store);
     return NULL;
 }
 
@@ -235,13 +241,14 @@ client_detach(void *handle)
 static void *
 client_attach(void *handle)
 {
-    struct server *server = handle;
+    struct store *store = handle;
     struct client *client = COPIES_CLIENT(client);
 
     if (client == NULL)
         return NULL;
+    client->visibility_ms = store->visibility_ms;
     client->pg = server_connect();
-    if (client->pg != NULL && server_do(client->pg, "SET search_path = %s", server->schema) &&
+    if (client->pg != NULL && server_do(client->pg, "SET search_path = %s", store->server.schema) &&
         statements_prepare(client->pg))
         return client;
     client_detach(client);
@@ -476,44 +483,14 @@ client_count(void *handle, const lk_query *query)
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
-struct queue {
-    struct server *server;
-    int64_t visibility_ms;
-};
-
 static void *
 queue_open(const struct queue_setup *setup)
 {
-    struct queue *queue = calloc(1, sizeof *queue);
+    struct store *store = setup->manual_clock ? NULL : store_open();
 
-    if (queue == NULL)
-        return NULL;
-    queue->visibility_ms = setup->visibility_ms;
-    queue->server = setup->manual_clock ? NULL : store_open();
-    if (queue->server != NULL)
-        return queue;
-    free(queue);
-    return NULL;
-}
-
-static void
-queue_close(void *handle)
-{
-    struct queue *queue = handle;
-
-    store_close(queue->server);
-    free(queue);
-}
-
-static void *
-worker_attach(void *handle)
-{
-    struct queue *queue = handle;
-    struct client *client = client_attach(queue->server);
-
-    if (client != NULL)
-        client->visibility_ms = queue->visibility_ms;
-    return client;
+    if (store != NULL)
+        store->visibility_ms = setup->visibility_ms;
+    return store;
 }
 
 static bool
@@ -565,8 +542,8 @@ static const struct queue_operations libpq_queue = {
     .claims = true,
     .batch_most = 1,
     .open = queue_open,
-    .close = queue_close,
-    .attach = worker_attach,
+    .close = store_close,
+    .attach = client_attach,
     .detach = client_detach,
     .push = worker_push,
     .pull = worker_pull,

@@ -381,46 +381,42 @@ BENCH_LOOPS(striped_loops, locked_get, striped_get_many, locked_set)
     .set = locked_set, .remove = locked_remove, .read = striped_get_many, .commit = locked_commit, \
     .put_new = locked_put_new, .add = locked_add, .contention = locked_contention
 
-static const struct bench_contender contender_mutex = {
-    .name = "mutex",
-    .what = "one mutex over a hash map",
-    .order = 10,
-    .open = mutex_open,
-    .get_many = single_get_many,
-    .loops = &single_loops,
-    LOCKED_CALLS,
+static const struct bench_contender contenders[] = {
+    {
+        .name = "mutex",
+        .what = "one mutex over a hash map",
+        .order = 10,
+        .open = mutex_open,
+        .get_many = single_get_many,
+        .loops = &single_loops,
+        LOCKED_CALLS,
+    },
+    {
+        .name = "rwlock",
+        .what = "one reader-writer lock over a hash map",
+        .order = 11,
+        .open = rwlock_open,
+        .get_many = single_get_many,
+        .loops = &single_loops,
+        LOCKED_CALLS,
+    },
+    {
+        .name = "striped",
+        .what = "64 striped mutexes over hash maps; commits by versions",
+        .order = 12,
+        .open = striped_open,
+        .get_many = striped_get_many,
+        .loops = &striped_loops,
+        LOCKED_CALLS,
+    },
+    {
+        .name = "striped-rwlock",
+        .what = "64 striped reader-writer locks over hash maps; adds share them, and are atomic",
+        .order = 13,
+        .open = shared_open,
+        .get_many = striped_get_many,
+        .loops = &striped_loops,
+        LOCKED_CALLS,
+    },
 };
-BENCH_CONTENDER(contender_mutex)
-
-static const struct bench_contender contender_rwlock = {
-    .name = "rwlock",
-    .what = "one reader-writer lock over a hash map",
-    .order = 11,
-    .open = rwlock_open,
-    .get_many = single_get_many,
-    .loops = &single_loops,
-    LOCKED_CALLS,
-};
-BENCH_CONTENDER(contender_rwlock)
-
-static const struct bench_contender contender_striped = {
-    .name = "striped",
-    .what = "64 striped mutexes over hash maps; commits by versions",
-    .order = 12,
-    .open = striped_open,
-    .get_many = striped_get_many,
-    .loops = &striped_loops,
-    LOCKED_CALLS,
-};
-BENCH_CONTENDER(contender_striped)
-
-static const struct bench_contender contender_shared = {
-    .name = "striped-rwlock",
-    .what = "64 striped reader-writer locks over hash maps; adds share them, and are atomic",
-    .order = 13,
-    .open = shared_open,
-    .get_many = striped_get_many,
-    .loops = &striped_loops,
-    LOCKED_CALLS,
-};
-BENCH_CONTENDER(contender_shared)
+BENCH_CONTENDERS(contenders)

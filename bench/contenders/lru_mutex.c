@@ -144,12 +144,11 @@ lru_set(struct lru *lru, const lk_key *key, lk_bytes value)
     pthread_mutex_unlock(&lru->mutex);
     if (replaced)
         return true;
-    struct entry *entry = malloc(offsetof(struct entry, item) + item_size(key, value.size));
+    struct entry *entry = item_new(offsetof(struct entry, item), key, value);
     if (entry == NULL)
         return false;
     entry->hash = hash;
     entry->capacity = (uint32_t)value.size;
-    item_init(&entry->item, key, value);
     pthread_mutex_lock(&lru->mutex);
     struct entry **place = chain_find(lru, hash, key);
     if (*place != NULL)

@@ -164,14 +164,12 @@ urcu_set(void *handle, const lk_item *put)
 {
     struct urcu_client *client = handle;
     struct urcu_probe probe = {item_hash(&put->key), &put->key};
-    struct urcu_item *item =
-        malloc(offsetof(struct urcu_item, item) + item_size(&put->key, put->data.size));
+    struct urcu_item *item = item_new(offsetof(struct urcu_item, item), &put->key, put->data);
 
     if (item == NULL)
         return false;
     cds_lfht_node_init(&item->node);
     item->hash = probe.hash;
-    item_init(&item->item, &put->key, put->data);
     rcu_read_lock();
     struct cds_lfht_node *old =
         cds_lfht_add_replace(client->table, probe.hash, probe_matches, &probe, &item->node);

@@ -142,6 +142,14 @@ void bench_contender_add(const struct bench_contender *contender);
         bench_contender_add(&table);                           \
     }
 
+/* The same for an array of them. */
+#define BENCH_CONTENDERS(tables)                                    \
+    __attribute__((constructor)) static void tables##_add(void)     \
+    {                                                               \
+        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) \
+            bench_contender_add(&tables[i]);                        \
+    }
+
 /* The contender of a name; NULL: there is none. */
 const struct bench_contender *bench_contender_find(const char *name);
 

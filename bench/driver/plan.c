@@ -59,7 +59,9 @@ contender_wanted(const struct bench_workload *workload, const struct bench_conte
     if (contender->fixed_sizes && (bench_options.value_size != BENCH_FIXED_VALUE ||
                                    (workload->source != NULL && workload->source->any_sizes)))
         return false;
-    return (list == NULL || list_has(list, contender->name)) && workload->can(contender) &&
+    return (list == NULL || list_has(list, contender->name)) &&
+           bench_has(contender, workload->needs) &&
+           (workload->can == NULL || workload->can(contender)) &&
            contender_missing(contender) == NULL;
 }
 

@@ -54,6 +54,34 @@ bench_contender_find(const char *name)
     return NULL;
 }
 
+bool
+bench_has(const struct bench_contender *contender, unsigned needs)
+{
+    const struct queue_operations *queue = contender->queue;
+    const struct {
+        enum bench_needs what;
+        bool has;
+    } all[] = {{NEEDS_GET, contender->get != NULL},
+               {NEEDS_SET, contender->set != NULL},
+               {NEEDS_REMOVE, contender->remove != NULL},
+               {NEEDS_COMMIT, contender->read != NULL && contender->commit != NULL},
+               {NEEDS_SCAN, contender->scan != NULL},
+               {NEEDS_COUNT, contender->count != NULL},
+               {NEEDS_ADD, contender->add != NULL},
+               {NEEDS_PUT_NEW, contender->put_new != NULL},
+               {NEEDS_MISSES, contender->misses != NULL},
+               {NEEDS_QUEUE, queue != NULL},
+               {NEEDS_BATCHES, queue != NULL && queue->batch_most == 0},
+               {NEEDS_CLAIMS, queue != NULL && queue->claims},
+               {NEEDS_WAIT, queue != NULL && queue->pull_wait != NULL},
+               {NEEDS_ADVANCE, queue != NULL && queue->advance != NULL}};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if ((needs & all[i].what) != 0 && !all[i].has)
+            return false;
+    return true;
+}
+
 static uint64_t
 clock_ns(clockid_t clock)
 {

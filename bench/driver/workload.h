@@ -157,6 +157,24 @@ enum bench_requests {
     REQUESTS_ALL_ORDERED /* the same, one partition after the other */
 };
 
+/* What a contender must have for a workload to run on it, added up. */
+enum bench_needs {
+    NEEDS_GET = 1,
+    NEEDS_SET = 2,
+    NEEDS_REMOVE = 4,
+    NEEDS_COMMIT = 8, /* and read */
+    NEEDS_SCAN = 16,
+    NEEDS_COUNT = 32,
+    NEEDS_ADD = 64,
+    NEEDS_PUT_NEW = 128,
+    NEEDS_MISSES = 256,
+    NEEDS_QUEUE = 512,
+    NEEDS_BATCHES = 1024, /* a queue whose calls take any number of jobs */
+    NEEDS_CLAIMS = 2048,
+    NEEDS_WAIT = 4096,
+    NEEDS_ADVANCE = 8192
+};
+
 /* A part of a mix: so many percent of all operations are this step, on the item with an index. */
 struct bench_mix {
     unsigned percent;
@@ -191,8 +209,9 @@ struct bench_workload {
     enum bench_requests requests;
     struct bench_target targets[BENCH_TARGETS_MAX];
 
-    bool (*can)(const struct bench_contender *contender);
-    struct bench_mix mix[BENCH_MIX_MAX]; /* what is done, or: */
+    unsigned needs;                                       /* of enum bench_needs */
+    bool (*can)(const struct bench_contender *contender); /* NULL: who has these can */
+    struct bench_mix mix[BENCH_MIX_MAX];                  /* what is done, or: */
     /* Does `count` operations. Called again and again until the driver has enough. */
     void (*step)(struct bench_worker *worker, size_t count);
 
@@ -221,12 +240,23 @@ void bench_workload_add(const struct bench_workload *workload);
         bench_workload_add(&table);                            \
     }
 
+/* The same for an array of them. */
+#define BENCH_WORKLOADS(tables)                                     \
+    __attribute__((constructor)) static void tables##_add(void)     \
+    {                                                               \
+        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) \
+            bench_workload_add(&tables[i]);                         \
+    }
+
 /* ---- the registry ---------------------------------------------------------------------------- */
 
 extern const struct bench_contender *bench_contenders[BENCH_CONTENDERS_MAX];
 extern size_t bench_contender_count;
 extern const struct bench_workload *bench_workloads[BENCH_WORKLOADS_MAX];
 extern size_t bench_workload_count;
+
+/* Whether a contender has all of these, of enum bench_needs. */
+bool bench_has(const struct bench_contender *contender, unsigned needs);
 
 /* Monotonic nanoseconds; and the processor time of the calling thread. */
 uint64_t bench_now_ns(void);

@@ -75,32 +75,26 @@ add_to_first(struct bench_worker *worker, uint32_t index)
     add_to(worker, 0);
 }
 
-static bool
-can_add(const struct bench_contender *contender)
-{
-    return contender->add != NULL && step_can_set(contender);
-}
-
 #define ADD_ALL                                                                                    \
     .unit = "M adds/s", .threads = "1,2,8", .distribution = "uniform", .source = &counters_source, \
     .contenders = "latchkey,latchkey-rmw,mutex,striped,striped-rwlock", .on_request = true,        \
-    .transacts = true, .single = true, .increment = 1, .can = can_add
+    .transacts = true, .single = true, .increment = 1, .needs = NEEDS_ADD | NEEDS_GET | NEEDS_SET
 
-static const struct bench_workload workload_add_hot = {
-    .name = "add-hot",
-    .what = "one counter, to which all threads add",
-    .order = 26,
-    ADD_ALL,
-    .targets = {{"striped", 2, 1.0, false, NULL}, {"striped", 8, 1.0, false, NULL}},
-    .mix = {{100, add_to_first}},
+static const struct bench_workload workloads[] = {
+    {
+        .name = "add-hot",
+        .what = "one counter, to which all threads add",
+        .order = 26,
+        ADD_ALL,
+        .targets = {{"striped", 2, 1.0, false, NULL}, {"striped", 8, 1.0, false, NULL}},
+        .mix = {{100, add_to_first}},
+    },
+    {
+        .name = "add-64",
+        .what = "64 counters, to which all threads add",
+        .order = 27,
+        ADD_ALL,
+        .mix = {{100, add_to}},
+    },
 };
-BENCH_WORKLOAD(workload_add_hot)
-
-static const struct bench_workload workload_add_64 = {
-    .name = "add-64",
-    .what = "64 counters, to which all threads add",
-    .order = 27,
-    ADD_ALL,
-    .mix = {{100, add_to}},
-};
-BENCH_WORKLOAD(workload_add_64)
+BENCH_WORKLOADS(workloads)

@@ -23,12 +23,6 @@ static const struct bench_source latency_source = {
     .name = "slow", .items = ITEMS, .cache_items = CAPACITY, .slow = true, DATA_CALLS};
 static const struct bench_source hot_source = {.items = HOT, DATA_CALLS};
 
-static bool
-can_ask(const struct bench_contender *contender)
-{
-    return contender->get != NULL && contender->misses != NULL;
-}
-
 /* Notes whether the database was asked. */
 static void
 ask(struct bench_worker *worker, uint32_t index)
@@ -83,27 +77,6 @@ hits_more(const struct bench_workload *workload, unsigned threads,
     printf("  hits of %s: %.2f %%\n", result->store->contender->name,
            all > 0 ? 100 - 100 * asked / all : 0);
 }
-
-static const struct bench_workload workload_cache_latency = {
-    .name = "cache-latency",
-    .what = "reads of a database that takes 100 us: 95 % hits",
-    .order = 83,
-    .unit = "k reads/s",
-    .threads = "1,2,4",
-    .distribution = "uniform",
-    .source = &latency_source,
-    .contenders = "no cache,lru-mutex,cache",
-    .subject = "cache",
-    .batch = 1,
-    .least_s = 0.5,
-    .reads_only = true,
-    .on_request = true,
-    .can = can_ask,
-    .begin = hot_begin,
-    .mix = {{95, ask_hot}, {5, ask_cold}},
-    .more = hits_more,
-};
-BENCH_WORKLOAD(workload_cache_latency)
 
 /* ---- one new item for all -------------------------------------------------------------------- */
 
@@ -170,24 +143,45 @@ meetings_more(const struct bench_workload *workload, unsigned threads,
     printf("\n");
 }
 
-static const struct bench_workload workload_cache_miss = {
-    .name = "cache-miss",
-    .what = "all threads ask for one new item at once; how often the database is asked",
-    .order = 84,
-    .unit = "k reads/s",
-    .threads = "2,4",
-    .source = &latency_source,
-    .contenders = "lru-mutex,cache",
-    .subject = "cache",
-    .batch = 1,
-    .reads_only = true,
-    .on_request = true,
-    .own_pace = true,
-    .can = can_ask,
-    .begin = meetings_begin,
-    .end = meetings_end,
-    .fixed = meetings_fixed,
-    .step = meeting_step,
-    .more = meetings_more,
+static const struct bench_workload workloads[] = {
+    {
+        .name = "cache-latency",
+        .what = "reads of a database that takes 100 us: 95 % hits",
+        .order = 83,
+        .unit = "k reads/s",
+        .threads = "1,2,4",
+        .distribution = "uniform",
+        .source = &latency_source,
+        .contenders = "no cache,lru-mutex,cache",
+        .subject = "cache",
+        .batch = 1,
+        .least_s = 0.5,
+        .reads_only = true,
+        .on_request = true,
+        .needs = NEEDS_GET | NEEDS_MISSES,
+        .begin = hot_begin,
+        .mix = {{95, ask_hot}, {5, ask_cold}},
+        .more = hits_more,
+    },
+    {
+        .name = "cache-miss",
+        .what = "all threads ask for one new item at once; how often the database is asked",
+        .order = 84,
+        .unit = "k reads/s",
+        .threads = "2,4",
+        .source = &latency_source,
+        .contenders = "lru-mutex,cache",
+        .subject = "cache",
+        .batch = 1,
+        .reads_only = true,
+        .on_request = true,
+        .own_pace = true,
+        .needs = NEEDS_GET | NEEDS_MISSES,
+        .begin = meetings_begin,
+        .end = meetings_end,
+        .fixed = meetings_fixed,
+        .step = meeting_step,
+        .more = meetings_more,
+    },
 };
-BENCH_WORKLOAD(workload_cache_miss)
+BENCH_WORKLOADS(workloads)

@@ -146,71 +146,66 @@ held_step(struct bench_worker *worker, size_t count)
 #define COMMIT_ALL                                                                               \
     .unit = "M commits/s", .source = &data_source,                                               \
     .contenders = "latchkey,latchkey-locks,striped,versions", .transacts = true, .increment = 1, \
-    .can = step_can_commit
+    .needs = NEEDS_GET | NEEDS_COMMIT
 
-static const struct bench_workload workload_commit2 = {
-    .name = "commit2",
-    .what = "transfer: 2 items written under 2 locks",
-    .order = 20,
-    .threads = "1,2",
-    .distribution = "uniform",
-    .requests = REQUESTS_PAIRS,
-    .targets = {{"striped", 2, 1.15, false, NULL}, {"versions", 2, 1.0, true, NULL}},
-    COMMIT_ALL,
-    .step = transfer_step,
+static const struct bench_workload workloads[] = {
+    {
+        .name = "commit2",
+        .what = "transfer: 2 items written under 2 locks",
+        .order = 20,
+        .threads = "1,2",
+        .distribution = "uniform",
+        .requests = REQUESTS_PAIRS,
+        .targets = {{"striped", 2, 1.15, false, NULL}, {"versions", 2, 1.0, true, NULL}},
+        COMMIT_ALL,
+        .step = transfer_step,
+    },
+    {
+        .name = "commit",
+        .what = "transfer among --locks-per-commit items (4), as many locks",
+        .order = 22,
+        .threads = "1,2,8",
+        .distribution = "uniform",
+        .on_request = true,
+        COMMIT_ALL,
+        .step = ring_step,
+    },
+    {
+        .name = "commit-held",
+        .what =
+            "--locks-per-commit items (4) written under locks that are held, 64 times, then others",
+        .order = 23,
+        .threads = "1,2",
+        .distribution = "uniform",
+        .batch = 8,
+        .on_request = true,
+        .counts_itself = true,
+        COMMIT_ALL,
+        .begin = held_begin,
+        .end = held_end,
+        .step = held_step,
+    },
+    {
+        .name = "commit2-zipf",
+        .what = "transfer: 2 items written under 2 locks",
+        .order = 21,
+        .threads = "1,2",
+        .distribution = "zipf:0.99",
+        .requests = REQUESTS_PAIRS,
+        .targets = {{"striped", 2, 1.0, false, NULL}, {"versions", 2, 1.0, true, NULL}},
+        COMMIT_ALL,
+        .step = transfer_step,
+    },
+    {
+        .name = "commit2-hot",
+        .what = "transfer between the same 2 items by all threads, with back-off after a race",
+        .order = 25,
+        .threads = "1,2",
+        .distribution = "hot:2",
+        .requests = REQUESTS_PAIRS,
+        .targets = {{"striped", 2, 0.9, false, NULL}, {"versions", 2, 1.0, true, NULL}},
+        COMMIT_ALL,
+        .step = transfer_step,
+    },
 };
-BENCH_WORKLOAD(workload_commit2)
-
-static const struct bench_workload workload_commit = {
-    .name = "commit",
-    .what = "transfer among --locks-per-commit items (4), as many locks",
-    .order = 22,
-    .threads = "1,2,8",
-    .distribution = "uniform",
-    .on_request = true,
-    COMMIT_ALL,
-    .step = ring_step,
-};
-BENCH_WORKLOAD(workload_commit)
-
-static const struct bench_workload workload_commit_held = {
-    .name = "commit-held",
-    .what = "--locks-per-commit items (4) written under locks that are held, 64 times, then others",
-    .order = 23,
-    .threads = "1,2",
-    .distribution = "uniform",
-    .batch = 8,
-    .on_request = true,
-    .counts_itself = true,
-    COMMIT_ALL,
-    .begin = held_begin,
-    .end = held_end,
-    .step = held_step,
-};
-BENCH_WORKLOAD(workload_commit_held)
-
-static const struct bench_workload workload_commit2_zipf = {
-    .name = "commit2-zipf",
-    .what = "transfer: 2 items written under 2 locks",
-    .order = 21,
-    .threads = "1,2",
-    .distribution = "zipf:0.99",
-    .requests = REQUESTS_PAIRS,
-    .targets = {{"striped", 2, 1.0, false, NULL}, {"versions", 2, 1.0, true, NULL}},
-    COMMIT_ALL,
-    .step = transfer_step,
-};
-BENCH_WORKLOAD(workload_commit2_zipf)
-
-static const struct bench_workload workload_hot_pair = {
-    .name = "commit2-hot",
-    .what = "transfer between the same 2 items by all threads, with back-off after a race",
-    .order = 25,
-    .threads = "1,2",
-    .distribution = "hot:2",
-    .requests = REQUESTS_PAIRS,
-    .targets = {{"striped", 2, 0.9, false, NULL}, {"versions", 2, 1.0, true, NULL}},
-    COMMIT_ALL,
-    .step = transfer_step,
-};
-BENCH_WORKLOAD(workload_hot_pair)
+BENCH_WORKLOADS(workloads)

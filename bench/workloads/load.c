@@ -106,44 +106,42 @@ latency_more(const struct bench_workload *workload, unsigned threads,
     printf("\n");
 }
 
-#define LOAD_ALL                                                                                   \
-    .unit = "M items/s", .threads = "1,2", .source = &data_source, .batch = LOAD_BATCH,            \
-    .on_request = true, .forks = true, .own_pace = true, .can = step_can_set, .begin = load_begin, \
-    .fixed = load_fixed, .end = load_end
+#define LOAD_ALL                                                                         \
+    .unit = "M items/s", .threads = "1,2", .source = &data_source, .batch = LOAD_BATCH,  \
+    .on_request = true, .forks = true, .own_pace = true, .needs = NEEDS_GET | NEEDS_SET, \
+    .begin = load_begin, .fixed = load_fixed, .end = load_end
 #define LOAD_RATE                                                                     \
     .contenders = "latchkey,std::map",                                                \
     .targets = {{"std::map", 0, 0.5, false, NULL}, {"std::map", 1, 1.0, true, NULL}}, \
     .step = load_step
 
-static const struct bench_workload workload_load = {
-    .name = "load",
-    .what = "an empty store takes all items (--keys); a process each",
-    .order = 2,
-    .requests = REQUESTS_ALL,
-    LOAD_ALL,
-    LOAD_RATE,
+static const struct bench_workload workloads[] = {
+    {
+        .name = "load",
+        .what = "an empty store takes all items (--keys); a process each",
+        .order = 2,
+        .requests = REQUESTS_ALL,
+        LOAD_ALL,
+        LOAD_RATE,
+    },
+    {
+        .name = "load-ordered",
+        .what = "the same, one partition after the other",
+        .order = 3,
+        .requests = REQUESTS_ALL_ORDERED,
+        LOAD_ALL,
+        LOAD_RATE,
+    },
+    {
+        .name = "load-latency",
+        .what = "an empty store takes all items (--keys), each set timed",
+        .order = 3,
+        .requests = REQUESTS_ALL,
+        LOAD_ALL,
+        .contenders = "latchkey,std::map",
+        .times_itself = true,
+        .step = load_step_timed,
+        .more = latency_more,
+    },
 };
-BENCH_WORKLOAD(workload_load)
-
-static const struct bench_workload workload_load_ordered = {
-    .name = "load-ordered",
-    .what = "the same, one partition after the other",
-    .order = 3,
-    .requests = REQUESTS_ALL_ORDERED,
-    LOAD_ALL,
-    LOAD_RATE,
-};
-BENCH_WORKLOAD(workload_load_ordered)
-
-static const struct bench_workload workload_load_latency = {
-    .name = "load-latency",
-    .what = "an empty store takes all items (--keys), each set timed",
-    .order = 3,
-    .requests = REQUESTS_ALL,
-    LOAD_ALL,
-    .contenders = "latchkey,std::map",
-    .times_itself = true,
-    .step = load_step_timed,
-    .more = latency_more,
-};
-BENCH_WORKLOAD(workload_load_latency)
+BENCH_WORKLOADS(workloads)

@@ -255,7 +255,7 @@ static const struct bench_workload workload_memory = {
     .on_request = true,
     .what = "bytes per item: loaded, updated, locked, deleted",
     .order = 1,
-    .can = step_can_set,
+    .needs = NEEDS_GET | NEEDS_SET,
     .contenders = "latchkey,striped,ck_hs,std::map",
     .run = memory_run,
 };

@@ -176,9 +176,8 @@ scan_or_get(struct bench_worker *worker, uint32_t index)
 static bool
 can_serve(const struct bench_contender *contender)
 {
-    return step_can_set(contender) && step_can_commit(contender) &&
-           bench_options.keys % DATA_PARTITION_ITEMS != 1 &&
-           (contender->scan == NULL || data_order_open());
+    return bench_options.keys % DATA_PARTITION_ITEMS != 1 &&
+           (contender->scan == NULL || step_can_scan(contender));
 }
 
 static const struct bench_workload workload_mixed = {
@@ -191,6 +190,7 @@ static const struct bench_workload workload_mixed = {
     .source = &data_source,
     .contenders = "latchkey,mutex,rwlock,striped",
     .on_request = true,
+    .needs = NEEDS_GET | NEEDS_SET | NEEDS_COMMIT,
     .can = can_serve,
     .begin = site_begin,
     .end = site_end,

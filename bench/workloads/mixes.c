@@ -39,12 +39,6 @@ count_one(struct bench_worker *worker, uint32_t index)
     worker->counts.wrong += worker->contender->count(worker->client, &query) != size;
 }
 
-static bool
-can_count(const struct bench_contender *contender)
-{
-    return contender->count != NULL;
-}
-
 static void
 put_new_step(struct bench_worker *worker, size_t count)
 {
@@ -54,12 +48,6 @@ put_new_step(struct bench_worker *worker, size_t count)
         const lk_item *item = &requests->items[requests->at++ & requests->mask];
         worker->counts.failed += !worker->contender->put_new(worker->client, item);
     }
-}
-
-static bool
-can_put_new(const struct bench_contender *contender)
-{
-    return contender->put_new != NULL && step_can_remove(contender);
 }
 
 static void
@@ -96,12 +84,6 @@ insert_finish(struct bench_worker *worker)
         if (!worker->contender->remove(worker->client, &item->key))
             worker->counts.failed++;
     }
-}
-
-static bool
-can_insert(const struct bench_contender *contender)
-{
-    return contender->scan != NULL && step_can_remove(contender);
 }
 
 /* ---- delete, churn --------------------------------------------------------------------------- */
@@ -228,12 +210,6 @@ latest_finish(struct bench_worker *worker)
     step_new_remove_all(worker);
 }
 
-static bool
-can_scan_and_insert(const struct bench_contender *contender)
-{
-    return step_can_remove(contender) && step_can_scan(contender);
-}
-
 /* ---- the tables ------------------------------------------------------------------------------ */
 
 #define MIX_UNIFORM .threads = "1,2", .distribution = "uniform", .source = &data_source
@@ -242,186 +218,166 @@ can_scan_and_insert(const struct bench_contender *contender)
     .on_request = true
 #define MIX_MAPS "latchkey,mutex,striped,ck_hs"
 
-static const struct bench_workload workload_scan = {
-    .name = "scan",
-    .what = "scan of 100 items from a random sk, partitions of 1,000",
-    .order = 30,
-    .unit = "M scans/s",
-    MIX_UNIFORM,
-    .contenders = "latchkey,std::map,lmdb",
-    .batch = 4,
-    .targets = {{"lmdb", 0, 1.2, false, NULL}},
-    .can = step_can_scan,
-    .reads_only = true,
-    .mix = {{100, scan_100}},
+static const struct bench_workload workloads[] = {
+    {
+        .name = "scan",
+        .what = "scan of 100 items from a random sk, partitions of 1,000",
+        .order = 30,
+        .unit = "M scans/s",
+        MIX_UNIFORM,
+        .contenders = "latchkey,std::map,lmdb",
+        .batch = 4,
+        .targets = {{"lmdb", 0, 1.2, false, NULL}},
+        .needs = NEEDS_SCAN,
+        .can = step_can_scan,
+        .reads_only = true,
+        .mix = {{100, scan_100}},
+    },
+    {
+        .name = "insert",
+        .what = "new keys at random places of ordered partitions of 1,000",
+        .order = 31,
+        .unit = "M keys/s",
+        MIX_UNIFORM,
+        .requests = REQUESTS_NEW,
+        .contenders = "latchkey,std::map",
+        .fill = INSERTS_PER_S,
+        .targets = {{"std::map", 2, 1.2, false, NULL}},
+        .needs = NEEDS_SCAN | NEEDS_GET | NEEDS_SET | NEEDS_REMOVE,
+        .step = insert_step,
+        .fixed = insert_fixed,
+        .finish = insert_finish,
+    },
+    {
+        .name = "count",
+        .what = "the number of items of a partition of 1,000 (latchkey-query: by a query)",
+        .order = 34,
+        .unit = "M counts/s",
+        MIX_UNIFORM,
+        .contenders = "latchkey,latchkey-query,std::map",
+        .batch = 4,
+        .on_request = true,
+        .targets = {{"latchkey-query", 0, 1.5, true, NULL}},
+        .needs = NEEDS_COUNT,
+        .reads_only = true,
+        .mix = {{100, count_one}},
+    },
+    {
+        .name = "put-new",
+        .what = "new keys, each set if it is not there",
+        .order = 35,
+        .unit = "M keys/s",
+        MIX_UNIFORM,
+        .requests = REQUESTS_NEW,
+        .contenders = "latchkey,latchkey-rmw,striped",
+        .fill = INSERTS_PER_S,
+        .on_request = true,
+        .needs = NEEDS_PUT_NEW | NEEDS_GET | NEEDS_SET | NEEDS_REMOVE,
+        .step = put_new_step,
+        .fixed = insert_fixed,
+        .finish = insert_finish,
+    },
+    {
+        .name = "delete",
+        .what = "an item is deleted and put back, counted as one",
+        .order = 32,
+        .unit = "M pairs/s",
+        MIX_UNIFORM,
+        .contenders = MIX_MAPS ",std::map",
+        .on_request = true,
+        .needs = NEEDS_GET | NEEDS_SET | NEEDS_REMOVE,
+        .mix = {{100, delete_one}},
+    },
+    {
+        .name = "churn",
+        .what = "a new key is set, one of 1,024 keys ago deleted, counted as one",
+        .order = 33,
+        .unit = "M pairs/s",
+        MIX_UNIFORM,
+        .contenders = MIX_MAPS ",std::map",
+        .least_s = 0.4, /* tables are cleaned up now and then */
+        .on_request = true,
+        .needs = NEEDS_GET | NEEDS_SET | NEEDS_REMOVE,
+        .mix = {{100, churn_one}},
+        .finish = churn_finish,
+    },
+    {
+        .name = "cache-hit",
+        .what = "get of 100,000 items that the cache holds",
+        .order = 80,
+        .unit = "M ops/s",
+        .threads = "1,2,4",
+        .distribution = "uniform",
+        .source = &data_few_source,
+        .contenders = "cache,latchkey,lru-mutex",
+        .subject = "cache",
+        .targets = {{"latchkey", 0, 0.7, false, NULL}, {"lru-mutex", 4, 3.0, false, NULL}},
+        .on_request = true,
+        .needs = NEEDS_GET | NEEDS_SET,
+        .reads_only = true,
+        .mix = {{100, step_get}},
+    },
+    {
+        .name = "ycsb-a",
+        .what = "50 % read, 50 % update",
+        .order = 50,
+        .contenders = MIX_MAPS,
+        MIX_YCSB,
+        .needs = NEEDS_GET | NEEDS_SET,
+        .mix = {{50, step_get}, {50, step_set}},
+    },
+    {
+        .name = "ycsb-b",
+        .what = "95 % read, 5 % update",
+        .order = 51,
+        .contenders = MIX_MAPS,
+        MIX_YCSB,
+        .needs = NEEDS_GET | NEEDS_SET,
+        .mix = {{95, step_get}, {5, step_set}},
+    },
+    {
+        .name = "ycsb-c",
+        .what = "read only",
+        .order = 52,
+        .contenders = MIX_MAPS,
+        MIX_YCSB,
+        .reads_only = true,
+        .needs = NEEDS_GET,
+        .mix = {{100, step_get}},
+    },
+    {
+        .name = "ycsb-d",
+        .what = "95 % read of what was inserted last, 5 % insert; behind the inserted ones, loaded "
+                "items",
+        .order = 53,
+        .contenders = MIX_MAPS,
+        MIX_YCSB,
+        .needs = NEEDS_GET | NEEDS_SET | NEEDS_REMOVE,
+        .mix = {{95, latest_read}, {5, latest_insert}},
+        .finish = latest_finish,
+    },
+    {
+        .name = "ycsb-e",
+        .what = "95 % scan of 1 to 100 items, 5 % insert",
+        .order = 54,
+        .contenders = "latchkey,std::map",
+        .batch = 4,
+        MIX_YCSB,
+        .needs = NEEDS_SCAN | NEEDS_GET | NEEDS_SET | NEEDS_REMOVE,
+        .can = step_can_scan,
+        .mix = {{95, scan_some}, {5, step_insert}},
+        .finish = step_new_remove_all,
+    },
+    {
+        .name = "ycsb-f",
+        .what = "50 % read, 50 % read-modify-write by a commit",
+        .order = 55,
+        .contenders = "latchkey,mutex,striped,versions",
+        MIX_YCSB,
+        .transacts = true,
+        .increment = 1,
+        .needs = NEEDS_GET | NEEDS_COMMIT,
+        .mix = {{50, step_get}, {50, increment_one}},
+    },
 };
-BENCH_WORKLOAD(workload_scan)
-
-static const struct bench_workload workload_insert = {
-    .name = "insert",
-    .what = "new keys at random places of ordered partitions of 1,000",
-    .order = 31,
-    .unit = "M keys/s",
-    MIX_UNIFORM,
-    .requests = REQUESTS_NEW,
-    .contenders = "latchkey,std::map",
-    .fill = INSERTS_PER_S,
-    .targets = {{"std::map", 2, 1.2, false, NULL}},
-    .can = can_insert,
-    .step = insert_step,
-    .fixed = insert_fixed,
-    .finish = insert_finish,
-};
-BENCH_WORKLOAD(workload_insert)
-
-static const struct bench_workload workload_count = {
-    .name = "count",
-    .what = "the number of items of a partition of 1,000 (latchkey-query: by a query)",
-    .order = 34,
-    .unit = "M counts/s",
-    MIX_UNIFORM,
-    .contenders = "latchkey,latchkey-query,std::map",
-    .batch = 4,
-    .on_request = true,
-    .targets = {{"latchkey-query", 0, 1.5, true, NULL}},
-    .can = can_count,
-    .reads_only = true,
-    .mix = {{100, count_one}},
-};
-BENCH_WORKLOAD(workload_count)
-
-static const struct bench_workload workload_put_new = {
-    .name = "put-new",
-    .what = "new keys, each set if it is not there",
-    .order = 35,
-    .unit = "M keys/s",
-    MIX_UNIFORM,
-    .requests = REQUESTS_NEW,
-    .contenders = "latchkey,latchkey-rmw,striped",
-    .fill = INSERTS_PER_S,
-    .on_request = true,
-    .can = can_put_new,
-    .step = put_new_step,
-    .fixed = insert_fixed,
-    .finish = insert_finish,
-};
-BENCH_WORKLOAD(workload_put_new)
-
-static const struct bench_workload workload_delete = {
-    .name = "delete",
-    .what = "an item is deleted and put back, counted as one",
-    .order = 32,
-    .unit = "M pairs/s",
-    MIX_UNIFORM,
-    .contenders = MIX_MAPS ",std::map",
-    .on_request = true,
-    .can = step_can_remove,
-    .mix = {{100, delete_one}},
-};
-BENCH_WORKLOAD(workload_delete)
-
-static const struct bench_workload workload_churn = {
-    .name = "churn",
-    .what = "a new key is set, one of 1,024 keys ago deleted, counted as one",
-    .order = 33,
-    .unit = "M pairs/s",
-    MIX_UNIFORM,
-    .contenders = MIX_MAPS ",std::map",
-    .least_s = 0.4, /* tables are cleaned up now and then */
-    .on_request = true,
-    .can = step_can_remove,
-    .mix = {{100, churn_one}},
-    .finish = churn_finish,
-};
-BENCH_WORKLOAD(workload_churn)
-
-static const struct bench_workload workload_cache_hit = {
-    .name = "cache-hit",
-    .what = "get of 100,000 items that the cache holds",
-    .order = 80,
-    .unit = "M ops/s",
-    .threads = "1,2,4",
-    .distribution = "uniform",
-    .source = &data_few_source,
-    .contenders = "cache,latchkey,lru-mutex",
-    .subject = "cache",
-    .targets = {{"latchkey", 0, 0.7, false, NULL}, {"lru-mutex", 4, 3.0, false, NULL}},
-    .on_request = true,
-    .can = step_can_set,
-    .reads_only = true,
-    .mix = {{100, step_get}},
-};
-BENCH_WORKLOAD(workload_cache_hit)
-
-static const struct bench_workload workload_ycsb_a = {
-    .name = "ycsb-a",
-    .what = "50 % read, 50 % update",
-    .order = 50,
-    .contenders = MIX_MAPS,
-    MIX_YCSB,
-    .can = step_can_set,
-    .mix = {{50, step_get}, {50, step_set}},
-};
-BENCH_WORKLOAD(workload_ycsb_a)
-
-static const struct bench_workload workload_ycsb_b = {
-    .name = "ycsb-b",
-    .what = "95 % read, 5 % update",
-    .order = 51,
-    .contenders = MIX_MAPS,
-    MIX_YCSB,
-    .can = step_can_set,
-    .mix = {{95, step_get}, {5, step_set}},
-};
-BENCH_WORKLOAD(workload_ycsb_b)
-
-static const struct bench_workload workload_ycsb_c = {
-    .name = "ycsb-c",
-    .what = "read only",
-    .order = 52,
-    .contenders = MIX_MAPS,
-    MIX_YCSB,
-    .reads_only = true,
-    .can = step_can_get,
-    .mix = {{100, step_get}},
-};
-BENCH_WORKLOAD(workload_ycsb_c)
-
-static const struct bench_workload workload_ycsb_d = {
-    .name = "ycsb-d",
-    .what =
-        "95 % read of what was inserted last, 5 % insert; behind the inserted ones, loaded items",
-    .order = 53,
-    .contenders = MIX_MAPS,
-    MIX_YCSB,
-    .can = step_can_remove,
-    .mix = {{95, latest_read}, {5, latest_insert}},
-    .finish = latest_finish,
-};
-BENCH_WORKLOAD(workload_ycsb_d)
-
-static const struct bench_workload workload_ycsb_e = {
-    .name = "ycsb-e",
-    .what = "95 % scan of 1 to 100 items, 5 % insert",
-    .order = 54,
-    .contenders = "latchkey,std::map",
-    .batch = 4,
-    MIX_YCSB,
-    .can = can_scan_and_insert,
-    .mix = {{95, scan_some}, {5, step_insert}},
-    .finish = step_new_remove_all,
-};
-BENCH_WORKLOAD(workload_ycsb_e)
-
-static const struct bench_workload workload_ycsb_f = {
-    .name = "ycsb-f",
-    .what = "50 % read, 50 % read-modify-write by a commit",
-    .order = 55,
-    .contenders = "latchkey,mutex,striped,versions",
-    MIX_YCSB,
-    .transacts = true,
-    .increment = 1,
-    .can = step_can_commit,
-    .mix = {{50, step_get}, {50, increment_one}},
-};
-BENCH_WORKLOAD(workload_ycsb_f)
+BENCH_WORKLOADS(workloads)

@@ -279,66 +279,46 @@ pair_update(struct bench_worker *worker, uint32_t index)
         continue;
 }
 
-static bool
-can_get(const struct bench_contender *contender)
-{
-    return contender->get != NULL && contender->set != NULL;
-}
-
-static bool
-can_query(const struct bench_contender *contender)
-{
-    return can_get(contender) && contender->scan != NULL;
-}
-
-static bool
-can_update(const struct bench_contender *contender)
-{
-    return can_get(contender) && contender->read != NULL && contender->commit != NULL;
-}
-
 #define PACKAGES_ALL .on_request = true, .distribution = "uniform", .source = &packages_source
 
-static const struct bench_workload workload_packages_get = {
-    .name = "packages-get",
-    .what = "checksum of a random file of the package database",
-    .order = 40,
-    .unit = "M ops/s",
-    .threads = "2",
-    PACKAGES_ALL,
-    .contenders = "latchkey,mutex,striped,ck_hs,std::map",
-    .can = can_get,
-    .reads_only = true,
-    .mix = {{100, file_get}},
+static const struct bench_workload workloads[] = {
+    {
+        .name = "packages-get",
+        .what = "checksum of a random file of the package database",
+        .order = 40,
+        .unit = "M ops/s",
+        .threads = "2",
+        PACKAGES_ALL,
+        .contenders = "latchkey,mutex,striped,ck_hs,std::map",
+        .needs = NEEDS_GET | NEEDS_SET,
+        .reads_only = true,
+        .mix = {{100, file_get}},
+    },
+    {
+        .name = "packages-prefix",
+        .what = "all files under " PREFIX " of a random file's package",
+        .order = 41,
+        .unit = "M queries/s",
+        .threads = "2",
+        PACKAGES_ALL,
+        .contenders = "latchkey,std::map",
+        .batch = 16,
+        .needs = NEEDS_GET | NEEDS_SET | NEEDS_SCAN,
+        .reads_only = true,
+        .mix = {{100, docs_query}},
+    },
+    {
+        .name = "packages-update",
+        .what = "2 random files updated under 2 locks",
+        .order = 42,
+        .unit = "M commits/s",
+        .threads = "2,8",
+        PACKAGES_ALL,
+        .contenders = "latchkey,striped,versions",
+        .transacts = true,
+        .increment = 2,
+        .needs = NEEDS_GET | NEEDS_SET | NEEDS_COMMIT,
+        .mix = {{100, pair_update}},
+    },
 };
-BENCH_WORKLOAD(workload_packages_get)
-
-static const struct bench_workload workload_packages_prefix = {
-    .name = "packages-prefix",
-    .what = "all files under " PREFIX " of a random file's package",
-    .order = 41,
-    .unit = "M queries/s",
-    .threads = "2",
-    PACKAGES_ALL,
-    .contenders = "latchkey,std::map",
-    .batch = 16,
-    .can = can_query,
-    .reads_only = true,
-    .mix = {{100, docs_query}},
-};
-BENCH_WORKLOAD(workload_packages_prefix)
-
-static const struct bench_workload workload_packages_update = {
-    .name = "packages-update",
-    .what = "2 random files updated under 2 locks",
-    .order = 42,
-    .unit = "M commits/s",
-    .threads = "2,8",
-    PACKAGES_ALL,
-    .contenders = "latchkey,striped,versions",
-    .transacts = true,
-    .increment = 2,
-    .can = can_update,
-    .mix = {{100, pair_update}},
-};
-BENCH_WORKLOAD(workload_packages_update)
+BENCH_WORKLOADS(workloads)

@@ -145,7 +145,7 @@ static void
 other_work(struct actor *actor)
 {
     struct bench_worker *worker = &actor->worker;
-    unsigned kinds = step_can_commit(worker->contender) ? KIND_COUNT : KIND_COMMIT;
+    unsigned kinds = bench_has(worker->contender, NEEDS_COMMIT) ? KIND_COUNT : KIND_COMMIT;
 
     for (unsigned turn = worker->number; !atomic_load(&actor->scene->stop); turn++) {
         enum kind kind = (enum kind)(turn % kinds);
@@ -318,7 +318,7 @@ scene_trials(struct scene *scene)
     for (enum kind kind = KIND_GET; kind < KIND_COUNT; kind++) {
         struct figures figures = {.trials = 0};
         uint64_t refused = others_sum(scene, true);
-        if (kind == KIND_COMMIT && !step_can_commit(scene->contender))
+        if (kind == KIND_COMMIT && !bench_has(scene->contender, NEEDS_COMMIT))
             continue;
         progress_show("parked", scene->contender->name, scene->count);
         for (unsigned i = 0; i < bench_options.repeats * TRIALS_PER_REPEAT; i++)
@@ -460,7 +460,7 @@ parked_run(const struct bench_workload *workload, const struct bench_contender *
 static bool
 can_park(const struct bench_contender *contender)
 {
-    return step_can_set(contender) && contender->store_of == NULL;
+    return contender->store_of == NULL;
 }
 
 static const struct bench_workload workload_parked = {
@@ -470,6 +470,7 @@ static const struct bench_workload workload_parked = {
     .threads = "3",
     .contenders = "latchkey,mutex,rwlock,striped,ck_hs,versions",
     .on_request = true,
+    .needs = NEEDS_GET | NEEDS_SET,
     .can = can_park,
     .run = parked_run,
 };

@@ -6,46 +6,34 @@
  */
 #include "workloads/parts/jobs.h"
 
-static bool
-can_queue(const struct bench_contender *contender)
-{
-    return contender->queue != NULL;
-}
-
-/* The reference for batches is left out: it would be the mutex deque a second time. */
-static bool
-can_queue_singles(const struct bench_contender *contender)
-{
-    return contender->queue != NULL && contender->queue->batch_most == 0;
-}
-
-static const struct bench_workload workload_queue = {
-    .name = "queue",
-    .what = "push, pull, acknowledge jobs of 64 bytes, half of the threads push; for all alike, "
+static const struct bench_workload workloads[] = {
+    {
+        .name = "queue",
+        .what =
+            "push, pull, acknowledge jobs of 64 bytes, half of the threads push; for all alike, "
             "these wait at 4,096 jobs",
-    .order = 70,
-    .threads = "1,2",
-    .contenders = "latchkey,mutex-deque,claims-by-hand,moodycamel",
-    .targets = {{"mutex-deque", 1, 0.8, false, NULL},
-                {"claims-by-hand", 2, 1.4, false, NULL},
-                {"claims-by-hand", 8, 2.5, false, NULL},
-                {"mutex-deque", 2, 1.0, true, NULL}},
-    .can = can_queue_singles,
-    .jobs = 1,
-    JOBS_CALLS,
+        .order = 70,
+        .threads = "1,2",
+        .contenders = "latchkey,mutex-deque,claims-by-hand,moodycamel",
+        .targets = {{"mutex-deque", 1, 0.8, false, NULL},
+                    {"claims-by-hand", 2, 1.4, false, NULL},
+                    {"claims-by-hand", 8, 2.5, false, NULL},
+                    {"mutex-deque", 2, 1.0, true, NULL}},
+        .needs = NEEDS_BATCHES, /* not mutex-singles: the mutex deque a second time */
+        .jobs = 1,
+        JOBS_CALLS,
+    },
+    {
+        .name = "queue-batch16",
+        .what = "the same, 16 jobs in each call; mutex-singles: the mutex deque, 1 job in each",
+        .order = 71,
+        .threads = "1,2",
+        .contenders = "latchkey,mutex-deque,mutex-singles,claims-by-hand",
+        .targets = {{"mutex-deque", 0, 0.8, false, NULL}, {"mutex-singles", 2, 2.0, true, NULL}},
+        .needs = NEEDS_QUEUE,
+        .jobs = QUEUE_BATCH,
+        .batch = 16,
+        JOBS_CALLS,
+    },
 };
-BENCH_WORKLOAD(workload_queue)
-
-static const struct bench_workload workload_queue_batch = {
-    .name = "queue-batch16",
-    .what = "the same, 16 jobs in each call; mutex-singles: the mutex deque, 1 job in each",
-    .order = 71,
-    .threads = "1,2",
-    .contenders = "latchkey,mutex-deque,mutex-singles,claims-by-hand",
-    .targets = {{"mutex-deque", 0, 0.8, false, NULL}, {"mutex-singles", 2, 2.0, true, NULL}},
-    .can = can_queue,
-    .jobs = QUEUE_BATCH,
-    .batch = 16,
-    JOBS_CALLS,
-};
-BENCH_WORKLOAD(workload_queue_batch)
+BENCH_WORKLOADS(workloads)

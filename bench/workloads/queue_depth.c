@@ -193,23 +193,6 @@ depth_run(const struct bench_workload *workload, const struct bench_contender *c
     return good;
 }
 
-static bool
-can_depth(const struct bench_contender *contender)
-{
-    return contender->queue != NULL && contender->queue->claims;
-}
-
-static const struct bench_workload workload_queue_depth = {
-    .name = "queue-depth",
-    .on_request = true,
-    .what = "a cycle of one thread beside 100 and beside --keys jobs in flight",
-    .order = 72,
-    .contenders = "latchkey,claims-by-hand",
-    .can = can_depth,
-    .run = depth_run,
-};
-BENCH_WORKLOAD(workload_queue_depth)
-
 /* ---- queue-lapse ----------------------------------------------------------------------------- */
 
 /* Lets the claims lapse, and pulls until there is nothing more. Returns the longest pull by the
@@ -302,19 +285,24 @@ lapse_run(const struct bench_workload *workload, const struct bench_contender *c
     return good;
 }
 
-static bool
-can_lapse(const struct bench_contender *contender)
-{
-    return contender->queue != NULL && contender->queue->advance != NULL;
-}
-
-static const struct bench_workload workload_queue_lapse = {
-    .name = "queue-lapse",
-    .on_request = true,
-    .what = "--keys claims lapse at once, then single pulls: the longest one",
-    .order = 73,
-    .contenders = "latchkey",
-    .can = can_lapse,
-    .run = lapse_run,
+static const struct bench_workload workloads[] = {
+    {
+        .name = "queue-depth",
+        .on_request = true,
+        .what = "a cycle of one thread beside 100 and beside --keys jobs in flight",
+        .order = 72,
+        .contenders = "latchkey,claims-by-hand",
+        .needs = NEEDS_CLAIMS,
+        .run = depth_run,
+    },
+    {
+        .name = "queue-lapse",
+        .on_request = true,
+        .what = "--keys claims lapse at once, then single pulls: the longest one",
+        .order = 73,
+        .contenders = "latchkey",
+        .needs = NEEDS_ADVANCE,
+        .run = lapse_run,
+    },
 };
-BENCH_WORKLOAD(workload_queue_lapse)
+BENCH_WORKLOADS(workloads)

@@ -5,12 +5,6 @@
  */
 #include "workloads/parts/jobs.h"
 
-static bool
-can_drain(const struct bench_contender *contender)
-{
-    return contender->queue != NULL;
-}
-
 /* The first thread's tally has what was pushed. */
 static bool
 drain_begin(struct bench_run *run)
@@ -54,7 +48,7 @@ static const struct bench_workload workload_queue_drain = {
     .batch = 16,
     .on_request = true,
     .own_pace = true,
-    .can = can_drain,
+    .needs = NEEDS_QUEUE,
     .unit = "M jobs/s",
     .counts_itself = true,
     .begin = drain_begin,

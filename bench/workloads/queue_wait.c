@@ -103,32 +103,26 @@ wait_finish(struct bench_worker *worker)
         job_receive(worker, actor);
 }
 
-static bool
-can_wait(const struct bench_contender *contender)
-{
-    return contender->queue != NULL && contender->queue->pull_wait != NULL;
-}
-
-#define WAIT_ALL                                                                               \
-    .on_request = true, .unit = "k jobs/s", .threads = "1,4",                                  \
-    .contenders = "latchkey,mutex-deque", .can = can_wait, .jobs = 1, .beside = 1, .batch = 1, \
-    .own_pace = true, .counts_itself = true, .times_itself = true, .begin = jobs_begin,        \
+#define WAIT_ALL                                                                                   \
+    .on_request = true, .unit = "k jobs/s", .threads = "1,4",                                      \
+    .contenders = "latchkey,mutex-deque", .needs = NEEDS_WAIT, .jobs = 1, .beside = 1, .batch = 1, \
+    .own_pace = true, .counts_itself = true, .times_itself = true, .begin = jobs_begin,            \
     .end = jobs_end, .finish = wait_finish
 
-static const struct bench_workload workload_queue_wait = {
-    .name = "queue-wait",
-    .what = "from push to pulled by a waiting consumer, the next job after the acknowledgement",
-    .order = 74,
-    WAIT_ALL,
-    .step = wait_step,
+static const struct bench_workload workloads[] = {
+    {
+        .name = "queue-wait",
+        .what = "from push to pulled by a waiting consumer, the next job after the acknowledgement",
+        .order = 74,
+        WAIT_ALL,
+        .step = wait_step,
+    },
+    {
+        .name = "queue-wait-paced",
+        .what = "the same, one job every 200 us: all consumers are asleep",
+        .order = 75,
+        WAIT_ALL,
+        .step = paced_step,
+    },
 };
-BENCH_WORKLOAD(workload_queue_wait)
-
-static const struct bench_workload workload_queue_paced = {
-    .name = "queue-wait-paced",
-    .what = "the same, one job every 200 us: all consumers are asleep",
-    .order = 75,
-    WAIT_ALL,
-    .step = paced_step,
-};
-BENCH_WORKLOAD(workload_queue_paced)
+BENCH_WORKLOADS(workloads)

@@ -169,7 +169,7 @@ static const struct bench_workload workload_size = {
     .order = 4,
     .on_request = true,
     .contenders = "latchkey,tbb-fixed,bound",
-    .can = step_can_get,
+    .needs = NEEDS_GET,
     .run = size_run,
 };
 BENCH_WORKLOAD(workload_size)

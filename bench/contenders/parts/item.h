@@ -60,6 +60,17 @@ item_init(struct item *item, const lk_key *key, lk_bytes value)
     item_write(item, value);
 }
 
+/* Memory of `front` bytes, which are not filled, and an item behind them; NULL: there is none. */
+static inline void *
+item_new(size_t front, const lk_key *key, lk_bytes value)
+{
+    char *memory = malloc(front + item_size(key, value.size));
+
+    if (memory != NULL)
+        item_init((struct item *)(void *)(memory + front), key, value);
+    return memory;
+}
+
 static inline bool
 item_is(const struct item *item, const lk_key *key)
 {

@@ -61,12 +61,11 @@ map_set(struct string_map *map, uint64_t hash, const lk_key *key, lk_bytes value
         entry->version++;
         return true;
     }
-    struct map_entry *fresh = malloc(offsetof(struct map_entry, item) + item_size(key, value.size));
+    struct map_entry *fresh = item_new(offsetof(struct map_entry, item), key, value);
     if (fresh == NULL)
         return false;
     fresh->version = entry != NULL ? entry->version + 1 : 1;
     fresh->capacity = value.size;
-    item_init(&fresh->item, key, value);
     free(entry);
     *slot = (struct map_slot){hash, fresh};
     if (entry != NULL)

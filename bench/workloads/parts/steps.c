@@ -5,33 +5,10 @@
 #include "workloads/parts/steps.h"
 
 bool
-step_can_get(const struct bench_contender *contender)
-{
-    return contender->get != NULL;
-}
-
-bool
-step_can_set(const struct bench_contender *contender)
-{
-    return contender->get != NULL && contender->set != NULL;
-}
-
-bool
-step_can_commit(const struct bench_contender *contender)
-{
-    return contender->read != NULL && contender->commit != NULL && contender->get != NULL;
-}
-
-bool
-step_can_remove(const struct bench_contender *contender)
-{
-    return step_can_set(contender) && contender->remove != NULL;
-}
-
-bool
 step_can_scan(const struct bench_contender *contender)
 {
-    return contender->scan != NULL && data_order_open();
+    (void)contender;
+    return data_order_open();
 }
 
 /* ---- one key --------------------------------------------------------------------------------- */

@@ -10,12 +10,8 @@
 
 #define STEP_SCAN_MOST 100
 
-/* What can be asked of a contender. */
-bool step_can_get(const struct bench_contender *contender);
-bool step_can_set(const struct bench_contender *contender);    /* and get */
-bool step_can_commit(const struct bench_contender *contender); /* and get */
-bool step_can_remove(const struct bench_contender *contender); /* and get and set */
-bool step_can_scan(const struct bench_contender *contender);   /* makes the order ready */
+/* For the `can` of a workload with step_scan: makes the order of the items ready. */
+bool step_can_scan(const struct bench_contender *contender);
 
 /* The value that is found must prove itself. */
 void step_get(struct bench_worker *worker, uint32_t index);
