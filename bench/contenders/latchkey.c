@@ -156,32 +156,28 @@ BENCH_INLINE bool
 client_set(void *handle, const lk_item *put)
 {
     struct client *client = handle;
-    lk_status status;
 
-    LATCHKEY_CALL(status, lk_set(client->db, put, 1));
-    return status == LK_OK;
+    return LATCHKEY_CALL(lk_set(client->db, put, 1)) == LK_OK;
 }
 
 static bool
 client_remove(void *handle, const lk_key *key)
 {
     struct client *client = handle;
-    lk_status status;
 
-    LATCHKEY_CALL(status, lk_delete(client->db, key, 1));
-    return status == LK_OK;
+    return LATCHKEY_CALL(lk_delete(client->db, key, 1)) == LK_OK;
 }
 
 static bool
 client_read(void *handle, const lk_key *keys, size_t count, lk_bytes *values)
 {
     struct client *client = handle;
-    lk_status status;
 
     if (count > BENCH_GROUP)
         return false;
     client->lock_count = count;
-    LATCHKEY_CALL(status, lk_get_locked(client->db, keys, count, client->locks, client->result));
+    lk_status status =
+        LATCHKEY_CALL(lk_get_locked(client->db, keys, count, client->locks, client->result));
     return status == LK_OK && result_values(client, count, values);
 }
 
@@ -190,7 +186,6 @@ client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
 {
     struct client *client = handle;
     lk_item items[BENCH_GROUP];
-    lk_status status;
 
     if (count > BENCH_GROUP)
         return BENCH_FAILED;
@@ -199,8 +194,8 @@ client_commit(void *handle, const lk_key *keys, size_t count, const lk_bytes *va
         items[i].data = values[i];
         items[i].expires_at_ms = 0;
     }
-    LATCHKEY_CALL(status,
-                  lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL));
+    lk_status status = LATCHKEY_CALL(
+        lk_set_atomic(client->db, items, count, client->locks, client->lock_count, NULL));
     return status == LK_OK ? BENCH_COMMITTED : status == LK_RACE ? BENCH_RACED : BENCH_FAILED;
 }
 
@@ -223,20 +218,16 @@ static bool
 client_put_new(void *handle, const lk_item *put)
 {
     struct client *client = handle;
-    lk_status status;
 
-    LATCHKEY_CALL(status, lk_put_if(client->db, put, LK_IF_ABSENT, (lk_bytes){NULL, 0}));
-    return status == LK_OK;
+    return LATCHKEY_CALL(lk_put_if(client->db, put, LK_IF_ABSENT, (lk_bytes){NULL, 0})) == LK_OK;
 }
 
 static bool
 client_add(void *handle, const lk_key *key, int64_t delta)
 {
     struct client *client = handle;
-    lk_status status;
 
-    LATCHKEY_CALL(status, lk_add_at(client->db, key, delta, 0, NULL));
-    return status == LK_OK;
+    return LATCHKEY_CALL(lk_add_at(client->db, key, delta, 0, NULL)) == LK_OK;
 }
 
 static size_t
@@ -294,11 +285,9 @@ static bool
 client_lock(void *handle, const lk_key *key)
 {
     struct client *client = handle;
-    lk_status status;
     lk_lock lock;
 
-    LATCHKEY_CALL(status, lk_get_lock_at(client->db, key, &lock));
-    return status == LK_OK;
+    return LATCHKEY_CALL(lk_get_lock_at(client->db, key, &lock)) == LK_OK;
 }
 
 /* What is retired becomes free once all readers have moved on, which a few rounds show. */

@@ -30,14 +30,16 @@ lk_db *latchkey_db(void *client);
  * memory back, and not too many attempts yet. The pause is over then. */
 bool latchkey_again(lk_status status, unsigned *attempt);
 
-/* Makes a call until it is not to be made again. */
-#define LATCHKEY_CALL(status, call)                \
-    do {                                           \
-        unsigned attempt_ = 0;                     \
-        do                                         \
-            status = call;                         \
-        while (latchkey_again(status, &attempt_)); \
-    } while (0)
+/* Makes a call until it is not to be made again; its status. */
+#define LATCHKEY_CALL(call)                         \
+    ({                                              \
+        unsigned attempt_ = 0;                      \
+        lk_status status_;                          \
+        do                                          \
+            status_ = call;                         \
+        while (latchkey_again(status_, &attempt_)); \
+        status_;                                    \
+    })
 
 /* The counters of contention in an lk_statistics, of any lk_db. */
 bench_contention latchkey_contention;

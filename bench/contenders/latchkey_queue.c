@@ -93,28 +93,25 @@ client_push(void *handle, const struct queue_job *jobs, size_t count)
 {
     struct client *client = handle;
     lk_item items[QUEUE_BATCH];
-    lk_status status;
 
     if (count > QUEUE_BATCH)
         return false;
     for (size_t i = 0; i < count; i++)
         items[i] = (lk_item){{queue_pk, {NULL, 0}}, {&jobs[i], sizeof jobs[i]}, 0};
-    LATCHKEY_CALL(status, lk_queue_push(client->queue->db, items, count, NULL, NULL));
-    return status == LK_OK;
+    return LATCHKEY_CALL(lk_queue_push(client->queue->db, items, count, NULL, NULL)) == LK_OK;
 }
 
 static size_t
 pull_up_to(struct client *client, struct queue_job *jobs, size_t count, int64_t wait_ms)
 {
     lk_pull_options options = LK_PULL_OPTIONS_INIT;
-    lk_status status;
 
     options.pk = queue_pk;
     options.visibility_ms = client->queue->visibility_ms;
     options.max_jobs = count;
     options.wait_ms = wait_ms;
     client->count = 0;
-    LATCHKEY_CALL(status, lk_queue_pull(client->queue->db, &options, client->result));
+    lk_status status = LATCHKEY_CALL(lk_queue_pull(client->queue->db, &options, client->result));
     if (status == LK_EMPTY)
         return 0;
     if (status != LK_OK)
@@ -161,7 +158,6 @@ client_acknowledge(void *handle)
 {
     struct client *client = handle;
     const lk_claim *claims = client->claims;
-    lk_status status;
 
     if (client->count == 1) {
         claims = lk_result_claim(client->result, 0);
@@ -172,8 +168,7 @@ client_acknowledge(void *handle)
             client->claims[i] = *lk_result_claim(client->result, i);
         claims = client->claims;
     }
-    LATCHKEY_CALL(status, lk_queue_acknowledge(client->queue->db, claims, client->count));
-    return status == LK_OK;
+    return LATCHKEY_CALL(lk_queue_acknowledge(client->queue->db, claims, client->count)) == LK_OK;
 }
 
 static size_t

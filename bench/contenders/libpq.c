@@ -6,7 +6,6 @@
  * FOR UPDATE SKIP LOCKED. Expiry and lapses are heeded, as they are by this library.
  * Needs: target latchkey_postgres_static
  */
-#include <latchkey/adapter.h>
 #include <time.h>
 
 #include "contenders/parts/item.h"
@@ -377,21 +376,13 @@ client_bulk_end(void *handle)
 
 /* ---- commits --------------------------------------------------------------------------------- */
 
-static int
-key_compare(const lk_key *left, const lk_key *right)
-{
-    int order = lk_bytes_compare(left->pk, right->pk);
-
-    return order != 0 ? order : lk_bytes_compare(left->sk, right->sk);
-}
-
 /* The places of the keys in their order. */
 static void
 keys_order(const lk_key *keys, size_t count, size_t *order)
 {
     for (size_t i = 0; i < count; i++) {
         size_t at = i;
-        for (; at > 0 && key_compare(&keys[order[at - 1]], &keys[i]) > 0; at--)
+        for (; at > 0 && bench_key_compare(&keys[order[at - 1]], &keys[i]) > 0; at--)
             order[at] = order[at - 1];
         order[at] = i;
     }

@@ -39,6 +39,14 @@ extern struct bench_expected bench_expected;
 
 /* ---- a store --------------------------------------------------------------------------------- */
 
+static inline int
+bench_key_compare(const lk_key *left, const lk_key *right)
+{
+    int order = lk_bytes_compare(left->pk, right->pk);
+
+    return order != 0 ? order : lk_bytes_compare(left->sk, right->sk);
+}
+
 enum bench_commit { BENCH_COMMITTED, BENCH_RACED, BENCH_FAILED };
 
 /* Of one store, since it was opened. */

@@ -40,6 +40,10 @@ size_t data_load(const struct bench_source *source, const struct bench_contender
 size_t data_count(const struct bench_source *source);
 uint64_t data_verify(const struct bench_source *source, const struct bench_contender *contender,
                      void *client, size_t first, size_t step, size_t end, uint64_t *sum);
+/* The numbers of every `step`-th item below `end`, from the first index on, as a client of its own
+ * reads them. Adds to `wrong` those that cannot be read or do not prove themselves. */
+uint64_t data_sum(const struct bench_contender *contender, void *store, size_t first, size_t step,
+                  size_t end, uint64_t *wrong);
 void data_key_name(size_t index, char *text, size_t size);
 
 /* The text of all pks, one after the other. [const] after data_source.open */

@@ -4,7 +4,6 @@
  */
 #include "page/facts.h"
 
-#include "page/tables.h"
 #include "page/text.h"
 #include "record/statistics.h"
 
@@ -352,5 +351,4 @@ facts_tell(cJSON *root, const struct record *record, const struct duel *duels)
     doubts_add(root, record);
     cJSON_ArrayForEach(object, cJSON_GetObjectItem(root, "workloads"))
         workload_judge(object, record, duels);
-    tables_tell(root, record, duels);
 }

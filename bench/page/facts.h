@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the page says beyond the record: who is ahead, what that adds up to, what makes it doubtful,
- * and the texts of its tables. All of it is members that are added to the record's JSON.
+ * What the page says beyond the record: who is ahead, what that adds up to, what makes it doubtful.
+ * All of it is members that are added to the record's JSON, as are the texts of tables (tables.h).
  *
  * A row is ahead or behind where the workload's subject and it have enough repeats that do not
  * overlap (statistics_judge); with a fixed rate p99 is compared, else the rate. A workload is ahead
@@ -25,6 +25,12 @@ struct duel {
     bool tested, rival; /* enough repeats for a verdict; the row is of no contender of ours */
 };
 
+/* Whether the row has a rate. */
+bool row_measured(const struct record_row *row);
+
+/* How a standing is shown: `kind`, `sign`, `word`. */
+void standing_add(cJSON *object, enum standing standing);
+
 /* One for each row, for free(). NULL: out of memory. */
 struct duel *duels_fight(const struct record *record);
 
@@ -32,7 +38,7 @@ struct duel *duels_fight(const struct record *record);
  * `standing`. This is what the page's script sees. */
 void facts_judge(cJSON *root, const struct record *record, const struct duel *duels);
 
-/* Then what the template alone needs: texts of rows, rows of workloads, `verdict`, `doubts`. */
+/* Then what the template alone needs: `verdict`, `doubts`, and the words of each workload. */
 void facts_tell(cJSON *root, const struct record *record, const struct duel *duels);
 
 #endif

@@ -6,11 +6,10 @@
  * as JSON. Verdict and tables are there without the script.
  */
 #include "bench_page.h"
-#include "page/facts.h"
+#include "page/tables.h"
 #include "page/template.h"
 #include "record/output.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +52,7 @@ page_write(FILE *out, const struct record *record)
     }
     if (safe != NULL) {
         facts_tell(root, record, duels);
+        tables_tell(root, record, duels);
         cJSON_AddItemToObject(root, "json", cJSON_CreateStringReference(safe));
         text_add(root, "style", page_css);
         text_add(root, "script", page_js);
@@ -62,20 +62,11 @@ page_write(FILE *out, const struct record *record)
     free(safe);
     free(json);
     free(duels);
-    return good && !ferror(out);
+    return good;
 }
 
 bool
 report_html(const struct record *record, const char *path)
 {
-    struct output output;
-
-    errno = 0;
-    bool good = output_open(&output, path);
-    if (good)
-        good = output_close(&output, page_write(output.file, record));
-    if (!good)
-        fprintf(stderr, "latchkey-bench: %s: %s\n", path,
-                errno != 0 ? strerror(errno) : "could not be written");
-    return good;
+    return output_write(path, page_write, record);
 }

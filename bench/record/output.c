@@ -5,10 +5,17 @@
 #include "record/output.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool
+struct output {
+    FILE *file;       /* NULL: it could not be opened */
+    const char *path; /* where it is to be */
+    char beside[4096];
+};
+
+static bool
 output_open(struct output *output, const char *path)
 {
     struct stat status;
@@ -30,11 +37,11 @@ output_open(struct output *output, const char *path)
     return output->file != NULL;
 }
 
-bool
+/* Puts the file into its place if `good`, else takes it away. False: not there, and errno says why
+ * (0: nobody knows). */
+static bool
 output_close(struct output *output, bool good)
 {
-    if (output->file == NULL)
-        return false;
     good = good && !ferror(output->file);
     good = fclose(output->file) == 0 && good;
     output->file = NULL;
@@ -45,5 +52,19 @@ output_close(struct output *output, bool good)
     int why = errno;
     unlink(output->beside);
     errno = why;
+    return false;
+}
+
+bool
+output_write(const char *path, bool (*write)(FILE *file, const struct record *record),
+             const struct record *record)
+{
+    struct output output;
+
+    errno = 0;
+    if (output_open(&output, path) && output_close(&output, write(output.file, record)))
+        return true;
+    fprintf(stderr, "latchkey-bench: %s: %s\n", path,
+            errno != 0 ? strerror(errno) : "could not be written");
     return false;
 }

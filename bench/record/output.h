@@ -7,20 +7,12 @@
 #ifndef BENCH_OUTPUT_H
 #define BENCH_OUTPUT_H
 
-#include <stdbool.h>
+#include "record/record.h"
+
 #include <stdio.h>
 
-struct output {
-    FILE *file;       /* NULL: it could not be opened */
-    const char *path; /* where it is to be */
-    char beside[4096];
-};
-
-/* False: it could not be opened, and errno says why. `path` stays with the caller until the end. */
-bool output_open(struct output *output, const char *path);
-
-/* Puts the file into its place if `good`, else takes it away. False: not there, and errno says why
- * (0: nobody knows). Also of one that could not be opened. */
-bool output_close(struct output *output, bool good);
+/* Has `write` write a record into the file. False: it is not there, and stderr says why. */
+bool output_write(const char *path, bool (*write)(FILE *file, const struct record *record),
+                  const struct record *record);
 
 #endif

@@ -5,7 +5,6 @@
 #include "record/output.h"
 #include "record/record.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,21 +38,19 @@ row_write(FILE *file, const struct record_row *row)
     }
 }
 
+static bool
+rows_write(FILE *file, const struct record *record)
+{
+    fputs("workload,distribution,contender,threads,repeat,operations_per_second,p50_ns,p99_ns,"
+          "p999_ns,maximum_ns,jain,slowest,partial\r\n",
+          file);
+    for (size_t i = 0; i < record->row_count; i++)
+        row_write(file, record->rows[i]);
+    return true;
+}
+
 bool
 report_csv(const struct record *record, const char *path)
 {
-    struct output output;
-    bool good = output_open(&output, path);
-
-    if (good) {
-        fputs("workload,distribution,contender,threads,repeat,operations_per_second,p50_ns,p99_ns,"
-              "p999_ns,maximum_ns,jain,slowest,partial\r\n",
-              output.file);
-        for (size_t i = 0; i < record->row_count; i++)
-            row_write(output.file, record->rows[i]);
-        good = output_close(&output, true);
-    }
-    if (!good)
-        fprintf(stderr, "latchkey-bench: %s: %s\n", path, strerror(errno));
-    return good;
+    return output_write(path, rows_write, record);
 }

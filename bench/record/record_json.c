@@ -312,21 +312,20 @@ record_json_text(const struct record *record)
     return text;
 }
 
+static bool
+text_write(FILE *file, const struct record *record)
+{
+    char *text = record_json_text(record);
+    bool good = text != NULL && fputs(text, file) >= 0 && fputc('\n', file) != EOF;
+
+    free(text);
+    return good;
+}
+
 bool
 report_json(const struct record *record, const char *path)
 {
-    char *text = record_json_text(record);
-    struct output output;
-    bool good = text != NULL && output_open(&output, path);
-
-    if (good) {
-        good = fputs(text, output.file) >= 0 && fputc('\n', output.file) != EOF;
-        good = output_close(&output, good);
-    }
-    free(text);
-    if (!good)
-        fprintf(stderr, "latchkey-bench: %s: %s\n", path, strerror(errno));
-    return good;
+    return output_write(path, text_write, record);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -37,20 +37,9 @@ static size_t file_count;
 /* ---- the database ---------------------------------------------------------------------------- */
 
 static int
-bytes_compare(lk_bytes a, lk_bytes b)
-{
-    int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
-
-    return order != 0 ? order : a.size < b.size ? -1 : a.size > b.size;
-}
-
-static int
 file_compare(const void *left, const void *right)
 {
-    const struct file *a = left, *b = right;
-    int order = bytes_compare(a->key.pk, b->key.pk);
-
-    return order != 0 ? order : bytes_compare(a->key.sk, b->key.sk);
+    return bench_key_compare(&((const struct file *)left)->key, &((const struct file *)right)->key);
 }
 
 /* The files of one package. False: out of memory. */
@@ -215,7 +204,7 @@ file_get(struct bench_worker *worker, uint32_t index)
 static bool
 file_is_doc(const struct file *file, lk_bytes package)
 {
-    return bytes_compare(file->key.pk, package) == 0 && file->key.sk.size >= strlen(PREFIX) &&
+    return lk_bytes_compare(file->key.pk, package) == 0 && file->key.sk.size >= strlen(PREFIX) &&
            memcmp(file->key.sk.data, PREFIX, strlen(PREFIX)) == 0;
 }
 
@@ -230,7 +219,7 @@ prefix_visit(void *context, lk_bytes sk, lk_bytes value)
     struct prefix_state *state = context;
     uint64_t revision;
 
-    if (state->next == files + file_count || bytes_compare(sk, state->next->key.sk) != 0 ||
+    if (state->next == files + file_count || lk_bytes_compare(sk, state->next->key.sk) != 0 ||
         !value_proves(state->next, value, &revision))
         state->wrong++;
     else
