@@ -429,10 +429,12 @@ latchkey_like(struct bench_contender *contender)
     contender->order = own.order;
     contender->ours = own.ours;
     contender->open = own.open;
-    contender->close = own.close;
-    contender->attach = own.attach;
+    if (own.close != NULL) {
+        contender->close = own.close;
+        contender->attach = own.attach;
+        contender->contention = own.contention;
+    }
     contender->misses = own.misses;
-    contender->contention = own.contention;
     contender->settle = NULL;
     contender->counters = NULL;
     contender->queue = NULL;

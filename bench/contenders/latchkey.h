@@ -20,8 +20,9 @@ int64_t latchkey_clock(void *queue); /* an lk_clock, of a queue */
 /* All but `open` is the same for any database behind a lk_db. */
 extern const struct bench_contender contender_latchkey;
 
-/* Makes a contender that is like `latchkey` on another handle, and adds it. What it opens is not an
- * lk_db of its own, so it comes with `open`, `close` and `attach`, which calls latchkey_attach. */
+/* Makes a contender that is like `latchkey` on another handle, and adds it. One whose `open` gives
+ * something else than an lk_db comes with its `close`, `contention` and `attach`, which calls
+ * latchkey_attach. */
 void latchkey_like(struct bench_contender *contender);
 void *latchkey_attach(void *db);
 lk_db *latchkey_db(void *client);

@@ -376,21 +376,12 @@ adapter_open(void)
     return status == LK_OK ? db : NULL;
 }
 
-static void
-adapter_close(void *db)
-{
-    lk_close(db);
-}
-
 static struct bench_contender contender_adapter = {
     .name = "latchkey-lmdb",
     .what = "this library on LMDB, no wait for the disk",
     .order = 40,
     .ours = true,
     .open = adapter_open,
-    .close = adapter_close,
-    .attach = latchkey_attach,
-    .contention = latchkey_contention,
 };
 
 __attribute__((constructor)) static void

@@ -145,21 +145,16 @@ client_acknowledge(void *client)
     .acknowledge = client_acknowledge
 
 static const struct queue_operations deque_queue = {DEQUE_CALLS};
-
-static const struct bench_contender contender_mutex_deque = {
-    .name = "mutex-deque",
-    .what = "queue: a mutex, a condition, a ring that grows; no claims",
-    .order = 50,
-    .queue = &deque_queue,
-};
-BENCH_CONTENDER(contender_mutex_deque)
-
 static const struct queue_operations singles_queue = {.batch_most = 1, DEQUE_CALLS};
 
-static const struct bench_contender contender_mutex_singles = {
-    .name = "mutex-singles",
-    .what = "queue: mutex-deque with one job in each call, beside batches of the others",
-    .order = 51,
-    .queue = &singles_queue,
+static const struct bench_contender contenders[] = {
+    {.name = "mutex-deque",
+     .what = "queue: a mutex, a condition, a ring that grows; no claims",
+     .order = 50,
+     .queue = &deque_queue},
+    {.name = "mutex-singles",
+     .what = "queue: mutex-deque with one job in each call, beside batches of the others",
+     .order = 51,
+     .queue = &singles_queue},
 };
-BENCH_CONTENDER(contender_mutex_singles)
+BENCH_CONTENDERS(contenders)

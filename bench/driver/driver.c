@@ -13,6 +13,7 @@
  */
 #include "driver/driver.h"
 
+#include "driver/loops.h"
 #include "driver/options.h"
 #include "driver/pin.h"
 #include "driver/schedule.h"
@@ -48,6 +49,7 @@ struct runner {
 /* The part of a run that workloads see comes first. */
 struct team {
     struct bench_run run;
+    bench_loop *step; /* what a thread does, so many times */
     _Alignas(BENCH_LINE) _Atomic int phase;
     _Alignas(BENCH_LINE) _Atomic unsigned gathered;
     _Atomic bool attached;
@@ -142,6 +144,14 @@ mix_step(struct bench_worker *worker, size_t count)
     }
 }
 
+static bench_loop *
+step_of(const struct bench_workload *workload, const struct bench_contender *contender)
+{
+    if (workload->step != NULL)
+        return workload->step;
+    return workload->loop != LOOP_NONE ? loop_of(contender, workload->loop) : mix_step;
+}
+
 /* How many operations a step is. */
 static size_t
 step_weight(const struct bench_workload *workload)
@@ -157,7 +167,7 @@ runner_steps(struct runner *runner, size_t count)
 
     if (count == 0)
         return;
-    (workload->step != NULL ? workload->step : mix_step)(worker, count);
+    team_of(worker->run)->step(worker, count);
     if (!workload->counts_itself)
         worker->done += count * step_weight(workload);
 }
@@ -517,6 +527,7 @@ run_here(const struct bench_workload *workload, const struct driver_streams *str
                                 .contention = contender->contention,
                                 .threads = threads + workload->beside,
                                 .asides = workload->beside},
+                        .step = step_of(workload, contender),
                         .attached = true,
                         .rated = bench_options.rate > 0 && !workload->own_pace};
     size_t size = team.run.threads * sizeof(struct runner);

@@ -30,8 +30,15 @@ plain_set(struct bench_worker *worker, size_t count)
 
 static const struct bench_loops plain_loops = {plain_get, plain_get_many, plain_set50, plain_set};
 
-const struct bench_loops *
-loops_of(const struct bench_contender *contender)
+bench_loop *
+loop_of(const struct bench_contender *contender, enum bench_loop_kind kind)
 {
-    return contender->loops != NULL ? contender->loops : &plain_loops;
+    const struct bench_loops *of = contender->loops != NULL ? contender->loops : &plain_loops;
+    bench_loop *const loops[] = {[LOOP_NONE] = NULL,
+                                 [LOOP_GET] = of->get,
+                                 [LOOP_GET_MANY] = of->get_many,
+                                 [LOOP_SET50] = of->set50,
+                                 [LOOP_SET] = of->set};
+
+    return loops[kind];
 }

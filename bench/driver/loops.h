@@ -146,7 +146,7 @@ loop_get_many(struct bench_worker *worker, size_t count, bench_get *get, bench_g
     }                                                             \
     static const struct bench_loops name = {name##_get, name##_get_many, name##_set50, name##_set};
 
-/* The contender's loops, or some that call its functions through its table. */
-const struct bench_loops *loops_of(const struct bench_contender *contender);
+/* The contender's loop, or one that calls its functions through its table. NULL: LOOP_NONE. */
+bench_loop *loop_of(const struct bench_contender *contender, enum bench_loop_kind kind);
 
 #endif

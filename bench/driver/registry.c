@@ -38,7 +38,8 @@ bench_workload_add(const struct bench_workload *workload)
     for (size_t i = 0; i < BENCH_MIX_MAX; i++)
         percent += workload->mix[i].percent;
     assert(at < BENCH_WORKLOADS_MAX);
-    assert((percent == 100 || workload->step != NULL || workload->run != NULL) &&
+    assert((percent == 100 || workload->loop != LOOP_NONE || workload->step != NULL ||
+            workload->run != NULL) &&
            "a mix is one of all operations");
     for (; at > 0 && bench_workloads[at - 1]->order > workload->order; at--)
         bench_workloads[at] = bench_workloads[at - 1];

@@ -173,22 +173,28 @@ driver_stores_close(void)
     store_count = 0;
 }
 
+uint64_t
+driver_look(const struct bench_source *source, const struct bench_contender *contender, void *store,
+            size_t first, size_t step, size_t end, uint64_t *sum)
+{
+    void *client = contender->attach(store);
+
+    if (client == NULL)
+        return 1;
+    uint64_t wrong = source->verify(source, contender, client, first, step, end, sum);
+    contender->detach(client);
+    return wrong;
+}
+
 static void
 store_verify(struct task *task, size_t index)
 {
     struct driver_store *store = task->stores[0];
-    const struct bench_contender *contender = store->contender;
-    void *client = contender->attach(store->handle);
     uint64_t sum = 0;
 
-    if (client == NULL) {
-        atomic_fetch_add(&task->wrong, 1);
-        return;
-    }
-    atomic_fetch_add(&task->wrong, store->source->verify(store->source, contender, client, index,
-                                                         task->count, task->end, &sum));
+    atomic_fetch_add(&task->wrong, driver_look(store->source, store->contender, store->handle,
+                                               index, task->count, task->end, &sum));
     atomic_fetch_add(&task->sum, sum);
-    contender->detach(client);
 }
 
 uint64_t

@@ -157,6 +157,9 @@ enum bench_requests {
     REQUESTS_ALL_ORDERED /* the same, one partition after the other */
 };
 
+/* What is done by a loop that is compiled into the contender (loops.h). */
+enum bench_loop_kind { LOOP_NONE, LOOP_GET, LOOP_GET_MANY, LOOP_SET50, LOOP_SET };
+
 /* What a contender must have for a workload to run on it, added up. */
 enum bench_needs {
     NEEDS_GET = 1,
@@ -211,7 +214,8 @@ struct bench_workload {
 
     unsigned needs;                                       /* of enum bench_needs */
     bool (*can)(const struct bench_contender *contender); /* NULL: who has these can */
-    struct bench_mix mix[BENCH_MIX_MAX];                  /* what is done, or: */
+    enum bench_loop_kind loop;                            /* what is done, or: */
+    struct bench_mix mix[BENCH_MIX_MAX];                  /* or: */
     /* Does `count` operations. Called again and again until the driver has enough. */
     void (*step)(struct bench_worker *worker, size_t count);
 

@@ -55,13 +55,10 @@ ask_cold(struct bench_worker *worker, uint32_t index)
 static bool
 hot_begin(struct bench_run *run)
 {
-    void *client = run->contender->attach(run->store);
     uint64_t sum = 0;
 
-    if (client == NULL || data_verify(&hot_source, run->contender, client, 0, 1, HOT, &sum) != 0)
+    if (driver_look(&hot_source, run->contender, run->store, 0, 1, HOT, &sum) != 0)
         run->result->fault = "the hot items could not be read";
-    if (client != NULL)
-        run->contender->detach(client);
     return run->result->fault == NULL;
 }
 

@@ -37,12 +37,6 @@ load_fixed(struct bench_worker *worker)
     return count * (worker->number + 1) / worker->run->threads - first;
 }
 
-static void
-load_step(struct bench_worker *worker, size_t count)
-{
-    loops_of(worker->contender)->set(worker, count);
-}
-
 static long
 own_switches(void)
 {
@@ -56,11 +50,12 @@ own_switches(void)
 static void
 load_step_timed(struct bench_worker *worker, size_t count)
 {
+    bench_loop *set = loop_of(worker->contender, LOOP_SET);
     long switches = own_switches();
     uint64_t stalls = 0, last = bench_now_ns();
 
     for (; count > 0; count--) {
-        loops_of(worker->contender)->set(worker, 1);
+        set(worker, 1);
         uint64_t now = bench_now_ns();
         worker_took(worker, last, now);
         stalls += now - last >= STALL_NS;
@@ -74,17 +69,13 @@ load_step_timed(struct bench_worker *worker, size_t count)
 static void
 load_end(struct bench_run *run)
 {
-    void *client = run->contender->attach(run->store);
     size_t count = data_source.count(&data_source), step = count / LOAD_LOOKS + 1;
     uint64_t sum = 0;
 
-    if (client == NULL ||
-        data_verify(&data_source, run->contender, client, 0, step, count, &sum) != 0)
+    if (driver_look(&data_source, run->contender, run->store, 0, step, count, &sum) != 0)
         run->result->fault = "items that were loaded and are not there";
-    if (client != NULL && run->contender->outlives) {
-        run->contender->detach(client);
+    if (run->contender->outlives)
         run->contender->close(run->store);
-    }
 }
 
 static void
@@ -113,7 +104,7 @@ latency_more(const struct bench_workload *workload, unsigned threads,
 #define LOAD_RATE                                                                     \
     .contenders = "latchkey,std::map",                                                \
     .targets = {{"std::map", 0, 0.5, false, NULL}, {"std::map", 1, 1.0, true, NULL}}, \
-    .step = load_step
+    .loop = LOOP_SET
 
 static const struct bench_workload workloads[] = {
     {

@@ -9,7 +9,6 @@
  * that keeps something of what it removed gets slower or larger. A key that was removed must not
  * be found, one that was put back must.
  */
-#include "driver/loops.h"
 #include "workloads/parts/steps.h"
 
 #include <stdatomic.h>
@@ -48,12 +47,6 @@ put_new_step(struct bench_worker *worker, size_t count)
         const lk_item *item = &requests->items[requests->at++ & requests->mask];
         worker->counts.failed += !worker->contender->put_new(worker->client, item);
     }
-}
-
-static void
-insert_step(struct bench_worker *worker, size_t count)
-{
-    loops_of(worker->contender)->set(worker, count);
 }
 
 #define INSERTS_PER_S 2e6
@@ -244,7 +237,7 @@ static const struct bench_workload workloads[] = {
         .fill = INSERTS_PER_S,
         .targets = {{"std::map", 2, 1.2, false, NULL}},
         .needs = NEEDS_SCAN | NEEDS_GET | NEEDS_SET | NEEDS_REMOVE,
-        .step = insert_step,
+        .loop = LOOP_SET,
         .fixed = insert_fixed,
         .finish = insert_finish,
     },

@@ -3,30 +3,11 @@
  * Single keys: get, mixtures of get and set, and 16 gets at once. The loops are compiled into the
  * contenders (loops.h); every value that is read proves itself.
  */
-#include "driver/loops.h"
 #include "workloads/parts/steps.h"
 
 #define POINT_BATCH 512 /* operations between looks at the clock */
 #define POINT_LOOKS 256 /* whole values that are looked at after a run */
 #define BEST_MAPS "tbb-map,tbb-fixed,libcuckoo,urcu,ck_hs,bound"
-
-static void
-get_step(struct bench_worker *worker, size_t count)
-{
-    loops_of(worker->contender)->get(worker, count);
-}
-
-static void
-get_many_step(struct bench_worker *worker, size_t count)
-{
-    loops_of(worker->contender)->get_many(worker, count);
-}
-
-static void
-set50_step(struct bench_worker *worker, size_t count)
-{
-    loops_of(worker->contender)->set50(worker, count);
-}
 
 /* Whether all bytes of a value are those of data_value: nothing but zeros between its numbers. */
 static bool
@@ -83,7 +64,7 @@ static const struct bench_workload workloads[] = {
                     {"bound", 2, 0.65, true, "latchkey-into"}},
         .needs = NEEDS_GET,
         .reads_only = true,
-        .step = get_step,
+        .loop = LOOP_GET,
     },
     {
         .name = "get-in-cache",
@@ -98,7 +79,7 @@ static const struct bench_workload workloads[] = {
         .targets = {{"tbb-fixed", 2, 1.4, false, "latchkey-into"}},
         .needs = NEEDS_GET,
         .reads_only = true,
-        .step = get_step,
+        .loop = LOOP_GET,
     },
     {
         .name = "get-many",
@@ -114,7 +95,7 @@ static const struct bench_workload workloads[] = {
         .targets = {{"ck_hs", 2, 4.5, false, NULL}, {"bound", 2, 0.8, true, NULL}},
         .needs = NEEDS_GET,
         .reads_only = true,
-        .step = get_many_step,
+        .loop = LOOP_GET_MANY,
     },
     {
         .name = "set50",
@@ -130,7 +111,7 @@ static const struct bench_workload workloads[] = {
                     {"ck_hs", 2, 1.6, false, NULL},
                     {"tbb-fixed", 2, 1.0, true, NULL}},
         .needs = NEEDS_GET | NEEDS_SET,
-        .step = set50_step,
+        .loop = LOOP_SET50,
     },
 };
 BENCH_WORKLOADS(workloads)

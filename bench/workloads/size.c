@@ -4,7 +4,6 @@
  * time. One thread; all contenders of a size in turn. The cost of one more decimal is fitted to
  * the sizes from SIZE_FITTED on, which are in no cache.
  */
-#include "driver/loops.h"
 #include "driver/report.h"
 #include "record/statistics.h"
 #include "workloads/parts/steps.h"
@@ -34,19 +33,13 @@ struct size_line {
     double more; /* for ten times the items */
 };
 
-static void
-size_step(struct bench_worker *worker, size_t count)
-{
-    loops_of(worker->contender)->get(worker, count);
-}
-
 /* What the driver is given: not in the registry. */
 static const struct bench_workload size_get = {
     .name = "get-size",
     .requests = REQUESTS_READ,
     .batch = 512,
     .own_pace = true,
-    .step = size_step,
+    .loop = LOOP_GET,
 };
 
 /* All contenders with stores of one size. False: something was wrong. */
