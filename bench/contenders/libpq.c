@@ -6,6 +6,7 @@
  * FOR UPDATE SKIP LOCKED. Expiry and lapses are heeded, as they are by this library.
  * Needs: target latchkey_postgres_static
  */
+#include <endian.h>
 #include <time.h>
 
 #include "contenders/parts/item.h"
@@ -87,29 +88,22 @@ bytes_add(struct parameters *p, lk_bytes bytes)
     p->sizes[p->count++] = (int)bytes.size;
 }
 
-static void
-number_put(char bytes[8], int64_t number)
-{
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (char)((uint64_t)number >> (56 - 8 * i));
-}
-
 static int64_t
 number_get(const char *bytes)
 {
-    uint64_t number = 0;
+    uint64_t number;
 
-    for (int i = 0; i < 8; i++)
-        number = number << 8 | (unsigned char)bytes[i];
-    return (int64_t)number;
+    memcpy(&number, bytes, sizeof number);
+    return (int64_t)be64toh(number);
 }
 
 static void
 number_add(struct parameters *p, int64_t number)
 {
-    number_put(p->numbers[p->count], number);
-    p->values[p->count] = p->numbers[p->count];
-    p->sizes[p->count++] = 8;
+    uint64_t bytes = htobe64((uint64_t)number);
+
+    p->values[p->count] = memcpy(p->numbers[p->count], &bytes, sizeof bytes);
+    p->sizes[p->count++] = sizeof bytes;
 }
 
 static void
@@ -317,10 +311,11 @@ client_remove(void *client, const lk_key *key)
 static char *
 field_put(char *to, lk_bytes bytes)
 {
-    for (int i = 0; i < 4; i++)
-        *to++ = (char)(bytes.size >> (24 - 8 * i));
-    memcpy(to, bytes.data, bytes.size);
-    return to + bytes.size;
+    uint32_t size = htobe32((uint32_t)bytes.size);
+
+    memcpy(to, &size, sizeof size);
+    memcpy(to + sizeof size, bytes.data, bytes.size);
+    return to + sizeof size + bytes.size;
 }
 
 static bool

@@ -74,9 +74,8 @@ data_load(const struct bench_source *source, const struct bench_contender *conte
     return done == count ? count : 0;
 }
 
-/* Adds the number of one item. False: it cannot be read, or does not prove itself. */
-static bool
-number_add(const struct bench_contender *contender, void *client, size_t index, uint64_t *sum)
+bool
+data_read(const struct bench_contender *contender, void *client, size_t index, uint64_t *sum)
 {
     struct data_text text;
     lk_key key = data_key(index, &text);
@@ -93,11 +92,11 @@ uint64_t
 data_verify(const struct bench_source *source, const struct bench_contender *contender,
             void *client, size_t first, size_t step, size_t end, uint64_t *sum)
 {
-    size_t count = data_count(source);
+    size_t count = source->count(source);
     uint64_t wrong = 0;
 
     for (size_t i = first; i < end; i += step)
-        wrong += !number_add(contender, client, random_scatter(i, count), sum);
+        wrong += !source->read(contender, client, random_scatter(i, count), sum);
     return wrong;
 }
 
@@ -110,7 +109,7 @@ data_sum(const struct bench_contender *contender, void *store, size_t first, siz
 
     *wrong += client == NULL;
     for (size_t i = first; client != NULL && i < end; i += step)
-        *wrong += !number_add(contender, client, i, &sum);
+        *wrong += !data_read(contender, client, i, &sum);
     if (client != NULL)
         contender->detach(client);
     return sum;

@@ -31,20 +31,25 @@ extern const struct bench_source data_thousand_source;
 extern const struct bench_source data_few_source;
 
 /* What a source of synthetic data is made of, beside its name and its number of items. */
-#define DATA_CALLS                                                                    \
-    .open = data_open, .load = data_load, .count = data_count, .verify = data_verify, \
+#define DATA_CALLS                                                                \
+    .open = data_open, .load = data_load, .count = data_count, .read = data_read, \
     .key_name = data_key_name
 bool data_open(const char **why);
 size_t data_load(const struct bench_source *source, const struct bench_contender *contender,
                  void *client);
 size_t data_count(const struct bench_source *source);
+bool data_read(const struct bench_contender *contender, void *client, size_t index, uint64_t *sum);
+void data_key_name(size_t index, char *text, size_t size);
+
+/* Looks at items of any source from the rank `first` on in steps of `step`, before the rank `end`;
+ * ranks are those of distributions. Adds the items' numbers to `sum`. Returns how many are wrong. */
 uint64_t data_verify(const struct bench_source *source, const struct bench_contender *contender,
                      void *client, size_t first, size_t step, size_t end, uint64_t *sum);
+
 /* The numbers of every `step`-th item below `end`, from the first index on, as a client of its own
  * reads them. Adds to `wrong` those that cannot be read or do not prove themselves. */
 uint64_t data_sum(const struct bench_contender *contender, void *store, size_t first, size_t step,
                   size_t end, uint64_t *wrong);
-void data_key_name(size_t index, char *text, size_t size);
 
 /* The text of all pks, one after the other. [const] after data_source.open */
 extern const char (*data_pks)[BENCH_KEY_SIZE];

@@ -62,8 +62,8 @@ void driver_stores_close(void);
 /* The i-th store that was asked for; NULL: no more. */
 struct driver_store *driver_store_at(size_t i);
 
-/* Looks at items of a store with a client of its own, as a source's `verify` does. Returns how many
- * are wrong; one, where there is no client. */
+/* Looks at items of a store with a client of its own, as data_verify does. Returns how many are
+ * wrong; one, where there is no client. */
 uint64_t driver_look(const struct bench_source *source, const struct bench_contender *contender,
                      void *store, size_t first, size_t step, size_t end, uint64_t *sum);
 

@@ -3,6 +3,7 @@
  * The stores of the driver: each contender is loaded once for each source, several at once, one
  * thread each; looked at as a whole by several threads; closed at the end.
  */
+#include "driver/data.h"
 #include "driver/driver.h"
 
 #include <assert.h>
@@ -181,7 +182,7 @@ driver_look(const struct bench_source *source, const struct bench_contender *con
 
     if (client == NULL)
         return 1;
-    uint64_t wrong = source->verify(source, contender, client, first, step, end, sum);
+    uint64_t wrong = data_verify(source, contender, client, first, step, end, sum);
     contender->detach(client);
     return wrong;
 }

@@ -43,10 +43,10 @@ struct bench_source {
     size_t (*load)(const struct bench_source *source, const struct bench_contender *contender,
                    void *client);
     size_t (*count)(const struct bench_source *source);
-    /* Looks at items from the rank `first` on in steps of `step`, before the rank `end`; ranks are
-     * those of distributions. Adds the items' numbers to `sum`. Returns how many are wrong. */
-    uint64_t (*verify)(const struct bench_source *source, const struct bench_contender *contender,
-                       void *client, size_t first, size_t step, size_t end, uint64_t *sum);
+    /* Reads the item with an index, and adds the number of its value to `sum`. False: it cannot be
+     * read, or does not prove itself. */
+    bool (*read)(const struct bench_contender *contender, void *client, size_t index,
+                 uint64_t *sum);
     /* The key with an index, for people. */
     void (*key_name)(size_t index, char *text, size_t size);
 };

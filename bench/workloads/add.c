@@ -25,25 +25,19 @@ counters_load(const struct bench_source *source, const struct bench_contender *c
     return done == source->items ? done : 0;
 }
 
-static uint64_t
-counters_verify(const struct bench_source *source, const struct bench_contender *contender,
-                void *client, size_t first, size_t step, size_t end, uint64_t *sum)
+static bool
+counter_read(const struct bench_contender *contender, void *client, size_t index, uint64_t *sum)
 {
     struct data_text text;
-    uint64_t wrong = 0, number = 0;
+    lk_key key = data_key(index, &text);
+    lk_bytes value;
+    uint64_t number;
 
-    (void)source;
-    for (size_t i = first; i < end; i += step) {
-        lk_key key = data_key(i, &text);
-        lk_bytes value;
-        if (!contender->get(client, &key, &value) || value.size != sizeof number) {
-            wrong++;
-            continue;
-        }
-        memcpy(&number, value.data, sizeof number);
-        *sum += number;
-    }
-    return wrong;
+    if (!contender->get(client, &key, &value) || value.size != sizeof number)
+        return false;
+    memcpy(&number, value.data, sizeof number);
+    *sum += number;
+    return true;
 }
 
 static const struct bench_source counters_source = {
@@ -52,7 +46,7 @@ static const struct bench_source counters_source = {
     .open = data_open,
     .load = counters_load,
     .count = data_count,
-    .verify = counters_verify,
+    .read = counter_read,
     .key_name = data_key_name,
 };
 
