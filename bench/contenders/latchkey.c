@@ -440,3 +440,15 @@ latchkey_like(struct bench_contender *contender)
     contender->queue = NULL;
     bench_contender_add(contender);
 }
+
+void
+latchkey_behind_wrapper(struct bench_contender *contender)
+{
+    contender->read = NULL;
+    contender->commit = NULL;
+    contender->scan = NULL;
+    contender->add = NULL;
+    contender->put_new = NULL;
+    contender->count = NULL;
+    contender->lock = NULL;
+}

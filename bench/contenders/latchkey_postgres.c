@@ -280,12 +280,7 @@ contenders_add(void)
     }
     contenders[SINGLES].get_many = NULL;
     contenders[SINGLES].loops = NULL;
-    contenders[CACHED].read = NULL; /* the wrapper behind the cache has only single keys */
-    contenders[CACHED].scan = NULL;
-    contenders[CACHED].add = NULL;
-    contenders[CACHED].put_new = NULL;
-    contenders[CACHED].count = NULL;
-    contenders[CACHED].lock = NULL;
+    latchkey_behind_wrapper(&contenders[CACHED]);
     contenders[PLAIN].queue = &queues[0];
     contenders[SINGLES].queue = &queues[1];
     contenders[HELD].queue = &queues[2];

@@ -45,6 +45,9 @@ struct driver_result {
 
 /* ---- stores ---------------------------------------------------------------------------------- */
 
+/* Stores that are opened next should be ready for that source. The next two do so. */
+void driver_expect(const struct bench_source *source);
+
 /* The store of a contender for a source, loaded if it is not yet; several at once, as many as
  * there are processors. A store that could not be loaded has `failed` set. */
 void driver_stores_load(const struct bench_source *source,

@@ -102,6 +102,15 @@ contender_owner(const struct bench_contender *contender)
 }
 
 void
+driver_expect(const struct bench_source *source)
+{
+    bench_expected.items = source->count(source);
+    bench_expected.cache_items =
+        source->cache_items != 0 ? source->cache_items : 2 * bench_expected.items;
+    bench_expected.slow = source->slow;
+}
+
+void
 driver_stores_load(const struct bench_source *source,
                    const struct bench_contender *const *contenders, size_t count,
                    struct driver_store **found)
@@ -120,10 +129,7 @@ driver_stores_load(const struct bench_source *source,
         if (!seen)
             owners[task.count++] = store;
     }
-    bench_expected.items = source->count(source);
-    bench_expected.cache_items =
-        source->cache_items != 0 ? source->cache_items : 2 * bench_expected.items;
-    bench_expected.slow = source->slow;
+    driver_expect(source);
     task_run(&task);
     for (size_t i = 0; i < count; i++) {
         found[i] = store_find(contenders[i], source);
@@ -144,7 +150,7 @@ driver_stores_name(const struct bench_source *source,
     for (size_t i = 0; i < count; i++)
         found[i] = store_find(contenders[i], source);
     if (source != NULL)
-        bench_expected.items = source->count(source);
+        driver_expect(source);
 }
 
 struct driver_store *

@@ -124,7 +124,7 @@ child_main(void *context)
 
     *found = (struct findings){
         .can = {true, contender->ours, contender->lock != NULL, contender->remove != NULL}};
-    bench_expected.items = bench_options.keys;
+    driver_expect(&data_source);
     void *store = contender->open();
     void *client = store != NULL ? contender->attach(store) : NULL;
     found->done[LOADED] = client != NULL && all_set(of, client, 0);
