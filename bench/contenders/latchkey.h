@@ -24,7 +24,8 @@ extern const struct bench_contender contender_latchkey;
  * something else than an lk_db comes with its `close`, `contention` and `attach`, which calls
  * latchkey_attach. */
 void latchkey_like(struct bench_contender *contender);
-/* Takes from one that was made so what a wrapper (parts/wrapper.h) cannot do: all but single keys. */
+/* Takes from one that was made so what a wrapper (parts/wrapper.h) cannot do: all but single
+ * keys. */
 void latchkey_behind_wrapper(struct bench_contender *contender);
 void *latchkey_attach(void *db);
 lk_db *latchkey_db(void *client);

@@ -42,7 +42,8 @@ bool data_read(const struct bench_contender *contender, void *client, size_t ind
 void data_key_name(size_t index, char *text, size_t size);
 
 /* Looks at items of any source from the rank `first` on in steps of `step`, before the rank `end`;
- * ranks are those of distributions. Adds the items' numbers to `sum`. Returns how many are wrong. */
+ * ranks are those of distributions. Adds the items' numbers to `sum`. Returns how many are wrong.
+ */
 uint64_t data_verify(const struct bench_source *source, const struct bench_contender *contender,
                      void *client, size_t first, size_t step, size_t end, uint64_t *sum);
 
