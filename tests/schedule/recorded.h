@@ -16,7 +16,10 @@
 #ifndef LKI_SCHEDULE_RECORDED_H
 #define LKI_SCHEDULE_RECORDED_H
 
+#include <assert.h>
+
 #include "check/record_jobs.h"
+#include "schedule/data.h"
 #include "schedule/store.h"
 
 enum { RECORDED_OPS = 512, RECORDED_STEPS = 1536, RECORDED_NUMBERS = 32 };
@@ -72,6 +75,8 @@ recorded_end(void)
 static inline void
 recorded_prepare(uint32_t fibers)
 {
+    assert((unsigned char *)recorded > schedule_zero_first && /* else it is not brought back */
+           (unsigned char *)recorded < schedule_zero_last);
     recorded_world.stamp = recorded_stamp;
     for (uint32_t i = 0; i <= fibers; i++) {
         record_begin(&recorded[i], &recorded_world, i, store_result());
