@@ -255,8 +255,14 @@ harm_all(proxy_harm harm, bool never_prepare, int64_t deadline_ms)
     options.never_prepare = never_prepare;
     options.deadline_ms = deadline_ms;
     lk_db *db = handle_open(proxy_conninfo(the_proxy));
-    for (unsigned i = 0; i < call_count && crowd_is_well(); i++)
+    for (unsigned i = 0; i < call_count && crowd_is_well(); i++) {
+        if (options.deadline_ms != deadline_ms) { /* it has grown for the call before */
+            lk_close(db);
+            options.deadline_ms = deadline_ms;
+            db = handle_open(proxy_conninfo(the_proxy));
+        }
         call_break(&calls[i], &db, harm, false, &sum);
+    }
     lk_close(db);
     EXPECT(proxy_open(the_proxy, 0) == 0, 0, 0);
     figures_note(&sum);
