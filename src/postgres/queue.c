@@ -190,7 +190,6 @@ queues_take_out(lki_pg *store, lki_pg_queue *out[TALLIES])
             use_link(store, queue);
         }
     }
-    store->queues_trim_at = store->queue_count + TRIM_ONCE;
     return count;
 }
 
@@ -229,6 +228,8 @@ queues_trim(lki_pg *store)
             queue_free(told[i]);
         else
             queue_return(store, told[i], &tallies[i]);
+    /* What came back is not tried again with the next call. */
+    store->queues_trim_at = store->queue_count + TRIM_ONCE;
     pthread_mutex_unlock(&store->queues_latch);
 }
 
