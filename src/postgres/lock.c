@@ -70,16 +70,15 @@ static lk_status
 lock_ask(lki_pg *store, const lk_key *key, const lki_pg_parameters *make, PGresult **answer)
 {
     lki_pg_array of[2];
+    int tries = 0;
     lk_status status = LK_NO_MEMORY;
-    bool whole = lki_pg_keys_begin(&of[0], &of[1], 1) && lki_pg_keys_add(&of[0], &of[1], key);
-    if (whole)
-        status = lock_try(store, of, make, answer);
-    for (int tries = 0; status == LKI_PG_AGAIN; tries++)
-        status =
-            lki_pg_try_again(store, tries) ? lock_try(store, of, make, answer) : LK_UNAVAILABLE;
+    if (lki_pg_keys_begin(&of[0], &of[1], 1) && lki_pg_keys_add(&of[0], &of[1], key))
+        do
+            status = lock_try(store, of, make, answer);
+        while (status == LKI_PG_AGAIN && lki_pg_try_again(store, tries++));
     lki_pg_array_free(&of[0]);
     lki_pg_array_free(&of[1]);
-    return status;
+    return status == LKI_PG_AGAIN ? LK_UNAVAILABLE : status;
 }
 
 /* Makes or renews a lock, unless another thread has just done so: LK_NOT_FOUND then. `counter`:
@@ -89,7 +88,7 @@ lock_make(lki_pg *store, const lk_key *key, lki_pg_statistic *counter, lk_lock *
 {
     int64_t now_ms = lki_pg_now_ms(store);
     lki_pg_parameters p = {.count = 0};
-    PGresult *answer;
+    PGresult *answer = NULL;
     lki_pg_add_number(&p, now_ms);
     lki_pg_add_bytes(&p, key->pk);
     lki_pg_add_bytes(&p, key->sk);

@@ -179,22 +179,26 @@ clock_is_old(const lki_pg *store, int64_t now_ms)
            step_ms < -STEP_MS;
 }
 
-static bool
-clock_wants_look(const lki_pg *store, int64_t now_ms)
+typedef lk_status clock_work(lki_pg_connection *c);
+
+/* What is to be done for the server's clock; NULL: nothing. */
+static clock_work *
+clock_task(const lki_pg *store)
 {
-    return now_ms - lki_pg_ms_read(&store->looked_at_ms) >= LOOK_MS;
+    int64_t now_ms = lki_pg_clock_ms();
+    if (store->monotonic_ms != NULL)
+        return NULL;
+    if (clock_is_old(store, now_ms))
+        return clock_measure;
+    return now_ms - lki_pg_ms_read(&store->looked_at_ms) >= LOOK_MS ? clock_look : NULL;
 }
 
 /* False: the connection is lost. */
 static bool
 clock_is_fresh(lki_pg_connection *c)
 {
-    int64_t now_ms = lki_pg_clock_ms();
-    if (c->store->monotonic_ms != NULL)
-        return true;
-    if (clock_is_old(c->store, now_ms))
-        return clock_measure(c) == LK_OK;
-    return !clock_wants_look(c->store, now_ms) || clock_look(c) == LK_OK;
+    clock_work *task = clock_task(c->store);
+    return task == NULL || task(c) == LK_OK;
 }
 
 void
@@ -202,11 +206,8 @@ lki_pg_call_begin(lki_pg *store)
 {
     lki_pg_connection *c;
     lki_pg_time_begin(store);
-    int64_t now_ms = lki_pg_clock_ms();
-    if (store->monotonic_ms != NULL ||
-        (!clock_is_old(store, now_ms) && !clock_wants_look(store, now_ms)))
-        return;
-    if (lki_pg_take(store, &c) == LK_OK) /* which looks; else the call finds out by itself */
+    /* Who takes a connection does it; where there is none, the call finds out by itself. */
+    if (clock_task(store) != NULL && lki_pg_take(store, &c) == LK_OK)
         lki_pg_give(c);
 }
 

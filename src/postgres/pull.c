@@ -32,8 +32,7 @@ typedef struct pulling {
     const lk_pull_options *options;
     lk_result *result;
     size_t wanted, buried;
-    bool has_unburied;
-    lk_bytes unburied;   /* the sk of a job that was to be buried, in vain */
+    lk_bytes unburied;   /* the sk of a job that was to be buried, in vain; empty: there is none */
     int64_t deadline_ms; /* of its claims, in job time */
     uint64_t token;      /* of its claims: a job has another one each time */
 } pulling;
@@ -265,8 +264,8 @@ jobs_judge(pulling *p, const PGresult *answer, const found *sorted, size_t *take
         if (p->options->max_receives != 0 && claim.receives > p->options->max_receives) {
             status = job_bury(p, &item, &claim);
             p->buried++;
-            p->has_unburied = status != LK_OK;
-            p->unburied = item.key.sk;
+            if (status != LK_OK)
+                p->unburied = item.key.sk;
         } else {
             status = lk_result_add_claimed(p->result, &item, &claim);
             (*taken)++;
@@ -295,7 +294,7 @@ claims_give_back(pulling *p)
     lki_pg_add_bytes(&parameters, p->options->pk);
     lki_pg_add_number(&parameters, p->deadline_ms + 1);
     lki_pg_add_number(&parameters, (int64_t)p->token);
-    if (p->has_unburied)
+    if (p->unburied.size != 0)
         lki_pg_add_bytes(&parameters, p->unburied);
     else
         lki_pg_add_null(&parameters);

@@ -77,6 +77,13 @@ range_make(range *r, const lk_query *query, bool has_after)
 
 typedef lki_pg_statement statements[2]; /* of a range with an end, and without one */
 
+/* Does the page end where its bytes do? */
+static bool
+is_bounded(const lk_page *page)
+{
+    return page->max_bytes <= INT64_MAX;
+}
+
 static lk_status
 range_ask(lki_pg *store, const lk_page *page, const statements of, PGresult **answer)
 {
@@ -94,7 +101,7 @@ range_ask(lki_pg *store, const lk_page *page, const statements of, PGresult **an
     lki_pg_add_bytes(&p, r.from);
     if (!r.is_open)
         lki_pg_add_bytes(&p, r.until);
-    if (page->max_bytes <= INT64_MAX)
+    if (is_bounded(page))
         lki_pg_add_number(&p, (int64_t)page->max_bytes);
     lk_status status = lki_pg_call(store, of[r.is_open], true, &p, answer);
     free(r.bytes);
@@ -132,8 +139,7 @@ lki_pg_query(void *state, const lk_page *page, lk_result *result)
         {{LKI_PG_PAGE, LKI_PG_PAGE_OPEN}, {LKI_PG_PAGE_REVERSE, LKI_PG_PAGE_OPEN_REVERSE}}};
     lki_pg *store = state;
     PGresult *answer;
-    bool has_end = page->max_bytes <= INT64_MAX;
-    lk_status status = range_ask(store, page, all[has_end][page->query->reverse], &answer);
+    lk_status status = range_ask(store, page, all[is_bounded(page)][page->query->reverse], &answer);
     if (status != LK_OK)
         return status;
     status = page_draft(page, answer, result);

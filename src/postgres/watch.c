@@ -134,7 +134,6 @@ look_soon_latched(lki_pg *store, lki_pg_watch *watch)
 void
 lki_pg_watch_news(lki_pg *store, const lki_pg_queue *queue, bool now, bool soon)
 {
-    int64_t later_ms = lki_pg_clock_ms() + PAUSE_FIRST_MS;
     lki_pg_watch *watch = watch_find_latched(store, queue);
     if (watch == NULL)
         return;
@@ -142,7 +141,10 @@ lki_pg_watch_news(lki_pg *store, const lki_pg_queue *queue, bool now, bool soon)
         raise_latched(watch);
     if (soon) {
         look_soon_latched(store, watch);
-    } else if (watch->look_at_ms > later_ms && watch->look_at_ms != INT64_MAX) {
+        return;
+    }
+    int64_t later_ms = lki_pg_clock_ms() + PAUSE_FIRST_MS;
+    if (watch->look_at_ms > later_ms && watch->look_at_ms != INT64_MAX) {
         watch->look_at_ms = later_ms;
         pthread_cond_signal(&store->watcher_wake);
     }
