@@ -264,9 +264,7 @@ waits(void)
         lk_status status;
         while ((status = lk_set(db, &item, 1)) != LK_OK && crowd_is_well())
             EXPECT(status == LK_UNAVAILABLE || status == LK_UNKNOWN, status, way);
-        PGconn *holder = PQconnectdb(server_conninfo(s));
-        PQclear(PQexec(holder, "BEGIN; SELECT 1 FROM latchkey.lk_item WHERE pk = 'waits' FOR "
-                               "UPDATE"));
+        PGconn *holder = server_row_hold(s, "waits", "held");
         status = lk_set(db, &item, 1);
         EXPECT(status == LK_UNAVAILABLE || status == LK_UNKNOWN, status, way);
         EXPECT(nobody_waits(db), way, 0);
@@ -276,8 +274,7 @@ waits(void)
         status = lk_queue_push(db, &job, 1, NULL, NULL);
         EXPECT(status == LK_UNAVAILABLE || status == LK_UNKNOWN, status, way);
         EXPECT(nobody_waits(db), way, 2);
-        PQclear(PQexec(holder, "COMMIT"));
-        PQfinish(holder);
+        server_row_free(holder);
         lk_close(db);
     }
 }

@@ -49,15 +49,15 @@ memory_open(void)
 
 enum { SERVER, MEMORY, STORES };
 
-typedef struct twins {
+typedef struct pair {
     lk_db *dbs[STORES];
     lk_result *results[STORES];
     char sks[MANY][8];
     lk_lock locks[STORES][MANY]; /* as they were read or bumped last */
-} twins;
+} pair;
 
 static void
-twins_open(twins *t)
+pair_open(pair *t)
 {
     server_ask(s, "TRUNCATE latchkey.lk_item", NULL, 0);
     t->dbs[SERVER] = handle_open(server_conninfo(s));
@@ -70,7 +70,7 @@ twins_open(twins *t)
 }
 
 static void
-twins_close(twins *t)
+pair_close(pair *t)
 {
     for (int store = 0; store < STORES; store++) {
         lk_result_free(t->results[store]);
@@ -79,13 +79,13 @@ twins_close(twins *t)
 }
 
 static lk_key
-key_of(const twins *t, size_t i)
+key_of(const pair *t, size_t i)
 {
     return lk_key_of("held", t->sks[i]);
 }
 
 static void
-twins_set(twins *t, size_t i, const char *data, int64_t expires_at_ms)
+pair_set(pair *t, size_t i, const char *data, int64_t expires_at_ms)
 {
     lk_item item = {key_of(t, i), lk_string(data), expires_at_ms};
     for (int store = 0; store < STORES; store++)
@@ -93,7 +93,7 @@ twins_set(twins *t, size_t i, const char *data, int64_t expires_at_ms)
 }
 
 static void
-twins_delete(twins *t, size_t i)
+pair_delete(pair *t, size_t i)
 {
     lk_key key = key_of(t, i);
     for (int store = 0; store < STORES; store++)
@@ -101,7 +101,7 @@ twins_delete(twins *t, size_t i)
 }
 
 static void
-twins_lock(twins *t, size_t from, size_t to)
+pair_lock(pair *t, size_t from, size_t to)
 {
     for (int store = 0; store < STORES; store++)
         for (size_t i = from; i < to; i++)
@@ -110,7 +110,7 @@ twins_lock(twins *t, size_t from, size_t to)
 
 /* All items are the same. */
 static void
-twins_compare(twins *t)
+pair_compare(pair *t)
 {
     lk_query query = {.pk = lk_string("held")};
     for (int store = 0; store < STORES; store++)
@@ -135,7 +135,7 @@ typedef struct commit {
 } commit;
 
 static lk_status
-commit_make(twins *t, int store, const commit *c, lk_lock *locks, lk_conflict *conflict)
+commit_make(pair *t, int store, const commit *c, lk_lock *locks, lk_conflict *conflict)
 {
     lk_write writes[MANY];
     for (size_t i = 0; i < c->put_count; i++)
@@ -149,7 +149,7 @@ commit_make(twins *t, int store, const commit *c, lk_lock *locks, lk_conflict *c
 /* In both stores. What they answer is the same, but for the versions: so it is where locks are in
  * the way, and whether there are versions now. */
 static lk_status
-twins_commit(twins *t, const commit *c)
+pair_commit(pair *t, const commit *c)
 {
     lk_status status[STORES];
     lk_lock locks[STORES][MANY];
@@ -173,7 +173,7 @@ twins_commit(twins *t, const commit *c)
         EXPECT((conflicts[SERVER].current_version == 0) == (conflicts[MEMORY].current_version == 0),
                conflicts[SERVER].current_version, conflicts[MEMORY].current_version);
     }
-    twins_compare(t);
+    pair_compare(t);
     return status[SERVER];
 }
 
@@ -197,51 +197,51 @@ advance(int64_t ms)
 static void
 good(void)
 {
-    twins t;
-    twins_open(&t);
+    pair t;
+    pair_open(&t);
     for (size_t i = 0; i < MANY; i++)
-        twins_set(&t, i, "old", 0);
-    twins_lock(&t, 0, MANY);
+        pair_set(&t, i, "old", 0);
+    pair_lock(&t, 0, MANY);
     commit c = commit_of(3, 3, "new");
-    EXPECT_OK(twins_commit(&t, &c));
-    EXPECT_OK(twins_commit(&t, &c)); /* by the versions that it gave */
-    c = commit_of(3, 1, "newer");    /* locks whose items stay */
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c)); /* by the versions that it gave */
+    c = commit_of(3, 1, "newer");   /* locks whose items stay */
+    EXPECT_OK(pair_commit(&t, &c));
     c = commit_of(3, 0, "none");
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
     c = commit_of(0, 0, "none");
-    EXPECT(twins_commit(&t, &c) == LK_INVALID, 0, 0);
+    EXPECT(pair_commit(&t, &c) == LK_INVALID, 0, 0);
     c = commit_of(64, 64, "all of one statement");
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
     c = commit_of(65, 65, "one more");
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
     c = commit_of(2, 2, "");
     c.expires_at_ms = clock_now_ms + 10;
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
     advance(20);
-    twins_compare(&t);
-    twins_close(&t);
+    pair_compare(&t);
+    pair_close(&t);
 }
 
 /* A key that is named twice is refused; one that is written without a lock is not. */
 static void
 duplicates(void)
 {
-    twins t;
-    twins_open(&t);
+    pair t;
+    pair_open(&t);
     for (size_t i = 0; i < KEYS; i++)
-        twins_set(&t, i, "old", 0);
-    twins_lock(&t, 0, KEYS);
+        pair_set(&t, i, "old", 0);
+    pair_lock(&t, 0, KEYS);
     commit c = commit_of(3, 3, "twice written");
     c.puts[2] = 1;
-    EXPECT(twins_commit(&t, &c) == LK_INVALID, 0, 0);
+    EXPECT(pair_commit(&t, &c) == LK_INVALID, 0, 0);
     c = commit_of(3, 4, "beside a lock"); /* the last key has none */
-    EXPECT_OK(twins_commit(&t, &c));
-    twins_lock(&t, 0, KEYS);
+    EXPECT_OK(pair_commit(&t, &c));
+    pair_lock(&t, 0, KEYS);
     c = commit_of(3, 3, "twice locked");
     c.locks[2] = 1;
-    EXPECT(twins_commit(&t, &c) == LK_INVALID, 0, 0);
-    twins_close(&t);
+    EXPECT(pair_commit(&t, &c) == LK_INVALID, 0, 0);
+    pair_close(&t);
 }
 
 /* Each is refused, and then nothing of it is there; the other locks are as good as before. */
@@ -250,18 +250,18 @@ refused(void)
 {
     enum { STALE, DELETED, EXPIRED, LAPSED, NOBODYS, WAYS };
     for (int way = 0; way < WAYS; way++) {
-        twins t;
-        twins_open(&t);
+        pair t;
+        pair_open(&t);
         for (size_t i = 0; i < KEYS; i++)
-            twins_set(&t, i, "old", way == EXPIRED && i == 1 ? clock_now_ms + 10 : 0);
-        twins_lock(&t, 0, KEYS);
+            pair_set(&t, i, "old", way == EXPIRED && i == 1 ? clock_now_ms + 10 : 0);
+        pair_lock(&t, 0, KEYS);
         lk_lock before[STORES] = {t.locks[SERVER][1], t.locks[MEMORY][1]};
         commit one = commit_of(1, 1, "another's"), all = commit_of(3, 3, "new");
         one.locks[0] = one.puts[0] = 1;
         if (way == STALE)
-            EXPECT_OK(twins_commit(&t, &one));
+            EXPECT_OK(pair_commit(&t, &one));
         else if (way == DELETED)
-            twins_delete(&t, 1);
+            pair_delete(&t, 1);
         else if (way == EXPIRED || way == LAPSED)
             advance(way == EXPIRED ? 20 : TTL_MS + 1);
         for (int store = 0; store < STORES; store++) {
@@ -269,10 +269,10 @@ refused(void)
             if (way == NOBODYS)
                 t.locks[store][1].version += 1000000;
         }
-        EXPECT(twins_commit(&t, &all) == LK_RACE, way, 0);
-        twins_lock(&t, way == LAPSED ? 0 : 1, way == LAPSED ? KEYS : 2);
-        EXPECT_OK(twins_commit(&t, &all));
-        twins_close(&t);
+        EXPECT(pair_commit(&t, &all) == LK_RACE, way, 0);
+        pair_lock(&t, way == LAPSED ? 0 : 1, way == LAPSED ? KEYS : 2);
+        EXPECT_OK(pair_commit(&t, &all));
+        pair_close(&t);
     }
 }
 
@@ -284,8 +284,8 @@ at_random(void)
     static const char *const texts[] = {"a", "b", "", "longer"};
     crowd_member m = {.random = crowd_seed()};
     uint64_t done = 0, raced = 0;
-    twins t;
-    twins_open(&t);
+    pair t;
+    pair_open(&t);
     for (uint64_t step = 0; step < test_scaled(STEPS) && crowd_is_well(); step++) {
         size_t key = crowd_pick(&m, KEYS);
         int64_t expires_at_ms = crowd_pick(&m, 4) == 0 ? clock_now_ms + 300 : 0;
@@ -294,15 +294,15 @@ at_random(void)
             advance((int64_t)crowd_pick(&m, 700));
             break;
         case 1:
-            twins_delete(&t, key);
+            pair_delete(&t, key);
             break;
         case 2:
-            twins_set(&t, key, texts[crowd_pick(&m, 4)], expires_at_ms);
+            pair_set(&t, key, texts[crowd_pick(&m, 4)], expires_at_ms);
             break;
         case 3:
         case 4:
         case 5:
-            twins_lock(&t, key, KEYS);
+            pair_lock(&t, key, KEYS);
             break;
         default: {
             commit c = commit_of(crowd_pick(&m, 4), crowd_pick(&m, 4), texts[crowd_pick(&m, 4)]);
@@ -311,7 +311,7 @@ at_random(void)
                 c.locks[i] = (key + i) % KEYS;
             for (size_t i = 0; i < c.put_count; i++)
                 c.puts[i] = (key + crowd_pick(&m, 4)) % KEYS;
-            lk_status status = twins_commit(&t, &c);
+            lk_status status = pair_commit(&t, &c);
             done += status == LK_OK;
             raced += status == LK_RACE;
         }
@@ -320,7 +320,7 @@ at_random(void)
     EXPECT(done != 0 && raced != 0, done, raced);
     crowd_note("committed", done);
     crowd_note("raced", raced);
-    twins_close(&t);
+    pair_close(&t);
 }
 
 /* ---- the statement ---- */
@@ -341,26 +341,26 @@ sent_count(proxy *p, char statement, int wanted)
 static void
 path(void)
 {
-    twins t;
+    pair t;
     proxy *p = proxy_new(server_conninfo(s), server_directory(s));
-    twins_open(&t);
+    pair_open(&t);
     lk_close(t.dbs[SERVER]);
     t.dbs[SERVER] = handle_open(proxy_conninfo(p));
     for (size_t i = 0; i < MANY; i++)
-        twins_set(&t, i, "old", 0);
-    twins_lock(&t, 0, MANY);
+        pair_set(&t, i, "old", 0);
+    pair_lock(&t, 0, MANY);
     commit c = commit_of(64, 64, "held");
     proxy_watch(p, PROXY_NONE, PROXY_CLIENT, 0);
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
     sent_count(p, 'U', 1);
     proxy_watch(p, PROXY_NONE, PROXY_CLIENT, 0);
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
     sent_count(p, 'I', 0);
     c = commit_of(65, 65, "planned");
     proxy_watch(p, PROXY_NONE, PROXY_CLIENT, 0);
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
     sent_count(p, 'I', 2);
-    twins_close(&t);
+    pair_close(&t);
     proxy_free(p);
 }
 
@@ -368,30 +368,28 @@ path(void)
 static void
 row_locked(void)
 {
-    twins t;
+    pair t;
     options.deadline_ms = SHORT_MS;
-    twins_open(&t);
+    pair_open(&t);
     options.deadline_ms = DEADLINE_MS;
     for (size_t i = 0; i < KEYS; i++)
-        twins_set(&t, i, "old", 0);
-    twins_lock(&t, 0, KEYS);
-    PGconn *holder = PQconnectdb(server_conninfo(s));
-    PQclear(PQexec(holder, "BEGIN; SELECT 1 FROM latchkey.lk_item WHERE sk = '02' FOR UPDATE"));
+        pair_set(&t, i, "old", 0);
+    pair_lock(&t, 0, KEYS);
+    PGconn *holder = server_row_hold(s, "held", "02");
     commit c = commit_of(KEYS, KEYS, "new");
     lk_lock locks[MANY];
     lk_conflict conflict;
     lk_status status = commit_make(&t, SERVER, &c, locks, &conflict);
     EXPECT(status == LK_UNAVAILABLE, status, 0);
-    twins_compare(&t);
-    PQclear(PQexec(holder, "COMMIT"));
-    PQfinish(holder);
+    pair_compare(&t);
+    server_row_free(holder);
     do /* the server may be at the one that was given up */
         status = commit_make(&t, SERVER, &c, locks, &conflict);
     while (status == LK_UNAVAILABLE && crowd_is_well());
     EXPECT_OK(status);
     EXPECT_OK(commit_make(&t, MEMORY, &c, locks, &conflict));
-    twins_compare(&t);
-    twins_close(&t);
+    pair_compare(&t);
+    pair_close(&t);
 }
 
 /* ---- several at once ---- */
@@ -401,7 +399,7 @@ enum { ACCOUNTS = 4, THREADS = 4, EACH = 100 };
 static void
 transfer(crowd_member *m)
 {
-    twins *t = m->context;
+    pair *t = m->context;
     lk_db *db = t->dbs[SERVER];
     for (uint64_t done = 0; done < test_scaled(EACH) && crowd_is_well();) {
         size_t from = crowd_pick(m, ACCOUNTS), to = (from + 1 + crowd_pick(m, ACCOUNTS - 1));
@@ -424,10 +422,10 @@ transfer(crowd_member *m)
 static void
 transfers(void)
 {
-    twins t;
+    pair t;
     int64_t sum = 0, one;
     size_t size;
-    twins_open(&t);
+    pair_open(&t);
     for (size_t i = 0; i < ACCOUNTS; i++)
         EXPECT_OK(lk_add(t.dbs[SERVER], key_of(&t, i), 1000, 0, NULL));
     crowd_run(THREADS, transfer, &t);
@@ -436,7 +434,7 @@ transfers(void)
         sum += one;
     }
     EXPECT(sum == ACCOUNTS * 1000, sum, 0);
-    twins_close(&t);
+    pair_close(&t);
 }
 
 /* ---- what is counted ---- */
@@ -444,13 +442,13 @@ transfers(void)
 static void
 locks_counted(void)
 {
-    twins t;
+    pair t;
     lk_lock lock;
     lk_statistics counted[STORES];
-    twins_open(&t);
+    pair_open(&t);
     lk_key keys[3] = {key_of(&t, 0), key_of(&t, 1), key_of(&t, 2)};
-    twins_set(&t, 0, "x", 0);
-    twins_set(&t, 1, "x", 0);
+    pair_set(&t, 0, "x", 0);
+    pair_set(&t, 1, "x", 0);
     for (int store = 0; store < STORES; store++)
         EXPECT_OK(lk_get_lock(t.dbs[store], keys[0], &lock)); /* created */
     for (int times = 0; times < 3; times++) { /* renewed, and one created; renewed; created anew */
@@ -461,22 +459,22 @@ locks_counted(void)
     commit c = commit_of(1, 1, "new"); /* of a key that has neither item nor lock */
     c.locks[0] = c.puts[0] = 2;
     t.locks[SERVER][2] = t.locks[MEMORY][2] = (lk_lock){.key = keys[2]};
-    EXPECT_OK(twins_commit(&t, &c));
+    EXPECT_OK(pair_commit(&t, &c));
     for (int store = 0; store < STORES; store++)
         EXPECT_OK(lk_statistics_read(t.dbs[store], &counted[store]));
     EXPECT(counted[SERVER].locks_created == 5, counted[SERVER].locks_created, 0);
     EXPECT(counted[SERVER].locks_renewed == 3, counted[SERVER].locks_renewed, 0);
     EXPECT(counted[MEMORY].locks_created == 5, counted[MEMORY].locks_created, 0);
     EXPECT(counted[MEMORY].locks_renewed == 3, counted[MEMORY].locks_renewed, 0);
-    twins_close(&t);
+    pair_close(&t);
 }
 
 /* Of two claims that one commit ends, one is late. */
 static void
 late_counted(void)
 {
-    twins t;
-    twins_open(&t);
+    pair t;
+    pair_open(&t);
     for (int store = 0; store < STORES; store++) {
         lk_item jobs[2] = {{.key = lk_key_of("late", "1"), .data = lk_string("1")},
                            {.key = lk_key_of("late", "2"), .data = lk_string("2")}};
@@ -499,7 +497,7 @@ late_counted(void)
         EXPECT(stats.late == 1, stats.late, store);
         lk_result_free(second);
     }
-    twins_close(&t);
+    pair_close(&t);
 }
 
 int

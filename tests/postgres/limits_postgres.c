@@ -81,27 +81,6 @@ holds(lk_db *db, const char *sk, const char *text)
 
 /* ---- somebody else holds a row ---- */
 
-static PGconn *
-row_hold(const char *sk)
-{
-    char text[TEXT_ROOM];
-    PGconn *pg = PQconnectdb(server_conninfo(s));
-    snprintf(text, sizeof text,
-             "BEGIN; SELECT 1 FROM latchkey.lk_item WHERE pk = 'limits' AND sk = '%s' FOR UPDATE",
-             sk);
-    PGresult *done = PQexec(pg, text);
-    EXPECT(PQntuples(done) == 1, PQntuples(done), 0);
-    PQclear(done);
-    return pg;
-}
-
-static void
-row_free(PGconn *pg)
-{
-    PQclear(PQexec(pg, "COMMIT"));
-    PQfinish(pg);
-}
-
 /* With a setting of the server's, calls that wait for a row end; then they are made. A lock that
  * was not there in time is asked for again, up to the deadline: the last try may be under way then.
  */
@@ -118,13 +97,13 @@ waits_end(const char *setting)
     options.deadline_ms = 2000;
     db = handle_open(server_conninfo(s));
     options.deadline_ms = DEADLINE_MS;
-    PGconn *holder = row_hold("held");
+    PGconn *holder = server_row_hold(s, "limits", "held");
     lk_status of_set = set(db, "held", "new"), of_commit = commit(db, "held", "new");
     bool asked_again = strcmp(setting, "lock_timeout") == 0;
     EXPECT(of_set == LK_UNAVAILABLE || (asked_again && of_set == LK_UNKNOWN), of_set, 0);
     EXPECT(of_commit == LK_UNAVAILABLE, of_commit, 0);
     EXPECT(holds(db, "held", "old") && holds(db, "beside", NULL), 0, 0);
-    row_free(holder);
+    server_row_free(holder);
     EXPECT_OK(set(db, "held", "new"));
     EXPECT_OK(commit(db, "held", "newer"));
     EXPECT(holds(db, "held", "newer") && holds(db, "beside", "newer"), 0, 0);
@@ -280,12 +259,12 @@ exhausted(void)
     options.max_connections = 1;
     lk_db *db = handle_open(server_conninfo(s));
     EXPECT_OK(set(db, "pool", "old"));
-    PGconn *holder = row_hold("pool");
+    PGconn *holder = server_row_hold(s, "limits", "pool");
     uint64_t began = crowd_now_ns();
     crowd_run(1, pool_member, db); /* perhaps in doubt, where the server still waits */
     crowd_run(3, pool_member, db);
     EXPECT((crowd_now_ns() - began) / 1000000 < 2 * SHORT_MS + SLACK_MS, 0, 0);
-    row_free(holder);
+    server_row_free(holder);
     options.deadline_ms = DEADLINE_MS;
     lk_close(db);
     options.max_connections = 0;
@@ -658,7 +637,7 @@ dead_rows(void)
     while (statistics.retired_objects < PUTS / 2 && lk_monotonic_ms(db) < until_ms)
         EXPECT_OK(lk_statistics_read(db, &statistics));
     EXPECT(statistics.retired_objects >= PUTS / 2, statistics.retired_objects, 0);
-    row_free(holder);
+    server_row_free(holder);
     lk_close(db);
 }
 

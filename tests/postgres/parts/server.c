@@ -367,6 +367,28 @@ server_number(const server *s, const char *text)
     return strtoll(answer, NULL, 10);
 }
 
+PGconn *
+server_row_hold(const server *s, const char *pk, const char *sk)
+{
+    char text[256];
+    PGconn *pg = PQconnectdb(s->conninfo);
+    snprintf(text, sizeof text,
+             "BEGIN; SELECT 1 FROM latchkey.lk_item WHERE pk = '%s' AND sk = '%s' FOR UPDATE", pk,
+             sk);
+    PGresult *result = PQexec(pg, text);
+    if (PQntuples(result) != 1)
+        give_up(text, PQerrorMessage(pg));
+    PQclear(result);
+    return pg;
+}
+
+void
+server_row_free(PGconn *holder)
+{
+    PQclear(PQexec(holder, "COMMIT"));
+    PQfinish(holder);
+}
+
 unsigned
 server_log_count(const server *s, const char *text)
 {

@@ -42,6 +42,9 @@ void server_promote(server *s);
  * the first value of the last one; may be NULL. */
 void server_ask(const server *s, const char *text, char *answer, size_t room);
 long long server_number(const server *s, const char *text);
+/* A session that holds the row of an item, until it is let go. */
+PGconn *server_row_hold(const server *s, const char *pk, const char *sk);
+void server_row_free(PGconn *holder);
 /* How many lines of the log have this text. */
 unsigned server_log_count(const server *s, const char *text);
 /* Prints what the log ends with. */
