@@ -217,9 +217,9 @@ job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *r
 }
 
 const lki_hooks lki_queue_hooks = {
-    .room = sizeof(lki_queues),
     .thread_size = sizeof(lki_queue_thread),
     .thread_end = lki_queue_thread_end,
+    .room = sizeof(lki_queues),
     .open = lki_queues_open,
     .close = lki_queues_close,
     .find = key_find,

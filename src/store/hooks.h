@@ -27,13 +27,13 @@ typedef struct lki_hooked_walk {
 } lki_hooked_walk;
 
 struct lki_hooks {
+    /* What the hooks keep of each thread begins with a lki_store_thread and has this size (0: that
+     * alone). `thread_end`: the thread ends, or the store is closed; outside of sections. */
+    size_t thread_size;
+    void (*thread_end)(lki_thread *thread);
     /* Called when the store is set up and no other thread knows it. The hooks own `room` bytes of
      * zeroed memory behind it. */
     size_t room;
-    /* What they keep of each thread begins with a lki_store_thread and has this size (0: that
-     * alone). `thread_end`: the thread ends, or the store is closed. */
-    size_t thread_size;
-    void (*thread_end)(lki_thread *thread);
     void (*open)(lki_store *store);
     /* Called when no other thread uses the store, after all retired objects were disposed of. */
     void (*close)(lki_store *store);
