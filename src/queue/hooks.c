@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "queue/check.h"
 #include "queue/due.h"
 #include "queue/job.h"
 #include "queue/pull.h"
@@ -222,6 +223,7 @@ const lki_hooks lki_queue_hooks = {
     .room = sizeof(lki_queues),
     .open = lki_queues_open,
     .close = lki_queues_close,
+    .check = lki_queues_check,
     .find = key_find,
     .find_to_write = key_find_to_write,
     .walk = lki_queue_walk_next,

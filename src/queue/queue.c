@@ -384,35 +384,6 @@ lki_queues_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
     }
 }
 
-/* Checks a segment while no other thread uses the store. */
-static void
-segment_check(const lki_segment *segment, uint64_t number)
-{
-    uint32_t reserved = LKI_RESERVED(lki_load_relaxed(&segment->word)), done = 0;
-    LK_ASSERT(segment->number >= number && reserved <= segment->capacity);
-    for (uint32_t i = 0; i < segment->capacity; i++) {
-        uint64_t word = lki_load_relaxed(&segment->slots[i].word);
-        LK_ASSERT(i < reserved || word == LKI_JOB_WORD_EMPTY);
-        LK_ASSERT(lki_job_word_phase(word) != LKI_FRONT || i >= lki_load_relaxed(&segment->cursor));
-        done += lki_job_word_phase(word) == LKI_DONE;
-    }
-    LK_ASSERT(lki_load_relaxed(&segment->finished) <= done);
-    (void)number;
-    (void)done;
-}
-
-static void
-queue_check(lki_queue *queue)
-{
-    uint64_t number = 0;
-    const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
-    lki_segment *segment = lki_queue_segment_from(directory, 0, false);
-    for (; segment != NULL; segment = lki_segment_next(segment), number++)
-        segment_check(segment, number);
-    LK_ASSERT(lki_order_check(&queue->ready) != SIZE_MAX);
-    LK_ASSERT(lki_order_check(&queue->later) != SIZE_MAX);
-}
-
 static void
 segment_empty(lki_store *store, lki_segment *segment)
 {
@@ -446,8 +417,6 @@ lki_queues_close(lki_store *store)
     lki_queues *queues = lki_queues_of(store);
     for (lki_queue *queue = queues->first, *next; queue != NULL; queue = next) {
         next = queue->next;
-        if (LKI_CHECK > 1)
-            queue_check(queue);
         const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
         for (lki_segment *segment = lki_queue_segment_from(directory, 0, false); segment != NULL;
              segment = lki_segment_next(segment))

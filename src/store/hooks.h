@@ -37,6 +37,9 @@ struct lki_hooks {
     void (*open)(lki_store *store);
     /* Called when no other thread uses the store, after all retired objects were disposed of. */
     void (*close)(lki_store *store);
+    /* At check level 2: asserts the invariants of what the hooks keep. No other thread uses the
+     * store. Called outside of sections. */
+    void (*check)(lki_store *store);
     /* The cell of a key with the store's mark, as of a snapshot that was taken before (UINT64_MAX:
      * as of now). NULL: none; the store's tables may have one. */
     lki_cell *(*find)(lki_store *store, const lk_key *key, uint64_t snapshot);

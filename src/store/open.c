@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/ulid.h"
+#include "store/check.h"
 #include "store/partition.h"
 #include "store/record.h"
 #include "store/removal.h"
@@ -166,8 +167,7 @@ lki_store_close(lki_store *store)
         return; /* the child of a fork: other threads may have been anywhere in it */
     lki_sweeper_stop(store);
     store->closing = true;
-    if (LKI_CHECK > 1 && lki_set_is_open(&store->partitions))
-        lki_partitions_check(store);
+    lki_store_check(store);
     lki_domain_close(&store->domain);
     if (store->hooks->close != NULL)
         store->hooks->close(store);

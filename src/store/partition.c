@@ -255,24 +255,6 @@ partition_destroy(void *context, void *object)
     lki_free(allocator, partition, sizeof *partition + partition->pk_size);
 }
 
-/* Checks a partition while no other thread uses the store. */
-static void
-partition_check(void *context, void *object)
-{
-    lki_store *store = context;
-    const lki_partition *partition = object;
-    uint64_t hash = pk_hash(store, (lk_bytes){partition->pk, partition->pk_size});
-    LK_ASSERT(!partition->dead && partition->hash == lki_half_of(hash));
-    LK_ASSERT(lki_index_check(&partition->index, NULL, NULL) == partition->index.count);
-    (void)hash;
-}
-
-void
-lki_partitions_check(lki_store *store)
-{
-    lki_set_each(&store->partitions, partition_check, store);
-}
-
 void
 lki_partitions_close(lki_store *store)
 {

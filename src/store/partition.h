@@ -66,8 +66,5 @@ size_t lki_partition_walk_next(lki_partition_walk *walk, lki_cell **cells, size_
  * indices; no other thread uses the store. */
 bool lki_partitions_open(lki_store *store);
 void lki_partitions_close(lki_store *store);
-/* Checks all partitions. No other thread uses the store, and nothing that was retired has been
- * freed since. */
-void lki_partitions_check(lki_store *store);
 
 #endif

@@ -510,8 +510,10 @@ items_rig_run(rig *r, uint64_t steps)
         step_read,   step_get_many, step_get_lock, step_get_lock, step_get_locked, step_commit,
         step_commit, step_commit,   step_query,    step_query,    step_stream,     step_clock,
         step_clock,  step_sweep,    step_write,    step_write,    step_query,      step_partitions};
-    for (r->step = 0; r->step < steps && !kit_random_ended(&r->random); r->step++)
+    for (r->step = 0; r->step < steps && !kit_random_ended(&r->random); r->step++) {
         step[draw(r, KIT_COUNT(step))](r);
+        kit_check(&r->k);
+    }
 }
 
 lk_memory_options

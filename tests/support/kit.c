@@ -4,6 +4,9 @@
  */
 #include "support/kit.h"
 
+#include "adapter/handle.h"
+#include "store/check.h"
+
 /* ---- memory ---- */
 
 /* Stands before each block, so that a wrong free is seen. 16 bytes: the block behind it is aligned
@@ -118,6 +121,13 @@ kit_close(kit *k)
     assert_false(atomic_load(&k->memory.broken));
     assert_int_equal(atomic_load(&k->memory.blocks), 0);
     assert_int_equal(atomic_load(&k->memory.bytes), 0);
+}
+
+void
+kit_check(kit *k)
+{
+    if (strcmp(k->db->name, "memory") == 0)
+        lki_store_check(k->db->state);
 }
 
 int

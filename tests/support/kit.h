@@ -55,6 +55,9 @@ bool kit_can(const kit *k, uint64_t capability);
 /* Moves both clocks. */
 void kit_advance(kit *k, int64_t ms);
 lk_statistics kit_statistics(kit *k);
+/* At check level 2: walks the whole store (store/check.h), if the kit's handle is the embedded
+ * store's. No other thread is in a call. */
+void kit_check(kit *k);
 /* Sweeps until nothing that could go is held back. */
 void kit_sweep(kit *k);
 

@@ -647,6 +647,7 @@ queues_rig_run(rig *r, uint64_t steps)
         step_clock,       step_clock,       step_sweep,       step_inspect};
     for (r->step = 0; r->step < steps && !kit_random_ended(&r->random); r->step++) {
         step[draw(r, KIT_COUNT(step))](r);
+        kit_check(&r->k);
         if (r->step % 64 == 63)
             everything_matches(r);
     }

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See check.h. Pair P13 is not needed here, as no other thread is there.
+ */
+#include "queue/check.h"
+
+#include "queue/job.h"
+#include "queue/queue.h"
+#include "queue/word.h"
+
+/* What the slots of a queue ask of its set of ready entries. */
+typedef struct check {
+    lki_queue *queue;
+    size_t made_ready; /* jobs in slots that need a ready entry */
+} check;
+
+/* Is a plain job visible without being FRONT? Then only a ready entry leads to it. */
+static bool
+word_needs_entry(uint64_t word)
+{
+    enum lki_phase phase = lki_job_word_phase(word);
+    return phase == LKI_LAPSED || (phase == LKI_WAITING && word >> LKI_TIME_SHIFT == 0);
+}
+
+/* A plain job that becomes visible at a time: the next due times of its segment and of its queue
+ * are not later. */
+static void
+word_check_covered(const check *c, const lki_segment *segment, uint64_t word)
+{
+    enum lki_phase phase = lki_job_word_phase(word);
+    uint64_t time = word >> LKI_TIME_SHIFT;
+    if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
+        LK_ASSERT(lki_next_due_time(segment->due) <= time);   /* P12 */
+        LK_ASSERT(lki_next_due_time(&c->queue->due) <= time); /* P12 */
+    }
+    (void)c;
+    (void)segment;
+}
+
+static void
+slot_check(check *c, const lki_segment *segment, uint32_t i)
+{
+    const lki_slot *slot = &segment->slots[i];
+    uint64_t word = lki_load_acquire(&slot->word); /* P11 */
+    unsigned char text[LK_ULID_SIZE];
+    if (!lki_job_word_is_plain(word) && lki_job_word_phase(word) != LKI_IN_RECORD)
+        return;
+    lki_sk_write_place(text, segment, i);
+    LK_ASSERT(lki_cell_is_in_queue(slot->cell) && slot->cell->sk_size == LK_ULID_SIZE);
+    LK_ASSERT(memcmp(lki_cell_sk(slot->cell) + LKI_ULID_OWNER, text + LKI_ULID_OWNER,
+                     LK_ULID_SIZE - LKI_ULID_OWNER) == 0); /* I-segment1 */
+    LK_ASSERT(lki_job_word_phase(word) != LKI_FRONT || i >= lki_load_relaxed(&segment->cursor));
+    c->made_ready += word_needs_entry(word);
+    word_check_covered(c, segment, word);
+}
+
+static void
+segment_check(check *c, const lki_segment *segment)
+{
+    uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)), done = 0; /* P14 */
+    LK_ASSERT(segment->queue == c->queue && reserved <= segment->capacity);
+    for (uint32_t i = 0; i < segment->capacity; i++) {
+        uint64_t word = lki_load_acquire(&segment->slots[i].word); /* P11 */
+        LK_ASSERT(i < reserved || word == LKI_JOB_WORD_EMPTY);
+        done += lki_job_word_phase(word) == LKI_DONE;
+        slot_check(c, segment, i);
+    }
+    LK_ASSERT(lki_load_seq_cst(&segment->finished) <= done); /* P14 */
+    (void)done;
+}
+
+/* Segments in the order of their numbers, so of their places and times. */
+static void
+segments_check(check *c)
+{
+    const lki_directory *directory = lki_load_acquire(&c->queue->directory); /* P13 */
+    const lki_segment *last = NULL;
+    lki_segment *segment = lki_queue_segment_from(directory, 0, false);
+    for (; segment != NULL; last = segment, segment = lki_segment_next(segment)) {
+        LK_ASSERT(last == NULL || last->number < segment->number);
+        LK_ASSERT(last == NULL || last->before < segment->before);
+        LK_ASSERT(last == NULL || last->first_ms <= segment->first_ms); /* I-segment1 */
+        segment_check(c, segment);
+    }
+}
+
+/* Each job that needs a ready entry has one. Other entries may be stale. */
+static void
+ready_check(const check *c)
+{
+    size_t found = 0;
+    const lki_entry *entry = lki_order_first(&c->queue->ready);
+    for (; entry != NULL; entry = lki_order_next(entry)) {
+        lk_bytes sk = {lki_entry_key(entry), entry->size};
+        lki_segment *segment;
+        lki_slot *slot = lki_job_slot(c->queue, sk, &segment);
+        if (slot == NULL)
+            continue;
+        uint64_t word = lki_load_acquire(&slot->word) & ~LKI_JOB_WORD_PINNED; /* P11 */
+        found += word_needs_entry(word) && word == entry->to;
+    }
+    LK_ASSERT(found == c->made_ready);
+    (void)found;
+}
+
+static void
+queue_check(lki_queue *queue)
+{
+    check c = {.queue = queue};
+    LK_ASSERT(!queue->dead && *queue->link == queue);
+    LK_ASSERT(!queue->partition->dead);
+    LK_ASSERT(lki_load_acquire(&queue->partition->queue) == queue);    /* P13 */
+    LK_ASSERT((lki_load_seq_cst(&queue->pins) & LKI_QUEUE_DEAD) == 0); /* P16 */
+    LK_ASSERT(lki_order_check(&queue->ready) != SIZE_MAX);
+    LK_ASSERT(lki_order_check(&queue->later) != SIZE_MAX);
+    LK_ASSERT(lki_order_check(&queue->avoided) != SIZE_MAX);
+    segments_check(&c);
+    ready_check(&c);
+}
+
+void
+lki_queues_check(lki_store *store)
+{
+    const lki_queues *queues = lki_queues_of(store);
+    for (lki_queue *queue = queues->first; queue != NULL; queue = queue->next)
+        queue_check(queue);
+}
