@@ -92,7 +92,7 @@ static const struct {
                "postgres by keys",
                "LATCHKEY_POSTGRES",
                50,
-               {"test_p*", "test_j*", "test_c*", "test_q*"}},
+               {"test_p*", "test_j*"}},
 };
 
 /* The percentage that is asked for. */

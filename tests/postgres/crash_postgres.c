@@ -66,7 +66,7 @@ static const char *const careful[] = {"-c", "fsync=on", NULL};
 static void
 sessions_end(void)
 {
-    for (uint64_t left = test_scaled(150); left != 0 && crowd_is_well(); left--) {
+    for (uint64_t left = test_scaled(75); left != 0 && crowd_is_well(); left--) {
         harms += (uint64_t)server_number(
             primary, "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM "
                      "pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client "
@@ -99,19 +99,19 @@ restart(int signal_number, uint64_t times)
 static void
 restart_fast(void)
 {
-    restart(SIGINT, test_scaled(4));
+    restart(SIGINT, test_scaled(2));
 }
 
 static void
 restart_immediately(void)
 {
-    restart(SIGQUIT, test_scaled(4));
+    restart(SIGQUIT, test_scaled(2));
 }
 
 static void
 kill_all(void)
 {
-    restart(SIGKILL, test_scaled(6));
+    restart(SIGKILL, test_scaled(3));
 }
 
 static void
@@ -136,7 +136,7 @@ killed(void)
 static void
 backends_kill(void)
 {
-    for (uint64_t left = test_scaled(8); left != 0 && crowd_is_well(); left--) {
+    for (uint64_t left = test_scaled(4); left != 0 && crowd_is_well(); left--) {
         long long pid = server_number(
             primary, "SELECT COALESCE(min(pid), 0) FROM pg_stat_activity WHERE pid <> "
                      "pg_backend_pid() AND backend_type = 'client backend'");
@@ -159,7 +159,7 @@ backend_killed(void)
 static void
 stop_and_go(void)
 {
-    for (uint64_t left = test_scaled(2); left != 0 && crowd_is_well(); left--) {
+    for (uint64_t left = test_scaled(1); left != 0 && crowd_is_well(); left--) {
         load_wait(BETWEEN * 5);
         server_signal(primary, SIGSTOP);
         load_wait_failures(8); /* each waits no longer than its deadline */
