@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See check.h. Pair P13 is not needed here, as no other thread is there.
+ * See check.h. All accesses are relaxed: no other thread is there.
  */
 #include "queue/check.h"
 
@@ -41,7 +41,7 @@ static void
 slot_check(check *c, const lki_segment *segment, uint32_t i)
 {
     const lki_slot *slot = &segment->slots[i];
-    uint64_t word = lki_load_acquire(&slot->word); /* P11 */
+    uint64_t word = lki_load_relaxed(&slot->word);
     unsigned char text[LK_ULID_SIZE];
     if (!lki_job_word_is_plain(word) && lki_job_word_phase(word) != LKI_IN_RECORD)
         return;
@@ -57,15 +57,15 @@ slot_check(check *c, const lki_segment *segment, uint32_t i)
 static void
 segment_check(check *c, const lki_segment *segment)
 {
-    uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)), done = 0; /* P14 */
+    uint32_t reserved = LKI_RESERVED(lki_load_relaxed(&segment->word)), done = 0;
     LK_ASSERT(segment->queue == c->queue && reserved <= segment->capacity);
     for (uint32_t i = 0; i < segment->capacity; i++) {
-        uint64_t word = lki_load_acquire(&segment->slots[i].word); /* P11 */
+        uint64_t word = lki_load_relaxed(&segment->slots[i].word);
         LK_ASSERT(i < reserved || word == LKI_JOB_WORD_EMPTY);
         done += lki_job_word_phase(word) == LKI_DONE;
         slot_check(c, segment, i);
     }
-    LK_ASSERT(lki_load_seq_cst(&segment->finished) <= done); /* P14 */
+    LK_ASSERT(lki_load_relaxed(&segment->finished) <= done);
     (void)done;
 }
 
@@ -73,7 +73,7 @@ segment_check(check *c, const lki_segment *segment)
 static void
 segments_check(check *c)
 {
-    const lki_directory *directory = lki_load_acquire(&c->queue->directory); /* P13 */
+    const lki_directory *directory = lki_load_relaxed(&c->queue->directory);
     const lki_segment *last = NULL;
     lki_segment *segment = lki_queue_segment_from(directory, 0, false);
     for (; segment != NULL; last = segment, segment = lki_segment_next(segment)) {
@@ -96,7 +96,7 @@ ready_check(const check *c)
         lki_slot *slot = lki_job_slot(c->queue, sk, &segment);
         if (slot == NULL)
             continue;
-        uint64_t word = lki_load_acquire(&slot->word) & ~LKI_JOB_WORD_PINNED; /* P11 */
+        uint64_t word = lki_load_relaxed(&slot->word) & ~LKI_JOB_WORD_PINNED;
         found += word_needs_entry(word) && word == entry->to;
     }
     LK_ASSERT(found == c->made_ready);
@@ -109,8 +109,8 @@ queue_check(lki_queue *queue)
     check c = {.queue = queue};
     LK_ASSERT(!queue->dead && *queue->link == queue);
     LK_ASSERT(!queue->partition->dead);
-    LK_ASSERT(lki_load_acquire(&queue->partition->queue) == queue);    /* P13 */
-    LK_ASSERT((lki_load_seq_cst(&queue->pins) & LKI_QUEUE_DEAD) == 0); /* P16 */
+    LK_ASSERT(lki_load_relaxed(&queue->partition->queue) == queue);
+    LK_ASSERT((lki_load_relaxed(&queue->pins) & LKI_QUEUE_DEAD) == 0);
     LK_ASSERT(lki_order_check(&queue->ready) != SIZE_MAX);
     LK_ASSERT(lki_order_check(&queue->later) != SIZE_MAX);
     LK_ASSERT(lki_order_check(&queue->avoided) != SIZE_MAX);

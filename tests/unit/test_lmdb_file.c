@@ -395,7 +395,8 @@ test_file_that_is_damaged_ends_no_process(void **state)
     lmdb_rig *r = *state;
     image good = rig_image(r);
     unsigned char *bytes = malloc(good.size);
-    uint64_t seed = setting("LATCHKEY_SEED", 1), rounds = setting("LATCHKEY_ROUNDS", 60);
+    uint64_t seed = setting("LATCHKEY_SEED", 1),
+             rounds = setting("LATCHKEY_ROUNDS", test_scaled(60));
     unsigned crashed = 0, refused = 0, failed = 0;
     for (uint64_t i = 0; i < rounds; i++) {
         uint64_t random = (seed + i) * 0x9e3779b97f4a7c15U | 1;
@@ -505,7 +506,8 @@ test_rows_that_contradict_each_other_end_no_process(void **state)
 {
     lmdb_rig *r = *state;
     image good = rig_image(r);
-    uint64_t seed = setting("LATCHKEY_SEED", 1), rounds = setting("LATCHKEY_ROUNDS", 60);
+    uint64_t seed = setting("LATCHKEY_SEED", 1),
+             rounds = setting("LATCHKEY_ROUNDS", test_scaled(60));
     unsigned crashed = 0, failed = 0;
     for (uint64_t i = 0; i < rounds; i++) {
         uint64_t random = (seed + i) * 0x9e3779b97f4a7c15U | 1;
