@@ -164,7 +164,7 @@ main(int argc, char **argv)
     }
     if (argc == 1 && volume() <= 100) {
         for (; ways[o.way].cases[argc - 1] != NULL; argc++)
-            arguments[argc] = strdup(ways[o.way].cases[argc - 1]);
+            arguments[argc] = (char *)(uintptr_t)ways[o.way].cases[argc - 1];
         argv = arguments;
     }
     volume_reduce(ways[o.way].divisor);
