@@ -18,6 +18,7 @@ lki_latch_init(lki_latch *latch, enum lki_rank rank)
     pthread_mutexattr_destroy(&attributes);
 #if LKI_CHECK > 0
     latch->rank = rank;
+    latch->holder = NULL;
 #else
     (void)rank;
 #endif

@@ -29,6 +29,8 @@ typedef struct lki_latch {
     pthread_mutex_t mutex;
 #if LKI_CHECK > 0
     enum lki_rank rank;
+    const unsigned
+        *holder; /* [latch] lki_ranks_held of the thread that holds it; NULL: none does */
 #endif
 } lki_latch;
 
@@ -40,13 +42,25 @@ extern __thread unsigned lki_ranks_held __attribute__((tls_model("initial-exec")
 void lki_latch_init(lki_latch *latch, enum lki_rank rank);
 void lki_latch_destroy(lki_latch *latch);
 
-/* Records that the thread holds it. */
-LKI_INLINE void
-lki_latch_record(const lki_latch *latch)
+/* For assertions: does the calling thread hold it? */
+LKI_INLINE bool
+lki_latch_is_held(const lki_latch *latch)
 {
 #if LKI_CHECK > 0
-    LK_ASSERT((lki_ranks_held >> latch->rank & 1) == 0);
+    return (lki_ranks_held >> latch->rank & 1) != 0 && latch->holder == &lki_ranks_held;
+#else
+    return latch != NULL;
+#endif
+}
+
+/* Records that the thread holds it. */
+LKI_INLINE void
+lki_latch_record(lki_latch *latch)
+{
+#if LKI_CHECK > 0
+    LK_ASSERT((lki_ranks_held >> latch->rank & 1) == 0 && latch->holder == NULL);
     lki_ranks_held |= 1u << latch->rank;
+    latch->holder = &lki_ranks_held;
 #else
     (void)latch;
 #endif
@@ -81,10 +95,26 @@ LKI_INLINE void
 lki_latch_drop(lki_latch *latch)
 {
 #if LKI_CHECK > 0
-    LK_ASSERT((lki_ranks_held >> latch->rank & 1) != 0);
+    LK_ASSERT(lki_latch_is_held(latch));
     lki_ranks_held &= ~(1u << latch->rank);
+    latch->holder = NULL;
 #endif
     pthread_mutex_unlock(&latch->mutex);
+}
+
+/* Waits for `wake`, and gives the latch up meanwhile. False: it is `until`. */
+LKI_INLINE bool
+lki_latch_wait(lki_latch *latch, pthread_cond_t *wake, const struct timespec *until)
+{
+#if LKI_CHECK > 0
+    LK_ASSERT(lki_latch_is_held(latch));
+    latch->holder = NULL;
+#endif
+    bool woken = pthread_cond_timedwait(wake, &latch->mutex, until) == 0;
+#if LKI_CHECK > 0
+    latch->holder = &lki_ranks_held;
+#endif
+    return woken;
 }
 
 #endif

@@ -21,9 +21,35 @@
 
 #include "base/thread.h"
 
+/* For assertions: is the thread in a section that may retire? */
+LKI_INLINE bool
+lki_is_writing(const lki_thread *thread)
+{
+#if LKI_CHECK > 0
+    return thread->writing != 0 && thread->epoch.active >= thread->writing;
+#else
+    return lki_is_entered(thread);
+#endif
+}
+
+/* For assertions: has the write section room for so many retirements? */
+LKI_INLINE bool
+lki_is_reserved(const lki_thread *thread, size_t count)
+{
+#if LKI_CHECK > 0
+    return lki_is_writing(thread) && thread->reserved >= count;
+#else
+    return lki_is_entered(thread) || count == 0;
+#endif
+}
+
 LKI_INLINE void
 lki_enter(lki_thread *thread)
 {
+#if LKI_CHECK > 0
+    if (!lki_is_writing(thread))
+        thread->writing = 0;
+#endif
     if (LKI_UNLIKELY(thread->epoch.active != 0)) {
         ck_epoch_begin(&thread->epoch, NULL); /* nested: only counts */
         return;
@@ -54,6 +80,12 @@ LKI_INLINE void
 lki_write_enter(lki_thread *thread)
 {
     lki_enter(thread);
+#if LKI_CHECK > 0
+    if (thread->writing == 0) {
+        thread->writing = thread->epoch.active;
+        thread->reserved = 0;
+    }
+#endif
     /* Loaded inside the section: a thread that takes the bag away waits for this section before it
      * empties the bag. */
     thread->bag = lki_load_acquire(&thread->open); /* P8b */

@@ -92,7 +92,10 @@ struct lki_thread {
     lki_bag *spare; /* empty bags, for what was reserved */
     size_t spare_count;
 #if LKI_CHECK > 0
-    size_t reserved; /* retirements that lki_reserve has promised room for, and that did not come */
+    /* of this write section: retirements that lki_reserve has promised room for, and that did not
+     * come */
+    size_t reserved;
+    uint32_t writing; /* how many sections are nested up to its write section; 0: it has none */
 #endif
     uint64_t sequence; /* of versions: Lamport, "Time, Clocks, and the Ordering of Events", 1978 */
     uint32_t slot;     /* number of this record in its domain; never reused by another record */

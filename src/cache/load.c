@@ -251,7 +251,7 @@ lki_load_wait(lki_cache *cache, lki_miss *miss, int64_t until_ms)
     lk_status status = LK_RACE;
     int cancel = lki_cancel_forbid();
     lki_latch_take(&shard->latch, NULL);
-    while (!load->ended && pthread_cond_timedwait(&shard->ended, &shard->latch.mutex, &until) == 0)
+    while (!load->ended && lki_latch_wait(&shard->latch, &shard->ended, &until))
         ;
     if (load->ended) {
         status = load->status;
