@@ -114,6 +114,10 @@ queue_check(lki_queue *queue)
     LK_ASSERT(lki_order_check(&queue->ready) != SIZE_MAX);
     LK_ASSERT(lki_order_check(&queue->later) != SIZE_MAX);
     LK_ASSERT(lki_order_check(&queue->avoided) != SIZE_MAX);
+    const lki_segment *tail = lki_load_relaxed(&queue->tail);
+    LK_ASSERT(lki_queue_sum(queue, LKI_QUEUE_REMOVED) <=
+              lki_queue_places(queue, tail, tail != NULL ? lki_load_relaxed(&tail->word) : 0));
+    (void)tail;
     segments_check(&c);
     ready_check(&c);
 }

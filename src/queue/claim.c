@@ -15,6 +15,8 @@
 #include "queue/job.h"
 #include "store/sweep.h"
 
+enum { GROUP = 16 };
+
 static void
 outcome_count(lki_thread *thread, lki_queue *queue, lk_status status)
 {
@@ -37,6 +39,7 @@ typedef struct acknowledgement {
 LKI_INLINE void
 ended_flush(acknowledgement *a)
 {
+    LK_ASSERT(a->ended == 0 || (a->segment != NULL && a->ended <= GROUP));
     if (a->ended != 0)
         lki_jobs_ended(a->thread, a->segment, a->ended);
     a->ended = 0;
@@ -70,6 +73,7 @@ acknowledge_plain(acknowledgement *a, lki_queue *queue, const lk_claim *claim)
     job.state.identity = word;
     job.state.phase = LKI_CLAIMED;
     job.pinned = false;
+    LK_ASSERT(job.segment->queue == queue && (word & LKI_JOB_WORD_PINNED) == 0);
     if (LKI_UNLIKELY(a->ended != 0 && a->segment != job.segment))
         ended_flush(a);
     a->segment = job.segment;
@@ -101,8 +105,6 @@ acknowledge_long(acknowledgement *a, lki_queue *queue, const lk_claim *claim)
     outcome_count(thread, queue, judged);
     return judged;
 }
-
-enum { GROUP = 16 };
 
 lk_status
 lki_queue_acknowledge(lki_store *store, lki_thread *thread, const lk_claim *claims, size_t count)
@@ -152,6 +154,7 @@ claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ti
 {
     lki_queue *queue = lki_queue_find_known(store, thread, claim->key.pk);
     lk_status judged, status;
+    LK_ASSERT(lki_is_writing(thread));
     do {
         lki_found_job job;
         lki_job_find(store, &queue, claim->key, &job);
@@ -163,6 +166,7 @@ claim_change(lki_store *store, lki_thread *thread, const lk_claim *claim, lki_ti
         *to = *change;
         to->receives = job.state.receives;
         to->token = job.state.token;
+        LK_ASSERT(queue != NULL && job.cell != NULL);
         if (job.plain && to->phase == LKI_CLAIMED && to->time == job.state.time &&
             job.state.phase == LKI_CLAIMED)
             return judged; /* it is in that state already */
@@ -190,6 +194,7 @@ lki_queue_release(lki_store *store, lki_thread *thread, const lk_claim *claim, i
         return LK_BUSY;
     if (delay_ms > 0)
         change.time = lki_ticks_after(store, &ticks, delay_ms) - 1;
+    LK_ASSERT(change.time == 0 || change.time >= ticks.now);
     lki_write_enter(thread);
     lk_status status = claim_change(store, thread, claim, &ticks, &change, &to);
     lki_write_leave(thread);
@@ -206,6 +211,7 @@ lki_queue_extend(lki_store *store, lki_thread *thread, lk_claim *claim, int64_t 
         return LK_BUSY;
     change.time =
         lki_ticks_after(store, &ticks, visibility_ms != 0 ? visibility_ms : LK_MINUTES(5));
+    LK_ASSERT(change.time >= ticks.now);
     lki_write_enter(thread);
     lk_status status = claim_change(store, thread, claim, &ticks, &change, &to);
     lki_write_leave(thread);

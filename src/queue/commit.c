@@ -85,6 +85,7 @@ static lk_status
 entry_make(const job_commit *c, lki_thread *thread, size_t i, uint64_t from)
 {
     planned *p = &c->planned[i];
+    LK_ASSERT(p->queue != NULL && !p->announced && p->to.identity != from);
     lk_status status =
         lki_job_announce(p->queue, thread, planned_sk(c, i), from, &p->to, c->ticks.now);
     p->announced = status == LK_OK;
@@ -96,6 +97,7 @@ static void
 entry_withdraw(const job_commit *c, lki_thread *thread, size_t i)
 {
     planned *p = &c->planned[i];
+    LK_ASSERT(!p->announced || (p->queue != NULL && lki_is_writing(thread)));
     if (p->announced)
         lki_job_forget(p->queue, thread, planned_sk(c, i), &p->to);
     p->announced = false;
@@ -110,6 +112,7 @@ claim_prepare(job_commit *c, lki_store *store, lki_thread *thread, size_t i,
     const lk_write *write = &c->writes[i];
     planned *p = &c->planned[i];
     lk_status status = LK_OK;
+    LK_ASSERT(!job->plain && lki_record_is_job(job->record));
     if (write->kind == LK_RELEASE) {
         p->to = state_waiting(c, store, thread, write->delay_ms);
         p->to.receives = job->state.receives;
@@ -139,6 +142,7 @@ plan_claim(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_jo
                 lki_queue_count(queue, thread, LKI_QUEUE_LOST, 1);
             return LK_LOST;
         }
+        LK_ASSERT(queue != NULL && job.state.phase != LKI_NO_JOB);
         if (!job.plain)
             return claim_prepare(c, store, thread, i, &job, step);
         lk_status status = lki_job_to_record(store, thread, queue, &job);
@@ -153,6 +157,7 @@ static lk_status
 queue_pin(lki_store *store, lki_thread *thread, const lk_item *item, planned *p)
 {
     lki_queue *queue;
+    LK_ASSERT(p->queue == NULL); /* one pin for each push */
     lk_status status =
         lki_queue_find_or_create_pinned(store, thread, item->key.pk, LKI_QUEUE_KEYED, &queue);
     if (status != LK_OK)
@@ -239,16 +244,23 @@ place_fill(lki_queue *queue, planned *p, const lki_places *at)
 {
     lki_slot *slot = &at->segment->slots[at->slot];
     unsigned char *sk = p->cell->bytes + p->cell->pk_size;
+    LK_ASSERT(!p->generated && at->segment->queue == queue);
+    LK_ASSERT(at->ms >= at->segment->first_ms && at->ms <= LKI_ULID_MS_MAX);
     lki_sk_write(sk, at->segment, at->slot, at->ms);
     memcpy(p->sk, sk, sizeof p->sk);
-    if (p->queue == NULL) {                             /* the first one is pinned already */
-        lki_add_seq_cst(&queue->pins, LKI_QUEUE_KEYED); /* P16 */
+    if (p->queue == NULL) { /* the first one is pinned already */
+        uint64_t pins = lki_add_seq_cst(&queue->pins, LKI_QUEUE_KEYED); /* P16 */
+        LK_ASSERT((uint32_t)pins != 0 && (pins & LKI_QUEUE_DEAD) == 0);
+        (void)pins;
         p->queue = queue;
     }
+    LK_ASSERT(p->queue == queue);
     p->generated = true;
     slot->cell = p->cell;
     /* The word is EMPTY, or a pull has made it PASSED. */
-    lki_swap_seq_cst(&slot->word, lki_job_word(LKI_IN_RECORD, 0, 0)); /* P11 */
+    uint64_t before = lki_swap_seq_cst(&slot->word, lki_job_word(LKI_IN_RECORD, 0, 0)); /* P11 */
+    LK_ASSERT(!lki_job_word_is_settled(before));
+    (void)before;
     lki_slot_pass(at->segment, slot);
 }
 
@@ -261,6 +273,7 @@ places_reserve(job_commit *c, lki_store *store, lki_thread *thread, size_t first
     lki_queue *queue = c->planned[first].queue;
     size_t end = run_end(c, first), count = 0;
     lk_status status = LK_OK;
+    LK_ASSERT(queue != NULL && write_is_generated(c, first));
     for (size_t i = first; status == LK_OK && i < end; i++) {
         if (!write_is_generated(c, i))
             continue;
@@ -315,6 +328,7 @@ push_prepare(job_commit *c, lki_store *store, lki_thread *thread, size_t i, lki_
              lki_job_step *step)
 {
     planned *p = &c->planned[i];
+    LK_ASSERT(cell != NULL && p->queue != NULL); /* pinned */
     if (!lki_reserve(thread, 8))
         return LK_NO_MEMORY;
     lki_record *record = lki_effective(store, lki_load_acquire(&cell->item), NULL); /* P1 */
@@ -358,6 +372,7 @@ static lk_status
 job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_step *step)
 {
     job_commit *c = context;
+    LK_ASSERT(i < c->count && lki_is_writing(thread));
     if (!lki_reserve(thread, 8))
         return LK_NO_MEMORY;
     entry_withdraw(c, thread, i);
@@ -372,6 +387,7 @@ job_plan(void *context, lki_store *store, lki_thread *thread, size_t i, lki_job_
 static void
 place_give_up(lki_thread *thread, planned *p, bool room)
 {
+    LK_ASSERT(p->generated && lki_cell_is_in_queue(p->cell));
     lki_queue_place_left(p->queue, thread);
     if (room)
         lki_removal_schedule(thread, p->cell, NULL);
@@ -384,6 +400,7 @@ push_finish(const job_commit *c, lki_thread *thread, size_t i, bool done, bool r
     planned *p = &c->planned[i];
     int64_t expires_at_ms = c->writes[i].item.expires_at_ms;
     lki_queue *queue = p->queue;
+    LK_ASSERT(!done || (p->announced && (p->in_queue || !p->generated)));
     if (done) {
         lki_queue_count(queue, thread, LKI_QUEUE_PUSHES, 1);
         if (expires_at_ms != 0 && !p->in_queue)

@@ -82,6 +82,7 @@ segment_look(look *l, lki_segment *segment)
     uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
     uint64_t least = LKI_TIME_MAX;
     bool open = false;
+    LK_ASSERT(reserved <= segment->capacity && segment->queue == l->queue);
     for (uint32_t i = 0; i < reserved; i++) {
         lki_slot *slot = &segment->slots[i];
         uint64_t word = lki_load_seq_cst(&slot->word); /* P12: after the mark */
@@ -127,6 +128,7 @@ static void
 queue_look(look *l, lki_next_due *of_queue, size_t offset, _Atomic(uint32_t) *position,
            bool (*is_past)(look *, uint64_t), uint64_t (*visit)(look *, lki_segment *))
 {
+    LK_ASSERT(lki_is_writing(l->thread) && l->room != 0);
     uint64_t begun = lki_next_due_begin(of_queue);                           /* P12 */
     const lki_directory *directory = lki_load_acquire(&l->queue->directory); /* P13 */
     uint64_t least = LKI_TIME_MAX;
@@ -170,6 +172,7 @@ lki_due_make_ready(lki_store *store, lki_thread *thread, lki_queue *queue, lki_t
               .ticks = ticks,
               .rest = rest,
               .status = LK_OK};
+    LK_ASSERT(lki_is_writing(thread));
     *rest = (lki_due_rest){.more = false};
     /* While there are ready entries, no more are made than are taken: entries cost memory. */
     l.room = least > NOTICE || lki_order_first(&queue->ready) != NULL ? least : NOTICE;
@@ -196,6 +199,7 @@ lki_due_next(lki_queue *queue)
 static uint64_t
 segment_expire(look *l, lki_segment *segment)
 {
+    LK_ASSERT(l->room != 0 && segment->queue == l->queue);
     l->room--;
     uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
     int64_t next_ms = INT64_MAX;
@@ -249,6 +253,7 @@ queue_expire(lki_store *store, lki_thread *thread, lki_queue *queue, bool needed
 void
 lki_due_expire(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
+    LK_ASSERT(lki_is_writing(thread));
     if (lki_memory_has_room(thread))
         queue_expire(store, thread, queue, false);
 }
@@ -270,6 +275,7 @@ keyed_walk(look *l, const lki_keyed_position *at, int64_t *next_ms, const lki_ce
     for (size_t visited = 0; visited < KEYED_CELLS; visited += RUN) {
         size_t count = lki_index_walk_next(&walk, cells, RUN);
         for (size_t i = 0; i < count; i++) {
+            LK_ASSERT(!lki_cell_is_in_queue(cells[i]));         /* those are in no index */
             uintptr_t head = lki_load_acquire(&cells[i]->item); /* P1 */
             if (!lki_record_is_job(lki_effective(l->store, head, NULL)))
                 continue;
@@ -297,6 +303,7 @@ due_expire_keyed(lki_store *store, lki_thread *thread, lki_queue *queue)
     lki_keyed_position *at = lki_load_acquire(&queue->keyed_position), *moved = NULL;    /* P13 */
     uint64_t begun = at != NULL ? at->begun : lki_next_due_begin(&queue->keyed_expires); /* P12 */
     int64_t next_ms = at != NULL ? at->next_ms : INT64_MAX;
+    LK_ASSERT((begun & 1) != 0 && lki_is_writing(thread));
     const lki_cell *last;
     if (keyed_walk(&l, at, &next_ms, &last) != LK_OK || !lki_reserve(thread, 8))
         return; /* the next scan tries again */
@@ -324,6 +331,7 @@ void
 lki_due_make_room(lki_store *store, lki_thread *thread, lki_queue *queue, size_t jobs)
 {
     enum { PORTIONS = 4, MUCH = 128 };
+    LK_ASSERT(lki_is_writing(thread));
     for (size_t i = 0; i < PORTIONS + jobs / MUCH; i++) {
         uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* its own */
         queue_expire(store, thread, queue, true);
@@ -351,6 +359,7 @@ lki_queues_upkeep(lki_store *store, lki_thread *thread, bool all)
     uint64_t before = lki_load_relaxed(&thread->counter[LKI_EXPIRED_SWEPT]); /* of this thread */
     uint64_t queues = lki_load_seq_cst(&lki_queues_of(store)->count) -
                       lki_load_seq_cst(&lki_queues_of(store)->gone);
+    LK_ASSERT(!lki_is_entered(thread) && queues <= UINT32_MAX);
     if (queues == 0)
         return 0;
     lki_queues_visit(store, thread, all ? queues : 1, all, queue_visit);

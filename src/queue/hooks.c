@@ -135,6 +135,7 @@ key_find_to_write(lki_store *store, lki_thread *thread, const lk_key *key, bool 
                   lki_cell **cell)
 {
     bool coming = false;
+    LK_ASSERT(lki_is_writing(thread) && key->sk.size == LK_ULID_SIZE);
     *cell = NULL;
     if (make) {
         lk_status status = key_avoid(store, thread, key);
@@ -159,12 +160,14 @@ slot_bury_latched(lki_store *store, lki_thread *thread, lki_queue *queue, const 
         queue != NULL ? lki_job_slot(queue, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment)
                       : NULL;
     uint64_t headed = lki_job_word(LKI_IN_RECORD, 0, 0);
-    LK_ASSERT(slot != NULL);
+    LK_ASSERT(slot != NULL && slot->cell == cell);
+    LK_ASSERT(lki_latch_is_held(lki_shard_latch(store, lki_cell_hash(store, cell))));
     if (slot == NULL)
         return;
     uint64_t stamp = lki_load_seq_cst(&store->clock);
     if (lki_cas_seq_cst(&slot->word, &headed, lki_job_word(LKI_DONE, 0, 0) | stamp << 4)) /* P11 */
         lki_slots_finish(segment, thread, 1);
+    LK_ASSERT(lki_job_word_phase(headed) == LKI_IN_RECORD); /* a cell dies once */
 }
 
 /* A state of a record job was replaced by another one (`stays`), or the job was removed. */
@@ -172,6 +175,7 @@ static void
 state_left(lki_thread *thread, lki_queue *queue, const lki_cell *cell, const lki_state *state,
            bool stays)
 {
+    LK_ASSERT(state->phase != LKI_NO_JOB && queue->partition->pk_size == cell->pk_size);
     lki_job_forget(queue, thread, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, state);
     lki_queue_remember_change(queue, thread);
     if (stays)
@@ -187,6 +191,7 @@ static void
 expiry_cover(lki_queue *queue, const lki_cell *cell, int64_t expires_at_ms)
 {
     lki_segment *segment;
+    LK_ASSERT(expires_at_ms != 0); /* that is never */
     if (!lki_cell_is_in_queue(cell))
         lki_next_due_cover(&queue->keyed_expires, lki_expiry_time(expires_at_ms));
     else if (lki_job_slot(queue, (lk_bytes){lki_cell_sk(cell), cell->sk_size}, &segment) != NULL)
@@ -201,6 +206,10 @@ static void
 job_replaced(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *record,
              lki_record *by)
 {
+    LK_ASSERT(lki_is_writing(thread));
+    LK_ASSERT(by == NULL || by != record);
+    LK_ASSERT(by != NULL ||
+              (lki_load_relaxed(&cell->item) == LKI_DEAD && lki_cell_is_in_queue(cell)));
     bool stays = lki_record_is_job(by);
     bool left = lki_record_is_job(record) &&
                 (!stays || lki_record_state(by)->identity != lki_record_state(record)->identity);

@@ -34,6 +34,7 @@ lki_job_announce(lki_queue *queue, lki_thread *thread, lk_bytes sk, uint64_t fro
                  const lki_state *to, uint64_t now)
 {
     bool visible = to->time < now;
+    LK_ASSERT(lki_is_reserved(thread, 1) && to->identity != 0 && to->phase != LKI_NO_JOB);
     lki_entry *entry = lki_entry_new(thread, visible ? 0 : to->time, sk, from, to->identity);
     if (entry == NULL)
         return LK_NO_MEMORY;
@@ -48,6 +49,7 @@ lki_job_announce(lki_queue *queue, lki_thread *thread, lk_bytes sk, uint64_t fro
 void
 lki_job_forget(lki_queue *queue, lki_thread *thread, lk_bytes sk, const lki_state *state)
 {
+    LK_ASSERT(lki_is_reserved(thread, 1) && state->identity != 0);
     if (lki_order_first(&queue->later) != NULL &&
         lki_order_remove(&queue->later, thread, state->time, sk, state->identity))
         return;
@@ -71,6 +73,7 @@ lki_job_cover_expiry(lki_segment *segment, int64_t expires_at_ms)
 {
     lki_queue *queue = segment->queue;
     uint64_t time = lki_expiry_time(expires_at_ms);
+    LK_ASSERT(expires_at_ms != 0); /* that is never */
     lki_next_due_cover(&segment->page->expires[segment->number % LKI_PAGE_SEGMENTS], time);
     lki_next_due_cover(&queue->expires, time);
 }
@@ -82,8 +85,10 @@ LKI_INLINE void
 stamp_set(lki_store *store, lki_slot *slot)
 {
     uint64_t done = lki_job_word(LKI_DONE, 0, 0);
-    uint64_t stamp = lki_load_seq_cst(&store->clock);             /* P2: after DONE was seen */
+    uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after DONE was seen */
+    LK_ASSERT(lki_job_word_may_become(done, done | stamp << 4));
     (void)lki_cas_seq_cst(&slot->word, &done, done | stamp << 4); /* P2 */
+    LK_ASSERT(lki_job_word_phase(done) == LKI_DONE); /* I-job2: at most its stamp was set before */
 }
 
 uint64_t
@@ -93,6 +98,7 @@ lki_done_stamp(lki_store *store, lki_slot *slot, uint64_t word)
         stamp_set(store, slot);
         word = lki_load_acquire(&slot->word); /* P2 */
     }
+    LK_ASSERT(lki_job_word_phase(word) == LKI_DONE && word >> 4 != 0);
     return word >> 4;
 }
 
@@ -124,6 +130,7 @@ lki_job_read(lki_store *store, lki_segment *segment, lki_slot *slot, lki_found_j
         return;
     }
     job->cell = slot->cell;
+    LK_ASSERT(job->cell != NULL && lki_cell_is_in_queue(job->cell)); /* P11 */
     job->key = (lk_key){{job->cell->bytes, job->cell->pk_size},
                         {lki_cell_sk(job->cell), job->cell->sk_size}};
     job->record = lki_effective(store, lki_load_acquire(&job->cell->item), NULL); /* P1 */
@@ -181,6 +188,7 @@ lki_job_find(lki_store *store, lki_queue **queue, lk_key key, lki_found_job *job
         }
         if (*queue == NULL || queue_is_dead(*queue))
             *queue = lki_queue_find(store, key.pk);
+        LK_ASSERT(*queue == NULL || (*queue)->partition->pk_size == key.pk.size);
     } while (LKI_UNLIKELY(*queue == NULL)); /* the job went meanwhile, and its queue with it */
 }
 
@@ -191,9 +199,12 @@ record_job_change(lki_store *store, lki_thread *thread, lki_queue *queue, const 
                   lki_state *to, uint64_t now)
 {
     LK_ASSERT(!job->plain && lki_record_is_job(job->record));
+    LK_ASSERT(to->phase == LKI_WAITING || to->phase == LKI_CLAIMED);
+    LK_ASSERT(to->receives >= job->state.receives);
     to->identity = lki_identity_new(thread);
     if (to->token == 0)
         to->token = lki_token_of(store, to->identity);
+    LK_ASSERT(to->identity != job->state.identity && to->token != 0);
     lk_status status = lki_job_announce(queue, thread, job->key.sk, job->state.identity, to, now);
     if (status != LK_OK)
         return status;
@@ -209,6 +220,7 @@ static void
 plain_forget(lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
     const lki_state *state = &job->state;
+    LK_ASSERT(lki_is_reserved(thread, 1) && job->segment->queue == queue);
     if (state->phase == LKI_LAPSED || (state->phase == LKI_WAITING && state->time == 0))
         (void)lki_order_remove(&queue->ready, thread, 0, job->key.sk, state->identity);
 }
@@ -220,8 +232,8 @@ plain_change(lki_thread *thread, lki_queue *queue, const lki_found_job *job, lki
     uint64_t word = job->state.identity;
     bool visible = to->time < now;
     LK_ASSERT(lki_job_word_is_plain(word) && (word & LKI_JOB_WORD_PINNED) == 0);
-    LK_ASSERT(to->phase != LKI_FRONT && to->receives >= job->state.receives);
     to->identity = lki_job_word(to->phase, to->receives, to->time);
+    LK_ASSERT(lki_job_word_may_become(word, to->identity));
     to->token = LKI_PLAIN_TOKEN | lki_slot_place(job->segment, job->slot) << 16 | to->receives;
     if (LKI_UNLIKELY(visible)) {
         lk_status status = lki_job_announce(queue, thread, job->key.sk, word, to, now);
@@ -231,6 +243,7 @@ plain_change(lki_thread *thread, lki_queue *queue, const lki_found_job *job, lki
         lki_job_cover(job->segment, to->time); /* P12: before and after the swap */
     }
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&job->slot->word, &word, to->identity))) { /* P11, P12 */
+        LK_ASSERT(lki_job_word_is_settled(word) && word != lki_job_word(LKI_FRONT, 0, 0));
         /* Another thread may share the entry: then it stays, and a pull removes it once it is
          * stale. */
         if (visible &&
@@ -250,6 +263,7 @@ lk_status
 lki_job_change(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job,
                lki_state *to, uint64_t now)
 {
+    LK_ASSERT(lki_is_reserved(thread, 8) && job->state.phase != LKI_NO_JOB);
     if (LKI_LIKELY(job->plain && !job->pinned) && to->receives <= LKI_RECEIVES_MAX)
         return plain_change(thread, queue, job, to, now);
     if (job->plain) { /* pinned, or received so often that tokens would repeat */
@@ -266,6 +280,7 @@ plain_size(lki_cell *cell)
 {
     const lki_record *record = (lki_record *)lki_load_acquire(&cell->item); /* P1 */
     size_t size = lki_cell_size(cell);
+    LK_ASSERT(record->kind == LKI_VALUE && !lki_record_is_job(record));
     if ((record->flags & LKI_FLAG_INLINE) == 0)
         size += lki_record_size(record);
     return size;
@@ -275,13 +290,16 @@ lk_status
 lki_job_end(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_found_job *job)
 {
     uint64_t word = job->state.identity, done = lki_job_word(LKI_DONE, 0, 0);
+    LK_ASSERT(lki_is_reserved(thread, 8));
     if (LKI_UNLIKELY(job->pinned)) {
         lk_status status = lki_job_to_record(store, thread, queue, job);
         return status == LK_OK ? LK_RACE : status;
     }
-    LK_ASSERT(lki_job_word_is_plain(word));
-    if (!lki_cas_seq_cst(&job->slot->word, &word, done)) /* P11, P2 */
+    LK_ASSERT(lki_job_word_is_plain(word) && lki_job_word_may_become(word, done));
+    if (!lki_cas_seq_cst(&job->slot->word, &word, done)) { /* P11, P2 */
+        LK_ASSERT(lki_job_word_is_settled(word));
         return LK_RACE;
+    }
     stamp_set(store, job->slot);
     plain_forget(thread, queue, job);
     lki_queue_count(queue, thread, LKI_QUEUE_REMOVED, 1);
@@ -293,7 +311,7 @@ lki_job_end(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_fo
 void
 lki_jobs_ended(lki_thread *thread, lki_segment *segment, uint32_t count)
 {
-    LK_ASSERT(count != 0);
+    LK_ASSERT(count != 0 && lki_is_reserved(thread, 1));
     lki_slots_finish(segment, thread, count); /* P16: its read-modify-write is between the two */
     lki_queue_left(segment->queue);
     lki_queue_remember_change(segment->queue, thread);
@@ -338,6 +356,8 @@ lki_job_to_record(lki_store *store, lki_thread *thread, lki_queue *queue, const 
 {
     lki_cell *cell = job->cell;
     uint64_t word = job->state.identity, pinned = word | LKI_JOB_WORD_PINNED;
+    LK_ASSERT(job->plain && lki_job_word_is_plain(word) && (word & LKI_JOB_WORD_PINNED) == 0);
+    LK_ASSERT(job->segment->queue == queue && lki_is_writing(thread));
     if (!lki_reserve(thread, 8))
         return LK_NO_MEMORY;
     if (!job->pinned && !lki_cas_seq_cst(&job->slot->word, &word, pinned) &&
@@ -354,12 +374,17 @@ lki_job_to_record(lki_store *store, lki_thread *thread, lki_queue *queue, const 
      * changed the job since, the word shows it. */
     if (lki_load_seq_cst(&job->slot->word) != pinned) /* P11 */
         return LK_OK;
+    /* Only these steps have changed the head. */
+    LK_ASSERT(over != NULL && over->kind == LKI_VALUE);
     if (over != NULL && !lki_record_is_job(over)) {
         const lki_change change = {.job = &job->state};
         status = lki_head_change_if(store, thread, cell, over, &change, NULL);
         if (status == LK_NO_MEMORY)
             return status; /* on any other status another thread's record is there */
     }
+    LK_ASSERT(lki_job_word_may_become(pinned, lki_job_word(LKI_IN_RECORD, 0, 0)));
     (void)lki_cas_seq_cst(&job->slot->word, &pinned, lki_job_word(LKI_IN_RECORD, 0, 0)); /* P11 */
+    LK_ASSERT((pinned & LKI_JOB_WORD_PINNED) != 0 || lki_job_word_phase(pinned) == LKI_IN_RECORD ||
+              lki_job_word_phase(pinned) == LKI_DONE); /* by another thread */
     return LK_OK;
 }

@@ -87,6 +87,7 @@ lk_status lki_job_to_record(lki_store *store, lki_thread *thread, lki_queue *que
 LKI_INLINE bool
 lki_ready_insert(lki_queue *queue, lki_thread *thread, lki_entry *entry)
 {
+    LK_ASSERT(entry->rank == 0 && lki_is_reserved(thread, 1));
     bool inserted = lki_order_insert(&queue->ready, thread, entry);
     lki_add_seq_cst(&queue->announced, 1); /* P19: after the entry, before the state */
     return inserted;
@@ -103,6 +104,7 @@ LKI_INLINE void
 lki_slot_pass(lki_segment *segment, const lki_slot *slot)
 {
     uint32_t at = (uint32_t)(slot - segment->slots);
+    LK_ASSERT(at < segment->capacity);
     if (lki_load_relaxed(&segment->cursor) == at) /* a hint: true at any later time */
         lki_store_relaxed(&segment->cursor, at + 1);
 }

@@ -9,6 +9,7 @@
 static void
 cell_fill_in_queue(lki_cell *cell, const lk_item *item, unsigned flags)
 {
+    LK_ASSERT(item->key.pk.size != 0 && item->key.pk.size <= UINT16_MAX);
     *cell = (lki_cell){.pk_size = (uint16_t)item->key.pk.size, .sk_size = LK_ULID_SIZE};
     lki_cell_set_flags(cell, LKI_CELL_QUEUE | flags, lki_cell_room_in_queue(item));
     lki_copy(cell->bytes, item->key.pk.data, item->key.pk.size);
@@ -21,6 +22,7 @@ lki_cell_make_in_slab(lki_cell *cell, const lk_item *item)
     lki_record *record = lki_cell_record(cell);
     record->flags = LKI_FLAG_INLINE;
     lki_record_fill(record, item, NULL);
+    LK_ASSERT(lki_record_payload(record) <= lki_cell_room(cell));
     lki_store_relaxed(&cell->item, (uintptr_t)record); /* P11: published with the slot's word */
 }
 

@@ -29,6 +29,7 @@ position_dispose(lki_thread *thread, void *object)
 lki_keyed_position *
 lki_keyed_position_new(lki_store *store, const lki_cell *at, uint64_t begun, int64_t next_ms)
 {
+    LK_ASSERT((begun & 1) != 0 && !lki_cell_is_in_queue(at));
     lki_keyed_position *position =
         lki_alloc(&store->domain.allocator, sizeof *position + at->sk_size);
     if (position == NULL)

@@ -78,6 +78,7 @@ heap_sink(heap *h, size_t at, const lki_entry *entry)
 static void
 heap_advance(heap *h)
 {
+    LK_ASSERT(h->count != 0);
     const lki_entry *done = h->entry[0], *next = lki_order_next(done);
     if (next == NULL || next->rank != done->rank)
         next = h->entry[--h->count];
@@ -92,6 +93,7 @@ runs_find(lki_store *store, lki_thread *thread, lki_queue *queue, lki_ticks *tic
     const lki_entry *entry = lki_order_first(&queue->later);
     bool due = entry != NULL && lki_ticks_past(store, ticks, entry->rank);
     while (due && heap_has_room(thread, h)) {
+        LK_ASSERT(h->count < h->room && h->room <= RUNS_MOST);
         h->entry[h->count++] = entry;
         const lki_entry *next = lki_order_next(entry);
         if (next != NULL && next->rank == entry->rank) /* else `next` begins the next run */
@@ -109,6 +111,7 @@ static lk_status
 entry_move(lki_store *store, lki_thread *thread, lki_queue *queue, const lki_entry *entry)
 {
     const lk_key key = {{queue->partition->pk, queue->partition->pk_size}, entry_sk(entry)};
+    LK_ASSERT(entry->rank != 0 && lki_is_writing(thread));
     lki_queue *found = queue;
     lki_found_job job;
     lki_job_find(store, &found, key, &job);
@@ -136,6 +139,7 @@ lki_later_make_ready(lki_store *store, lki_thread *thread, lki_queue *queue, lki
                      size_t least, lki_due_rest *rest)
 {
     heap h;
+    LK_ASSERT(lki_is_writing(thread));
     h.entry = h.few;
     h.room = RUNS;
     h.count = 0;

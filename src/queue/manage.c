@@ -35,6 +35,7 @@ static lk_status
 segment_tour(tour *t, lki_segment *segment, uint32_t *at)
 {
     uint32_t reserved = LKI_RESERVED(lki_load_seq_cst(&segment->word)); /* P14 */
+    LK_ASSERT(*at <= reserved && lki_is_writing(t->thread));
     while (*at < reserved) {
         lki_found_job job;
         lki_job_read(t->store, segment, &segment->slots[(*at)++], &job);
@@ -58,6 +59,7 @@ places_tour(tour *t)
     lk_status status = LK_OK;
     uint64_t number = 0, last = UINT64_MAX;
     uint32_t at = 0; /* the slot at which a segment goes on */
+    LK_ASSERT((lki_load_relaxed(&t->queue->pins) & ~LKI_QUEUE_DEAD) >= LKI_QUEUE_PIN);
     for (bool more = true; status == LK_OK && more;) {
         if (!lki_memory_is_bounded(t->thread))
             return LK_BUSY;
@@ -308,6 +310,7 @@ finishers_meet(lki_queue *queue)
 {
     const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
     lki_segment *segment = lki_queue_segment_from(directory, 0, false);
+    LK_ASSERT(lki_latch_is_held(&queue->latch) && lki_load_relaxed(&queue->closed) != 0);
     for (; segment != NULL; segment = lki_segment_next(segment))
         lki_add_seq_cst(&segment->finished, 0); /* P16: to lki_slots_finish */
     /* P15: before the load of `waiters`, as in lki_queue_tell_over: a thread that goes to sleep and
@@ -357,6 +360,7 @@ lki_queue_fd(lki_store *store, lki_thread *thread, lk_bytes pk, int *fd)
         bool there = lki_wait_is_polled(&queue->wait);
         status = lki_wait_open_latched(&queue->wait, fd);
         lki_latch_drop(&queue->latch);
+        LK_ASSERT(status != LK_OK || lki_wait_is_polled(&queue->wait));
         if (there || status != LK_OK)
             lki_queue_unpin(queue, LKI_QUEUE_PIN); /* the pin of the first call stays */
         if (status == LK_OK && !there)

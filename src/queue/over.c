@@ -41,6 +41,7 @@ void
 lki_queue_place_left(lki_queue *queue, lki_thread *thread)
 {
     uint32_t slot = thread->slot;
+    LK_ASSERT(lki_is_writing(thread));
     lki_queue_line *line =
         slot < LKI_QUEUE_LINES ? lki_load_acquire(&queue->lines[slot]) : NULL; /* P13 */
     if (LKI_UNLIKELY(line == NULL))
@@ -54,6 +55,7 @@ lki_queue_place_left(lki_queue *queue, lki_thread *thread)
 LKI_COLD void
 lki_queue_remember_change_slow(lki_queue *queue, lki_thread *thread)
 {
+    LK_ASSERT(lki_wait_is_polled(&queue->wait));
     if (!lki_queue_thread_remember(lki_queue_thread_of(thread), queue))
         lki_wait_raise(&queue->wait);
 }

@@ -102,6 +102,7 @@ segment_front(pull *p, lki_segment *segment, bool *over)
 {
     uint32_t began = lki_load_relaxed(&segment->cursor), i = began, reserved = 0;
     lki_slot *found = NULL;
+    LK_ASSERT(i <= segment->capacity);
     *over = false;
     for (; found == NULL; i++) {
         if (i == segment->capacity) {
@@ -158,6 +159,7 @@ front_find(pull *p, lki_found_job *job)
         lki_segment *next = lki_segment_next(segment);
         if (next == NULL)
             return false; /* the last one of a closed queue, or the next is not linked yet */
+        LK_ASSERT(next->number > segment->number);
         lki_cas_seq_cst(&p->queue->head_segment, &segment, next); /* P13 */
         segment = lki_load_acquire(&p->queue->head_segment);      /* P13 */
     }
@@ -191,6 +193,7 @@ static lk_status
 job_expire(pull *p, const lki_found_job *job)
 {
     int64_t next_ms = INT64_MAX;
+    LK_ASSERT(job->cell != NULL && job->state.phase != LKI_NO_JOB);
     /* The record was read after the state: it may be a tombstone by now, which has no size. */
     bool value = job->record != NULL && job->record->kind == LKI_VALUE;
     if (!portion_goes_on(p, job->plain ? 1 : 6, value ? job->record->size : 0))
@@ -216,6 +219,7 @@ ready_find(pull *p, lki_found_job *job, ready_look *look)
         next = lki_order_next(entry);
         lk_bytes sk = {lki_entry_key(entry), entry->size};
         p->visited++;
+        LK_ASSERT(entry->rank == 0);
         lki_queue *queue = p->queue;
         lki_job_find(p->store, &queue, (lk_key){pk, sk}, job);
         enum lki_verdict verdict = lki_entry_judge(entry, job);
@@ -305,7 +309,11 @@ job_put(pull *p, const lki_cell *cell, const lki_record *record, lk_claim claim)
     lk_result *result = p->result;
     lki_result_put(result, cell->bytes, cell->pk_size, cell->sk_size, lki_record_data(record),
                    record->size, lki_record_expires(record));
+    LK_ASSERT(result->claim_count + 1 == result->count && result->count <= result->claim_room);
+    LK_ASSERT(claim.token != 0 && claim.receives != 0);
     claim.key = result->items[result->count - 1].key;
+    LK_ASSERT(result->count < 2 || lk_bytes_compare(result->items[result->count - 2].key.sk,
+                                                    claim.key.sk) < 0); /* in order */
     result->claims[result->claim_count++] = claim;
 }
 
@@ -315,6 +323,8 @@ static lk_status
 job_claim(pull *p, const lki_found_job *job)
 {
     const lki_cell *cell = job->cell;
+    LK_ASSERT(p->taken < p->wanted &&
+              lki_state_is_visible(&job->state, p->ticks.now)); /* I-queue1 */
     if (LKI_UNLIKELY(p->options->max_receives != 0 &&
                      job->state.receives >= p->options->max_receives)) {
         if (!portion_goes_on(p, LETTER, job->record->size))
@@ -406,11 +416,13 @@ front_claim(pull *p)
     lk_claim claim = {.token = LKI_PLAIN_TOKEN | lki_slot_place(segment, slot) << 16 | 1,
                       .deadline_ms = lki_tick_to_ms(p->store, p->deadline),
                       .receives = 1};
+    LK_ASSERT(count <= p->wanted - p->taken && p->deadline >= p->ticks.now);
     lki_job_cover(segment, p->deadline); /* P12: before and after the swaps */
     for (; i < count; i++, claim.token += (uint64_t)1 << 16) {
         word = lki_job_word(LKI_FRONT, 0, 0);
         if (LKI_UNLIKELY(!lki_cas_seq_cst(
                 &slot[i].word, &word, lki_job_word(LKI_CLAIMED, 1, p->deadline)))) { /* P11, P12 */
+            LK_ASSERT(lki_job_word_is_settled(word));
             lki_count(p->thread, LKI_CLAIM_COLLISIONS, 1);
             break;
         }
@@ -607,6 +619,8 @@ pull_once(pull *p)
     lk_status status = pull_jobs(p);
     if (status == LK_EMPTY && !p->again && queue_is_over(p))
         status = LK_CLOSED;
+    LK_ASSERT(p->taken >= before && p->taken <= p->wanted);
+    LK_ASSERT(p->taken == 0 || p->result->claim_count == p->taken);
     lki_count(p->thread, LKI_SLOTS_VISITED, p->visited);
     if (LKI_LIKELY(p->taken != 0)) {
         lki_queue_count(p->queue, p->thread, LKI_QUEUE_PULLS, p->taken - before);
@@ -665,6 +679,8 @@ pull_wait(pull *p)
     lki_ticks ticks = {lki_tick_precise(p->store), true};
     uint64_t end = wait_ms < 0 ? LKI_TIME_MAX : lki_ticks_after(p->store, &ticks, wait_ms);
     lk_status status;
+    LK_ASSERT(!lki_is_entered(p->thread)); /* nothing is freed while it sleeps in one */
+    LK_ASSERT((lki_load_relaxed(&p->queue->pins) & ~LKI_QUEUE_DEAD) >= LKI_QUEUE_PIN);
     lki_wait_begin(wait); /* P15: before the search */
     for (;;) {
         uint32_t signal = lki_wait_signal(wait); /* P15 */

@@ -143,6 +143,7 @@ cells_give_up(push *p, lki_places places)
 {
     for (size_t i = 0; i < p->count; i++) {
         lki_slot *slot = &places.segment->slots[places.slot];
+        LK_ASSERT(!lki_job_word_is_settled(lki_load_relaxed(&slot->word))); /* its own place */
         if (p->cells[i] != NULL)
             lki_cell_destroy(p->store, p->cells[i]); /* its stamp is below any snapshot */
         lki_store_seq_cst(&slot->word, lki_job_word(LKI_DONE, 0, 0) | (uint64_t)1 << 4); /* P11 */
@@ -163,6 +164,7 @@ slot_publish_late(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
     lki_state to = {.phase = LKI_WAITING, .time = time};
     lki_record *record = (lki_record *)lki_load_relaxed(&slot->cell->item); /* not published yet */
     lk_bytes sk = {lki_cell_sk(slot->cell), LK_ULID_SIZE};
+    LK_ASSERT(!lki_record_is_job(record) && record->kind == LKI_VALUE);
     to.identity = lki_job_word(LKI_WAITING, 0, time);
     if (time == 0 && (!lki_reserve(p->thread, 8) ||
                       lki_job_announce(p->queue, p->thread, sk, lki_job_word(LKI_PASSED, 0, 0), &to,
@@ -186,9 +188,12 @@ slot_publish(push *p, lki_segment *segment, lki_slot *slot, uint64_t time)
     uint64_t empty = LKI_JOB_WORD_EMPTY;
     uint64_t word =
         LKI_LIKELY(time == 0) ? lki_job_word(LKI_FRONT, 0, 0) : lki_job_word(LKI_WAITING, 0, time);
+    LK_ASSERT(slot->cell != NULL && lki_cell_is_in_queue(slot->cell));
+    LK_ASSERT(slot - segment->slots < LKI_RESERVED(lki_load_relaxed(&segment->word)));
     if (LKI_UNLIKELY(time != 0))
         lki_job_cover(segment, time);                                /* P12: before, and after */
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&slot->word, &empty, word))) { /* P11, P2, P15 */
+        LK_ASSERT(empty == lki_job_word(LKI_PASSED, 0, 0)); /* nobody else publishes here */
         slot_publish_late(p, segment, slot, time);
         return;
     }
@@ -204,6 +209,7 @@ cells_finish(push *p, lki_places places, lk_result *pushed)
 {
     lki_queue_thread *thread = lki_queue_thread_of(p->thread);
     uint64_t stamp = lki_load_seq_cst(&p->store->clock); /* P2: after the places */
+    LK_ASSERT(lki_word_is_stamp(stamp));
     if (LKI_UNLIKELY(thread->ulid_ms != places.ms || places.ms == 0)) {
         lki_ulid_write_ms(thread->ulid_text, places.ms);
         thread->ulid_ms = places.ms;
@@ -212,6 +218,7 @@ cells_finish(push *p, lki_places places, lk_result *pushed)
         lki_cell *cell = p->cells[i];
         lki_record *record = (lki_record *)lki_load_relaxed(&cell->item); /* not published yet */
         unsigned char *sk = cell->bytes + cell->pk_size;
+        LK_ASSERT(places.ms >= places.segment->first_ms && places.ms <= LKI_ULID_MS_MAX);
         memcpy(sk, thread->ulid_text, sizeof thread->ulid_text);
         lki_sk_write_place(sk, places.segment, places.slot);
         lki_store_relaxed(&record->word, stamp); /* P11: published with the slot's word */
@@ -296,6 +303,7 @@ push_entered(push *p, const lk_push_options *options, lk_result *pushed)
     lk_bytes pk = p->jobs[0].key.pk;
     lki_places places;
     lk_status status = LK_OK;
+    LK_ASSERT(p->count != 0 && lki_is_writing(p->thread));
     if (!lki_reserve(p->thread, 8))
         return LK_NO_MEMORY;
     p->queue = lki_queue_find_known(p->store, p->thread, pk);

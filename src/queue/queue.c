@@ -36,6 +36,7 @@ lki_queue *
 lki_queue_find_slow(lki_store *store, lki_thread *thread, lk_bytes pk)
 {
     uint64_t gone = lki_load_seq_cst(&lki_queues_of(store)->gone); /* P13: before the search */
+    LK_ASSERT(lki_is_entered(thread) && pk.size != 0);
     const unsigned char *name = pk.data;
     lki_queue_thread *of = lki_queue_thread_of(thread);
     if (of->queues_gone != gone) {
@@ -83,6 +84,7 @@ queue_free(lki_store *store, lki_queue *queue)
 static bool
 queue_dispose(lki_thread *thread, void *object)
 {
+    LK_ASSERT(((lki_queue *)object)->dead);
     queue_free(lki_thread_store(thread), object);
     return true;
 }
@@ -112,6 +114,7 @@ queue_new(lki_store *store, lki_partition *partition)
 static void
 queue_append_latched(lki_queues *queues, lki_queue *queue)
 {
+    LK_ASSERT(lki_latch_is_held(&queues->latch) && !queue->dead);
     queue->next = NULL;
     queue->link = queues->first != NULL ? queues->end : &queues->first;
     *queue->link = queue;
@@ -121,6 +124,7 @@ queue_append_latched(lki_queues *queues, lki_queue *queue)
 static void
 queue_unlink_latched(lki_queues *queues, lki_queue *queue)
 {
+    LK_ASSERT(lki_latch_is_held(&queues->latch) && *queue->link == queue);
     *queue->link = queue->next;
     if (queue->next != NULL)
         queue->next->link = queue->link;
@@ -143,6 +147,7 @@ queue_link(lki_store *store, lki_thread *thread, lki_queue *queue)
 lk_status
 lki_queue_find_or_create(lki_store *store, lki_thread *thread, lk_bytes pk, lki_queue **found)
 {
+    LK_ASSERT(lki_is_writing(thread));
     for (;;) {
         *found = lki_queue_find_known(store, thread, pk);
         if (LKI_LIKELY(*found != NULL))
@@ -165,6 +170,7 @@ lki_queue_find_or_create(lki_store *store, lki_thread *thread, lk_bytes pk, lki_
         }
         lki_latch_drop(latch);
         if (first) {
+            LK_ASSERT(partition->pk_size == pk.size); /* its key, and not dead */
             queue_link(store, thread, made);
             *found = made;
             return LK_OK;
@@ -179,6 +185,7 @@ lk_status
 lki_queue_find_or_create_pinned(lki_store *store, lki_thread *thread, lk_bytes pk, uint64_t pin,
                                 lki_queue **queue)
 {
+    LK_ASSERT(pin == LKI_QUEUE_KEYED || pin == LKI_QUEUE_PIN);
     for (;;) {
         lk_status status = lki_queue_find_or_create(store, thread, pk, queue);
         if (status != LK_OK)
@@ -209,6 +216,7 @@ lki_queue_line_slow(lki_queue *queue, lki_thread *thread)
     lki_queue_line *line = lki_alloc_lines(&queue->store->domain.allocator, sizeof *line);
     if (line == NULL)
         return &queue->shared;
+    LK_ASSERT(lki_load_relaxed(&queue->lines[thread->slot]) == NULL); /* else counts are lost */
     lki_store_release(&queue->lines[thread->slot], line); /* P13; only this thread writes it */
     return line;
 }
@@ -245,6 +253,7 @@ static bool
 queue_end_latched(lki_queue *queue)
 {
     uint64_t none = 0;
+    LK_ASSERT(lki_latch_is_held(&queue->latch) && !queue->dead);
     if (!queue_is_empty(queue) || !lki_cas_seq_cst(&queue->pins, &none, LKI_QUEUE_DEAD))
         return false;
     lki_segment *tail = lki_load_acquire(&queue->tail);               /* P13 */
@@ -259,6 +268,7 @@ queue_end_latched(lki_queue *queue)
         lki_queue_unpin(queue, LKI_QUEUE_DEAD);
         return false;
     }
+    LK_ASSERT(lki_load_relaxed(&queue->closed) == 0); /* else it was pinned */
     queue->dead = true;
     int64_t last = (int64_t)(word >> 16),
             floor = lki_load_seq_cst(&lki_queues_of(queue->store)->ulid_floor_ms);
@@ -284,6 +294,10 @@ static bool
 queue_take_out_latched(lki_store *store, lki_thread *thread, lki_queue *queue)
 {
     lki_partition *partition = queue->partition;
+    LK_ASSERT(lki_latch_is_held(&lki_queues_of(store)->latch));
+    LK_ASSERT(lki_latch_is_held(lki_shard_latch(store, lki_half_hash(partition->hash))));
+    LK_ASSERT(lki_latch_is_held(lki_partition_latch(store, partition)) && !partition->dead);
+    LK_ASSERT(lki_load_relaxed(&partition->queue) == queue && lki_is_reserved(thread, 8));
     if (!lki_latch_try(&queue->latch))
         return false;
     bool ended = queue_end_latched(queue);
@@ -323,6 +337,7 @@ queue_oldest_look_latched(lki_store *store, lki_thread *thread)
     lki_queues *queues = lki_queues_of(store);
     lki_queue *queue = queues->first;
     int64_t now = (int64_t)lki_tick(store);
+    LK_ASSERT(lki_latch_is_held(&queues->latch) && lki_is_writing(thread));
     if (queue == NULL || now - queue->used_ms <= IDLE_MS)
         return false;
     bool used = lki_load_relaxed(&queue->used) != 0;
@@ -339,6 +354,7 @@ size_t
 lki_queues_remove_idle(lki_store *store, lki_thread *thread, size_t count)
 {
     size_t looks = 0;
+    LK_ASSERT(!lki_is_entered(thread));
     for (bool more = true; more && looks < count; looks += more) {
         lki_write_enter(thread);
         more = lki_latch_try(&lki_queues_of(store)->latch);
@@ -360,8 +376,9 @@ queue_next_pinned(lki_store *store)
         return NULL;
     lki_queue *queue = queues->next_visit != NULL ? queues->next_visit : queues->first;
     queues->next_visit = queue != NULL ? queue->next : NULL;
-    if (queue != NULL)
-        lki_add_seq_cst(&queue->pins, LKI_QUEUE_PIN);
+    uint64_t pins = queue != NULL ? lki_add_seq_cst(&queue->pins, LKI_QUEUE_PIN) : 0;
+    LK_ASSERT((pins & LKI_QUEUE_DEAD) == 0); /* the list has no queue that was taken out */
+    (void)pins;
     lki_latch_drop(&queues->latch);
     return queue;
 }
@@ -370,6 +387,7 @@ void
 lki_queues_visit(lki_store *store, lki_thread *thread, size_t count, bool whole,
                  lki_queue_visit visit)
 {
+    LK_ASSERT(!lki_is_entered(thread));
     for (size_t i = 0; i < count; i++) {
         lki_queue *queue = queue_next_pinned(store);
         if (queue == NULL)

@@ -51,6 +51,7 @@ lki_queue_thread_remember(lki_queue_thread *thread, lki_queue *queue)
     else
         thread->changed_more[count - LKI_CHANGED_HERE] = queue;
     thread->store.pending++;
+    LK_ASSERT(thread->store.pending <= LKI_CHANGED_HERE + thread->changed_room);
     return true;
 }
 

@@ -117,6 +117,7 @@ slot_cell(const lki_hooked_walk *w, lki_slot *slot)
     if (phase == LKI_DONE && lki_done_stamp(w->store, slot, word) <= w->snapshot)
         return NULL;
     lki_cell *cell = slot->cell;
+    LK_ASSERT(lki_cell_is_in_queue(cell) && cell->sk_size == LK_ULID_SIZE);
     if (!w->bounded)
         return cell;
     int order = lk_bytes_compare(cell_sk(cell), w->from);

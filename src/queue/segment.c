@@ -50,9 +50,19 @@ lki_segment_free(lki_store *store, lki_segment *segment)
     lki_free_lines(&store->domain.allocator, segment, segment_size(segment));
 }
 
+/* For assertions: has each place been given out, and its job been removed? */
+static bool
+segment_is_over(lki_segment *segment)
+{
+    uint64_t word = lki_load_relaxed(&segment->word); /* it does not change any more */
+    return (word & LKI_SEALED) != 0 &&
+           lki_load_relaxed(&segment->finished) == LKI_RESERVED(word); /* nor does that */
+}
+
 static bool
 segment_dispose(lki_thread *thread, void *object)
 {
+    LK_ASSERT(segment_is_over(object));
     lki_segment_free(lki_thread_store(thread), object);
     return true;
 }
@@ -112,6 +122,7 @@ directory_copy(lki_queue *queue, size_t added)
     lki_directory *made = lki_alloc_zeroed(&queue->store->domain.allocator, directory_size(room));
     if (made == NULL)
         return NULL;
+    LK_ASSERT(lki_latch_is_held(&queue->latch));
     made->object.dispose = directory_dispose;
     made->room = room;
     for (size_t i = 0; old != NULL && i < old->count; i++)
@@ -126,7 +137,9 @@ static void
 directory_replace_latched(lki_queue *queue, lki_thread *thread, lki_directory *made)
 {
     lki_directory *old = lki_load_acquire(&queue->directory); /* P13 */
-    lki_store_seq_cst(&queue->directory, made);               /* P13 */
+    LK_ASSERT(lki_latch_is_held(&queue->latch));
+    LK_ASSERT(old == NULL || lki_is_reserved(thread, old->count + 1));
+    lki_store_seq_cst(&queue->directory, made); /* P13 */
     for (size_t i = 0, kept = 0; old != NULL && i < old->count; i++)
         if (made->page[kept] == old->page[i]) /* same order, and there is room */
             kept++;
@@ -230,11 +243,13 @@ uint64_t
 lki_slot_look(lki_segment *segment, lki_slot *slot)
 {
     uint64_t word = lki_load_acquire(&slot->word); /* P11 */
+    LK_ASSERT(slot >= segment->slots && slot < segment->slots + segment->capacity);
     if (LKI_LIKELY(word != LKI_JOB_WORD_EMPTY) ||
         slot - segment->slots >=
             (ptrdiff_t)LKI_RESERVED(lki_load_seq_cst(&segment->word))) /* P14 */
         return word;
     uint64_t passed = lki_job_word(LKI_PASSED, 0, 0);
+    LK_ASSERT(lki_job_word_may_become(word, passed));
     return lki_cas_seq_cst(&slot->word, &word, passed) ? passed : word; /* P11 */
 }
 
@@ -275,12 +290,17 @@ segment_retire(lki_thread *thread, void *object)
         return segment_dispose(thread, segment);
     if (!lki_reserve(thread, 4))
         return false;
+    LK_ASSERT(segment_is_over(segment) && lki_load_relaxed(&segment->leaving) == 1);
     lki_queue *queue = segment->queue;
     lki_queue_page *page = segment->page;
     head_segment_pass(segment);
+    LK_ASSERT(lki_load_relaxed(&queue->head_segment) != segment); /* I-segment3 */
     segment->object.dispose = segment_dispose;
     lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
-    lki_add_seq_cst(&page->live, (uint32_t)-1); /* P13: the last step: then page and queue may go */
+    /* P13: the last step: then page and queue may go */
+    uint32_t live = lki_add_seq_cst(&page->live, (uint32_t)-1);
+    LK_ASSERT(live != 0 && live <= LKI_PAGE_SEGMENTS);
+    (void)live;
     if (page_is_over(page) && lki_latch_try(&queue->latch)) {
         directory_trim_latched(queue, thread);
         lki_latch_drop(&queue->latch);
@@ -299,9 +319,11 @@ segment_leave(lki_thread *thread, void *object)
         return false;
     lki_queue_page *page = segment->page;
     size_t at = segment->number % LKI_PAGE_SEGMENTS;
-    lki_store_seq_cst(&page->segment[at], NULL);      /* P13 */
-    lki_store_seq_cst(&page->due[at], LKI_NEVER);     /* P12: no word of it is live */
-    lki_store_seq_cst(&page->expires[at], LKI_NEVER); /* P12 */
+    LK_ASSERT(segment_is_over(segment));
+    LK_ASSERT(lki_load_relaxed(&page->segment[at]) == segment); /* it leaves once */
+    lki_store_seq_cst(&page->segment[at], NULL);                /* P13 */
+    lki_store_seq_cst(&page->due[at], LKI_NEVER);               /* P12: no word of it is live */
+    lki_store_seq_cst(&page->expires[at], LKI_NEVER);           /* P12 */
     head_segment_pass(segment);
     segment->object.dispose = segment_retire;
     lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
@@ -311,6 +333,7 @@ segment_leave(lki_thread *thread, void *object)
 void
 lki_segment_leave(lki_segment *segment, lki_thread *thread)
 {
+    LK_ASSERT(segment_is_over(segment));
     if (lki_swap_seq_cst(&segment->leaving, 1) == 0) /* P14 */
         lki_retire(thread, LKI_OBJECT, segment, segment_size(segment));
 }
@@ -386,6 +409,9 @@ growth_pages_latched(lki_queue *queue, growth *g, uint64_t first, uint64_t end)
         lki_queue_page *page = page_new(queue, first);
         if (page == NULL)
             return false;
+        LK_ASSERT(g->directory->count < g->directory->room && first % LKI_PAGE_SEGMENTS == 0);
+        LK_ASSERT(g->directory->count == 0 ||
+                  g->directory->page[g->directory->count - 1]->first < first);
         g->directory->page[g->directory->count++] = page;
     }
     return true;
@@ -401,6 +427,7 @@ growth_make_latched(lki_queue *queue, const lki_segment *tail, size_t count, siz
     uint32_t capacity = tail == NULL                    ? SLOTS_FIRST
                         : tail->capacity < SLOTS_SECOND ? SLOTS_SECOND
                                                         : LKI_SEGMENT_SLOTS;
+    LK_ASSERT(count != 0 && lki_latch_is_held(&queue->latch));
     if (count > capacity)
         capacity = LKI_SEGMENT_SLOTS;
     g->segments = (count + capacity - 1) / capacity;
@@ -426,6 +453,10 @@ static void
 growth_plant_latched(lki_queue *queue, lki_thread *thread, lki_segment *tail, growth *g,
                      uint64_t before, int64_t ms, size_t count)
 {
+    LK_ASSERT(lki_latch_is_held(&queue->latch) && ms <= LKI_ULID_MS_MAX);
+    /* I-segment1: the tail is sealed, so its word does not change any more */
+    LK_ASSERT(tail == NULL || (uint64_t)ms >= lki_load_relaxed(&tail->word) >> 16);
+    LK_ASSERT(tail == NULL || g->first->number == tail->number + 1);
     if (g->directory != NULL)
         directory_replace_latched(queue, thread, g->directory);
     const lki_directory *directory = lki_load_acquire(&queue->directory); /* P13 */
@@ -438,12 +469,15 @@ growth_plant_latched(lki_queue *queue, lki_thread *thread, lki_segment *tail, gr
         s->first_ms = ms;
         s->page = directory->page[directory_position(directory, s->number)];
         s->due = &s->page->due[s->number % LKI_PAGE_SEGMENTS];
+        LK_ASSERT(s->page->first == s->number - s->number % LKI_PAGE_SEGMENTS && here != 0);
+        LK_ASSERT(lki_load_relaxed(&s->page->segment[s->number % LKI_PAGE_SEGMENTS]) == NULL);
         lki_store_relaxed(&s->word, (uint64_t)ms << 16 | (sealed ? LKI_SEALED : 0) | here);
         lki_add_seq_cst(&s->page->live, 1);                                     /* P13 */
         lki_store_seq_cst(&s->page->segment[s->number % LKI_PAGE_SEGMENTS], s); /* P13 */
         before += here;
         count -= here;
     }
+    LK_ASSERT(count == 0);
     if (tail != NULL)
         lki_store_seq_cst(&tail->next, g->first); /* P13 */
     else
@@ -454,8 +488,11 @@ void
 lki_queue_seal_latched(lki_queue *queue)
 {
     lki_segment *tail = lki_load_acquire(&queue->tail); /* P13 */
+    LK_ASSERT(lki_latch_is_held(&queue->latch));
     if (tail == NULL)
         return;
+    LK_ASSERT((lki_load_relaxed(&tail->word) & LKI_SEALED) ==
+              0);                            /* only the latch's holder seals */
     lki_store_seq_cst(&tail->leaving, 1);    /* P14: no ticket for it */
     lki_or_seq_cst(&tail->word, LKI_SEALED); /* P14 */
 }
@@ -508,6 +545,7 @@ queue_grow_latched(lki_queue *queue, lki_thread *thread, size_t count, int64_t m
 {
     growth g = {NULL, NULL, NULL, 0, 0};
     lki_segment *tail = lki_load_acquire(&queue->tail); /* P13 */
+    LK_ASSERT(lki_latch_is_held(&queue->latch) && lki_is_writing(thread));
     if (queue->dead)
         return LK_NOT_FOUND;
     if (lki_load_acquire(&queue->closed) != 0 && !even_closed) /* P13 */
@@ -610,6 +648,7 @@ lk_status
 lki_places_reserve(lki_queue *queue, lki_thread *thread, size_t count, int64_t ms, size_t max_depth,
                    size_t cell_size, lki_places *places)
 {
+    LK_ASSERT(count != 0 && lki_is_writing(thread));
     if (LKI_UNLIKELY(ms > LKI_ULID_MS_MAX))
         ms = LKI_ULID_MS_MAX;
     for (;;) {
@@ -630,6 +669,7 @@ lki_places_reserve(lki_queue *queue, lki_thread *thread, size_t count, int64_t m
         int64_t later = (int64_t)(word >> 16) > ms ? (int64_t)(word >> 16) : ms;
         if (LKI_UNLIKELY(lki_order_first(&queue->avoided) != NULL))
             later = ms_avoid(queue, thread, later, (int64_t)(word >> 16));
+        LK_ASSERT(later >= (int64_t)(word >> 16) && later <= LKI_ULID_MS_MAX); /* I-segment1 */
         if (LKI_LIKELY(lki_cas_seq_cst(&tail->word, &word,
                                        (uint64_t)later << 16 | (slot + count)))) { /* P14, P21 */
             *places = (lki_places){tail, slot, later};
@@ -645,7 +685,9 @@ lki_places_reserve_closed(lki_queue *queue, lki_thread *thread, int64_t ms, lki_
     lk_status status;
     lki_segment *tail = lki_load_acquire(&queue->tail);               /* P13 */
     uint64_t word = tail != NULL ? lki_load_seq_cst(&tail->word) : 0; /* P14 */
+    LK_ASSERT(lki_load_relaxed(&queue->closed) != 0);                 /* written under the latch */
     if (tail != NULL && LKI_RESERVED(word) < tail->capacity) {
+        LK_ASSERT((word & LKI_SEALED) != 0 && lki_load_relaxed(&tail->leaving) == 1);
         /* It is sealed: only the latch's owner gives out more of it. */
         ms = growth_ms(queue, tail, word, ms);
         ms = ms_avoid(queue, thread, ms, (int64_t)(word >> 16));

@@ -86,6 +86,7 @@ lk_status lki_places_reserve_closed(lki_queue *queue, lki_thread *thread, int64_
 LKI_INLINE void
 lki_places_next(lki_places *places)
 {
+    LK_ASSERT(places->segment != NULL && places->slot < places->segment->capacity);
     if (LKI_LIKELY(++places->slot < places->segment->capacity))
         return;
     places->segment = lki_load_acquire(&places->segment->next); /* P13 */
@@ -119,7 +120,7 @@ lki_slots_finish(lki_segment *segment, lki_thread *thread, uint32_t count)
 {
     uint32_t finished = lki_add_seq_cst(&segment->finished, count) + count; /* P14 */
     uint64_t word = lki_load_seq_cst(&segment->word);                       /* P14 */
-    LK_ASSERT(finished <= segment->capacity);
+    LK_ASSERT(lki_is_writing(thread) && finished <= LKI_RESERVED(word));
     if (LKI_UNLIKELY((word & LKI_SEALED) != 0 && finished == LKI_RESERVED(word)))
         lki_segment_leave(segment, thread);
 }

@@ -11,6 +11,7 @@ LKI_COLD bool
 lki_next_due_cover_slow(lki_next_due *bound, uint64_t time)
 {
     uint64_t seen = lki_load_seq_cst(bound); /* P12 */
+    LK_ASSERT(time <= LKI_TIME_MAX);
     for (;;) {
         bool news = seen >> LKI_TIME_SHIFT > time;
         /* The mark goes even if the time is low enough: the scan may have read this job's word
@@ -41,6 +42,7 @@ lki_next_due_begin(lki_next_due *bound)
 bool
 lki_next_due_end(lki_next_due *bound, uint64_t begun, uint64_t time)
 {
+    LK_ASSERT((begun & 1) != 0 && time <= LKI_TIME_MAX); /* from lki_next_due_begin */
     return lki_cas_seq_cst(bound, &begun,
                            time << LKI_TIME_SHIFT | (begun & LKI_VERSION_MASK)); /* P12 */
 }
@@ -49,6 +51,7 @@ uint64_t
 lki_ticks_after(const lki_store *store, lki_ticks *ticks, int64_t ms)
 {
     uint64_t lag = 0;
+    LK_ASSERT(ms >= 0 && ticks->now != 0);
     if (!ticks->precise && ms < 1000)
         *ticks = (lki_ticks){lki_tick_precise(store), true};
     else if (!ticks->precise)

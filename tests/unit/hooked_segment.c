@@ -198,6 +198,7 @@ test_look_says_of_a_job_that_comes_what_its_place_says(void **state)
     (void)state;
     looked_at = calloc(1, sizeof *looked_at + sizeof *looked_at->slots + LKI_LINE);
     assert_non_null(looked_at);
+    looked_at->capacity = 1;
     test.k.db = NULL;
     for (unsigned long at = 1;; at++) {
         lki_store_relaxed(&looked_at->word, 1);

@@ -326,6 +326,15 @@ room_give(kit *k, lki_thread *thread, uint32_t spare)
     thread->spare_count = spare;
 }
 
+/* Makes it one whose jobs have been removed, and whose ticket is out. */
+static void
+segment_end(lki_segment *segment, uint64_t word)
+{
+    lki_store_relaxed(&segment->word, word);
+    lki_store_relaxed(&segment->finished, LKI_RESERVED(word));
+    lki_store_relaxed(&segment->leaving, 1);
+}
+
 /* Here by hand what comes two epochs after a segment was done with, and two more: where it cannot
  * go on it changes nothing, and is to come again. */
 static void
@@ -338,6 +347,7 @@ test_segment_stays_as_it_is_without_room(void **state)
     lki_thread *thread = inside_thread(k);
     lki_queue_page *page = lki_load_acquire(&queue->directory)->page[0];
     lki_segment *segment = lki_load_acquire(&page->segment[0]);
+    segment_end(segment, lki_load_relaxed(&segment->word));
     for (int step = 0; step < 2; step++) {
         lki_write_enter(thread);
         uint32_t spare = room_take(k, thread, true);
@@ -415,20 +425,21 @@ test_growth_has_room_for_all_pages(void **state)
 
 /* A segment of a page that is over otherwise, as it is two epochs after it has left. */
 static lki_segment *
-segment_that_left(kit *k, lki_queue *queue, lki_queue_page *page)
+segment_that_left(kit *k, lki_queue *queue)
 {
-    lki_store *store = k->db->state;
     lki_thread *thread = inside_thread(k);
     size_t size = sizeof(lki_segment) + sizeof(lki_slot);
-    lki_segment *segment = lki_alloc_lines_partly(&store->domain.allocator, size, size);
+    lki_segment *segment = lki_alloc_lines_partly(&queue->store->domain.allocator, size, size);
     assert_non_null(segment);
     segment->capacity = 1;
     segment->queue = queue;
-    segment->page = page;
-    lki_store_relaxed(&page->live, 1);
+    segment->page = lki_load_acquire(&queue->directory)->page[0];
+    segment_end(segment, LKI_SEALED | 1);
+    lki_store_relaxed(&segment->page->live, 1);
     push_many(k, "other", FIRST);
     jobs_push(k, "other", NULL, "x");
     lki_segment *other = lki_load_acquire(&queue_of(k, "other")->head_segment);
+    segment_end(other, lki_load_relaxed(&other->word));
     lki_write_enter(thread);
     assert_true(other->object.dispose(thread, other)); /* it is what comes then */
     segment->object.dispose = other->object.dispose;
@@ -450,8 +461,7 @@ page_goes(kit *k, bool scarce)
     kit_sweep(k);
     pthread_mutex_unlock(&queue->latch.mutex);
     expect_pages(queue, 0, 2, 1);
-    lki_segment *segment =
-        segment_that_left(k, queue, lki_load_acquire(&queue->directory)->page[0]);
+    lki_segment *segment = segment_that_left(k, queue);
     lki_write_enter(thread);
     size_t spare = room_leave(thread, 6);
     kit_memory_fail(&k->memory, scarce, false);
