@@ -95,7 +95,8 @@ lki_cell_flags(const lki_cell *cell)
 LKI_INLINE void
 lki_cell_set_flags(lki_cell *cell, unsigned flags, size_t room)
 {
-    LK_ASSERT(room % LKI_CELL_ROOM_UNIT == 0);
+    LK_ASSERT(room % LKI_CELL_ROOM_UNIT == 0 && flags >> LKI_CELL_ROOM_SHIFT == 0);
+    LK_ASSERT(room / LKI_CELL_ROOM_UNIT <= UINT16_MAX >> LKI_CELL_ROOM_SHIFT);
     room = room / LKI_CELL_ROOM_UNIT << LKI_CELL_ROOM_SHIFT;
     lki_store_relaxed(lki_cell_flags(cell), (uint16_t)(room | flags)); /* published with the cell */
 }

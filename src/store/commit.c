@@ -245,9 +245,8 @@ lock_find(plan *p, size_t i)
     return LKI_UNLIKELY(cell == NULL) || LKI_UNLIKELY(p->again) ? lock_find_any(p, i) : cell;
 }
 
-/* Finds the cells of all locks, in the caller's order. An item with the key of the lock of the same
- * number, as usual, shares its step. The installation decides whether locks are stale. LK_RACE: one
- * has no cell. */
+/* Finds the cells of all locks, in their order. An item with the key of the lock of the same number
+ * shares its step. The installation decides whether locks are stale. LK_RACE: one has no cell. */
 static lk_status
 plan_locks(plan *p)
 {
@@ -357,6 +356,7 @@ plan_job(plan *p, size_t i)
     lk_status status = p->writes->plan(p->writes->context, p->store, p->thread, i, job);
     if (status != LK_OK)
         return status;
+    LK_ASSERT(job->cell != NULL && lki_is_writing(p->thread));
     step *s = step_add(p, job->cell);
     s->job = job;
     lk_write_kind kind = p->writes->writes[i].kind;
@@ -480,8 +480,7 @@ step_record(plan *p, step *s, lki_record *over, const lk_item *item)
     return record;
 }
 
-/* Waits for an unfinished commit (NULL: another write was faster). False: this attempt was aborted
- * meanwhile. */
+/* Waits for an unfinished commit (NULL: another write was faster). False: this one was aborted. */
 static bool
 step_wait(plan *p, lki_commit *blocker)
 {
@@ -566,6 +565,7 @@ attempt_undo(plan *p)
 {
     uint64_t installing = LKI_INSTALLING;
     lki_cas_seq_cst(&p->commit->state, &installing, LKI_ABORTED);
+    LK_ASSERT(installing == LKI_INSTALLING || installing == LKI_ABORTED); /* I-commit3 */
     for (size_t i = 0; i < p->count; i++) {
         step *s = p->order[i];
         if (s->record == NULL)
@@ -584,6 +584,7 @@ attempt_undo(plan *p)
 static LKI_APART void
 step_stamp_rest(plan *p, const step *s)
 {
+    LK_ASSERT(s->gone == (s->record->kind == LKI_TOMBSTONE));
     lki_record_replaced(p->store, p->thread, s->cell, s->over, s->record);
     if (s->lock != NULL) {
         lki_count(p->thread, LKI_LOCKS_CREATED, s->lock->version == 0 && !s->gone);
@@ -603,7 +604,7 @@ step_stamp_rest(plan *p, const step *s)
 LKI_INLINE void
 step_stamp(plan *p, const step *s, uint64_t stamp)
 {
-    LK_ASSERT(s->record != NULL && stamp != 0);
+    LK_ASSERT(s->record != NULL && s->record != s->over && lki_word_is_stamp(stamp));
     lki_store_release(&s->record->word, stamp); /* P2 */
     if (LKI_UNLIKELY(!s->plain)) {
         step_stamp_rest(p, s);
@@ -630,8 +631,7 @@ attempt_stamp(plan *p)
     p->commit = NULL;
 }
 
-/* Makes one attempt. LK_OK, LK_NO_MEMORY, and the statuses of step_install; on anything but LK_OK
- * nothing of it stays. */
+/* Makes one attempt. LK_OK; LK_NO_MEMORY or a status of step_install: nothing of it stays. */
 LKI_INLINE lk_status
 attempt(plan *p)
 {

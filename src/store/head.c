@@ -20,8 +20,9 @@ commit_stamp_now(lki_store *store, lki_commit *commit)
 {
     uint64_t ready = LKI_READY;
     uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after READY was seen */
-    LK_ASSERT(stamp != 0);
+    LK_ASSERT(lki_word_is_stamp(stamp));
     lki_cas_seq_cst(&commit->state, &ready, stamp << 2);
+    LK_ASSERT(ready == LKI_READY || commit_stamp(ready) != 0); /* I-commit3: never ABORTED */
 }
 
 LKI_COLD lki_record *
@@ -67,6 +68,7 @@ lki_snapshot(lki_store *store, lki_thread *thread)
     uint64_t expected = snapshot;
     /* If this fails, another thread has moved the clock past the snapshot. */
     lki_cas_seq_cst(&store->clock, &expected, snapshot + 1); /* P2 */
+    LK_ASSERT(snapshot != 0 && expected >= snapshot);
     lki_fence_seq_cst(); /* P2, P2b: before the loads of heads, and of what leads to them */
     return snapshot;
 }
@@ -75,8 +77,11 @@ LKI_COLD lki_record *
 lki_record_at_slow(lki_store *store, uintptr_t head, uint64_t snapshot)
 {
     lki_record *record = lki_effective(store, head, NULL);
-    while (record != NULL && record_stamp(record) > snapshot)
+    while (record != NULL && record_stamp(record) > snapshot) {
+        LK_ASSERT(lki_record_prev(record) == NULL ||
+                  record_stamp(lki_record_prev(record)) <= record_stamp(record)); /* I-record1 */
         record = lki_record_prev(record);
+    }
     return record;
 }
 

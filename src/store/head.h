@@ -152,7 +152,9 @@ lki_record_stamp(lki_store *store, lki_record *record)
 {
     uint64_t none = 0;
     uint64_t stamp = lki_load_seq_cst(&store->clock); /* P2: after the swap of the head */
+    LK_ASSERT(lki_word_is_stamp(stamp));
     lki_cas_seq_cst(&record->word, &none, stamp);
+    LK_ASSERT(none == 0 || lki_word_is_stamp(none)); /* of another thread, not of a commit */
 }
 
 #endif

@@ -51,6 +51,7 @@ insert_second(edit *e, lki_cell *cell, bool (*replace)(const lki_cell *), lki_ce
     lki_cell *first = word_cell(lki_load_relaxed(&e->index->root));
     int order = key_order(cell_key(first), cell_key(cell), 0);
     change c = lki_index_edit_change(e);
+    LK_ASSERT(e->index->count == 1);
     if (order == 0 && (replace == NULL || !replace(first))) {
         *existing = first;
         return LKI_INDEX_EXISTS;
@@ -80,6 +81,7 @@ lki_index_insert_latched(lki_index *index, lki_thread *thread, lki_cell *cell,
 {
     uintptr_t root = lki_load_relaxed(&index->root);
     edit e;
+    LK_ASSERT(lki_is_writing(thread) && (root == LKI_EMPTY) == (index->count == 0));
     lki_index_edit_begin(&e, index, thread);
     if (root == LKI_EMPTY) {
         lki_store_release(&index->root, (uintptr_t)cell | CELL_TAG); /* P4 */
@@ -125,6 +127,7 @@ static leaf *
 leaf_make_without(edit *e, leaf *l, unsigned index, change *c)
 {
     unsigned count = lki_load_relaxed(&l->head.count), depth = e->path.depth, others = 0;
+    LK_ASSERT(count > 1 && index < count);
     leaf *other = NULL;
     int side = 1;
     if (depth > 0 && count - 1 <= LEAF_SMALL) {
@@ -166,6 +169,7 @@ lki_index_remove_latched(lki_index *index, lki_thread *thread, lki_cell *cell)
 {
     uintptr_t root = lki_load_relaxed(&index->root);
     edit e;
+    LK_ASSERT(lki_is_writing(thread) && (root == LKI_EMPTY) == (index->count == 0));
     lki_index_edit_begin(&e, index, thread);
     change c = lki_index_edit_change(&e);
     c.count = 0;
@@ -196,6 +200,7 @@ lki_index_remove_latched(lki_index *index, lki_thread *thread, lki_cell *cell)
         return false;
     }
     index->count--;
+    LK_ASSERT((lki_load_relaxed(&index->root) == LKI_EMPTY) == (index->count == 0));
     return true;
 }
 

@@ -72,6 +72,7 @@ lki_index_edit_descend(edit *e, lk_bytes key)
             return (leaf *)n;
         inner *in = (inner *)n;
         unsigned slot = inner_find(in, lki_load_relaxed(&in->head.count), key);
+        LK_ASSERT(p->depth < LKI_INDEX_DEPTH && slot < lki_load_relaxed(&in->head.count));
         p->node[p->depth] = in;
         p->slot[p->depth++] = slot;
         word = lki_load_relaxed(&in->child[slot]);
@@ -117,6 +118,7 @@ lki_index_edit_abandon(edit *e)
 static bool
 edit_commit(edit *e, _Atomic(uintptr_t) *where, uintptr_t word)
 {
+    LK_ASSERT(lki_is_writing(e->thread));
     if (e->gone_count > 0 && !lki_reserve(e->thread, e->gone_count))
         return false;
     /* P4, with the acquire loads of walks. It is a read-modify-write because what it unlinks is
@@ -140,6 +142,8 @@ lki_index_leaf_push_all(leaf *l, leaf *from, unsigned first, unsigned end)
     uint64_t *slices = leaf_slices(l) + count;
     size_t prefix_size = l->head.prefix_size, old_size = from->head.prefix_size;
     unsigned more = end - first;
+    LK_ASSERT(first <= end && end <= lki_load_relaxed(&from->head.count));
+    LK_ASSERT(count + more <= l->head.capacity);
     memcpy(l->cell + count, from->cell + first, more * sizeof l->cell[0]);
     if (LKI_LIKELY(prefix_size == old_size)) {
         memcpy(slices, old, more * sizeof slices[0]);
@@ -234,6 +238,7 @@ bool
 lki_index_leaf_split(edit *e, leaf *l, unsigned index, lki_cell *cell, change *c)
 {
     leaf *left = l, *right = l;
+    LK_ASSERT(lki_load_relaxed(&l->head.count) == LEAF_MAX && index <= LEAF_MAX);
     lki_cell *low = cell, *high = cell;
     if (index == LEAF_MAX) {
         low = l->cell[LEAF_MAX - 1];
@@ -261,6 +266,7 @@ lki_index_leaf_split(edit *e, leaf *l, unsigned index, lki_cell *cell, change *c
     c->child[0] = leaf_word(left);
     c->child[1] = leaf_word(right);
     c->between = separator_between(cell_key(low), cell_key(high));
+    LK_ASSERT(key_order(cell_key(low), cell_key(high), 0) < 0); /* I1 */
     return true;
 }
 
@@ -318,6 +324,7 @@ inner_put(inner *in, unsigned i, const item *it)
     uint32_t *end = inner_ends(in);
     uint32_t start = i == 0 ? 0 : end[i - 1];
     size_t size = i == 0 ? 0 : it->separator.size;
+    LK_ASSERT(i < in->head.capacity && start + size <= in->room);
     if (size > 0)
         memcpy((unsigned char *)(end + in->head.capacity) + start, it->separator.data, size);
     end[i] = start + (uint32_t)size;
@@ -360,6 +367,7 @@ inner_append(inner *in, unsigned count, const change *c)
     if (inner_ends(in)[count - 1] + it.separator.size > in->room ||
         common_of(it.separator, inner_separator(in, 1)) < in->head.prefix_size)
         return false;
+    LK_ASSERT(count < 2 || key_order(inner_separator(in, count - 1), it.separator, 0) < 0); /* I1 */
     inner_put(in, count, &it);
     /* P4b, with the acquire loads of walks; also publishes the child's nodes (P4). */
     lki_store_release(&in->head.count, (uint16_t)(count + 1));

@@ -62,6 +62,9 @@ LKI_INLINE void
 leaf_push(leaf *l, lki_cell *cell)
 {
     unsigned count = lki_load_relaxed(&l->head.count);
+    LK_ASSERT(count < l->head.capacity && cell->sk_size >= l->head.prefix_size);
+    LK_ASSERT(count == 0 ||
+              key_order(cell_key(l->cell[count - 1]), cell_key(cell), 0) < 0); /* I1 */
     l->cell[count] = cell;
     leaf_slices(l)[count] = slice_of(cell_key(cell), l->head.prefix_size);
     /* P4b, with the acquire load of the count: a reader that counts the entry finds it, and the

@@ -87,6 +87,8 @@ lki_version_above(lki_thread *thread, uint64_t above)
     if (sequence < thread->sequence)
         sequence = thread->sequence;
     thread->sequence = sequence + 1;
+    LK_ASSERT(thread->sequence >> 48 == 0 && thread->slot <= UINT16_MAX);
+    LK_ASSERT((thread->sequence << 16 | thread->slot) > above); /* I-lock1 */
     return thread->sequence << 16 | thread->slot;
 }
 

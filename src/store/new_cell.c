@@ -31,6 +31,7 @@ cell_new(lki_store *store, lki_thread *thread, const lki_hashed *hashed, size_t 
     lki_cell *cell = lki_alloc(&thread->allocator, rounded);
     if (cell == NULL)
         return NULL;
+    LK_ASSERT(key->pk.size != 0 && key->pk.size <= UINT16_MAX && key->sk.size <= UINT16_MAX);
     *cell = (lki_cell){.hash = lki_half_of(hashed->hash),
                        .pk_size = (uint16_t)key->pk.size,
                        .sk_size = (uint16_t)key->sk.size};
@@ -64,6 +65,7 @@ set_enter(lki_store *store, lki_thread *thread, const lki_hashed *hashed, lki_ce
         if (added == LKI_SET_NO_MEMORY) {
             /* It stays in the index for now, without a record. It is not in the set, so no thread
              * can give it one. */
+            LK_ASSERT(lki_load_relaxed(&cell->item) == LKI_EMPTY);
             lki_store_release(&cell->item, LKI_DEAD); /* P1 */
             status = LK_NO_MEMORY;
         }
@@ -79,7 +81,7 @@ lki_cell_find_or_create(lki_store *store, lki_thread *thread, const lki_hashed *
                         size_t data_size, bool looked, lki_cell **cell)
 {
     const lki_hooks *hooks = store->hooks;
-    LK_ASSERT(lki_is_entered(thread));
+    LK_ASSERT(lki_is_writing(thread));
     for (;; looked = false) {
         lk_status status = LK_OK;
         *cell = NULL;

@@ -94,7 +94,9 @@ lki_partition_bury_latched(lki_store *store, lki_thread *thread, lki_partition *
     if (partition->dead || partition->index.count != 0 ||
         lki_load_acquire(&partition->queue) != NULL) /* P13 */
         return false;
-    LK_ASSERT(lki_is_entered(thread));
+    LK_ASSERT(lki_is_reserved(thread, 4));
+    LK_ASSERT(lki_latch_is_held(lki_shard_latch(store, lki_half_hash(partition->hash))));
+    LK_ASSERT(lki_latch_is_held(lki_partition_latch(store, partition)));
     partition->dead = true;
     lki_set_remove_latched(&store->partitions, thread, partition);
     lki_retire(thread, LKI_PARTITION, partition, sizeof *partition + partition->pk_size);
@@ -120,7 +122,8 @@ lk_status
 lki_partition_enter(lki_store *store, lki_thread *thread, lki_cell **cell)
 {
     lk_bytes pk = {(*cell)->bytes, (*cell)->pk_size};
-    LK_ASSERT(lki_is_entered(thread) && lki_load_relaxed(&(*cell)->item) == LKI_EMPTY);
+    LK_ASSERT(lki_is_writing(thread) && lki_load_relaxed(&(*cell)->item) == LKI_EMPTY);
+    LK_ASSERT(!lki_cell_is_in_queue(*cell));
     lki_partition *partition = lki_partition_find_or_create(store, thread, pk);
     if (partition == NULL)
         return LK_NO_MEMORY;
@@ -156,7 +159,8 @@ lki_partition_leave(lki_store *store, lki_thread *thread, lki_cell *cell)
      * with it. */
     lk_bytes pk = {cell->bytes, cell->pk_size};
     uint64_t hash = pk_hash(store, pk);
-    LK_ASSERT(lki_is_entered(thread) && lki_load_relaxed(&cell->item) == LKI_DEAD);
+    LK_ASSERT(lki_is_writing(thread) && lki_load_relaxed(&cell->item) == LKI_DEAD);
+    LK_ASSERT(!lki_cell_is_in_queue(cell));
     lki_latch *outer = lki_shard_latch(store, hash);
     if (!lki_latch_try(outer))
         return false;

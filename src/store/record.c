@@ -135,6 +135,8 @@ job_new(lki_thread *thread, lki_record *source, bool borrowed, const lki_state *
                                                   (lock != NULL ? (size_t)LKI_FLAG_LOCKED : 0));
     if (record == NULL)
         return NULL;
+    LK_ASSERT(source->kind == LKI_VALUE && !lki_record_is_job(source));
+    LK_ASSERT(state->phase != LKI_NO_JOB && state->identity != 0);
     record->flags = LKI_FLAG_JOB | (borrowed ? LKI_FLAG_BORROWED : 0);
     record_begin(record, LKI_VALUE, source->size);
     record->source = source;
@@ -175,6 +177,7 @@ item_kept(lki_thread *thread, const lki_state *job, lki_record *over, const lki_
         return job_new(thread, lki_record_value(over), true, job, lock);
     if (over != NULL && over->kind == LKI_VALUE)
         return value_copy(thread, over, lock);
+    LK_ASSERT(lock != NULL); /* else nothing is to be written */
     return lock_new(thread, lock);
 }
 
@@ -206,6 +209,7 @@ lki_record_over(lki_store *store, lki_thread *thread, lki_cell *cell, const lki_
     LK_ASSERT(lki_is_entered(thread));
     if (LKI_UNLIKELY(change->gone))
         return tombstone_new(thread, over != NULL ? lki_record_version(over) : 0);
+    LK_ASSERT(change->item != NULL || change->job != NULL || change->lock != NULL);
     const lki_lock *lock = change->lock;
     lki_cell *inlined = over == NULL ? cell : NULL; /* an inline record has none before it */
     bool all = change->job == NULL || change->item != NULL; /* not only a job's state changes */
@@ -233,10 +237,13 @@ lki_record_discard(lki_thread *thread, lki_cell *cell, lki_record *record)
         return;
     if (lki_record_is_job(record) && (record->flags & LKI_FLAG_BORROWED) == 0)
         lki_record_discard(thread, cell, record->source);
-    if ((record->flags & LKI_FLAG_INLINE) != 0)
-        lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_ROOM); /* P6 */
-    else
+    if ((record->flags & LKI_FLAG_INLINE) != 0) {
+        unsigned before = lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_ROOM); /* P6 */
+        LK_ASSERT(record == lki_cell_record(cell) && (before & LKI_CELL_ROOM) == 0);
+        (void)before;
+    } else {
         lki_record_dispose(thread, record);
+    }
 }
 
 void
@@ -312,11 +319,14 @@ bool
 lki_record_dispose_inline(lki_thread *thread, void *object)
 {
     lki_cell *cell = object;
+    LK_ASSERT(!lki_cell_is_in_slab(cell));
     if (LKI_LIKELY(record_move_inline(thread, cell)))
         return true;
     /* P6: the cell may have been disposed of before (another thread may count its grace period):
      * the last one frees it. */
-    if ((lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_ROOM) & LKI_CELL_GONE) != 0)
+    unsigned before = lki_or_seq_cst(lki_cell_flags(cell), LKI_CELL_ROOM);
+    LK_ASSERT((before & LKI_CELL_ROOM) == 0); /* I-record3 */
+    if ((before & LKI_CELL_GONE) != 0)
         lki_cell_free(&thread->allocator, cell);
     return true;
 }
@@ -393,6 +403,7 @@ static lk_status
 head_change(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *const *expected,
             const lki_change *change, lki_record **made)
 {
+    LK_ASSERT(lki_is_reserved(thread, 4));
     for (;;) {
         uintptr_t seen;
         lki_record *over;
@@ -424,6 +435,7 @@ lk_status
 lki_head_write(lki_store *store, lki_thread *thread, lki_cell *cell, lki_change *change,
                const lk_write *write, lki_outcome *outcome)
 {
+    LK_ASSERT(lki_is_reserved(thread, 4) && change->job == NULL && !change->gone);
     for (int64_t before_ms = 0;;) {
         uintptr_t seen;
         lki_record *over;

@@ -41,6 +41,7 @@ lki_record_plain(lki_thread *thread, const lk_item *item, size_t before)
     char *chunk = thread->chunks[class];
     if (LKI_UNLIKELY(chunk == NULL))
         return NULL;
+    LK_ASSERT(thread->chunk_count[class] != 0 && size <= LKI_COPY_STEPS_MAX);
     memcpy(&thread->chunks[class], chunk, sizeof thread->chunks[class]);
     thread->chunk_count[class]--;
     lki_record *record = (lki_record *)(void *)(chunk + LKI_RECORD_BEFORE);
@@ -64,6 +65,7 @@ lki_item_is_plain(const lk_item *item)
 LKI_INLINE lki_record *
 lki_record_over_live(lki_thread *thread, const lk_item *item, lki_record *over)
 {
+    LK_ASSERT(over->kind == LKI_VALUE && !lki_record_is_job(over));
     size_t locked = over->flags & LKI_FLAG_LOCKED;
     size_t expires = item->expires_at_ms != 0 ? LKI_FLAG_EXPIRES : 0;
     lki_record *record = lki_record_plain(thread, item, locked | expires);
@@ -104,6 +106,7 @@ void lki_record_leave_room(lki_thread *thread, lki_cell *cell);
 LKI_INLINE void
 lki_record_retire(lki_thread *thread, lki_cell *cell, lki_record *record)
 {
+    LK_ASSERT((record->flags & LKI_FLAG_INLINE) == 0 || record == lki_cell_record(cell));
     if ((record->flags & LKI_FLAG_INLINE) != 0) {
         if (!lki_cell_is_in_slab(cell))
             lki_retire(thread, LKI_INLINE_RECORD, cell, 0);

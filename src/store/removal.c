@@ -47,13 +47,24 @@ static void
 ticket_retire(lki_thread *thread, lki_cell *cell)
 {
     enum { PLACES = 48 };
+    LK_ASSERT((lki_load_relaxed(lki_cell_flags(cell)) & LKI_CELL_PENDING) != 0);
     lki_retire(thread, LKI_TICKET, cell,
                lki_cell_size(cell) + LKI_RECORD_BEFORE + sizeof(lki_record) + PLACES);
+}
+
+/* For assertions: is it stamped, and was it not scheduled before? */
+static bool
+tombstone_is_new(lki_record *record)
+{
+    return record->kind == LKI_TOMBSTONE &&
+           lki_word_is_stamp(lki_load_relaxed(&record->word)) && /* by this thread, or before it */
+           lki_load_relaxed(&record->tag) == 0;                  /* only this thread sets it */
 }
 
 void
 lki_removal_schedule(lki_thread *thread, lki_cell *cell, lki_record *tombstone)
 {
+    LK_ASSERT(lki_is_reserved(thread, 1) && (tombstone == NULL || tombstone_is_new(tombstone)));
     if (tombstone != NULL)
         lki_store_release(&tombstone->tag,
                           lki_epoch_now(thread->domain) << 1 | 1); /* P5: after the stamp */
@@ -91,6 +102,7 @@ head_verdict(lki_store *store, uintptr_t head)
 static void
 dead_bury(lki_store *store, lki_thread *thread, lki_cell *cell)
 {
+    LK_ASSERT(lki_load_relaxed(&cell->item) == LKI_DEAD && lki_is_reserved(thread, 4));
     if (lki_cell_is_in_slab(cell))
         return; /* its memory belongs to the segment */
     if (lki_cell_is_in_queue(cell) || lki_partition_leave(store, thread, cell))
@@ -120,6 +132,8 @@ cell_kill(lki_store *store, lki_thread *thread, lki_cell *cell)
         /* The floor first (P7). Raising it in vain is harmless. */
         if (head != LKI_EMPTY)
             lki_shard_raise_floor(store, hash, ((lki_record *)head)->version);
+        LK_ASSERT(head == LKI_EMPTY ||
+                  ((lki_record *)head)->kind == LKI_TOMBSTONE); /* I-removal1 */
         uintptr_t expected = head;
         killed = lki_cas_seq_cst(&cell->item, &expected, LKI_DEAD); /* P1 */
         if (killed && in_queue)
@@ -143,6 +157,7 @@ lki_removal_ticket(lki_thread *thread, void *object)
 {
     lki_store *store = lki_thread_store(thread);
     lki_cell *cell = object;
+    LK_ASSERT(store->closing || lki_is_writing(thread));
     if (store->closing) {
         /* Cells in the set are freed with the set; a dead one is not in it. */
         if (lki_cell_is_dead(cell))

@@ -57,6 +57,7 @@ lki_shard_get_slow(lki_store *store, const lki_hashed *hashed)
 lki_set_added
 lki_shard_add_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash)
 {
+    LK_ASSERT(lki_latch_is_held(lki_shard_latch(store, hash)) && lki_is_reserved(thread, 4));
     lki_set_added added = lki_set_add_latched(&store->cells, thread, cell, hash);
     _Atomic(size_t) *cells = &shard_of(store, hash)->cells;
     if (added == LKI_SET_ADDED)
@@ -67,8 +68,11 @@ lki_shard_add_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint
 void
 lki_shard_remove_latched(lki_store *store, lki_thread *thread, lki_cell *cell, uint64_t hash)
 {
+    LK_ASSERT(lki_latch_is_held(lki_shard_latch(store, hash)) && lki_is_reserved(thread, 4));
+    LK_ASSERT(lki_load_relaxed(&cell->item) == LKI_DEAD && cell->hash == lki_half_of(hash));
     lki_set_remove_latched(&store->cells, thread, cell);
     _Atomic(size_t) *cells = &shard_of(store, hash)->cells;
+    LK_ASSERT(lki_load_relaxed(cells) != 0);
     lki_store_relaxed(cells, lki_load_relaxed(cells) - 1); /* a counter */
 }
 

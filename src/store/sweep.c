@@ -48,6 +48,7 @@ record_bury(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *re
     bool lock = record->kind == LKI_LOCK;
     const lki_change change = {.gone = true};
     lki_record *tombstone;
+    LK_ASSERT(record->kind != LKI_TOMBSTONE);
     if (!lki_reserve(thread, 4))
         return LK_NO_MEMORY;
     lk_status status = lki_head_change_if(store, thread, cell, record, &change, &tombstone);
@@ -137,6 +138,7 @@ static void
 round_begin_latched(lki_store *store, int64_t now)
 {
     lki_sweep_state *sweep = &store->sweep;
+    LK_ASSERT(lki_latch_is_held(&sweep->latch));
     sweep->running = true;
     sweep->at = (lki_set_position){0};
     sweep->round_lag_ms = 0;
@@ -152,6 +154,7 @@ static lk_status
 round_step_latched(lki_store *store, lki_thread *thread, int64_t now, size_t *swept)
 {
     lki_sweep_state *sweep = &store->sweep;
+    LK_ASSERT(lki_latch_is_held(&sweep->latch) && sweep->running && !lki_set_is_end(&sweep->at));
     lk_status status = chunk_sweep(store, thread, &sweep->at, now, &sweep->round_lag_ms, swept);
     if (status == LK_OK && lki_set_is_end(&sweep->at)) {
         sweep->running = false;
@@ -179,6 +182,7 @@ sweep_step(lki_store *store, lki_thread *thread)
 {
     lki_sweep_state *sweep = &store->sweep;
     lki_store_thread *of = lki_store_thread_of(thread);
+    LK_ASSERT(!lki_is_entered(thread));
     of->sweep_tick = 0;
     if (store->hooks->upkeep != NULL && ++of->hooks_tick % STEPS_PER_HOOKS == 0)
         (void)store->hooks->upkeep(store, thread, false);

@@ -45,6 +45,8 @@ value_put(lki_store *store, lki_thread *thread, lki_cell *cell, lki_record *reco
           lki_record *over)
 {
     uintptr_t head = (uintptr_t)over;
+    LK_ASSERT(lki_is_reserved(thread, 2) && (record->flags & LKI_FLAG_INLINE) == 0);
+    LK_ASSERT(over->kind == LKI_VALUE && !lki_record_is_job(over));
     *lki_record_before(record) = head;
     lki_store_relaxed(&record->word, 0);
     if (LKI_UNLIKELY(!lki_cas_seq_cst(&cell->item, &head, (uintptr_t)record))) { /* P1, P2 */
@@ -130,6 +132,7 @@ item_write(lki_store *store, lki_thread *thread, const lki_hashed *hashed, const
                                                           asked->write, asked->outcome);
         if (LKI_LIKELY(status == LK_OK))
             break;
+        LK_ASSERT(status != LK_RACE || asked != NULL); /* a set demands nothing */
         if (fresh && status == LK_NO_MEMORY)
             lki_removal_schedule(thread, cell, NULL);
         if (status != LK_NOT_FOUND || !lki_cell_is_dead(cell))
