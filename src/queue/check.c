@@ -126,6 +126,9 @@ void
 lki_queues_check(lki_store *store)
 {
     const lki_queues *queues = lki_queues_of(store);
-    for (lki_queue *queue = queues->first; queue != NULL; queue = queue->next)
+    size_t count = 0;
+    for (lki_queue *queue = queues->first; queue != NULL; queue = queue->next, count++)
         queue_check(queue);
+    LK_ASSERT(count == lki_load_relaxed(&queues->listed));
+    (void)count;
 }

@@ -119,12 +119,15 @@ queue_append_latched(lki_queues *queues, lki_queue *queue)
     queue->link = queues->first != NULL ? queues->end : &queues->first;
     *queue->link = queue;
     queues->end = &queue->next;
+    lki_store_relaxed(&queues->listed, lki_load_relaxed(&queues->listed) + 1); /* a counter */
 }
 
 static void
 queue_unlink_latched(lki_queues *queues, lki_queue *queue)
 {
     LK_ASSERT(lki_latch_is_held(&queues->latch) && *queue->link == queue);
+    LK_ASSERT(lki_load_relaxed(&queues->listed) != 0);
+    lki_store_relaxed(&queues->listed, lki_load_relaxed(&queues->listed) - 1); /* a counter */
     *queue->link = queue->next;
     if (queue->next != NULL)
         queue->next->link = queue->link;

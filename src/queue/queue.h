@@ -58,6 +58,7 @@ typedef struct lki_queues {
     lki_latch latch;
     lki_queue *first, **end;        /* [latch] in the order of their last idle check */
     lki_queue *next_visit;          /* [latch] the next queue that upkeep visits */
+    _Atomic(size_t) listed;         /* [stat] how many queues there are; written under the latch */
     _Atomic(uint64_t) count;        /* queues ever made: part of their ULIDs */
     _Atomic(uint64_t) gone;         /* [P13] queues taken out; see thread->queues_gone */
     _Atomic(int64_t) ulid_floor_ms; /* no removed queue gave out a later ms */

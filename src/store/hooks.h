@@ -58,8 +58,8 @@ struct lki_hooks {
     /* Does a part of the upkeep, or `all`. Returns how many items it removed. Called outside of
      * sections. */
     size_t (*upkeep)(lki_store *store, lki_thread *thread, bool all);
-    /* Called outside of sections, at the end of a call in which the thread has set
-     * lki_store_thread.pending. */
+    /* Called at the end of a call in which the thread has set lki_store_thread.pending, or at the
+     * end of a part of it. It is in a section if the call was made, or goes on, in one. */
     void (*refresh)(lki_store *store, lki_thread *thread);
 };
 
