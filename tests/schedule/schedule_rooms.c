@@ -2,8 +2,9 @@
  *
  * Single rooms of base/ with two or three threads: schedules of a few dozen points, so that a great
  * many run. `wait`: nobody sleeps past what came (P15). `reclaim`: an object that a section may see
- * is not freed, whoever has the bag it lies in (P8, P8b and the epochs). `bound`: it is never above
- * what it bounds (P12). Sets: schedule_sets.c.
+ * is not freed, whoever has the bag it lies in (P8, P8b and the epochs); `bags` change hands, and
+ * nothing is lost or goes twice. `bound`: it is never above what it bounds (P12). Sets:
+ * schedule_sets.c.
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -160,6 +161,49 @@ reclaim_others(void)
     (void)lki_reclaim_now(self());
 }
 
+/* Bags change hands, whatever their owner does meanwhile: it retires, seals, comes or leaves. */
+static void
+some_retire(lki_thread *thread, bool seals)
+{
+    lki_write_enter(thread);
+    SCHEDULE_EXPECT(lki_reserve(thread, 2));
+    for (uint64_t number = 0; number < 2; number++)
+        lki_retire(thread, THING, thing_new(number), sizeof(thing));
+    if (seals)
+        lki_seal(thread);
+    lki_leave(thread);
+}
+
+static void
+bags_own(void)
+{
+    uint32_t does = schedule_choose(4);
+    lki_thread *thread = self();
+    for (int i = 0; i < 3; i++)
+        some_retire(thread, i == 1);
+    if (does == 3)
+        lki_enter(thread);
+    schedule_yield();
+    if (does < 2)
+        some_retire(thread, does == 1);
+    else if (does == 2)
+        lki_enter(thread);
+    if (does == 2)
+        schedule_yield();
+    if (does >= 2)
+        lki_leave(thread);
+}
+
+static void
+bags_check(void)
+{
+    for (int again = 0; again < 2; again++)
+        (void)lki_reclaim_now(self());
+    SCHEDULE_EXPECT(lki_load_relaxed(&domain.retired_bytes) == 0);
+    for (lki_thread *t = lki_load_acquire(&domain.threads); t != NULL; t = t->next)
+        SCHEDULE_EXPECT(lki_load_relaxed(&t->open_bytes) == 0);
+}
+
 static void
 reclaim_teardown(void)
 {
@@ -251,6 +295,8 @@ const schedule_scenario schedule_scenarios[] = {
     RECLAIM("reclaim_others", .body = {read_in_sections, replace_and_reclaim, reclaim_others},
             .count = 20000),
     RECLAIM("reclaim_turns", .body = {replace_many, replace_many, replace_many}, .count = 3000),
+    RECLAIM("bags", .body = {bags_own, reclaim_others}, .check = bags_check, .all = 2,
+            .memory = SCHEDULE_SC),
     RECLAIM("reclaim_outside", .body = {read_outside, replace_and_reclaim}, .fails = "freed",
             .memory = SCHEDULE_SC),
     BOUND("bound", .body = {bound_claim, bound_claim, bound_claim, bound_tend}, .count = 20000),

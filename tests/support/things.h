@@ -34,8 +34,6 @@ static struct {
     pthread_barrier_t turn;
     thing things[THINGS];
     size_t used;
-    long yields_left; /* until `meets` */
-    void (*meets)(void);
 } t;
 
 static inline bool
@@ -188,23 +186,6 @@ static inline void
 stall_is_known(void)
 {
     lki_store_relaxed(&t.domain.stalled_at, (uint64_t)1 << 32 | ck_epoch_value(&t.domain.epoch));
-}
-
-/* For lki_yield_hook: at the access that is so far away, `meets` is called. */
-static inline void
-yields(void)
-{
-    if (t.meets != NULL && t.yields_left-- == 0) {
-        void (*meets)(void) = t.meets;
-        t.meets = NULL;
-        meets();
-    }
-}
-
-static inline void
-other_leaves(void)
-{
-    lki_leave(t.other);
 }
 
 #endif

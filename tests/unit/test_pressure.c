@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * How long a writer waits before it is told LK_BUSY, to the millisecond, and how: the system's
- * clock and its pauses are this program's.
+ * clock and its pauses are this program's. What others do meanwhile they do in one of the pauses.
  */
 #include <sched.h>
 #include <time.h>
@@ -14,6 +14,20 @@ static struct {
     int64_t now_ns, first_ns, longest_ns;
     unsigned yields, pauses;
 } clocked;
+
+/* Pauses and yields until then; NULL: nothing happens. */
+static unsigned pauses_left;
+static void (*then)(void);
+
+static void
+others_act(void)
+{
+    void (*act)(void) = then;
+    if (act == NULL || pauses_left-- != 0)
+        return;
+    then = NULL;
+    act();
+}
 
 int
 clock_gettime(clockid_t which, struct timespec *at)
@@ -33,6 +47,7 @@ nanosleep(const struct timespec *pause, struct timespec *rest)
     clocked.first_ns = clocked.pauses++ == 0 ? pause->tv_nsec : clocked.first_ns;
     clocked.longest_ns = pause->tv_nsec > clocked.longest_ns ? pause->tv_nsec : clocked.longest_ns;
     assert_in_range(clocked.pauses, 1, 2 * LKI_WAIT_MAX_MS);
+    others_act();
     return 0;
 }
 
@@ -40,7 +55,14 @@ int
 sched_yield(void)
 {
     clocked.yields++;
+    others_act();
     return 0;
+}
+
+static void
+other_leaves(void)
+{
+    lki_leave(t.other);
 }
 
 static bool
@@ -117,27 +139,24 @@ other_comes_anew(void)
     lki_enter(t.other);
     retire(t.other, 1, 100, true);
     epoch_move_by_own();
-    t.yields_left = 40;
-    t.meets = other_leaves;
+    pauses_left = 3;
+    then = other_leaves;
 }
 
 static void
 test_another_than_the_one_that_stays_is_waited_for(void **state)
 {
     (void)state;
-    enum { MEETINGS = 150 };
-    lki_yield_hook = yields;
-    for (long at = 0; at < MEETINGS; at++) {
+    for (unsigned at = 0; at < 2 * YIELDS; at++) {
         begin_with_reader();
-        if (at < 2)
+        if (at == 0)
             stall_is_known();
-        t.yields_left = at;
-        t.meets = other_comes_anew;
+        pauses_left = at;
+        then = other_comes_anew;
         assert_true(waits());
-        assert_true(t.meets == NULL && disposed() == t.used);
+        assert_true(then == NULL && disposed() == t.used);
         end();
     }
-    lki_yield_hook = NULL;
 }
 
 static size_t freed;
@@ -154,23 +173,17 @@ static void
 test_wait_ends_with_that_of_others(void **state)
 {
     (void)state;
-    lki_yield_hook = yields;
-    begin_with_reader();
-    t.yields_left = 400; /* in the midst of the wait */
-    t.meets = stall_is_known;
-    assert_false(waits());
-    assert_in_range(waited_ms(), 1, LKI_STALL_MS - 1);
-    lki_leave(t.other);
-    end();
-    begin_with_reader();
-    t.yields_left = 400;
-    t.meets = others_free;
-    assert_true(waits());
-    assert_in_range(waited_ms(), 1, LKI_STALL_MS - 1);
-    lki_store_relaxed(&t.domain.retired_bytes, freed);
-    lki_leave(t.other);
-    end();
-    lki_yield_hook = NULL;
+    for (int frees = 0; frees < 2; frees++) {
+        begin_with_reader();
+        pauses_left = 3 * YIELDS;
+        then = frees ? others_free : stall_is_known;
+        assert_int_equal(waits(), frees);
+        assert_in_range(waited_ms(), 1, LKI_STALL_MS - 1);
+        if (frees)
+            lki_store_relaxed(&t.domain.retired_bytes, freed);
+        lki_leave(t.other);
+        end();
+    }
 }
 
 int

@@ -2,7 +2,7 @@
  *
  * Reclamation by itself: accounts, portions, what cannot be disposed of yet, room, the limit, when
  * upkeep does what, since when somebody holds the epoch back. What runs at once is in
- * tests/schedule.
+ * schedule_rooms.c.
  */
 #include "support/things.h"
 
@@ -410,62 +410,6 @@ test_open_bags_are_taken_from_who_is_outside(void **state)
     }
 }
 
-static void
-other_retires(void)
-{
-    retire(t.other, 2, 8, false);
-}
-
-static void
-other_retires_and_seals(void)
-{
-    retire(t.other, 2, 8, true);
-}
-
-static void
-other_enters(void)
-{
-    lki_enter(t.other);
-}
-
-/* At each access to a shared word the other thread comes, leaves, or writes: nothing is lost, and
- * nothing goes twice. */
-static void
-test_bags_change_hands_whatever_their_owner_does(void **state)
-{
-    (void)state;
-    static void (*const meetings[])(void) = {other_retires, other_retires_and_seals, other_enters,
-                                             other_leaves};
-    lki_yield_hook = yields;
-    for (size_t i = 0; i < KIT_COUNT(meetings); i++) {
-        bool met = true;
-        long at = 0;
-        for (; met; at++) {
-            begin(LARGE);
-            other_retires();
-            other_retires_and_seals();
-            other_retires();
-            if (meetings[i] == other_leaves)
-                lki_enter(t.other);
-            t.yields_left = at;
-            t.meets = meetings[i];
-            (void)lki_reclaim_now(t.own);
-            met = t.meets == NULL;
-            t.meets = NULL;
-            if (met ? meetings[i] == other_enters : meetings[i] == other_leaves)
-                lki_leave(t.other);
-            for (int again = 0; again < 2; again++)
-                (void)lki_reclaim_now(t.own);
-            assert_int_equal(disposed(), t.used);
-            assert_int_equal(retired_bytes(), 0);
-            assert_int_equal(lki_load_relaxed(&t.other->open_bytes), 0);
-            end();
-        }
-        assert_true(at > 20);
-    }
-    lki_yield_hook = NULL;
-}
-
 /* ---- who holds the epoch back, and since when ---- */
 
 static int64_t
@@ -559,7 +503,6 @@ main(void)
         cmocka_unit_test(test_upkeep_in_a_hurry_moves_the_epoch_twice),
         cmocka_unit_test(test_upkeep_disposes_of_sealed_bags_of_others),
         cmocka_unit_test(test_open_bags_are_taken_from_who_is_outside),
-        cmocka_unit_test(test_bags_change_hands_whatever_their_owner_does),
         cmocka_unit_test(test_stall_is_noted_with_its_beginning),
         cmocka_unit_test(test_upkeep_notes_a_stall_where_much_is_retired),
     };
