@@ -2,7 +2,7 @@
  *
  * Cells: where key, flags, room and the record inside lie, for each size; how the cell of a key is
  * found, until it has gone; the cells that a thread remembers. What happens to their heads:
- * test_record.c, test_commit.c; what meets: hooked_home.c, hooked_removal.c.
+ * test_record.c, test_commit.c; what meets: schedule_midst_cells.c.
  */
 #include "support/inside.h"
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * Records: of each size, in a cell or apart; those that views look at while they are replaced; the
- * memory of all that are gone. What calls return: the conformance suite.
+ * memory of those that are written often, and of all that are gone. What calls return: the
+ * conformance suite; what meets: schedule_midst_cells.c.
  */
-#include "support/kit.h"
+#include "store/head.h"
+#include "support/inside.h"
 
 /* Keys of 8 to 16 bytes each are read in a way of their own. */
 static void
@@ -100,6 +102,68 @@ test_view_inside_pairs_stays_as_it_was(void **state)
     assert_int_equal(kit_statistics(k).retired_bytes, 0);
 }
 
+static bool
+is_home(kit *k, lk_key key)
+{
+    lki_cell *cell = inside_cell(k, key);
+    return lki_load_acquire(&cell->item) == (uintptr_t)lki_cell_record(cell);
+}
+
+/* P20: a snapshot may need what is before a record whose stamp is above the clock of the seal. */
+static void
+test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again(void **state)
+{
+    kit *k = *state;
+    lk_key key = kit_key("p", "k");
+    lki_thread *thread = inside_thread(k);
+    kit_set(k, "p", "k", "old");
+    kit_sweep(k);
+    kit_set(k, "p", "k", "new");
+    lki_write_enter(thread);
+    lki_seal(thread);
+    (void)lki_snapshot(k->db->state, thread);
+    lki_leave(thread);
+    kit_set(k, "p", "k", "newer");
+    for (int i = 0; i < 3; i++) {
+        ck_epoch_begin(&thread->epoch, NULL);
+        (void)ck_epoch_poll(&thread->epoch);
+        ck_epoch_end(&thread->epoch, NULL);
+    }
+    lki_reclaim_portion(thread, 1000);
+    assert_false(is_home(k, key));
+    assert_true(kit_holds(k, key, "newer"));
+    kit_set(k, "p", "k", "newest");
+    kit_sweep(k);
+    assert_true(is_home(k, key));
+    assert_true(kit_holds(k, key, "newest"));
+}
+
+/* However often it is written, in whatever order, an item costs what it did. */
+static void
+test_item_that_is_written_often_costs_what_it_did(void **state)
+{
+    enum { ITEMS = 1000 };
+    kit *k = *state;
+    size_t before = 0, blocks = 0;
+    char text[65] = {0};
+    memset(text, 'x', 64);
+    for (uint64_t n = 0; n < 101 * ITEMS; n++) {
+        lk_item item = {lkc_numbered("many", n % 7 == 0 ? n * 31 % ITEMS : n % ITEMS),
+                        lk_string(text), 0};
+        if (n < ITEMS)
+            item.key = lkc_numbered("many", n);
+        assert_status(LK_OK, lk_set(k->db, &item, 1));
+        if (n != ITEMS - 1)
+            continue;
+        kit_sweep(k);
+        before = atomic_load(&k->memory.bytes);
+        blocks = atomic_load(&k->memory.blocks);
+    }
+    kit_sweep(k);
+    assert_int_equal(atomic_load(&k->memory.bytes), before);
+    assert_int_equal(atomic_load(&k->memory.blocks), blocks);
+}
+
 int
 main(void)
 {
@@ -107,6 +171,8 @@ main(void)
         KIT_TEST(test_set_of_each_size_is_read_back),
         KIT_TEST(test_memory_after_deleting_all_is_that_of_an_empty_store),
         KIT_TEST(test_view_inside_pairs_stays_as_it_was),
+        KIT_TEST(test_record_that_is_newer_than_the_seal_stays_apart_until_it_is_written_again),
+        KIT_TEST(test_item_that_is_written_often_costs_what_it_did),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
