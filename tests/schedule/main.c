@@ -130,22 +130,37 @@ job_all(void)
     } while (policy_advance());
 }
 
-/* Each fiber stops at each of its points, for each of the first seeds. */
+static bool
+tries_all(void)
+{
+    return scenario->all != 0 || options.policy == POLICY_ALL;
+}
+
+/* Each fiber stops at each of its points, for each of the first seeds; or for all choices, without
+ * a switch that nobody asked for. */
 static void
 job_stops(void)
 {
     uint64_t begun = wall_ns();
-    for (uint32_t fiber = 1; fiber <= scenario->stops; fiber++)
-        for (uint32_t count = 1;; count++) {
+    policy_bound(0);
+    for (uint32_t fiber = 1; fiber <= scenario->stops; fiber++) {
+        bool frozen = true;
+        for (uint32_t count = 1; frozen; count++) {
             start.stop_fiber = fiber;
             start.stop_count = count;
             report->freeze_fiber = fiber;
             report->freeze_count = count;
-            schedule_run(options.policy, options.seed + count);
-            report->nanoseconds = wall_ns() - begun;
-            if (!engine.frozen)
-                break;
+            frozen = false;
+            do {
+                if (tries_all())
+                    schedule_run(POLICY_ALL, options.seed);
+                else
+                    schedule_run(options.policy, options.seed + count);
+                frozen |= engine.frozen;
+                report->nanoseconds = wall_ns() - begun;
+            } while (tries_all() && policy_advance());
         }
+    }
     start.stop_fiber = 0;
     report->freeze_fiber = 0;
 }
@@ -334,13 +349,13 @@ scenario_run(void)
     uint64_t count = scenario->count != 0 ? scenario->count : COUNT;
     if (options.count == 0)
         options.count = scenario->fails != NULL ? count : test_scaled(count);
-    if (scenario->all != 0 || options.policy == POLICY_ALL) {
+    if (tries_all()) {
         if (options.bound == 0)
             options.bound = scenario->all != 0 ? scenario->all - 1 : 2;
         options.count = options.count_given ? options.count : UINT64_MAX;
-        return part_run("all", job_all);
     }
-    return part_run("seeds", job_seeds) || (scenario->stops != 0 && part_run("stops", job_stops));
+    return part_run(tries_all() ? "all" : "seeds", tries_all() ? job_all : job_seeds) ||
+           (scenario->stops != 0 && part_run("stops", job_stops));
 }
 
 static int

@@ -2,7 +2,7 @@
  *
  * For scenarios of what happens in the midst of a call on two keys: all schedules in which the
  * call, or what another thread does meanwhile, stops at one of its points, and the other one goes
- * on to its end there.
+ * on to its end there, or to where it gives way.
  */
 #ifndef LKI_SCHEDULE_MIDST_H
 #define LKI_SCHEDULE_MIDST_H
@@ -136,7 +136,13 @@ cell_of(lk_key key)
 #define MIDST(title, before, begin, first, other, after)                                          \
     {                                                                                             \
         .name = title, .prepare = before, .setup = begin, .body = {first, other}, .check = after, \
-        .teardown = teardown, .all = 2, .memory = SCHEDULE_SC                                     \
+        .teardown = teardown, .all = 2, .stops = 2, .waits = true, .memory = SCHEDULE_SC          \
+    }
+/* One call, and all draws of `begin`. */
+#define ALONE(title, begin, first, after)                                                   \
+    {                                                                                       \
+        .name = title, .prepare = prepare, .setup = begin, .body = {first}, .check = after, \
+        .teardown = teardown, .all = 1, .memory = SCHEDULE_SC                               \
     }
 
 #endif

@@ -291,7 +291,10 @@ policy_forced(void)
         next = highest();
         break;
     case POLICY_ALL:
-        next = n > 1 ? circle_nth(engine.current, all_choose(n)) : usual;
+        if (engine.current == 0 && engine.freeze_fiber != 0)
+            next = engine.freeze_fiber; /* where others end first, it stops for nobody */
+        else
+            next = n > 1 ? circle_nth(engine.current, all_choose(n)) : usual;
         break;
     case POLICY_REPLAY: {
         uint32_t wanted = replay_take();

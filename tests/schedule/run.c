@@ -80,7 +80,7 @@ faults_draw(const run_start *start, policy_kind kind, uint32_t fibers)
     engine.freeze_fiber = start->stop_fiber;
     engine.freeze_count = start->stop_count;
     engine.freeze_kills = start->scenario->kills;
-    engine.freeze_yields = start->stop_fiber == 0;
+    engine.freeze_yields = start->stop_fiber == 0 || start->scenario->waits;
     engine.heal_at = ENGINE_NEVER;
     if (kind == POLICY_BYTES)
         return; /* they are the caller's */
@@ -115,8 +115,9 @@ run_once(const run_start *start, policy_kind kind, uint64_t seed, bool weak)
     policy_begin(kind, seed, points);
     faults_draw(start, kind, fibers);
     engine.weak = weak;
-    engine.plain_points = kind == POLICY_ALL ? false : seed / 2 % (engine.weak ? 4 : 2) == 0;
-    engine.hash = engine.switches = 0;
+    engine.plain_points = kind != POLICY_ALL && scenario->all == 0 && /* nor when it is replayed */
+                          seed / 2 % (engine.weak ? 4 : 2) == 0;
+    engine.hash = engine.switches = engine.count = 0;
     engine.slice = (uint32_t)(points * 4 + 500);
     engine.limit = scenario->limit != 0 ? scenario->limit : points * 100 + 20000;
     engine.budget = scenario->limit != 0 ? scenario->limit : points * 10 + 20000;

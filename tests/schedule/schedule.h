@@ -36,6 +36,7 @@ typedef struct schedule_scenario {
     schedule_memory memory;
     uint32_t stops; /* also stop each of the first so many fibers at each of its points: the others
                        have to end meanwhile, in no more points than `limit` */
+    bool waits;     /* but it goes on where they wait for it */
     bool kills;     /* and never lets it go on: then only `check` comes, no `teardown` */
     bool spins;     /* they wait for each other without sleeping: nobody is stopped by the seed */
     const char *fails; /* not NULL: it is broken, and some schedule has to fail with these words */

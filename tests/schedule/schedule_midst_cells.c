@@ -3,14 +3,16 @@
  * What happens in the midst of a call to the key's cell (midst.h). `home`: a record comes home into
  * it. Whatever meets, the call says what it would have said alone, and no version is lost.
  * `ticket`: a ticket of it falls due. A tombstone younger than two epochs keeps its cell, and in
- * the end, when all keys are gone, so are their cells. `room`: two records, and room for one.
+ * the end, when all keys are gone, so are their cells. `last`: who comes last to a cell frees it.
+ * `room`: two records, and room for one.
  * `memory`: a new partition, without memory.
  */
 #include "schedule/midst.h"
 
-static const lk_key other_key = {{"other", 5}, {"lock", 4}};
-static lk_lock other_lock, stale; /* of the other key, as it is, and as it was */
-static uint64_t value;            /* of the keys in the end; 0: gone */
+/* Keys whose cells lie before, and behind, the others. */
+static const lk_key low_key = {{"other", 5}, {"low", 3}}, high_key = {{"other", 5}, {"high", 4}};
+static lk_lock low_stale, high_lock, high_stale; /* as they are, and as they were */
+static uint64_t value;                           /* of the keys in the end; 0: gone */
 
 /* ---- a record comes home ---- */
 
@@ -184,12 +186,18 @@ static char job_sk[64];    /* of a job whose key was generated */
 static lk_key job_key;     /* no pk: none */
 
 static void
+stale_make(lk_key key, lk_lock *was, lk_lock *is)
+{
+    store_set(db, key, OLD);
+    *was = *is = lock_of(key);
+    STORE_MUST(lk_set_atomic(db, NULL, 0, is, 1, NULL));
+}
+
+static void
 prepare_stale(void)
 {
     prepare();
-    store_set(db, other_key, OLD);
-    stale = other_lock = lock_of(other_key);
-    STORE_MUST(lk_set_atomic(db, NULL, 0, &other_lock, 1, NULL));
+    stale_make(low_key, &low_stale, &high_lock);
 }
 
 static void
@@ -206,6 +214,7 @@ deleted_make(void)
     keys_set(OLD);
     for (size_t i = 0; i < KEYS; i++)
         gone[i] = lock_of(keys[i]);
+    stale_make(high_key, &high_stale, &high_lock);
     STORE_MUST(lk_delete(db, keys, KEYS));
 }
 
@@ -218,13 +227,12 @@ alive_make(void)
     value = OLD;
 }
 
-/* Tickets of cells that a commit has made, before it saw that its lock is stale; what it has
- * installed until then is undone. */
+/* Tickets of cells that a commit has made, before it saw that its lock is stale. */
 static void
 void_make(void)
 {
-    lk_lock lock = stale;
-    SCHEDULE_EXPECT(set_under(&lock, 1, MINE, NULL) == LK_RACE);
+    stale_make(high_key, &high_stale, &high_lock);
+    SCHEDULE_EXPECT(set_under(&low_stale, 1, MINE, NULL) == LK_RACE);
 }
 
 /* The ticket of a cell in a queue: its job has a head, since somebody had a lock of its key, and
@@ -232,6 +240,7 @@ void_make(void)
 static void
 job_make(void)
 {
+    stale_make(high_key, &high_stale, &high_lock);
     uint64_t number = OLD;
     lk_result *result = store_result();
     lk_item job = store_item((lk_key){{"q", 1}, {NULL, 0}}, &number);
@@ -256,8 +265,15 @@ ticket_set(void)
 static void
 ticket_commit(void)
 {
-    STORE_MUST(set_under(&other_lock, 1, MINE, NULL));
+    STORE_MUST(set_under(&high_lock, 1, MINE, NULL));
     value = MINE;
+}
+
+/* What it has installed until it comes to the lock is undone. */
+static void
+ticket_race(void)
+{
+    SCHEDULE_EXPECT(set_under(&high_stale, 1, MINE, NULL) == LK_RACE);
 }
 
 static void
@@ -305,10 +321,10 @@ ticket_set_job(void)
 static const struct {
     void (*make)(void), (*call)(void);
 } tickets[] = {
-    {deleted_make, ticket_set},  {deleted_make, ticket_commit}, {deleted_make, void_make},
+    {deleted_make, ticket_set},  {deleted_make, ticket_commit}, {deleted_make, ticket_race},
     {deleted_make, ticket_read}, {void_make, ticket_set},       {void_make, ticket_commit},
-    {void_make, void_make},      {void_make, ticket_read},      {alive_make, ticket_delete},
-    {alive_make, ticket_commit}, {alive_make, void_make},       {alive_make, ticket_read},
+    {void_make, ticket_race},    {void_make, ticket_read},      {alive_make, ticket_delete},
+    {alive_make, ticket_commit}, {alive_make, ticket_race},     {alive_make, ticket_read},
     {deleted_make, ticket_late}, {job_make, ticket_set_job}};
 
 /* In the one case an epoch has to pass until they are due, in the other it has passed. */
@@ -337,8 +353,39 @@ ticket_check(void)
     STORE_MUST(lk_delete(db, keys, KEYS));
     sweep();
     STORE_MUST(lk_statistics_read(db, &now));
-    SCHEDULE_EXPECT(now.cells == 1);
+    SCHEDULE_EXPECT(now.cells == 2);
     SCHEDULE_EXPECT(now.partitions == 1 + (job_key.pk.size != 0)); /* a queue stays */
+}
+
+/* ---- the last one frees ---- */
+
+/* The cell goes before the ticket of its room, which is in another thread's hands. */
+static void
+last_setup(void)
+{
+    store_set(db, keys[0], OLD);
+    sweep();
+    store_set(db, keys[0], MINE);
+}
+
+static void
+last_delete(void)
+{
+    lki_thread *thread = self();
+    call_delete();
+    for (int i = 0; i < 6; i++) {
+        seal(thread);
+        lki_reclaim_portion(thread, 1000);
+    }
+}
+
+static void
+last_check(void)
+{
+    lk_statistics now;
+    sweep();
+    STORE_MUST(lk_statistics_read(db, &now));
+    SCHEDULE_EXPECT(now.cells == 0);
 }
 
 /* ---- the room in a cell ---- */
@@ -395,6 +442,7 @@ const schedule_scenario schedule_scenarios[] = {
     MIDST("home", prepare, home_setup, call_run, home_come, home_check),
     MIDST("home_expired", prepare, home_expired_setup, call_run, home_move, home_expired_check),
     MIDST("ticket", prepare_stale, ticket_setup, call_run, home_move, ticket_check),
+    ALONE("last", last_setup, last_delete, last_check),
     MIDST("room", prepare_stale, void_make, call_set, room_set, room_check),
     MIDST("memory", prepare_stale, NULL, memory_set, memory_set, memory_check),
     {0},

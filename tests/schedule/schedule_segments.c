@@ -2,7 +2,7 @@
  *
  * What happens in the midst of a call that reserves, or goes over, segments: all schedules in which
  * it, or what another thread does meanwhile, stops at one of its points, and the other one goes on
- * to its end there. `shared`, `sealed`: two pushes at the end of a segment make one more, and not
+ * to its end there, or to where it gives way. `shared`, `sealed`: two pushes at the end of a segment make one more, and not
  * two. `done`: it goes once. `looked_at`: a place whose job comes is passed over, or the job is
  * there. `come_and_go`: jobs that do meanwhile are not counted. `front`: a segment that leaves is
  * not where pulls begin.
@@ -313,7 +313,7 @@ front_check(void)
 #define SEGMENTS(title, before, begin, first, second, after)                                       \
     {                                                                                              \
         .name = title, .prepare = before, .setup = begin, .body = {first, second}, .check = after, \
-        .teardown = teardown, .all = 2, .memory = SCHEDULE_SC                                      \
+        .teardown = teardown, .all = 2, .stops = 2, .waits = true, .memory = SCHEDULE_SC           \
     }
 
 const schedule_scenario schedule_scenarios[] = {
