@@ -4,11 +4,12 @@
  * commits, delayed, with keys of their own; pulls of one or two, with and without a wait;
  * acknowledgements, releases, extensions, deletes, a close - and how time passes, and which
  * allocation fails. Then the queue is drained, and tests/check/queue.h judges the history: Q1 to
- * Q7.
+ * Q7. `stopped_*`: each call stops at each of its points, and holds up nobody.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "check/queue.h"
 #include "schedule/recorded.h"
 
@@ -18,7 +19,8 @@ enum {
     HELD_MAX = 4,
     VISIBILITY_MS = 5,
     DRAIN_MAX = 200,
-    RECEIVES_MAX = 2
+    RECEIVES_MAX = 2,
+    TICK_MS = 20 /* after which what has lapsed is seen */
 };
 
 typedef enum act {
@@ -121,7 +123,7 @@ pull(recorder *r, act a, hand *h)
 
 /* A job is an item, too: to write it or to lock it changes nothing of the queue. */
 static void
-item_use(act a, record_claim *c)
+item_use(act a, const record_claim *c)
 {
     lk_lock lock;
     lk_item item = {.key = {recorded_world.queue, {c->sk, c->sk_size}},
@@ -478,10 +480,120 @@ release_by_key(void)
         schedule_fail("a release by key is %s", lk_status_string(status));
 }
 
+/* ---- a thread that stops in a call holds up nobody ---- */
+
+/* Of the others: they leave its jobs alone, their clock runs on, they lock and set its very jobs,
+ * or they purge the queue. */
+enum company { BESIDE, LAPSE, MEDDLE, PURGE, COMPANIES };
+static enum company company;
+static act stopped_act;
+static hand stopped_hand;
+static bool stopped_limited; /* what is received too often it moves, and the others do not */
+
+/* It holds a job, with a key or without; of the others one has lapsed. */
+static void
+setup_stopped(act from, act to)
+{
+    hand h = {.count = 0};
+    recorder *r = recorded_mine();
+    bool keyed = schedule_choose(from == ACT_PUSH ? 1 : 2) == 1;
+    company = (enum company)schedule_choose(COMPANIES);
+    stopped_act = from + schedule_choose(to - from + 1);
+    if (stopped_act == ACT_PUSH_EXPIRING) /* the others would change that */
+        stopped_act = ACT_PUSH;
+    stopped_limited =
+        stopped_act >= ACT_PULL && stopped_act <= ACT_PULL_TWO && schedule_choose(2) == 1;
+    mix.began = history_next_stamp();
+    push(r, ACT_PUSH, &h, NULL);
+    push(r, ACT_PUSH_KEYED, &h, NULL);
+    for (int i = 0; i < RECEIVES_MAX; i++) {
+        pull(r, ACT_PULL, &h);
+        schedule_time_pass(VISIBILITY_MS + TICK_MS);
+    }
+    (void)record_push(r, ++h.pushed, 1, keyed ? "/" : NULL, NULL, 0);
+    pull(r, ACT_PULL, &stopped_hand);
+    push(r, ACT_PUSH, &h, NULL);
+    push(r, ACT_PUSH_KEYED, &h, NULL);
+    recorded_begin(2);
+}
+
+static void
+setup_stopped_push(void)
+{
+    setup_stopped(ACT_PUSH, ACT_PULL_TWO);
+}
+
+static void
+setup_stopped_claim(void)
+{
+    setup_stopped(ACT_ACKNOWLEDGE, ACT_LOCK);
+}
+
+static void
+stop(void)
+{
+    mix.limited = stopped_limited;
+    act_do(recorded_mine(), stopped_act, &stopped_hand);
+}
+
+static bool
+is_there(const record_claim *c)
+{
+    lk_key key = {recorded_world.queue, {c->sk, c->sk_size}};
+    return lk_get(recorded_world.db, key, recorded_mine()->result) == LK_OK;
+}
+
+/* Calls of all kinds that want no latch. (With the small constants a push makes a segment.) */
+static void
+others(void)
+{
+    static const act acts[] = {ACT_STATS,
+                               ACT_PULL_TWO,
+                               ACT_LOCK,
+                               ACT_SET,
+                               ACT_EXTEND,
+                               ACT_ACKNOWLEDGE,
+                               ACT_RELEASE,
+                               ACT_PULL,
+                               ACT_PULL,
+                               ACT_TAKE_OUT,
+                               LKI_OR_SMALL(ACT_PUSH, ACT_PULL),
+                               ACT_PULL,
+                               ACT_PULL,
+                               ACT_PULL,
+                               ACT_STATS};
+    const record_claim *its = stopped_hand.claims;
+    hand h = {.count = 0};
+    recorder *r = recorded_mine();
+    mix.limited = false;
+    if (company == PURGE)
+        (void)record_purge(r);
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        if (company == LAPSE && i % 4 == 3)
+            schedule_time_pass(VISIBILITY_MS + TICK_MS);
+        if (company == MEDDLE && i < 2 && stopped_hand.count != 0 && is_there(&its[0]))
+            item_use(i == 0 ? ACT_SET : ACT_LOCK, &its[0]);
+        act_do(r, acts[i], &h);
+    }
+}
+
+static void
+check_stopped(void)
+{
+    mix.limited = stopped_limited;
+    check();
+}
+
 #define QUEUE(title, begin, a, b, c, ...)                                                     \
     {                                                                                         \
         .name = title, .prepare = prepare, .setup = begin, .body = {a, b, c}, .check = check, \
         .teardown = teardown, __VA_ARGS__                                                     \
+    }
+
+#define STOPPED(title, begin)                                                                     \
+    {                                                                                             \
+        .name = title, .prepare = prepare, .setup = begin, .body = {stop, others},                \
+        .check = check_stopped, .teardown = teardown, .all = 1, .stops = 1, .memory = SCHEDULE_SC \
     }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -497,5 +609,7 @@ const schedule_scenario schedule_scenarios[] = {
     QUEUE("batch_over_segments", setup_two, push_four, pull_twice, pull_one, .count = 10000),
     QUEUE("before_and_behind", NULL, push_front_and_behind, pull_one, NULL, .count = 10000),
     QUEUE("release_by_key", NULL, push_keyed, release_by_key, NULL, .count = 10000),
+    STOPPED("stopped_push", setup_stopped_push),
+    STOPPED("stopped_claim", setup_stopped_claim),
     {0},
 };

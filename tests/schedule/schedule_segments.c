@@ -2,10 +2,10 @@
  *
  * What happens in the midst of a call that reserves, or goes over, segments: all schedules in which
  * it, or what another thread does meanwhile, stops at one of its points, and the other one goes on
- * to its end there, or to where it gives way. `shared`, `sealed`: two pushes at the end of a segment make one more, and not
- * two. `done`: it goes once. `looked_at`: a place whose job comes is passed over, or the job is
- * there. `come_and_go`: jobs that do meanwhile are not counted. `front`: a segment that leaves is
- * not where pulls begin.
+ * to its end there, or to where it gives way. `shared`, `sealed`: two pushes at the end of a
+ * segment make one more, and not two. `done`: it goes once. `looked_at`: a place whose job comes is
+ * passed over, or the job is there. `come_and_go`: jobs that do meanwhile are not counted. `front`:
+ * a segment that leaves is not where pulls begin.
  */
 #include "adapter/handle.h"
 #include "queue/job.h"
@@ -199,6 +199,7 @@ static uint64_t was, seen;
 static void
 looked_at_setup(void)
 {
+    looked_at.segment.capacity = 1;
     lki_store_relaxed(&looked_at.segment.word, 1);
     lki_store_relaxed(&looked_at.segment.slots[0].word, LKI_JOB_WORD_EMPTY);
 }
