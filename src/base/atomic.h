@@ -2,9 +2,6 @@
  *
  * Atomic accesses. Every access to a variable that threads share goes through here. The verb's name
  * says its memory order, so a search for a name finds every use of an order.
- *
- * In test builds (LKI_TEST_HOOKS) each access is a yield point: a test stops a thread at the n-th
- * one, or runs a scheduler of its own.
  */
 #ifndef LKI_BASE_ATOMIC_H
 #define LKI_BASE_ATOMIC_H
@@ -14,47 +11,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef LKI_TEST_HOOKS
-extern void (*lki_yield_hook)(void);
-void lki_yield(void); /* a call, so that the code has the same branches as without it */
-#define LKI_YIELD() lki_yield()
-#else
-#define LKI_YIELD() ((void)0)
-#endif
-
 /* Relaxed: for counters, for variables that a latch guards, and where a later access gives the
  * order. */
-#define lki_load_relaxed(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_relaxed))
-#define lki_store_relaxed(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_relaxed))
-#define lki_add_relaxed(p, v) \
-    (LKI_YIELD(), atomic_fetch_add_explicit((p), (v), memory_order_relaxed))
-#define lki_sub_relaxed(p, v) \
-    (LKI_YIELD(), atomic_fetch_sub_explicit((p), (v), memory_order_relaxed))
+#define lki_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
+#define lki_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define lki_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define lki_sub_relaxed(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
 
-#define lki_load_acquire(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_acquire))
-#define lki_store_release(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_release))
+#define lki_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
+#define lki_store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 
 /* Sequentially consistent: all accesses of this kind have one order, so a store is also seen by a
  * later load of another variable. */
-#define lki_load_seq_cst(p) (LKI_YIELD(), atomic_load_explicit((p), memory_order_seq_cst))
-#define lki_store_seq_cst(p, v) (LKI_YIELD(), atomic_store_explicit((p), (v), memory_order_seq_cst))
-#define lki_swap_seq_cst(p, v) \
-    (LKI_YIELD(), atomic_exchange_explicit((p), (v), memory_order_seq_cst))
-#define lki_or_seq_cst(p, v) (LKI_YIELD(), atomic_fetch_or_explicit((p), (v), memory_order_seq_cst))
-#define lki_and_seq_cst(p, v) \
-    (LKI_YIELD(), atomic_fetch_and_explicit((p), (v), memory_order_seq_cst))
-#define lki_add_seq_cst(p, v) \
-    (LKI_YIELD(), atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
+#define lki_load_seq_cst(p) atomic_load_explicit((p), memory_order_seq_cst)
+#define lki_store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
+#define lki_swap_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
+#define lki_or_seq_cst(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define lki_and_seq_cst(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
+#define lki_add_seq_cst(p, v) atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
 /* If the swap fails, *expected receives the value that was found. */
-#define lki_cas_seq_cst(p, expected, desired)              \
-    (LKI_YIELD(), atomic_compare_exchange_strong_explicit( \
-                      (p), (expected), (desired), memory_order_seq_cst, memory_order_seq_cst))
+#define lki_cas_seq_cst(p, expected, desired)                                                 \
+    atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst, \
+                                            memory_order_seq_cst)
 
 /* A pause inside a spin. */
 static inline void
 lki_pause(void)
 {
-    LKI_YIELD();
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -81,9 +64,9 @@ void __tsan_release(void *address);
 #define LKI_TSAN_RELEASE(p) ((void)0)
 #endif
 
-/* Adds to a counter that one thread writes and others read. Not a yield point, as it orders nothing
- * and no thread waits for it. On x86-64 it is one instruction without a lock prefix: aligned words
- * are stored at once. */
+/* Adds to a counter that one thread writes and others read: it orders nothing, and no thread waits
+ * for it. On x86-64 it is one instruction without a lock prefix: aligned words are stored at
+ * once. */
 static inline void
 lki_stat_add(_Atomic(uint64_t) *counter, uint64_t n)
 {

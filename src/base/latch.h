@@ -70,7 +70,6 @@ lki_latch_record(lki_latch *latch)
 LKI_INLINE void
 lki_latch_take(lki_latch *latch, lki_thread *thread)
 {
-    LKI_YIELD();
 #if LKI_CHECK > 0
     LK_ASSERT(lki_ranks_held >> latch->rank == 0); /* I-latch1 */
 #endif

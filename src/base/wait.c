@@ -77,7 +77,6 @@ void
 lki_wait_sleep(lki_wait *wait, uint32_t seen, int64_t ms)
 {
     struct timespec timeout = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
-    LKI_YIELD();
     futex(&wait->signal, FUTEX_WAIT, seen, ms < 0 ? NULL : &timeout);
 }
 
