@@ -16,8 +16,9 @@
 
 #include "base/copy.h"
 #include "base/hash.h"
+#include "support/scale.h"
 
-enum { KEYS = 1 << 16, BUCKETS = 1 << 12, SECRETS = 4, LOAD_MAX = 3 * (KEYS / BUCKETS) };
+enum { KEYS = 1 << 20, BUCKETS = 1 << 16, SECRETS = 4, LOAD_MAX = 3 * (KEYS / BUCKETS) };
 
 static uint64_t
 splitmix(uint64_t *state)
@@ -92,7 +93,7 @@ static void
 test_hash_of_hostile_families_spreads_under_any_secret(void **unused)
 {
     (void)unused;
-    for (uint64_t seed = 1; seed <= SECRETS; seed++) {
+    for (uint64_t seed = 1; seed <= test_scaled(SECRETS); seed++) {
         lki_secret secret;
         secret_make(&secret, seed);
         for (unsigned family = 0; family < 7; family++) {
