@@ -316,13 +316,14 @@ static void
 connecting(void)
 {
     static const proxy_harm harms[] = {PROXY_CUT, PROXY_TRUNCATE, PROXY_TERMINATE};
-    static const char *const names[] = {"get", "set", "commit", "pull", "push planned"};
+    static const char *const names[] = {"commit", "pull", "get", "set", "push planned"};
+    size_t name_count = test_scaled(1) > 1 ? sizeof names / sizeof *names : 2;
     figures sum = {0};
     options.never_prepare = false;
     options.deadline_ms = DEADLINE_MS;
     lk_db *db = handle_open(proxy_conninfo(the_proxy));
     for (unsigned i = 0; i < call_count; i++)
-        for (unsigned n = 0; n < sizeof names / sizeof *names && crowd_is_well(); n++)
+        for (unsigned n = 0; n < name_count && crowd_is_well(); n++)
             for (unsigned h = 0; strcmp(calls[i].name, names[n]) == 0 && h < 3; h++)
                 call_break(&calls[i], &db, harms[h], true, &sum);
     lk_close(db);
