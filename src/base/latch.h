@@ -66,6 +66,19 @@ lki_latch_record(lki_latch *latch)
 #endif
 }
 
+/* The thread is about to give it up. */
+LKI_INLINE void
+lki_latch_forget(lki_latch *latch)
+{
+    LK_ASSERT(lki_latch_is_held(latch));
+#if LKI_CHECK > 0
+    lki_ranks_held &= ~(1u << latch->rank);
+    latch->holder = NULL;
+#else
+    (void)latch;
+#endif
+}
+
 /* Takes a latch. `thread`: counts a wait; NULL: nothing is counted. */
 LKI_INLINE void
 lki_latch_take(lki_latch *latch, lki_thread *thread)
@@ -93,11 +106,7 @@ lki_latch_try(lki_latch *latch)
 LKI_INLINE void
 lki_latch_drop(lki_latch *latch)
 {
-#if LKI_CHECK > 0
-    LK_ASSERT(lki_latch_is_held(latch));
-    lki_ranks_held &= ~(1u << latch->rank);
-    latch->holder = NULL;
-#endif
+    lki_latch_forget(latch);
     pthread_mutex_unlock(&latch->mutex);
 }
 
@@ -105,14 +114,9 @@ lki_latch_drop(lki_latch *latch)
 LKI_INLINE bool
 lki_latch_wait(lki_latch *latch, pthread_cond_t *wake, const struct timespec *until)
 {
-#if LKI_CHECK > 0
-    LK_ASSERT(lki_latch_is_held(latch));
-    latch->holder = NULL;
-#endif
+    lki_latch_forget(latch);
     bool woken = pthread_cond_timedwait(wake, &latch->mutex, until) == 0;
-#if LKI_CHECK > 0
-    latch->holder = &lki_ranks_held;
-#endif
+    lki_latch_record(latch);
     return woken;
 }
 
