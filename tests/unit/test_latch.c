@@ -9,13 +9,8 @@
 
 #include <cmocka.h>
 
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "base/latch.h"
+#include "support/child.h"
 
 typedef struct latches {
     lki_latch shard, partition, other_shard;
@@ -78,23 +73,21 @@ dropped_by_who_has_it_not(latches *l)
     lki_latch_drop(&l->shard);
 }
 
-/* Does `body` come to its end? In a process of its own, which may abort. */
-static bool
-ends(void (*body)(latches *))
+typedef void use(latches *l);
+
+static void
+latches_use(void *context)
 {
+    use **body = context;
     latches l;
-    int status = 0;
-    pid_t child = fork();
-    if (child == 0) {
-        (void)signal(SIGABRT, SIG_DFL);
-        latches_init(&l);
-        body(&l);
-        _exit(0);
-    }
-    assert_true(child > 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) || WIFSIGNALED(status));
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    latches_init(&l);
+    (*body)(&l);
+}
+
+static bool
+ends(use *body)
+{
+    return child_ends(latches_use, &body);
 }
 
 static void
