@@ -8,14 +8,13 @@
 #define LKI_SCHEDULE_MIDST_H
 
 #include "adapter/handle.h"
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 #include "store/find.h"
 #include "store/head.h"
 #include "store/store.h"
 
 enum { KEYS = 2, LONG = 50, OLD = 1, MINE, ITS, SET, SWEEPS = 4 };
 
-static lk_db *db;
 static const lk_key keys[KEYS] = {{{"partition", 9}, {"sort-key-a", 10}},
                                   {{"partition", 9}, {"sort-key-b", 10}}};
 static lk_lock locks[KEYS];
@@ -28,18 +27,6 @@ call_run(void)
 {
     call();
     over = true;
-}
-
-static inline void
-prepare(void)
-{
-    db = store_open();
-}
-
-static inline void
-teardown(void)
-{
-    lk_close(db);
 }
 
 static inline void
@@ -116,14 +103,6 @@ call_delete(void)
     STORE_MUST(lk_delete(db, &keys[0], 1));
 }
 
-static inline lki_thread *
-self(void)
-{
-    lk_read_begin(db);
-    lk_read_end(db);
-    return lki_self.thread;
-}
-
 /* Caller: in a section. */
 static inline lki_cell *
 cell_of(lk_key key)
@@ -133,16 +112,11 @@ cell_of(lk_key key)
     return lki_find(store, &hashed);
 }
 
-#define MIDST(title, before, begin, first, other, after)                                          \
-    {                                                                                             \
-        .name = title, .prepare = before, .setup = begin, .body = {first, other}, .check = after, \
-        .teardown = teardown, .all = 2, .stops = 2, .waits = true, .memory = SCHEDULE_SC          \
-    }
 /* One call, and all draws of `begin`. */
-#define ALONE(title, begin, first, after)                                                   \
-    {                                                                                       \
-        .name = title, .prepare = prepare, .setup = begin, .body = {first}, .check = after, \
-        .teardown = teardown, .all = 1, .memory = SCHEDULE_SC                               \
+#define ALONE(title, begin, first, after)                                                         \
+    {                                                                                             \
+        .name = title, .prepare = store_prepare, .setup = begin, .body = {first}, .check = after, \
+        .teardown = store_teardown, .all = 1, .memory = SCHEDULE_SC                               \
     }
 
 #endif

@@ -9,11 +9,10 @@
 
 #include "base/pressure.h"
 #include "base/reclaim.h"
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 
 enum { VALUE = 64 * 1024, LIMIT = 2 * VALUE, WRITES = 6, PAIRS = 3, READERS = 2, SLACK_MS = 50 };
 
-static lk_db *db;
 static struct {
     _Atomic(bool) reads;
     _Atomic(int64_t) began_ms;
@@ -143,16 +142,10 @@ write_until_refused(void)
     SCHEDULE_EXPECT(refused != 0);
 }
 
-static void
-teardown(void)
-{
-    lk_close(db);
-}
-
-#define BUSY(title, ...)                                                                           \
-    {                                                                                              \
-        .name = title, .prepare = prepare, .setup = setup, .teardown = teardown, .limit = 4000000, \
-        __VA_ARGS__                                                                                \
+#define BUSY(title, ...)                                                               \
+    {                                                                                  \
+        .name = title, .prepare = prepare, .setup = setup, .teardown = store_teardown, \
+        .limit = 4000000, __VA_ARGS__                                                  \
     }
 
 const schedule_scenario schedule_scenarios[] = {

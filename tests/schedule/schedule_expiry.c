@@ -8,11 +8,10 @@
  * what it has found to be live stays so to its end, and what it leaves behind is over from then on,
  * the lock with it.
  */
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 
 enum { LIFE_MS = 4, READS = 4 };
 
-static lk_db *db;
 static lk_key key, lasting;
 static lk_lock lock;
 static int64_t end_ms; /* the item is there while now <= end_ms */
@@ -30,12 +29,6 @@ prepare(void)
     end_ms = item.expires_at_ms = schedule_unix_ms() + LIFE_MS;
     STORE_MUST(lk_set(db, &item, 1));
     STORE_MUST(lk_get_lock(db, key, &lock));
-}
-
-static void
-teardown(void)
-{
-    lk_close(db);
 }
 
 static void
@@ -297,15 +290,15 @@ check_job(void)
     lk_result_free(result);
 }
 
-#define EXPIRY(title, ...)                                                                   \
-    {                                                                                        \
-        .name = title, .prepare = prepare, .teardown = teardown, .count = 10000, __VA_ARGS__ \
+#define EXPIRY(title, ...)                                                                         \
+    {                                                                                              \
+        .name = title, .prepare = prepare, .teardown = store_teardown, .count = 10000, __VA_ARGS__ \
     }
 
 #define MIDST(title, before, operation, after)                                             \
     {                                                                                      \
         .name = title, .prepare = before, .body = {operation, end_passes}, .check = after, \
-        .teardown = teardown, .count = 500, .stops = 1                                     \
+        .teardown = store_teardown, .count = 500, .stops = 1                               \
     }
 
 const schedule_scenario schedule_scenarios[] = {

@@ -12,11 +12,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 
 enum { ULID = 26, IDLE_MS = 61 * 1000, VISIBLE_MS = 1000, JOBS_MAX = 8 };
 
-static lk_db *db;
 static _Atomic(uint32_t) pushed[JOBS_MAX + 1], done[JOBS_MAX + 1];
 static _Atomic(bool) is_closed, is_over;
 static char sk[ULID + 1];
@@ -77,12 +76,6 @@ check_all_done(void)
     STORE_MUST(lk_queue_stats(db, lk_string("queue"), &s));
     SCHEDULE_EXPECT(s.ready + s.claimed + s.delayed == 0);
     lk_result_free(result);
-}
-
-static void
-teardown(void)
-{
-    lk_close(db);
 }
 
 /* ---- a queue that goes ---- */
@@ -556,16 +549,17 @@ check_flat(void)
 #define IDLE(title, ...)                                                                      \
     {                                                                                         \
         .name = title, .prepare = prepare_idle, .setup = setup_idle, .check = check_all_done, \
-        .teardown = teardown, .count = 800, __VA_ARGS__                                       \
+        .teardown = store_teardown, .count = 800, __VA_ARGS__                                 \
     }
-#define LAST(title, how)                                                               \
-    {                                                                                  \
-        .name = title, .prepare = prepare_last, .body = {how, delete_last},            \
-        .check = check_all_done, .teardown = teardown, .all = 2, .memory = SCHEDULE_SC \
+#define LAST(title, how)                                                                     \
+    {                                                                                        \
+        .name = title, .prepare = prepare_last, .body = {how, delete_last},                  \
+        .check = check_all_done, .teardown = store_teardown, .all = 2, .memory = SCHEDULE_SC \
     }
-#define HEADED(title, ...)                                                                        \
-    {                                                                                             \
-        .name = title, .prepare = prepare_headed, .teardown = teardown, .count = 800, __VA_ARGS__ \
+#define HEADED(title, ...)                                                                  \
+    {                                                                                       \
+        .name = title, .prepare = prepare_headed, .teardown = store_teardown, .count = 800, \
+        __VA_ARGS__                                                                         \
     }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -583,19 +577,19 @@ const schedule_scenario schedule_scenarios[] = {
      .prepare = prepare_pages,
      .body = {end_odd, end_even, look_around},
      .check = check_pages,
-     .teardown = teardown,
+     .teardown = store_teardown,
      .count = 800},
     {.name = "flat",
      .prepare = prepare_idle,
      .body = {churn_some, churn_some},
      .check = check_flat,
-     .teardown = teardown,
+     .teardown = store_teardown,
      .count = 20},
     {.name = "flat_closed",
      .prepare = prepare_closed,
      .body = {letters_some, letters_some},
      .check = check_closed,
-     .teardown = teardown,
+     .teardown = store_teardown,
      .count = 20},
     {0},
 };

@@ -6,12 +6,11 @@
  * once, and nothing twice.
  */
 #include "adapter/handle.h"
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 #include "store/store.h"
 
 enum { STAYING = 24, OTHERS = 24, ALL = STAYING + OTHERS, MOVES = 3 };
 
-static lk_db *db;
 static char names[ALL][4];
 static unsigned turn; /* of the others, who comes first */
 
@@ -139,21 +138,15 @@ churn_list(void)
         list_expect(1 + turn % 7, STAYING);
 }
 
-static void
-teardown(void)
-{
-    lk_close(db);
-}
-
 const schedule_scenario schedule_scenarios[] = {{.name = "moved",
                                                  .prepare = moved_prepare,
                                                  .body = {moved_write, moved_list},
-                                                 .teardown = teardown,
+                                                 .teardown = store_teardown,
                                                  .count = 3000},
                                                 {.name = "churn",
                                                  .prepare = churn_prepare,
                                                  .setup = churn_setup,
                                                  .body = {churn_come, churn_go, churn_list},
-                                                 .teardown = teardown,
+                                                 .teardown = store_teardown,
                                                  .count = 2000},
                                                 {.name = NULL}};

@@ -16,11 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 
 enum { SMALL = 1, LARGE = 2, OTHER = 99, IDLE_MS = 61 * 1000, SK_ROOM = 32 };
 
-static lk_db *db;
 static lk_claim claims[2];
 static lk_status status_of_call;
 
@@ -66,24 +65,12 @@ claim(const char *queue, size_t count)
     lk_result_free(result);
 }
 
-static void
-prepare(void)
-{
-    db = store_open();
-}
-
-static void
-teardown(void)
-{
-    lk_close(db);
-}
-
 /* ---- order ---- */
 
 static void
 prepare_claimed(void)
 {
-    prepare();
+    store_prepare();
     push(plain, SMALL);
     claim("q", 1);
 }
@@ -92,7 +79,7 @@ prepare_claimed(void)
 static void
 prepare_letter(void)
 {
-    prepare();
+    store_prepare();
     push(lk_key_of("letters", "b"), SMALL);
     claim("letters", 1);
     STORE_MUST(lk_queue_release(db, &claims[0], 0));
@@ -104,7 +91,7 @@ prepare_expired(void)
 {
     static const char *const sks[2] = {"", "a"};
     uint64_t number = OTHER;
-    prepare();
+    store_prepare();
     for (int i = 0; i < 2; i++) {
         lk_item job = store_item(lk_key_of("q", sks[i]), &number);
         job.expires_at_ms = schedule_unix_ms() + 1;
@@ -242,7 +229,7 @@ static void
 prepare_idle(void)
 {
     lk_claim by_key = {.key = key_k};
-    prepare();
+    store_prepare();
     push(key_k, OTHER);
     claim("q", 1);
     STORE_MUST(lk_queue_acknowledge(db, &by_key, 1));
@@ -342,7 +329,7 @@ static char own[MIXED][8];
 static void
 prepare_mixed(void)
 {
-    prepare();
+    store_prepare();
     for (size_t i = 0; i < BEFORE; i++)
         push(plain, OTHER);
     for (size_t i = 0; i < MIXED; i++) {
@@ -402,7 +389,7 @@ check_mixed(void)
 static void
 prepare_depth(void)
 {
-    prepare();
+    store_prepare();
     push(plain, OTHER);
     STORE_MUST(lk_queue_purge(db, plain.pk, NULL));
     store_set(db, key_k, OTHER);
@@ -512,7 +499,7 @@ two_end(void)
 static void
 prepare_look(void)
 {
-    prepare();
+    store_prepare();
     store_set(db, key_z, OTHER);
     push(plain, OTHER);
 }
@@ -520,7 +507,7 @@ prepare_look(void)
 static void
 prepare_look_at_ends(void)
 {
-    prepare();
+    store_prepare();
     store_set(db, key_z, OTHER);
     two_push();
     claim("q", 2);
@@ -557,7 +544,7 @@ check_look(void)
 #define MEET_UP_TO(most, title, before, call, step, after)                                      \
     {                                                                                           \
         .name = title, .prepare = before, .setup = setup, .body = {call, step}, .check = after, \
-        .teardown = teardown, .count = 300, .limit = 40000, .stops = most                       \
+        .teardown = store_teardown, .count = 300, .limit = 40000, .stops = most                 \
     }
 #define MEET(title, before, call, step, after) MEET_UP_TO(2, title, before, call, step, after)
 #ifdef LKI_SMALL /* a push that has to make a segment holds up others that do */
@@ -570,25 +557,26 @@ enum { PUSHES_STOP = 2 };
         MEET("three_" title, before, pull_three, step, check_order)
 
 const schedule_scenario schedule_scenarios[] = {
-    ORDER("plain_then_key", prepare, plain_then_key),
+    ORDER("plain_then_key", store_prepare, plain_then_key),
     ORDER("plain_then_key_behind_expired", prepare_expired, plain_then_key),
-    ORDER("key_then_key", prepare, key_then_key),
+    ORDER("key_then_key", store_prepare, key_then_key),
     ORDER("key_then_key_behind_expired", prepare_expired, key_then_key),
-    ORDER("commit_then_key", prepare, commit_then_key),
-    ORDER("commit_of_both", prepare, commit_of_both),
-    ORDER("batch_of_both", prepare, batch_of_both),
+    ORDER("commit_then_key", store_prepare, commit_then_key),
+    ORDER("commit_of_both", store_prepare, commit_of_both),
+    ORDER("batch_of_both", store_prepare, batch_of_both),
     ORDER("release_then_key", prepare_claimed, release_then_key),
     ORDER("release_then_plain", prepare_claimed, release_then_plain),
     ORDER("release_by_commit_then_key", prepare_claimed, release_by_commit_then_key),
     ORDER("letter_then_key", prepare_letter, letter_then_key),
-    MEET("release_while_pushed", prepare, call_release, push_key, check_released),
-    MEET("release_while_committed", prepare, call_release, commit_key, check_released),
+    MEET("release_while_pushed", store_prepare, call_release, push_key, check_released),
+    MEET("release_while_committed", store_prepare, call_release, commit_key, check_released),
     MEET("release_while_anew", prepare_idle, call_release, anew, check_released),
-    MEET("acknowledge_while_pushed", prepare, call_acknowledge, push_key, check_ended),
+    MEET("acknowledge_while_pushed", store_prepare, call_acknowledge, push_key, check_ended),
     MEET("acknowledge_while_anew", prepare_idle, call_acknowledge, anew, check_ended),
-    MEET("commit_while_pushed", prepare, call_commit, push_key, check_ended),
+    MEET("commit_while_pushed", store_prepare, call_commit, push_key, check_ended),
     MEET("commit_while_anew", prepare_idle, call_commit, anew, check_ended),
-    MEET("commit_release_while_pushed", prepare, call_commit_release, push_key, check_released),
+    MEET("commit_release_while_pushed", store_prepare, call_commit_release, push_key,
+         check_released),
     MEET("commit_release_while_anew", prepare_idle, call_commit_release, anew, check_released),
     MEET_UP_TO(PUSHES_STOP, "mixed", prepare_mixed, mixed_push, singles_push, check_mixed),
     MEET("depth_of_plain_and_key", prepare_depth, plain_to_one, key_to_one, check_depth),
@@ -600,13 +588,13 @@ const schedule_scenario schedule_scenarios[] = {
      .prepare = prepare_look,
      .body = {two_push, snapshot_take, set_and_look},
      .check = check_look,
-     .teardown = teardown,
+     .teardown = store_teardown,
      .stops = 2},
     {.name = "look_for_ends",
      .prepare = prepare_look_at_ends,
      .body = {two_end, snapshot_take, set_and_look},
      .check = check_look,
-     .teardown = teardown,
+     .teardown = store_teardown,
      .stops = 2},
     {0},
 };

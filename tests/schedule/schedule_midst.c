@@ -65,7 +65,7 @@ chunks_fill(void)
                                     LKI_RECORD_BEFORE + LKI_RECORD_HEADER + sizeof(uint64_t) +
                                         LKI_FLAG_LOCKED};
     void *chunk[2 * RECORDS];
-    lki_thread *thread = self();
+    lki_thread *thread = store_self();
     if (form != APART)
         return;
     for (size_t i = 0; i < 2 * RECORDS; i++)
@@ -292,18 +292,18 @@ snapshot_setup(void)
 }
 
 const schedule_scenario schedule_scenarios[] = {
-    MIDST("commit", prepare, commit_setup, call_run, step_run, commit_check),
-    MIDST("bump", prepare, bump_setup, call_run, step_run, bump_check),
-    MIDST("push", prepare, push_setup, call_run, step_run, push_check),
+    STORE_MIDST("commit", store_prepare, commit_setup, call_run, step_run, commit_check),
+    STORE_MIDST("bump", store_prepare, bump_setup, call_run, step_run, bump_check),
+    STORE_MIDST("push", store_prepare, push_setup, call_run, step_run, push_check),
     {.name = "rivals",
-     .prepare = prepare,
+     .prepare = store_prepare,
      .setup = rivals_setup,
      .body = {call_commit, commit_its_often, commit_its_often, commit_its_often},
      .check = rivals_check,
-     .teardown = teardown,
+     .teardown = store_teardown,
      .count = 2000,
      .memory = SCHEDULE_SC},
     ALONE("rise", rise_setup, rise_ask, NULL),
-    MIDST("snapshot", prepare, snapshot_setup, call_run, snapshot_take, NULL),
+    STORE_MIDST("snapshot", store_prepare, snapshot_setup, call_run, snapshot_take, NULL),
     {0},
 };

@@ -57,9 +57,9 @@ home_prepare(int64_t expires_at_ms)
     lk_item item = store_item(keys[0], &number);
     item.expires_at_ms = expires_at_ms;
     STORE_MUST(lk_set(db, &item, 1));
-    seal(self());
+    seal(store_self());
     for (int i = 0; i < 3; i++)
-        epoch_pass(self());
+        epoch_pass(store_self());
     SCHEDULE_EXPECT(!is_home(keys[0]));
     value = MINE;
 }
@@ -165,7 +165,7 @@ home_expired_setup(void)
 static void
 home_move(void)
 {
-    lki_reclaim_portion(self(), 1000);
+    lki_reclaim_portion(store_self(), 1000);
 }
 
 static void
@@ -196,7 +196,7 @@ stale_make(lk_key key, lk_lock *was, lk_lock *is)
 static void
 prepare_stale(void)
 {
-    prepare();
+    store_prepare();
     stale_make(low_key, &low_stale, &high_lock);
 }
 
@@ -334,9 +334,9 @@ ticket_setup(void)
     uint32_t i = schedule_choose(14);
     tickets[i].make();
     call = tickets[i].call;
-    seal(self());
+    seal(store_self());
     for (uint32_t passed = schedule_choose(2); passed < 2; passed++)
-        epoch_pass(self());
+        epoch_pass(store_self());
 }
 
 static void
@@ -371,7 +371,7 @@ last_setup(void)
 static void
 last_delete(void)
 {
-    lki_thread *thread = self();
+    lki_thread *thread = store_self();
     call_delete();
     for (int i = 0; i < 6; i++) {
         seal(thread);
@@ -418,7 +418,7 @@ memory_set(void)
 {
     uint64_t number = SET;
     lk_item item = store_item(keys[schedule_self() - 1], &number);
-    (void)self();
+    (void)store_self();
     schedule_fail_allocation(1 + schedule_choose(6), true);
     lk_status ends = lk_set(db, &item, 1);
     if (ends != LK_NO_MEMORY)
@@ -439,11 +439,12 @@ memory_check(void)
 }
 
 const schedule_scenario schedule_scenarios[] = {
-    MIDST("home", prepare, home_setup, call_run, home_come, home_check),
-    MIDST("home_expired", prepare, home_expired_setup, call_run, home_move, home_expired_check),
-    MIDST("ticket", prepare_stale, ticket_setup, call_run, home_move, ticket_check),
+    STORE_MIDST("home", store_prepare, home_setup, call_run, home_come, home_check),
+    STORE_MIDST("home_expired", store_prepare, home_expired_setup, call_run, home_move,
+                home_expired_check),
+    STORE_MIDST("ticket", prepare_stale, ticket_setup, call_run, home_move, ticket_check),
     ALONE("last", last_setup, last_delete, last_check),
-    MIDST("room", prepare_stale, void_make, call_set, room_set, room_check),
-    MIDST("memory", prepare_stale, NULL, memory_set, memory_set, memory_check),
+    STORE_MIDST("room", prepare_stale, void_make, call_set, room_set, room_check),
+    STORE_MIDST("memory", prepare_stale, NULL, memory_set, memory_set, memory_check),
     {0},
 };

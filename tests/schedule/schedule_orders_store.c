@@ -6,10 +6,9 @@
  * come.
  */
 #include "base/chunk.h"
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 #include "store/head.h"
 
-static lk_db *db;
 static lk_key keys[2];
 
 static void
@@ -20,12 +19,6 @@ plain_prepare(void)
     keys[1] = lk_key_of("partition", "the second");
     for (int i = 0; i < 2; i++)
         store_set(db, keys[i], 1);
-}
-
-static void
-teardown(void)
-{
-    lk_close(db);
 }
 
 static void
@@ -518,13 +511,14 @@ statistics(void)
         STORE_MUST(lk_statistics_read(db, &read));
 }
 
-#define PLAIN(title, ...)                                                                        \
-    {                                                                                            \
-        .name = title, .prepare = plain_prepare, .teardown = teardown, .count = 500, __VA_ARGS__ \
+#define PLAIN(title, ...)                                                                  \
+    {                                                                                      \
+        .name = title, .prepare = plain_prepare, .teardown = store_teardown, .count = 500, \
+        __VA_ARGS__                                                                        \
     }
-#define HOME(title, how, ...)                                                          \
-    {                                                                                  \
-        .name = title, .prepare = how, .teardown = teardown, .count = 500, __VA_ARGS__ \
+#define HOME(title, how, ...)                                                                \
+    {                                                                                        \
+        .name = title, .prepare = how, .teardown = store_teardown, .count = 500, __VA_ARGS__ \
     }
 
 const schedule_scenario schedule_scenarios[] = {
@@ -536,13 +530,13 @@ const schedule_scenario schedule_scenarios[] = {
      .prepare = transfer_prepare,
      .body = {transfer, transfer, sum_read},
      .check = sum_read,
-     .teardown = teardown,
+     .teardown = store_teardown,
      .count = 500},
     {.name = "transfers",
      .prepare = transfer_prepare,
      .body = {transfers, sum_query},
      .check = sum_read,
-     .teardown = teardown,
+     .teardown = store_teardown,
      .count = 500},
     PLAIN("commits", .body = {commits, commits_read, commits_read_into}),
     PLAIN("come_and_go", .body = {delete_and_set, delete_and_sweep, one_set}, .check = sweep),

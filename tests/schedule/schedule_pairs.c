@@ -3,9 +3,8 @@
  * Two commits over the same two keys, and a reader of both as one snapshot: the two values are
  * always alike.
  */
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 
-static lk_db *db;
 static lk_key keys[2];
 
 static void
@@ -81,16 +80,10 @@ prepare(void)
     pair_write(9);
 }
 
-static void
-teardown(void)
-{
-    lk_close(db);
-}
-
 #define PAIRS(title, reader, ...)                                                                  \
     {                                                                                              \
         .name = title, .prepare = prepare, .body = {write_1, write_2, reader}, .check = read_both, \
-        .teardown = teardown, __VA_ARGS__                                                          \
+        .teardown = store_teardown, __VA_ARGS__                                                    \
     }
 
 const schedule_scenario schedule_scenarios[] = {

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 
 enum { JOBS_MAX = 8, PULLS_MAX = 8 };
 
@@ -16,7 +16,6 @@ typedef struct pull {
     uint64_t began, ended;
 } pull;
 
-static lk_db *db;
 static int64_t began_ms;
 static struct {
     uint64_t began, ended; /* of its push */
@@ -135,12 +134,6 @@ static void
 setup(void)
 {
     began_ms = schedule_monotonic_ms();
-}
-
-static void
-teardown(void)
-{
-    lk_close(db);
 }
 
 /* ---- push, pull, acknowledge ---- */
@@ -490,9 +483,9 @@ wait_for_released(void)
     lk_result_free(result);
 }
 
-#define QUEUE(title, begin, ...)                                           \
-    {                                                                      \
-        .name = title, .prepare = begin, .teardown = teardown, __VA_ARGS__ \
+#define QUEUE(title, begin, ...)                                                 \
+    {                                                                            \
+        .name = title, .prepare = begin, .teardown = store_teardown, __VA_ARGS__ \
     }
 
 const schedule_scenario schedule_scenarios[] = {

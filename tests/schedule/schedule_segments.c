@@ -9,26 +9,13 @@
  */
 #include "adapter/handle.h"
 #include "queue/job.h"
-#include "schedule/store.h"
+#include "schedule/one_store.h"
 
 enum { FIRST = LKI_OR_SMALL(16, 1), SECOND = LKI_OR_SMALL(128, 2), SWEEPS = 4, SK_ROOM = 32 };
 
-static lk_db *db;
 static uint32_t full;
 static lk_claim claim;
 static char names[SECOND][SK_ROOM];
-
-static void
-prepare(void)
-{
-    db = store_open();
-}
-
-static void
-teardown(void)
-{
-    lk_close(db);
-}
 
 static lki_queue *
 queue_get(void)
@@ -239,9 +226,7 @@ static void
 depth_reserve(void)
 {
     lki_places places;
-    lk_read_begin(db);
-    lk_read_end(db);
-    lki_thread *thread = lki_self.thread;
+    lki_thread *thread = store_self();
     lki_write_enter(thread);
     lk_status status =
         lki_places_reserve(queue_get(), thread, 1, schedule_unix_ms(), 1, 64, &places);
@@ -269,7 +254,7 @@ depth_come_and_go(void)
 static void
 front_prepare(void)
 {
-    prepare();
+    store_prepare();
     lk_key keys[SECOND];
     lk_result *result = store_result();
     push_many(FIRST);
@@ -311,22 +296,16 @@ front_check(void)
     front_pull();
 }
 
-#define SEGMENTS(title, before, begin, first, second, after)                                       \
-    {                                                                                              \
-        .name = title, .prepare = before, .setup = begin, .body = {first, second}, .check = after, \
-        .teardown = teardown, .all = 2, .stops = 2, .waits = true, .memory = SCHEDULE_SC           \
-    }
-
 const schedule_scenario schedule_scenarios[] = {
-    SEGMENTS("shared", prepare, shared_setup, push_one, shared_push, shared_check),
-    SEGMENTS("sealed", prepare, sealed_setup, sealed_push, push_one, sealed_check),
-    SEGMENTS("done", prepare, done_setup, push_one, done_acknowledge, done_check),
+    STORE_MIDST("shared", store_prepare, shared_setup, push_one, shared_push, shared_check),
+    STORE_MIDST("sealed", store_prepare, sealed_setup, sealed_push, push_one, sealed_check),
+    STORE_MIDST("done", store_prepare, done_setup, push_one, done_acknowledge, done_check),
     {.name = "looked_at",
      .setup = looked_at_setup,
      .body = {looked_at_look, looked_at_publish},
      .check = looked_at_check,
      .all = 2},
-    SEGMENTS("come_and_go", prepare, depth_setup, depth_reserve, depth_come_and_go, NULL),
-    SEGMENTS("front", front_prepare, front_setup, front_pull, sweep, front_check),
+    STORE_MIDST("come_and_go", store_prepare, depth_setup, depth_reserve, depth_come_and_go, NULL),
+    STORE_MIDST("front", front_prepare, front_setup, front_pull, sweep, front_check),
     {0},
 };
