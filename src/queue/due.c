@@ -88,7 +88,7 @@ segment_look(look *l, lki_segment *segment)
         uint64_t word = lki_load_seq_cst(&slot->word); /* P12: after the mark */
         enum lki_phase phase = lki_job_word_phase(word);
         uint64_t time = word >> LKI_TIME_SHIFT;
-        if (phase == LKI_CLAIMED || (phase == LKI_WAITING && time != 0)) {
+        if (lki_job_word_is_timed(word)) {
             if ((word & LKI_JOB_WORD_PINNED) != 0 || lki_ticks_past(l->store, l->ticks, time)) {
                 if (l->room == 0) {
                     l->rest->more = l->rest->placed = true;

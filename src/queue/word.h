@@ -110,6 +110,14 @@ lki_job_word_may_become(uint64_t from, uint64_t to)
     return (to & LKI_JOB_WORD_PINNED) == 0 && lki_plain_word_may_become(from, to);
 }
 
+/* Does its time make a plain job visible? Then its next due time covers it. */
+LKI_INLINE bool
+lki_job_word_is_timed(uint64_t word)
+{
+    enum lki_phase phase = lki_job_word_phase(word);
+    return phase == LKI_CLAIMED || (phase == LKI_WAITING && word >> LKI_TIME_SHIFT != 0);
+}
+
 /* May a job in this state be claimed at tick `now`? */
 LKI_INLINE bool
 lki_state_is_visible(const lki_state *state, uint64_t now)
